@@ -1,0 +1,233 @@
+// Rust from the statechart: `names.rs` (enums that every layer knows) and `chart.rs` (the transition
+// table and the typed inputs, which `machine` alone knows).
+
+use std::fmt::Write as _;
+
+use super::model::{Chart, Transition};
+
+/// `Ingestion_BytesOk` or `toolingSync` or `TOOLING_SYNC` as a Rust variant.
+fn variant(name: &str) -> String {
+    let word = |part: &str| {
+        let shouting = part.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+        let rest = if shouting { part[1..].to_lowercase() } else { part[1..].to_owned() };
+        format!("{}{rest}", part[..1].to_uppercase())
+    };
+    name.split('_').map(word).collect()
+}
+
+/// `Ingestion_BytesOk` as a function or field name.
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for (n, c) in name.chars().enumerate() {
+        let boundary = c.is_ascii_uppercase() && n > 0 && !out.ends_with('_');
+        if boundary {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+fn push_enum(out: &mut String, name: &str, doc: &str, items: &[(String, String)]) {
+    let _ = writeln!(out, "chart_names! {{\n    /// {doc}\n    {name} {{");
+    for (text, doc) in items {
+        let _ = writeln!(out, "        /// {}\n        {} = {text:?},", doc.trim().replace('\n', " "), variant(text));
+    }
+    let _ = writeln!(out, "    }}\n}}\n");
+}
+
+/// `names.rs`.
+pub fn names(chart: &Chart) -> String {
+    let mut out = String::new();
+    let described = |map: &std::collections::BTreeMap<String, String>| {
+        map.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>()
+    };
+    push_enum(
+        &mut out,
+        "Transition",
+        "A transition of the statechart.",
+        &chart.transitions.iter().map(|(k, v)| (k.clone(), v.doc.clone())).collect::<Vec<_>>(),
+    );
+    push_enum(
+        &mut out,
+        "Region",
+        "A parallel region of the statechart.",
+        &chart.regions.iter().map(|(k, v)| (k.clone(), v.doc.clone())).collect::<Vec<_>>(),
+    );
+    push_enum(
+        &mut out,
+        "EffectName",
+        "Work outside the machine.",
+        &chart.effects.iter().map(|(k, v)| (k.clone(), v.doc.clone())).collect::<Vec<_>>(),
+    );
+    push_enum(&mut out, "GuardName", "A pure condition on a transition.", &described(&chart.guards));
+    push_enum(&mut out, "Role", "What an identity may do.", &described(&chart.roles));
+    push_enum(&mut out, "WindowClass", "A class of BACKBEAT window.", &described(&chart.window_classes));
+    push_enum(
+        &mut out,
+        "OpClass",
+        "The kind of operation that an idempotency key is for.",
+        &described(&chart.op_classes),
+    );
+    for (region, spec) in &chart.regions {
+        let items: Vec<_> = spec.states.iter().map(|s| (s.clone(), format!("{s} of {region}."))).collect();
+        push_enum(
+            &mut out,
+            &format!("{}State", variant(region)),
+            &format!("The states of the {region} region."),
+            &items,
+        );
+    }
+    out
+}
+
+fn list(kind: &str, items: &[String]) -> String {
+    let items: Vec<_> = items.iter().map(|item| format!("{kind}::{}", variant(item))).collect();
+    format!("&[{}]", items.join(", "))
+}
+
+fn option(kind: &str, item: Option<&String>) -> String {
+    item.map_or("None".into(), |item| format!("Some({kind}::{})", variant(item)))
+}
+
+fn strings(items: &[String]) -> String {
+    format!("&{items:?}")
+}
+
+fn push_spec(out: &mut String, chart: &Chart, name: &str, t: &Transition) {
+    let needs_license = chart.licensed_regions.contains(&t.region);
+    let _ = writeln!(
+        out,
+        "    TransitionSpec {{ transition: Transition::{}, region: Region::{}, from: {}, to: {}, op_class: OpClass::{}, signers: {}, guards: {}, window: {}, closes: {}, opens: {}, cancels: {}, compensation: {}, needs_license: {needs_license}, inputs: &{:?} }},",
+        variant(name),
+        variant(&t.region),
+        strings(&t.from),
+        strings(&t.to),
+        variant(&t.region),
+        list("Role", &t.signers),
+        list("GuardName", &chart.guards_of(t)),
+        option("WindowClass", t.window.as_ref()),
+        option("EffectName", t.closes.as_ref()),
+        list("EffectName", &t.opens),
+        list("EffectName", &t.cancels),
+        t.compensation,
+        t.inputs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(),
+    );
+}
+
+fn push_inputs(out: &mut String, name: &str, t: &Transition) {
+    let _ = writeln!(out, "/// Inputs of `{name}`: {}", t.doc);
+    let _ =
+        writeln!(out, "#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]\n#[serde(deny_unknown_fields)]");
+    let _ = writeln!(out, "pub struct {} {{", variant(name));
+    for (field, kind) in &t.inputs {
+        let _ = writeln!(out, "    /// {}", field.replace('_', " "));
+        match kind.strip_suffix('?') {
+            Some(kind) => {
+                let _ = writeln!(out, "    #[serde(default, skip_serializing_if = \"Option::is_none\")]");
+                let _ = writeln!(out, "    pub {field}: Option<{kind}>,");
+            }
+            None => {
+                let _ = writeln!(out, "    pub {field}: {kind},");
+            }
+        }
+    }
+    let _ = writeln!(out, "}}\n");
+}
+
+fn push_input_enum(out: &mut String, chart: &Chart) {
+    let _ = writeln!(
+        out,
+        "/// The typed inputs of a transition.\n#[derive(Clone, Debug, PartialEq, Eq)]\npub enum Inputs {{"
+    );
+    for name in chart.transitions.keys() {
+        let _ = writeln!(out, "    /// Of `{name}`.\n    {v}({v}),", v = variant(name));
+    }
+    let _ = writeln!(
+        out,
+        "}}\n\nimpl Inputs {{\n    /// Decodes the canonical bytes of a transition's inputs.\n    pub fn decode(transition: Transition, bytes: &[u8]) -> Result<Inputs, DecodeError> {{\n        match transition {{"
+    );
+    for name in chart.transitions.keys() {
+        let _ =
+            writeln!(out, "            Transition::{v} => from_canonical(bytes).map(Inputs::{v}),", v = variant(name));
+    }
+    let _ = writeln!(
+        out,
+        "        }}\n    }}\n\n    /// The transition these inputs are of.\n    pub fn transition(&self) -> Transition {{\n        match self {{"
+    );
+    for name in chart.transitions.keys() {
+        let _ = writeln!(out, "            Inputs::{v}(_) => Transition::{v},", v = variant(name));
+    }
+    let _ = writeln!(
+        out,
+        "        }}\n    }}\n\n    /// The effect that the inputs name as the one they answer.\n    pub fn effect(&self) -> Option<&EffectId> {{\n        match self {{"
+    );
+    for (name, t) in chart.transitions.iter().filter(|(_, t)| t.inputs.contains_key("effect")) {
+        let _ = (t, writeln!(out, "            Inputs::{v}(inputs) => Some(&inputs.effect),", v = variant(name)));
+    }
+    let _ = writeln!(out, "            _ => None,\n        }}\n    }}\n}}\n");
+}
+
+/// `chart.rs`. `schema_hash` is of the chart without its prose.
+pub fn chart(chart: &Chart, schema_hash: [u8; 32]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "/// The chart's version.\npub const VERSION: u64 = {};\n", chart.version);
+    let _ = writeln!(
+        out,
+        "/// sha256 of the chart's canonical JSON without its prose.\npub const SCHEMA_HASH: Hash = Hash::from_bytes({schema_hash:?});\n"
+    );
+    let _ = writeln!(
+        out,
+        "/// The transition table, in the order of [`Transition::ALL`].\npub const TRANSITIONS: &[TransitionSpec] = &["
+    );
+    chart.transitions.iter().for_each(|(name, t)| push_spec(&mut out, chart, name, t));
+    let _ = writeln!(
+        out,
+        "];\n\n/// The effect table, in the order of [`EffectName::ALL`].\npub const EFFECTS: &[EffectSpec] = &["
+    );
+    for (name, e) in &chart.effects {
+        let _ = writeln!(
+            out,
+            "    EffectSpec {{ effect: EffectName::{}, region: Region::{}, state: {:?}, success: {}, failure: {}, unknown: Transition::{} }},",
+            variant(name),
+            variant(&e.region),
+            e.state,
+            list("Transition", &e.success),
+            list("Transition", &e.failure),
+            variant(&e.unknown)
+        );
+    }
+    let _ = writeln!(out, "];\n\n/// What passes while a project is blocked.\npub mod passes {{\n    use super::*;");
+    for (name, p) in &chart.blocked {
+        let _ = writeln!(
+            out,
+            "    /// While {name}.\n    pub const {}: Passes = Passes {{ regions: {}, transitions: {}, compensations: {} }};",
+            name.to_uppercase(),
+            list("Region", &p.regions),
+            list("Transition", &p.transitions),
+            p.compensations
+        );
+    }
+    let _ = writeln!(out, "}}\n\n/// The most that each list of the state may hold.\npub mod bounds {{");
+    for (name, most) in &chart.bounds {
+        let _ = writeln!(
+            out,
+            "    /// Of {}.\n    pub const {}: usize = {most};",
+            name.replace('_', " "),
+            name.to_uppercase()
+        );
+    }
+    let _ = writeln!(out, "}}\n");
+    chart.transitions.iter().for_each(|(name, t)| push_inputs(&mut out, name, t));
+    push_input_enum(&mut out, chart);
+    out
+}
+
+/// The names of input fields must be Rust identifiers already.
+pub fn check_fields(chart: &Chart) -> Vec<String> {
+    let fields = chart.transitions.iter().flat_map(|(name, t)| t.inputs.keys().map(move |f| (name, f)));
+    fields
+        .filter(|(_, f)| snake(f) != **f)
+        .map(|(name, f)| format!("transition {name}: input {f} is not in snake case"))
+        .collect()
+}

@@ -1,0 +1,245 @@
+// The statechart as it stands in statechart.yaml, and the check that it is well formed. Shared by
+// build.rs, which generates code from it, and by `swoosh statechart`, which checks and renders it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// The whole chart.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chart {
+    pub version: u64,
+    pub regions: BTreeMap<String, Region>,
+    pub roles: BTreeMap<String, String>,
+    pub window_classes: BTreeMap<String, String>,
+    pub op_classes: BTreeMap<String, String>,
+    pub base_guards: Vec<String>,
+    pub licensed_guards: Vec<String>,
+    pub licensed_regions: Vec<String>,
+    pub guards: BTreeMap<String, String>,
+    pub effects: BTreeMap<String, Effect>,
+    pub blocked: BTreeMap<String, Passes>,
+    pub bounds: BTreeMap<String, u64>,
+    pub transitions: BTreeMap<String, Transition>,
+}
+
+/// A parallel region; the first state is the initial one.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    pub doc: String,
+    pub states: Vec<String>,
+    /// States with no way out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terminal: Vec<String>,
+    /// States that a region may rest in for ever while the others go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resting: Vec<String>,
+}
+
+/// Work outside the machine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effect {
+    pub region: String,
+    pub state: String,
+    pub success: Vec<String>,
+    pub failure: Vec<String>,
+    pub unknown: String,
+    pub doc: String,
+}
+
+/// What passes while a project is blocked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passes {
+    pub regions: Vec<String>,
+    pub transitions: Vec<String>,
+    pub compensations: bool,
+}
+
+/// One transition.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    pub doc: String,
+    pub region: String,
+    pub from: Vec<String>,
+    pub to: Vec<String>,
+    pub signers: Vec<String>,
+    pub guards: Vec<String>,
+    pub inputs: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opens: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancels: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub compensation: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl Chart {
+    /// Every guard of a transition, in the order in which reasons are told.
+    pub fn guards_of(&self, transition: &Transition) -> Vec<String> {
+        let mut guards = self.base_guards.clone();
+        if self.licensed_regions.contains(&transition.region) {
+            guards.extend(self.licensed_guards.iter().cloned());
+        }
+        if transition.window.is_some() {
+            guards.push("window".into());
+        }
+        guards.extend(transition.guards.iter().cloned());
+        guards
+    }
+
+    /// The chart without its prose, as JSON: what the schema hash is taken of.
+    pub fn without_prose(&self) -> serde_json::Result<serde_json::Value> {
+        let mut json = serde_json::to_value(self)?;
+        for prose in ["roles", "window_classes", "op_classes", "guards"] {
+            if let Some(map) = json[prose].as_object() {
+                json[prose] = map.keys().cloned().collect::<Vec<_>>().into();
+            }
+        }
+        for described in ["regions", "effects", "transitions"] {
+            let entries = json[described].as_object_mut().into_iter().flat_map(|map| map.values_mut());
+            entries.filter_map(|entry| entry.as_object_mut()).for_each(|entry| drop(entry.remove("doc")));
+        }
+        Ok(json)
+    }
+
+    /// Everything that is wrong with the chart; empty when it is well formed.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Problems(Vec::new());
+        self.check_regions(&mut problems);
+        self.check_references(&mut problems);
+        self.check_effects(&mut problems);
+        self.check_blocked(&mut problems);
+        problems.0
+    }
+
+    fn check_regions(&self, problems: &mut Problems) {
+        for (name, region) in &self.regions {
+            let states: BTreeSet<_> = region.states.iter().collect();
+            problems.when(states.len() != region.states.len(), || format!("region {name}: a state is named twice"));
+            problems.when(region.states.is_empty(), || format!("region {name}: has no states"));
+            problems.when(!self.op_classes.contains_key(name), || {
+                format!("region {name}: there is no op class of its name")
+            });
+            for state in region.terminal.iter().chain(&region.resting) {
+                problems.when(!states.contains(state), || format!("region {name}: {state} is not one of its states"));
+            }
+            self.check_paths(name, region, problems);
+        }
+    }
+
+    fn check_paths(&self, name: &str, region: &Region, problems: &mut Problems) {
+        let own: Vec<_> = self.transitions.values().filter(|t| t.region == name).collect();
+        let mut reached: BTreeSet<&String> = region.states.first().into_iter().collect();
+        loop {
+            let next: Vec<_> =
+                own.iter().filter(|t| t.from.iter().any(|s| reached.contains(s))).flat_map(|t| &t.to).collect();
+            let before = reached.len();
+            reached.extend(next);
+            if reached.len() == before {
+                break;
+            }
+        }
+        for state in &region.states {
+            problems.when(!reached.contains(state), || format!("region {name}: {state} cannot be reached"));
+            let leaves = own.iter().any(|t| t.from.contains(state) && t.to.iter().any(|to| to != state));
+            let stays = region.terminal.contains(state) || region.resting.contains(state);
+            problems.when(!leaves && !stays, || format!("region {name}: {state} has no way out"));
+            problems.when(leaves && region.terminal.contains(state), || {
+                format!("region {name}: {state} is terminal but has a way out")
+            });
+        }
+    }
+
+    fn check_references(&self, problems: &mut Problems) {
+        for (name, transition) in &self.transitions {
+            let mut missing = |kind: &str, item: &String, known: bool| {
+                problems.when(!known, || format!("transition {name}: there is no {kind} {item}"));
+            };
+            let states =
+                self.regions.get(&transition.region).map(|region| region.states.as_slice()).unwrap_or_default();
+            missing("region", &transition.region, self.regions.contains_key(&transition.region));
+            transition.from.iter().chain(&transition.to).for_each(|s| missing("state", s, states.contains(s)));
+            self.guards_of(transition).iter().for_each(|g| missing("guard", g, self.guards.contains_key(g)));
+            transition.signers.iter().for_each(|r| missing("role", r, self.roles.contains_key(r)));
+            transition.window.iter().for_each(|w| missing("window class", w, self.window_classes.contains_key(w)));
+            let effects = transition.opens.iter().chain(&transition.cancels).chain(&transition.closes);
+            effects.for_each(|e| missing("effect", e, self.effects.contains_key(e)));
+            problems.when(transition.from.is_empty() || transition.to.is_empty(), || {
+                format!("transition {name}: leads nowhere")
+            });
+            problems.when(transition.signers.is_empty(), || format!("transition {name}: nobody may sign it"));
+        }
+        for guard in self.guards.keys() {
+            let used = self.transitions.values().any(|t| self.guards_of(t).contains(guard));
+            problems.when(!used, || format!("guard {guard}: no transition uses it"));
+        }
+    }
+
+    fn check_effects(&self, problems: &mut Problems) {
+        for (name, effect) in &self.effects {
+            let state_known = self.regions.get(&effect.region).is_some_and(|r| r.states.contains(&effect.state));
+            problems
+                .when(!state_known, || format!("effect {name}: there is no state {}/{}", effect.region, effect.state));
+            problems.when(effect.success.is_empty() || effect.failure.is_empty(), || {
+                format!("effect {name}: names no success or no failure")
+            });
+            for outcome in effect.success.iter().chain(&effect.failure).chain([&effect.unknown]) {
+                let closes = self.transitions.get(outcome).is_some_and(|t| t.closes.as_ref() == Some(name));
+                problems.when(!closes, || format!("effect {name}: {outcome} does not close it"));
+            }
+            let opened = self.transitions.values().any(|t| t.opens.contains(name));
+            problems.when(!opened, || format!("effect {name}: no transition opens it"));
+        }
+        for (name, transition) in &self.transitions {
+            let Some(closes) = &transition.closes else { continue };
+            let names = |effect: &Effect| effect.success.contains(name) || effect.failure.contains(name);
+            let known = self.effects.get(closes).is_some_and(names);
+            problems.when(!known, || format!("transition {name}: effect {closes} does not name it as an outcome"));
+            let guarded = transition.guards.iter().any(|g| g == "effect") && transition.inputs.contains_key("effect");
+            problems.when(!guarded, || format!("transition {name}: an outcome needs the guard and the input `effect`"));
+        }
+    }
+
+    fn check_blocked(&self, problems: &mut Problems) {
+        for (name, passes) in &self.blocked {
+            for region in &passes.regions {
+                problems.when(!self.regions.contains_key(region), || {
+                    format!("blocked {name}: there is no region {region}")
+                });
+            }
+            for transition in &passes.transitions {
+                problems.when(!self.transitions.contains_key(transition), || {
+                    format!("blocked {name}: there is no transition {transition}")
+                });
+            }
+        }
+        let expected = ["expired", "paused", "quarantined", "recovery"];
+        problems.when(!self.blocked.keys().map(String::as_str).eq(expected), || {
+            format!("blocked: must be exactly {expected:?}")
+        });
+    }
+}
+
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn when(&mut self, wrong: bool, say: impl FnOnce() -> String) {
+        if wrong {
+            self.0.push(say());
+        }
+    }
+}

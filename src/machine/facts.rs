@@ -1,0 +1,116 @@
+//! Facts as guards read them: parsed, by kind and project.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::policy::{CompiledPolicies, PolicyError};
+use crate::types::backbeat::{Schedule, ScheduleError};
+use crate::types::canonical::{DecodeError, from_json};
+use crate::types::fact::*;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::text::ProjectName;
+
+/// The body of a fact, by kind.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the variants are the kinds, which FactKind documents")]
+pub enum FactBody {
+    License(License),
+    Windows(Schedule),
+    Tooling(Tooling),
+    Capacity(Capacity),
+    Health(Health),
+    Liveness(Liveness),
+    Policy(CompiledPolicies),
+    Settings(GuardSettings),
+}
+
+/// A fact that has been read.
+#[derive(Clone, Debug)]
+pub struct KnownFact {
+    /// The address it is stored under, and which records name.
+    pub hash: Hash,
+    /// The fact itself.
+    pub fact: Fact,
+    /// Its body.
+    pub body: FactBody,
+}
+
+/// Why a fact cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FactError {
+    /// The body has another form than its kind asks for.
+    #[error("the body of the {kind} fact is not of its form: {source}")]
+    Body {
+        /// Of which kind.
+        kind: FactKind,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// The schedule is out of its bounds.
+    #[error("the window schedule cannot be used: {0}")]
+    Schedule(#[from] ScheduleError),
+    /// The policies do not parse.
+    #[error("the policy bundle cannot be used: {0}")]
+    Policy(#[from] PolicyError),
+}
+
+impl KnownFact {
+    /// Reads a fact's body; checks no signature.
+    pub fn read(fact: Fact) -> Result<KnownFact, FactError> {
+        let kind = fact.claim.kind;
+        let body = &fact.claim.body;
+        let error = |source| FactError::Body { kind, source };
+        let body = match kind {
+            FactKind::License => FactBody::License(from_json(body).map_err(error)?),
+            FactKind::Windows => {
+                let schedule: Schedule = from_json(body).map_err(error)?;
+                schedule.validate()?;
+                FactBody::Windows(schedule)
+            }
+            FactKind::Tooling => FactBody::Tooling(from_json(body).map_err(error)?),
+            FactKind::Capacity => FactBody::Capacity(from_json(body).map_err(error)?),
+            FactKind::Health => FactBody::Health(from_json(body).map_err(error)?),
+            FactKind::Liveness => FactBody::Liveness(from_json(body).map_err(error)?),
+            FactKind::Policy => FactBody::Policy(CompiledPolicies::compile(from_json(body).map_err(error)?)?),
+            FactKind::Settings => FactBody::Settings(from_json(body).map_err(error)?),
+        };
+        Ok(KnownFact { hash: fact.hash(), fact, body })
+    }
+
+    /// Whether the fact may still be believed.
+    pub fn is_valid(&self, at: Hlc) -> bool {
+        at.physical_ms() <= self.fact.believed_until_ms()
+    }
+}
+
+/// What is believed: at most one fact for each kind and project, and one for each kind and all projects.
+/// Cheap to clone; never changed while a proposal is judged.
+#[derive(Clone, Debug, Default)]
+pub struct FactSet {
+    entries: BTreeMap<(FactKind, Option<ProjectName>), Arc<KnownFact>>,
+}
+
+impl FactSet {
+    /// Puts a fact in the place of an earlier one of its kind and project.
+    pub fn insert(&mut self, fact: KnownFact) {
+        let place = (fact.fact.claim.kind, fact.fact.claim.project.clone());
+        self.entries.insert(place, Arc::new(fact));
+    }
+
+    /// The fact that holds for a project: its own, or the one for all projects.
+    pub fn get(&self, kind: FactKind, project: &ProjectName) -> Option<&Arc<KnownFact>> {
+        let own = self.entries.get(&(kind, Some(project.clone())));
+        own.or_else(|| self.entries.get(&(kind, None)))
+    }
+
+    /// The fact in exactly this place.
+    pub fn at(&self, kind: FactKind, project: Option<&ProjectName>) -> Option<&Arc<KnownFact>> {
+        self.entries.get(&(kind, project.cloned()))
+    }
+
+    /// All facts, by kind and project.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<KnownFact>> {
+        self.entries.values()
+    }
+}

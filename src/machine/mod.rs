@@ -1,0 +1,13 @@
+//! The pure core: the statechart, the state document, guards and reducers.
+//!
+//! **Architecture invariant.** No clock, no randomness, no environment, no file, no network, no async,
+//! no hash-ordered map decides anything here: the same records give the same states on every machine.
+//! `machine` knows nothing of HTTP, of storage, and of who calls it.
+
+pub mod chart;
+pub mod facts;
+pub mod head;
+pub mod policy;
+pub mod reduce;
+pub mod replay;
+pub mod state;

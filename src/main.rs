@@ -1,0 +1,2 @@
+//! swoosh
+fn main() {}

@@ -1,0 +1,243 @@
+//! Facts: what was learned outside, signed by whoever learned it (DESIGN §5).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::canonical::{canonical_bytes, canonical_hash};
+use super::hash::Hash;
+use super::hlc::Hlc;
+use super::inputs::{Allocation, AssetOutcomes, IdentityGrant};
+use super::json::Json;
+use super::keys::{self, PublicKey, SecretKey, Signature, domain};
+use super::text::{Capability, ClusterId, Detail, Name, ProjectName, ServerName, Url, Version};
+
+/// What a fact is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactKind {
+    /// A KACHING license; the fact's `valid_until` is the license's.
+    License,
+    /// The BACKBEAT schedule.
+    Windows,
+    /// What MCP servers answered.
+    Tooling,
+    /// The resources there are.
+    Capacity,
+    /// How the assets are.
+    Health,
+    /// Who is alive.
+    Liveness,
+    /// The Cedar policies.
+    Policy,
+    /// The settings that guards read.
+    Settings,
+}
+
+impl FactKind {
+    /// All kinds.
+    pub const ALL: &[FactKind] = &[
+        FactKind::License,
+        FactKind::Windows,
+        FactKind::Tooling,
+        FactKind::Capacity,
+        FactKind::Health,
+        FactKind::Liveness,
+        FactKind::Policy,
+        FactKind::Settings,
+    ];
+
+    /// The name as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FactKind::License => "license",
+            FactKind::Windows => "windows",
+            FactKind::Tooling => "tooling",
+            FactKind::Capacity => "capacity",
+            FactKind::Health => "health",
+            FactKind::Liveness => "liveness",
+            FactKind::Policy => "policy",
+            FactKind::Settings => "settings",
+        }
+    }
+
+    /// The longest time a fact of this kind may be believed, in milliseconds; a later `valid_until` counts
+    /// as this long after `observed_at`. Probes go stale in a day, what people sign lasts ten years.
+    pub const fn max_lifetime_ms(self) -> u64 {
+        const DAY_MS: u64 = 86_400_000;
+        match self {
+            FactKind::Tooling | FactKind::Capacity | FactKind::Health | FactKind::Liveness => DAY_MS,
+            FactKind::License => 400 * DAY_MS,
+            FactKind::Windows | FactKind::Policy | FactKind::Settings => 3653 * DAY_MS,
+        }
+    }
+}
+
+impl std::fmt::Display for FactKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the source signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactClaim {
+    /// What it is about.
+    pub kind: FactKind,
+    /// Which project it is about; left out, all projects of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
+    /// Who says so.
+    pub source: PublicKey,
+    /// When it was seen.
+    pub observed_at: Hlc,
+    /// Until when it may be believed.
+    pub valid_until: Hlc,
+    /// What was seen; its form follows from the kind.
+    pub body: Json,
+}
+
+/// A signed fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// What the source signs.
+    pub claim: FactClaim,
+    /// The source's signature over the claim.
+    pub signature: Signature,
+}
+
+impl FactClaim {
+    /// Signs the claim for one cluster.
+    pub fn sign(self, cluster: &ClusterId, key: &SecretKey) -> Fact {
+        let signature = key.sign(&keys::message(domain::FACT, cluster, &canonical_bytes(&self)));
+        Fact { claim: self, signature }
+    }
+}
+
+impl Fact {
+    /// The address the fact is stored under.
+    pub fn hash(&self) -> Hash {
+        canonical_hash(self)
+    }
+
+    /// Whether the signature is the source's, for this cluster.
+    pub fn verify(&self, cluster: &ClusterId) -> bool {
+        let message = keys::message(domain::FACT, cluster, &canonical_bytes(&self.claim));
+        self.claim.source.verify(&message, &self.signature)
+    }
+
+    /// The last moment at which the fact may be believed, in milliseconds.
+    pub fn believed_until_ms(&self) -> u64 {
+        let cap = self.claim.observed_at.physical_ms().saturating_add(self.claim.kind.max_lifetime_ms());
+        self.claim.valid_until.physical_ms().min(cap)
+    }
+}
+
+/// Body of a `license` fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct License {
+    /// The license's own number or name.
+    pub id: Name,
+    /// What it is good for; SWOOSH needs the scope that the settings name.
+    pub scopes: BTreeSet<Capability>,
+}
+
+/// What one MCP server answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolStatus {
+    /// Whether it answered at all.
+    pub reachable: bool,
+    /// The name it reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerName>,
+    /// The version it reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
+}
+
+/// Body of a `tooling` fact: servers by address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tooling {
+    /// Servers by the address they were asked at.
+    pub servers: BTreeMap<Url, ToolStatus>,
+}
+
+/// Body of a `capacity` fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// What may be allocated, by resource.
+    pub resources: Allocation,
+}
+
+/// Body of a `health` fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Health by asset.
+    pub assets: AssetOutcomes,
+}
+
+/// Whether somebody is alive, and since when that has been so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pulse {
+    /// Whether they answer.
+    pub alive: bool,
+    /// Since when.
+    pub since: Hlc,
+}
+
+/// Body of a `liveness` fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Liveness {
+    /// Pulses by key.
+    pub members: BTreeMap<PublicKey, Pulse>,
+}
+
+/// Body of a `policy` fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyBundle {
+    /// Grows with every bundle.
+    pub serial: u64,
+    /// Cedar policies.
+    pub policies: String,
+}
+
+/// Body of a `settings` fact: every setting that a guard reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardSettings {
+    /// Who may propose in every project, the node among them.
+    pub identities: BTreeMap<PublicKey, IdentityGrant>,
+    /// How far a proposal's clock may be ahead of the node's, in milliseconds.
+    pub max_ahead_ms: u64,
+    /// How far it may be behind.
+    pub max_behind_ms: u64,
+    /// How long a license counts after it ran out, in milliseconds.
+    pub license_grace_ms: u64,
+    /// The scope a license must cover.
+    pub license_scope: Capability,
+    /// How long an idempotency key is good, in milliseconds.
+    pub key_horizon_ms: u64,
+    /// How far ahead a key's beat may be, in milliseconds.
+    pub key_ahead_ms: u64,
+    /// Schemes that sources may be fetched by.
+    pub transports: BTreeSet<Capability>,
+    /// References that may float, as `<url>#<ref>`.
+    pub floating_refs: BTreeSet<String>,
+    /// How long a member must be silent before it counts as lost, in milliseconds.
+    pub lost_after_ms: u64,
+    /// How long a member must answer again before it counts as back, in milliseconds.
+    pub back_after_ms: u64,
+}

@@ -1,0 +1,88 @@
+//! SHA-256 hashes, written `sha256-<64 lowercase hex>`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+/// A SHA-256 hash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash([u8; 32]);
+
+/// The text is not `sha256-` and 64 lowercase hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a hash; write \"sha256-\" and 64 lowercase hexadecimal digits")]
+pub struct HashError(String);
+
+const PREFIX: &str = "sha256-";
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+impl Hash {
+    /// The hash that stands before the first record of a chain.
+    pub const ZERO: Hash = Hash([0; 32]);
+
+    /// Hashes one piece of bytes.
+    pub fn of(bytes: &[u8]) -> Hash {
+        Hash(Sha256::digest(bytes).into())
+    }
+
+    /// Hashes the concatenation of several pieces.
+    pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Hash {
+        let mut hasher = Sha256::new();
+        parts.into_iter().for_each(|part| hasher.update(part));
+        Hash(hasher.finalize().into())
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A hash from its 32 bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Hash {
+        Hash(bytes)
+    }
+
+    /// The first `digits` hexadecimal digits, for names and messages.
+    pub fn short(&self, digits: usize) -> String {
+        self.to_string().chars().skip(PREFIX.len()).take(digits).collect()
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0u8; 71];
+        text[..7].copy_from_slice(PREFIX.as_bytes());
+        for (n, byte) in self.0.iter().enumerate() {
+            text[7 + 2 * n] = HEX[usize::from(byte >> 4)];
+            text[8 + 2 * n] = HEX[usize::from(byte & 15)];
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for Hash {
+    type Err = HashError;
+    fn from_str(text: &str) -> Result<Hash, HashError> {
+        let error = || HashError(text.chars().take(80).collect());
+        let hex = text.strip_prefix(PREFIX).ok_or_else(error)?.as_bytes();
+        if hex.len() != 64 {
+            return Err(error());
+        }
+        let digit = |byte: u8| HEX.iter().position(|&h| h == byte).map(|d| d as u8);
+        let mut bytes = [0u8; 32];
+        for (n, pair) in hex.chunks_exact(2).enumerate() {
+            let (high, low) = (digit(pair[0]).ok_or_else(error)?, digit(pair[1]).ok_or_else(error)?);
+            bytes[n] = high << 4 | low;
+        }
+        Ok(Hash(bytes))
+    }
+}
+
+super::text::serde_as_text!(Hash);

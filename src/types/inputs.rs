@@ -1,0 +1,316 @@
+//! The vocabulary of transition inputs: every type that `statechart.yaml` names under `inputs`.
+//!
+//! Lists and maps are bounded by the chart's `bounds`; the machine refuses a transition that would
+//! exceed one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use super::hash::Hash;
+pub use super::ids::EffectId;
+pub use super::json::Json;
+pub use super::keys::{PublicKey, Signature};
+use super::names::{Role, Transition};
+use super::text::{AssetName, Capability, GitId, GitRef, Name, ServerName, Url, Version};
+pub use super::text::{Detail, Rationale};
+pub use super::ucxl::UcxlAddress;
+
+/// A whole number from 0 to 2^53−1.
+pub type Count = u64;
+/// Distinct keys.
+pub type PublicKeys = BTreeSet<PublicKey>;
+
+/// What an identity is granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityGrant {
+    /// What people call the identity.
+    pub name: Name,
+    /// What it may do; `node` cannot be granted.
+    pub roles: BTreeSet<Role>,
+}
+
+/// Where a repository is and what of it is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSpec {
+    /// `https://`, `ssh://` or `file://`.
+    pub url: Url,
+    /// A commit, a tag, or a branch that the settings allow to float.
+    #[serde(rename = "ref")]
+    pub reference: GitRef,
+}
+
+/// Repositories by name.
+pub type SourceSet = BTreeMap<Name, SourceSpec>;
+
+/// What one role of the council needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleSpec {
+    /// What its holder should be able to do.
+    pub capabilities: BTreeSet<Capability>,
+    /// How many members hold it, at least 1.
+    pub seats: Count,
+}
+
+/// Roles of the council by name.
+pub type RoleSpecs = BTreeMap<Name, RoleSpec>;
+
+/// The MCP server that must answer, and as what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolPin {
+    /// Where it listens (streamable HTTP).
+    pub url: Url,
+    /// The name it must report.
+    pub server: ServerName,
+    /// The version it must report.
+    pub version: Version,
+}
+
+/// Amounts by resource, in the resource's own unit (`vcpu`, `memory_mib`, …).
+pub type Allocation = BTreeMap<Name, Count>;
+
+/// How large a quorum must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuorumRule {
+    /// ⌊n/2⌋+1 of n candidates.
+    #[default]
+    Majority,
+    /// ⌊2n/3⌋+1 of n candidates.
+    Bft,
+}
+
+impl QuorumRule {
+    /// The least number of votes that is a quorum of `candidates`.
+    pub fn votes_needed(self, candidates: u64) -> u64 {
+        match self {
+            QuorumRule::Majority => candidates / 2 + 1,
+            QuorumRule::Bft => candidates * 2 / 3 + 1,
+        }
+    }
+}
+
+/// How the council is elected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CouncilRules {
+    /// How large a quorum must be.
+    #[serde(default)]
+    pub quorum: QuorumRule,
+    /// Fewest members of a council, 1 to 64; 3 by default.
+    #[serde(default = "three")]
+    pub min_members: Count,
+}
+
+fn three() -> Count {
+    3
+}
+
+impl Default for CouncilRules {
+    fn default() -> CouncilRules {
+        CouncilRules { quorum: QuorumRule::Majority, min_members: three() }
+    }
+}
+
+/// Limits of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How often an effect may fail before its region steps back, 1 to 100; 3 by default.
+    #[serde(default = "three")]
+    pub retries: Count,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { retries: three() }
+    }
+}
+
+/// What a project is, told once by Boot_ConfigOk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectDocument {
+    /// Repositories whose content the project works on.
+    pub sources: SourceSet,
+    /// Pinned upstream toolchains, fetched beside the sources.
+    #[serde(default)]
+    pub upstreams: SourceSet,
+    /// Roles of the council.
+    pub roles: RoleSpecs,
+    /// MCP servers that must answer before the council is ready.
+    #[serde(default)]
+    pub tool_pins: BTreeMap<Name, ToolPin>,
+    /// What the environment needs.
+    #[serde(default)]
+    pub allocation: Allocation,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How the council is elected.
+    #[serde(default)]
+    pub council: CouncilRules,
+    /// Approvals that lead from REVIEW to REVERB.
+    pub approval_threshold: Count,
+    /// Who may propose, beside the identities of the node's settings.
+    pub identities: BTreeMap<PublicKey, IdentityGrant>,
+}
+
+/// A source whose reference is a commit now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolvedSource {
+    /// The commit.
+    pub commit: GitId,
+}
+
+/// Commits by source.
+pub type ResolvedSources = BTreeMap<Name, ResolvedSource>;
+
+/// A source whose bytes are here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FetchedSource {
+    /// The commit, as resolved.
+    pub commit: GitId,
+    /// The commit's tree.
+    pub tree: GitId,
+}
+
+/// Commits and trees by source.
+pub type FetchedSources = BTreeMap<Name, FetchedSource>;
+
+/// Why an effect failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// What went wrong, and what to do about it.
+    pub detail: Detail,
+    /// Whether it is not known if the work was done.
+    #[serde(default)]
+    pub unknown: bool,
+}
+
+/// One check and how it came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckOutcome {
+    /// What was checked: `pins`, `schema`, `scan`, …
+    pub check: Name,
+    /// The source it was checked on.
+    pub source: Name,
+    /// Whether it passed.
+    pub ok: bool,
+    /// What was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
+}
+
+/// Outcomes of checks.
+pub type CheckOutcomes = Vec<CheckOutcome>;
+
+/// Somebody who stands for the council.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// The candidate's key.
+    pub key: PublicKey,
+    /// What the candidate can do.
+    pub capabilities: BTreeSet<Capability>,
+}
+
+/// Candidates; the keys must be distinct.
+pub type Candidates = Vec<Candidate>;
+/// Roles by member.
+pub type Members = BTreeMap<PublicKey, Name>;
+
+/// One candidate's signature over the member set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// The candidate.
+    pub voter: PublicKey,
+    /// Over [`VoteBody`] in the vote domain.
+    pub signature: Signature,
+}
+
+/// Votes; the voters must be distinct.
+pub type Votes = Vec<Vote>;
+
+/// What a vote signs (beside the domain line and the cluster).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoteBody {
+    /// The project.
+    pub project: super::text::ProjectName,
+    /// The council region's epoch while the election runs.
+    pub council_epoch: Count,
+    /// sha256 of the canonical bytes of the proposed [`Members`].
+    pub member_set_hash: Hash,
+}
+
+/// What the holder of a new key signs (beside the domain line and the cluster) to take over an identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotationBody {
+    /// The project.
+    pub project: super::text::ProjectName,
+    /// The key that goes.
+    pub old: PublicKey,
+    /// The key that comes, whose signature this is.
+    pub new: PublicKey,
+}
+
+/// What a server said of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSeen {
+    /// Its name.
+    pub server: ServerName,
+    /// Its version.
+    pub version: Version,
+}
+
+/// Servers by pin.
+pub type ServersSeen = BTreeMap<Name, ServerSeen>;
+/// Why pinned servers did not count, by pin.
+pub type UnreachableServers = BTreeMap<Name, Detail>;
+/// Content hashes of assets.
+pub type Assets = BTreeMap<AssetName, Hash>;
+
+/// How an asset is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AssetHealth {
+    /// Healthy.
+    Ok,
+    /// Works, but not as it should.
+    Degraded,
+    /// Does not work.
+    Failed,
+}
+
+/// Health by asset.
+pub type AssetOutcomes = BTreeMap<AssetName, AssetHealth>;
+
+/// What a policy forbade, kept so that a newer bundle can be asked again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breach {
+    /// Who proposed.
+    pub signer: PublicKey,
+    /// The signer's roles at that time.
+    pub roles: BTreeSet<Role>,
+    /// What was proposed.
+    pub transition: Transition,
+    /// Hash of its inputs.
+    pub inputs_hash: Hash,
+    /// Serial of the bundle that forbade it.
+    pub bundle_serial: Count,
+    /// What its `@breach` rules say.
+    pub reasons: Vec<Detail>,
+}

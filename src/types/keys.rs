@@ -1,0 +1,209 @@
+//! ed25519 keys and signatures as HMMM writes them, and the domains that keep messages apart.
+//!
+//! A public key is `hmmm:pubkey:<base64url>`, a signature `ed25519:<base64url>`; base64url is unpadded.
+//! Every signed message begins with its domain's line, so that a vote can never pass for a proposal.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::Signer as _;
+
+/// First lines of the messages that are signed.
+pub mod domain {
+    /// A proposal (DESIGN §3).
+    pub const TRANSITION: &str = "swoosh/transition/v1\n";
+    /// A council vote.
+    pub const VOTE: &str = "swoosh/vote/v1\n";
+    /// A fact.
+    pub const FACT: &str = "swoosh/fact/v1\n";
+    /// The root over one committed batch of records.
+    pub const BATCH: &str = "swoosh/batch/v1\n";
+    /// A new key's proof that its holder agrees to a rotation.
+    pub const ROTATION: &str = "swoosh/rotation/v1\n";
+}
+
+/// Text is not a key or a signature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Wrong prefix, alphabet or padding.
+    #[error("{0:?} is not {1}")]
+    Form(String, &'static str),
+    /// Right form, wrong number of bytes.
+    #[error("{what} has {expected} bytes, this one {found}")]
+    Length {
+        /// What was read.
+        what: &'static str,
+        /// How many bytes it has.
+        expected: usize,
+        /// How many were found.
+        found: usize,
+    },
+}
+
+const PUBLIC_FORM: &str = "a signer; write \"hmmm:pubkey:\" and 43 characters of unpadded base64url";
+const SIGNATURE_FORM: &str = "a signature; write \"ed25519:\" and 86 characters of unpadded base64url";
+const SECRET_FORM: &str = "a secret key; write \"hmmm:secret:\" and 43 characters of unpadded base64url";
+
+fn decode<const N: usize>(
+    text: &str,
+    prefix: &str,
+    form: &'static str,
+    what: &'static str,
+) -> Result<[u8; N], KeyError> {
+    let error = || KeyError::Form(text.chars().take(100).collect(), form);
+    let encoded = text.strip_prefix(prefix).ok_or_else(error)?;
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| error())?;
+    <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| KeyError::Length { what, expected: N, found: bytes.len() })
+}
+
+/// The public half of an identity: what `signer` names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; 32]);
+
+impl PublicKey {
+    /// A key from its 32 bytes; whether they are a point is found out when a signature is checked.
+    pub const fn from_bytes(bytes: [u8; 32]) -> PublicKey {
+        PublicKey(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Checks a signature strictly: no small-order key, no malleated `S` (RFC 8032 §5.1.7, cofactorless).
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(&self.0) else { return false };
+        key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hmmm:pubkey:{}", URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+    fn from_str(text: &str) -> Result<PublicKey, KeyError> {
+        decode(text, "hmmm:pubkey:", PUBLIC_FORM, "a signer's key").map(PublicKey)
+    }
+}
+
+super::text::serde_as_text!(PublicKey);
+
+/// An ed25519 signature.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signature([u8; 64]);
+
+impl Signature {
+    /// The 64 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ed25519:{}", URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for Signature {
+    type Err = KeyError;
+    fn from_str(text: &str) -> Result<Signature, KeyError> {
+        decode(text, "ed25519:", SIGNATURE_FORM, "a signature").map(Signature)
+    }
+}
+
+super::text::serde_as_text!(Signature);
+
+/// The secret half of an identity. Shown as `[secret]`; wiped when dropped.
+#[derive(Clone)]
+pub struct SecretKey(ed25519_dalek::SigningKey);
+
+impl SecretKey {
+    /// A key from 32 random bytes.
+    pub fn from_bytes(bytes: &[u8; 32]) -> SecretKey {
+        SecretKey(ed25519_dalek::SigningKey::from_bytes(bytes))
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs one message.
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.0.sign(message).to_bytes())
+    }
+
+    /// The form that key files hold: `hmmm:secret:<base64url>`. Never print it anywhere else.
+    pub fn expose(&self) -> String {
+        format!("hmmm:secret:{}", URL_SAFE_NO_PAD.encode(self.0.to_bytes()))
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl FromStr for SecretKey {
+    type Err = KeyError;
+    fn from_str(text: &str) -> Result<SecretKey, KeyError> {
+        let hidden = |_| KeyError::Form("[secret]".into(), SECRET_FORM);
+        decode(text.trim(), "hmmm:secret:", SECRET_FORM, "a secret key")
+            .map_err(hidden)
+            .map(|bytes| SecretKey::from_bytes(&bytes))
+    }
+}
+
+/// The message of a signed document: domain line, cluster, canonical bytes.
+pub fn message(domain: &str, cluster: &super::text::ClusterId, canonical: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(domain.len() + cluster.as_str().len() + 1 + canonical.len());
+    message.extend_from_slice(domain.as_bytes());
+    message.extend_from_slice(cluster.as_str().as_bytes());
+    message.push(b'\n');
+    message.extend_from_slice(canonical);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_signatures_survive_their_text() {
+        let secret = SecretKey::from_bytes(&[7; 32]);
+        let signature = secret.sign(b"hello");
+        let public: PublicKey = secret.public().to_string().parse().unwrap();
+        assert!(public.verify(b"hello", &signature.to_string().parse().unwrap()));
+        assert!(!public.verify(b"hullo", &signature));
+        assert_eq!(secret.expose().parse::<SecretKey>().unwrap().public(), public);
+        assert_eq!(format!("{secret:?}"), "[secret]");
+    }
+
+    #[test]
+    fn says_which_length_is_wrong_and_never_shows_a_secret() {
+        assert!(matches!("ed25519:AAAA".parse::<Signature>(), Err(KeyError::Length { expected: 64, found: 3, .. })));
+        assert!(matches!("hmmm:pubkey:AA==".parse::<PublicKey>(), Err(KeyError::Form(..))));
+        assert!(!"hmmm:secret:topsecret!".parse::<SecretKey>().unwrap_err().to_string().contains("topsecret"));
+    }
+}

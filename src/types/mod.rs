@@ -1,0 +1,23 @@
+//! The words that every layer shares: names, hashes, clocks, signed documents and their bytes.
+//!
+//! **Architecture invariant.** `types` imports nothing of ours, and knows no clock, no randomness, no
+//! environment, no file, no network, and no hash-ordered map.
+
+pub mod backbeat;
+pub mod canonical;
+pub mod civil;
+pub mod decision;
+pub mod fact;
+pub mod hash;
+pub mod hlc;
+pub mod ids;
+pub mod inputs;
+pub mod json;
+pub mod keys;
+pub mod names;
+pub mod proposal;
+pub mod receipt;
+pub mod record;
+pub mod rejection;
+pub mod text;
+pub mod ucxl;

@@ -1,0 +1,205 @@
+//! Receipts: what an accepted caller gets back, the same bytes for every repeat.
+//!
+//! A receipt proves itself: the node signs one Merkle root per committed batch, and the receipt carries
+//! the path from its own record's chain value to that root. Leaves are sha256(0x00 ‖ chain), nodes
+//! sha256(0x01 ‖ left ‖ right), and an odd node moves up unpaired (RFC 9162 §2.1.1).
+
+use serde::{Deserialize, Serialize};
+
+use super::canonical::canonical_bytes;
+use super::hash::Hash;
+use super::hlc::Hlc;
+use super::ids::{DecisionId, IdemKey};
+use super::keys::{self, PublicKey, SecretKey, Signature, domain};
+use super::names::Transition;
+use super::text::{ClusterId, ProjectName};
+
+/// What the node signs of a batch (beside the domain line and the cluster).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRoot {
+    /// Index of the batch's first record.
+    pub first: u64,
+    /// Index of its last record.
+    pub last: u64,
+    /// Root over the records' chain values.
+    pub root: Hash,
+}
+
+/// A batch's root, signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSeal {
+    /// What is signed.
+    pub batch: BatchRoot,
+    /// The node.
+    pub node: PublicKey,
+    /// The node's signature.
+    pub signature: Signature,
+}
+
+/// What an accepted caller gets back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// The project.
+    pub project: ProjectName,
+    /// Index of the record in the WAL.
+    pub index: u64,
+    /// What was accepted.
+    pub transition: Transition,
+    /// Under which key.
+    pub idem_key: IdemKey,
+    /// Head before.
+    pub state_pre_hash: Hash,
+    /// Head after: what the next proposal must name.
+    pub state_post_hash: Hash,
+    /// The caller's clock: the next proposal's must be later.
+    pub hlc: Hlc,
+    /// When the node accepted it.
+    pub timestamp: Hlc,
+    /// The record's link in the chain.
+    pub chain: Hash,
+    /// The decision record.
+    pub decision: DecisionId,
+    /// Path from the record's leaf to the batch's root, from the bottom up.
+    pub path: Vec<Hash>,
+    /// The batch's signed root.
+    pub seal: BatchSeal,
+}
+
+/// Why a receipt does not prove what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// The index lies outside the batch.
+    #[error("the receipt's index lies outside its batch")]
+    OutsideBatch,
+    /// The path does not lead to the root.
+    #[error("the path does not lead from the record to the batch's root")]
+    Path,
+    /// The node did not sign the root.
+    #[error("the signature over the batch's root is not the node's")]
+    Signature,
+}
+
+fn leaf(chain: &Hash) -> Hash {
+    Hash::of_parts([&[0u8][..], chain.as_bytes()])
+}
+
+fn parent(left: &Hash, right: &Hash) -> Hash {
+    Hash::of_parts([&[1u8][..], left.as_bytes(), right.as_bytes()])
+}
+
+/// The levels of the Merkle tree over `chains`, leaves first; the last level is the root alone.
+fn levels(chains: &[Hash]) -> Vec<Vec<Hash>> {
+    let mut levels = vec![chains.iter().map(leaf).collect::<Vec<_>>()];
+    while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+        let next =
+            level.chunks(2).map(|pair| if let [left, right] = pair { parent(left, right) } else { pair[0] }).collect();
+        levels.push(next);
+    }
+    levels
+}
+
+/// Seals batches and hands out the paths of their records.
+pub struct SealedBatch {
+    levels: Vec<Vec<Hash>>,
+    /// The signed root.
+    pub seal: BatchSeal,
+}
+
+impl SealedBatch {
+    /// Seals the records from `first` on with these chain values; `None` when there are none.
+    pub fn seal(cluster: &ClusterId, key: &SecretKey, first: u64, chains: &[Hash]) -> Option<SealedBatch> {
+        let levels = levels(chains);
+        let root = *levels.last()?.first()?;
+        let batch = BatchRoot { first, last: first + chains.len() as u64 - 1, root };
+        let signature = key.sign(&keys::message(domain::BATCH, cluster, &canonical_bytes(&batch)));
+        Some(SealedBatch { levels, seal: BatchSeal { batch, node: key.public(), signature } })
+    }
+
+    /// The path of the batch's `position`-th record.
+    pub fn path(&self, position: usize) -> Vec<Hash> {
+        let below_root = &self.levels[..self.levels.len() - 1];
+        below_root
+            .iter()
+            .enumerate()
+            .filter_map(|(height, level)| level.get((position >> height) ^ 1))
+            .copied()
+            .collect()
+    }
+}
+
+impl Receipt {
+    /// Checks that the node committed to the record at this index. Whose key `seal.node` is, the caller
+    /// must know.
+    pub fn verify(&self, cluster: &ClusterId) -> Result<(), ReceiptError> {
+        let batch = &self.seal.batch;
+        if self.index < batch.first || self.index > batch.last {
+            return Err(ReceiptError::OutsideBatch);
+        }
+        if self.root() != Some(batch.root) {
+            return Err(ReceiptError::Path);
+        }
+        let message = keys::message(domain::BATCH, cluster, &canonical_bytes(batch));
+        if self.seal.node.verify(&message, &self.seal.signature) { Ok(()) } else { Err(ReceiptError::Signature) }
+    }
+
+    /// The root that the path leads to; `None` when the path has the wrong length.
+    fn root(&self) -> Option<Hash> {
+        let mut position = self.index - self.seal.batch.first;
+        let mut size = self.seal.batch.last - self.seal.batch.first + 1;
+        let mut hash = leaf(&self.chain);
+        let mut path = self.path.iter();
+        while size > 1 {
+            let unpaired = position == size - 1 && position % 2 == 0;
+            if !unpaired {
+                let sibling = path.next()?;
+                hash = if position % 2 == 0 { parent(&hash, sibling) } else { parent(sibling, &hash) };
+            }
+            position /= 2;
+            size = size.div_ceil(2);
+        }
+        path.next().is_none().then_some(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(sealed: &SealedBatch, first: u64, position: usize, chain: Hash) -> Receipt {
+        Receipt {
+            project: "default".parse().unwrap(),
+            index: first + position as u64,
+            transition: Transition::ControlPause,
+            idem_key: "g:1:control:abcdefgh".parse().unwrap(),
+            state_pre_hash: Hash::ZERO,
+            state_post_hash: Hash::ZERO,
+            hlc: Hlc::default(),
+            timestamp: Hlc::default(),
+            chain,
+            decision: DecisionId::of(&"default".parse().unwrap(), 1, &chain),
+            path: sealed.path(position),
+            seal: sealed.seal.clone(),
+        }
+    }
+
+    #[test]
+    fn every_record_of_every_batch_size_is_proven_and_no_other() {
+        let (cluster, key) = ("c".parse().unwrap(), SecretKey::from_bytes(&[1; 32]));
+        for size in 1..20usize {
+            let chains: Vec<_> = (0..size).map(|n| Hash::of(&[n as u8])).collect();
+            let sealed = SealedBatch::seal(&cluster, &key, 5, &chains).unwrap();
+            for position in 0..size {
+                let good = receipt(&sealed, 5, position, chains[position]);
+                assert_eq!(good.verify(&cluster), Ok(()), "{position} of {size}");
+                let other = Receipt { chain: Hash::of(b"other"), ..good.clone() };
+                assert_eq!(other.verify(&cluster), Err(ReceiptError::Path));
+                let outside = Receipt { index: 5 + size as u64, ..good.clone() };
+                assert_eq!(outside.verify(&cluster), Err(ReceiptError::OutsideBatch));
+                assert_eq!(good.verify(&"d".parse().unwrap()), Err(ReceiptError::Signature));
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Why a proposal is not accepted: stable codes, one entry each in `docs/rejections.md`.
+
+use serde::{Deserialize, Serialize};
+
+use super::hash::Hash;
+use super::hlc::Hlc;
+use super::names::GuardName;
+use super::record::GuardOutcome;
+use super::text::ProjectName;
+
+macro_rules! codes {
+    ($($variant:ident = $text:literal, $title:literal;)*) => {
+        /// What is wrong, in one stable word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+            /// A guard of the transition does not let it pass; written `guard_<name>`.
+            Guard(GuardName),
+        }
+
+        impl Code {
+            /// All codes that are not a guard's.
+            pub const PLAIN: &[Code] = &[$(Code::$variant,)*];
+
+            /// The code in words, for people.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Code::$variant => $title,)*
+                    Code::Guard(_) => "A guard does not let the transition pass",
+                }
+            }
+        }
+
+        impl std::fmt::Display for Code {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $(Code::$variant => f.write_str($text),)*
+                    Code::Guard(guard) => write!(f, "guard_{guard}"),
+                }
+            }
+        }
+
+        impl std::str::FromStr for Code {
+            type Err = CodeError;
+            fn from_str(text: &str) -> Result<Code, CodeError> {
+                let guard = |name: &str| name.parse().map(Code::Guard).ok();
+                match text {
+                    $($text => Ok(Code::$variant),)*
+                    _ => text.strip_prefix("guard_").and_then(guard).ok_or_else(|| CodeError(text.chars().take(80).collect())),
+                }
+            }
+        }
+    };
+}
+
+/// There is no such code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a rejection code")]
+pub struct CodeError(String);
+
+codes! {
+    BadJson = "bad_json", "The body is not strict JSON";
+    DuplicateKey = "duplicate_key", "A key stands twice in one object";
+    TooDeep = "too_deep", "The document is nested too deeply";
+    BadNumber = "bad_number", "A number is not a whole number from 0 to 2^53−1";
+    BadText = "bad_text", "A text is not UTF-8 in normalisation form C";
+    Schema = "schema", "The document is not of the form that was asked for";
+    HeaderConflict = "header_conflict", "A header contradicts the body or stands twice";
+    UnsupportedMediaType = "unsupported_media_type", "The body must be application/json without content encoding";
+    ContentTooLarge = "content_too_large", "The body is too large";
+    MethodNotAllowed = "method_not_allowed", "The method is not allowed here";
+    NotFound = "not_found", "There is nothing at this address";
+    RequestTimeout = "request_timeout", "The request took too long to arrive";
+    TooManyRequests = "too_many_requests", "This caller sends too much";
+    InputsHashMismatch = "inputs_hash_mismatch", "inputs_hash is not the hash of inputs";
+    SignatureInvalid = "signature_invalid", "The signature is not the signer's over this document";
+    IdentityUnknown = "identity_unknown", "The signer is not known";
+    IdentityRevoked = "identity_revoked", "The signer's identity is revoked";
+    RoleNotAllowed = "role_not_allowed", "The signer holds no role that may propose this transition";
+    ReservedGoal = "reserved_goal", "Goals that begin with swoosh. are the node's own";
+    OpClassMismatch = "op_class_mismatch", "The key's op class is not the transition's";
+    IdemKeyConflict = "idem_key_conflict", "The key is bound to a different proposal";
+    IdemKeyExpired = "idem_key_expired", "The key's beat is too old or too far ahead";
+    StaleHead = "stale_head", "The project has moved on";
+    HlcNotAfter = "hlc_not_after", "The clock reading is not after the project's last one";
+    HlcAhead = "hlc_ahead", "The clock reading is too far ahead";
+    HlcBehind = "hlc_behind", "The clock reading is too far behind";
+    NotEnabled = "not_enabled", "The transition is not enabled in this state";
+    Blocked = "blocked", "The project is blocked";
+    Terminated = "terminated", "The project is terminated";
+    NotLicensed = "not_licensed", "The project has not passed its license check";
+    PolicyBreach = "policy_breach", "The proposal breaches a policy";
+    BoundExceeded = "bound_exceeded", "A list of the state would grow past its bound";
+    InvariantViolated = "invariant_violated", "The transition would break an invariant";
+    UnknownProject = "unknown_project", "There is no such project";
+    UnknownProjection = "unknown_projection", "There is no such section of the state";
+    UnknownIndex = "unknown_index", "There is no record at this index";
+    UnknownDecision = "unknown_decision", "There is no such decision record";
+    BadQuery = "bad_query", "A query parameter cannot be read";
+    ReadsClosed = "reads_closed", "Reads are closed on this address";
+    ClockUnsafe = "clock_unsafe", "The node's clock jumped; it accepts nothing until the clocks agree";
+    Overloaded = "overloaded", "The node has more to do than it can hold";
+    Draining = "draining", "The node is shutting down";
+    NotDurable = "not_durable", "The node could not make the transition durable";
+    ReadOnly = "read_only", "The node accepts no transitions";
+}
+
+super::text::serde_as_text!(Code);
+
+/// Why a proposal was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// What is wrong.
+    pub code: Code,
+    /// Why, one sentence each: what was found, and what would do.
+    pub reasons: Vec<String>,
+    /// How the guards judged, where it came to them.
+    pub guard_outcomes: Vec<GuardOutcome>,
+}
+
+impl Rejection {
+    /// A rejection for one reason.
+    pub fn new(code: Code, reason: impl Into<String>) -> Rejection {
+        Rejection { code, reasons: vec![reason.into()], guard_outcomes: Vec::new() }
+    }
+
+    /// The guard that failed, by the order of checks.
+    pub fn guard(&self) -> Option<GuardName> {
+        match self.code {
+            Code::Guard(guard) => Some(guard),
+            Code::SignatureInvalid => Some(GuardName::Signature),
+            Code::IdentityUnknown | Code::IdentityRevoked | Code::RoleNotAllowed => Some(GuardName::Identity),
+            Code::StaleHead => Some(GuardName::Head),
+            Code::HlcNotAfter | Code::HlcAhead | Code::HlcBehind => Some(GuardName::Clock),
+            Code::PolicyBreach => Some(GuardName::Policy),
+            Code::NotLicensed => Some(GuardName::License),
+            _ => None,
+        }
+    }
+}
+
+/// The problem document of an answer that is no success (RFC 9457), `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `/docs/rejections#<code>`, relative to the node.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: Code,
+    /// All reasons in one sentence.
+    pub detail: String,
+    /// Every reason by itself.
+    pub reasons: Vec<String>,
+    /// The guard that failed first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardName>,
+    /// How the guards judged, where it came to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guard_outcomes: Vec<GuardOutcome>,
+    /// The project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
+    /// The project's head now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Hash>,
+    /// The last clock reading that the project accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hlc_last: Option<Hlc>,
+    /// How long to wait before trying again, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
