@@ -4,9 +4,14 @@
 //! no hash-ordered map decides anything here: the same records give the same states on every machine.
 //! `machine` knows nothing of HTTP, of storage, and of who calls it.
 
+pub mod bounds;
 pub mod chart;
+pub mod election;
 pub mod facts;
+pub mod guards;
 pub mod head;
+pub mod invariants;
+pub mod judge;
 pub mod policy;
 pub mod reduce;
 pub mod replay;

@@ -1,0 +1,53 @@
+//! The election that every agent computes alike (DESIGN §2).
+//!
+//! Candidates are ranked for each role by how many of its capabilities they have, then by
+//! sha256(seed ‖ key), where the seed is the hash of the council section that Council_ProfilesLoaded left.
+//! Roles are filled in the order of their names; nobody holds two.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::head::Head;
+use super::state::{Council, Section};
+use crate::types::canonical::canonical_hash;
+use crate::types::hash::Hash;
+use crate::types::inputs::{Members, RoleSpec};
+use crate::types::keys::PublicKey;
+use crate::types::text::Capability;
+
+/// The seed of the present election.
+pub fn seed(head: &Head) -> Hash {
+    head.state().council.election_seed.unwrap_or_else(|| head.section_hash(Section::Council))
+}
+
+/// The hash that a certificate is signed over: sha256 of the member set's canonical bytes.
+pub fn member_set_hash(members: &Members) -> Hash {
+    canonical_hash(members)
+}
+
+/// The member set that the ranking proposes.
+pub fn propose(head: &Head) -> Members {
+    let council: &Council = &head.state().council;
+    let seed = seed(head);
+    let mut members = Members::new();
+    for (role, spec) in &council.roles {
+        let free = council.candidates.iter().filter(|(key, _)| !members.contains_key(key));
+        let elected = best(&seed, spec, free);
+        members.extend(elected.into_iter().map(|key| (key, role.clone())));
+    }
+    members
+}
+
+fn best<'a>(
+    seed: &Hash,
+    spec: &RoleSpec,
+    candidates: impl Iterator<Item = (&'a PublicKey, &'a BTreeSet<Capability>)>,
+) -> Vec<PublicKey> {
+    // Misses first, so that the best candidate sorts to the front.
+    let rank = |(key, capabilities): (&PublicKey, &BTreeSet<Capability>)| {
+        let misses = spec.capabilities.difference(capabilities).count();
+        ((misses, Hash::of_parts([seed.as_bytes().as_slice(), key.as_bytes()])), *key)
+    };
+    let ranked: BTreeMap<_, _> = candidates.map(rank).collect();
+    let seats = usize::try_from(spec.seats).unwrap_or(usize::MAX);
+    ranked.into_values().take(seats).collect()
+}

@@ -1,0 +1,162 @@
+//! Project documents, identities, the chart.
+
+use std::collections::BTreeSet;
+
+use super::{Case, Judged, ingestion};
+use crate::machine::chart::{self, BootIdentityRotated, Inputs};
+use crate::types::canonical::canonical_bytes;
+use crate::types::inputs::{IdentityGrant, ProjectDocument, RoleSpecs, RotationBody};
+use crate::types::keys::{PublicKey, domain, message};
+use crate::types::names::Role;
+
+pub(super) fn document(case: &Case<'_>) -> Judged {
+    match case.asked {
+        Some((_, Inputs::BootConfigOk(inputs))) => {
+            let mut wrong = document_faults(&inputs.document);
+            let all = inputs.document.sources.iter().chain(&inputs.document.upstreams);
+            let (unpinned, fact) = ingestion::source_faults(case, all);
+            wrong.extend(unpinned);
+            let judged = Judged::unless(wrong, "the document agrees with itself");
+            if let Some(fact) = fact { judged.read(fact) } else { judged }
+        }
+        Some((_, Inputs::CouncilReplan(inputs))) => {
+            let council = &case.state().council;
+            let roles = inputs.roles.as_ref().unwrap_or(&council.roles);
+            let threshold = inputs.approval_threshold.unwrap_or(case.state().execution.approval_threshold);
+            let wrong = council_faults(roles, threshold, council.rules.min_members);
+            Judged::unless(wrong, "roles and approval threshold agree")
+        }
+        _ => Judged::open(),
+    }
+}
+
+fn document_faults(document: &ProjectDocument) -> Vec<String> {
+    let mut wrong = council_faults(&document.roles, document.approval_threshold, document.council.min_members);
+    let mut when = |is_wrong: bool, reason: String| {
+        if is_wrong {
+            wrong.push(reason)
+        }
+    };
+    when(document.sources.is_empty(), "sources: name at least one".into());
+    for name in document.sources.keys().filter(|name| document.upstreams.contains_key(*name)) {
+        when(true, format!("{name} is both a source and an upstream"));
+    }
+    when(!(1..=100).contains(&document.limits.retries), "limits.retries must be from 1 to 100".into());
+    when(!(1..=64).contains(&document.council.min_members), "council.min_members must be from 1 to 64".into());
+    let operators = document.identities.values().any(|grant| grant.roles.contains(&Role::Operator));
+    when(!operators, "identities: grant the role operator at least once".into());
+    for (key, grant) in &document.identities {
+        wrong.extend(grant_faults(key, grant));
+    }
+    wrong
+}
+
+fn council_faults(roles: &RoleSpecs, threshold: u64, min_members: u64) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let seats = roles.values().fold(0u64, |sum, role| sum.saturating_add(role.seats));
+    if roles.is_empty() {
+        wrong.push("roles: name at least one".to_owned());
+    }
+    for (name, _) in roles.iter().filter(|(_, role)| role.seats == 0) {
+        wrong.push(format!("role {name} has no seat"));
+    }
+    if seats < min_members {
+        wrong.push(format!("the roles have {seats} seats, fewer than council.min_members {min_members}"));
+    }
+    if threshold <= seats / 2 || threshold > seats {
+        wrong.push(format!(
+            "approval_threshold {threshold} must be from {} (a majority) to {seats} (all seats)",
+            seats / 2 + 1
+        ));
+    }
+    wrong
+}
+
+fn grant_faults(key: &PublicKey, grant: &IdentityGrant) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if grant.roles.is_empty() {
+        wrong.push(format!("{key} is granted no role"));
+    }
+    if grant.roles.contains(&Role::Node) {
+        wrong.push(format!("{key}: the role node cannot be granted"));
+    }
+    wrong
+}
+
+/// Keys of the settings are held by the node's operator and stay; so only the project's own are counted,
+/// unless the settings name an operator.
+pub(super) fn operators(case: &Case<'_>) -> Judged {
+    let identities = &case.state().boot.identities;
+    let is_operator = |roles: &BTreeSet<Role>| roles.contains(&Role::Operator);
+    let mut left: BTreeSet<PublicKey> =
+        identities.iter().filter(|(_, i)| !i.revoked && is_operator(&i.roles)).map(|(key, _)| *key).collect();
+    let mut wrong = Vec::new();
+    match case.asked {
+        Some((_, Inputs::BootIdentityGranted(inputs))) => {
+            wrong.extend(grant_faults(&inputs.key, &inputs.identity));
+            left.remove(&inputs.key);
+            if is_operator(&inputs.identity.roles) {
+                left.insert(inputs.key);
+            }
+        }
+        Some((_, Inputs::BootIdentityRevoked(inputs))) => {
+            left.remove(&inputs.key);
+            match identities.get(&inputs.key) {
+                None => wrong.push(format!("{} is not an identity of this project", inputs.key)),
+                Some(identity) if identity.revoked => wrong.push(format!("{} is revoked already", inputs.key)),
+                Some(_) => {}
+            }
+        }
+        _ => return Judged::open(),
+    }
+    let (settings, fact) = match case.settings() {
+        Ok(found) => found,
+        Err(judged) => return judged,
+    };
+    let from_settings =
+        |(key, grant): (&PublicKey, &IdentityGrant)| is_operator(&grant.roles) && !identities.contains_key(key);
+    let others = settings.identities.iter().filter(|entry| from_settings(*entry)).count();
+    if left.is_empty() && others == 0 {
+        wrong.push("no operator would remain".into());
+    }
+    Judged::unless(wrong, format!("{} operators remain", left.len() + others)).read(fact)
+}
+
+pub(super) fn rotation(case: &Case<'_>) -> Judged {
+    let Some((_, Inputs::BootIdentityRotated(inputs))) = case.asked else { return Judged::open() };
+    let identities = &case.state().boot.identities;
+    let mut wrong = Vec::new();
+    match identities.get(&inputs.old) {
+        None => wrong.push(format!("{} is not an identity of this project", inputs.old)),
+        Some(identity) if identity.revoked => wrong.push(format!("{} is revoked", inputs.old)),
+        Some(_) => {}
+    }
+    if case.identity(&inputs.new).is_some() {
+        wrong.push(format!("{} is known already", inputs.new));
+    }
+    if !proves(case, inputs) {
+        wrong.push(format!("proof is not a signature by {} over this rotation", inputs.new));
+    }
+    Judged::unless(wrong, format!("{} agrees to take over", inputs.new))
+}
+
+fn proves(case: &Case<'_>, inputs: &BootIdentityRotated) -> bool {
+    let body = RotationBody { project: case.project().clone(), old: inputs.old, new: inputs.new };
+    inputs.new.verify(&message(domain::ROTATION, case.cluster, &canonical_bytes(&body)), &inputs.proof)
+}
+
+pub(super) fn chart(case: &Case<'_>) -> Judged {
+    let Some((_, Inputs::BootChartUpgraded(inputs))) = case.asked else { return Judged::open() };
+    let present = case.state().meta.chart_version;
+    let mut wrong = Vec::new();
+    if inputs.from_version != present {
+        wrong.push(format!("the project's chart is version {present}, not {}", inputs.from_version));
+    }
+    if (inputs.to_version, inputs.schema_hash) != (chart::VERSION, chart::SCHEMA_HASH) {
+        wrong.push(format!("this node's chart is version {} with {}", chart::VERSION, chart::SCHEMA_HASH));
+    }
+    if inputs.to_version <= present {
+        wrong.push(format!("version {} does not follow {present}", inputs.to_version));
+    }
+    Judged::unless(wrong, format!("chart {} follows {present}", inputs.to_version))
+}

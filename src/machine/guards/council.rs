@@ -1,0 +1,228 @@
+//! HMMM and MCP: certificates, rosters, tooling, liveness.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Case, Judged};
+use crate::machine::chart::{CouncilQuorumCert, Inputs};
+use crate::machine::election;
+use crate::machine::facts::FactBody;
+use crate::types::canonical::canonical_bytes;
+use crate::types::fact::{FactKind, Pulse};
+use crate::types::inputs::{ToolPin, VoteBody};
+use crate::types::keys::{PublicKey, domain, message};
+use crate::types::names::ExecutionState;
+
+pub(super) fn quorum(case: &Case<'_>) -> Judged {
+    let Some((_, Inputs::CouncilQuorumCert(inputs))) = case.asked else { return Judged::open() };
+    let mut wrong = member_faults(case, inputs);
+    let (votes, vote_faults) = count_votes(case, inputs);
+    wrong.extend(vote_faults);
+    let candidates = case.state().council.candidates.len() as u64;
+    let needed = case.state().council.rules.quorum.votes_needed(candidates);
+    if votes < needed {
+        wrong.push(format!("{votes} valid votes of {candidates} candidates; a quorum is {needed}"));
+    }
+    let ranked = inputs.members == election::propose(case.head);
+    let which = if ranked { "the ranked proposal" } else { "another set than the ranked proposal" };
+    Judged::unless(wrong, format!("{votes} of {candidates} candidates voted for {which}; a quorum is {needed}"))
+}
+
+fn member_faults(case: &Case<'_>, inputs: &CouncilQuorumCert) -> Vec<String> {
+    let council = &case.state().council;
+    let mut wrong = Vec::new();
+    let hash = election::member_set_hash(&inputs.members);
+    if hash != inputs.member_set_hash {
+        wrong.push(format!("member_set_hash must be the hash of members, {hash}"));
+    }
+    let strangers = inputs.members.keys().filter(|key| !council.candidates.contains_key(key));
+    wrong.extend(strangers.map(|key| format!("member {key} is not a candidate")));
+    let mut seats: BTreeMap<_, u64> = BTreeMap::new();
+    inputs.members.values().for_each(|role| *seats.entry(role).or_default() += 1);
+    for (role, taken) in seats {
+        match council.roles.get(role) {
+            None => wrong.push(format!("there is no role {role}")),
+            Some(spec) if taken > spec.seats => {
+                wrong.push(format!("role {role} has {} seats, not {taken}", spec.seats))
+            }
+            Some(_) => {}
+        }
+    }
+    let (size, least) = (inputs.members.len() as u64, council.rules.min_members);
+    if size < least {
+        wrong.push(format!("{size} members, fewer than council.min_members {least}"));
+    }
+    let threshold = case.state().execution.approval_threshold;
+    if threshold <= size / 2 || threshold > size {
+        wrong.push(format!(
+            "approval_threshold {threshold} is not between a majority and all of {size} members; Replan"
+        ));
+    }
+    wrong
+}
+
+/// Valid votes, and what is wrong with the others.
+fn count_votes(case: &Case<'_>, inputs: &CouncilQuorumCert) -> (u64, Vec<String>) {
+    let state = case.state();
+    let body = VoteBody {
+        project: case.project().clone(),
+        council_epoch: state.epoch.council,
+        member_set_hash: inputs.member_set_hash,
+    };
+    let message = message(domain::VOTE, case.cluster, &canonical_bytes(&body));
+    let mut voters = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let mut valid = 0;
+    for vote in &inputs.votes {
+        if !voters.insert(vote.voter) {
+            wrong.push(format!("{} votes twice", vote.voter));
+        } else if !state.council.candidates.contains_key(&vote.voter) {
+            wrong.push(format!("{} votes but is not a candidate", vote.voter));
+        } else if !vote.voter.verify(&message, &vote.signature) {
+            wrong.push(format!(
+                "the vote of {} is not its signature over council epoch {}",
+                vote.voter, body.council_epoch
+            ));
+        } else {
+            valid += 1;
+        }
+    }
+    (valid, wrong)
+}
+
+/// Roles and candidates are there and distinct; a member named to be ejected is one.
+pub(super) fn roster(case: &Case<'_>) -> Judged {
+    let council = &case.state().council;
+    let mut wrong = Vec::new();
+    match case.asked {
+        Some((_, Inputs::CouncilProfilesLoaded(inputs))) => {
+            let keys: BTreeSet<_> = inputs.candidates.iter().map(|candidate| candidate.key).collect();
+            if council.roles.is_empty() {
+                wrong.push("the project has no roles".to_owned());
+            }
+            if keys.len() != inputs.candidates.len() {
+                wrong.push("a candidate stands twice".to_owned());
+            }
+            if (keys.len() as u64) < council.rules.min_members {
+                wrong.push(format!(
+                    "{} candidates, fewer than council.min_members {}",
+                    keys.len(),
+                    council.rules.min_members
+                ));
+            }
+            Judged::unless(wrong, format!("{} candidates for {} roles", keys.len(), council.roles.len()))
+        }
+        Some((_, Inputs::CouncilEject(inputs))) => {
+            if !council.members.contains_key(&inputs.member) {
+                wrong.push(format!("{} is not an elected member", inputs.member));
+            }
+            Judged::unless(wrong, format!("{} is an elected member", inputs.member))
+        }
+        _ => Judged::open(),
+    }
+}
+
+/// Every pin is met by what the outcome says and by what the tooling fact saw.
+pub(super) fn tooling(case: &Case<'_>) -> Judged {
+    let pins = &case.state().council.tool_pins;
+    if pins.is_empty() {
+        return Judged::pass(["no server is pinned"]);
+    }
+    let fact = match case.valid_fact(FactKind::Tooling) {
+        Ok(fact) => fact,
+        Err(judged) => return judged,
+    };
+    let FactBody::Tooling(tooling) = &fact.body else { return Judged::fail(["there is no tooling fact"]) };
+    let mut wrong = Vec::new();
+    for (name, pin) in pins {
+        match tooling.servers.get(&pin.url) {
+            None => wrong.push(format!("{name}: {} was not probed", pin.url)),
+            Some(status) if !status.reachable => wrong.push(format!("{name}: {} does not answer", pin.url)),
+            Some(status) => wrong.extend(mismatch(name, pin, status.server.as_ref(), status.version.as_ref())),
+        }
+    }
+    if let Some((_, Inputs::CouncilMcpGreen(inputs))) = case.asked {
+        for (name, pin) in pins {
+            let seen = inputs.servers.get(name);
+            wrong.extend(mismatch(name, pin, seen.map(|s| &s.server), seen.map(|s| &s.version)));
+        }
+        wrong.extend(
+            inputs.servers.keys().filter(|name| !pins.contains_key(*name)).map(|name| format!("{name} is not pinned")),
+        );
+        wrong.sort();
+        wrong.dedup();
+    }
+    Judged::unless(wrong, format!("{} servers answer as pinned", pins.len())).read(fact)
+}
+
+fn mismatch<S: std::fmt::Display, V: std::fmt::Display>(
+    name: &crate::types::text::Name,
+    pin: &ToolPin,
+    server: Option<S>,
+    version: Option<V>,
+) -> Option<String> {
+    let found = (server.map(|s| s.to_string()), version.map(|v| v.to_string()));
+    let pinned = (Some(pin.server.to_string()), Some(pin.version.to_string()));
+    if found == pinned {
+        return None;
+    }
+    let show = |(server, version): (Option<String>, Option<String>)| {
+        format!("{} {}", server.unwrap_or("nothing".into()), version.unwrap_or_default())
+    };
+    Some(format!("{name}: pinned is {}, found {}", show(pinned), show(found).trim_end()))
+}
+
+/// Members that count as alive: those that answer and have for long enough, or have been silent too
+/// shortly to be given up. The two delays keep a flapping member from flipping the flag.
+fn alive(
+    case: &Case<'_>,
+    pulses: &BTreeMap<PublicKey, Pulse>,
+    lost_after_ms: u64,
+    back_after_ms: u64,
+) -> BTreeSet<PublicKey> {
+    let recovering = case.state().control.recovery;
+    let counts = |pulse: &Pulse| {
+        let lasted_ms = case.at.physical_ms().saturating_sub(pulse.since.physical_ms());
+        if recovering { pulse.alive && lasted_ms >= back_after_ms } else { pulse.alive || lasted_ms < lost_after_ms }
+    };
+    let members = case.state().council.members.keys();
+    members.filter(|key| pulses.get(key).is_some_and(counts)).copied().collect()
+}
+
+/// Fewer than a majority of the elected set are alive, or enough are again; only while the loop runs.
+pub(super) fn liveness(case: &Case<'_>) -> Judged {
+    let fact = match case.valid_fact(FactKind::Liveness) {
+        Ok(fact) => fact,
+        Err(judged) => return judged,
+    };
+    let (settings, settings_fact) = match case.settings() {
+        Ok(found) => found,
+        Err(judged) => return judged,
+    };
+    let FactBody::Liveness(liveness) = &fact.body else { return Judged::fail(["there is no liveness fact"]) };
+    let state = case.state();
+    let alive = alive(case, &liveness.members, settings.lost_after_ms, settings.back_after_ms);
+    let needed = state.council.members.len() / 2 + 1;
+    let lost = alive.len() < needed;
+    let wants_lost = case.spec.transition == crate::types::names::Transition::ControlQuorumLost;
+    let mut wrong = Vec::new();
+    if state.execution.phase == ExecutionState::Inactive {
+        wrong.push("the project is not in execution".to_owned());
+    }
+    if state.control.recovery == wants_lost {
+        wrong.push(format!("recovery is {} already", state.control.recovery));
+    }
+    if lost != wants_lost {
+        wrong.push(format!("{} members are alive; the quorum is {needed}", alive.len()));
+    }
+    let named = match case.asked {
+        Some((_, Inputs::ControlQuorumLost(inputs))) => Some(&inputs.alive),
+        Some((_, Inputs::ControlRecovered(inputs))) => Some(&inputs.alive),
+        _ => None,
+    };
+    if named.is_some_and(|named| *named != alive) {
+        wrong.push(format!("alive must name the {} members that count as alive", alive.len()));
+    }
+    Judged::unless(wrong, format!("{} members are alive; the quorum is {needed}", alive.len()))
+        .read(fact)
+        .read(settings_fact)
+}

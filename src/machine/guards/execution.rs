@@ -1,0 +1,144 @@
+//! The loop: prerequisites, pins, approvals.
+
+use super::{Case, Judged};
+use crate::machine::chart::Inputs;
+use crate::machine::state::State;
+use crate::types::hash::Hash;
+use crate::types::names::{CouncilState, EnvironmentState, ExecutionState, IngestionState, Transition};
+
+/// What the three lifecycle regions lack to be READY at ingestion's version.
+pub(in crate::machine) fn lifecycle_faults(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let version = state.ingestion.version;
+    if state.ingestion.phase != IngestionState::Ready {
+        wrong.push(format!("ingestion is {}, not READY", state.ingestion.phase));
+    }
+    wrong.extend(ready_faults(state));
+    if let Some(bound) = state.council.version.filter(|bound| *bound != version) {
+        wrong.push(format!(
+            "the council stands for version {bound}, ingestion is at {version}; propose Council_Reaffirm"
+        ));
+    }
+    if let Some(bound) = state.environment.version.filter(|bound| *bound != version) {
+        wrong.push(format!(
+            "the environment stands for version {bound}, ingestion is at {version}; propose Environment_Reaffirm"
+        ));
+    }
+    wrong
+}
+
+fn ready_faults(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if state.council.phase != CouncilState::Ready {
+        wrong.push(format!("council is {}, not READY", state.council.phase));
+    }
+    if state.environment.phase != EnvironmentState::Ready {
+        wrong.push(format!("environment is {}, not READY", state.environment.phase));
+    }
+    wrong
+}
+
+fn hash_fault(name: &str, named: Hash, actual: Option<Hash>) -> Option<String> {
+    match actual {
+        Some(actual) if actual == named => None,
+        Some(actual) => Some(format!("{name} is {actual}, not {named}")),
+        None => Some(format!("there is no {name} yet")),
+    }
+}
+
+pub(super) fn prerequisites(case: &Case<'_>) -> Judged {
+    let state = case.state();
+    let mut wrong = lifecycle_faults(state);
+    let named = match case.asked {
+        Some((_, Inputs::ExecutionAllReady(i))) => Some((i.version, i.content_hash, i.member_set_hash, i.assets_hash)),
+        Some((_, Inputs::ExecutionPlanChange(i))) => {
+            Some((i.version, i.content_hash, i.member_set_hash, i.assets_hash))
+        }
+        _ => None,
+    };
+    if let Some((version, content, members, assets)) = named {
+        if version != state.ingestion.version {
+            wrong.push(format!("ingestion is at version {}, not {version}", state.ingestion.version));
+        }
+        wrong.extend(hash_fault("content_hash", content, state.ingestion.content_hash));
+        wrong.extend(hash_fault("member_set_hash", members, state.council.member_set_hash));
+        wrong.extend(hash_fault("assets_hash", assets, state.environment.assets_hash));
+    }
+    let pinned = state.execution.pin.as_ref().map(|pin| pin.version);
+    if case.spec.transition == Transition::ExecutionPlanChange && pinned == Some(state.ingestion.version) {
+        wrong.push(format!("execution is pinned to version {} already", state.ingestion.version));
+    }
+    Judged::unless(wrong, format!("all three regions are READY at version {}", state.ingestion.version))
+}
+
+/// Council and environment are READY at the version that execution is pinned to.
+pub(super) fn pin(case: &Case<'_>) -> Judged {
+    let state = case.state();
+    let Some(pin) = &state.execution.pin else { return Judged::fail(["execution is not pinned"]) };
+    let mut wrong = ready_faults(state);
+    for (name, bound) in [("council", state.council.version), ("environment", state.environment.version)] {
+        if let Some(bound) = bound.filter(|bound| *bound != pin.version) {
+            wrong.push(format!("the {name} stands for version {bound}, execution is pinned to {}", pin.version));
+        }
+    }
+    Judged::unless(wrong, format!("council and environment are READY at version {}", pin.version))
+}
+
+pub(super) fn ready(case: &Case<'_>) -> Judged {
+    Judged::unless(ready_faults(case.state()), "council and environment are READY")
+}
+
+/// An approval counts for one plan, beat, rework round and council.
+pub(super) fn binding(case: &Case<'_>) -> Judged {
+    let Some((_, Inputs::ExecutionApprove(inputs))) = case.asked else { return Judged::open() };
+    let state = case.state();
+    let mut wrong: Vec<_> = hash_fault("plan_hash", inputs.plan_hash, state.execution.plan_hash).into_iter().collect();
+    let counts = [
+        ("beat", inputs.beat, state.execution.beat),
+        ("rework_round", inputs.rework_round, state.execution.rework_round),
+        ("council_epoch", inputs.council_epoch, state.epoch.council),
+    ];
+    let differs = counts.into_iter().filter(|(_, named, actual)| named != actual);
+    wrong.extend(differs.map(|(name, named, actual)| format!("{name} is {actual}, not {named}")));
+    Judged::unless(wrong, format!("approves beat {} round {}", inputs.beat, inputs.rework_round))
+}
+
+pub(super) fn member(case: &Case<'_>) -> Judged {
+    let Some((proposal, _)) = case.asked else { return Judged::open() };
+    let (state, signer) = (case.state(), &proposal.signer);
+    let Some(role) = state.council.members.get(signer) else {
+        return Judged::fail([format!("{signer} is not an elected member")]);
+    };
+    if state.execution.approvals.contains_key(signer) {
+        return Judged::fail([format!("{signer} approved already")]);
+    }
+    Judged::pass([format!("the signer is elected as {role}")])
+}
+
+pub(super) fn threshold(case: &Case<'_>) -> Judged {
+    let state = case.state();
+    let (members, needed) = (state.council.members.len() as u64, state.execution.approval_threshold);
+    let approvals = state.execution.approvals.len() as u64;
+    let mut wrong = Vec::new();
+    if needed <= members / 2 || needed > members {
+        wrong.push(format!("the threshold {needed} is not between a majority and all of {members} members"));
+    }
+    if approvals < needed {
+        wrong.push(format!("{approvals} approvals; {needed} are needed"));
+    }
+    Judged::unless(wrong, format!("{approvals} approvals of {members} members; {needed} are needed"))
+}
+
+/// Compensations that would pull the ground from under running work wait for a pause or a recovery.
+pub(super) fn entered(case: &Case<'_>) -> Judged {
+    let state = case.state();
+    let phase = state.execution.phase;
+    let busy = matches!(phase, ExecutionState::Work | ExecutionState::Review | ExecutionState::Reverb);
+    if busy && !state.control.paused && !state.control.recovery {
+        return Judged::fail([format!("execution is in {phase}; pause the project first")]);
+    }
+    Judged::pass([format!(
+        "execution is {phase}, paused {}, recovery {}",
+        state.control.paused, state.control.recovery
+    )])
+}

@@ -1,0 +1,204 @@
+//! Effects' outcomes, sources, versions.
+
+use super::{Case, Judged};
+use crate::machine::chart::Inputs;
+use crate::machine::facts::KnownFact;
+use crate::types::canonical::canonical_hash;
+use crate::types::fact::GuardSettings;
+use crate::types::inputs::{AssetHealth, AssetOutcomes, CheckOutcome, SourceSpec};
+use crate::types::names::{EffectName, Transition};
+use crate::types::text::{GitId, GitRef, Name};
+
+/// The outcome answers the effect that is open, and no other.
+pub(super) fn effect(case: &Case<'_>) -> Judged {
+    let Some(closes) = case.spec.closes else { return Judged::pass(["answers no effect"]) };
+    let region = crate::machine::chart::effect(closes).region;
+    let open = case.state().effects(region).get(&closes);
+    let named = case.asked.and_then(|(_, inputs)| inputs.effect());
+    match (open, named) {
+        (None, _) => Judged::fail([format!("no {closes} effect is open")]),
+        (Some(open), Some(named)) if open.id != *named => {
+            Judged::fail([format!("the open effect is {}, not {named}", open.id)])
+        }
+        (Some(open), _) => Judged::pass([format!("{} is open", open.id)]),
+    }
+}
+
+/// A commit or a version tag; anything else floats.
+fn is_pinned(reference: &GitRef) -> bool {
+    let text = reference.as_str();
+    let tag = text.strip_prefix("refs/tags/");
+    let version = text.strip_prefix('v').unwrap_or(text);
+    let versioned = version.contains('.') && version.starts_with(|c: char| c.is_ascii_digit());
+    text.parse::<GitId>().is_ok() || tag.is_some() || versioned
+}
+
+fn source_fault(name: &Name, source: &SourceSpec, settings: &GuardSettings) -> Option<String> {
+    let scheme = source.url.scheme();
+    if !settings.transports.iter().any(|allowed| allowed.as_str() == scheme) {
+        let allowed: Vec<_> = settings.transports.iter().map(|t| t.as_str()).collect();
+        return Some(format!("{name}: the transport {scheme} is not allowed; allowed are {}", allowed.join(", ")));
+    }
+    let floats = !is_pinned(&source.reference);
+    if floats && !settings.floating_refs.contains(&format!("{}#{}", source.url, source.reference)) {
+        let advice = "pin a commit or a version tag, or allow it in sources.floating_refs";
+        return Some(format!("{name}: {} floats; {advice}", source.reference));
+    }
+    None
+}
+
+/// What is wrong with sources, and the settings it was judged by.
+pub(super) fn source_faults<'a>(
+    case: &Case<'a>,
+    sources: impl Iterator<Item = (&'a Name, &'a SourceSpec)>,
+) -> (Vec<String>, Option<&'a KnownFact>) {
+    match case.settings() {
+        Ok((settings, fact)) => {
+            (sources.filter_map(|(name, source)| source_fault(name, source, settings)).collect(), Some(fact))
+        }
+        Err(judged) => (judged.reasons, None),
+    }
+}
+
+/// Every reference is pinned or allow-listed, every transport allowed; sources and upstreams share no name.
+pub(super) fn sources(case: &Case<'_>) -> Judged {
+    let ingestion = &case.state().ingestion;
+    let (sources, upstreams) = match case.asked {
+        Some((_, Inputs::IngestionRetry(inputs))) => (inputs.sources.as_ref(), inputs.upstreams.as_ref()),
+        Some((_, Inputs::IngestionNewVersion(inputs))) => (inputs.sources.as_ref(), inputs.upstreams.as_ref()),
+        _ => (None, None),
+    };
+    let sources = sources.unwrap_or(&ingestion.sources);
+    let upstreams = upstreams.unwrap_or(&ingestion.upstreams);
+    let (mut wrong, fact) = source_faults(case, sources.iter().chain(upstreams));
+    if sources.is_empty() {
+        wrong.push("sources: name at least one".into());
+    }
+    let twice = sources.keys().filter(|name| upstreams.contains_key(*name));
+    wrong.extend(twice.map(|name| format!("{name} is both a source and an upstream")));
+    let judged = Judged::unless(wrong, format!("{} references are pinned or allowed", sources.len() + upstreams.len()));
+    if let Some(fact) = fact { judged.read(fact) } else { judged }
+}
+
+/// The outcome covers exactly what the state asks for.
+pub(super) fn coverage(case: &Case<'_>) -> Judged {
+    let Some((_, inputs)) = case.asked else { return Judged::open() };
+    let wrong = match inputs {
+        Inputs::IngestionSourcesResolved(inputs) => resolved_faults(case, &inputs.resolved),
+        Inputs::IngestionBytesOk(inputs) => fetched_faults(case, &inputs.fetched),
+        Inputs::IngestionSchemaOk(inputs) => outcome_faults(case, &inputs.outcomes),
+        Inputs::EnvironmentInstalled(inputs) => {
+            let hash = canonical_hash(&inputs.assets);
+            let mut wrong = Vec::new();
+            if inputs.assets.is_empty() {
+                wrong.push("assets: name at least one".to_owned());
+            }
+            if hash != inputs.manifest_hash {
+                wrong.push(format!("manifest_hash must be the hash of assets, {hash}"));
+            }
+            wrong
+        }
+        Inputs::EnvironmentGreen(inputs) => health_faults(case, &inputs.outcomes, Transition::EnvironmentGreen),
+        Inputs::EnvironmentAmber(inputs) => health_faults(case, &inputs.outcomes, Transition::EnvironmentAmber),
+        _ => Vec::new(),
+    };
+    Judged::unless(wrong, "covers what was asked for")
+}
+
+/// Names that stand in one list and not in the other.
+fn differences<'a, K: Ord + std::fmt::Display + 'a>(
+    wanted: impl Iterator<Item = &'a K>,
+    given: impl Iterator<Item = &'a K>,
+) -> Vec<String> {
+    let wanted: std::collections::BTreeSet<&K> = wanted.collect();
+    let given: std::collections::BTreeSet<&K> = given.collect();
+    let missing = wanted.difference(&given).map(|name| format!("{name} is missing"));
+    let strange = given.difference(&wanted).map(|name| format!("{name} was not asked for"));
+    missing.chain(strange).collect()
+}
+
+fn resolved_faults(case: &Case<'_>, resolved: &crate::types::inputs::ResolvedSources) -> Vec<String> {
+    let ingestion = &case.state().ingestion;
+    let wanted = || ingestion.sources.iter().chain(&ingestion.upstreams);
+    let mut wrong = differences(wanted().map(|(name, _)| name), resolved.keys());
+    for (name, source) in wanted() {
+        let Ok(pinned) = source.reference.as_str().parse::<GitId>() else { continue };
+        if resolved.get(name).is_some_and(|found| found.commit != pinned) {
+            wrong.push(format!("{name} is pinned to {pinned}"));
+        }
+    }
+    wrong
+}
+
+fn fetched_faults(case: &Case<'_>, fetched: &crate::types::inputs::FetchedSources) -> Vec<String> {
+    let resolved = &case.state().ingestion.resolved;
+    let mut wrong = differences(resolved.keys(), fetched.keys());
+    for (name, source) in resolved {
+        if fetched.get(name).is_some_and(|found| found.commit != source.commit) {
+            wrong.push(format!("{name} was resolved to {}", source.commit));
+        }
+    }
+    wrong
+}
+
+fn outcome_faults(case: &Case<'_>, outcomes: &[CheckOutcome]) -> Vec<String> {
+    let mut wrong = differences(case.state().ingestion.fetched.keys(), outcomes.iter().map(|outcome| &outcome.source));
+    let failed = outcomes.iter().filter(|outcome| !outcome.ok);
+    wrong.extend(failed.map(|outcome| format!("{} of {} did not pass", outcome.check, outcome.source)));
+    wrong
+}
+
+fn health_faults(case: &Case<'_>, outcomes: &AssetOutcomes, transition: Transition) -> Vec<String> {
+    let mut wrong = differences(case.state().environment.assets.keys(), outcomes.keys());
+    wrong.extend(
+        outcomes.iter().filter(|(_, health)| **health == AssetHealth::Failed).map(|(name, _)| format!("{name} failed")),
+    );
+    let degraded = outcomes.values().any(|health| *health == AssetHealth::Degraded);
+    match transition {
+        Transition::EnvironmentGreen if degraded => {
+            wrong.push("an asset is degraded; propose Environment_Amber".into())
+        }
+        Transition::EnvironmentAmber if !degraded => {
+            wrong.push("no asset is degraded; propose Environment_Green".into())
+        }
+        _ => {}
+    }
+    wrong
+}
+
+pub(super) fn retained(case: &Case<'_>) -> Judged {
+    let ingestion = &case.state().ingestion;
+    let earlier: Vec<_> = ingestion.ready_versions.keys().filter(|v| **v < ingestion.version).collect();
+    let Some((_, Inputs::IngestionRollbackIndex(inputs))) = case.asked else {
+        let reason = format!("versions that can be rolled back to: {earlier:?}");
+        return Judged::new(if earlier.is_empty() { Some(false) } else { None }, [reason]);
+    };
+    if earlier.contains(&&inputs.version) {
+        return Judged::pass([format!("version {} is kept", inputs.version)]);
+    }
+    Judged::fail([format!(
+        "version {} is not an earlier READY version that is kept; those are {earlier:?}",
+        inputs.version
+    )])
+}
+
+pub(super) fn retryable(case: &Case<'_>) -> Judged {
+    match case.state().ingestion.effects.get(&EffectName::Resolve) {
+        Some(open) => Judged::fail([format!("{} is open still; report its outcome", open.id)]),
+        None => Judged::pass(["no resolve effect is open"]),
+    }
+}
+
+/// The version named is ingestion's current one, and READY.
+pub(super) fn versions(case: &Case<'_>) -> Judged {
+    let ingestion = &case.state().ingestion;
+    let named = match case.asked {
+        Some((_, Inputs::CouncilReaffirm(inputs))) => inputs.version,
+        Some((_, Inputs::EnvironmentReaffirm(inputs))) => inputs.version,
+        _ => ingestion.version,
+    };
+    if named == ingestion.version {
+        return Judged::pass([format!("ingestion is at version {named}")]);
+    }
+    Judged::fail([format!("ingestion is at version {}, not {named}", ingestion.version)])
+}

@@ -1,0 +1,113 @@
+//! SHHH: the Cedar policies, and whether a newer bundle permits what once struck.
+
+use super::{Case, Judged};
+use crate::machine::chart::{Inputs, spec};
+use crate::machine::facts::{FactBody, KnownFact};
+use crate::machine::policy::{CompiledPolicies, Question, Ruling};
+use crate::machine::state::QuarantineOrigin;
+use crate::types::fact::FactKind;
+use crate::types::hash::Hash;
+use crate::types::inputs::Breach;
+use crate::types::json::Json;
+use crate::types::names::Transition;
+use crate::types::proposal::Proposal;
+
+fn policies<'a>(case: &Case<'a>) -> Result<(&'a CompiledPolicies, &'a KnownFact), Judged> {
+    let fact = case.valid_fact(FactKind::Policy)?;
+    let FactBody::Policy(policies) = &fact.body else { return Err(Judged::fail(["there is no policy fact"])) };
+    Ok((policies, fact))
+}
+
+fn ask(case: &Case<'_>, policies: &CompiledPolicies, proposal: &Proposal) -> Ruling {
+    let roles = case.identity(&proposal.signer).map(|identity| identity.roles).unwrap_or_default();
+    policies.ask(Question {
+        signer: &proposal.signer,
+        roles: &roles,
+        transition: proposal.transition,
+        region: case.spec.region,
+        project: case.project(),
+        inputs: &proposal.inputs,
+    })
+}
+
+pub(super) fn policy(case: &Case<'_>) -> Judged {
+    let (policies, fact) = match policies(case) {
+        Ok(found) => found,
+        Err(judged) => return judged,
+    };
+    let Some((proposal, _)) = case.asked else { return Judged::open() };
+    let judged = match ask(case, policies, proposal) {
+        Ruling::Permit(names) => {
+            Judged::pass([format!("bundle {} permits it by {}", policies.serial(), names.join(", "))])
+        }
+        Ruling::Deny(reasons) => Judged::fail(reasons),
+        Ruling::Breach(reasons) => Judged::fail(reasons.into_iter().map(|reason| format!("breach: {reason}"))),
+    };
+    judged.read(fact)
+}
+
+/// The breach that a proposal is, if it is one.
+pub(in crate::machine) fn breach_of(case: &Case<'_>) -> Option<Breach> {
+    let (policies, _) = policies(case).ok()?;
+    let (proposal, _) = case.asked?;
+    let Ruling::Breach(reasons) = ask(case, policies, proposal) else { return None };
+    Some(Breach {
+        signer: proposal.signer,
+        roles: case.identity(&proposal.signer).map(|identity| identity.roles).unwrap_or_default(),
+        transition: proposal.transition,
+        inputs_hash: proposal.inputs_hash,
+        bundle_serial: policies.serial(),
+        reasons: reasons.iter().filter_map(|reason| reason.parse().ok()).collect(),
+    })
+}
+
+/// Policy_Updated: the bundle in force is newer than the one that struck, and permits what it forbade.
+pub(super) fn breach(case: &Case<'_>) -> Judged {
+    let Some((_, Inputs::PolicyUpdated(inputs))) = case.asked else { return Judged::open() };
+    let (policies, fact) = match policies(case) {
+        Ok(found) => found,
+        Err(judged) => return judged,
+    };
+    let mut wrong = Vec::new();
+    if (inputs.serial, inputs.bundle_hash) != (policies.serial(), policies.hash()) {
+        wrong.push(format!("the bundle in force is {} with {}", policies.serial(), policies.hash()));
+    }
+    match (case.state().policy.origin, &case.state().policy.breach) {
+        (Some(QuarantineOrigin::Proposal), Some(breach)) => {
+            wrong.extend(still_forbidden(case, policies, breach, inputs.breach_inputs.as_ref()));
+        }
+        (Some(QuarantineOrigin::Content), _) => {}
+        _ => wrong.push("this quarantine was declared; a human must release it".into()),
+    }
+    Judged::unless(wrong, format!("bundle {} permits what struck", policies.serial())).read(fact)
+}
+
+fn still_forbidden(
+    case: &Case<'_>,
+    policies: &CompiledPolicies,
+    breach: &Breach,
+    inputs: Option<&Json>,
+) -> Option<String> {
+    if policies.serial() <= breach.bundle_serial {
+        return Some(format!("bundle {} is not newer than {}, which struck", policies.serial(), breach.bundle_serial));
+    }
+    let Some(inputs) = inputs else {
+        return Some("breach_inputs is missing: the inputs of the proposal that struck".into());
+    };
+    if Hash::of(&inputs.canonical()) != breach.inputs_hash {
+        return Some(format!("breach_inputs do not hash to {}", breach.inputs_hash));
+    }
+    let transition: Transition = breach.transition;
+    let question = Question {
+        signer: &breach.signer,
+        roles: &breach.roles,
+        transition,
+        region: spec(transition).region,
+        project: case.project(),
+        inputs,
+    };
+    match policies.ask(question) {
+        Ruling::Permit(_) => None,
+        Ruling::Deny(reasons) | Ruling::Breach(reasons) => Some(format!("still forbidden: {}", reasons.join("; "))),
+    }
+}

@@ -1,0 +1,317 @@
+//! Judging a proposal, in the order of DESIGN §4: identity, key, head, clock, enabled, guards. The first
+//! failure answers; of the guards, all are asked, so that every reason is told at once.
+//!
+//! Events in, one value out: the shell looks up idempotency keys, makes records durable and answers.
+
+use super::bounds;
+use super::chart::{Inputs, TransitionSpec, passes, spec};
+use super::facts::{FactBody, FactSet};
+use super::guards::{Case, Judged, breach_of, guard};
+use super::head::Head;
+use super::invariants::violations;
+use super::reduce::{Stamp, reduce};
+use super::state::{LicenseStatus, State, TopPhase};
+use crate::types::backbeat::Schedule;
+use crate::types::fact::{FactKind, GuardSettings};
+use crate::types::hlc::Hlc;
+use crate::types::inputs::Breach;
+use crate::types::names::{BootState, GuardName, PolicyState, Role, Transition};
+use crate::types::proposal::Proposal;
+use crate::types::record::GuardOutcome;
+use crate::types::rejection::{Code, Rejection};
+use crate::types::text::ClusterId;
+
+/// What is judged, and on what.
+#[derive(Clone, Copy)]
+pub struct Docket<'a> {
+    /// The cluster.
+    pub cluster: &'a ClusterId,
+    /// The project's head.
+    pub head: &'a Head,
+    /// What is believed.
+    pub facts: &'a FactSet,
+    /// The proposal; its signature has been checked.
+    pub proposal: &'a Proposal,
+    /// Its inputs.
+    pub inputs: &'a Inputs,
+    /// Index and time that its record would get.
+    pub stamp: Stamp,
+}
+
+/// An accepted proposal.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The head after it.
+    pub next: Head,
+    /// How every guard judged, in the chart's order.
+    pub outcomes: Vec<GuardOutcome>,
+}
+
+/// A proposal that is not accepted.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Why.
+    pub rejection: Rejection,
+    /// What a policy forbade as a breach, where the project can be quarantined for it.
+    pub breach: Option<Breach>,
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Refused {
+        Refused { rejection, breach: None }
+    }
+}
+
+impl<'a> Docket<'a> {
+    fn spec(&self) -> &'static TransitionSpec {
+        spec(self.proposal.transition)
+    }
+
+    /// The case as guards see it.
+    pub fn case(&self) -> Case<'a> {
+        let asked = Some((self.proposal, self.inputs));
+        Case { cluster: self.cluster, head: self.head, facts: self.facts, at: self.stamp.at, spec: self.spec(), asked }
+    }
+}
+
+/// Step 4: the signer is known, unrevoked, and holds a role that may propose this.
+pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
+    let case = docket.case();
+    let signer = &docket.proposal.signer;
+    let (_, settings) =
+        case.settings().map_err(|judged| Rejection::new(Code::IdentityUnknown, judged.reasons.join("; ")))?;
+    let Some(identity) = case.identity(signer) else {
+        let advice = "an operator can grant it with Boot_IdentityGranted, or the node's settings under identities";
+        return Err(Rejection::new(Code::IdentityUnknown, format!("{signer} is not known to this project; {advice}")));
+    };
+    if identity.revoked {
+        return Err(Rejection::new(
+            Code::IdentityRevoked,
+            format!("the identity {} ({signer}) is revoked", identity.name),
+        ));
+    }
+    let Some(role) = docket.spec().signers.iter().find(|role| identity.roles.contains(role)) else {
+        let may = join(docket.spec().signers);
+        let reason =
+            format!("{} is for {may}; {} holds {}", docket.proposal.transition, identity.name, join(&identity.roles));
+        return Err(Rejection::new(Code::RoleNotAllowed, reason));
+    };
+    let reasons = vec![format!("{} holds {role}", identity.name)];
+    Ok(GuardOutcome { guard: GuardName::Identity, ok: true, reasons, facts: vec![settings.hash] })
+}
+
+fn join<'r>(roles: impl IntoIterator<Item = &'r Role>) -> String {
+    roles.into_iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Step 5, first half: the key is of the transition's op class and its goal is the signer's to use.
+pub fn key_form(docket: &Docket<'_>) -> Result<(), Rejection> {
+    let key = &docket.proposal.idem_key;
+    let expected = docket.spec().op_class;
+    if key.op_class != expected {
+        let reason = format!("the key's op class is {}, {} needs {expected}", key.op_class, docket.proposal.transition);
+        return Err(Rejection::new(Code::OpClassMismatch, reason));
+    }
+    let own = docket.case().identity(&docket.proposal.signer).is_some_and(|i| i.roles.contains(&Role::Node));
+    if key.goal.is_reserved() && !own {
+        return Err(Rejection::new(
+            Code::ReservedGoal,
+            format!("the goal {} is the node's own; use another", key.goal),
+        ));
+    }
+    Ok(())
+}
+
+/// Step 5, second half, for a key that is not bound yet: its beat lies within the horizon. Outcomes of
+/// effects, and what the node proposes itself, may come however late.
+pub fn key_horizon(docket: &Docket<'_>, prune_floor: u64) -> Result<(), Rejection> {
+    let key = &docket.proposal.idem_key;
+    if docket.spec().closes.is_some() || key.goal.is_reserved() {
+        return Ok(());
+    }
+    let expired = |reason: String| Err(Rejection::new(Code::IdemKeyExpired, reason));
+    let case = docket.case();
+    let Some((schedule, settings)) = schedule(&case).zip(case.settings().ok()) else {
+        return expired("beats cannot be counted: there is no valid windows or settings fact".into());
+    };
+    let settings: &GuardSettings = settings.0;
+    let now = schedule.position(docket.stamp.at).beat;
+    let oldest = now.saturating_sub(schedule.beats_in(settings.key_horizon_ms)).max(prune_floor);
+    let newest = now.saturating_add(schedule.beats_in(settings.key_ahead_ms));
+    if (oldest..=newest).contains(&key.beat) {
+        return Ok(());
+    }
+    expired(format!("beat {} is not from {oldest} to {newest}; the beat now is {now}", key.beat))
+}
+
+/// The schedule in force, if it may still be believed.
+fn schedule<'a>(case: &Case<'a>) -> Option<&'a Schedule> {
+    let fact = case.facts.get(FactKind::Windows, case.project()).filter(|fact| fact.is_valid(case.at))?;
+    if let FactBody::Windows(schedule) = &fact.body { Some(schedule) } else { None }
+}
+
+/// Steps 6 to 9: head, clock, enabled, guards; then the reducer, bounds and invariants.
+pub fn merits(docket: &Docket<'_>, identity: GuardOutcome) -> Result<Accepted, Refused> {
+    let head = head(docket)?;
+    let clock = clock(docket)?;
+    enabled(docket.head.state(), docket.spec())?;
+    let signature = base(GuardName::Signature, "the signature is the signer's");
+    let mut outcomes = vec![signature, identity, head, clock];
+    guards(docket, &mut outcomes)?;
+    let state = docket.head.state();
+    let after = reduce(docket.head, docket.proposal, docket.inputs, docket.stamp);
+    let over = bounds::exceeded(state, &after);
+    if !over.is_empty() {
+        return Err(Rejection { code: Code::BoundExceeded, reasons: over, guard_outcomes: outcomes }.into());
+    }
+    let next = docket.head.advance(after);
+    let broken = violations(docket.head, &next, docket.spec());
+    if !broken.is_empty() {
+        return Err(Rejection { code: Code::InvariantViolated, reasons: broken, guard_outcomes: outcomes }.into());
+    }
+    Ok(Accepted { next, outcomes })
+}
+
+fn base(guard: GuardName, reason: impl Into<String>) -> GuardOutcome {
+    GuardOutcome { guard, ok: true, reasons: vec![reason.into()], facts: Vec::new() }
+}
+
+fn head(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
+    let (named, actual) = (docket.proposal.current_state_hash, docket.head.hash());
+    if named == actual {
+        return Ok(base(GuardName::Head, "the proposal names the head"));
+    }
+    Err(Rejection::new(
+        Code::StaleHead,
+        format!("the head is {actual}, not {named}; read the state again and resubmit"),
+    ))
+}
+
+fn clock(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
+    let proposal = docket.proposal;
+    let (settings, fact) =
+        docket.case().settings().map_err(|judged| Rejection::new(Code::HlcAhead, judged.reasons.join("; ")))?;
+    if let Some(last) = &*docket.head.state().hlc_last {
+        let later = (proposal.hlc, &proposal.signer, &proposal.idem_key) > (last.hlc, &last.signer, &last.idem_key);
+        if !later {
+            let reason =
+                format!("{} is not after the last reading {}; ties break by signer, then key", proposal.hlc, last.hlc);
+            return Err(Rejection::new(Code::HlcNotAfter, reason));
+        }
+    }
+    let (theirs, ours) = (proposal.hlc.physical_ms(), docket.stamp.at.physical_ms());
+    if theirs > ours.saturating_add(settings.max_ahead_ms) {
+        let reason = format!(
+            "{} is more than {} ms ahead of the node's {}",
+            proposal.hlc, settings.max_ahead_ms, docket.stamp.at
+        );
+        return Err(Rejection::new(Code::HlcAhead, reason));
+    }
+    if theirs.saturating_add(settings.max_behind_ms) < ours {
+        let reason = format!(
+            "{} is more than {} ms behind the node's {}",
+            proposal.hlc, settings.max_behind_ms, docket.stamp.at
+        );
+        return Err(Rejection::new(Code::HlcBehind, reason));
+    }
+    let mut outcome = base(GuardName::Clock, "after the last reading and within bounds");
+    outcome.facts.push(fact.hash);
+    Ok(outcome)
+}
+
+/// Step 8: the transition may start from here, and nothing that blocks the project stops it.
+pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
+    if state.phase() == TopPhase::Terminated {
+        return Err(Rejection::new(Code::Terminated, "the project is terminated; nothing changes it any more"));
+    }
+    if spec.needs_license && state.boot.phase != BootState::Licensed {
+        let reason = format!(
+            "boot is {}; {} needs LICENSED (Boot_ConfigOk, then Boot_Licensed)",
+            state.boot.phase, spec.transition
+        );
+        return Err(Rejection::new(Code::NotLicensed, reason));
+    }
+    let at = state.region_state(spec.region);
+    if !spec.from.contains(&at) {
+        let reason = format!("{} is {at}; {} starts from {}", spec.region, spec.transition, spec.from.join(", "));
+        return Err(Rejection::new(Code::NotEnabled, reason));
+    }
+    let blocks = [
+        (state.control.paused, &passes::PAUSED, "the project is paused; Control_Resume lifts that"),
+        (state.control.recovery, &passes::RECOVERY, "the project is in recovery; Control_Recovered lifts that"),
+        (
+            state.control.license == LicenseStatus::Expired,
+            &passes::EXPIRED,
+            "the license is expired; License_Renewed lifts that",
+        ),
+        (
+            state.policy.phase == PolicyState::Quarantined,
+            &passes::QUARANTINED,
+            "the project is quarantined; Policy_Release lifts that",
+        ),
+    ];
+    let stopped = blocks.into_iter().filter(|(active, passes, _)| *active && !passes.lets(spec));
+    let reasons: Vec<String> = stopped.map(|(_, _, reason)| reason.to_owned()).collect();
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(Rejection { code: Code::Blocked, reasons, guard_outcomes: Vec::new() })
+    }
+}
+
+const BASE: [GuardName; 4] = [GuardName::Signature, GuardName::Identity, GuardName::Head, GuardName::Clock];
+
+/// Step 9: asks every guard, also after one fails.
+fn guards(docket: &Docket<'_>, outcomes: &mut Vec<GuardOutcome>) -> Result<(), Refused> {
+    let case = docket.case();
+    let names = docket.spec().guards.iter().filter(|name| !BASE.contains(name));
+    outcomes.extend(names.map(|&name| guard(name)(&case).outcome(name)));
+    let failed = || outcomes.iter().filter(|outcome| !outcome.ok);
+    let Some(first) = failed().next() else { return Ok(()) };
+    let breach = if first.guard == GuardName::Policy { breach_of(&case) } else { None };
+    let code = if breach.is_some() { Code::PolicyBreach } else { Code::Guard(first.guard) };
+    let reasons = failed().flat_map(|o| o.reasons.iter().map(move |reason| format!("{}: {reason}", o.guard))).collect();
+    let state = docket.head.state();
+    let holdable = state.boot.phase != BootState::Uninitialized && state.policy.phase == PolicyState::Clear;
+    let rejection = Rejection { code, reasons, guard_outcomes: outcomes.clone() };
+    Err(Refused { rejection, breach: breach.filter(|_| holdable) })
+}
+
+/// The License_* transition that the license calls for: its facts show another status than the state
+/// keeps. Only a project that passed its license check has one.
+pub fn license_change(case: &Case<'_>) -> Option<(Transition, String)> {
+    let state = case.state();
+    if state.boot.phase != BootState::Licensed || state.phase() == TopPhase::Terminated {
+        return None;
+    }
+    let reading = super::guards::read_license(case);
+    let transition = match reading.status {
+        LicenseStatus::Ok => Transition::LicenseRenewed,
+        LicenseStatus::Grace => Transition::LicenseGraceEntered,
+        LicenseStatus::Expired => Transition::LicenseExpired,
+    };
+    (reading.status != state.control.license).then_some((transition, reading.reason))
+}
+
+/// Whether a transition could pass now, as far as that can be said without a proposal.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The transition.
+    pub spec: &'static TransitionSpec,
+    /// Why it is not enabled; none when it is.
+    pub disabled: Option<Rejection>,
+    /// What its guards say now.
+    pub guards: Vec<(GuardName, Judged)>,
+}
+
+/// Explains every transition of a project.
+pub fn explain(cluster: &ClusterId, head: &Head, facts: &FactSet, at: Hlc) -> Vec<Explanation> {
+    let one = |transition: &Transition| {
+        let spec = spec(*transition);
+        let case = Case { cluster, head, facts, at, spec, asked: None };
+        let names = spec.guards.iter().filter(|name| !BASE.contains(name));
+        let guards = names.map(|&name| (name, guard(name)(&case))).collect();
+        Explanation { spec, disabled: enabled(head.state(), spec).err(), guards }
+    };
+    Transition::ALL.iter().map(one).collect()
+}

@@ -1,0 +1,65 @@
+//! Configuration, license check, identities.
+
+use std::sync::Arc;
+
+use super::Step;
+use crate::machine::chart::{BootChartUpgraded, BootIdentityGranted, BootIdentityRevoked, BootIdentityRotated};
+use crate::machine::state::{Identity, State};
+use crate::types::inputs::{IdentityGrant, ProjectDocument};
+use crate::types::names::{BootState, EffectName};
+
+fn identity(grant: &IdentityGrant) -> Identity {
+    Identity { name: grant.name.clone(), roles: grant.roles.clone(), revoked: false }
+}
+
+/// Every part of the document goes to the section that it concerns.
+pub(super) fn config_ok(next: &mut State, document: &ProjectDocument) {
+    let boot = Arc::make_mut(&mut next.boot);
+    boot.phase = BootState::LicenseCheck;
+    boot.identities = document.identities.iter().map(|(key, grant)| (*key, identity(grant))).collect();
+    let ingestion = Arc::make_mut(&mut next.ingestion);
+    ingestion.sources = document.sources.clone();
+    ingestion.upstreams = document.upstreams.clone();
+    ingestion.retry_limit = document.limits.retries;
+    let council = Arc::make_mut(&mut next.council);
+    council.roles = document.roles.clone();
+    council.rules = document.council.clone();
+    council.tool_pins = document.tool_pins.clone();
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.allocation = document.allocation.clone();
+    environment.retry_limit = document.limits.retries;
+    Arc::make_mut(&mut next.execution).approval_threshold = document.approval_threshold;
+}
+
+pub(super) fn licensed(next: &mut State, step: &Step<'_>) {
+    let boot = Arc::make_mut(&mut next.boot);
+    boot.phase = BootState::Licensed;
+    boot.licensed_at = Some(step.stamp.at);
+    step.open(&mut Arc::make_mut(&mut next.ingestion).effects, EffectName::Resolve);
+    step.open(&mut Arc::make_mut(&mut next.environment).effects, EffectName::Allocate);
+}
+
+pub(super) fn identity_granted(next: &mut State, inputs: &BootIdentityGranted) {
+    Arc::make_mut(&mut next.boot).identities.insert(inputs.key, identity(&inputs.identity));
+}
+
+pub(super) fn identity_revoked(next: &mut State, inputs: &BootIdentityRevoked) {
+    if let Some(identity) = Arc::make_mut(&mut next.boot).identities.get_mut(&inputs.key) {
+        identity.revoked = true;
+    }
+}
+
+pub(super) fn identity_rotated(next: &mut State, inputs: &BootIdentityRotated) {
+    let identities = &mut Arc::make_mut(&mut next.boot).identities;
+    if let Some(old) = identities.get_mut(&inputs.old) {
+        let new = old.clone();
+        old.revoked = true;
+        identities.insert(inputs.new, new);
+    }
+}
+
+pub(super) fn chart_upgraded(next: &mut State, inputs: &BootChartUpgraded) {
+    let meta = Arc::make_mut(&mut next.meta);
+    meta.chart_version = inputs.to_version;
+    meta.schema_hash = inputs.schema_hash;
+}

@@ -1,0 +1,88 @@
+//! Roles, candidates, members, tooling.
+
+use std::sync::Arc;
+
+use super::Step;
+use crate::machine::chart::{
+    CouncilEject, CouncilMcpGreen, CouncilMcpRed, CouncilProfilesLoaded, CouncilQuorumCert, CouncilReaffirm,
+    CouncilReplan,
+};
+use crate::machine::election;
+use crate::machine::state::{Certificate, Council, State};
+use crate::types::names::{CouncilState, EffectName};
+
+pub(super) fn profiles_loaded(next: &mut State, inputs: &CouncilProfilesLoaded) {
+    let council = Arc::make_mut(&mut next.council);
+    council.phase = CouncilState::Elect;
+    council.candidates = inputs.candidates.iter().map(|c| (c.key, c.capabilities.clone())).collect();
+    council.election_seed = None;
+}
+
+pub(super) fn quorum_cert(next: &mut State, inputs: &CouncilQuorumCert, step: &Step<'_>) {
+    let council = Arc::make_mut(&mut next.council);
+    council.phase = CouncilState::ToolingSync;
+    council.election_seed = Some(election::seed(step.head));
+    council.members = inputs.members.clone();
+    council.member_set_hash = Some(inputs.member_set_hash);
+    let council_epoch = step.head.state().epoch.council;
+    council.certificate =
+        Some(Certificate { council_epoch, member_set_hash: inputs.member_set_hash, votes: inputs.votes.clone() });
+    council.tooling.clear();
+    council.unreachable.clear();
+    step.open(&mut council.effects, EffectName::Probe);
+}
+
+pub(super) fn mcp_green(next: &mut State, inputs: &CouncilMcpGreen) {
+    let version = next.ingestion.version;
+    let council = Arc::make_mut(&mut next.council);
+    council.phase = CouncilState::Ready;
+    council.tooling = inputs.servers.clone();
+    council.unreachable.clear();
+    council.version = Some(version);
+}
+
+pub(super) fn mcp_red(next: &mut State, inputs: &CouncilMcpRed, step: &Step<'_>) {
+    let council = Arc::make_mut(&mut next.council);
+    council.unreachable = inputs.unreachable.clone();
+    step.open(&mut council.effects, EffectName::Probe);
+}
+
+/// Leaves no trace of the elected set, and no approval of it.
+fn dissolve(next: &mut State, phase: CouncilState) -> &mut Council {
+    if !next.execution.approvals.is_empty() {
+        Arc::make_mut(&mut next.execution).approvals.clear();
+    }
+    let council = Arc::make_mut(&mut next.council);
+    council.phase = phase;
+    council.members.clear();
+    council.member_set_hash = None;
+    council.certificate = None;
+    council.tooling.clear();
+    council.unreachable.clear();
+    council.version = None;
+    council
+}
+
+pub(super) fn eject(next: &mut State, inputs: &CouncilEject) {
+    dissolve(next, CouncilState::Elect).candidates.remove(&inputs.member);
+}
+
+pub(super) fn re_elect(next: &mut State) {
+    dissolve(next, CouncilState::Elect);
+}
+
+pub(super) fn replan(next: &mut State, inputs: &CouncilReplan) {
+    if let Some(threshold) = inputs.approval_threshold {
+        Arc::make_mut(&mut next.execution).approval_threshold = threshold;
+    }
+    let council = dissolve(next, CouncilState::PlanRoles);
+    council.candidates.clear();
+    council.election_seed = None;
+    if let Some(roles) = &inputs.roles {
+        council.roles = roles.clone();
+    }
+}
+
+pub(super) fn reaffirm(next: &mut State, inputs: &CouncilReaffirm) {
+    Arc::make_mut(&mut next.council).version = Some(inputs.version);
+}

@@ -1,0 +1,110 @@
+//! Allocation, assets, health.
+
+use std::sync::Arc;
+
+use super::Step;
+use crate::machine::chart::{
+    EnvironmentAmber, EnvironmentDeprovision, EnvironmentGreen, EnvironmentHealthFailed, EnvironmentInstalled,
+    EnvironmentProvisionFailed, EnvironmentReaffirm,
+};
+use crate::machine::state::State;
+use crate::types::inputs::Failure;
+use crate::types::names::{EffectName, EnvironmentState};
+
+pub(super) fn capacity_ok(next: &mut State, step: &Step<'_>) {
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.phase = EnvironmentState::Provision;
+    environment.last_failure = None;
+    step.open(&mut environment.effects, EffectName::Provision);
+}
+
+/// Keeps the failure and opens the same effect again.
+pub(super) fn again(next: &mut State, failure: &Failure, effect: EffectName, step: &Step<'_>) {
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.last_failure = Some(failure.clone());
+    step.open(&mut environment.effects, effect);
+}
+
+pub(super) fn installed(next: &mut State, inputs: &EnvironmentInstalled, step: &Step<'_>) {
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.phase = EnvironmentState::Healthcheck;
+    environment.assets = inputs.assets.clone();
+    environment.assets_hash = Some(inputs.manifest_hash);
+    environment.outcomes.clear();
+    environment.tries = 0;
+    environment.last_failure = None;
+    step.open(&mut environment.effects, EffectName::Healthcheck);
+}
+
+/// What was made half-way stays on record, so that a release knows what to take down. Past the limit the
+/// region steps back to ALLOCATE by way of a release where there is anything to release.
+pub(super) fn provision_failed(next: &mut State, inputs: &EnvironmentProvisionFailed, step: &Step<'_>) {
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.tries += 1;
+    environment.last_failure = Some(inputs.failure.clone());
+    if let Some(assets) = &inputs.assets {
+        environment.assets.extend(assets.clone());
+    }
+    if environment.tries <= environment.retry_limit {
+        return step.open(&mut environment.effects, EffectName::Provision);
+    }
+    environment.phase = EnvironmentState::Allocate;
+    environment.tries = 0;
+    let next_effect = if environment.assets.is_empty() { EffectName::Allocate } else { EffectName::Release };
+    step.open(&mut environment.effects, next_effect);
+}
+
+pub(super) fn green(next: &mut State, inputs: &EnvironmentGreen) {
+    let version = next.ingestion.version;
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.phase = EnvironmentState::Ready;
+    environment.outcomes = inputs.outcomes.clone();
+    environment.last_failure = None;
+    environment.version = Some(version);
+}
+
+pub(super) fn amber(next: &mut State, inputs: &EnvironmentAmber) {
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.phase = EnvironmentState::Degraded;
+    environment.outcomes = inputs.outcomes.clone();
+    environment.last_failure = None;
+}
+
+pub(super) fn health_failed(next: &mut State, inputs: &EnvironmentHealthFailed, step: &Step<'_>) {
+    if let Some(outcomes) = &inputs.outcomes {
+        Arc::make_mut(&mut next.environment).outcomes = outcomes.clone();
+    }
+    again(next, &inputs.failure, EffectName::Healthcheck, step);
+}
+
+pub(super) fn recheck(next: &mut State, step: &Step<'_>) {
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.phase = EnvironmentState::Healthcheck;
+    environment.version = None;
+    step.open(&mut environment.effects, EffectName::Healthcheck);
+}
+
+/// The assets stay on record until the release is done.
+pub(super) fn deprovision(next: &mut State, inputs: &EnvironmentDeprovision, step: &Step<'_>) {
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.phase = EnvironmentState::Allocate;
+    environment.assets_hash = None;
+    environment.outcomes.clear();
+    environment.tries = 0;
+    environment.version = None;
+    if let Some(allocation) = &inputs.allocation {
+        environment.allocation = allocation.clone();
+    }
+    step.open(&mut environment.effects, EffectName::Release);
+}
+
+pub(super) fn released(next: &mut State, step: &Step<'_>) {
+    let environment = Arc::make_mut(&mut next.environment);
+    environment.assets.clear();
+    environment.last_failure = None;
+    step.open(&mut environment.effects, EffectName::Allocate);
+}
+
+pub(super) fn reaffirm(next: &mut State, inputs: &EnvironmentReaffirm) {
+    Arc::make_mut(&mut next.environment).version = Some(inputs.version);
+}
