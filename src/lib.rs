@@ -6,3 +6,5 @@
 #[cfg(feature = "machine")]
 pub mod machine;
 pub mod types;
+#[cfg(feature = "server")]
+pub mod verify;

@@ -58,12 +58,8 @@ pub const DEFAULT_PROJECT: &str = "default";
 
 impl Proposal {
     /// The project meant.
-    ///
-    /// # Panics
-    /// Never: `default` is a project name.
-    #[expect(clippy::expect_used, reason = "`default` is a project name")]
     pub fn project(&self) -> ProjectName {
-        self.project.clone().unwrap_or_else(|| DEFAULT_PROJECT.parse().expect("`default` is a project name"))
+        self.project.clone().unwrap_or_else(default_project)
     }
 
     /// The bytes that are signed.
@@ -83,4 +79,13 @@ impl SignedProposal {
     pub fn to_json(&self) -> Result<Json, JsonError> {
         to_json(self)
     }
+}
+
+/// The project that a proposal means when it names none.
+///
+/// # Panics
+/// Never: `default` is a project name.
+#[expect(clippy::expect_used, reason = "`default` is a project name")]
+pub fn default_project() -> ProjectName {
+    DEFAULT_PROJECT.parse().expect("`default` is a project name")
 }

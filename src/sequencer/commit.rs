@@ -1,0 +1,244 @@
+//! The committer: seals a batch, writes it with everything it leads to, and answers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use super::Outcome;
+use super::Verified;
+use super::handle::{Shared, View};
+use super::heads::Evicted;
+use super::inbox::{Done, Inbox, Reply};
+use super::pipeline::{answer, not_durable};
+use crate::journal::{Batch, Durability, Log, LogEntry, Snapshot, Write};
+use crate::machine::facts::FactSet;
+use crate::machine::head::Head;
+use crate::types::canonical::canonical_bytes;
+use crate::types::hash::Hash;
+use crate::types::ids::DecisionId;
+use crate::types::names::Transition;
+use crate::types::receipt::{Receipt, SealedBatch};
+use crate::types::record::Record;
+use crate::types::text::ProjectName;
+
+/// A record that waits to be made durable.
+pub(super) struct Pending {
+    pub record: Record,
+    pub encoded: Vec<u8>,
+    pub chain: Hash,
+    pub fingerprint: Hash,
+    pub verified: Verified,
+    /// The facts that it was judged by.
+    pub facts: Arc<FactSet>,
+    /// The head after it.
+    pub head: Arc<Head>,
+    pub reply: Option<Reply>,
+    pub arrived: Instant,
+}
+
+/// One batch.
+pub(super) struct Job {
+    pub number: u64,
+    pub records: Vec<Pending>,
+    pub evicted: Vec<Evicted>,
+}
+
+/// Records behind the last one at which a project without a fresh snapshot gets one, so that a start has
+/// little to replay.
+const SWEEP_RECORDS: u64 = crate::journal::DEFAULT_SWEEP_RECORDS;
+/// Projects that one sweep takes snapshots of at most, so that a batch stays short.
+const SWEEP_PROJECTS: usize = 64;
+
+/// The committer thread's own state.
+pub(super) struct Committer<L> {
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    log: L,
+    /// Facts that are in the journal for certain.
+    stored_facts: BTreeSet<Hash>,
+    last_sync: Instant,
+}
+
+impl<L: Log> Committer<L> {
+    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, log: L) -> Committer<L> {
+        Committer { shared, inbox, log, stored_facts: BTreeSet::new(), last_sync: Instant::now() }
+    }
+
+    pub fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            let number = job.number;
+            let result = self.commit(job);
+            self.inbox.push_done(Done { number, result });
+        }
+    }
+
+    /// Commits a batch and answers its callers; returns the receipts in the batch's order.
+    fn commit(&mut self, mut job: Job) -> Result<Vec<Arc<[u8]>>, String> {
+        let began = Instant::now();
+        let replies: Vec<_> = job.records.iter_mut().map(|pending| pending.reply.take()).collect();
+        let (batch, receipts) = match self.build(&job) {
+            Ok(built) => built,
+            Err(reason) => return Err(refuse_all(replies, reason)),
+        };
+        if let Err(reason) = self.write(&batch) {
+            return Err(refuse_all(replies, reason));
+        }
+        self.publish(&job);
+        for (reply, receipt) in replies.into_iter().zip(&receipts) {
+            if let Some(reply) = reply {
+                answer(reply, Outcome::Accepted { receipt: receipt.clone(), replayed: false });
+            }
+        }
+        self.watch(&job, began);
+        Ok(receipts)
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), String> {
+        self.log.append(batch).map_err(|error| error.to_string())?;
+        if let Durability::Interval(interval) = self.shared.options.durability {
+            std::thread::sleep(interval.saturating_sub(self.last_sync.elapsed()));
+            self.shared.journal.sync().map_err(|error| error.to_string())?;
+            self.last_sync = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Everything the batch writes, as values.
+    fn build(&mut self, job: &Job) -> Result<(Batch, Vec<Arc<[u8]>>), String> {
+        let options = &self.shared.options;
+        let chains: Vec<_> = job.records.iter().map(|pending| pending.chain).collect();
+        let first = job.records.first().map_or(0, |pending| pending.record.index);
+        let sealed = SealedBatch::seal(&options.cluster, &options.node_key, first, &chains).ok_or("the batch is empty")?;
+        let seal = Arc::new(sealed.seal.clone());
+        let mut batch = Batch::default();
+        let mut receipts = Vec::with_capacity(job.records.len());
+        for (position, pending) in job.records.iter().enumerate() {
+            let receipt = receipt(pending, &sealed, position);
+            let bytes: Arc<[u8]> = canonical_bytes(&receipt).into();
+            batch.entries.push(LogEntry {
+                index: pending.record.index,
+                project: pending.record.project.clone(),
+                encoded: pending.encoded.clone(),
+                chain: pending.chain,
+                seal: seal.clone(),
+                path: receipt.path,
+            });
+            self.push_writes(&mut batch, pending, &bytes);
+            receipts.push(bytes);
+        }
+        self.push_snapshots(&mut batch, job)?;
+        Ok((batch, receipts))
+    }
+
+    fn push_writes(&mut self, batch: &mut Batch, pending: &Pending, receipt: &[u8]) {
+        let record = &pending.record;
+        let (project, index) = (record.project.clone(), record.index);
+        batch.writes.push(Write::Object { hash: record.inputs_hash, bytes: pending.verified.inputs_bytes().to_vec() });
+        for hash in record.facts() {
+            if self.stored_facts.insert(hash)
+                && let Some(fact) = pending.facts.iter().find(|fact| fact.hash == hash)
+            {
+                batch.writes.push(Write::Object { hash, bytes: canonical_bytes(&fact.fact) });
+            }
+        }
+        let decision = self.shared.ports.describe.describe(record, &pending.chain, &pending.verified.proposal().inputs);
+        batch.writes.push(Write::Decision { project: project.clone(), index, bytes: canonical_bytes(&decision) });
+        batch.writes.push(Write::Key {
+            project,
+            key: record.idem_key.clone(),
+            fingerprint: pending.fingerprint,
+            index,
+            receipt: receipt.to_vec(),
+        });
+    }
+
+    /// Snapshots: every N records, on entering REVERB, before eviction, and by the sweep.
+    fn push_snapshots(&self, batch: &mut Batch, job: &Job) -> Result<(), String> {
+        let mut taken = BTreeSet::new();
+        for pending in job.records.iter().rev() {
+            let project = &pending.record.project;
+            let reverb = pending.record.transition == Transition::ExecutionApprovalsThreshold;
+            if (reverb || self.shared.journal.is_snapshot_due(project)) && taken.insert(project.clone()) {
+                self.push_snapshot(batch, project, &pending.head, pending.record.index, job)?;
+            }
+        }
+        for evicted in &job.evicted {
+            if taken.insert(evicted.project.clone()) {
+                self.push_snapshot(batch, &evicted.project, &evicted.head, evicted.index, job)?;
+            }
+        }
+        for candidate in self.shared.journal.sweep_candidates(SWEEP_RECORDS).into_iter().take(SWEEP_PROJECTS) {
+            let moved = job.records.iter().any(|pending| pending.record.project == candidate.project);
+            let view = self.shared.cached_view(&candidate.project).filter(|_| !moved);
+            if let Some(view) = view.filter(|_| taken.insert(candidate.project.clone())) {
+                self.push_snapshot(batch, &candidate.project, &view.head, view.index, job)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push_snapshot(&self, batch: &mut Batch, project: &ProjectName, head: &Head, index: u64, job: &Job) -> Result<(), String> {
+        let snapshot = match job.records.iter().find(|pending| pending.record.index == index) {
+            Some(pending) => Snapshot::of(&pending.record, pending.chain, head.state()),
+            None => {
+                let stored = self.shared.journal.record(index).map_err(|error| error.to_string())?;
+                let stored = stored.ok_or_else(|| format!("record {index} of {project} is gone"))?;
+                Snapshot::of(&stored.record, stored.chain, head.state())
+            }
+        };
+        batch.writes.push(Write::Snapshot(Box::new(snapshot)));
+        Ok(())
+    }
+
+    /// Readers see durable heads only: from here on.
+    fn publish(&self, job: &Job) {
+        let mut views = self.shared.views_mut();
+        for evicted in &job.evicted {
+            views.remove(&evicted.project);
+        }
+        for pending in &job.records {
+            let view = View { head: pending.head.clone(), index: pending.record.index };
+            views.insert(pending.record.project.clone(), Arc::new(view));
+        }
+        drop(views);
+        if let Some(last) = job.records.last() {
+            self.shared.note_durable(last.record.index);
+        }
+    }
+
+    fn watch(&self, job: &Job, began: Instant) {
+        let observer = &self.shared.ports.observer;
+        for pending in &job.records {
+            observer.accepted(&pending.record, pending.arrived.elapsed());
+        }
+        let last = job.records.last().map_or(0, |pending| pending.record.index);
+        observer.committed(job.records.len(), began.elapsed(), last);
+    }
+}
+
+fn refuse_all(replies: Vec<Option<Reply>>, reason: String) -> String {
+    replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
+    reason
+}
+
+fn receipt(pending: &Pending, sealed: &SealedBatch, position: usize) -> Receipt {
+    let record = &pending.record;
+    Receipt {
+        project: record.project.clone(),
+        index: record.index,
+        transition: record.transition,
+        idem_key: record.idem_key.clone(),
+        state_pre_hash: record.state_pre_hash,
+        state_post_hash: record.state_post_hash,
+        hlc: record.hlc,
+        timestamp: record.timestamp,
+        chain: pending.chain,
+        decision: DecisionId::of(&record.project, record.index, &pending.chain),
+        path: sealed.path(position),
+        seal: sealed.seal.clone(),
+    }
+}
+
+/// How long an interval may be at the most.
+pub(super) const MAX_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,0 +1,317 @@
+//! The sequencer from outside: propose, try without doing, read durable heads.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::commit::{Committer, MAX_INTERVAL};
+use super::heads::Heads;
+use super::inbox::{Full, Inbox, Request};
+use super::pipeline::Pipeline;
+use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
+use crate::journal::{Durability, FoldError, Journal, Recovered, fingerprint};
+use crate::machine::facts::FactSet;
+use crate::machine::head::Head;
+use crate::machine::judge::{self, Docket, Explanation};
+use crate::machine::reduce::Stamp;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::names::Transition;
+use crate::types::record::GuardOutcome;
+use crate::types::rejection::{Code, Rejection};
+use crate::types::text::ProjectName;
+
+/// Rejections that are remembered for `GET /rejections`.
+const REMEMBERED: usize = 1_000;
+
+/// A durable head.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The head.
+    pub head: Arc<Head>,
+    /// Index of the project's last record; 0 for a project that does not exist.
+    pub index: u64,
+}
+
+/// A rejection that is remembered.
+#[derive(Clone, Debug, Serialize)]
+pub struct RejectionEntry {
+    /// When, by the node's clock.
+    pub at: Hlc,
+    /// The project.
+    pub project: ProjectName,
+    /// What was proposed.
+    pub transition: Transition,
+    /// Why not.
+    pub code: Code,
+    /// Why not, in words.
+    pub reasons: Vec<String>,
+}
+
+/// How the sequencer is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Whether it takes proposals.
+    pub mode: Mode,
+    /// Proposals that wait.
+    pub queue: usize,
+    /// Index of the last durable record.
+    pub last_index: u64,
+    /// Why the clock cannot be trusted, while that is so.
+    pub clock_unsafe: Option<String>,
+}
+
+/// What a proposal would come to on the durable head.
+#[derive(Clone, Debug)]
+pub enum DryRun {
+    /// It would be accepted.
+    Accepted {
+        /// The head after it.
+        state_post_hash: Hash,
+        /// How the guards judge.
+        outcomes: Vec<GuardOutcome>,
+    },
+    /// Its key is bound to it already; this is the receipt.
+    Repeat(Vec<u8>),
+    /// It would be refused.
+    Refused(Box<Refusal>),
+}
+
+/// What both threads and every handle share.
+pub(super) struct Shared {
+    pub options: Options,
+    pub ports: Ports,
+    pub journal: Journal,
+    views: RwLock<BTreeMap<ProjectName, Arc<View>>>,
+    rejections: Mutex<VecDeque<RejectionEntry>>,
+    mode: Mutex<Mode>,
+    last_index: AtomicU64,
+}
+
+impl Shared {
+    pub fn views_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<ProjectName, Arc<View>>> {
+        self.views.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn cached_view(&self, project: &ProjectName) -> Option<Arc<View>> {
+        self.views.read().unwrap_or_else(PoisonError::into_inner).get(project).cloned()
+    }
+
+    pub fn note_durable(&self, index: u64) {
+        self.last_index.store(index, Ordering::Release);
+    }
+
+    pub fn set_mode(&self, mode: Mode) {
+        *self.mode() = mode;
+    }
+
+    fn mode(&self) -> MutexGuard<'_, Mode> {
+        self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn note_refusal(&self, project: &ProjectName, transition: Transition, rejection: &Rejection, at: Hlc) {
+        self.ports.observer.refused(project, transition, rejection);
+        let (code, reasons) = (rejection.code, rejection.reasons.clone());
+        let entry = RejectionEntry { at, project: project.clone(), transition, code, reasons };
+        let mut remembered = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() == REMEMBERED {
+            remembered.pop_front();
+        }
+        remembered.push_back(entry);
+    }
+}
+
+/// The way to the sequencer. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Handle {
+    /// Starts both threads on what was recovered.
+    pub fn start(mut options: Options, ports: Ports, journal: Journal, recovered: Recovered) -> Result<Handle, StartError> {
+        if let Durability::Interval(interval) = &mut options.durability {
+            *interval = (*interval).min(MAX_INTERVAL);
+        }
+        let mut heads = Heads::new(options.memory_projects);
+        let mut views = BTreeMap::new();
+        for (project, found) in recovered.heads {
+            let head = Arc::new(found.head);
+            views.insert(project.clone(), Arc::new(View { head: head.clone(), index: found.index }));
+            heads.put(project, head, found.index, 0);
+        }
+        let inbox = Arc::new(Inbox::new(options.queue));
+        let shared = Arc::new(Shared {
+            options,
+            ports,
+            journal: journal.clone(),
+            views: RwLock::new(views),
+            rejections: Mutex::default(),
+            mode: Mutex::default(),
+            last_index: AtomicU64::new(recovered.last_index),
+        });
+        let (jobs, queue) = sync_channel(1);
+        let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
+        let pipeline = Pipeline::new(shared.clone(), inbox.clone(), jobs, heads, last);
+        let committer = Committer::new(shared.clone(), inbox.clone(), journal);
+        let threads = vec![
+            spawn("sequencer", move || pipeline.run())?,
+            spawn("committer", move || committer.run(&queue))?,
+        ];
+        Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
+    }
+
+    /// Proposes, and waits for an answer that is durable.
+    pub async fn propose(&self, verified: Verified) -> Outcome {
+        let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
+        let refuse = |code, reason: &str| {
+            let rejection = Rejection::new(code, reason);
+            let facts = self.shared.ports.facts.current();
+            let retry_after_ms = retry::after_ms(code, transition, &facts, &project, self.now());
+            let refusal = Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms };
+            Outcome::Refused(Box::new(refusal))
+        };
+        match &*self.shared.mode() {
+            Mode::Accepting => {}
+            Mode::Draining => return refuse(Code::Draining, "the node is shutting down; try another or wait"),
+            Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
+        }
+        let (reply, answer) = oneshot::channel();
+        if let Err(Full(_)) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
+            return refuse(Code::Overloaded, "too many proposals wait; slow down");
+        }
+        answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
+    }
+
+    /// Says what would become of a proposal on the durable head, and changes nothing.
+    pub fn dry_run(&self, verified: &Verified) -> Result<DryRun, FoldError> {
+        let project = verified.proposal().project();
+        let view = self.view(&project)?;
+        let facts = self.shared.ports.facts.current();
+        let docket = Docket {
+            cluster: &self.shared.options.cluster,
+            head: &view.head,
+            facts: &facts,
+            proposal: verified.proposal(),
+            inputs: verified.inputs(),
+            stamp: Stamp { index: self.shared.last_index.load(Ordering::Acquire) + 1, at: self.now() },
+        };
+        let judged = judge::identity(&docket).and_then(|identity| judge::key_form(&docket).map(|()| identity));
+        let identity = match judged {
+            Ok(identity) => identity,
+            Err(rejection) => return Ok(self.would_refuse(&docket, rejection)),
+        };
+        if let Some(bound) = self.shared.journal.bound_key(&project, &docket.proposal.idem_key)? {
+            let proposal = docket.proposal;
+            let same = bound.fingerprint == fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
+            let conflict = || Rejection::new(Code::IdemKeyConflict, "the key is bound to another proposal; use a new uuid");
+            return Ok(if same { DryRun::Repeat(bound.receipt) } else { self.would_refuse(&docket, conflict()) });
+        }
+        let horizon = judge::key_horizon(&docket, self.shared.journal.prune_floor());
+        let weighed = horizon.map_err(Into::into).and_then(|()| judge::merits(&docket, identity));
+        Ok(match weighed {
+            Ok(accepted) => DryRun::Accepted { state_post_hash: accepted.next.hash(), outcomes: accepted.outcomes },
+            Err(refused) => self.would_refuse(&docket, refused.rejection),
+        })
+    }
+
+    fn would_refuse(&self, docket: &Docket<'_>, rejection: Rejection) -> DryRun {
+        let project = docket.proposal.project();
+        let (transition, at) = (docket.proposal.transition, docket.stamp.at);
+        let retry_after_ms = retry::after_ms(rejection.code, transition, docket.facts, &project, at);
+        let hlc_last = docket.head.state().hlc_last.as_ref().as_ref().map(|last| last.hlc);
+        let head = Some(docket.head.hash());
+        DryRun::Refused(Box::new(Refusal { rejection, project, head, hlc_last, retry_after_ms }))
+    }
+
+    /// A project's durable head; the genesis head with index 0 when it does not exist.
+    pub fn view(&self, project: &ProjectName) -> Result<Arc<View>, FoldError> {
+        if let Some(view) = self.shared.cached_view(project) {
+            return Ok(view);
+        }
+        let (head, index) = match self.shared.journal.latest_head(project)? {
+            Some(found) => (found.head, found.index),
+            None => (Head::genesis(project), 0),
+        };
+        Ok(Arc::new(View { head: Arc::new(head), index }))
+    }
+
+    /// Explains every transition of a project on its durable head.
+    pub fn explain(&self, project: &ProjectName) -> Result<(Arc<View>, Vec<Explanation>), FoldError> {
+        let view = self.view(project)?;
+        let facts = self.shared.ports.facts.current();
+        let explained = judge::explain(&self.shared.options.cluster, &view.head, &facts, self.now());
+        Ok((view, explained))
+    }
+
+    /// What is believed now.
+    pub fn facts(&self) -> Arc<FactSet> {
+        self.shared.ports.facts.current()
+    }
+
+    /// The journal, for reading.
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// The options it was started with.
+    pub fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// The node's time, as far as the clock can be trusted.
+    pub fn now(&self) -> Hlc {
+        self.shared.ports.clock.now_ms().ok().and_then(|ms| Hlc::new(ms, 0)).unwrap_or_default()
+    }
+
+    /// Projects in memory, and their durable heads.
+    pub fn views(&self) -> BTreeMap<ProjectName, Arc<View>> {
+        self.shared.views.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last rejections, newest first.
+    pub fn rejections(&self, project: Option<&ProjectName>, limit: usize) -> Vec<RejectionEntry> {
+        let remembered = self.shared.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = remembered.iter().rev().filter(|entry| project.is_none_or(|project| entry.project == *project));
+        wanted.take(limit).cloned().collect()
+    }
+
+    /// How the sequencer is.
+    pub fn status(&self) -> Status {
+        Status {
+            mode: self.shared.mode().clone(),
+            queue: self.inbox.depth(),
+            last_index: self.shared.last_index.load(Ordering::Acquire),
+            clock_unsafe: self.shared.ports.clock.now_ms().err(),
+        }
+    }
+
+    /// Takes nothing new from here on.
+    pub fn drain(&self) {
+        let mut mode = self.shared.mode();
+        if *mode == Mode::Accepting {
+            *mode = Mode::Draining;
+        }
+    }
+
+    /// Finishes what waits, and returns when both threads are done.
+    pub fn stop(&self) {
+        self.drain();
+        self.inbox.stop();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+    }
+}
+
+fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|error| StartError::Thread(name, error))
+}

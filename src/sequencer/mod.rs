@@ -1,0 +1,158 @@
+//! The pipeline: order, judge, reduce, commit (DESIGN §4, §6).
+//!
+//! ```text
+//!  Handle ── inbox ──▶ sequencer thread ── batch ──▶ committer thread ──▶ answer
+//!             ▲        judges on its own              seals, appends,
+//!             │        speculative heads              publishes durable heads
+//!             └───────────────── done ───────────────────────┘
+//! ```
+//! One thread owns all heads. It judges what waits into a batch while the one before is made durable;
+//! no timer holds a lone caller back. Nobody is answered before what the answer rests on is durable: a
+//! rejection that was judged on a speculative head waits for that head too.
+//!
+//! **Architecture invariant.** Nothing here knows HTTP, metrics or files. The clock, the facts, the log
+//! and whoever watches come in through [`Ports`].
+
+mod commit;
+mod handle;
+mod heads;
+mod inbox;
+mod own;
+mod pipeline;
+mod retry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
+use serde::Serialize;
+
+use crate::journal::Durability;
+use crate::machine::chart::Inputs;
+use crate::machine::facts::FactSet;
+use crate::types::decision::Decision;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::json::Json;
+use crate::types::keys::SecretKey;
+use crate::types::names::Transition;
+use crate::types::record::Record;
+use crate::types::rejection::Rejection;
+use crate::types::text::{ClusterId, ProjectName};
+
+/// A proposal with typed inputs whose signature was checked.
+pub type Verified = crate::verify::VerifiedProposal<Inputs>;
+
+/// How the sequencer works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The cluster, part of every signed message.
+    pub cluster: ClusterId,
+    /// The node's key: signs its own proposals and the batches.
+    pub node_key: SecretKey,
+    /// Proposals that may wait; one more is answered 503.
+    pub queue: usize,
+    /// Records in one batch.
+    pub batch_max: usize,
+    /// Projects kept in memory.
+    pub memory_projects: usize,
+    /// Records of one project between snapshots.
+    pub snapshot_every: u64,
+    /// When answers are given.
+    pub durability: Durability,
+}
+
+/// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.
+pub trait Clock: Send + Sync {
+    /// What the clock shows; why not, while it cannot be trusted.
+    fn now_ms(&self) -> Result<u64, String>;
+}
+
+/// What is believed now.
+pub trait Facts: Send + Sync {
+    /// The facts, as they stand.
+    fn current(&self) -> Arc<FactSet>;
+}
+
+/// Writes the decision record of an accepted transition.
+pub trait Describe: Send + Sync {
+    /// The decision that a record made.
+    fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision;
+}
+
+/// Whoever watches: metrics, logs, spans. Called off the callers' way; must not block.
+pub trait Observer: Send + Sync {
+    /// A transition is durable. `took` is from its arrival.
+    fn accepted(&self, record: &Record, took: Duration);
+    /// A proposal was refused.
+    fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection);
+    /// A known key came again.
+    fn repeated(&self, transition: Transition);
+    /// A batch is durable.
+    fn committed(&self, records: usize, took: Duration, last_index: u64);
+    /// The log could not be written; nothing is accepted any more.
+    fn log_failed(&self, reason: &str);
+}
+
+/// What the sequencer is connected to.
+#[derive(Clone)]
+pub struct Ports {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The facts.
+    pub facts: Arc<dyn Facts>,
+    /// The writer of decisions.
+    pub describe: Arc<dyn Describe>,
+    /// Whoever watches.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// What a caller is told.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Accepted and durable.
+    Accepted {
+        /// The receipt, as canonical JSON.
+        receipt: Arc<[u8]>,
+        /// Whether the key was known already.
+        replayed: bool,
+    },
+    /// Not accepted.
+    Refused(Box<Refusal>),
+}
+
+/// A rejection, and what a caller needs to try again.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Why.
+    pub rejection: Rejection,
+    /// The project.
+    pub project: ProjectName,
+    /// Its head.
+    pub head: Option<Hash>,
+    /// The last clock reading it accepted.
+    pub hlc_last: Option<Hlc>,
+    /// How long to wait, scaled by the tidal pressure.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Why the sequencer does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The operating system gives no thread.
+    #[error("cannot start the {0} thread: {1}")]
+    Thread(&'static str, std::io::Error),
+}
+
+/// Whether the sequencer takes proposals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "mode", content = "reason")]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Accepting,
+    /// It finishes what waits and takes nothing new.
+    Draining,
+    /// The log failed; the reason says how.
+    Refusing(String),
+}

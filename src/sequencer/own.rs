@@ -1,0 +1,83 @@
+//! The node's own proposals: built and signed on its own head, ahead of whoever waits.
+
+use super::Verified;
+use crate::machine::chart::Inputs;
+use crate::machine::head::Head;
+use crate::types::canonical::{DecodeError, to_json};
+use crate::types::hash::Hash;
+use crate::types::hlc::{Hlc, HlcError};
+use crate::types::ids::IdemKey;
+use crate::types::json::Json;
+use crate::types::keys::SecretKey;
+use crate::types::names::Transition;
+use crate::types::proposal::Proposal;
+use crate::types::text::{ClusterId, ProjectName, TextError};
+use crate::verify::VerifiedProposal;
+
+/// Why the node cannot build a proposal of its own.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OwnError {
+    #[error(transparent)]
+    Clock(#[from] HlcError),
+    #[error(transparent)]
+    Key(#[from] TextError),
+    #[error(transparent)]
+    Inputs(#[from] DecodeError),
+    #[error(transparent)]
+    Json(#[from] crate::types::json::JsonError),
+}
+
+/// What the node wants.
+pub(super) struct Wish<'a> {
+    pub project: &'a ProjectName,
+    pub transition: Transition,
+    /// What it is called in the goal: `swoosh.<topic>`.
+    pub topic: &'static str,
+    pub inputs: Json,
+    /// What caused it: the key is derived from that, so that one cause never acts twice.
+    pub cause: Hash,
+    pub beat: u64,
+}
+
+/// Builds and signs: the clock is max(clock, last) + 1.
+pub(super) fn propose(
+    wish: Wish<'_>,
+    head: &Head,
+    cluster: &ClusterId,
+    key: &SecretKey,
+    wall_ms: u64,
+) -> Result<Verified, OwnError> {
+    let last = head.state().hlc_last.as_ref().as_ref().map_or(Hlc::default(), |last| last.hlc);
+    let spec = crate::machine::chart::spec(wish.transition);
+    let idem_key = IdemKey {
+        goal: format!("swoosh.{}", wish.topic).parse()?,
+        beat: wish.beat,
+        op_class: spec.op_class,
+        uuid: wish.cause.short(32).parse()?,
+    };
+    let inputs_bytes = wish.inputs.canonical();
+    let inputs = Inputs::decode(wish.transition, &inputs_bytes)?;
+    let proposal = Proposal {
+        project: Some(wish.project.clone()),
+        current_state_hash: head.hash(),
+        transition: wish.transition,
+        inputs_hash: Hash::of(&inputs_bytes),
+        inputs: wish.inputs,
+        signer: key.public(),
+        idem_key,
+        hlc: last.tick(wall_ms)?,
+        window_id: None,
+        evidence: Vec::new(),
+    };
+    Ok(VerifiedProposal::own(proposal, inputs, cluster, key))
+}
+
+/// What caused a proposal of the node's own, as one hash.
+pub(super) fn cause(transition: Transition, head: &Head) -> Hash {
+    Hash::of_parts([transition.as_str().as_bytes(), head.hash().as_bytes().as_slice()])
+}
+
+/// Any document as inputs.
+pub(super) fn inputs<T: serde::Serialize>(document: &T) -> Result<Json, OwnError> {
+    Ok(to_json(document)?)
+}

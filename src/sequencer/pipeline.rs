@@ -1,0 +1,429 @@
+//! The page that reads as the pipeline: take, weigh, push, hand over, settle.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
+
+use super::commit::{Job, Pending};
+use super::handle::Shared;
+use super::heads::Heads;
+use super::inbox::{Done, Inbox, Reply, Request};
+use super::own::{Wish, cause, inputs, propose};
+use super::{Mode, Outcome, Refusal, Verified, retry};
+use crate::journal::fingerprint;
+use crate::machine::facts::{FactBody, FactSet};
+use crate::machine::head::Head;
+use crate::machine::judge::{self, Accepted, Docket, Refused};
+use crate::machine::reduce::Stamp;
+use crate::types::fact::FactKind;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::ids::IdemKey;
+use crate::types::inputs::Breach;
+use crate::types::names::{GuardName, Transition};
+use crate::types::record::{GuardOutcome, Record};
+use crate::types::rejection::{Code, Rejection};
+use crate::types::text::ProjectName;
+
+type KeyPlace = (ProjectName, IdemKey);
+
+/// A key whose record is not durable yet, and who waits for its receipt.
+struct InFlight {
+    fingerprint: Hash,
+    batch: u64,
+    waiting: Vec<Reply>,
+}
+
+/// An answer that rests on a batch which is not durable yet.
+struct Deferred {
+    batch: u64,
+    reply: Reply,
+    outcome: Outcome,
+}
+
+/// What weighing a proposal came to.
+enum Verdict {
+    Accepted(Box<Accepted>),
+    Refused(Box<Refused>),
+    /// The key is bound to this very proposal; the receipt is known.
+    Repeat(Vec<u8>),
+    /// The same, but the record is not durable yet.
+    RepeatInFlight,
+}
+
+impl From<Rejection> for Verdict {
+    fn from(rejection: Rejection) -> Verdict {
+        Verdict::Refused(Box::new(rejection.into()))
+    }
+}
+
+/// A proposal in the light of its project's speculative head.
+struct Scene {
+    head: Arc<Head>,
+    /// The batch that the head waits for.
+    batch: u64,
+    facts: Arc<FactSet>,
+    stamp: Stamp,
+}
+
+/// The sequencer thread's own state.
+pub(super) struct Pipeline {
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    jobs: SyncSender<Job>,
+    heads: Heads,
+    keys: BTreeMap<KeyPlace, InFlight>,
+    deferred: Vec<Deferred>,
+    open: Vec<Pending>,
+    open_number: u64,
+    /// The keys of the batch that the committer has, in its order.
+    committing: Option<Vec<KeyPlace>>,
+    durable_batch: u64,
+    next_index: u64,
+    chain: Hash,
+    stamped: Hlc,
+    failed: bool,
+}
+
+impl Pipeline {
+    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, jobs: SyncSender<Job>, heads: Heads, last: (u64, Hash, Hlc)) -> Pipeline {
+        Pipeline {
+            shared,
+            inbox,
+            jobs,
+            heads,
+            keys: BTreeMap::new(),
+            deferred: Vec::new(),
+            open: Vec::new(),
+            open_number: 1,
+            committing: None,
+            durable_batch: 0,
+            next_index: last.0 + 1,
+            chain: last.1,
+            stamped: last.2,
+            failed: false,
+        }
+    }
+
+    /// Runs until it is told to stop and everything taken is answered.
+    pub fn run(mut self) {
+        loop {
+            let room = self.shared.options.batch_max.saturating_sub(self.open.len());
+            let work = self.inbox.take(room);
+            work.done.into_iter().for_each(|done| self.settle(done));
+            work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
+            self.hand_over();
+            if work.stopping && self.open.is_empty() && self.committing.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Judges one proposal and does what follows.
+    fn weigh_and_act(&mut self, request: Request) {
+        let project = request.verified.proposal().project();
+        let scene = match self.scene(&project) {
+            Ok(scene) => scene,
+            Err(rejection) => return self.refuse_now(request, rejection),
+        };
+        let verdict = self.weigh(&scene, &request.verified);
+        if let Some(scene) = self.change_license(&project, &scene, &request.verified, &verdict) {
+            let verdict = self.weigh(&scene, &request.verified);
+            return self.act(&project, &scene, request, verdict);
+        }
+        self.act(&project, &scene, request, verdict);
+    }
+
+    fn scene(&mut self, project: &ProjectName) -> Result<Scene, Rejection> {
+        if self.failed {
+            return Err(Rejection::new(Code::NotDurable, "the log failed; see GET /health and runbooks/recovery.md"));
+        }
+        let wall_ms = self.shared.ports.clock.now_ms().map_err(|why| Rejection::new(Code::ClockUnsafe, why))?;
+        let at = self.stamped.tick(wall_ms).map_err(|why| Rejection::new(Code::ClockUnsafe, why.to_string()))?;
+        let found = self.heads.find(&self.shared.journal, project);
+        let (head, batch) = found.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
+        let stamp = Stamp { index: self.next_index, at };
+        Ok(Scene { head, batch, facts: self.shared.ports.facts.current(), stamp })
+    }
+
+    /// DESIGN §4, 4 to 9.
+    fn weigh(&self, scene: &Scene, verified: &Verified) -> Verdict {
+        self.try_weigh(scene, verified).map_or_else(|verdict| verdict, |accepted| Verdict::Accepted(Box::new(accepted)))
+    }
+
+    fn try_weigh(&self, scene: &Scene, verified: &Verified) -> Result<Accepted, Verdict> {
+        let docket = self.docket(scene, verified);
+        let identity = judge::identity(&docket)?;
+        judge::key_form(&docket)?;
+        self.look_up(&docket)?;
+        judge::key_horizon(&docket, self.shared.journal.prune_floor())?;
+        judge::merits(&docket, identity).map_err(|refused| Verdict::Refused(Box::new(refused)))
+    }
+
+    fn docket<'a>(&'a self, scene: &'a Scene, verified: &'a Verified) -> Docket<'a> {
+        Docket {
+            cluster: &self.shared.options.cluster,
+            head: &scene.head,
+            facts: &scene.facts,
+            proposal: verified.proposal(),
+            inputs: verified.inputs(),
+            stamp: scene.stamp,
+        }
+    }
+
+    /// Whether the key is bound: to this proposal, to another, or not at all.
+    fn look_up(&self, docket: &Docket<'_>) -> Result<(), Verdict> {
+        let proposal = docket.proposal;
+        let print = fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
+        let place = (proposal.project(), proposal.idem_key.clone());
+        if let Some(in_flight) = self.keys.get(&place) {
+            return Err(if in_flight.fingerprint == print { Verdict::RepeatInFlight } else { conflict(&place.1) });
+        }
+        let bound = self.shared.journal.bound_key(&place.0, &place.1);
+        match bound.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))? {
+            None => Ok(()),
+            Some(bound) if bound.fingerprint == print => Err(Verdict::Repeat(bound.receipt)),
+            Some(_) => Err(conflict(&place.1)),
+        }
+    }
+
+    /// The project's license status follows its facts lazily: right before a proposal that would pass, or
+    /// that nothing but the license holds back. The caller raced; its own proposal is then stale.
+    fn change_license(&mut self, project: &ProjectName, scene: &Scene, verified: &Verified, verdict: &Verdict) -> Option<Scene> {
+        let ripe = match verdict {
+            Verdict::Accepted(_) => true,
+            Verdict::Refused(refused) => held_by_license_alone(&refused.rejection),
+            Verdict::Repeat(_) | Verdict::RepeatInFlight => false,
+        };
+        let (transition, why) = judge::license_change(&self.docket(scene, verified).case()).filter(|_| ripe)?;
+        let cause_text: String = why.chars().take(400).collect();
+        let document = BTreeMap::from([("cause", cause_text)]);
+        self.propose_own(project, scene, transition, "license", &document)?;
+        self.scene(project).ok()
+    }
+
+    /// Puts a proposal of the node's own into the open batch; `None` when it would not pass.
+    fn propose_own<T: serde::Serialize>(
+        &mut self,
+        project: &ProjectName,
+        scene: &Scene,
+        transition: Transition,
+        topic: &'static str,
+        document: &T,
+    ) -> Option<()> {
+        let beat = current_beat(&scene.facts, project, scene.stamp.at);
+        let cause = cause(transition, &scene.head);
+        let inputs = inputs(document).ok()?;
+        let wish = Wish { project, transition, topic, inputs, cause, beat };
+        let options = &self.shared.options;
+        let own = propose(wish, &scene.head, &options.cluster, &options.node_key, scene.stamp.at.physical_ms());
+        let own = own.map_err(|error| self.shared.ports.observer.log_failed(&error.to_string())).ok()?;
+        match self.weigh(scene, &own) {
+            Verdict::Accepted(accepted) => {
+                self.push(project, scene, own, *accepted, None, Instant::now());
+                Some(())
+            }
+            Verdict::Refused(refused) => {
+                self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
+                None
+            }
+            Verdict::Repeat(_) | Verdict::RepeatInFlight => None,
+        }
+    }
+
+    fn act(&mut self, project: &ProjectName, scene: &Scene, request: Request, verdict: Verdict) {
+        let transition = request.verified.proposal().transition;
+        match verdict {
+            Verdict::Accepted(accepted) => {
+                self.push(project, scene, request.verified, *accepted, Some(request.reply), request.arrived);
+            }
+            Verdict::Repeat(receipt) => {
+                self.shared.ports.observer.repeated(transition);
+                answer(request.reply, Outcome::Accepted { receipt: receipt.into(), replayed: true });
+            }
+            Verdict::RepeatInFlight => self.wait_for_key(request),
+            Verdict::Refused(refused) => self.refuse(project, scene, request, *refused),
+        }
+    }
+
+    /// Puts an accepted proposal into the open batch and moves the speculative head.
+    fn push(
+        &mut self,
+        project: &ProjectName,
+        scene: &Scene,
+        verified: Verified,
+        accepted: Accepted,
+        reply: Option<Reply>,
+        arrived: Instant,
+    ) {
+        let record = record(project, scene.stamp, &verified, accepted.outcomes, accepted.next.hash());
+        let encoded = record.encode();
+        let chain = Record::chain(&self.chain, &encoded);
+        let head = Arc::new(accepted.next);
+        self.heads.put(project.clone(), head.clone(), record.index, self.open_number);
+        let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
+        let in_flight = InFlight { fingerprint: print, batch: self.open_number, waiting: Vec::new() };
+        self.keys.insert((project.clone(), record.idem_key.clone()), in_flight);
+        self.next_index += 1;
+        self.chain = chain;
+        self.stamped = scene.stamp.at;
+        let facts = scene.facts.clone();
+        self.open.push(Pending { record, encoded, chain, fingerprint: print, verified, facts, head, reply, arrived });
+    }
+
+    fn wait_for_key(&mut self, request: Request) {
+        let proposal = request.verified.proposal();
+        self.shared.ports.observer.repeated(proposal.transition);
+        let place = (proposal.project(), proposal.idem_key.clone());
+        if let Some(in_flight) = self.keys.get_mut(&place) {
+            in_flight.waiting.push(request.reply);
+        }
+    }
+
+    /// Refuses, once the head that the judgement rests on is durable; a breach quarantines first.
+    fn refuse(&mut self, project: &ProjectName, scene: &Scene, request: Request, refused: Refused) {
+        let transition = request.verified.proposal().transition;
+        self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
+        if let Some(breach) = refused.breach {
+            self.quarantine(project, scene, breach);
+        }
+        let at = scene.stamp.at;
+        let retry_after_ms = retry::after_ms(refused.rejection.code, transition, &scene.facts, project, at);
+        let (head, batch) = match self.heads.find(&self.shared.journal, project) {
+            Ok(found) => found,
+            Err(error) => return self.refuse_now(request, Rejection::new(Code::NotDurable, error.to_string())),
+        };
+        let hlc_last = head.state().hlc_last.as_ref().as_ref().map(|last| last.hlc);
+        let refusal =
+            Refusal { rejection: refused.rejection, project: project.clone(), head: Some(head.hash()), hlc_last, retry_after_ms };
+        let outcome = Outcome::Refused(Box::new(refusal));
+        if batch <= self.durable_batch {
+            return answer(request.reply, outcome);
+        }
+        self.deferred.push(Deferred { batch, reply: request.reply, outcome });
+    }
+
+    fn quarantine(&mut self, project: &ProjectName, scene: &Scene, breach: Breach) {
+        let rationale: String = breach.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        #[derive(serde::Serialize)]
+        struct Document {
+            rationale: String,
+            breach: Breach,
+        }
+        let rationale = rationale.chars().take(400).collect();
+        self.propose_own(project, scene, Transition::PolicyQuarantine, "policy", &Document { rationale, breach });
+    }
+
+    /// Refuses what was never judged.
+    fn refuse_now(&self, request: Request, rejection: Rejection) {
+        let project = request.verified.proposal().project();
+        let transition = request.verified.proposal().transition;
+        self.shared.ports.observer.refused(&project, transition, &rejection);
+        let refusal = Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms: Some(500) };
+        answer(request.reply, Outcome::Refused(Box::new(refusal)));
+    }
+
+    /// Gives the open batch to the committer, unless it is busy or there is nothing to commit.
+    fn hand_over(&mut self) {
+        if self.committing.is_some() || self.open.is_empty() {
+            return;
+        }
+        let records = std::mem::take(&mut self.open);
+        self.committing = Some(records.iter().map(|p| (p.record.project.clone(), p.record.idem_key.clone())).collect());
+        let evicted = self.heads.evict(self.durable_batch);
+        let job = Job { number: self.open_number, records, evicted };
+        self.open_number += 1;
+        if self.jobs.send(job).is_err() {
+            self.fail("the committer is gone");
+        }
+    }
+
+    /// A batch is durable, or never will be: answers whoever waited for it.
+    fn settle(&mut self, done: Done) {
+        let places = self.committing.take().unwrap_or_default();
+        let receipts = match done.result {
+            Ok(receipts) => receipts,
+            Err(reason) => return self.fail(&reason),
+        };
+        self.durable_batch = done.number;
+        for (place, receipt) in places.iter().zip(receipts) {
+            let waiting = self.keys.remove(place).map(|in_flight| in_flight.waiting).unwrap_or_default();
+            for reply in waiting {
+                answer(reply, Outcome::Accepted { receipt: receipt.clone(), replayed: true });
+            }
+        }
+        let ready: Vec<_> = self.deferred.extract_if(.., |deferred| deferred.batch <= done.number).collect();
+        ready.into_iter().for_each(|deferred| answer(deferred.reply, deferred.outcome));
+    }
+
+    /// The log cannot be written: whatever is not durable is refused, and nothing is taken any more.
+    fn fail(&mut self, reason: &str) {
+        self.failed = true;
+        self.shared.set_mode(Mode::Refusing(reason.to_owned()));
+        self.shared.ports.observer.log_failed(reason);
+        let open = std::mem::take(&mut self.open).into_iter().filter_map(|pending| pending.reply);
+        let waiting = std::mem::take(&mut self.keys).into_values().flat_map(|in_flight| in_flight.waiting);
+        let deferred = std::mem::take(&mut self.deferred).into_iter().map(|deferred| deferred.reply);
+        for reply in open.chain(waiting).chain(deferred) {
+            answer(reply, not_durable(reason));
+        }
+    }
+}
+
+/// What callers are told whose proposals could not be made durable.
+pub(super) fn not_durable(reason: &str) -> Outcome {
+    let reason = format!("it could not be made durable: {reason}; whether it was applied shows after a restart");
+    let rejection = Rejection::new(Code::NotDurable, reason);
+    let project = crate::types::proposal::default_project();
+    Outcome::Refused(Box::new(Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms: Some(500) }))
+}
+
+/// A caller that is gone needs no answer.
+pub(super) fn answer(reply: Reply, outcome: Outcome) {
+    drop(reply.send(outcome));
+}
+
+fn conflict(key: &IdemKey) -> Verdict {
+    let reason = format!("the key {key} is bound to another transition, other inputs or another signer; use a new uuid");
+    Rejection::new(Code::IdemKeyConflict, reason).into()
+}
+
+/// Nothing but the license guard, or the expired flag, stands in the way.
+fn held_by_license_alone(rejection: &Rejection) -> bool {
+    let guards_alone = rejection.guard_outcomes.iter().all(|outcome| outcome.ok || outcome.guard == GuardName::License);
+    match rejection.code {
+        Code::Guard(GuardName::License) => guards_alone,
+        Code::Blocked => rejection.reasons.len() == 1 && rejection.reasons[0].starts_with("the license is expired"),
+        _ => false,
+    }
+}
+
+fn current_beat(facts: &FactSet, project: &ProjectName, at: Hlc) -> u64 {
+    match facts.get(FactKind::Windows, project).map(|fact| &fact.body) {
+        Some(FactBody::Windows(schedule)) => schedule.position(at).beat,
+        _ => 0,
+    }
+}
+
+fn record(project: &ProjectName, stamp: Stamp, verified: &Verified, guard_outcomes: Vec<GuardOutcome>, post: Hash) -> Record {
+    let proposal = verified.proposal();
+    Record {
+        index: stamp.index,
+        project: project.clone(),
+        project_implied: proposal.project.is_none(),
+        state_pre_hash: proposal.current_state_hash,
+        transition: proposal.transition,
+        inputs_hash: proposal.inputs_hash,
+        signer: proposal.signer,
+        idem_key: proposal.idem_key.clone(),
+        hlc: proposal.hlc,
+        window_id: proposal.window_id,
+        guard_outcomes,
+        policy_engine: crate::machine::policy::engine_version(),
+        evidence: proposal.evidence.clone(),
+        signature: verified.signature(),
+        timestamp: stamp.at,
+        state_post_hash: post,
+    }
+}
