@@ -1,0 +1,220 @@
+//! What is committed at once, and the seam behind which it is.
+
+use std::sync::Arc;
+
+use rocksdb::{WriteBatch, WriteOptions};
+
+use super::error::{AppendError, StorageError};
+use super::frame;
+use super::layout::{Family, idem_key, idem_value, meta, scoped_key, wal_key};
+use super::snapshot::Snapshot;
+use super::{Durability, Inner, Journal, Mode, Stage, SweepCandidate, Tail};
+use crate::types::hash::Hash;
+use crate::types::ids::IdemKey;
+use crate::types::receipt::BatchSeal;
+use crate::types::record::Record;
+use crate::types::text::ProjectName;
+
+/// One record on its way into the log.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Its index.
+    pub index: u64,
+    /// Its project.
+    pub project: ProjectName,
+    /// Its canonical bytes.
+    pub encoded: Vec<u8>,
+    /// Its link in the chain.
+    pub chain: Hash,
+    /// The seal of its batch; the entries of a batch share one.
+    pub seal: Arc<BatchSeal>,
+    /// Path from its leaf to the seal's root.
+    pub path: Vec<Hash>,
+}
+
+/// What committed records lead to beside the log.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Inputs or a fact, under their hash.
+    Object {
+        /// Hash of the bytes.
+        hash: Hash,
+        /// The canonical bytes.
+        bytes: Vec<u8>,
+    },
+    /// A decision record. Every record has one: it also lists the record under its project.
+    Decision {
+        /// The project.
+        project: ProjectName,
+        /// Index of the record.
+        index: u64,
+        /// The decision's canonical bytes.
+        bytes: Vec<u8>,
+    },
+    /// An idempotency key, bound.
+    Key {
+        /// The project, which the key is scoped to.
+        project: ProjectName,
+        /// The key.
+        key: IdemKey,
+        /// What it is bound to, see [`super::fingerprint`].
+        fingerprint: Hash,
+        /// Index of the record.
+        index: u64,
+        /// The receipt's bytes, as every repeat gets them.
+        receipt: Vec<u8>,
+    },
+    /// A snapshot.
+    Snapshot(Box<Snapshot>),
+}
+
+/// What is committed at once: log entries, and, as separate values, what they write. A replicated log
+/// writes the second when the first is committed; the local one writes both together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Records, in order, directly after the last one of the log.
+    pub entries: Vec<LogEntry>,
+    /// What they write.
+    pub writes: Vec<Write>,
+}
+
+/// The seam behind which a batch is committed.
+pub trait Log: Send {
+    /// Returns when the batch is committed; after an error nothing of it may be answered.
+    fn append(&mut self, batch: &Batch) -> Result<(), AppendError>;
+}
+
+impl Log for Journal {
+    fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        Journal::append(self, batch)
+    }
+}
+
+impl Journal {
+    /// Commits a batch whole or not at all, on disk by the time it returns (see [`Durability`]). After an
+    /// error of the disk nothing more is taken until the journal is opened again.
+    pub fn append(&self, batch: &Batch) -> Result<(), AppendError> {
+        let Mode::ReadWrite { durability } = self.0.mode else { return Err(AppendError::ReadOnly) };
+        let mut tail = self.0.tail();
+        let (last_index, last_chain) = tail.follow(batch)?;
+        let mut rows = WriteBatch::default();
+        self.0.stage_entries(&mut rows, &batch.entries)?;
+        batch.writes.iter().for_each(|write| self.0.stage_write(&mut rows, write));
+        tail.note(batch);
+        if batch.writes.iter().any(|write| matches!(write, Write::Snapshot(_))) {
+            let floor = tail.unsnapshotted.floor(last_index);
+            rows.put_cf(self.0.family(Family::Meta), meta::REPLAY_FLOOR, floor.to_string());
+        }
+        if let Err(error) = self.0.write(rows, durability == Durability::Sync) {
+            tail.stage = Stage::Stopped;
+            return Err(error.into());
+        }
+        (tail.last_index, tail.last_chain) = (last_index, last_chain);
+        Ok(())
+    }
+
+    /// Brings everything appended so far to disk.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        match self.0.mode {
+            Mode::ReadOnly => Ok(()),
+            Mode::ReadWrite { .. } => Ok(self.0.db.flush_wal(true)?),
+        }
+    }
+
+    /// Whether a project has as many records since its last snapshot as it may have.
+    pub fn is_snapshot_due(&self, project: &ProjectName) -> bool {
+        self.0.tail().unsnapshotted.is_due(project)
+    }
+
+    /// Projects whose oldest record without a snapshot lies more than `records` behind the last one, the
+    /// oldest first: snapshots of these shorten a start. See [`super::DEFAULT_SWEEP_RECORDS`].
+    pub fn sweep_candidates(&self, records: u64) -> Vec<SweepCandidate> {
+        let tail = self.0.tail();
+        let last_index = tail.last_index;
+        tail.unsnapshotted.older_than(last_index.saturating_sub(records.saturating_add(1)))
+    }
+}
+
+impl Tail {
+    /// Checks that a batch follows, and says where the log ends after it.
+    fn follow(&self, batch: &Batch) -> Result<(u64, Hash), AppendError> {
+        match self.stage {
+            Stage::Opened => return Err(AppendError::NotRecovered),
+            Stage::Stopped => return Err(AppendError::Stopped),
+            Stage::Recovered => {}
+        }
+        let (mut last, mut chain) = (self.last_index, self.last_chain);
+        for entry in &batch.entries {
+            if Some(entry.index) != last.checked_add(1) {
+                return Err(AppendError::OutOfOrder { last, found: entry.index });
+            }
+            let expected = Record::chain(&chain, &entry.encoded);
+            if entry.chain != expected {
+                return Err(AppendError::Chain { index: entry.index, expected, found: entry.chain });
+            }
+            (last, chain) = (entry.index, entry.chain);
+        }
+        for write in &batch.writes {
+            if let Write::Snapshot(snapshot) = write
+                && snapshot.index > last
+            {
+                let (project, index) = (snapshot.project.clone(), snapshot.index);
+                return Err(AppendError::SnapshotAhead { project, index, last });
+            }
+        }
+        Ok((last, chain))
+    }
+
+    /// Keeps account of what lies behind snapshots.
+    fn note(&mut self, batch: &Batch) {
+        for entry in &batch.entries {
+            self.unsnapshotted.record(&entry.project, entry.index);
+        }
+        for write in &batch.writes {
+            if let Write::Snapshot(snapshot) = write {
+                self.unsnapshotted.snapshot(&snapshot.project, snapshot.index);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn stage_entries(&self, rows: &mut WriteBatch, entries: &[LogEntry]) -> Result<(), AppendError> {
+        let family = self.family(Family::Wal);
+        let mut sealed: Option<(&BatchSeal, Vec<u8>)> = None;
+        for entry in entries {
+            let seal = match sealed.take() {
+                Some(known) if known.0 == &*entry.seal => known,
+                _ => (&*entry.seal, frame::encode_seal(&entry.seal)),
+            };
+            let frame = frame::encode(&entry.chain, &seal.1, &entry.path, &entry.encoded);
+            let frame = frame.ok_or(AppendError::TooLong { index: entry.index })?;
+            rows.put_cf(family, wal_key(entry.index), frame);
+            sealed = Some(seal);
+        }
+        Ok(())
+    }
+
+    pub(super) fn stage_write(&self, rows: &mut WriteBatch, write: &Write) {
+        match write {
+            Write::Object { hash, bytes } => rows.put_cf(self.family(Family::Objects), hash.as_bytes(), bytes),
+            Write::Decision { project, index, bytes } => {
+                rows.put_cf(self.family(Family::Decisions), scoped_key(project, *index), bytes);
+            }
+            Write::Key { project, key, fingerprint, index, receipt } => {
+                let value = idem_value(fingerprint, *index, receipt);
+                rows.put_cf(self.family(Family::Idem), idem_key(project, key), value);
+            }
+            Write::Snapshot(snapshot) => {
+                let key = scoped_key(&snapshot.project, snapshot.index);
+                rows.put_cf(self.family(Family::Snapshots), key, snapshot.encode());
+            }
+        }
+    }
+
+    pub(super) fn write(&self, rows: WriteBatch, sync: bool) -> Result<(), StorageError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        Ok(self.db.write_opt(rows, &options)?)
+    }
+}

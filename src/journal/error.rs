@@ -1,0 +1,309 @@
+//! What can go wrong when the journal is opened, read, written or replayed.
+
+use std::path::PathBuf;
+
+use crate::machine::replay::Divergence;
+use crate::types::canonical::DecodeError;
+use crate::types::hash::Hash;
+use crate::types::json::JsonError;
+use crate::types::keys::PublicKey;
+use crate::types::text::{ClusterId, ProjectName};
+
+use super::layout::FORMAT;
+
+/// RocksDB could not do what it was asked; the text is its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("RocksDB: {0}")]
+pub struct StorageError(pub(super) String);
+
+impl From<rocksdb::Error> for StorageError {
+    fn from(error: rocksdb::Error) -> StorageError {
+        StorageError(error.into_string())
+    }
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no journal to read.
+    #[error("there is no journal in {}; name the data directory of a node that has run", path.display())]
+    Absent {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Another process, or this one, holds the directory.
+    #[error("the data directory {} is held by another process; stop it, or use another directory ({source})", path.display())]
+    Held {
+        /// Which directory.
+        path: PathBuf,
+        /// What RocksDB says.
+        source: StorageError,
+    },
+    /// The directory belongs to another node.
+    #[error("the data directory {} belongs to node {found}, this node is {expected}; use that node's key, or another directory", path.display())]
+    OtherNode {
+        /// Which directory.
+        path: PathBuf,
+        /// The node that opens it.
+        expected: PublicKey,
+        /// The node that it belongs to.
+        found: PublicKey,
+    },
+    /// The directory belongs to another cluster.
+    #[error("the data directory {} belongs to cluster {found}, this node is of {expected}; set cluster {found}, or use another directory", path.display())]
+    OtherCluster {
+        /// Which directory.
+        path: PathBuf,
+        /// The cluster of the node that opens it.
+        expected: ClusterId,
+        /// The cluster that it belongs to.
+        found: ClusterId,
+    },
+    /// The layout has another version.
+    #[error("the data directory {} has format {found}, this program knows format {FORMAT}; use the program that wrote it", path.display())]
+    Format {
+        /// Which directory.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+    },
+    /// What the directory says of itself is missing or mangled.
+    #[error("the data directory {} does not say what it is: {what}; restore it from a snapshot, see runbooks/recovery.md", path.display())]
+    Mangled {
+        /// Which directory.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// RocksDB cannot open it.
+    #[error("the data directory {} cannot be opened ({source}); see runbooks/recovery.md", path.display())]
+    Storage {
+        /// Which directory.
+        path: PathBuf,
+        /// What RocksDB says.
+        source: StorageError,
+    },
+}
+
+/// Why something of the journal cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// RocksDB failed on a record.
+    #[error("record {index} cannot be read ({source})")]
+    RecordStorage {
+        /// Which record.
+        index: u64,
+        /// What RocksDB says.
+        source: StorageError,
+    },
+    /// RocksDB failed on something else.
+    #[error("the journal cannot be read ({0})")]
+    Storage(#[from] StorageError),
+    /// A record that must be there is not.
+    #[error("record {index} is missing")]
+    Missing {
+        /// Which record.
+        index: u64,
+    },
+    /// A key of the WAL is no index.
+    #[error("after record {index} the WAL has a key that is no index")]
+    Key {
+        /// The record before it.
+        index: u64,
+    },
+    /// The frame around a record is mangled.
+    #[error("the frame of record {index} is mangled: {what}")]
+    Frame {
+        /// Which record.
+        index: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A record does not follow from the one before.
+    #[error("the chain breaks at record {index}: it says {found}, its bytes give {expected}")]
+    Chain {
+        /// Which record.
+        index: u64,
+        /// What its bytes give.
+        expected: Hash,
+        /// What it says.
+        found: Hash,
+    },
+    /// A record does not decode.
+    #[error("record {index} does not decode: {source}")]
+    Record {
+        /// Which record.
+        index: u64,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// A record stands in another's place.
+    #[error("record {found} stands in the place of record {index}")]
+    Misplaced {
+        /// Whose place.
+        index: u64,
+        /// Which record stands there.
+        found: u64,
+    },
+    /// The inputs of a record are gone.
+    #[error("the inputs {hash} of record {index} are missing")]
+    InputsMissing {
+        /// Which record.
+        index: u64,
+        /// Which inputs.
+        hash: Hash,
+    },
+    /// The inputs of a record are no JSON.
+    #[error("the inputs of record {index} are mangled: {source}")]
+    Inputs {
+        /// Which record.
+        index: u64,
+        /// What is wrong.
+        source: JsonError,
+    },
+    /// A row of a project is mangled.
+    #[error("a row of project {project} in {family} is mangled")]
+    Row {
+        /// Which project, as far as it can be read.
+        project: String,
+        /// In which column family.
+        family: &'static str,
+    },
+}
+
+impl ReadError {
+    /// The record that is at fault, where it is one.
+    pub fn index(&self) -> Option<u64> {
+        match self {
+            ReadError::RecordStorage { index, .. }
+            | ReadError::Missing { index }
+            | ReadError::Key { index }
+            | ReadError::Frame { index, .. }
+            | ReadError::Chain { index, .. }
+            | ReadError::Record { index, .. }
+            | ReadError::Misplaced { index, .. }
+            | ReadError::InputsMissing { index, .. }
+            | ReadError::Inputs { index, .. } => Some(*index),
+            ReadError::Storage(_) | ReadError::Row { .. } => None,
+        }
+    }
+}
+
+/// Why records do not lead where they say.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// One cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// One does not follow.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
+}
+
+impl FoldError {
+    /// The record that is at fault, where it is one.
+    pub fn index(&self) -> Option<u64> {
+        match self {
+            FoldError::Read(error) => error.index(),
+            FoldError::Diverged(
+                Divergence::PreHash { index, .. }
+                | Divergence::InputsHash { index, .. }
+                | Divergence::Inputs { index, .. }
+                | Divergence::PostHash { index, .. },
+            ) => Some(*index),
+        }
+    }
+}
+
+/// Why a start refuses to go on. Nothing is skipped and nothing is repaired.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecoverError {
+    /// A record is damaged, missing, or does not lead where it says.
+    #[error("{0}; nothing was skipped or changed, see runbooks/recovery.md")]
+    Fault(#[from] FoldError),
+    /// The WAL ends before something that was written after it.
+    #[error(
+        "the WAL ends at record {last}, but {witness} shows that there was a record {index}; see runbooks/recovery.md"
+    )]
+    Lost {
+        /// Last record found.
+        last: u64,
+        /// A record that is missing.
+        index: u64,
+        /// What shows it.
+        witness: String,
+    },
+}
+
+impl From<ReadError> for RecoverError {
+    fn from(error: ReadError) -> RecoverError {
+        RecoverError::Fault(FoldError::Read(error))
+    }
+}
+
+impl From<StorageError> for RecoverError {
+    fn from(error: StorageError) -> RecoverError {
+        ReadError::Storage(error).into()
+    }
+}
+
+impl RecoverError {
+    /// The record that is at fault, where it is one.
+    pub fn index(&self) -> Option<u64> {
+        match self {
+            RecoverError::Fault(error) => error.index(),
+            RecoverError::Lost { index, .. } => Some(*index),
+        }
+    }
+}
+
+/// Why a batch was not committed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// RocksDB failed. Whether the batch is on disk is not known until the journal is opened again.
+    #[error("the batch could not be made durable ({0}); restart the node")]
+    Storage(#[from] StorageError),
+    /// An earlier append failed.
+    #[error("an earlier batch could not be made durable; restart the node")]
+    Stopped,
+    /// The journal was opened for reading.
+    #[error("the journal is open for reading only")]
+    ReadOnly,
+    /// Nothing may be appended to a chain that was not checked.
+    #[error("the journal was not recovered yet; recover it before appending")]
+    NotRecovered,
+    /// The batch does not begin where the WAL ends.
+    #[error("record {found} cannot follow record {last}")]
+    OutOfOrder {
+        /// Last record of the WAL.
+        last: u64,
+        /// The record that was to follow.
+        found: u64,
+    },
+    /// The chain would break.
+    #[error("record {index} says {found}, but its bytes and the record before it give {expected}")]
+    Chain {
+        /// Which record.
+        index: u64,
+        /// What its bytes give.
+        expected: Hash,
+        /// What it says.
+        found: Hash,
+    },
+    /// A batch of more records than a path can prove, or a seal beyond all bounds.
+    #[error("the seal or the path of record {index} is too long")]
+    TooLong {
+        /// Which record.
+        index: u64,
+    },
+    /// A snapshot of the future.
+    #[error("the snapshot of project {project} at record {index} is ahead of the WAL, which ends at {last}")]
+    SnapshotAhead {
+        /// Which project.
+        project: ProjectName,
+        /// Its index.
+        index: u64,
+        /// Last record of the WAL.
+        last: u64,
+    },
+}

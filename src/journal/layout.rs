@@ -1,0 +1,149 @@
+//! The column families and their keys. A change here is a new [`FORMAT`].
+
+use crate::types::hash::Hash;
+use crate::types::ids::IdemKey;
+use crate::types::text::ProjectName;
+
+/// Version of the layout. A directory of another version is refused.
+pub const FORMAT: u64 = 1;
+
+/// A column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// index → frame.
+    Wal,
+    /// project ‖ 0x00 ‖ index → snapshot.
+    Snapshots,
+    /// project ‖ 0x00 ‖ beat ‖ key text → binding. The beat stands in front, so that what lies behind the
+    /// horizon is one range.
+    Idem,
+    /// hash → canonical bytes of inputs and facts.
+    Objects,
+    /// project ‖ 0x00 ‖ index → decision record. Its keys are also the list of a project's records.
+    Decisions,
+    /// What is to leave the node; declared, so that its coming changes no format.
+    Outbox,
+    /// What the directory is.
+    Meta,
+}
+
+impl Family {
+    /// All of them.
+    pub(super) const ALL: [Family; 7] = [
+        Family::Wal,
+        Family::Snapshots,
+        Family::Idem,
+        Family::Objects,
+        Family::Decisions,
+        Family::Outbox,
+        Family::Meta,
+    ];
+
+    /// The name on disk.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Family::Wal => "wal",
+            Family::Snapshots => "snapshots",
+            Family::Idem => "idem",
+            Family::Objects => "objects",
+            Family::Decisions => "decisions",
+            Family::Outbox => "outbox",
+            Family::Meta => "meta",
+        }
+    }
+}
+
+/// Keys of the `meta` family.
+pub(super) mod meta {
+    /// [`super::FORMAT`], in decimal.
+    pub const FORMAT: &[u8] = b"format";
+    /// The node's public key.
+    pub const NODE: &[u8] = b"node";
+    /// The cluster's id.
+    pub const CLUSTER: &[u8] = b"cluster";
+    /// The incarnation, in decimal; a restore begins the next one.
+    pub const INCARNATION: &[u8] = b"incarnation";
+    /// Beat below which idempotency keys may be gone, in decimal.
+    pub const PRUNE_FLOOR: &[u8] = b"prune_floor";
+    /// Index up to which snapshots cover every record, in decimal.
+    pub const REPLAY_FLOOR: &[u8] = b"replay_floor";
+}
+
+/// Key of a record.
+pub(super) fn wal_key(index: u64) -> [u8; 8] {
+    index.to_be_bytes()
+}
+
+/// Index behind a record's key.
+pub(super) fn wal_index(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}
+
+/// Key of something that belongs to a project and a number. Names hold no 0x00, so the keys of one project
+/// lie together and in the order of their numbers.
+pub(super) fn scoped_key(project: &ProjectName, number: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(project.as_str().len() + 9);
+    key.extend_from_slice(project.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The first key after all keys of a project.
+pub(super) fn scope_end(project: &ProjectName) -> Vec<u8> {
+    let mut key = project.as_str().as_bytes().to_vec();
+    key.push(1);
+    key
+}
+
+/// Project and number of a scoped key, and what follows them.
+pub(super) fn parse_scoped(key: &[u8]) -> Option<(ProjectName, u64, &[u8])> {
+    let end = key.iter().position(|&byte| byte == 0)?;
+    let (name, rest) = (key.get(..end)?, key.get(end + 1..)?);
+    let (number, rest) = rest.split_first_chunk::<8>()?;
+    let project = std::str::from_utf8(name).ok()?.parse().ok()?;
+    Some((project, u64::from_be_bytes(*number), rest))
+}
+
+/// Key of an idempotency key's binding.
+pub(super) fn idem_key(project: &ProjectName, key: &IdemKey) -> Vec<u8> {
+    let mut bytes = scoped_key(project, key.beat);
+    bytes.extend_from_slice(key.to_string().as_bytes());
+    bytes
+}
+
+/// Value of an idempotency key's binding: fingerprint ‖ index ‖ receipt.
+pub(super) fn idem_value(fingerprint: &Hash, index: u64, receipt: &[u8]) -> Vec<u8> {
+    [fingerprint.as_bytes().as_slice(), &index.to_be_bytes(), receipt].concat()
+}
+
+/// Parts of an idempotency key's binding.
+pub(super) fn parse_idem_value(value: &[u8]) -> Option<(Hash, u64, &[u8])> {
+    let (fingerprint, rest) = value.split_first_chunk::<32>()?;
+    let (index, receipt) = rest.split_first_chunk::<8>()?;
+    Some((Hash::from_bytes(*fingerprint), u64::from_be_bytes(*index), receipt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_one_project_lie_together_in_numeric_order() {
+        let key = |name: &str, number| scoped_key(&name.parse().unwrap(), number);
+        let sorted =
+            [key("a", 0), key("a", 255), key("a", 256), scope_end(&"a".parse().unwrap()), key("a-b", 0), key("a.b", 7)];
+        assert!(sorted.is_sorted());
+        let (project, number, rest) = parse_scoped(&sorted[5]).unwrap();
+        assert_eq!((project.as_str(), number, rest), ("a.b", 7, &[][..]));
+    }
+
+    #[test]
+    fn mangled_keys_and_values_are_refused() {
+        assert_eq!(parse_scoped(b"a\0short"), None);
+        assert_eq!(parse_scoped(b"nozero"), None);
+        assert_eq!(parse_scoped(b"\xff\0\0\0\0\0\0\0\0\0"), None);
+        assert_eq!(parse_idem_value(&[0; 39]), None);
+        assert_eq!(wal_index(b"seven77"), None);
+    }
+}

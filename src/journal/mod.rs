@@ -1,0 +1,177 @@
+//! The journal: the hash-chained WAL and everything that is written with it, in RocksDB.
+//!
+//! ```text
+//! committer ── Batch { entries, writes } ──► append ──► one WriteBatch, synced
+//! start     ── recover ──► newest good snapshots + replay ──► heads
+//! readers   ── record, object, decision, bound_key, head_at
+//! tools     ── open_read_only ──► verify, replay
+//! ```
+//!
+//! **Architecture invariant.** The only module that knows RocksDB. It knows nothing of guards, of callers
+//! and of the order in which proposals are judged; it neither signs nor reads a clock. It never skips a
+//! record that it cannot read or that does not lead where it says, and never repairs one.
+
+mod batch;
+mod error;
+mod fold;
+mod frame;
+mod history;
+mod layout;
+mod open;
+mod options;
+mod parallel;
+mod prune;
+mod read;
+mod recover;
+pub mod replay;
+mod snapshot;
+#[cfg(test)]
+mod testing;
+mod unsnapshotted;
+pub mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rocksdb::{ColumnFamily, DB};
+
+pub use batch::{Batch, Log, LogEntry, Write};
+pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
+pub use frame::StoredRecord;
+pub use layout::FORMAT;
+pub use prune::{PruneError, PruneReport};
+pub use read::BoundKey;
+pub use recover::{Recovered, RecoveredHead, SnapshotWarning};
+pub use snapshot::{LiveKey, Snapshot, SnapshotDocument};
+pub use unsnapshotted::SweepCandidate;
+
+use layout::Family;
+use unsnapshotted::Unsnapshotted;
+
+use crate::types::hash::Hash;
+use crate::types::keys::PublicKey;
+use crate::types::names::Transition;
+use crate::types::text::ClusterId;
+
+/// Records that may lie behind a project's last snapshot before a sweep takes one, by default. It keeps
+/// what a start replays well under 200,000 records.
+pub const DEFAULT_SWEEP_RECORDS: u64 = 100_000;
+
+/// When a batch is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Before [`Journal::append`] returns.
+    Sync,
+    /// When [`Journal::sync`] returns, which whoever appends calls this often, before it answers.
+    Interval(Duration),
+}
+
+/// How a journal is opened.
+#[derive(Clone, Debug)]
+pub struct JournalOptions {
+    /// The data directory; created where it is missing.
+    pub path: PathBuf,
+    /// The node, which the directory must belong to.
+    pub node: PublicKey,
+    /// The cluster, which the directory must belong to.
+    pub cluster: ClusterId,
+    /// Records of one project between its snapshots, at least 1.
+    pub snapshot_every: u64,
+    /// When a batch is on disk.
+    pub durability: Durability,
+}
+
+/// A data directory, open. Clones share it; it closes with the last of them.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    db: DB,
+    path: PathBuf,
+    identity: JournalIdentity,
+    mode: Mode,
+    prune_floor: AtomicU64,
+    /// Held while a batch is appended: there is one writer, whatever callers do.
+    tail: Mutex<Tail>,
+}
+
+/// Whose journal it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalIdentity {
+    /// The node.
+    pub node: PublicKey,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The incarnation, from 1; a restore begins the next one.
+    pub incarnation: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    ReadOnly,
+    ReadWrite { durability: Durability },
+}
+
+/// Where the WAL ends.
+#[derive(Debug)]
+struct Tail {
+    stage: Stage,
+    last_index: u64,
+    last_chain: Hash,
+    unsnapshotted: Unsnapshotted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not checked yet.
+    Opened,
+    /// Checked; batches may follow.
+    Recovered,
+    /// A batch failed, and what is on disk is not known.
+    Stopped,
+}
+
+impl Journal {
+    /// The data directory.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Whose journal it is.
+    pub fn identity(&self) -> &JournalIdentity {
+        &self.0.identity
+    }
+
+    /// Index and chain value of the last record appended; 0 and [`Hash::ZERO`] before the first one.
+    pub fn last(&self) -> (u64, Hash) {
+        let tail = self.0.tail();
+        (tail.last_index, tail.last_chain)
+    }
+
+    /// Beat below which idempotency keys may be gone.
+    pub fn prune_floor(&self) -> u64 {
+        self.0.prune_floor.load(Ordering::Acquire)
+    }
+}
+
+impl Inner {
+    /// The handle of a family.
+    #[expect(clippy::expect_used, reason = "open() opens every family, and none is ever dropped")]
+    fn family(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family.name()).expect("open() opens every family")
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        // The tail is changed after everything that can fail, so a panic leaves it whole.
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an idempotency key is bound to: `sha256("swoosh/key/v1\n" ‖ transition ‖ "\n" ‖ inputs hash (32
+/// bytes) ‖ signer (32 bytes))`. Head and clock are left out, so that a repeat may refresh them.
+pub fn fingerprint(transition: Transition, inputs_hash: &Hash, signer: &PublicKey) -> Hash {
+    let name = transition.as_str().as_bytes();
+    Hash::of_parts([b"swoosh/key/v1\n", name, b"\n", inputs_hash.as_bytes().as_slice(), signer.as_bytes()])
+}

@@ -1,0 +1,163 @@
+//! Opening a data directory, and refusing one that is not ours.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use rocksdb::{DB, IteratorMode, Options, WriteBatch, WriteOptions};
+
+use super::error::{OpenError, StorageError};
+use super::frame::Frame;
+use super::layout::{FORMAT, Family, meta, wal_index};
+use super::unsnapshotted::Unsnapshotted;
+use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Stage, Tail, options};
+use crate::types::hash::Hash;
+
+impl Journal {
+    /// Opens a data directory for one node, and creates it where it is missing. Refused: a directory of
+    /// another node, another cluster or another format, and one that a process holds.
+    pub fn open(wanted: JournalOptions) -> Result<Journal, OpenError> {
+        let path = wanted.path;
+        let others = other_families(&path).map_err(|source| storage(&path, source))?;
+        let families = options::families(others.into_iter());
+        let db = DB::open_cf_descriptors(&options::database(true), &path, families);
+        let db = db.map_err(|error| storage(&path, error.into()))?;
+        let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster, incarnation: 1 };
+        if is_new(&db, &path)? {
+            initialise(&db, &mine).map_err(|source| OpenError::Storage { path: path.clone(), source })?;
+        }
+        let found = identity(&db, &path)?;
+        belongs(&found, &mine, &path)?;
+        let mode = Mode::ReadWrite { durability: wanted.durability };
+        Journal::over(db, path, found, mode, wanted.snapshot_every)
+    }
+
+    /// Opens a data directory to look at it. Nothing is written, and whose it is, it says itself. The view
+    /// is that of the moment of opening, also when a node is writing to it.
+    pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Journal, OpenError> {
+        let path = path.into();
+        if !path.join("CURRENT").is_file() {
+            return Err(OpenError::Absent { path });
+        }
+        let others = other_families(&path).map_err(|source| storage(&path, source))?;
+        let families = options::families(others.into_iter());
+        let db = DB::open_cf_descriptors_read_only(&options::database(false), &path, families, false);
+        let db = db.map_err(|error| storage(&path, error.into()))?;
+        let found = identity(&db, &path)?;
+        Journal::over(db, path, found, Mode::ReadOnly, u64::MAX)
+    }
+
+    fn over(
+        db: DB,
+        path: PathBuf,
+        identity: JournalIdentity,
+        mode: Mode,
+        snapshot_every: u64,
+    ) -> Result<Journal, OpenError> {
+        let prune_floor = number(&db, &path, meta::PRUNE_FLOOR)?.unwrap_or(0);
+        let (last_index, last_chain) = last_record(&db, &path)?;
+        let unsnapshotted = Unsnapshotted::new(snapshot_every);
+        let tail = Tail { stage: Stage::Opened, last_index, last_chain, unsnapshotted };
+        let prune_floor = AtomicU64::new(prune_floor);
+        Ok(Journal(Arc::new(Inner { db, path, identity, mode, prune_floor, tail: Mutex::new(tail) })))
+    }
+}
+
+/// Families in the directory that are none of ours: a later format may have some.
+fn other_families(path: &Path) -> Result<Vec<String>, StorageError> {
+    if !path.join("CURRENT").is_file() {
+        return Ok(Vec::new());
+    }
+    let names = DB::list_cf(&Options::default(), path)?;
+    let ours = |name: &String| Family::ALL.iter().any(|family| family.name() == name);
+    Ok(names.into_iter().filter(|name| !ours(name)).collect())
+}
+
+fn storage(path: &Path, source: StorageError) -> OpenError {
+    let path = path.to_path_buf();
+    // RocksDB has no error kind for a held lock: it says «While lock file» of another process, «lock hold
+    // by current process» of this one.
+    let held = ["While lock file", "lock hold by"].iter().any(|sign| source.0.contains(sign));
+    if held { OpenError::Held { path, source } } else { OpenError::Storage { path, source } }
+}
+
+fn get(db: &DB, path: &Path, key: &[u8]) -> Result<Option<String>, OpenError> {
+    let mangled = |what: &str| OpenError::Mangled { path: path.to_path_buf(), what: what.to_owned() };
+    let family = db.cf_handle(Family::Meta.name()).ok_or_else(|| mangled("it has no column family meta"))?;
+    let value = db.get_cf(family, key).map_err(|error| storage(path, error.into()))?;
+    value.map(String::from_utf8).transpose().map_err(|_| mangled("an entry of meta is no text"))
+}
+
+fn parsed<T: FromStr<Err: Display>>(db: &DB, path: &Path, key: &[u8]) -> Result<Option<T>, OpenError> {
+    let Some(text) = get(db, path, key)? else { return Ok(None) };
+    let mangled = |error: T::Err| OpenError::Mangled {
+        path: path.to_path_buf(),
+        what: format!("the entry {} of meta is {text:?}: {error}", String::from_utf8_lossy(key)),
+    };
+    text.parse().map(Some).map_err(mangled)
+}
+
+fn number(db: &DB, path: &Path, key: &[u8]) -> Result<Option<u64>, OpenError> {
+    parsed(db, path, key)
+}
+
+fn required<T: FromStr<Err: Display>>(db: &DB, path: &Path, key: &[u8]) -> Result<T, OpenError> {
+    let what = || format!("meta has no entry {}", String::from_utf8_lossy(key));
+    parsed(db, path, key)?.ok_or_else(|| OpenError::Mangled { path: path.to_path_buf(), what: what() })
+}
+
+/// Whether the directory was only just created. One that has records but no format is mangled.
+fn is_new(db: &DB, path: &Path) -> Result<bool, OpenError> {
+    Ok(get(db, path, meta::FORMAT)?.is_none() && last_record(db, path)?.0 == 0)
+}
+
+fn initialise(db: &DB, mine: &JournalIdentity) -> Result<(), StorageError> {
+    let family = db.cf_handle(Family::Meta.name()).ok_or_else(|| StorageError("no column family meta".into()))?;
+    let mut batch = WriteBatch::default();
+    batch.put_cf(family, meta::FORMAT, FORMAT.to_string());
+    batch.put_cf(family, meta::NODE, mine.node.to_string());
+    batch.put_cf(family, meta::CLUSTER, mine.cluster.as_str());
+    batch.put_cf(family, meta::INCARNATION, mine.incarnation.to_string());
+    batch.put_cf(family, meta::PRUNE_FLOOR, "0");
+    batch.put_cf(family, meta::REPLAY_FLOOR, "0");
+    let mut synced = WriteOptions::default();
+    synced.set_sync(true);
+    Ok(db.write_opt(batch, &synced)?)
+}
+
+fn identity(db: &DB, path: &Path) -> Result<JournalIdentity, OpenError> {
+    let format: String = required(db, path, meta::FORMAT)?;
+    if format != FORMAT.to_string() {
+        return Err(OpenError::Format { path: path.to_path_buf(), found: format });
+    }
+    Ok(JournalIdentity {
+        node: required(db, path, meta::NODE)?,
+        cluster: required(db, path, meta::CLUSTER)?,
+        incarnation: required(db, path, meta::INCARNATION)?,
+    })
+}
+
+fn belongs(found: &JournalIdentity, mine: &JournalIdentity, path: &Path) -> Result<(), OpenError> {
+    let path = path.to_path_buf();
+    if found.node != mine.node {
+        return Err(OpenError::OtherNode { path, expected: mine.node, found: found.node });
+    }
+    if found.cluster != mine.cluster {
+        let (expected, found) = (mine.cluster.clone(), found.cluster.clone());
+        return Err(OpenError::OtherCluster { path, expected, found });
+    }
+    Ok(())
+}
+
+/// Index and chain value of the last record, as it stands there; recovery checks it.
+fn last_record(db: &DB, path: &Path) -> Result<(u64, Hash), OpenError> {
+    let mangled = |what: String| OpenError::Mangled { path: path.to_path_buf(), what };
+    let family = db.cf_handle(Family::Wal.name()).ok_or_else(|| mangled("it has no column family wal".to_owned()))?;
+    let Some(row) = db.iterator_cf(family, IteratorMode::End).next() else { return Ok((0, Hash::ZERO)) };
+    let (key, value) = row.map_err(|error| storage(path, error.into()))?;
+    let index = wal_index(&key).ok_or_else(|| mangled("the last key of the WAL is no index".to_owned()))?;
+    let frame = Frame::parse(index, &value).map_err(|error| mangled(error.to_string()))?;
+    Ok((index, frame.chain))
+}

@@ -1,0 +1,85 @@
+//! How RocksDB is set up.
+
+use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options};
+
+use super::layout::Family;
+
+const MIB: usize = 1 << 20;
+/// Memory for blocks of all families together.
+const BLOCK_CACHE_BYTES: usize = 64 * MIB;
+/// RocksDB's own log may grow to this before the oldest memtable is flushed; it bounds the time to open
+/// after a crash.
+const LOG_BYTES: u64 = 128 << 20;
+
+/// Options of the whole database.
+pub(super) fn database(create: bool) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(create);
+    options.create_missing_column_families(create);
+    options.set_paranoid_checks(true);
+    // A torn last write was never acknowledged; damage anywhere before it refuses to open. The mode cannot
+    // tell old bytes of a recycled log from a torn write, hence no recycling.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_recycle_log_file_num(0);
+    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_max_total_wal_size(LOG_BYTES);
+    options.set_bytes_per_sync(MIB as u64);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(1024);
+    options.set_log_level(LogLevel::Warn);
+    options.set_max_log_file_size(4 * MIB);
+    options.set_keep_log_file_num(3);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options
+}
+
+/// Every family of ours, and those that stand in the directory besides.
+pub(super) fn families(others: impl Iterator<Item = String>) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let ours = Family::ALL.iter().map(|&family| ColumnFamilyDescriptor::new(family.name(), of(family, &cache)));
+    ours.chain(others.map(|name| ColumnFamilyDescriptor::new(name, Options::default()))).collect()
+}
+
+fn of(family: Family, cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_block_size(16 << 10);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    if point_lookups(family) {
+        blocks.set_bloom_filter(10.0, false);
+    }
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_compression_type(compression(family));
+    options.set_write_buffer_size(memtable_bytes(family));
+    options.set_level_compaction_dynamic_level_bytes(true);
+    if family == Family::Idem {
+        // Nearly every proposal asks for a key that is not there.
+        options.set_memtable_whole_key_filtering(true);
+        options.set_memtable_prefix_bloom_ratio(0.05);
+    }
+    options
+}
+
+/// Families that are asked for single keys which are often not there.
+fn point_lookups(family: Family) -> bool {
+    matches!(family, Family::Idem | Family::Objects | Family::Decisions)
+}
+
+fn compression(family: Family) -> DBCompressionType {
+    match family {
+        Family::Meta => DBCompressionType::None,
+        _ => DBCompressionType::Lz4,
+    }
+}
+
+fn memtable_bytes(family: Family) -> usize {
+    match family {
+        Family::Wal | Family::Decisions => 32 * MIB,
+        Family::Idem | Family::Objects => 16 * MIB,
+        Family::Snapshots => 8 * MIB,
+        Family::Outbox | Family::Meta => MIB,
+    }
+}

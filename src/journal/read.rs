@@ -1,0 +1,196 @@
+//! Reading what is there.
+
+use rocksdb::{DBIterator, DBRawIterator, Direction, IteratorMode, ReadOptions};
+
+use super::error::{ReadError, StorageError};
+use super::frame::{Frame, StoredRecord};
+use super::layout::{Family, idem_key, parse_idem_value, parse_scoped, scope_end, scoped_key, wal_index, wal_key};
+use super::{Inner, Journal};
+use crate::types::hash::Hash;
+use crate::types::ids::IdemKey;
+use crate::types::text::ProjectName;
+
+/// What an idempotency key is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundKey {
+    /// Of the proposal that bound it, see [`super::fingerprint`].
+    pub fingerprint: Hash,
+    /// Index of its record.
+    pub index: u64,
+    /// The receipt's bytes.
+    pub receipt: Vec<u8>,
+}
+
+impl Journal {
+    /// The record at an index.
+    pub fn record(&self, index: u64) -> Result<Option<StoredRecord>, ReadError> {
+        let Some(bytes) = self.0.frame_bytes(index)? else { return Ok(None) };
+        let frame = Frame::parse(index, &bytes)?;
+        frame.stored(frame.decode_record()?).map(Some)
+    }
+
+    /// The records from an index on, as they are now. A gap is an error; the first error ends it.
+    pub fn records_from(&self, index: u64) -> impl Iterator<Item = Result<StoredRecord, ReadError>> {
+        let mut failed = false;
+        self.0.rows_from(index.max(1)).map_while(move |row| {
+            let stored = row.and_then(|row| {
+                let frame = Frame::parse(row.index, &row.value)?;
+                frame.stored(frame.decode_record()?)
+            });
+            let go_on = !failed;
+            failed = stored.is_err();
+            go_on.then_some(stored)
+        })
+    }
+
+    /// The canonical bytes of inputs or a fact.
+    pub fn object(&self, hash: &Hash) -> Result<Option<Vec<u8>>, ReadError> {
+        self.0.get(Family::Objects, hash.as_bytes())
+    }
+
+    /// Whether an object is there already, so that it need not be written again.
+    pub fn has_object(&self, hash: &Hash) -> Result<bool, ReadError> {
+        let found = self.0.db.get_pinned_cf(self.0.family(Family::Objects), hash.as_bytes());
+        Ok(found.map_err(StorageError::from)?.is_some())
+    }
+
+    /// The canonical bytes of the decision record that the record at an index left.
+    pub fn decision(&self, project: &ProjectName, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        self.0.get(Family::Decisions, &scoped_key(project, index))
+    }
+
+    /// Indexes of a project's records, from `from` on, rising.
+    pub fn project_indexes(
+        &self,
+        project: &ProjectName,
+        from: u64,
+    ) -> impl Iterator<Item = Result<u64, ReadError>> + use<'_> {
+        self.0.project_indexes(project, from)
+    }
+
+    /// What an idempotency key of a project is bound to. Keys below the prune floor may be gone.
+    pub fn bound_key(&self, project: &ProjectName, key: &IdemKey) -> Result<Option<BoundKey>, ReadError> {
+        let Some(value) = self.0.get(Family::Idem, &idem_key(project, key))? else { return Ok(None) };
+        let (fingerprint, index, receipt) = parse_idem_value(&value).ok_or_else(|| mangled(project, Family::Idem))?;
+        Ok(Some(BoundKey { fingerprint, index, receipt: receipt.to_vec() }))
+    }
+}
+
+/// The error of a row that is not what its family holds.
+pub(super) fn mangled(project: &ProjectName, family: Family) -> ReadError {
+    ReadError::Row { project: project.to_string(), family: family.name() }
+}
+
+/// One row of the WAL, not looked into yet.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) index: u64,
+    pub(super) value: Box<[u8]>,
+}
+
+/// Rows of the WAL without a gap.
+struct Rows<'a> {
+    rows: DBIterator<'a>,
+    next: u64,
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Row, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let index = self.next;
+        let row = self.rows.next()?;
+        self.next += 1;
+        Some(match row {
+            Err(error) => Err(ReadError::RecordStorage { index, source: error.into() }),
+            Ok((key, value)) => match wal_index(&key) {
+                Some(found) if found == index => Ok(Row { index, value }),
+                Some(_) => Err(ReadError::Missing { index }),
+                None => Err(ReadError::Key { index: index.saturating_sub(1) }),
+            },
+        })
+    }
+}
+
+/// Keys of a family that lie within bounds.
+pub(super) struct Keys<'a> {
+    rows: DBRawIterator<'a>,
+    started: bool,
+}
+
+impl Keys<'_> {
+    /// Key and value of the next row.
+    pub(super) fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>, StorageError> {
+        if self.started {
+            self.rows.next();
+        } else {
+            self.rows.seek_to_first();
+            self.started = true;
+        }
+        self.item()
+    }
+
+    /// Key and value of the row before, from the last one backwards.
+    pub(super) fn previous_row(&mut self) -> Result<Option<(&[u8], &[u8])>, StorageError> {
+        if self.started {
+            self.rows.prev();
+        } else {
+            self.rows.seek_to_last();
+            self.started = true;
+        }
+        self.item()
+    }
+
+    fn item(&self) -> Result<Option<(&[u8], &[u8])>, StorageError> {
+        if !self.rows.valid() {
+            self.rows.status()?;
+        }
+        Ok(self.rows.item())
+    }
+}
+
+impl Inner {
+    pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.db.get_cf(self.family(family), key).map_err(StorageError::from)?)
+    }
+
+    /// The frame at an index.
+    pub(super) fn frame_bytes(&self, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        let found = self.db.get_cf(self.family(Family::Wal), wal_key(index));
+        found.map_err(|error| ReadError::RecordStorage { index, source: error.into() })
+    }
+
+    /// Rows of the WAL from an index on; a gap, also right at the start, is an error.
+    pub(super) fn rows_from(&self, index: u64) -> impl Iterator<Item = Result<Row, ReadError>> + use<'_> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options.set_readahead_size(2 << 20);
+        let key = wal_key(index);
+        let mode = IteratorMode::From(&key, Direction::Forward);
+        Rows { rows: self.db.iterator_cf_opt(self.family(Family::Wal), options, mode), next: index }
+    }
+
+    /// Rows of a family with keys from `from` to before `end`.
+    pub(super) fn keys(&self, family: Family, from: Vec<u8>, end: Vec<u8>) -> Keys<'_> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(end);
+        Keys { rows: self.db.raw_iterator_cf_opt(self.family(family), options), started: false }
+    }
+
+    pub(super) fn project_indexes(
+        &self,
+        project: &ProjectName,
+        from: u64,
+    ) -> impl Iterator<Item = Result<u64, ReadError>> + use<'_> {
+        let mut keys = self.keys(Family::Decisions, scoped_key(project, from), scope_end(project));
+        let project = project.clone();
+        std::iter::from_fn(move || match keys.next_row() {
+            Err(error) => Some(Err(error.into())),
+            Ok(None) => None,
+            Ok(Some((key, _))) => {
+                Some(parse_scoped(key).map(|(_, index, _)| index).ok_or_else(|| mangled(&project, Family::Decisions)))
+            }
+        })
+    }
+}

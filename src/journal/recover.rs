@@ -1,0 +1,198 @@
+//! A start: the newest good snapshot of every project, and replay of what came after.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::error::{ReadError, RecoverError};
+use super::fold::{Fold, Track};
+use super::layout::meta;
+use super::read::mangled;
+use super::snapshot::Snapshot;
+use super::unsnapshotted::Unsnapshotted;
+use super::{Family, Inner, Journal, Stage, parallel};
+use crate::machine::head::Head;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::text::ProjectName;
+
+/// What a start finds.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Index of the last record; 0 before the first one.
+    pub last_index: u64,
+    /// Its chain value; [`Hash::ZERO`] before the first one.
+    pub last_chain: Hash,
+    /// When the node accepted it: its clock must go on from here.
+    pub last_timestamp: Hlc,
+    /// The proposal's clock of the newest snapshot.
+    pub last_snapshot_hlc: Option<Hlc>,
+    /// Every project that has a record.
+    pub heads: BTreeMap<ProjectName, RecoveredHead>,
+    /// Records that were reduced again.
+    pub replayed: u64,
+    /// Beat below which idempotency keys may be gone.
+    pub prune_floor: u64,
+    /// Snapshots that were passed over.
+    pub warnings: Vec<SnapshotWarning>,
+}
+
+/// A project as its last record left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveredHead {
+    /// State and hashes.
+    pub head: Head,
+    /// Index of its last record.
+    pub index: u64,
+    /// Index of its newest good snapshot; 0 when it has none.
+    pub snapshot_index: u64,
+}
+
+/// A snapshot that its record does not bear out. It was not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotWarning {
+    /// Of which project.
+    pub project: ProjectName,
+    /// At which record.
+    pub index: u64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for SnapshotWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SnapshotWarning { project, index, reason } = self;
+        write!(f, "the snapshot of project {project} at record {index} is not used: {reason}; see runbooks/recovery.md")
+    }
+}
+
+impl Journal {
+    /// Finds every head again, checking the chain and both hashes of every record that no snapshot covers.
+    /// Writes nothing. Batches may follow only after it.
+    pub fn recover(&self) -> Result<Recovered, RecoverError> {
+        let journal = &*self.0;
+        let mut tail = journal.tail();
+        let floor = journal.replay_floor()?;
+        if floor > tail.last_index {
+            let witness = format!("the replay floor {floor}");
+            return Err(RecoverError::Lost { last: tail.last_index, index: tail.last_index + 1, witness });
+        }
+        let mut start = Start::load(journal, tail.unsnapshotted.emptied(), floor)?;
+        let mut fold = start.fold(journal, floor)?;
+        fold.run(&mut |record| start.unsnapshotted.record(&record.project, record.index))?;
+        let heads = start.heads(fold.tracks);
+        tail.unsnapshotted = start.unsnapshotted;
+        (tail.last_index, tail.last_chain) = (fold.last_index, fold.last_chain);
+        if tail.stage == Stage::Opened {
+            tail.stage = Stage::Recovered;
+        }
+        Ok(Recovered {
+            last_index: fold.last_index,
+            last_chain: fold.last_chain,
+            last_timestamp: fold.last_timestamp,
+            last_snapshot_hlc: start.newest.map(|(_, hlc)| hlc),
+            heads,
+            replayed: start.caught_up + fold.applied,
+            prune_floor: self.prune_floor(),
+            warnings: start.warnings,
+        })
+    }
+}
+
+/// What snapshots give.
+struct Start {
+    unsnapshotted: Unsnapshotted,
+    tracks: BTreeMap<ProjectName, Track>,
+    snapshots: BTreeMap<ProjectName, u64>,
+    newest: Option<(u64, Hlc)>,
+    caught_up: u64,
+    warnings: Vec<SnapshotWarning>,
+}
+
+impl Start {
+    fn load(journal: &Inner, unsnapshotted: Unsnapshotted, floor: u64) -> Result<Start, RecoverError> {
+        let (tracks, snapshots) = (BTreeMap::new(), BTreeMap::new());
+        let mut start = Start { unsnapshotted, tracks, snapshots, newest: None, caught_up: 0, warnings: Vec::new() };
+        let found = parallel::map(journal.projects_in(Family::Snapshots)?, |project| {
+            let mut warnings = Vec::new();
+            let good = journal.good_snapshot(&project, u64::MAX, &mut warnings);
+            good.map(|good| (project, good, warnings))
+        });
+        for result in found {
+            let (project, good, warnings) = result?;
+            let mut track = match good {
+                Some((snapshot, head)) => start.take(&project, &snapshot, head),
+                None => Track::genesis(&project),
+            };
+            if !warnings.is_empty() {
+                start.catch_up(journal, &project, &mut track, floor)?;
+            }
+            start.warnings.extend(warnings);
+            start.tracks.insert(project, track);
+        }
+        Ok(start)
+    }
+
+    fn take(&mut self, project: &ProjectName, snapshot: &Snapshot, head: Head) -> Track {
+        let index = snapshot.index;
+        self.snapshots.insert(project.clone(), index);
+        self.newest = self.newest.max(Some((index, snapshot.hlc)));
+        Track { head, index, applied: 0 }
+    }
+
+    /// The replay floor counts on the newest snapshot; without it, the project's records up to the floor are
+    /// replayed one by one.
+    fn catch_up(
+        &mut self,
+        journal: &Inner,
+        project: &ProjectName,
+        track: &mut Track,
+        floor: u64,
+    ) -> Result<(), RecoverError> {
+        for index in journal.project_indexes(project, track.index + 1) {
+            let index = index?;
+            if index > floor {
+                break;
+            }
+            self.unsnapshotted.record(project, index);
+        }
+        journal.catch_up(project, track, floor)?;
+        self.caught_up += track.applied;
+        Ok(())
+    }
+
+    /// Goes on from the floor, whose own record is the first link.
+    fn fold<'a>(&mut self, journal: &'a Inner, floor: u64) -> Result<Fold<'a>, ReadError> {
+        let (chain, timestamp) = match floor {
+            0 => (Hash::ZERO, Hlc::default()),
+            _ => journal.linked_record(floor).map(|(record, chain)| (chain, record.timestamp))?,
+        };
+        let mut fold = Fold::new(journal, floor, chain, timestamp);
+        fold.tracks = std::mem::take(&mut self.tracks);
+        Ok(fold)
+    }
+
+    fn heads(&self, tracks: BTreeMap<ProjectName, Track>) -> BTreeMap<ProjectName, RecoveredHead> {
+        let with_snapshot = |(project, track): (ProjectName, Track)| {
+            let snapshot_index = self.snapshots.get(&project).copied().unwrap_or(0);
+            (project, RecoveredHead { head: track.head, index: track.index, snapshot_index })
+        };
+        tracks.into_iter().map(with_snapshot).collect()
+    }
+}
+
+impl Inner {
+    fn replay_floor(&self) -> Result<u64, ReadError> {
+        let unreadable = || ReadError::Row { project: "(none)".to_owned(), family: Family::Meta.name() };
+        let Some(bytes) = self.get(Family::Meta, meta::REPLAY_FLOOR)? else { return Err(unreadable()) };
+        std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable)
+    }
+
+    /// Whether a project has a record.
+    pub(super) fn is_known(&self, project: &ProjectName) -> Result<bool, ReadError> {
+        match self.project_indexes(project, 0).next() {
+            None => Ok(false),
+            Some(Ok(0)) => Err(mangled(project, Family::Decisions)),
+            Some(index) => index.map(|_| true),
+        }
+    }
+}

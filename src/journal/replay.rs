@@ -1,0 +1,101 @@
+//! Reducing a whole WAL again from the start, without any snapshot.
+
+use std::collections::BTreeMap;
+
+use super::error::{FoldError, ReadError};
+use super::fold::{Fold, Loaded, take_chunk};
+use super::frame::{Frame, StoredRecord};
+use super::{Inner, Journal};
+use crate::machine::head::Head;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::json::Json;
+use crate::types::text::ProjectName;
+
+use super::fold::Track;
+
+/// What replay found.
+#[derive(Debug)]
+pub struct ReplayReport {
+    /// Records that were reduced again and led where they say.
+    pub replayed: u64,
+    /// The last record whose chain value was checked.
+    pub last_index: u64,
+    /// Its chain value.
+    pub last_chain: Hash,
+    /// Every project, as far as it was replayed.
+    pub heads: BTreeMap<ProjectName, ReplayedHead>,
+    /// The first record that differs, and how. Nothing after it counts.
+    pub fault: Option<FoldError>,
+}
+
+/// Where a project stands after replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayedHead {
+    /// Its head.
+    pub hash: Hash,
+    /// Index of its last record.
+    pub index: u64,
+    /// How many records it has.
+    pub records: u64,
+}
+
+/// Who looks on: sees each record, the head before it and its inputs, in the order of the WAL.
+pub type Visit<'v> = &'v mut dyn FnMut(&StoredRecord, &Head, &Json);
+
+/// Reduces every record from genesis, and checks every hash and the chain. With `visit` the records are
+/// reduced one after the other, without it on all cores. `progress` is told the last index, now and then.
+pub fn replay(journal: &Journal, progress: &mut dyn FnMut(u64), visit: Option<Visit<'_>>) -> ReplayReport {
+    let mut fold = Fold::new(&journal.0, 0, Hash::ZERO, Hlc::default());
+    let fault = all(&journal.0, &mut fold, progress, visit).err();
+    let head = |track: Track| ReplayedHead { hash: track.head.hash(), index: track.index, records: track.applied };
+    ReplayReport {
+        replayed: fold.applied,
+        last_index: fold.last_index,
+        last_chain: fold.last_chain,
+        heads: fold.tracks.into_iter().map(|(project, track)| (project, head(track))).collect(),
+        fault,
+    }
+}
+
+fn all(
+    journal: &Inner,
+    fold: &mut Fold<'_>,
+    progress: &mut dyn FnMut(u64),
+    mut visit: Option<Visit<'_>>,
+) -> Result<(), FoldError> {
+    let mut rows = journal.rows_from(1);
+    loop {
+        let (chunk, fault) = take_chunk(&mut rows);
+        let end = chunk.is_empty();
+        let (loaded, broken) = fold.load(chunk);
+        match &mut visit {
+            None => fold.apply(loaded)?,
+            Some(visit) => one_by_one(fold, loaded, visit)?,
+        }
+        progress(fold.last_index);
+        if let Some(error) = broken.or(fault) {
+            return Err(error.into());
+        }
+        if end {
+            return Ok(());
+        }
+    }
+}
+
+fn one_by_one(fold: &mut Fold<'_>, loaded: Vec<Loaded>, visit: &mut Visit<'_>) -> Result<(), FoldError> {
+    for loaded in loaded {
+        let project = &loaded.record.project;
+        let track = fold.tracks.entry(project.clone()).or_insert_with(|| Track::genesis(project));
+        if let Some(inputs) = &loaded.inputs {
+            visit(&stored(&loaded)?, &track.head, inputs);
+        }
+        track.apply(&loaded)?;
+        fold.applied += 1;
+    }
+    Ok(())
+}
+
+fn stored(loaded: &Loaded) -> Result<StoredRecord, ReadError> {
+    Frame::parse(loaded.row.index, &loaded.row.value)?.stored(loaded.record.clone())
+}

@@ -1,0 +1,225 @@
+//! Snapshots of projects, and when one is good.
+//!
+//! A stored snapshot holds everything but the idempotency keys: those stand, durable in the same write as
+//! their records, in the `idem` family. Copying all live keys into every snapshot would make the cost of a
+//! snapshot grow with the project's age. [`Journal::snapshot_document`] puts them in for whoever carries a
+//! snapshot away.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{AppendError, ReadError};
+use super::frame::Frame;
+use super::layout::{Family, parse_idem_value, parse_scoped, scope_end, scoped_key};
+use super::read::mangled;
+use super::recover::SnapshotWarning;
+use super::{Batch, Inner, Journal, Write};
+use crate::machine::head::Head;
+use crate::machine::state::State;
+use crate::types::canonical::{canonical_bytes, from_canonical};
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::ids::{EffectId, IdemKey};
+use crate::types::json::Json;
+use crate::types::record::Record;
+use crate::types::text::ProjectName;
+
+/// A project as one of its records left it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// The project.
+    pub project: ProjectName,
+    /// Index of that record.
+    pub index: u64,
+    /// The clock of its proposal.
+    pub hlc: Hlc,
+    /// When the node accepted it.
+    pub timestamp: Hlc,
+    /// The WAL's chain value at that record.
+    pub chain: Hash,
+    /// The full state.
+    pub state: State,
+    /// Effects that are open.
+    pub open_effects: Vec<EffectId>,
+}
+
+impl Snapshot {
+    /// The snapshot of the state that a record led to.
+    pub fn of(record: &Record, chain: Hash, state: &State) -> Snapshot {
+        Snapshot {
+            project: record.project.clone(),
+            index: record.index,
+            hlc: record.hlc,
+            timestamp: record.timestamp,
+            chain,
+            state: state.clone(),
+            open_effects: state.open_effects().map(|effect| effect.id.clone()).collect(),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        canonical_bytes(self)
+    }
+}
+
+/// A live idempotency key of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LiveKey {
+    /// Index of the record that bound it.
+    pub index: u64,
+    /// What it is bound to.
+    pub fingerprint: Hash,
+    /// The receipt.
+    pub receipt: Json,
+}
+
+/// A snapshot with the live idempotency keys: all there is to know of a project at that record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SnapshotDocument {
+    /// The snapshot.
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
+    /// Keys bound by then and not behind the prune floor of now.
+    pub keys: BTreeMap<IdemKey, LiveKey>,
+}
+
+impl Journal {
+    /// Stores a snapshot of a project beside the commit path. It may be of any record that is appended
+    /// already; those of before the newest one do no harm.
+    pub fn put_snapshot(&self, snapshot: Snapshot) -> Result<(), AppendError> {
+        self.append(&Batch { entries: Vec::new(), writes: vec![Write::Snapshot(Box::new(snapshot))] })
+    }
+
+    /// Indexes of a project's snapshots, rising.
+    pub fn snapshots(&self, project: &ProjectName) -> Result<Vec<u64>, ReadError> {
+        let mut keys = self.0.keys(Family::Snapshots, scoped_key(project, 0), scope_end(project));
+        let mut indexes = Vec::new();
+        while let Some((key, _)) = keys.next_row()? {
+            indexes.push(parse_scoped(key).ok_or_else(|| mangled(project, Family::Snapshots))?.1);
+        }
+        Ok(indexes)
+    }
+
+    /// A project's snapshot at an index, checked against the record there.
+    pub fn snapshot(&self, project: &ProjectName, index: u64) -> Result<Option<Snapshot>, ReadError> {
+        let Some(bytes) = self.0.get(Family::Snapshots, &scoped_key(project, index))? else { return Ok(None) };
+        let checked = self.0.check_snapshot(project, index, &bytes)?;
+        checked.map(|good| Some(good.0)).map_err(|_| mangled(project, Family::Snapshots))
+    }
+
+    /// A project's snapshot at an index, with the live keys.
+    pub fn snapshot_document(&self, project: &ProjectName, index: u64) -> Result<Option<SnapshotDocument>, ReadError> {
+        let Some(snapshot) = self.snapshot(project, index)? else { return Ok(None) };
+        Ok(Some(SnapshotDocument { snapshot, keys: self.live_keys(project, index)? }))
+    }
+
+    /// The keys of a project that records up to `index` bound, from the prune floor on.
+    pub fn live_keys(&self, project: &ProjectName, index: u64) -> Result<BTreeMap<IdemKey, LiveKey>, ReadError> {
+        let from = scoped_key(project, self.prune_floor());
+        let mut rows = self.0.keys(Family::Idem, from, scope_end(project));
+        let mut live = BTreeMap::new();
+        while let Some((key, value)) = rows.next_row()? {
+            let (key, found) = live_key(key, value).ok_or_else(|| mangled(project, Family::Idem))?;
+            if found.index <= index {
+                live.insert(key, found);
+            }
+        }
+        Ok(live)
+    }
+}
+
+fn live_key(key: &[u8], value: &[u8]) -> Option<(IdemKey, LiveKey)> {
+    let (_, _, text) = parse_scoped(key)?;
+    let key = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let (fingerprint, index, receipt) = parse_idem_value(value)?;
+    Some((key, LiveKey { index, fingerprint, receipt: Json::parse(receipt).ok()? }))
+}
+
+/// A snapshot that its record bears out, and the head that it holds.
+pub(super) type GoodSnapshot = (Snapshot, Head);
+
+impl Inner {
+    /// Checks a stored snapshot. The outer error is of the WAL, which must be whole; the inner one says why
+    /// the snapshot cannot be trusted.
+    pub(super) fn check_snapshot(
+        &self,
+        project: &ProjectName,
+        index: u64,
+        bytes: &[u8],
+    ) -> Result<Result<GoodSnapshot, String>, ReadError> {
+        let snapshot: Snapshot = match from_canonical(bytes) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Ok(Err(format!("it does not decode: {error}"))),
+        };
+        if snapshot.project != *project || snapshot.index != index {
+            return Ok(Err(format!("it is of project {} at record {}", snapshot.project, snapshot.index)));
+        }
+        let (record, chain) = self.linked_record(index)?;
+        if record.project != *project || snapshot.chain != chain {
+            return Ok(Err(format!("record {index} of project {} has the chain value {chain}", record.project)));
+        }
+        let head = Head::of(snapshot.state.clone());
+        if head.hash() != record.state_post_hash {
+            let (found, expected) = (head.hash(), record.state_post_hash);
+            return Ok(Err(format!("its state hashes to {found}, record {index} says {expected}")));
+        }
+        Ok(Ok((snapshot, head)))
+    }
+
+    /// The record at an index, checked against the link of the one before.
+    pub(super) fn linked_record(&self, index: u64) -> Result<(Record, Hash), ReadError> {
+        let bytes = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
+        let frame = Frame::parse(index, &bytes)?;
+        frame.check_link(&self.link(index.saturating_sub(1))?)?;
+        Ok((frame.decode_record()?, frame.chain))
+    }
+
+    /// The chain value at an index, as it stands there.
+    pub(super) fn link(&self, index: u64) -> Result<Hash, ReadError> {
+        if index == 0 {
+            return Ok(Hash::ZERO);
+        }
+        let bytes = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
+        Ok(Frame::parse(index, &bytes)?.chain)
+    }
+
+    /// The newest good snapshot of a project at or before an index; bad ones are passed over with a warning.
+    pub(super) fn good_snapshot(
+        &self,
+        project: &ProjectName,
+        index: u64,
+        warnings: &mut Vec<SnapshotWarning>,
+    ) -> Result<Option<GoodSnapshot>, ReadError> {
+        let end = match index.checked_add(1) {
+            Some(next) => scoped_key(project, next),
+            None => scope_end(project),
+        };
+        let mut rows = self.keys(Family::Snapshots, scoped_key(project, 0), end);
+        while let Some((key, bytes)) = rows.previous_row()? {
+            let (_, index, _) = parse_scoped(key).ok_or_else(|| mangled(project, Family::Snapshots))?;
+            match self.check_snapshot(project, index, bytes)? {
+                Ok(good) => return Ok(Some(good)),
+                Err(reason) => warnings.push(SnapshotWarning { project: project.clone(), index, reason }),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every project that has a row in a family of scoped keys.
+    pub(super) fn projects_in(&self, family: Family) -> Result<Vec<ProjectName>, ReadError> {
+        let mut rows = self.db.raw_iterator_cf(self.family(family));
+        rows.seek_to_first();
+        let mut projects = Vec::new();
+        while let Some(key) = rows.key() {
+            let unreadable =
+                || ReadError::Row { project: String::from_utf8_lossy(key).into_owned(), family: family.name() };
+            let (project, ..) = parse_scoped(key).ok_or_else(unreadable)?;
+            rows.seek(scope_end(&project));
+            projects.push(project);
+        }
+        rows.status().map_err(super::StorageError::from)?;
+        Ok(projects)
+    }
+}

@@ -1,0 +1,234 @@
+//! Checking a data directory record by record, offline. It reduces nothing; `replay` does.
+
+use super::error::ReadError;
+use super::frame::{Frame, StoredRecord};
+use super::read::Row;
+use super::{Journal, JournalIdentity, fingerprint, parallel};
+use crate::types::canonical::canonical_bytes;
+use crate::types::canonical::from_canonical;
+use crate::types::decision::Decision;
+use crate::types::hash::Hash;
+use crate::types::keys::PublicKey;
+use crate::types::receipt::ReceiptError;
+use crate::types::record::Record;
+
+use super::fold::take_chunk;
+
+/// Problems that are told in full; the rest are counted.
+pub const MAX_PROBLEMS: usize = 1000;
+
+/// What verification found.
+#[derive(Debug)]
+pub struct VerifyReport {
+    /// Whose journal it is.
+    pub identity: JournalIdentity,
+    /// Records that were looked at.
+    pub records: u64,
+    /// Index of the last one.
+    pub last_index: u64,
+    /// Its chain value, as it stands there.
+    pub last_chain: Hash,
+    /// What is wrong, the first record first; at most [`MAX_PROBLEMS`].
+    pub problems: Vec<Problem>,
+    /// How many problems there are in all.
+    pub problem_count: u64,
+    /// Whether the WAL could be read to its end.
+    pub complete: bool,
+}
+
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.complete && self.problem_count == 0
+    }
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {index}: {flaw}")]
+pub struct Problem {
+    /// Which record.
+    pub index: u64,
+    /// What is wrong.
+    pub flaw: Flaw,
+}
+
+/// A way in which a record can be wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// It cannot be read, or the chain breaks at it.
+    #[error("{0}")]
+    Read(ReadError),
+    /// Its bytes are not its canonical ones.
+    #[error("its bytes are not canonical")]
+    NotCanonical,
+    /// Inputs or a fact are missing.
+    #[error("the object {0} is missing")]
+    ObjectMissing(Hash),
+    /// Inputs or a fact are not what their hash says.
+    #[error("the object {expected} hashes to {found}")]
+    ObjectMangled {
+        /// The hash it stands under.
+        expected: Hash,
+        /// What it hashes to.
+        found: Hash,
+    },
+    /// The caller did not sign the proposal.
+    #[error("the signature is not the signer's over this proposal")]
+    Signature,
+    /// The receipt does not prove itself.
+    #[error("the receipt does not hold: {0}")]
+    Receipt(ReceiptError),
+    /// Another node sealed the batch.
+    #[error("the batch is sealed by {0}, which is not this node")]
+    Sealer(PublicKey),
+    /// The decision record is missing.
+    #[error("its decision record is missing")]
+    DecisionMissing,
+    /// The decision record does not tell the same.
+    #[error("its decision record does not agree with it")]
+    DecisionDiffers,
+    /// The idempotency key is not bound, though it is not behind the prune floor.
+    #[error("its idempotency key is not bound")]
+    KeyMissing,
+    /// The idempotency key is bound to something else.
+    #[error("its idempotency key is bound to something else")]
+    KeyDiffers,
+}
+
+/// Looks at every record: frame, chain, canonical bytes, objects, the caller's signature, the batch's seal
+/// and path, the decision record and the idempotency key. Writes nothing. `progress` is told the last index,
+/// now and then. A damaged record ends nothing, unless RocksDB cannot read on.
+pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport {
+    let mut report = VerifyReport {
+        identity: journal.identity().clone(),
+        records: 0,
+        last_index: 0,
+        last_chain: Hash::ZERO,
+        problems: Vec::new(),
+        problem_count: 0,
+        complete: false,
+    };
+    let mut rows = journal.0.rows_from(1);
+    loop {
+        let (chunk, fault) = take_chunk(&mut rows);
+        let end = chunk.is_empty();
+        report.chunk(journal, chunk);
+        progress(report.last_index);
+        if let Some(error) = fault {
+            report.note(error.index().unwrap_or(report.last_index), Flaw::Read(error));
+            return report;
+        }
+        if end {
+            report.complete = true;
+            return report;
+        }
+    }
+}
+
+impl VerifyReport {
+    fn note(&mut self, index: u64, flaw: Flaw) {
+        self.problem_count += 1;
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { index, flaw });
+        }
+    }
+
+    fn chunk(&mut self, journal: &Journal, chunk: Vec<Row>) {
+        let linked: Vec<(Row, Hash)> = chunk
+            .into_iter()
+            .map(|row| {
+                let previous = self.last_chain;
+                self.last_index = row.index;
+                self.last_chain = Frame::parse(row.index, &row.value).map_or(previous, |frame| frame.chain);
+                (row, previous)
+            })
+            .collect();
+        self.records += linked.len() as u64;
+        for (index, flaws) in parallel::map(linked, |(row, previous)| (row.index, look(journal, &row, &previous))) {
+            flaws.into_iter().for_each(|flaw| self.note(index, flaw));
+        }
+    }
+}
+
+/// Everything that is wrong with one record.
+fn look(journal: &Journal, row: &Row, previous: &Hash) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    let stored = Frame::parse(row.index, &row.value).and_then(|frame| {
+        flaws.extend(frame.check_link(previous).err().map(Flaw::Read));
+        frame.stored(frame.decode_record()?)
+    });
+    let checked = stored.and_then(|stored| {
+        if stored.record.encode() != stored.encoded {
+            flaws.push(Flaw::NotCanonical);
+        }
+        objects(journal, &stored.record, &mut flaws)?;
+        seal(journal, &stored, &mut flaws);
+        decision(journal, &stored, &mut flaws)?;
+        key(journal, &stored, &mut flaws)
+    });
+    flaws.extend(checked.err().map(Flaw::Read));
+    flaws
+}
+
+fn objects(journal: &Journal, record: &Record, flaws: &mut Vec<Flaw>) -> Result<(), ReadError> {
+    for expected in std::iter::once(record.inputs_hash).chain(record.facts()) {
+        match journal.object(&expected)?.map(|bytes| Hash::of(&bytes)) {
+            Some(found) if found == expected => {}
+            Some(found) => flaws.push(Flaw::ObjectMangled { expected, found }),
+            None => flaws.push(Flaw::ObjectMissing(expected)),
+        }
+    }
+    if flaws.is_empty() {
+        let signed = record.proposal(journal.0.inputs(record)?);
+        let message = signed.proposal.message(&journal.identity().cluster);
+        if !record.signer.verify(&message, &record.signature) {
+            flaws.push(Flaw::Signature);
+        }
+    }
+    Ok(())
+}
+
+fn seal(journal: &Journal, stored: &StoredRecord, flaws: &mut Vec<Flaw>) {
+    let identity = journal.identity();
+    flaws.extend(stored.receipt().verify(&identity.cluster).err().map(Flaw::Receipt));
+    if stored.seal.node != identity.node {
+        flaws.push(Flaw::Sealer(stored.seal.node));
+    }
+}
+
+fn decision(journal: &Journal, stored: &StoredRecord, flaws: &mut Vec<Flaw>) -> Result<(), ReadError> {
+    let record = &stored.record;
+    let Some(bytes) = journal.decision(&record.project, record.index)? else {
+        flaws.push(Flaw::DecisionMissing);
+        return Ok(());
+    };
+    let agrees = |decision: Decision| {
+        decision.id == stored.receipt().decision
+            && decision.chain == stored.chain
+            && decision.transition == record.transition
+            && decision.state_post_hash == record.state_post_hash
+            && decision.guard_outcomes == record.guard_outcomes
+            && decision.signer == record.signer
+    };
+    if !from_canonical(&bytes).is_ok_and(agrees) {
+        flaws.push(Flaw::DecisionDiffers);
+    }
+    Ok(())
+}
+
+fn key(journal: &Journal, stored: &StoredRecord, flaws: &mut Vec<Flaw>) -> Result<(), ReadError> {
+    let record = &stored.record;
+    let expected = fingerprint(record.transition, &record.inputs_hash, &record.signer);
+    match journal.bound_key(&record.project, &record.idem_key)? {
+        None if record.idem_key.beat < journal.prune_floor() => {}
+        None => flaws.push(Flaw::KeyMissing),
+        Some(bound) => {
+            let same = bound.fingerprint == expected && bound.index == record.index;
+            if !same || bound.receipt != canonical_bytes(&stored.receipt()) {
+                flaws.push(Flaw::KeyDiffers);
+            }
+        }
+    }
+    Ok(())
+}
