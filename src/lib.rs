@@ -7,6 +7,8 @@
 pub mod journal;
 #[cfg(feature = "machine")]
 pub mod machine;
+#[cfg(feature = "server")]
+pub mod sequencer;
 pub mod types;
 #[cfg(feature = "server")]
 pub mod verify;

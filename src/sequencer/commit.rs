@@ -50,6 +50,12 @@ const SWEEP_RECORDS: u64 = crate::journal::DEFAULT_SWEEP_RECORDS;
 /// Projects that one sweep takes snapshots of at most, so that a batch stays short.
 const SWEEP_PROJECTS: usize = 64;
 
+/// What a batch is made of: what is written, and the receipts in its order.
+struct Built {
+    batch: Batch,
+    receipts: Vec<Arc<[u8]>>,
+}
+
 /// The committer thread's own state.
 pub(super) struct Committer<L> {
     shared: Arc<Shared>,
@@ -77,7 +83,7 @@ impl<L: Log> Committer<L> {
     fn commit(&mut self, mut job: Job) -> Result<Vec<Arc<[u8]>>, String> {
         let began = Instant::now();
         let replies: Vec<_> = job.records.iter_mut().map(|pending| pending.reply.take()).collect();
-        let (batch, receipts) = match self.build(&job) {
+        let Built { batch, receipts } = match self.build(&job) {
             Ok(built) => built,
             Err(reason) => return Err(refuse_all(replies, reason)),
         };
@@ -105,11 +111,12 @@ impl<L: Log> Committer<L> {
     }
 
     /// Everything the batch writes, as values.
-    fn build(&mut self, job: &Job) -> Result<(Batch, Vec<Arc<[u8]>>), String> {
+    fn build(&mut self, job: &Job) -> Result<Built, String> {
         let options = &self.shared.options;
         let chains: Vec<_> = job.records.iter().map(|pending| pending.chain).collect();
         let first = job.records.first().map_or(0, |pending| pending.record.index);
-        let sealed = SealedBatch::seal(&options.cluster, &options.node_key, first, &chains).ok_or("the batch is empty")?;
+        let sealed =
+            SealedBatch::seal(&options.cluster, &options.node_key, first, &chains).ok_or("the batch is empty")?;
         let seal = Arc::new(sealed.seal.clone());
         let mut batch = Batch::default();
         let mut receipts = Vec::with_capacity(job.records.len());
@@ -128,7 +135,7 @@ impl<L: Log> Committer<L> {
             receipts.push(bytes);
         }
         self.push_snapshots(&mut batch, job)?;
-        Ok((batch, receipts))
+        Ok(Built { batch, receipts })
     }
 
     fn push_writes(&mut self, batch: &mut Batch, pending: &Pending, receipt: &[u8]) {
@@ -178,7 +185,14 @@ impl<L: Log> Committer<L> {
         Ok(())
     }
 
-    fn push_snapshot(&self, batch: &mut Batch, project: &ProjectName, head: &Head, index: u64, job: &Job) -> Result<(), String> {
+    fn push_snapshot(
+        &self,
+        batch: &mut Batch,
+        project: &ProjectName,
+        head: &Head,
+        index: u64,
+        job: &Job,
+    ) -> Result<(), String> {
         let snapshot = match job.records.iter().find(|pending| pending.record.index == index) {
             Some(pending) => Snapshot::of(&pending.record, pending.chain, head.state()),
             None => {

@@ -137,7 +137,12 @@ pub struct Handle {
 
 impl Handle {
     /// Starts both threads on what was recovered.
-    pub fn start(mut options: Options, ports: Ports, journal: Journal, recovered: Recovered) -> Result<Handle, StartError> {
+    pub fn start(
+        mut options: Options,
+        ports: Ports,
+        journal: Journal,
+        recovered: Recovered,
+    ) -> Result<Handle, StartError> {
         if let Durability::Interval(interval) = &mut options.durability {
             *interval = (*interval).min(MAX_INTERVAL);
         }
@@ -162,10 +167,8 @@ impl Handle {
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
         let pipeline = Pipeline::new(shared.clone(), inbox.clone(), jobs, heads, last);
         let committer = Committer::new(shared.clone(), inbox.clone(), journal);
-        let threads = vec![
-            spawn("sequencer", move || pipeline.run())?,
-            spawn("committer", move || committer.run(&queue))?,
-        ];
+        let threads =
+            vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || committer.run(&queue))?];
         Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
     }
 
@@ -185,7 +188,7 @@ impl Handle {
             Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
         }
         let (reply, answer) = oneshot::channel();
-        if let Err(Full(_)) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
+        if let Err(Full) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
             return refuse(Code::Overloaded, "too many proposals wait; slow down");
         }
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
@@ -212,7 +215,8 @@ impl Handle {
         if let Some(bound) = self.shared.journal.bound_key(&project, &docket.proposal.idem_key)? {
             let proposal = docket.proposal;
             let same = bound.fingerprint == fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
-            let conflict = || Rejection::new(Code::IdemKeyConflict, "the key is bound to another proposal; use a new uuid");
+            let conflict =
+                || Rejection::new(Code::IdemKeyConflict, "the key is bound to another proposal; use a new uuid");
             return Ok(if same { DryRun::Repeat(bound.receipt) } else { self.would_refuse(&docket, conflict()) });
         }
         let horizon = judge::key_horizon(&docket, self.shared.journal.prune_floor());

@@ -90,6 +90,8 @@ pub trait Observer: Send + Sync {
     fn repeated(&self, transition: Transition);
     /// A batch is durable.
     fn committed(&self, records: usize, took: Duration, last_index: u64);
+    /// A proposal of the node's own could not be built.
+    fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
     /// The log could not be written; nothing is accepted any more.
     fn log_failed(&self, reason: &str);
 }
