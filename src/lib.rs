@@ -5,4 +5,6 @@
 
 #[cfg(feature = "machine")]
 pub mod machine;
+#[cfg(feature = "server")]
+pub mod platform;
 pub mod types;
