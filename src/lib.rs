@@ -7,4 +7,6 @@
 pub mod machine;
 #[cfg(feature = "server")]
 pub mod platform;
+#[cfg(feature = "server")]
+pub mod settings;
 pub mod types;
