@@ -4,11 +4,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 #[cfg(feature = "server")]
+pub mod facts;
+#[cfg(feature = "server")]
 pub mod journal;
 #[cfg(feature = "machine")]
 pub mod machine;
 #[cfg(feature = "server")]
+pub mod platform;
+#[cfg(feature = "server")]
 pub mod sequencer;
+#[cfg(feature = "server")]
+pub mod settings;
 pub mod types;
 #[cfg(feature = "server")]
 pub mod verify;
