@@ -28,7 +28,7 @@ mod propose;
 mod read;
 mod retry;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
