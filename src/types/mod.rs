@@ -6,6 +6,7 @@
 pub mod backbeat;
 pub mod canonical;
 pub mod civil;
+pub mod council;
 pub mod decision;
 pub mod fact;
 pub mod hash;
