@@ -3,7 +3,7 @@
 //! The model and its check are the very files that `build.rs` uses, so that a chart that passes here
 //! also builds.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

@@ -2,4 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod feature_trees;
+mod house_rules;
+mod import_law;
+mod source;
 mod statechart;
