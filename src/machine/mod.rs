@@ -4,12 +4,9 @@
 //! no hash-ordered map decides anything here: the same records give the same states on every machine.
 //! `machine` knows nothing of HTTP, of storage, and of who calls it.
 
-<<<<<<< HEAD
-pub mod bounds;
-=======
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
->>>>>>> chart
+pub mod bounds;
 pub mod chart;
 pub mod election;
 pub mod facts;

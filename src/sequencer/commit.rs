@@ -11,8 +11,8 @@ use super::handle::{Shared, View};
 use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
 use super::pipeline::{answer, not_durable};
+use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, Log, LogEntry, Snapshot, Write};
-use crate::machine::facts::FactSet;
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
@@ -30,7 +30,7 @@ pub(super) struct Pending {
     pub fingerprint: Hash,
     pub verified: Verified,
     /// The facts that it was judged by.
-    pub facts: Arc<FactSet>,
+    pub facts: Arc<FactsNow>,
     /// The head after it.
     pub head: Arc<Head>,
     pub reply: Option<Reply>,
@@ -144,9 +144,9 @@ impl<L: Log> Committer<L> {
         batch.writes.push(Write::Object { hash: record.inputs_hash, bytes: pending.verified.inputs_bytes().to_vec() });
         for hash in record.facts() {
             if self.stored_facts.insert(hash)
-                && let Some(fact) = pending.facts.iter().find(|fact| fact.hash == hash)
+                && let Some(bytes) = pending.facts.bytes(&hash)
             {
-                batch.writes.push(Write::Object { hash, bytes: canonical_bytes(&fact.fact) });
+                batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
         let decision = self.shared.ports.describe.describe(record, &pending.chain, &pending.verified.proposal().inputs);

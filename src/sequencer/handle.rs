@@ -15,8 +15,8 @@ use super::heads::Heads;
 use super::inbox::{Full, Inbox, Request};
 use super::pipeline::Pipeline;
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
+use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Recovered, fingerprint};
-use crate::machine::facts::FactSet;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Docket, Explanation};
 use crate::machine::reduce::Stamp;
@@ -177,8 +177,8 @@ impl Handle {
         let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
         let refuse = |code, reason: &str| {
             let rejection = Rejection::new(code, reason);
-            let facts = self.shared.ports.facts.current();
-            let retry_after_ms = retry::after_ms(code, transition, &facts, &project, self.now());
+            let facts = self.shared.ports.facts.facts();
+            let retry_after_ms = retry::after_ms(code, transition, facts.set(), &project, self.now());
             let refusal = Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms };
             Outcome::Refused(Box::new(refusal))
         };
@@ -198,11 +198,11 @@ impl Handle {
     pub fn dry_run(&self, verified: &Verified) -> Result<DryRun, FoldError> {
         let project = verified.proposal().project();
         let view = self.view(&project)?;
-        let facts = self.shared.ports.facts.current();
+        let facts = self.shared.ports.facts.facts();
         let docket = Docket {
             cluster: &self.shared.options.cluster,
             head: &view.head,
-            facts: &facts,
+            facts: facts.set(),
             proposal: verified.proposal(),
             inputs: verified.inputs(),
             stamp: Stamp { index: self.shared.last_index.load(Ordering::Acquire) + 1, at: self.now() },
@@ -251,14 +251,14 @@ impl Handle {
     /// Explains every transition of a project on its durable head.
     pub fn explain(&self, project: &ProjectName) -> Result<(Arc<View>, Vec<Explanation>), FoldError> {
         let view = self.view(project)?;
-        let facts = self.shared.ports.facts.current();
-        let explained = judge::explain(&self.shared.options.cluster, &view.head, &facts, self.now());
+        let facts = self.shared.ports.facts.facts();
+        let explained = judge::explain(&self.shared.options.cluster, &view.head, facts.set(), self.now());
         Ok((view, explained))
     }
 
     /// What is believed now.
-    pub fn facts(&self) -> Arc<FactSet> {
-        self.shared.ports.facts.current()
+    pub fn facts(&self) -> Arc<FactsNow> {
+        self.shared.ports.facts.facts()
     }
 
     /// The journal, for reading.

@@ -27,9 +27,9 @@ use std::time::Duration;
 pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 use serde::Serialize;
 
+use crate::facts::FactTable;
 use crate::journal::Durability;
 use crate::machine::chart::Inputs;
-use crate::machine::facts::FactSet;
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -68,12 +68,6 @@ pub trait Clock: Send + Sync {
     fn now_ms(&self) -> Result<u64, String>;
 }
 
-/// What is believed now.
-pub trait Facts: Send + Sync {
-    /// The facts, as they stand.
-    fn current(&self) -> Arc<FactSet>;
-}
-
 /// Writes the decision record of an accepted transition.
 pub trait Describe: Send + Sync {
     /// The decision that a record made.
@@ -102,7 +96,7 @@ pub struct Ports {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The facts.
-    pub facts: Arc<dyn Facts>,
+    pub facts: Arc<FactTable>,
     /// The writer of decisions.
     pub describe: Arc<dyn Describe>,
     /// Whoever watches.

@@ -11,6 +11,7 @@ use super::heads::Heads;
 use super::inbox::{Done, Inbox, Reply, Request};
 use super::own::{Wish, cause, inputs, propose};
 use super::{Mode, Outcome, Refusal, Verified, retry};
+use crate::facts::FactsNow;
 use crate::journal::fingerprint;
 use crate::machine::facts::{FactBody, FactSet};
 use crate::machine::head::Head;
@@ -60,7 +61,7 @@ impl From<Rejection> for Verdict {
 /// A proposal in the light of its project's speculative head.
 struct Scene {
     head: Arc<Head>,
-    facts: Arc<FactSet>,
+    facts: Arc<FactsNow>,
     stamp: Stamp,
 }
 
@@ -147,7 +148,7 @@ impl Pipeline {
         let found = self.heads.find(&self.shared.journal, project);
         let (head, _) = found.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
         let stamp = Stamp { index: self.next_index, at };
-        Ok(Scene { head, facts: self.shared.ports.facts.current(), stamp })
+        Ok(Scene { head, facts: self.shared.ports.facts.facts(), stamp })
     }
 
     /// DESIGN §4, 4 to 9.
@@ -168,7 +169,7 @@ impl Pipeline {
         Docket {
             cluster: &self.shared.options.cluster,
             head: &scene.head,
-            facts: &scene.facts,
+            facts: scene.facts.set(),
             proposal: verified.proposal(),
             inputs: verified.inputs(),
             stamp: scene.stamp,
@@ -221,7 +222,7 @@ impl Pipeline {
         topic: &'static str,
         document: &T,
     ) -> Option<()> {
-        let beat = current_beat(&scene.facts, project, scene.stamp.at);
+        let beat = current_beat(scene.facts.set(), project, scene.stamp.at);
         let cause = cause(transition, &scene.head);
         let inputs = inputs(document).ok()?;
         let wish = Wish { project, transition, topic, inputs, cause, beat };
@@ -299,7 +300,7 @@ impl Pipeline {
             self.quarantine(project, scene, *breach);
         }
         let at = scene.stamp.at;
-        let retry_after_ms = retry::after_ms(refused.rejection.code, transition, &scene.facts, project, at);
+        let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
         let (head, batch) = match self.heads.find(&self.shared.journal, project) {
             Ok(found) => found,
             Err(error) => return self.refuse_now(request, Rejection::new(Code::NotDurable, error.to_string())),
