@@ -63,6 +63,10 @@ pub struct Status {
     pub queue: usize,
     /// Index of the last durable record.
     pub last_index: u64,
+    /// Records that are accepted and not durable yet.
+    pub wal_lag: u64,
+    /// When the last snapshot was taken.
+    pub last_snapshot: Option<Hlc>,
     /// Why the clock cannot be trusted, while that is so.
     pub clock_unsafe: Option<String>,
 }
@@ -92,6 +96,8 @@ pub(super) struct Shared {
     rejections: Mutex<VecDeque<RejectionEntry>>,
     mode: Mutex<Mode>,
     last_index: AtomicU64,
+    judged_index: AtomicU64,
+    last_snapshot: Mutex<Option<Hlc>>,
 }
 
 impl Shared {
@@ -105,6 +111,14 @@ impl Shared {
 
     pub fn note_durable(&self, index: u64) {
         self.last_index.store(index, Ordering::Release);
+    }
+
+    pub fn note_judged(&self, index: u64) {
+        self.judged_index.store(index, Ordering::Release);
+    }
+
+    pub fn note_snapshot(&self, at: Hlc) {
+        *self.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     pub fn set_mode(&self, mode: Mode) {
@@ -162,6 +176,8 @@ impl Handle {
             rejections: Mutex::default(),
             mode: Mutex::default(),
             last_index: AtomicU64::new(recovered.last_index),
+            judged_index: AtomicU64::new(recovered.last_index),
+            last_snapshot: Mutex::new(recovered.last_snapshot_hlc),
         });
         let (jobs, queue) = sync_channel(1);
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
@@ -290,10 +306,13 @@ impl Handle {
 
     /// How the sequencer is.
     pub fn status(&self) -> Status {
+        let last_index = self.shared.last_index.load(Ordering::Acquire);
         Status {
             mode: self.shared.mode().clone(),
             queue: self.inbox.depth(),
-            last_index: self.shared.last_index.load(Ordering::Acquire),
+            last_index,
+            wal_lag: self.shared.judged_index.load(Ordering::Acquire).saturating_sub(last_index),
+            last_snapshot: *self.shared.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner),
             clock_unsafe: self.shared.ports.clock.now_ms().err(),
         }
     }

@@ -276,6 +276,7 @@ impl Pipeline {
         let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
         let in_flight = InFlight { fingerprint: print, waiting: Vec::new() };
         self.keys.insert((project.clone(), record.idem_key.clone()), in_flight);
+        self.shared.note_judged(self.next_index);
         self.next_index += 1;
         self.chain = chain;
         self.stamped = scene.stamp.at;
