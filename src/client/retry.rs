@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entropy;
 use super::link::LinkError;
 use super::read::ReadError;
-use crate::types::rejection::Problem;
+use crate::types::rejection::{Code, Problem};
 
 /// How often and how patiently a proposal is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,11 @@ impl Cause {
 
     /// Whether the node may have accepted the proposal although it did not say so.
     pub fn may_be_accepted(&self) -> bool {
-        matches!(self, Cause::Busy { problem: None, .. } | Cause::Unanswered(_))
+        match self {
+            Cause::Busy { problem, .. } => problem.as_ref().is_none_or(|problem| problem.code == Code::NotDurable),
+            Cause::Unanswered(_) => true,
+            Cause::StaleHead(_) | Cause::Clock(_) | Cause::Unread(_) => false,
+        }
     }
 
     fn retry_after_ms(&self) -> Option<u64> {
