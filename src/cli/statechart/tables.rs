@@ -83,7 +83,11 @@ fn push_guards(out: &mut String, chart: &Chart) {
         let used_by = if chart.base_guards.contains(name) {
             "every transition".to_owned()
         } else if chart.licensed_guards.contains(name) {
-            format!("every transition of {}; {}", chart.licensed_regions.join(", "), outside(chart, name))
+            [format!("every transition of {}", chart.licensed_regions.join(", "))]
+                .into_iter()
+                .chain(outside(chart, name))
+                .collect::<Vec<_>>()
+                .join("; ")
         } else {
             users.join(", ")
         };
@@ -93,9 +97,8 @@ fn push_guards(out: &mut String, chart: &Chart) {
 }
 
 /// The transitions that name a guard of the licensed regions although they are outside of them.
-fn outside(chart: &Chart, guard: &str) -> String {
-    let users = chart.transitions.iter().filter(|(_, t)| t.guards.iter().any(|own| own == guard));
-    users.map(|(name, _)| code(name)).collect::<Vec<_>>().join(", ")
+fn outside<'a>(chart: &'a Chart, guard: &'a str) -> impl Iterator<Item = String> + 'a {
+    chart.transitions.iter().filter(move |(_, t)| t.guards.iter().any(|own| own == guard)).map(|(name, _)| code(name))
 }
 
 fn push_effects(out: &mut String, chart: &Chart) {
