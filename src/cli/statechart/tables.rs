@@ -55,7 +55,9 @@ fn always(chart: &Chart, region: &str) -> String {
     let extra: &[String] = if licensed { &chart.licensed_guards } else { &[] };
     let names: Vec<_> = chart.base_guards.iter().chain(extra).map(String::as_str).collect();
     let boot = if licensed { ", and boot must be LICENSED" } else { "" };
-    format!("{}{boot}; one with a window carries `window`", names.join(", "))
+    let windowed = chart.transitions.values().any(|t| t.region == region && t.window.is_some());
+    let window = if windowed { "; one with a window carries `window` too" } else { "" };
+    format!("{}{boot}{window}", names.join(", "))
 }
 
 fn effects_of(transition: &Transition) -> String {
