@@ -55,7 +55,9 @@ fn always(chart: &Chart, region: &str) -> String {
     let extra: &[String] = if licensed { &chart.licensed_guards } else { &[] };
     let names: Vec<_> = chart.base_guards.iter().chain(extra).map(String::as_str).collect();
     let boot = if licensed { ", and boot must be LICENSED" } else { "" };
-    format!("{}{boot}; one with a window carries `window`", names.join(", "))
+    let windowed = chart.transitions.values().any(|t| t.region == region && t.window.is_some());
+    let window = if windowed { "; one with a window carries `window` too" } else { "" };
+    format!("{}{boot}{window}", names.join(", "))
 }
 
 fn effects_of(transition: &Transition) -> String {
@@ -83,7 +85,11 @@ fn push_guards(out: &mut String, chart: &Chart) {
         let used_by = if chart.base_guards.contains(name) {
             "every transition".to_owned()
         } else if chart.licensed_guards.contains(name) {
-            format!("every transition of {}; {}", chart.licensed_regions.join(", "), outside(chart, name))
+            [format!("every transition of {}", chart.licensed_regions.join(", "))]
+                .into_iter()
+                .chain(outside(chart, name))
+                .collect::<Vec<_>>()
+                .join("; ")
         } else {
             users.join(", ")
         };
@@ -93,9 +99,8 @@ fn push_guards(out: &mut String, chart: &Chart) {
 }
 
 /// The transitions that name a guard of the licensed regions although they are outside of them.
-fn outside(chart: &Chart, guard: &str) -> String {
-    let users = chart.transitions.iter().filter(|(_, t)| t.guards.iter().any(|own| own == guard));
-    users.map(|(name, _)| code(name)).collect::<Vec<_>>().join(", ")
+fn outside<'a>(chart: &'a Chart, guard: &'a str) -> impl Iterator<Item = String> + 'a {
+    chart.transitions.iter().filter(move |(_, t)| t.guards.iter().any(|own| own == guard)).map(|(name, _)| code(name))
 }
 
 fn push_effects(out: &mut String, chart: &Chart) {

@@ -256,3 +256,32 @@ fn every_command_refuses_a_bad_chart_and_a_missing_file() {
         assert!(!missing.ok && missing.text.contains("none.yaml cannot be read"), "{missing:?}");
     }
 }
+
+/// The command as the top level mounts it.
+#[derive(Debug, clap::Parser)]
+enum Probe {
+    Statechart(StatechartCommand),
+}
+
+fn help(arguments: &[&str]) -> String {
+    use clap::Parser as _;
+    Probe::try_parse_from(arguments).unwrap_err().to_string()
+}
+
+#[test]
+fn the_command_line_is_consistent_and_reads_its_file() {
+    use clap::{CommandFactory as _, Parser as _};
+    Probe::command().debug_assert();
+    let Probe::Statechart(none) = Probe::try_parse_from(["swoosh", "statechart", "check"]).unwrap();
+    assert!(none.answer().ok);
+    let Probe::Statechart(named) = Probe::try_parse_from(["swoosh", "statechart", "table", "none.yaml"]).unwrap();
+    assert!(named.answer().text.starts_with("none.yaml cannot be read"));
+}
+
+#[test]
+fn help_says_what_is_checked_and_shows_examples() {
+    assert!(help(&["swoosh", "statechart", "--help"]).contains("Without FILE every command works on that copy"));
+    let check = help(&["swoosh", "statechart", "check", "--help"]);
+    assert!(check.contains("every state can be reached") && check.contains("exits with 1"), "{check}");
+    assert!(check.contains("swoosh statechart check statechart.yaml"), "{check}");
+}
