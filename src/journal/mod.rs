@@ -27,6 +27,8 @@ pub mod replay;
 mod snapshot;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod unsnapshotted;
 pub mod verify;
 
@@ -93,7 +95,9 @@ struct Inner {
     identity: JournalIdentity,
     mode: Mode,
     prune_floor: AtomicU64,
-    /// Held while a batch is appended: there is one writer, whatever callers do.
+    /// Held while a batch is appended: there is one writer, whatever callers do. Taken before `tail`.
+    appending: Mutex<()>,
+    /// Held for moments only, never while the disk is waited for.
     tail: Mutex<Tail>,
 }
 
@@ -166,6 +170,10 @@ impl Inner {
     fn tail(&self) -> MutexGuard<'_, Tail> {
         // The tail is changed after everything that can fail, so a panic leaves it whole.
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn appending(&self) -> MutexGuard<'_, ()> {
+        self.appending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
