@@ -7,7 +7,7 @@ use crate::types::hash::Hash;
 use crate::types::ids::{GoalId, IdemKey, KeyUuid, WindowId};
 use crate::types::json::{Json, JsonError};
 use crate::types::names::{OpClass, Transition};
-use crate::types::proposal::{DEFAULT_PROJECT, MAX_EVIDENCE};
+use crate::types::proposal::{MAX_EVIDENCE, default_project};
 use crate::types::text::ProjectName;
 use crate::types::ucxl::EvidenceRef;
 
@@ -150,12 +150,8 @@ impl Draft {
     }
 
     /// The project meant.
-    ///
-    /// # Panics
-    /// Never: `default` is a project name.
-    #[expect(clippy::expect_used, reason = "`default` is a project name")]
     pub fn project(&self) -> ProjectName {
-        self.project.clone().unwrap_or_else(|| DEFAULT_PROJECT.parse().expect("`default` is a project name"))
+        self.project.clone().unwrap_or_else(default_project)
     }
 
     /// The key, at this beat unless the draft names one.

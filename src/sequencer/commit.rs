@@ -91,7 +91,10 @@ impl<L: Log> Committer<L> {
             return Err(refuse_all(replies, reason));
         }
         self.publish(&job);
-        let snapshots = batch.writes.iter().filter_map(|write| if let Write::Snapshot(taken) = write { Some(taken.hlc) } else { None });
+        let snapshots = batch
+            .writes
+            .iter()
+            .filter_map(|write| if let Write::Snapshot(taken) = write { Some(taken.hlc) } else { None });
         snapshots.max().into_iter().for_each(|at| self.shared.note_snapshot(at));
         for (reply, receipt) in replies.into_iter().zip(&receipts) {
             if let Some(reply) = reply {
