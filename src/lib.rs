@@ -11,4 +11,6 @@ pub mod machine;
 pub mod platform;
 #[cfg(feature = "server")]
 pub mod settings;
+#[cfg(feature = "server")]
+pub mod telemetry;
 pub mod types;
