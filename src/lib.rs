@@ -19,6 +19,8 @@ pub mod platform;
 pub mod sequencer;
 #[cfg(feature = "server")]
 pub mod settings;
+#[cfg(feature = "server")]
+pub mod telemetry;
 pub mod types;
 #[cfg(feature = "server")]
 pub mod verify;

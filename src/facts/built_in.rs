@@ -71,16 +71,29 @@ mod tests {
     use super::*;
     use crate::facts::fixture::*;
     use crate::machine::facts::FactBody;
-    use crate::settings::Settings;
+
+    /// The built-in schedule, with the policies given and settings that let nobody do anything.
+    fn built_in(policies: &str) -> BuiltIn {
+        let settings = GuardSettings {
+            identities: [].into(),
+            max_ahead_ms: 5_000,
+            max_behind_ms: 300_000,
+            license_grace_ms: 0,
+            license_scope: "swoosh".parse().unwrap(),
+            key_horizon_ms: 604_800_000,
+            key_ahead_ms: 86_400_000,
+            transports: [].into(),
+            floating_refs: [].into(),
+            lost_after_ms: 30_000,
+            back_after_ms: 10_000,
+        };
+        let windows = yaml_serde::from_str(include_str!("../../config/backbeat.yaml")).unwrap();
+        BuiltIn { settings, windows, policy: PolicyBundle { serial: 1, policies: policies.into() } }
+    }
 
     #[test]
-    fn the_default_settings_schedule_and_policies_are_facts_of_the_node() {
-        let settings = Settings::default();
-        let built_in = BuiltIn {
-            settings: settings.guard_settings(node().public()),
-            windows: settings.schedule().unwrap(),
-            policy: settings.policy_bundle().unwrap(),
-        };
+    fn settings_schedule_and_policies_are_facts_of_the_node() {
+        let built_in = built_in(include_str!("../../config/policies/default.cedar"));
         let table = table();
         table.insert_built_in(&node(), &built_in).unwrap();
         let facts = table.load();
@@ -95,13 +108,7 @@ mod tests {
 
     #[test]
     fn policies_that_are_not_cedar_stop_the_start() {
-        let settings = Settings::default();
-        let built_in = BuiltIn {
-            settings: settings.guard_settings(node().public()),
-            windows: settings.schedule().unwrap(),
-            policy: PolicyBundle { serial: 1, policies: "allow everything".into() },
-        };
-        let error = table().insert_built_in(&node(), &built_in).unwrap_err().to_string();
+        let error = table().insert_built_in(&node(), &built_in("allow everything")).unwrap_err().to_string();
         assert!(error.starts_with("the node's policy cannot be used: the policy bundle cannot be used"), "{error}");
     }
 }
