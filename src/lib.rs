@@ -4,9 +4,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 #[cfg(feature = "server")]
+pub mod decisions;
+#[cfg(feature = "server")]
+pub mod ingress;
+#[cfg(feature = "server")]
 pub mod journal;
 #[cfg(feature = "machine")]
 pub mod machine;
+#[cfg(feature = "server")]
+pub mod sequencer;
 pub mod types;
 #[cfg(feature = "server")]
 pub mod verify;
