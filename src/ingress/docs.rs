@@ -83,6 +83,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_rejections_tells_the_status_that_is_answered() {
+        let guards = GuardName::ALL.iter().map(|&guard| Code::Guard(guard));
+        for code in Code::PLAIN.iter().copied().chain(guards) {
+            let entry = REJECTIONS.split(&format!("\n## {code}\n")).nth(1).unwrap_or_default();
+            let status = crate::ingress::status::status(code).as_u16();
+            assert!(entry.trim_start().starts_with(&format!("**{status}.**")), "{code} is answered with {status}");
+        }
+    }
+
+    #[test]
     fn pages_load_nothing_and_run_nothing() {
         for page in [&*REFERENCE_PAGE, &*REJECTIONS_PAGE] {
             assert!(page.starts_with("<!doctype html>"));
