@@ -8,7 +8,11 @@ pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]
+pub mod decisions;
+#[cfg(feature = "server")]
 pub mod facts;
+#[cfg(feature = "server")]
+pub mod ingress;
 #[cfg(feature = "server")]
 pub mod journal;
 #[cfg(feature = "machine")]

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::table::{FactRefusal, FactTable, Inserted};
+use tokio::sync::Notify;
+
 use crate::types::canonical::from_json;
 use crate::types::fact::Fact;
 use crate::types::json::Json;
@@ -62,10 +64,13 @@ impl FactFile {
         Some(report)
     }
 
-    /// Polls for ever; run it in a task and abort that to stop.
-    pub async fn watch(mut self) {
+    /// Polls for ever, every second and whenever it is hurried; run it in a task and abort that to stop.
+    pub async fn watch(mut self, hurry: Arc<Notify>) {
         loop {
-            tokio::time::sleep(POLL_INTERVAL).await;
+            tokio::select! {
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
+                () = hurry.notified() => {}
+            }
             let polled = tokio::task::spawn_blocking(move || {
                 self.poll();
                 self

@@ -107,7 +107,7 @@ impl Node {
     fn judge(&mut self, project: &ProjectName) -> (Record, Json) {
         let index = self.last() + 1;
         let head = self.heads.entry(project.clone()).or_insert_with(|| Head::genesis(project)).clone();
-        let transition = if index % 3 == 0 { Transition::ControlResume } else { Transition::ControlPause };
+        let transition = if index.is_multiple_of(3) { Transition::ControlResume } else { Transition::ControlPause };
         let inputs = Json::Object([("rationale".to_owned(), Json::String(format!("reason {index}")))].into());
         let clock = Hlc::new(1_760_000_000_000 + index, 0).unwrap();
         let proposal = Proposal {

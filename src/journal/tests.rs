@@ -453,3 +453,41 @@ fn a_fingerprint_depends_on_transition_inputs_and_signer() {
     ];
     assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
 }
+
+/// Copies a directory as it stands, the way a crash would leave it.
+fn crashed(node: &Node) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for (path, ..) in listing(node.directory.path()) {
+        fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn what_was_appended_is_there_after_a_crash() {
+    let mut node = busy();
+    let copy = crashed(&node);
+    let journal = Journal::open(options(copy.path())).unwrap();
+    let recovered = journal.recover().unwrap();
+    assert_eq!((hashes(&recovered), recovered.last_chain), (known(&node), node.chain));
+    node.commit(&["a"]);
+    assert_eq!(journal.last().0, 9);
+}
+
+#[test]
+fn a_write_torn_by_a_crash_takes_its_whole_batch_with_it() {
+    let node = busy();
+    for cut in [1, 7, 100, 1000, 5000] {
+        let copy = crashed(&node);
+        let logs = listing(copy.path()).into_iter().filter(|(path, ..)| path.extension().is_some_and(|e| e == "log"));
+        let (log, length, _) = logs.max().unwrap();
+        fs::File::options().write(true).open(&log).unwrap().set_len(length - cut).unwrap();
+        let journal = Journal::open(options(copy.path())).unwrap();
+        let recovered = journal.recover().unwrap();
+        assert_eq!(recovered.last_index, 4, "the third batch began after record 4 and is longer than {cut} bytes");
+        for (project, found) in &recovered.heads {
+            assert_eq!(found.head, node.head_then(project, 4));
+        }
+        assert!(verify::verify(&journal, &mut |_| ()).is_good());
+    }
+}

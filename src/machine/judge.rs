@@ -236,6 +236,10 @@ pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
         let reason = format!("{} is {at}; {} starts from {}", spec.region, spec.transition, spec.from.join(", "));
         return Err(Rejection::new(Code::NotEnabled, reason));
     }
+    if state.boot.phase == BootState::Uninitialized && spec.transition != Transition::BootConfigOk {
+        let reason = "the project does not exist yet; Boot_ConfigOk creates it";
+        return Err(Rejection::new(Code::NotEnabled, reason));
+    }
     let blocks = [
         (state.control.paused, &passes::PAUSED, "the project is paused; Control_Resume lifts that"),
         (state.control.recovery, &passes::RECOVERY, "the project is in recovery; Control_Recovered lifts that"),

@@ -56,8 +56,9 @@ pub struct Options {
     pub batch_max: usize,
     /// Projects kept in memory.
     pub memory_projects: usize,
-    /// Records of one project between snapshots.
-    pub snapshot_every: u64,
+    /// Records behind the last one at which a project without a fresh snapshot gets one, so that a start
+    /// has little to replay.
+    pub sweep_every: u64,
     /// When answers are given.
     pub durability: Durability,
 }

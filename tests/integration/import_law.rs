@@ -57,10 +57,12 @@ fn breaches(file: &SourceFile) -> Vec<String> {
 
 fn is_allowed(allowed: &[&str], path: &[String]) -> bool {
     let known = path.first().is_some_and(|first| LAW.iter().any(|(name, _)| name == first && *name != "main"));
-    let prefix =
-        |rule: &&str| rule.split("::").zip(path).filter(|(rule, own)| rule == own).count() == rule.split("::").count();
+    let prefix = |rule: &str| {
+        let rule: Vec<&str> = rule.split("::").collect();
+        path.len() >= rule.len() && rule.iter().zip(path).all(|(rule, own)| rule == own)
+    };
     let any = allowed == ANY && path.first().is_some_and(|first| first != "simulation");
-    known && (any || allowed.iter().any(|rule| prefix(&rule)))
+    known && (any || allowed.iter().any(|rule| prefix(rule)))
 }
 
 #[test]

@@ -5,5 +5,7 @@
 mod feature_trees;
 mod house_rules;
 mod import_law;
+mod scripts;
 mod source;
 mod statechart;
+mod support;

@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::node::{Node, fact_file};
-use crate::facts::FactFile;
 use crate::machine::facts::FactBody;
 use crate::sequencer::Handle;
 use crate::settings::Settings;
@@ -28,7 +27,7 @@ pub(super) fn spawn(node: &Node, settings: &Settings) -> Upkeep {
     let reload = Arc::new(Notify::new());
     let mut tasks = vec![tokio::spawn(prune(node.handle().clone()))];
     if let Some(file) = fact_file(settings, node.facts()) {
-        tasks.push(tokio::spawn(poll(file, reload.clone())));
+        tasks.push(tokio::spawn(file.watch(reload.clone())));
     }
     Upkeep { tasks, reload }
 }
@@ -42,23 +41,6 @@ impl Upkeep {
     /// Ends the tasks.
     pub fn stop(self) {
         self.tasks.into_iter().for_each(|task| task.abort());
-    }
-}
-
-async fn poll(mut file: FactFile, reload: Arc<Notify>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(crate::facts::file::POLL_INTERVAL) => {}
-            () = reload.notified() => {}
-        }
-        let polled = tokio::task::spawn_blocking(move || {
-            file.poll();
-            file
-        });
-        match polled.await {
-            Ok(back) => file = back,
-            Err(_) => return,
-        }
     }
 }
 

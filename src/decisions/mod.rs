@@ -1,0 +1,73 @@
+//! Decision records: what an accepted transition decided, and why, from its WAL record alone.
+//!
+//! **Architecture invariant.** [`build`] is pure: the same record, link and inputs give the same document,
+//! so that a decision record can be made again from the WAL.
+
+mod summary;
+
+pub use summary::summary;
+
+use crate::types::civil::rfc3339;
+use crate::types::decision::Decision;
+use crate::types::hash::Hash;
+use crate::types::ids::DecisionId;
+use crate::types::json::Json;
+use crate::types::record::Record;
+use crate::types::ucxl::EvidenceRef;
+
+/// The decision that a record made. `chain` is the record's link, `inputs` what it names by hash.
+pub fn build(record: &Record, chain: &Hash, inputs: &Json) -> Decision {
+    let summary = summary(record.transition, inputs);
+    Decision {
+        id: DecisionId::of(&record.project, record.index, chain),
+        project: record.project.clone(),
+        index: record.index,
+        chain: *chain,
+        transition: record.transition,
+        justification: justification(inputs).unwrap_or(&summary).to_owned(),
+        summary,
+        signer: record.signer,
+        idem_key: record.idem_key.clone(),
+        hlc: record.hlc,
+        timestamp: record.timestamp,
+        window_id: record.window_id,
+        state_pre_hash: record.state_pre_hash,
+        state_post_hash: record.state_post_hash,
+        inputs_hash: record.inputs_hash,
+        guard_outcomes: record.guard_outcomes.clone(),
+        policy_engine: record.policy_engine.clone(),
+        evidence: record.evidence.clone(),
+        ucxl: links(record),
+    }
+}
+
+/// Why, in the words of whoever proposed: a rationale, a justification, a failure's detail, or a cause.
+fn justification(inputs: &Json) -> Option<&str> {
+    let members = inputs.as_object()?;
+    let text = |name: &str| members.get(name).and_then(Json::as_str);
+    let failure = || members.get("failure")?.as_object()?.get("detail")?.as_str();
+    text("rationale").or_else(|| text("justification")).or_else(failure).or_else(|| text("cause"))
+}
+
+/// Where the decision belongs: the UCXL evidence, or, so that every decision has a link, the record's own
+/// derived address.
+fn links(record: &Record) -> Vec<EvidenceRef> {
+    let named: Vec<_> = record.evidence.iter().filter(|address| address.is_ucxl()).cloned().collect();
+    if named.is_empty() { vec![derived_address(record)] } else { named }
+}
+
+/// `ucxl://swoosh:orchestrator@<project>/<date>/wal/<index>`; the date is that of acceptance, in UTC, and `*`
+/// where the node's clock told none.
+///
+/// # Panics
+/// Never: a project name is a UCXL segment, and date and index are visible characters.
+#[expect(clippy::expect_used, reason = "a project name is a UCXL segment; see above")]
+fn derived_address(record: &Record) -> EvidenceRef {
+    let accepted_ms = record.timestamp.physical_ms();
+    let date = if accepted_ms == 0 { "*".to_owned() } else { rfc3339(accepted_ms).chars().take(10).collect() };
+    let text = format!("ucxl://swoosh:orchestrator@{}/{date}/wal/{}", record.project, record.index);
+    text.parse().expect("the derived address is a UCXL address")
+}
+
+#[cfg(test)]
+mod tests;

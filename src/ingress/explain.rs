@@ -1,0 +1,186 @@
+//! `GET /transitions`: which transitions are enabled now, and why the others are not.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::fault::Answer;
+use super::query::Query;
+use super::{AppState, json, schema};
+use crate::machine::facts::FactBody;
+use crate::machine::judge::Explanation;
+use crate::types::backbeat::Schedule;
+use crate::types::fact::FactKind;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::ids::WindowId;
+use crate::types::names::{GuardName, OpClass, Region, Role, Transition, WindowClass};
+use crate::types::text::ProjectName;
+
+/// Whether windows of a class are open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct WindowAnswer {
+    /// Whether one is open now.
+    open: bool,
+    /// Milliseconds until one opens; left out where the schedule has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    opens_in_ms: Option<u64>,
+}
+
+/// How one guard would judge now.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct GuardAnswer {
+    /// Which guard.
+    #[schema(value_type = schema::GuardName)]
+    guard: GuardName,
+    /// Whether it would pass; left out where that depends on the proposal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    ok: Option<bool>,
+    /// Why.
+    reasons: Vec<String>,
+}
+
+/// One transition of the statechart, and whether it is enabled now.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct TransitionAnswer {
+    /// Which.
+    #[schema(value_type = schema::Transition)]
+    transition: Transition,
+    /// Its region.
+    #[schema(value_type = schema::Region)]
+    region: Region,
+    /// The class of window it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::WindowClass>, nullable = false)]
+    window: Option<WindowClass>,
+    /// The op class of its idempotency keys.
+    #[schema(value_type = schema::OpClass)]
+    op_class: OpClass,
+    /// Roles that may sign it.
+    #[schema(value_type = Vec<schema::Role>)]
+    signers: &'static [Role],
+    /// Members of its inputs and their types; `?` marks an optional one.
+    #[schema(value_type = BTreeMap<String, String>)]
+    inputs: BTreeMap<&'static str, &'static str>,
+    /// Whether the state lets it happen.
+    enabled: bool,
+    /// Why not, where it does not.
+    reasons: Vec<String>,
+    /// How its guards would judge.
+    guards: Vec<GuardAnswer>,
+}
+
+/// What a project lets happen now, and where the window schedule stands.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct TransitionsAnswer {
+    /// The project.
+    #[schema(value_type = schema::ProjectName)]
+    project: ProjectName,
+    /// Its head; of a project that does not exist yet, the genesis head.
+    #[schema(value_type = schema::Hash)]
+    head: Hash,
+    /// Whether the project exists.
+    exists: bool,
+    /// The node's clock.
+    #[schema(value_type = schema::Hlc)]
+    time: Hlc,
+    #[serde(flatten)]
+    schedule: Option<ScheduleAnswer>,
+    /// Every transition of the chart.
+    transitions: Vec<TransitionAnswer>,
+}
+
+/// Where the window schedule stands; left out where the node knows none that is valid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct ScheduleAnswer {
+    /// Beats since the schedule's epoch: what idempotency keys name.
+    beat: u64,
+    /// The window of now.
+    #[schema(value_type = schema::WindowId)]
+    window_id: WindowId,
+    /// The tidal pressure, 0 to 1000.
+    #[schema(maximum = 1000)]
+    pressure: u64,
+    /// Windows by class: `plan`, `review`, `reverb`.
+    #[schema(value_type = BTreeMap<String, WindowAnswer>)]
+    windows: BTreeMap<WindowClass, WindowAnswer>,
+}
+
+impl ScheduleAnswer {
+    fn of(schedule: &Schedule, at: Hlc) -> ScheduleAnswer {
+        let position = schedule.position(at);
+        let window = |&class: &WindowClass| {
+            let opens_in_ms = schedule.opens_in_ms(class, at);
+            (class, WindowAnswer { open: opens_in_ms == Some(0), opens_in_ms })
+        };
+        ScheduleAnswer {
+            beat: position.beat,
+            window_id: position.window_id,
+            pressure: schedule.pressure(at),
+            windows: WindowClass::ALL.iter().map(window).collect(),
+        }
+    }
+}
+
+/// Explain every transition.
+///
+/// Says of each transition whether the project's state lets it happen now, and how its guards would judge.
+/// Works for a project that does not exist yet, too.
+#[utoipa::path(get, path = "/transitions", tag = "state",
+    params(("project" = Option<schema::ProjectName>, Query, description = "The project; `default` when left out.")),
+    responses(
+        (status = 200, description = "All transitions.", body = TransitionsAnswer),
+        (status = 400, description = "`bad_query`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answer {
+    let project = Query::read(&uri, &["project"])?.project()?;
+    let answer = state.read(move |state| {
+        let (view, explained) = state.handle.explain(&project)?;
+        let time = state.handle.now();
+        Ok(TransitionsAnswer {
+            schedule: schedule(state, &project, time),
+            project,
+            head: view.head.hash(),
+            exists: view.index > 0,
+            time,
+            transitions: explained.into_iter().map(explain).collect(),
+        })
+    });
+    json(&answer.await?)
+}
+
+fn schedule(state: &AppState, project: &ProjectName, at: Hlc) -> Option<ScheduleAnswer> {
+    let facts = state.handle.facts();
+    let fact = facts.set().get(FactKind::Windows, project).filter(|fact| fact.is_valid(at))?;
+    match &fact.body {
+        FactBody::Windows(schedule) => Some(ScheduleAnswer::of(schedule, at)),
+        _ => None,
+    }
+}
+
+fn explain(explanation: Explanation) -> TransitionAnswer {
+    let spec = explanation.spec;
+    let guard = |(guard, judged): (GuardName, crate::machine::guards::Judged)| GuardAnswer {
+        guard,
+        ok: judged.ok,
+        reasons: judged.reasons,
+    };
+    TransitionAnswer {
+        transition: spec.transition,
+        region: spec.region,
+        window: spec.window,
+        op_class: spec.op_class,
+        signers: spec.signers,
+        inputs: spec.inputs.iter().copied().collect(),
+        enabled: explanation.disabled.is_none(),
+        reasons: explanation.disabled.map(|rejection| rejection.reasons).unwrap_or_default(),
+        guards: explanation.guards.into_iter().map(guard).collect(),
+    }
+}

@@ -1,0 +1,146 @@
+//! `GET /health`: how the node is.
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::fault::{Answer, Fault};
+use super::query::Query;
+use super::{AppState, json, schema};
+use crate::sequencer::{Mode, Status};
+use crate::types::hlc::Hlc;
+use crate::types::keys::PublicKey;
+use crate::types::rejection::Code;
+use crate::types::text::ClusterId;
+
+/// How the node is, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum HealthStatus {
+    /// All is well.
+    Ok,
+    /// Its clock jumped: it reads, but accepts nothing until the clocks agree.
+    Degraded,
+    /// It is shutting down.
+    Draining,
+    /// Its log failed: it accepts nothing until it is restarted.
+    Refusing,
+}
+
+/// How the node is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct HealthAnswer {
+    /// In a word.
+    status: HealthStatus,
+    /// `single`: one node without replication.
+    #[schema(example = "single")]
+    consensus: &'static str,
+    /// The clock of the newest snapshot; null before the first.
+    #[serde(rename = "lastSnapshotHLC")]
+    #[schema(value_type = Option<schema::Hlc>)]
+    last_snapshot_hlc: Option<Hlc>,
+    /// Records judged but not durable yet.
+    #[serde(rename = "walLag")]
+    wal_lag: u64,
+    /// Index of the last durable record.
+    last_index: u64,
+    /// Proposals that wait.
+    queue: usize,
+    /// Whether it takes proposals: `accepting`, `draining` or `refusing`.
+    mode: &'static str,
+    /// Why all is not well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+    /// The cluster, which every signature names.
+    #[schema(value_type = schema::ClusterId)]
+    cluster: ClusterId,
+    /// The node's key, which signs receipts.
+    #[schema(value_type = schema::PublicKey)]
+    node: PublicKey,
+    /// The program's version.
+    version: String,
+    /// The node's clock.
+    #[schema(value_type = schema::Hlc)]
+    time: Hlc,
+}
+
+fn judge(status: &Status) -> (HealthStatus, &'static str, Option<String>) {
+    match (&status.mode, &status.clock_unsafe) {
+        (Mode::Refusing(reason), _) => (HealthStatus::Refusing, "refusing", Some(reason.clone())),
+        (Mode::Draining, _) => (HealthStatus::Draining, "draining", Some("the node is shutting down".to_owned())),
+        (Mode::Accepting, Some(reason)) => (HealthStatus::Degraded, "accepting", Some(reason.clone())),
+        (Mode::Accepting, None) => (HealthStatus::Ok, "accepting", None),
+    }
+}
+
+/// See how the node is.
+///
+/// Always 200 while the process answers; `status` tells the rest.
+#[utoipa::path(get, path = "/health", tag = "health", responses(
+    (status = 200, description = "How the node is.", body = HealthAnswer),
+))]
+pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
+    Query::read(&uri, &[])?;
+    let now = state.handle.status();
+    let (status, mode, reason) = judge(&now);
+    json(&HealthAnswer {
+        status,
+        consensus: "single",
+        last_snapshot_hlc: state.queries.last_snapshot_hlc(),
+        wal_lag: state.queries.wal_lag(),
+        last_index: now.last_index,
+        queue: now.queue,
+        mode,
+        reason,
+        cluster: state.meta.cluster.clone(),
+        node: state.meta.node,
+        version: state.meta.version.clone(),
+        time: state.handle.now(),
+    })
+}
+
+/// Check that the process answers.
+#[utoipa::path(get, path = "/health/live", tag = "health", responses(
+    (status = 200, description = "The process answers."),
+))]
+pub(super) async fn live(uri: Uri) -> Answer {
+    Query::read(&uri, &[])?;
+    Ok((StatusCode::OK, "live\n").into_response())
+}
+
+/// Check that the node accepts proposals.
+#[utoipa::path(get, path = "/health/ready", tag = "health", responses(
+    (status = 200, description = "It accepts proposals."),
+    (status = 503, description = "It does not; the problem says why.",
+        body = schema::Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn ready(State(state): State<AppState>, uri: Uri) -> Answer {
+    Query::read(&uri, &[])?;
+    let (status, _, reason) = judge(&state.handle.status());
+    let code = match status {
+        HealthStatus::Ok => return Ok((StatusCode::OK, "ready\n").into_response()),
+        HealthStatus::Degraded => Code::ClockUnsafe,
+        HealthStatus::Draining => Code::Draining,
+        HealthStatus::Refusing => Code::NotDurable,
+    };
+    Err(Fault::new(code, reason.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_log_outweighs_a_shutdown_and_a_shutdown_an_unsafe_clock() {
+        let judged = |mode, clock: Option<&str>| {
+            judge(&Status { mode, queue: 0, last_index: 0, clock_unsafe: clock.map(str::to_owned) }).0
+        };
+        assert_eq!(judged(Mode::Accepting, None), HealthStatus::Ok);
+        assert_eq!(judged(Mode::Accepting, Some("it jumped")), HealthStatus::Degraded);
+        assert_eq!(judged(Mode::Draining, Some("it jumped")), HealthStatus::Draining);
+        assert_eq!(judged(Mode::Refusing("disk".into()), Some("it jumped")), HealthStatus::Refusing);
+    }
+}

@@ -1,0 +1,170 @@
+//! HTTP: the only place that knows it (DESIGN §8).
+//!
+//! ```text
+//!  POST /transition ── body ── verify ── Handle::propose ──▶ 202 receipt │ 400, 503 problem
+//!  GET  /state /transitions /wal … ── Handle, Journal ─────▶ durable heads and records
+//! ```
+//! Signatures are verified here, on the runtime's workers, so that the sequencer never waits for one.
+//! Every answer that is no success is a problem document with a stable code; [`mod@status`] alone decides
+//! which status it has.
+//!
+//! **Architecture invariant.** Nothing here decides about a proposal, and nothing here writes. What the
+//! routes cannot know themselves comes in through [`Queries`].
+
+mod body;
+mod docs;
+mod explain;
+mod fault;
+mod health;
+mod markdown;
+mod openapi;
+mod query;
+mod reads;
+mod records;
+mod schema;
+mod serve;
+mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+mod transition;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::sequencer::Handle;
+use crate::types::hlc::Hlc;
+use crate::types::keys::PublicKey;
+use crate::types::rejection::Code;
+use crate::types::text::ClusterId;
+use fault::{Answer, Fault};
+
+pub use reads::close_reads;
+pub use serve::serve;
+
+/// What the node says of itself.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// The cluster, which every signature names.
+    pub cluster: ClusterId,
+    /// The node's key, which signs receipts.
+    pub node: PublicKey,
+    /// The program's version.
+    pub version: String,
+}
+
+/// Bounds on requests and connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most bytes of a body.
+    pub body_limit_bytes: usize,
+    /// Longest that a body may take to arrive, and an answer to be made, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// Longest that a request's headers may take to arrive, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// Longest that a shutdown waits for requests that were accepted, in milliseconds.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            body_limit_bytes: 256 << 10,
+            request_timeout_ms: 10_000,
+            header_timeout_ms: 10_000,
+            drain_timeout_ms: 10_000,
+        }
+    }
+}
+
+/// What the routes show and cannot know themselves.
+pub trait Queries: Send + Sync {
+    /// The metrics in Prometheus' text format.
+    fn metrics(&self) -> Vec<u8>;
+    /// The facts believed now, as a JSON array.
+    fn facts(&self) -> serde_json::Value;
+    /// The proposal's clock of the newest snapshot.
+    fn last_snapshot_hlc(&self) -> Option<Hlc>;
+    /// What the metric `swoosh_wal_lag_records` shows.
+    fn wal_lag(&self) -> u64;
+}
+
+/// What the routes work on. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// The way to the sequencer.
+    pub handle: Handle,
+    /// What the node says of itself.
+    pub meta: NodeInfo,
+    /// Bounds on requests.
+    pub limits: Limits,
+    /// What the routes cannot know themselves.
+    pub queries: Arc<dyn Queries>,
+}
+
+/// All routes, with reads open; see [`close_reads`].
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/transition", post(transition::propose))
+        .route("/state", get(state::state))
+        .route("/transitions", get(explain::transitions))
+        .route("/health", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/projects", get(records::projects))
+        .route("/wal", get(records::wal))
+        .route("/decisions/{*id}", get(records::decision))
+        .route("/rejections", get(records::rejections))
+        .route("/facts", get(records::facts))
+        .route("/metrics", get(records::metrics))
+        .route("/openapi.json", get(docs::openapi_json))
+        .route("/docs", get(docs::reference))
+        .route("/docs/rejections", get(docs::rejections))
+        .route("/", get(docs::index))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(fault::panicked))
+        .with_state(state)
+}
+
+async fn not_found(uri: Uri) -> Fault {
+    let path: String = uri.path().chars().take(200).collect();
+    Fault::new(Code::NotFound, format!("there is nothing at {path}; GET / lists the routes"))
+}
+
+/// The router adds `Allow`.
+async fn method_not_allowed(method: Method, uri: Uri) -> Fault {
+    let path: String = uri.path().chars().take(200).collect();
+    Fault::new(Code::MethodNotAllowed, format!("{method} is not allowed at {path}; see the header Allow"))
+}
+
+impl AppState {
+    /// Runs a read that may wait for the disk off the runtime's workers, within the request's time.
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&AppState) -> Answer<T> + Send + 'static) -> Answer<T> {
+        let (state, limit_ms) = (self.clone(), self.limits.request_timeout_ms);
+        let task = tokio::task::spawn_blocking(move || work(&state));
+        match tokio::time::timeout(Duration::from_millis(limit_ms), task).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => Err(Fault::internal(&error)),
+            Err(_) => Err(Fault::new(Code::Overloaded, format!("the answer was not there within {limit_ms} ms"))),
+        }
+    }
+}
+
+/// JSON bytes that are there already.
+fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response {
+    use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+    (status, [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], bytes).into_response()
+}
+
+/// A document as JSON.
+fn json<T: serde::Serialize>(document: &T) -> Answer {
+    let bytes = serde_json::to_vec(document).map_err(|error| Fault::internal(&error))?;
+    Ok(json_bytes(StatusCode::OK, bytes))
+}

@@ -1,0 +1,90 @@
+//! The OpenAPI description, made from the code. `openapi/openapi.json` is its golden copy.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use utoipa::OpenApi;
+
+use super::{explain, health, records, schema, state, transition};
+
+/// All routes and documents.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "SWOOSH",
+        description = "A deterministic orchestrator: signed transitions, pure guards, a hash-chained write-ahead log.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "proposals", description = "The one way to change anything."),
+        (name = "state", description = "What is, and what could be done now."),
+        (name = "records", description = "What was decided, and why."),
+        (name = "health", description = "How the node is."),
+    ),
+    paths(
+        transition::propose,
+        state::state,
+        explain::transitions,
+        records::projects,
+        records::facts,
+        records::wal,
+        records::decision,
+        records::rejections,
+        health::health,
+        health::live,
+        health::ready,
+        records::metrics,
+    ),
+    components(schemas(
+        schema::Proposal,
+        schema::Receipt,
+        schema::Problem,
+        schema::Code,
+        schema::Decision,
+        schema::Record,
+        schema::Role,
+    )),
+)]
+struct Description;
+
+/// The description as a document.
+pub(super) static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::to_value(Description::openapi()).unwrap_or_default());
+
+/// The description as it is answered and kept: indented, with a line end.
+pub(super) static TEXT: LazyLock<String> =
+    LazyLock::new(|| format!("{}\n", serde_json::to_string_pretty(&*DOCUMENT).unwrap_or_default()));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_golden_copy_is_what_the_code_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json");
+        if std::env::var_os("SWOOSH_BLESS").is_some() {
+            std::fs::write(path, &*TEXT).unwrap();
+        }
+        let golden = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(golden == *TEXT, "openapi/openapi.json differs from the code; set SWOOSH_BLESS=1 to write it anew");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(map) => {
+                    found.extend(map.get("$ref").and_then(Value::as_str));
+                    map.values().for_each(|value| references(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        references(&DOCUMENT, &mut found);
+        assert!(found.len() > 20);
+        let missing = found.iter().find(|reference| DOCUMENT.pointer(reference.trim_start_matches('#')).is_none());
+        assert_eq!(missing, None);
+    }
+}

@@ -1,0 +1,319 @@
+//! What the node keeps: projects, records, decisions, rejections, facts, metrics.
+
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::fault::{Answer, Fault};
+use super::query::Query;
+use super::{AppState, json, json_bytes, schema};
+use crate::journal::StoredRecord;
+use crate::machine::state::TopPhase;
+use crate::sequencer::RejectionEntry;
+use crate::types::decision::Decision;
+use crate::types::hash::Hash;
+use crate::types::ids::DecisionId;
+use crate::types::rejection::Code;
+use crate::types::text::ProjectName;
+
+/// Bytes of records after which a page of the WAL ends early.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// One project.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct ProjectAnswer {
+    /// The project.
+    #[schema(value_type = schema::ProjectName)]
+    project: ProjectName,
+    /// Its head.
+    #[schema(value_type = schema::Hash)]
+    hash: Hash,
+    /// Index of its last record.
+    index: u64,
+    /// Its top-level phase.
+    #[schema(value_type = schema::Phase)]
+    phase: TopPhase,
+}
+
+/// A page of projects, by name.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct ProjectsAnswer {
+    /// The projects.
+    projects: Vec<ProjectAnswer>,
+    /// What to send as `after` for the next page; left out at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::ProjectName>, nullable = false)]
+    next: Option<ProjectName>,
+}
+
+/// List projects.
+#[utoipa::path(get, path = "/projects", tag = "state",
+    params(
+        ("after" = Option<schema::ProjectName>, Query, description = "Only projects whose names sort after this one."),
+        ("limit" = Option<u64>, Query, description = "Most projects, 1 to 10000; 1000 when left out."),
+    ),
+    responses((status = 200, description = "Every project that has a record.", body = ProjectsAnswer)),
+)]
+pub(super) async fn projects(State(state): State<AppState>, uri: Uri) -> Answer {
+    let query = Query::read(&uri, &["after", "limit"])?;
+    let limit = query.number("limit", 1..=10_000)?.unwrap_or(1_000) as usize;
+    let after: Option<ProjectName> = query.parsed("after")?;
+    let answer = state.read(move |state| {
+        let mut names = state.handle.journal().projects()?;
+        names.sort_unstable();
+        names.retain(|name| after.as_ref().is_none_or(|after| name > after));
+        let more = names.len() > limit;
+        names.truncate(limit);
+        let next = names.last().filter(|_| more).cloned();
+        let projects = names.into_iter().map(|name| project(state, name)).collect::<Answer<Vec<_>>>()?;
+        Ok(ProjectsAnswer { projects: projects.into_iter().flatten().collect(), next })
+    });
+    json(&answer.await?)
+}
+
+/// A project's line; none while its first record is not durable yet.
+fn project(state: &AppState, project: ProjectName) -> Answer<Option<ProjectAnswer>> {
+    let view = state.handle.view(&project)?;
+    let (hash, phase) = (view.head.hash(), view.head.state().phase());
+    Ok((view.index > 0).then_some(ProjectAnswer { project, hash, index: view.index, phase }))
+}
+
+/// A stretch of the WAL.
+#[derive(Clone, Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes what page() writes from stored bytes")]
+pub(super) struct WalAnswer {
+    /// Records by rising index.
+    records: Vec<WalEntry>,
+    /// Index of the last durable record, whichever project's.
+    last_index: u64,
+    /// What to send as `from` for the next page; left out at the end.
+    #[schema(nullable = false)]
+    next: Option<u64>,
+}
+
+/// A record of the WAL.
+#[derive(Clone, Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes what page() writes from stored bytes")]
+pub(super) struct WalEntry {
+    /// The record, in its canonical bytes.
+    #[schema(value_type = schema::Record)]
+    record: Value,
+    /// Its link in the chain: sha256(previous link ‖ canonical record); the first link follows 32 zero bytes.
+    #[schema(value_type = schema::Hash)]
+    chain: Hash,
+    /// The inputs that the record names by hash.
+    inputs: Value,
+}
+
+/// Read the write-ahead log.
+#[utoipa::path(get, path = "/wal", tag = "records",
+    params(
+        ("from" = Option<u64>, Query, description = "Index of the first record wanted; 1 when left out."),
+        ("limit" = Option<u64>, Query, description = "Most records, 1 to 1000; 100 when left out."),
+        ("project" = Option<schema::ProjectName>, Query, description = "Only this project's records."),
+    ),
+    responses(
+        (status = 200, description = "Records by rising index.", body = WalAnswer),
+        (status = 400, description = "`bad_query`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn wal(State(state): State<AppState>, uri: Uri) -> Answer {
+    let query = Query::read(&uri, &["from", "limit", "project"])?;
+    let from = query.number("from", 0..=u64::MAX)?.unwrap_or(1).max(1);
+    let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
+    let project: Option<ProjectName> = query.parsed("project")?;
+    let bytes = state.read(move |state| page(state, from, limit, project.as_ref())).await?;
+    Ok(json_bytes(StatusCode::OK, bytes))
+}
+
+/// Records from an index on: all, or one project's.
+fn records<'a>(
+    state: &'a AppState,
+    from: u64,
+    project: Option<&ProjectName>,
+) -> Box<dyn Iterator<Item = Answer<StoredRecord>> + 'a> {
+    let journal = state.handle.journal();
+    match project {
+        None => Box::new(journal.records_from(from).map(|stored| Ok(stored?))),
+        Some(project) => Box::new(journal.project_indexes(project, from).map(move |index| {
+            let index = index?;
+            let missing = crate::journal::ReadError::Missing { index };
+            Ok(journal.record(index)?.ok_or(missing)?)
+        })),
+    }
+}
+
+/// A page of the WAL, written from the stored bytes, so that chains can be checked over them.
+fn page(state: &AppState, from: u64, limit: usize, project: Option<&ProjectName>) -> Answer<Vec<u8>> {
+    let last_index = state.handle.status().last_index;
+    let mut bytes = b"{\"records\":[".to_vec();
+    let mut next = None;
+    // Nothing past the last durable index is shown, and nothing need be looked for there.
+    let wanted = if from > last_index { None } else { Some(records(state, from, project)) };
+    for (count, stored) in wanted.into_iter().flatten().enumerate() {
+        let stored = stored?;
+        if stored.record.index > last_index {
+            break;
+        }
+        if count == limit || bytes.len() > PAGE_BYTES {
+            next = Some(stored.record.index);
+            break;
+        }
+        if count > 0 {
+            bytes.push(b',');
+        }
+        entry(state, &stored, &mut bytes)?;
+    }
+    let tail = next.map_or(String::new(), |next| format!(",\"next\":{next}"));
+    bytes.extend_from_slice(format!("],\"last_index\":{last_index}{tail}}}").as_bytes());
+    Ok(bytes)
+}
+
+fn entry(state: &AppState, stored: &StoredRecord, bytes: &mut Vec<u8>) -> Answer<()> {
+    let (index, hash) = (stored.record.index, stored.record.inputs_hash);
+    let missing = crate::journal::ReadError::InputsMissing { index, hash };
+    let inputs = state.handle.journal().object(&hash)?.ok_or(missing)?;
+    bytes.extend_from_slice(b"{\"record\":");
+    bytes.extend_from_slice(&stored.encoded);
+    bytes.extend_from_slice(format!(",\"chain\":\"{}\",\"inputs\":", stored.chain).as_bytes());
+    bytes.extend_from_slice(&inputs);
+    bytes.push(b'}');
+    Ok(())
+}
+
+/// Read a decision record.
+///
+/// Why one transition was accepted: how every guard judged and by which facts, who signed, and where the
+/// decision belongs. Named by its `bubble://` id, percent-encoded or not, or by project and index.
+#[utoipa::path(get, path = "/decisions/{id}", tag = "records",
+    params(("id" = String, Path, example = "default/17",
+        description = "`bubble://dr/<project>/<index>-<digest>`, or `<project>/<index>`.")),
+    responses(
+        (status = 200, description = "The decision record.", body = schema::Decision),
+        (status = 404, description = "`unknown_decision`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn decision(State(state): State<AppState>, Path(id): Path<String>, uri: Uri) -> Answer {
+    Query::read(&uri, &[])?;
+    let wanted = Wanted::read(&id)?;
+    let bytes = state.read(move |state| find(state, &wanted)).await?;
+    Ok(json_bytes(StatusCode::OK, bytes))
+}
+
+/// Which decision record a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    project: ProjectName,
+    index: u64,
+    id: Option<DecisionId>,
+}
+
+impl Wanted {
+    fn read(path: &str) -> Answer<Wanted> {
+        if path.starts_with("bubble:") {
+            let id: DecisionId = path.parse().map_err(|error| unknown_decision(format!("{error}")))?;
+            return Ok(Wanted { project: id.project.clone(), index: id.index, id: Some(id) });
+        }
+        let parts = path.split_once('/').and_then(|(project, index)| {
+            let digits = index.bytes().all(|byte| byte.is_ascii_digit());
+            Some((project.parse().ok()?, index.parse().ok().filter(|_| digits)?))
+        });
+        let advice = || format!("{path:?} names no decision record; write <project>/<index> or bubble://dr/…");
+        let (project, index) = parts.ok_or_else(|| unknown_decision(advice()))?;
+        Ok(Wanted { project, index, id: None })
+    }
+}
+
+fn unknown_decision(reason: String) -> Fault {
+    Fault::new(Code::UnknownDecision, reason)
+}
+
+fn find(state: &AppState, wanted: &Wanted) -> Answer<Vec<u8>> {
+    let Wanted { project, index, id } = wanted;
+    let none = || unknown_decision(format!("project {project} has no decision record at index {index}"));
+    if *index > state.handle.status().last_index {
+        return Err(none());
+    }
+    let bytes = state.handle.journal().decision(project, *index)?.ok_or_else(none)?;
+    let Some(id) = id else { return Ok(bytes) };
+    let found: Decision = serde_json::from_slice(&bytes).map_err(|error| Fault::internal(&error))?;
+    if found.id == *id {
+        return Ok(bytes);
+    }
+    Err(unknown_decision(format!("there is no {id}; the decision record at that index is {}", found.id)))
+}
+
+/// Rejections, newest first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct RejectionsAnswer {
+    /// The rejections.
+    #[schema(value_type = Vec<schema::RejectionEntry>)]
+    rejections: Vec<RejectionEntry>,
+}
+
+/// List what was not accepted.
+///
+/// The last 1000 proposals that were refused after their signatures were found good. They are kept in
+/// memory, until the node stops.
+#[utoipa::path(get, path = "/rejections", tag = "records",
+    params(
+        ("project" = Option<schema::ProjectName>, Query, description = "Only this project's."),
+        ("limit" = Option<u64>, Query, description = "Most rejections, 1 to 1000; 100 when left out."),
+    ),
+    responses((status = 200, description = "Newest first.", body = RejectionsAnswer)),
+)]
+pub(super) async fn rejections(State(state): State<AppState>, uri: Uri) -> Answer {
+    let query = Query::read(&uri, &["project", "limit"])?;
+    let project: Option<ProjectName> = query.parsed("project")?;
+    let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
+    json(&RejectionsAnswer { rejections: state.handle.rejections(project.as_ref(), limit) })
+}
+
+/// The facts that the node believes.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct FactsAnswer {
+    /// The facts.
+    #[schema(value_type = Vec<Object>)]
+    facts: Value,
+}
+
+/// List what the node believes.
+#[utoipa::path(get, path = "/facts", tag = "state", responses(
+    (status = 200, description = "The facts that guards read.", body = FactsAnswer),
+))]
+pub(super) async fn facts(State(state): State<AppState>, uri: Uri) -> Answer {
+    Query::read(&uri, &[])?;
+    json(&FactsAnswer { facts: state.queries.facts() })
+}
+
+/// Scrape metrics.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses(
+    (status = 200, description = "Metrics in Prometheus' text format.", body = String, content_type = "text/plain"),
+))]
+pub(super) async fn metrics(State(state): State<AppState>, uri: Uri) -> Answer<Response> {
+    Query::read(&uri, &[])?;
+    let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    Ok((headers, state.queries.metrics()).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_are_named_by_id_or_by_place() {
+        let by_place = Wanted::read("default/17").unwrap();
+        assert_eq!((by_place.project.as_str(), by_place.index, by_place.id), ("default", 17, None));
+        let id = "bubble://dr/default/17-0123456789abcdef";
+        assert_eq!(Wanted::read(id).unwrap().id.unwrap().to_string(), id);
+        for text in ["", "default", "default/", "default/x", "default/+1", "A/1", "bubble://dr/default/17", "a/1/2"] {
+            assert_eq!(Wanted::read(text).unwrap_err().code(), Code::UnknownDecision, "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Which HTTP status a code is answered with: the only place that knows.
+//!
+//! `POST /transition` answers no 401 and no 403, and nothing answers 500 (DESIGN §4).
+
+use axum::http::StatusCode;
+
+use crate::types::rejection::Code;
+
+/// The status of a problem with this code.
+pub(super) fn status(code: Code) -> StatusCode {
+    match code {
+        Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        Code::ReadsClosed => StatusCode::FORBIDDEN,
+        Code::NotFound | Code::UnknownProject | Code::UnknownIndex | Code::UnknownDecision => StatusCode::NOT_FOUND,
+        Code::ClockUnsafe | Code::Overloaded | Code::Draining | Code::NotDurable | Code::ReadOnly => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Code::BadJson
+        | Code::DuplicateKey
+        | Code::TooDeep
+        | Code::BadNumber
+        | Code::BadText
+        | Code::Schema
+        | Code::HeaderConflict
+        | Code::InputsHashMismatch
+        | Code::SignatureInvalid
+        | Code::IdentityUnknown
+        | Code::IdentityRevoked
+        | Code::RoleNotAllowed
+        | Code::ReservedGoal
+        | Code::OpClassMismatch
+        | Code::IdemKeyConflict
+        | Code::IdemKeyExpired
+        | Code::StaleHead
+        | Code::HlcNotAfter
+        | Code::HlcAhead
+        | Code::HlcBehind
+        | Code::NotEnabled
+        | Code::Blocked
+        | Code::Terminated
+        | Code::NotLicensed
+        | Code::PolicyBreach
+        | Code::BoundExceeded
+        | Code::InvariantViolated
+        | Code::UnknownProjection
+        | Code::BadQuery
+        | Code::Guard(_) => StatusCode::BAD_REQUEST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::names::GuardName;
+
+    fn of(text: &str) -> u16 {
+        status(text.parse().unwrap()).as_u16()
+    }
+
+    #[test]
+    fn codes_of_the_connection_have_the_status_that_http_users_expect() {
+        let expected = [
+            ("unsupported_media_type", 415),
+            ("content_too_large", 413),
+            ("method_not_allowed", 405),
+            ("not_found", 404),
+            ("request_timeout", 408),
+            ("too_many_requests", 429),
+            ("unknown_project", 404),
+            ("unknown_index", 404),
+            ("unknown_decision", 404),
+            ("reads_closed", 403),
+            ("clock_unsafe", 503),
+            ("overloaded", 503),
+            ("draining", 503),
+            ("not_durable", 503),
+            ("read_only", 503),
+        ];
+        expected.iter().for_each(|&(code, status)| assert_eq!(of(code), status, "{code}"));
+        let other = Code::PLAIN.iter().filter(|code| !expected.iter().any(|(text, _)| *text == code.to_string()));
+        other.for_each(|&code| assert_eq!(status(code).as_u16(), 400, "{code}"));
+    }
+
+    #[test]
+    fn guards_are_refused_with_400() {
+        GuardName::ALL.iter().for_each(|&guard| assert_eq!(status(Code::Guard(guard)), StatusCode::BAD_REQUEST));
+    }
+
+    #[test]
+    fn nothing_is_an_internal_error() {
+        assert!(Code::PLAIN.iter().all(|&code| !matches!(status(code).as_u16(), 401 | 500)));
+    }
+}

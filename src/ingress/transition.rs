@@ -1,0 +1,146 @@
+//! `POST /transition`: propose, or try without doing.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::fault::{Answer, Fault};
+use super::query::Query;
+use super::{AppState, body, json, json_bytes, schema};
+use crate::machine::chart::Inputs;
+use crate::sequencer::{DryRun, Outcome, Verified};
+use crate::types::hash::Hash;
+use crate::types::record::GuardOutcome;
+use crate::types::rejection::{Code, Problem};
+use crate::verify::verify;
+
+/// Tells a receipt that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What would become of a proposal.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub(super) struct DryRunAnswer {
+    /// Whether it would be accepted.
+    accepted: bool,
+    /// Whether it was accepted before, under the same key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    replayed: bool,
+    /// The receipt that it got then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Receipt>, nullable = false)]
+    receipt: Option<serde_json::Value>,
+    /// The head that it would lead to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Hash>, nullable = false)]
+    state_post_hash: Option<Hash>,
+    /// Why it would not be accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Problem>, nullable = false)]
+    problem: Option<Box<Problem>>,
+    /// How the guards judge.
+    #[schema(value_type = Vec<schema::GuardOutcome>)]
+    guard_outcomes: Vec<GuardOutcome>,
+}
+
+/// Propose a transition.
+///
+/// The signed document is verified, ordered, judged by the guards and made durable before it is answered.
+/// Sending it again is harmless: the same key gets the same receipt, byte for byte. With `dry_run=true` it
+/// is judged on the durable head and nothing changes.
+#[utoipa::path(
+    post,
+    path = "/transition",
+    tag = "proposals",
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Judge on the durable head and change nothing."),
+        ("Idempotency-Key" = Option<schema::IdemKey>, Header, description = "Stands in for `idem_key`."),
+        ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "Stands in for `hlc`."),
+        ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "Stands in for `window_id`."),
+        ("X-Hmmm-Signature" = Option<schema::Signature>, Header, description = "Stands in for `signature`."),
+    ),
+    request_body(content = schema::Proposal, content_type = "application/json"),
+    responses(
+        (status = 202, description = "Accepted and durable; the receipt.", body = schema::Receipt, headers(
+            ("Idempotency-Replayed" = bool, description = "`true` when the key was known: this is the first receipt."),
+        )),
+        (status = 200, description = "Of a dry run: what would happen.", body = DryRunAnswer),
+        (status = 400, description = "Not accepted; `code`, `guard` and `reasons` say why.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 405, description = "Another method than POST.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long to arrive.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not plain application/json.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The node cannot accept it now; `Retry-After` says when to try again.",
+            body = schema::Problem, content_type = "application/problem+json", headers(
+            ("Retry-After" = u64, description = "Seconds to wait."),
+        )),
+    ),
+)]
+pub(super) async fn propose(State(state): State<AppState>, uri: Uri, headers: HeaderMap, body: Body) -> Answer {
+    let checked = Query::read(&uri, &["dry_run"]).and_then(|query| query.flag("dry_run"));
+    let checked = checked.and_then(|dry_run| body::check_media_type(&headers).map(|()| dry_run));
+    let dry_run = match checked {
+        Ok(dry_run) => dry_run,
+        Err(fault) => {
+            let patience = Duration::from_millis(state.limits.request_timeout_ms);
+            let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
+            return Err(fault);
+        }
+    };
+    let forms = body::header_forms(&headers)?;
+    let bytes = body::read(&headers, body, &state.limits).await?;
+    let verified = verify(&bytes, &forms, &state.meta.cluster, Inputs::decode)?;
+    if dry_run { try_out(state, verified).await } else { submit(state, verified).await }
+}
+
+async fn submit(state: AppState, verified: Verified) -> Answer {
+    let limit_ms = state.limits.request_timeout_ms;
+    let proposed = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.propose(verified));
+    match proposed.await {
+        Ok(Outcome::Accepted { receipt, replayed }) => Ok(accepted(&receipt, replayed)),
+        Ok(Outcome::Refused(refusal)) => Err((*refusal).into()),
+        Err(_) => {
+            let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
+            Err(Fault::new(Code::NotDurable, reason))
+        }
+    }
+}
+
+fn accepted(receipt: &[u8], replayed: bool) -> Response {
+    let mut response = json_bytes(StatusCode::ACCEPTED, receipt.to_vec());
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response.into_response()
+}
+
+async fn try_out(state: AppState, verified: Verified) -> Answer {
+    let answer = match state.read(move |state| Ok(state.handle.dry_run(&verified)?)).await? {
+        DryRun::Accepted { state_post_hash, outcomes } => DryRunAnswer {
+            accepted: true,
+            state_post_hash: Some(state_post_hash),
+            guard_outcomes: outcomes,
+            ..DryRunAnswer::default()
+        },
+        DryRun::Repeat(receipt) => {
+            let receipt = serde_json::from_slice(&receipt).map_err(|error| Fault::internal(&error))?;
+            DryRunAnswer { accepted: true, replayed: true, receipt: Some(receipt), ..DryRunAnswer::default() }
+        }
+        DryRun::Refused(refusal) => {
+            let guard_outcomes = refusal.rejection.guard_outcomes.clone();
+            let problem = Some(Box::new(Fault::from(*refusal).into_problem()));
+            DryRunAnswer { problem, guard_outcomes, ..DryRunAnswer::default() }
+        }
+    };
+    json(&answer)
+}
