@@ -34,8 +34,8 @@ mod wal;
     about = "A deterministic orchestrator: signed transitions, pure guards, a hash-chained log",
     after_help = "Start with `swoosh demo`, which tells the whole story on a temporary node, or with\n\
         `swoosh serve` in an empty directory and `swoosh transitions` beside it.\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for every command that\n\
-        asks one, SWOOSH_KEY the key file for every command that signs."
+        Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for commands\n\
+        that ask one, SWOOSH_KEY the key file for commands that sign."
 )]
 struct Cli {
     /// Print JSON instead of text
