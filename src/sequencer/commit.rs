@@ -177,7 +177,9 @@ impl<L: Log> Committer<L> {
                 self.push_snapshot(batch, &evicted.project, &evicted.head, evicted.index, job)?;
             }
         }
-        for candidate in self.shared.journal.sweep_candidates(self.shared.options.sweep_every).into_iter().take(SWEEP_PROJECTS) {
+        for candidate in
+            self.shared.journal.sweep_candidates(self.shared.options.sweep_every).into_iter().take(SWEEP_PROJECTS)
+        {
             let moved = job.records.iter().any(|pending| pending.record.project == candidate.project);
             let view = self.shared.cached_view(&candidate.project).filter(|_| !moved);
             if let Some(view) = view.filter(|_| taken.insert(candidate.project.clone())) {

@@ -19,6 +19,7 @@ mod heads;
 mod inbox;
 mod own;
 mod pipeline;
+pub mod queries;
 mod retry;
 
 use std::sync::Arc;

@@ -268,12 +268,7 @@ impl Default for LivenessRules {
 
 impl Default for Journal {
     fn default() -> Journal {
-        Journal {
-            durability: Durability::Sync,
-            interval_ms: 10,
-            snapshot_every: 1_000,
-            sweep_every: 100_000,
-        }
+        Journal { durability: Durability::Sync, interval_ms: 10, snapshot_every: 1_000, sweep_every: 100_000 }
     }
 }
 
