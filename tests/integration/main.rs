@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod model;
+mod replay;
 mod scripts;
 mod support;
