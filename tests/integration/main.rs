@@ -6,3 +6,4 @@ mod model;
 mod replay;
 mod scripts;
 mod support;
+mod vectors;
