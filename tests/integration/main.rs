@@ -5,7 +5,10 @@
 mod feature_trees;
 mod house_rules;
 mod import_law;
+mod model;
+mod replay;
 mod scripts;
 mod source;
 mod statechart;
 mod support;
+mod vectors;
