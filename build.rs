@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=statechart.yaml");
     println!("cargo::rerun-if-changed=build");
-    let chart: model::Chart = yaml_serde::from_str(&std::fs::read_to_string("statechart.yaml")?)?;
+    let chart = model::Chart::read(&std::fs::read_to_string("statechart.yaml")?)?;
     let mut problems = chart.problems();
     problems.extend(generate::check_fields(&chart));
     if !problems.is_empty() {

@@ -82,12 +82,32 @@ pub struct Transition {
     pub compensation: bool,
 }
 
+impl Transition {
+    /// Whether it leaves its region where it is: the same several states on both sides.
+    pub fn stays(&self) -> bool {
+        self.from.len() > 1 && self.from == self.to
+    }
+
+    /// From which state to which, state by state.
+    pub fn moves(&self) -> impl Iterator<Item = (&String, &String)> {
+        let pairs = self.from.iter().flat_map(|from| self.to.iter().map(move |to| (from, to)));
+        pairs.filter(|(from, to)| !self.stays() || from == to)
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_false(value: &bool) -> bool {
     !*value
 }
 
 impl Chart {
+    /// Reads a chart. A name that stands twice in a map is refused: the later one would silently replace
+    /// the earlier.
+    pub fn read(text: &str) -> Result<Chart, yaml_serde::Error> {
+        let _names_are_unique: yaml_serde::Value = yaml_serde::from_str(text)?;
+        yaml_serde::from_str(text)
+    }
+
     /// Every guard of a transition, in the order in which reasons are told.
     pub fn guards_of(&self, transition: &Transition) -> Vec<String> {
         let mut guards = self.base_guards.clone();
@@ -145,8 +165,12 @@ impl Chart {
         let own: Vec<_> = self.transitions.values().filter(|t| t.region == name).collect();
         let mut reached: BTreeSet<&String> = region.states.first().into_iter().collect();
         loop {
-            let next: Vec<_> =
-                own.iter().filter(|t| t.from.iter().any(|s| reached.contains(s))).flat_map(|t| &t.to).collect();
+            let next: Vec<_> = own
+                .iter()
+                .flat_map(|t| t.moves())
+                .filter(|(from, _)| reached.contains(from))
+                .map(|(_, to)| to)
+                .collect();
             let before = reached.len();
             reached.extend(next);
             if reached.len() == before {
@@ -155,7 +179,7 @@ impl Chart {
         }
         for state in &region.states {
             problems.when(!reached.contains(state), || format!("region {name}: {state} cannot be reached"));
-            let leaves = own.iter().any(|t| t.from.contains(state) && t.to.iter().any(|to| to != state));
+            let leaves = own.iter().flat_map(|t| t.moves()).any(|(from, to)| from == state && to != state);
             let stays = region.terminal.contains(state) || region.resting.contains(state);
             problems.when(!leaves && !stays, || format!("region {name}: {state} has no way out"));
             problems.when(leaves && region.terminal.contains(state), || {
@@ -207,8 +231,16 @@ impl Chart {
         for (name, transition) in &self.transitions {
             let Some(closes) = &transition.closes else { continue };
             let names = |effect: &Effect| effect.success.contains(name) || effect.failure.contains(name);
-            let known = self.effects.get(closes).is_some_and(names);
+            let effect = self.effects.get(closes);
+            let known = effect.is_some_and(names);
             problems.when(!known, || format!("transition {name}: effect {closes} does not name it as an outcome"));
+            let elsewhere = effect.filter(|e| e.region != transition.region || transition.from != [e.state.as_str()]);
+            elsewhere.into_iter().for_each(|e| {
+                problems.0.push(format!(
+                    "transition {name}: must start from {}/{}, where {closes} is open",
+                    e.region, e.state
+                ))
+            });
             let guarded = transition.guards.iter().any(|g| g == "effect") && transition.inputs.contains_key("effect");
             problems.when(!guarded, || format!("transition {name}: an outcome needs the guard and the input `effect`"));
         }

@@ -4,7 +4,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 #[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
 pub mod decisions;
+#[cfg(feature = "server")]
+pub mod facts;
 #[cfg(feature = "server")]
 pub mod ingress;
 #[cfg(feature = "server")]
@@ -12,7 +18,13 @@ pub mod journal;
 #[cfg(feature = "machine")]
 pub mod machine;
 #[cfg(feature = "server")]
+pub mod platform;
+#[cfg(feature = "server")]
 pub mod sequencer;
+#[cfg(feature = "server")]
+pub mod settings;
+#[cfg(feature = "server")]
+pub mod telemetry;
 pub mod types;
 #[cfg(feature = "server")]
 pub mod verify;

@@ -1,2 +1,7 @@
-//! swoosh
-fn main() {}
+//! The `swoosh` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    swoosh::cli::main()
+}

@@ -134,7 +134,7 @@ pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answ
     let answer = state.read(move |state| {
         let (view, explained) = state.handle.explain(&project)?;
         let (facts, time) = (state.handle.facts(), state.handle.now());
-        let schedule = schedule(&facts, &project, time);
+        let schedule = schedule(facts.set(), &project, time);
         let windows = |schedule: &Schedule| {
             WindowClass::ALL.iter().map(|&class| (class, WindowAnswer::of(schedule, class, time))).collect()
         };

@@ -95,22 +95,16 @@ impl Journal {
     /// error of the disk nothing more is taken until the journal is opened again.
     pub fn append(&self, batch: &Batch) -> Result<(), AppendError> {
         let Mode::ReadWrite { durability } = self.0.mode else { return Err(AppendError::ReadOnly) };
-        let mut tail = self.0.tail();
-        let (last_index, last_chain) = tail.follow(batch)?;
-        let mut rows = WriteBatch::default();
-        self.0.stage_entries(&mut rows, &batch.entries)?;
+        let _one_at_a_time = self.0.appending();
+        let (mut rows, end) = self.0.stage(batch)?;
         batch.writes.iter().for_each(|write| self.0.stage_write(&mut rows, write));
-        tail.note(batch);
-        if batch.writes.iter().any(|write| matches!(write, Write::Snapshot(_))) {
-            let floor = tail.unsnapshotted.floor(last_index);
-            rows.put_cf(self.0.family(Family::Meta), meta::REPLAY_FLOOR, floor.to_string());
+        let written = self.0.write(rows, durability == Durability::Sync);
+        let mut tail = self.0.tail();
+        match written {
+            Ok(()) => (tail.last_index, tail.last_chain) = end,
+            Err(_) => tail.stage = Stage::Stopped,
         }
-        if let Err(error) = self.0.write(rows, durability == Durability::Sync) {
-            tail.stage = Stage::Stopped;
-            return Err(error.into());
-        }
-        (tail.last_index, tail.last_chain) = (last_index, last_chain);
-        Ok(())
+        Ok(written?)
     }
 
     /// Brings everything appended so far to disk.
@@ -127,7 +121,7 @@ impl Journal {
     }
 
     /// Projects whose oldest record without a snapshot lies more than `records` behind the last one, the
-    /// oldest first: snapshots of these shorten a start. See [`super::DEFAULT_SWEEP_RECORDS`].
+    /// oldest first: snapshots of these shorten a start.
     pub fn sweep_candidates(&self, records: u64) -> Vec<SweepCandidate> {
         let tail = self.0.tail();
         let last_index = tail.last_index;
@@ -179,6 +173,20 @@ impl Tail {
 }
 
 impl Inner {
+    /// Checks a batch and stages its entries and the replay floor; says where the log ends after it.
+    fn stage(&self, batch: &Batch) -> Result<(WriteBatch, (u64, Hash)), AppendError> {
+        let mut tail = self.tail();
+        let end = tail.follow(batch)?;
+        let mut rows = WriteBatch::default();
+        self.stage_entries(&mut rows, &batch.entries)?;
+        tail.note(batch);
+        if batch.writes.iter().any(|write| matches!(write, Write::Snapshot(_))) {
+            let floor = tail.unsnapshotted.floor(end.0);
+            rows.put_cf(self.family(Family::Meta), meta::REPLAY_FLOOR, floor.to_string());
+        }
+        Ok((rows, end))
+    }
+
     fn stage_entries(&self, rows: &mut WriteBatch, entries: &[LogEntry]) -> Result<(), AppendError> {
         let family = self.family(Family::Wal);
         let mut sealed: Option<(&BatchSeal, Vec<u8>)> = None;

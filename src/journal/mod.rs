@@ -27,6 +27,8 @@ pub mod replay;
 mod snapshot;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod unsnapshotted;
 pub mod verify;
 
@@ -54,10 +56,6 @@ use crate::types::hash::Hash;
 use crate::types::keys::PublicKey;
 use crate::types::names::Transition;
 use crate::types::text::ClusterId;
-
-/// Records that may lie behind a project's last snapshot before a sweep takes one, by default. It keeps
-/// what a start replays well under 200,000 records.
-pub const DEFAULT_SWEEP_RECORDS: u64 = 100_000;
 
 /// When a batch is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +91,9 @@ struct Inner {
     identity: JournalIdentity,
     mode: Mode,
     prune_floor: AtomicU64,
-    /// Held while a batch is appended: there is one writer, whatever callers do.
+    /// Held while a batch is appended: there is one writer, whatever callers do. Taken before `tail`.
+    appending: Mutex<()>,
+    /// Held for moments only, never while the disk is waited for.
     tail: Mutex<Tail>,
 }
 
@@ -166,6 +166,10 @@ impl Inner {
     fn tail(&self) -> MutexGuard<'_, Tail> {
         // The tail is changed after everything that can fail, so a panic leaves it whole.
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn appending(&self) -> MutexGuard<'_, ()> {
+        self.appending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

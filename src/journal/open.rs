@@ -61,7 +61,15 @@ impl Journal {
         let unsnapshotted = Unsnapshotted::new(snapshot_every);
         let tail = Tail { stage: Stage::Opened, last_index, last_chain, unsnapshotted };
         let prune_floor = AtomicU64::new(prune_floor);
-        Ok(Journal(Arc::new(Inner { db, path, identity, mode, prune_floor, tail: Mutex::new(tail) })))
+        Ok(Journal(Arc::new(Inner {
+            db,
+            path,
+            identity,
+            mode,
+            prune_floor,
+            appending: Mutex::new(()),
+            tail: Mutex::new(tail),
+        })))
     }
 }
 

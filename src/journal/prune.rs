@@ -54,8 +54,8 @@ impl Journal {
 
 impl Inner {
     fn raise_floor(&self, wanted: u64) -> Result<u64, StorageError> {
-        // The tail's lock keeps two prunings from writing their floors in the wrong order.
-        let _one_at_a_time = self.tail();
+        // Two prunings must not write their floors in the wrong order.
+        let _one_at_a_time = self.appending();
         let present = self.prune_floor.load(Ordering::Acquire);
         if wanted <= present {
             return Ok(present);

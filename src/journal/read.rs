@@ -118,9 +118,12 @@ pub(super) struct Keys<'a> {
     started: bool,
 }
 
+/// Key and value of a row.
+pub(super) type KeyValue<'a> = (&'a [u8], &'a [u8]);
+
 impl Keys<'_> {
     /// Key and value of the next row.
-    pub(super) fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>, StorageError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<KeyValue<'_>>, StorageError> {
         if self.started {
             self.rows.next();
         } else {
@@ -131,7 +134,7 @@ impl Keys<'_> {
     }
 
     /// Key and value of the row before, from the last one backwards.
-    pub(super) fn previous_row(&mut self) -> Result<Option<(&[u8], &[u8])>, StorageError> {
+    pub(super) fn previous_row(&mut self) -> Result<Option<KeyValue<'_>>, StorageError> {
         if self.started {
             self.rows.prev();
         } else {
@@ -141,7 +144,7 @@ impl Keys<'_> {
         self.item()
     }
 
-    fn item(&self) -> Result<Option<(&[u8], &[u8])>, StorageError> {
+    fn item(&self) -> Result<Option<KeyValue<'_>>, StorageError> {
         if !self.rows.valid() {
             self.rows.status()?;
         }

@@ -70,6 +70,7 @@ impl Journal {
     /// Writes nothing. Batches may follow only after it.
     pub fn recover(&self) -> Result<Recovered, RecoverError> {
         let journal = &*self.0;
+        let _nobody_appends = journal.appending();
         let mut tail = journal.tail();
         let floor = journal.replay_floor()?;
         if floor > tail.last_index {

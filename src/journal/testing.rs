@@ -1,1 +1,232 @@
+//! A node in a temporary directory that appends valid records: the states are whatever the reducer makes.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rocksdb::IteratorMode;
+use tempfile::TempDir;
+
+use super::layout::wal_key;
+use super::*;
+use crate::machine::chart::Inputs;
+use crate::machine::head::Head;
+use crate::machine::reduce::{Stamp, reduce};
+use crate::types::canonical::canonical_bytes;
+use crate::types::decision::Decision;
+use crate::types::hlc::Hlc;
+use crate::types::ids::DecisionId;
+use crate::types::json::Json;
+use crate::types::keys::SecretKey;
+use crate::types::proposal::Proposal;
+use crate::types::receipt::SealedBatch;
+use crate::types::record::{GuardOutcome, Record};
+use crate::types::text::ProjectName;
+
+pub fn name(text: &str) -> ProjectName {
+    text.parse().unwrap()
+}
+
+pub fn cluster() -> ClusterId {
+    "testing".parse().unwrap()
+}
+
+pub fn node_key() -> SecretKey {
+    SecretKey::from_bytes(&[1; 32])
+}
+
+pub fn options(path: &Path) -> JournalOptions {
+    JournalOptions {
+        path: path.to_path_buf(),
+        node: node_key().public(),
+        cluster: cluster(),
+        snapshot_every: 4,
+        durability: Durability::Sync,
+    }
+}
+
+/// The node. `heads` and `history` are what it knows without the journal.
+pub struct Node {
+    pub directory: TempDir,
+    pub journal: Journal,
+    pub heads: BTreeMap<ProjectName, Head>,
+    /// Project and head after each record, from index 1.
+    pub history: Vec<(ProjectName, Head)>,
+    pub chain: Hash,
+    signer: SecretKey,
+}
+
+impl Node {
+    pub fn new() -> Node {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(options(directory.path())).unwrap();
+        journal.recover().unwrap();
+        let signer = SecretKey::from_bytes(&[2; 32]);
+        Node { directory, journal, heads: BTreeMap::new(), history: Vec::new(), chain: Hash::ZERO, signer }
+    }
+
+    pub fn last(&self) -> u64 {
+        self.history.len() as u64
+    }
+
+    /// Appends one batch with a record of each of these projects, in this order.
+    pub fn commit(&mut self, projects: &[&str]) -> Vec<Record> {
+        let (batch, records) = self.batch(projects);
+        self.journal.append(&batch).unwrap();
+        records
+    }
+
+    /// Makes a batch that nobody has appended yet.
+    pub fn batch(&mut self, projects: &[&str]) -> (Batch, Vec<Record>) {
+        let first = self.last() + 1;
+        let records: Vec<_> = projects.iter().map(|project| self.judge(&name(project))).collect();
+        let mut chain = self.chain;
+        let chains: Vec<Hash> = records
+            .iter()
+            .map(|(record, _)| {
+                chain = Record::chain(&chain, &record.encode());
+                chain
+            })
+            .collect();
+        self.chain = chain;
+        let sealed = SealedBatch::seal(&cluster(), &node_key(), first, &chains).unwrap();
+        let seal = Arc::new(sealed.seal.clone());
+        let mut batch = Batch::default();
+        for (position, (record, inputs)) in records.iter().enumerate() {
+            let path = sealed.path(position);
+            let encoded = record.encode();
+            let (chain, seal) = (chains[position], seal.clone());
+            let stored =
+                StoredRecord { record: record.clone(), encoded, chain, seal: (*seal).clone(), path: path.clone() };
+            batch.writes.extend(writes(&stored, inputs));
+            let (index, project) = (record.index, record.project.clone());
+            batch.entries.push(LogEntry { index, project, encoded: stored.encoded, chain, seal, path });
+        }
+        (batch, records.into_iter().map(|(record, _)| record).collect())
+    }
+
+    fn judge(&mut self, project: &ProjectName) -> (Record, Json) {
+        let index = self.last() + 1;
+        let head = self.heads.entry(project.clone()).or_insert_with(|| Head::genesis(project)).clone();
+        let transition = if index.is_multiple_of(3) { Transition::ControlResume } else { Transition::ControlPause };
+        let inputs = Json::Object([("rationale".to_owned(), Json::String(format!("reason {index}")))].into());
+        let clock = Hlc::new(1_760_000_000_000 + index, 0).unwrap();
+        let proposal = Proposal {
+            project: Some(project.clone()),
+            current_state_hash: head.hash(),
+            transition,
+            inputs_hash: Hash::of(&inputs.canonical()),
+            inputs: inputs.clone(),
+            signer: self.signer.public(),
+            idem_key: format!("goal:{index}:control:uuid-{index:08}").parse().unwrap(),
+            hlc: clock,
+            window_id: None,
+            evidence: Vec::new(),
+        };
+        let typed = Inputs::decode(transition, &inputs.canonical()).unwrap();
+        let next = head.advance(reduce(&head, &proposal, &typed, Stamp { index, at: clock }));
+        let signed = proposal.sign(&cluster(), &self.signer);
+        let record = Record {
+            index,
+            project: project.clone(),
+            project_implied: false,
+            state_pre_hash: head.hash(),
+            transition,
+            inputs_hash: signed.proposal.inputs_hash,
+            signer: signed.proposal.signer,
+            idem_key: signed.proposal.idem_key.clone(),
+            hlc: clock,
+            window_id: None,
+            guard_outcomes: Vec::<GuardOutcome>::new(),
+            policy_engine: "none".to_owned(),
+            evidence: Vec::new(),
+            signature: signed.signature,
+            timestamp: clock,
+            state_post_hash: next.hash(),
+        };
+        self.heads.insert(project.clone(), next.clone());
+        self.history.push((project.clone(), next));
+        (record, inputs)
+    }
+
+    /// The snapshot of a project as a record left it.
+    pub fn snapshot(&self, index: u64) -> Snapshot {
+        let stored = self.journal.record(index).unwrap().unwrap();
+        let (project, head) = &self.history[index as usize - 1];
+        assert_eq!(*project, stored.record.project);
+        Snapshot::of(&stored.record, stored.chain, head.state())
+    }
+
+    /// The head that a project had after the record at `index`, as the node knows it.
+    pub fn head_then(&self, project: &ProjectName, index: u64) -> Head {
+        let before = &self.history[..index as usize];
+        let found = before.iter().rev().find(|(of, _)| of == project);
+        found.map_or_else(|| Head::genesis(project), |(_, head)| head.clone())
+    }
+
+    /// Closes the journal and opens it again, without recovering it.
+    pub fn reopen(self) -> Node {
+        let Node { directory, journal, heads, history, chain, signer } = self;
+        drop(journal);
+        let journal = Journal::open(options(directory.path())).unwrap();
+        Node { directory, journal, heads, history, chain, signer }
+    }
+
+    /// Puts other bytes in the place of a row.
+    pub fn overwrite(&self, family: Family, key: &[u8], bytes: &[u8]) {
+        self.journal.0.db.put_cf(self.journal.0.family(family), key, bytes).unwrap();
+    }
+
+    /// Flips the lowest bit of a byte of the frame at `index`, counted from its start or, if negative, its end.
+    pub fn flip(&self, index: u64, at: isize) {
+        let mut bytes = self.journal.0.frame_bytes(index).unwrap().unwrap();
+        let position = if at < 0 { bytes.len() - at.unsigned_abs() } else { at.unsigned_abs() };
+        bytes[position] ^= 1;
+        self.overwrite(Family::Wal, &wal_key(index), &bytes);
+    }
+
+    /// How many rows a family has.
+    pub fn rows(&self, family: Family) -> usize {
+        self.journal.0.db.iterator_cf(self.journal.0.family(family), IteratorMode::Start).count()
+    }
+}
+
+fn writes(stored: &StoredRecord, inputs: &Json) -> Vec<Write> {
+    let record = &stored.record;
+    let (project, index) = (record.project.clone(), record.index);
+    vec![
+        Write::Object { hash: record.inputs_hash, bytes: inputs.canonical() },
+        Write::Decision { project: project.clone(), index, bytes: canonical_bytes(&decision(stored)) },
+        Write::Key {
+            project,
+            key: record.idem_key.clone(),
+            fingerprint: fingerprint(record.transition, &record.inputs_hash, &record.signer),
+            index,
+            receipt: canonical_bytes(&stored.receipt()),
+        },
+    ]
+}
+
+fn decision(stored: &StoredRecord) -> Decision {
+    let record = stored.record.clone();
+    Decision {
+        id: DecisionId::of(&record.project, record.index, &stored.chain),
+        project: record.project,
+        index: record.index,
+        chain: stored.chain,
+        transition: record.transition,
+        summary: "a test".to_owned(),
+        justification: "a test".to_owned(),
+        signer: record.signer,
+        idem_key: record.idem_key,
+        hlc: record.hlc,
+        timestamp: record.timestamp,
+        window_id: record.window_id,
+        state_pre_hash: record.state_pre_hash,
+        state_post_hash: record.state_post_hash,
+        inputs_hash: record.inputs_hash,
+        guard_outcomes: record.guard_outcomes,
+        policy_engine: record.policy_engine,
+        evidence: record.evidence,
+        ucxl: Vec::new(),
+    }
+}

@@ -55,6 +55,7 @@ fn check_council(state: &State, list: &mut dyn FnMut(&str, usize, usize)) {
     list("council.candidates", council.candidates.len(), bounds::CANDIDATES);
     list("council.members", council.members.len(), bounds::MEMBERS);
     list("council.tool_pins", council.tool_pins.len(), bounds::TOOL_PINS);
+    list("council.tooling", council.tooling.len(), bounds::TOOL_PINS);
     list("council.unreachable", council.unreachable.len(), bounds::TOOL_PINS);
     let votes = council.certificate.as_ref().map_or(0, |certificate| certificate.votes.len());
     list("council.certificate.votes", votes, bounds::CANDIDATES);

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::head::Head;
 use super::state::{Council, Section};
-use crate::types::canonical::canonical_hash;
 use crate::types::hash::Hash;
 use crate::types::inputs::{Members, RoleSpec};
 use crate::types::keys::PublicKey;
@@ -17,11 +16,6 @@ use crate::types::text::Capability;
 /// The seed of the present election.
 pub fn seed(head: &Head) -> Hash {
     head.state().council.election_seed.unwrap_or_else(|| head.section_hash(Section::Council))
-}
-
-/// The hash that a certificate is signed over: sha256 of the member set's canonical bytes.
-pub fn member_set_hash(members: &Members) -> Hash {
-    canonical_hash(members)
 }
 
 /// The member set that the ranking proposes.

@@ -21,7 +21,7 @@ pub enum FactBody {
     Capacity(Capacity),
     Health(Health),
     Liveness(Liveness),
-    Policy(CompiledPolicies),
+    Policy(Box<CompiledPolicies>),
     Settings(GuardSettings),
 }
 
@@ -72,7 +72,7 @@ impl KnownFact {
             FactKind::Capacity => FactBody::Capacity(from_json(body).map_err(error)?),
             FactKind::Health => FactBody::Health(from_json(body).map_err(error)?),
             FactKind::Liveness => FactBody::Liveness(from_json(body).map_err(error)?),
-            FactKind::Policy => FactBody::Policy(CompiledPolicies::compile(from_json(body).map_err(error)?)?),
+            FactKind::Policy => FactBody::Policy(Box::new(CompiledPolicies::compile(from_json(body).map_err(error)?)?)),
             FactKind::Settings => FactBody::Settings(from_json(body).map_err(error)?),
         };
         Ok(KnownFact { hash: fact.hash(), fact, body })

@@ -43,7 +43,7 @@ use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::keys::PublicKey;
-use crate::types::names::GuardName;
+use crate::types::names::{GuardName, Role};
 use crate::types::proposal::Proposal;
 use crate::types::record::GuardOutcome;
 use crate::types::text::{ClusterId, ProjectName};
@@ -100,14 +100,19 @@ impl<'a> Case<'a> {
     }
 
     /// The identity behind a key: the project's own, or else the one of the settings. A revoked identity of
-    /// the project stays revoked whatever the settings say.
+    /// the project stays revoked whatever the settings say. The node is always the settings', so that no
+    /// project can keep it from entering what the license or a breach calls for.
     pub(super) fn identity(&self, key: &PublicKey) -> Option<Identity> {
-        if let Some(identity) = self.state().boot.identities.get(key) {
-            return Some(identity.clone());
+        let settings = self.settings().ok().and_then(|(settings, _)| settings.identities.get(key));
+        let own = self.state().boot.identities.get(key);
+        match (own, settings) {
+            (Some(own), settings) if !settings.is_some_and(|grant| grant.roles.contains(&Role::Node)) => {
+                Some(own.clone())
+            }
+            (_, settings) => {
+                settings.map(|grant| Identity { name: grant.name.clone(), roles: grant.roles.clone(), revoked: false })
+            }
         }
-        let (settings, _) = self.settings().ok()?;
-        let grant = settings.identities.get(key)?;
-        Some(Identity { name: grant.name.clone(), roles: grant.roles.clone(), revoked: false })
     }
 }
 

@@ -2,11 +2,11 @@
 //! transition that would break one is refused, and nothing changes.
 
 use super::chart::TransitionSpec;
-use super::election::member_set_hash;
 use super::guards::lifecycle_faults;
 use super::head::Head;
 use super::reduce::Delta;
 use super::state::{Section, State};
+use crate::types::council::member_set_hash;
 use crate::types::names::{CouncilState, ExecutionState, PolicyState, Region, Transition};
 
 /// Every invariant that the step from `before` to `after` breaks; none, when all is well.

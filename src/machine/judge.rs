@@ -53,7 +53,7 @@ pub struct Refused {
     /// Why.
     pub rejection: Rejection,
     /// What a policy forbade as a breach, where the project can be quarantined for it.
-    pub breach: Option<Breach>,
+    pub breach: Option<Box<Breach>>,
 }
 
 impl From<Rejection> for Refused {
@@ -236,6 +236,10 @@ pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
         let reason = format!("{} is {at}; {} starts from {}", spec.region, spec.transition, spec.from.join(", "));
         return Err(Rejection::new(Code::NotEnabled, reason));
     }
+    if state.boot.phase == BootState::Uninitialized && spec.transition != Transition::BootConfigOk {
+        let reason = "the project does not exist yet; Boot_ConfigOk creates it";
+        return Err(Rejection::new(Code::NotEnabled, reason));
+    }
     let blocks = [
         (state.control.paused, &passes::PAUSED, "the project is paused; Control_Resume lifts that"),
         (state.control.recovery, &passes::RECOVERY, "the project is in recovery; Control_Recovered lifts that"),
@@ -274,7 +278,7 @@ fn guards(docket: &Docket<'_>, outcomes: &mut Vec<GuardOutcome>) -> Result<(), R
     let state = docket.head.state();
     let holdable = state.boot.phase != BootState::Uninitialized && state.policy.phase == PolicyState::Clear;
     let rejection = Rejection { code, reasons, guard_outcomes: outcomes.clone() };
-    Err(Refused { rejection, breach: breach.filter(|_| holdable) })
+    Err(Refused { rejection, breach: breach.filter(|_| holdable).map(Box::new) })
 }
 
 /// The License_* transition that the license calls for: its facts show another status than the state
@@ -291,6 +295,17 @@ pub fn license_change(case: &Case<'_>) -> Option<(Transition, String)> {
         LicenseStatus::Expired => Transition::LicenseExpired,
     };
     (reading.status != state.control.license).then_some((transition, reading.reason))
+}
+
+/// Whether nothing but the license holds a proposal back: its guard alone failed, or the expired flag
+/// alone blocks.
+pub fn held_by_license(state: &State, rejection: &Rejection) -> bool {
+    let others_pass = |outcome: &GuardOutcome| outcome.ok || outcome.guard == GuardName::License;
+    match rejection.code {
+        Code::Guard(GuardName::License) => rejection.guard_outcomes.iter().all(others_pass),
+        Code::Blocked => state.control.license == LicenseStatus::Expired && rejection.reasons.len() == 1,
+        _ => false,
+    }
 }
 
 /// Whether a transition could pass now, as far as that can be said without a proposal.

@@ -4,6 +4,8 @@
 //! no hash-ordered map decides anything here: the same records give the same states on every machine.
 //! `machine` knows nothing of HTTP, of storage, and of who calls it.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 pub mod bounds;
 pub mod chart;
 pub mod election;

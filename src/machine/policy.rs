@@ -5,7 +5,9 @@
 //! holds `inputs` (the proposal's inputs). A `forbid` with `@breach("reason")` quarantines the project.
 //! Cedar skips a policy that errs; here any error rejects. Reasons are sorted before they are told.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+#[expect(clippy::disallowed_types, reason = "Cedar's API takes sets; nothing is ever read out of them in order")]
+use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 
 use cedar_policy::{
@@ -170,6 +172,7 @@ fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
 }
 
+#[expect(clippy::disallowed_types, reason = "Cedar's API takes sets; nothing is ever read out of them in order")]
 fn entities(
     question: &Question<'_>,
     principal: &EntityUid,

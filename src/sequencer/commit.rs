@@ -11,8 +11,8 @@ use super::handle::{Shared, View};
 use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
 use super::pipeline::{answer, not_durable};
+use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, Log, LogEntry, Snapshot, Write};
-use crate::machine::facts::FactSet;
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
@@ -30,7 +30,7 @@ pub(super) struct Pending {
     pub fingerprint: Hash,
     pub verified: Verified,
     /// The facts that it was judged by.
-    pub facts: Arc<FactSet>,
+    pub facts: Arc<FactsNow>,
     /// The head after it.
     pub head: Arc<Head>,
     pub reply: Option<Reply>,
@@ -44,11 +44,14 @@ pub(super) struct Job {
     pub evicted: Vec<Evicted>,
 }
 
-/// Records behind the last one at which a project without a fresh snapshot gets one, so that a start has
-/// little to replay.
-const SWEEP_RECORDS: u64 = crate::journal::DEFAULT_SWEEP_RECORDS;
 /// Projects that one sweep takes snapshots of at most, so that a batch stays short.
 const SWEEP_PROJECTS: usize = 64;
+
+/// What a batch is made of: what is written, and the receipts in its order.
+struct Built {
+    batch: Batch,
+    receipts: Vec<Arc<[u8]>>,
+}
 
 /// The committer thread's own state.
 pub(super) struct Committer<L> {
@@ -77,7 +80,7 @@ impl<L: Log> Committer<L> {
     fn commit(&mut self, mut job: Job) -> Result<Vec<Arc<[u8]>>, String> {
         let began = Instant::now();
         let replies: Vec<_> = job.records.iter_mut().map(|pending| pending.reply.take()).collect();
-        let (batch, receipts) = match self.build(&job) {
+        let Built { batch, receipts } = match self.build(&job) {
             Ok(built) => built,
             Err(reason) => return Err(refuse_all(replies, reason)),
         };
@@ -85,6 +88,11 @@ impl<L: Log> Committer<L> {
             return Err(refuse_all(replies, reason));
         }
         self.publish(&job);
+        let snapshots = batch
+            .writes
+            .iter()
+            .filter_map(|write| if let Write::Snapshot(taken) = write { Some(taken.hlc) } else { None });
+        snapshots.max().into_iter().for_each(|at| self.shared.note_snapshot(at));
         for (reply, receipt) in replies.into_iter().zip(&receipts) {
             if let Some(reply) = reply {
                 answer(reply, Outcome::Accepted { receipt: receipt.clone(), replayed: false });
@@ -105,11 +113,12 @@ impl<L: Log> Committer<L> {
     }
 
     /// Everything the batch writes, as values.
-    fn build(&mut self, job: &Job) -> Result<(Batch, Vec<Arc<[u8]>>), String> {
+    fn build(&mut self, job: &Job) -> Result<Built, String> {
         let options = &self.shared.options;
         let chains: Vec<_> = job.records.iter().map(|pending| pending.chain).collect();
         let first = job.records.first().map_or(0, |pending| pending.record.index);
-        let sealed = SealedBatch::seal(&options.cluster, &options.node_key, first, &chains).ok_or("the batch is empty")?;
+        let sealed =
+            SealedBatch::seal(&options.cluster, &options.node_key, first, &chains).ok_or("the batch is empty")?;
         let seal = Arc::new(sealed.seal.clone());
         let mut batch = Batch::default();
         let mut receipts = Vec::with_capacity(job.records.len());
@@ -128,7 +137,7 @@ impl<L: Log> Committer<L> {
             receipts.push(bytes);
         }
         self.push_snapshots(&mut batch, job)?;
-        Ok((batch, receipts))
+        Ok(Built { batch, receipts })
     }
 
     fn push_writes(&mut self, batch: &mut Batch, pending: &Pending, receipt: &[u8]) {
@@ -137,9 +146,9 @@ impl<L: Log> Committer<L> {
         batch.writes.push(Write::Object { hash: record.inputs_hash, bytes: pending.verified.inputs_bytes().to_vec() });
         for hash in record.facts() {
             if self.stored_facts.insert(hash)
-                && let Some(fact) = pending.facts.iter().find(|fact| fact.hash == hash)
+                && let Some(bytes) = pending.facts.bytes(&hash)
             {
-                batch.writes.push(Write::Object { hash, bytes: canonical_bytes(&fact.fact) });
+                batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
         let decision = self.shared.ports.describe.describe(record, &pending.chain, &pending.verified.proposal().inputs);
@@ -168,7 +177,9 @@ impl<L: Log> Committer<L> {
                 self.push_snapshot(batch, &evicted.project, &evicted.head, evicted.index, job)?;
             }
         }
-        for candidate in self.shared.journal.sweep_candidates(SWEEP_RECORDS).into_iter().take(SWEEP_PROJECTS) {
+        for candidate in
+            self.shared.journal.sweep_candidates(self.shared.options.sweep_every).into_iter().take(SWEEP_PROJECTS)
+        {
             let moved = job.records.iter().any(|pending| pending.record.project == candidate.project);
             let view = self.shared.cached_view(&candidate.project).filter(|_| !moved);
             if let Some(view) = view.filter(|_| taken.insert(candidate.project.clone())) {
@@ -178,7 +189,14 @@ impl<L: Log> Committer<L> {
         Ok(())
     }
 
-    fn push_snapshot(&self, batch: &mut Batch, project: &ProjectName, head: &Head, index: u64, job: &Job) -> Result<(), String> {
+    fn push_snapshot(
+        &self,
+        batch: &mut Batch,
+        project: &ProjectName,
+        head: &Head,
+        index: u64,
+        job: &Job,
+    ) -> Result<(), String> {
         let snapshot = match job.records.iter().find(|pending| pending.record.index == index) {
             Some(pending) => Snapshot::of(&pending.record, pending.chain, head.state()),
             None => {

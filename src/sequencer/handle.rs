@@ -15,8 +15,8 @@ use super::heads::Heads;
 use super::inbox::{Full, Inbox, Request};
 use super::pipeline::Pipeline;
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
+use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Recovered, fingerprint};
-use crate::machine::facts::FactSet;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Docket, Explanation};
 use crate::machine::reduce::Stamp;
@@ -63,6 +63,10 @@ pub struct Status {
     pub queue: usize,
     /// Index of the last durable record.
     pub last_index: u64,
+    /// Records that are accepted and not durable yet.
+    pub wal_lag: u64,
+    /// When the last snapshot was taken.
+    pub last_snapshot: Option<Hlc>,
     /// Why the clock cannot be trusted, while that is so.
     pub clock_unsafe: Option<String>,
 }
@@ -92,6 +96,8 @@ pub(super) struct Shared {
     rejections: Mutex<VecDeque<RejectionEntry>>,
     mode: Mutex<Mode>,
     last_index: AtomicU64,
+    judged_index: AtomicU64,
+    last_snapshot: Mutex<Option<Hlc>>,
 }
 
 impl Shared {
@@ -105,6 +111,14 @@ impl Shared {
 
     pub fn note_durable(&self, index: u64) {
         self.last_index.store(index, Ordering::Release);
+    }
+
+    pub fn note_judged(&self, index: u64) {
+        self.judged_index.store(index, Ordering::Release);
+    }
+
+    pub fn note_snapshot(&self, at: Hlc) {
+        *self.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     pub fn set_mode(&self, mode: Mode) {
@@ -137,7 +151,12 @@ pub struct Handle {
 
 impl Handle {
     /// Starts both threads on what was recovered.
-    pub fn start(mut options: Options, ports: Ports, journal: Journal, recovered: Recovered) -> Result<Handle, StartError> {
+    pub fn start(
+        mut options: Options,
+        ports: Ports,
+        journal: Journal,
+        recovered: Recovered,
+    ) -> Result<Handle, StartError> {
         if let Durability::Interval(interval) = &mut options.durability {
             *interval = (*interval).min(MAX_INTERVAL);
         }
@@ -157,15 +176,15 @@ impl Handle {
             rejections: Mutex::default(),
             mode: Mutex::default(),
             last_index: AtomicU64::new(recovered.last_index),
+            judged_index: AtomicU64::new(recovered.last_index),
+            last_snapshot: Mutex::new(recovered.last_snapshot_hlc),
         });
         let (jobs, queue) = sync_channel(1);
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
         let pipeline = Pipeline::new(shared.clone(), inbox.clone(), jobs, heads, last);
         let committer = Committer::new(shared.clone(), inbox.clone(), journal);
-        let threads = vec![
-            spawn("sequencer", move || pipeline.run())?,
-            spawn("committer", move || committer.run(&queue))?,
-        ];
+        let threads =
+            vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || committer.run(&queue))?];
         Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
     }
 
@@ -174,8 +193,8 @@ impl Handle {
         let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
         let refuse = |code, reason: &str| {
             let rejection = Rejection::new(code, reason);
-            let facts = self.shared.ports.facts.current();
-            let retry_after_ms = retry::after_ms(code, transition, &facts, &project, self.now());
+            let facts = self.shared.ports.facts.facts();
+            let retry_after_ms = retry::after_ms(code, transition, facts.set(), &project, self.now());
             let refusal = Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms };
             Outcome::Refused(Box::new(refusal))
         };
@@ -185,7 +204,7 @@ impl Handle {
             Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
         }
         let (reply, answer) = oneshot::channel();
-        if let Err(Full(_)) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
+        if let Err(Full) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
             return refuse(Code::Overloaded, "too many proposals wait; slow down");
         }
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
@@ -195,11 +214,11 @@ impl Handle {
     pub fn dry_run(&self, verified: &Verified) -> Result<DryRun, FoldError> {
         let project = verified.proposal().project();
         let view = self.view(&project)?;
-        let facts = self.shared.ports.facts.current();
+        let facts = self.shared.ports.facts.facts();
         let docket = Docket {
             cluster: &self.shared.options.cluster,
             head: &view.head,
-            facts: &facts,
+            facts: facts.set(),
             proposal: verified.proposal(),
             inputs: verified.inputs(),
             stamp: Stamp { index: self.shared.last_index.load(Ordering::Acquire) + 1, at: self.now() },
@@ -212,7 +231,8 @@ impl Handle {
         if let Some(bound) = self.shared.journal.bound_key(&project, &docket.proposal.idem_key)? {
             let proposal = docket.proposal;
             let same = bound.fingerprint == fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
-            let conflict = || Rejection::new(Code::IdemKeyConflict, "the key is bound to another proposal; use a new uuid");
+            let conflict =
+                || Rejection::new(Code::IdemKeyConflict, "the key is bound to another proposal; use a new uuid");
             return Ok(if same { DryRun::Repeat(bound.receipt) } else { self.would_refuse(&docket, conflict()) });
         }
         let horizon = judge::key_horizon(&docket, self.shared.journal.prune_floor());
@@ -247,14 +267,14 @@ impl Handle {
     /// Explains every transition of a project on its durable head.
     pub fn explain(&self, project: &ProjectName) -> Result<(Arc<View>, Vec<Explanation>), FoldError> {
         let view = self.view(project)?;
-        let facts = self.shared.ports.facts.current();
-        let explained = judge::explain(&self.shared.options.cluster, &view.head, &facts, self.now());
+        let facts = self.shared.ports.facts.facts();
+        let explained = judge::explain(&self.shared.options.cluster, &view.head, facts.set(), self.now());
         Ok((view, explained))
     }
 
     /// What is believed now.
-    pub fn facts(&self) -> Arc<FactSet> {
-        self.shared.ports.facts.current()
+    pub fn facts(&self) -> Arc<FactsNow> {
+        self.shared.ports.facts.facts()
     }
 
     /// The journal, for reading.
@@ -286,10 +306,13 @@ impl Handle {
 
     /// How the sequencer is.
     pub fn status(&self) -> Status {
+        let last_index = self.shared.last_index.load(Ordering::Acquire);
         Status {
             mode: self.shared.mode().clone(),
             queue: self.inbox.depth(),
-            last_index: self.shared.last_index.load(Ordering::Acquire),
+            last_index,
+            wal_lag: self.shared.judged_index.load(Ordering::Acquire).saturating_sub(last_index),
+            last_snapshot: *self.shared.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner),
             clock_unsafe: self.shared.ports.clock.now_ms().err(),
         }
     }

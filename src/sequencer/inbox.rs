@@ -59,7 +59,7 @@ pub(super) struct Inbox {
 }
 
 /// A lane is full.
-pub(super) struct Full(pub Request);
+pub(super) struct Full;
 
 impl Inbox {
     pub fn new(capacity: usize) -> Inbox {
@@ -76,7 +76,7 @@ impl Inbox {
         let mut lanes = self.lock();
         let lane = if urgent { &mut lanes.urgent } else { &mut lanes.normal };
         if lane.len() >= self.capacity {
-            return Err(Full(request));
+            return Err(Full);
         }
         lane.push_back(request);
         drop(lanes);

@@ -27,9 +27,9 @@ use std::time::Duration;
 pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 use serde::Serialize;
 
+use crate::facts::FactTable;
 use crate::journal::Durability;
 use crate::machine::chart::Inputs;
-use crate::machine::facts::FactSet;
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -56,8 +56,9 @@ pub struct Options {
     pub batch_max: usize,
     /// Projects kept in memory.
     pub memory_projects: usize,
-    /// Records of one project between snapshots.
-    pub snapshot_every: u64,
+    /// Records behind the last one at which a project without a fresh snapshot gets one, so that a start
+    /// has little to replay.
+    pub sweep_every: u64,
     /// When answers are given.
     pub durability: Durability,
 }
@@ -66,12 +67,6 @@ pub struct Options {
 pub trait Clock: Send + Sync {
     /// What the clock shows; why not, while it cannot be trusted.
     fn now_ms(&self) -> Result<u64, String>;
-}
-
-/// What is believed now.
-pub trait Facts: Send + Sync {
-    /// The facts, as they stand.
-    fn current(&self) -> Arc<FactSet>;
 }
 
 /// Writes the decision record of an accepted transition.
@@ -90,6 +85,8 @@ pub trait Observer: Send + Sync {
     fn repeated(&self, transition: Transition);
     /// A batch is durable.
     fn committed(&self, records: usize, took: Duration, last_index: u64);
+    /// A proposal of the node's own could not be built.
+    fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
     /// The log could not be written; nothing is accepted any more.
     fn log_failed(&self, reason: &str);
 }
@@ -100,7 +97,7 @@ pub struct Ports {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The facts.
-    pub facts: Arc<dyn Facts>,
+    pub facts: Arc<FactTable>,
     /// The writer of decisions.
     pub describe: Arc<dyn Describe>,
     /// Whoever watches.

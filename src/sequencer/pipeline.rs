@@ -11,6 +11,7 @@ use super::heads::Heads;
 use super::inbox::{Done, Inbox, Reply, Request};
 use super::own::{Wish, cause, inputs, propose};
 use super::{Mode, Outcome, Refusal, Verified, retry};
+use crate::facts::FactsNow;
 use crate::journal::fingerprint;
 use crate::machine::facts::{FactBody, FactSet};
 use crate::machine::head::Head;
@@ -21,7 +22,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::IdemKey;
 use crate::types::inputs::Breach;
-use crate::types::names::{GuardName, Transition};
+use crate::types::names::Transition;
 use crate::types::record::{GuardOutcome, Record};
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
@@ -31,7 +32,6 @@ type KeyPlace = (ProjectName, IdemKey);
 /// A key whose record is not durable yet, and who waits for its receipt.
 struct InFlight {
     fingerprint: Hash,
-    batch: u64,
     waiting: Vec<Reply>,
 }
 
@@ -61,9 +61,7 @@ impl From<Rejection> for Verdict {
 /// A proposal in the light of its project's speculative head.
 struct Scene {
     head: Arc<Head>,
-    /// The batch that the head waits for.
-    batch: u64,
-    facts: Arc<FactSet>,
+    facts: Arc<FactsNow>,
     stamp: Stamp,
 }
 
@@ -87,7 +85,13 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, jobs: SyncSender<Job>, heads: Heads, last: (u64, Hash, Hlc)) -> Pipeline {
+    pub fn new(
+        shared: Arc<Shared>,
+        inbox: Arc<Inbox>,
+        jobs: SyncSender<Job>,
+        heads: Heads,
+        last: (u64, Hash, Hlc),
+    ) -> Pipeline {
         Pipeline {
             shared,
             inbox,
@@ -142,9 +146,9 @@ impl Pipeline {
         let wall_ms = self.shared.ports.clock.now_ms().map_err(|why| Rejection::new(Code::ClockUnsafe, why))?;
         let at = self.stamped.tick(wall_ms).map_err(|why| Rejection::new(Code::ClockUnsafe, why.to_string()))?;
         let found = self.heads.find(&self.shared.journal, project);
-        let (head, batch) = found.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
+        let (head, _) = found.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
         let stamp = Stamp { index: self.next_index, at };
-        Ok(Scene { head, batch, facts: self.shared.ports.facts.current(), stamp })
+        Ok(Scene { head, facts: self.shared.ports.facts.facts(), stamp })
     }
 
     /// DESIGN §4, 4 to 9.
@@ -165,7 +169,7 @@ impl Pipeline {
         Docket {
             cluster: &self.shared.options.cluster,
             head: &scene.head,
-            facts: &scene.facts,
+            facts: scene.facts.set(),
             proposal: verified.proposal(),
             inputs: verified.inputs(),
             stamp: scene.stamp,
@@ -190,10 +194,16 @@ impl Pipeline {
 
     /// The project's license status follows its facts lazily: right before a proposal that would pass, or
     /// that nothing but the license holds back. The caller raced; its own proposal is then stale.
-    fn change_license(&mut self, project: &ProjectName, scene: &Scene, verified: &Verified, verdict: &Verdict) -> Option<Scene> {
+    fn change_license(
+        &mut self,
+        project: &ProjectName,
+        scene: &Scene,
+        verified: &Verified,
+        verdict: &Verdict,
+    ) -> Option<Scene> {
         let ripe = match verdict {
             Verdict::Accepted(_) => true,
-            Verdict::Refused(refused) => held_by_license_alone(&refused.rejection),
+            Verdict::Refused(refused) => judge::held_by_license(scene.head.state(), &refused.rejection),
             Verdict::Repeat(_) | Verdict::RepeatInFlight => false,
         };
         let (transition, why) = judge::license_change(&self.docket(scene, verified).case()).filter(|_| ripe)?;
@@ -212,13 +222,14 @@ impl Pipeline {
         topic: &'static str,
         document: &T,
     ) -> Option<()> {
-        let beat = current_beat(&scene.facts, project, scene.stamp.at);
+        let beat = current_beat(scene.facts.set(), project, scene.stamp.at);
         let cause = cause(transition, &scene.head);
         let inputs = inputs(document).ok()?;
         let wish = Wish { project, transition, topic, inputs, cause, beat };
         let options = &self.shared.options;
         let own = propose(wish, &scene.head, &options.cluster, &options.node_key, scene.stamp.at.physical_ms());
-        let own = own.map_err(|error| self.shared.ports.observer.log_failed(&error.to_string())).ok()?;
+        let own =
+            own.map_err(|error| self.shared.ports.observer.own_failed(project, transition, &error.to_string())).ok()?;
         match self.weigh(scene, &own) {
             Verdict::Accepted(accepted) => {
                 self.push(project, scene, own, *accepted, None, Instant::now());
@@ -263,8 +274,9 @@ impl Pipeline {
         let head = Arc::new(accepted.next);
         self.heads.put(project.clone(), head.clone(), record.index, self.open_number);
         let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
-        let in_flight = InFlight { fingerprint: print, batch: self.open_number, waiting: Vec::new() };
+        let in_flight = InFlight { fingerprint: print, waiting: Vec::new() };
         self.keys.insert((project.clone(), record.idem_key.clone()), in_flight);
+        self.shared.note_judged(self.next_index);
         self.next_index += 1;
         self.chain = chain;
         self.stamped = scene.stamp.at;
@@ -286,17 +298,22 @@ impl Pipeline {
         let transition = request.verified.proposal().transition;
         self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
         if let Some(breach) = refused.breach {
-            self.quarantine(project, scene, breach);
+            self.quarantine(project, scene, *breach);
         }
         let at = scene.stamp.at;
-        let retry_after_ms = retry::after_ms(refused.rejection.code, transition, &scene.facts, project, at);
+        let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
         let (head, batch) = match self.heads.find(&self.shared.journal, project) {
             Ok(found) => found,
             Err(error) => return self.refuse_now(request, Rejection::new(Code::NotDurable, error.to_string())),
         };
         let hlc_last = head.state().hlc_last.as_ref().as_ref().map(|last| last.hlc);
-        let refusal =
-            Refusal { rejection: refused.rejection, project: project.clone(), head: Some(head.hash()), hlc_last, retry_after_ms };
+        let refusal = Refusal {
+            rejection: refused.rejection,
+            project: project.clone(),
+            head: Some(head.hash()),
+            hlc_last,
+            retry_after_ms,
+        };
         let outcome = Outcome::Refused(Box::new(refusal));
         if batch <= self.durable_batch {
             return answer(request.reply, outcome);
@@ -385,18 +402,9 @@ pub(super) fn answer(reply: Reply, outcome: Outcome) {
 }
 
 fn conflict(key: &IdemKey) -> Verdict {
-    let reason = format!("the key {key} is bound to another transition, other inputs or another signer; use a new uuid");
+    let reason =
+        format!("the key {key} is bound to another transition, other inputs or another signer; use a new uuid");
     Rejection::new(Code::IdemKeyConflict, reason).into()
-}
-
-/// Nothing but the license guard, or the expired flag, stands in the way.
-fn held_by_license_alone(rejection: &Rejection) -> bool {
-    let guards_alone = rejection.guard_outcomes.iter().all(|outcome| outcome.ok || outcome.guard == GuardName::License);
-    match rejection.code {
-        Code::Guard(GuardName::License) => guards_alone,
-        Code::Blocked => rejection.reasons.len() == 1 && rejection.reasons[0].starts_with("the license is expired"),
-        _ => false,
-    }
 }
 
 fn current_beat(facts: &FactSet, project: &ProjectName, at: Hlc) -> u64 {
@@ -406,7 +414,13 @@ fn current_beat(facts: &FactSet, project: &ProjectName, at: Hlc) -> u64 {
     }
 }
 
-fn record(project: &ProjectName, stamp: Stamp, verified: &Verified, guard_outcomes: Vec<GuardOutcome>, post: Hash) -> Record {
+fn record(
+    project: &ProjectName,
+    stamp: Stamp,
+    verified: &Verified,
+    guard_outcomes: Vec<GuardOutcome>,
+    post: Hash,
+) -> Record {
     let proposal = verified.proposal();
     Record {
         index: stamp.index,

@@ -16,7 +16,13 @@ const OUTSIDE_MS: u64 = 1_000;
 const NODE_MS: u64 = 500;
 
 /// The wait in milliseconds; none where trying the same again cannot help.
-pub(super) fn after_ms(code: Code, transition: Transition, facts: &FactSet, project: &ProjectName, at: Hlc) -> Option<u64> {
+pub(super) fn after_ms(
+    code: Code,
+    transition: Transition,
+    facts: &FactSet,
+    project: &ProjectName,
+    at: Hlc,
+) -> Option<u64> {
     let schedule = facts.get(FactKind::Windows, project).and_then(|fact| match &fact.body {
         FactBody::Windows(schedule) => Some(schedule),
         _ => None,
@@ -47,7 +53,8 @@ fn window_ms(schedule: &Schedule, transition: Transition, at: Hlc) -> Option<u64
     if wait_ms > 0 {
         return Some(wait_ms);
     }
-    let next_cycle = Hlc::new(schedule.epoch.physical_ms() + (schedule.position(at).cycle + 1) * schedule.cycle_ms(), 0)?;
+    let next_cycle =
+        Hlc::new(schedule.epoch.physical_ms() + (schedule.position(at).cycle + 1) * schedule.cycle_ms(), 0)?;
     let rest_ms = next_cycle.physical_ms().saturating_sub(at.physical_ms());
     schedule.opens_in_ms(class, next_cycle).map(|wait_ms| rest_ms + wait_ms)
 }

@@ -235,6 +235,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             .map_err(|_| self.fail(JsonError::Number(value.to_string())))
             .and_then(|v| self.visit_u64(v))
     }
+    #[expect(clippy::disallowed_types, reason = "serde hands a float over as one, so that it can be refused")]
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
         Err(self.fail(JsonError::Number(format!("{value:?}"))))
     }

@@ -3,9 +3,12 @@
 //! **Architecture invariant.** `types` imports nothing of ours, and knows no clock, no randomness, no
 //! environment, no file, no network, and no hash-ordered map.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 pub mod backbeat;
 pub mod canonical;
 pub mod civil;
+pub mod council;
 pub mod decision;
 pub mod fact;
 pub mod hash;

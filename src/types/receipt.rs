@@ -152,10 +152,10 @@ impl Receipt {
         let mut hash = leaf(&self.chain);
         let mut path = self.path.iter();
         while size > 1 {
-            let unpaired = position == size - 1 && position % 2 == 0;
+            let unpaired = position == size - 1 && position.is_multiple_of(2);
             if !unpaired {
                 let sibling = path.next()?;
-                hash = if position % 2 == 0 { parent(&hash, sibling) } else { parent(sibling, &hash) };
+                hash = if position.is_multiple_of(2) { parent(&hash, sibling) } else { parent(sibling, &hash) };
             }
             position /= 2;
             size = size.div_ceil(2);

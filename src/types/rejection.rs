@@ -174,3 +174,53 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../docs/rejections.md");
+
+    /// Guards whose failures have codes of their own.
+    const OWN_CODES: [GuardName; 4] = [GuardName::Signature, GuardName::Identity, GuardName::Head, GuardName::Clock];
+
+    /// The entries of the page: code, and what stands below it.
+    fn entries() -> Vec<(&'static str, &'static str)> {
+        let below = |entry: &'static str| entry.split_once('\n').unwrap();
+        PAGE.split("\n## ").skip(1).map(below).map(|(code, text)| (code.trim(), text)).collect()
+    }
+
+    fn codes() -> Vec<Code> {
+        let guards = GuardName::ALL.iter().filter(|guard| !OWN_CODES.contains(guard));
+        Code::PLAIN.iter().copied().chain(guards.copied().map(Code::Guard)).collect()
+    }
+
+    #[test]
+    fn the_page_has_one_entry_for_each_code_and_no_other() {
+        let mut written: Vec<String> = entries().iter().map(|(code, _)| (*code).to_owned()).collect();
+        let mut known: Vec<String> = codes().iter().map(Code::to_string).collect();
+        written.sort();
+        known.sort();
+        assert_eq!(written, known);
+    }
+
+    #[test]
+    fn every_entry_tells_status_example_remedy_and_rule() {
+        for (code, text) in entries() {
+            let status = text.trim_start().strip_prefix("**").and_then(|rest| rest.split_once(".**"));
+            let status: u16 = status.and_then(|(status, _)| status.parse().ok()).unwrap_or_default();
+            assert!((400..=503).contains(&status), "{code}: the status comes first");
+            for part in ["\n    ", "\n**What to do:** ", "\nRule: "] {
+                assert!(text.contains(part), "{code}: {part:?} is missing");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_survive_their_text() {
+        for code in codes() {
+            assert_eq!(code.to_string().parse::<Code>().unwrap(), code);
+        }
+        assert!("guard_nonsense".parse::<Code>().is_err() && "".parse::<Code>().is_err());
+    }
+}

@@ -29,11 +29,21 @@ impl Headers {
     }
 }
 
-fn merge(document: &mut BTreeMap<String, Json>, header: &str, member: &str, values: &[String]) -> Result<(), Rejection> {
+fn merge(
+    document: &mut BTreeMap<String, Json>,
+    header: &str,
+    member: &str,
+    values: &[String],
+) -> Result<(), Rejection> {
     let value = match values {
         [] => return Ok(()),
         [value] => value.trim(),
-        _ => return Err(Rejection::new(Code::HeaderConflict, format!("the header {header} stands {} times", values.len()))),
+        _ => {
+            return Err(Rejection::new(
+                Code::HeaderConflict,
+                format!("the header {header} stands {} times", values.len()),
+            ));
+        }
     };
     match document.get(member) {
         None => {

@@ -92,7 +92,17 @@ fn a_signature_for_another_cluster_is_refused() {
 
 #[test]
 fn missing_unknown_and_mistyped_members_are_named() {
-    for member in ["current_state_hash", "transition", "inputs", "inputs_hash", "signer", "idem_key", "hlc", "evidence", "signature"] {
+    for member in [
+        "current_state_hash",
+        "transition",
+        "inputs",
+        "inputs_hash",
+        "signer",
+        "idem_key",
+        "hlc",
+        "evidence",
+        "signature",
+    ] {
         let mut missing = document();
         missing.remove(member);
         let bytes = Json::Object(missing).canonical();

@@ -1,5 +1,6 @@
 //! A node with one operator, a window schedule and policies that permit everything.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,14 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::facts::{FactTable, Trust};
 use crate::ingress::{AppState, Limits, NodeInfo, Queries, router};
 use crate::journal::{Durability, Journal, JournalOptions};
-use crate::machine::facts::{FactSet, KnownFact};
-use crate::sequencer::{Clock, Describe, Facts, Handle, Observer, Options, Ports};
+use crate::platform::clock::{Reading, TimeSource};
+use crate::sequencer::{Clock, Describe, Handle, Observer, Options, Ports};
 use crate::types::canonical::to_json;
 use crate::types::decision::Decision;
-use crate::types::fact::{FactClaim, FactKind};
+use crate::types::fact::{Fact, FactClaim, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
@@ -38,11 +40,9 @@ impl Clock for Fixed {
     }
 }
 
-struct Known(Arc<FactSet>);
-
-impl Facts for Known {
-    fn current(&self) -> Arc<FactSet> {
-        self.0.clone()
+impl TimeSource for Fixed {
+    fn read(&self) -> Reading {
+        Reading { wall_ms: NOW_MS, monotonic_ms: 0 }
     }
 }
 
@@ -61,6 +61,7 @@ impl Observer for Nobody {
     fn refused(&self, _: &ProjectName, _: Transition, _: &Rejection) {}
     fn repeated(&self, _: Transition) {}
     fn committed(&self, _: usize, _: Duration, _: u64) {}
+    fn own_failed(&self, _: &ProjectName, _: Transition, _: &str) {}
     fn log_failed(&self, _: &str) {}
 }
 
@@ -122,7 +123,7 @@ fn clock(ms: u64) -> Hlc {
     Hlc::new(ms, 0).unwrap()
 }
 
-fn fact(key: &SecretKey, kind: FactKind, body: &Value) -> KnownFact {
+fn fact(key: &SecretKey, kind: FactKind, body: &Value) -> Fact {
     let claim = FactClaim {
         kind,
         project: None,
@@ -131,10 +132,10 @@ fn fact(key: &SecretKey, kind: FactKind, body: &Value) -> KnownFact {
         valid_until: clock(NOW_MS + 3_600_000),
         body: to_json(body).unwrap(),
     };
-    KnownFact::read(claim.sign(&cluster(), key)).unwrap()
+    claim.sign(&cluster(), key)
 }
 
-fn facts(node: &SecretKey, operator: &SecretKey) -> FactSet {
+fn facts(node: &SecretKey, operator: &SecretKey) -> FactTable {
     let identity = |name: &str, roles: &[&str]| json!({"name": name, "roles": roles});
     let settings = json!({
         "identities": {
@@ -151,11 +152,13 @@ fn facts(node: &SecretKey, operator: &SecretKey) -> FactSet {
         "amplitude": [{"phase_beats": 0, "pressure": 250}],
     });
     let policy = json!({"serial": 1, "policies": "permit(principal, action, resource);"});
-    let mut set = FactSet::default();
-    set.insert(fact(node, FactKind::Settings, &settings));
-    set.insert(fact(node, FactKind::Windows, &windows));
-    set.insert(fact(node, FactKind::Policy, &policy));
-    set
+    let trust = Trust { cluster: cluster(), node: node.public(), sources: BTreeMap::new(), max_ahead_ms: 5_000 };
+    let table = FactTable::new(trust, Arc::new(crate::platform::clock::Clock::new(Box::new(Fixed), 5_000)));
+    let bodies = [(FactKind::Settings, settings), (FactKind::Windows, windows), (FactKind::Policy, policy)];
+    for (kind, body) in bodies {
+        table.insert(fact(node, kind, &body)).unwrap();
+    }
+    table
 }
 
 impl World {
@@ -181,16 +184,11 @@ impl World {
             queue: 100,
             batch_max: 100,
             memory_projects: 10,
-            snapshot_every: 100,
+            sweep_every: 1_000,
             durability: Durability::Sync,
         };
         let facts = Arc::new(facts(&node, &operator));
-        let ports = Ports {
-            clock: Arc::new(Fixed),
-            facts: Arc::new(Known(facts)),
-            describe: Arc::new(Writer),
-            observer: Arc::new(Nobody),
-        };
+        let ports = Ports { clock: Arc::new(Fixed), facts, describe: Arc::new(Writer), observer: Arc::new(Nobody) };
         let handle = Handle::start(options, ports, journal, recovered).unwrap();
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
         let state = AppState { handle: handle.clone(), meta, limits, queries: Arc::new(Canned) };

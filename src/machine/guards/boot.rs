@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Judged, ingestion};
-use crate::machine::chart::{self, BootIdentityRotated, Inputs};
-use crate::types::canonical::canonical_bytes;
-use crate::types::inputs::{IdentityGrant, ProjectDocument, RoleSpecs, RotationBody};
-use crate::types::keys::{PublicKey, domain, message};
+use crate::machine::chart::{self, Inputs};
+use crate::types::council::verify_rotation;
+use crate::types::inputs::{IdentityGrant, ProjectDocument, RoleSpecs};
+use crate::types::keys::PublicKey;
 use crate::types::names::Role;
 
 pub(super) fn document(case: &Case<'_>) -> Judged {
@@ -134,15 +134,10 @@ pub(super) fn rotation(case: &Case<'_>) -> Judged {
     if case.identity(&inputs.new).is_some() {
         wrong.push(format!("{} is known already", inputs.new));
     }
-    if !proves(case, inputs) {
+    if !verify_rotation(case.cluster, case.project(), &inputs.old, &inputs.new, &inputs.proof) {
         wrong.push(format!("proof is not a signature by {} over this rotation", inputs.new));
     }
     Judged::unless(wrong, format!("{} agrees to take over", inputs.new))
-}
-
-fn proves(case: &Case<'_>, inputs: &BootIdentityRotated) -> bool {
-    let body = RotationBody { project: case.project().clone(), old: inputs.old, new: inputs.new };
-    inputs.new.verify(&message(domain::ROTATION, case.cluster, &canonical_bytes(&body)), &inputs.proof)
 }
 
 pub(super) fn chart(case: &Case<'_>) -> Judged {

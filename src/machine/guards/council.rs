@@ -6,10 +6,10 @@ use super::{Case, Judged};
 use crate::machine::chart::{CouncilQuorumCert, Inputs};
 use crate::machine::election;
 use crate::machine::facts::FactBody;
-use crate::types::canonical::canonical_bytes;
+use crate::types::council::member_set_hash;
 use crate::types::fact::{FactKind, Pulse};
 use crate::types::inputs::{ToolPin, VoteBody};
-use crate::types::keys::{PublicKey, domain, message};
+use crate::types::keys::PublicKey;
 use crate::types::names::ExecutionState;
 
 pub(super) fn quorum(case: &Case<'_>) -> Judged {
@@ -30,7 +30,7 @@ pub(super) fn quorum(case: &Case<'_>) -> Judged {
 fn member_faults(case: &Case<'_>, inputs: &CouncilQuorumCert) -> Vec<String> {
     let council = &case.state().council;
     let mut wrong = Vec::new();
-    let hash = election::member_set_hash(&inputs.members);
+    let hash = member_set_hash(&inputs.members);
     if hash != inputs.member_set_hash {
         wrong.push(format!("member_set_hash must be the hash of members, {hash}"));
     }
@@ -68,7 +68,6 @@ fn count_votes(case: &Case<'_>, inputs: &CouncilQuorumCert) -> (u64, Vec<String>
         council_epoch: state.epoch.council,
         member_set_hash: inputs.member_set_hash,
     };
-    let message = message(domain::VOTE, case.cluster, &canonical_bytes(&body));
     let mut voters = BTreeSet::new();
     let mut wrong = Vec::new();
     let mut valid = 0;
@@ -77,7 +76,7 @@ fn count_votes(case: &Case<'_>, inputs: &CouncilQuorumCert) -> (u64, Vec<String>
             wrong.push(format!("{} votes twice", vote.voter));
         } else if !state.council.candidates.contains_key(&vote.voter) {
             wrong.push(format!("{} votes but is not a candidate", vote.voter));
-        } else if !vote.voter.verify(&message, &vote.signature) {
+        } else if !body.verify(case.cluster, vote) {
             wrong.push(format!(
                 "the vote of {} is not its signature over council epoch {}",
                 vote.voter, body.council_epoch

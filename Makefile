@@ -1,0 +1,50 @@
+# SWOOSH: `make` lists what there is.
+
+# Artefacts live outside of the tree, so that a fresh checkout finds RocksDB built already.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/swoosh/target
+
+# With ccache installed, its compilers come first: RocksDB is then compiled once for this machine, not once
+# for each target folder. The compiler variables stay unset, since a change in them builds RocksDB anew.
+ifneq ($(wildcard /usr/lib/ccache/c++),)
+export PATH := /usr/lib/ccache:$(PATH)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint fmt clean prerequisites
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: prerequisites ## Build the library and the command swoosh
+	cargo build --locked
+
+demo: build ## Drive a project from BOOT to REVERB, kill the daemon, and replay
+	"$(CARGO_TARGET_DIR)/debug/swoosh" demo
+
+test: prerequisites ## Run all tests
+	cargo test --locked
+
+lint: prerequisites ## Check format, lints, feature sets, licences and documentation
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo check --locked --lib --no-default-features --features machine
+	cargo check --locked --lib --no-default-features --features client
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --locked check; \
+	else \
+		echo "skipped: cargo deny check (cargo-deny is not installed; cargo install --locked cargo-deny)"; \
+	fi
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+
+fmt: ## Format the source
+	cargo fmt
+
+clean: ## Remove what was built of SWOOSH; RocksDB and the other dependencies stay
+	cargo clean --locked --package swoosh
+
+# Quick when all is there.
+prerequisites:
+	@tools/install-prerequisites.sh
+	@if ! ls "$(CARGO_TARGET_DIR)"/debug/build/librocksdb-sys-*/output >/dev/null 2>&1; then \
+		echo "building RocksDB once, about 15 minutes on 2 cores; it is kept in $(CARGO_TARGET_DIR)"; \
+	fi

@@ -1,0 +1,83 @@
+//! What the sequencer is connected to: the clock, the decision records, metrics and log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decisions;
+use crate::machine::chart;
+use crate::platform::clock::{Clock, Safety};
+use crate::sequencer;
+use crate::telemetry::log::transition_accepted;
+use crate::telemetry::metrics::Metrics;
+use crate::types::decision::Decision;
+use crate::types::hash::Hash;
+use crate::types::json::Json;
+use crate::types::names::Transition;
+use crate::types::record::Record;
+use crate::types::rejection::Rejection;
+use crate::types::text::ProjectName;
+
+/// The system clock, as far as it can be trusted.
+pub(super) struct ClockPort(pub Arc<Clock>);
+
+impl sequencer::Clock for ClockPort {
+    fn now_ms(&self) -> Result<u64, String> {
+        let now = self.0.now();
+        match now.safety {
+            Safety::Safe => Ok(now.wall_ms),
+            Safety::Unsafe { drift_ms } => Err(format!(
+                "the wall clock jumped by {drift_ms} ms against the monotonic one; set it right, or restart the node to believe it"
+            )),
+        }
+    }
+}
+
+/// Decision records by their templates.
+pub(super) struct DecisionPort;
+
+impl sequencer::Describe for DecisionPort {
+    fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision {
+        decisions::build(record, chain, inputs)
+    }
+}
+
+/// Metrics and log lines of what the sequencer does.
+pub(super) struct Watch(pub Arc<Metrics>);
+
+impl sequencer::Observer for Watch {
+    fn accepted(&self, record: &Record, took: Duration) {
+        self.0.transition_accepted(record.transition, chart::spec(record.transition).region, took);
+        transition_accepted(record);
+    }
+
+    fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection) {
+        self.0.rejected(rejection.code);
+        let failed = rejection.guard_outcomes.iter().filter(|outcome| !outcome.ok).map(|outcome| outcome.guard);
+        let mut guards: Vec<_> = rejection.guard().into_iter().chain(failed).collect();
+        guards.sort_unstable();
+        guards.dedup();
+        guards.into_iter().for_each(|guard| self.0.guard_failed(guard));
+        let reasons = rejection.reasons.join("; ");
+        tracing::debug!(%project, %transition, code = %rejection.code, reasons, "proposal refused");
+    }
+
+    fn repeated(&self, transition: Transition) {
+        self.0.retried(transition);
+    }
+
+    fn committed(&self, records: usize, took: Duration, last_index: u64) {
+        self.0.committed(records as u64, took, last_index);
+    }
+
+    fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str) {
+        tracing::error!(%project, %transition, reason, "a proposal of the node's own could not be built");
+    }
+
+    fn log_failed(&self, reason: &str) {
+        tracing::error!(
+            reason,
+            runbook = "runbooks/recovery.md",
+            "the log cannot be written; nothing is accepted any more"
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! What the node answers to reads. Members that this version does not know are passed over, so that an
+//! older client reads a newer node.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::types::canonical::canonical_bytes;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::ids::{IdemKey, WindowId};
+use crate::types::json::Json;
+use crate::types::keys::PublicKey;
+use crate::types::names::{GuardName, Region, Transition, WindowClass};
+use crate::types::record::{GuardOutcome, Record};
+use crate::types::rejection::Problem;
+use crate::types::text::{ClusterId, ProjectName};
+
+/// The last clock reading that a project accepted, and whose it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastClock {
+    /// The reading.
+    pub hlc: Hlc,
+    /// Who signed it.
+    pub signer: PublicKey,
+    /// Under which key.
+    pub idem_key: IdemKey,
+}
+
+/// `GET /state`: a project's head and the sections asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateView {
+    /// The project.
+    pub project: ProjectName,
+    /// The state hash: what the next proposal must name.
+    pub hash: Hash,
+    /// Index of the record that led here.
+    pub index: u64,
+    /// The last clock reading accepted; absent before the first.
+    #[serde(default)]
+    pub hlc_last: Option<LastClock>,
+    /// Hash of each of the ten sections.
+    pub sections: BTreeMap<String, Hash>,
+    /// The sections asked for.
+    pub projection: BTreeMap<String, Value>,
+}
+
+/// First line of what a state hash is taken over (DESIGN §3).
+const STATE_DOMAIN: &[u8] = b"swoosh/state/v1\n";
+
+impl StateView {
+    /// Whether the section hashes give the state hash, and every section shown has its section's hash: the
+    /// proof that what is shown belongs to the head.
+    pub fn proves_projection(&self) -> bool {
+        let hash = Hash::of_parts([STATE_DOMAIN, &canonical_bytes(&self.sections)]);
+        hash == self.hash && self.projection.iter().all(|(name, section)| self.shows(name, section))
+    }
+
+    fn shows(&self, name: &str, section: &Value) -> bool {
+        let bytes = serde_json_canonicalizer::to_vec(section);
+        bytes.is_ok_and(|bytes| self.sections.get(&name.to_ascii_lowercase()) == Some(&Hash::of(&bytes)))
+    }
+
+    /// One section of the projection, its name in any case.
+    pub fn section(&self, name: &str) -> Option<&Value> {
+        self.projection.iter().find(|(shown, _)| shown.eq_ignore_ascii_case(name)).map(|(_, section)| section)
+    }
+}
+
+/// How the node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// All is well.
+    Ok,
+    /// It works, but not as it should.
+    Degraded,
+    /// It is shutting down.
+    Draining,
+    /// It accepts nothing.
+    Refusing,
+}
+
+/// `GET /health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// How the node is.
+    pub status: HealthStatus,
+    /// `single` for one node without replication.
+    pub consensus: String,
+    /// When the last snapshot was taken.
+    #[serde(default, rename = "lastSnapshotHLC")]
+    pub last_snapshot_hlc: Option<Hlc>,
+    /// Records after the last snapshot.
+    #[serde(rename = "walLag")]
+    pub wal_lag: u64,
+    /// The cluster, which every signature names.
+    pub cluster: ClusterId,
+    /// The node's key, which signs receipts.
+    pub node: PublicKey,
+    /// The node's version.
+    pub version: String,
+    /// The node's clock.
+    pub time: Hlc,
+}
+
+/// Whether a class of windows is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowView {
+    /// Whether one is open now.
+    pub open: bool,
+    /// Milliseconds until one opens; absent where the schedule has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_in_ms: Option<u64>,
+}
+
+/// How one guard would judge now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardView {
+    /// Which guard.
+    pub guard: GuardName,
+    /// Whether it would pass; absent where that depends on the inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok: Option<bool>,
+    /// Why.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}
+
+/// One transition and whether it is enabled now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionView {
+    /// Which.
+    pub transition: Transition,
+    /// Its region.
+    pub region: Region,
+    /// The class of window it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowClass>,
+    /// Whether the state lets it happen.
+    pub enabled: bool,
+    /// Why not, where it does not.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// How its guards would judge.
+    #[serde(default)]
+    pub guards: Vec<GuardView>,
+}
+
+/// `GET /transitions`: what a project lets happen now, and where the window schedule stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionsView {
+    /// The project.
+    pub project: ProjectName,
+    /// Its head; of a project that does not exist yet, the genesis head.
+    pub head: Hash,
+    /// The node's clock.
+    pub time: Hlc,
+    /// Beats since the schedule's epoch; 0 where the node knows no schedule.
+    #[serde(default)]
+    pub beat: u64,
+    /// The window of now; absent where the node knows no schedule.
+    #[serde(default)]
+    pub window_id: Option<WindowId>,
+    /// The tidal pressure, 0 to 1000.
+    #[serde(default)]
+    pub pressure: u64,
+    /// Windows by class.
+    #[serde(default)]
+    pub windows: BTreeMap<WindowClass, WindowView>,
+    /// Every transition of the chart.
+    pub transitions: Vec<TransitionView>,
+}
+
+impl TransitionsView {
+    /// What is told of one transition.
+    pub fn of(&self, transition: Transition) -> Option<&TransitionView> {
+        self.transitions.iter().find(|view| view.transition == transition)
+    }
+
+    /// The class of window that a transition needs.
+    pub fn window_of(&self, transition: Transition) -> Option<WindowClass> {
+        self.of(transition).and_then(|view| view.window)
+    }
+}
+
+/// One entry of `GET /wal`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalEntry {
+    /// The record.
+    pub record: Record,
+    /// The record's link in the chain.
+    pub chain: Hash,
+    /// The inputs that the record names by hash.
+    pub inputs: Json,
+}
+
+impl WalEntry {
+    /// Whether the entry follows `previous`, the link before it, and its inputs are the record's.
+    pub fn follows(&self, previous: &Hash) -> bool {
+        Record::chain(previous, &self.record.encode()) == self.chain
+            && Hash::of(&self.inputs.canonical()) == self.record.inputs_hash
+    }
+}
+
+/// `GET /wal`: a stretch of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalPage {
+    /// Records by rising index.
+    pub records: Vec<WalEntry>,
+    /// Index of the log's last durable record.
+    pub last_index: u64,
+}
+
+/// One project of `GET /projects`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectView {
+    /// The project.
+    pub project: ProjectName,
+    /// Its head.
+    pub hash: Hash,
+    /// Index of its last record.
+    pub index: u64,
+    /// Its top-level phase: `BOOT`, `PROJECT_LIFECYCLE`, `EXECUTION` or `TERMINATED`.
+    pub phase: String,
+}
+
+/// `POST /transition?dry_run=true`: what would happen on the durable head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DryRun {
+    /// Whether it would be accepted.
+    pub accepted: bool,
+    /// The head it would lead to.
+    #[serde(default)]
+    pub state_post_hash: Option<Hash>,
+    /// Why it would not be accepted.
+    #[serde(default)]
+    pub problem: Option<Box<Problem>>,
+    /// How the guards judge.
+    #[serde(default)]
+    pub guard_outcomes: Vec<GuardOutcome>,
+}
+
+/// `GET /projects`.
+#[derive(Deserialize)]
+pub(super) struct Projects {
+    pub projects: Vec<ProjectView>,
+}
+
+/// `GET /rejections`.
+#[derive(Deserialize)]
+pub(super) struct Rejections {
+    pub rejections: Vec<Value>,
+}
+
+/// `GET /facts`.
+#[derive(Deserialize)]
+pub(super) struct Facts {
+    pub facts: Vec<Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> StateView {
+        let section = serde_json::json!({"phase": "ELECT", "version": null});
+        let section_hash = Hash::of(br#"{"phase":"ELECT","version":null}"#);
+        let sections: BTreeMap<_, _> = [("council".to_owned(), section_hash)].into();
+        let hash = Hash::of_parts([STATE_DOMAIN, &canonical_bytes(&sections)]);
+        let projection = [("Council".to_owned(), section)].into();
+        StateView { project: "default".parse().unwrap(), hash, index: 3, hlc_last: None, sections, projection }
+    }
+
+    #[test]
+    fn a_projection_is_proven_against_the_head() {
+        let view = view();
+        assert!(view.proves_projection());
+        assert_eq!(view.section("council").unwrap()["phase"], "ELECT");
+        let mut forged = view.clone();
+        forged.projection.insert("Council".into(), serde_json::json!({"phase": "READY"}));
+        assert!(!forged.proves_projection());
+        assert!(!StateView { hash: Hash::ZERO, ..view }.proves_projection());
+    }
+
+    #[cfg(feature = "machine")]
+    #[test]
+    fn a_state_hash_is_what_the_machine_says() {
+        use crate::machine::head::Head;
+        use crate::machine::state::Section;
+        let head = Head::genesis(&"default".parse().unwrap());
+        let sections = Section::ALL.iter().map(|&section| (section.as_str().to_owned(), head.section_hash(section)));
+        let view = StateView { hash: head.hash(), sections: sections.collect(), projection: [].into(), ..view() };
+        assert!(view.proves_projection());
+    }
+
+    #[test]
+    fn nulls_and_unknown_members_are_read_as_absent() {
+        let text = br#"{"status":"ok","consensus":"single","lastSnapshotHLC":null,"walLag":2,"cluster":"c",
+            "node":"hmmm:pubkey:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","version":"0.1.0",
+            "time":"2025-10-19T01:23:45.678+00:00#0","new":{"x":1.5}}"#;
+        let health: Health = serde_json::from_slice(text).unwrap();
+        assert_eq!((health.status, health.last_snapshot_hlc, health.wal_lag), (HealthStatus::Ok, None, 2));
+    }
+}

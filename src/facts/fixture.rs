@@ -1,0 +1,62 @@
+//! Keys, claims and a table for the tests of this module.
+
+use std::sync::Arc;
+
+use super::table::{FactTable, Trust};
+use crate::platform::clock::{Clock, Reading, TimeSource};
+use crate::types::canonical::to_json;
+use crate::types::fact::{FactClaim, FactKind, License, PolicyBundle};
+use crate::types::hlc::Hlc;
+use crate::types::json::Json;
+use crate::types::keys::SecretKey;
+use crate::types::text::ClusterId;
+
+/// 2025-10-19T00:00:00Z.
+pub const NOW_MS: u64 = 1_760_832_000_000;
+
+pub fn cluster() -> ClusterId {
+    "swoosh".parse().unwrap()
+}
+
+pub fn node() -> SecretKey {
+    SecretKey::from_bytes(&[1; 32])
+}
+
+pub fn kaching() -> SecretKey {
+    SecretKey::from_bytes(&[2; 32])
+}
+
+pub fn stranger() -> SecretKey {
+    SecretKey::from_bytes(&[3; 32])
+}
+
+struct Still;
+
+impl TimeSource for Still {
+    fn read(&self) -> Reading {
+        Reading { wall_ms: NOW_MS, monotonic_ms: 0 }
+    }
+}
+
+/// A table at [`NOW_MS`] that believes [`kaching`] about licenses.
+pub fn table() -> FactTable {
+    let sources = [(FactKind::License, [kaching().public()].into())].into();
+    let trust = Trust { cluster: cluster(), node: node().public(), sources, max_ahead_ms: 5_000 };
+    FactTable::new(trust, Arc::new(Clock::new(Box::new(Still), 5_000)))
+}
+
+fn claim(kind: FactKind, source: &SecretKey, observed_ms: u64, body: Json) -> FactClaim {
+    let hlc = |ms| Hlc::new(ms, 0).unwrap();
+    let valid_until = hlc(observed_ms + 3_600_000);
+    FactClaim { kind, project: None, source: source.public(), observed_at: hlc(observed_ms), valid_until, body }
+}
+
+pub fn license(source: &SecretKey, observed_ms: u64) -> FactClaim {
+    let body = License { id: "l-1".parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into() };
+    claim(FactKind::License, source, observed_ms, to_json(&body).unwrap())
+}
+
+pub fn policy(serial: u64, policies: &str, observed_ms: u64) -> FactClaim {
+    let body = PolicyBundle { serial, policies: policies.into() };
+    claim(FactKind::Policy, &node(), observed_ms, to_json(&body).unwrap())
+}

@@ -1,0 +1,25 @@
+//! What the node believes of the world outside: signed facts in one table, and the providers that fill it.
+//!
+//! ```text
+//! settings, schedule, policies ── built_in ──┐
+//! a JSON file ─────────────────── file ──────┼─► FactTable::insert ─► FactsNow, exchanged whole
+//!                                            │     source, signature, time, order, form
+//! ```
+//!
+//! **Architecture invariant.** A provider only inserts; it knows nothing of projects' states, of the
+//! sequencer, or of who reads. Readers load one [`FactsNow`] and judge by it; it never changes under them.
+
+pub mod built_in;
+pub mod describe;
+pub mod file;
+pub mod table;
+
+pub use built_in::{BuiltIn, BuiltInError};
+pub use describe::FactDescription;
+pub use file::FactFile;
+pub use table::{FactRefusal, FactTable, FactsNow, Inserted, Trust};
+
+#[cfg(test)]
+mod default_policies;
+#[cfg(test)]
+mod fixture;

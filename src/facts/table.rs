@@ -1,0 +1,319 @@
+//! The fact table: every fact is checked on its way in, readers take one load.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::machine::facts::{FactBody, FactError, FactSet, KnownFact};
+use crate::platform::clock::Clock;
+use crate::types::canonical::canonical_bytes;
+use crate::types::fact::{Fact, FactKind};
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::keys::PublicKey;
+use crate::types::text::{ClusterId, ProjectName};
+
+/// The facts at one moment, and the bytes that the journal stores of them. Whoever judged by it finds in
+/// it the bytes of every fact the guards read, even when the table holds newer facts by then.
+#[derive(Clone, Debug, Default)]
+pub struct FactsNow {
+    set: FactSet,
+    bytes: BTreeMap<Hash, Arc<[u8]>>,
+}
+
+impl FactsNow {
+    /// The facts, as guards read them.
+    pub fn set(&self) -> &FactSet {
+        &self.set
+    }
+
+    /// The canonical bytes of a fact, which hash to its address.
+    pub fn bytes(&self, hash: &Hash) -> Option<&Arc<[u8]>> {
+        self.bytes.get(hash)
+    }
+
+    fn insert(&mut self, known: KnownFact) {
+        let claim = &known.fact.claim;
+        if let Some(held) = self.set.at(claim.kind, claim.project.as_ref()) {
+            self.bytes.remove(&held.hash);
+        }
+        self.bytes.insert(known.hash, canonical_bytes(&known.fact).into());
+        self.set.insert(known);
+    }
+}
+
+/// What became of a fact that nothing is wrong with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is held now, under this hash.
+    Held(Hash),
+    /// It is not newer than what its source said before, and was left alone.
+    NotNewer {
+        /// When the source saw what is held of it.
+        held: Hlc,
+    },
+}
+
+/// Why a fact is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum FactRefusal {
+    /// The source may not say facts of this kind.
+    #[error("{source_key} is no source of {kind} facts; list it under facts.sources.{kind} in the settings")]
+    Source {
+        /// The kind.
+        kind: FactKind,
+        /// Who said it.
+        source_key: PublicKey,
+    },
+    /// The signature is not the source's.
+    #[error("the signature is not {source_key}'s over this {kind} fact in cluster {cluster}; sign it again")]
+    Signature {
+        /// The kind.
+        kind: FactKind,
+        /// Who should have signed.
+        source_key: PublicKey,
+        /// The cluster it must be signed for.
+        cluster: ClusterId,
+    },
+    /// It was seen in the future.
+    #[error(
+        "observed_at {observed_at} is {ahead_ms} ms ahead of the node, which allows {max_ahead_ms}; compare the clocks"
+    )]
+    Future {
+        /// When it was seen.
+        observed_at: Hlc,
+        /// How far that is ahead of the node's clock, in milliseconds.
+        ahead_ms: u64,
+        /// How far it may be, in milliseconds.
+        max_ahead_ms: u64,
+    },
+    /// Its body cannot be read.
+    #[error(transparent)]
+    Body(#[from] FactError),
+    /// A policy bundle may not take the place of a later one, nor of a different one of the same serial.
+    #[error("policy bundle {found} does not follow bundle {held}, which is held; raise the serial above it")]
+    Serial {
+        /// The bundle's serial.
+        found: u64,
+        /// The serial of the bundle that is held.
+        held: u64,
+    },
+}
+
+/// Who may say what.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The cluster that facts must be signed for.
+    pub cluster: ClusterId,
+    /// The node, which may say everything.
+    pub node: PublicKey,
+    /// Who may say facts of a kind beside the node.
+    pub sources: BTreeMap<FactKind, BTreeSet<PublicKey>>,
+    /// How far ahead of the node's clock a fact may be seen, in milliseconds.
+    pub max_ahead_ms: u64,
+}
+
+type Origin = (FactKind, Option<ProjectName>, PublicKey);
+
+/// The fact table. Reading is one load; writers take turns.
+pub struct FactTable {
+    trust: Trust,
+    clock: Arc<Clock>,
+    now: ArcSwap<FactsNow>,
+    /// When each source saw the last of what it said, by kind and project; the lock orders writers.
+    newest: Mutex<BTreeMap<Origin, Hlc>>,
+}
+
+impl FactTable {
+    /// An empty table.
+    pub fn new(trust: Trust, clock: Arc<Clock>) -> FactTable {
+        FactTable { trust, clock, now: ArcSwap::default(), newest: Mutex::default() }
+    }
+
+    /// The facts as they are now. The guard is cheap but must not be kept; see [`FactTable::facts`].
+    pub fn load(&self) -> Guard<Arc<FactsNow>> {
+        self.now.load()
+    }
+
+    /// The facts as they are now, to keep.
+    pub fn facts(&self) -> Arc<FactsNow> {
+        self.now.load_full()
+    }
+
+    /// The canonical bytes of a fact that is held now.
+    pub fn bytes(&self, hash: &Hash) -> Option<Arc<[u8]>> {
+        self.load().bytes(hash).cloned()
+    }
+
+    /// The cluster that facts must be signed for.
+    pub fn cluster(&self) -> &ClusterId {
+        &self.trust.cluster
+    }
+
+    /// The node's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Checks a fact and holds it.
+    pub fn insert(&self, fact: Fact) -> Result<Inserted, FactRefusal> {
+        let mut outcomes = self.insert_all(vec![fact]);
+        // One fact in, one outcome out.
+        outcomes.pop().unwrap_or(Ok(Inserted::NotNewer { held: Hlc::default() }))
+    }
+
+    /// Checks facts and holds those that stand, exchanging the table once; outcomes in the order given.
+    pub fn insert_all(&self, facts: Vec<Fact>) -> Vec<Result<Inserted, FactRefusal>> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = FactsNow::clone(&self.now.load());
+        let outcomes: Vec<_> = facts.into_iter().map(|fact| self.admit(fact, &mut newest, &mut next)).collect();
+        if outcomes.iter().any(|outcome| matches!(outcome, Ok(Inserted::Held(_)))) {
+            self.now.store(Arc::new(next));
+        }
+        outcomes
+    }
+
+    fn admit(
+        &self,
+        fact: Fact,
+        newest: &mut BTreeMap<Origin, Hlc>,
+        next: &mut FactsNow,
+    ) -> Result<Inserted, FactRefusal> {
+        self.check_origin(&fact)?;
+        let claim = &fact.claim;
+        let origin = (claim.kind, claim.project.clone(), claim.source);
+        let observed_at = claim.observed_at;
+        if let Some(&held) = newest.get(&origin).filter(|&&held| observed_at <= held) {
+            return Ok(Inserted::NotNewer { held });
+        }
+        let known = KnownFact::read(fact)?;
+        check_serial(&known, next.set())?;
+        let hash = known.hash;
+        next.insert(known);
+        newest.insert(origin, observed_at);
+        Ok(Inserted::Held(hash))
+    }
+
+    fn check_origin(&self, fact: &Fact) -> Result<(), FactRefusal> {
+        let claim = &fact.claim;
+        let (kind, source_key) = (claim.kind, claim.source);
+        let listed = || self.trust.sources.get(&kind).is_some_and(|keys| keys.contains(&source_key));
+        if source_key != self.trust.node && !listed() {
+            return Err(FactRefusal::Source { kind, source_key });
+        }
+        if !fact.verify(&self.trust.cluster) {
+            return Err(FactRefusal::Signature { kind, source_key, cluster: self.trust.cluster.clone() });
+        }
+        let observed_at = claim.observed_at;
+        let ahead_ms = observed_at.physical_ms().saturating_sub(self.clock.now().wall_ms);
+        let max_ahead_ms = self.trust.max_ahead_ms;
+        if ahead_ms > max_ahead_ms {
+            return Err(FactRefusal::Future { observed_at, ahead_ms, max_ahead_ms });
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for FactTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FactTable").field("trust", &self.trust).finish_non_exhaustive()
+    }
+}
+
+/// Serials only rise, so that no source brings back policies that were replaced; the same bundle may be
+/// said again.
+fn check_serial(known: &KnownFact, set: &FactSet) -> Result<(), FactRefusal> {
+    let claim = &known.fact.claim;
+    let held = set.at(claim.kind, claim.project.as_ref()).map(|held| &held.body);
+    let (FactBody::Policy(new), Some(FactBody::Policy(held))) = (&known.body, held) else { return Ok(()) };
+    let same = new.serial() == held.serial() && new.hash() == held.hash();
+    if same || new.serial() > held.serial() {
+        return Ok(());
+    }
+    Err(FactRefusal::Serial { found: new.serial(), held: held.serial() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::fixture::*;
+    use crate::types::json::Json;
+
+    #[test]
+    fn a_fact_of_an_allowed_source_is_held_with_its_bytes() {
+        let table = table();
+        let fact = license(&kaching(), NOW_MS).sign(&cluster(), &kaching());
+        let Inserted::Held(hash) = table.insert(fact.clone()).unwrap() else { panic!("not held") };
+        assert_eq!(hash, fact.hash());
+        assert_eq!(Hash::of(&table.bytes(&hash).unwrap()), hash);
+        let facts = table.load();
+        assert_eq!(facts.set().get(FactKind::License, &"default".parse().unwrap()).unwrap().fact, fact);
+    }
+
+    #[test]
+    fn strangers_forgeries_and_the_future_are_refused() {
+        let table = table();
+        let stranger = license(&stranger(), NOW_MS).sign(&cluster(), &stranger());
+        assert!(matches!(table.insert(stranger), Err(FactRefusal::Source { kind: FactKind::License, .. })));
+        let capacity = FactKind::Capacity;
+        let mut wrong_kind = license(&kaching(), NOW_MS);
+        wrong_kind.kind = capacity;
+        let wrong_kind = wrong_kind.sign(&cluster(), &kaching());
+        assert!(matches!(table.insert(wrong_kind), Err(FactRefusal::Source { kind: FactKind::Capacity, .. })));
+        let forged = license(&kaching(), NOW_MS).sign(&cluster(), &node());
+        assert!(matches!(table.insert(forged), Err(FactRefusal::Signature { .. })));
+        let elsewhere = license(&kaching(), NOW_MS).sign(&"other".parse().unwrap(), &kaching());
+        assert!(matches!(table.insert(elsewhere), Err(FactRefusal::Signature { .. })));
+        let early = license(&kaching(), NOW_MS + 5_001).sign(&cluster(), &kaching());
+        assert!(matches!(table.insert(early), Err(FactRefusal::Future { ahead_ms: 5_001, .. })));
+        let mut shapeless = license(&kaching(), NOW_MS);
+        shapeless.body = Json::empty_object();
+        assert!(matches!(table.insert(shapeless.sign(&cluster(), &kaching())), Err(FactRefusal::Body(_))));
+        assert_eq!(table.load().set().iter().count(), 0);
+    }
+
+    #[test]
+    fn what_a_source_said_later_stands() {
+        let table = table();
+        let at = |ms| license(&kaching(), ms).sign(&cluster(), &kaching());
+        assert!(matches!(table.insert(at(NOW_MS)), Ok(Inserted::Held(_))));
+        let held = Hlc::new(NOW_MS, 0).unwrap();
+        assert_eq!(table.insert(at(NOW_MS)).unwrap(), Inserted::NotNewer { held });
+        assert_eq!(table.insert(at(NOW_MS - 1)).unwrap(), Inserted::NotNewer { held });
+        let first = table.facts();
+        let newer = at(NOW_MS + 1);
+        assert_eq!(table.insert(newer.clone()).unwrap(), Inserted::Held(newer.hash()));
+        assert!(table.bytes(&at(NOW_MS).hash()).is_none());
+        assert!(first.bytes(&at(NOW_MS).hash()).is_some(), "who judged by it still finds the bytes");
+    }
+
+    #[test]
+    fn a_fact_of_a_project_stands_beside_the_one_for_all() {
+        let table = table();
+        let mut own = license(&kaching(), NOW_MS);
+        own.project = Some("alpha".parse().unwrap());
+        let own = own.sign(&cluster(), &kaching());
+        let all = license(&kaching(), NOW_MS).sign(&cluster(), &kaching());
+        let outcomes = table.insert_all(vec![own.clone(), all.clone()]);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(Inserted::Held(_)))));
+        let facts = table.load();
+        let hash = |project: &str| facts.set().get(FactKind::License, &project.parse().unwrap()).unwrap().hash;
+        assert_eq!((hash("alpha"), hash("beta")), (own.hash(), all.hash()));
+        assert!(facts.bytes(&own.hash()).is_some() && facts.bytes(&all.hash()).is_some());
+    }
+
+    #[test]
+    fn policy_serials_only_rise() {
+        let table = table();
+        let bundle = |serial, text: &str, ms| policy(serial, text, ms).sign(&cluster(), &node());
+        let permit = "permit (principal, action, resource);";
+        assert!(table.insert(bundle(2, permit, NOW_MS)).is_ok());
+        assert!(table.insert(bundle(2, permit, NOW_MS + 1)).is_ok(), "said again");
+        let other = "forbid (principal, action, resource);";
+        assert!(matches!(table.insert(bundle(1, other, NOW_MS + 2)), Err(FactRefusal::Serial { found: 1, held: 2 })));
+        assert!(matches!(table.insert(bundle(2, other, NOW_MS + 3)), Err(FactRefusal::Serial { found: 2, held: 2 })));
+        assert!(table.insert(bundle(3, other, NOW_MS + 2)).is_ok(), "a refused fact leaves no trace");
+        assert!(matches!(table.insert(bundle(4, "permit", NOW_MS + 5)), Err(FactRefusal::Body(_))));
+    }
+}

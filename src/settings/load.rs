@@ -1,0 +1,210 @@
+//! From files to settings, schedules and policies.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use yaml_serde::{Mapping, Value};
+
+use super::model::Settings;
+use super::{DEFAULT_YAML, bounds, keys};
+use crate::types::backbeat::{Schedule, ScheduleError};
+use crate::types::fact::PolicyBundle;
+
+const BACKBEAT_YAML: &str = include_str!("../../config/backbeat.yaml");
+const DEFAULT_POLICIES: &str = include_str!("../../config/policies/default.cedar");
+
+/// What the command line says against the file; relative paths are relative to the working directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// In place of `data`.
+    pub data: Option<PathBuf>,
+    /// In place of `listen`.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// The settings are not YAML, or a value is not of its type.
+    #[error("the settings cannot be read: {0}; config/swoosh.yaml shows every key")]
+    Form(String),
+    /// There is no such key.
+    #[error("there is no key {key}; did you mean {nearest}?")]
+    UnknownKey {
+        /// The key as it was found.
+        key: String,
+        /// The key most like it.
+        nearest: String,
+    },
+    /// A number is out of its bounds.
+    #[error("{key} is {found}; it must be a whole number from {least} to {most}")]
+    Bound {
+        /// Which key.
+        key: &'static str,
+        /// What it is.
+        found: String,
+        /// The least it may be.
+        least: u64,
+        /// The most it may be.
+        most: u64,
+    },
+    /// A value is not one of those allowed.
+    #[error("{key}: {detail}")]
+    Invalid {
+        /// Which key.
+        key: String,
+        /// What was found and what to do.
+        detail: String,
+    },
+    /// Something in the settings file is wrong.
+    #[error("{}: {source}", .path.display())]
+    In {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<SettingsError>,
+    },
+    /// The schedule file is not a schedule.
+    #[error("backbeat: {} is not a window schedule: {detail}; config/backbeat.yaml shows the form", .path.display())]
+    ScheduleForm {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The schedule is out of its bounds.
+    #[error("backbeat: {}: {source}", .path.display())]
+    Schedule {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ScheduleError,
+    },
+    /// The directory holds no policies.
+    #[error("policies.path: there is no .cedar file in {}; add one, or leave the key out", .0.display())]
+    NoPolicies(PathBuf),
+    /// Policies travel in signed facts, which hold text in normalisation form C alone.
+    #[error("policies.path: {} is not in Unicode normalisation form C; write it again in that form", .0.display())]
+    PolicyText(PathBuf),
+}
+
+impl Settings {
+    /// Reads a settings file, or the built-in one, applies the overrides, and checks every bound.
+    pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Settings, SettingsError> {
+        let mut settings = match file {
+            None => Settings::from_yaml(DEFAULT_YAML)?,
+            Some(path) => {
+                let inside = |source| SettingsError::In { path: path.to_owned(), source: Box::new(source) };
+                let mut settings = Settings::from_yaml(&read(path)?).map_err(inside)?;
+                settings.resolve(path.parent().unwrap_or(Path::new("")));
+                settings
+            }
+        };
+        settings.data = overrides.data.unwrap_or(settings.data);
+        settings.listen = overrides.listen.unwrap_or(settings.listen);
+        Ok(settings)
+    }
+
+    /// Reads settings from YAML and checks every bound; paths stay as they are written.
+    pub fn from_yaml(text: &str) -> Result<Settings, SettingsError> {
+        let form = |error: yaml_serde::Error| SettingsError::Form(error.to_string());
+        let document = match without_empty(yaml_serde::from_str(text).map_err(form)?) {
+            Value::Null => Mapping::new(),
+            Value::Mapping(mapping) => mapping,
+            _ => return Err(SettingsError::Form("the document is not a mapping of keys".into())),
+        };
+        keys::check(&document)?;
+        let document = Value::Mapping(document);
+        bounds::check_numbers(&document)?;
+        // By way of text, because only errors of text name the key; its lines mean nothing to the reader.
+        let cleaned = yaml_serde::to_string(&document).map_err(form)?;
+        let settings = yaml_serde::from_str(&cleaned).map_err(|error| SettingsError::Form(without_place(&error)))?;
+        bounds::check(&settings)?;
+        Ok(settings)
+    }
+
+    /// Makes relative paths relative to the directory of the settings file.
+    fn resolve(&mut self, directory: &Path) {
+        let optional = [&mut self.node_key, &mut self.backbeat, &mut self.policies.path, &mut self.facts.file];
+        for path in optional.into_iter().flatten().chain([&mut self.data]) {
+            *path = directory.join(&*path);
+        }
+    }
+
+    /// The window schedule: of the file that `backbeat` names, or the built-in one.
+    pub fn schedule(&self) -> Result<Schedule, SettingsError> {
+        let Some(path) = &self.backbeat else { return Ok(backbeat()) };
+        let form =
+            |error: yaml_serde::Error| SettingsError::ScheduleForm { path: path.clone(), detail: error.to_string() };
+        let schedule: Schedule = yaml_serde::from_str(&read(path)?).map_err(form)?;
+        schedule.validate().map_err(|source| SettingsError::Schedule { path: path.clone(), source })?;
+        Ok(schedule)
+    }
+
+    /// The policies: of the file or directory that `policies.path` names, or the built-in ones. Whether
+    /// they are Cedar is found out when their fact is read.
+    pub fn policy_bundle(&self) -> Result<PolicyBundle, SettingsError> {
+        let serial = self.policies.serial;
+        let Some(path) = &self.policies.path else {
+            return Ok(PolicyBundle { serial, policies: DEFAULT_POLICIES.into() });
+        };
+        let texts = policy_files(path)?.iter().map(|file| read_policies(file)).collect::<Result<Vec<_>, _>>()?;
+        Ok(PolicyBundle { serial, policies: texts.join("\n") })
+    }
+}
+
+/// The built-in window schedule.
+#[expect(clippy::expect_used, reason = "a test reads and validates the built-in file")]
+pub fn backbeat() -> Schedule {
+    yaml_serde::from_str(BACKBEAT_YAML).expect("the built-in schedule is one")
+}
+
+/// The text of the built-in policies.
+pub fn default_policies() -> &'static str {
+    DEFAULT_POLICIES
+}
+
+fn read(path: &Path) -> Result<String, SettingsError> {
+    std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })
+}
+
+fn read_policies(path: &Path) -> Result<String, SettingsError> {
+    let text = read(path)?;
+    let normal = unicode_normalization::is_nfc(&text);
+    if normal { Ok(text) } else { Err(SettingsError::PolicyText(path.to_owned())) }
+}
+
+/// The file itself, or the `.cedar` files of a directory by name.
+fn policy_files(path: &Path) -> Result<Vec<PathBuf>, SettingsError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let error = |source| SettingsError::Read { path: path.to_owned(), source };
+    let entries = std::fs::read_dir(path).map_err(error)?.collect::<Result<Vec<_>, _>>().map_err(error)?;
+    let mut files: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "cedar"));
+    files.sort();
+    if files.is_empty() { Err(SettingsError::NoPolicies(path.to_owned())) } else { Ok(files) }
+}
+
+fn without_place(error: &yaml_serde::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ").map_or(text.as_str(), |at| &text[..at]).to_owned()
+}
+
+/// Takes out keys without a value: a section whose keys are all commented out keeps its defaults.
+fn without_empty(value: Value) -> Value {
+    let Value::Mapping(mapping) = value else { return value };
+    let kept =
+        mapping.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, without_empty(value)));
+    Value::Mapping(kept.collect())
+}

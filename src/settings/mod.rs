@@ -1,0 +1,60 @@
+//! The settings of a node: one YAML file, of which `config/swoosh.yaml` is the built-in default.
+//!
+//! **Architecture invariant.** Every key has a meaning, a unit, a default and a bound in
+//! `config/swoosh.yaml`; tests hold that file, [`Settings::default`] and `docs/settings.md` together. What
+//! guards read of the settings leaves here as a [`GuardSettings`] fact; nothing else of them is judged by.
+
+mod bounds;
+#[cfg(test)]
+mod document;
+mod keys;
+mod load;
+mod model;
+
+pub use load::{Overrides, SettingsError, backbeat, default_policies};
+pub use model::*;
+
+use crate::types::fact::GuardSettings;
+use crate::types::inputs::IdentityGrant;
+use crate::types::keys::PublicKey;
+use crate::types::names::Role;
+use crate::types::text::Name;
+
+/// The built-in settings file, with every key documented.
+pub const DEFAULT_YAML: &str = include_str!("../../config/swoosh.yaml");
+
+impl Settings {
+    /// Where the node's secret key is: `node_key`, or `node.key` in the data directory.
+    pub fn node_key_path(&self) -> std::path::PathBuf {
+        self.node_key.clone().unwrap_or_else(|| self.data.join("node.key"))
+    }
+
+    /// Everything that a guard reads of these settings. The node is listed with role `node`, beside
+    /// whatever else its key is granted.
+    pub fn guard_settings(&self, node: PublicKey) -> GuardSettings {
+        let mut identities = self.identities.clone();
+        let own = identities.entry(node).or_insert_with(|| IdentityGrant { name: node_name(), roles: [].into() });
+        own.roles.insert(Role::Node);
+        GuardSettings {
+            identities,
+            max_ahead_ms: self.clock.max_ahead_ms,
+            max_behind_ms: self.clock.max_behind_ms,
+            license_grace_ms: self.license.grace_ms,
+            license_scope: self.license.scope.clone(),
+            key_horizon_ms: self.idempotency.horizon_ms,
+            key_ahead_ms: self.idempotency.ahead_ms,
+            transports: self.sources.transports.clone(),
+            floating_refs: self.sources.floating_refs.clone(),
+            lost_after_ms: self.liveness.lost_after_ms,
+            back_after_ms: self.liveness.back_after_ms,
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the text is a name; a test makes guard settings")]
+fn node_name() -> Name {
+    "node".parse().expect("node is a name")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! The settings as types. What each key means stands in `config/swoosh.yaml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::fact::FactKind;
+use crate::types::inputs::IdentityGrant;
+use crate::types::keys::PublicKey;
+use crate::types::text::{Capability, ClusterId};
+
+/// The settings of a node. Paths are absolute, or relative to the working directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Part of every signed message.
+    pub cluster: ClusterId,
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// The directory that holds everything the node keeps.
+    pub data: PathBuf,
+    /// The node's key file; see [`Settings::node_key_path`].
+    pub node_key: Option<PathBuf>,
+    /// The window schedule's file; see [`Settings::schedule`].
+    pub backbeat: Option<PathBuf>,
+    /// Who may propose in every project.
+    pub identities: BTreeMap<PublicKey, IdentityGrant>,
+    /// The Cedar policies; see [`Settings::policy_bundle`].
+    pub policies: Policies,
+    /// Where facts come from.
+    pub facts: Facts,
+    /// How far clocks may be apart.
+    pub clock: ClockBounds,
+    /// The license.
+    pub license: LicenseRules,
+    /// Idempotency keys.
+    pub idempotency: Idempotency,
+    /// Repositories that projects may name.
+    pub sources: SourceRules,
+    /// When members count as gone.
+    pub liveness: LivenessRules,
+    /// The write-ahead log and its store.
+    pub journal: Journal,
+    /// The sequencer.
+    pub sequencer: Sequencer,
+    /// Heads of projects in memory.
+    pub heads: Heads,
+    /// The HTTP server.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+}
+
+/// The Cedar policies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policies {
+    /// A `.cedar` file, or a directory of them.
+    pub path: Option<PathBuf>,
+    /// The number of this bundle.
+    pub serial: u64,
+}
+
+/// Where facts come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Facts {
+    /// A JSON array of signed facts.
+    pub file: Option<PathBuf>,
+    /// Whose facts are believed beside the node's own.
+    pub sources: BTreeMap<FactKind, BTreeSet<PublicKey>>,
+}
+
+/// How far clocks may be apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClockBounds {
+    /// How far a proposal's clock may be ahead, in milliseconds.
+    pub max_ahead_ms: u64,
+    /// How far it may be behind, in milliseconds.
+    pub max_behind_ms: u64,
+}
+
+/// The license.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LicenseRules {
+    /// How long a license counts after it ran out, in milliseconds.
+    pub grace_ms: u64,
+    /// What it must cover.
+    pub scope: Capability,
+}
+
+/// Idempotency keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Idempotency {
+    /// How long a key is good, in milliseconds.
+    pub horizon_ms: u64,
+    /// How far ahead its beat may be, in milliseconds.
+    pub ahead_ms: u64,
+}
+
+/// Repositories that projects may name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceRules {
+    /// Schemes that sources may be fetched by.
+    pub transports: BTreeSet<Capability>,
+    /// References that may float, as `<url>#<ref>`.
+    pub floating_refs: BTreeSet<String>,
+}
+
+/// When members count as gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LivenessRules {
+    /// How long a member must be silent to be lost, in milliseconds.
+    pub lost_after_ms: u64,
+    /// How long it must answer again to be back, in milliseconds.
+    pub back_after_ms: u64,
+}
+
+/// When commits are synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Before every answer.
+    #[default]
+    Sync,
+    /// Every [`Journal::interval_ms`]; answers wait for it.
+    Interval,
+}
+
+/// The write-ahead log and its store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// When commits are synced.
+    pub durability: Durability,
+    /// How long they are gathered under [`Durability::Interval`], in milliseconds.
+    pub interval_ms: u64,
+    /// Records of a project from one snapshot to the next.
+    pub snapshot_every: u64,
+    /// Records of all projects from one sweep to the next.
+    pub sweep_every: u64,
+}
+
+/// The sequencer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sequencer {
+    /// How many proposals may wait.
+    pub queue: usize,
+    /// How many records one commit may carry.
+    pub batch_max: usize,
+}
+
+/// Heads of projects in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Heads {
+    /// How many projects are kept in memory.
+    pub memory_projects: usize,
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// The largest body that is read, in bytes.
+    pub body_limit_bytes: usize,
+    /// How long a request may take to arrive, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// How long a stop waits for requests under way, in milliseconds.
+    pub drain_timeout_ms: u64,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// Text for people.
+    Text,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A level, or levels by target.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+#[expect(clippy::expect_used, reason = "the texts are names; every test that makes default settings keeps it true")]
+fn text<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a built-in default is of its type")
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            cluster: text("swoosh"),
+            listen: (Ipv4Addr::LOCALHOST, 7400).into(),
+            data: "./data".into(),
+            node_key: None,
+            backbeat: None,
+            identities: BTreeMap::new(),
+            policies: Policies::default(),
+            facts: Facts::default(),
+            clock: ClockBounds::default(),
+            license: LicenseRules::default(),
+            idempotency: Idempotency::default(),
+            sources: SourceRules::default(),
+            liveness: LivenessRules::default(),
+            journal: Journal::default(),
+            sequencer: Sequencer::default(),
+            heads: Heads::default(),
+            http: Http::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Policies {
+    fn default() -> Policies {
+        Policies { path: None, serial: 1 }
+    }
+}
+
+impl Default for ClockBounds {
+    fn default() -> ClockBounds {
+        ClockBounds { max_ahead_ms: 5_000, max_behind_ms: 300_000 }
+    }
+}
+
+impl Default for LicenseRules {
+    fn default() -> LicenseRules {
+        LicenseRules { grace_ms: 72 * 3_600_000, scope: text("swoosh") }
+    }
+}
+
+impl Default for Idempotency {
+    fn default() -> Idempotency {
+        Idempotency { horizon_ms: 7 * 86_400_000, ahead_ms: 86_400_000 }
+    }
+}
+
+impl Default for SourceRules {
+    fn default() -> SourceRules {
+        let transports = super::bounds::TRANSPORTS.iter().map(|scheme| text(scheme)).collect();
+        SourceRules { transports, floating_refs: BTreeSet::new() }
+    }
+}
+
+impl Default for LivenessRules {
+    fn default() -> LivenessRules {
+        LivenessRules { lost_after_ms: 30_000, back_after_ms: 10_000 }
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Journal {
+        Journal { durability: Durability::Sync, interval_ms: 10, snapshot_every: 1_000, sweep_every: 100_000 }
+    }
+}
+
+impl Default for Sequencer {
+    fn default() -> Sequencer {
+        Sequencer { queue: 4096, batch_max: 512 }
+    }
+}
+
+impl Default for Heads {
+    fn default() -> Heads {
+        Heads { memory_projects: 10_000 }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        Http { body_limit_bytes: 262_144, request_timeout_ms: 10_000, drain_timeout_ms: 10_000 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { level: "info".into(), format: LogFormat::Json }
+    }
+}

@@ -1,0 +1,154 @@
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::types::hlc::Hlc;
+use crate::types::keys::SecretKey;
+use crate::types::names::WindowClass;
+
+fn refusal(yaml: &str) -> String {
+    Settings::from_yaml(yaml).unwrap_err().to_string()
+}
+
+fn key(seed: u8) -> PublicKey {
+    SecretKey::from_bytes(&[seed; 32]).public()
+}
+
+#[test]
+fn the_built_in_file_is_the_default() {
+    assert_eq!(Settings::load(None, Overrides::default()).unwrap(), Settings::default());
+    assert_eq!(Settings::from_yaml("").unwrap(), Settings::default());
+    assert_eq!(Settings::from_yaml("clock:\n  # max_ahead_ms: 1\nhttp:\n").unwrap(), Settings::default());
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_one() {
+    for (yaml, nearest) in [
+        ("listn: 1", "there is no key listn; did you mean listen?"),
+        ("clock: {max_ahed_ms: 1}", "there is no key clock.max_ahed_ms; did you mean clock.max_ahead_ms?"),
+        ("max_behind_ms: 1", "did you mean clock.max_behind_ms?"),
+        ("journal: {snapshots_every: 1}", "did you mean journal.snapshot_every?"),
+        ("facts: {sources: {licence: []}}", "did you mean facts.sources.license?"),
+        ("identities: {a: {name: b, role: []}}", "there is no key identities.a.role; did you mean identities.a.roles?"),
+        ("1: 2", "there is no key 1;"),
+    ] {
+        assert!(refusal(yaml).contains(nearest), "{}", refusal(yaml));
+    }
+}
+
+#[test]
+fn numbers_out_of_bounds_are_refused_with_the_bound() {
+    for found in ["99", "3600001", "-1", "1.5", "18446744073709551615", ".nan"] {
+        let error = refusal(&format!("clock: {{max_ahead_ms: {found}}}"));
+        assert!(error.contains("it must be a whole number from 100 to 3600000"), "{found}: {error}");
+    }
+    for bound in bounds::BOUNDS {
+        let (section, name) = bound.key.split_once('.').unwrap();
+        let with = |value: u64| Settings::from_yaml(&format!("{section}: {{{name}: {value}}}"));
+        assert!(with(bound.least).is_ok() && with(bound.most).is_ok(), "{}", bound.key);
+        assert!(matches!(with(bound.most + 1), Err(SettingsError::Bound { .. })), "{}", bound.key);
+        assert!(bound.least == 0 || with(bound.least - 1).is_err(), "{}", bound.key);
+    }
+}
+
+#[test]
+fn what_is_not_of_its_type_is_refused_with_its_place() {
+    assert!(refusal("clock: {max_ahead_ms: soon}").contains("clock.max_ahead_ms"));
+    assert!(refusal("clock: {max_ahead_ms: 18446744073709551616}").contains("clock.max_ahead_ms"));
+    assert!(refusal("listen: localhost").contains("listen"));
+    assert!(refusal("cluster: Big Cluster").contains("cluster id"));
+    assert!(refusal("cluster: a\ncluster: b").contains("duplicate"));
+    assert!(refusal("- a").contains("not a mapping"));
+    assert!(refusal("a: [").contains("cannot be read"));
+    assert!(refusal("journal: {durability: never}").contains("sync"));
+    assert!(refusal("log: {level: 'loud=='}").contains("log.level"));
+    assert!(refusal("sources: {transports: [http]}").contains("http is no transport; use some of file, https, ssh"));
+    assert!(refusal("sources: {floating_refs: ['https://a/b']}").contains("<url>#<ref>"));
+    assert!(refusal("sources: {floating_refs: ['https://u:p@a/b#main']}").contains("<url>#<ref>"));
+    assert!(Settings::from_yaml("sources: {floating_refs: ['https://a/b#main']}").is_ok());
+}
+
+#[test]
+fn only_the_daemon_has_role_node_and_says_the_settings() {
+    let identities = |roles: &str| format!("identities: {{\"{}\": {{name: eve, roles: [{roles}]}}}}", key(1));
+    assert!(refusal(&identities("operator, node")).contains("role node is the daemon's alone"));
+    assert!(refusal(&identities("")).contains("without roles"));
+    assert!(Settings::from_yaml(&identities("operator")).is_ok());
+    assert!(refusal(&format!("facts: {{sources: {{settings: [\"{}\"]}}}}", key(1))).contains("the node's alone"));
+}
+
+#[test]
+fn guards_see_the_settings_and_the_node() {
+    let mut settings = Settings::default();
+    let guard = settings.guard_settings(key(1));
+    assert_eq!(guard.identities[&key(1)].roles, [Role::Node].into());
+    assert_eq!((guard.max_ahead_ms, guard.max_behind_ms), (5_000, 300_000));
+    assert_eq!((guard.key_horizon_ms, guard.license_grace_ms), (604_800_000, 259_200_000));
+    let grant = IdentityGrant { name: "alice".parse().unwrap(), roles: [Role::Operator].into() };
+    settings.identities = [(key(1), grant.clone()), (key(2), grant)].into();
+    let guard = settings.guard_settings(key(1));
+    assert_eq!(guard.identities[&key(1)].roles, [Role::Node, Role::Operator].into());
+    assert_eq!(guard.identities[&key(2)].roles, [Role::Operator].into());
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file_and_overrides_win() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("swoosh.yaml");
+    std::fs::write(&file, "data: d\nfacts: {file: f.json}\nbacklog: 1\n").unwrap();
+    let error = Settings::load(Some(&file), Overrides::default()).unwrap_err().to_string();
+    assert!(error.starts_with(&file.display().to_string()), "{error}");
+    std::fs::write(&file, "data: d\nfacts: {file: f.json}\npolicies: {path: /abs/p}\n").unwrap();
+    let settings = Settings::load(Some(&file), Overrides::default()).unwrap();
+    assert_eq!(settings.data, directory.path().join("d"));
+    assert_eq!(settings.node_key_path(), directory.path().join("d/node.key"));
+    assert_eq!(settings.facts.file, Some(directory.path().join("f.json")));
+    assert_eq!(settings.policies.path.as_deref(), Some(Path::new("/abs/p")));
+    let overrides = Overrides { data: Some("here".into()), listen: Some("0.0.0.0:1".parse().unwrap()) };
+    let settings = Settings::load(Some(&file), overrides).unwrap();
+    assert_eq!((settings.data, settings.listen), (PathBuf::from("here"), "0.0.0.0:1".parse().unwrap()));
+    assert!(matches!(
+        Settings::load(Some(Path::new("/none.yaml")), Overrides::default()),
+        Err(SettingsError::Read { .. })
+    ));
+}
+
+#[test]
+fn the_built_in_schedule_is_valid_and_opens_every_class_each_hour() {
+    let schedule = Settings::default().schedule().unwrap();
+    assert_eq!(schedule.validate(), Ok(()));
+    assert_eq!(
+        (schedule.cycle_ms(), schedule.epoch.to_string().as_str()),
+        (3_600_000, "2025-01-01T00:00:00.000+00:00#0")
+    );
+    for minute in 0..60 {
+        let at = Hlc::new(schedule.epoch.physical_ms() + minute * 60_000, 0).unwrap();
+        assert!(WindowClass::ALL.iter().any(|&class| schedule.is_open(class, at)), "minute {minute}");
+        assert!(WindowClass::ALL.iter().all(|&class| schedule.opens_in_ms(class, at).is_some()));
+    }
+}
+
+#[test]
+fn schedules_and_policies_come_from_the_files_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Some(path)
+    };
+    let mut settings = Settings::from_yaml("").unwrap();
+    settings.backbeat = file("b.yaml", "{epoch: '2025-01-01T00:00:00Z#0', beat_ms: 5, cycle_beats: 3, windows: {}}");
+    assert_eq!(settings.schedule().unwrap().beat_ms, 5);
+    settings.backbeat = file("b.yaml", "{epoch: '2025-01-01T00:00:00Z#0', beat_ms: 0, cycle_beats: 3, windows: {}}");
+    assert!(settings.schedule().unwrap_err().to_string().contains("beat_ms is 0; it must be from 1"));
+    settings.backbeat = file("b.yaml", "{beat: 1}");
+    assert!(matches!(settings.schedule(), Err(SettingsError::ScheduleForm { .. })));
+    settings.policies = Policies { path: Some(directory.path().into()), serial: 7 };
+    assert!(matches!(settings.policy_bundle(), Err(SettingsError::NoPolicies(_))));
+    file("2.cedar", "second");
+    file("1.cedar", "first");
+    file("3.txt", "third");
+    let bundle = settings.policy_bundle().unwrap();
+    assert_eq!((bundle.serial, bundle.policies.as_str()), (7, "first\nsecond"));
+    settings.policies.path = file("2.cedar", "e\u{301}");
+    assert!(matches!(settings.policy_bundle(), Err(SettingsError::PolicyText(_))));
+}

@@ -1,0 +1,323 @@
+//! The log: JSON lines (or text) on standard output, written by a thread of its own, so that a slow reader
+//! of the log never holds the pipeline back. What does not fit into the thread's queue is dropped, counted,
+//! and told in a line of its own.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::types::record::Record;
+
+/// Lines that may wait to be written.
+const QUEUED_LINES: usize = 65_536;
+/// How long the end of the process waits for the last lines.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line, every field at its top level.
+    Json,
+    /// Text for people.
+    Text,
+}
+
+/// Why the log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter cannot be read.
+    #[error("the log level {filter:?} cannot be read: {source}; write a level such as info")]
+    Filter {
+        /// What was asked for.
+        filter: String,
+        /// What is wrong.
+        source: ParseError,
+    },
+    /// There is no thread to write it.
+    #[error("the log's thread cannot be started: {0}")]
+    Thread(#[from] io::Error),
+    /// There is a log already.
+    #[error("the log is open already: {0}")]
+    Twice(#[from] TryInitError),
+}
+
+/// Opens the log of the process on standard output. Keep the guard until the end.
+pub fn open(filter: &str, format: Format) -> Result<LogGuard, LogError> {
+    let parsed = EnvFilter::builder().parse(filter);
+    let filter = parsed.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
+    let (writer, guard) = queue(io::stdout(), format)?;
+    tracing_subscriber::registry().with(layer(format, writer)).with(filter).try_init()?;
+    Ok(guard)
+}
+
+/// The layer that writes lines of a format, for whoever puts a subscriber together.
+pub fn layer<S, W>(format: Format, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    match format {
+        Format::Json => Box::new(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)),
+        Format::Text => Box::new(layer),
+    }
+}
+
+/// Logs one accepted transition, with the five fields that every such line has (brief §10) and where it
+/// happened. Without a window, `window_id` is empty.
+pub fn transition_accepted(record: &Record) {
+    let window_id = record.window_id.map(|window| window.to_string()).unwrap_or_default();
+    tracing::info!(
+        target: "swoosh::transition",
+        project = record.project.as_str(),
+        index = record.index,
+        transition = record.transition.as_str(),
+        state_pre_hash = %record.state_pre_hash,
+        state_post_hash = %record.state_post_hash,
+        hlc = %record.hlc,
+        window_id,
+        signer = %record.signer,
+        "transition accepted"
+    );
+}
+
+enum Message {
+    Line(Vec<u8>),
+    Stop,
+}
+
+/// Hands lines to the thread that writes them.
+#[derive(Clone)]
+pub struct LineQueue {
+    lines: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// Writes what waits when it is dropped, at the end of the process.
+pub struct LogGuard {
+    lines: SyncSender<Message>,
+    done: Receiver<()>,
+}
+
+/// A queue of lines and the thread that writes them to `out`.
+pub fn queue(out: impl Write + Send + 'static, format: Format) -> io::Result<(LineQueue, LogGuard)> {
+    queue_of(out, format, QUEUED_LINES)
+}
+
+fn queue_of(out: impl Write + Send + 'static, format: Format, lines: usize) -> io::Result<(LineQueue, LogGuard)> {
+    let (sender, receiver) = mpsc::sync_channel(lines);
+    let (finished, done) = mpsc::channel();
+    let dropped = Arc::new(AtomicU64::new(0));
+    let queue = LineQueue { lines: sender.clone(), dropped: Arc::clone(&dropped) };
+    thread::Builder::new().name("log".into()).spawn(move || {
+        write_lines(out, format, &receiver, &dropped);
+        let _ = finished.send(());
+    })?;
+    Ok((queue, LogGuard { lines: sender, done }))
+}
+
+/// Writes lines until told to stop, flushing when none wait. Nobody can be told that the log cannot be
+/// written, so errors are passed over.
+fn write_lines(out: impl Write, format: Format, lines: &Receiver<Message>, dropped: &AtomicU64) {
+    let mut out = io::BufWriter::with_capacity(64 * 1024, out);
+    while let Ok(first) = lines.recv() {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Line(line) => drop(out.write_all(&line)),
+                Message::Stop => {
+                    tell_dropped(&mut out, format, dropped);
+                    return drop(out.flush());
+                }
+            }
+            next = lines.try_recv().ok();
+        }
+        tell_dropped(&mut out, format, dropped);
+        let _ = out.flush();
+    }
+}
+
+fn tell_dropped(out: &mut impl Write, format: Format, dropped: &AtomicU64) {
+    let count = dropped.swap(0, Ordering::Relaxed);
+    let _ = match (count, format) {
+        (0, _) => Ok(()),
+        (_, Format::Json) => writeln!(out, r#"{{"level":"WARN","message":"log lines dropped","dropped":{count}}}"#),
+        (_, Format::Text) => writeln!(out, "WARN log lines dropped dropped={count}"),
+    };
+}
+
+impl Write for LineQueue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // The subscriber writes each line in one piece.
+        if self.lines.try_send(Message::Line(line.to_vec())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for LineQueue {
+    type Writer = LineQueue;
+    fn make_writer(&self) -> LineQueue {
+        self.clone()
+    }
+}
+
+impl std::fmt::Debug for LogGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LogGuard")
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        // A queue that stays full means that nobody reads the log; then its end is lost.
+        let begun = Instant::now();
+        while let Err(TrySendError::Full(_)) = self.lines.try_send(Message::Stop) {
+            if begun.elapsed() > LAST_WORDS {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.done.recv_timeout(LAST_WORDS.saturating_sub(begun.elapsed()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::types::hash::Hash;
+    use crate::types::keys::SecretKey;
+    use crate::types::names::Transition;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Memory {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn record(window: Option<&str>) -> Record {
+        let key = SecretKey::from_bytes(&[1; 32]);
+        let hlc = "2025-10-19T01:23:45.678+00:00#1234".parse().unwrap();
+        Record {
+            index: 7,
+            project: "default".parse().unwrap(),
+            project_implied: false,
+            state_pre_hash: Hash::of(b"before"),
+            transition: Transition::CouncilQuorumCert,
+            inputs_hash: Hash::of(b"{}"),
+            signer: key.public(),
+            idem_key: "goal-7:42:council:0b8e7a52".parse().unwrap(),
+            hlc,
+            window_id: window.map(|window| window.parse().unwrap()),
+            guard_outcomes: vec![],
+            policy_engine: "none".into(),
+            evidence: vec![],
+            signature: key.sign(b""),
+            timestamp: hlc,
+            state_post_hash: Hash::of(b"after"),
+        }
+    }
+
+    /// Waits for the last line, however long it takes.
+    fn finish(guard: &LogGuard) {
+        guard.lines.send(Message::Stop).unwrap();
+        guard.done.recv().unwrap();
+    }
+
+    fn logged(format: Format, log: impl FnOnce()) -> String {
+        let memory = Memory::default();
+        let (writer, guard) = queue(memory.clone(), format).unwrap();
+        let subscriber = tracing_subscriber::registry().with(layer(format, writer));
+        tracing::subscriber::with_default(subscriber, log);
+        finish(&guard);
+        memory.text()
+    }
+
+    #[test]
+    fn an_accepted_transition_is_one_json_object_with_its_fields_at_the_top() {
+        let text = logged(Format::Json, || {
+            transition_accepted(&record(Some("backbeat:W-2025-10-19-01")));
+            transition_accepted(&record(None));
+        });
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [with_window, without] = &lines[..] else { panic!("{text}") };
+        assert_eq!(with_window["state_pre_hash"], Hash::of(b"before").to_string());
+        assert_eq!(with_window["state_post_hash"], Hash::of(b"after").to_string());
+        assert_eq!(with_window["transition"], "Council_QuorumCert");
+        assert_eq!(with_window["hlc"], "2025-10-19T01:23:45.678+00:00#1234");
+        assert_eq!(with_window["window_id"], "backbeat:W-2025-10-19-01");
+        assert_eq!((&with_window["project"], &with_window["index"]), (&"default".into(), &7.into()));
+        assert_eq!(with_window["message"], "transition accepted");
+        assert_eq!(without["window_id"], "");
+    }
+
+    #[test]
+    fn text_is_for_people() {
+        let text = logged(Format::Text, || tracing::info!(answer = 42, "hello"));
+        assert!(text.contains("hello") && text.contains("answer=42") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    /// A reader that says when it is asked to take something, and then takes nothing until it is let go.
+    struct Stuck {
+        asked: mpsc::Sender<()>,
+        let_go: mpsc::Receiver<()>,
+        memory: Memory,
+    }
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.asked.send(());
+            let _ = self.let_go.recv();
+            self.memory.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stuck_reader_costs_lines_and_never_holds_the_writer() {
+        let memory = Memory::default();
+        let (asked, was_asked) = mpsc::channel();
+        let (go, let_go) = mpsc::channel();
+        let (mut writer, guard) = queue_of(Stuck { asked, let_go, memory: memory.clone() }, Format::Json, 2).unwrap();
+        writer.write_all(b"{}\n").unwrap();
+        was_asked.recv().unwrap();
+        for _ in 0..99 {
+            writer.write_all(b"{}\n").unwrap();
+        }
+        drop(go);
+        finish(&guard);
+        let told = r#"{"level":"WARN","message":"log lines dropped","dropped":97}"#;
+        assert_eq!(memory.text(), format!("{{}}\n{{}}\n{{}}\n{told}\n"));
+    }
+}

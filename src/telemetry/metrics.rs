@@ -1,0 +1,323 @@
+//! Every metric: name, labels, help. Handles are made for all labels at the start, so that counting hashes
+//! no label, and a series is there, at zero, before its first event.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder, exponential_buckets,
+};
+
+use crate::types::names::{GuardName, Region, Transition};
+use crate::types::rejection::Code;
+
+/// Media type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A metric's name, its help and its label.
+struct Name {
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+}
+
+const fn metric(name: &'static str, help: &'static str) -> Name {
+    labelled(name, "", help)
+}
+
+const fn labelled(name: &'static str, label: &'static str, help: &'static str) -> Name {
+    Name { name, help, label }
+}
+
+// The brief's seven (brief §10).
+const TRANSITION: Name = labelled("swoosh_transition_total", "transition", "Transitions accepted.");
+const GUARD_FAIL: Name =
+    labelled("swoosh_guard_fail_total", "guard", "Times that a guard did not let a proposal pass.");
+const LATENCY: Name = labelled(
+    "swoosh_state_advance_latency_seconds",
+    "region",
+    "Time from the arrival of a proposal to the durable transition it became.",
+);
+const RETRY: Name = labelled("swoosh_retry_count", "transition", "Resubmissions of a known idempotency key.");
+const QUARANTINE: Name = metric("swoosh_quarantine_total", "Projects put under quarantine.");
+const RECOVERY: Name = metric("swoosh_recovery_time_seconds", "Time that the last start took to recover.");
+const WAL_LAG: Name = metric("swoosh_wal_lag_records", "Records judged but not durable yet.");
+// Those that operating a node needs beside them.
+const REJECTION: Name = labelled("swoosh_rejection_total", "code", "Proposals and requests not accepted.");
+const QUEUE: Name = metric("swoosh_queue_depth", "Proposals that wait for the sequencer.");
+const BATCH: Name = metric("swoosh_batch_records", "Records per commit.");
+const COMMIT: Name = metric("swoosh_commit_seconds", "Time that a commit took, sync included.");
+const WAL_LAST: Name = metric("swoosh_wal_last_index", "Index of the last durable record.");
+const PROJECTS: Name = metric("swoosh_projects", "Projects that exist.");
+const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
+
+/// The metrics of one node, in a registry of their own. Cheap to count with; shared by reference.
+pub struct Metrics {
+    registry: Registry,
+    transitions: Box<[IntCounter]>,
+    guard_fails: Box<[IntCounter]>,
+    latencies: Box<[Histogram]>,
+    retries: Box<[IntCounter]>,
+    quarantines: IntCounter,
+    recovery_seconds: Gauge,
+    wal_lag: IntGauge,
+    rejections: BTreeMap<Code, IntCounter>,
+    queue_depth: IntGauge,
+    batch_records: Histogram,
+    commit_seconds: Histogram,
+    wal_last_index: IntGauge,
+    projects: IntGauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics at zero.
+    ///
+    /// # Panics
+    /// Never: names, labels and buckets are fixed, and a test registers them all.
+    #[expect(clippy::expect_used, reason = "names, labels and buckets are fixed; a test registers them all")]
+    pub fn new() -> Metrics {
+        Metrics::register(Registry::new()).expect("metric names are distinct and well formed")
+    }
+
+    fn register(registry: Registry) -> prometheus::Result<Metrics> {
+        let transitions = Transition::ALL.iter().map(|transition| transition.as_str());
+        let guards = GuardName::ALL.iter().map(|guard| guard.as_str());
+        // From 100 µs to 13 s.
+        let seconds = exponential_buckets(0.000_1, 2.0, 18)?;
+        let records = exponential_buckets(1.0, 2.0, 15)?;
+        let build =
+            IntGauge::with_opts(Opts::new(BUILD.name, BUILD.help).const_label(BUILD.label, env!("CARGO_PKG_VERSION")))?;
+        keep(&registry, build)?.set(1);
+        Ok(Metrics {
+            transitions: counters(&registry, &TRANSITION, transitions.clone())?,
+            guard_fails: counters(&registry, &GUARD_FAIL, guards)?,
+            latencies: histograms(
+                &registry,
+                &LATENCY,
+                seconds.clone(),
+                Region::ALL.iter().map(|region| region.as_str()),
+            )?,
+            retries: counters(&registry, &RETRY, transitions)?,
+            quarantines: keep(&registry, IntCounter::new(QUARANTINE.name, QUARANTINE.help)?)?,
+            recovery_seconds: keep(&registry, Gauge::new(RECOVERY.name, RECOVERY.help)?)?,
+            wal_lag: gauge(&registry, &WAL_LAG)?,
+            rejections: rejections(&registry)?,
+            queue_depth: gauge(&registry, &QUEUE)?,
+            batch_records: histogram(&registry, &BATCH, records)?,
+            commit_seconds: histogram(&registry, &COMMIT, seconds)?,
+            wal_last_index: gauge(&registry, &WAL_LAST)?,
+            projects: gauge(&registry, &PROJECTS)?,
+            registry,
+        })
+    }
+
+    /// A transition was accepted and is durable, this long after its proposal arrived.
+    pub fn transition_accepted(&self, transition: Transition, region: Region, latency: Duration) {
+        if let Some(counter) = self.transitions.get(transition as usize) {
+            counter.inc();
+        }
+        if let Some(histogram) = self.latencies.get(region as usize) {
+            histogram.observe(latency.as_secs_f64());
+        }
+        if transition == Transition::PolicyQuarantine || transition == Transition::IngestionPolicyViolation {
+            self.quarantines.inc();
+        }
+    }
+
+    /// A guard did not let a proposal pass.
+    pub fn guard_failed(&self, guard: GuardName) {
+        if let Some(counter) = self.guard_fails.get(guard as usize) {
+            counter.inc();
+        }
+    }
+
+    /// A known idempotency key was sent again.
+    pub fn retried(&self, transition: Transition) {
+        if let Some(counter) = self.retries.get(transition as usize) {
+            counter.inc();
+        }
+    }
+
+    /// A proposal or a request was not accepted.
+    pub fn rejected(&self, code: Code) {
+        if let Some(counter) = self.rejections.get(&code) {
+            counter.inc();
+        }
+    }
+
+    /// The start took this long to recover.
+    pub fn recovered_in(&self, took: Duration) {
+        self.recovery_seconds.set(took.as_secs_f64());
+    }
+
+    /// This many records are judged but not durable yet.
+    pub fn set_wal_lag(&self, records: u64) {
+        set(&self.wal_lag, records);
+    }
+
+    /// This many proposals wait for the sequencer.
+    pub fn set_queue_depth(&self, proposals: u64) {
+        set(&self.queue_depth, proposals);
+    }
+
+    /// A commit of this many records took this long; the last of them has this index.
+    pub fn committed(&self, records: u64, took: Duration, last_index: u64) {
+        self.batch_records.observe(records as f64);
+        self.commit_seconds.observe(took.as_secs_f64());
+        set(&self.wal_last_index, last_index);
+    }
+
+    /// The last durable record has this index.
+    pub fn set_wal_last_index(&self, index: u64) {
+        set(&self.wal_last_index, index);
+    }
+
+    /// This many projects exist.
+    pub fn set_projects(&self, projects: u64) {
+        set(&self.projects, projects);
+    }
+
+    /// All metrics in Prometheus text format; see [`CONTENT_TYPE`].
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(32 * 1024);
+        // Writing to memory does not fail; a metric that cannot be written is left out.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+fn set(gauge: &IntGauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+fn keep<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn gauge(registry: &Registry, name: &Name) -> prometheus::Result<IntGauge> {
+    keep(registry, IntGauge::new(name.name, name.help)?)
+}
+
+fn histogram(registry: &Registry, name: &Name, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
+    keep(registry, Histogram::with_opts(HistogramOpts::new(name.name, name.help).buckets(buckets))?)
+}
+
+fn counters<'a>(
+    registry: &Registry,
+    name: &Name,
+    labels: impl Iterator<Item = &'a str>,
+) -> prometheus::Result<Box<[IntCounter]>> {
+    let vec = keep(registry, IntCounterVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
+    labels.map(|label| vec.get_metric_with_label_values(&[label])).collect()
+}
+
+fn histograms<'a>(
+    registry: &Registry,
+    name: &Name,
+    buckets: Vec<f64>,
+    labels: impl Iterator<Item = &'a str>,
+) -> prometheus::Result<Box<[Histogram]>> {
+    let options = HistogramOpts::new(name.name, name.help).buckets(buckets);
+    let vec = keep(registry, HistogramVec::new(options, &[name.label])?)?;
+    labels.map(|label| vec.get_metric_with_label_values(&[label])).collect()
+}
+
+fn rejections(registry: &Registry) -> prometheus::Result<BTreeMap<Code, IntCounter>> {
+    let vec = IntCounterVec::new(Opts::new(REJECTION.name, REJECTION.help), &[REJECTION.label])?;
+    let vec = keep(registry, vec)?;
+    let codes = Code::PLAIN.iter().copied().chain(GuardName::ALL.iter().copied().map(Code::Guard));
+    codes.map(|code| Ok((code, vec.get_metric_with_label_values(&[code.to_string()])?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.render()).unwrap()
+    }
+
+    #[test]
+    fn every_name_is_exposed_before_the_first_event() {
+        let text = text(&Metrics::new());
+        for series in [
+            "swoosh_transition_total{transition=\"Council_QuorumCert\"} 0",
+            "swoosh_guard_fail_total{guard=\"window\"} 0",
+            "swoosh_state_advance_latency_seconds_count{region=\"execution\"} 0",
+            "swoosh_retry_count{transition=\"Execution_Submit\"} 0",
+            "swoosh_quarantine_total 0",
+            "swoosh_recovery_time_seconds 0",
+            "swoosh_wal_lag_records 0",
+            "swoosh_rejection_total{code=\"stale_head\"} 0",
+            "swoosh_rejection_total{code=\"guard_quorum\"} 0",
+            "swoosh_queue_depth 0",
+            "swoosh_batch_records_count 0",
+            "swoosh_commit_seconds_count 0",
+            "swoosh_wal_last_index 0",
+            "swoosh_projects 0",
+            concat!("swoosh_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.lines().any(|line| line == series), "{series}");
+        }
+    }
+
+    #[test]
+    fn every_label_has_its_own_handle() {
+        let metrics = Metrics::new();
+        for &transition in Transition::ALL {
+            metrics.transition_accepted(transition, Region::Boot, Duration::from_millis(1));
+            metrics.retried(transition);
+        }
+        GuardName::ALL.iter().for_each(|&guard| metrics.guard_failed(guard));
+        GuardName::ALL.iter().for_each(|&guard| metrics.rejected(Code::Guard(guard)));
+        Code::PLAIN.iter().for_each(|&code| metrics.rejected(code));
+        let text = text(&metrics);
+        for family in
+            ["swoosh_transition_total{", "swoosh_retry_count{", "swoosh_guard_fail_total{", "swoosh_rejection_total{"]
+        {
+            assert!(text.lines().filter(|line| line.starts_with(family)).all(|line| line.ends_with(" 1")), "{family}");
+        }
+        let latencies =
+            format!("swoosh_state_advance_latency_seconds_count{{region=\"boot\"}} {}", Transition::ALL.len());
+        assert!(text.contains(&latencies));
+        assert!(text.contains("swoosh_quarantine_total 2"));
+    }
+
+    #[test]
+    fn commits_and_gauges_show_what_they_were_told() {
+        let metrics = Metrics::new();
+        metrics.committed(3, Duration::from_millis(2), 17);
+        metrics.set_wal_lag(4);
+        metrics.set_queue_depth(5);
+        metrics.set_projects(6);
+        metrics.recovered_in(Duration::from_millis(1500));
+        let text = text(&metrics);
+        for line in [
+            "swoosh_batch_records_sum 3",
+            "swoosh_batch_records_bucket{le=\"4\"} 1",
+            "swoosh_commit_seconds_sum 0.002",
+            "swoosh_wal_last_index 17",
+            "swoosh_wal_lag_records 4",
+            "swoosh_queue_depth 5",
+            "swoosh_projects 6",
+            "swoosh_recovery_time_seconds 1.5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}");
+        }
+    }
+}

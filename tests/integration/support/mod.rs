@@ -1,0 +1,16 @@
+//! A pure test world. `inputs` and `route` make valid proposals out of a state and keys alone and know
+//! nothing of judging, so that tests over HTTP can use them; `world` judges in-process.
+#![allow(dead_code, reason = "each test module uses its own part")]
+
+pub mod hands;
+pub mod inputs;
+pub mod outside;
+pub mod route;
+pub mod world;
+
+use swoosh::types::json::Json;
+
+/// A loose JSON value as the strict one that proposals carry.
+pub fn strict(value: &serde_json::Value) -> Json {
+    Json::parse(&serde_json::to_vec(value).unwrap()).unwrap_or_else(|error| panic!("{error}: {value}"))
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what building SWOOSH needs and this machine does not have; says nothing when all is there.
+#
+# RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
+# found with pkg-config. Rust itself comes from rustup, which only its user should run.
+set -euo pipefail
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] && return 0
+    ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib*/libclang*.so* >/dev/null 2>&1 && return 0
+    local prefix
+    prefix=$(llvm-config --libdir 2>/dev/null) && ls "$prefix"/libclang*.so* >/dev/null 2>&1
+}
+
+has_openssl() {
+    [ -n "${OPENSSL_DIR:-}" ] || pkg-config --exists openssl >/dev/null 2>&1
+}
+
+missing=()
+{ has cc && has c++; } || missing+=(build-essential)
+has clang || missing+=(clang)
+has_libclang || missing+=(libclang-dev)
+has pkg-config || missing+=(pkg-config)
+has_openssl || missing+=(libssl-dev)
+has git || missing+=(git)
+has curl || missing+=(curl)
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if ! has apt-get; then
+        echo "Building SWOOSH needs: ${missing[*]} (names of Debian packages)." >&2
+        echo "There is no apt-get here to install them with; install them the way this system does, then try again." >&2
+        exit 1
+    fi
+    as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! has sudo; then
+            echo "Building SWOOSH needs: ${missing[*]}. Neither root nor sudo is available here; as root, run:" >&2
+            echo "  apt-get update && apt-get install --yes ${missing[*]}" >&2
+            exit 1
+        fi
+        as_root=(sudo)
+    fi
+    echo "installing with apt-get: ${missing[*]}"
+    ${as_root[@]+"${as_root[@]}"} apt-get update --quiet
+    ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
+fi
+
+if ! has cargo; then
+    echo "Rust is missing. Install it from https://rustup.rs (Debian's own may be too old), open a new shell, and try again." >&2
+    exit 1
+fi
