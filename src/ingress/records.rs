@@ -1,5 +1,6 @@
 //! What the node keeps: projects, records, decisions, rejections, facts, metrics.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
@@ -198,8 +199,13 @@ fn entry(state: &AppState, stored: &StoredRecord, bytes: &mut Vec<u8>) -> Answer
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn decision(State(state): State<AppState>, Path(id): Path<String>, uri: Uri) -> Answer {
+pub(super) async fn decision(
+    State(state): State<AppState>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Answer {
     Query::read(&uri, &[])?;
+    let Path(id) = id.map_err(|error| unknown_decision(error.body_text()))?;
     let wanted = Wanted::read(&id)?;
     let bytes = state.read(move |state| find(state, &wanted)).await?;
     Ok(json_bytes(StatusCode::OK, bytes))

@@ -2,7 +2,7 @@
 //! needs no other module of ours.
 
 pub use crate::journal::{FoldError, ReadError, StoredRecord};
-pub use crate::machine::facts::FactBody;
+pub use crate::machine::facts::{FactBody, FactSet};
 pub use crate::machine::guards::Judged;
 pub use crate::machine::head::Head;
 pub use crate::machine::judge::Explanation;
