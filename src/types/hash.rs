@@ -48,10 +48,11 @@ impl Hash {
     /// The written form, which is ASCII.
     pub(crate) fn to_text(self) -> [u8; TEXT_LENGTH] {
         let mut text = [0u8; TEXT_LENGTH];
-        let (prefix, digits) = text.split_at_mut(PREFIX.len());
-        prefix.copy_from_slice(PREFIX.as_bytes());
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
+        // Indices, because the adapters of iterators are not inlined at our `opt-level`.
+        for (n, byte) in self.0.iter().enumerate() {
+            text[PREFIX.len() + 2 * n] = HEX[usize::from(byte >> 4)];
+            text[PREFIX.len() + 2 * n + 1] = HEX[usize::from(byte & 15)];
         }
         text
     }

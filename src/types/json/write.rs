@@ -34,7 +34,10 @@ fn plain_length(bytes: &[u8]) -> usize {
         }
         length += 8;
     }
-    length + bytes[length..].iter().take_while(|byte| !needs_escape(**byte)).count()
+    while bytes.get(length).is_some_and(|byte| !needs_escape(*byte)) {
+        length += 1;
+    }
+    length
 }
 
 fn needs_escape(byte: u8) -> bool {
