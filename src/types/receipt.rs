@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical::canonical_bytes;
+use super::canonical::{canonical_bytes, try_canonical_bytes};
 use super::hash::Hash;
 use super::hlc::Hlc;
 use super::ids::{DecisionId, IdemKey};
@@ -141,7 +141,9 @@ impl Receipt {
         if self.root() != Some(batch.root) {
             return Err(ReceiptError::Path);
         }
-        let message = keys::message(domain::BATCH, cluster, &canonical_bytes(batch));
+        // A number that has no canonical form cannot have been signed.
+        let bytes = try_canonical_bytes(batch).map_err(|_| ReceiptError::Signature)?;
+        let message = keys::message(domain::BATCH, cluster, &bytes);
         if self.seal.node.verify(&message, &self.seal.signature) { Ok(()) } else { Err(ReceiptError::Signature) }
     }
 
