@@ -7,6 +7,7 @@
 mod cast;
 mod chapters;
 mod daemon;
+mod moment;
 mod outside;
 mod project;
 mod ship;
@@ -14,12 +15,13 @@ mod stage;
 mod story;
 mod wording;
 
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::platform::shutdown::StopSignals;
+use crate::platform::shutdown::{StopSignal, StopSignals};
 use stage::Stage;
 use story::Story;
 
@@ -64,9 +66,18 @@ async fn tell(directory: &Path, json: bool) -> anyhow::Result<ExitCode> {
     tokio::select! {
         told = story(directory, json) => told.map(|()| ExitCode::SUCCESS),
         signal = signals.next() => {
-            eprintln!("{signal}: the demo ends here; its daemon is stopped and its directory removed unless --keep");
-            Ok(ExitCode::from(130))
+            eprintln!("{signal}: the demo ends here, and its daemon with it");
+            Ok(ExitCode::from(status(signal)))
         }
+    }
+}
+
+/// 128 and the signal's number, as shells have it.
+fn status(signal: StopSignal) -> u8 {
+    match signal {
+        StopSignal::HangUp => 129,
+        StopSignal::Interrupt => 130,
+        StopSignal::Terminate => 143,
     }
 }
 
@@ -89,21 +100,23 @@ async fn chapters(stage: &mut Stage) -> anyhow::Result<()> {
     chapters::replay::tell(stage, before).await
 }
 
-fn say_kept(path: &PathBuf, json: bool) {
+/// A reader that went away (`| head`) is no error.
+fn say_kept(path: &Path, json: bool) {
+    let mut out = std::io::stdout().lock();
+    drop(writeln!(out, "{}", if json { kept_json(path) } else { kept_text(path) }));
+}
+
+fn kept_json(path: &Path) -> String {
+    serde_json::json!({"step": "kept", "directory": path, "data": path.join(ship::DATA)}).to_string()
+}
+
+fn kept_text(path: &Path) -> String {
     let data = path.join(ship::DATA);
     let (path, data) = (path.display(), data.display());
-    if json {
-        println!("{}", serde_json::json!({"step": "kept", "directory": path.to_string(), "data": data.to_string()}));
-        return;
-    }
-    println!("\nKept in {path}. To look around:");
-    for command in [
-        format!("swoosh wal show --data {data}"),
-        format!("swoosh wal verify --data {data}"),
-        format!("swoosh replay --data {data}"),
-        format!("swoosh serve --config {path}/{}", ship::SETTINGS),
-        format!("less {path}/{}", daemon::LOG),
-    ] {
-        println!("  {command}");
-    }
+    let settings = ship::SETTINGS;
+    let log = daemon::LOG;
+    format!(
+        "\nKept in {path}. To look around:\n  swoosh wal show --data {data}\n  swoosh wal verify --data {data}\n  \
+         swoosh replay --data {data}\n  swoosh serve --config {path}/{settings}\n  less {path}/{log}"
+    )
 }

@@ -1,7 +1,7 @@
 //! The daemon: a child process of this very program.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -33,10 +33,10 @@ impl Daemon {
     /// Starts a daemon on the settings file and waits until it listens.
     pub async fn start(settings: &Path, directory: &Path) -> anyhow::Result<Daemon> {
         let began = Instant::now();
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let program = own_program()?;
         let log = File::options().create(true).append(true).open(directory.join(LOG))?;
         let mut command = Command::new(&program);
-        command.arg("serve").arg("--config").arg(settings).args(["--listen", "127.0.0.1:0"]);
+        command.arg0("swoosh").arg("serve").arg("--config").arg(settings).args(["--listen", "127.0.0.1:0"]);
         command.current_dir(directory).stdin(Stdio::null()).stdout(log).stderr(Stdio::piped()).kill_on_drop(true);
         // Ctrl-C in the terminal is for the demo, which then stops its daemon.
         command.process_group(0);
@@ -83,6 +83,14 @@ impl Daemon {
     }
 }
 
+/// This very program. Its path may name another one by now, when it was built anew since the demo began; what
+/// Linux keeps open of the running one does not.
+fn own_program() -> anyhow::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    let found = if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() };
+    found.context("cannot find this program's own file")
+}
+
 async fn address(lines: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<String> {
     let mut said = Vec::new();
     while let Some(line) = lines.next_line().await? {
@@ -95,7 +103,7 @@ async fn address(lines: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<St
 }
 
 /// Keeps what the daemon says afterwards, beside its log.
-async fn keep(mut lines: Lines<BufReader<ChildStderr>>, path: std::path::PathBuf) {
+async fn keep(mut lines: Lines<BufReader<ChildStderr>>, path: PathBuf) {
     let Ok(mut log) = tokio::fs::OpenOptions::new().append(true).open(path).await else { return };
     while let Ok(Some(line)) = lines.next_line().await {
         if log.write_all(format!("{line}\n").as_bytes()).await.is_err() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::cast::{Cast, now_ms};
 use super::daemon::Daemon;
+use super::moment::Moment;
 use super::outside::Outside;
 use super::project;
 use super::story::Story;
@@ -17,64 +18,17 @@ use crate::machine::head::Head;
 use crate::machine::state::State;
 use crate::types::backbeat::Schedule;
 use crate::types::fact::FactKind;
-use crate::types::hlc::Hlc;
-use crate::types::ids::WindowId;
 use crate::types::keys::PublicKey;
-use crate::types::names::{GuardName, Transition, WindowClass};
+use crate::types::names::{GuardName, Transition};
 use crate::types::rejection::{Code, Problem};
 use crate::types::text::ProjectName;
 
-/// How long a window must still be open when a proposal sets out, in milliseconds.
-const MARGIN_MS: u64 = 200;
 /// Waits shorter than this are not told, in milliseconds.
 const UNTOLD_MS: u64 = 150;
 /// How often a window may close on a proposal that is under way.
 const WINDOW_TRIES: usize = 5;
 /// How long the daemon may take to read a fact.
 const FACT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// When something is proposed.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Moment {
-    /// At any time.
-    Any,
-    /// While a window of the class is open.
-    Open(WindowClass),
-    /// While none of the class is open.
-    Closed(WindowClass),
-    /// While the plan window is open, in the very cycle of a window that was used.
-    Spent(WindowId),
-    /// While the plan window is open, in a later cycle.
-    Fresh(WindowId),
-}
-
-impl Moment {
-    /// The moment that a transition needs.
-    fn of(transition: Transition) -> Moment {
-        chart::spec(transition).window.map_or(Moment::Any, Moment::Open)
-    }
-
-    fn fits(self, schedule: &Schedule, at: Hlc) -> bool {
-        let plan = || schedule.is_open(WindowClass::Plan, at);
-        match self {
-            Moment::Any => true,
-            Moment::Open(class) => schedule.is_open(class, at),
-            Moment::Closed(class) => !schedule.is_open(class, at),
-            Moment::Spent(used) => plan() && schedule.position(at).window_id <= used,
-            Moment::Fresh(used) => plan() && schedule.position(at).window_id > used,
-        }
-    }
-
-    fn words(self) -> String {
-        match self {
-            Moment::Any => "now".to_owned(),
-            Moment::Open(class) => format!("the {class} window opens"),
-            Moment::Closed(class) => format!("the {class} window is closed"),
-            Moment::Spent(_) => "the late plan window opens".to_owned(),
-            Moment::Fresh(_) => "the plan window of a new cycle opens".to_owned(),
-        }
-    }
-}
 
 /// The stage.
 pub(super) struct Stage {
@@ -279,16 +233,9 @@ impl Stage {
         self.fact(FactKind::Health, serde_json::json!({"assets": project::health(tools)})).await
     }
 
-    /// How long it is until a moment; `None` when it does not come within two cycles.
+    /// How long it is until a moment, in milliseconds; `None` when it does not come within two cycles.
     pub fn until(&self, moment: Moment) -> Option<u64> {
-        let now = now_ms();
-        let at = |ms| Hlc::new(ms, 0).unwrap_or_default();
-        let fits = |wait: &u64| {
-            let (from, to) = (at(now + wait), at(now + wait + MARGIN_MS));
-            let same = self.schedule.position(from).cycle == self.schedule.position(to).cycle;
-            moment.fits(&self.schedule, from) && moment.fits(&self.schedule, to) && same
-        };
-        (0..2 * self.schedule.cycle_ms()).step_by(10).find(fits)
+        moment.wait_ms(&self.schedule, now_ms())
     }
 
     /// Waits for a moment, and says so.

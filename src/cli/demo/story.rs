@@ -121,7 +121,7 @@ impl Story {
         self.step("accepted", document, || {
             let head = self.paint(DIM, &format!("#{} head {}…", receipt.index, receipt.state_post_hash.short(8)));
             let mark = self.paint(GREEN, "✓");
-            format!("   {mark} {:<29} {who:<10} {now:<34} {head}", receipt.transition.as_str())
+            format!("   {mark} {:<29} {who:<10} {now:<24} {head}", receipt.transition.as_str())
         });
     }
 
@@ -148,9 +148,10 @@ impl Story {
     pub fn retried(&mut self, who: &str, transition: Transition, cause: &str) {
         self.tally.retried += 1;
         let plain = self.wording.plain(cause);
-        let text = format!("{transition} by {who} was overtaken, and is signed anew under the same key: {plain}");
         self.step("retried", json!({"transition": transition, "by": who, "cause": cause}), || {
-            format!("   {}{}", self.paint(YELLOW, "↻"), wrap(&text, 1, 5))
+            let why = if plain.starts_with("stale_head") { "stale_head, reads the head again" } else { plain.as_str() };
+            let text = format!("{:<29} {who:<10} {why}; signed anew, same key", transition.as_str());
+            format!("   {} {text}", self.paint(YELLOW, "↻"))
         });
     }
 
@@ -172,6 +173,6 @@ impl Story {
 
     /// The end.
     pub fn summary(&self, document: Value, lines: &[String]) {
-        self.step("summary", document, || lines.iter().map(|line| wrap(line, 3, 5)).collect::<Vec<_>>().join("\n"));
+        self.step("summary", document, || lines.iter().map(|line| format!("   {line}")).collect::<Vec<_>>().join("\n"));
     }
 }

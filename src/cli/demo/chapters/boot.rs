@@ -3,8 +3,9 @@
 use anyhow::ensure;
 use serde_json::json;
 
+use crate::cli::demo::moment::Moment;
 use crate::cli::demo::project;
-use crate::cli::demo::stage::{Moment, Stage};
+use crate::cli::demo::stage::Stage;
 use crate::client::Prepared;
 use crate::machine::chart;
 use crate::types::council::rotation_proof;
@@ -18,7 +19,8 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> 
     stage.story.chapter("Boot: a project begins");
     stage.story.say(&format!(
         "Nothing has happened to the project `default`: its head {} follows from its name alone. Whoever wants to \
-         begin it must be known, sign, keep time, and make sense.",
+         begin it must sign for themselves, be known, keep time, and make sense. (`hasty` is the operator on a machine \
+         whose clock is a minute fast.)",
         stage.head.hash()
     ));
     begin(stage).await?;
@@ -41,7 +43,7 @@ async fn begin(stage: &mut Stage) -> anyhow::Result<()> {
     stage.told("operator", &first).await?;
     let again = client.submit(prepared, &mut |_| {}).await?;
     ensure!(again.replayed && again.body == first.body, "the repeat got another receipt");
-    let text = "sent once more, as if the answer had been lost: the same receipt, byte for byte, and nothing moved";
+    let text = "sent once more, as if the answer had been lost: the same receipt, byte for byte, and nothing moves";
     stage.story.duplicate("operator", &again.receipt, text);
     Ok(())
 }

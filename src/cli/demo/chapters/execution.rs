@@ -5,8 +5,9 @@ use serde_json::json;
 
 use super::{quarantine, vote};
 use crate::cli::demo::cast::now_ms;
+use crate::cli::demo::moment::Moment;
 use crate::cli::demo::project;
-use crate::cli::demo::stage::{Moment, Stage};
+use crate::cli::demo::stage::Stage;
 use crate::types::fact::FactKind;
 use crate::types::ids::WindowId;
 use crate::types::names::Transition::*;
@@ -32,6 +33,10 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> 
 }
 
 async fn first_beat(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.story.say(
+        "Plans are locked, work is reviewed and results are submitted in windows of their own. A proposal names the \
+         window it means, and a closed one lets nobody through. The story waits for them.",
+    );
     let ready = project::prerequisites(stage.state());
     stage.accept("agent", ExecutionAllReady, ready).await?;
     let plan = project::plan(stage.state());
@@ -53,6 +58,10 @@ async fn first_beat(stage: &mut Stage) -> anyhow::Result<()> {
 
 /// Approvals that do not count.
 async fn objections(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.story.say(
+        "An approval counts from an elected member, once, and for this very plan. Then all three members approve at \
+         the same moment: one is first, the others are overtaken and try again by themselves.",
+    );
     let inputs = project::approval(stage.state());
     let outsider = vote::outsider(stage)?;
     stage.refuse(outsider, ExecutionApprove, inputs.clone(), GuardName::Member).await?;
@@ -80,6 +89,9 @@ async fn spent_window(stage: &mut Stage) -> anyhow::Result<()> {
 /// The environment is checked again, and as long as that lasts the next beat does not begin.
 async fn next_beat(stage: &mut Stage) -> anyhow::Result<()> {
     let last = used_window(stage)?;
+    stage
+        .story
+        .say("The agent has the assets checked again. Until that is done, no beat begins and no plan is locked.");
     stage.accept("agent", EnvironmentRecheck, json!({})).await?;
     let draft = stage.draft(ExecutionNextWindow, &json!({}))?;
     stage.refuse_at("agent", draft.clone(), GuardName::Ready, Moment::Fresh(last)).await?;

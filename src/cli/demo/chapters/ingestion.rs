@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use crate::cli::demo::moment::Moment;
 use crate::cli::demo::project;
-use crate::cli::demo::stage::{Moment, Stage};
+use crate::cli::demo::stage::Stage;
 use crate::types::names::GuardName;
 use crate::types::names::Transition::*;
 

@@ -3,8 +3,9 @@
 use anyhow::{bail, ensure};
 use serde_json::json;
 
+use crate::cli::demo::moment::Moment;
 use crate::cli::demo::project;
-use crate::cli::demo::stage::{Moment, Stage};
+use crate::cli::demo::stage::Stage;
 use crate::settings::default_policies;
 use crate::types::hash::Hash;
 use crate::types::names::Transition::*;
@@ -15,7 +16,7 @@ use crate::types::rejection::Code;
 pub(super) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.say("The agent submits a result that lies where secrets lie. That is no mere denial but a breach.");
     breach(stage).await?;
-    stage.story.say("Now everything but policy, control and compensations stands still, and the wrong hands stay off.");
+    stage.story.say("Now only policy, control and compensations pass, and only a human may let go: not an agent that was granted `human` by mistake, and not an operator who offers the very policies that struck.");
     blocked(stage).await?;
     let justification = json!({"justification": "It was a mistake; nothing has left the house."});
     stage.refuse("autopilot", PolicyRelease, justification, GuardName::Policy).await?;

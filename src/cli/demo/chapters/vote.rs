@@ -4,8 +4,9 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use crate::cli::demo::cast::CANDIDATES;
+use crate::cli::demo::moment::Moment;
 use crate::cli::demo::project;
-use crate::cli::demo::stage::{Moment, Stage, read_head};
+use crate::cli::demo::stage::{Stage, read_head};
 use crate::client::{Accepted, Client, Draft, Event};
 use crate::machine::election;
 use crate::types::council;
