@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod council;
 mod data;
+mod demo;
 mod fact;
 mod keys;
 mod output;
@@ -47,6 +48,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoCommand),
     Serve(serve::ServeCommand),
     Keygen(keys::KeygenCommand),
     Key(keys::KeyCommand),
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     match command {
+        Command::Demo(command) => command.run(json),
         Command::Serve(command) => command.run(),
         Command::Keygen(command) => command.run(output),
         Command::Key(command) => command.run(output),
