@@ -1,6 +1,6 @@
 //! The one integration test binary: a module per topic.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
 mod demo;
 mod feature_trees;
