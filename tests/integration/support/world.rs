@@ -229,7 +229,7 @@ impl World {
             Ok(accepted) => self.keep(proposal, accepted),
             Err(refused) if refused.breach.is_some() => {
                 self.breach_inputs = Some(serde_json::to_value(&proposal.inputs).unwrap());
-                self.breach = refused.breach.clone();
+                self.breach = refused.breach.as_deref().cloned();
             }
             Err(_) => {}
         }
