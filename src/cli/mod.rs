@@ -4,8 +4,27 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod config;
+mod connect;
+mod council;
+mod data;
+mod fact;
+mod keys;
+mod output;
+mod propose;
+mod reads;
+mod receipt;
+mod refusal;
+pub mod reguard;
+mod replay;
 mod serve;
+mod snapshot;
+mod source;
+mod state;
 pub mod statechart;
+mod time;
+mod transitions;
+mod wal;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -14,7 +33,9 @@ pub mod statechart;
     version,
     about = "A deterministic orchestrator: signed transitions, pure guards, a hash-chained log",
     after_help = "Start with `swoosh demo`, which tells the whole story on a temporary node, or with\n\
-        `swoosh serve` in an empty directory and `swoosh transitions` beside it."
+        `swoosh serve` in an empty directory and `swoosh transitions` beside it.\n\n\
+        Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for every command that\n\
+        asks one, SWOOSH_KEY the key file for every command that signs."
 )]
 struct Cli {
     /// Print JSON instead of text
@@ -27,22 +48,66 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::ServeCommand),
+    Keygen(keys::KeygenCommand),
+    Key(keys::KeyCommand),
+    Propose(propose::ProposeCommand),
+    State(state::StateCommand),
+    Transitions(transitions::TransitionsCommand),
+    Projects(reads::ProjectsCommand),
+    Decision(reads::DecisionCommand),
+    Rejections(reads::RejectionsCommand),
+    Health(reads::HealthCommand),
+    #[command(visible_alias = "facts")]
+    Fact(fact::FactCommand),
+    Council(council::CouncilCommand),
+    Receipt(receipt::ReceiptCommand),
+    Wal(wal::WalCommand),
+    Replay(replay::ReplayCommand),
+    Snapshot(snapshot::SnapshotCommand),
+    Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
 
-/// Runs the command line; errors go to standard error with their causes.
+/// Runs the command line; why it failed is told on standard error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.command {
-        Command::Serve(command) => command.run(),
-        Command::Statechart(command) => command.run(cli.json),
-    };
-    result.unwrap_or_else(|error| {
-        if cli.json {
-            eprintln!("{}", serde_json::json!({ "error": format!("{error:#}") }));
-        } else {
-            eprintln!("error: {error:#}");
-        }
+    run(cli.command, cli.json).unwrap_or_else(|error| {
+        refusal::tell(&error, cli.json);
         ExitCode::FAILURE
     })
+}
+
+fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
+    let output = output::Output::new(json);
+    match command {
+        Command::Serve(command) => command.run(),
+        Command::Keygen(command) => command.run(output),
+        Command::Key(command) => command.run(output),
+        Command::Propose(command) => command.run(output),
+        Command::State(command) => command.run(output),
+        Command::Transitions(command) => command.run(output),
+        Command::Projects(command) => command.run(output),
+        Command::Decision(command) => command.run(output),
+        Command::Rejections(command) => command.run(output),
+        Command::Health(command) => command.run(output),
+        Command::Fact(command) => command.run(output),
+        Command::Council(command) => command.run(output),
+        Command::Receipt(command) => command.run(output),
+        Command::Wal(command) => command.run(output),
+        Command::Replay(command) => command.run(output),
+        Command::Snapshot(command) => command.run(output),
+        Command::Config(command) => command.run(output),
+        Command::Statechart(command) => command.run(json),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_put_together_well() {
+        Cli::command().debug_assert();
+    }
 }

@@ -71,14 +71,21 @@ pub(super) async fn index(uri: Uri) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::names::GuardName;
-    use crate::types::rejection::Code;
+    use crate::ingress::schema::codes;
 
     #[test]
     fn the_anchor_of_every_code_is_on_the_page_of_rejections() {
-        let guards = GuardName::ALL.iter().map(|&guard| Code::Guard(guard));
-        for code in Code::PLAIN.iter().copied().chain(guards) {
+        for code in codes() {
             assert!(REJECTIONS_PAGE.contains(&format!("id=\"{code}\"")), "{code} has no entry");
+        }
+    }
+
+    #[test]
+    fn the_page_of_rejections_tells_the_status_that_is_answered() {
+        for code in codes() {
+            let entry = REJECTIONS.split(&format!("\n## {code}\n")).nth(1).unwrap_or_default();
+            let status = crate::ingress::status::status(code.parse().unwrap()).as_u16();
+            assert!(entry.trim_start().starts_with(&format!("**{status}.**")), "{code} is answered with {status}");
         }
     }
 

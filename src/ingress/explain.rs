@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use super::fault::Answer;
 use super::query::Query;
 use super::{AppState, json, schema};
-use crate::machine::facts::FactBody;
-use crate::machine::judge::Explanation;
+
+use crate::sequencer::queries::{Explanation, FactBody, Judged};
 use crate::types::backbeat::Schedule;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
@@ -167,11 +167,7 @@ fn schedule(state: &AppState, project: &ProjectName, at: Hlc) -> Option<Schedule
 
 fn explain(explanation: Explanation) -> TransitionAnswer {
     let spec = explanation.spec;
-    let guard = |(guard, judged): (GuardName, crate::machine::guards::Judged)| GuardAnswer {
-        guard,
-        ok: judged.ok,
-        reasons: judged.reasons,
-    };
+    let guard = |(guard, judged): (GuardName, Judged)| GuardAnswer { guard, ok: judged.ok, reasons: judged.reasons };
     TransitionAnswer {
         transition: spec.transition,
         region: spec.region,

@@ -136,7 +136,15 @@ mod tests {
     #[test]
     fn a_failed_log_outweighs_a_shutdown_and_a_shutdown_an_unsafe_clock() {
         let judged = |mode, clock: Option<&str>| {
-            judge(&Status { mode, queue: 0, last_index: 0, clock_unsafe: clock.map(str::to_owned) }).0
+            judge(&Status {
+                mode,
+                queue: 0,
+                last_index: 0,
+                wal_lag: 0,
+                last_snapshot: None,
+                clock_unsafe: clock.map(str::to_owned),
+            })
+            .0
         };
         assert_eq!(judged(Mode::Accepting, None), HealthStatus::Ok);
         assert_eq!(judged(Mode::Accepting, Some("it jumped")), HealthStatus::Degraded);

@@ -11,9 +11,8 @@ use utoipa::ToSchema;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::{AppState, json, json_bytes, schema};
-use crate::journal::StoredRecord;
-use crate::machine::state::TopPhase;
 use crate::sequencer::RejectionEntry;
+use crate::sequencer::queries::{ReadError, StoredRecord, TopPhase};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::ids::DecisionId;
@@ -142,7 +141,7 @@ fn records<'a>(
         None => Box::new(journal.records_from(from).map(|stored| Ok(stored?))),
         Some(project) => Box::new(journal.project_indexes(project, from).map(move |index| {
             let index = index?;
-            let missing = crate::journal::ReadError::Missing { index };
+            let missing = ReadError::Missing { index };
             Ok(journal.record(index)?.ok_or(missing)?)
         })),
     }
@@ -176,7 +175,7 @@ fn page(state: &AppState, from: u64, limit: usize, project: Option<&ProjectName>
 
 fn entry(state: &AppState, stored: &StoredRecord, bytes: &mut Vec<u8>) -> Answer<()> {
     let (index, hash) = (stored.record.index, stored.record.inputs_hash);
-    let missing = crate::journal::ReadError::InputsMissing { index, hash };
+    let missing = ReadError::InputsMissing { index, hash };
     let inputs = state.handle.journal().object(&hash)?.ok_or(missing)?;
     bytes.extend_from_slice(b"{\"record\":");
     bytes.extend_from_slice(&stored.encoded);

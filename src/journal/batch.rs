@@ -121,7 +121,7 @@ impl Journal {
     }
 
     /// Projects whose oldest record without a snapshot lies more than `records` behind the last one, the
-    /// oldest first: snapshots of these shorten a start. See [`super::DEFAULT_SWEEP_RECORDS`].
+    /// oldest first: snapshots of these shorten a start.
     pub fn sweep_candidates(&self, records: u64) -> Vec<SweepCandidate> {
         let tail = self.0.tail();
         let last_index = tail.last_index;

@@ -57,10 +57,6 @@ use crate::types::keys::PublicKey;
 use crate::types::names::Transition;
 use crate::types::text::ClusterId;
 
-/// Records that may lie behind a project's last snapshot before a sweep takes one, by default. It keeps
-/// what a start replays well under 200,000 records.
-pub const DEFAULT_SWEEP_RECORDS: u64 = 100_000;
-
 /// When a batch is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {

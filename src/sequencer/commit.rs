@@ -44,9 +44,6 @@ pub(super) struct Job {
     pub evicted: Vec<Evicted>,
 }
 
-/// Records behind the last one at which a project without a fresh snapshot gets one, so that a start has
-/// little to replay.
-const SWEEP_RECORDS: u64 = crate::journal::DEFAULT_SWEEP_RECORDS;
 /// Projects that one sweep takes snapshots of at most, so that a batch stays short.
 const SWEEP_PROJECTS: usize = 64;
 
@@ -180,7 +177,9 @@ impl<L: Log> Committer<L> {
                 self.push_snapshot(batch, &evicted.project, &evicted.head, evicted.index, job)?;
             }
         }
-        for candidate in self.shared.journal.sweep_candidates(SWEEP_RECORDS).into_iter().take(SWEEP_PROJECTS) {
+        for candidate in
+            self.shared.journal.sweep_candidates(self.shared.options.sweep_every).into_iter().take(SWEEP_PROJECTS)
+        {
             let moved = job.records.iter().any(|pending| pending.record.project == candidate.project);
             let view = self.shared.cached_view(&candidate.project).filter(|_| !moved);
             if let Some(view) = view.filter(|_| taken.insert(candidate.project.clone())) {

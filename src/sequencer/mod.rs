@@ -19,6 +19,7 @@ mod heads;
 mod inbox;
 mod own;
 mod pipeline;
+pub mod queries;
 mod retry;
 
 use std::sync::Arc;
@@ -56,8 +57,9 @@ pub struct Options {
     pub batch_max: usize,
     /// Projects kept in memory.
     pub memory_projects: usize,
-    /// Records of one project between snapshots.
-    pub snapshot_every: u64,
+    /// Records behind the last one at which a project without a fresh snapshot gets one, so that a start
+    /// has little to replay.
+    pub sweep_every: u64,
     /// When answers are given.
     pub durability: Durability,
 }

@@ -40,8 +40,6 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("journal.interval_ms", 1, 10 * SECOND_MS),
     bound("journal.snapshot_every", 1, 1_000_000),
     bound("journal.sweep_every", 1_000, 200_000),
-    bound("journal.block_cache_mib", 8, 65_536),
-    bound("journal.write_buffer_mib", 4, 4_096),
     bound("sequencer.queue", 1, 1_000_000),
     bound("sequencer.batch_max", 1, 16_384),
     bound("heads.memory_projects", 1, 1_000_000),

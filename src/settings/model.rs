@@ -146,10 +146,6 @@ pub struct Journal {
     pub snapshot_every: u64,
     /// Records of all projects from one sweep to the next.
     pub sweep_every: u64,
-    /// Memory for blocks read, in mebibytes.
-    pub block_cache_mib: u64,
-    /// Memory for writes, in mebibytes.
-    pub write_buffer_mib: u64,
 }
 
 /// The sequencer.
@@ -272,14 +268,7 @@ impl Default for LivenessRules {
 
 impl Default for Journal {
     fn default() -> Journal {
-        Journal {
-            durability: Durability::Sync,
-            interval_ms: 10,
-            snapshot_every: 1_000,
-            sweep_every: 100_000,
-            block_cache_mib: 64,
-            write_buffer_mib: 64,
-        }
+        Journal { durability: Durability::Sync, interval_ms: 10, snapshot_every: 1_000, sweep_every: 100_000 }
     }
 }
 

@@ -156,7 +156,7 @@ fn options(settings: &Settings, node_key: SecretKey) -> Options {
         queue: settings.sequencer.queue,
         batch_max: settings.sequencer.batch_max,
         memory_projects: settings.heads.memory_projects,
-        snapshot_every: settings.journal.snapshot_every,
+        sweep_every: settings.journal.sweep_every,
         durability: durability(settings),
     }
 }

@@ -74,6 +74,10 @@ impl sequencer::Observer for Watch {
     }
 
     fn log_failed(&self, reason: &str) {
-        tracing::error!(reason, runbook = "runbooks/recovery.md", "the log cannot be written; nothing is accepted any more");
+        tracing::error!(
+            reason,
+            runbook = "runbooks/recovery.md",
+            "the log cannot be written; nothing is accepted any more"
+        );
     }
 }

@@ -121,8 +121,13 @@ choice!(
 );
 choice!(Code, "A stable code; `GET /docs/rejections` has an entry for each.", codes());
 
-/// Every code there is: the plain ones, and one for each guard.
-fn codes() -> Vec<String> {
-    let guards = names::GuardName::ALL.iter().map(|&guard| rejection::Code::Guard(guard));
+/// Guards that are told of by codes of their own, and never as `guard_<name>`.
+const TOLD_PLAINLY: [names::GuardName; 4] =
+    [names::GuardName::Signature, names::GuardName::Identity, names::GuardName::Head, names::GuardName::Clock];
+
+/// Every code there is: the plain ones, and one for each guard that has none of its own.
+pub(in crate::ingress) fn codes() -> Vec<String> {
+    let guards = names::GuardName::ALL.iter().filter(|guard| !TOLD_PLAINLY.contains(guard));
+    let guards = guards.map(|&guard| rejection::Code::Guard(guard));
     rejection::Code::PLAIN.iter().copied().chain(guards).map(|code| code.to_string()).collect()
 }

@@ -7,7 +7,7 @@ use swoosh::machine::head::Head;
 use swoosh::machine::state::State;
 use swoosh::machine::{chart, election};
 use swoosh::types::canonical::{canonical_bytes, canonical_hash};
-use swoosh::types::council::member_set_hash;
+use swoosh::types::council;
 use swoosh::types::hash::Hash;
 use swoosh::types::inputs::{Assets, Members, RotationBody, VoteBody};
 use swoosh::types::keys::{PublicKey, domain, message};
@@ -87,7 +87,7 @@ pub fn votes(state: &State, maker: Maker<'_>, members: &Members, voters: &[&str]
     let body = VoteBody {
         project: state.meta.project.clone(),
         council_epoch: state.epoch.council,
-        member_set_hash: member_set_hash(members),
+        member_set_hash: council::member_set_hash(members),
     };
     let message = message(domain::VOTE, maker.cluster, &canonical_bytes(&body));
     let vote = |name: &&str| {
@@ -101,7 +101,7 @@ pub fn votes(state: &State, maker: Maker<'_>, members: &Members, voters: &[&str]
 pub fn certificate(state: &State, maker: Maker<'_>, members: &Members, voters: &[&str]) -> Value {
     json!({
         "members": members,
-        "member_set_hash": member_set_hash(members),
+        "member_set_hash": council::member_set_hash(members),
         "votes": votes(state, maker, members, voters),
     })
 }

@@ -1,0 +1,87 @@
+//! The way to a node: its address, the project that is meant, and answers that are no success.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use crate::client::{BuildError, Client, ClientBuilder, ProposeError, ReadError};
+use crate::types::proposal::DEFAULT_PROJECT;
+use crate::types::rejection::Problem;
+use crate::types::text::ProjectName;
+
+/// What every command that asks a node takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct NodeArgs {
+    /// Address of the node
+    #[arg(long = "node", value_name = "URL", env = "SWOOSH_URL", default_value = "http://127.0.0.1:7400")]
+    url: String,
+}
+
+/// What every command on one project takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ProjectArg {
+    /// Project
+    #[arg(long, value_name = "PROJECT", default_value = DEFAULT_PROJECT)]
+    pub project: ProjectName,
+}
+
+/// A node and what it takes to wait for its answers.
+pub(super) struct Node {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+}
+
+/// A node's answer that is no success.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", .problem.code, .problem.detail)]
+pub(super) struct Refused {
+    /// The node's address.
+    pub node: String,
+    /// What it says.
+    pub problem: Box<Problem>,
+}
+
+impl NodeArgs {
+    /// A client builder for the node.
+    pub fn builder(&self) -> ClientBuilder {
+        Client::builder(&self.url)
+    }
+
+    /// The node, to read from.
+    pub fn reader(&self) -> anyhow::Result<Node> {
+        Node::over(self.builder().build())
+    }
+}
+
+impl Node {
+    /// The node behind a client.
+    pub fn over(client: Result<Client, BuildError>) -> anyhow::Result<Node> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Node { runtime, client: client? })
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits for an answer; one that is no success names the node.
+    pub fn ask<T, E>(&self, question: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+    where
+        E: Into<ProposeError>,
+    {
+        self.runtime.block_on(question).map_err(|error| self.explain(error.into()))
+    }
+
+    fn explain(&self, error: ProposeError) -> anyhow::Error {
+        let problem = match error {
+            ProposeError::Rejected(problem) | ProposeError::Read(ReadError::Problem(problem)) => problem,
+            other => return other.into(),
+        };
+        Refused { node: self.client.address().trim_end_matches('/').to_owned(), problem }.into()
+    }
+}
+
+/// Success, or failure.
+pub(super) fn exit(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

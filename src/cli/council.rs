@@ -1,0 +1,160 @@
+//! `swoosh council`: the election that every agent computes alike, votes for it, and their certificate.
+
+mod ballot;
+mod election;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::connect::{NodeArgs, ProjectArg};
+use super::output::{Output, Table, count, fields};
+use super::{keys, source, state};
+use crate::machine::head::Head;
+use crate::types::names::CouncilState;
+use ballot::Ballot;
+use election::Election;
+
+/// What `swoosh council` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Compute the council's election, vote for it, certify it",
+    long_about = "Compute the council's election, vote for it, certify it.\n\n\
+        Candidates are ranked by a deterministic score over the project's state, so everybody who holds the state \
+        computes the same member set. Each candidate signs that set; enough votes make the inputs of \
+        Council_QuorumCert. The state is read from a node and proven against its head.",
+    after_help = "A whole election:\n  \
+        swoosh council propose\n  \
+        swoosh council vote --key a.key > a.json        # every candidate, anywhere\n  \
+        swoosh council vote --key b.key > b.json\n  \
+        swoosh council certify --vote a.json --vote b.json > certificate.json\n  \
+        swoosh propose Council_QuorumCert --key a.key --inputs @certificate.json"
+)]
+pub struct CouncilCommand {
+    #[command(subcommand)]
+    action: CouncilAction,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum CouncilAction {
+    /// Print the member set that the ranking proposes, its hash, and the ranking
+    #[command(after_help = "Examples:\n  swoosh council propose\n  swoosh --json council propose --project alpha")]
+    Propose(Place),
+    /// Print your vote for the proposed member set
+    #[command(after_help = "Example:\n  swoosh council vote --key a.key > a.json")]
+    Vote {
+        #[command(flatten)]
+        place: Place,
+        /// A candidate's secret key
+        #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+        key: PathBuf,
+    },
+    /// Print the inputs of Council_QuorumCert, made of votes
+    ///
+    /// Every vote is checked; too few for a quorum are refused.
+    #[command(after_help = "Example:\n  swoosh council certify --vote a.json --vote b.json --vote c.json |\n    \
+        swoosh propose Council_QuorumCert --key a.key --inputs -")]
+    Certify {
+        #[command(flatten)]
+        place: Place,
+        /// File with one vote or an array of them, or - for standard input; may be given many times
+        #[arg(long = "vote", value_name = "FILE", required = true, num_args = 1..)]
+        votes: Vec<PathBuf>,
+    },
+}
+
+/// Where the election is.
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    project: ProjectArg,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl Place {
+    /// Reads the project's whole state, proves it against the head, and computes the election.
+    fn election(&self) -> anyhow::Result<Election> {
+        let node = self.node.reader()?;
+        let health = node.ask(node.client().health())?;
+        let view = node.ask(node.client().state(&self.project.project, None))?;
+        state::check(&view)?;
+        let head = Head::of(state::full(&view)?);
+        anyhow::ensure!(
+            head.hash() == view.hash,
+            "the node's state hashes to {}, but it names {}; use the node's own version of this program",
+            head.hash(),
+            view.hash
+        );
+        Ok(Election::of(health.cluster, self.project.project.clone(), head))
+    }
+
+    /// The same, while votes count.
+    fn running(&self) -> anyhow::Result<Election> {
+        let election = self.election()?;
+        let phase = election.council().phase;
+        anyhow::ensure!(
+            phase == CouncilState::Elect,
+            "the council of project {} is {phase}, and votes count in ELECT alone; {}",
+            election.project,
+            election::next_step(phase)
+        );
+        Ok(election)
+    }
+}
+
+impl CouncilCommand {
+    /// Does what was asked.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        match self.action {
+            CouncilAction::Propose(place) => propose(output, &place.election()?)?,
+            CouncilAction::Vote { place, key } => {
+                output.document(&Ballot::cast(&place.running()?, &keys::load(&key)?)?)?;
+            }
+            CouncilAction::Certify { place, votes } => {
+                let mut ballots = Vec::new();
+                for file in &votes {
+                    ballots.extend(source::documents::<Ballot>(file, "vote")?);
+                }
+                output.document(&ballot::certify(&place.running()?, &ballots)?)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn propose(output: Output, election: &Election) -> anyhow::Result<()> {
+    let phase = election.council().phase;
+    anyhow::ensure!(
+        !election.council().candidates.is_empty(),
+        "project {} has no candidates; {}",
+        election.project,
+        election::next_step(CouncilState::PlanRoles)
+    );
+    if phase != CouncilState::Elect {
+        eprintln!("note: the council is {phase}; {}", election::next_step(phase));
+    }
+    output.say(&election.document(), || text(election))
+}
+
+fn text(election: &Election) -> String {
+    let candidates = election.council().candidates.len() as u64;
+    let mut members = Table::with(&["role", "member"]);
+    election.members.iter().for_each(|(key, role)| members.row([role.to_string(), key.to_string()]));
+    let about = fields(&[
+        ("head", election.head.hash().to_string()),
+        ("council epoch", election.epoch().to_string()),
+        ("member set", election.member_set_hash().to_string()),
+        ("quorum", format!("{} of {}", election.votes_needed(), count(candidates, "candidate"))),
+    ]);
+    let mut rows = Table::with(&["role", "rank", "candidate", "lacks"]);
+    for ranked in election.ranking() {
+        let lacks = ranked.lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        rows.row([ranked.role.to_string(), ranked.rank.to_string(), ranked.key.to_string(), lacks]);
+    }
+    format!(
+        "project {}\n{about}\n\nproposed members:\n{}\n\nranking:\n{}",
+        election.project,
+        members.text(2),
+        rows.text(2)
+    )
+}

@@ -1,0 +1,82 @@
+//! A data directory on the disk, looked at without a node.
+
+use std::path::{Path, PathBuf};
+
+use crate::journal::{Journal, JournalOptions};
+use crate::types::text::ProjectName;
+
+/// What every command on a data directory takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct DataArgs {
+    /// Data directory of a node, running or not
+    #[arg(long, value_name = "DIR", default_value = "./data", global = true)]
+    data: PathBuf,
+}
+
+/// Records between snapshots, for a journal that gets no records.
+const NO_SNAPSHOTS: u64 = 1_000_000;
+
+impl DataArgs {
+    /// Where the journal is: in the node's data directory, or the directory itself is one.
+    fn journal(&self) -> PathBuf {
+        if self.data.join("CURRENT").is_file() { self.data.clone() } else { self.data.join("journal") }
+    }
+
+    /// The journal, to look at: nothing is written, and a node may run meanwhile.
+    pub fn open(&self) -> anyhow::Result<Journal> {
+        Ok(Journal::open_read_only(self.journal())?)
+    }
+
+    /// The journal, to write to: refused while a node runs on it.
+    pub fn open_to_write(&self) -> anyhow::Result<Journal> {
+        let identity = self.open()?.identity().clone();
+        Ok(Journal::open(JournalOptions {
+            path: self.journal(),
+            node: identity.node,
+            cluster: identity.cluster,
+            snapshot_every: NO_SNAPSHOTS,
+            durability: crate::journal::Durability::Sync,
+        })?)
+    }
+
+    /// The directory as it was given.
+    pub fn path(&self) -> &Path {
+        &self.data
+    }
+}
+
+/// The projects of a journal, or the one that was named, which must be there.
+pub(super) fn projects(journal: &Journal, named: Option<&ProjectName>) -> anyhow::Result<Vec<ProjectName>> {
+    let all = journal.projects()?;
+    let Some(project) = named else { return Ok(all) };
+    anyhow::ensure!(all.contains(project), "there is no project {project}; there are {}", list(&all));
+    Ok(vec![project.clone()])
+}
+
+fn list(projects: &[ProjectName]) -> String {
+    let names: Vec<&str> = projects.iter().take(10).map(ProjectName::as_str).collect();
+    match (projects.len(), names.join(", ")) {
+        (0, _) => "none".to_owned(),
+        (more, names) if more > 10 => format!("{names} and {} more", more - 10),
+        (_, names) => names,
+    }
+}
+
+/// Tells on standard error how far a long check is; silent where standard error is no terminal.
+pub(super) fn progress() -> impl FnMut(u64) {
+    use std::io::IsTerminal as _;
+    let shown = std::io::stderr().is_terminal();
+    move |index| {
+        if shown && index > 0 {
+            eprint!("\rrecord {index} ");
+        }
+    }
+}
+
+/// Ends the line that [`progress`] wrote.
+pub(super) fn progress_done() {
+    use std::io::IsTerminal as _;
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}

@@ -1,0 +1,234 @@
+//! `swoosh fact`: sign facts, keep them in a fact file, check that file, list what a node believes.
+
+mod file;
+mod help;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::connect::{NodeArgs, exit};
+use super::output::{Output, Table, count};
+use super::reads::text;
+use super::time::{Span, after, now, parse_time};
+use super::{keys, source};
+use crate::machine::facts::KnownFact;
+use crate::types::fact::{Fact, FactClaim, FactKind};
+use crate::types::hlc::Hlc;
+use crate::types::text::{ClusterId, ProjectName};
+
+/// What `swoosh fact` takes.
+#[derive(Debug, clap::Args)]
+#[command(about = "Sign facts, keep them in a file, list what a node believes", long_about = help::FACT)]
+pub struct FactCommand {
+    #[command(subcommand)]
+    action: FactAction,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum FactAction {
+    /// Print a signed fact
+    #[command(after_help = help::SIGN)]
+    Sign(SignArgs),
+    /// Add facts to a fact file, or replace those of the same kind, project and source
+    ///
+    /// The file is exchanged whole, so that a node that reads it meanwhile sees the old one or the new one.
+    #[command(after_help = help::PUT)]
+    Put {
+        /// Fact file: the one that facts.file of the settings names; made when it is missing
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Files with one signed fact or an array of them; left out, standard input
+        #[arg(value_name = "FACT", default_value = "-")]
+        facts: Vec<PathBuf>,
+    },
+    /// Check signatures and bodies of a fact file
+    #[command(after_help = "Example:\n  swoosh fact check facts.json --cluster swoosh")]
+    Check {
+        /// Fact file, or - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Cluster that the facts must be signed for
+        #[arg(long, value_name = "CLUSTER", default_value = "swoosh")]
+        cluster: ClusterId,
+    },
+    /// List the facts a node believes
+    #[command(after_help = "Example:\n  swoosh facts list")]
+    List {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+/// What `swoosh fact sign` takes.
+#[derive(Debug, clap::Args)]
+struct SignArgs {
+    /// What it is about: license, windows, tooling, capacity, health, liveness or policy
+    #[arg(long, value_parser = kind)]
+    kind: FactKind,
+    /// Secret key of the source (see `swoosh keygen`); the settings must list it under facts.sources
+    #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+    key: PathBuf,
+    /// Cluster to sign for, as `swoosh health` tells it
+    #[arg(long, value_name = "CLUSTER")]
+    cluster: ClusterId,
+    /// Project it is about; left out, all projects of the cluster
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<ProjectName>,
+    /// How long it may be believed, such as 30d; left out, as long as its kind allows
+    #[arg(long, value_name = "SPAN", conflicts_with = "valid_until")]
+    valid_for: Option<Span>,
+    /// Until when it may be believed
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    valid_until: Option<Hlc>,
+    /// When it was seen; left out, now
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    observed_at: Option<Hlc>,
+    /// What was seen: JSON, @FILE, or - for standard input
+    #[arg(value_name = "BODY")]
+    body: String,
+}
+
+fn kind(text: &str) -> Result<FactKind, String> {
+    let known = FactKind::ALL.iter().filter(|kind| **kind != FactKind::Settings);
+    let names = known.clone().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+    if text == FactKind::Settings.as_str() {
+        return Err(format!(
+            "a settings fact is the node's alone; change its settings file instead. Kinds are {names}"
+        ));
+    }
+    known
+        .copied()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| format!("there is no such kind; write one of {names}"))
+}
+
+impl FactCommand {
+    /// Does what was asked.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        match self.action {
+            FactAction::Sign(args) => output.document(&sign(&args)?).map(|()| ExitCode::SUCCESS),
+            FactAction::Put { file, facts } => put(output, &file, &facts),
+            FactAction::Check { file, cluster } => file::check(output, &file, &cluster),
+            FactAction::List { node } => list(output, &node),
+        }
+    }
+}
+
+fn sign(args: &SignArgs) -> anyhow::Result<Fact> {
+    let key = keys::load(&args.key)?;
+    let observed_at = args.observed_at.unwrap_or_else(now);
+    let most_ms = args.kind.max_lifetime_ms();
+    let valid_for = after(observed_at, args.valid_for.map_or(most_ms, |span| span.0));
+    let claim = FactClaim {
+        kind: args.kind,
+        project: args.project.clone(),
+        source: key.public(),
+        observed_at,
+        valid_until: args.valid_until.unwrap_or(valid_for),
+        body: source::json_of(&args.body, "body")?,
+    };
+    anyhow::ensure!(
+        claim.valid_until > observed_at,
+        "the fact would be valid until {}, which is not after {observed_at}, when it was seen",
+        claim.valid_until
+    );
+    let fact = claim.sign(&args.cluster, &key);
+    let read = KnownFact::read(fact.clone());
+    read.map_err(|error| anyhow::anyhow!("{error}; `swoosh fact sign --help` shows a body of every kind"))?;
+    if fact.believed_until_ms() < fact.claim.valid_until.physical_ms() {
+        let days = most_ms / 86_400_000;
+        eprintln!("note: a {} fact is believed for {} at most, whatever it claims", args.kind, count(days, "day"));
+    }
+    Ok(fact)
+}
+
+fn put(output: Output, path: &std::path::Path, documents: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let mut news = Vec::new();
+    for document in documents {
+        news.extend(source::documents::<Fact>(document, "signed fact")?);
+    }
+    let done = file::put(path, news)?;
+    let document = json!({"file": path, "added": done.added, "replaced": done.replaced, "facts": done.total});
+    output.say(&document, || {
+        format!("{}: {} added, {} replaced, {} in all", path.display(), done.added, done.replaced, done.total)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(output: Output, node: &NodeArgs) -> anyhow::Result<ExitCode> {
+    let node = node.reader()?;
+    let facts = node.ask(node.client().facts())?;
+    output.say(&json!({"facts": facts}), || list_text(&facts))?;
+    Ok(exit(true))
+}
+
+fn list_text(facts: &[Value]) -> String {
+    let mut table = Table::with(&["kind", "project", "believed", "valid until", "source", "hash"]);
+    for fact in facts {
+        let project = if fact["project"].is_string() { text(fact, "project") } else { "(all)".to_owned() };
+        let believed = if fact["believed"] == true { "yes" } else { "no" };
+        let [kind, until, by, hash] = ["kind", "valid_until", "source", "hash"].map(|member| text(fact, member));
+        table.row([kind, project, believed.to_owned(), until, by, hash]);
+    }
+    table.text(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::keyfile;
+
+    fn args(directory: &std::path::Path, body: &str) -> SignArgs {
+        let key = directory.join("kaching.key");
+        if !key.exists() {
+            keyfile::create(&key).unwrap();
+        }
+        SignArgs {
+            kind: FactKind::License,
+            key,
+            cluster: "swoosh".parse().unwrap(),
+            project: None,
+            valid_for: Some(Span(60_000)),
+            valid_until: None,
+            observed_at: Some(parse_time("2026-01-31T12:00:00Z").unwrap()),
+            body: body.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_signed_fact_verifies_for_its_cluster_and_lasts_as_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let fact = sign(&args(directory.path(), r#"{"id": "l-1", "scopes": ["swoosh"]}"#)).unwrap();
+        assert!(fact.verify(&"swoosh".parse().unwrap()) && !fact.verify(&"other".parse().unwrap()));
+        assert_eq!(fact.claim.valid_until.to_string(), "2026-01-31T12:01:00.000+00:00#0");
+    }
+
+    #[test]
+    fn a_body_of_another_kind_and_a_fact_that_never_holds_are_not_signed() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = sign(&args(directory.path(), r#"{"resources": {}}"#)).unwrap_err().to_string();
+        assert!(error.contains("the body of the license fact"), "{error}");
+        let never = SignArgs { valid_for: Some(Span(0)), ..args(directory.path(), r#"{"id": "l", "scopes": []}"#) };
+        assert!(sign(&never).unwrap_err().to_string().contains("not after"));
+    }
+
+    #[test]
+    fn the_bodies_that_the_help_shows_are_of_their_kinds() {
+        let directory = tempfile::tempdir().unwrap();
+        let bodies: Vec<(FactKind, &str)> = help::bodies().collect();
+        for (kind, body) in &bodies {
+            let made = sign(&SignArgs { kind: *kind, valid_for: None, ..args(directory.path(), body) });
+            assert!(made.is_ok(), "{kind}: {made:?}");
+        }
+        assert_eq!(bodies.len(), FactKind::ALL.len() - 1, "every kind but settings has an example");
+    }
+
+    #[test]
+    fn settings_facts_are_the_nodes_alone() {
+        assert!(kind("settings").unwrap_err().contains("the node's alone"));
+        assert!(kind("weather").unwrap_err().contains("license, windows"));
+        assert_eq!(kind("license"), Ok(FactKind::License));
+    }
+}

@@ -1,0 +1,238 @@
+//! `swoosh propose`: builds, signs and posts a proposal, and tries again while that makes sense.
+
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::Context as _;
+
+use super::connect::{Node, NodeArgs, exit};
+use super::output::{Output, print};
+use super::{keys, source};
+use crate::client::{Draft, Event, Health, RetryPolicy};
+use crate::machine::chart::{self, Inputs};
+use crate::types::hash::Hash;
+use crate::types::ids::{GoalId, IdemKey, KeyUuid, WindowId};
+use crate::types::json::Json;
+use crate::types::names::Transition;
+use crate::types::text::{ClusterId, ProjectName};
+use crate::types::ucxl::EvidenceRef;
+
+/// What `swoosh propose` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Propose a transition",
+    long_about = "Propose a transition.\n\n\
+        Reads the project's head and the window of now from the node, signs the proposal with your key and posts it. \
+        When somebody else was faster (stale_head) it is signed anew on the new head; when the node is busy or does \
+        not answer, the same bytes are sent again; always under the same idempotency key, so that it is accepted \
+        once at most. Each retry is told on standard error.\n\n\
+        Which transitions there are now, `swoosh transitions` tells; what inputs each takes, `swoosh statechart table`.",
+    after_help = "Examples:\n  \
+        swoosh propose Boot_ConfigOk --key operator.key --inputs @project.json\n  \
+        swoosh propose Control_Pause --key operator.key --inputs '{\"rationale\": \"The disk is being replaced.\"}'\n  \
+        swoosh propose Boot_Licensed --key operator.key --dry-run\n  \
+        swoosh council certify --vote a.json --vote b.json |\n    \
+        swoosh propose Council_QuorumCert --key operator.key --inputs -\n\n\
+        By hand, with nothing but curl to post:\n  \
+        swoosh propose Boot_Licensed --key operator.key --print > proposal.json\n  \
+        curl -i -H 'content-type: application/json' --data @proposal.json http://127.0.0.1:7400/transition\n\n\
+        Exits with 0 when accepted and with 1 when refused; `swoosh --json propose …` prints the receipt, which\n\
+        `swoosh receipt verify` checks, or the node's problem document."
+)]
+pub struct ProposeCommand {
+    /// Transition, such as Control_Pause
+    #[arg(value_name = "TRANSITION", value_parser = transition)]
+    transition: Transition,
+    /// Your secret key's file (see `swoosh keygen`)
+    #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+    key: PathBuf,
+    /// Project; left out, the proposal names none, which means `default`
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<ProjectName>,
+    /// Inputs: JSON, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
+    inputs: String,
+    /// Goal of the idempotency key; left out, `adhoc`
+    #[arg(long, value_name = "GOAL")]
+    goal: Option<GoalId>,
+    /// Unique part of the idempotency key; left out, a random UUID
+    #[arg(long, value_name = "UUID")]
+    uuid: Option<KeyUuid>,
+    /// Whole idempotency key of an earlier attempt, goalId:beatIndex:opClass:uuid, to send it again
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["goal", "uuid"])]
+    idem_key: Option<IdemKey>,
+    /// Window to name, or `none`; left out, the window of now where the transition needs one
+    #[arg(long, value_name = "WINDOW|none")]
+    window: Option<WindowChoice>,
+    /// Address that backs the proposal (ucxl://…); may be given up to 32 times
+    #[arg(long, value_name = "ADDRESS")]
+    evidence: Vec<EvidenceRef>,
+    /// Head to propose on and no other; left out, the project's head, read again when it is stale
+    #[arg(long, value_name = "HASH")]
+    head: Option<Hash>,
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Cluster to sign for; left out, the node's
+    #[arg(long, value_name = "CLUSTER")]
+    cluster: Option<ClusterId>,
+    /// Tell what would happen; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the signed proposal instead of posting it
+    #[arg(long, conflicts_with = "dry_run")]
+    print: bool,
+    /// Attempts in all
+    #[arg(long, value_name = "N", default_value_t = RetryPolicy::default().attempts,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    attempts: u32,
+}
+
+/// A window to name, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WindowChoice {
+    None,
+    Named(WindowId),
+}
+
+impl FromStr for WindowChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<WindowChoice, String> {
+        if text == "none" {
+            return Ok(WindowChoice::None);
+        }
+        text.parse().map(WindowChoice::Named).map_err(|error| format!("{error}, or none"))
+    }
+}
+
+/// A transition by its name; an unknown one is told with the name most like it.
+fn transition(text: &str) -> Result<Transition, String> {
+    let nearest = || {
+        let likeness = |name: &&Transition| strsim::jaro_winkler(&text.to_lowercase(), &name.as_str().to_lowercase());
+        Transition::ALL.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+    };
+    text.parse().map_err(|_| match nearest() {
+        Some(name) => format!("there is no transition {text:?}; did you mean {name}?"),
+        None => format!("there is no transition {text:?}"),
+    })
+}
+
+impl ProposeCommand {
+    /// Proposes.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        let draft = self.draft()?;
+        let node = self.signer()?;
+        if self.print {
+            let prepared = node.ask(node.client().prepare(&draft))?;
+            print(&String::from_utf8_lossy(prepared.body()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.dry_run {
+            let answer = node.ask(node.client().dry_run(&draft))?;
+            output.say(&answer, || report::dry_run(node.client().address(), self.transition, &answer))?;
+            return Ok(exit(answer.accepted));
+        }
+        let mut observer = |event: Event<'_>| tell(&event);
+        let accepted = node.ask(node.client().propose_observed(&draft, &mut observer))?;
+        if output.is_json() {
+            print(&String::from_utf8_lossy(&accepted.body))?;
+        } else {
+            print(&report::accepted(&accepted))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// A client that signs for the cluster given, or for the node's.
+    fn signer(&self) -> anyhow::Result<Node> {
+        let key = keys::load(&self.key)?;
+        let mut builder = self.node.builder().retry(RetryPolicy { attempts: self.attempts, ..RetryPolicy::default() });
+        let cluster = match &self.cluster {
+            Some(cluster) => cluster.clone(),
+            None => {
+                let reader = self.node.reader()?;
+                let asked = reader.ask(reader.client().health());
+                let Health { cluster, node, .. } =
+                    asked.context("the node cannot be asked for its cluster; name it with --cluster to do without")?;
+                builder = builder.node(node);
+                cluster
+            }
+        };
+        Node::over(builder.signing(cluster, key).build())
+    }
+
+    fn draft(&self) -> anyhow::Result<Draft> {
+        let inputs = source::json_of(&self.inputs, "inputs")?;
+        check_inputs(self.transition, &inputs)?;
+        let mut draft = Draft::new(self.transition, &inputs)?.with_evidence(self.evidence.clone())?;
+        if let Some(project) = &self.project {
+            draft = draft.to(project.clone());
+        }
+        if let Some(goal) = &self.goal {
+            draft = draft.for_goal(goal.clone());
+        }
+        if let Some(uuid) = &self.uuid {
+            draft = draft.with_uuid(uuid.clone());
+        }
+        if let Some(key) = &self.idem_key {
+            draft = draft.with_key(key);
+        }
+        if let Some(head) = self.head {
+            draft = draft.only_on_head(head);
+        }
+        Ok(match self.window {
+            None => draft,
+            Some(WindowChoice::None) => draft.without_window(),
+            Some(WindowChoice::Named(window)) => draft.in_window(window),
+        })
+    }
+}
+
+/// Refuses inputs that no node would take, before anything is signed.
+fn check_inputs(transition: Transition, inputs: &Json) -> anyhow::Result<()> {
+    let Err(error) = Inputs::decode(transition, &inputs.canonical()) else { return Ok(()) };
+    let members = chart::spec(transition).inputs.iter().map(|(name, kind)| format!("{name}: {kind}"));
+    let form = members.collect::<Vec<_>>().join(", ");
+    anyhow::bail!(
+        "the inputs are not those of {transition}: {error}; it takes {{{form}}} (? may be left out; the types stand \
+         in openapi.json and docs/statechart.md)"
+    )
+}
+
+/// Tells of retries, which are the user's business only while they happen.
+fn tell(event: &Event<'_>) {
+    if let Event::Retrying { attempt, cause, wait_ms } = event {
+        eprintln!("attempt {attempt}: {cause}; trying again in {wait_ms} ms");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_transition_is_told_with_the_nearest_name() {
+        assert_eq!(transition("Control_Pause"), Ok(Transition::ControlPause));
+        let error = transition("control_pause").unwrap_err();
+        assert!(error.ends_with("did you mean Control_Pause?"), "{error}");
+    }
+
+    #[test]
+    fn a_window_is_named_or_none() {
+        assert_eq!("none".parse(), Ok(WindowChoice::None));
+        let named: WindowChoice = "backbeat:W-2025-10-19-02".parse().unwrap();
+        assert!(matches!(named, WindowChoice::Named(window) if window.ordinal == 2));
+        assert!("soon".parse::<WindowChoice>().unwrap_err().ends_with("or none"));
+    }
+
+    #[test]
+    fn inputs_of_another_form_are_refused_with_the_form() {
+        let inputs = Json::parse(br#"{"reason": "x"}"#).unwrap();
+        let error = check_inputs(Transition::ControlPause, &inputs).unwrap_err().to_string();
+        assert!(error.contains("it takes {rationale: Rationale}"), "{error}");
+        let good = Json::parse(br#"{"rationale": "x"}"#).unwrap();
+        assert!(check_inputs(Transition::ControlPause, &good).is_ok());
+    }
+}

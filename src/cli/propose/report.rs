@@ -1,0 +1,39 @@
+//! Receipts and trials in words.
+
+use super::super::output::fields;
+use super::super::refusal;
+use crate::client::{Accepted, DryRun};
+use crate::types::names::Transition;
+
+/// An accepted proposal.
+pub(super) fn accepted(accepted: &Accepted) -> String {
+    let receipt = &accepted.receipt;
+    let mut lines =
+        vec![format!("accepted: {} in project {}, record {}", receipt.transition, receipt.project, receipt.index)];
+    if accepted.replayed {
+        lines.push("  it had been accepted before under this key; this is the first receipt".to_owned());
+    }
+    lines.push(fields(&[
+        ("head before", receipt.state_pre_hash.to_string()),
+        ("head after", receipt.state_post_hash.to_string()),
+        ("decision", receipt.decision.to_string()),
+        ("key", receipt.idem_key.to_string()),
+        ("accepted at", receipt.timestamp.to_string()),
+        ("sealed by", receipt.seal.node.to_string()),
+    ]));
+    lines.join("\n")
+}
+
+/// What would happen.
+pub(super) fn dry_run(node: &str, transition: Transition, answer: &DryRun) -> String {
+    if let Some(problem) = &answer.problem {
+        return format!("{transition} would not be accepted.\n{}", refusal::text(node.trim_end_matches('/'), problem));
+    }
+    let verdict = if answer.accepted { "would be accepted" } else { "would not be accepted" };
+    let mut lines = vec![format!("{transition} {verdict}; nothing was changed")];
+    lines.extend(answer.state_post_hash.map(|hash| fields(&[("head after", hash.to_string())])));
+    if !answer.guard_outcomes.is_empty() {
+        lines.push(format!("guards:\n{}", refusal::guards(&answer.guard_outcomes)));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,191 @@
+//! Short reads of a node: `swoosh health`, `projects`, `decision`, `rejections`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::connect::{NodeArgs, exit};
+use super::output::{Output, Table, fields};
+use super::refusal::guards;
+use crate::client::{Health, HealthStatus, ProjectView};
+use crate::types::decision::Decision;
+use crate::types::ids::DecisionId;
+
+/// What `swoosh health` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Show how the node is",
+    long_about = "Show how the node is.\n\nExits with 0 while it accepts proposals and with 1 when it drains or refuses.",
+    after_help = "Examples:\n  swoosh health\n  swoosh health --node https://node-2.example:7400"
+)]
+pub struct HealthCommand {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl HealthCommand {
+    /// Shows it.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        let node = self.node.reader()?;
+        let health = node.ask(node.client().health())?;
+        output.say(&health, || health_text(&health))?;
+        Ok(exit(matches!(health.status, HealthStatus::Ok | HealthStatus::Degraded)))
+    }
+}
+
+fn health_text(health: &Health) -> String {
+    let status = match health.status {
+        HealthStatus::Ok => "ok",
+        HealthStatus::Degraded => "degraded: it works, but not as it should; see its log",
+        HealthStatus::Draining => "draining: it is shutting down",
+        HealthStatus::Refusing => "refusing: it accepts nothing; see its log and runbooks/recovery.md",
+    };
+    fields(&[
+        ("status", status.to_owned()),
+        ("cluster", health.cluster.to_string()),
+        ("node", health.node.to_string()),
+        ("consensus", health.consensus.clone()),
+        ("last snapshot", health.last_snapshot_hlc.map_or("none".to_owned(), |hlc| hlc.to_string())),
+        ("log lag", health.wal_lag.to_string()),
+        ("version", health.version.clone()),
+        ("node's time", health.time.to_string()),
+    ])
+}
+
+/// What `swoosh projects` takes.
+#[derive(Debug, clap::Args)]
+#[command(about = "List the projects of a node", after_help = "Example:\n  swoosh projects")]
+pub struct ProjectsCommand {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl ProjectsCommand {
+    /// Lists them.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        let node = self.node.reader()?;
+        let projects = node.ask(node.client().projects())?;
+        output.say(&json!({"projects": projects}), || projects_text(&projects))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn projects_text(projects: &[ProjectView]) -> String {
+    if projects.is_empty() {
+        return "no project has a record yet; the first Boot_ConfigOk creates one".to_owned();
+    }
+    let mut table = Table::with(&["project", "phase", "record", "head"]);
+    for project in projects {
+        let hash = project.hash.to_string();
+        table.row([project.project.to_string(), project.phase.clone(), project.index.to_string(), hash]);
+    }
+    table.text(0)
+}
+
+/// What `swoosh decision` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Show why a transition was accepted",
+    after_help = "Examples:\n  swoosh decision bubble://dr/default/17-0123456789abcdef\n  swoosh decision default 17"
+)]
+pub struct DecisionCommand {
+    /// Id of the decision record, or the project whose record INDEX names
+    #[arg(value_name = "ID|PROJECT")]
+    of: String,
+    /// Index of the record in the log
+    #[arg(value_name = "INDEX")]
+    index: Option<u64>,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl DecisionCommand {
+    /// Shows it.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        let node = self.node.reader()?;
+        let decision = match self.index {
+            Some(index) => node.ask(node.client().decision_at(&self.of.parse()?, index))?,
+            None => {
+                let id: DecisionId = self.of.parse().context("or name a project and an index: decision default 17")?;
+                node.ask(node.client().decision(&id))?
+            }
+        };
+        output.say(&decision, || decision_text(&decision))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn decision_text(decision: &Decision) -> String {
+    let addresses = decision.ucxl.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut about = vec![
+        ("transition", format!("{} in project {}, record {}", decision.transition, decision.project, decision.index)),
+        ("why", decision.justification.clone()),
+        ("signer", decision.signer.to_string()),
+        ("key", decision.idem_key.to_string()),
+        ("accepted at", decision.timestamp.to_string()),
+    ];
+    about.extend(decision.window_id.map(|window| ("window", window.to_string())));
+    about.extend([
+        ("head before", decision.state_pre_hash.to_string()),
+        ("head after", decision.state_post_hash.to_string()),
+        ("inputs", decision.inputs_hash.to_string()),
+        ("addresses", addresses),
+        ("policies", decision.policy_engine.clone()),
+    ]);
+    let (id, summary) = (&decision.id, &decision.summary);
+    format!("{id}\n{summary}\n{}\nguards:\n{}", fields(&about), guards(&decision.guard_outcomes))
+}
+
+/// What `swoosh rejections` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "List the latest proposals that were refused",
+    long_about = "List the latest proposals that were refused, the newest first. The node keeps them in memory until it stops.",
+    after_help = "Example:\n  swoosh rejections --limit 5"
+)]
+pub struct RejectionsCommand {
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    limit: u64,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl RejectionsCommand {
+    /// Lists them.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        let node = self.node.reader()?;
+        let rejections = node.ask(node.client().rejections(self.limit))?;
+        output.say(&json!({"rejections": rejections}), || rejections_text(&rejections))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn rejections_text(rejections: &[Value]) -> String {
+    if rejections.is_empty() {
+        return "nothing was refused since the node started".to_owned();
+    }
+    let mut table = Table::with(&["at", "project", "transition", "code", "why"]);
+    for rejection in rejections {
+        let reasons = rejection["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let why = reasons.collect::<Vec<_>>().join("; ");
+        table.row([
+            text(rejection, "at"),
+            text(rejection, "project"),
+            text(rejection, "transition"),
+            text(rejection, "code"),
+            why,
+        ]);
+    }
+    table.text(0)
+}
+
+/// A member as text; empty where there is none.
+pub(super) fn text(document: &Value, member: &str) -> String {
+    match document.get(member) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    }
+}

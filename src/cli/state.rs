@@ -1,0 +1,169 @@
+//! `swoosh state`: a project's head and the sections of its state.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use super::connect::{NodeArgs, ProjectArg};
+use super::output::{Output, Table, fields};
+use crate::client::StateView;
+use crate::machine::state::State;
+use crate::types::names::Region;
+
+/// What `swoosh state` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Show a project's state",
+    long_about = "Show a project's state.\n\nWithout --projection, where every region stands and what blocks the project; \
+        with it, the sections named, as JSON. The sections shown are proven against the head: their hashes must give \
+        the state hash that the node names.",
+    after_help = "Examples:\n  swoosh state\n  swoosh state --project alpha --projection council,ingestion\n  \
+        swoosh state --at 17\n  swoosh --json state --projection epoch\n\n\
+        Sections: meta, boot, ingestion, council, environment, execution, control, policy, epoch, hlc_last."
+)]
+pub struct StateCommand {
+    #[command(flatten)]
+    project: ProjectArg,
+    /// Sections to show, separated by commas
+    #[arg(long, value_name = "SECTIONS")]
+    projection: Option<String>,
+    /// Show the state after this record of the log
+    #[arg(long, value_name = "INDEX")]
+    at: Option<u64>,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl StateCommand {
+    /// Shows the state.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        let node = self.node.reader()?;
+        let (project, projection) = (&self.project.project, self.projection.as_deref());
+        let view = match self.at {
+            None => node.ask(node.client().state(project, projection))?,
+            Some(index) => node.ask(node.client().state_at(project, projection, index))?,
+        };
+        check(&view)?;
+        output.say(&view, || if projection.is_some() { sections(&view) } else { overview(&view) })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Refuses an answer that does not prove itself.
+pub(super) fn check(view: &StateView) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        view.proves_projection(),
+        "the node's answer does not hash to the head {} that it names; do not rely on it, and check the node with \
+         `swoosh wal verify`",
+        view.hash
+    );
+    Ok(())
+}
+
+/// The whole state behind a view that shows every section.
+pub(super) fn full(view: &StateView) -> anyhow::Result<State> {
+    let sections = view.projection.iter().map(|(name, section)| (name.to_ascii_lowercase(), section.clone()));
+    serde_json::from_value(Value::Object(sections.collect()))
+        .context("the node's state is not of the form that this program knows; use the node's own version of it")
+}
+
+fn headline(view: &StateView, phase: &str) -> String {
+    let mut lines = vec![format!("project {} at record {}{phase}", view.project, view.index)];
+    let mut about = vec![("head", view.hash.to_string())];
+    if let Some(last) = &view.hlc_last {
+        about.push(("last clock", last.hlc.to_string()));
+        about.push(("last signer", last.signer.to_string()));
+    }
+    lines.push(fields(&about));
+    lines.join("\n")
+}
+
+fn sections(view: &StateView) -> String {
+    let mut lines = vec![headline(view, "")];
+    for (name, section) in &view.projection {
+        lines.push(format!("{name}: {section:#}"));
+    }
+    lines.join("\n")
+}
+
+fn overview(view: &StateView) -> String {
+    let Ok(state) = full(view) else { return sections(view) };
+    let phase = serde_json::to_value(state.phase()).ok();
+    let phase = phase.as_ref().and_then(Value::as_str).map(|phase| format!(", phase {phase}")).unwrap_or_default();
+    let mut table = Table::with(&["region", "state", "epoch", ""]);
+    for &region in Region::ALL {
+        let place = state.region_state(region).to_owned();
+        table.row([region.to_string(), place, state.epoch.of(region).to_string(), remark(&state, region)]);
+    }
+    let effects: Vec<String> = state.open_effects().map(|effect| effect.id.to_string()).collect();
+    let open = if effects.is_empty() { "none".to_owned() } else { effects.join(", ") };
+    format!("{}\n\n{}\n\n{}", headline(view, &phase), table.text(2), fields(&[("open effects", open)]))
+}
+
+/// What is worth knowing of a region beside its state.
+fn remark(state: &State, region: Region) -> String {
+    let mut remarks: Vec<String> = Vec::new();
+    match region {
+        Region::Ingestion => {
+            remarks.push(format!("version {}", state.ingestion.version));
+            remarks.extend(state.ingestion.last_failure.as_ref().map(|failure| format!("failed: {}", failure.detail)));
+        }
+        Region::Council => {
+            let council = &state.council;
+            remarks.push(format!("{} candidates, {} members", council.candidates.len(), council.members.len()));
+        }
+        Region::Environment => {
+            remarks
+                .extend(state.environment.last_failure.as_ref().map(|failure| format!("failed: {}", failure.detail)));
+        }
+        Region::Execution => {
+            let execution = &state.execution;
+            remarks.push(format!("beat {}, {} approvals", execution.beat, execution.approvals.len()));
+        }
+        Region::Control => {
+            remarks.push(format!("license {}", state.control.license));
+            remarks.extend(state.control.paused.then(|| "paused".to_owned()));
+            remarks.extend(state.control.recovery.then(|| "in recovery".to_owned()));
+        }
+        Region::Policy => remarks.extend(state.policy.rationale.as_ref().map(ToString::to_string)),
+        Region::Boot => remarks.push(format!("{} identities", state.boot.identities.len())),
+    }
+    remarks.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::head::Head;
+    use crate::machine::state::Section;
+
+    fn view(head: &Head) -> StateView {
+        let document = serde_json::to_value(head.state()).unwrap();
+        let section = |section: &Section| (section.as_str().to_owned(), head.section_hash(*section));
+        StateView {
+            project: "default".parse().unwrap(),
+            hash: head.hash(),
+            index: 0,
+            hlc_last: None,
+            sections: Section::ALL.iter().map(section).collect(),
+            projection: document.as_object().unwrap().clone().into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn a_full_view_gives_the_state_back_with_its_hash() {
+        let head = Head::genesis(&"default".parse().unwrap());
+        let view = view(&head);
+        assert!(check(&view).is_ok());
+        assert_eq!(Head::of(full(&view).unwrap()), head);
+        assert!(overview(&view).contains("UNINITIALIZED"), "{}", overview(&view));
+    }
+
+    #[test]
+    fn a_view_that_does_not_hash_to_its_head_is_not_shown() {
+        let mut view = view(&Head::genesis(&"default".parse().unwrap()));
+        view.projection.insert("epoch".into(), serde_json::json!({}));
+        assert!(check(&view).is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! `swoosh wal`: check and show the log of a data directory.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::connect::exit;
+use super::data::{self, DataArgs};
+use super::output::{Output, Table, count, fields};
+use crate::client::{WalEntry, WalPage};
+use crate::journal::verify::{MAX_PROBLEMS, VerifyReport, verify};
+use crate::journal::{Journal, StoredRecord};
+use crate::types::json::Json;
+use crate::types::text::ProjectName;
+
+/// What `swoosh wal` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Check or show the log of a data directory",
+    long_about = "Check or show the log of a data directory.\n\nReads the directory itself and writes nothing, also while a \
+        node runs on it; then it sees the log as it was when the command began."
+)]
+pub struct WalCommand {
+    #[command(subcommand)]
+    action: WalAction,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum WalAction {
+    /// Check every record
+    ///
+    /// Checks frame, chain, canonical bytes, inputs and facts, the caller's signature, the batch's seal, the
+    /// receipt, the decision record and the idempotency key. Lists what is wrong by index, the first first, and
+    /// exits with 1. Whether records lead to the states that they name, `swoosh replay` tells.
+    #[command(after_help = "Examples:\n  swoosh wal verify\n  swoosh --json wal verify --data /var/lib/swoosh")]
+    Verify(DataArgs),
+    /// Show records
+    #[command(after_help = "Examples:\n  swoosh wal show --limit 5\n  swoosh wal show --project alpha --from 100\n  \
+        swoosh --json wal show --from 17 --limit 1     # the whole record with its inputs, as GET /wal")]
+    Show(ShowArgs),
+}
+
+/// What `swoosh wal show` takes.
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Index of the first record
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    from: u64,
+    /// Most records
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// This project's records alone
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<ProjectName>,
+}
+
+impl WalCommand {
+    /// Does what was asked.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        match self.action {
+            WalAction::Verify(args) => check(output, &args),
+            WalAction::Show(args) => show(output, &args),
+        }
+    }
+}
+
+fn check(output: Output, args: &DataArgs) -> anyhow::Result<ExitCode> {
+    let journal = args.open()?;
+    let report = verify(&journal, &mut data::progress());
+    data::progress_done();
+    let problems =
+        report.problems.iter().map(|problem| json!({"index": problem.index, "flaw": problem.flaw.to_string()}));
+    let document = json!({
+        "ok": report.is_good(),
+        "node": report.identity.node,
+        "cluster": report.identity.cluster,
+        "incarnation": report.identity.incarnation,
+        "records": report.records,
+        "last_index": report.last_index,
+        "last_chain": report.last_chain,
+        "complete": report.complete,
+        "problem_count": report.problem_count,
+        "problems": problems.collect::<Vec<_>>(),
+    });
+    output.say(&document, || report_text(&report))?;
+    Ok(exit(report.is_good()))
+}
+
+fn report_text(report: &VerifyReport) -> String {
+    let identity = &report.identity;
+    let about = fields(&[
+        ("node", identity.node.to_string()),
+        ("cluster", format!("{}, incarnation {}", identity.cluster, identity.incarnation)),
+        ("last record", report.last_index.to_string()),
+        ("chain", report.last_chain.to_string()),
+    ]);
+    if report.is_good() {
+        return format!("the log is good: {} checked\n{about}", count(report.records, "record"));
+    }
+    let mut lines = vec![format!(
+        "the log is damaged: {} in {}",
+        count(report.problem_count, "problem"),
+        count(report.records, "record")
+    )];
+    lines.extend(report.problems.iter().map(|problem| format!("  {problem}")));
+    if report.problem_count > MAX_PROBLEMS as u64 {
+        lines.push(format!("  and {} more", report.problem_count - MAX_PROBLEMS as u64));
+    }
+    if !report.complete {
+        lines.push("the log could not be read any further".to_owned());
+    }
+    lines.push(about);
+    lines.push("nothing was changed; runbooks/recovery.md tells what to do".to_owned());
+    lines.join("\n")
+}
+
+fn show(output: Output, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let journal = args.data.open()?;
+    let records = records(&journal, args)?;
+    if output.is_json() {
+        let entries = records.iter().map(|stored| entry(&journal, stored)).collect::<anyhow::Result<Vec<_>>>()?;
+        output.document(&WalPage { records: entries, last_index: journal.last().0 })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.say(&(), || show_text(&records, journal.last().0))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn records(journal: &Journal, args: &ShowArgs) -> anyhow::Result<Vec<StoredRecord>> {
+    let hint = "`swoosh wal verify` lists everything that is wrong";
+    let Some(project) = &args.project else {
+        let records = journal.records_from(args.from).take(args.limit).collect::<Result<_, _>>();
+        return records.context(hint);
+    };
+    data::projects(journal, Some(project))?;
+    let mut records = Vec::new();
+    for index in journal.project_indexes(project, args.from).take(args.limit) {
+        records.extend(journal.record(index.context(hint)?).context(hint)?);
+    }
+    Ok(records)
+}
+
+fn entry(journal: &Journal, stored: &StoredRecord) -> anyhow::Result<WalEntry> {
+    let record = &stored.record;
+    let bytes = journal.object(&record.inputs_hash)?;
+    let bytes = bytes.with_context(|| format!("the inputs of record {} are missing", record.index))?;
+    Ok(WalEntry { record: record.clone(), chain: stored.chain, inputs: Json::parse(&bytes)? })
+}
+
+fn show_text(records: &[StoredRecord], last_index: u64) -> String {
+    if records.is_empty() {
+        return format!("no such records; the log ends at record {last_index}");
+    }
+    let mut table = Table::with(&["record", "accepted at", "project", "transition", "signer", "head after", "chain"]);
+    for stored in records {
+        let record = &stored.record;
+        table.row([
+            record.index.to_string(),
+            record.timestamp.to_string(),
+            record.project.to_string(),
+            record.transition.to_string(),
+            record.signer.to_string().trim_start_matches("hmmm:pubkey:").chars().take(8).collect(),
+            record.state_post_hash.short(12),
+            stored.chain.short(12),
+        ]);
+    }
+    format!("{}\n\nthe log ends at record {last_index}", table.text(0))
+}
