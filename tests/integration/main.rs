@@ -5,6 +5,7 @@
 mod feature_trees;
 mod house_rules;
 mod import_law;
+mod rejections;
 mod scripts;
 mod source;
 mod statechart;
