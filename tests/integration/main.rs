@@ -4,6 +4,7 @@
 
 mod feature_trees;
 mod house_rules;
+mod idempotency;
 mod import_law;
 mod rejections;
 mod scripts;
