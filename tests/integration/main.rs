@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod daemon_basics;
 mod durability;
 mod feature_trees;
 mod house_rules;
