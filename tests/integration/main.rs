@@ -9,6 +9,7 @@ mod house_rules;
 mod idempotency;
 mod import_law;
 mod rejections;
+mod replay;
 mod scripts;
 mod source;
 mod statechart;
