@@ -83,7 +83,7 @@ impl Json {
         let mut reader = serde_json::Deserializer::from_str(text);
         let seed = Strict { depth: 0, fault: &fault };
         let parsed = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-        parsed.map_err(|error| fault.take().unwrap_or_else(|| JsonError::Syntax(error.to_string())))
+        parsed.map_err(|error| fault.take().unwrap_or_else(|| syntax(&error)))
     }
 
     /// The RFC 8785 canonical bytes.
@@ -129,6 +129,16 @@ impl Json {
     /// An object without members.
     pub fn empty_object() -> Json {
         Json::Object(BTreeMap::new())
+    }
+}
+
+/// What serde says of a text that it cannot read. A number beyond every float is JSON to look at (RFC 8259
+/// §6), and no number that a document may hold.
+fn syntax(error: &serde_json::Error) -> JsonError {
+    let told = error.to_string();
+    match told.strip_prefix("number out of range") {
+        Some(place) => JsonError::Number(format!("a number beyond every float,{place},")),
+        None => JsonError::Syntax(told),
     }
 }
 
@@ -298,6 +308,7 @@ mod tests {
         assert!(matches!(refuse("-0"), JsonError::Number(_)));
         assert!(matches!(refuse("-1"), JsonError::Number(_)));
         assert!(matches!(refuse("1e2"), JsonError::Number(_)));
+        assert!(matches!(refuse("1e999"), JsonError::Number(_)));
         assert!(matches!(refuse("9007199254740992"), JsonError::Number(_)));
         assert!(matches!(refuse("18446744073709551616"), JsonError::Number(_)));
         assert_eq!(refuse("[null]"), JsonError::Null);

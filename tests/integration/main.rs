@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
+mod daemon_basics;
 mod demo;
+mod durability;
 mod feature_trees;
 mod house_rules;
+mod idempotency;
 mod import_law;
 mod model;
+mod record_replay;
+mod rejections;
 mod replay;
 mod scripts;
 mod source;

@@ -1,133 +1,144 @@
-//! Replay of random streams: every record leads to the same head again, and no record with any one field
-//! changed is taken: either the step does not follow, or the chain breaks.
+//! Ten thousand transitions over twenty projects, posted with duplicates, reorders and drops while the
+//! process is killed three times: the log, the running process, a restart, an offline replay and replicas
+//! that are fed with the log all agree at every index.
 
-use std::cell::RefCell;
+mod caller;
+mod random;
 
-use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError};
-use serde_json::{Value, json};
-use swoosh::machine::head::Head;
-use swoosh::machine::replay::{Divergence, step};
-use swoosh::types::canonical::from_slice;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+use swoosh::client::WalEntry;
+use swoosh::journal::Journal;
+use swoosh::journal::replay::replay;
 use swoosh::types::hash::Hash;
-use swoosh::types::record::Record;
+use swoosh::types::text::ProjectName;
 
-use crate::model::{Tally, deeds, perform, starts};
-use crate::support::strict;
-use crate::support::world::{Kept, World};
+use crate::support::daemon::{Daemon, Site, cycles_of};
+use crate::support::wal;
+use caller::Caller;
+use random::Random;
 
-thread_local! {
-    static STARTS: Vec<crate::model::Pair> = starts();
+const SEED: u64 = 0x5_7005;
+const PROJECTS: usize = 20;
+const TRANSITIONS: usize = 10_000;
+/// Accepted transitions after which the process is killed.
+const KILLS: [usize; 3] = [2_000, 5_000, 8_000];
+
+/// What callers and the one who kills share.
+struct Stage {
+    address: RwLock<SocketAddr>,
+    accepted: AtomicUsize,
 }
 
-fn stream(start: usize, deeds: &[crate::model::Deed]) -> Result<World, TestCaseError> {
-    let mut pair = STARTS.with(|starts| starts[start % starts.len()].clone());
-    let tally: Tally = RefCell::default();
-    deeds.iter().try_for_each(|deed| perform(&mut pair, deed, &tally))?;
-    Ok(pair.world)
+impl Stage {
+    fn address(&self) -> SocketAddr {
+        *self.address.read().unwrap()
+    }
 }
 
-proptest! {
-    #![proptest_config(Config {
-        cases: 100,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..Config::default()
-    })]
-
-    #[test]
-    fn every_record_of_every_stream_replays_and_no_changed_one_does((start, deeds) in deeds(60)) {
-        let world = stream(start, &deeds)?;
-        let (mut head, mut chain) = (Head::genesis(&world.head.state().meta.project), Hash::ZERO);
-        for (n, kept) in world.records.iter().enumerate() {
-            let decoded: Record = from_slice(&kept.record.encode()).unwrap();
-            prop_assert_eq!(&decoded, &kept.record);
-            if n + 3 >= world.records.len() {
-                changed_records_are_refused(&head, &chain, kept)?;
+/// Runs all callers to their quotas, with the kills between.
+fn play(site: &Site) -> Daemon {
+    let mut daemon = site.start();
+    let stage = Stage { address: RwLock::new(daemon.address), accepted: AtomicUsize::new(0) };
+    std::thread::scope(|scope| {
+        let call = |n: usize| {
+            let (stage, random) = (&stage, Random::new(SEED + n as u64));
+            scope.spawn(move || Caller::new(site, stage, n, random).run(TRANSITIONS / PROJECTS))
+        };
+        let callers: Vec<_> = (0..PROJECTS).map(call).collect();
+        for kill in KILLS {
+            while stage.accepted.load(Ordering::Relaxed) < kill {
+                assert!(!callers.iter().any(|caller| caller.is_finished()), "a caller is gone too early");
+                std::thread::sleep(std::time::Duration::from_millis(2));
             }
-            head = step(&head, &kept.record, &kept.inputs).map_err(|why| TestCaseError::fail(why.to_string()))?;
-            chain = Record::chain(&chain, &kept.record.encode());
-            prop_assert_eq!(chain, kept.chain);
+            // The old one must be gone before the directory is free.
+            daemon.end();
+            daemon = site.start();
+            *stage.address.write().unwrap() = daemon.address;
         }
-        prop_assert!(head == world.head);
-    }
+    });
+    daemon
 }
 
-/// Whether a record is taken after this head and this link.
-fn taken(head: &Head, previous: &Hash, record: &Record, kept: &Kept) -> bool {
-    let chained = Record::chain(previous, &record.encode()) == kept.chain;
-    chained && step(head, record, &kept.inputs).is_ok()
-}
-
-fn changed_records_are_refused(head: &Head, previous: &Hash, kept: &Kept) -> Result<(), TestCaseError> {
-    prop_assert!(taken(head, previous, &kept.record, kept));
-    let document = serde_json::to_value(&kept.record).unwrap();
-    for name in document.as_object().unwrap().keys() {
-        for changed in changes(&document, name) {
-            // What is no record any more is refused before it comes to the chain.
-            let Ok(record) = from_slice::<Record>(&strict(&changed).canonical()) else { continue };
-            if record == kept.record {
-                continue;
-            }
-            prop_assert!(!taken(head, previous, &record, kept), "{name} may be changed");
-            follows_only_where_the_state_does_not_care(head, name, &record, kept)?;
-        }
-    }
-    let other = strict(&json!({"other": true}));
-    let swapped = step(head, &kept.record, &other);
-    prop_assert!(matches!(swapped, Err(Divergence::InputsHash { .. })), "{:?}", swapped.err());
-    Ok(())
-}
-
-/// The chain covers every field; the step by itself covers those that the state follows from.
-fn follows_only_where_the_state_does_not_care(
-    head: &Head,
-    name: &str,
-    record: &Record,
-    kept: &Kept,
-) -> Result<(), TestCaseError> {
-    let reduced = ["state_pre_hash", "transition", "inputs_hash", "signer", "idem_key", "hlc", "state_post_hash"];
-    if reduced.contains(&name) {
-        prop_assert!(step(head, record, &kept.inputs).is_err(), "replay does not see that {name} changed");
-    }
-    Ok(())
-}
-
-/// Documents with one member changed, or left out.
-fn changes(document: &Value, name: &str) -> Vec<Value> {
-    let old = &document[name];
-    let values = match old {
-        Value::Bool(value) => vec![json!(!value)],
-        Value::Number(count) => vec![json!(count.as_u64().unwrap() + 1)],
-        Value::Array(items) if name == "evidence" => vec![json!(["bubble://dr/other"]), json!(items[..0])],
-        Value::Array(items) => vec![json!(items[1..]), json!(items.iter().rev().collect::<Vec<_>>())],
-        Value::String(text) => texts(name, text).into_iter().map(|text| json!(text)).collect(),
-        other => panic!("{name} is {other}"),
+/// The head of every project as the process shows it.
+fn shown_heads(daemon: &Daemon) -> BTreeMap<ProjectName, Hash> {
+    let shown = daemon.get("/projects").json();
+    let projects = shown["projects"].as_array().unwrap().iter();
+    let head = |told: &serde_json::Value| {
+        let project = told["project"].as_str().unwrap();
+        let state = daemon.get(&format!("/state?project={project}")).json();
+        assert_eq!(state["hash"], told["hash"]);
+        (project.parse().unwrap(), told["hash"].as_str().unwrap().parse().unwrap())
     };
-    let mut documents: Vec<Value> = values.into_iter().map(|value| with(document, name, Some(value))).collect();
-    documents.push(with(document, name, None));
-    documents
+    projects.map(head).collect()
 }
 
-fn with(document: &Value, name: &str, value: Option<Value>) -> Value {
-    let mut changed = document.clone();
-    match value {
-        Some(value) => changed[name] = value,
-        None => drop(changed.as_object_mut().unwrap().remove(name)),
+/// The past, here and there: the process answers with the state that the record led to.
+fn shown_history(daemon: &Daemon, log: &[WalEntry]) {
+    for entry in log.iter().step_by(331) {
+        let (index, project) = (entry.record.index, &entry.record.project);
+        let shown = daemon.get(&format!("/state?project={project}&at={index}&projection=epoch")).json();
+        assert_eq!(shown["hash"], entry.record.state_post_hash.to_string(), "at {index}");
     }
-    changed
 }
 
-fn texts(name: &str, text: &str) -> Vec<String> {
-    match name {
-        "transition" => vec!["Control_Pause".into(), "Control_Resume".into(), "Environment_Recheck".into()],
-        "hlc" | "timestamp" => vec![text.replacen("T1", "T0", 1), format!("{text}1")],
-        "window_id" => vec!["backbeat:W-2025-10-20-00".into()],
-        "project" | "policy_engine" => vec![format!("{text}x")],
-        "idem_key" => vec![format!("{text}x"), text.replacen("goal-1", "goal-2", 1)],
-        // One character in the middle of a hash, a key or a signature.
-        _ => {
-            let (at, other) = (text.len() - 20, if text.as_bytes()[text.len() - 20] == b'a' { "b" } else { "a" });
-            vec![format!("{}{other}{}", &text[..at], &text[at + 1..])]
-        }
-    }
+/// Replays the directory offline; what it finds at each index is what the log says.
+fn replayed(site: &Site, log: &[WalEntry]) -> BTreeMap<ProjectName, Hash> {
+    let journal = Journal::open_read_only(site.journal()).unwrap();
+    let mut seen = 0;
+    let report = replay(
+        &journal,
+        &mut |_| {},
+        Some(&mut |stored, before, inputs| {
+            let entry = &log[seen];
+            assert_eq!((&stored.record, stored.chain, inputs), (&entry.record, entry.chain, &entry.inputs));
+            assert_eq!(before.hash(), entry.record.state_pre_hash, "before record {}", entry.record.index);
+            seen += 1;
+        }),
+    );
+    assert!(report.fault.is_none(), "{:?}", report.fault);
+    assert_eq!((report.last_index, seen), (log.len() as u64, log.len()));
+    assert_eq!(report.last_chain, log.last().unwrap().chain);
+    report.heads.into_iter().map(|(project, head)| (project, head.hash)).collect()
+}
+
+#[test]
+fn process_restart_replay_and_replicas_agree_at_every_index() {
+    let site = Site::with(cycles_of(1000), |settings| {
+        settings["log"] = json!({"level": "warn"});
+        settings["journal"] = json!({"snapshot_every": 100});
+        // Fewer than there are projects, so that heads are written out and loaded again all the time.
+        settings["heads"] = json!({"memory_projects": 12});
+    });
+    let daemon = play(&site);
+    let log = wal::read(&daemon);
+    assert!(log.len() >= TRANSITIONS, "{} records", log.len());
+    let led_to: Vec<Hash> = log.iter().map(|entry| entry.record.state_post_hash).collect();
+    let heads = shown_heads(&daemon);
+    assert_eq!(heads.len(), PROJECTS);
+    shown_history(&daemon, &log);
+    std::thread::scope(|scope| {
+        let follow = |limit| {
+            let (daemon, led_to, heads) = (&daemon, &led_to, &heads);
+            scope.spawn(move || {
+                let (found, through) = wal::replica(&wal::read_by(daemon, limit));
+                assert!(through == *led_to, "a replica differs");
+                assert_eq!(
+                    found.into_iter().map(|(name, head)| (name, head.hash())).collect::<BTreeMap<_, _>>(),
+                    *heads
+                );
+            })
+        };
+        [1000, 333, 100].map(follow).into_iter().for_each(|replica| replica.join().unwrap());
+    });
+    daemon.terminate();
+    assert_eq!(replayed(&site, &log), heads);
+    let daemon = site.start();
+    assert!(wal::read(&daemon) == log, "the log is another after a restart");
+    assert_eq!(shown_heads(&daemon), heads);
+    shown_history(&daemon, &log);
 }
