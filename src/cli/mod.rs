@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod serve;
 pub mod statechart;
 
@@ -26,6 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::BenchCommand),
     Serve(serve::ServeCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -34,6 +36,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Bench(command) => command.run(cli.json),
         Command::Serve(command) => command.run(),
         Command::Statechart(command) => command.run(cli.json),
     };
