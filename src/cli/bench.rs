@@ -174,7 +174,7 @@ impl Bench<'_> {
         let mut repeats: Vec<Requests> = Vec::new();
         for &count in clients {
             let mut owned: Vec<Vec<Head>> = heads.by_ref().take(count).collect();
-            let (row, sent) = load::accepted(&self.world, daemon.address, &mut owned, self.measured())?;
+            let (row, sent) = load::accepted(&self.world, &daemon, &mut owned, self.measured())?;
             tell_row("accepted", &row);
             report.accepted.push(row);
             if count == 64 || repeats.is_empty() {
@@ -182,7 +182,7 @@ impl Bench<'_> {
             }
         }
         repeats.retain(|requests| !requests.is_empty());
-        let (row, _) = load::run(daemon.address, &repeats, Expect::Repeat, self.measured())?;
+        let (row, _) = load::run(&daemon, &repeats, Expect::Repeat, self.measured())?;
         tell_row("duplicates", &row);
         report.duplicates = Some(row);
         let crowd = clients.iter().copied().filter(|count| *count <= 64).max().unwrap_or(64);
@@ -247,7 +247,7 @@ impl Bench<'_> {
         let mut owned: Vec<_> = heads.iter().map(|head| vec![head.clone()]).collect();
         let requests = load::sign_ahead(&self.world, &mut owned, 200)?;
         let mut daemon = Daemon::start(settings)?;
-        load::run(daemon.address, &requests, Expect::Fresh, Duration::from_secs(1))?;
+        load::run(&daemon, &requests, Expect::Fresh, Duration::from_secs(1))?;
         let mut took_ms = Vec::new();
         for _ in 0..STARTS {
             daemon.kill();
@@ -301,7 +301,7 @@ impl Bench<'_> {
     fn growth_row(&self, report: &mut Report, daemon: &Daemon, size: Size, heads: Vec<Head>) -> anyhow::Result<()> {
         let each = heads.len() / GROWTH_CLIENTS;
         let mut owned: Vec<_> = heads.chunks(each.max(1)).take(GROWTH_CLIENTS).map(<[_]>::to_vec).collect();
-        let (load, _) = load::accepted(&self.world, daemon.address, &mut owned, self.measured())?;
+        let (load, _) = load::accepted(&self.world, daemon, &mut owned, self.measured())?;
         tell_row(&format!("growth, {} projects, {} records", size.projects, size.total()), &load);
         report.growth.push(GrowthRow { projects: size.projects, records: size.total(), load });
         Ok(())
@@ -353,6 +353,8 @@ fn tell(line: &str) {
 }
 
 fn tell_row(name: &str, row: &LoadRow) {
-    let LoadRow { clients, per_second, p50_us, p99_us, .. } = row;
-    tell(&format!("{name}: {clients} clients, {per_second}/s, p50 {p50_us} µs, p99 {p99_us} µs"));
+    let LoadRow { clients, per_second, p50_us, p99_us, processor_us, .. } = row;
+    tell(&format!(
+        "{name}: {clients} clients, {per_second}/s, p50 {p50_us} µs, p99 {p99_us} µs; {processor_us} µs of processor each"
+    ));
 }

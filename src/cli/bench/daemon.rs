@@ -50,6 +50,17 @@ impl Daemon {
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 
+    /// Processor time that its threads have taken. Unlike rates it hardly depends on what else runs.
+    pub fn processor_time(&self) -> anyhow::Result<Duration> {
+        let mut total_ns = 0_u64;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // A thread may end while it is looked at.
+            let stat = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            total_ns += stat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(total_ns))
+    }
+
     /// Ends it with SIGKILL and waits until it is gone.
     pub fn kill(mut self) {
         self.end();

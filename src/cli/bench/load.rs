@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::daemon::Daemon;
 use super::http::{Connection, post};
 use super::story;
 use super::world::World;
@@ -26,6 +27,8 @@ pub(super) struct LoadRow {
     pub per_second: u64,
     pub p50_us: u64,
     pub p99_us: u64,
+    /// Processor time of the daemon for each answer.
+    pub processor_us: u64,
 }
 
 /// What a client is to send: whole requests, in order.
@@ -65,17 +68,18 @@ impl Meter {
 
 /// Runs the clients. Returns the row, and how many requests of each client were answered.
 pub(super) fn run(
-    address: SocketAddr,
+    daemon: &Daemon,
     clients: &[Requests],
     expect: Expect,
     measured: Duration,
 ) -> anyhow::Result<(LoadRow, Vec<usize>)> {
+    let before = daemon.processor_time()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let mut connections = Vec::with_capacity(clients.len());
         for _ in clients {
-            connections.push(Connection::open(address).await?);
+            connections.push(Connection::open(daemon.address).await?);
         }
         let start = Instant::now() + WARM;
         let meter = Rc::new(Meter {
@@ -91,7 +95,9 @@ pub(super) fn run(
         let latency = meter.latency_us.borrow();
         let per_second = if seconds > 0.0 { (latency.len() as f64 / seconds) as u64 } else { 0 };
         let (p50_us, p99_us) = (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99));
-        Ok((LoadRow { clients: clients.len(), seconds, per_second, p50_us, p99_us }, answered))
+        let spent = daemon.processor_time()?.saturating_sub(before).as_micros();
+        let processor_us = u64::try_from(spent)? / (answered.iter().sum::<usize>() as u64).max(1);
+        Ok((LoadRow { clients: clients.len(), seconds, per_second, p50_us, p99_us, processor_us }, answered))
     })
 }
 
@@ -160,18 +166,18 @@ fn sign_for_one(world: &World, heads: &mut [Head], steps: usize) -> anyhow::Resu
 /// Measures accepted transitions: a short run says how many requests the long one needs.
 pub(super) fn accepted(
     world: &World,
-    address: SocketAddr,
+    daemon: &Daemon,
     owned: &mut [Vec<Head>],
     measured: Duration,
 ) -> anyhow::Result<(LoadRow, Vec<Requests>)> {
     let clients = owned.len().max(1);
     let trial = sign_ahead(world, owned, 6_000_usize.div_ceil(clients).clamp(50, 1_500))?;
     let began = Instant::now();
-    let answered = exhaust(address, &trial)?;
+    let answered = exhaust(daemon.address, &trial)?;
     let rate = answered as f64 / began.elapsed().as_secs_f64();
     let wanted = rate * (WARM + measured).as_secs_f64() * 1.5 / clients as f64;
     let requests = sign_ahead(world, owned, wanted as usize + 50)?;
-    let (row, answered) = run(address, &requests, Expect::Fresh, measured)?;
+    let (row, answered) = run(daemon, &requests, Expect::Fresh, measured)?;
     let sent = requests.into_iter().zip(answered).map(|(mut requests, answered)| {
         requests.truncate(answered);
         requests
