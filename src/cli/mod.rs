@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod config;
 mod connect;
 mod council;
@@ -49,6 +50,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoCommand),
+    Bench(bench::BenchCommand),
     Serve(serve::ServeCommand),
     Keygen(keys::KeygenCommand),
     Key(keys::KeyCommand),
@@ -82,6 +84,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     match command {
+        Command::Bench(command) => command.run(json),
         Command::Demo(command) => command.run(json),
         Command::Serve(command) => command.run(),
         Command::Keygen(command) => command.run(output),
