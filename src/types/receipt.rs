@@ -193,8 +193,8 @@ mod tests {
         for size in 1..20usize {
             let chains: Vec<_> = (0..size).map(|n| Hash::of(&[n as u8])).collect();
             let sealed = SealedBatch::seal(&cluster, &key, 5, &chains).unwrap();
-            for position in 0..size {
-                let good = receipt(&sealed, 5, position, chains[position]);
+            for (position, &chain) in chains.iter().enumerate() {
+                let good = receipt(&sealed, 5, position, chain);
                 assert_eq!(good.verify(&cluster), Ok(()), "{position} of {size}");
                 let other = Receipt { chain: Hash::of(b"other"), ..good.clone() };
                 assert_eq!(other.verify(&cluster), Err(ReceiptError::Path));
