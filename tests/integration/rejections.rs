@@ -212,11 +212,11 @@ fn nothing_of_a_revoked_identity_is_accepted_after_its_revocation() {
     let mut project = Project::new(&site, "race");
     project.drive(&daemon, Region::Boot, "LICENSED");
     let mut revoked_first = 0;
-    for _ in 0..30 {
+    for round in 0..30 {
         let victim = site.hands.get("fresh").key();
         let grant = json!({"key": victim, "identity": {"name": "victim", "roles": ["operator"]}});
         project.propose(&daemon, &Ask::new(Transition::BootIdentityGranted).with(grant)).receipt();
-        revoked_first += usize::from(race(&daemon, &mut project));
+        revoked_first += usize::from(race(&daemon, &mut project, round % 2 == 0));
         project.refresh(&daemon);
         let revoke = revocation(&project);
         if !project.head.state().boot.identities[&victim].revoked {
@@ -241,23 +241,30 @@ fn revocation(project: &Project<'_>) -> Ask {
     Ask::new(Transition::BootIdentityRevoked).with(inputs)
 }
 
-/// Posts all at once; tells whether the revocation was accepted. The victim's proposals are then refused as
-/// those of a revoked identity, although they were signed before.
-fn race(daemon: &Daemon, project: &mut Project<'_>) -> bool {
+/// Posts all at once, or the revocation a moment before the others, so that both orders are seen; tells whether
+/// the revocation was accepted. The victim's proposals are then refused as those of a revoked identity,
+/// although they were signed before.
+fn race(daemon: &Daemon, project: &mut Project<'_>, head_start: bool) -> bool {
     let pause = |n: u32| Ask::new(Transition::ControlPause).by("fresh").with(json!({"rationale": format!("try {n}")}));
     let mut bodies: Vec<_> = (0..4).map(|n| bytes(&project.signed(&pause(n)))).collect();
     bodies.insert(1, bytes(&project.signed(&revocation(project))));
     let barrier = std::sync::Barrier::new(bodies.len());
     let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let post = |body: Vec<u8>| {
+        let post = |(n, body): (usize, Vec<u8>)| {
             let barrier = &barrier;
             scope.spawn(move || {
                 let mut wire = daemon.connect();
+                let request = proposal(&body, &[]);
+                if n == 1 && head_start {
+                    wire.send(&request).unwrap();
+                    barrier.wait();
+                    return wire.answer().unwrap();
+                }
                 barrier.wait();
-                wire.exchange(&proposal(&body, &[])).unwrap()
+                wire.exchange(&request).unwrap()
             })
         };
-        let posted: Vec<_> = bodies.into_iter().map(post).collect();
+        let posted: Vec<_> = bodies.into_iter().enumerate().map(post).collect();
         posted.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let accepted: Vec<_> = answers.iter().map(|answer| answer.status == 202).collect();
