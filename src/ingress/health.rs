@@ -25,7 +25,7 @@ pub(super) enum HealthStatus {
     Degraded,
     /// It is shutting down.
     Draining,
-    /// Its log failed: it accepts nothing until it is restarted.
+    /// Its log failed: it accepts nothing. `reason` says whether it goes on by itself or needs a restart.
     Refusing,
 }
 

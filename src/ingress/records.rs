@@ -13,7 +13,7 @@ use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::{AppState, json, json_bytes, schema};
 use crate::sequencer::RejectionEntry;
-use crate::sequencer::queries::{ReadError, StoredRecord, TopPhase};
+use crate::sequencer::queries::{Journal, ReadError, StoredRecord, TopPhase};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::ids::DecisionId;
@@ -133,11 +133,10 @@ pub(super) async fn wal(State(state): State<AppState>, uri: Uri) -> Answer {
 
 /// Records from an index on: all, or one project's.
 fn records<'a>(
-    state: &'a AppState,
+    journal: &'a Journal,
     from: u64,
     project: Option<&ProjectName>,
 ) -> Box<dyn Iterator<Item = Answer<StoredRecord>> + 'a> {
-    let journal = state.handle.journal();
     match project {
         None => Box::new(journal.records_from(from).map(|stored| Ok(stored?))),
         Some(project) => Box::new(journal.project_indexes(project, from).map(move |index| {
@@ -154,7 +153,8 @@ fn page(state: &AppState, from: u64, limit: usize, project: Option<&ProjectName>
     let mut bytes = b"{\"records\":[".to_vec();
     let mut next = None;
     // Nothing past the last durable index is shown, and nothing need be looked for there.
-    let wanted = if from > last_index { None } else { Some(records(state, from, project)) };
+    let journal = state.handle.journal();
+    let wanted = if from > last_index { None } else { Some(records(&journal, from, project)) };
     for (count, stored) in wanted.into_iter().flatten().enumerate() {
         let stored = stored?;
         if stored.record.index > last_index {

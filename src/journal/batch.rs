@@ -82,36 +82,57 @@ pub struct Batch {
 pub trait Log: Send {
     /// Returns when the batch is committed; after an error nothing of it may be answered.
     fn append(&mut self, batch: &Batch) -> Result<(), AppendError>;
+
+    /// The journal was opened anew: what was held of the one before is let go.
+    fn reopened(&mut self, journal: &Journal);
 }
 
 impl Log for Journal {
     fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
         Journal::append(self, batch)
     }
+
+    fn reopened(&mut self, journal: &Journal) {
+        *self = journal.clone();
+    }
 }
 
 impl Journal {
-    /// Commits a batch whole or not at all, on disk by the time it returns (see [`Durability`]). After an
-    /// error of the disk nothing more is taken until the journal is opened again.
+    /// Commits a batch whole or not at all, on disk and promised by the watermark by the time it returns (see
+    /// [`Durability`]). After an error of the disk nothing more is taken until the journal is opened again.
     pub fn append(&self, batch: &Batch) -> Result<(), AppendError> {
         let Mode::ReadWrite { durability } = self.0.mode else { return Err(AppendError::ReadOnly) };
         let _one_at_a_time = self.0.appending();
         let (mut rows, end) = self.0.stage(batch)?;
         batch.writes.iter().for_each(|write| self.0.stage_write(&mut rows, write));
-        let written = self.0.write(rows, durability == Durability::Sync);
-        let mut tail = self.0.tail();
-        match written {
-            Ok(()) => (tail.last_index, tail.last_chain) = end,
-            Err(_) => tail.stage = Stage::Stopped,
+        let synced = durability == Durability::Sync;
+        self.0.or_stop(self.0.write(rows, synced))?;
+        if synced {
+            self.0.or_stop(self.0.promise(end))?;
         }
-        Ok(written?)
+        let mut tail = self.0.tail();
+        (tail.last_index, tail.last_chain) = end;
+        Ok(())
     }
 
-    /// Brings everything appended so far to disk.
+    /// Brings everything appended so far to disk, and promises it. A sync that failed is never tried again:
+    /// the operating system may have dropped what it could not write, and would say yes.
     pub fn sync(&self) -> Result<(), StorageError> {
-        match self.0.mode {
-            Mode::ReadOnly => Ok(()),
-            Mode::ReadWrite { .. } => Ok(self.0.db.flush_wal(true)?),
+        if matches!(self.0.mode, Mode::ReadOnly) {
+            return Ok(());
+        }
+        // What is appended while the disk is waited for is not promised by this sync.
+        let (stage, end) = {
+            let tail = self.0.tail();
+            (tail.stage, (tail.last_index, tail.last_chain))
+        };
+        match stage {
+            Stage::Opened => Ok(self.0.db.flush_wal(true)?),
+            Stage::Stopped { .. } => Err(StorageError("an earlier write or sync failed".to_owned())),
+            Stage::Recovered => {
+                self.0.or_stop(self.0.db.flush_wal(true).map_err(StorageError::from))?;
+                self.0.or_stop(self.0.promise(end))
+            }
         }
     }
 
@@ -134,7 +155,7 @@ impl Tail {
     fn follow(&self, batch: &Batch) -> Result<(u64, Hash), AppendError> {
         match self.stage {
             Stage::Opened => return Err(AppendError::NotRecovered),
-            Stage::Stopped => return Err(AppendError::Stopped),
+            Stage::Stopped { full } => return Err(AppendError::Stopped { full }),
             Stage::Recovered => {}
         }
         let (mut last, mut chain) = (self.last_index, self.last_chain);
@@ -218,6 +239,18 @@ impl Inner {
                 rows.put_cf(self.family(Family::Snapshots), key, snapshot.encode());
             }
         }
+    }
+
+    /// Takes nothing more after an error.
+    pub(super) fn or_stop<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if let Err(error) = &result {
+            let mut tail = self.tail();
+            // What failed first decides.
+            if !matches!(tail.stage, Stage::Stopped { .. }) {
+                tail.stage = Stage::Stopped { full: error.is_full() };
+            }
+        }
+        result
     }
 
     pub(super) fn write(&self, rows: WriteBatch, sync: bool) -> Result<(), StorageError> {

@@ -10,11 +10,28 @@ use crate::types::keys::PublicKey;
 use crate::types::text::{ClusterId, ProjectName};
 
 use super::layout::FORMAT;
+use super::watermark::WatermarkError;
 
-/// RocksDB could not do what it was asked; the text is its own.
+/// The store could not do what it was asked; the text is RocksDB's, or the watermark's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("RocksDB: {0}")]
+#[error("{0}")]
 pub struct StorageError(pub(super) String);
+
+impl StorageError {
+    /// Whether the disk had no room for a write. A sync that found no room is another matter: what it was
+    /// to write may be gone.
+    pub fn is_full(&self) -> bool {
+        let room = ["No space left on device", "Disk quota exceeded"].iter().any(|sign| self.0.contains(sign));
+        let step = |rest: &str| rest.split(':').next().is_some_and(|words| words.contains("sync"));
+        room && !self.0.split("While ").skip(1).any(step) && !self.0.contains("cannot be synced")
+    }
+}
+
+impl From<WatermarkError> for StorageError {
+    fn from(error: WatermarkError) -> StorageError {
+        StorageError(error.to_string())
+    }
+}
 
 impl From<rocksdb::Error> for StorageError {
     fn from(error: rocksdb::Error) -> StorageError {
@@ -74,6 +91,33 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong.
         what: String,
+    },
+    /// The journal ends before what the watermark promises.
+    #[error(
+        "the journal in {} ends at record {last}, but its watermark promises records up to {promised}: record {index} is the first one missing. Nothing was changed; put back what was lost, see runbooks/recovery.md", path.display()
+    )]
+    Lost {
+        /// Which directory.
+        path: PathBuf,
+        /// Last record found; 0 for none.
+        last: u64,
+        /// The first record that is missing.
+        index: u64,
+        /// The last record that was promised.
+        promised: u64,
+    },
+    /// The watermark says nothing.
+    #[error(transparent)]
+    Watermark(#[from] WatermarkError),
+    /// RocksDB cannot open what was promised.
+    #[error("the data directory {} cannot be opened ({source}), and its watermark promises records up to {promised}; nothing was left out, see runbooks/recovery.md", path.display())]
+    Damaged {
+        /// Which directory.
+        path: PathBuf,
+        /// What RocksDB says.
+        source: StorageError,
+        /// The last record that was promised.
+        promised: u64,
     },
     /// RocksDB cannot open it.
     #[error("the data directory {} cannot be opened ({source}); see runbooks/recovery.md", path.display())]
@@ -221,6 +265,29 @@ pub enum RecoverError {
     /// A record is damaged, missing, or does not lead where it says.
     #[error("{0}; nothing was skipped or changed, see runbooks/recovery.md")]
     Fault(#[from] FoldError),
+    /// The chain at the watermark is another one.
+    #[error(
+        "record {index} has the chain value {found}, but the watermark promises {expected}: the journal was put back from elsewhere, or changed; see runbooks/recovery.md"
+    )]
+    Forked {
+        /// Which record.
+        index: u64,
+        /// What was promised.
+        expected: Hash,
+        /// What stands there.
+        found: Hash,
+    },
+    /// What was written with the last record is not there.
+    #[error("record {index} is there, but its {what} is not: a part of the journal was lost; see runbooks/recovery.md")]
+    Torn {
+        /// Which record.
+        index: u64,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The watermark says nothing, or cannot be written.
+    #[error(transparent)]
+    Watermark(#[from] WatermarkError),
     /// The WAL ends before something that was written after it.
     #[error(
         "the WAL ends at record {last}, but {witness} shows that there was a record {index}; see runbooks/recovery.md"
@@ -252,7 +319,10 @@ impl RecoverError {
     pub fn index(&self) -> Option<u64> {
         match self {
             RecoverError::Fault(error) => error.index(),
-            RecoverError::Lost { index, .. } => Some(*index),
+            RecoverError::Lost { index, .. }
+            | RecoverError::Forked { index, .. }
+            | RecoverError::Torn { index, .. } => Some(*index),
+            RecoverError::Watermark(_) => None,
         }
     }
 }
@@ -260,12 +330,15 @@ impl RecoverError {
 /// Why a batch was not committed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// RocksDB failed. Whether the batch is on disk is not known until the journal is opened again.
-    #[error("the batch could not be made durable ({0}); restart the node")]
+    /// The disk failed. Whether the batch is on disk is not known until the journal is opened again.
+    #[error("the batch could not be made durable ({0})")]
     Storage(#[from] StorageError),
     /// An earlier append failed.
-    #[error("an earlier batch could not be made durable; restart the node")]
-    Stopped,
+    #[error("an earlier batch could not be made durable")]
+    Stopped {
+        /// Whether for want of room alone.
+        full: bool,
+    },
     /// The journal was opened for reading.
     #[error("the journal is open for reading only")]
     ReadOnly,
@@ -306,4 +379,22 @@ pub enum AppendError {
         /// Last record of the WAL.
         last: u64,
     },
+}
+
+impl AppendError {
+    /// Whether the disk had no room, and nothing else is wrong.
+    pub fn is_full(&self) -> bool {
+        match self {
+            AppendError::Storage(error) => error.is_full(),
+            AppendError::Stopped { full } => *full,
+            _ => false,
+        }
+    }
+}
+
+impl OpenError {
+    /// Whether the disk has no room, and nothing else is wrong.
+    pub fn is_full(&self) -> bool {
+        matches!(self, OpenError::Storage { source, .. } | OpenError::Damaged { source, .. } if source.is_full())
+    }
 }

@@ -1,7 +1,7 @@
 //! The journal: the hash-chained WAL and everything that is written with it, in RocksDB.
 //!
 //! ```text
-//! committer ── Batch { entries, writes } ──► append ──► one WriteBatch, synced
+//! committer ── Batch { entries, writes } ──► append ──► one WriteBatch, synced ──► watermark, synced
 //! start     ── recover ──► newest good snapshots + replay ──► heads
 //! readers   ── record, object, decision, bound_key, head_at
 //! tools     ── open_read_only ──► verify, replay
@@ -9,9 +9,12 @@
 //!
 //! **Architecture invariant.** The only module that knows RocksDB. It knows nothing of guards, of callers
 //! and of the order in which proposals are judged; it neither signs nor reads a clock. It never skips a
-//! record that it cannot read or that does not lead where it says, and never repairs one.
+//! record that it cannot read or that does not lead where it says, and never repairs one. It never opens
+//! with less than the watermark promises.
 
 mod batch;
+#[cfg(test)]
+mod damage;
 mod error;
 mod fold;
 mod frame;
@@ -20,10 +23,12 @@ mod layout;
 mod open;
 mod options;
 mod parallel;
+mod promise;
 mod prune;
 mod read;
 mod recover;
 pub mod replay;
+mod room;
 mod snapshot;
 #[cfg(test)]
 mod testing;
@@ -31,11 +36,12 @@ mod testing;
 mod tests;
 mod unsnapshotted;
 pub mod verify;
+mod watermark;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocksdb::{ColumnFamily, DB};
 
@@ -43,19 +49,26 @@ pub use batch::{Batch, Log, LogEntry, Write};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use frame::StoredRecord;
 pub use layout::FORMAT;
+pub use promise::AcceptError;
 pub use prune::{PruneError, PruneReport};
 pub use read::BoundKey;
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};
+pub use room::{RoomError, find_room};
 pub use snapshot::{LiveKey, Snapshot, SnapshotDocument};
 pub use unsnapshotted::SweepCandidate;
+pub use watermark::{Mark, WatermarkError};
 
 use layout::Family;
+use promise::Keeper;
 use unsnapshotted::Unsnapshotted;
 
 use crate::types::hash::Hash;
 use crate::types::keys::PublicKey;
 use crate::types::names::Transition;
 use crate::types::text::ClusterId;
+
+/// How often [`Journal::close`] looks.
+const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// When a batch is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +103,10 @@ struct Inner {
     path: PathBuf,
     identity: JournalIdentity,
     mode: Mode,
+    /// What it was opened with; `None` for one that is only looked at.
+    options: Option<JournalOptions>,
+    /// What was promised. Nobody takes `tail` while holding it.
+    keeper: Keeper,
     prune_floor: AtomicU64,
     /// Held while a batch is appended: there is one writer, whatever callers do. Taken before `tail`.
     appending: Mutex<()>,
@@ -129,8 +146,11 @@ enum Stage {
     Opened,
     /// Checked; batches may follow.
     Recovered,
-    /// A batch failed, and what is on disk is not known.
-    Stopped,
+    /// A write or a sync failed, and what is on disk is not known.
+    Stopped {
+        /// Whether for want of room alone.
+        full: bool,
+    },
 }
 
 impl Journal {
@@ -142,6 +162,26 @@ impl Journal {
     /// Whose journal it is.
     pub fn identity(&self) -> &JournalIdentity {
         &self.0.identity
+    }
+
+    /// What it was opened with; `None` for one that is only looked at.
+    pub fn options(&self) -> Option<&JournalOptions> {
+        self.0.options.as_ref()
+    }
+
+    /// Closes the directory once nobody else uses the journal, which is waited for in vain at most
+    /// `patience`; then the journal is given back.
+    pub fn close(self, patience: Duration) -> Result<(), Journal> {
+        let began = Instant::now();
+        let mut shared = self.0;
+        loop {
+            match Arc::try_unwrap(shared) {
+                Ok(_closed) => return Ok(()),
+                Err(used) if began.elapsed() >= patience => return Err(Journal(used)),
+                Err(used) => shared = used,
+            }
+            std::thread::sleep(CLOSE_INTERVAL);
+        }
     }
 
     /// Index and chain value of the last record appended; 0 and [`Hash::ZERO`] before the first one.

@@ -11,27 +11,45 @@ use rocksdb::{DB, IteratorMode, Options, WriteBatch, WriteOptions};
 use super::error::{OpenError, StorageError};
 use super::frame::Frame;
 use super::layout::{FORMAT, Family, meta, wal_index};
+use super::promise::Keeper;
 use super::unsnapshotted::Unsnapshotted;
+use super::watermark::{self, Found, Mark, Watermark, WatermarkError};
 use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Stage, Tail, options};
 use crate::types::hash::Hash;
 
 impl Journal {
     /// Opens a data directory for one node, and creates it where it is missing. Refused: a directory of
-    /// another node, another cluster or another format, and one that a process holds.
+    /// another node, another cluster or another format, one that a process holds, and one that has less than
+    /// its watermark promises.
     pub fn open(wanted: JournalOptions) -> Result<Journal, OpenError> {
-        let path = wanted.path;
+        let found = watermark::read(&watermark::beside(&wanted.path))?;
+        look_first(&wanted.path, found.as_ref().map(|found| &found.mark))?;
+        let promised = found.map_or(0, |found| found.mark.index);
+        Journal::open_promised(wanted, found).map_err(|error| match error {
+            OpenError::Storage { path, source } if promised > 0 => OpenError::Damaged { path, source, promised },
+            error => error,
+        })
+    }
+
+    fn open_promised(wanted: JournalOptions, promised: Option<Found>) -> Result<Journal, OpenError> {
+        let path = wanted.path.clone();
         let others = other_families(&path).map_err(|source| storage(&path, source))?;
         let families = options::families(others.into_iter());
         let db = DB::open_cf_descriptors(&options::database(true), &path, families);
         let db = db.map_err(|error| storage(&path, error.into()))?;
-        let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster, incarnation: 1 };
+        is_all_there(&path, last_record(&db, &path)?.0, promised.as_ref().map(|found| &found.mark))?;
+        let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation: 1 };
         if is_new(&db, &path)? {
             initialise(&db, &mine).map_err(|source| OpenError::Storage { path: path.clone(), source })?;
         }
         let found = identity(&db, &path)?;
         belongs(&found, &mine, &path)?;
-        let mode = Mode::ReadWrite { durability: wanted.durability };
-        Journal::over(db, path, found, mode, wanted.snapshot_every)
+        let beside = watermark::beside(&path);
+        let watermark = match promised {
+            Some(promised) => Watermark::open(beside, promised),
+            None => Watermark::create(beside, Mark::first(found.incarnation)),
+        };
+        Journal::over(db, path, found, Keeper::write(watermark?), Some(wanted))
     }
 
     /// Opens a data directory to look at it. Nothing is written, and whose it is, it says itself. The view
@@ -41,21 +59,23 @@ impl Journal {
         if !path.join("CURRENT").is_file() {
             return Err(OpenError::Absent { path });
         }
-        let others = other_families(&path).map_err(|source| storage(&path, source))?;
-        let families = options::families(others.into_iter());
-        let db = DB::open_cf_descriptors_read_only(&options::database(false), &path, families, false);
-        let db = db.map_err(|error| storage(&path, error.into()))?;
+        // Read first: a node that writes meanwhile has its data on disk before it promises it.
+        let keeper = Keeper::read(&path);
+        let db = look(&path)?;
         let found = identity(&db, &path)?;
-        Journal::over(db, path, found, Mode::ReadOnly, u64::MAX)
+        Journal::over(db, path, found, keeper, None)
     }
 
     fn over(
         db: DB,
         path: PathBuf,
         identity: JournalIdentity,
-        mode: Mode,
-        snapshot_every: u64,
+        keeper: Keeper,
+        options: Option<JournalOptions>,
     ) -> Result<Journal, OpenError> {
+        let snapshot_every = options.as_ref().map_or(u64::MAX, |options| options.snapshot_every);
+        let mode =
+            options.as_ref().map_or(Mode::ReadOnly, |options| Mode::ReadWrite { durability: options.durability });
         let prune_floor = number(&db, &path, meta::PRUNE_FLOOR)?.unwrap_or(0);
         let (last_index, last_chain) = last_record(&db, &path)?;
         let unsnapshotted = Unsnapshotted::new(snapshot_every);
@@ -66,10 +86,43 @@ impl Journal {
             path,
             identity,
             mode,
+            options,
+            keeper,
             prune_floor,
             appending: Mutex::new(()),
             tail: Mutex::new(tail),
         })))
+    }
+}
+
+/// Opens a directory to look at it.
+fn look(path: &Path) -> Result<DB, OpenError> {
+    let others = other_families(path).map_err(|source| storage(path, source))?;
+    let families = options::families(others.into_iter());
+    let db = DB::open_cf_descriptors_read_only(&options::database(false), path, families, false);
+    db.map_err(|error| storage(path, error.into()))
+}
+
+/// Refuses a directory that has less than was promised while it is still as it was found: opening it for
+/// writing drops what RocksDB cannot read, and with it what a person could still save.
+fn look_first(path: &Path, mark: Option<&Mark>) -> Result<(), OpenError> {
+    if !path.join("CURRENT").is_file() {
+        return is_all_there(path, 0, mark);
+    }
+    // What else is wrong is told when it is opened for writing.
+    match look(path).and_then(|db| last_record(&db, path)) {
+        Ok((last, _)) => is_all_there(path, last, mark),
+        Err(_) => Ok(()),
+    }
+}
+
+fn is_all_there(path: &Path, last: u64, mark: Option<&Mark>) -> Result<(), OpenError> {
+    match mark {
+        None if last > 0 => Err(WatermarkError::Absent { path: watermark::beside(path), last }.into()),
+        Some(mark) if mark.index > last => {
+            Err(OpenError::Lost { path: path.to_path_buf(), last, index: last + 1, promised: mark.index })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) fn database(create: bool) -> Options {
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_recycle_log_file_num(0);
     options.set_track_and_verify_wals_in_manifest(true);
+    // All families reach their tables together, so that no lost piece of a log can take a record's key or
+    // decision and leave the record.
+    options.set_atomic_flush(true);
     options.set_max_total_wal_size(LOG_BYTES);
     options.set_bytes_per_sync(MIB as u64);
     options.set_max_background_jobs(2);

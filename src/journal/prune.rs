@@ -62,7 +62,7 @@ impl Inner {
         }
         let mut rows = WriteBatch::default();
         rows.put_cf(self.family(Family::Meta), meta::PRUNE_FLOOR, wanted.to_string());
-        self.write(rows, true)?;
+        self.or_stop(self.write(rows, true))?;
         self.prune_floor.store(wanted, Ordering::Release);
         Ok(wanted)
     }
@@ -77,7 +77,7 @@ impl Inner {
         if count > 0 {
             let mut rows = WriteBatch::default();
             rows.delete_range_cf(self.family(Family::Idem), from, end);
-            self.write(rows, false)?;
+            self.or_stop(self.write(rows, false))?;
         }
         Ok(count)
     }

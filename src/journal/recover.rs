@@ -67,11 +67,16 @@ impl fmt::Display for SnapshotWarning {
 
 impl Journal {
     /// Finds every head again, checking the chain and both hashes of every record that no snapshot covers.
-    /// Writes nothing. Batches may follow only after it.
+    /// Writes nothing but the watermark, which promises from here on what was found. Batches may follow only
+    /// after it.
     pub fn recover(&self) -> Result<Recovered, RecoverError> {
         let journal = &*self.0;
         let _nobody_appends = journal.appending();
+        let promised = journal.keeper.promised()?;
         let mut tail = journal.tail();
+        if let Some(mark) = &promised {
+            journal.reaches(mark, tail.last_index)?;
+        }
         let floor = journal.replay_floor()?;
         if floor > tail.last_index {
             let witness = format!("the replay floor {floor}");
@@ -80,10 +85,12 @@ impl Journal {
         let mut start = Start::load(journal, tail.unsnapshotted.emptied(), floor)?;
         let mut fold = start.fold(journal, floor)?;
         fold.run(&mut |record| start.unsnapshotted.record(&record.project, record.index))?;
+        journal.keeps(promised.as_ref(), fold.last_index)?;
         let heads = start.heads(fold.tracks);
         tail.unsnapshotted = start.unsnapshotted;
         (tail.last_index, tail.last_chain) = (fold.last_index, fold.last_chain);
         if tail.stage == Stage::Opened {
+            journal.settle((fold.last_index, fold.last_chain))?;
             tail.stage = Stage::Recovered;
         }
         Ok(Recovered {

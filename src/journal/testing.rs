@@ -44,9 +44,45 @@ pub fn options(path: &Path) -> JournalOptions {
     }
 }
 
+/// A temporary directory that holds a journal and, beside it, its watermark.
+pub struct Directory {
+    _outer: TempDir,
+    path: PathBuf,
+}
+
+impl Directory {
+    pub fn new() -> Directory {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("journal");
+        std::fs::create_dir(&path).unwrap();
+        Directory { _outer: outer, path }
+    }
+
+    /// The journal's directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The watermark beside it.
+    pub fn watermark(&self) -> PathBuf {
+        watermark::beside(&self.path)
+    }
+
+    /// A copy as it stands, the way a crash would leave it.
+    pub fn copy(&self) -> Directory {
+        let copy = Directory::new();
+        for entry in std::fs::read_dir(self.path()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        std::fs::copy(self.watermark(), copy.watermark()).unwrap();
+        copy
+    }
+}
+
 /// The node. `heads` and `history` are what it knows without the journal.
 pub struct Node {
-    pub directory: TempDir,
+    pub directory: Directory,
     pub journal: Journal,
     pub heads: BTreeMap<ProjectName, Head>,
     /// Project and head after each record, from index 1.
@@ -57,7 +93,7 @@ pub struct Node {
 
 impl Node {
     pub fn new() -> Node {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Directory::new();
         let journal = Journal::open(options(directory.path())).unwrap();
         journal.recover().unwrap();
         let signer = SecretKey::from_bytes(&[2; 32]);
@@ -163,12 +199,31 @@ impl Node {
         found.map_or_else(|| Head::genesis(project), |(_, head)| head.clone())
     }
 
-    /// Closes the journal and opens it again, without recovering it.
+    /// Closes the journal and opens it again, without recovering it. One that has less than was promised is
+    /// opened to be looked at.
     pub fn reopen(self) -> Node {
         let Node { directory, journal, heads, history, chain, signer } = self;
         drop(journal);
-        let journal = Journal::open(options(directory.path())).unwrap();
+        let journal = match Journal::open(options(directory.path())) {
+            Err(OpenError::Lost { .. }) => Journal::open_read_only(directory.path()),
+            opened => opened,
+        };
+        let journal = journal.unwrap_or_else(|error| panic!("{error}"));
         Node { directory, journal, heads, history, chain, signer }
+    }
+
+    /// Opens the journal again with another durability, and recovers it.
+    pub fn reopen_with(&mut self, durability: Durability) {
+        let wanted = JournalOptions { durability, ..options(self.directory.path()) };
+        self.journal = Journal::open_read_only(self.directory.path()).unwrap();
+        self.journal = Journal::open(wanted).unwrap();
+        self.journal.recover().unwrap();
+    }
+
+    /// Writes everything to tables.
+    pub fn flush(&self) {
+        let families = Family::ALL.map(|family| self.journal.0.family(family));
+        self.journal.0.db.flush_cfs_opt(&families, &rocksdb::FlushOptions::default()).unwrap();
     }
 
     /// Puts other bytes in the place of a row.

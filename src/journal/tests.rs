@@ -455,12 +455,8 @@ fn a_fingerprint_depends_on_transition_inputs_and_signer() {
 }
 
 /// Copies a directory as it stands, the way a crash would leave it.
-fn crashed(node: &Node) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for (path, ..) in listing(node.directory.path()) {
-        fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
-    }
-    copy
+fn crashed(node: &Node) -> super::testing::Directory {
+    node.directory.copy()
 }
 
 #[test]
@@ -476,9 +472,15 @@ fn what_was_appended_is_there_after_a_crash() {
 
 #[test]
 fn a_write_torn_by_a_crash_takes_its_whole_batch_with_it() {
-    let node = busy();
+    let mut node = Node::new();
+    node.commit(&["a", "b", "a"]);
+    node.commit(&["c"]);
+    let promised = fs::read(node.directory.watermark()).unwrap();
+    node.commit(&["b", "a", "c", "a", "b"]);
     for cut in [1, 7, 100, 1000, 5000] {
         let copy = crashed(&node);
+        // A write that a crash tears was not promised yet.
+        fs::write(copy.watermark(), &promised).unwrap();
         let logs = listing(copy.path()).into_iter().filter(|(path, ..)| path.extension().is_some_and(|e| e == "log"));
         let (log, length, _) = logs.max().unwrap();
         fs::File::options().write(true).open(&log).unwrap().set_len(length - cut).unwrap();

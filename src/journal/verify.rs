@@ -1,9 +1,9 @@
 //! Checking a data directory record by record, offline. It reduces nothing; `replay` does.
 
-use super::error::ReadError;
+use super::error::{ReadError, RecoverError};
 use super::frame::{Frame, StoredRecord};
 use super::read::Row;
-use super::{Journal, JournalIdentity, fingerprint, parallel};
+use super::{Journal, JournalIdentity, Mark, WatermarkError, fingerprint, parallel};
 use crate::types::canonical::canonical_bytes;
 use crate::types::canonical::from_canonical;
 use crate::types::decision::Decision;
@@ -94,6 +94,9 @@ pub enum Flaw {
     /// The idempotency key is bound to something else.
     #[error("its idempotency key is bound to something else")]
     KeyDiffers,
+    /// What the watermark promises is not there.
+    #[error("{0}")]
+    Promise(Box<RecoverError>),
 }
 
 /// Looks at every record: frame, chain, canonical bytes, objects, the caller's signature, the batch's seal
@@ -109,6 +112,7 @@ pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport 
         problem_count: 0,
         complete: false,
     };
+    let promised = journal.0.keeper.promised();
     let mut rows = journal.0.rows_from(1);
     loop {
         let (chunk, fault) = take_chunk(&mut rows);
@@ -121,12 +125,22 @@ pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport 
         }
         if end {
             report.complete = true;
+            report.promise(journal, promised);
             return report;
         }
     }
 }
 
 impl VerifyReport {
+    /// Holds what was found against the watermark.
+    fn promise(&mut self, journal: &Journal, promised: Result<Option<Mark>, WatermarkError>) {
+        let kept =
+            promised.map_err(RecoverError::from).and_then(|mark| journal.0.keeps(mark.as_ref(), self.last_index));
+        if let Err(error) = kept {
+            self.note(error.index().unwrap_or(self.last_index), Flaw::Promise(Box::new(error)));
+        }
+    }
+
     fn note(&mut self, index: u64, flaw: Flaw) {
         self.problem_count += 1;
         if self.problems.len() < MAX_PROBLEMS {

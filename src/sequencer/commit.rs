@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::Outcome;
@@ -10,9 +10,10 @@ use super::Verified;
 use super::handle::{Shared, View};
 use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
+use super::mend::{Failure, MEND_INTERVAL};
 use super::pipeline::{answer, not_durable};
 use crate::facts::FactsNow;
-use crate::journal::{Batch, Durability, Log, LogEntry, Snapshot, Write};
+use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, Snapshot, Write};
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
@@ -55,38 +56,59 @@ struct Built {
 
 /// The committer thread's own state.
 pub(super) struct Committer<L> {
-    shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
-    log: L,
+    pub(super) shared: Arc<Shared>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) log: L,
     /// Facts that are in the journal for certain.
-    stored_facts: BTreeSet<Hash>,
+    pub(super) stored_facts: BTreeSet<Hash>,
     last_sync: Instant,
+    /// The last record that was answered for, and its chain value.
+    pub(super) acknowledged: (u64, Hash),
+    /// Whether the log failed in a way that passes.
+    pub(super) mending: bool,
+    /// What the journal was opened with, while it is closed.
+    pub(super) wanted: Option<JournalOptions>,
 }
 
 impl<L: Log> Committer<L> {
-    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, log: L) -> Committer<L> {
-        Committer { shared, inbox, log, stored_facts: BTreeSet::new(), last_sync: Instant::now() }
+    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, log: L, acknowledged: (u64, Hash)) -> Committer<L> {
+        let (stored_facts, last_sync) = (BTreeSet::new(), Instant::now());
+        Committer { shared, inbox, log, stored_facts, last_sync, acknowledged, mending: false, wanted: None }
     }
 
     pub fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
+        while let Some(job) = self.next(jobs) {
             let number = job.number;
             let result = self.commit(job);
+            self.mending = result.as_ref().is_err_and(|failure| failure.passes);
             self.inbox.push_done(Done { number, result });
         }
     }
 
+    /// The next batch; until the log can be written again, it is tried now and then.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        while self.mending {
+            match jobs.recv_timeout(MEND_INTERVAL) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.mend(),
+            }
+        }
+        jobs.recv().ok()
+    }
+
     /// Commits a batch and answers its callers; returns the receipts in the batch's order.
-    fn commit(&mut self, mut job: Job) -> Result<Vec<Arc<[u8]>>, String> {
+    fn commit(&mut self, mut job: Job) -> Result<Vec<Arc<[u8]>>, Failure> {
         let began = Instant::now();
         let replies: Vec<_> = job.records.iter_mut().map(|pending| pending.reply.take()).collect();
         let Built { batch, receipts } = match self.build(&job) {
             Ok(built) => built,
-            Err(reason) => return Err(refuse_all(replies, reason)),
+            Err(reason) => return Err(refuse_all(replies, Failure::for_good(&reason))),
         };
-        if let Err(reason) = self.write(&batch) {
-            return Err(refuse_all(replies, reason));
+        if let Err(failure) = self.write(&batch) {
+            return Err(refuse_all(replies, failure));
         }
+        self.acknowledged = job.records.last().map_or(self.acknowledged, |last| (last.record.index, last.chain));
         self.publish(&job);
         let snapshots = batch
             .writes
@@ -102,11 +124,11 @@ impl<L: Log> Committer<L> {
         Ok(receipts)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), String> {
-        self.log.append(batch).map_err(|error| error.to_string())?;
+    fn write(&mut self, batch: &Batch) -> Result<(), Failure> {
+        self.log.append(batch).map_err(|error| Failure::of_append(&error))?;
         if let Durability::Interval(interval) = self.shared.options.durability {
             std::thread::sleep(interval.saturating_sub(self.last_sync.elapsed()));
-            self.shared.journal.sync().map_err(|error| error.to_string())?;
+            self.shared.journal().sync().map_err(|error| Failure::for_good(&error))?;
             self.last_sync = Instant::now();
         }
         Ok(())
@@ -168,7 +190,7 @@ impl<L: Log> Committer<L> {
         for pending in job.records.iter().rev() {
             let project = &pending.record.project;
             let reverb = pending.record.transition == Transition::ExecutionApprovalsThreshold;
-            if (reverb || self.shared.journal.is_snapshot_due(project)) && taken.insert(project.clone()) {
+            if (reverb || self.shared.journal().is_snapshot_due(project)) && taken.insert(project.clone()) {
                 self.push_snapshot(batch, project, &pending.head, pending.record.index, job)?;
             }
         }
@@ -178,7 +200,7 @@ impl<L: Log> Committer<L> {
             }
         }
         for candidate in
-            self.shared.journal.sweep_candidates(self.shared.options.sweep_every).into_iter().take(SWEEP_PROJECTS)
+            self.shared.journal().sweep_candidates(self.shared.options.sweep_every).into_iter().take(SWEEP_PROJECTS)
         {
             let moved = job.records.iter().any(|pending| pending.record.project == candidate.project);
             let view = self.shared.cached_view(&candidate.project).filter(|_| !moved);
@@ -200,7 +222,7 @@ impl<L: Log> Committer<L> {
         let snapshot = match job.records.iter().find(|pending| pending.record.index == index) {
             Some(pending) => Snapshot::of(&pending.record, pending.chain, head.state()),
             None => {
-                let stored = self.shared.journal.record(index).map_err(|error| error.to_string())?;
+                let stored = self.shared.journal().record(index).map_err(|error| error.to_string())?;
                 let stored = stored.ok_or_else(|| format!("record {index} of {project} is gone"))?;
                 Snapshot::of(&stored.record, stored.chain, head.state())
             }
@@ -235,9 +257,10 @@ impl<L: Log> Committer<L> {
     }
 }
 
-fn refuse_all(replies: Vec<Option<Reply>>, reason: String) -> String {
+fn refuse_all(replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
+    let reason = failure.to_string();
     replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
-    reason
+    failure
 }
 
 fn receipt(pending: &Pending, sealed: &SealedBatch, position: usize) -> Receipt {

@@ -1,7 +1,7 @@
 //! The sequencer from outside: propose, try without doing, read durable heads.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
@@ -11,9 +11,8 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::commit::{Committer, MAX_INTERVAL};
-use super::heads::Heads;
 use super::inbox::{Full, Inbox, Request};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, durable};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Recovered, fingerprint};
@@ -93,16 +92,33 @@ pub enum DryRun {
 pub(super) struct Shared {
     pub options: Options,
     pub ports: Ports,
-    pub journal: Journal,
+    /// Another one after it was opened again.
+    journal: RwLock<Journal>,
     views: RwLock<BTreeMap<ProjectName, Arc<View>>>,
     rejections: Mutex<VecDeque<RejectionEntry>>,
     mode: Mutex<Mode>,
+    draining: AtomicBool,
     last_index: AtomicU64,
     judged_index: AtomicU64,
     last_snapshot: Mutex<Option<Hlc>>,
 }
 
 impl Shared {
+    /// The journal as it is open now. Nobody keeps it: it cannot be opened again while it is held.
+    pub fn journal(&self) -> Journal {
+        self.journal.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_journal(&self, journal: Journal) -> Journal {
+        std::mem::replace(&mut *self.journal.write().unwrap_or_else(PoisonError::into_inner), journal)
+    }
+
+    /// Accepts again, unless the node is shutting down.
+    pub fn accept_again(&self) {
+        let mut mode = self.mode();
+        *mode = if self.draining.load(Ordering::Acquire) { Mode::Draining } else { Mode::Accepting };
+    }
+
     pub fn views_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<ProjectName, Arc<View>>> {
         self.views.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,21 +178,16 @@ impl Handle {
         if let Durability::Interval(interval) = &mut options.durability {
             *interval = (*interval).min(MAX_INTERVAL);
         }
-        let mut heads = Heads::new(options.memory_projects);
-        let mut views = BTreeMap::new();
-        for (project, found) in recovered.heads {
-            let head = Arc::new(found.head);
-            views.insert(project.clone(), Arc::new(View { head: head.clone(), index: found.index }));
-            heads.put(project, head, found.index, 0);
-        }
+        let (heads, views) = durable(recovered.heads, options.memory_projects);
         let inbox = Arc::new(Inbox::new(options.queue));
         let shared = Arc::new(Shared {
             options,
             ports,
-            journal: journal.clone(),
+            journal: RwLock::new(journal.clone()),
             views: RwLock::new(views),
             rejections: Mutex::default(),
             mode: Mutex::default(),
+            draining: AtomicBool::new(false),
             last_index: AtomicU64::new(recovered.last_index),
             judged_index: AtomicU64::new(recovered.last_index),
             last_snapshot: Mutex::new(recovered.last_snapshot_hlc),
@@ -184,7 +195,8 @@ impl Handle {
         let (jobs, queue) = sync_channel(1);
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
         let pipeline = Pipeline::new(shared.clone(), inbox.clone(), jobs, heads, last);
-        let committer = Committer::new(shared.clone(), inbox.clone(), journal);
+        let acknowledged = (recovered.last_index, recovered.last_chain);
+        let committer = Committer::new(shared.clone(), inbox.clone(), journal, acknowledged);
         let threads =
             vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || committer.run(&queue))?];
         Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
@@ -235,14 +247,14 @@ impl Handle {
             Ok(identity) => identity,
             Err(rejection) => return Ok(self.would_refuse(&docket, rejection)),
         };
-        if let Some(bound) = self.shared.journal.bound_key(&project, &docket.proposal.idem_key)? {
+        if let Some(bound) = self.shared.journal().bound_key(&project, &docket.proposal.idem_key)? {
             let proposal = docket.proposal;
             let same = bound.fingerprint == fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
             let conflict =
                 || Rejection::new(Code::IdemKeyConflict, "the key is bound to another proposal; use a new uuid");
             return Ok(if same { DryRun::Repeat(bound.receipt) } else { self.would_refuse(&docket, conflict()) });
         }
-        let horizon = judge::key_horizon(&docket, self.shared.journal.prune_floor());
+        let horizon = judge::key_horizon(&docket, self.shared.journal().prune_floor());
         let weighed = horizon.map_err(Into::into).and_then(|()| judge::merits(&docket, identity));
         Ok(match weighed {
             Ok(accepted) => DryRun::Accepted { state_post_hash: accepted.next.hash(), outcomes: accepted.outcomes },
@@ -264,7 +276,7 @@ impl Handle {
         if let Some(view) = self.shared.cached_view(project) {
             return Ok(view);
         }
-        let (head, index) = match self.shared.journal.latest_head(project)? {
+        let (head, index) = match self.shared.journal().latest_head(project)? {
             Some(found) => (found.head, found.index),
             None => (Head::genesis(project), 0),
         };
@@ -284,9 +296,10 @@ impl Handle {
         self.shared.ports.facts.facts()
     }
 
-    /// The journal, for reading.
-    pub fn journal(&self) -> &Journal {
-        &self.shared.journal
+    /// The journal as it is open now, for reading. To be asked for anew each time: while somebody holds it, it
+    /// cannot be opened again after the disk failed.
+    pub fn journal(&self) -> Journal {
+        self.shared.journal()
     }
 
     /// The options it was started with.
@@ -326,6 +339,7 @@ impl Handle {
 
     /// Takes nothing new from here on.
     pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
         let mut mode = self.shared.mode();
         if *mode == Mode::Accepting {
             *mode = Mode::Draining;

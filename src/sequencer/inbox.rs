@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::mend::Failure;
 use super::{Outcome, Verified};
+use crate::journal::Recovered;
 use crate::machine::chart;
 use crate::types::names::Region;
 
@@ -33,7 +35,7 @@ impl Request {
 pub(super) struct Done {
     pub number: u64,
     /// The receipts, in the batch's order; or why it is not durable.
-    pub result: Result<Vec<Arc<[u8]>>, String>,
+    pub result: Result<Vec<Arc<[u8]>>, Failure>,
 }
 
 #[derive(Default)]
@@ -41,12 +43,15 @@ struct Lanes {
     urgent: VecDeque<Request>,
     normal: VecDeque<Request>,
     done: VecDeque<Done>,
+    mended: Option<Box<Recovered>>,
     stopping: bool,
 }
 
 /// What the sequencer took out.
 pub(super) struct Work {
     pub done: Vec<Done>,
+    /// What the journal holds, when it was opened again.
+    pub mended: Option<Box<Recovered>>,
     pub requests: Vec<Request>,
     pub stopping: bool,
 }
@@ -89,6 +94,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    pub fn push_mended(&self, recovered: Box<Recovered>) {
+        self.lock().mended = Some(recovered);
+        self.wake.notify_one();
+    }
+
     pub fn stop(&self) {
         self.lock().stopping = true;
         self.wake.notify_one();
@@ -105,17 +115,18 @@ impl Inbox {
         let mut lanes = self.lock();
         loop {
             let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty();
-            if !lanes.done.is_empty() || (room > 0 && waiting) || lanes.stopping {
+            if !lanes.done.is_empty() || lanes.mended.is_some() || (room > 0 && waiting) || lanes.stopping {
                 break;
             }
             lanes = self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
         let done = lanes.done.drain(..).collect();
+        let mended = lanes.mended.take();
         let urgent = lanes.urgent.len().min(room);
         let mut requests: Vec<_> = lanes.urgent.drain(..urgent).collect();
         let normal = lanes.normal.len().min(room - urgent);
         requests.extend(lanes.normal.drain(..normal));
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
-        Work { done, requests, stopping }
+        Work { done, mended, requests, stopping }
     }
 }

@@ -17,6 +17,7 @@ mod commit;
 mod handle;
 mod heads;
 mod inbox;
+mod mend;
 mod own;
 mod pipeline;
 pub mod queries;
@@ -90,6 +91,8 @@ pub trait Observer: Send + Sync {
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
     /// The log could not be written; nothing is accepted any more.
     fn log_failed(&self, reason: &str);
+    /// The log can be written again; what it holds ends at this record.
+    fn log_mended(&self, _last_index: u64) {}
 }
 
 /// What the sequencer is connected to.

@@ -6,13 +6,14 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use super::commit::{Job, Pending};
-use super::handle::Shared;
+use super::handle::{Shared, View};
 use super::heads::Heads;
 use super::inbox::{Done, Inbox, Reply, Request};
+use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
 use super::{Mode, Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::fingerprint;
+use crate::journal::{Recovered, RecoveredHead, fingerprint};
 use crate::machine::facts::{FactBody, FactSet};
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Accepted, Docket, Refused};
@@ -116,6 +117,7 @@ impl Pipeline {
             let room = self.shared.options.batch_max.saturating_sub(self.open.len());
             let work = self.inbox.take(room);
             work.done.into_iter().for_each(|done| self.settle(done));
+            work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
             work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
             self.hand_over();
             if work.stopping && self.open.is_empty() && self.committing.is_none() {
@@ -141,11 +143,11 @@ impl Pipeline {
 
     fn scene(&mut self, project: &ProjectName) -> Result<Scene, Rejection> {
         if self.failed {
-            return Err(Rejection::new(Code::NotDurable, "the log failed; see GET /health and runbooks/recovery.md"));
+            return Err(Rejection::new(Code::NotDurable, "the log cannot be written; GET /health/ready says why"));
         }
         let wall_ms = self.shared.ports.clock.now_ms().map_err(|why| Rejection::new(Code::ClockUnsafe, why))?;
         let at = self.stamped.tick(wall_ms).map_err(|why| Rejection::new(Code::ClockUnsafe, why.to_string()))?;
-        let found = self.heads.find(&self.shared.journal, project);
+        let found = self.heads.find(&self.shared.journal(), project);
         let (head, _) = found.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
         let stamp = Stamp { index: self.next_index, at };
         Ok(Scene { head, facts: self.shared.ports.facts.facts(), stamp })
@@ -161,7 +163,7 @@ impl Pipeline {
         let identity = judge::identity(&docket)?;
         judge::key_form(&docket)?;
         self.look_up(&docket)?;
-        judge::key_horizon(&docket, self.shared.journal.prune_floor())?;
+        judge::key_horizon(&docket, self.shared.journal().prune_floor())?;
         judge::merits(&docket, identity).map_err(|refused| Verdict::Refused(Box::new(refused)))
     }
 
@@ -184,7 +186,7 @@ impl Pipeline {
         if let Some(in_flight) = self.keys.get(&place) {
             return Err(if in_flight.fingerprint == print { Verdict::RepeatInFlight } else { conflict(&place.1) });
         }
-        let bound = self.shared.journal.bound_key(&place.0, &place.1);
+        let bound = self.shared.journal().bound_key(&place.0, &place.1);
         match bound.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))? {
             None => Ok(()),
             Some(bound) if bound.fingerprint == print => Err(Verdict::Repeat(bound.receipt)),
@@ -302,7 +304,7 @@ impl Pipeline {
         }
         let at = scene.stamp.at;
         let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
-        let (head, batch) = match self.heads.find(&self.shared.journal, project) {
+        let (head, batch) = match self.heads.find(&self.shared.journal(), project) {
             Ok(found) => found,
             Err(error) => return self.refuse_now(request, Rejection::new(Code::NotDurable, error.to_string())),
         };
@@ -352,7 +354,7 @@ impl Pipeline {
         let job = Job { number: self.open_number, records, evicted };
         self.open_number += 1;
         if self.jobs.send(job).is_err() {
-            self.fail("the committer is gone");
+            self.fail(&Failure::for_good("the committer is gone"));
         }
     }
 
@@ -361,7 +363,7 @@ impl Pipeline {
         let places = self.committing.take().unwrap_or_default();
         let receipts = match done.result {
             Ok(receipts) => receipts,
-            Err(reason) => return self.fail(&reason),
+            Err(failure) => return self.fail(&failure),
         };
         self.durable_batch = done.number;
         for (place, receipt) in places.iter().zip(receipts) {
@@ -375,22 +377,57 @@ impl Pipeline {
     }
 
     /// The log cannot be written: whatever is not durable is refused, and nothing is taken any more.
-    fn fail(&mut self, reason: &str) {
+    fn fail(&mut self, failure: &Failure) {
         self.failed = true;
-        self.shared.set_mode(Mode::Refusing(reason.to_owned()));
-        self.shared.ports.observer.log_failed(reason);
+        let reason = failure.to_string();
+        self.shared.ports.observer.log_failed(&reason);
         let open = std::mem::take(&mut self.open).into_iter().filter_map(|pending| pending.reply);
         let waiting = std::mem::take(&mut self.keys).into_values().flat_map(|in_flight| in_flight.waiting);
         let deferred = std::mem::take(&mut self.deferred).into_iter().map(|deferred| deferred.reply);
         for reply in open.chain(waiting).chain(deferred) {
-            answer(reply, not_durable(reason));
+            answer(reply, not_durable(&reason));
         }
+        self.shared.set_mode(Mode::Refusing(reason));
     }
+
+    /// The journal was opened again: goes on from what it holds, as after a start.
+    fn go_on(&mut self, recovered: Recovered) {
+        let last_index = recovered.last_index;
+        self.next_index = last_index + 1;
+        self.chain = recovered.last_chain;
+        // Stamped time never goes back, also not behind what was stamped and lost.
+        self.stamped = self.stamped.max(recovered.last_timestamp);
+        self.durable_batch = self.open_number - 1;
+        let (heads, views) = durable(recovered.heads, self.shared.options.memory_projects);
+        self.heads = heads;
+        *self.shared.views_mut() = views;
+        self.shared.note_durable(last_index);
+        self.shared.note_judged(last_index);
+        self.failed = false;
+        self.shared.ports.observer.log_mended(last_index);
+        self.shared.accept_again();
+    }
+}
+
+/// Heads and views of what is durable.
+pub(super) fn durable(
+    found: BTreeMap<ProjectName, RecoveredHead>,
+    memory_projects: usize,
+) -> (Heads, BTreeMap<ProjectName, Arc<View>>) {
+    let mut heads = Heads::new(memory_projects);
+    let mut views = BTreeMap::new();
+    for (project, found) in found {
+        let head = Arc::new(found.head);
+        views.insert(project.clone(), Arc::new(View { head: head.clone(), index: found.index }));
+        heads.put(project, head, found.index, 0);
+    }
+    (heads, views)
 }
 
 /// What callers are told whose proposals could not be made durable.
 pub(super) fn not_durable(reason: &str) -> Outcome {
-    let reason = format!("it could not be made durable: {reason}; whether it was applied shows after a restart");
+    let reason =
+        format!("it could not be made durable: {reason}. Send the same proposal again to learn whether it was applied");
     let rejection = Rejection::new(Code::NotDurable, reason);
     let project = crate::types::proposal::default_project();
     Outcome::Refused(Box::new(Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms: Some(500) }))

@@ -80,4 +80,8 @@ impl sequencer::Observer for Watch {
             "the log cannot be written; nothing is accepted any more"
         );
     }
+
+    fn log_mended(&self, last_index: u64) {
+        tracing::warn!(last_index, "the log can be written again; proposals are accepted");
+    }
 }

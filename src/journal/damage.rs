@@ -1,0 +1,365 @@
+//! The table of damages: whatever happens to a journal's files, it opens with everything or refuses and
+//! names what is missing. docs/journal.md shows the table; `SWOOSH_BLESS=1` writes it anew.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use super::testing::{Directory, Node, options};
+use super::*;
+
+/// Records that are promised.
+const RECORDS: u64 = 5;
+
+/// One way to damage a directory.
+struct Damage {
+    name: &'static str,
+    /// Whether tables are written first, so that the log is not all there is.
+    flushed: bool,
+    strike: fn(&Scene),
+}
+
+/// A directory to be damaged, and an older copy of it.
+struct Scene {
+    now: Directory,
+    /// As it was after record 3.
+    older: Directory,
+    /// The canonical bytes of each record, from the first.
+    records: Vec<Vec<u8>>,
+}
+
+const DAMAGES: &[Damage] = &[
+    Damage { name: "nothing", flushed: false, strike: |_| () },
+    Damage { name: "log: torn tail", flushed: false, strike: |scene| scene.cut(scene.log_bytes().len() - 7) },
+    Damage { name: "log: flip in a middle record's payload", flushed: false, strike: |scene| scene.flip_record(3) },
+    Damage { name: "log: flip in a length field", flushed: false, strike: |scene| scene.flip_length(3) },
+    Damage { name: "log: flip in the last record's payload", flushed: false, strike: |scene| scene.flip_record(5) },
+    Damage { name: "log: cut at a record boundary", flushed: false, strike: |scene| scene.cut(scene.start_of(5)) },
+    Damage { name: "log: zeroed tail", flushed: false, strike: |scene| scene.zero(scene.start_of(5)) },
+    Damage { name: "log: emptied", flushed: false, strike: |scene| scene.cut(0) },
+    Damage { name: "log: deleted", flushed: false, strike: |scene| fs::remove_file(scene.log()).unwrap() },
+    Damage { name: "log: an older copy put back", flushed: false, strike: |scene| scene.put_back("log") },
+    Damage {
+        name: "log: deleted, after tables were written",
+        flushed: true,
+        strike: |scene| fs::remove_file(scene.log()).unwrap(),
+    },
+    Damage { name: "table: flip in a record's block", flushed: true, strike: |scene| scene.flip_tables(|_| 40) },
+    Damage {
+        name: "table: flip in the index",
+        flushed: true,
+        strike: |scene| scene.flip_tables(|length| length - 120),
+    },
+    Damage { name: "table: flip in the footer", flushed: true, strike: |scene| scene.flip_tables(|length| length - 4) },
+    Damage { name: "table: deleted", flushed: true, strike: |scene| scene.delete("sst") },
+    Damage { name: "MANIFEST: cut in half", flushed: true, strike: |scene| scene.halve_manifest() },
+    Damage { name: "MANIFEST: emptied", flushed: true, strike: |scene| scene.overwrite("MANIFEST", &[]) },
+    Damage { name: "CURRENT: deleted", flushed: true, strike: |scene| fs::remove_file(scene.path("CURRENT")).unwrap() },
+    Damage { name: "directory: an older copy put back", flushed: false, strike: |scene| scene.put_back_all() },
+    Damage {
+        name: "directory: an older copy put back, after tables were written",
+        flushed: true,
+        strike: |scene| scene.put_back_all(),
+    },
+    Damage { name: "directory: emptied", flushed: true, strike: |scene| scene.delete("") },
+    Damage { name: "watermark: newest slot torn", flushed: false, strike: |scene| scene.tear_slots(1) },
+    Damage { name: "watermark: both slots damaged", flushed: false, strike: |scene| scene.tear_slots(2) },
+    Damage {
+        name: "watermark: emptied",
+        flushed: false,
+        strike: |scene| fs::write(scene.now.watermark(), []).unwrap(),
+    },
+    Damage {
+        name: "watermark: deleted",
+        flushed: false,
+        strike: |scene| fs::remove_file(scene.now.watermark()).unwrap(),
+    },
+    Damage { name: "watermark: an older copy put back", flushed: false, strike: |scene| scene.put_back_watermark() },
+];
+
+impl Scene {
+    fn new(flushed: bool) -> Scene {
+        let mut node = Node::new();
+        (1..=3).for_each(|_| drop(node.commit(&["a"])));
+        let older = node.directory.copy();
+        if flushed {
+            node.flush();
+        }
+        (4..=RECORDS).for_each(|_| drop(node.commit(&["a"])));
+        let records = (1..=RECORDS).map(|index| node.journal.record(index).unwrap().unwrap().encoded).collect();
+        // A crash: the directory as it stands, never closed.
+        Scene { now: node.directory.copy(), older, records }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.now.path().join(name)
+    }
+
+    /// The newest log, in which the last records are.
+    fn log(&self) -> PathBuf {
+        files(self.now.path(), "log").pop().unwrap()
+    }
+
+    fn log_bytes(&self) -> Vec<u8> {
+        fs::read(self.log()).unwrap()
+    }
+
+    fn cut(&self, length: usize) {
+        File::options().write(true).open(self.log()).unwrap().set_len(length as u64).unwrap();
+    }
+
+    fn zero(&self, from: usize) {
+        let rest = vec![0; self.log_bytes().len() - from];
+        File::options().write(true).open(self.log()).unwrap().write_all_at(&rest, from as u64).unwrap();
+    }
+
+    /// Where the bytes of a record lie in the log.
+    fn payload_of(&self, index: usize) -> usize {
+        let (log, sought) = (self.log_bytes(), &self.records[index - 1]);
+        log.windows(sought.len()).position(|window| window == sought).unwrap_or_else(|| panic!("no record {index}"))
+    }
+
+    /// Where RocksDB's record around a record of ours begins. RocksDB writes checksum (4 bytes), length (2)
+    /// and kind (1) before each, and the batch begins with its sequence number (8) and count (4); as each
+    /// commit of the scene is one batch of rows, they are found by walking.
+    fn start_of(&self, index: usize) -> usize {
+        let (log, payload) = (self.log_bytes(), self.payload_of(index));
+        let (mut at, mut found) = (0, 0);
+        while at + 7 <= payload {
+            found = at;
+            let length = usize::from(u16::from_le_bytes([log[at + 4], log[at + 5]]));
+            at += 7 + length;
+        }
+        assert!(payload < at, "record {index} lies in the record at {found}");
+        found
+    }
+
+    fn flip_at(&self, path: &Path, at: u64) {
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+    }
+
+    fn flip_record(&self, index: usize) {
+        self.flip_at(&self.log(), self.payload_of(index) as u64 + 9);
+    }
+
+    fn flip_length(&self, index: usize) {
+        self.flip_at(&self.log(), self.start_of(index) as u64 + 5);
+    }
+
+    fn flip_tables(&self, at: fn(u64) -> u64) {
+        for table in files(self.now.path(), "sst") {
+            self.flip_at(&table, at(fs::metadata(&table).unwrap().len()));
+        }
+    }
+
+    fn overwrite(&self, prefix: &str, bytes: &[u8]) {
+        for entry in fs::read_dir(self.now.path()).unwrap().map(Result::unwrap) {
+            if entry.file_name().to_string_lossy().starts_with(prefix) {
+                fs::write(entry.path(), bytes).unwrap();
+            }
+        }
+    }
+
+    fn halve_manifest(&self) {
+        let current = fs::read_to_string(self.path("CURRENT")).unwrap();
+        let bytes = fs::read(self.path(current.trim())).unwrap();
+        self.overwrite("MANIFEST", &bytes[..bytes.len() / 2]);
+    }
+
+    fn delete(&self, extension: &str) {
+        files(self.now.path(), extension).into_iter().for_each(|file| fs::remove_file(file).unwrap());
+    }
+
+    fn put_back(&self, extension: &str) {
+        self.delete(extension);
+        for file in files(self.older.path(), extension) {
+            fs::copy(&file, self.path(&file.file_name().unwrap().to_string_lossy())).unwrap();
+        }
+    }
+
+    fn put_back_all(&self) {
+        self.put_back("");
+    }
+
+    fn put_back_watermark(&self) {
+        fs::copy(self.older.watermark(), self.now.watermark()).unwrap();
+    }
+
+    /// Damages this many slots, the newest first.
+    fn tear_slots(&self, slots: u64) {
+        let newest = RECORDS % 2;
+        (0..slots).for_each(|slot| self.flip_at(&self.now.watermark(), (newest + slot) % 2 * 4096 + 30));
+    }
+}
+
+/// Files of an extension, or all of them, in the order of their names.
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let all = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> =
+        all.filter(|path| extension.is_empty() || path.extension().is_some_and(|e| e == extension)).collect();
+    found.sort();
+    found
+}
+
+/// What a start does.
+fn start(scene: &Scene) -> Result<(u64, Hash), String> {
+    let journal = Journal::open(options(scene.now.path())).map_err(|error| error.to_string())?;
+    let recovered = journal.recover().map_err(|error| error.to_string())?;
+    Ok((recovered.last_index, recovered.last_chain))
+}
+
+/// What looking does: `swoosh wal verify`.
+fn look(scene: &Scene) -> String {
+    match Journal::open_read_only(scene.now.path()) {
+        Err(_) => "refuses".to_owned(),
+        Ok(journal) => {
+            let report = verify::verify(&journal, &mut |_| ());
+            let problems: Vec<String> = report.problems.iter().map(|problem| problem.index.to_string()).collect();
+            if report.is_good() { "whole".to_owned() } else { format!("record {}", problems.join(", ")) }
+        }
+    }
+}
+
+/// How a refusal tells what is missing, without what differs from run to run.
+fn told(scene: &Scene, text: &str) -> String {
+    println!("{text}");
+    let named = ["is the first one missing", "promises records up to", "record ", "watermark", "both slots"];
+    assert!(named.iter().any(|sign| text.contains(sign)), "it does not say what is missing: {text}");
+    assert!(text.contains("runbooks/recovery.md"), "{text}");
+    assert!(text.contains(scene.now.path().to_str().unwrap()) || text.contains("record "), "{text}");
+    match text {
+        text if text.contains("record 1 is the first") => "refuses: record 1 is missing".to_owned(),
+        text if text.contains("record 4 is the first") => "refuses: record 4 is missing".to_owned(),
+        text if text.contains("record 5 is the first") => "refuses: record 5 is missing".to_owned(),
+        text if text.contains("is the first one missing") => "refuses: names the first record missing".to_owned(),
+        text if text.contains("both slots") => "refuses: the watermark is damaged".to_owned(),
+        text if text.contains("is missing, though") => "refuses: the watermark is missing".to_owned(),
+        text if text.contains("promises records up to 5") => {
+            "refuses: cannot be read, records up to 5 are promised".to_owned()
+        }
+        _ => {
+            format!("refuses: names its record ({})", text.chars().take_while(|c| *c != '(').collect::<String>().trim())
+        }
+    }
+}
+
+fn row(damage: &Damage) -> String {
+    let scene = Scene::new(damage.flushed);
+    let promised = Journal::open_read_only(scene.now.path()).unwrap().last();
+    assert_eq!(promised.0, RECORDS, "the scene is whole");
+    (damage.strike)(&scene);
+    let seen = look(&scene);
+    let started = match start(&scene) {
+        Ok(end) => {
+            assert_eq!(end, promised, "{}: it opens with less than was promised", damage.name);
+            "opens with everything".to_owned()
+        }
+        Err(text) => {
+            let first = told(&scene, &text);
+            // A refusal stays one: nothing was adopted on the way.
+            assert!(start(&scene).is_err(), "{}: refused once and then opened", damage.name);
+            first
+        }
+    };
+    format!("| {} | {started} | {seen} |", damage.name)
+}
+
+const BEGIN: &str = "<!-- generated: damages -->";
+const END: &str = "<!-- end of damages -->";
+
+#[test]
+fn no_damage_loses_a_promised_record_in_silence() {
+    let head = ["| damage to | a start | `swoosh wal verify` |", "| --- | --- | --- |"].map(str::to_owned);
+    let table = head.into_iter().chain(DAMAGES.iter().map(row)).collect::<Vec<_>>().join("\n");
+    println!("{table}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/journal.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let fresh = format!("{before}{BEGIN}\n\n{table}\n\n{END}{after}");
+    if std::env::var_os("SWOOSH_BLESS").is_some() {
+        fs::write(&path, &fresh).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), fresh, "docs/journal.md is stale; run the test with SWOOSH_BLESS=1");
+}
+
+#[test]
+fn data_ahead_of_the_watermark_is_adopted_and_promised() {
+    let scene = Scene::new(false);
+    scene.put_back_watermark();
+    assert_eq!(watermark::read(&scene.now.watermark()).unwrap().unwrap().mark.index, 3);
+    let (index, chain) = start(&scene).unwrap();
+    let mark = watermark::read(&scene.now.watermark()).unwrap().unwrap().mark;
+    assert_eq!((mark.index, mark.chain), (index, chain));
+    scene.cut(0);
+    assert!(start(&scene).is_ok(), "what was adopted is in tables by now");
+}
+
+#[test]
+fn every_batch_is_promised_before_append_returns() {
+    let mut node = Node::new();
+    for index in 1..=RECORDS {
+        node.commit(&["a"]);
+        let mark = watermark::read(&node.directory.watermark()).unwrap().unwrap().mark;
+        assert_eq!((mark.index, mark.chain, mark.sequence), (index, node.chain, index));
+    }
+}
+
+#[test]
+fn with_an_interval_a_sync_promises_what_it_synced() {
+    let mut node = Node::new();
+    let mark = |node: &Node| watermark::read(&node.directory.watermark()).unwrap().unwrap().mark.index;
+    node.reopen_with(Durability::Interval(Duration::from_millis(1)));
+    node.commit(&["a", "b"]);
+    assert_eq!(mark(&node), 0);
+    node.journal.sync().unwrap();
+    assert_eq!(mark(&node), 2);
+}
+
+#[test]
+fn a_watermark_of_another_chain_or_incarnation_is_refused() {
+    let mut node = Node::new();
+    node.commit(&["a", "b"]);
+    let Node { directory, journal, .. } = node;
+    let (index, chain) = journal.last();
+    drop(journal);
+    for (mark, expected) in [
+        (Mark { sequence: 0, index, chain: Hash::of(b"another"), incarnation: 1 }, "record 2"),
+        (Mark { sequence: 0, index, chain, incarnation: 2 }, "incarnation 2"),
+    ] {
+        drop(watermark::Watermark::create(directory.watermark(), mark).unwrap());
+        let journal = Journal::open(options(directory.path())).unwrap();
+        let error = journal.recover().unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("runbooks/recovery.md"), "{error}");
+        let seen = verify::verify(&Journal::open_read_only(directory.path()).unwrap(), &mut |_| ());
+        assert_eq!(seen.problem_count, 1);
+    }
+}
+
+#[test]
+fn a_person_may_accept_what_is_left() {
+    let scene = Scene::new(false);
+    scene.cut(scene.start_of(5));
+    assert!(start(&scene).is_err());
+    assert!(matches!(Journal::accept_end(scene.now.path(), 5), Err(AcceptError::OtherEnd { named: 5, found: 4 })));
+    assert_eq!(Journal::accept_end(scene.now.path(), 4).unwrap().index, 4);
+    assert_eq!(start(&scene).unwrap().0, 4);
+}
+
+#[test]
+fn a_record_without_its_key_or_decision_is_told() {
+    for family in [Family::Idem, Family::Decisions] {
+        let mut node = Node::new();
+        let record = node.commit(&["a"]).remove(0);
+        let key = match family {
+            Family::Idem => layout::idem_key(&record.project, &record.idem_key),
+            _ => layout::scoped_key(&record.project, 1),
+        };
+        node.journal.0.db.delete_cf(node.journal.0.family(family), key).unwrap();
+        let node = node.reopen();
+        assert!(matches!(node.journal.recover(), Err(RecoverError::Torn { index: 1, .. })));
+    }
+}

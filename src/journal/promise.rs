@@ -1,0 +1,135 @@
+//! Keeping what the watermark promises.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::error::{OpenError, RecoverError, StorageError};
+use super::layout::Family;
+use super::watermark::{self, Mark, Watermark, WatermarkError};
+use super::{Inner, Journal};
+use crate::types::hash::Hash;
+
+/// Who keeps the watermark.
+pub(super) enum Keeper {
+    /// Whoever only looks: what it said when the journal was opened.
+    Reader { path: PathBuf, found: Result<Option<Mark>, WatermarkError> },
+    /// The node.
+    Writer(Mutex<Watermark>),
+}
+
+impl Keeper {
+    pub(super) fn read(journal: &Path) -> Keeper {
+        let path = watermark::beside(journal);
+        let found = watermark::read(&path).map(|found| found.map(|found| found.mark));
+        Keeper::Reader { path, found }
+    }
+
+    pub(super) fn write(watermark: Watermark) -> Keeper {
+        Keeper::Writer(Mutex::new(watermark))
+    }
+
+    /// What is promised; `None` where there is no watermark.
+    pub(super) fn promised(&self) -> Result<Option<Mark>, WatermarkError> {
+        match self {
+            Keeper::Reader { found, .. } => found.clone(),
+            Keeper::Writer(watermark) => Ok(Some(watermark.lock().unwrap_or_else(PoisonError::into_inner).mark())),
+        }
+    }
+}
+
+impl Inner {
+    /// Promises everything up to a record that is on disk. Nothing is promised twice, and nothing is taken back.
+    pub(super) fn promise(&self, (index, chain): (u64, Hash)) -> Result<(), StorageError> {
+        let Keeper::Writer(watermark) = &self.keeper else { return Ok(()) };
+        let mut watermark = watermark.lock().unwrap_or_else(PoisonError::into_inner);
+        match watermark.mark().index < index {
+            true => Ok(watermark.advance(index, chain)?),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the log reaches as far as was promised.
+    pub(super) fn reaches(&self, mark: &Mark, last: u64) -> Result<(), RecoverError> {
+        if mark.index <= last {
+            return Ok(());
+        }
+        let witness = format!("the watermark, which promises records up to {},", mark.index);
+        Err(RecoverError::Lost { last, index: last + 1, witness })
+    }
+
+    /// Whether the log, which ends at `last`, holds what was promised, with all that the last record wrote:
+    /// a family that lost its tail would forget keys that are bound.
+    pub(super) fn keeps(&self, promised: Option<&Mark>, last: u64) -> Result<(), RecoverError> {
+        let Some(mark) = promised else {
+            let Keeper::Reader { path, .. } = &self.keeper else { return Ok(()) };
+            return if last == 0 { Ok(()) } else { Err(WatermarkError::Absent { path: path.clone(), last }.into()) };
+        };
+        let expected = self.identity.incarnation;
+        if mark.incarnation != expected {
+            return Err(WatermarkError::Incarnation { expected, found: mark.incarnation }.into());
+        }
+        self.reaches(mark, last)?;
+        let (index, found) = (mark.index, self.link(mark.index)?);
+        if found != mark.chain {
+            return Err(RecoverError::Forked { index, expected: mark.chain, found });
+        }
+        if last == 0 { Ok(()) } else { self.is_whole(last) }
+    }
+
+    fn is_whole(&self, index: u64) -> Result<(), RecoverError> {
+        let (record, _) = self.linked_record(index)?;
+        let key = super::layout::idem_key(&record.project, &record.idem_key);
+        let decision = super::layout::scoped_key(&record.project, index);
+        let torn = |what| Err(RecoverError::Torn { index, what });
+        if self.get(Family::Decisions, &decision)?.is_none() {
+            return torn("decision record");
+        }
+        let pruned = record.idem_key.beat < self.prune_floor.load(std::sync::atomic::Ordering::Acquire);
+        if !pruned && self.get(Family::Idem, &key)?.is_none() {
+            return torn("idempotency key");
+        }
+        Ok(())
+    }
+
+    /// Promises what recovery found: from here on it is shown, and repeats get its receipts.
+    pub(super) fn settle(&self, end: (u64, Hash)) -> Result<(), RecoverError> {
+        if matches!(self.keeper, Keeper::Reader { .. }) {
+            return Ok(());
+        }
+        self.db.flush_wal(true).map_err(StorageError::from)?;
+        Ok(self.promise(end)?)
+    }
+}
+
+/// Why a journal is not accepted as it stands.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It cannot be looked at.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It does not end where the person says.
+    #[error("the journal ends at record {found}, not at record {named}; look again with `swoosh wal verify`")]
+    OtherEnd {
+        /// The record that was named.
+        named: u64,
+        /// The last record.
+        found: u64,
+    },
+    /// The watermark cannot be made.
+    #[error(transparent)]
+    Watermark(#[from] WatermarkError),
+}
+
+impl Journal {
+    /// Makes the watermark anew from a journal as it stands, for a person who has looked and accepts that
+    /// every record after `last` is lost. To be called while no node runs on the directory.
+    pub fn accept_end(path: &Path, last: u64) -> Result<Mark, AcceptError> {
+        let journal = Journal::open_read_only(path)?;
+        let (index, chain) = journal.last();
+        if index != last {
+            return Err(AcceptError::OtherEnd { named: last, found: index });
+        }
+        let mark = Mark { sequence: 0, index, chain, incarnation: journal.identity().incarnation };
+        Ok(Watermark::create(watermark::beside(path), mark)?.mark())
+    }
+}

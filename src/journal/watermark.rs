@@ -1,0 +1,308 @@
+//! The watermark: up to which record whoever asked was answered, kept outside of RocksDB.
+//!
+//! RocksDB opens a log whose tail was cut, zeroed or put back from a copy without a word: it cannot know
+//! that there was more. So the last promised index and its chain value stand in a file of their own beside
+//! the journal's directory, written after the data is on disk and before anybody is answered. It never runs
+//! ahead of the data; data may be ahead of it, when a crash came between the two.
+//!
+//! ```text
+//! two slots, 4096 bytes apart, written in turn:
+//! 8 bytes  "SWOOSHWM"        8 bytes  index
+//! 4 bytes  version           32 bytes chain value at that index
+//! 8 bytes  sequence          8 bytes  incarnation
+//! 32 bytes sha256 over all of it; numbers are big-endian
+//! ```
+//! A write that a crash tears leaves the other slot, which holds the promise before. The file is laid out
+//! once, so that a write changes no metadata and its sync costs one write of one block.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::types::hash::Hash;
+
+const MAGIC: &[u8; 8] = b"SWOOSHWM";
+const VERSION: u32 = 1;
+/// Distance of the slots: two blocks of the disk, so that one torn write never touches both.
+const SLOT_BYTES: usize = 4096;
+/// What a write covers: one sector.
+const WRITTEN_BYTES: usize = 512;
+const CONTENT_BYTES: usize = 68;
+
+/// What was promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Counts the writes of the watermark; the higher slot is the newer one.
+    pub sequence: u64,
+    /// Every record up to this one was made durable and may have been answered for.
+    pub index: u64,
+    /// The chain value at that record; [`Hash::ZERO`] before the first one.
+    pub chain: Hash,
+    /// The journal's incarnation.
+    pub incarnation: u64,
+}
+
+impl Mark {
+    /// What is promised before the first record.
+    pub(super) fn first(incarnation: u64) -> Mark {
+        Mark { sequence: 0, index: 0, chain: Hash::ZERO, incarnation }
+    }
+}
+
+/// Why a watermark says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WatermarkError {
+    /// There are records, but no watermark.
+    #[error(
+        "the watermark {} is missing, though the journal holds records up to {last}; put the file back, or accept what the journal holds, see runbooks/recovery.md", path.display()
+    )]
+    Absent {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The last record.
+        last: u64,
+    },
+    /// Neither slot can be read.
+    #[error(
+        "both slots of the watermark {} are damaged, so nothing shows which records were promised; put the file back, or check the journal with `swoosh wal verify` and accept what it holds, see runbooks/recovery.md", path.display()
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It is of another incarnation than the journal.
+    #[error(
+        "the watermark is of incarnation {found}, the journal of incarnation {expected}: one of them was put back from elsewhere; see runbooks/recovery.md"
+    )]
+    Incarnation {
+        /// The journal's.
+        expected: u64,
+        /// The watermark's.
+        found: u64,
+    },
+    /// The file cannot be read or written.
+    #[error("the watermark {} {what}: {reason}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the operating system says.
+        reason: String,
+    },
+}
+
+/// The watermark's file for the journal in a directory: beside it, so that whoever puts an old copy of the
+/// directory back does not put back the promise with it.
+pub fn beside(journal: &Path) -> PathBuf {
+    let journal = std::path::absolute(journal).unwrap_or_else(|_| journal.to_path_buf());
+    let mut name = journal.file_name().unwrap_or_default().to_os_string();
+    name.push(".watermark");
+    journal.with_file_name(name)
+}
+
+/// What a file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) mark: Mark,
+    slot: usize,
+}
+
+/// Reads the newest valid slot; `None` where there is no file. A file appears whole or not at all, so one
+/// without a valid slot was damaged.
+pub(super) fn read(path: &Path) -> Result<Option<Found>, WatermarkError> {
+    let mut bytes = Vec::new();
+    let limit = 2 * SLOT_BYTES as u64;
+    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, "cannot be read", &error)),
+    }
+    let slots = bytes.chunks(SLOT_BYTES).enumerate();
+    let valid = slots.filter_map(|(slot, bytes)| decode(bytes).map(|mark| Found { mark, slot }));
+    let newest = valid.max_by_key(|found| found.mark.sequence);
+    newest.map(Some).ok_or_else(|| WatermarkError::Damaged { path: path.to_path_buf() })
+}
+
+/// The watermark, open for writing.
+pub(super) struct Watermark {
+    path: PathBuf,
+    file: File,
+    found: Found,
+}
+
+impl Watermark {
+    /// Opens the file that holds what was found.
+    pub(super) fn open(path: PathBuf, found: Found) -> Result<Watermark, WatermarkError> {
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = file.map_err(|error| failed(&path, "cannot be opened", &error))?;
+        // A file that was cut is laid out again, or its writes would change metadata each time.
+        let whole = file.metadata().map(|metadata| metadata.len() >= 2 * SLOT_BYTES as u64);
+        if !whole.map_err(|error| failed(&path, "cannot be read", &error))? {
+            return Watermark::create(path, found.mark);
+        }
+        Ok(Watermark { path, file, found })
+    }
+
+    /// Makes the file, whole or not at all, with both slots saying the same.
+    pub(super) fn create(path: PathBuf, mark: Mark) -> Result<Watermark, WatermarkError> {
+        let draft = path.with_extension("watermark.new");
+        lay_out(&path, &draft, &mark).map_err(|error| failed(&path, "cannot be made", &error))?;
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = file.map_err(|error| failed(&path, "cannot be opened", &error))?;
+        Ok(Watermark { path, file, found: Found { mark, slot: 0 } })
+    }
+
+    /// What it says now.
+    pub(super) fn mark(&self) -> Mark {
+        self.found.mark
+    }
+
+    /// Promises everything up to a record, on disk when it returns. After an error nobody knows which slot
+    /// holds what: it must not be written again before it was read again.
+    pub(super) fn advance(&mut self, index: u64, chain: Hash) -> Result<(), WatermarkError> {
+        let Mark { sequence, incarnation, .. } = self.found.mark;
+        let mark = Mark { sequence: sequence + 1, index, chain, incarnation };
+        let slot = 1 - self.found.slot;
+        let at = (slot * SLOT_BYTES) as u64;
+        let written = self.file.write_all_at(&encode(&mark), at);
+        written.map_err(|error| failed(&self.path, "cannot be written", &error))?;
+        self.file.sync_data().map_err(|error| failed(&self.path, "cannot be synced", &error))?;
+        self.found = Found { mark, slot };
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Watermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} in {}", self.found, self.path.display())
+    }
+}
+
+fn failed(path: &Path, what: &'static str, error: &io::Error) -> WatermarkError {
+    WatermarkError::File { path: path.to_path_buf(), what, reason: error.to_string() }
+}
+
+fn lay_out(path: &Path, draft: &Path, mark: &Mark) -> io::Result<()> {
+    let mut bytes = vec![0; 2 * SLOT_BYTES];
+    for slot in bytes.chunks_mut(SLOT_BYTES) {
+        slot.iter_mut().zip(encode(mark)).for_each(|(to, from)| *to = from);
+    }
+    let mut file = File::create(draft)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    fs::rename(draft, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn encode(mark: &Mark) -> [u8; WRITTEN_BYTES] {
+    let numbers = [VERSION.to_be_bytes().as_slice(), &mark.sequence.to_be_bytes(), &mark.index.to_be_bytes()].concat();
+    let incarnation = mark.incarnation.to_be_bytes();
+    let content = [MAGIC.as_slice(), &numbers, mark.chain.as_bytes(), &incarnation].concat();
+    let check = Hash::of(&content);
+    let mut bytes = [0; WRITTEN_BYTES];
+    let all = content.iter().chain(check.as_bytes());
+    bytes.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Mark> {
+    let (content, rest) = bytes.split_at_checked(CONTENT_BYTES)?;
+    if rest.get(..32)? != Hash::of(content).as_bytes().as_slice() {
+        return None;
+    }
+    let rest = content.strip_prefix(MAGIC)?;
+    let (version, rest) = rest.split_first_chunk::<4>()?;
+    if u32::from_be_bytes(*version) != VERSION {
+        return None;
+    }
+    let (sequence, rest) = rest.split_first_chunk::<8>()?;
+    let (index, rest) = rest.split_first_chunk::<8>()?;
+    let (chain, rest) = rest.split_first_chunk::<32>()?;
+    Some(Mark {
+        sequence: u64::from_be_bytes(*sequence),
+        index: u64::from_be_bytes(*index),
+        chain: Hash::from_bytes(*chain),
+        incarnation: u64::from_be_bytes(*rest.first_chunk::<8>()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(index: u64) -> Mark {
+        Mark { sequence: 0, index, chain: Hash::of(&index.to_be_bytes()), incarnation: 1 }
+    }
+
+    fn corrupt(path: &Path, at: u64) {
+        let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+    }
+
+    /// A watermark advanced to 7 and then 9.
+    fn advanced() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = beside(&directory.path().join("journal"));
+        assert_eq!(read(&path), Ok(None));
+        let mut watermark = Watermark::create(path.clone(), mark(0)).unwrap();
+        for index in [7, 9] {
+            watermark.advance(index, mark(index).chain).unwrap();
+        }
+        (directory, path)
+    }
+
+    #[test]
+    fn the_newest_slot_counts_and_the_file_never_grows() {
+        let (directory, path) = advanced();
+        assert_eq!(path, directory.path().join("journal.watermark"));
+        let found = read(&path).unwrap().unwrap();
+        assert_eq!(found.mark, Mark { sequence: 2, ..mark(9) });
+        let mut watermark = Watermark::open(path.clone(), found).unwrap();
+        watermark.advance(10, mark(10).chain).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().mark.index, 10);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 2 * SLOT_BYTES as u64);
+    }
+
+    #[test]
+    fn a_torn_slot_leaves_the_other_and_is_the_next_to_be_written() {
+        let (_directory, path) = advanced();
+        corrupt(&path, 20);
+        let found = read(&path).unwrap().unwrap();
+        assert_eq!(found.mark.index, 7);
+        let mut watermark = Watermark::open(path.clone(), found).unwrap();
+        watermark.advance(11, mark(11).chain).unwrap();
+        corrupt(&path, SLOT_BYTES as u64 + 20);
+        assert_eq!(read(&path).unwrap().unwrap().mark.index, 11, "the torn slot was written, not the good one");
+    }
+
+    #[test]
+    fn any_flipped_byte_of_a_slot_is_noticed_and_two_bad_slots_are_damage() {
+        for at in 0..(CONTENT_BYTES + 32) as u64 {
+            let (_directory, path) = advanced();
+            corrupt(&path, at);
+            assert_eq!(read(&path).unwrap().unwrap().mark.index, 7, "byte {at}");
+            corrupt(&path, SLOT_BYTES as u64 + at);
+            assert_eq!(read(&path), Err(WatermarkError::Damaged { path: path.clone() }), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_cut_file_is_laid_out_again() {
+        let (_directory, path) = advanced();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(WRITTEN_BYTES as u64).unwrap();
+        let found = read(&path).unwrap().unwrap();
+        let mut watermark = Watermark::open(path.clone(), found).unwrap();
+        watermark.advance(12, mark(12).chain).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().mark.index, 12);
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+        assert_eq!(read(&path), Err(WatermarkError::Damaged { path }));
+    }
+}

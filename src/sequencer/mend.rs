@@ -1,0 +1,136 @@
+//! Going on after the log failed, where that is safe.
+//!
+//! ```text
+//! write fails ──▶ refuse everything ──▶ no room? ──▶ probe until there is room ──▶ open the journal again,
+//!                                          │ else                                  recover, compare, go on
+//!                                          ▼
+//!                                   ask for a restart
+//! ```
+//! A failed sync is never tried again, and nothing that rests on what this process believed of the disk is
+//! kept: heads, keys and facts come from the journal as it is read back.
+
+use std::fmt::{self, Display};
+use std::time::Duration;
+
+use super::Mode;
+use super::commit::Committer;
+use crate::journal::{AppendError, Journal, Log, OpenError, ReadError, RecoverError, Recovered, RoomError, find_room};
+
+/// How often room is looked for.
+pub(super) const MEND_INTERVAL: Duration = Duration::from_secs(1);
+/// How long readers may take to let go of the journal.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a batch is not durable.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    reason: String,
+    /// Whether the node goes on by itself once the cause is gone.
+    pub passes: bool,
+}
+
+impl Failure {
+    /// One that needs a restart.
+    pub fn for_good(reason: &(impl Display + ?Sized)) -> Failure {
+        Failure { reason: reason.to_string(), passes: false }
+    }
+
+    pub fn of_append(error: &AppendError) -> Failure {
+        Failure { reason: error.to_string(), passes: error.is_full() }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let remedy = if self.passes {
+            "make room on the disk of the data directory, and the node goes on by itself"
+        } else {
+            "restart the node once the disk can be written, see runbooks/recovery.md"
+        };
+        write!(f, "{}; {remedy}", self.reason)
+    }
+}
+
+/// Why the log is not mended.
+#[derive(Debug, thiserror::Error)]
+enum MendError {
+    #[error("no room yet: {0}")]
+    Room(#[from] RoomError),
+    #[error("readers hold the journal")]
+    Held,
+    #[error("the journal was not opened for writing")]
+    NoOptions,
+    #[error("the journal cannot be opened again: {0}")]
+    Open(#[from] OpenError),
+    #[error("the journal cannot be recovered: {0}")]
+    Recover(#[from] RecoverError),
+    #[error("the journal cannot be read: {0}")]
+    Read(#[from] ReadError),
+    #[error("record {index} was answered for and is not in the journal as it is on the disk")]
+    Lost { index: u64 },
+}
+
+impl MendError {
+    /// Whether another try may succeed.
+    fn passes(&self) -> bool {
+        match self {
+            MendError::Room(error) => error.is_full(),
+            MendError::Open(error) => error.is_full(),
+            MendError::Held => true,
+            MendError::NoOptions | MendError::Recover(_) | MendError::Read(_) | MendError::Lost { .. } => false,
+        }
+    }
+}
+
+impl<L: Log> Committer<L> {
+    /// One try to open the journal again.
+    pub fn mend(&mut self) {
+        match self.try_mend() {
+            Ok(recovered) => {
+                self.mending = false;
+                self.stored_facts.clear();
+                self.acknowledged = (recovered.last_index, recovered.last_chain);
+                self.inbox.push_mended(Box::new(recovered));
+            }
+            Err(error) if error.passes() => {}
+            Err(error) => {
+                self.mending = false;
+                let failure = Failure::for_good(&error);
+                self.shared.ports.observer.log_failed(&failure.to_string());
+                self.shared.set_mode(Mode::Refusing(failure.to_string()));
+            }
+        }
+    }
+
+    fn try_mend(&mut self) -> Result<Recovered, MendError> {
+        let held = self.shared.journal();
+        find_room(held.path())?;
+        let wanted = held.options().cloned().or(self.wanted.take()).ok_or(MendError::NoOptions)?;
+        self.wanted = Some(wanted.clone());
+        self.let_go(held)?;
+        let journal = Journal::open(wanted)?;
+        let recovered = journal.recover()?;
+        let (index, chain) = self.acknowledged;
+        if index > 0 && journal.record(index)?.is_none_or(|stored| stored.chain != chain) {
+            return Err(MendError::Lost { index });
+        }
+        self.log.reopened(&journal);
+        self.shared.set_journal(journal);
+        Ok(recovered)
+    }
+
+    /// Closes the journal. Readers get one that only looks, so that reads go on.
+    fn let_go(&mut self, held: Journal) -> Result<(), MendError> {
+        if held.options().is_none() {
+            return Ok(());
+        }
+        let view = Journal::open_read_only(held.path())?;
+        self.log.reopened(&view);
+        drop(self.shared.set_journal(view));
+        held.close(CLOSE_PATIENCE).map_err(|held| {
+            self.log.reopened(&held);
+            self.shared.set_journal(held);
+            MendError::Held
+        })
+    }
+}
