@@ -5,7 +5,7 @@
 mod caller;
 mod random;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,6 +106,19 @@ fn replayed(site: &Site, log: &[WalEntry]) -> BTreeMap<ProjectName, Hash> {
     report.heads.into_iter().map(|(project, head)| (project, head.hash)).collect()
 }
 
+/// That the run was what it is meant to be: all kinds of transitions, and mischief since the last kill.
+fn was_rich(daemon: &Daemon, log: &[WalEntry]) {
+    let kinds: BTreeSet<_> = log.iter().map(|entry| entry.record.transition).collect();
+    assert!(kinds.len() >= 35, "only {kinds:?}");
+    let metrics = daemon.get("/metrics").text();
+    let sum = |name: &str| {
+        let lines = metrics.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
+    };
+    let (repeats, reorders) = (sum("swoosh_retry_count{"), sum("swoosh_rejection_total{code=\"stale_head\"}"));
+    assert!(repeats > 20 && reorders > 20, "{repeats} repeats, {reorders} reorders");
+}
+
 #[test]
 fn process_restart_replay_and_replicas_agree_at_every_index() {
     let site = Site::with(cycles_of(1000), |settings| {
@@ -117,6 +130,7 @@ fn process_restart_replay_and_replicas_agree_at_every_index() {
     let daemon = play(&site);
     let log = wal::read(&daemon);
     assert!(log.len() >= TRANSITIONS, "{} records", log.len());
+    was_rich(&daemon, &log);
     let led_to: Vec<Hash> = log.iter().map(|entry| entry.record.state_post_hash).collect();
     let heads = shown_heads(&daemon);
     assert_eq!(heads.len(), PROJECTS);
