@@ -3,7 +3,9 @@
 //! **Architecture invariant.** `platform` knows nothing of projects, HTTP or storage; whoever needs the
 //! time or random bytes gets them from here and from nowhere else, so that a simulation can replace them.
 
+pub mod agefile;
 pub mod clock;
 pub mod entropy;
 pub mod keyfile;
+pub mod secrets;
 pub mod shutdown;
