@@ -12,6 +12,7 @@ mod data;
 mod demo;
 mod fact;
 mod keys;
+mod license;
 mod output;
 mod propose;
 mod reads;
@@ -63,6 +64,7 @@ enum Command {
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
+    License(license::LicenseCommand),
     Council(council::CouncilCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
@@ -97,6 +99,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Rejections(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
+        Command::License(command) => command.run(output),
         Command::Council(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),

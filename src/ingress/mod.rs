@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  POST /transition ── body ── verify ── Handle::propose ──▶ 202 receipt │ 400, 503 problem
+//!  POST /facts ── Intake ───────────────────────────────▶ 200 │ 400, 413, 503 problem
 //!  GET  /state /transitions /wal … ── Handle, Journal ─────▶ durable heads and records
 //! ```
 //! Signatures are verified here, on the runtime's workers, so that the sequencer never waits for one.
@@ -9,11 +10,13 @@
 //! which status it has.
 //!
 //! **Architecture invariant.** Nothing here decides about a proposal, and nothing here writes. What the
-//! routes cannot know themselves comes in through [`Queries`].
+//! routes cannot know themselves comes in through [`Queries`], and facts that are pushed go out through
+//! [`Intake`].
 
 mod body;
 mod docs;
 mod explain;
+mod facts;
 mod fault;
 mod health;
 mod markdown;
@@ -36,6 +39,7 @@ use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::sequencer::Handle;
@@ -45,6 +49,7 @@ use crate::types::rejection::Code;
 use crate::types::text::ClusterId;
 use fault::{Answer, Fault};
 
+pub use facts::{FactFilter, Intake, Pushed};
 pub use reads::close_reads;
 pub use serve::serve;
 
@@ -87,8 +92,8 @@ impl Default for Limits {
 pub trait Queries: Send + Sync {
     /// The metrics in Prometheus' text format.
     fn metrics(&self) -> Vec<u8>;
-    /// The facts believed now, as a JSON array.
-    fn facts(&self) -> serde_json::Value;
+    /// The facts held now and what is missing, as `GET /facts` answers.
+    fn facts(&self, filter: &FactFilter) -> serde_json::Value;
     /// The proposal's clock of the newest snapshot.
     fn last_snapshot_hlc(&self) -> Option<Hlc>;
     /// What the metric `swoosh_wal_lag_records` shows.
@@ -106,7 +111,14 @@ pub struct AppState {
     pub limits: Limits,
     /// What the routes cannot know themselves.
     pub queries: Arc<dyn Queries>,
+    /// Takes facts that are pushed.
+    pub intake: Arc<dyn Intake>,
+    /// Facts that may be pushed at once.
+    pub pushes: Arc<Semaphore>,
 }
+
+/// How many facts may be pushed at once; see [`AppState::pushes`].
+pub const PUSHES: usize = 4;
 
 /// All routes, with reads open; see [`close_reads`].
 pub fn router(state: AppState) -> Router {
@@ -121,7 +133,7 @@ pub fn router(state: AppState) -> Router {
         .route("/wal", get(records::wal))
         .route("/decisions/{*id}", get(records::decision))
         .route("/rejections", get(records::rejections))
-        .route("/facts", get(records::facts))
+        .route("/facts", get(facts::facts).post(facts::push))
         .route("/metrics", get(records::metrics))
         .route("/openapi.json", get(docs::openapi_json))
         .route("/docs", get(docs::reference))

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{explain, health, records, schema, state, transition};
+use super::{explain, facts, health, records, schema, state, transition};
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -26,7 +26,8 @@ use super::{explain, health, records, schema, state, transition};
         state::state,
         explain::transitions,
         records::projects,
-        records::facts,
+        facts::facts,
+        facts::push,
         records::wal,
         records::decision,
         records::rejections,

@@ -7,10 +7,12 @@
 mod bounds;
 #[cfg(test)]
 mod document;
+mod kaching;
 mod keys;
 mod load;
 mod model;
 
+pub use kaching::Kaching;
 pub use load::{Overrides, SettingsError, backbeat, default_policies};
 pub use model::*;
 
@@ -27,6 +29,16 @@ impl Settings {
     /// Where the node's secret key is: `node_key`, or `node.key` in the data directory.
     pub fn node_key_path(&self) -> std::path::PathBuf {
         self.node_key.clone().unwrap_or_else(|| self.data.join("node.key"))
+    }
+
+    /// Where the license is kept that was fetched last.
+    pub fn license_path(&self) -> std::path::PathBuf {
+        self.data.join("license.json")
+    }
+
+    /// Where facts are kept that were pushed.
+    pub fn pushed_facts_path(&self) -> std::path::PathBuf {
+        self.data.join("facts")
     }
 
     /// Everything that a guard reads of these settings. The node is listed with role `node`, beside

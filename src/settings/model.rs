@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::kaching::Kaching;
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub clock: ClockBounds,
     /// The license.
     pub license: LicenseRules,
+    /// The license server.
+    pub kaching: Kaching,
     /// Idempotency keys.
     pub idempotency: Idempotency,
     /// Repositories that projects may name.
@@ -258,6 +261,7 @@ impl Default for Settings {
             facts: Facts::default(),
             clock: ClockBounds::default(),
             license: LicenseRules::default(),
+            kaching: Kaching::default(),
             idempotency: Idempotency::default(),
             sources: SourceRules::default(),
             liveness: LivenessRules::default(),

@@ -42,7 +42,7 @@ fn facts() -> Vec<Fact> {
     let mut settings = Settings::default();
     let grant = IdentityGrant { name: "op".parse().unwrap(), roles: [Role::Operator].into() };
     settings.identities.insert(operator().public(), grant);
-    let license = License { id: "l-1".parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into() };
+    let license = License { id: "l-1".parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into(), token: None };
     vec![
         fact(FactKind::Settings, &settings.guard_settings(node().public())),
         fact(FactKind::Windows, &settings.schedule().unwrap()),

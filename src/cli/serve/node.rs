@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::sync::Semaphore;
 
+use super::outside;
 use super::ports::{ClockPort, DecisionPort, Watch};
-use crate::facts::{BuiltIn, FactFile, FactTable, Speaker, Trust};
-use crate::ingress::{AppState, Limits, NodeInfo, Queries};
+use crate::facts::kaching::Keeper;
+use crate::facts::{self, BuiltIn, FactFile, FactStore, FactTable, Speaker, Standing, Trust};
+use crate::ingress::{AppState, FactFilter, Limits, NodeInfo, PUSHES, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered};
 use crate::platform::clock::Clock;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile;
+use crate::platform::secrets::Secrets;
 use crate::sequencer::{Handle, Options, Ports};
 use crate::settings::{Durability, Settings};
 use crate::telemetry::metrics::Metrics;
@@ -26,6 +30,8 @@ pub(in crate::cli) struct Node {
     speaker: Speaker,
     gate: NetworkGate,
     keeper: Option<GateKeeper>,
+    license: Option<Keeper>,
+    pushed: Arc<FactStore>,
     metrics: Arc<Metrics>,
 }
 
@@ -44,6 +50,10 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
         let facts = Arc::new(believe(settings, &loaded.key, clock.clone())?);
+        let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
+        let pushed = outside::restore(settings, &facts)?;
+        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
+        let license = outside::license_keeper(settings, &speaker, &secrets)?;
         let (journal, recovered) = open_journal(settings, &loaded.key, &metrics)?;
         let ports = Ports {
             clock: Arc::new(ClockPort(clock)),
@@ -52,10 +62,9 @@ impl Node {
             observer: Arc::new(Watch(metrics.clone())),
         };
         let key = loaded.key.public();
-        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
         let (keeper, gate) = gate::closed("no license was found valid yet");
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
-        Ok(Node { key, handle, facts, speaker, gate, keeper: Some(keeper), metrics })
+        Ok(Node { key, handle, facts, speaker, gate, keeper: Some(keeper), license, pushed, metrics })
     }
 
     /// The node's public key.
@@ -88,18 +97,26 @@ impl Node {
         self.keeper.take()
     }
 
+    /// Hands over what fetches the license, where the settings name a server.
+    pub(super) fn take_license(&mut self) -> Option<Keeper> {
+        self.license.take()
+    }
+
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
-        let (handle, metrics, facts) = (self.handle.clone(), self.metrics.clone(), self.facts.clone());
+        let (handle, metrics) = (self.handle.clone(), self.metrics.clone());
+        let shown = Shown { handle: handle.clone(), metrics, facts: self.facts.clone(), gate: self.gate.clone() };
         AppState {
-            handle: handle.clone(),
+            handle,
             meta: NodeInfo {
                 cluster: settings.cluster.clone(),
                 node: self.key,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             limits: limits(settings),
-            queries: Arc::new(Shown { handle, metrics, facts }),
+            queries: Arc::new(shown),
+            intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
+            pushes: Arc::new(Semaphore::new(PUSHES)),
         }
     }
 }
@@ -187,6 +204,7 @@ struct Shown {
     handle: Handle,
     metrics: Arc<Metrics>,
     facts: Arc<FactTable>,
+    gate: NetworkGate,
 }
 
 impl Queries for Shown {
@@ -195,11 +213,16 @@ impl Queries for Shown {
         self.metrics.set_queue_depth(status.queue as u64);
         self.metrics.set_wal_lag(status.wal_lag);
         self.metrics.set_projects(self.handle.views().len() as u64);
+        let until_ms = match facts::standing(&self.facts.load(), self.facts.clock().now()) {
+            Standing::Licensed { until_ms } => Some(until_ms),
+            Standing::Unlicensed { .. } => None,
+        };
+        self.metrics.set_licensed(self.gate.is_open(), until_ms);
         self.metrics.render()
     }
 
-    fn facts(&self) -> serde_json::Value {
-        serde_json::to_value(self.facts.describe()).unwrap_or_default()
+    fn facts(&self, filter: &FactFilter) -> serde_json::Value {
+        outside::facts_document(&self.facts, &self.gate, filter)
     }
 
     fn last_snapshot_hlc(&self) -> Option<Hlc> {

@@ -1,5 +1,5 @@
-//! What runs beside the pipeline: the fact file is polled, the license moves the network gate, old
-//! idempotency keys are pruned.
+//! What runs beside the pipeline: the fact file is polled, the license is fetched and moves the
+//! network gate, old idempotency keys are pruned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,24 +21,25 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 /// The tasks, and the way to hurry them.
 pub(super) struct Upkeep {
     tasks: Vec<JoinHandle<()>>,
-    reload: Arc<Notify>,
+    reload: [Arc<Notify>; 2],
 }
 
 /// Starts the tasks. The fact file has been read once when this returns.
 pub(super) fn spawn(node: &mut Node, settings: &Settings) -> Upkeep {
-    let reload = Arc::new(Notify::new());
+    let (file_changed, license_wanted) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut tasks = vec![tokio::spawn(prune(node.handle().clone()))];
     if let Some(file) = fact_file(settings, node.facts()) {
-        tasks.push(tokio::spawn(file.watch(reload.clone())));
+        tasks.push(tokio::spawn(file.watch(file_changed.clone())));
     }
     tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
-    Upkeep { tasks, reload }
+    tasks.extend(node.take_license().map(|license| tokio::spawn(license.run(license_wanted.clone()))));
+    Upkeep { tasks, reload: [file_changed, license_wanted] }
 }
 
 impl Upkeep {
-    /// Reads the fact file now.
+    /// Reads the fact file and asks for the license now.
     pub fn reload(&self) {
-        self.reload.notify_one();
+        self.reload.iter().for_each(|hurry| hurry.notify_one());
     }
 
     /// Ends the tasks.
