@@ -1,7 +1,8 @@
 //! `swoosh demo`: the whole story of one project, on a daemon of its own, told in the terminal.
 //!
 //! Everything is real: the daemon is a child process of this program, whoever acts has a key and a client
-//! of their own and speaks HTTP, the crash is a SIGKILL. Whatever does not come out as the story says
+//! of their own and speaks HTTP, the license server is a stand-in that signs real licenses, the crash is a
+//! SIGKILL. Whatever does not come out as the story says
 //! ends it with exit code 1.
 
 mod cast;
@@ -12,6 +13,7 @@ mod outside;
 mod project;
 mod ship;
 mod stage;
+mod standins;
 mod story;
 mod wording;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::cast::Cast;
+use super::standins::kaching::Kaching;
 use crate::types::backbeat::{AmplitudePoint, Schedule, WindowSpec};
 use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
@@ -40,8 +41,8 @@ pub(super) fn schedule() -> anyhow::Result<Schedule> {
 }
 
 /// Writes settings and schedule; returns the settings file.
-pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey) -> anyhow::Result<PathBuf> {
-    let believed = [FactKind::License, FactKind::Tooling, FactKind::Capacity, FactKind::Health, FactKind::Liveness];
+pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey, kaching: &Kaching) -> anyhow::Result<PathBuf> {
+    let believed = [FactKind::Tooling, FactKind::Capacity, FactKind::Health, FactKind::Liveness];
     let sources: serde_json::Map<_, _> = believed.iter().map(|kind| (kind.to_string(), json!([platform]))).collect();
     let operator = cast.key("operator")?.to_string();
     let settings = json!({
@@ -50,6 +51,7 @@ pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey) -> anyho
         "backbeat": BACKBEAT,
         "identities": {operator: {"name": "operator", "roles": ["operator"]}},
         "facts": {"file": FACTS, "sources": sources},
+        "kaching": {"url": kaching.url(), "keys": [kaching.key()]},
     });
     let path = directory.join(SETTINGS);
     std::fs::write(directory.join(BACKBEAT), yaml_serde::to_string(&schedule()?)?)?;

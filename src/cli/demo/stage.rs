@@ -11,6 +11,7 @@ use super::daemon::Daemon;
 use super::moment::Moment;
 use super::outside::Outside;
 use super::project;
+use super::standins::kaching::{Kaching, Mood};
 use super::story::Story;
 use crate::client::{Accepted, Client, Draft, Event, Prepared, ProposeError};
 use crate::machine::chart;
@@ -40,6 +41,8 @@ pub(super) struct Stage {
     pub daemon: Daemon,
     /// The world outside.
     pub outside: Outside,
+    /// The license server.
+    pub kaching: Kaching,
     /// The window schedule.
     pub schedule: Schedule,
     /// The demo's directory.
@@ -226,6 +229,21 @@ impl Stage {
         };
         let patience = || format!("the daemon did not take the {kind} fact from its fact file");
         tokio::time::timeout(FACT_PATIENCE, held).await.with_context(patience)?
+    }
+
+    /// The license server grants a license; returns when the daemon holds it and its network gate is open.
+    pub async fn license(&mut self) -> anyhow::Result<()> {
+        self.kaching.be(Mood::kind());
+        self.daemon.hang_up().await;
+        let reader = self.reader()?;
+        let open = async {
+            while !reader.beliefs(Some(FactKind::License), None).await?.network.open {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            anyhow::Ok(())
+        };
+        let patience = "the daemon did not fetch its license";
+        tokio::time::timeout(FACT_PATIENCE, open).await.context(patience)?
     }
 
     /// The health of the assets, as the platform sees it.

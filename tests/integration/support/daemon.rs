@@ -124,6 +124,19 @@ impl Site {
         })
     }
 
+    /// Changes the settings for the next start.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Value)) {
+        let text = std::fs::read_to_string(self.folder.path().join("swoosh.yaml")).unwrap();
+        let mut settings = serde_json::from_str(&text).unwrap();
+        change(&mut settings);
+        self.write("swoosh.yaml", &settings);
+    }
+
+    /// The settings file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("swoosh.yaml")
+    }
+
     fn write(&self, name: &str, document: &Value) {
         std::fs::write(self.folder.path().join(name), document.to_string()).unwrap();
     }
@@ -286,6 +299,11 @@ impl Daemon {
     pub fn end(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name.

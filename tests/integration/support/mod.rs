@@ -10,6 +10,7 @@ pub mod http;
 pub mod inputs;
 pub mod outside;
 pub mod route;
+pub mod standins;
 pub mod wal;
 pub mod world;
 

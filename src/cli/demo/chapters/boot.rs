@@ -9,7 +9,6 @@ use crate::cli::demo::stage::Stage;
 use crate::client::Prepared;
 use crate::machine::chart;
 use crate::types::council::rotation_proof;
-use crate::types::fact::FactKind;
 use crate::types::names::GuardName;
 use crate::types::names::Transition::*;
 use crate::types::proposal::SignedProposal;
@@ -58,10 +57,13 @@ async fn forged(stage: &mut Stage, draft: &crate::client::Draft) -> anyhow::Resu
 }
 
 async fn license(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.story.say("No license has been seen yet, so nothing else may begin.");
+    stage.story.say(
+        "The license server (a stand-in, over HTTP) denies the license, so nothing else may begin, and the node talks to \
+         nobody outside but that server.",
+    );
     stage.refuse("agent", BootLicensed, json!({}), GuardName::License).await?;
-    stage.fact(FactKind::License, json!({"id": "license-1", "scopes": ["swoosh"]})).await?;
-    stage.story.check("the platform signs a license and writes it into the fact file; the daemon holds it");
+    stage.license().await?;
+    stage.story.check("KACHING signs a license; the daemon fetches it, keeps it on disk, and opens its network gate");
     stage.accept("agent", BootLicensed, json!({})).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::cli::demo::daemon::Daemon;
 use crate::cli::demo::outside::Outside;
 use crate::cli::demo::ship;
 use crate::cli::demo::stage::Stage;
+use crate::cli::demo::standins::kaching::{Kaching, Mood};
 use crate::cli::demo::story::Story;
 use crate::client::{Client, Identity};
 use crate::machine::head::Head;
@@ -26,7 +27,9 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
     ));
     let outside = Outside::new(directory.join(ship::FACTS), cast.cluster().clone(), Identity::generate()?);
     story.wording.call(outside.platform().public(), "platform");
-    let settings = ship::write(directory, &cast, outside.platform().public())?;
+    let kaching = Kaching::start(Identity::generate()?.key().clone(), Mood::Status(403)).await?;
+    story.wording.call(kaching.key(), "kaching");
+    let settings = ship::write(directory, &cast, outside.platform().public(), &kaching)?;
     let daemon = Daemon::start(&settings, directory).await?;
     let health = Client::reader(&daemon.url)?.health().await?;
     cast.add("node", keyfile::load(&directory.join(ship::DATA).join("node.key"))?.into());
@@ -46,6 +49,7 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
         cast,
         daemon,
         outside,
+        kaching,
         schedule: ship::schedule()?,
         directory: directory.to_owned(),
         settings,
