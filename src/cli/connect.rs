@@ -1,9 +1,11 @@
 //! The way to a node: its address, the project that is meant, and answers that are no success.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::client::{BuildError, Client, ClientBuilder, ProposeError, ReadError};
+use super::keys;
+use crate::client::{BuildError, Client, ClientBuilder, Health, ProposeError, ReadError};
 use crate::types::proposal::DEFAULT_PROJECT;
 use crate::types::rejection::Problem;
 use crate::types::text::ProjectName;
@@ -22,6 +24,23 @@ pub(super) struct ProjectArg {
     /// Project
     #[arg(long, value_name = "PROJECT", default_value = DEFAULT_PROJECT)]
     pub project: ProjectName,
+}
+
+/// What every command that signs, and needs nothing else to be said, takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SignerArgs {
+    /// Your secret key's file (see `swoosh keygen`)
+    #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+    key: PathBuf,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl SignerArgs {
+    /// The node, to propose to in its own cluster.
+    pub fn signer(&self) -> anyhow::Result<Node> {
+        self.node.signer(&self.key)
+    }
 }
 
 /// A node and what it takes to wait for its answers.
@@ -44,6 +63,14 @@ impl NodeArgs {
     /// A client builder for the node.
     pub fn builder(&self) -> ClientBuilder {
         Client::builder(&self.url)
+    }
+
+    /// The node, to propose to as the key of a file.
+    pub fn signer(&self, key: &Path) -> anyhow::Result<Node> {
+        let key = keys::load(key)?;
+        let reader = self.reader()?;
+        let Health { cluster, node, .. } = reader.ask(reader.client().health())?;
+        Node::over(self.builder().node(node).signing(cluster, key).build())
     }
 
     /// The node, to read from.

@@ -11,6 +11,7 @@ mod council;
 mod data;
 mod demo;
 mod fact;
+mod identity;
 mod keys;
 mod license;
 mod output;
@@ -65,6 +66,7 @@ enum Command {
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
     License(license::LicenseCommand),
+    Identity(identity::IdentityCommand),
     Council(council::CouncilCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
@@ -100,6 +102,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::License(command) => command.run(output),
+        Command::Identity(command) => command.run(output),
         Command::Council(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),

@@ -103,6 +103,9 @@ fn check_identities(settings: &Settings) -> Result<(), SettingsError> {
         if grant.roles.is_empty() {
             return Err(invalid(at(), "an identity without roles may do nothing; name at least one, such as reader"));
         }
+        if let Some(fault) = grant.delegation_faults().into_iter().next() {
+            return Err(invalid(at(), fault));
+        }
     }
     Ok(())
 }

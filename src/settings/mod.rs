@@ -45,7 +45,11 @@ impl Settings {
     /// whatever else its key is granted.
     pub fn guard_settings(&self, node: PublicKey) -> GuardSettings {
         let mut identities = self.identities.clone();
-        let own = identities.entry(node).or_insert_with(|| IdentityGrant { name: node_name(), roles: [].into() });
+        let own = identities.entry(node).or_insert_with(|| IdentityGrant {
+            name: node_name(),
+            roles: [].into(),
+            delegate: None,
+        });
         own.roles.insert(Role::Node);
         GuardSettings {
             identities,

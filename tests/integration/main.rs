@@ -8,6 +8,7 @@ mod durability;
 mod feature_trees;
 mod house_rules;
 mod idempotency;
+mod identities;
 mod import_law;
 mod license;
 mod model;
