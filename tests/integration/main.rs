@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod disk;
 mod feature_trees;
 mod house_rules;
 mod import_law;
