@@ -10,7 +10,7 @@ export PATH := /usr/lib/ccache:$(PATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fmt clean prerequisites
+.PHONY: help build demo bench test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ build: prerequisites ## Build the library and the command swoosh
 
 demo: build ## Drive a project from BOOT to REVERB, kill the daemon, and replay
 	"$(CARGO_TARGET_DIR)/debug/swoosh" demo
+
+bench: build ## Measure this machine, beside etcd and Restate where they are installed (a quarter of an hour)
+	@command -v etcd >/dev/null || echo "skipped: etcd (apt-get install etcd-server protobuf-compiler)"
+	@command -v restate-server >/dev/null || [ -n "$$RESTATE_SERVER" ] || \
+		echo "skipped: Restate (npm install @restatedev/restate-server; RESTATE_SERVER names its restate-server)"
+	"$(CARGO_TARGET_DIR)/debug/swoosh" bench $(BENCH)
 
 test: prerequisites ## Run all tests
 	cargo test --locked

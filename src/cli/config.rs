@@ -91,14 +91,14 @@ fn notes(settings: &Settings) -> Vec<String> {
 }
 
 fn text(name: &str, settings: &[Setting], notes: &[String]) -> String {
-    let mut table = Table::with(&["key", "value", "from"]);
+    let mut table = Table::with(&["key", "from", "value"]);
     for Setting { key, value, from_file } in settings {
         let value = match value {
             Value::String(text) => text.clone(),
             Value::Null => "(none)".to_owned(),
             other => other.to_string(),
         };
-        table.row([key.clone(), value, if *from_file { "file" } else { "default" }.to_owned()]);
+        table.row([key.clone(), if *from_file { "file" } else { "default" }.to_owned(), value]);
     }
     let notes: Vec<String> = notes.iter().map(|note| format!("\nnote: {note}")).collect();
     format!("{name}: good\n\n{}\n{}", table.text(0), notes.concat())
@@ -111,18 +111,19 @@ fn in_force(settings: &Settings, written: &Value) -> anyhow::Result<Vec<Setting>
     Ok(found)
 }
 
-/// Sections whose members are no keys of ours; they are shown whole.
+/// Sections whose members are no keys of ours; each member is shown whole.
 const FREE: [&str; 2] = ["identities", "facts.sources"];
 
 fn flatten(value: &Value, key: &str, written: &Value, found: &mut Vec<Setting>) {
-    match value.as_object() {
-        Some(members) if !FREE.contains(&key) => {
+    let whole = FREE.iter().any(|free| key.strip_prefix(free).is_some_and(|rest| rest.starts_with('.')));
+    match value.as_object().filter(|members| !whole && !members.is_empty()) {
+        Some(members) => {
             for (name, value) in members {
                 let below = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
                 flatten(value, &below, written.get(name).unwrap_or(&Value::Null), found);
             }
         }
-        _ => found.push(Setting { key: key.to_owned(), value: value.clone(), from_file: !written.is_null() }),
+        None => found.push(Setting { key: key.to_owned(), value: value.clone(), from_file: !written.is_null() }),
     }
 }
 

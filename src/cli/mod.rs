@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod config;
 mod connect;
 mod council;
 mod data;
+mod demo;
 mod fact;
 mod keys;
 mod output;
@@ -34,8 +36,8 @@ mod wal;
     about = "A deterministic orchestrator: signed transitions, pure guards, a hash-chained log",
     after_help = "Start with `swoosh demo`, which tells the whole story on a temporary node, or with\n\
         `swoosh serve` in an empty directory and `swoosh transitions` beside it.\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for every command that\n\
-        asks one, SWOOSH_KEY the key file for every command that signs."
+        Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for commands\n\
+        that ask one, SWOOSH_KEY the key file for commands that sign."
 )]
 struct Cli {
     /// Print JSON instead of text
@@ -47,6 +49,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoCommand),
+    Bench(bench::BenchCommand),
     Serve(serve::ServeCommand),
     Keygen(keys::KeygenCommand),
     Key(keys::KeyCommand),
@@ -80,6 +84,8 @@ pub fn main() -> ExitCode {
 fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     match command {
+        Command::Bench(command) => command.run(json),
+        Command::Demo(command) => command.run(json),
         Command::Serve(command) => command.run(),
         Command::Keygen(command) => command.run(output),
         Command::Key(command) => command.run(output),

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use super::connect::{Node, NodeArgs, exit};
 use super::output::{Output, print};
 use super::{keys, source};
-use crate::client::{Draft, Event, Health, RetryPolicy};
+use crate::client::{Cause, Draft, Event, Health, RetryPolicy};
 use crate::machine::chart::{self, Inputs};
 use crate::types::hash::Hash;
 use crate::types::ids::{GoalId, IdemKey, KeyUuid, WindowId};
@@ -32,15 +32,16 @@ use crate::types::ucxl::EvidenceRef;
         Which transitions there are now, `swoosh transitions` tells; what inputs each takes, `swoosh statechart table`.",
     after_help = "Examples:\n  \
         swoosh propose Boot_ConfigOk --key operator.key --inputs @project.json\n  \
-        swoosh propose Control_Pause --key operator.key --inputs '{\"rationale\": \"The disk is being replaced.\"}'\n  \
+        swoosh propose Control_Pause --key operator.key --inputs '{\"rationale\": \"New disk.\"}'\n  \
         swoosh propose Boot_Licensed --key operator.key --dry-run\n  \
         swoosh council certify --vote a.json --vote b.json |\n    \
         swoosh propose Council_QuorumCert --key operator.key --inputs -\n\n\
         By hand, with nothing but curl to post:\n  \
         swoosh propose Boot_Licensed --key operator.key --print > proposal.json\n  \
-        curl -i -H 'content-type: application/json' --data @proposal.json http://127.0.0.1:7400/transition\n\n\
-        Exits with 0 when accepted and with 1 when refused; `swoosh --json propose …` prints the receipt, which\n\
-        `swoosh receipt verify` checks, or the node's problem document."
+        curl -i -H 'content-type: application/json' --data @proposal.json \\\n    \
+        http://127.0.0.1:7400/transition\n\n\
+        Exits with 0 when accepted and with 1 when refused. `swoosh --json propose …` prints the receipt,\n\
+        which `swoosh receipt verify` checks, or the node's problem document."
 )]
 pub struct ProposeCommand {
     /// Transition, such as Control_Pause
@@ -195,17 +196,17 @@ fn check_inputs(transition: Transition, inputs: &Json) -> anyhow::Result<()> {
     let Err(error) = Inputs::decode(transition, &inputs.canonical()) else { return Ok(()) };
     let members = chart::spec(transition).inputs.iter().map(|(name, kind)| format!("{name}: {kind}"));
     let form = members.collect::<Vec<_>>().join(", ");
-    anyhow::bail!(
-        "the inputs are not those of {transition}: {error}; it takes {{{form}}} (? may be left out; the types stand \
-         in openapi.json and docs/statechart.md)"
-    )
+    anyhow::bail!("the inputs are not those of {transition}: {error}; it takes {{{form}}}, see /docs on the node")
 }
 
 /// Tells of retries, which are the user's business only while they happen.
 fn tell(event: &Event<'_>) {
-    if let Event::Retrying { attempt, cause, wait_ms } = event {
-        eprintln!("attempt {attempt}: {cause}; trying again in {wait_ms} ms");
-    }
+    let Event::Retrying { attempt, cause, wait_ms } = event else { return };
+    let why = match cause {
+        Cause::StaleHead(problem) | Cause::Clock(problem) => format!("{}: {}", problem.code, problem.code.title()),
+        other => other.to_string(),
+    };
+    eprintln!("attempt {attempt}: {why}; trying again in {wait_ms} ms");
 }
 
 #[cfg(test)]

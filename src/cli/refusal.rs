@@ -14,9 +14,22 @@ pub(super) fn tell(error: &anyhow::Error, json: bool) {
             let _ = output::print(&document);
         }
         Some(refused) => eprintln!("{}", text(&refused.node, &refused.problem)),
-        None if json => eprintln!("{}", serde_json::json!({ "error": format!("{error:#}") })),
-        None => eprintln!("error: {error:#}"),
+        None if json => eprintln!("{}", serde_json::json!({ "error": chain(error) })),
+        None => eprintln!("error: {}", chain(error)),
     }
+}
+
+/// An error and what caused it; a cause that the text tells already is not told again.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// A refusal for people: code, reasons, guards, where to read more.
@@ -68,6 +81,13 @@ mod tests {
 
     fn outcome(guard: GuardName, ok: bool, reason: &str) -> GuardOutcome {
         GuardOutcome { guard, ok, reasons: vec![reason.to_owned()], facts: Vec::new() }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error =
+            anyhow::anyhow!("the disk is full").context("cannot write (the disk is full)").context("no snapshot");
+        assert_eq!(chain(&error), "no snapshot: cannot write (the disk is full)");
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn remark(state: &State, region: Region) -> String {
         }
         Region::Council => {
             let council = &state.council;
-            remarks.push(format!("{} candidates, {} members", council.candidates.len(), council.members.len()));
+            remarks.push(format!("candidates: {}, members: {}", council.candidates.len(), council.members.len()));
         }
         Region::Environment => {
             remarks
@@ -119,7 +119,7 @@ fn remark(state: &State, region: Region) -> String {
         }
         Region::Execution => {
             let execution = &state.execution;
-            remarks.push(format!("beat {}, {} approvals", execution.beat, execution.approvals.len()));
+            remarks.push(format!("beat {}, approvals: {}", execution.beat, execution.approvals.len()));
         }
         Region::Control => {
             remarks.push(format!("license {}", state.control.license));
@@ -127,7 +127,7 @@ fn remark(state: &State, region: Region) -> String {
             remarks.extend(state.control.recovery.then(|| "in recovery".to_owned()));
         }
         Region::Policy => remarks.extend(state.policy.rationale.as_ref().map(ToString::to_string)),
-        Region::Boot => remarks.push(format!("{} identities", state.boot.identities.len())),
+        Region::Boot => remarks.push(format!("identities: {}", state.boot.identities.len())),
     }
     remarks.join(", ")
 }

@@ -6,13 +6,14 @@ use super::connect::{NodeArgs, ProjectArg};
 use super::output::{Output, Table, count, fields};
 use super::time::spell;
 use crate::client::{GuardView, TransitionView, TransitionsView};
+use crate::machine::chart;
 
 /// What `swoosh transitions` takes.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List the transitions a project lets happen now",
     long_about = "List the transitions a project lets happen now.\n\nA transition is enabled when the project's state lets \
-        it start and nothing blocks the project. Its guards are asked as well: ✗ tells what would refuse it now, whatever \
+        it start and nothing blocks the project. Beside each stands who may sign it. Its guards are asked as well: ✗ tells what would refuse it now, whatever \
         the inputs. What depends on the inputs is found out by `swoosh propose … --dry-run`.",
     after_help = "Examples:\n  swoosh transitions\n  swoosh transitions --project alpha --all\n\n\
         Works for a project that does not exist yet: there only Boot_ConfigOk is enabled."
@@ -73,8 +74,10 @@ fn table(transitions: &[&TransitionView], why: impl Fn(&TransitionView) -> Strin
     }
     let mut table = Table::new();
     for transition in transitions {
+        let signers = chart::spec(transition.transition).signers.iter().map(|role| role.as_str());
+        let by = signers.collect::<Vec<_>>().join(", ");
         let window = transition.window.map(|class| format!("in {class} windows")).unwrap_or_default();
-        table.row([transition.transition.to_string(), window, why(transition)]);
+        table.row([transition.transition.to_string(), by, window, why(transition)]);
     }
     table.text(2)
 }
@@ -105,8 +108,13 @@ mod tests {
         .unwrap();
         let short = text(&view, false);
         assert!(short.contains("plan opens in 1m 30s"), "{short}");
-        assert!(short.contains("Execution_PlanLocked  in plan windows  ✗ window: no plan window is open\n"), "{short}");
+        assert!(
+            short.contains(
+                "Execution_PlanLocked  operator, agent, voter  in plan windows  ✗ window: no plan window is open\n"
+            ),
+            "{short}"
+        );
         assert!(short.ends_with("1 other transition not enabled; --all tells why"), "{short}");
-        assert!(text(&view, true).ends_with("Control_Resume    not paused"), "{}", text(&view, true));
+        assert!(text(&view, true).ends_with("Control_Resume  operator    not paused"), "{}", text(&view, true));
     }
 }

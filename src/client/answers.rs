@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::types::canonical::canonical_bytes;
+use crate::types::canonical::{canonical_bytes, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{IdemKey, WindowId};
@@ -58,7 +58,7 @@ impl StateView {
     }
 
     fn shows(&self, name: &str, section: &Value) -> bool {
-        let bytes = serde_json_canonicalizer::to_vec(section);
+        let bytes = try_canonical_bytes(section);
         bytes.is_ok_and(|bytes| self.sections.get(&name.to_ascii_lowercase()) == Some(&Hash::of(&bytes)))
     }
 

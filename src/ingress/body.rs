@@ -10,8 +10,8 @@ use futures::StreamExt;
 
 use super::Limits;
 use super::fault::{Answer, Fault};
+use crate::sequencer::queries::Headers;
 use crate::types::rejection::Code;
-use crate::verify::Headers;
 
 /// Bytes of a refused body that are read and thrown away, so that the caller gets to read the answer; a
 /// connection that is closed on unread bytes may lose it.

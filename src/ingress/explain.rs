@@ -10,8 +10,7 @@ use utoipa::ToSchema;
 use super::fault::Answer;
 use super::query::Query;
 use super::{AppState, json, schema};
-use crate::machine::facts::FactBody;
-use crate::machine::judge::Explanation;
+use crate::sequencer::queries::{Explanation, FactBody, FactSet, Judged};
 use crate::types::backbeat::Schedule;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
@@ -89,41 +88,31 @@ pub(super) struct TransitionsAnswer {
     /// The node's clock.
     #[schema(value_type = schema::Hlc)]
     time: Hlc,
-    #[serde(flatten)]
-    schedule: Option<ScheduleAnswer>,
+    /// Beats since the schedule's epoch: what idempotency keys name. This member and the next three are left
+    /// out where the node knows no schedule that is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    beat: Option<u64>,
+    /// The window of now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::WindowId>, nullable = false)]
+    window_id: Option<WindowId>,
+    /// The tidal pressure, 0 to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1000, nullable = false)]
+    pressure: Option<u64>,
+    /// Windows by class: `plan`, `review`, `reverb`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, WindowAnswer>>, nullable = false)]
+    windows: Option<BTreeMap<WindowClass, WindowAnswer>>,
     /// Every transition of the chart.
     transitions: Vec<TransitionAnswer>,
 }
 
-/// Where the window schedule stands; left out where the node knows none that is valid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct ScheduleAnswer {
-    /// Beats since the schedule's epoch: what idempotency keys name.
-    beat: u64,
-    /// The window of now.
-    #[schema(value_type = schema::WindowId)]
-    window_id: WindowId,
-    /// The tidal pressure, 0 to 1000.
-    #[schema(maximum = 1000)]
-    pressure: u64,
-    /// Windows by class: `plan`, `review`, `reverb`.
-    #[schema(value_type = BTreeMap<String, WindowAnswer>)]
-    windows: BTreeMap<WindowClass, WindowAnswer>,
-}
-
-impl ScheduleAnswer {
-    fn of(schedule: &Schedule, at: Hlc) -> ScheduleAnswer {
-        let position = schedule.position(at);
-        let window = |&class: &WindowClass| {
-            let opens_in_ms = schedule.opens_in_ms(class, at);
-            (class, WindowAnswer { open: opens_in_ms == Some(0), opens_in_ms })
-        };
-        ScheduleAnswer {
-            beat: position.beat,
-            window_id: position.window_id,
-            pressure: schedule.pressure(at),
-            windows: WindowClass::ALL.iter().map(window).collect(),
-        }
+impl WindowAnswer {
+    fn of(schedule: &Schedule, class: WindowClass, at: Hlc) -> WindowAnswer {
+        let opens_in_ms = schedule.opens_in_ms(class, at);
+        WindowAnswer { open: opens_in_ms == Some(0), opens_in_ms }
     }
 }
 
@@ -143,35 +132,35 @@ pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answ
     let project = Query::read(&uri, &["project"])?.project()?;
     let answer = state.read(move |state| {
         let (view, explained) = state.handle.explain(&project)?;
-        let time = state.handle.now();
+        let (facts, time) = (state.handle.facts(), state.handle.now());
+        let schedule = schedule(facts.set(), &project, time);
+        let windows = |schedule: &Schedule| {
+            WindowClass::ALL.iter().map(|&class| (class, WindowAnswer::of(schedule, class, time))).collect()
+        };
         Ok(TransitionsAnswer {
-            schedule: schedule(state, &project, time),
             project,
             head: view.head.hash(),
             exists: view.index > 0,
             time,
+            beat: schedule.map(|schedule| schedule.position(time).beat),
+            window_id: schedule.map(|schedule| schedule.position(time).window_id),
+            pressure: schedule.map(|schedule| schedule.pressure(time)),
+            windows: schedule.map(windows),
             transitions: explained.into_iter().map(explain).collect(),
         })
     });
     json(&answer.await?)
 }
 
-fn schedule(state: &AppState, project: &ProjectName, at: Hlc) -> Option<ScheduleAnswer> {
-    let facts = state.handle.facts();
-    let fact = facts.set().get(FactKind::Windows, project).filter(|fact| fact.is_valid(at))?;
-    match &fact.body {
-        FactBody::Windows(schedule) => Some(ScheduleAnswer::of(schedule, at)),
-        _ => None,
-    }
+/// The schedule in force, if it may still be believed.
+fn schedule<'a>(facts: &'a FactSet, project: &ProjectName, at: Hlc) -> Option<&'a Schedule> {
+    let fact = facts.get(FactKind::Windows, project).filter(|fact| fact.is_valid(at))?;
+    if let FactBody::Windows(schedule) = &fact.body { Some(schedule) } else { None }
 }
 
 fn explain(explanation: Explanation) -> TransitionAnswer {
     let spec = explanation.spec;
-    let guard = |(guard, judged): (GuardName, crate::machine::guards::Judged)| GuardAnswer {
-        guard,
-        ok: judged.ok,
-        reasons: judged.reasons,
-    };
+    let guard = |(guard, judged): (GuardName, Judged)| GuardAnswer { guard, ok: judged.ok, reasons: judged.reasons };
     TransitionAnswer {
         transition: spec.transition,
         region: spec.region,

@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::status::status;
-use crate::journal::{FoldError, ReadError};
 use crate::sequencer::Refusal;
+use crate::sequencer::queries::{FoldError, ReadError};
 use crate::types::hash::Hash;
 use crate::types::rejection::{Code, Problem, Rejection};
 use crate::types::text::ProjectName;

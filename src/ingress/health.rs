@@ -39,7 +39,7 @@ pub(super) struct HealthAnswer {
     consensus: &'static str,
     /// The clock of the newest snapshot; null before the first.
     #[serde(rename = "lastSnapshotHLC")]
-    #[schema(value_type = Option<schema::Hlc>)]
+    #[schema(value_type = Option<schema::Hlc>, required = true)]
     last_snapshot_hlc: Option<Hlc>,
     /// Records judged but not durable yet.
     #[serde(rename = "walLag")]

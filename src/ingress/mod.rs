@@ -5,7 +5,7 @@
 //!  GET  /state /transitions /wal … ── Handle, Journal ─────▶ durable heads and records
 //! ```
 //! Signatures are verified here, on the runtime's workers, so that the sequencer never waits for one.
-//! Every answer that is no success is a problem document with a stable code; [`mod@status`] alone decides
+//! Every answer that is no success is a problem document with a stable code; the module `status` alone decides
 //! which status it has.
 //!
 //! **Architecture invariant.** Nothing here decides about a proposal, and nothing here writes. What the

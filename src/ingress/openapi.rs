@@ -48,8 +48,26 @@ use super::{explain, health, records, schema, state, transition};
 struct Description;
 
 /// The description as a document.
-pub(super) static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_json::to_value(Description::openapi()).unwrap_or_default());
+pub(super) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let mut document = serde_json::to_value(Description::openapi()).unwrap_or_default();
+    let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    operations.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()).for_each(drop_null_parameters);
+    // Strict reading: no member but these.
+    document["components"]["schemas"]["Proposal"]["additionalProperties"] = Value::Bool(false);
+    document
+});
+
+/// A parameter that is left out is not null; utoipa says so of optional ones whose schema has a name.
+fn drop_null_parameters(operation: &mut Value) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
+        let named =
+            parameter["schema"]["oneOf"].as_array().and_then(|choices| choices.iter().find(|c| c["$ref"].is_string()));
+        if let Some(named) = named.cloned() {
+            parameter["schema"] = named;
+        }
+    }
+}
 
 /// The description as it is answered and kept: indented, with a line end.
 pub(super) static TEXT: LazyLock<String> =

@@ -1,5 +1,6 @@
 //! What the node keeps: projects, records, decisions, rejections, facts, metrics.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
@@ -11,9 +12,8 @@ use utoipa::ToSchema;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::{AppState, json, json_bytes, schema};
-use crate::journal::{Journal, StoredRecord};
-use crate::machine::state::TopPhase;
 use crate::sequencer::RejectionEntry;
+use crate::sequencer::queries::{Journal, ReadError, StoredRecord, TopPhase};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::ids::DecisionId;
@@ -141,7 +141,7 @@ fn records<'a>(
         None => Box::new(journal.records_from(from).map(|stored| Ok(stored?))),
         Some(project) => Box::new(journal.project_indexes(project, from).map(move |index| {
             let index = index?;
-            let missing = crate::journal::ReadError::Missing { index };
+            let missing = ReadError::Missing { index };
             Ok(journal.record(index)?.ok_or(missing)?)
         })),
     }
@@ -176,7 +176,7 @@ fn page(state: &AppState, from: u64, limit: usize, project: Option<&ProjectName>
 
 fn entry(state: &AppState, stored: &StoredRecord, bytes: &mut Vec<u8>) -> Answer<()> {
     let (index, hash) = (stored.record.index, stored.record.inputs_hash);
-    let missing = crate::journal::ReadError::InputsMissing { index, hash };
+    let missing = ReadError::InputsMissing { index, hash };
     let inputs = state.handle.journal().object(&hash)?.ok_or(missing)?;
     bytes.extend_from_slice(b"{\"record\":");
     bytes.extend_from_slice(&stored.encoded);
@@ -199,8 +199,13 @@ fn entry(state: &AppState, stored: &StoredRecord, bytes: &mut Vec<u8>) -> Answer
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn decision(State(state): State<AppState>, Path(id): Path<String>, uri: Uri) -> Answer {
+pub(super) async fn decision(
+    State(state): State<AppState>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Answer {
     Query::read(&uri, &[])?;
+    let Path(id) = id.map_err(|error| unknown_decision(error.body_text()))?;
     let wanted = Wanted::read(&id)?;
     let bytes = state.read(move |state| find(state, &wanted)).await?;
     Ok(json_bytes(StatusCode::OK, bytes))

@@ -12,9 +12,8 @@ use utoipa::ToSchema;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::{AppState, json, schema};
-use crate::machine::head::Head;
-use crate::machine::state::{HlcLast, Section, TopPhase};
 use crate::sequencer::View;
+use crate::sequencer::queries::{Head, HlcLast, Section, TopPhase};
 use crate::types::hash::Hash;
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
@@ -31,17 +30,16 @@ pub(super) struct StateAnswer {
     /// Index of the record that led here.
     index: u64,
     /// The last clock reading accepted; null before the first.
-    #[schema(value_type = Option<schema::HlcLast>)]
+    #[schema(value_type = Option<schema::HlcLast>, required = true)]
     hlc_last: Option<HlcLast>,
     /// The top-level phase.
     #[schema(value_type = schema::Phase)]
     phase: TopPhase,
-    /// The hash of each of the ten sections. The state hash is
-    /// sha256("swoosh/state/v1\n" ‖ JCS(sections)).
+    /// The hash of each of the ten sections. The state hash is `sha256("swoosh/state/v1\n" ‖ JCS(sections))`.
     #[schema(value_type = BTreeMap<String, schema::Hash>)]
     sections: BTreeMap<&'static str, Hash>,
-    /// The sections asked for; sha256(JCS(section)) is its entry in `sections`.
-    #[schema(value_type = BTreeMap<String, Object>)]
+    /// The sections asked for; `sha256(JCS(section))` is a section's entry in `sections`.
+    #[schema(value_type = BTreeMap<String, Value>)]
     projection: BTreeMap<&'static str, Value>,
 }
 

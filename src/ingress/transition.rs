@@ -12,12 +12,10 @@ use utoipa::ToSchema;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::{AppState, body, json, json_bytes, schema};
-use crate::machine::chart::Inputs;
 use crate::sequencer::{DryRun, Outcome, Verified};
 use crate::types::hash::Hash;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Problem};
-use crate::verify::verify;
 
 /// Tells a receipt that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -99,7 +97,7 @@ pub(super) async fn propose(State(state): State<AppState>, uri: Uri, headers: He
     };
     let forms = body::header_forms(&headers)?;
     let bytes = body::read(&headers, body, &state.limits).await?;
-    let verified = verify(&bytes, &forms, &state.meta.cluster, Inputs::decode)?;
+    let verified = state.handle.verify(&bytes, &forms)?;
     if dry_run { try_out(state, verified).await } else { submit(state, verified).await }
 }
 

@@ -1,14 +1,25 @@
 //! A state together with its hashes, kept up section by section.
 
-use std::collections::BTreeMap;
-
 use super::state::{Section, State};
-use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
 use crate::types::text::ProjectName;
 
 /// First line of what a state hash is taken over.
 const STATE_DOMAIN: &[u8] = b"swoosh/state/v1\n";
+
+/// The sections in the order of their names, which is the order of canonical JSON.
+const BY_NAME: [Section; 10] = [
+    Section::Boot,
+    Section::Control,
+    Section::Council,
+    Section::Environment,
+    Section::Epoch,
+    Section::Execution,
+    Section::HlcLast,
+    Section::Ingestion,
+    Section::Meta,
+    Section::Policy,
+];
 
 /// A project's state, the hash of each section, and the state hash: what the next proposal must name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +72,23 @@ impl Head {
 
 /// `sha256("swoosh/state/v1\n" ‖ JCS({section: section_hash}))`.
 fn state_hash(sections: &[Hash; 10]) -> Hash {
-    let map: BTreeMap<&str, &Hash> = Section::ALL.iter().map(|section| section.as_str()).zip(sections).collect();
-    Hash::of_parts([STATE_DOMAIN, &canonical_bytes(&map)])
+    let mut bytes = Vec::with_capacity(1024);
+    bytes.extend_from_slice(STATE_DOMAIN);
+    for (n, section) in BY_NAME.into_iter().enumerate() {
+        bytes.extend_from_slice(if n == 0 { b"{\"" } else { b",\"" });
+        bytes.extend_from_slice(section.as_str().as_bytes());
+        bytes.extend_from_slice(b"\":\"");
+        bytes.extend_from_slice(&sections[section as usize].to_text());
+        bytes.push(b'"');
+    }
+    bytes.push(b'}');
+    Hash::of(&bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     #[test]
@@ -79,6 +100,14 @@ mod tests {
         let advanced = head.advance(next.clone());
         assert_eq!(advanced, Head::of(next));
         assert_ne!(advanced.hash(), head.hash());
+    }
+
+    #[test]
+    fn the_state_hash_is_taken_over_the_canonical_map_of_section_hashes() {
+        let head = Head::genesis(&"default".parse().unwrap());
+        let map: BTreeMap<_, _> = Section::ALL.map(|section| (section.as_str(), head.section_hash(section))).into();
+        let canonical = serde_json_canonicalizer::to_vec(&map).unwrap();
+        assert_eq!(head.hash(), Hash::of_parts([STATE_DOMAIN, &canonical]));
     }
 
     #[test]

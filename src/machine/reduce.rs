@@ -16,10 +16,10 @@ use std::sync::Arc;
 
 use super::chart::{self, Inputs};
 use super::head::Head;
-use super::state::{Effects, HlcLast, OpenEffect, State};
+use super::state::{Effects, HlcLast, LicenseStatus, OpenEffect, State};
 use crate::types::hlc::Hlc;
 use crate::types::ids::EffectId;
-use crate::types::names::EffectName;
+use crate::types::names::EffectName as Name;
 use crate::types::proposal::Proposal;
 
 /// What the node adds to a proposal.
@@ -40,7 +40,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     /// Opens an effect under the id of this record.
-    fn open(&self, effects: &mut Effects, effect: EffectName) {
+    fn open(&self, effects: &mut Effects, effect: Name) {
         let project = self.head.state().meta.project.clone();
         let id = EffectId { project, index: self.stamp.index, effect };
         effects.insert(effect, OpenEffect { id, opened_at: self.stamp.at });
@@ -61,7 +61,7 @@ pub fn reduce(head: &Head, proposal: &Proposal, inputs: &Inputs, stamp: Stamp) -
     next
 }
 
-fn close(next: &mut State, effect: EffectName) {
+fn close(next: &mut State, effect: Name) {
     let region = chart::effect(effect).region;
     if next.effects(region).contains_key(&effect)
         && let Some(effects) = next.effects_mut(region)
@@ -79,18 +79,16 @@ fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
         Inputs::BootIdentityRotated(inputs) => boot::identity_rotated(next, inputs),
         Inputs::BootChartUpgraded(inputs) => boot::chart_upgraded(next, inputs),
         Inputs::IngestionSourcesResolved(inputs) => ingestion::sources_resolved(next, inputs, step),
-        Inputs::IngestionResolveFailed(inputs) => {
-            ingestion::failed(next, &inputs.failure, None, EffectName::Resolve, step)
-        }
+        Inputs::IngestionResolveFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Resolve, step),
         Inputs::IngestionBytesOk(inputs) => ingestion::bytes_ok(next, inputs, step),
-        Inputs::IngestionFetchFailed(inputs) => ingestion::failed(next, &inputs.failure, None, EffectName::Fetch, step),
+        Inputs::IngestionFetchFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Fetch, step),
         Inputs::IngestionSchemaOk(inputs) => ingestion::schema_ok(next, inputs, step),
         Inputs::IngestionValidateFailed(inputs) => {
-            ingestion::failed(next, &inputs.failure, inputs.outcomes.as_ref(), EffectName::Validate, step);
+            ingestion::failed(next, &inputs.failure, inputs.outcomes.as_ref(), Name::Validate, step)
         }
         Inputs::IngestionPolicyViolation(inputs) => ingestion::policy_violation(next, inputs),
         Inputs::IngestionCorpusBuilt(inputs) => ingestion::corpus_built(next, inputs),
-        Inputs::IngestionIndexFailed(inputs) => ingestion::failed(next, &inputs.failure, None, EffectName::Index, step),
+        Inputs::IngestionIndexFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Index, step),
         Inputs::IngestionRetry(inputs) => ingestion::retry(next, inputs, step),
         Inputs::IngestionNewVersion(inputs) => ingestion::new_version(next, inputs, step),
         Inputs::IngestionRollbackIndex(inputs) => ingestion::rollback_index(next, inputs),
@@ -103,9 +101,7 @@ fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
         Inputs::CouncilReplan(inputs) => council::replan(next, inputs),
         Inputs::CouncilReaffirm(inputs) => council::reaffirm(next, inputs),
         Inputs::EnvironmentCapacityOk(_) => environment::capacity_ok(next, step),
-        Inputs::EnvironmentCapacityDenied(inputs) => {
-            environment::again(next, &inputs.failure, EffectName::Allocate, step)
-        }
+        Inputs::EnvironmentCapacityDenied(inputs) => environment::again(next, &inputs.failure, Name::Allocate, step),
         Inputs::EnvironmentInstalled(inputs) => environment::installed(next, inputs, step),
         Inputs::EnvironmentProvisionFailed(inputs) => environment::provision_failed(next, inputs, step),
         Inputs::EnvironmentGreen(inputs) => environment::green(next, inputs),
@@ -114,9 +110,7 @@ fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
         Inputs::EnvironmentRecheck(_) => environment::recheck(next, step),
         Inputs::EnvironmentDeprovision(inputs) => environment::deprovision(next, inputs, step),
         Inputs::EnvironmentReleased(_) => environment::released(next, step),
-        Inputs::EnvironmentReleaseFailed(inputs) => {
-            environment::again(next, &inputs.failure, EffectName::Release, step)
-        }
+        Inputs::EnvironmentReleaseFailed(inputs) => environment::again(next, &inputs.failure, Name::Release, step),
         Inputs::EnvironmentReaffirm(inputs) => environment::reaffirm(next, inputs),
         Inputs::ExecutionAllReady(inputs) => execution::all_ready(next, inputs, step),
         Inputs::ExecutionPlanLocked(inputs) => execution::plan_locked(next, inputs, step),
@@ -127,11 +121,9 @@ fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
         Inputs::ExecutionApprovalsThreshold(_) => execution::approvals_threshold(next, step),
         Inputs::ExecutionSubmit(inputs) => execution::submit(next, inputs, step),
         Inputs::ExecutionNextWindow(_) => execution::next_window(next, step),
-        Inputs::LicenseGraceEntered(inputs) => {
-            control::license(next, super::state::LicenseStatus::Grace, &inputs.cause)
-        }
-        Inputs::LicenseExpired(inputs) => control::license(next, super::state::LicenseStatus::Expired, &inputs.cause),
-        Inputs::LicenseRenewed(inputs) => control::license(next, super::state::LicenseStatus::Ok, &inputs.cause),
+        Inputs::LicenseGraceEntered(inputs) => control::license(next, LicenseStatus::Grace, &inputs.cause),
+        Inputs::LicenseExpired(inputs) => control::license(next, LicenseStatus::Expired, &inputs.cause),
+        Inputs::LicenseRenewed(inputs) => control::license(next, LicenseStatus::Ok, &inputs.cause),
         Inputs::ControlPause(inputs) => control::pause(next, true, &inputs.rationale),
         Inputs::ControlResume(inputs) => control::pause(next, false, &inputs.rationale),
         Inputs::ControlQuorumLost(_) => control::recovery(next, true),

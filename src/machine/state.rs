@@ -595,3 +595,5 @@ pub struct HlcLast {
 }
 
 mod genesis;
+#[cfg(test)]
+mod tests;

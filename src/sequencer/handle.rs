@@ -16,6 +16,7 @@ use super::pipeline::{Pipeline, durable};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Recovered, fingerprint};
+use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Docket, Explanation};
 use crate::machine::reduce::Stamp;
@@ -25,6 +26,7 @@ use crate::types::names::Transition;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
+use crate::verify::{Headers, verify};
 
 /// Rejections that are remembered for `GET /rejections`.
 const REMEMBERED: usize = 1_000;
@@ -198,6 +200,11 @@ impl Handle {
         let threads =
             vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || committer.run(&queue))?];
         Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
+    }
+
+    /// Verifies a request's body and headers. Costs a signature check: call it off the sequencer's way.
+    pub fn verify(&self, body: &[u8], headers: &Headers) -> Result<Verified, Rejection> {
+        verify(body, headers, &self.shared.options.cluster, Inputs::decode)
     }
 
     /// Proposes, and waits for an answer that is durable.

@@ -20,6 +20,7 @@ mod inbox;
 mod mend;
 mod own;
 mod pipeline;
+pub mod queries;
 mod retry;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Civil dates from milliseconds since 1970-01-01T00:00:00Z, in whole numbers (RFC 3339).
 
+use std::fmt;
+
 /// The last millisecond that RFC 3339 can write: the end of the year 9999.
 pub const MAX_MS: u64 = 253_402_300_799_999;
 /// Milliseconds in a day.
@@ -41,18 +43,58 @@ pub(crate) fn to_ms(year: u64, month: u64, day: u64) -> Option<u64> {
     ((back.year, back.month, back.day) == (year, month, day)).then_some(ms)
 }
 
-/// Writes `2025-10-19`.
-pub(crate) fn date(ms: u64) -> String {
-    let civil = from_ms(ms);
-    format!("{:04}-{:02}-{:02}", civil.year, civil.month, civil.day)
+/// A time that is written `2025-10-19T01:23:45.678+00:00`.
+#[derive(Clone, Copy)]
+pub(crate) struct Rfc3339(pub u64);
+
+/// A time of which `2025-10-19` is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Date(pub u64);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_text(f, self.0, TEMPLATE.len())
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_text(f, self.0, "0000-00-00".len())
+    }
+}
+
+const TEMPLATE: &[u8; 29] = b"0000-00-00T00:00:00.000+00:00";
+
+/// Writes the first `length` bytes of the RFC 3339 form. Years after 9999, which only arithmetic on limits
+/// leads to, take more than four digits.
+fn write_text(f: &mut fmt::Formatter<'_>, ms: u64, length: usize) -> fmt::Result {
+    let Civil { year, month, day, ms_of_day } = from_ms(ms);
+    if year > 9999 {
+        write!(f, "{}", year / 10_000)?;
+    }
+    let seconds = ms_of_day / 1000;
+    let mut text = *TEMPLATE;
+    write_digits(&mut text[0..4], year);
+    write_digits(&mut text[5..7], month);
+    write_digits(&mut text[8..10], day);
+    write_digits(&mut text[11..13], seconds / 3600);
+    write_digits(&mut text[14..16], seconds / 60 % 60);
+    write_digits(&mut text[17..19], seconds % 60);
+    write_digits(&mut text[20..23], ms_of_day % 1000);
+    f.write_str(std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
+}
+
+/// Fills `place` with the last digits of `number`.
+fn write_digits(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// Writes `2025-10-19T01:23:45.678+00:00`.
 pub fn rfc3339(ms: u64) -> String {
-    let civil = from_ms(ms);
-    let (seconds, milliseconds) = (civil.ms_of_day / 1000, civil.ms_of_day % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}+00:00", date(ms))
+    Rfc3339(ms).to_string()
 }
 
 /// Reads an RFC 3339 time of 1970 to 9999 with any offset; at most three digits of fraction count, more
@@ -116,6 +158,8 @@ mod tests {
         }
         assert_eq!(parse_rfc3339("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(rfc3339(MAX_MS), "9999-12-31T23:59:59.999+00:00");
+        assert_eq!(rfc3339(MAX_MS + 1), "10000-01-01T00:00:00.000+00:00");
+        assert_eq!(Date(MAX_MS).to_string(), "9999-12-31");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Hash([u8; 32]);
 pub struct HashError(String);
 
 const PREFIX: &str = "sha256-";
+/// Bytes of the written form.
+pub(crate) const TEXT_LENGTH: usize = PREFIX.len() + 64;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl Hash {
@@ -43,21 +45,27 @@ impl Hash {
         Hash(bytes)
     }
 
+    /// The written form, which is ASCII.
+    pub(crate) fn to_text(self) -> [u8; TEXT_LENGTH] {
+        let mut text = [0u8; TEXT_LENGTH];
+        text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
+        // Indices, because the adapters of iterators are not inlined at our `opt-level`.
+        for (n, byte) in self.0.iter().enumerate() {
+            text[PREFIX.len() + 2 * n] = HEX[usize::from(byte >> 4)];
+            text[PREFIX.len() + 2 * n + 1] = HEX[usize::from(byte & 15)];
+        }
+        text
+    }
+
     /// The first `digits` hexadecimal digits, for names and messages.
     pub fn short(&self, digits: usize) -> String {
-        self.to_string().chars().skip(PREFIX.len()).take(digits).collect()
+        self.to_text().iter().skip(PREFIX.len()).take(digits).copied().map(char::from).collect()
     }
 }
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0u8; 71];
-        text[..7].copy_from_slice(PREFIX.as_bytes());
-        for (n, byte) in self.0.iter().enumerate() {
-            text[7 + 2 * n] = HEX[usize::from(byte >> 4)];
-            text[8 + 2 * n] = HEX[usize::from(byte & 15)];
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.to_text()).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -65,7 +65,7 @@ impl Hlc {
 
 impl fmt::Display for Hlc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", civil::rfc3339(self.physical_ms), self.logical)
+        write!(f, "{}#{}", civil::Rfc3339(self.physical_ms), self.logical)
     }
 }
 

@@ -113,7 +113,7 @@ pub struct WindowId {
 
 impl fmt::Display for WindowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "backbeat:W-{}-{:02}", civil::date(self.day_ms), self.ordinal)
+        write!(f, "backbeat:W-{}-{:02}", civil::Date(self.day_ms), self.ordinal)
     }
 }
 

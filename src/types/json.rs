@@ -13,6 +13,10 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 
+mod write;
+
+pub(crate) use write::{write_escaped, write_integer, write_string};
+
 /// Deepest nesting of arrays and objects that a document may have (DESIGN §3).
 pub const MAX_DEPTH: usize = 32;
 /// The largest integer that every JSON implementation holds exactly: 2^53 − 1 (RFC 8785 §3.2.2.3).
@@ -79,7 +83,7 @@ impl Json {
         let mut reader = serde_json::Deserializer::from_str(text);
         let seed = Strict { depth: 0, fault: &fault };
         let parsed = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-        parsed.map_err(|error| fault.take().unwrap_or_else(|| JsonError::Syntax(error.to_string())))
+        parsed.map_err(|error| fault.take().unwrap_or_else(|| syntax(&error)))
     }
 
     /// The RFC 8785 canonical bytes.
@@ -94,7 +98,7 @@ impl Json {
         match self {
             Json::Bool(true) => out.extend_from_slice(b"true"),
             Json::Bool(false) => out.extend_from_slice(b"false"),
-            Json::Integer(n) => out.extend_from_slice(n.to_string().as_bytes()),
+            Json::Integer(n) => write_integer(*n, out),
             Json::String(text) => write_string(text, out),
             Json::Array(items) => write_list(out, b'[', b']', items.iter(), |item, out| item.write_canonical(out)),
             Json::Object(map) => write_object(map, out),
@@ -128,6 +132,16 @@ impl Json {
     }
 }
 
+/// What serde says of a text that it cannot read. A number beyond every float is JSON to look at (RFC 8259
+/// §6), and no number that a document may hold.
+fn syntax(error: &serde_json::Error) -> JsonError {
+    let told = error.to_string();
+    match told.strip_prefix("number out of range") {
+        Some(place) => JsonError::Number(format!("a number beyond every float,{place},")),
+        None => JsonError::Syntax(told),
+    }
+}
+
 fn write_list<T>(
     out: &mut Vec<u8>,
     open: u8,
@@ -158,25 +172,6 @@ fn write_object(map: &BTreeMap<String, Json>, out: &mut Vec<u8>) {
     let mut entries: Vec<_> = map.iter().collect();
     entries.sort_by(|a, b| a.0.encode_utf16().cmp(b.0.encode_utf16()));
     write_list(out, b'{', b'}', entries.into_iter(), write);
-}
-
-/// Appends `text` as an RFC 8785 string.
-pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for &byte in text.as_bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
 }
 
 /// Reads one value; remembers the first fault in `fault`, because serde errors carry text alone.
@@ -313,6 +308,7 @@ mod tests {
         assert!(matches!(refuse("-0"), JsonError::Number(_)));
         assert!(matches!(refuse("-1"), JsonError::Number(_)));
         assert!(matches!(refuse("1e2"), JsonError::Number(_)));
+        assert!(matches!(refuse("1e999"), JsonError::Number(_)));
         assert!(matches!(refuse("9007199254740992"), JsonError::Number(_)));
         assert!(matches!(refuse("18446744073709551616"), JsonError::Number(_)));
         assert_eq!(refuse("[null]"), JsonError::Null);

@@ -42,6 +42,8 @@ pub enum KeyError {
     },
 }
 
+const PUBLIC_PREFIX: &str = "hmmm:pubkey:";
+const SIGNATURE_PREFIX: &str = "ed25519:";
 const PUBLIC_FORM: &str = "a signer; write \"hmmm:pubkey:\" and 43 characters of unpadded base64url";
 const SIGNATURE_FORM: &str = "a signature; write \"ed25519:\" and 86 characters of unpadded base64url";
 const SECRET_FORM: &str = "a secret key; write \"hmmm:secret:\" and 43 characters of unpadded base64url";
@@ -56,6 +58,18 @@ fn decode<const N: usize>(
     let encoded = text.strip_prefix(prefix).ok_or_else(error)?;
     let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| error())?;
     <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| KeyError::Length { what, expected: N, found: bytes.len() })
+}
+
+/// The longest text of a key or signature, in bytes.
+const MAX_TEXT: usize = SIGNATURE_PREFIX.len() + 86;
+
+/// Writes the prefix and the bytes in base64url, by way of the stack.
+fn write_encoded(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8]) -> fmt::Result {
+    let mut text = [0u8; MAX_TEXT];
+    let (start, rest) = text.split_at_mut_checked(prefix.len()).ok_or(fmt::Error)?;
+    start.copy_from_slice(prefix.as_bytes());
+    let length = URL_SAFE_NO_PAD.encode_slice(bytes, rest).map_err(|_| fmt::Error)?;
+    f.write_str(std::str::from_utf8(&text[..prefix.len() + length]).map_err(|_| fmt::Error)?)
 }
 
 /// The public half of an identity: what `signer` names.
@@ -82,7 +96,7 @@ impl PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hmmm:pubkey:{}", URL_SAFE_NO_PAD.encode(self.0))
+        write_encoded(f, PUBLIC_PREFIX, &self.0)
     }
 }
 
@@ -95,7 +109,7 @@ impl fmt::Debug for PublicKey {
 impl FromStr for PublicKey {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<PublicKey, KeyError> {
-        decode(text, "hmmm:pubkey:", PUBLIC_FORM, "a signer's key").map(PublicKey)
+        decode(text, PUBLIC_PREFIX, PUBLIC_FORM, "a signer's key").map(PublicKey)
     }
 }
 
@@ -114,7 +128,7 @@ impl Signature {
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ed25519:{}", URL_SAFE_NO_PAD.encode(self.0))
+        write_encoded(f, SIGNATURE_PREFIX, &self.0)
     }
 }
 
@@ -127,7 +141,7 @@ impl fmt::Debug for Signature {
 impl FromStr for Signature {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<Signature, KeyError> {
-        decode(text, "ed25519:", SIGNATURE_FORM, "a signature").map(Signature)
+        decode(text, SIGNATURE_PREFIX, SIGNATURE_FORM, "a signature").map(Signature)
     }
 }
 

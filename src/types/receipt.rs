@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical::canonical_bytes;
+use super::canonical::{canonical_bytes, try_canonical_bytes};
 use super::hash::Hash;
 use super::hlc::Hlc;
 use super::ids::{DecisionId, IdemKey};
@@ -141,7 +141,9 @@ impl Receipt {
         if self.root() != Some(batch.root) {
             return Err(ReceiptError::Path);
         }
-        let message = keys::message(domain::BATCH, cluster, &canonical_bytes(batch));
+        // A number that has no canonical form cannot have been signed.
+        let bytes = try_canonical_bytes(batch).map_err(|_| ReceiptError::Signature)?;
+        let message = keys::message(domain::BATCH, cluster, &bytes);
         if self.seal.node.verify(&message, &self.seal.signature) { Ok(()) } else { Err(ReceiptError::Signature) }
     }
 
@@ -191,8 +193,8 @@ mod tests {
         for size in 1..20usize {
             let chains: Vec<_> = (0..size).map(|n| Hash::of(&[n as u8])).collect();
             let sealed = SealedBatch::seal(&cluster, &key, 5, &chains).unwrap();
-            for position in 0..size {
-                let good = receipt(&sealed, 5, position, chains[position]);
+            for (position, &chain) in chains.iter().enumerate() {
+                let good = receipt(&sealed, 5, position, chain);
                 assert_eq!(good.verify(&cluster), Ok(()), "{position} of {size}");
                 let other = Receipt { chain: Hash::of(b"other"), ..good.clone() };
                 assert_eq!(other.verify(&cluster), Err(ReceiptError::Path));

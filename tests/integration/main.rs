@@ -1,12 +1,21 @@
 //! The one integration test binary: a module per topic.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
 mod disk;
+mod daemon_basics;
+mod demo;
+mod durability;
 mod feature_trees;
 mod house_rules;
+mod idempotency;
 mod import_law;
+mod model;
+mod record_replay;
+mod rejections;
+mod replay;
 mod scripts;
 mod source;
 mod statechart;
 mod support;
+mod vectors;

@@ -31,7 +31,9 @@ pub(super) fn dry_run(node: &str, transition: Transition, answer: &DryRun) -> St
     }
     let verdict = if answer.accepted { "would be accepted" } else { "would not be accepted" };
     let mut lines = vec![format!("{transition} {verdict}; nothing was changed")];
-    lines.extend(answer.state_post_hash.map(|hash| fields(&[("head after", hash.to_string())])));
+    lines.extend(
+        answer.state_post_hash.map(|hash| fields(&[("head", format!("{hash}, if it were accepted at this moment"))])),
+    );
     if !answer.guard_outcomes.is_empty() {
         lines.push(format!("guards:\n{}", refusal::guards(&answer.guard_outcomes)));
     }

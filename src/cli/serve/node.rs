@@ -18,7 +18,7 @@ use crate::types::hlc::Hlc;
 use crate::types::keys::{PublicKey, SecretKey};
 
 /// A running node, without its HTTP server.
-pub(super) struct Node {
+pub(in crate::cli) struct Node {
     key: PublicKey,
     handle: Handle,
     facts: Arc<FactTable>,
@@ -112,7 +112,7 @@ fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::R
 }
 
 /// Reads the fact file once, so that the first proposals find its facts.
-pub(super) fn fact_file(settings: &Settings, table: &Arc<FactTable>) -> Option<FactFile> {
+pub(in crate::cli) fn fact_file(settings: &Settings, table: &Arc<FactTable>) -> Option<FactFile> {
     let mut file = FactFile::new(settings.facts.file.clone()?, table.clone());
     if let Some(report) = file.poll() {
         report.problems.iter().for_each(|problem| eprintln!("facts: {problem}"));

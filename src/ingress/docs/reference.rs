@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::curl;
-use crate::ingress::markdown::{escape, inline};
+use crate::ingress::markdown::{escape, inline, render as markdown};
 
 /// The methods an address may have, in the order in which they are shown.
 const METHODS: [&str; 2] = ["post", "get"];
@@ -98,7 +98,7 @@ fn route(operation: &Operation<'_>, out: &mut String) {
         inline(operation.text("summary"))
     );
     if !operation.text("description").is_empty() {
-        let _ = writeln!(out, "<p>{}</p>", inline(operation.text("description")));
+        out.push_str(&markdown(operation.text("description")));
     }
     parameters(body, out);
     if let Some(content) = body["requestBody"]["content"].as_object() {
@@ -165,9 +165,7 @@ fn type_of(schema: &Value) -> String {
 
 fn document_section(name: &str, schema: &Value, out: &mut String) {
     let _ = writeln!(out, "<h3 id=\"schema-{name}\"><a href=\"#schema-{name}\">{name}</a></h3>");
-    if let Some(description) = schema["description"].as_str() {
-        let _ = writeln!(out, "<p>{}</p>", inline(description));
-    }
+    out.push_str(&markdown(schema["description"].as_str().unwrap_or_default()));
     if let Some(pattern) = schema["pattern"].as_str() {
         let _ = writeln!(out, "<p class=\"soft\">Pattern <code>{}</code></p>", escape(pattern));
     }

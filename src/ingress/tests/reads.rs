@@ -141,6 +141,7 @@ async fn a_decision_is_found_by_every_name_it_has() {
         "/decisions/default/2",
         "/decisions/other/1",
         "/decisions/x",
+        "/decisions/%FF",
         "/decisions/bubble://dr/default/1-0123456789abcdef",
     ] {
         assert_eq!(world.get(target).await.problem(), (404, "unknown_decision".into()), "{target}");

@@ -79,3 +79,30 @@ async fn whoever_sends_no_whole_request_is_cut_off() {
         assert!(matches!(read, Ok(Ok(0) | Err(_))), "{begun:?}");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_answered_and_the_connection_closed() {
+    let world = World::with(Limits { request_timeout_ms: 1, ..Limits::default() });
+    let (address, _stop, _served) = start(&world, Limits::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let begun = "POST /transition HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    stream.write_all(begun.as_bytes()).await.unwrap();
+    let answer = rest(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"code\":\"request_timeout\""), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_read_on_so_that_the_answer_arrives() {
+    let (world, _) = World::begun().await;
+    let (address, _stop, _served) = start(&world, Limits::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let begun = "POST /transition HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                 transfer-encoding: chunked\r\n\r\n";
+    stream.write_all(begun.as_bytes()).await.unwrap();
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    for _ in 0..32 {
+        stream.write_all(chunk.as_bytes()).await.unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    assert!(rest(stream).await.starts_with("HTTP/1.1 413"));
+}

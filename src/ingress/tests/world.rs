@@ -163,6 +163,10 @@ fn facts(node: &SecretKey, operator: &SecretKey) -> FactTable {
 
 impl World {
     pub fn new() -> World {
+        World::with(Limits { body_limit_bytes: 16 << 10, ..Limits::default() })
+    }
+
+    pub fn with(limits: Limits) -> World {
         let (node, operator) = (SecretKey::from_bytes(&[1; 32]), SecretKey::from_bytes(&[2; 32]));
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::open(JournalOptions {
@@ -187,7 +191,6 @@ impl World {
         let ports = Ports { clock: Arc::new(Fixed), facts, describe: Arc::new(Writer), observer: Arc::new(Nobody) };
         let handle = Handle::start(options, ports, journal, recovered).unwrap();
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
-        let limits = Limits { body_limit_bytes: 16 << 10, ..Limits::default() };
         let state = AppState { handle: handle.clone(), meta, limits, queries: Arc::new(Canned) };
         World { router: router(state), handle, operator, _directory: directory }
     }

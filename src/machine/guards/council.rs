@@ -124,7 +124,7 @@ pub(super) fn roster(case: &Case<'_>) -> Judged {
 pub(super) fn tooling(case: &Case<'_>) -> Judged {
     let pins = &case.state().council.tool_pins;
     if pins.is_empty() {
-        return Judged::pass(["no server is pinned"]);
+        return Judged::unless(unpinned(case), "no server is pinned");
     }
     let fact = match case.valid_fact(FactKind::Tooling) {
         Ok(fact) => fact,
@@ -144,13 +144,18 @@ pub(super) fn tooling(case: &Case<'_>) -> Judged {
             let seen = inputs.servers.get(name);
             wrong.extend(mismatch(name, pin, seen.map(|s| &s.server), seen.map(|s| &s.version)));
         }
-        wrong.extend(
-            inputs.servers.keys().filter(|name| !pins.contains_key(*name)).map(|name| format!("{name} is not pinned")),
-        );
+        wrong.extend(unpinned(case));
         wrong.sort();
         wrong.dedup();
     }
     Judged::unless(wrong, format!("{} servers answer as pinned", pins.len())).read(fact)
+}
+
+/// Servers that an outcome names and that nobody pinned.
+fn unpinned(case: &Case<'_>) -> Vec<String> {
+    let Some((_, Inputs::CouncilMcpGreen(inputs))) = case.asked else { return Vec::new() };
+    let pins = &case.state().council.tool_pins;
+    inputs.servers.keys().filter(|name| !pins.contains_key(*name)).map(|name| format!("{name} is not pinned")).collect()
 }
 
 fn mismatch<S: std::fmt::Display, V: std::fmt::Display>(

@@ -1,11 +1,16 @@
 //! A pure test world. `inputs` and `route` make valid proposals out of a state and keys alone and know
-//! nothing of judging, so that tests over HTTP can use them; `world` judges in-process.
+//! nothing of judging, so that tests over HTTP can use them; `world` judges in-process. `daemon` runs the real
+//! program, `http` talks to it, and `driver` drives a project in it.
 #![allow(dead_code, reason = "each test module uses its own part")]
 
+pub mod daemon;
+pub mod driver;
 pub mod hands;
+pub mod http;
 pub mod inputs;
 pub mod outside;
 pub mod route;
+pub mod wal;
 pub mod world;
 
 use swoosh::types::json::Json;

@@ -64,16 +64,9 @@ impl Outside {
     /// All well: windows always open, a license for long, every server up, enough of everything.
     pub fn well(cluster: &ClusterId, hands: Rc<Hands>) -> Outside {
         let set = FactSet::default();
-        let settings = settings(&hands);
+        let well = all_well(&hands);
         let mut outside = Outside { said: BTreeMap::new(), set, cluster: cluster.clone(), hands };
-        outside.say(FactKind::Settings, settings);
-        outside.say(FactKind::Windows, always_open());
-        outside.say(FactKind::License, json!({"id": "license-1", "scopes": ["swoosh"]}));
-        outside.say(FactKind::Policy, json!({"serial": 1, "policies": POLICIES}));
-        outside.say(FactKind::Tooling, tooling(true, "1.2.0"));
-        outside.say(FactKind::Capacity, json!({"resources": {"vcpu": 8, "memory_mib": 16384}}));
-        outside.say(FactKind::Health, json!({"assets": {"image/base": "ok", "image/tools": "ok"}}));
-        outside.say(FactKind::Liveness, liveness(&outside.hands, &[], start_ms() - 3_600_000));
+        well.into_iter().for_each(|(kind, body)| outside.say(kind, body));
         outside
     }
 
@@ -91,8 +84,10 @@ impl Outside {
     /// Nothing is known of a kind any more.
     pub fn forget(&mut self, kind: FactKind) {
         self.said.remove(&kind);
-        self.set = FactSet::default();
-        self.said.keys().copied().collect::<Vec<_>>().into_iter().for_each(|kind| self.sign(kind));
+        let kept = std::mem::take(&mut self.set);
+        kept.iter()
+            .filter(|fact| fact.fact.claim.kind != kind)
+            .for_each(|fact| self.set.insert(KnownFact::clone(fact)));
     }
 
     fn sign(&mut self, kind: FactKind) {
@@ -107,7 +102,6 @@ impl Outside {
             body: strict(&said.body),
         };
         let fact = claim.sign(&self.cluster, &node.secret);
-        assert!(fact.verify(&self.cluster));
         self.set.insert(KnownFact::read(fact).unwrap());
     }
 
@@ -120,6 +114,20 @@ impl Outside {
     pub fn facts(&self) -> &FactSet {
         &self.set
     }
+}
+
+/// The body of every fact when all is well.
+pub fn all_well(hands: &Hands) -> [(FactKind, Value); 8] {
+    [
+        (FactKind::Settings, settings(hands)),
+        (FactKind::Windows, always_open()),
+        (FactKind::License, json!({"id": "license-1", "scopes": ["swoosh"]})),
+        (FactKind::Policy, json!({"serial": 1, "policies": POLICIES})),
+        (FactKind::Tooling, tooling(true, "1.2.0")),
+        (FactKind::Capacity, json!({"resources": {"vcpu": 8, "memory_mib": 16384}})),
+        (FactKind::Health, json!({"assets": {"image/base": "ok", "image/tools": "ok"}})),
+        (FactKind::Liveness, liveness(hands, &[], start_ms() - 3_600_000)),
+    ]
 }
 
 /// The settings that guards read.

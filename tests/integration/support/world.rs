@@ -225,7 +225,13 @@ impl World {
     pub fn propose(&mut self, ask: &Ask) -> Result<Accepted, Refused> {
         let proposal = self.proposal(ask);
         let judged = self.judge(&proposal);
-        match &judged {
+        self.settle(proposal, &judged);
+        judged
+    }
+
+    /// Keeps what was accepted, and what breached a policy; says whether it was accepted.
+    pub fn settle(&mut self, proposal: Proposal, judged: &Result<Accepted, Refused>) -> bool {
+        match judged {
             Ok(accepted) => self.keep(proposal, accepted),
             Err(refused) if refused.breach.is_some() => {
                 self.breach_inputs = Some(serde_json::to_value(&proposal.inputs).unwrap());
@@ -233,7 +239,7 @@ impl World {
             }
             Err(_) => {}
         }
-        judged
+        judged.is_ok()
     }
 
     fn keep(&mut self, proposal: Proposal, accepted: &Accepted) {

@@ -1,0 +1,86 @@
+//! Data directories of a wanted size, made by the pipeline itself in this process, without HTTP.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context as _;
+
+use super::story;
+use super::world::World;
+use crate::cli::serve::node::{Node, fact_file};
+use crate::machine::head::Head;
+use crate::sequencer::{Handle, Outcome};
+use crate::types::text::ProjectName;
+use crate::verify::VerifiedProposal;
+
+/// Projects that are filled side by side; their records interleave as those of so many clients would.
+const SIDE_BY_SIDE: usize = 1_024;
+
+/// What is to be in a directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub projects: usize,
+    /// Records of each project, [`story::LIFECYCLE`] at least.
+    pub records: u64,
+}
+
+impl Size {
+    /// Records of all projects.
+    pub fn total(self) -> u64 {
+        self.projects as u64 * self.records
+    }
+}
+
+/// The name of the `n`-th project.
+pub(super) fn project(n: usize) -> anyhow::Result<ProjectName> {
+    Ok(format!("bench-{n:07}").parse()?)
+}
+
+/// Fills a new directory. Returns the heads of the projects whose numbers are asked for.
+pub(super) fn fill(world: &Arc<World>, directory: &Path, size: Size, ask: &[usize]) -> anyhow::Result<Vec<Head>> {
+    std::fs::create_dir_all(directory)?;
+    let settings = world.settings(directory)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let node = Node::start(&settings)?;
+    fact_file(&settings, node.facts()).context("the settings name no fact file")?;
+    let handle = node.handle().clone();
+    runtime.block_on(drive(world, &handle, size))?;
+    let heads = ask.iter().map(|n| Ok(Head::clone(&handle.view(&project(*n)?)?.head)));
+    let heads = heads.collect::<anyhow::Result<Vec<_>>>()?;
+    handle.stop();
+    Ok(heads)
+}
+
+async fn drive(world: &Arc<World>, handle: &Handle, size: Size) -> anyhow::Result<()> {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..SIDE_BY_SIDE.min(size.projects) {
+        let (world, handle, taken) = (world.clone(), handle.clone(), taken.clone());
+        tasks.spawn(async move {
+            loop {
+                let n = taken.fetch_add(1, Ordering::Relaxed);
+                if n >= size.projects {
+                    return anyhow::Ok(());
+                }
+                fill_one(&world, &handle, &project(n)?, size.records).await?;
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+async fn fill_one(world: &World, handle: &Handle, project: &ProjectName, records: u64) -> anyhow::Result<()> {
+    for _ in 0..records {
+        let head = handle.view(project)?.head.clone();
+        let step = story::step(world, &head)?;
+        let verified = VerifiedProposal::own(step.proposal, step.inputs, &world.cluster, step.secret);
+        if let Outcome::Refused(refusal) = handle.propose(verified).await {
+            anyhow::bail!("{project}: {}: {}", refusal.rejection.code, refusal.rejection.reasons.join("; "));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! What the machine can do at best: the cost below which no signed, durable design gets.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::world::World;
+use crate::journal::{Batch, Durability, Journal, JournalOptions, Write};
+use crate::types::hash::Hash;
+use crate::types::keys::SecretKey;
+
+/// Bytes that an accepted transition writes, about: record, decision, receipt, inputs.
+const RECORD_BYTES: usize = 4 << 10;
+
+/// The floor.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Floor {
+    /// Strict ed25519 checks of 1 KiB on one core.
+    pub verify_per_second: u64,
+    /// Synced RocksDB batches of one write of 4 KiB.
+    pub synced_batches_of_1_per_second: u64,
+    /// Synced RocksDB batches of 64 writes of 4 KiB.
+    pub synced_batches_of_64_per_second: u64,
+}
+
+/// Measures it, in a directory of its own.
+pub(super) fn measure(world: &World, directory: &Path, measured: Duration) -> anyhow::Result<Floor> {
+    let key = SecretKey::from_bytes(&[7; 32]);
+    let (public, message) = (key.public(), vec![1_u8; 1024]);
+    let signature = key.sign(&message);
+    let verify_per_second = rate(measured, || {
+        anyhow::ensure!(public.verify(&message, &signature), "the floor's own signature does not verify");
+        Ok(())
+    })?;
+    let journal = Journal::open(JournalOptions {
+        path: directory.join("floor"),
+        node: public,
+        cluster: world.cluster.clone(),
+        snapshot_every: 1_000,
+        durability: Durability::Sync,
+    })?;
+    journal.recover()?;
+    let mut written = 0;
+    let mut batches = |size: u64| {
+        rate(measured, || {
+            let mut batch = Batch::default();
+            for _ in 0..size {
+                written += 1;
+                let hash = Hash::of(&u64::to_be_bytes(written));
+                batch.writes.push(Write::Object { hash, bytes: hash.as_bytes().repeat(RECORD_BYTES / 32) });
+            }
+            Ok(journal.append(&batch)?)
+        })
+    };
+    Ok(Floor {
+        verify_per_second,
+        synced_batches_of_1_per_second: batches(1)?,
+        synced_batches_of_64_per_second: batches(64)?,
+    })
+}
+
+/// How often a second something can be done.
+fn rate(measured: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<u64> {
+    let (began, mut done) = (Instant::now(), 0_u64);
+    while began.elapsed() < measured {
+        work()?;
+        done += 1;
+    }
+    Ok((done as f64 / began.elapsed().as_secs_f64()) as u64)
+}

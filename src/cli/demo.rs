@@ -1,0 +1,122 @@
+//! `swoosh demo`: the whole story of one project, on a daemon of its own, told in the terminal.
+//!
+//! Everything is real: the daemon is a child process of this program, whoever acts has a key and a client
+//! of their own and speaks HTTP, the crash is a SIGKILL. Whatever does not come out as the story says
+//! ends it with exit code 1.
+
+mod cast;
+mod chapters;
+mod daemon;
+mod moment;
+mod outside;
+mod project;
+mod ship;
+mod stage;
+mod story;
+mod wording;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::platform::shutdown::{StopSignal, StopSignals};
+use stage::Stage;
+use story::Story;
+
+/// What `swoosh demo` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Tell the whole story on a temporary node",
+    long_about = "Tell the whole story on a temporary node.\n\nStarts a daemon in a temporary directory, makes keys \
+        for everybody, and drives the project `default` from UNINITIALIZED to REVERB and round the loop twice, over \
+        HTTP. On the way every guard refuses a proposal and says why, a candidate is overtaken and tries again, a \
+        proposal is sent twice, an environment is taken down and built again, and a breach quarantines the project. \
+        Then the daemon is killed under load and started again, and everything is checked: receipts, log, replay. \
+        It takes about half a minute, touches nothing outside of its directory, and removes that at the end. \
+        Exits with 1 when anything does not come out as told.",
+    after_help = "Examples:\n  swoosh demo\n  swoosh demo --keep\n  swoosh --json demo | jq -r .step"
+)]
+pub struct DemoCommand {
+    /// Keep the directory, and say how to look around in it
+    #[arg(long)]
+    keep: bool,
+}
+
+impl DemoCommand {
+    /// Tells the story.
+    pub fn run(self, json: bool) -> anyhow::Result<ExitCode> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let directory = tempfile::Builder::new().prefix("swoosh-demo-").tempdir();
+        let directory =
+            directory.context("cannot make a temporary directory; set TMPDIR to one that can be written")?;
+        let told = runtime.block_on(tell(directory.path(), json));
+        if self.keep {
+            let path = directory.keep();
+            say_kept(&path, json);
+        }
+        told
+    }
+}
+
+/// The story, unless somebody interrupts it. The daemon is gone when this returns.
+async fn tell(directory: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let mut signals = StopSignals::listen().context("cannot listen for signals")?;
+    tokio::select! {
+        told = story(directory, json) => told.map(|()| ExitCode::SUCCESS),
+        signal = signals.next() => {
+            eprintln!("{signal}: the demo ends here, and its daemon with it");
+            Ok(ExitCode::from(status(signal)))
+        }
+    }
+}
+
+/// 128 and the signal's number, as shells have it.
+fn status(signal: StopSignal) -> u8 {
+    match signal {
+        StopSignal::HangUp => 129,
+        StopSignal::Interrupt => 130,
+        StopSignal::Terminate => 143,
+    }
+}
+
+async fn story(directory: &Path, json: bool) -> anyhow::Result<()> {
+    let story = Story::new(json);
+    let mut stage = chapters::node::open(directory, story).await?;
+    let told = chapters(&mut stage).await;
+    stage.daemon.kill().await;
+    let context = || format!("the daemon's log tells more; run `swoosh demo --keep` and read {}", daemon::LOG);
+    told.with_context(context)
+}
+
+async fn chapters(stage: &mut Stage) -> anyhow::Result<()> {
+    chapters::boot::tell(stage).await?;
+    chapters::ingestion::tell(stage).await?;
+    chapters::council::tell(stage).await?;
+    chapters::environment::tell(stage).await?;
+    chapters::execution::tell(stage).await?;
+    let before = chapters::crash::tell(stage).await?;
+    chapters::replay::tell(stage, before).await
+}
+
+/// A reader that went away (`| head`) is no error.
+fn say_kept(path: &Path, json: bool) {
+    let mut out = std::io::stdout().lock();
+    drop(writeln!(out, "{}", if json { kept_json(path) } else { kept_text(path) }));
+}
+
+fn kept_json(path: &Path) -> String {
+    serde_json::json!({"step": "kept", "directory": path, "data": path.join(ship::DATA)}).to_string()
+}
+
+fn kept_text(path: &Path) -> String {
+    let data = path.join(ship::DATA);
+    let (path, data) = (path.display(), data.display());
+    let settings = ship::SETTINGS;
+    let log = daemon::LOG;
+    format!(
+        "\nKept in {path}. To look around:\n  swoosh wal show --data {data}\n  swoosh wal verify --data {data}\n  \
+         swoosh replay --data {data}\n  swoosh serve --config {path}/{settings}\n  less {path}/{log}"
+    )
+}

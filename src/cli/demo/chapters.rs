@@ -1,0 +1,13 @@
+//! The chapters, in their order.
+
+pub(super) mod boot;
+pub(super) mod council;
+pub(super) mod crash;
+pub(super) mod environment;
+pub(super) mod execution;
+pub(super) mod ingestion;
+mod load;
+pub(super) mod node;
+mod quarantine;
+pub(super) mod replay;
+mod vote;

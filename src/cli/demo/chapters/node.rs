@@ -1,0 +1,56 @@
+//! A daemon in an empty directory.
+
+use std::path::Path;
+
+use crate::cli::demo::cast::Cast;
+use crate::cli::demo::daemon::Daemon;
+use crate::cli::demo::outside::Outside;
+use crate::cli::demo::ship;
+use crate::cli::demo::stage::Stage;
+use crate::cli::demo::story::Story;
+use crate::client::{Client, Identity};
+use crate::machine::head::Head;
+use crate::platform::keyfile;
+use crate::types::proposal::default_project;
+
+/// Makes keys and settings, starts the daemon, and meets it.
+pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> anyhow::Result<Stage> {
+    story.title("SWOOSH, told on a daemon of its own. ✓ was accepted, ✗ was refused and changed nothing.");
+    story.chapter("A node in an empty directory");
+    let mut cast = Cast::new("demo".parse()?)?;
+    cast.keys().for_each(|(name, key)| story.wording.call(key, name));
+    story.say(&format!(
+        "Keys are made for an operator, an agent, a worker, a human, and five candidates for the council: ada, ben, \
+         cleo, dora and emil. Each of them has a client of their own and speaks HTTP. The daemon lives in {}.",
+        directory.display()
+    ));
+    let outside = Outside::new(directory.join(ship::FACTS), cast.cluster().clone(), Identity::generate()?);
+    story.wording.call(outside.platform().public(), "platform");
+    let settings = ship::write(directory, &cast, outside.platform().public())?;
+    let daemon = Daemon::start(&settings, directory).await?;
+    let health = Client::reader(&daemon.url)?.health().await?;
+    cast.add("node", keyfile::load(&directory.join(ship::DATA).join("node.key"))?.into());
+    anyhow::ensure!(cast.key("node")? == health.node, "the daemon has another key than its key file");
+    story.wording.call(health.node, "node");
+    cast.connect(&daemon.url, health.node)?;
+    story.check(&format!(
+        "swoosh {} listens on {} after {:.2} s, with a fresh key, a fresh log and a schedule whose cycles last {:.1} s.",
+        health.version,
+        daemon.url,
+        daemon.start_took.as_secs_f64(),
+        ship::schedule()?.cycle_ms() as f64 / 1000.0
+    ));
+    let project = default_project();
+    Ok(Stage {
+        story,
+        cast,
+        daemon,
+        outside,
+        schedule: ship::schedule()?,
+        directory: directory.to_owned(),
+        settings,
+        node: health.node,
+        head: Head::genesis(&project),
+        project,
+    })
+}

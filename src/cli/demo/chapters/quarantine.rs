@@ -1,0 +1,60 @@
+//! A breach: the proposal is refused, and the node quarantines the project until a human lets it go.
+
+use anyhow::{bail, ensure};
+use serde_json::json;
+
+use crate::cli::demo::moment::Moment;
+use crate::cli::demo::project;
+use crate::cli::demo::stage::Stage;
+use crate::settings::default_policies;
+use crate::types::hash::Hash;
+use crate::types::names::Transition::*;
+use crate::types::names::{GuardName, PolicyState, WindowClass};
+use crate::types::rejection::Code;
+
+/// The part of the chapter.
+pub(super) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.story.say("The agent submits a result that lies where secrets lie. That is no mere denial but a breach.");
+    breach(stage).await?;
+    stage.story.say("Now only policy, control and compensations pass, and only a human may let go: not an agent that was granted `human` by mistake, and not an operator who offers the very policies that struck.");
+    blocked(stage).await?;
+    let justification = json!({"justification": "It was a mistake; nothing has left the house."});
+    stage.refuse("autopilot", PolicyRelease, justification, GuardName::Policy).await?;
+    let same = json!({"serial": 1, "bundle_hash": Hash::of(default_policies().as_bytes())});
+    stage.refuse("operator", PolicyUpdated, same, GuardName::Breach).await?;
+    let justification = json!({"justification": "I looked at the submission; the path is gone and the key rotated."});
+    stage.accept("human", PolicyRelease, justification).await?;
+    Ok(())
+}
+
+/// The one refusal after which the head is another: the node's own Policy_Quarantine.
+async fn breach(stage: &mut Stage) -> anyhow::Result<()> {
+    let mut leak = project::submission(stage.state().execution.beat);
+    leak["submission"] = json!("ucxl://agent:dev@default/out/secrets/id_ed25519");
+    let draft = stage.draft(ExecutionSubmit, &leak)?;
+    let problem = stage.refused_somehow("agent", &draft, Moment::Open(WindowClass::Reverb)).await?;
+    ensure!(problem.code == Code::PolicyBreach, "a secret was submitted, and the answer was {}", problem.code);
+    let before = stage.head.hash();
+    stage.refresh().await?;
+    ensure!(stage.state().policy.phase == PolicyState::Quarantined, "the breach quarantined nothing");
+    let index = stage.reader()?.state(&stage.project, Some("policy")).await?.index;
+    let page = stage.reader()?.wal(index, 1).await?;
+    let Some(entry) = page.records.first() else { bail!("the node's Policy_Quarantine is not in the log") };
+    let own = entry.record.signer == stage.node && entry.record.state_pre_hash == before;
+    ensure!(own, "the quarantine is not the node's own answer to the breach");
+    stage
+        .story
+        .check(&format!("#{index}: the node itself answered with {}; policy QUARANTINED", entry.record.transition));
+    stage.story.tally.accepted += 1;
+    Ok(())
+}
+
+async fn blocked(stage: &mut Stage) -> anyhow::Result<()> {
+    let draft = stage.draft(ExecutionSubmit, &project::submission(stage.state().execution.beat))?;
+    let head = stage.head.hash();
+    let problem = stage.refused_somehow("agent", &draft, Moment::Open(WindowClass::Reverb)).await?;
+    ensure!(problem.code == Code::Blocked, "the project is quarantined, and the answer was {}", problem.code);
+    stage.refresh().await?;
+    ensure!(stage.head.hash() == head, "the blocked proposal moved the head");
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What the daemon is started with: settings and window schedule.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::cast::Cast;
+use crate::types::backbeat::{AmplitudePoint, Schedule, WindowSpec};
+use crate::types::fact::FactKind;
+use crate::types::hlc::Hlc;
+use crate::types::keys::PublicKey;
+use crate::types::names::WindowClass;
+
+/// The settings file.
+pub(super) const SETTINGS: &str = "swoosh.yaml";
+/// The data directory.
+pub(super) const DATA: &str = "data";
+/// The fact file.
+pub(super) const FACTS: &str = "facts.json";
+const BACKBEAT: &str = "backbeat.yaml";
+
+/// A schedule in a hurry: beats of 100 ms, 24 of which make a cycle. A second plan window at the end of the
+/// cycle shows that an open window is not always a new one.
+pub(super) fn schedule() -> anyhow::Result<Schedule> {
+    let window = |phase_beats, length_beats| WindowSpec { phase_beats, length_beats };
+    let schedule = Schedule {
+        epoch: "2025-01-01T00:00:00.000+00:00#0".parse::<Hlc>()?,
+        beat_ms: 100,
+        cycle_beats: 24,
+        windows: [
+            (WindowClass::Plan, vec![window(0, 8), window(20, 4)]),
+            (WindowClass::Review, vec![window(7, 8)]),
+            (WindowClass::Reverb, vec![window(14, 10)]),
+        ]
+        .into(),
+        amplitude: vec![AmplitudePoint { phase_beats: 14, pressure: 300 }],
+    };
+    schedule.validate()?;
+    Ok(schedule)
+}
+
+/// Writes settings and schedule; returns the settings file.
+pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey) -> anyhow::Result<PathBuf> {
+    let believed = [FactKind::License, FactKind::Tooling, FactKind::Capacity, FactKind::Health, FactKind::Liveness];
+    let sources: serde_json::Map<_, _> = believed.iter().map(|kind| (kind.to_string(), json!([platform]))).collect();
+    let operator = cast.key("operator")?.to_string();
+    let settings = json!({
+        "cluster": cast.cluster(),
+        "data": DATA,
+        "backbeat": BACKBEAT,
+        "identities": {operator: {"name": "operator", "roles": ["operator"]}},
+        "facts": {"file": FACTS, "sources": sources},
+    });
+    let path = directory.join(SETTINGS);
+    std::fs::write(directory.join(BACKBEAT), yaml_serde::to_string(&schedule()?)?)?;
+    std::fs::write(&path, yaml_serde::to_string(&settings)?)?;
+    Ok(path)
+}

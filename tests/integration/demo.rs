@@ -1,0 +1,27 @@
+//! The demo as users run it: a daemon, clients, a SIGKILL, a replay. It checks itself; here it is asked
+//! whether it came to its end.
+
+use std::process::Command;
+
+use serde_json::Value;
+use swoosh::types::names::GuardName;
+
+#[test]
+fn the_demo_comes_to_its_end_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+    let output = command.args(["--json", "demo"]).env("TMPDIR", temporary.path()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    let steps: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = steps.last().unwrap();
+    assert_eq!(summary["step"], "summary");
+    assert_eq!(summary["head_before"], summary["head_after"]);
+    let refused = |guard: &&GuardName| {
+        let by = |step: &Value| step["guards"].as_array().is_some_and(|guards| guards.contains(&guard.as_str().into()));
+        !steps.iter().any(|step| step["step"] == "refused" && by(step))
+    };
+    let missing: Vec<_> = GuardName::ALL.iter().filter(refused).collect();
+    assert!(missing.is_empty(), "nothing was refused by {missing:?}");
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}

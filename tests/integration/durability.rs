@@ -1,0 +1,192 @@
+//! What is promised when the process dies or is asked to stop, and whose directory it is.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::json;
+use swoosh::client::WalEntry;
+use swoosh::types::hash::Hash;
+use swoosh::types::names::{Region, Transition};
+use swoosh::types::receipt::Receipt;
+use swoosh::types::text::ProjectName;
+
+use crate::support::daemon::{Daemon, Site, always_open};
+use crate::support::driver::{Project, bytes};
+use crate::support::http::{Wire, proposal};
+use crate::support::wal;
+use crate::support::world::Ask;
+
+const CALLERS: usize = 6;
+const ROUNDS: usize = 10;
+/// Receipts of a round after which the daemon is killed.
+const ROUND_RECEIPTS: usize = 40;
+
+/// Proposes until the connection breaks; what it cannot know the fate of, it leaves to the next round.
+fn load(daemon: &Daemon, project: &mut Project<'_>, held: &Mutex<Vec<Receipt>>, count: &AtomicUsize) {
+    let Ok(mut wire) = Wire::connect(daemon.address) else { return };
+    loop {
+        let paused = project.head.state().control.paused;
+        let transition = if paused { Transition::ControlResume } else { Transition::ControlPause };
+        let signed = project.signed(&Ask::new(transition));
+        let request = proposal(&bytes(&signed), &[]);
+        let Ok(answer) = wire.exchange(&request) else { return };
+        let receipt = answer.receipt();
+        project.advance(&signed.proposal, &receipt);
+        held.lock().unwrap().push(receipt);
+        count.fetch_add(1, Ordering::Relaxed);
+        let Ok(again) = wire.exchange(&request) else { return };
+        assert_eq!(again.body, answer.body, "a repeat under load");
+    }
+}
+
+#[test]
+fn whatever_a_receipt_promises_survives_ten_kills_under_load() {
+    let site = Site::new();
+    let mut daemon = site.start();
+    let mut projects: Vec<_> = (0..CALLERS).map(|n| Project::new(&site, &format!("load-{n}"))).collect();
+    projects.iter_mut().for_each(|project| project.drive(&daemon, Region::Boot, "LICENSED"));
+    let held = Mutex::new(Vec::new());
+    for round in 0..ROUNDS {
+        let count = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for project in &mut projects {
+                scope.spawn(|| load(&daemon, project, &held, &count));
+            }
+            // A count, not a clock, so that every round does the same.
+            while count.load(Ordering::Relaxed) < ROUND_RECEIPTS + round {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            daemon.signal("KILL");
+        });
+        daemon.kill();
+        daemon = site.start();
+        projects.iter_mut().for_each(|project| project.refresh(&daemon));
+    }
+    let log = wal::read(&daemon);
+    receipts_are_in_the_log_once(&held.into_inner().unwrap(), &log);
+    histories_are_lines(&log);
+    let (heads, _) = wal::replica(&log);
+    projects.iter().for_each(|project| assert_eq!(heads[&project.name].hash(), project.head.hash()));
+}
+
+fn receipts_are_in_the_log_once(held: &[Receipt], log: &[WalEntry]) {
+    assert!(held.len() >= ROUNDS * ROUND_RECEIPTS);
+    let mut keys: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in log {
+        *keys.entry(format!("{} {}", entry.record.project, entry.record.idem_key)).or_default() += 1;
+    }
+    assert!(keys.values().all(|times| *times == 1), "a key is in the log twice");
+    for receipt in held {
+        let entry = &log[receipt.index as usize - 1];
+        assert_eq!(entry.chain, receipt.chain, "record {} is another than the receipt's", receipt.index);
+        assert_eq!((&entry.record.project, &entry.record.idem_key), (&receipt.project, &receipt.idem_key));
+    }
+}
+
+/// Every project's records follow one another.
+fn histories_are_lines(log: &[WalEntry]) {
+    let mut heads: BTreeMap<&ProjectName, Hash> = BTreeMap::new();
+    for entry in log {
+        let genesis = || swoosh::machine::head::Head::genesis(&entry.record.project).hash();
+        let head = heads.entry(&entry.record.project).or_insert_with(genesis);
+        assert_eq!(entry.record.state_pre_hash, *head, "record {} branches off", entry.record.index);
+        *head = entry.record.state_post_hash;
+    }
+}
+
+#[test]
+fn a_data_directory_is_one_process_s_and_one_node_s() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "mine");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let (code, said) = site.start_refused();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error: ") && said.contains("is held by another process"), "{said}");
+    project.accept(&daemon, Transition::ControlPause);
+    daemon.terminate();
+    site.put_node_key(&site.hands.get("stranger").secret);
+    let (code, said) = site.start_refused();
+    assert_eq!(code, Some(1), "{said}");
+    let (owner, stranger) = (site.hands.get("node").key().to_string(), site.hands.get("stranger").key().to_string());
+    assert!(said.contains(&format!("belongs to node {owner}")) && said.contains(&stranger), "{said}");
+    site.put_node_key(&site.hands.get("node").secret);
+    let daemon = site.start();
+    project.accept(&daemon, Transition::ControlResume);
+}
+
+/// Commits wait for their interval, so that a proposal is surely in flight when the signal comes.
+#[test]
+fn sigterm_answers_what_is_in_flight_and_ends_well() {
+    let site = Site::with(always_open(), |settings| {
+        settings["journal"] = json!({"durability": "interval", "interval_ms": 1500});
+    });
+    let daemon = site.start();
+    let mut project = Project::new(&site, "drain");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let signed = project.signed(&Ask::new(Transition::ControlPause));
+    let answered = AtomicBool::new(false);
+    let answer = std::thread::scope(|scope| {
+        let posted = scope.spawn(|| {
+            let answer = daemon.post(&bytes(&signed));
+            answered.store(true, Ordering::SeqCst);
+            answer
+        });
+        while daemon.get("/health").json()["walLag"] == 0 && !answered.load(Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(!answered.load(Ordering::SeqCst), "it was not in flight");
+        daemon.signal("TERM");
+        posted.join().unwrap()
+    });
+    let receipt = answer.receipt();
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(log.iter().any(|line| line.contains("draining")) && log.iter().any(|line| line.contains("stopped")));
+    let daemon = site.start();
+    assert_eq!(wal::read(&daemon)[receipt.index as usize - 1].chain, receipt.chain);
+}
+
+/// Callers go on posting while the node stops: whatever was accepted was answered, and the log holds
+/// nothing that nobody was told of.
+#[test]
+fn sigterm_under_load_leaves_nothing_accepted_unanswered() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut projects: Vec<_> = (0..CALLERS).map(|n| Project::new(&site, &format!("stop-{n}"))).collect();
+    projects.iter_mut().for_each(|project| project.drive(&daemon, Region::Boot, "LICENSED"));
+    let (before, told) = (daemon.last_index(), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for project in &mut projects {
+            scope.spawn(|| until_it_stops(&daemon, project, &told));
+        }
+        while told.load(Ordering::Relaxed) < 50 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        daemon.signal("TERM");
+    });
+    let (status, _) = daemon.wait();
+    assert_eq!(status.code(), Some(0));
+    let daemon = site.start();
+    assert_eq!(daemon.last_index() - before, told.load(Ordering::Relaxed) as u64);
+    for project in &projects {
+        let shown = daemon.get(&format!("/state?project={}", project.name)).json();
+        assert_eq!(shown["hash"], project.head.hash().to_string());
+    }
+}
+
+fn until_it_stops(daemon: &Daemon, project: &mut Project<'_>, told: &AtomicUsize) {
+    let Ok(mut wire) = Wire::connect(daemon.address) else { return };
+    loop {
+        let signed = project.signed(&Ask::new(Transition::ControlPause));
+        let Ok(answer) = wire.exchange(&proposal(&bytes(&signed), &[])) else { return };
+        if answer.status != 202 {
+            assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
+            assert!(answer.header("retry-after").is_some());
+            return;
+        }
+        project.advance(&signed.proposal, &answer.receipt());
+        told.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,416 @@
+//! The naive model's guards: each a plain rule out of DESIGN §2, §4 and §5.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use swoosh::types::canonical::canonical_bytes;
+use swoosh::types::fact::FactKind;
+use swoosh::types::hash::Hash;
+use swoosh::types::hlc::Hlc;
+use swoosh::types::ids::WindowId;
+use swoosh::types::keys::{PublicKey, Signature, domain, message};
+
+use super::naive::{Asked, Model, names, words};
+use super::table;
+use crate::support::strict;
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The hash of a value's canonical bytes.
+pub fn hash_of(value: &Value) -> String {
+    Hash::of(&strict(value).canonical()).to_string()
+}
+
+fn signed(asked: &Asked<'_>, domain: &str, body: &Value, by: &Value, signature: &Value) -> bool {
+    let key: PublicKey = text(by).parse().unwrap();
+    let signature: Signature = text(signature).parse().unwrap();
+    key.verify(&message(domain, asked.cluster, &canonical_bytes(&strict(body))), &signature)
+}
+
+fn majority(threshold: u64, of: u64) -> bool {
+    2 * threshold > of && threshold <= of
+}
+
+fn window_at(schedule: &Value, at: Hlc) -> (u64, WindowId) {
+    let number = |name: &str| schedule[name].as_u64().unwrap();
+    let epoch: Hlc = text(&schedule["epoch"]).parse().unwrap();
+    let beat = (at.physical_ms() - epoch.physical_ms()) / number("beat_ms");
+    let cycle_ms = number("beat_ms") * number("cycle_beats");
+    let begins = epoch.physical_ms() + beat / number("cycle_beats") * cycle_ms;
+    let day_ms = begins - begins % 86_400_000;
+    (beat % number("cycle_beats"), WindowId { day_ms, ordinal: (begins - day_ms) / cycle_ms })
+}
+
+fn is_open(schedule: &Value, class: &str, at: Hlc) -> bool {
+    let (phase, _) = window_at(schedule, at);
+    schedule["windows"][class].as_array().unwrap().iter().any(|window| {
+        let begins = window["phase_beats"].as_u64().unwrap();
+        phase >= begins && phase < begins + window["length_beats"].as_u64().unwrap()
+    })
+}
+
+fn pinned(reference: &str) -> bool {
+    let hex = reference.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let version = reference.trim_start_matches('v');
+    (hex && matches!(reference.len(), 40 | 64)) || (version.contains('.') && version.as_bytes()[0].is_ascii_digit())
+}
+
+impl Model {
+    /// Whether a guard lets the proposal pass.
+    pub fn passes(&self, guard: &str, asked: &Asked<'_>) -> bool {
+        let inputs = &asked.inputs;
+        match guard {
+            "policy" => self.permits(asked),
+            "license" => self.license_reading(asked) != "expired",
+            "license_status" => {
+                let target = match asked.line.name {
+                    "License_GraceEntered" => "grace",
+                    "License_Expired" => "expired",
+                    _ => "ok",
+                };
+                self.is("boot", "LICENSED") && self.license_reading(asked) == target && self.license != target
+            }
+            "document" if asked.line.name == "Boot_ConfigOk" => self.document_agrees(asked),
+            "document" => {
+                let roles = inputs.get("roles").unwrap_or(&self.roles);
+                let threshold = inputs["approval_threshold"].as_u64().unwrap_or(self.threshold);
+                council_agrees(roles, threshold, self.min_members)
+            }
+            "operators" => self.operators_remain(asked),
+            "rotation" => self.rotates(asked),
+            // There is one version of the chart.
+            "chart" => false,
+            "effect" => {
+                let effect = table::ends(asked.line.name).unwrap();
+                let open = self.effects.get(effect);
+                open.is_some_and(|index| text(&inputs["effect"]) == format!("default/{index}/{effect}"))
+            }
+            "coverage" => self.covers(asked),
+            "sources" => {
+                let sources = inputs.get("sources").unwrap_or(&self.sources);
+                let upstreams = inputs.get("upstreams").unwrap_or(&self.upstreams);
+                sources_agree(asked, sources, upstreams)
+            }
+            "retryable" => !self.effects.contains_key("resolve"),
+            "retained" => {
+                let version = inputs["version"].as_u64().unwrap();
+                version < self.version && self.kept.contains_key(&version)
+            }
+            "versions" => inputs["version"].as_u64() == Some(self.version),
+            "roster" if asked.line.name == "Council_Eject" => self.members.contains_key(text(&inputs["member"])),
+            "roster" => {
+                let candidates = inputs["candidates"].as_array().unwrap();
+                let keys: BTreeSet<&str> = candidates.iter().map(|candidate| text(&candidate["key"])).collect();
+                keys.len() == candidates.len()
+                    && keys.len() as u64 >= self.min_members
+                    && !names(&self.roles).is_empty()
+            }
+            "quorum" => self.quorum(asked),
+            "tooling" => self.tooling(asked),
+            "entered" => {
+                let busy = ["WORK", "REVIEW", "REVERB"].iter().any(|state| self.is("execution", state));
+                !busy || self.paused || self.recovery
+            }
+            "release" => !self.effects.contains_key("release"),
+            "capacity" => {
+                let there = |fact: &Value, name: &str| fact["resources"][name].as_u64().unwrap_or(0);
+                let fact = asked.valid(FactKind::Capacity);
+                self.allocation.iter().all(|(name, wanted)| fact.is_some_and(|fact| there(fact, name) >= *wanted))
+            }
+            "health" => {
+                let Some(fact) = asked.valid(FactKind::Health) else { return false };
+                let green = asked.line.name == "Environment_Green";
+                let well = |name: &String| match text(&fact["assets"][name]) {
+                    "ok" => true,
+                    "degraded" => !green,
+                    _ => false,
+                };
+                self.assets.keys().all(well)
+            }
+            "prerequisites" => self.prerequisites(asked),
+            "pin" => {
+                let Some((version, ..)) = &self.pin else { return false };
+                let bound = self.council_version == Some(*version) && self.environment_version == Some(*version);
+                self.both_ready() && bound
+            }
+            "ready" => self.both_ready(),
+            "window" => {
+                let Some(schedule) = asked.valid(FactKind::Windows) else { return false };
+                let class = asked.line.window.unwrap();
+                let named = asked.proposal.window_id;
+                [asked.at, asked.proposal.hlc]
+                    .iter()
+                    .all(|at| is_open(schedule, class, *at) && named == Some(window_at(schedule, *at).1))
+            }
+            "fresh_window" => asked.proposal.window_id.is_some_and(|named| self.window.is_none_or(|last| named > last)),
+            "member" => {
+                let signer = asked.signer();
+                self.members.contains_key(&signer) && !self.approvals.contains(&signer)
+            }
+            "binding" => {
+                let count = |name: &str| inputs[name].as_u64().unwrap();
+                self.plan.as_deref() == inputs["plan_hash"].as_str()
+                    && (count("beat"), count("rework_round")) == (self.beat, self.round)
+                    && count("council_epoch") == self.epochs["council"]
+            }
+            "threshold" => {
+                self.approvals.len() as u64 >= self.threshold && majority(self.threshold, self.members.len() as u64)
+            }
+            "liveness" => self.liveness(asked),
+            "breach" => self.lifted_by_policy(asked),
+            _ => panic!("the model has no guard {guard}"),
+        }
+    }
+
+    fn both_ready(&self) -> bool {
+        self.is("council", "READY") && self.is("environment", "READY")
+    }
+
+    /// What the bundle in force says of roles, a transition, its region and its inputs.
+    fn rules(bundle: &Value, roles: &BTreeSet<String>, name: &str, region: &str, inputs: &Value) -> (bool, bool) {
+        let policies = text(&bundle["policies"]);
+        let may = |role: &String| match role.as_str() {
+            "node" | "operator" => true,
+            "agent" => matches!(region, "ingestion" | "council" | "environment" | "execution"),
+            "voter" => matches!(region, "council" | "execution"),
+            "worker" => matches!(region, "ingestion" | "council" | "environment"),
+            "human" => region == "policy",
+            _ => false,
+        };
+        let secret = name == "Execution_Submit" && text(&inputs["submission"]).ends_with(".pem");
+        let breach = secret && policies.contains("@id(\"secrets\")");
+        let forbidden = policies.contains(&format!("@id(\"no\") forbid (principal, action == Action::\"{name}\""));
+        (roles.iter().any(may) && !forbidden && !breach, breach)
+    }
+
+    fn ruling(&self, asked: &Asked<'_>) -> (bool, bool) {
+        let Some(bundle) = asked.valid(FactKind::Policy) else { return (false, false) };
+        let roles = self.identity(&asked.signer(), asked).unwrap().0;
+        Model::rules(bundle, &roles, asked.line.name, asked.line.region, &asked.inputs)
+    }
+
+    fn permits(&self, asked: &Asked<'_>) -> bool {
+        self.ruling(asked).0
+    }
+
+    /// Whether the proposal breaches a policy.
+    pub fn breaches(&self, asked: &Asked<'_>) -> bool {
+        self.ruling(asked).1
+    }
+
+    fn lifted_by_policy(&self, asked: &Asked<'_>) -> bool {
+        let Some(bundle) = asked.valid(FactKind::Policy) else { return false };
+        let serial = bundle["serial"].as_u64().unwrap();
+        let hash = Hash::of(text(&bundle["policies"]).as_bytes()).to_string();
+        let inputs = &asked.inputs;
+        let named = inputs["serial"].as_u64() == Some(serial) && text(&inputs["bundle_hash"]) == hash;
+        let passes = match (self.origin, &self.breach) {
+            (Some("content"), _) => true,
+            (Some("proposal"), Some(breach)) => {
+                let name = text(&breach["transition"]);
+                let line = table::named(name);
+                let again = inputs.get("breach_inputs").filter(|it| hash_of(it) == text(&breach["inputs_hash"]));
+                let permitted = |it| Model::rules(bundle, &words(&breach["roles"]), name, line.region, it).0;
+                serial > breach["bundle_serial"].as_u64().unwrap() && again.is_some_and(permitted)
+            }
+            _ => false,
+        };
+        named && passes
+    }
+
+    fn license_reading(&self, asked: &Asked<'_>) -> &'static str {
+        let Some((license, until)) = asked.known(FactKind::License) else { return "expired" };
+        let Some(settings) = asked.valid(FactKind::Settings) else { return "expired" };
+        let now = asked.at.physical_ms();
+        if !words(&license["scopes"]).contains(text(&settings["license_scope"])) {
+            "expired"
+        } else if now <= until {
+            "ok"
+        } else if now <= until + asked.setting("license_grace_ms") {
+            "grace"
+        } else {
+            "expired"
+        }
+    }
+
+    fn document_agrees(&self, asked: &Asked<'_>) -> bool {
+        let document = &asked.inputs["document"];
+        let min_members = document["council"]["min_members"].as_u64().unwrap_or(3);
+        let retries = document["limits"]["retries"].as_u64().unwrap_or(3);
+        let grants: Vec<BTreeSet<String>> =
+            document["identities"].as_object().unwrap().values().map(|grant| words(&grant["roles"])).collect();
+        let threshold = document["approval_threshold"].as_u64().unwrap();
+        let none = Value::Null;
+        let upstreams = document.get("upstreams").unwrap_or(&none);
+        council_agrees(&document["roles"], threshold, min_members)
+            && sources_agree(asked, &document["sources"], upstreams)
+            && (1..=100).contains(&retries)
+            && (1..=64).contains(&min_members)
+            && grants.iter().all(|roles| !roles.is_empty() && !roles.contains("node"))
+            && grants.iter().any(|roles| roles.contains("operator"))
+    }
+
+    fn operators_remain(&self, asked: &Asked<'_>) -> bool {
+        let key = text(&asked.inputs["key"]).to_owned();
+        let mut after = self.identities.clone();
+        let fits = if asked.line.name == "Boot_IdentityGranted" {
+            let roles = words(&asked.inputs["identity"]["roles"]);
+            after.insert(key, (roles.clone(), false));
+            !roles.is_empty() && !roles.contains("node")
+        } else {
+            after.insert(key.clone(), (BTreeSet::new(), true));
+            self.identities.get(&key).is_some_and(|(_, revoked)| !revoked)
+        };
+        let settings = asked.valid(FactKind::Settings).unwrap()["identities"].as_object().unwrap();
+        let fixed = settings.iter().filter(|(key, _)| !self.identities.contains_key(*key));
+        let mut all = after.values().filter(|(_, revoked)| !revoked).map(|(roles, _)| roles.clone());
+        let mut fixed = fixed.map(|(_, grant)| words(&grant["roles"]));
+        fits && (all.any(|roles| roles.contains("operator")) || fixed.any(|roles| roles.contains("operator")))
+    }
+
+    fn rotates(&self, asked: &Asked<'_>) -> bool {
+        let (old, new) = (&asked.inputs["old"], &asked.inputs["new"]);
+        let body = serde_json::json!({"project": "default", "old": old, "new": new});
+        self.identities.get(text(old)).is_some_and(|(_, revoked)| !revoked)
+            && self.identity(text(new), asked).is_none()
+            && signed(asked, domain::ROTATION, &body, new, &asked.inputs["proof"])
+    }
+
+    fn covers(&self, asked: &Asked<'_>) -> bool {
+        let inputs = &asked.inputs;
+        match asked.line.name {
+            "Ingestion_SourcesResolved" => {
+                let all: BTreeMap<String, Value> = [&self.sources, &self.upstreams]
+                    .iter()
+                    .flat_map(|set| set.as_object().into_iter().flatten())
+                    .map(|(name, spec)| (name.clone(), spec["ref"].clone()))
+                    .collect();
+                let resolved = &inputs["resolved"];
+                let fits = |(name, reference): (&String, &Value)| {
+                    let commit = text(&resolved[name]["commit"]);
+                    !matches!(text(reference).len(), 40 | 64) || text(reference) == commit
+                };
+                names(resolved) == all.keys().cloned().collect() && all.iter().all(fits)
+            }
+            "Ingestion_BytesOk" => {
+                let fetched = inputs["fetched"].as_object().unwrap().iter();
+                let commits = fetched.map(|(name, it)| (name.clone(), text(&it["commit"]).to_owned()));
+                commits.collect::<BTreeMap<_, _>>() == self.resolved
+            }
+            "Ingestion_SchemaOk" => {
+                let outcomes = inputs["outcomes"].as_array().unwrap();
+                let checked = outcomes.iter().map(|it| text(&it["source"]).to_owned()).collect::<BTreeSet<_>>();
+                let all_pass = outcomes.iter().all(|it| it["ok"] == Value::Bool(true));
+                all_pass && checked == self.fetched.keys().cloned().collect()
+            }
+            "Environment_Installed" => {
+                !names(&inputs["assets"]).is_empty() && hash_of(&inputs["assets"]) == text(&inputs["manifest_hash"])
+            }
+            green_or_amber => {
+                let outcomes: Vec<&str> = inputs["outcomes"].as_object().unwrap().values().map(text).collect();
+                let degraded = outcomes.contains(&"degraded");
+                names(&inputs["outcomes"]) == self.assets.keys().cloned().collect()
+                    && !outcomes.contains(&"failed")
+                    && degraded == (green_or_amber == "Environment_Amber")
+            }
+        }
+    }
+
+    fn quorum(&self, asked: &Asked<'_>) -> bool {
+        let inputs = &asked.inputs;
+        let members = inputs["members"].as_object().unwrap();
+        let body = serde_json::json!({
+            "project": "default", "council_epoch": self.epochs["council"],
+            "member_set_hash": inputs["member_set_hash"],
+        });
+        let votes = inputs["votes"].as_array().unwrap();
+        let voters: BTreeSet<&str> = votes.iter().map(|vote| text(&vote["voter"])).collect();
+        let good = |vote: &Value| {
+            self.candidates.contains(text(&vote["voter"]))
+                && signed(asked, domain::VOTE, &body, &vote["voter"], &vote["signature"])
+        };
+        let candidates = self.candidates.len();
+        let needed = if self.bft { 2 * candidates / 3 + 1 } else { candidates / 2 + 1 };
+        let seated = |role: &str| members.values().filter(|held| text(held) == role).count() as u64;
+        let fits =
+            |role: &Value| self.roles[text(role)]["seats"].as_u64().is_some_and(|seats| seated(text(role)) <= seats);
+        hash_of(&inputs["members"]) == text(&inputs["member_set_hash"])
+            && members.keys().all(|key| self.candidates.contains(key))
+            && members.values().all(fits)
+            && members.len() as u64 >= self.min_members
+            && majority(self.threshold, members.len() as u64)
+            && voters.len() == votes.len()
+            && votes.iter().all(good)
+            && votes.len() >= needed
+    }
+
+    fn tooling(&self, asked: &Asked<'_>) -> bool {
+        let pins = self.tool_pins.as_object().unwrap();
+        let Some(fact) = asked.valid(FactKind::Tooling) else { return pins.is_empty() };
+        let same = |a: &Value, b: &Value| a["server"] == b["server"] && a["version"] == b["version"];
+        let seen = &asked.inputs["servers"];
+        names(seen) == names(&self.tool_pins)
+            && pins.iter().all(|(name, pin)| {
+                let status = &fact["servers"][text(&pin["url"])];
+                status["reachable"] == Value::Bool(true) && same(status, pin) && same(&seen[name], pin)
+            })
+    }
+
+    fn prerequisites(&self, asked: &Asked<'_>) -> bool {
+        let inputs = &asked.inputs;
+        let hash = |name: &str| inputs[name].as_str().map(str::to_owned);
+        let version = Some(self.version);
+        let moved = self.pin.as_ref().is_none_or(|(pinned, ..)| *pinned != self.version);
+        self.is("ingestion", "READY")
+            && self.both_ready()
+            && (self.council_version, self.environment_version) == (version, version)
+            && inputs["version"].as_u64() == version
+            && self.content.is_some()
+            && (hash("content_hash"), hash("member_set_hash"), hash("assets_hash"))
+                == (self.content.clone(), self.member_hash.clone(), self.assets_hash.clone())
+            && (asked.line.name == "Execution_AllReady" || moved)
+    }
+
+    fn liveness(&self, asked: &Asked<'_>) -> bool {
+        let Some(fact) = asked.valid(FactKind::Liveness) else { return false };
+        let now = asked.at.physical_ms();
+        let counts = |key: &&String| {
+            let Some(pulse) = fact["members"].get(key.as_str()) else { return false };
+            let since: Hlc = text(&pulse["since"]).parse().unwrap();
+            let lasted = now.saturating_sub(since.physical_ms());
+            let answers = pulse["alive"] == Value::Bool(true);
+            match self.recovery {
+                true => answers && lasted >= asked.setting("back_after_ms"),
+                false => answers || lasted < asked.setting("lost_after_ms"),
+            }
+        };
+        let alive: BTreeSet<String> = self.members.keys().filter(counts).cloned().collect();
+        let lost = alive.len() <= self.members.len() / 2;
+        let wants_lost = asked.line.name == "Control_QuorumLost";
+        !self.is("execution", "INACTIVE")
+            && self.recovery != wants_lost
+            && lost == wants_lost
+            && words(&asked.inputs["alive"]) == alive
+    }
+}
+
+fn council_agrees(roles: &Value, threshold: u64, min_members: u64) -> bool {
+    let seats: Vec<u64> =
+        roles.as_object().into_iter().flatten().map(|(_, role)| role["seats"].as_u64().unwrap()).collect();
+    let sum = seats.iter().sum();
+    !seats.is_empty() && !seats.contains(&0) && sum >= min_members && majority(threshold, sum)
+}
+
+fn sources_agree(asked: &Asked<'_>, sources: &Value, upstreams: &Value) -> bool {
+    let settings = asked.valid(FactKind::Settings).unwrap();
+    let (transports, floating) = (words(&settings["transports"]), words(&settings["floating_refs"]));
+    let fits = |spec: &Value| {
+        let (url, reference) = (text(&spec["url"]), text(&spec["ref"]));
+        transports.contains(url.split("://").next().unwrap())
+            && (pinned(reference) || floating.contains(&format!("{url}#{reference}")))
+    };
+    let all = sources.as_object().into_iter().flatten().chain(upstreams.as_object().into_iter().flatten());
+    !names(sources).is_empty() && names(sources).is_disjoint(&names(upstreams)) && all.map(|(_, spec)| spec).all(fits)
+}

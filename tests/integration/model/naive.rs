@@ -1,0 +1,276 @@
+//! The naive model's state, and how it judges: strings, maps and plain rules, out of DESIGN §2 and §4.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use swoosh::types::fact::FactKind;
+use swoosh::types::hash::Hash;
+use swoosh::types::hlc::Hlc;
+use swoosh::types::ids::{IdemKey, WindowId};
+use swoosh::types::keys::PublicKey;
+use swoosh::types::proposal::Proposal;
+use swoosh::types::text::ClusterId;
+
+use super::table::{self, Line};
+use crate::support::outside::Outside;
+
+/// An identity: its roles, and whether it is revoked.
+pub type Identity = (BTreeSet<String>, bool);
+
+/// What execution is pinned to: version, content, members, assets.
+pub type Pin = (u64, String, String, String);
+
+/// The naive model of one project.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub regions: BTreeMap<&'static str, String>,
+    pub epochs: BTreeMap<&'static str, u64>,
+    pub effects: BTreeMap<&'static str, u64>,
+    pub identities: BTreeMap<String, Identity>,
+    pub sources: Value,
+    pub upstreams: Value,
+    pub version: u64,
+    pub highest: u64,
+    pub kept: BTreeMap<u64, (String, BTreeMap<String, String>)>,
+    pub resolved: BTreeMap<String, String>,
+    pub fetched: BTreeMap<String, String>,
+    pub content: Option<String>,
+    pub ingestion_tries: u64,
+    pub limit: u64,
+    pub roles: Value,
+    pub bft: bool,
+    pub min_members: u64,
+    pub tool_pins: Value,
+    pub candidates: BTreeSet<String>,
+    pub members: BTreeMap<String, String>,
+    pub member_hash: Option<String>,
+    pub council_version: Option<u64>,
+    pub allocation: BTreeMap<String, u64>,
+    pub assets: BTreeMap<String, String>,
+    pub assets_hash: Option<String>,
+    pub environment_tries: u64,
+    pub environment_version: Option<u64>,
+    pub pin: Option<Pin>,
+    pub plan: Option<String>,
+    pub beat: u64,
+    pub round: u64,
+    pub window: Option<WindowId>,
+    pub threshold: u64,
+    pub approvals: BTreeSet<String>,
+    pub submissions: u64,
+    pub paused: bool,
+    pub recovery: bool,
+    pub license: &'static str,
+    pub origin: Option<&'static str>,
+    pub breach: Option<Value>,
+    pub last: Option<(Hlc, PublicKey, IdemKey)>,
+}
+
+/// What the model says of a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Accepted.
+    Accepted,
+    /// Rejected, with its code, and all guards that failed.
+    Rejected(String, BTreeSet<String>),
+}
+
+fn rejected(code: &str) -> Verdict {
+    Verdict::Rejected(code.to_owned(), BTreeSet::new())
+}
+
+/// A proposal, and the world it is judged in.
+pub struct Asked<'a> {
+    pub proposal: &'a Proposal,
+    pub inputs: Value,
+    pub line: &'static Line,
+    pub outside: &'a Outside,
+    pub cluster: &'a ClusterId,
+    pub at: Hlc,
+    pub index: u64,
+    pub head: Hash,
+}
+
+impl Asked<'_> {
+    /// What is known of a kind, whether it still holds or not, and until when it holds.
+    pub fn known(&self, kind: FactKind) -> Option<(&Value, u64)> {
+        let said = self.outside.said(kind)?;
+        let day = 86_400_000;
+        let cap = match kind {
+            FactKind::License => 400 * day,
+            FactKind::Tooling | FactKind::Capacity | FactKind::Health | FactKind::Liveness => day,
+            FactKind::Windows | FactKind::Policy | FactKind::Settings => 3653 * day,
+        };
+        Some((&said.body, said.observed_ms + said.lasts_ms.min(cap)))
+    }
+
+    /// What is known of a kind and still holds.
+    pub fn valid(&self, kind: FactKind) -> Option<&Value> {
+        self.known(kind).filter(|(_, until)| self.at.physical_ms() <= *until).map(|(body, _)| body)
+    }
+
+    /// A number of the settings.
+    pub fn setting(&self, name: &str) -> u64 {
+        self.valid(FactKind::Settings).unwrap()[name].as_u64().unwrap()
+    }
+
+    /// The signer as text.
+    pub fn signer(&self) -> String {
+        self.proposal.signer.to_string()
+    }
+}
+
+impl Model {
+    /// A project that nothing has happened to.
+    pub fn genesis() -> Model {
+        let first = [
+            ("boot", "UNINITIALIZED"),
+            ("ingestion", "DISCOVER"),
+            ("council", "PLAN_ROLES"),
+            ("environment", "ALLOCATE"),
+            ("execution", "INACTIVE"),
+            ("control", "ACTIVE"),
+            ("policy", "CLEAR"),
+        ];
+        Model {
+            regions: first.map(|(region, state)| (region, state.to_owned())).into(),
+            epochs: first.map(|(region, _)| (region, 0)).into(),
+            version: 1,
+            highest: 1,
+            limit: 3,
+            min_members: 3,
+            license: "ok",
+            ..Model::default()
+        }
+    }
+
+    /// Whether a region is in a state.
+    pub fn is(&self, region: &str, state: &str) -> bool {
+        self.regions[region] == state
+    }
+
+    /// The identity behind a key: the node is the settings', others are the project's own first.
+    pub fn identity(&self, key: &str, asked: &Asked<'_>) -> Option<Identity> {
+        let settings = asked.valid(FactKind::Settings).and_then(|settings| settings["identities"].get(key));
+        let settings = settings.map(|grant| (words(&grant["roles"]), false));
+        if settings.as_ref().is_some_and(|(roles, _)| roles.contains("node")) {
+            return settings;
+        }
+        self.identities.get(key).cloned().or(settings)
+    }
+
+    /// Judges in the order of DESIGN §4.
+    pub fn judge(&self, asked: &Asked<'_>) -> Verdict {
+        let checks = [Model::who, Model::key, Model::head, Model::clock, Model::enabled];
+        for check in checks {
+            if let Some(code) = check(self, asked) {
+                return rejected(code);
+            }
+        }
+        let own = ["policy"].into_iter().chain((self.licensed(asked.line)).then_some("license"));
+        let mut first = None;
+        let mut failed = BTreeSet::new();
+        for guard in own.chain(asked.line.guards.iter().copied()) {
+            if !self.passes(guard, asked) {
+                first.get_or_insert(guard);
+                failed.insert(guard.to_owned());
+            }
+        }
+        match first {
+            None => Verdict::Accepted,
+            Some("policy") if self.breaches(asked) => Verdict::Rejected("policy_breach".into(), failed),
+            Some(guard) => Verdict::Rejected(format!("guard_{guard}"), failed),
+        }
+    }
+
+    fn who(&self, asked: &Asked<'_>) -> Option<&'static str> {
+        if asked.valid(FactKind::Settings).is_none() {
+            return Some("identity_unknown");
+        }
+        match self.identity(&asked.signer(), asked) {
+            None => Some("identity_unknown"),
+            Some((_, true)) => Some("identity_revoked"),
+            Some((roles, false)) if !asked.line.signers.iter().any(|role| roles.contains(*role)) => {
+                Some("role_not_allowed")
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn key(&self, asked: &Asked<'_>) -> Option<&'static str> {
+        let key = &asked.proposal.idem_key;
+        if key.op_class.as_str() != asked.line.region {
+            return Some("op_class_mismatch");
+        }
+        let reserved = key.goal.as_str().starts_with("swoosh.");
+        let node = self.identity(&asked.signer(), asked).is_some_and(|(roles, _)| roles.contains("node"));
+        if reserved && !node {
+            return Some("reserved_goal");
+        }
+        if reserved || table::ends(asked.line.name).is_some() {
+            return None;
+        }
+        let Some(schedule) = asked.valid(FactKind::Windows) else { return Some("idem_key_expired") };
+        let beat_ms = schedule["beat_ms"].as_u64().unwrap();
+        let epoch: Hlc = schedule["epoch"].as_str().unwrap().parse().unwrap();
+        let now = (asked.at.physical_ms() - epoch.physical_ms()) / beat_ms;
+        let behind = key.beat + asked.setting("key_horizon_ms") / beat_ms < now;
+        let ahead = key.beat > now + asked.setting("key_ahead_ms") / beat_ms;
+        (behind || ahead).then_some("idem_key_expired")
+    }
+
+    fn head(&self, asked: &Asked<'_>) -> Option<&'static str> {
+        (asked.proposal.current_state_hash != asked.head).then_some("stale_head")
+    }
+
+    fn clock(&self, asked: &Asked<'_>) -> Option<&'static str> {
+        let proposal = asked.proposal;
+        let triple = (proposal.hlc, proposal.signer, proposal.idem_key.clone());
+        let (theirs, ours) = (proposal.hlc.physical_ms(), asked.at.physical_ms());
+        if self.last.as_ref().is_some_and(|last| triple <= *last) {
+            return Some("hlc_not_after");
+        }
+        if theirs > ours && theirs - ours > asked.setting("max_ahead_ms") {
+            return Some("hlc_ahead");
+        }
+        (ours > theirs && ours - theirs > asked.setting("max_behind_ms")).then_some("hlc_behind")
+    }
+
+    fn licensed(&self, line: &Line) -> bool {
+        matches!(line.region, "ingestion" | "council" | "environment" | "execution")
+    }
+
+    fn enabled(&self, asked: &Asked<'_>) -> Option<&'static str> {
+        let line = asked.line;
+        if self.is("control", "TERMINATED") || self.is("policy", "TERMINATED") {
+            return Some("terminated");
+        }
+        if self.licensed(line) && !self.is("boot", "LICENSED") {
+            return Some("not_licensed");
+        }
+        let here = line.from.contains(&self.regions[line.region].as_str());
+        let begun = !self.is("boot", "UNINITIALIZED") || line.name == "Boot_ConfigOk";
+        if !here || !begun {
+            return Some("not_enabled");
+        }
+        let always = matches!(line.region, "control" | "policy");
+        let identities = line.name.starts_with("Boot_Identity");
+        let stopped = [
+            self.paused && !(always || identities || line.compensation),
+            self.recovery && !(always || identities || line.compensation || line.region == "council"),
+            self.license == "expired" && !always,
+            self.is("policy", "QUARANTINED") && !(always || line.compensation),
+        ];
+        stopped.contains(&true).then_some("blocked")
+    }
+}
+
+/// The texts of a list.
+pub fn words(list: &Value) -> BTreeSet<String> {
+    list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap().to_owned()).collect()
+}
+
+/// The names of an object's members.
+pub fn names(object: &Value) -> BTreeSet<String> {
+    object.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+}

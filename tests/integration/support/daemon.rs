@@ -1,0 +1,319 @@
+//! A real daemon in a directory of its own: start, kill, terminate, start again on the same data. Every
+//! daemon takes a free port, so that tests run side by side.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use swoosh::types::backbeat::Schedule;
+use swoosh::types::fact::{FactClaim, FactKind};
+use swoosh::types::hlc::Hlc;
+use swoosh::types::keys::SecretKey;
+use swoosh::types::text::ClusterId;
+
+use super::hands::Hands;
+use super::http::{Answer, Wire, proposal, request};
+use super::outside;
+use super::strict;
+
+/// Now, by the system's clock, in milliseconds.
+pub fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Cycles of a day, the present one an hour old, so that no test sees it end; these windows of a class are
+/// open, in beats of a minute.
+pub fn daily(review: Value) -> Value {
+    let always = json!([{"phase_beats": 0, "length_beats": 1440}]);
+    json!({
+        "epoch": Hlc::new(now_ms() - 10 * DAY_MS - HOUR_MS, 0).unwrap(), "beat_ms": 60_000, "cycle_beats": 1440,
+        "windows": {"plan": always, "review": review, "reverb": always},
+    })
+}
+
+/// Every window is always open, and the cycle does not end while a test runs.
+pub fn always_open() -> Value {
+    daily(json!([{"phase_beats": 0, "length_beats": 1440}]))
+}
+
+/// Review is closed for hours to come.
+pub fn review_closed() -> Value {
+    daily(json!([{"phase_beats": 1000, "length_beats": 100}]))
+}
+
+/// Every window is always open, in one cycle that began days ago.
+pub fn long_cycle() -> Value {
+    let mut schedule = always_open();
+    let always = json!([{"phase_beats": 0, "length_beats": 100_000}]);
+    schedule["cycle_beats"] = json!(100_000);
+    schedule["windows"] = json!({"plan": always, "review": always, "reverb": always});
+    schedule
+}
+
+/// Every window is always open, in cycles of so many milliseconds, so that loops can go round.
+pub fn cycles_of(cycle_ms: u64) -> Value {
+    let always = json!([{"phase_beats": 0, "length_beats": 10}]);
+    json!({
+        "epoch": Hlc::new(now_ms() / DAY_MS * DAY_MS - DAY_MS, 0).unwrap(), "beat_ms": cycle_ms / 10, "cycle_beats": 10,
+        "windows": {"plan": always, "review": always, "reverb": always},
+    })
+}
+
+/// A fact about one project, or about all.
+pub type Told = (FactKind, Option<String>, Value);
+
+/// A directory with settings, schedule, facts, node key and, once a daemon ran there, data.
+pub struct Site {
+    folder: tempfile::TempDir,
+    program: PathBuf,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Everybody; the daemon's own key is the node's.
+    pub hands: Hands,
+    /// The schedule of the settings.
+    pub schedule: Schedule,
+    observed_ms: AtomicU64,
+}
+
+impl Site {
+    /// A site where all is well and every window open.
+    pub fn new() -> Site {
+        Site::with(always_open(), |_| {})
+    }
+
+    /// A site with this schedule, its settings changed.
+    pub fn with(schedule: Value, change: impl FnOnce(&mut Value)) -> Site {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let program = folder.path().join("swoosh");
+        // A build that goes on beside must not change the program under a test.
+        std::fs::hard_link(env!("CARGO_BIN_EXE_swoosh"), &program).unwrap();
+        let (cluster, hands) = ("test".parse().unwrap(), Hands::new());
+        let parsed = serde_json::from_value(schedule.clone()).unwrap();
+        let site = Site { folder, program, cluster, hands, schedule: parsed, observed_ms: AtomicU64::new(now_ms()) };
+        let mut settings = site.settings();
+        change(&mut settings);
+        site.write("backbeat.yaml", &schedule);
+        site.write("swoosh.yaml", &settings);
+        std::fs::create_dir(site.data()).unwrap();
+        site.put_node_key(&site.hands.get("node").secret);
+        site.tell(&[]);
+        site
+    }
+
+    /// JSON is YAML.
+    fn settings(&self) -> Value {
+        let platform = json!([platform().public()]);
+        let kinds = ["license", "windows", "tooling", "capacity", "health", "liveness", "policy"];
+        let sources: serde_json::Map<_, _> =
+            kinds.map(|kind| (kind.to_owned(), platform.clone())).into_iter().collect();
+        let mut operators = json!({});
+        operators[self.hands.get("operator").key().to_string()] = json!({"name": "operator", "roles": ["operator"]});
+        json!({
+            "cluster": self.cluster, "data": "data", "backbeat": "backbeat.yaml", "identities": operators,
+            "facts": {"file": "facts.json", "sources": sources},
+            "sources": {"floating_refs": ["https://git.example/app#main"]},
+            "http": {}, "journal": {}, "sequencer": {}, "log": {}, "idempotency": {}, "license": {},
+        })
+    }
+
+    fn write(&self, name: &str, document: &Value) {
+        std::fs::write(self.folder.path().join(name), document.to_string()).unwrap();
+    }
+
+    /// Puts a key in the place of the node's.
+    pub fn put_node_key(&self, key: &SecretKey) {
+        let path = self.data().join("node.key");
+        let _ = std::fs::remove_file(&path);
+        swoosh::platform::keyfile::store(&path, key).unwrap();
+    }
+
+    /// Writes the fact file: all is well, but for what is told.
+    pub fn tell(&self, told: &[Told]) {
+        let since = now_ms() - HOUR_MS;
+        let well = [
+            (FactKind::License, json!({"id": "license-1", "scopes": ["swoosh"]})),
+            (FactKind::Tooling, outside::tooling(true, "1.2.0")),
+            (FactKind::Capacity, json!({"resources": {"vcpu": 8, "memory_mib": 16384}})),
+            (FactKind::Health, json!({"assets": {"image/base": "ok", "image/tools": "ok"}})),
+            (FactKind::Liveness, outside::liveness(&self.hands, &[], since)),
+        ];
+        let well = well.into_iter().map(|(kind, body)| (kind, None, body));
+        let facts: Vec<Value> = well.chain(told.iter().cloned()).map(|told| self.sign(told)).collect();
+        self.write("facts.json", &json!(facts));
+    }
+
+    fn sign(&self, (kind, project, body): Told) -> Value {
+        // A fact is believed in the place of another only when it was observed later.
+        let observed_ms = self.observed_ms.fetch_add(1, Ordering::Relaxed);
+        let claim = FactClaim {
+            kind,
+            project: project.map(|project| project.parse().unwrap()),
+            source: platform().public(),
+            observed_at: Hlc::new(observed_ms, 0).unwrap(),
+            valid_until: Hlc::new(observed_ms + 20 * HOUR_MS, 0).unwrap(),
+            body: strict(&body),
+        };
+        json!(claim.sign(&self.cluster, &platform()))
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The journal's directory.
+    pub fn journal(&self) -> PathBuf {
+        self.data().join("journal")
+    }
+
+    /// Starts the daemon of this site.
+    pub fn start(&self) -> Daemon {
+        Daemon::spawn(&mut self.command()).unwrap_or_else(|(code, said)| panic!("exit code {code:?}: {said}"))
+    }
+
+    /// Starts a daemon that does not come up: its exit code and what it said.
+    pub fn start_refused(&self) -> (Option<i32>, String) {
+        match Daemon::spawn(&mut self.command()) {
+            Ok(daemon) => panic!("it serves on {}", daemon.address),
+            Err(refused) => refused,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("serve").arg("--config").arg(self.folder.path().join("swoosh.yaml"));
+        command
+    }
+}
+
+/// Who signs the facts.
+fn platform() -> SecretKey {
+    SecretKey::from_bytes(&[99; 32])
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// A running daemon. Dropped, it is killed.
+pub struct Daemon {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    log: Lines,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts the program in an empty directory with no flag but where to listen.
+    pub fn bare(folder: &Path) -> Daemon {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+        Daemon::spawn(command.arg("serve").current_dir(folder)).unwrap_or_else(|refused| panic!("{refused:?}"))
+    }
+
+    /// Waits until it listens; if it ends before, tells its exit code and standard error.
+    fn spawn(command: &mut Command) -> Result<Daemon, (Option<i32>, String)> {
+        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let log = Lines::default();
+        let kept = log.clone();
+        let reader = std::thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line));
+        });
+        let (said, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
+        });
+        let mut before = Vec::new();
+        while let Ok(line) = told.recv() {
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                return Ok(Daemon { child, address: address.parse().unwrap(), log, reader: Some(reader) });
+            }
+            before.push(line);
+        }
+        Err((child.wait().unwrap().code(), before.join("\n")))
+    }
+
+    /// A connection.
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address).unwrap()
+    }
+
+    /// Sends one request on a connection of its own.
+    #[track_caller]
+    pub fn send(&self, request: &[u8]) -> Answer {
+        let mut wire = self.connect();
+        // The node may answer, and close, before it has read everything.
+        let _ = wire.send(request);
+        wire.answer().unwrap()
+    }
+
+    /// Reads.
+    #[track_caller]
+    pub fn get(&self, target: &str) -> Answer {
+        self.send(&request("GET", target, &[], b""))
+    }
+
+    /// Proposes.
+    #[track_caller]
+    pub fn post(&self, body: &[u8]) -> Answer {
+        self.send(&proposal(body, &[]))
+    }
+
+    /// Index of the last durable record.
+    pub fn last_index(&self) -> u64 {
+        self.get("/health").json()["last_index"].as_u64().unwrap()
+    }
+
+    /// Lines of the log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// Ends it with SIGKILL and waits until it is gone.
+    pub fn end(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end; its exit status and its whole log.
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let status = self.child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        (status, self.log())
+    }
+
+    /// Ends it with SIGTERM, and expects that it ends well.
+    #[track_caller]
+    pub fn terminate(self) -> Vec<String> {
+        self.signal("TERM");
+        let (status, log) = self.wait();
+        assert!(status.success(), "{status}");
+        log
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
