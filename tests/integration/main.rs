@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
-mod disk;
 mod daemon_basics;
 mod demo;
+mod disk;
 mod durability;
 mod feature_trees;
 mod house_rules;
