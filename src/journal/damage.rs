@@ -214,7 +214,7 @@ fn start(scene: &Scene) -> Result<(u64, Hash), String> {
 /// What looking does: `swoosh wal verify`.
 fn look(scene: &Scene) -> String {
     match Journal::open_read_only(scene.now.path()) {
-        Err(_) => "refuses".to_owned(),
+        Err(error) => told(scene, &error.to_string()),
         Ok(journal) => {
             let report = verify::verify(&journal, &mut |_| ());
             let problems: Vec<String> = report.problems.iter().map(|problem| problem.index.to_string()).collect();

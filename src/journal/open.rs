@@ -25,10 +25,7 @@ impl Journal {
         let found = watermark::read(&watermark::beside(&wanted.path))?;
         look_first(&wanted.path, found.as_ref().map(|found| &found.mark))?;
         let promised = found.map_or(0, |found| found.mark.index);
-        Journal::open_promised(wanted, found).map_err(|error| match error {
-            OpenError::Storage { path, source } if promised > 0 => OpenError::Damaged { path, source, promised },
-            error => error,
-        })
+        Journal::open_promised(wanted, found).map_err(|error| with_promise(error, promised))
     }
 
     fn open_promised(wanted: JournalOptions, promised: Option<Found>) -> Result<Journal, OpenError> {
@@ -56,12 +53,20 @@ impl Journal {
     /// is that of the moment of opening, also when a node is writing to it.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Journal, OpenError> {
         let path = path.into();
+        // Read first: a node that writes meanwhile has its data on disk before it promises it.
+        let keeper = Keeper::read(&path);
+        let promised = keeper.promised().ok().flatten().map_or(0, |mark| mark.index);
+        Journal::look_only(path, keeper).map_err(|error| with_promise(error, promised))
+    }
+
+    fn look_only(path: PathBuf, keeper: Keeper) -> Result<Journal, OpenError> {
         if !path.join("CURRENT").is_file() {
             return Err(OpenError::Absent { path });
         }
-        // Read first: a node that writes meanwhile has its data on disk before it promises it.
-        let keeper = Keeper::read(&path);
         let db = look(&path)?;
+        if is_new(&db, &path)? {
+            return Err(OpenError::Absent { path });
+        }
         let found = identity(&db, &path)?;
         Journal::over(db, path, found, keeper, None)
     }
@@ -92,6 +97,15 @@ impl Journal {
             appending: Mutex::new(()),
             tail: Mutex::new(tail),
         })))
+    }
+}
+
+/// Says what was promised of a directory that does not open.
+fn with_promise(error: OpenError, promised: u64) -> OpenError {
+    match error {
+        OpenError::Storage { path, source } if promised > 0 => OpenError::Damaged { path, source, promised },
+        OpenError::Absent { path } if promised > 0 => OpenError::Lost { path, last: 0, index: 1, promised },
+        error => error,
     }
 }
 

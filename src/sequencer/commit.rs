@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::Outcome;
-use super::Verified;
 use super::handle::{Shared, View};
 use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
 use super::mend::{Failure, MEND_INTERVAL};
 use super::pipeline::{answer, not_durable};
+use super::{Mode, Outcome, Verified};
 use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, Snapshot, Write};
 use crate::machine::head::Head;
@@ -103,10 +102,10 @@ impl<L: Log> Committer<L> {
         let replies: Vec<_> = job.records.iter_mut().map(|pending| pending.reply.take()).collect();
         let Built { batch, receipts } = match self.build(&job) {
             Ok(built) => built,
-            Err(reason) => return Err(refuse_all(replies, Failure::for_good(&reason))),
+            Err(reason) => return Err(self.refuse_all(replies, Failure::for_good(&reason))),
         };
         if let Err(failure) = self.write(&batch) {
-            return Err(refuse_all(replies, failure));
+            return Err(self.refuse_all(replies, failure));
         }
         self.acknowledged = job.records.last().map_or(self.acknowledged, |last| (last.record.index, last.chain));
         self.publish(&job);
@@ -231,6 +230,14 @@ impl<L: Log> Committer<L> {
         Ok(())
     }
 
+    /// Nothing of the batch is answered for. Whoever hears of it finds the node refusing.
+    fn refuse_all(&self, replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
+        let reason = failure.to_string();
+        self.shared.set_mode(Mode::Refusing(reason.clone()));
+        replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
+        failure
+    }
+
     /// Readers see durable heads only: from here on.
     fn publish(&self, job: &Job) {
         let mut views = self.shared.views_mut();
@@ -255,12 +262,6 @@ impl<L: Log> Committer<L> {
         let last = job.records.last().map_or(0, |pending| pending.record.index);
         observer.committed(job.records.len(), began.elapsed(), last);
     }
-}
-
-fn refuse_all(replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
-    let reason = failure.to_string();
-    replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
-    failure
 }
 
 fn receipt(pending: &Pending, sealed: &SealedBatch, position: usize) -> Receipt {

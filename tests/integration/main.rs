@@ -4,6 +4,7 @@
 
 mod daemon_basics;
 mod demo;
+mod disk;
 mod durability;
 mod feature_trees;
 mod house_rules;
