@@ -16,7 +16,6 @@ use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, Snapshot,
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
-use crate::types::ids::DecisionId;
 use crate::types::names::Transition;
 use crate::types::receipt::{Receipt, SealedBatch};
 use crate::types::record::Record;
@@ -144,7 +143,7 @@ impl<L: Log> Committer<L> {
         let mut batch = Batch::default();
         let mut receipts = Vec::with_capacity(job.records.len());
         for (position, pending) in job.records.iter().enumerate() {
-            let receipt = receipt(pending, &sealed, position);
+            let receipt = Receipt::of(&pending.record, pending.chain, sealed.path(position), sealed.seal.clone());
             let bytes: Arc<[u8]> = canonical_bytes(&receipt).into();
             batch.entries.push(LogEntry {
                 index: pending.record.index,
@@ -261,24 +260,6 @@ impl<L: Log> Committer<L> {
         }
         let last = job.records.last().map_or(0, |pending| pending.record.index);
         observer.committed(job.records.len(), began.elapsed(), last);
-    }
-}
-
-fn receipt(pending: &Pending, sealed: &SealedBatch, position: usize) -> Receipt {
-    let record = &pending.record;
-    Receipt {
-        project: record.project.clone(),
-        index: record.index,
-        transition: record.transition,
-        idem_key: record.idem_key.clone(),
-        state_pre_hash: record.state_pre_hash,
-        state_post_hash: record.state_post_hash,
-        hlc: record.hlc,
-        timestamp: record.timestamp,
-        chain: pending.chain,
-        decision: DecisionId::of(&record.project, record.index, &pending.chain),
-        path: sealed.path(position),
-        seal: sealed.seal.clone(),
     }
 }
 
