@@ -10,7 +10,7 @@ use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
 use super::mend::{Failure, MEND_INTERVAL};
 use super::pipeline::{answer, not_durable};
-use super::{Mode, Outcome, Verified};
+use super::{Outcome, Verified};
 use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, Snapshot, Write};
 use crate::machine::head::Head;
@@ -232,7 +232,7 @@ impl<L: Log> Committer<L> {
     /// Nothing of the batch is answered for. Whoever hears of it finds the node refusing.
     fn refuse_all(&self, replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
         let reason = failure.to_string();
-        self.shared.set_mode(Mode::Refusing(reason.clone()));
+        self.shared.set_mode(failure.mode());
         replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
         failure
     }

@@ -18,6 +18,7 @@ use swoosh::types::rejection::Code;
 
 use super::support::hands::Hands;
 use super::support::inputs::document;
+use super::support::skipped;
 
 /// Smaller than the space that RocksDB lays its log out in, so that each write asks for room of its own.
 const DISK: &str = "size=48m";
@@ -144,8 +145,7 @@ impl Caller {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_the_node_and_room_lets_it_go_on_by_itself() {
     if !is_possible() {
-        println!("SKIPPED: this machine gives no mount namespace (`unshare -rm`), so no disk can be filled");
-        return;
+        return skipped("this machine gives no mount namespace (`unshare -rm`), so no disk can be filled");
     }
     let hands = Hands::new();
     let daemon = Daemon::start(&hands);
