@@ -11,6 +11,7 @@ mod feature_trees;
 mod house_rules;
 mod idempotency;
 mod import_law;
+mod kills;
 mod model;
 mod record_replay;
 mod rejections;

@@ -9,6 +9,7 @@ pub mod hands;
 pub mod http;
 pub mod inputs;
 pub mod outside;
+pub mod random;
 pub mod route;
 pub mod tracer;
 pub mod wal;
