@@ -2,8 +2,9 @@
 # Installs what building SWOOSH needs and this machine does not have; says nothing when all is there.
 #
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
-# found with pkg-config. Rust itself comes from rustup, which only its user should run. strace breaks the disk under
-# a daemon in tests; without it they are skipped, so its lack stops nothing.
+# found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
+# `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
+# its lack stops nothing.
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -48,7 +49,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
 fi
 
-if ! has strace && has apt-get; then
+if [ "${1:-}" = tests ] && ! has strace && has apt-get; then
     if [ "$(id -u)" -eq 0 ]; then as_root=(); elif has sudo; then as_root=(sudo --non-interactive); else as_root=(false); fi
     echo "installing with apt-get: strace"
     { ${as_root[@]+"${as_root[@]}"} apt-get update --quiet &&

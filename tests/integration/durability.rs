@@ -108,3 +108,62 @@ fn until_it_stops(daemon: &Daemon, project: &mut Project<'_>, told: &AtomicUsize
         told.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// Runs `swoosh wal accept` on a site; its exit code and all that it said.
+fn accept(site: &Site, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = site.run(&[&["wal", "accept"], arguments].concat());
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_lost_tail_keeps_the_node_from_starting_until_a_person_accepts_it_for_good() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "lossy");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let older = project.head.clone();
+    let log = std::fs::read_dir(site.journal()).unwrap().map(|entry| entry.unwrap().path());
+    let log = log.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().unwrap();
+    let length = std::fs::metadata(&log).unwrap().len();
+    let lost = project.accept(&daemon, Transition::ControlPause);
+    daemon.kill();
+    std::fs::File::options().write(true).open(&log).unwrap().set_len(length).unwrap();
+    let (last, reason) = ((lost.index - 1).to_string(), "ops: the disk died");
+    let (code, said) = site.start_refused();
+    assert!(code == Some(1) && said.contains(&format!("record {} is the first one missing", lost.index)), "{said}");
+
+    let (code, said) = accept(&site, &["--last", &last]);
+    assert!(code == Some(1) && said.contains("nothing was changed") && said.contains("lossy up to"), "{said}");
+    assert!(said.contains(&format!("record {}", lost.index)), "{said}");
+    let (code, said) = accept(&site, &["--last", &last, "--yes"]);
+    assert!(code == Some(2) && said.contains("--reason"), "{said}");
+    let (code, said) = accept(&site, &["--last", &lost.index.to_string(), "--yes", "--reason", reason]);
+    assert!(code == Some(1) && said.contains(&format!("ends at record {last}")), "{said}");
+    site.start_refused();
+
+    let (code, said) = accept(&site, &["--last", &last, "--yes", "--reason", reason]);
+    assert!(code == Some(0) && said.contains("accepted"), "{said}");
+    let daemon = site.start();
+    project.head = older;
+    let again = project.accept(&daemon, Transition::ControlPause);
+    assert_eq!(again.index, lost.index, "the next record takes the lost one's place");
+    let log = daemon.terminate();
+    assert!(log.iter().any(|line| line.contains(reason)), "{log:?}");
+    let verified = String::from_utf8(site.run(&["wal", "verify"]).stdout).unwrap();
+    assert!(verified.contains("the log is good") && verified.contains(reason), "{verified}");
+    let (code, said) = accept(&site, &["--last", &again.index.to_string(), "--yes", "--reason", reason]);
+    assert!(code == Some(1) && said.contains("there is nothing to accept"), "{said}");
+}
+
+#[test]
+fn nothing_is_accepted_while_a_node_runs() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "running");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    std::fs::remove_file(site.data().join("journal.watermark")).unwrap();
+    let last = daemon.last_index().to_string();
+    let (code, said) = accept(&site, &["--last", &last, "--yes", "--reason", "ops: in a hurry"]);
+    assert!(code == Some(1) && said.contains("is held by another process"), "{said}");
+}
