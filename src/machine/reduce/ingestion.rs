@@ -66,6 +66,7 @@ pub(super) fn policy_violation(next: &mut State, inputs: &IngestionPolicyViolati
     policy.rationale = Some(inputs.rationale.clone());
     policy.origin = Some(QuarantineOrigin::Content);
     policy.breach = None;
+    policy.struck_serial = Some(inputs.bundle_serial);
 }
 
 pub(super) fn corpus_built(next: &mut State, inputs: &IngestionCorpusBuilt) {

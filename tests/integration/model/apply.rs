@@ -128,6 +128,7 @@ impl Model {
             "Ingestion_PolicyViolation" => {
                 self.go("policy", "QUARANTINED");
                 (self.origin, self.breach) = (Some("content"), None);
+                self.struck = inputs["bundle_serial"].as_u64();
             }
             "Ingestion_RollbackIndex" => {
                 self.go("ingestion", "READY");
@@ -314,6 +315,7 @@ impl Model {
             "Policy_Quarantine" => {
                 self.go("policy", "QUARANTINED");
                 self.breach = asked.inputs.get("breach").cloned();
+                self.struck = self.breach.as_ref().and_then(|breach| breach["bundle_serial"].as_u64());
                 self.origin = Some(if self.breach.is_some() { "proposal" } else { "declared" });
             }
             "Policy_ConfirmedBlock" => {
@@ -325,7 +327,7 @@ impl Model {
                 if self.origin == Some("content") && self.is("ingestion", "VALIDATE") {
                     self.effects.insert("validate", asked.index);
                 }
-                (self.origin, self.breach) = (None, None);
+                (self.origin, self.breach, self.struck) = (None, None, None);
             }
         }
     }

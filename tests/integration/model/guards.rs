@@ -159,6 +159,7 @@ impl Model {
                 self.approvals.len() as u64 >= self.threshold && majority(self.threshold, self.members.len() as u64)
             }
             "liveness" => self.liveness(asked),
+            "bundle" => Model::bundle_in_force(asked),
             "breach" => self.lifted_by_policy(asked),
             _ => panic!("the model has no guard {guard}"),
         }
@@ -202,22 +203,32 @@ impl Model {
 
     fn lifted_by_policy(&self, asked: &Asked<'_>) -> bool {
         let Some(bundle) = asked.valid(FactKind::Policy) else { return false };
-        let serial = bundle["serial"].as_u64().unwrap();
-        let hash = Hash::of(text(&bundle["policies"]).as_bytes()).to_string();
-        let inputs = &asked.inputs;
-        let named = inputs["serial"].as_u64() == Some(serial) && text(&inputs["bundle_hash"]) == hash;
+        let newer = self.struck.is_some_and(|struck| bundle["serial"].as_u64().unwrap() > struck);
         let passes = match (self.origin, &self.breach) {
             (Some("content"), _) => true,
             (Some("proposal"), Some(breach)) => {
                 let name = text(&breach["transition"]);
                 let line = table::named(name);
-                let again = inputs.get("breach_inputs").filter(|it| hash_of(it) == text(&breach["inputs_hash"]));
+                let again = asked.inputs.get("breach_inputs").filter(|it| hash_of(it) == text(&breach["inputs_hash"]));
                 let permitted = |it| Model::rules(bundle, &words(&breach["roles"]), name, line.region, it).0;
-                serial > breach["bundle_serial"].as_u64().unwrap() && again.is_some_and(permitted)
+                again.is_some_and(permitted)
             }
             _ => false,
         };
-        named && passes
+        newer && passes
+    }
+
+    fn bundle_in_force(asked: &Asked<'_>) -> bool {
+        let inputs = &asked.inputs;
+        let (serial, hash) = match asked.line.name {
+            "Ingestion_PolicyViolation" => (&inputs["bundle_serial"], None),
+            "Policy_Updated" => (&inputs["serial"], inputs["bundle_hash"].as_str()),
+            _ if inputs.get("breach").is_none() => return true,
+            _ => (&inputs["breach"]["bundle_serial"], None),
+        };
+        let Some(bundle) = asked.valid(FactKind::Policy) else { return false };
+        let in_force = Hash::of(text(&bundle["policies"]).as_bytes()).to_string();
+        serial == &bundle["serial"] && hash.is_none_or(|hash| hash == in_force)
     }
 
     fn license_reading(&self, asked: &Asked<'_>) -> &'static str {
