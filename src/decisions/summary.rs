@@ -56,7 +56,7 @@ fn template(transition: Transition) -> &'static str {
         T::EnvironmentReaffirm => "The environment stands for content version {version}.",
         T::ExecutionAllReady => "Everything is ready at content version {version}; the loop begins.",
         T::ExecutionPlanLocked => "The plan {plan_hash} is locked; work begins.",
-        T::ExecutionPlanChange => "The loop is pinned to content version {version}.",
+        T::ExecutionPlanChange => "The loop is pinned anew, to content version {version}.",
         T::ExecutionBeatReviewGate => "Work is handed to review.",
         T::ExecutionRework => "Review hands the work back: {rationale}",
         T::ExecutionApprove => "A member approves the plan {plan_hash} in beat {beat}, rework round {rework_round}.",

@@ -117,8 +117,10 @@ impl Model {
                 self.ingestion_tries = 0;
                 self.content = Some(text(&inputs["content_hash"]));
                 self.kept.insert(self.version, (text(&inputs["content_hash"]), self.fetched.clone()));
+                let pinned = self.pin.as_ref().map(|pin| pin.0);
+                let oldest = self.kept.keys().copied().find(|version| Some(*version) != pinned);
                 if self.kept.len() > 16 {
-                    self.kept.pop_first();
+                    self.kept.remove(&oldest.unwrap());
                 }
             }
             "Ingestion_ResolveFailed" => self.failed("resolve", asked),

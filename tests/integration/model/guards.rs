@@ -10,7 +10,7 @@ use swoosh::types::hlc::Hlc;
 use swoosh::types::ids::WindowId;
 use swoosh::types::keys::{PublicKey, Signature, domain, message};
 
-use super::naive::{Asked, Model, names, words};
+use super::naive::{Asked, Model, Pin, names, words};
 use super::table;
 use crate::support::strict;
 
@@ -133,7 +133,7 @@ impl Model {
             "pin" => {
                 let Some((version, ..)) = &self.pin else { return false };
                 let bound = self.council_version == Some(*version) && self.environment_version == Some(*version);
-                self.both_ready() && bound
+                self.both_ready() && bound && self.stands_as_pinned()
             }
             "ready" => self.both_ready(),
             "window" => {
@@ -373,7 +373,11 @@ impl Model {
         let inputs = &asked.inputs;
         let hash = |name: &str| inputs[name].as_str().map(str::to_owned);
         let version = Some(self.version);
-        let moved = self.pin.as_ref().is_none_or(|(pinned, ..)| *pinned != self.version);
+        let now = (version, &self.content, &self.member_hash, &self.assets_hash);
+        let same = |(version, content, members, assets): &Pin| {
+            now == (Some(*version), &Some(content.clone()), &Some(members.clone()), &Some(assets.clone()))
+        };
+        let moved = !self.pin.as_ref().is_some_and(same);
         self.is("ingestion", "READY")
             && self.both_ready()
             && (self.council_version, self.environment_version) == (version, version)
@@ -382,6 +386,15 @@ impl Model {
             && (hash("content_hash"), hash("member_set_hash"), hash("assets_hash"))
                 == (self.content.clone(), self.member_hash.clone(), self.assets_hash.clone())
             && (asked.line.name == "Execution_AllReady" || moved)
+    }
+
+    /// What is pinned is there: the kept content of that version, the members, the assets.
+    fn stands_as_pinned(&self) -> bool {
+        self.pin.as_ref().is_some_and(|(version, content, members, assets)| {
+            self.kept.get(version).is_some_and(|(kept, _)| kept == content)
+                && self.member_hash.as_ref() == Some(members)
+                && self.assets_hash.as_ref() == Some(assets)
+        })
     }
 
     fn liveness(&self, asked: &Asked<'_>) -> bool {
