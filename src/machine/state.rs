@@ -136,6 +136,13 @@ impl State {
         }
     }
 
+    /// The version that a council or an environment stands for which becomes READY now: what execution is
+    /// pinned to, so that a new version being built takes nothing from the loop; before there is a loop, the
+    /// version that ingestion has or builds. Only Reaffirm moves either of them to a newer version.
+    pub fn binding(&self) -> u64 {
+        self.execution.pin.as_ref().map_or(self.ingestion.version, |pin| pin.version)
+    }
+
     /// The effects that a region holds open.
     pub fn effects(&self, region: Region) -> &Effects {
         static NONE: Effects = Effects::new();
@@ -308,7 +315,7 @@ pub struct Council {
     pub tooling: ServersSeen,
     /// Servers that did not.
     pub unreachable: UnreachableServers,
-    /// Ingestion's version that the council stands for, when READY.
+    /// Ingestion's version that the council stands for, once it has been READY; see [`State::binding`].
     pub version: Option<u64>,
     /// Open effects.
     pub effects: Effects,
@@ -334,7 +341,8 @@ pub struct Environment {
     pub retry_limit: u64,
     /// The last failure.
     pub last_failure: Option<Failure>,
-    /// Ingestion's version that the environment stands for, when READY.
+    /// Ingestion's version that the environment stands for, once it has been READY; a check again keeps it.
+    /// See [`State::binding`].
     pub version: Option<u64>,
     /// Open effects.
     pub effects: Effects,

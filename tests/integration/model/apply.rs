@@ -181,7 +181,7 @@ impl Model {
             }
             "Council_McpGreen" => {
                 self.go("council", "READY");
-                self.council_version = Some(self.version);
+                self.council_version = Some(self.stands_for());
             }
             "Council_McpRed" => drop(self.effects.insert("probe", asked.index)),
             "Council_Eject" => {
@@ -198,6 +198,14 @@ impl Model {
                 }
             }
             _reaffirm => self.council_version = inputs["version"].as_u64(),
+        }
+    }
+
+    /// The version that whoever becomes READY now stands for.
+    fn stands_for(&self) -> u64 {
+        match &self.pin {
+            Some((pinned, ..)) => *pinned,
+            None => self.version,
         }
     }
 
@@ -219,13 +227,12 @@ impl Model {
             "Environment_ProvisionFailed" => self.provision_failed(asked),
             "Environment_Green" => {
                 self.go("environment", "READY");
-                self.environment_version = Some(self.version);
+                self.environment_version = self.environment_version.or(Some(self.stands_for()));
             }
             "Environment_Amber" => self.go("environment", "DEGRADED"),
             "Environment_HealthFailed" => drop(self.effects.insert("healthcheck", asked.index)),
             "Environment_Recheck" => {
                 self.go("environment", "HEALTHCHECK");
-                self.environment_version = None;
                 self.effects.insert("healthcheck", asked.index);
             }
             "Environment_Deprovision" => {

@@ -98,7 +98,7 @@ impl Model {
                 let version = inputs["version"].as_u64().unwrap();
                 version < self.version && self.kept.contains_key(&version)
             }
-            "versions" => inputs["version"].as_u64() == Some(self.version),
+            "versions" => self.is("ingestion", "READY") && inputs["version"].as_u64() == Some(self.version),
             "roster" if asked.line.name == "Council_Eject" => self.members.contains_key(text(&inputs["member"])),
             "roster" => {
                 let candidates = inputs["candidates"].as_array().unwrap();

@@ -133,6 +133,9 @@ fn stands_as_pinned(state: &State) -> bool {
 
 fn reaffirm(state: &State) -> Option<Transition> {
     let version = Some(state.ingestion.version);
+    if state.ingestion.phase != IngestionState::Ready {
+        return None;
+    }
     if state.council.version != version {
         return Some(Transition::CouncilReaffirm);
     }
