@@ -411,9 +411,11 @@ impl Model {
             }
         };
         let alive: BTreeSet<String> = self.members.keys().filter(counts).cloned().collect();
-        let lost = alive.len() <= self.members.len() / 2;
+        let elected = self.members.len();
+        let lost = if self.bft { 3 * alive.len() <= 2 * elected } else { 2 * alive.len() <= elected };
         let wants_lost = asked.line.name == "Control_QuorumLost";
-        !self.is("execution", "INACTIVE")
+        elected > 0
+            && !self.is("execution", "INACTIVE")
             && self.recovery != wants_lost
             && lost == wants_lost
             && words(&asked.inputs["alive"]) == alive
