@@ -138,6 +138,23 @@ impl<'a> Temporal<'a> {
         found.ok_or_else(|| UcxlError::Temporal(text.chars().take(80).collect()))
     }
 
+    /// What it means, in words.
+    pub fn meaning(&self) -> String {
+        match self {
+            Temporal::Any => "at any time".to_owned(),
+            Temporal::Latest => "the latest version".to_owned(),
+            Temporal::First => "the first version".to_owned(),
+            Temporal::Version(number) => format!("version {number}"),
+            Temporal::Back(number) => format!("{number} versions back"),
+            Temporal::BackTo(name) => format!("back to {name}"),
+            Temporal::Forward(number) => format!("{number} versions forward"),
+            Temporal::ForwardTo(name) => format!("forward to {name}"),
+            Temporal::Day(day) => format!("on {day}, UTC"),
+            Temporal::Named(name) => format!("the time that the project calls {name}"),
+            Temporal::Open => "left open".to_owned(),
+        }
+    }
+
     fn relative(text: &'a str) -> Option<Temporal<'a>> {
         let place = |rest: &'a str, number: fn(u64) -> Temporal<'a>, name: fn(&'a str) -> Temporal<'a>| {
             let digits = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
