@@ -119,10 +119,6 @@ fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
 
 fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
     let decisions = &settings.decisions;
-    if decisions.retry_max_ms < decisions.retry_min_ms {
-        let detail = format!("it is less than decisions.retry_min_ms, {}", decisions.retry_min_ms);
-        return Err(invalid("decisions.retry_max_ms", detail));
-    }
     let Some(url) = &decisions.bubble else {
         let detail = "there is no server to send it to; set decisions.bubble, or take the token out";
         return if decisions.bubble_token.is_some() { Err(invalid("decisions.bubble_token", detail)) } else { Ok(()) };

@@ -32,6 +32,7 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> Upkeep {
         tasks.push(tokio::spawn(file.watch(reload.clone())));
     }
     tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
+    tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
     Upkeep { tasks, reload }
 }
 
