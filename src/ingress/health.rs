@@ -29,6 +29,23 @@ pub(super) enum HealthStatus {
     Refusing,
 }
 
+/// How an exporter of decision records is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ExportView {
+    /// Which exporter: `jsonl` or `bubble`.
+    pub exporter: &'static str,
+    /// Index of the last record that it delivered.
+    pub position: u64,
+    /// Records that wait for it.
+    pub lag: u64,
+    /// Failures since the start.
+    pub failures: u64,
+    /// Why it does not come on, while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub problem: Option<String>,
+}
+
 /// How the node is.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct HealthAnswer {
@@ -48,6 +65,8 @@ pub(super) struct HealthAnswer {
     last_index: u64,
     /// Proposals that wait.
     queue: usize,
+    /// The exporters of decision records; a stalled one holds nothing back but shows as lag.
+    decision_export: Vec<ExportView>,
     /// Whether it takes proposals: `accepting`, `draining`, `refusing` (it goes on by itself once there is room on
     /// its disk) or `read_only` (it must be restarted).
     mode: &'static str,
@@ -95,6 +114,7 @@ pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
         wal_lag: state.queries.wal_lag(),
         last_index: now.last_index,
         queue: now.queue,
+        decision_export: state.queries.exports(),
         mode,
         reason,
         cluster: state.meta.cluster.clone(),

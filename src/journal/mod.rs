@@ -17,6 +17,7 @@ mod batch;
 #[cfg(test)]
 mod damage;
 mod error;
+mod exporters;
 mod fold;
 mod frame;
 mod history;
@@ -32,7 +33,7 @@ pub mod replay;
 mod room;
 mod snapshot;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod unsnapshotted;
@@ -49,6 +50,7 @@ use rocksdb::{ColumnFamily, DB};
 pub use accept::{AcceptError, Acceptance, Loss};
 pub use batch::{Batch, Log, LogEntry, Write};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
+pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
 pub use layout::FORMAT;
 pub use prune::{PruneError, PruneReport};

@@ -471,7 +471,7 @@ fn record(
         hlc: proposal.hlc,
         window_id: proposal.window_id,
         guard_outcomes,
-        policy_engine: crate::machine::policy::engine_version(),
+        policy_engine: crate::machine::policy::engine_version().to_owned(),
         evidence: proposal.evidence.clone(),
         signature: verified.signature(),
         timestamp: stamp.at,
