@@ -157,7 +157,7 @@ pub struct TransitionsView {
     pub head: Hash,
     /// The node's clock.
     pub time: Hlc,
-    /// Beats since the schedule's epoch; 0 where the node knows no schedule.
+    /// Beats since the schedule's epoch, as the node counts them: what a new key names.
     #[serde(default)]
     pub beat: u64,
     /// The window of now; absent where the node knows no schedule.
