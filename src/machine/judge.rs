@@ -225,6 +225,9 @@ pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
         let reason = "the project does not exist yet; Boot_ConfigOk creates it";
         return Err(Rejection::new(Code::NotEnabled, reason));
     }
+    if let Some(reason) = changes_nothing(state, spec.transition) {
+        return Err(Rejection::new(Code::NotEnabled, reason));
+    }
     let blocks = [
         (state.control.paused, &passes::PAUSED, "the project is paused; Control_Resume lifts that"),
         (state.control.recovery, &passes::RECOVERY, "the project is in recovery; Control_Recovered lifts that"),
@@ -245,6 +248,17 @@ pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
         Ok(())
     } else {
         Err(Rejection { code: Code::Blocked, reasons, guard_outcomes: Vec::new() })
+    }
+}
+
+/// A flag that stands already as the transition would set it.
+fn changes_nothing(state: &State, transition: Transition) -> Option<&'static str> {
+    match transition {
+        Transition::ControlPause if state.control.paused => {
+            Some("the project is paused already; Control_Resume lifts that")
+        }
+        Transition::ControlResume if !state.control.paused => Some("the project is not paused"),
+        _ => None,
     }
 }
 

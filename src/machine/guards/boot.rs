@@ -94,6 +94,9 @@ pub(super) fn operators(case: &Case<'_>) -> Judged {
     match case.asked {
         Some((_, Inputs::BootIdentityGranted(inputs))) => {
             wrong.extend(grant_faults(&inputs.key, &inputs.identity));
+            if identities.get(&inputs.key).is_some_and(|identity| identity.revoked) {
+                wrong.push(format!("{} is revoked and stays so; grant a new key", inputs.key));
+            }
             left.remove(&inputs.key);
             if is_operator(&inputs.identity.roles) {
                 left.insert(inputs.key);

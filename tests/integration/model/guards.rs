@@ -268,8 +268,8 @@ impl Model {
         let mut after = self.identities.clone();
         let fits = if asked.line.name == "Boot_IdentityGranted" {
             let roles = words(&asked.inputs["identity"]["roles"]);
-            after.insert(key, (roles.clone(), false));
-            !roles.is_empty() && !roles.contains("node")
+            let before = after.insert(key, (roles.clone(), false));
+            !roles.is_empty() && !roles.contains("node") && !before.is_some_and(|(_, revoked)| revoked)
         } else {
             after.insert(key.clone(), (BTreeSet::new(), true));
             self.identities.get(&key).is_some_and(|(_, revoked)| !revoked)

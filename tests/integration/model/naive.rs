@@ -260,6 +260,9 @@ impl Model {
         if !here || !begun {
             return Some("not_enabled");
         }
+        if (line.name == "Control_Pause" && self.paused) || (line.name == "Control_Resume" && !self.paused) {
+            return Some("not_enabled");
+        }
         let always = matches!(line.region, "control" | "policy");
         let identities = line.name.starts_with("Boot_Identity");
         let stopped = [
