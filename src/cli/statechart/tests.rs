@@ -145,7 +145,7 @@ fn an_outcome_that_its_effect_does_not_name_is_found() {
 #[test]
 fn an_outcome_that_does_not_name_its_effect_is_found() {
     let problem = "an outcome needs the guard and the input `effect`";
-    finds_in("Council_McpRed", "guards: [effect]", "guards: []", problem);
+    finds_in("Council_McpRed", "guards: [effect, coverage]", "guards: []", problem);
     finds_in("Council_McpRed", "effect: EffectId, ", "", problem);
 }
 

@@ -174,6 +174,7 @@ impl Model {
         let policies = text(&bundle["policies"]);
         let may = |role: &String| match role.as_str() {
             "node" | "operator" => true,
+            "agent" | "worker" if name == "Boot_Licensed" => true,
             "agent" => matches!(region, "ingestion" | "council" | "environment" | "execution"),
             "voter" => matches!(region, "council" | "execution"),
             "worker" => matches!(region, "ingestion" | "council" | "environment"),
@@ -316,6 +317,7 @@ impl Model {
                 let all_pass = outcomes.iter().all(|it| it["ok"] == Value::Bool(true));
                 all_pass && checked == self.fetched.keys().cloned().collect()
             }
+            "Council_McpRed" => names(&inputs["unreachable"]).is_subset(&names(&self.tool_pins)),
             "Environment_Installed" => {
                 !names(&inputs["assets"]).is_empty() && hash_of(&inputs["assets"]) == text(&inputs["manifest_hash"])
             }
