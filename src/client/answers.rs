@@ -216,7 +216,8 @@ pub struct WalEntry {
 impl WalEntry {
     /// Whether the entry follows `previous`, the link before it, and its inputs are the record's.
     pub fn follows(&self, previous: &Hash) -> bool {
-        Record::chain(previous, &self.record.encode()) == self.chain
+        let linked = |encoded: Vec<u8>| Record::chain(previous, &encoded) == self.chain;
+        try_canonical_bytes(&self.record).is_ok_and(linked)
             && Hash::of(&self.inputs.canonical()) == self.record.inputs_hash
     }
 }

@@ -177,6 +177,7 @@ fn a_name_that_stands_twice_is_found_wherever_it_stands() {
 fn unknown_and_mistyped_members_are_found() {
     finds_in("Control_Pause", "guards: []", "guards: []\n    colour: red", "unknown field `colour`");
     finds("version: 1\n", "version: one\n", "version: invalid type");
+    finds("version: 1\n", "version: 9007199254740992\n", "9007199254740992 is not a whole number");
     finds_in("Control_Pause", "rationale: Rationale", "Rationale: Rationale", "input Rationale is not in snake case");
 }
 
