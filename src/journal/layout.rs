@@ -67,6 +67,8 @@ pub(super) mod meta {
     pub const PRUNE_FLOOR: &[u8] = b"prune_floor";
     /// Index up to which snapshots cover every record, in decimal.
     pub const REPLAY_FLOOR: &[u8] = b"replay_floor";
+    /// What stands before the number (8 bytes, big-endian, from 0) of each loss that was accepted.
+    pub const ACCEPTED: &[u8] = b"accepted/";
 }
 
 /// Key of a record.

@@ -12,6 +12,7 @@
 //! record that it cannot read or that does not lead where it says, and never repairs one. It never opens
 //! with less than the watermark promises.
 
+mod accept;
 mod batch;
 #[cfg(test)]
 mod damage;
@@ -46,12 +47,12 @@ use std::time::{Duration, Instant};
 
 use rocksdb::{ColumnFamily, DB};
 
+pub use accept::{AcceptError, Acceptance, Loss};
 pub use batch::{Batch, Log, LogEntry, Write};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
 pub use layout::FORMAT;
-pub use promise::AcceptError;
 pub use prune::{PruneError, PruneReport};
 pub use read::BoundKey;
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};

@@ -173,6 +173,10 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     for warning in &recovered.warnings {
         tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
     }
+    for accepted in journal.acceptances()? {
+        let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);
+        tracing::warn!(%at, last, ?promised, reason, "records of this journal were lost, and the loss was accepted");
+    }
     let took = began.elapsed();
     metrics.recovered_in(took);
     metrics.set_wal_last_index(recovered.last_index);
