@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-
 use super::story;
 use super::world::World;
 use crate::cli::serve::node::{Node, fact_files};
