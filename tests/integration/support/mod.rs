@@ -3,6 +3,7 @@
 //! program, `http` talks to it, `driver` drives a project in it, and `tracer` breaks its system calls.
 #![allow(dead_code, reason = "each test module uses its own part")]
 
+pub mod bubble;
 pub mod daemon;
 pub mod driver;
 pub mod hands;
