@@ -9,6 +9,7 @@ mod config;
 mod connect;
 mod council;
 mod data;
+mod decisions;
 mod demo;
 mod fact;
 mod keys;
@@ -26,6 +27,7 @@ mod state;
 pub mod statechart;
 mod time;
 mod transitions;
+mod ucxl;
 mod wal;
 
 /// What every command takes.
@@ -59,6 +61,8 @@ enum Command {
     Transitions(transitions::TransitionsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
+    Decisions(decisions::DecisionsCommand),
+    Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
@@ -94,6 +98,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Transitions(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),
+        Command::Decisions(command) => command.run(output),
+        Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
