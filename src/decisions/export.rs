@@ -210,7 +210,7 @@ impl<S: Sink> Exporter<S> {
             return Ok(false);
         }
         let taken = self.sink.take(&batch).await.map_err(Stuck::Sink)?;
-        let last = batch.iter().take(taken).last().ok_or(Stuck::TookNone)?.index;
+        let last = batch.iter().take(taken).next_back().ok_or(Stuck::TookNone)?.index;
         self.note(last).await?;
         self.batch = self.batch.saturating_mul(2).min(self.pace.batch);
         Ok(true)
