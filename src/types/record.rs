@@ -229,7 +229,7 @@ mod tests {
         for reason in
             ["fine", r#"","hlc":"x"#, r#",\"hlc\":"#, r#"{"a":[],"hlc":1}"#, "\",\"guard_outcomes\":[],\"hlc\":\"\\"]
         {
-            for evidence in [&[][..], &["bubble://dr/,guard_outcomes:", "ucxl://a:b@c/,hlc:"]] {
+            for evidence in [&[][..], &["bubble://dr/,guard_outcomes:", "ucxl://a:b@c/~~latest/hlc:"]] {
                 let record = record(reason, evidence);
                 let encoded = record.encode();
                 assert_eq!(encoded_outcomes(&encoded), Some(&canonical_bytes(&record.guard_outcomes)[..]), "{reason}");

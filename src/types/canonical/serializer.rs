@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Write as _};
 
 use serde::{Serialize, Serializer, ser};
 
-use super::{CanonicalError, VERBATIM};
 use super::object::{Member, Object};
+use super::{CanonicalError, VERBATIM};
 use crate::types::json::{MAX_INTEGER, write_escaped, write_integer, write_string};
 
 /// What is written, and what is needed to put objects in order.
