@@ -1,7 +1,7 @@
 //! RFC 8785 canonical bytes of typed documents, and the way back.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod object;
 mod serializer;
@@ -91,6 +91,16 @@ pub enum DecodeError {
     /// Strict JSON of another shape: a missing, unknown or mistyped member.
     #[error("{0}")]
     Schema(String),
+}
+
+/// A member that is passed over when its document is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passed;
+
+impl<'de> Deserialize<'de> for Passed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Passed, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Passed)
+    }
 }
 
 /// Decodes a typed document from a strict value, by way of its canonical bytes, so that what acts is

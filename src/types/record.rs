@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical::{DecodeError, canonical_bytes, from_canonical};
+use super::canonical::{DecodeError, Passed, canonical_bytes, from_canonical};
 use super::hash::Hash;
 use super::hlc::Hlc;
 use super::ids::{IdemKey, WindowId};
@@ -138,16 +138,6 @@ pub struct Passage {
     pub timestamp: Hlc,
     /// Head after.
     pub state_post_hash: Hash,
-}
-
-/// A member that is passed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Passed;
-
-impl<'de> Deserialize<'de> for Passed {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Passed, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Passed)
-    }
 }
 
 /// The canonical members on both sides of a record's outcomes.
