@@ -58,13 +58,13 @@ impl ServeCommand {
 
 async fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen().context("cannot listen for signals")?;
-    let node = Node::start(settings)?;
+    let mut node = Node::start(settings)?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     tracing::info!(address = %listener.local_addr()?, node = %node.key(), "serving");
-    let upkeep = upkeep::spawn(&node, settings);
+    let upkeep = upkeep::spawn(&mut node, settings);
     let handle = node.handle().clone();
     let stop = async {
         loop {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::policy::{CompiledPolicies, PolicyError};
 use crate::types::backbeat::{Schedule, ScheduleError};
 use crate::types::canonical::{DecodeError, from_json};
+use crate::types::civil::MAX_MS;
 use crate::types::fact::*;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -34,6 +35,15 @@ pub struct KnownFact {
     pub fact: Fact,
     /// Its body.
     pub body: FactBody,
+}
+
+/// How long a license counts, in milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LicenseTerm {
+    /// The last moment at which it is valid.
+    pub until_ms: u64,
+    /// The last moment of its grace.
+    pub grace_until_ms: u64,
 }
 
 /// Why a fact cannot be read.
@@ -76,6 +86,14 @@ impl KnownFact {
             FactKind::Settings => FactBody::Settings(from_json(body).map_err(error)?),
         };
         Ok(KnownFact { hash: fact.hash(), fact, body })
+    }
+
+    /// How long this license counts: nothing when it is none, or lacks the scope.
+    pub fn license_term(&self, settings: &GuardSettings) -> Option<LicenseTerm> {
+        let FactBody::License(license) = &self.body else { return None };
+        let until_ms = self.fact.believed_until_ms();
+        let grace_until_ms = until_ms.saturating_add(settings.license_grace_ms).min(MAX_MS);
+        license.scopes.contains(&settings.license_scope).then_some(LicenseTerm { until_ms, grace_until_ms })
     }
 
     /// Whether the fact may still be believed.

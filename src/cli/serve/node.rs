@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::ports::{ClockPort, DecisionPort, Watch};
-use crate::facts::{BuiltIn, FactFile, FactTable, Trust};
+use crate::facts::{BuiltIn, FactFile, FactTable, Speaker, Trust};
 use crate::ingress::{AppState, Limits, NodeInfo, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered};
 use crate::platform::clock::Clock;
+use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile;
 use crate::sequencer::{Handle, Options, Ports};
 use crate::settings::{Durability, Settings};
@@ -22,6 +23,9 @@ pub(in crate::cli) struct Node {
     key: PublicKey,
     handle: Handle,
     facts: Arc<FactTable>,
+    speaker: Speaker,
+    gate: NetworkGate,
+    keeper: Option<GateKeeper>,
     metrics: Arc<Metrics>,
 }
 
@@ -48,8 +52,10 @@ impl Node {
             observer: Arc::new(Watch(metrics.clone())),
         };
         let key = loaded.key.public();
+        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
+        let (keeper, gate) = gate::closed("no license was found valid yet");
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
-        Ok(Node { key, handle, facts, metrics })
+        Ok(Node { key, handle, facts, speaker, gate, keeper: Some(keeper), metrics })
     }
 
     /// The node's public key.
@@ -65,6 +71,21 @@ impl Node {
     /// Its fact table.
     pub fn facts(&self) -> &Arc<FactTable> {
         &self.facts
+    }
+
+    /// The voice of its providers.
+    pub fn speaker(&self) -> &Speaker {
+        &self.speaker
+    }
+
+    /// What lets its providers, exporters and effects outside.
+    pub fn gate(&self) -> &NetworkGate {
+        &self.gate
+    }
+
+    /// Hands over what moves the gate; there is one.
+    pub(super) fn take_keeper(&mut self) -> Option<GateKeeper> {
+        self.keeper.take()
     }
 
     /// What the HTTP routes work on.

@@ -1,4 +1,5 @@
-//! What runs beside the pipeline: the fact file is polled, old idempotency keys are pruned.
+//! What runs beside the pipeline: the fact file is polled, the license moves the network gate, old
+//! idempotency keys are pruned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::node::{Node, fact_file};
+use crate::facts::watch_license;
 use crate::machine::facts::FactBody;
 use crate::sequencer::Handle;
 use crate::settings::Settings;
@@ -23,12 +25,13 @@ pub(super) struct Upkeep {
 }
 
 /// Starts the tasks. The fact file has been read once when this returns.
-pub(super) fn spawn(node: &Node, settings: &Settings) -> Upkeep {
+pub(super) fn spawn(node: &mut Node, settings: &Settings) -> Upkeep {
     let reload = Arc::new(Notify::new());
     let mut tasks = vec![tokio::spawn(prune(node.handle().clone()))];
     if let Some(file) = fact_file(settings, node.facts()) {
         tasks.push(tokio::spawn(file.watch(reload.clone())));
     }
+    tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
     Upkeep { tasks, reload }
 }
 
