@@ -4,6 +4,7 @@ use yaml_serde::Value;
 
 use super::load::SettingsError;
 use super::model::Settings;
+use super::providers::{Backbeat, Mcp, PollFormat};
 use crate::types::fact::FactKind;
 use crate::types::json::MAX_INTEGER;
 use crate::types::names::Role;
@@ -24,6 +25,7 @@ const fn bound(key: &'static str, least: u64, most: u64) -> Bound {
 }
 
 const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60 * SECOND_MS;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 86_400_000;
 
@@ -35,8 +37,32 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("license.grace_ms", 0, 365 * DAY_MS),
     bound("idempotency.horizon_ms", HOUR_MS, 365 * DAY_MS),
     bound("idempotency.ahead_ms", 60 * SECOND_MS, 30 * DAY_MS),
+    bound("backbeat.poll_ms", 100, HOUR_MS),
+    bound("backbeat.timeout_ms", 100, MINUTE_MS),
+    bound("backbeat.silence_ms", SECOND_MS, DAY_MS),
+    bound("backbeat.max_shift_ms", 0, DAY_MS),
+    bound("backbeat.max_tempo_permille", 0, 500),
+    bound("backbeat.max_pressure", 0, 1_000),
+    bound("mcp.interval_ms", 100, HOUR_MS),
+    bound("mcp.settle_ms", 50, HOUR_MS),
+    bound("mcp.timeout_ms", 100, MINUTE_MS),
+    bound("mcp.answer_bytes", 4_096, 16_777_216),
+    bound("mcp.max_servers", 1, 4_096),
+    bound("mcp.window", 1, 100),
+    bound("mcp.up", 1, 100),
+    bound("mcp.down", 1, 100),
+    bound("mcp.valid_for_ms", SECOND_MS, DAY_MS),
+    bound("capacity.interval_ms", 100, HOUR_MS),
+    bound("capacity.timeout_ms", 100, MINUTE_MS),
+    bound("capacity.valid_for_ms", SECOND_MS, DAY_MS),
+    bound("health.interval_ms", 100, HOUR_MS),
+    bound("health.timeout_ms", 100, MINUTE_MS),
+    bound("health.valid_for_ms", SECOND_MS, DAY_MS),
     bound("liveness.lost_after_ms", SECOND_MS, DAY_MS),
     bound("liveness.back_after_ms", 0, DAY_MS),
+    bound("liveness.interval_ms", 100, HOUR_MS),
+    bound("liveness.timeout_ms", 100, MINUTE_MS),
+    bound("liveness.valid_for_ms", SECOND_MS, DAY_MS),
     bound("journal.interval_ms", 1, 10 * SECOND_MS),
     bound("journal.snapshot_every", 1, 1_000_000),
     bound("journal.sweep_every", 1_000, 200_000),
@@ -75,6 +101,9 @@ fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
+    check_backbeat(&settings.backbeat)?;
+    check_mcp(&settings.mcp)?;
+    check_polled(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
     }
@@ -107,6 +136,60 @@ fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
             .filter(|(url, reference)| url.parse::<Url>().is_ok() && reference.parse::<GitRef>().is_ok());
         if parsed.is_none() {
             return Err(invalid("sources.floating_refs", format!("{text:?} is not of the form <url>#<ref>")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an address is one that HTTP goes to, and whether what comes from there is who it should be: over
+/// TLS, or from this machine.
+fn web(key: &str, url: &Url) -> Result<bool, SettingsError> {
+    let parsed = reqwest::Url::parse(url.as_str()).map_err(|error| invalid(key, format!("{url}: {error}")))?;
+    if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+        return Err(invalid(key, format!("{url} is no web address; write http://… or https://…")));
+    }
+    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    Ok(local || parsed.scheme() == "https")
+}
+
+fn check_backbeat(backbeat: &Backbeat) -> Result<(), SettingsError> {
+    let Some(source) = &backbeat.source else { return Ok(()) };
+    web("backbeat.source", source)?;
+    let lacks_key = || invalid("backbeat.source_key", "the live source's public key is missing; its beats are signed");
+    backbeat.source_key.map(drop).ok_or_else(lacks_key)
+}
+
+fn check_mcp(mcp: &Mcp) -> Result<(), SettingsError> {
+    let (window, up, down) = (mcp.window, mcp.up, mcp.down);
+    if up > window || down > window {
+        return Err(invalid("mcp.window", format!("{window} probes cannot hold up {up} or down {down}; raise it")));
+    }
+    if up + down <= window {
+        let detail = format!("up {up} and down {down} of {window} could both hold, so that a server flaps; raise one");
+        return Err(invalid("mcp.up", detail));
+    }
+    if mcp.valid_for_ms < mcp.interval_ms.saturating_add(mcp.timeout_ms) {
+        return Err(invalid(
+            "mcp.valid_for_ms",
+            "results run out before the next ones; raise it above interval_ms and timeout_ms",
+        ));
+    }
+    Ok(())
+}
+
+fn check_polled(settings: &Settings) -> Result<(), SettingsError> {
+    let (capacity, health, liveness) = (settings.capacity.clone(), settings.health.clone(), settings.liveness.polled());
+    for (section, polled) in [("capacity", capacity), ("health", health), ("liveness", liveness)] {
+        let Some(url) = &polled.url else { continue };
+        let trusted = web(&format!("{section}.url"), url)?;
+        if polled.format == PollFormat::Plain && !trusted {
+            let detail = format!("{url} is not https:// and not on this machine; use https://, or format signed");
+            return Err(invalid(format!("{section}.format"), detail));
+        }
+        if polled.valid_for_ms < polled.interval_ms.saturating_add(polled.timeout_ms) {
+            let detail = "answers run out before the next ones; raise it above interval_ms and timeout_ms";
+            return Err(invalid(format!("{section}.valid_for_ms"), detail));
         }
     }
     Ok(())

@@ -129,7 +129,9 @@ pub struct LiveBounds {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BeatFault {
     /// The beat lies too far from where the schedule has it.
-    #[error("beat {beat} at {began_at} is {shift_ms} ms from its time by the schedule; at most {max_shift_ms} ms are allowed")]
+    #[error(
+        "beat {beat} at {began_at} is {shift_ms} ms from its time by the schedule; at most {max_shift_ms} ms are allowed"
+    )]
     Shift {
         /// The beat.
         beat: u64,
