@@ -27,6 +27,7 @@ pub mod statechart;
 mod time;
 mod transitions;
 mod wal;
+mod windows;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -57,6 +58,7 @@ enum Command {
     Propose(propose::ProposeCommand),
     State(state::StateCommand),
     Transitions(transitions::TransitionsCommand),
+    Windows(windows::WindowsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
     Rejections(reads::RejectionsCommand),
@@ -92,6 +94,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Propose(command) => command.run(output),
         Command::State(command) => command.run(output),
         Command::Transitions(command) => command.run(output),
+        Command::Windows(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),
         Command::Rejections(command) => command.run(output),

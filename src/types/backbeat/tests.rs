@@ -114,7 +114,7 @@ fn note(began_at: &str, beat_ms: u64, lasts_ms: u64) -> BeatClaim {
 const BOUNDS: LiveBounds = LiveBounds { max_shift_ms: 120_000, max_tempo_permille: 100, max_pressure: 800 };
 
 fn led(began_at: &str, beat_ms: u64, lasts_ms: u64) -> Result<Schedule, BeatFault> {
-    hourly().led_by(&note(began_at, beat_ms, lasts_ms), BOUNDS, at("2025-01-01T16:30:00Z"))
+    hourly().led_by(&note(began_at, beat_ms, lasts_ms), BOUNDS, hourly().epoch)
 }
 
 fn after(time: Hlc, ms: u64) -> Hlc {
