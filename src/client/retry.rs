@@ -144,8 +144,8 @@ mod tests {
         let policy = RetryPolicy { attempts: 3, first_wait_ms: 0, longest_wait_ms: 0, patience_ms: 100 };
         assert_eq!(policy.wait_ms(2, 0, &busy(None), 0), Some(0));
         assert_eq!(policy.wait_ms(3, 0, &busy(None), 0), None);
-        assert_eq!(policy.wait_ms(1, 60, &busy(Some(40), 0)), Some(40));
-        assert_eq!(policy.wait_ms(1, 60, &busy(Some(41), 0)), None);
+        assert_eq!(policy.wait_ms(1, 60, &busy(Some(40)), 0), Some(40));
+        assert_eq!(policy.wait_ms(1, 60, &busy(Some(41)), 0), None);
         assert_eq!(RetryPolicy::ONCE.wait_ms(1, 0, &busy(None), 0), None);
     }
 
