@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::node::{Node, fact_file};
+use super::providers;
 use crate::facts::watch_license;
 use crate::machine::facts::FactBody;
 use crate::sequencer::Handle;
@@ -25,14 +26,15 @@ pub(super) struct Upkeep {
 }
 
 /// Starts the tasks. The fact file has been read once when this returns.
-pub(super) fn spawn(node: &mut Node, settings: &Settings) -> Upkeep {
+pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upkeep> {
     let reload = Arc::new(Notify::new());
     let mut tasks = vec![tokio::spawn(prune(node.handle().clone()))];
     if let Some(file) = fact_file(settings, node.facts()) {
         tasks.push(tokio::spawn(file.watch(reload.clone())));
     }
     tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
-    Upkeep { tasks, reload }
+    tasks.extend(providers::spawn(node, settings)?);
+    Ok(Upkeep { tasks, reload })
 }
 
 impl Upkeep {
