@@ -12,6 +12,7 @@ mod data;
 mod demo;
 mod fact;
 mod keys;
+mod mcp;
 mod output;
 mod propose;
 mod reads;
@@ -66,6 +67,7 @@ enum Command {
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
     Council(council::CouncilCommand),
+    Mcp(mcp::McpCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
@@ -101,6 +103,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::Council(command) => command.run(output),
+        Command::Mcp(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),

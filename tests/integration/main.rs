@@ -10,6 +10,7 @@ mod house_rules;
 mod idempotency;
 mod import_law;
 mod model;
+mod providers;
 mod record_replay;
 mod rejections;
 mod replay;

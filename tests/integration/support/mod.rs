@@ -10,6 +10,8 @@ pub mod http;
 pub mod inputs;
 pub mod outside;
 pub mod route;
+#[path = "../../../src/cli/demo/standins/mod.rs"]
+pub mod standins;
 pub mod wal;
 pub mod world;
 
