@@ -2,8 +2,8 @@
 //! process is killed three times: the log, the running process, a restart, an offline replay and replicas
 //! that are fed with the log all agree at every index.
 
-mod caller;
-mod random;
+pub(crate) mod caller;
+pub(crate) mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -11,6 +11,8 @@ use crate::platform::outbound::{Http, HttpLimits, OutboundError};
 const MOST_BYTES: usize = 16 << 10;
 /// The least time between two beats of a stream that are looked at: a source that floods waits.
 const LEAST_GAP: Duration = Duration::from_millis(20);
+/// So many beats in a row that are not taken end a stream; it is opened anew after a while.
+const MOST_REFUSALS: u32 = 8;
 
 /// How the source is asked.
 #[derive(Clone, Debug)]
@@ -136,15 +138,21 @@ impl Ear<'_> {
 
     async fn hear_stream(&mut self, mut response: reqwest::Response, silence: Duration) -> Result<(), Ended> {
         let mut reader = EventReader::new(MOST_BYTES);
+        let mut refusals = 0;
         loop {
             let chunk = tokio::time::timeout(silence, response.chunk()).await.map_err(|_| Ended::Silent(silence))?;
             let Some(chunk) = chunk.map_err(broken)? else { return Err(Ended::Over) };
-            for event in reader.push(&chunk).map_err(|_| Ended::TooLarge)? {
-                if let Err(refused) = self.take(event.data.as_bytes()) {
+            // Of beats that come in together the last one stands, so that a flood is over as soon as it ends.
+            let Some(event) = reader.push(&chunk).map_err(|_| Ended::TooLarge)?.pop() else { continue };
+            match self.take(event.data.as_bytes()) {
+                Ok(()) => refusals = 0,
+                Err(refused) if refusals + 1 >= MOST_REFUSALS => return Err(Ended::Refused(refused)),
+                Err(refused) => {
+                    refusals += 1;
                     self.complain(refused);
                 }
-                tokio::time::sleep(LEAST_GAP).await;
             }
+            tokio::time::sleep(LEAST_GAP).await;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::{Stream, StreamExt as _};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -24,26 +24,33 @@ const STREAM: &str = "text/event-stream";
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     left: Arc<AtomicUsize>,
-    spent: Arc<Notify>,
+    is_over: Arc<AtomicBool>,
+    over: Arc<Notify>,
 }
 
 impl Budget {
     pub fn new(bytes: usize) -> Budget {
-        Budget { left: Arc::new(AtomicUsize::new(bytes)), spent: Arc::default() }
+        Budget { left: Arc::new(AtomicUsize::new(bytes)), is_over: Arc::default(), over: Arc::default() }
     }
 
     /// Takes bytes out; when there are too few, whoever waits for that learns it.
     fn take(&self, bytes: usize) -> Result<(), OverBudget> {
         let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes));
         taken.map(drop).map_err(|_| {
-            self.spent.notify_one();
+            self.is_over.store(true, Ordering::Release);
+            self.over.notify_one();
             OverBudget
         })
     }
 
     /// Returns when a server went over the budget.
-    pub async fn spent(&self) {
-        self.spent.notified().await;
+    pub async fn over(&self) {
+        self.over.notified().await;
+    }
+
+    /// Whether a server went over the budget.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 }
 

@@ -67,8 +67,9 @@ pub async fn probe(http: &Http, limits: ProbeLimits) -> Result<Seen, ProbeError>
     let work = async |client| {
         let asked = ask(CappedClient::new(client, budget.clone()), http.address().as_str());
         tokio::select! {
-            seen = asked => seen,
-            () = budget.spent() => Err(ProbeError::TooLarge(limits.answer_bytes)),
+            // Whatever rmcp makes of it, a server that went over its budget is told to have.
+            seen = asked => if budget.is_over() { Err(ProbeError::TooLarge(limits.answer_bytes)) } else { seen },
+            () = budget.over() => Err(ProbeError::TooLarge(limits.answer_bytes)),
             () = tokio::time::sleep(limits.timeout) => Err(ProbeError::Late(limits.timeout)),
         }
     };

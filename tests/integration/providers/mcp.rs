@@ -67,7 +67,9 @@ fn pinned_servers_are_probed_and_the_council_is_ready_once_they_answer_as_pinned
     eventually("the server is missed", || against(&daemon).iter().any(|why| why.contains("does not answer")));
     index.come_back().unwrap();
     eventually("the server is back", || is_green(&daemon));
-    project.accept(&daemon, Transition::CouncilMcpGreen);
+    let mut green = project.valid(Transition::CouncilMcpGreen);
+    green["servers"]["index"] = json!({"server": "index", "version": "1.2.0"});
+    project.propose(&daemon, &Ask::new(Transition::CouncilMcpGreen).with(green)).receipt();
     let facts = daemon.get("/facts").json();
     let tooling = facts["facts"].as_array().unwrap().iter().find(|fact| fact["kind"] == "tooling").unwrap();
     assert_eq!(tooling["source"], site.hands.get("node").key().to_string());

@@ -36,7 +36,7 @@ impl Running {
     /// Serves on an address; port 0 takes a free one.
     pub fn serve(address: SocketAddr, router: axum::Router) -> std::io::Result<Running> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let listener = std::net::TcpListener::bind(address)?;
+        let listener = bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         runtime.spawn(async move {
@@ -46,6 +46,19 @@ impl Running {
         });
         Ok(Running { address, runtime: Some(runtime) })
     }
+}
+
+/// Listens on an address; whoever listened there before may still be on the way out.
+fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    for _ in 0..500 {
+        match std::net::TcpListener::bind(address) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            bound => return bound,
+        }
+    }
+    std::net::TcpListener::bind(address)
 }
 
 impl Drop for Running {
