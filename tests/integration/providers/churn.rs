@@ -124,9 +124,9 @@ fn call(site: &Site, daemon: &Daemon, search: &str, number: usize, accepted: &At
 fn play(site: &Site, outside: &Outside) -> Daemon {
     tell_license(site, &["swoosh"], 3_600_000);
     let daemon = site.start();
-    let (accepted, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (accepted, over, url) = (AtomicUsize::new(0), AtomicBool::new(false), outside.search.url());
     std::thread::scope(|scope| {
-        let (daemon, accepted, over, url) = (&daemon, &accepted, &over, &outside.search.url());
+        let (daemon, accepted, over, url) = (&daemon, &accepted, &over, url.as_str());
         scope.spawn(|| {
             let mut random = Random::new(SEED);
             while !over.load(Ordering::Relaxed) {
