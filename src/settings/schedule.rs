@@ -5,6 +5,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use super::load::{SettingsError, read};
 use super::model::Settings;
 use crate::types::backbeat::Schedule;
+use crate::types::hlc::Hlc;
 
 const BACKBEAT_YAML: &str = include_str!("../../config/backbeat.yaml");
 
@@ -24,7 +25,8 @@ pub fn backbeat() -> Schedule {
 
 /// A schedule of YAML text, or what is wrong with it and where.
 pub fn schedule_of(text: &str) -> Result<Schedule, String> {
-    let schedule: Schedule = yaml_serde::from_str(text).map_err(|error| error.to_string())?;
+    let schedule: Schedule =
+        yaml_serde::from_str(text).map_err(|error| bad_epoch(text).unwrap_or_else(|| error.to_string()))?;
     let at = |member: &str| line_of(text, member).map_or(String::new(), |line| format!(" (line {line})"));
     if schedule.live.is_some() {
         return Err(format!("live is what a beat source says, not the file{}; take it out", at("live")));
@@ -32,6 +34,14 @@ pub fn schedule_of(text: &str) -> Result<Schedule, String> {
     let valid = schedule.validate();
     valid.map_err(|error| format!("{error}{}", at(error.member())))?;
     Ok(schedule)
+}
+
+/// What is wrong with the epoch: of a text that is no time the parser does not tell the place.
+fn bad_epoch(text: &str) -> Option<String> {
+    let document: yaml_serde::Value = yaml_serde::from_str(text).ok()?;
+    let error = document.get("epoch")?.as_str()?.parse::<Hlc>().err()?;
+    let line = line_of(text, "epoch").map_or(String::new(), |line| format!(" (line {line})"));
+    Some(format!("epoch: {error}{line}"))
 }
 
 /// The line, from 1, on which the value of a member such as `windows.plan[0].phase_beats` stands.
@@ -110,6 +120,9 @@ mod tests {
         assert!(loud.starts_with("amplitude[3].pressure is 1001") && loud.contains(&line(pressure)), "{loud}");
         let class = refusal(("  review:", "  reviews:"));
         assert!(class.contains("reviews") && class.contains("line"), "{class}");
+        let epoch = refusal(("2025-01-01T00:00:00.000+00:00#0", "2025-01-01"));
+        assert!(epoch.starts_with("epoch: \"2025-01-01\" is not a clock reading"), "{epoch}");
+        assert!(epoch.contains(&line("epoch: \"2025")), "{epoch}");
         let live = refusal((
             "cycle_beats: 60",
             "cycle_beats: 60\nlive: {beat: 1, began_at: '2025-01-01T00:00:00Z#0', beat_ms: 1, beats: 1}",

@@ -10,6 +10,7 @@ use swoosh::types::text::ClusterId;
 use super::{eventually, site};
 use crate::support::daemon::{Daemon, Site, now_ms};
 use crate::support::driver::Project;
+use crate::support::route::{self, Goal};
 use crate::support::standins::Manner;
 use crate::support::standins::teller::Teller;
 use crate::support::world::Ask;
@@ -25,14 +26,19 @@ fn hlc(ms: u64) -> Hlc {
     Hlc::new(ms, 0).unwrap()
 }
 
-/// Days of an hour's beats... of a minute, whose windows of all classes but plan open `ahead` beats from now.
+/// The beat that runs when a test begins.
+const BEGUN: u64 = 600;
+
+/// Cycles of a day with beats of a minute; plan is always open, review and reverb twice: from `ahead` beats from now
+/// on for an hour, and after twenty beats for an hour again.
 fn opening_later(ahead: u64) -> Value {
-    let begun = 600;
     let always = json!([{"phase_beats": 0, "length_beats": 1440}]);
-    let later = json!([{"phase_beats": begun + ahead, "length_beats": 200}]);
+    let twice = json!([
+        {"phase_beats": BEGUN + ahead, "length_beats": 60}, {"phase_beats": BEGUN + ahead + 80, "length_beats": 60},
+    ]);
     json!({
-        "epoch": hlc(now_ms() - 10 * DAY_MS - begun * BEAT_MS), "beat_ms": BEAT_MS, "cycle_beats": 1440,
-        "windows": {"plan": always, "review": later, "reverb": later},
+        "epoch": hlc(now_ms() - 10 * DAY_MS - BEGUN * BEAT_MS), "beat_ms": BEAT_MS, "cycle_beats": 1440,
+        "windows": {"plan": always, "review": twice, "reverb": twice},
     })
 }
 
@@ -46,7 +52,7 @@ fn led_site(schedule: Value, source: &str, change: impl FnOnce(&mut Value)) -> S
         }
         settings["backbeat"] = json!({
             "file": "backbeat.yaml", "source": source, "source_key": beats().public(), "poll_ms": 100,
-            "max_shift_ms": 20 * BEAT_MS,
+            "max_shift_ms": 120 * BEAT_MS,
         });
         change(settings);
     })
@@ -81,36 +87,77 @@ fn shift_ms(daemon: &Daemon) -> i64 {
     outlook(daemon)["shift_ms"].as_i64().unwrap()
 }
 
+/// Lets the source lead so many beats before the schedule, and waits until the daemon follows.
+fn lead(site: &Site, daemon: &Daemon, teller: &Teller, beats: u64, projects: &mut [Project<'_>]) {
+    teller.say(&beat(&site.schedule, beats * BEAT_MS, 900));
+    eventually("the source leads", || shift_ms(daemon) == -i64::try_from(beats * BEAT_MS).unwrap());
+    let schedule: Schedule = serde_json::from_value(daemon.get("/windows").json()["schedule"].clone()).unwrap();
+    projects.iter_mut().for_each(|project| project.schedule = schedule.clone());
+}
+
+/// A transition signed so many minutes ago, but after the project's last one.
+fn signed_ago(project: &Project<'_>, transition: Transition, minutes: u64) -> Ask {
+    let last = project.head.state().hlc_last.as_ref().as_ref().map_or(Hlc::default(), |last| last.hlc);
+    Ask::new(transition).at(last.tick(now_ms() - minutes * BEAT_MS).unwrap())
+}
+
+fn drive_ago(project: &mut Project<'_>, daemon: &Daemon, state: &str, minutes: u64) {
+    while let Some(transition) = route::next(project.head.state(), Goal::new(Region::Execution, state)) {
+        let ask = signed_ago(project, transition, minutes);
+        project.propose(daemon, &ask).receipt();
+    }
+}
+
+/// What needs a window, by the project whose turn it is: one in WORK, two in REVIEW, one in REVERB.
+const GATED: [Transition; 4] = [
+    Transition::ExecutionBeatReviewGate,
+    Transition::ExecutionApprove,
+    Transition::ExecutionApprovalsThreshold,
+    Transition::ExecutionSubmit,
+];
+
+fn all_refused(projects: &mut [Project<'_>], daemon: &Daemon, minutes: u64, why: &str) {
+    for (project, transition) in projects.iter_mut().zip(GATED) {
+        let ask = signed_ago(project, transition, minutes);
+        let refused = project.propose(daemon, &ask).json();
+        let reasons: Vec<String> = serde_json::from_value(refused["reasons"].clone()).unwrap();
+        let closed: Vec<_> = reasons.iter().filter(|reason| reason.contains("window is closed")).collect();
+        assert!(closed.len() == 1 && closed[0].contains(why), "{transition}: {refused}");
+    }
+}
+
 #[test]
-fn the_loop_follows_the_windows_of_a_live_source_at_the_proposals_time_and_at_the_nodes() {
-    let schedule = opening_later(5);
+fn what_needs_a_window_needs_the_live_sources_window_at_the_proposals_time_and_at_the_nodes() {
     let teller = Teller::start("").unwrap();
-    let site = led_site(schedule, &teller.stream(), |_| {});
+    let site = led_site(opening_later(5), &teller.stream(), |settings| {
+        settings["clock"] = json!({"max_behind_ms": 3_600_000});
+    });
     let daemon = site.start();
-    let mut project = Project::new(&site, "default");
-    project.drive(&daemon, Region::Execution, "WORK");
-    let closed = project.propose(&daemon, &Ask::new(Transition::ExecutionBeatReviewGate)).json();
+    let mut projects = ["work", "review", "approved", "reverb"].map(|name| Project::new(&site, name));
+    projects.iter_mut().for_each(|project| drive_ago(project, &daemon, "WORK", 50));
+    let closed = projects[0].propose(&daemon, &Ask::new(Transition::ExecutionBeatReviewGate)).json();
     assert_eq!(closed["guard"], "window", "{closed}");
     assert!(closed["retry_after_ms"].as_u64().unwrap() <= 5 * BEAT_MS, "{closed}");
-    let earlier = project.clock();
-    // Six beats earlier: the windows are open now.
-    teller.say(&beat(&site.schedule, 6 * BEAT_MS, 900));
-    eventually("the source leads", || shift_ms(&daemon) == -(6 * BEAT_MS as i64));
-    let shown = outlook(&daemon);
-    assert_eq!((&shown["pressure"], &shown["led"]), (&json!(900), &json!(true)));
-    project.schedule = serde_json::from_value(daemon.get("/windows").json()["schedule"].clone()).unwrap();
-    // By the source's beats the window opened a beat ago: what was signed two minutes ago was signed before that.
-    let before = Hlc::new(earlier.physical_ms() - 2 * BEAT_MS, 0).unwrap();
-    let early = project.propose(&daemon, &Ask::new(Transition::ExecutionBeatReviewGate).at(before)).json();
-    assert_ne!(early["status"], 202, "{early}");
-    project.accept(&daemon, Transition::ExecutionBeatReviewGate);
-    for transition in
-        [Transition::ExecutionApprove, Transition::ExecutionApprove, Transition::ExecutionApprovalsThreshold]
-    {
+    // The first windows opened forty beats ago.
+    lead(&site, &daemon, &teller, 45, &mut projects);
+    for (project, state) in projects[1..].iter_mut().zip(["REVIEW", "REVIEW", "REVERB"]) {
+        drive_ago(project, &daemon, state, 30);
+    }
+    let approve = Transition::ExecutionApprove;
+    for _ in 0..2 {
+        let ask = signed_ago(&projects[2], approve, 30);
+        projects[2].propose(&daemon, &ask).receipt();
+    }
+    // They closed five beats ago, and were open ten beats ago.
+    lead(&site, &daemon, &teller, 70, &mut projects);
+    all_refused(&mut projects, &daemon, 10, "the node's time");
+    // The second ones opened five beats ago; ten beats ago all were closed.
+    lead(&site, &daemon, &teller, 90, &mut projects);
+    assert_eq!((&outlook(&daemon)["pressure"], &outlook(&daemon)["led"]), (&json!(900), &json!(true)));
+    all_refused(&mut projects, &daemon, 10, "the proposal's time");
+    for (project, transition) in projects.iter_mut().zip(GATED) {
         project.accept(&daemon, transition);
     }
-    project.accept(&daemon, Transition::ExecutionSubmit);
-    assert_eq!(project.head.state().execution.phase.as_str(), "REVERB");
 }
 
 #[test]
@@ -146,13 +193,13 @@ fn the_schedule_holds_on_when_the_source_lies_goes_away_or_the_node_starts_again
     let forged = claim.claim.sign(&cluster(), &other);
     let bad = [
         beat(&site.schedule, 0, 1),
-        beat(&site.schedule, 21 * BEAT_MS, 1),
+        beat(&site.schedule, 121 * BEAT_MS, 1),
         serde_json::to_string(&foreign).unwrap(),
         serde_json::to_string(&forged).unwrap(),
         "{\"claim\": 1}".to_owned(),
     ];
     for (words, document) in
-        ["beat back", "at most 1200000 ms", "source_key", "signature", "not a signed beat"].iter().zip(&bad)
+        ["beat back", "at most 7200000 ms", "source_key", "signature", "not a signed beat"].iter().zip(&bad)
     {
         teller.say(document);
         eventually(words, || daemon.log().iter().any(|line| line.contains(words)));
