@@ -146,11 +146,8 @@ impl<T, E> OkOf for Result<T, E> {
 type Sse = <<BoxedSseResponse as Stream>::Item as OkOf>::Ok;
 
 fn sse(event: ServerEvent) -> Sse {
-    let mut sse = Sse::default();
-    sse.event = Some(event.event).filter(|name| !name.is_empty());
-    sse.data = Some(event.data);
-    sse.id = event.id;
-    sse
+    let kind = Some(event.event).filter(|kind| !kind.is_empty());
+    Sse { event: kind, data: Some(event.data), id: event.id, retry: None }
 }
 
 fn header(response: &Response, name: &str) -> Option<String> {
