@@ -9,6 +9,7 @@ mod config;
 mod connect;
 mod council;
 mod data;
+mod decisions;
 mod demo;
 mod fact;
 mod keys;
@@ -27,6 +28,7 @@ mod state;
 pub mod statechart;
 mod time;
 mod transitions;
+mod ucxl;
 mod wal;
 mod windows;
 
@@ -62,6 +64,8 @@ enum Command {
     Windows(windows::WindowsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
+    Decisions(decisions::DecisionsCommand),
+    Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
@@ -99,6 +103,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Windows(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),
+        Command::Decisions(command) => command.run(output),
+        Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),

@@ -83,6 +83,20 @@ pub enum HealthStatus {
     Refusing,
 }
 
+/// How an exporter of decision records is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportHealth {
+    /// Which exporter.
+    pub exporter: String,
+    /// Index of the last record that it delivered.
+    pub position: u64,
+    /// Records that wait for it.
+    pub lag: u64,
+    /// Why it does not come on, while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -96,6 +110,9 @@ pub struct Health {
     /// Records after the last snapshot.
     #[serde(rename = "walLag")]
     pub wal_lag: u64,
+    /// The exporters of decision records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decision_export: Vec<ExportHealth>,
     /// The cluster, which every signature names.
     pub cluster: ClusterId,
     /// The node's key, which signs receipts.

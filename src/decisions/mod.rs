@@ -1,10 +1,23 @@
 //! Decision records: what an accepted transition decided, and why, from its WAL record alone.
 //!
+//! ```text
+//! record + inputs ── build ──► Decision ──► journal (decisions)
+//! journal ── Exporter ── Redaction ──► Sink: a JSONL file, BUBBLE over HTTP
+//! log ── recompute ──► Decision ── differences ◄── a document that somebody holds
+//! ```
+//!
 //! **Architecture invariant.** [`build`] is pure: the same record, link and inputs give the same document,
 //! so that a decision record can be made again from the WAL.
 
+pub mod export;
+#[cfg(test)]
+mod fixture;
+mod recompute;
+mod redaction;
 mod summary;
 
+pub use recompute::{RecomputeError, differences, recompute, recompute_at};
+pub use redaction::{Exported, Redacted, Redaction, RedactionError, Treatment};
 pub use summary::summary;
 
 use crate::types::civil::rfc3339;

@@ -1,39 +1,11 @@
 //! Decision records say what their WAL records say.
 
+use super::fixture::record;
 use super::*;
 use crate::types::hlc::Hlc;
-use crate::types::keys::SecretKey;
-use crate::types::names::{GuardName, Transition};
-use crate::types::record::GuardOutcome;
+use crate::types::names::Transition;
 
 const PLACEHOLDER: char = '{';
-
-fn record(evidence: &[&str], timestamp: &str) -> Record {
-    let key = SecretKey::from_bytes(&[1; 32]);
-    Record {
-        index: 17,
-        project: "a.b-c_d".parse().unwrap(),
-        project_implied: false,
-        state_pre_hash: Hash::of(b"pre"),
-        transition: Transition::ControlPause,
-        inputs_hash: Hash::of(b"inputs"),
-        signer: key.public(),
-        idem_key: "g:1:control:abcdefgh".parse().unwrap(),
-        hlc: "2025-10-19T01:23:45.678+00:00#1".parse().unwrap(),
-        window_id: None,
-        guard_outcomes: vec![GuardOutcome {
-            guard: GuardName::Head,
-            ok: true,
-            reasons: vec!["r".into()],
-            facts: vec![],
-        }],
-        policy_engine: "cedar".into(),
-        evidence: evidence.iter().map(|text| text.parse().unwrap()).collect(),
-        signature: key.sign(b"x"),
-        timestamp: timestamp.parse().unwrap(),
-        state_post_hash: Hash::of(b"post"),
-    }
-}
 
 fn json(text: &str) -> Json {
     Json::parse(text.as_bytes()).unwrap()

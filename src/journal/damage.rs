@@ -1,12 +1,14 @@
 //! The table of damages: whatever happens to a journal's files, it opens with everything or refuses and
 //! names what is missing. docs/journal.md shows the table; `SWOOSH_BLESS=1` writes it anew.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::testing::{Directory, Node, options};
+use super::testing::{Directory, Node, name, options};
 use super::*;
+use crate::types::hlc::Hlc;
 
 /// Records that are promised.
 const RECORDS: u64 = 5;
@@ -214,7 +216,7 @@ fn start(scene: &Scene) -> Result<(u64, Hash), String> {
 /// What looking does: `swoosh wal verify`.
 fn look(scene: &Scene) -> String {
     match Journal::open_read_only(scene.now.path()) {
-        Err(_) => "refuses".to_owned(),
+        Err(error) => told(scene, &error.to_string()),
         Ok(journal) => {
             let report = verify::verify(&journal, &mut |_| ());
             let problems: Vec<String> = report.problems.iter().map(|problem| problem.index.to_string()).collect();
@@ -304,7 +306,8 @@ fn every_batch_is_promised_before_append_returns() {
     for index in 1..=RECORDS {
         node.commit(&["a"]);
         let mark = watermark::read(&node.directory.watermark()).unwrap().unwrap().mark;
-        assert_eq!((mark.index, mark.chain, mark.sequence), (index, node.chain, index));
+        // The first write is the start's own.
+        assert_eq!((mark.index, mark.chain, mark.sequence), (index, node.chain, index + 1));
     }
 }
 
@@ -339,14 +342,70 @@ fn a_watermark_of_another_chain_or_incarnation_is_refused() {
     }
 }
 
+/// Looks at a loss, and accepts it.
+fn accept(scene: &Scene, reason: &str) -> Result<Mark, AcceptError> {
+    Journal::accept_end(scene.now.path(), &Journal::loss(scene.now.path())?, Hlc::new(7, 0).unwrap(), reason)
+}
+
+fn acceptances(scene: &Scene) -> Vec<Acceptance> {
+    let journal = Journal::open_read_only(scene.now.path()).unwrap();
+    verify::verify(&journal, &mut |_| ()).acceptances
+}
+
 #[test]
-fn a_person_may_accept_what_is_left() {
+fn a_loss_is_accepted_as_it_was_looked_at_and_stays_written() {
     let scene = Scene::new(false);
+    assert!(matches!(Journal::loss(scene.now.path()), Err(AcceptError::Whole { last: 5 })));
     scene.cut(scene.start_of(5));
     assert!(start(&scene).is_err());
-    assert!(matches!(Journal::accept_end(scene.now.path(), 5), Err(AcceptError::OtherEnd { named: 5, found: 4 })));
-    assert_eq!(Journal::accept_end(scene.now.path(), 4).unwrap().index, 4);
+    let loss = Journal::loss(scene.now.path()).unwrap();
+    assert_eq!((loss.last, loss.promised, loss.lost()), (4, Some(5), Some(5..=5)));
+    assert_eq!(loss.kept, BTreeMap::from([(name("a"), 4)]));
+    assert!(start(&scene).is_err(), "looking accepts nothing");
+    assert_eq!(accept(&scene, "ops: gone").unwrap().index, 4);
     assert_eq!(start(&scene).unwrap().0, 4);
+    let found = acceptances(&scene);
+    assert_eq!((found.len(), found[0].last, found[0].promised, &*found[0].reason), (1, 4, Some(5), "ops: gone"));
+    assert!(found[0].problem.contains("promises records up to 5"), "{}", found[0].problem);
+    assert!(matches!(Journal::loss(scene.now.path()), Err(AcceptError::Whole { last: 4 })));
+}
+
+#[test]
+fn a_watermark_that_says_nothing_is_made_anew_and_each_acceptance_is_kept() {
+    let scene = Scene::new(false);
+    for round in 1..=2 {
+        fs::remove_file(scene.now.watermark()).unwrap();
+        let loss = Journal::loss(scene.now.path()).unwrap();
+        assert_eq!((loss.last, loss.promised, loss.lost()), (RECORDS, None, None));
+        accept(&scene, &format!("round {round}")).unwrap();
+        assert_eq!(start(&scene).unwrap().0, RECORDS);
+    }
+    assert_eq!(
+        acceptances(&scene).iter().map(|found| found.reason.as_str()).collect::<Vec<_>>(),
+        ["round 1", "round 2"]
+    );
+}
+
+#[test]
+fn a_loss_that_moved_a_journal_that_is_held_and_one_that_does_not_hold_are_not_accepted() {
+    let scene = Scene::new(false);
+    fs::remove_file(scene.now.watermark()).unwrap();
+    let (at, loss) = (Hlc::default(), Journal::loss(scene.now.path()).unwrap());
+    accept(&scene, "once").unwrap();
+    let journal = Journal::open(options(scene.now.path())).unwrap();
+    let held = Journal::accept_end(scene.now.path(), &loss, at, "held");
+    assert!(matches!(held, Err(AcceptError::Open(OpenError::Held { .. }))), "{held:?}");
+    drop(journal);
+    let mut other = loss.clone();
+    other.last = 4;
+    let other = Journal::accept_end(scene.now.path(), &other, at, "other");
+    assert!(matches!(other, Err(AcceptError::OtherEnd { named: 4, found: 5 })), "{other:?}");
+    let mut node = Node::new();
+    node.commit(&["a", "a", "a"]);
+    node.journal.0.db.delete_cf(node.journal.0.family(Family::Wal), layout::wal_key(2)).unwrap();
+    let broken = node.directory.copy();
+    fs::remove_file(broken.watermark()).unwrap();
+    assert!(matches!(Journal::loss(broken.path()), Err(AcceptError::Broken(_))));
 }
 
 #[test]

@@ -11,7 +11,6 @@
 use super::error::ReadError;
 use crate::types::canonical::{canonical_bytes, from_canonical};
 use crate::types::hash::Hash;
-use crate::types::ids::DecisionId;
 use crate::types::receipt::{BatchSeal, Receipt};
 use crate::types::record::Record;
 
@@ -36,21 +35,7 @@ pub struct StoredRecord {
 impl StoredRecord {
     /// The receipt, the same bytes as when it was first given.
     pub fn receipt(&self) -> Receipt {
-        let record = &self.record;
-        Receipt {
-            project: record.project.clone(),
-            index: record.index,
-            transition: record.transition,
-            idem_key: record.idem_key.clone(),
-            state_pre_hash: record.state_pre_hash,
-            state_post_hash: record.state_post_hash,
-            hlc: record.hlc,
-            timestamp: record.timestamp,
-            chain: self.chain,
-            decision: DecisionId::of(&record.project, record.index, &self.chain),
-            path: self.path.clone(),
-            seal: self.seal.clone(),
-        }
+        Receipt::of(&self.record, self.chain, self.path.clone(), self.seal.clone())
     }
 }
 

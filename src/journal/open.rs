@@ -25,18 +25,12 @@ impl Journal {
         let found = watermark::read(&watermark::beside(&wanted.path))?;
         look_first(&wanted.path, found.as_ref().map(|found| &found.mark))?;
         let promised = found.map_or(0, |found| found.mark.index);
-        Journal::open_promised(wanted, found).map_err(|error| match error {
-            OpenError::Storage { path, source } if promised > 0 => OpenError::Damaged { path, source, promised },
-            error => error,
-        })
+        Journal::open_promised(wanted, found).map_err(|error| with_promise(error, promised))
     }
 
     fn open_promised(wanted: JournalOptions, promised: Option<Found>) -> Result<Journal, OpenError> {
         let path = wanted.path.clone();
-        let others = other_families(&path).map_err(|source| storage(&path, source))?;
-        let families = options::families(others.into_iter());
-        let db = DB::open_cf_descriptors(&options::database(true), &path, families);
-        let db = db.map_err(|error| storage(&path, error.into()))?;
+        let db = open_to_write(&path)?;
         is_all_there(&path, last_record(&db, &path)?.0, promised.as_ref().map(|found| &found.mark))?;
         let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation: 1 };
         if is_new(&db, &path)? {
@@ -56,12 +50,21 @@ impl Journal {
     /// is that of the moment of opening, also when a node is writing to it.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Journal, OpenError> {
         let path = path.into();
+        // Read first: a node that writes meanwhile has its data on disk before it promises it.
+        let keeper = Keeper::read(&path);
+        let promised = keeper.promised().ok().flatten().map_or(0, |mark| mark.index);
+        Journal::look_only(path, keeper).map_err(|error| with_promise(error, promised))
+    }
+
+    /// Opens a data directory to look at it, as if its watermark were this one.
+    pub(super) fn look_only(path: PathBuf, keeper: Keeper) -> Result<Journal, OpenError> {
         if !path.join("CURRENT").is_file() {
             return Err(OpenError::Absent { path });
         }
-        // Read first: a node that writes meanwhile has its data on disk before it promises it.
-        let keeper = Keeper::read(&path);
         let db = look(&path)?;
+        if is_new(&db, &path)? {
+            return Err(OpenError::Absent { path });
+        }
         let found = identity(&db, &path)?;
         Journal::over(db, path, found, keeper, None)
     }
@@ -93,6 +96,23 @@ impl Journal {
             tail: Mutex::new(tail),
         })))
     }
+}
+
+/// Says what was promised of a directory that does not open.
+fn with_promise(error: OpenError, promised: u64) -> OpenError {
+    match error {
+        OpenError::Storage { path, source } if promised > 0 => OpenError::Damaged { path, source, promised },
+        OpenError::Absent { path } if promised > 0 => OpenError::Lost { path, last: 0, index: 1, promised },
+        error => error,
+    }
+}
+
+/// Opens a directory for writing, whatever its watermark says; drops what RocksDB cannot read of the log's tail.
+pub(super) fn open_to_write(path: &Path) -> Result<DB, OpenError> {
+    let others = other_families(path).map_err(|source| storage(path, source))?;
+    let families = options::families(others.into_iter());
+    let db = DB::open_cf_descriptors(&options::database(true), path, families);
+    db.map_err(|error| storage(path, error.into()))
 }
 
 /// Opens a directory to look at it.
@@ -213,7 +233,7 @@ fn belongs(found: &JournalIdentity, mine: &JournalIdentity, path: &Path) -> Resu
 }
 
 /// Index and chain value of the last record, as it stands there; recovery checks it.
-fn last_record(db: &DB, path: &Path) -> Result<(u64, Hash), OpenError> {
+pub(super) fn last_record(db: &DB, path: &Path) -> Result<(u64, Hash), OpenError> {
     let mangled = |what: String| OpenError::Mangled { path: path.to_path_buf(), what };
     let family = db.cf_handle(Family::Wal.name()).ok_or_else(|| mangled("it has no column family wal".to_owned()))?;
     let Some(row) = db.iterator_cf(family, IteratorMode::End).next() else { return Ok((0, Hash::ZERO)) };

@@ -3,7 +3,7 @@
 use super::error::{ReadError, RecoverError};
 use super::frame::{Frame, StoredRecord};
 use super::read::Row;
-use super::{Journal, JournalIdentity, Mark, WatermarkError, fingerprint, parallel};
+use super::{Acceptance, Journal, JournalIdentity, Mark, WatermarkError, fingerprint, parallel};
 use crate::types::canonical::canonical_bytes;
 use crate::types::canonical::from_canonical;
 use crate::types::decision::Decision;
@@ -34,6 +34,8 @@ pub struct VerifyReport {
     pub problem_count: u64,
     /// Whether the WAL could be read to its end.
     pub complete: bool,
+    /// Losses that a person accepted, the first one first. They are no problem, and they are not forgotten.
+    pub acceptances: Vec<Acceptance>,
 }
 
 impl VerifyReport {
@@ -111,7 +113,12 @@ pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport 
         problems: Vec::new(),
         problem_count: 0,
         complete: false,
+        acceptances: Vec::new(),
     };
+    match journal.acceptances() {
+        Ok(acceptances) => report.acceptances = acceptances,
+        Err(error) => report.note(0, Flaw::Read(error)),
+    }
     let promised = journal.0.keeper.promised();
     let mut rows = journal.0.rows_from(1);
     loop {

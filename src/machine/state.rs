@@ -19,74 +19,6 @@ use crate::types::names::*;
 use crate::types::text::{Capability, Name, ProjectName};
 use crate::types::ucxl::EvidenceRef;
 
-/// A section of the state document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Section {
-    /// Chart version and schema hash.
-    Meta,
-    /// Configuration, license check, identities.
-    Boot,
-    /// Sources and index.
-    Ingestion,
-    /// Roles, candidates, members, tooling.
-    Council,
-    /// Allocation, assets, health.
-    Environment,
-    /// The loop.
-    Execution,
-    /// Flags and the end.
-    Control,
-    /// Quarantine.
-    Policy,
-    /// A counter per region.
-    Epoch,
-    /// The last clock reading applied.
-    HlcLast,
-}
-
-impl Section {
-    /// All sections, in the document's order.
-    pub const ALL: [Section; 10] = [
-        Section::Meta,
-        Section::Boot,
-        Section::Ingestion,
-        Section::Council,
-        Section::Environment,
-        Section::Execution,
-        Section::Control,
-        Section::Policy,
-        Section::Epoch,
-        Section::HlcLast,
-    ];
-
-    /// The section's name in the document.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Section::Meta => "meta",
-            Section::Boot => "boot",
-            Section::Ingestion => "ingestion",
-            Section::Council => "council",
-            Section::Environment => "environment",
-            Section::Execution => "execution",
-            Section::Control => "control",
-            Section::Policy => "policy",
-            Section::Epoch => "epoch",
-            Section::HlcLast => "hlc_last",
-        }
-    }
-
-    /// The section of a name in any case.
-    pub fn parse(name: &str) -> Option<Section> {
-        Section::ALL.into_iter().find(|section| section.as_str().eq_ignore_ascii_case(name))
-    }
-}
-
-impl fmt::Display for Section {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// The whole state of one project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +134,13 @@ impl State {
             (_, BootState::Licensed, ExecutionState::Inactive) => TopPhase::ProjectLifecycle,
             (_, BootState::Licensed, _) => TopPhase::Execution,
         }
+    }
+
+    /// The version that a council or an environment stands for which becomes READY now: what execution is
+    /// pinned to, so that a new version being built takes nothing from the loop; before there is a loop, the
+    /// version that ingestion has or builds. Only Reaffirm moves either of them to a newer version.
+    pub fn binding(&self) -> u64 {
+        self.execution.pin.as_ref().map_or(self.ingestion.version, |pin| pin.version)
     }
 
     /// The effects that a region holds open.
@@ -376,7 +315,7 @@ pub struct Council {
     pub tooling: ServersSeen,
     /// Servers that did not.
     pub unreachable: UnreachableServers,
-    /// Ingestion's version that the council stands for, when READY.
+    /// Ingestion's version that the council stands for, once it has been READY; see [`State::binding`].
     pub version: Option<u64>,
     /// Open effects.
     pub effects: Effects,
@@ -402,7 +341,8 @@ pub struct Environment {
     pub retry_limit: u64,
     /// The last failure.
     pub last_failure: Option<Failure>,
-    /// Ingestion's version that the environment stands for, when READY.
+    /// Ingestion's version that the environment stands for, once it has been READY; a check again keeps it.
+    /// See [`State::binding`].
     pub version: Option<u64>,
     /// Open effects.
     pub effects: Effects,
@@ -537,6 +477,8 @@ pub struct Policy {
     pub origin: Option<QuarantineOrigin>,
     /// What a policy forbade.
     pub breach: Option<Breach>,
+    /// Serial of the bundle under which it struck; none while clear, and of a declared quarantine.
+    pub struck_serial: Option<u64>,
     /// Hash of the bundle that lifted the last quarantine.
     pub bundle_hash: Option<Hash>,
 }
@@ -595,5 +537,8 @@ pub struct HlcLast {
 }
 
 mod genesis;
+mod section;
 #[cfg(test)]
 mod tests;
+
+pub use section::Section;

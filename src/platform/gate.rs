@@ -195,7 +195,12 @@ mod tests {
         keeper.open();
         let pass = gate.pass().unwrap();
         assert_eq!(pass.run(async { 7 }).await, Ok(7));
-        let ((), cut) = tokio::join!(async { drop(keeper.close("expired")) }, pass.run(std::future::pending::<()>()));
+        let ((), cut) = tokio::join!(
+            async {
+                let _ = keeper.close("expired");
+            },
+            pass.run(std::future::pending::<()>())
+        );
         assert_eq!(cut.unwrap_err().reason.as_ref(), "expired");
         let late = pass.run(async { panic!("polled under a pass that is good no more") }).await;
         assert!(late.is_err());

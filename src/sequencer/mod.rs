@@ -154,6 +154,8 @@ pub enum Mode {
     Accepting,
     /// It finishes what waits and takes nothing new.
     Draining,
-    /// The log failed; the reason says how.
+    /// The log failed for want of room, and it goes on by itself once there is some; the reason says how.
     Refusing(String),
+    /// The log failed, and only a restart helps; the reason says how.
+    ReadOnly(String),
 }

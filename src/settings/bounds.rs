@@ -4,7 +4,7 @@ use yaml_serde::Value;
 
 use super::load::SettingsError;
 use super::model::Settings;
-use super::providers::{Backbeat, Mcp, PollFormat};
+use super::provider_checks::check_providers;
 use crate::types::fact::FactKind;
 use crate::types::json::MAX_INTEGER;
 use crate::types::names::Role;
@@ -69,6 +69,10 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("sequencer.queue", 1, 1_000_000),
     bound("sequencer.batch_max", 1, 16_384),
     bound("heads.memory_projects", 1, 1_000_000),
+    bound("decisions.batch_records", 1, 1_000),
+    bound("decisions.request_timeout_ms", 100, 600_000),
+    bound("decisions.retry_min_ms", 10, 600_000),
+    bound("decisions.retry_max_ms", 10, HOUR_MS),
     bound("http.body_limit_bytes", 4_096, 16_777_216),
     bound("http.request_timeout_ms", 100, 600_000),
     bound("http.drain_timeout_ms", 0, 600_000),
@@ -93,7 +97,7 @@ pub(super) fn check_numbers(document: &Value) -> Result<(), SettingsError> {
     Ok(())
 }
 
-fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
+pub(super) fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
     SettingsError::Invalid { key: key.into(), detail: detail.into() }
 }
 
@@ -101,9 +105,8 @@ fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
-    check_backbeat(&settings.backbeat)?;
-    check_mcp(&settings.mcp)?;
-    check_polled(settings)?;
+    check_providers(settings)?;
+    check_decisions(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
     }
@@ -141,56 +144,34 @@ fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// Whether an address is one that HTTP goes to, and whether what comes from there is who it should be: over
-/// TLS, or from this machine.
-fn web(key: &str, url: &Url) -> Result<bool, SettingsError> {
-    let parsed = reqwest::Url::parse(url.as_str()).map_err(|error| invalid(key, format!("{url}: {error}")))?;
-    if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-        return Err(invalid(key, format!("{url} is no web address; write http://… or https://…")));
-    }
-    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    Ok(local || parsed.scheme() == "https")
+fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
+    let decisions = &settings.decisions;
+    let Some(url) = &decisions.bubble else {
+        let detail = "there is no server to send it to; set decisions.bubble, or take the token out";
+        return if decisions.bubble_token.is_some() { Err(invalid("decisions.bubble_token", detail)) } else { Ok(()) };
+    };
+    check_web("decisions.bubble", url, decisions.bubble_token.is_some())
 }
 
-fn check_backbeat(backbeat: &Backbeat) -> Result<(), SettingsError> {
-    let Some(source) = &backbeat.source else { return Ok(()) };
-    web("backbeat.source", source)?;
-    let lacks_key = || invalid("backbeat.source_key", "the live source's public key is missing; its beats are signed");
-    backbeat.source_key.map(drop).ok_or_else(lacks_key)
-}
-
-fn check_mcp(mcp: &Mcp) -> Result<(), SettingsError> {
-    let (window, up, down) = (mcp.window, mcp.up, mcp.down);
-    if up > window || down > window {
-        return Err(invalid("mcp.window", format!("{window} probes cannot hold up {up} or down {down}; raise it")));
-    }
-    if up + down <= window {
-        let detail = format!("up {up} and down {down} of {window} could both hold, so that a server flaps; raise one");
-        return Err(invalid("mcp.up", detail));
-    }
-    if mcp.valid_for_ms < mcp.interval_ms.saturating_add(mcp.timeout_ms) {
-        return Err(invalid(
-            "mcp.valid_for_ms",
-            "results run out before the next ones; raise it above interval_ms and timeout_ms",
-        ));
-    }
-    Ok(())
-}
-
-fn check_polled(settings: &Settings) -> Result<(), SettingsError> {
-    let (capacity, health, liveness) = (settings.capacity.clone(), settings.health.clone(), settings.liveness.polled());
-    for (section, polled) in [("capacity", capacity), ("health", health), ("liveness", liveness)] {
-        let Some(url) = &polled.url else { continue };
-        let trusted = web(&format!("{section}.url"), url)?;
-        if polled.format == PollFormat::Plain && !trusted {
-            let detail = format!("{url} is not https:// and not on this machine; use https://, or format signed");
-            return Err(invalid(format!("{section}.format"), detail));
+/// An address that HTTP requests go to; a token goes through TLS, or does not leave the machine.
+fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if with_token && !is_loopback(url) => {
+            Err(invalid(key, format!("{url} would carry the token in the clear; use https://")))
         }
-        if polled.valid_for_ms < polled.interval_ms.saturating_add(polled.timeout_ms) {
-            let detail = "answers run out before the next ones; raise it above interval_ms and timeout_ms";
-            return Err(invalid(format!("{section}.valid_for_ms"), detail));
-        }
+        "http" => Ok(()),
+        other => Err(invalid(key, format!("{other}:// is not spoken; use https:// or http://"))),
     }
-    Ok(())
+}
+
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let host = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => place.split_once(':').map_or(place, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -10,6 +10,7 @@ mod document;
 mod keys;
 mod load;
 mod model;
+mod provider_checks;
 mod providers;
 mod schedule;
 

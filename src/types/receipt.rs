@@ -12,6 +12,7 @@ use super::hlc::Hlc;
 use super::ids::{DecisionId, IdemKey};
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
 use super::names::Transition;
+use super::record::Record;
 use super::text::{ClusterId, ProjectName};
 
 /// What the node signs of a batch (beside the domain line and the cluster).
@@ -131,6 +132,24 @@ impl SealedBatch {
 }
 
 impl Receipt {
+    /// The receipt of a record: `chain` is its link, `path` leads from its leaf to the root that `seal` signs.
+    pub fn of(record: &Record, chain: Hash, path: Vec<Hash>, seal: BatchSeal) -> Receipt {
+        Receipt {
+            project: record.project.clone(),
+            index: record.index,
+            transition: record.transition,
+            idem_key: record.idem_key.clone(),
+            state_pre_hash: record.state_pre_hash,
+            state_post_hash: record.state_post_hash,
+            hlc: record.hlc,
+            timestamp: record.timestamp,
+            chain,
+            decision: DecisionId::of(&record.project, record.index, &chain),
+            path,
+            seal,
+        }
+    }
+
     /// Checks that the node committed to the record at this index. Whose key `seal.node` is, the caller
     /// must know.
     pub fn verify(&self, cluster: &ClusterId) -> Result<(), ReceiptError> {

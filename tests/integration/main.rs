@@ -4,6 +4,8 @@
 
 mod daemon_basics;
 mod demo;
+mod disk;
+mod disk_faults;
 mod durability;
 mod feature_trees;
 mod house_rules;

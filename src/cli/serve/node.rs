@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::exporters::{self, Exports, Work};
 use super::ports::{ClockPort, DecisionPort, Watch};
 use crate::facts::{BuiltIn, FactFile, FactTable, Speaker, Trust};
-use crate::ingress::{AppState, Limits, NodeInfo, Queries};
+use crate::ingress::{AppState, ExportView, Limits, NodeInfo, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered};
 use crate::platform::clock::Clock;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile;
+use crate::platform::secrets::Secrets;
 use crate::sequencer::{Handle, Options, Ports};
 use crate::settings::{Durability, Settings};
 use crate::telemetry::metrics::Metrics;
@@ -27,6 +29,8 @@ pub(in crate::cli) struct Node {
     gate: NetworkGate,
     keeper: Option<GateKeeper>,
     metrics: Arc<Metrics>,
+    exports: Arc<Exports>,
+    exporters: Vec<Work>,
 }
 
 /// Longest that a request's headers may take to arrive, in milliseconds.
@@ -37,6 +41,7 @@ impl Node {
     pub fn start(settings: &Settings) -> anyhow::Result<Node> {
         std::fs::create_dir_all(&settings.data)
             .with_context(|| format!("cannot make the data directory {}", settings.data.display()))?;
+        let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
         let loaded = keyfile::load_or_create(&settings.node_key_path())?;
         if loaded.created {
             eprintln!("made a node key in {}", settings.node_key_path().display());
@@ -55,7 +60,9 @@ impl Node {
         let speaker = Speaker::new(facts.clone(), loaded.key.clone());
         let (keeper, gate) = gate::closed("no license was found valid yet");
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
-        Ok(Node { key, handle, facts, speaker, gate, keeper: Some(keeper), metrics })
+        let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
+        let (keeper, exports) = (Some(keeper), Arc::new(exports));
+        Ok(Node { key, handle, facts, speaker, gate, keeper, metrics, exports, exporters })
     }
 
     /// The node's public key.
@@ -88,6 +95,11 @@ impl Node {
         self.keeper.take()
     }
 
+    /// Hands over the work of the exporters; there is one of each.
+    pub(super) fn take_exporters(&mut self) -> Vec<Work> {
+        std::mem::take(&mut self.exporters)
+    }
+
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (handle, metrics, facts) = (self.handle.clone(), self.metrics.clone(), self.facts.clone());
@@ -99,7 +111,7 @@ impl Node {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             limits: limits(settings),
-            queries: Arc::new(Shown { handle, metrics, facts }),
+            queries: Arc::new(Shown { handle, metrics, facts, exports: self.exports.clone() }),
         }
     }
 }
@@ -161,6 +173,10 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     for warning in &recovered.warnings {
         tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
     }
+    for accepted in journal.acceptances()? {
+        let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);
+        tracing::warn!(%at, last, ?promised, reason, "records of this journal were lost, and the loss was accepted");
+    }
     let took = began.elapsed();
     metrics.recovered_in(took);
     metrics.set_wal_last_index(recovered.last_index);
@@ -187,6 +203,7 @@ struct Shown {
     handle: Handle,
     metrics: Arc<Metrics>,
     facts: Arc<FactTable>,
+    exports: Arc<Exports>,
 }
 
 impl Queries for Shown {
@@ -195,7 +212,12 @@ impl Queries for Shown {
         self.metrics.set_queue_depth(status.queue as u64);
         self.metrics.set_wal_lag(status.wal_lag);
         self.metrics.set_projects(self.handle.views().len() as u64);
+        self.exports.measure(&self.metrics);
         self.metrics.render()
+    }
+
+    fn exports(&self) -> Vec<ExportView> {
+        self.exports.views()
     }
 
     fn facts(&self) -> serde_json::Value {

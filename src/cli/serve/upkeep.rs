@@ -33,6 +33,7 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
         tasks.push(tokio::spawn(file.watch(reload.clone())));
     }
     tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
+    tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
     tasks.extend(providers::spawn(node, settings)?);
     Ok(Upkeep { tasks, reload })
 }

@@ -198,15 +198,17 @@ fn alive(
 pub struct LivenessReading {
     /// Members that count as alive.
     pub alive: BTreeSet<PublicKey>,
-    /// How many must be: a majority of the members.
-    pub needed: usize,
+    /// How many are elected.
+    pub elected: u64,
+    /// How many must be alive, by the council's quorum rule.
+    pub needed: u64,
     facts: Vec<Hash>,
 }
 
 impl LivenessReading {
     /// Whether too few are alive.
     pub fn is_lost(&self) -> bool {
-        self.alive.len() < self.needed
+        (self.alive.len() as u64) < self.needed
     }
 }
 
@@ -216,18 +218,20 @@ pub fn read_liveness(case: &Case<'_>) -> Result<LivenessReading, Judged> {
     let (settings, settings_fact) = case.settings()?;
     let FactBody::Liveness(liveness) = &fact.body else { return Err(Judged::fail(["there is no liveness fact"])) };
     let alive = alive(case, &liveness.members, settings.lost_after_ms, settings.back_after_ms);
-    let needed = case.state().council.members.len() / 2 + 1;
-    Ok(LivenessReading { alive, needed, facts: vec![fact.hash, settings_fact.hash] })
+    let elected = case.state().council.members.len() as u64;
+    let needed = case.state().council.rules.quorum.votes_needed(elected);
+    Ok(LivenessReading { alive, elected, needed, facts: vec![fact.hash, settings_fact.hash] })
 }
 
-/// Fewer than a majority of the elected set are alive, or enough are again; only while the loop runs.
+/// Fewer members of the elected set are alive than its quorum rule asks for, or enough are again; only while
+/// the loop runs and there is an elected set.
 pub(super) fn liveness(case: &Case<'_>) -> Judged {
     let reading = match read_liveness(case) {
         Ok(reading) => reading,
         Err(judged) => return judged,
     };
-    let (state, needed) = (case.state(), reading.needed);
-    let count = format!("{} members are alive; the quorum is {needed}", reading.alive.len());
+    let (state, needed, elected) = (case.state(), reading.needed, reading.elected);
+    let count = format!("{} of {elected} members are alive; the quorum is {needed}", reading.alive.len());
     let wants_lost = case.spec.transition == Transition::ControlQuorumLost;
     let mut wrong = Vec::new();
     if state.execution.phase == ExecutionState::Inactive {
@@ -236,7 +240,9 @@ pub(super) fn liveness(case: &Case<'_>) -> Judged {
     if state.control.recovery == wants_lost {
         wrong.push(format!("recovery is {} already", state.control.recovery));
     }
-    if reading.is_lost() != wants_lost {
+    if elected == 0 {
+        wrong.push("there is no elected set; elect one with Council_QuorumCert".to_owned());
+    } else if reading.is_lost() != wants_lost {
         wrong.push(count.clone());
     }
     let named = match case.asked {

@@ -6,7 +6,7 @@ use crate::machine::facts::KnownFact;
 use crate::types::canonical::canonical_hash;
 use crate::types::fact::GuardSettings;
 use crate::types::inputs::{AssetHealth, AssetOutcomes, CheckOutcome, SourceSpec};
-use crate::types::names::{EffectName, Transition};
+use crate::types::names::{EffectName, IngestionState, Transition};
 use crate::types::text::{GitId, GitRef, Name};
 
 /// The outcome answers the effect that is open, and no other.
@@ -197,8 +197,12 @@ pub(super) fn versions(case: &Case<'_>) -> Judged {
         Some((_, Inputs::EnvironmentReaffirm(inputs))) => inputs.version,
         _ => ingestion.version,
     };
-    if named == ingestion.version {
-        return Judged::pass([format!("ingestion is at version {named}")]);
+    let mut wrong = Vec::new();
+    if named != ingestion.version {
+        wrong.push(format!("ingestion is at version {}, not {named}", ingestion.version));
     }
-    Judged::fail([format!("ingestion is at version {}, not {named}", ingestion.version)])
+    if ingestion.phase != IngestionState::Ready {
+        wrong.push(format!("version {} is not READY yet: ingestion is {}", ingestion.version, ingestion.phase));
+    }
+    Judged::unless(wrong, format!("ingestion is READY at version {named}"))
 }

@@ -33,7 +33,7 @@ pub(super) fn quorum_cert(next: &mut State, inputs: &CouncilQuorumCert, step: &S
 }
 
 pub(super) fn mcp_green(next: &mut State, inputs: &CouncilMcpGreen) {
-    let version = next.ingestion.version;
+    let version = next.binding();
     let council = Arc::make_mut(&mut next.council);
     council.phase = CouncilState::Ready;
     council.tooling = inputs.servers.clone();

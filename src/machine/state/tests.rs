@@ -174,6 +174,7 @@ impl Filling {
             rationale: self.some(self.prose.parse().unwrap()),
             origin: self.some(QuarantineOrigin::Declared),
             breach: self.some(breach),
+            struck_serial: self.some(self.number),
             bundle_hash: self.some(self.hash),
         }
     }

@@ -63,6 +63,7 @@ pub struct Model {
     pub license: &'static str,
     pub origin: Option<&'static str>,
     pub breach: Option<Value>,
+    pub struck: Option<u64>,
     pub last: Option<(Hlc, PublicKey, IdemKey)>,
 }
 

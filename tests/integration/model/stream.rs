@@ -8,7 +8,7 @@ use swoosh::machine::state::State;
 use swoosh::types::fact::FactKind;
 use swoosh::types::hash::Hash;
 use swoosh::types::hlc::Hlc;
-use swoosh::types::names::{ExecutionState, PolicyState, Region, Transition};
+use swoosh::types::names::{ExecutionState, IngestionState, PolicyState, Region, Transition};
 
 use super::{Pair, Tally, table, twist};
 use crate::support::hands::VOTERS;
@@ -138,13 +138,16 @@ fn forward(pair: &Pair, pick: u16) -> Transition {
     route::next(state, Goal::new(region, goal)).unwrap_or(loop_)
 }
 
-/// To a newer version: the council, the environment, the plan; else an outage.
+/// To what is there now: the council, the environment, the plan; else an outage.
 fn catch_up(state: &State) -> Transition {
     let version = Some(state.ingestion.version);
+    if state.ingestion.phase != IngestionState::Ready {
+        return Transition::ControlQuorumLost;
+    }
     match (state.council.version == version, state.environment.version == version) {
         (false, _) => Transition::CouncilReaffirm,
         (_, false) => Transition::EnvironmentReaffirm,
-        _ if state.execution.pin.as_ref().map(|pin| pin.version) != version => Transition::ExecutionPlanChange,
+        _ if route::pin_moved(state) => Transition::ExecutionPlanChange,
         _ => Transition::ControlQuorumLost,
     }
 }

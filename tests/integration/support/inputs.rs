@@ -165,7 +165,9 @@ fn body(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
             let outcome = |name| json!({"check": "schema", "source": name, "ok": true});
             json!({"outcomes": state.ingestion.fetched.keys().map(outcome).collect::<Vec<_>>()})
         }
-        IngestionPolicyViolation => json!({"rationale": "the corpus holds personal data"}),
+        IngestionPolicyViolation => {
+            json!({"rationale": "the corpus holds personal data", "bundle_serial": maker.bundle.0})
+        }
         IngestionCorpusBuilt => json!({"content_hash": hash(&format!("content {version}"))}),
         IngestionResolveFailed | IngestionFetchFailed | IngestionValidateFailed | IngestionIndexFailed => failure,
         EnvironmentCapacityDenied | EnvironmentProvisionFailed | EnvironmentHealthFailed | EnvironmentReleaseFailed => {

@@ -258,7 +258,7 @@ impl World {
             hlc: proposal.hlc,
             window_id: proposal.window_id,
             guard_outcomes: accepted.outcomes.clone(),
-            policy_engine: engine_version(),
+            policy_engine: engine_version().to_owned(),
             evidence: proposal.evidence,
             signature: signed.signature,
             timestamp: stamp.at,
