@@ -48,7 +48,7 @@ enum IdentityAction {
         #[command(flatten)]
         node: NodeArgs,
     },
-    /// Add an identity, or replace the roles of one; lifts a revocation
+    /// Add an identity, or replace the roles of one; a key that was revoked or rotated stays so
     ///
     /// With --op-class it becomes a delegate: it acts for others, within those classes of transitions, and is never
     /// human, operator or voter.

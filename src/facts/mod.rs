@@ -6,16 +6,21 @@
 //! what others push, and its files ─ store ────┼─► FactTable::insert ─► FactsNow, exchanged whole
 //! the license server ────────────── kaching ──┤     source, signature, time, order, form
 //! what other providers learn ────── speaker ──┘
+//!   backbeat, mcp, polled
 //! ```
 //!
 //! **Architecture invariant.** A provider only inserts; it knows nothing of projects' states, of the
 //! sequencer, or of who reads. Readers load one [`FactsNow`] and judge by it; it never changes under them.
 
+pub mod backbeat;
 pub mod built_in;
 pub mod describe;
+mod events;
 pub mod file;
 pub mod kaching;
 pub mod licensed;
+pub mod mcp;
+pub mod polled;
 pub mod speaker;
 pub mod store;
 pub mod table;

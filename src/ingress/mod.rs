@@ -31,6 +31,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod transition;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,7 @@ use crate::types::text::ClusterId;
 use fault::{Answer, Fault};
 
 pub use facts::{FactFilter, Intake, Pushed};
+pub use health::ExportView;
 pub use reads::close_reads;
 pub use serve::serve;
 
@@ -98,6 +100,10 @@ pub trait Queries: Send + Sync {
     fn last_snapshot_hlc(&self) -> Option<Hlc>;
     /// What the metric `swoosh_wal_lag_records` shows.
     fn wal_lag(&self) -> u64;
+    /// How the exporters of decision records are.
+    fn exports(&self) -> Vec<ExportView> {
+        Vec::new()
+    }
 }
 
 /// What the routes work on. Cheap to clone.
@@ -126,6 +132,7 @@ pub fn router(state: AppState) -> Router {
         .route("/transition", post(transition::propose))
         .route("/state", get(state::state))
         .route("/transitions", get(explain::transitions))
+        .route("/windows", get(windows::windows))
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

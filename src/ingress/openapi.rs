@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{explain, facts, health, records, schema, state, transition};
+use super::{explain, facts, health, records, schema, state, transition, windows};
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -25,6 +25,7 @@ use super::{explain, facts, health, records, schema, state, transition};
         transition::propose,
         state::state,
         explain::transitions,
+        windows::windows,
         records::projects,
         facts::facts,
         facts::push,

@@ -106,29 +106,41 @@ impl KnownFact {
 /// Cheap to clone; never changed while a proposal is judged.
 #[derive(Clone, Debug, Default)]
 pub struct FactSet {
-    entries: BTreeMap<(FactKind, Option<ProjectName>), Arc<KnownFact>>,
+    kinds: BTreeMap<FactKind, OfKind>,
+}
+
+/// The facts of one kind.
+#[derive(Clone, Debug, Default)]
+struct OfKind {
+    for_all: Option<Arc<KnownFact>>,
+    by_project: BTreeMap<ProjectName, Arc<KnownFact>>,
 }
 
 impl FactSet {
     /// Puts a fact in the place of an earlier one of its kind and project.
     pub fn insert(&mut self, fact: KnownFact) {
-        let place = (fact.fact.claim.kind, fact.fact.claim.project.clone());
-        self.entries.insert(place, Arc::new(fact));
+        let claim = &fact.fact.claim;
+        let of_kind = self.kinds.entry(claim.kind).or_default();
+        match claim.project.clone() {
+            Some(project) => drop(of_kind.by_project.insert(project, Arc::new(fact))),
+            None => of_kind.for_all = Some(Arc::new(fact)),
+        }
     }
 
     /// The fact that holds for a project: its own, or the one for all projects.
     pub fn get(&self, kind: FactKind, project: &ProjectName) -> Option<&Arc<KnownFact>> {
-        let own = self.entries.get(&(kind, Some(project.clone())));
-        own.or_else(|| self.entries.get(&(kind, None)))
+        let of_kind = self.kinds.get(&kind)?;
+        of_kind.by_project.get(project).or(of_kind.for_all.as_ref())
     }
 
     /// The fact in exactly this place.
     pub fn at(&self, kind: FactKind, project: Option<&ProjectName>) -> Option<&Arc<KnownFact>> {
-        self.entries.get(&(kind, project.cloned()))
+        let of_kind = self.kinds.get(&kind)?;
+        project.map_or(of_kind.for_all.as_ref(), |project| of_kind.by_project.get(project))
     }
 
-    /// All facts, by kind and project.
+    /// All facts, by kind, the one for all projects first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<KnownFact>> {
-        self.entries.values()
+        self.kinds.values().flat_map(|of_kind| of_kind.for_all.iter().chain(of_kind.by_project.values()))
     }
 }

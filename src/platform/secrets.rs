@@ -2,8 +2,10 @@
 //! `secret:<name>`.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::agefile::{AgeError, Identities};
 use crate::types::secret::{Secret, SecretRef};
@@ -61,7 +63,9 @@ pub enum SecretsFormError {
     #[error("what is inside is not UTF-8 text")]
     Text,
     /// Not a mapping of names to texts.
-    #[error("line {line} is not `name: value`; write one entry for each secret, with names of a-z, 0-9, '.', '_', '-'")]
+    #[error(
+        "line {line} is not `name: value`; write one entry for each secret, each name once, of a-z, 0-9, '.', '_', '-'"
+    )]
     Entry {
         /// Which line, from 1; 0 where it is not known.
         line: usize,
@@ -92,8 +96,8 @@ impl Secrets {
             // The message may quote a value; the place is enough.
             SecretsFormError::Entry { line: error.location().map_or(0, |place| place.line()) }
         };
-        let named: Option<BTreeMap<Name, Secret>> = yaml_serde::from_str(text).map_err(entry)?;
-        Ok(Secrets { named: named.unwrap_or_default(), from_file: true })
+        let named: Option<Entries> = yaml_serde::from_str(text).map_err(entry)?;
+        Ok(Secrets { named: named.unwrap_or_default().0, from_file: true })
     }
 
     /// Names of all secrets.
@@ -110,6 +114,33 @@ impl Secrets {
             None if self.from_file => Err(SecretsError::Missing { key, reference: reference.clone() }),
             None => Err(SecretsError::NoFile { key, reference: reference.clone() }),
         }
+    }
+}
+
+/// Entries of a file, each name once.
+#[derive(Default)]
+struct Entries(BTreeMap<Name, Secret>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries, D::Error> {
+        deserializer.deserialize_map(Entries::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping of names to secrets")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Entries, A::Error> {
+        while let Some((name, secret)) = entries.next_entry::<Name, Secret>()? {
+            if self.0.insert(name, secret).is_some() {
+                return Err(A::Error::custom("a name stands there twice"));
+            }
+        }
+        Ok(self)
     }
 }
 

@@ -7,7 +7,8 @@ use swoosh::types::names::{Region, Transition};
 
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::Project;
-use crate::support::standins::{Kaching, Mood, eventually};
+use crate::support::sockets::{Mood, eventually, kaching, wait_asked};
+use crate::support::standins::kaching::Kaching;
 use crate::support::wal;
 use crate::support::world::Ask;
 
@@ -50,12 +51,12 @@ fn nudge(daemon: &Daemon, project: &mut Project<'_>) -> u16 {
 
 #[test]
 fn nothing_begins_before_a_license_is_granted() {
-    let kaching = Kaching::start(Mood::Status(403));
+    let kaching = kaching(Mood::Status(403));
     let site = site(&kaching);
     let daemon = site.start();
     let mut project = Project::new(&site, "default");
     project.accept(&daemon, Transition::BootConfigOk);
-    kaching.wait_asked(2);
+    wait_asked(&kaching, 2);
     let refused = project.propose(&daemon, &Ask::new(Transition::BootLicensed)).json();
     assert_eq!(refused["code"], "guard_license");
     assert!(refused["detail"].as_str().unwrap().contains("there is no license fact"), "{refused}");
@@ -72,7 +73,7 @@ fn nothing_begins_before_a_license_is_granted() {
 
 #[test]
 fn an_outage_and_garbage_leave_the_license_as_it_is() {
-    let kaching = Kaching::start(Mood::kind());
+    let kaching = kaching(Mood::kind());
     let site = site(&kaching);
     let daemon = site.start();
     licensed(&daemon, true);
@@ -90,7 +91,7 @@ fn an_outage_and_garbage_leave_the_license_as_it_is() {
         Mood::Flood,
     ] {
         kaching.be(mood.clone());
-        kaching.wait_asked(3);
+        wait_asked(&kaching, 3);
         let shown = license(&daemon);
         assert_eq!(
             (&shown["facts"][0]["believed"], &shown["network"]["open"]),
@@ -106,7 +107,7 @@ fn an_outage_and_garbage_leave_the_license_as_it_is() {
 
 #[test]
 fn a_denial_leads_through_grace_and_expiry_to_renewal_and_restarts_forget_nothing() {
-    let kaching = Kaching::start(Mood::kind());
+    let kaching = kaching(Mood::kind());
     let site = site(&kaching);
     let daemon = site.start();
     licensed(&daemon, true);
@@ -140,7 +141,7 @@ fn a_denial_leads_through_grace_and_expiry_to_renewal_and_restarts_forget_nothin
 
 #[test]
 fn a_license_that_runs_out_in_mid_flight_expires_by_itself_and_needs_no_server_to_survive_a_restart() {
-    let kaching = Kaching::start(Mood::Grant { scope: "other swoosh".into(), lasts_s: 4 });
+    let kaching = kaching(Mood::Grant { scope: "other swoosh".into(), lasts_s: 4 });
     let site = site(&kaching);
     site.change_settings(|settings| settings["license"] = json!({"grace_ms": 0}));
     let daemon = site.start();
@@ -161,17 +162,17 @@ fn a_license_that_runs_out_in_mid_flight_expires_by_itself_and_needs_no_server_t
 
 #[test]
 fn a_license_without_our_scope_and_a_key_that_is_not_pinned_count_for_nothing() {
-    let kaching = Kaching::start(Mood::Grant { scope: "other".into(), lasts_s: 3_600 });
+    let kaching = kaching(Mood::Grant { scope: "other".into(), lasts_s: 3_600 });
     let site = site(&kaching);
     let daemon = site.start();
-    kaching.wait_asked(2);
+    wait_asked(&kaching, 2);
     assert_eq!(license(&daemon)["facts"], json!([]));
     daemon.terminate();
     kaching.be(Mood::kind());
     let stranger = site.hands.get("stranger").key();
     site.change_settings(|settings| settings["kaching"]["keys"] = json!([stranger]));
     let daemon = site.start();
-    kaching.wait_asked(2);
+    wait_asked(&kaching, 2);
     assert_eq!(license(&daemon)["facts"], json!([]));
     let log = daemon.terminate().join("\n");
     assert!(log.contains("none of the keys under kaching.keys signed it"), "{log}");
@@ -185,7 +186,7 @@ fn swoosh(arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn the_command_line_fetches_checks_and_shows_licenses() {
-    let kaching = Kaching::start(Mood::kind());
+    let kaching = kaching(Mood::kind());
     let site = site(&kaching);
     let config = site.config();
     let config = config.to_str().unwrap();

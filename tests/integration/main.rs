@@ -3,21 +3,28 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
 mod daemon_basics;
+mod decisions;
 mod demo;
+mod disk;
+mod disk_faults;
 mod durability;
 mod feature_trees;
 mod house_rules;
 mod idempotency;
 mod identities;
 mod import_law;
+mod kills;
 mod license;
 mod model;
 mod network_gate;
+mod policies;
+mod providers;
 mod pushed_facts;
 mod record_replay;
 mod rejections;
 mod replay;
 mod scripts;
+mod secrets;
 mod source;
 mod statechart;
 mod support;

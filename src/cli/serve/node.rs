@@ -1,16 +1,19 @@
 //! A node: key, journal, facts, sequencer, in the order in which they need each other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
+use super::bundles;
+use super::exporters::{self, Exports, Work};
 use super::outside;
 use super::ports::{ClockPort, DecisionPort, Watch};
 use crate::facts::kaching::Keeper;
 use crate::facts::{self, BuiltIn, FactFile, FactStore, FactTable, Speaker, Standing, Trust};
-use crate::ingress::{AppState, FactFilter, Limits, NodeInfo, PUSHES, Queries};
+use crate::ingress::{AppState, ExportView, FactFilter, Limits, NodeInfo, PUSHES, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered};
 use crate::platform::clock::Clock;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
@@ -33,6 +36,8 @@ pub(in crate::cli) struct Node {
     license: Option<Keeper>,
     pushed: Arc<FactStore>,
     metrics: Arc<Metrics>,
+    exports: Arc<Exports>,
+    exporters: Vec<Work>,
 }
 
 /// Longest that a request's headers may take to arrive, in milliseconds.
@@ -43,6 +48,7 @@ impl Node {
     pub fn start(settings: &Settings) -> anyhow::Result<Node> {
         std::fs::create_dir_all(&settings.data)
             .with_context(|| format!("cannot make the data directory {}", settings.data.display()))?;
+        let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
         let loaded = keyfile::load_or_create(&settings.node_key_path())?;
         if loaded.created {
             eprintln!("made a node key in {}", settings.node_key_path().display());
@@ -50,7 +56,6 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
         let facts = Arc::new(believe(settings, &loaded.key, clock.clone())?);
-        let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
         let pushed = outside::restore(settings, &facts)?;
         let speaker = Speaker::new(facts.clone(), loaded.key.clone());
         let license = outside::license_keeper(settings, &speaker, &secrets)?;
@@ -64,7 +69,9 @@ impl Node {
         let key = loaded.key.public();
         let (keeper, gate) = gate::closed("no license was found valid yet");
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
-        Ok(Node { key, handle, facts, speaker, gate, keeper: Some(keeper), license, pushed, metrics })
+        let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
+        let (keeper, exports) = (Some(keeper), Arc::new(exports));
+        Ok(Node { key, handle, facts, speaker, gate, keeper, license, pushed, metrics, exports, exporters })
     }
 
     /// The node's public key.
@@ -102,10 +109,16 @@ impl Node {
         self.license.take()
     }
 
+    /// Hands over the work of the exporters; there is one of each.
+    pub(super) fn take_exporters(&mut self) -> Vec<Work> {
+        std::mem::take(&mut self.exporters)
+    }
+
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (handle, metrics) = (self.handle.clone(), self.metrics.clone());
-        let shown = Shown { handle: handle.clone(), metrics, facts: self.facts.clone(), gate: self.gate.clone() };
+        let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
+        let shown = Shown { handle: handle.clone(), metrics, facts, gate, exports };
         AppState {
             handle,
             meta: NodeInfo {
@@ -146,16 +159,20 @@ fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::R
         policy: settings.policy_bundle()?,
     };
     table.insert_built_in(key, &built_in)?;
+    bundles::restore(settings, &table)?;
     Ok(table)
 }
 
-/// Reads the fact file once, so that the first proposals find its facts.
-pub(in crate::cli) fn fact_file(settings: &Settings, table: &Arc<FactTable>) -> Option<FactFile> {
-    let mut file = FactFile::new(settings.facts.file.clone()?, table.clone());
-    if let Some(report) = file.poll() {
-        report.problems.iter().for_each(|problem| eprintln!("facts: {problem}"));
-    }
-    Some(file)
+/// Reads the fact file and the policy bundle once, so that the first proposals find their facts.
+pub(in crate::cli) fn fact_files(settings: &Settings, table: &Arc<FactTable>) -> Vec<FactFile> {
+    let named = [("facts", &settings.facts.file), ("policies.bundle", &settings.policies.bundle)];
+    let read = |(key, path): (&str, &Option<PathBuf>)| {
+        let mut file = FactFile::new(path.clone()?, table.clone());
+        let problems = file.poll().map(|report| report.problems).unwrap_or_default();
+        problems.iter().for_each(|problem| eprintln!("{key}: {problem}"));
+        Some(file)
+    };
+    named.into_iter().filter_map(read).collect()
 }
 
 fn durability(settings: &Settings) -> journal::Durability {
@@ -177,6 +194,10 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     let recovered = journal.recover()?;
     for warning in &recovered.warnings {
         tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
+    }
+    for accepted in journal.acceptances()? {
+        let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);
+        tracing::warn!(%at, last, ?promised, reason, "records of this journal were lost, and the loss was accepted");
     }
     let took = began.elapsed();
     metrics.recovered_in(took);
@@ -205,6 +226,7 @@ struct Shown {
     metrics: Arc<Metrics>,
     facts: Arc<FactTable>,
     gate: NetworkGate,
+    exports: Arc<Exports>,
 }
 
 impl Queries for Shown {
@@ -218,7 +240,12 @@ impl Queries for Shown {
             Standing::Unlicensed { .. } => None,
         };
         self.metrics.set_licensed(self.gate.is_open(), until_ms);
+        self.exports.measure(&self.metrics);
         self.metrics.render()
+    }
+
+    fn exports(&self) -> Vec<ExportView> {
+        self.exports.views()
     }
 
     fn facts(&self, filter: &FactFilter) -> serde_json::Value {

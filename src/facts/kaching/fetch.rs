@@ -90,7 +90,7 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], pins: &Pins) -> F
     match status.as_u16() {
         200 => {}
         401 | 402 | 403 | 410 => return Fetched::Denied { reason: format!("the license server answers {status}") },
-        300..400 => return failed(format!("the license server answers {status}; redirects are not followed")),
+        300..=399 => return failed(format!("the license server answers {status}; redirects are not followed")),
         _ => return failed(format!("the license server answers {status}")),
     }
     let Ok(text) = std::str::from_utf8(body) else { return failed("the license server sends no text".into()) };

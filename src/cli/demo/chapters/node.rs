@@ -27,7 +27,7 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
     ));
     let outside = Outside::new(directory.join(ship::FACTS), cast.cluster().clone(), Identity::generate()?);
     story.wording.call(outside.platform().public(), "platform");
-    let kaching = Kaching::start(Identity::generate()?.key().clone(), Mood::Status(403)).await?;
+    let kaching = Kaching::start(Identity::generate()?.key().clone(), Mood::Status(403))?;
     story.wording.call(kaching.key(), "kaching");
     let settings = ship::write(directory, &cast, outside.platform().public(), &kaching)?;
     let daemon = Daemon::start(&settings, directory).await?;

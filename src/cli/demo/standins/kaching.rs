@@ -1,22 +1,19 @@
 //! A license server: `GET /license?cluster=…&node=…` answers a compact JWS, signed with a key of its own.
 
-#![allow(dead_code, reason = "the demo and the tests each use a part of it")]
-
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::{Running, endless};
 use crate::types::keys::{PublicKey, SecretKey};
 
 /// How the server is disposed.
@@ -51,9 +48,8 @@ impl Mood {
 /// A running license server. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Kaching {
-    address: SocketAddr,
+    running: Running,
     desk: Arc<Desk>,
-    serving: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -62,40 +58,28 @@ struct Desk {
     mood: Mutex<Mood>,
     /// The bearer token that callers must show.
     bearer: Mutex<Option<String>>,
-    connections: AtomicU64,
     requests: AtomicU64,
     issued: AtomicU64,
 }
 
 impl Kaching {
     /// Starts on a free port of the loopback address.
-    pub async fn start(key: SecretKey, mood: Mood) -> std::io::Result<Kaching> {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let count = AtomicU64::new(0);
+    pub fn start(key: SecretKey, mood: Mood) -> std::io::Result<Kaching> {
         let desk = Arc::new(Desk {
             key,
             mood: Mutex::new(mood),
             bearer: Mutex::default(),
-            connections: count,
             requests: AtomicU64::new(0),
             issued: AtomicU64::new(0),
         });
-        let counted = desk.clone();
-        let listener = listener.tap_io(move |_| {
-            counted.connections.fetch_add(1, Ordering::SeqCst);
-        });
         let router = Router::new().route("/license", get(answer)).with_state(desk.clone());
-        let serving = tokio::spawn(async move {
-            // It serves until it is aborted.
-            let _ = axum::serve(listener, router).await;
-        });
-        Ok(Kaching { address, desk, serving })
+        let running = Running::serve((Ipv4Addr::LOCALHOST, 0).into(), router)?;
+        Ok(Kaching { running, desk })
     }
 
     /// Where licenses are fetched.
     pub fn url(&self) -> String {
-        format!("http://{}/license", self.address)
+        format!("http://{}/license", self.running.address)
     }
 
     /// The key that signs them.
@@ -113,20 +97,9 @@ impl Kaching {
         *self.desk.bearer.lock().unwrap_or_else(PoisonError::into_inner) = Some(bearer.to_owned());
     }
 
-    /// Connections so far.
-    pub fn connections(&self) -> u64 {
-        self.desk.connections.load(Ordering::SeqCst)
-    }
-
     /// Requests so far.
     pub fn requests(&self) -> u64 {
         self.desk.requests.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Kaching {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 
@@ -152,10 +125,7 @@ async fn answer(State(desk): State<Arc<Desk>>, Query(asked): Query<Asked>, heade
         Mood::Garbage(bytes) => bytes.into_response(),
         Mood::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
         Mood::Hang => std::future::pending().await,
-        Mood::Flood => {
-            let chunks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 1 << 16]));
-            Body::from_stream(chunks).into_response()
-        }
+        Mood::Flood => endless("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx").into_response(),
     }
 }
 

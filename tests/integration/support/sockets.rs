@@ -1,4 +1,4 @@
-//! The demo's stand-ins, on a runtime of their own, for tests that are not async; and a listener that only counts.
+//! Real sockets for tests: a license server that can be waited for, and a listener that only counts.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -6,47 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use swoosh::types::keys::SecretKey;
-use tokio::runtime::Runtime;
 
-#[path = "../../../src/cli/demo/standins/kaching.rs"]
-mod kaching;
+use super::standins::kaching::Kaching;
+pub use super::standins::kaching::Mood;
 
-pub use kaching::Mood;
-
-/// A license server.
-pub struct Kaching {
-    server: Option<kaching::Kaching>,
-    runtime: Runtime,
+/// Starts a license server in this mood.
+pub fn kaching(mood: Mood) -> Kaching {
+    Kaching::start(SecretKey::from_bytes(&[77; 32]), mood).unwrap()
 }
 
-impl std::ops::Deref for Kaching {
-    type Target = kaching::Kaching;
-    fn deref(&self) -> &kaching::Kaching {
-        self.server.as_ref().unwrap()
-    }
-}
-
-impl Kaching {
-    /// Starts one in this mood.
-    pub fn start(mood: Mood) -> Kaching {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let server = runtime.block_on(kaching::Kaching::start(SecretKey::from_bytes(&[77; 32]), mood)).unwrap();
-        Kaching { server: Some(server), runtime }
-    }
-
-    /// Waits until it was asked this often more.
-    #[track_caller]
-    pub fn wait_asked(&self, more: u64) {
-        let goal = self.requests() + more;
-        eventually("the node asks the license server", || self.requests() >= goal);
-    }
-}
-
-impl Drop for Kaching {
-    fn drop(&mut self) {
-        let _inside = self.runtime.enter();
-        self.server.take();
-    }
+/// Waits until a license server was asked this often more.
+#[track_caller]
+pub fn wait_asked(kaching: &Kaching, more: u64) {
+    let goal = kaching.requests() + more;
+    eventually("the node asks the license server", || kaching.requests() >= goal);
 }
 
 /// Asks again until it is so; panics when that takes far too long.
