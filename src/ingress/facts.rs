@@ -1,5 +1,7 @@
 //! `GET /facts`: what is believed. `POST /facts`: facts that integrations push.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -96,8 +98,12 @@ pub(super) async fn facts(State(state): State<AppState>, uri: Uri) -> Answer {
     ),
 )]
 pub(super) async fn push(State(state): State<AppState>, uri: Uri, headers: HeaderMap, body: Body) -> Answer {
-    Query::read(&uri, &[])?;
-    body::check_media_type(&headers)?;
+    let checked = Query::read(&uri, &[]).and_then(|_| body::check_media_type(&headers));
+    if let Err(fault) = checked {
+        let patience = Duration::from_millis(state.limits.request_timeout_ms);
+        let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
+        return Err(fault);
+    }
     let bytes = body::read(&headers, body, &state.limits).await?;
     let document = Json::parse(&bytes).map_err(Rejection::from)?;
     let fact: Fact = from_json(&document).map_err(Rejection::from)?;

@@ -172,8 +172,12 @@ impl Http {
         Ok(Answer { status, headers, body })
     }
 
+    /// The address without its query, which may hold more than others should read.
     fn told(&self) -> String {
-        self.address.as_str().trim_end_matches('/').to_owned()
+        let mut address = self.address.clone();
+        address.set_query(None);
+        address.set_fragment(None);
+        address.as_str().trim_end_matches('/').to_owned()
     }
 
     /// What went wrong, without the request's address, which may carry more than the server's.

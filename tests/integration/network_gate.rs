@@ -146,29 +146,53 @@ fn connected_to(process: u32, listening: u16) -> Vec<std::net::SocketAddr> {
     table.lines().skip(1).filter_map(socket).collect()
 }
 
-#[cfg(target_os = "linux")]
+/// A daemon that has everything to do outside that there is: a license to fetch, decisions to send, beats to hear,
+/// capacity, health and liveness to ask for. None of the others may be heard of before the license, and each of
+/// them after it.
 #[test]
-fn an_unlicensed_daemon_is_connected_to_nobody_but_the_license_server() {
+fn whoever_else_goes_outside_waits_for_the_license_and_then_goes() {
     let kaching = kaching(Mood::Status(403));
-    let bubble = Counter::start();
+    let others = ["bubble", "backbeat", "capacity", "health", "liveness"].map(|name| (name, Counter::start()));
+    let url = |name: &str| {
+        let (_, counter) = others.iter().find(|(other, _)| *other == name).unwrap();
+        format!("http://{}/", counter.address)
+    };
     let site = Site::with(always_open(), |settings| {
         settings["facts"]["sources"]["license"] = json!([]);
         settings["kaching"] =
             json!({"url": kaching.url(), "keys": [kaching.key()], "retry_min_ms": 10, "retry_max_ms": 1_000});
-        settings["decisions"] = json!({"bubble": format!("http://{}/", bubble.address)});
+        settings["decisions"] = json!({"bubble": url("bubble")});
+        settings["backbeat"] =
+            json!({"file": settings["backbeat"], "source": url("backbeat"), "source_key": kaching.key()});
+        for name in ["capacity", "health", "liveness"] {
+            settings[name] = json!({"url": url(name)});
+        }
     });
     let daemon = site.start();
     // A decision that somebody outside could be told of.
     Project::new(&site, "default").accept(&daemon, Transition::BootConfigOk);
-    let server: std::net::SocketAddr =
-        kaching.url().trim_start_matches("http://").trim_end_matches("/license").parse().unwrap();
-    let mut seen_server = false;
+    let server = kaching.url().trim_start_matches("http://").trim_end_matches("/license").parse().unwrap();
     let goal = kaching.requests() + 20;
     eventually("the license server is asked again and again", || {
-        let connected = connected_to(daemon.id(), daemon.address.port());
-        assert!(connected.iter().all(|address| *address == server), "{connected:?}");
-        seen_server |= !connected.is_empty();
-        kaching.requests() >= goal && seen_server
+        let elsewhere = elsewhere(daemon.id(), daemon.address.port(), server);
+        assert!(elsewhere.is_empty(), "{elsewhere:?}");
+        kaching.requests() >= goal
     });
-    assert_eq!(bubble.connections(), 0);
+    let early: Vec<_> = others.iter().filter(|(_, counter)| counter.connections() > 0).map(|(name, _)| name).collect();
+    assert!(early.is_empty(), "{early:?} went outside without a license");
+    kaching.be(Mood::kind());
+    for (name, counter) in &others {
+        eventually(&format!("{name} goes outside"), || counter.connections() > 0);
+    }
+}
+
+/// Sockets of a process to anybody but the license server; those that came in on its own port do not count.
+#[cfg(target_os = "linux")]
+fn elsewhere(process: u32, listening: u16, server: std::net::SocketAddr) -> Vec<std::net::SocketAddr> {
+    connected_to(process, listening).into_iter().filter(|address| *address != server).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn elsewhere(_: u32, _: u16, _: std::net::SocketAddr) -> Vec<std::net::SocketAddr> {
+    Vec::new()
 }
