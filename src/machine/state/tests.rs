@@ -210,6 +210,6 @@ proptest! {
             let expected = serde_json_canonicalizer::to_vec(&sections[section.as_str()]).unwrap();
             prop_assert_eq!(state.section_bytes(section), expected, "{}", section);
         }
-        prop_assert_eq!(canonical_bytes(&state), serde_json_canonicalizer::to_vec(&state).unwrap());
+        prop_assert_eq!(crate::types::canonical::canonical_bytes(&state), serde_json_canonicalizer::to_vec(&state).unwrap());
     }
 }

@@ -10,7 +10,10 @@ pub mod hands;
 pub mod http;
 pub mod inputs;
 pub mod outside;
+pub mod random;
 pub mod route;
+#[path = "../../../src/cli/demo/standins/mod.rs"]
+pub mod standins;
 pub mod tracer;
 pub mod wal;
 pub mod world;
