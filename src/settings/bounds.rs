@@ -155,6 +155,11 @@ fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
 
 /// An address that HTTP requests go to; a token goes through TLS, or does not leave the machine.
 fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
+    let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    // Addresses are told in logs and errors. This one is not told either, for what may stand in it.
+    if rest.contains(['?', '#']) || rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
+        return Err(invalid(key, "an address with '@', '?' or '#' may carry a secret; put that into the secrets file"));
+    }
     match url.scheme() {
         "https" => Ok(()),
         "http" if with_token && !is_loopback(url) => {
@@ -168,10 +173,9 @@ fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError
 pub(super) fn is_loopback(url: &Url) -> bool {
     let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    let host = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, _)) => host,
-        None => place.split_once(':').map_or(place, |(host, _)| host),
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
     };
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -89,6 +89,10 @@ fn a_token_does_not_travel_in_the_clear() {
         assert!(with(url).unwrap_err().to_string().contains("https"), "{url}");
     }
     assert!(Settings::from_yaml("decisions: {bubble: 'http://b.example'}").is_ok());
+    for url in ["https://canary@b.example", "https://b.example/dr?token=canary", "https://b.example/#canary"] {
+        let error = refusal(&format!("decisions: {{bubble: '{url}'}}"));
+        assert!(error.contains("secrets file") && !error.contains("canary"), "{error}");
+    }
     assert!(refusal("decisions: {bubble: 'ftp://b.example'}").contains("http"));
 }
 
