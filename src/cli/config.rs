@@ -22,7 +22,7 @@ pub struct ConfigCommand {
 enum ConfigAction {
     /// Check a settings file and print what a node would use
     ///
-    /// Checks every key and bound, the window schedule and the policies. Prints every setting with its value and
+    /// Checks every key and bound, the window schedule, the policies and the TLS files. Prints every setting with its value and
     /// whether it comes from the file or is the default.
     #[command(
         after_help = "Examples:\n  swoosh config check swoosh.yaml\n  swoosh config check        # the built-in settings"
@@ -61,6 +61,7 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     let settings = Settings::load(file, Overrides::default())?;
     settings.schedule()?;
     CompiledPolicies::compile(settings.policy_bundle()?).context("policies.path: the policies cannot be used")?;
+    super::serve::tls::load(&settings)?;
     let written = match file {
         Some(path) => yaml_serde::from_str(&std::fs::read_to_string(path)?)?,
         None => Value::Null,

@@ -4,6 +4,7 @@
 //! time or random bytes gets them from here and from nowhere else, so that a simulation can replace them.
 
 pub mod clock;
+pub mod descriptors;
 pub mod entropy;
 pub mod keyfile;
 pub mod shutdown;

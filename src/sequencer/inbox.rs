@@ -1,4 +1,5 @@
-//! Where proposals wait: a bounded lane, a lane that passes it, and news from the committer.
+//! Where proposals wait: a bounded lane that is fair to projects, a lane that passes it, and news from the
+//! committer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::fair::{FairQueue, Full};
 use super::mend::Failure;
 use super::{Outcome, Verified};
 use crate::journal::Recovered;
@@ -38,10 +40,9 @@ pub(super) struct Done {
     pub result: Result<Vec<Arc<[u8]>>, Failure>,
 }
 
-#[derive(Default)]
 struct Lanes {
-    urgent: VecDeque<Request>,
-    normal: VecDeque<Request>,
+    urgent: FairQueue<Request>,
+    normal: FairQueue<Request>,
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     stopping: bool,
@@ -60,15 +61,15 @@ pub(super) struct Work {
 pub(super) struct Inbox {
     lanes: Mutex<Lanes>,
     wake: Condvar,
-    capacity: usize,
 }
 
-/// A lane is full.
-pub(super) struct Full;
-
 impl Inbox {
-    pub fn new(capacity: usize) -> Inbox {
-        Inbox { lanes: Mutex::default(), wake: Condvar::new(), capacity }
+    /// Each lane holds `capacity` proposals, `project_capacity` of them of one project.
+    pub fn new(capacity: usize, project_capacity: usize) -> Inbox {
+        let lane = || FairQueue::new(capacity, project_capacity);
+        let (urgent, normal) = (lane(), lane());
+        let lanes = Lanes { urgent, normal, done: VecDeque::new(), mended: None, stopping: false };
+        Inbox { lanes: Mutex::new(lanes), wake: Condvar::new() }
     }
 
     /// A panic elsewhere leaves the lanes whole: each change to them is one push or one pop.
@@ -78,12 +79,10 @@ impl Inbox {
 
     pub fn push(&self, request: Request) -> Result<(), Full> {
         let urgent = request.is_urgent();
+        let (project, signer) = (request.verified.proposal().project(), request.verified.proposal().signer);
         let mut lanes = self.lock();
         let lane = if urgent { &mut lanes.urgent } else { &mut lanes.normal };
-        if lane.len() >= self.capacity {
-            return Err(Full);
-        }
-        lane.push_back(request);
+        lane.push(project, signer, request)?;
         drop(lanes);
         self.wake.notify_one();
         Ok(())
@@ -122,10 +121,12 @@ impl Inbox {
         }
         let done = lanes.done.drain(..).collect();
         let mended = lanes.mended.take();
-        let urgent = lanes.urgent.len().min(room);
-        let mut requests: Vec<_> = lanes.urgent.drain(..urgent).collect();
-        let normal = lanes.normal.len().min(room - urgent);
-        requests.extend(lanes.normal.drain(..normal));
+        let mut requests = Vec::with_capacity(room.min(lanes.urgent.len() + lanes.normal.len()));
+        while requests.len() < room
+            && let Some(request) = lanes.urgent.pop().or_else(|| lanes.normal.pop())
+        {
+            requests.push(request);
+        }
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
         Work { done, mended, requests, stopping }
     }

@@ -134,8 +134,11 @@ impl Settings {
 
     /// Makes relative paths relative to the directory of the settings file.
     fn resolve(&mut self, directory: &Path) {
+        let tls = &mut self.tls;
+        let tls = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca];
         let optional = [&mut self.node_key, &mut self.backbeat, &mut self.policies.path, &mut self.facts.file];
-        for path in optional.into_iter().flatten().chain([&mut self.data]) {
+        let optional = optional.into_iter().chain(tls);
+        for path in optional.flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
         }
     }

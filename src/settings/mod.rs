@@ -10,9 +10,11 @@ mod document;
 mod keys;
 mod load;
 mod model;
+mod serving;
 
 pub use load::{Overrides, SettingsError, backbeat, default_policies};
 pub use model::*;
+pub use serving::{Http, Limits, Tls};
 
 use crate::types::fact::GuardSettings;
 use crate::types::inputs::IdentityGrant;

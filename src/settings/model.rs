@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::serving::{Http, Limits, Tls};
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
@@ -49,6 +50,10 @@ pub struct Settings {
     pub heads: Heads,
     /// The HTTP server.
     pub http: Http,
+    /// What callers may take of the node at once.
+    pub limits: Limits,
+    /// TLS.
+    pub tls: Tls,
     /// The log.
     pub log: Log,
 }
@@ -154,6 +159,8 @@ pub struct Journal {
 pub struct Sequencer {
     /// How many proposals may wait.
     pub queue: usize,
+    /// How many of them may be of one project.
+    pub project_queue: usize,
     /// How many records one commit may carry.
     pub batch_max: usize,
 }
@@ -164,18 +171,6 @@ pub struct Sequencer {
 pub struct Heads {
     /// How many projects are kept in memory.
     pub memory_projects: usize,
-}
-
-/// The HTTP server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// The largest body that is read, in bytes.
-    pub body_limit_bytes: usize,
-    /// How long a request may take to arrive, in milliseconds.
-    pub request_timeout_ms: u64,
-    /// How long a stop waits for requests under way, in milliseconds.
-    pub drain_timeout_ms: u64,
 }
 
 /// How log lines look.
@@ -224,6 +219,8 @@ impl Default for Settings {
             sequencer: Sequencer::default(),
             heads: Heads::default(),
             http: Http::default(),
+            limits: Limits::default(),
+            tls: Tls::default(),
             log: Log::default(),
         }
     }
@@ -274,19 +271,13 @@ impl Default for Journal {
 
 impl Default for Sequencer {
     fn default() -> Sequencer {
-        Sequencer { queue: 4096, batch_max: 512 }
+        Sequencer { queue: 4096, project_queue: 512, batch_max: 512 }
     }
 }
 
 impl Default for Heads {
     fn default() -> Heads {
         Heads { memory_projects: 10_000 }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Http {
-        Http { body_limit_bytes: 262_144, request_timeout_ms: 10_000, drain_timeout_ms: 10_000 }
     }
 }
 

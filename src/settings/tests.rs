@@ -152,3 +152,13 @@ fn schedules_and_policies_come_from_the_files_named() {
     settings.policies.path = file("2.cedar", "e\u{301}");
     assert!(matches!(settings.policy_bundle(), Err(SettingsError::PolicyText(_))));
 }
+
+#[test]
+fn half_a_tls_setup_is_refused_with_what_is_missing() {
+    assert!(refusal("tls: {certificate: a.pem}").contains("tls.key: tls.certificate is set and its key is not"));
+    assert!(refusal("tls: {key: a.pem}").contains("tls.certificate: tls.key is set"));
+    assert!(refusal("tls: {client_ca: a.pem}").contains("tls.client_ca: client certificates need TLS"));
+    let required = "tls: {certificate: a.pem, key: b.pem, require_client_certificate: true}";
+    assert!(refusal(required).contains("nobody's certificate is believed"));
+    assert!(Settings::from_yaml("tls: {certificate: a.pem, key: b.pem, client_ca: c.pem}").is_ok());
+}

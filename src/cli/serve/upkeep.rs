@@ -33,9 +33,9 @@ pub(super) fn spawn(node: &Node, settings: &Settings) -> Upkeep {
 }
 
 impl Upkeep {
-    /// Reads the fact file now.
-    pub fn reload(&self) {
-        self.reload.notify_one();
+    /// Notified, the fact file is read now.
+    pub fn reloader(&self) -> Arc<Notify> {
+        self.reload.clone()
     }
 
     /// Ends the tasks.
