@@ -41,8 +41,8 @@ pub use tls::{Tls, TlsError, TlsFiles};
 
 /// What the accept loop waits after the operating system had no descriptor for a connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(10);
-/// Connections that give way when there is no descriptor left.
-const NO_ROOM_BATCH: usize = 16;
+/// What part of the connections gives way when there is no descriptor left; the newest ones are the last to go.
+const NO_ROOM_PART: usize = 16;
 
 /// Serves until `shutdown` is ready; then takes no more connections, answers what was accepted, closes what
 /// is idle, and returns when that is done or [`Limits::drain_timeout_ms`] is over. On an address that is not
@@ -146,7 +146,7 @@ impl Server {
     /// Neither spins nor gives up: connections that wait for nothing free their descriptors.
     async fn no_descriptor(&self, error: &io::Error) {
         self.turned_away(Turned::NoDescriptor);
-        let closed = self.registry.make_room(NO_ROOM_BATCH);
+        let closed = self.registry.make_room(self.registry.len() / NO_ROOM_PART + 1);
         if let Some(held_back) = self.failed.pass() {
             let open = self.registry.len();
             tracing::warn!(%error, open, closed, held_back, "a connection could not be accepted; raise the open-files limit");

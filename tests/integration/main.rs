@@ -14,6 +14,7 @@ mod record_replay;
 mod rejections;
 mod replay;
 mod scripts;
+mod serving;
 mod source;
 mod statechart;
 mod support;

@@ -171,10 +171,14 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// There is an answer; `held` goes when it is written.
-    pub fn answered(&mut self, held: Option<Held>) {
+    /// The caller got its whole answer.
+    pub fn answered(&mut self) {
         self.is_answered = true;
-        self.held = held;
+    }
+
+    /// Keeps something until the answer is written.
+    pub fn hold(&mut self, held: Held) {
+        self.held = Some(held);
     }
 }
 
@@ -205,7 +209,7 @@ mod tests {
         assert_eq!((why(&activity), activity.is_quiet()), (Some(Turned::Write), true));
         activity.wrote(true);
         assert_eq!(why(&activity), None);
-        request.answered(None);
+        request.answered();
         drop(request);
         assert_eq!((why(&activity), activity.is_quiet()), (Some(Turned::Idle), true));
         activity.heard();
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn frames_on_an_http2_connection_are_no_request_that_begins() {
         let activity = Activity::new(Instant::now());
-        activity.begin(true, 1).answered(None);
+        activity.begin(true, 1).answered();
         activity.heard();
         assert_eq!(why(&activity), Some(Turned::Idle));
     }
@@ -223,7 +227,7 @@ mod tests {
     #[test]
     fn whoever_takes_back_more_than_it_waits_for_is_cut() {
         let activity = Activity::new(Instant::now());
-        (0..10).for_each(|_| activity.begin(true, 5).answered(None));
+        (0..10).for_each(|_| activity.begin(true, 5).answered());
         (0..5).for_each(|_| drop(activity.begin(true, 5)));
         assert_eq!(activity.cut_for(), None);
         (0..5).for_each(|_| drop(activity.begin(true, 5)));
@@ -237,7 +241,8 @@ mod tests {
     fn what_an_answer_holds_goes_when_it_is_flushed() {
         let (activity, held) = (Activity::new(Instant::now()), Arc::new(()));
         let mut request = activity.begin(false, 1);
-        request.answered(Some(held.clone()));
+        request.answered();
+        request.hold(held.clone());
         drop(request);
         assert_eq!(Arc::strong_count(&held), 2);
         activity.flushed();

@@ -12,7 +12,7 @@ use axum::body::Body;
 use futures::future::{Either, select};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{Method, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::activity::{Activity, Held};
+use super::activity::Activity;
 use super::registry::Place;
 use super::tls::Tls;
 use super::watched::{Tracked, Watched};
@@ -159,10 +159,15 @@ async fn answer(
     resets: u32,
 ) -> Result<Response<Tracked<Body>>, Infallible> {
     let mut in_flight = activity.begin(request.version() == Version::HTTP_2, resets);
+    let has_no_body = request.method() == Method::HEAD;
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(caller);
     let mut response = router.oneshot(request).await?;
-    let kept = response.extensions_mut().remove::<Kept>();
-    in_flight.answered(kept.map(|kept| Arc::new(kept) as Held));
+    if let Some(kept) = response.extensions_mut().remove::<Kept>() {
+        in_flight.hold(Arc::new(kept));
+    }
+    if has_no_body {
+        in_flight.answered();
+    }
     Ok(response.map(|body| Tracked::new(body, in_flight)))
 }

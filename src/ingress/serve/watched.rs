@@ -71,15 +71,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// An answer's body, with the request it belongs to.
+/// An answer's body, with the request it belongs to. A caller who does not wait for its end took it back.
 pub(super) struct Tracked<B> {
     body: B,
-    _request: InFlight,
+    request: InFlight,
 }
 
-impl<B> Tracked<B> {
+impl<D: Buf, B: Body<Data = D> + Unpin> Tracked<B> {
     pub fn new(body: B, request: InFlight) -> Tracked<B> {
-        Tracked { body, _request: request }
+        let mut tracked = Tracked { body, request };
+        tracked.note_end(tracked.body.is_end_stream());
+        tracked
+    }
+
+    fn note_end(&mut self, is_over: bool) {
+        if is_over {
+            self.request.answered();
+        }
     }
 }
 
@@ -88,7 +96,10 @@ impl<D: Buf, B: Body<Data = D> + Unpin> Body for Tracked<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<D>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let is_over = matches!(polled, Poll::Ready(None)) || self.body.is_end_stream();
+        self.note_end(is_over);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -117,7 +117,6 @@ impl Answered {
 
 pub struct World {
     pub router: Router,
-    pub gate: Arc<Gate>,
     pub handle: Handle,
     pub operator: SecretKey,
     /// May read, and nothing else.
@@ -208,8 +207,8 @@ impl World {
         let handle = Handle::start(options, ports, journal, recovered).unwrap();
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
         let gate = Gate::new(limits, Arc::new(Nobody));
-        let state = AppState { handle: handle.clone(), meta, limits, gate: gate.clone(), queries: Arc::new(Canned) };
-        World { router: router(state), gate, handle, operator, reader: reader(), _directory: directory }
+        let state = AppState { handle: handle.clone(), meta, limits, gate, queries: Arc::new(Canned) };
+        World { router: router(state), handle, operator, reader: reader(), _directory: directory }
     }
 
     /// As on an address that others reach.
