@@ -20,16 +20,25 @@ use super::fault::{Answer, Fault};
 use super::traffic::Hush;
 use super::{Caller, Limits, Peer, Traffic};
 use crate::types::rejection::Code;
-use failures::Failures;
+use failures::{Failures, ONE};
 use shares::{Share, Shares};
 
 /// Longest that a read waits for its turn.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
-/// Longest that a peer with too many failures waits for its refusal. Being slow with it is what bounds how
-/// often it can ask.
-const PENALTY_MS: u64 = 1_000;
-/// Refusals that are held back at once; more are given at once.
-const PENALTIES: usize = 1_024;
+/// How long a peer with too many failures waits for its refusal. Being slow with it is what bounds how often
+/// it can ask.
+const PENALTY: Duration = Duration::from_secs(1);
+/// Refusals that are held back together; further ones are not held back.
+const PENALTIES: usize = 8_192;
+/// Proposals that verify and are refused all the same, of which so many count as one failure.
+const REFUSALS_PER_FAILURE: u64 = 32;
+/// Requests that a peer may have under way before its refusals are held back.
+const BRISK: usize = 8;
+/// How much later a refusal is given for each further request under way, in milliseconds: whoever proposes again
+/// as soon as it is refused gets about 500 refusals a second, on however many connections.
+const HOLD_MS: usize = 2;
+/// Longest that a refusal is held back for that.
+const MOST_HELD_MS: usize = 1_000;
 /// Bytes of a body that cost as much to look at as a signature, about.
 const BYTES_PER_CHARGE: usize = 8 << 10;
 
@@ -94,7 +103,21 @@ impl Gate {
     /// A request of this peer did not verify, or wasted as much as one that does not.
     pub(super) fn charge(&self, peer: Peer, bytes: usize) {
         let cost = 1 + (bytes / BYTES_PER_CHARGE) as u64;
-        self.failures().charge(peer, cost, Instant::now());
+        self.failures().charge(peer, cost * ONE, Instant::now());
+    }
+
+    /// A proposal of this peer verified and was refused.
+    pub(super) fn charge_refusal(&self, peer: Peer) {
+        self.failures().charge(peer, ONE / REFUSALS_PER_FAILURE, Instant::now());
+    }
+
+    /// Gives refusals the later, the more of a peer's requests are under way: those who flood the node with
+    /// what it must refuse wait for each other and not the others for them.
+    pub(super) async fn hold_back(&self, peer: Peer) {
+        let hold_ms = hold_ms(self.by_peer.amount(peer));
+        if hold_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(hold_ms)).await;
+        }
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
@@ -157,10 +180,10 @@ impl Gate {
     /// Refuses a peer with too many failures, and is slow about it.
     async fn check_failures(&self, peer: Peer) -> Answer<()> {
         let Some(wait_ms) = self.failures().wait_ms(peer, Instant::now()) else { return Ok(()) };
-        let reason = format!("too many proposals of {peer} did not verify; send again in {wait_ms} ms");
+        let reason = format!("too many proposals of {peer} did not verify or were refused; send again in {wait_ms} ms");
         let fault = self.shed(Code::TooManyRequests, reason).after_ms(wait_ms);
         if let Ok(_held) = self.penalties.try_acquire() {
-            tokio::time::sleep(Duration::from_millis(wait_ms.min(PENALTY_MS))).await;
+            tokio::time::sleep(PENALTY).await;
         }
         Err(fault)
     }
@@ -188,6 +211,10 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
         }
         Err(fault) => fault.into_response(),
     }
+}
+
+fn hold_ms(under_way: usize) -> u64 {
+    (under_way.saturating_sub(BRISK) * HOLD_MS).min(MOST_HELD_MS) as u64
 }
 
 fn is_always_open(path: &str) -> bool {

@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{AppState, Caller, Peer, body, json, json_bytes, schema};
+use super::status::status;
+use super::{AppState, Caller, Gate, Peer, body, json, json_bytes, schema};
 use crate::sequencer::{DryRun, Outcome, Verified};
 use crate::types::hash::Hash;
 use crate::types::record::GuardOutcome;
@@ -114,7 +115,7 @@ pub(super) async fn propose(
     let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
     let verified = state.handle.verify(&bytes, &forms).inspect_err(|_| state.gate.charge(peer, bytes.len()))?;
     drop(bytes);
-    if dry_run { try_out(state, verified).await } else { submit(state, peer, verified).await }
+    if dry_run { try_out(state, peer, verified).await } else { submit(state, peer, verified).await }
 }
 
 async fn submit(state: AppState, peer: Peer, verified: Verified) -> Answer {
@@ -123,9 +124,9 @@ async fn submit(state: AppState, peer: Peer, verified: Verified) -> Answer {
     match proposed.await {
         Ok(Outcome::Accepted { receipt, replayed }) => Ok(accepted(&receipt, replayed)),
         Ok(Outcome::Refused(refusal)) => {
-            // A key that nobody knows is anybody's: its signature is worth no more than a wrong one.
-            if matches!(refusal.rejection.code, Code::IdentityUnknown | Code::IdentityRevoked) {
-                state.gate.charge(peer, 0);
+            charge(&state.gate, peer, refusal.rejection.code);
+            if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
+                state.gate.hold_back(peer).await;
             }
             Err((*refusal).into())
         }
@@ -133,6 +134,16 @@ async fn submit(state: AppState, peer: Peer, verified: Verified) -> Answer {
             let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
             Err(Fault::new(Code::NotDurable, reason))
         }
+    }
+}
+
+/// Charges a peer for what its refused proposal cost; what the node could not do is on the node.
+fn charge(gate: &Gate, peer: Peer, code: Code) {
+    match code {
+        // A key that nobody knows is anybody's: its signature is worth no more than a wrong one.
+        Code::IdentityUnknown | Code::IdentityRevoked => gate.charge(peer, 0),
+        code if status(code) == StatusCode::BAD_REQUEST => gate.charge_refusal(peer),
+        _ => {}
     }
 }
 
@@ -144,7 +155,8 @@ fn accepted(receipt: &[u8], replayed: bool) -> Response {
     response.into_response()
 }
 
-async fn try_out(state: AppState, verified: Verified) -> Answer {
+async fn try_out(state: AppState, peer: Peer, verified: Verified) -> Answer {
+    let gate = state.gate.clone();
     let answer = match state.read(move |state| Ok(state.handle.dry_run(&verified)?)).await? {
         DryRun::Accepted { state_post_hash, outcomes } => DryRunAnswer {
             accepted: true,
@@ -157,6 +169,7 @@ async fn try_out(state: AppState, verified: Verified) -> Answer {
             DryRunAnswer { accepted: true, replayed: true, receipt: Some(receipt), ..DryRunAnswer::default() }
         }
         DryRun::Refused(refusal) => {
+            charge(&gate, peer, refusal.rejection.code);
             let guard_outcomes = refusal.rejection.guard_outcomes.clone();
             let problem = Some(Box::new(Fault::from(*refusal).into_problem()));
             DryRunAnswer { problem, guard_outcomes, ..DryRunAnswer::default() }

@@ -9,7 +9,8 @@ use super::Peer;
 const ALL_FACTOR: u64 = 20;
 /// Peers whose failures are remembered; of more, those with the fewest are forgotten.
 const REMEMBERED: usize = 65_536;
-const SECOND_MS: u64 = 1_000;
+/// Thousandths in one failure.
+pub(super) const ONE: u64 = 1_000;
 
 /// Failures not forgiven yet, in thousandths, as of a moment.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +26,8 @@ impl Debt {
         self.milli.saturating_sub(passed_ms.saturating_mul(per_second))
     }
 
-    fn add(&mut self, cost: u64, now: Instant, per_second: u64) {
-        self.milli = self.left(now, per_second).saturating_add(cost.saturating_mul(SECOND_MS));
+    fn add(&mut self, milli: u64, now: Instant, per_second: u64) {
+        self.milli = self.left(now, per_second).saturating_add(milli);
         self.at = now;
     }
 }
@@ -46,17 +47,18 @@ impl Failures {
         Failures { peers: BTreeMap::new(), all, most, per_second }
     }
 
-    pub fn charge(&mut self, peer: Peer, cost: u64, now: Instant) {
+    /// Adds to what a peer owes, in thousandths of a failure.
+    pub fn charge(&mut self, peer: Peer, milli: u64, now: Instant) {
         if !self.peers.contains_key(&peer) && self.peers.len() >= REMEMBERED {
             self.forget(now);
         }
         let fresh = Debt { milli: 0, at: now };
         // No peer owes more than twice what shuts it out, so that it is not shut out for hours.
         let debt = self.peers.entry(peer).or_insert(fresh);
-        debt.add(cost, now, self.per_second);
-        debt.milli = debt.milli.min(2 * self.most * SECOND_MS);
-        self.all.add(cost, now, self.per_second * ALL_FACTOR);
-        self.all.milli = self.all.milli.min(2 * ALL_FACTOR * self.most * SECOND_MS);
+        debt.add(milli, now, self.per_second);
+        debt.milli = debt.milli.min(2 * self.most * ONE);
+        self.all.add(milli, now, self.per_second * ALL_FACTOR);
+        self.all.milli = self.all.milli.min(2 * ALL_FACTOR * self.most * ONE);
     }
 
     /// How long a peer has to wait, in milliseconds, when it may not ask now.
@@ -66,9 +68,9 @@ impl Failures {
             self.peers.remove(&peer);
             return None;
         }
-        let flooded = self.all.left(now, self.per_second * ALL_FACTOR) > ALL_FACTOR * self.most * SECOND_MS;
+        let flooded = self.all.left(now, self.per_second * ALL_FACTOR) > ALL_FACTOR * self.most * ONE;
         // While all together waste too much, whoever wastes at all waits until its own is forgiven.
-        let allowed = if flooded { 0 } else { self.most.saturating_sub(1) * SECOND_MS };
+        let allowed = if flooded { 0 } else { self.most.saturating_sub(1) * ONE };
         let over = left.saturating_sub(allowed);
         (over > 0).then(|| over.div_ceil(self.per_second).max(1))
     }
@@ -108,9 +110,9 @@ mod tests {
     #[test]
     fn a_peer_is_shut_out_at_its_limit_and_forgiven_with_time() {
         let (mut failures, start) = (Failures::new(4, 2), Instant::now());
-        (0..3).for_each(|_| failures.charge(peer(1), 1, start));
+        (0..3).for_each(|_| failures.charge(peer(1), ONE, start));
         assert_eq!(failures.wait_ms(peer(1), start), None);
-        failures.charge(peer(1), 1, start);
+        failures.charge(peer(1), ONE, start);
         assert_eq!(failures.wait_ms(peer(1), start), Some(500));
         assert_eq!(failures.wait_ms(peer(2), start), None);
         assert_eq!(failures.wait_ms(peer(1), after(start, 499)), Some(1));
@@ -122,14 +124,14 @@ mod tests {
     #[test]
     fn nobody_is_shut_out_for_long() {
         let (mut failures, start) = (Failures::new(4, 2), Instant::now());
-        (0..1_000_000).for_each(|_| failures.charge(peer(1), 1, start));
+        (0..1_000_000).for_each(|_| failures.charge(peer(1), ONE, start));
         assert_eq!(failures.wait_ms(peer(1), after(start, 2_500)), None);
     }
 
     #[test]
     fn a_flood_from_everywhere_shuts_out_those_that_fail_and_nobody_else() {
         let (mut failures, start) = (Failures::new(4, 2), Instant::now());
-        (0..100).for_each(|n| failures.charge(peer(n), 1, start));
+        (0..100).for_each(|n| failures.charge(peer(n), ONE, start));
         assert_eq!(failures.wait_ms(peer(1), start), Some(500));
         assert_eq!(failures.wait_ms(peer(1_000), start), None);
     }
@@ -137,8 +139,8 @@ mod tests {
     #[test]
     fn peers_without_number_take_bounded_memory_and_the_worst_is_remembered() {
         let (mut failures, start) = (Failures::new(4, 2), Instant::now());
-        (0..4).for_each(|_| failures.charge(peer(0), 1, start));
-        (1..=2 * REMEMBERED as u32).for_each(|n| failures.charge(peer(n), 1, start));
+        (0..4).for_each(|_| failures.charge(peer(0), ONE, start));
+        (1..=2 * REMEMBERED as u32).for_each(|n| failures.charge(peer(n), ONE, start));
         assert!(failures.peers.len() <= REMEMBERED);
         assert!(failures.wait_ms(peer(0), start).is_some());
     }

@@ -52,6 +52,11 @@ impl<K: Ord + Copy> Shares<K> {
         }
     }
 
+    /// How much a holder has.
+    pub fn amount(&self, holder: K) -> usize {
+        self.lock().get(&holder).copied().unwrap_or(0)
+    }
+
     #[cfg(test)]
     pub fn holders(&self) -> usize {
         self.lock().len()

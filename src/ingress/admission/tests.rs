@@ -54,3 +54,8 @@ async fn a_large_body_that_does_not_verify_counts_for_what_it_costs() {
     gate.charge(caller(1).peer, 256 << 10);
     assert!(gate.is_shut_out(caller(1).peer));
 }
+
+#[test]
+fn refusals_are_held_back_by_how_much_a_peer_has_under_way() {
+    assert_eq!([0, 1, 8, 9, 64, 1_000_000].map(hold_ms), [0, 0, 0, 2, 112, 1_000]);
+}
