@@ -75,6 +75,11 @@ pub async fn serve(
     Ok(())
 }
 
+/// What one HTTP/1 connection may hold of a head, or of a body that nobody reads yet.
+const BUFFER_BYTES: usize = 64 << 10;
+/// The same of one HTTP/2 stream; a connection holds twice that.
+const WINDOW_BYTES: u32 = 128 << 10;
+
 struct Server {
     service: Arc<Service>,
     registry: Arc<Registry>,
@@ -175,7 +180,7 @@ fn is_theirs(error: &io::Error) -> bool {
 fn http(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // The head's deadline is kept by `activity`, which tells an idle connection from a slow one.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -184,6 +189,8 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams)
         .max_pending_accept_reset_streams(usize::try_from(limits.resets).unwrap_or(usize::MAX))
         .max_local_error_reset_streams(usize::try_from(limits.resets).unwrap_or(usize::MAX))
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(2 * WINDOW_BYTES)
         .max_header_list_size(16 << 10);
     builder
 }

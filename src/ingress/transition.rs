@@ -137,11 +137,13 @@ async fn submit(state: AppState, peer: Peer, verified: Verified) -> Answer {
     }
 }
 
-/// Charges a peer for what its refused proposal cost; what the node could not do is on the node.
+/// Charges a peer for what its refused proposal cost, and counts what found no room.
 fn charge(gate: &Gate, peer: Peer, code: Code) {
     match code {
         // A key that nobody knows is anybody's: its signature is worth no more than a wrong one.
         Code::IdentityUnknown | Code::IdentityRevoked => gate.charge(peer, 0),
+        // The sequencer had no room, and nobody judged it.
+        Code::Overloaded | Code::TooManyRequests => gate.traffic().shed(code),
         code if status(code) == StatusCode::BAD_REQUEST => gate.charge_refusal(peer),
         _ => {}
     }

@@ -22,12 +22,16 @@ pub(super) fn listen(
 ) -> Stops {
     let ((drain, drained), (hurry, hurried)) = (oneshot::channel(), oneshot::channel());
     let task = tokio::spawn(async move {
-        for stop in [drain, hurry] {
-            while signals.next().await == StopSignal::HangUp {
-                reload();
-            }
-            tracing::info!("stopping");
+        for (stop, what) in [(drain, "draining"), (hurry, "not waiting for callers any longer")] {
+            let signal = loop {
+                match signals.next().await {
+                    StopSignal::HangUp => reload(),
+                    signal => break signal,
+                }
+            };
+            tracing::info!(%signal, "{what}");
             draining();
+            // Nobody waits for it when the server has ended by itself.
             let _ = stop.send(());
         }
     });

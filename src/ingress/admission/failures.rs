@@ -79,7 +79,8 @@ impl Failures {
         let per_second = self.per_second;
         self.peers.retain(|_, debt| debt.left(now, per_second) > 0);
         let mut debts: Vec<u64> = self.peers.values().map(|debt| debt.left(now, per_second)).collect();
-        if debts.len() < REMEMBERED {
+        // Half of the room must be free afterwards, or each newcomer would have all of them looked through.
+        if debts.len() <= REMEMBERED / 2 {
             return;
         }
         let half = debts.len() / 2;
