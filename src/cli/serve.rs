@@ -1,7 +1,12 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
+mod bundles;
+mod exporters;
 pub(super) mod node;
+mod pins;
 mod ports;
+mod providers;
+mod quorum;
 mod stop;
 pub(super) mod tls;
 mod upkeep;
@@ -14,6 +19,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::ingress;
+use crate::platform::descriptors;
 use crate::platform::shutdown::StopSignals;
 use crate::settings::{LogFormat, Overrides, Settings};
 use crate::telemetry::log;
@@ -26,7 +32,7 @@ use node::Node;
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
         SIGINT drain: what was accepted is answered, then the process ends; a second one does not wait for \
-        callers. SIGHUP reads the fact file and the TLS files again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
+        callers. SIGHUP reads the fact file, the policy bundle and the TLS files again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
         error. The first line on standard error that begins with `listening on` names the address.",
     after_help = "Examples:\n  swoosh serve\n  swoosh serve --config swoosh.yaml\n  \
         swoosh serve --data /var/lib/swoosh --listen 127.0.0.1:0"
@@ -53,6 +59,7 @@ impl ServeCommand {
             LogFormat::Text => log::Format::Text,
         };
         let _guard = log::open(&settings.log.level, format)?;
+        descriptors::raise();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run(&settings))?;
         Ok(ExitCode::SUCCESS)
@@ -63,7 +70,7 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
     let signals = StopSignals::listen().context("cannot listen for signals")?;
     // Before the journal is opened: what is wrong with the files is told at once.
     let tls = tls::load(settings)?;
-    let node = Node::start(settings)?;
+    let mut node = Node::start(settings)?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
@@ -73,7 +80,7 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
     if let Some(tls) = &tls {
         tls::watch(tls, node.metrics());
     }
-    let upkeep = upkeep::spawn(&node, settings);
+    let upkeep = upkeep::spawn(&mut node, settings)?;
     let stops = stops(signals, &node, &upkeep, tls.clone());
     serve(listener, node.app_state(settings), tls, stops).await?;
     upkeep.stop();
@@ -86,7 +93,7 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
 fn stops(signals: StopSignals, node: &Node, upkeep: &upkeep::Upkeep, tls: Option<Arc<ingress::Tls>>) -> stop::Stops {
     let (handle, metrics, facts) = (node.handle().clone(), node.metrics().clone(), upkeep.reloader());
     let reload = move || {
-        facts.notify_one();
+        facts();
         tls.iter().for_each(|tls| tls::reload(tls, &metrics));
     };
     stop::listen(signals, reload, move || handle.drain())

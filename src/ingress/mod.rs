@@ -32,6 +32,7 @@ mod status;
 mod tests;
 mod traffic;
 mod transition;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,7 @@ use crate::types::text::ClusterId;
 use fault::{Answer, Fault};
 
 pub use admission::Gate;
+pub use health::ExportView;
 pub use limits::Limits;
 pub use peer::{Caller, Peer};
 pub use serve::{Tls, TlsError, TlsFiles, serve};
@@ -77,6 +79,10 @@ pub trait Queries: Send + Sync {
     fn last_snapshot_hlc(&self) -> Option<Hlc>;
     /// What the metric `swoosh_wal_lag_records` shows.
     fn wal_lag(&self) -> u64;
+    /// How the exporters of decision records are.
+    fn exports(&self) -> Vec<ExportView> {
+        Vec::new()
+    }
 }
 
 /// What the routes work on. Cheap to clone.
@@ -100,6 +106,7 @@ pub fn router(state: AppState) -> Router {
         .route("/transition", post(transition::propose))
         .route("/state", get(state::state))
         .route("/transitions", get(explain::transitions))
+        .route("/windows", get(windows::windows))
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

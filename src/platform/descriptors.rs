@@ -1,13 +1,21 @@
 //! How many files and connections the process may have open.
 
-/// The soft limit on open files (`ulimit -n`); `None` where the system does not tell, or sets none.
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The soft limit on open files (`ulimit -n`); `None` when there is none.
 pub fn limit() -> Option<u64> {
-    soft_limit(&std::fs::read_to_string("/proc/self/limits").ok()?)
+    getrlimit(Resource::Nofile).current
 }
 
-fn soft_limit(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+/// Raises the soft limit on open files to the hard one, which is what a server wants; its children inherit that.
+/// Returns the limit that then holds.
+pub fn raise() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
+        // A system may allow less than it says; then the soft limit stays as it was.
+        tracing::debug!(?current, ?maximum, "the limit on open files cannot be raised");
+    }
+    limit()
 }
 
 #[cfg(test)]
@@ -15,12 +23,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_soft_limit_comes_first() {
-        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                      Max processes             100                  200                  processes \n\
-                      Max open files            1024                 524288               files     \n";
-        assert_eq!(soft_limit(limits), Some(1024));
-        assert_eq!(soft_limit("Max open files            unlimited            unlimited            files\n"), None);
-        assert_eq!(soft_limit(""), None);
+    fn the_limit_is_the_hard_one_after_it_was_raised() {
+        let hard = getrlimit(Resource::Nofile).maximum;
+        assert_eq!(raise(), hard);
+        assert_eq!(limit(), hard);
     }
 }

@@ -222,6 +222,7 @@ impl Handle {
             Mode::Accepting => {}
             Mode::Draining => return refuse(Code::Draining, "the node is shutting down; try another or wait"),
             Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
+            Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
         }
         let (reply, answer) = oneshot::channel();
         if let Err(full) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
@@ -249,7 +250,9 @@ impl Handle {
             Ok(identity) => identity,
             Err(rejection) => return Ok(self.would_refuse(&docket, rejection)),
         };
-        if let Some(bound) = self.shared.journal().bound_key(&project, &docket.proposal.idem_key)? {
+        let bound = self.shared.journal().bound_key(&project, &docket.proposal.idem_key)?;
+        // A key may stand in the journal before its record is durable.
+        if let Some(bound) = bound.filter(|bound| bound.index < docket.stamp.index) {
             let proposal = docket.proposal;
             let same = bound.fingerprint == fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
             let conflict =
@@ -337,6 +340,12 @@ impl Handle {
             last_snapshot: *self.shared.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner),
             clock_unsafe: self.shared.ports.clock.now_ms().err(),
         }
+    }
+
+    /// Looks at a project of the node's own accord: proposes Control_QuorumLost or Control_Recovered where the pulses
+    /// of its elected set call for it. Costs nothing where they do not.
+    pub fn nudge(&self, project: ProjectName) {
+        self.inbox.nudge(project);
     }
 
     /// Takes nothing new from here on.

@@ -1,7 +1,7 @@
-//! Where proposals wait: a bounded lane that is fair to projects, a lane that passes it, and news from the
-//! committer.
+//! Where proposals wait: a bounded lane that is fair to projects, a lane that passes it, projects to look at, and
+//! news from the committer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use super::{Outcome, Verified};
 use crate::journal::Recovered;
 use crate::machine::chart;
 use crate::types::names::Region;
+use crate::types::text::ProjectName;
 
 /// Where an answer goes.
 pub(super) type Reply = oneshot::Sender<Outcome>;
@@ -43,9 +44,13 @@ pub(super) struct Done {
 struct Lanes {
     urgent: FairQueue<Request>,
     normal: FairQueue<Request>,
+    /// Each once, however often it is named.
+    nudged: BTreeSet<ProjectName>,
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     stopping: bool,
+    /// Whether the sequencer waits to be woken; waking it costs a system call.
+    asleep: bool,
 }
 
 /// What the sequencer took out.
@@ -53,6 +58,8 @@ pub(super) struct Work {
     pub done: Vec<Done>,
     /// What the journal holds, when it was opened again.
     pub mended: Option<Box<Recovered>>,
+    /// Projects to look at of the node's own accord.
+    pub nudged: Vec<ProjectName>,
     pub requests: Vec<Request>,
     pub stopping: bool,
 }
@@ -68,7 +75,15 @@ impl Inbox {
     pub fn new(capacity: usize, project_capacity: usize) -> Inbox {
         let lane = || FairQueue::new(capacity, project_capacity);
         let (urgent, normal) = (lane(), lane());
-        let lanes = Lanes { urgent, normal, done: VecDeque::new(), mended: None, stopping: false };
+        let lanes = Lanes {
+            urgent,
+            normal,
+            nudged: BTreeSet::new(),
+            done: VecDeque::new(),
+            mended: None,
+            stopping: false,
+            asleep: false,
+        };
         Inbox { lanes: Mutex::new(lanes), wake: Condvar::new() }
     }
 
@@ -83,24 +98,41 @@ impl Inbox {
         let mut lanes = self.lock();
         let lane = if urgent { &mut lanes.urgent } else { &mut lanes.normal };
         lane.push(project, signer, request)?;
-        drop(lanes);
-        self.wake.notify_one();
+        self.wake(lanes);
         Ok(())
     }
 
     pub fn push_done(&self, done: Done) {
-        self.lock().done.push_back(done);
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.done.push_back(done);
+        self.wake(lanes);
     }
 
     pub fn push_mended(&self, recovered: Box<Recovered>) {
-        self.lock().mended = Some(recovered);
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.mended = Some(recovered);
+        self.wake(lanes);
+    }
+
+    /// Asks for a look at a project.
+    pub fn nudge(&self, project: ProjectName) {
+        if self.lock().nudged.insert(project) {
+            self.wake.notify_one();
+        }
     }
 
     pub fn stop(&self) {
-        self.lock().stopping = true;
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.stopping = true;
+        self.wake(lanes);
+    }
+
+    fn wake(&self, mut lanes: MutexGuard<'_, Lanes>) {
+        let asleep = std::mem::take(&mut lanes.asleep);
+        drop(lanes);
+        if asleep {
+            self.wake.notify_one();
+        }
     }
 
     pub fn depth(&self) -> usize {
@@ -113,14 +145,23 @@ impl Inbox {
     pub fn take(&self, room: usize) -> Work {
         let mut lanes = self.lock();
         loop {
-            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty();
+            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty() || !lanes.nudged.is_empty();
             if !lanes.done.is_empty() || lanes.mended.is_some() || (room > 0 && waiting) || lanes.stopping {
                 break;
             }
+            lanes.asleep = true;
             lanes = self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
+        lanes.asleep = false;
         let done = lanes.done.drain(..).collect();
         let mended = lanes.mended.take();
+        let mut nudged = Vec::new();
+        while nudged.len() < room
+            && let Some(project) = lanes.nudged.pop_first()
+        {
+            nudged.push(project);
+        }
+        let room = room - nudged.len();
         let mut requests = Vec::with_capacity(room.min(lanes.urgent.len() + lanes.normal.len()));
         while requests.len() < room
             && let Some(request) = lanes.urgent.pop().or_else(|| lanes.normal.pop())
@@ -128,6 +169,6 @@ impl Inbox {
             requests.push(request);
         }
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
-        Work { done, mended, requests, stopping }
+        Work { done, mended, nudged, requests, stopping }
     }
 }

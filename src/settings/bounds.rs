@@ -4,6 +4,7 @@ use yaml_serde::Value;
 
 use super::load::SettingsError;
 use super::model::Settings;
+use super::provider_checks::check_providers;
 use super::serving::Tls;
 use crate::types::fact::FactKind;
 use crate::types::json::MAX_INTEGER;
@@ -25,6 +26,7 @@ const fn bound(key: &'static str, least: u64, most: u64) -> Bound {
 }
 
 const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60 * SECOND_MS;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 86_400_000;
 
@@ -36,8 +38,32 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("license.grace_ms", 0, 365 * DAY_MS),
     bound("idempotency.horizon_ms", HOUR_MS, 365 * DAY_MS),
     bound("idempotency.ahead_ms", 60 * SECOND_MS, 30 * DAY_MS),
+    bound("backbeat.poll_ms", 100, HOUR_MS),
+    bound("backbeat.timeout_ms", 100, MINUTE_MS),
+    bound("backbeat.silence_ms", SECOND_MS, DAY_MS),
+    bound("backbeat.max_shift_ms", 0, DAY_MS),
+    bound("backbeat.max_tempo_permille", 0, 500),
+    bound("backbeat.max_pressure", 0, 1_000),
+    bound("mcp.interval_ms", 100, HOUR_MS),
+    bound("mcp.settle_ms", 50, HOUR_MS),
+    bound("mcp.timeout_ms", 100, MINUTE_MS),
+    bound("mcp.answer_bytes", 4_096, 16_777_216),
+    bound("mcp.max_servers", 1, 4_096),
+    bound("mcp.window", 1, 100),
+    bound("mcp.up", 1, 100),
+    bound("mcp.down", 1, 100),
+    bound("mcp.valid_for_ms", SECOND_MS, DAY_MS),
+    bound("capacity.interval_ms", 100, HOUR_MS),
+    bound("capacity.timeout_ms", 100, MINUTE_MS),
+    bound("capacity.valid_for_ms", SECOND_MS, DAY_MS),
+    bound("health.interval_ms", 100, HOUR_MS),
+    bound("health.timeout_ms", 100, MINUTE_MS),
+    bound("health.valid_for_ms", SECOND_MS, DAY_MS),
     bound("liveness.lost_after_ms", SECOND_MS, DAY_MS),
     bound("liveness.back_after_ms", 0, DAY_MS),
+    bound("liveness.interval_ms", 100, HOUR_MS),
+    bound("liveness.timeout_ms", 100, MINUTE_MS),
+    bound("liveness.valid_for_ms", SECOND_MS, DAY_MS),
     bound("journal.interval_ms", 1, 10 * SECOND_MS),
     bound("journal.snapshot_every", 1, 1_000_000),
     bound("journal.sweep_every", 1_000, 200_000),
@@ -45,6 +71,10 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("sequencer.project_queue", 1, 1_000_000),
     bound("sequencer.batch_max", 1, 16_384),
     bound("heads.memory_projects", 1, 1_000_000),
+    bound("decisions.batch_records", 1, 1_000),
+    bound("decisions.request_timeout_ms", 100, 600_000),
+    bound("decisions.retry_min_ms", 10, 600_000),
+    bound("decisions.retry_max_ms", 10, HOUR_MS),
     bound("http.body_limit_bytes", 4_096, 16_777_216),
     bound("http.request_timeout_ms", 100, 600_000),
     bound("http.body_pause_timeout_ms", 10, 600_000),
@@ -87,7 +117,7 @@ pub(super) fn check_numbers(document: &Value) -> Result<(), SettingsError> {
     Ok(())
 }
 
-fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
+pub(super) fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
     SettingsError::Invalid { key: key.into(), detail: detail.into() }
 }
 
@@ -96,6 +126,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
     check_tls(&settings.tls)?;
+    check_providers(settings)?;
+    check_decisions(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
     }
@@ -149,4 +181,36 @@ fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
+    let decisions = &settings.decisions;
+    let Some(url) = &decisions.bubble else {
+        let detail = "there is no server to send it to; set decisions.bubble, or take the token out";
+        return if decisions.bubble_token.is_some() { Err(invalid("decisions.bubble_token", detail)) } else { Ok(()) };
+    };
+    check_web("decisions.bubble", url, decisions.bubble_token.is_some())
+}
+
+/// An address that HTTP requests go to; a token goes through TLS, or does not leave the machine.
+fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if with_token && !is_loopback(url) => {
+            Err(invalid(key, format!("{url} would carry the token in the clear; use https://")))
+        }
+        "http" => Ok(()),
+        other => Err(invalid(key, format!("{other}:// is not spoken; use https:// or http://"))),
+    }
+}
+
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let host = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => place.split_once(':').map_or(place, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

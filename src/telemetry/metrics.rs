@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder, exponential_buckets,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, exponential_buckets,
 };
 
 use crate::types::names::{GuardName, Region, Transition};
@@ -51,12 +51,21 @@ const BATCH: Name = metric("swoosh_batch_records", "Records per commit.");
 const COMMIT: Name = metric("swoosh_commit_seconds", "Time that a commit took, sync included.");
 const WAL_LAST: Name = metric("swoosh_wal_last_index", "Index of the last durable record.");
 const PROJECTS: Name = metric("swoosh_projects", "Projects that exist.");
+const EXPORT_LAG: Name =
+    labelled("swoosh_decision_export_lag_records", "exporter", "Decision records that wait for an exporter.");
+const EXPORT_POSITION: Name =
+    labelled("swoosh_decision_export_position", "exporter", "Index of the last record that an exporter delivered.");
+const EXPORT_FAILURES: Name =
+    labelled("swoosh_decision_export_failures", "exporter", "Failures of an exporter since the start.");
+const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
+
+/// The exporters of decision records, as metrics and `/health` name them.
+pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
 const CONNECTIONS: Name = metric("swoosh_connections", "Connections that are open.");
 const TURNED_AWAY: Name =
     labelled("swoosh_connections_turned_away_total", "reason", "Connections refused or closed by the node.");
 const CERTIFICATE: Name =
     metric("swoosh_tls_certificate_expires_seconds", "When the TLS certificate expires, since 1970; 0 without TLS.");
-const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
 
 /// Why connections are refused or closed by the node.
 pub const TURNED_AWAY_REASONS: [&str; 10] = [
@@ -88,6 +97,9 @@ pub struct Metrics {
     commit_seconds: Histogram,
     wal_last_index: IntGauge,
     projects: IntGauge,
+    export_lag: Box<[IntGauge]>,
+    export_position: Box<[IntGauge]>,
+    export_failures: Box<[IntGauge]>,
     connections: IntGauge,
     turned_away: BTreeMap<&'static str, IntCounter>,
     certificate_expires: IntGauge,
@@ -137,6 +149,9 @@ impl Metrics {
             commit_seconds: histogram(&registry, &COMMIT, seconds)?,
             wal_last_index: gauge(&registry, &WAL_LAST)?,
             projects: gauge(&registry, &PROJECTS)?,
+            export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
+            export_position: gauges(&registry, &EXPORT_POSITION, &EXPORTERS)?,
+            export_failures: gauges(&registry, &EXPORT_FAILURES, &EXPORTERS)?,
             connections: gauge(&registry, &CONNECTIONS)?,
             turned_away: turned_away(&registry)?,
             certificate_expires: gauge(&registry, &CERTIFICATE)?,
@@ -210,6 +225,16 @@ impl Metrics {
         set(&self.projects, projects);
     }
 
+    /// An exporter of decision records, one of [`EXPORTERS`], is so far, with so many records waiting for it, after so
+    /// many failures.
+    pub fn set_export(&self, exporter: &str, position: u64, lag: u64, failures: u64) {
+        let Some(place) = EXPORTERS.iter().position(|name| *name == exporter) else { return };
+        let each = [(&self.export_position, position), (&self.export_lag, lag), (&self.export_failures, failures)];
+        for (gauges, value) in each {
+            gauges.get(place).into_iter().for_each(|gauge| set(gauge, value));
+        }
+    }
+
     /// This many connections are open.
     pub fn set_connections(&self, connections: u64) {
         set(&self.connections, connections);
@@ -253,6 +278,11 @@ fn keep<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> pr
 
 fn gauge(registry: &Registry, name: &Name) -> prometheus::Result<IntGauge> {
     keep(registry, IntGauge::new(name.name, name.help)?)
+}
+
+fn gauges(registry: &Registry, name: &Name, labels: &[&str]) -> prometheus::Result<Box<[IntGauge]>> {
+    let vec = keep(registry, IntGaugeVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
+    labels.iter().map(|label| vec.get_metric_with_label_values(&[label])).collect()
 }
 
 fn histogram(registry: &Registry, name: &Name, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
@@ -317,6 +347,9 @@ mod tests {
             "swoosh_commit_seconds_count 0",
             "swoosh_wal_last_index 0",
             "swoosh_projects 0",
+            "swoosh_decision_export_lag_records{exporter=\"bubble\"} 0",
+            "swoosh_decision_export_position{exporter=\"jsonl\"} 0",
+            "swoosh_decision_export_failures{exporter=\"bubble\"} 0",
             "swoosh_connections 0",
             "swoosh_connections_turned_away_total{reason=\"peer_full\"} 0",
             "swoosh_tls_certificate_expires_seconds 0",
@@ -356,6 +389,7 @@ mod tests {
         metrics.set_queue_depth(5);
         metrics.set_projects(6);
         metrics.recovered_in(Duration::from_millis(1500));
+        metrics.set_export("bubble", 7, 8, 9);
         metrics.set_connections(7);
         metrics.turned_away("idle");
         metrics.set_certificate_expires(8_000);
@@ -369,6 +403,9 @@ mod tests {
             "swoosh_queue_depth 5",
             "swoosh_projects 6",
             "swoosh_recovery_time_seconds 1.5",
+            "swoosh_decision_export_position{exporter=\"bubble\"} 7",
+            "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",
+            "swoosh_decision_export_failures{exporter=\"bubble\"} 9",
             "swoosh_connections 7",
             "swoosh_connections_turned_away_total{reason=\"idle\"} 1",
             "swoosh_tls_certificate_expires_seconds 8",

@@ -23,5 +23,7 @@ pub mod read;
 pub mod receipt;
 pub mod record;
 pub mod rejection;
+#[cfg(feature = "server")]
+pub mod secret;
 pub mod text;
 pub mod ucxl;

@@ -3,7 +3,6 @@
 mod attack;
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ pub(super) struct AbuseRow {
 
 /// Measures honest clients alone, and under each abuse.
 pub(super) fn run(world: &Arc<World>, scratch: &Path, measured: Duration) -> anyhow::Result<Vec<AbuseRow>> {
-    raise_descriptors();
+    descriptors::raise();
     let directory = scratch.join("abuse");
     let projects = HONEST * Abuse::ALL.len() + 1;
     tell(&format!("abuse: {projects} projects are brought into the loop"));
@@ -72,18 +71,6 @@ fn row(
     tell_row(&format!("abuse, {}", abuse.name()), &honest);
     daemon.kill();
     Ok(AbuseRow { abuse: abuse.name(), detail, honest })
-}
-
-/// Raises the soft limit on open files of this process to the hard one; its children inherit that.
-fn raise_descriptors() {
-    let pid = std::process::id();
-    let hard = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = hard.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let Some(hard) = line.and_then(|line| line.split_whitespace().nth(1)) else { return };
-    let raised = Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={hard}:{hard}")]).status();
-    if !raised.is_ok_and(|status| status.success()) {
-        tell("abuse: the limit on open files cannot be raised (prlimit of util-linux does that)");
-    }
 }
 
 /// As many of 10,000 as the process may have open.
