@@ -24,8 +24,8 @@ pub struct ConfigCommand {
 enum ConfigAction {
     /// Check a settings file and print what a node would use
     ///
-    /// Checks every key and bound, the window schedule, the policies and the redaction policy. Prints every setting with its value and
-    /// whether it comes from the file or is the default.
+    /// Checks every key and bound, the window schedule, the policies, the redaction policy and the TLS files. Prints
+    /// every setting with its value and whether it comes from the file or is the default.
     #[command(
         after_help = "Examples:\n  swoosh config check swoosh.yaml\n  swoosh config check        # the built-in settings"
     )]
@@ -67,6 +67,7 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     for recipient in &settings.secrets.recipients {
         recipient.parse::<Recipient>().context("secrets.recipients")?;
     }
+    super::serve::tls::load(&settings)?;
     let written = match file {
         Some(path) => yaml_serde::from_str(&std::fs::read_to_string(path)?)?,
         None => Value::Null,
