@@ -13,13 +13,16 @@ mod decisions;
 mod demo;
 mod fact;
 mod keys;
+mod mcp;
 mod output;
+mod policy;
 mod propose;
 mod reads;
 mod receipt;
 mod refusal;
 pub mod reguard;
 mod replay;
+mod secrets;
 mod serve;
 mod snapshot;
 mod source;
@@ -29,6 +32,7 @@ mod time;
 mod transitions;
 mod ucxl;
 mod wal;
+mod windows;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -59,6 +63,7 @@ enum Command {
     Propose(propose::ProposeCommand),
     State(state::StateCommand),
     Transitions(transitions::TransitionsCommand),
+    Windows(windows::WindowsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
     Decisions(decisions::DecisionsCommand),
@@ -68,10 +73,13 @@ enum Command {
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
     Council(council::CouncilCommand),
+    Mcp(mcp::McpCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
     Snapshot(snapshot::SnapshotCommand),
+    Policy(policy::PolicyCommand),
+    Secrets(secrets::SecretsCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -96,6 +104,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Propose(command) => command.run(output),
         Command::State(command) => command.run(output),
         Command::Transitions(command) => command.run(output),
+        Command::Windows(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),
         Command::Decisions(command) => command.run(output),
@@ -104,10 +113,13 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::Council(command) => command.run(output),
+        Command::Mcp(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),
         Command::Snapshot(command) => command.run(output),
+        Command::Policy(command) => command.run(output),
+        Command::Secrets(command) => command.run(output),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
