@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::commit::{Committer, MAX_INTERVAL};
+use super::desk::Desk;
 use super::fair::Full;
 use super::inbox::{Inbox, Request};
 use super::pipeline::{Pipeline, durable};
@@ -195,11 +196,13 @@ impl Handle {
         });
         let (jobs, queue) = sync_channel(1);
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
-        let pipeline = Pipeline::new(shared.clone(), inbox.clone(), jobs, heads, last);
         let acknowledged = (recovered.last_index, recovered.last_chain);
         let committer = Committer::new(shared.clone(), inbox.clone(), journal, acknowledged);
-        let threads =
-            vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || committer.run(&queue))?];
+        let desk = Arc::new(Desk::new(committer));
+        let own = desk.clone();
+        let commit_now = Box::new(move |job| own.commit_now(job));
+        let pipeline = Pipeline::new(shared.clone(), inbox.clone(), (jobs, commit_now), heads, last);
+        let threads = vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || desk.run(&queue))?];
         Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
     }
 

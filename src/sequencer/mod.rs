@@ -14,6 +14,7 @@
 //! and whoever watches come in through [`Ports`].
 
 mod commit;
+mod desk;
 mod fair;
 mod handle;
 mod heads;
