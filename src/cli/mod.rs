@@ -14,12 +14,14 @@ mod demo;
 mod fact;
 mod keys;
 mod output;
+mod policy;
 mod propose;
 mod reads;
 mod receipt;
 mod refusal;
 pub mod reguard;
 mod replay;
+mod secrets;
 mod serve;
 mod snapshot;
 mod source;
@@ -72,6 +74,8 @@ enum Command {
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
     Snapshot(snapshot::SnapshotCommand),
+    Policy(policy::PolicyCommand),
+    Secrets(secrets::SecretsCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -108,6 +112,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),
         Command::Snapshot(command) => command.run(output),
+        Command::Policy(command) => command.run(output),
+        Command::Secrets(command) => command.run(output),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }

@@ -13,7 +13,7 @@ use crate::types::canonical::{canonical_bytes, from_canonical};
 use crate::types::hash::Hash;
 use crate::types::json::MAX_INTEGER;
 use crate::types::receipt::{BatchSeal, Receipt};
-use crate::types::record::Record;
+use crate::types::record::{Passage, Record};
 
 /// Version of the frame.
 const VERSION: u8 = 1;
@@ -103,6 +103,16 @@ impl<'a> Frame<'a> {
             return Err(ReadError::Misplaced { index, found: record.index });
         }
         Ok(record)
+    }
+
+    /// Decodes as much of the record as reducing reads; it must be the one that belongs here.
+    pub(super) fn decode_passage(&self) -> Result<Passage, ReadError> {
+        let index = self.index;
+        let passage = Passage::decode(self.record).map_err(|source| ReadError::Record { index, source })?;
+        if passage.index != index {
+            return Err(ReadError::Misplaced { index, found: passage.index });
+        }
+        Ok(passage)
     }
 
     /// Decodes everything around a record that is decoded already.

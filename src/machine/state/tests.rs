@@ -85,8 +85,14 @@ impl Filling {
         let fetched = self.named(FetchedSource { commit: commit.clone(), tree: commit.clone() });
         let source = SourceSpec { url: "https://a.example/x".parse().unwrap(), reference: "main".parse().unwrap() };
         let name: Name = "pins".parse().unwrap();
-        let outcome =
-            CheckOutcome { check: name.clone(), source: name, ok: self.given, detail: self.some(self.detail()) };
+        let seen = ContentSeen { files: self.number, flags: [name.clone()].into(), ..ContentSeen::default() };
+        let outcome = CheckOutcome {
+            check: name.clone(),
+            source: name,
+            ok: self.given,
+            detail: self.some(self.detail()),
+            seen: self.some(Box::new(seen)),
+        };
         let ready = ReadyVersion { content_hash: self.hash, fetched: fetched.clone() };
         Ingestion {
             phase: self.one_of(IngestionState::ALL),
