@@ -13,6 +13,7 @@ mod decisions;
 mod demo;
 mod fact;
 mod keys;
+mod mcp;
 mod output;
 mod policy;
 mod propose;
@@ -31,6 +32,7 @@ mod time;
 mod transitions;
 mod ucxl;
 mod wal;
+mod windows;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -61,6 +63,7 @@ enum Command {
     Propose(propose::ProposeCommand),
     State(state::StateCommand),
     Transitions(transitions::TransitionsCommand),
+    Windows(windows::WindowsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
     Decisions(decisions::DecisionsCommand),
@@ -70,6 +73,7 @@ enum Command {
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
     Council(council::CouncilCommand),
+    Mcp(mcp::McpCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
@@ -100,6 +104,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Propose(command) => command.run(output),
         Command::State(command) => command.run(output),
         Command::Transitions(command) => command.run(output),
+        Command::Windows(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),
         Command::Decisions(command) => command.run(output),
@@ -108,6 +113,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::Council(command) => command.run(output),
+        Command::Mcp(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),

@@ -3,7 +3,10 @@
 mod bundles;
 mod exporters;
 pub(super) mod node;
+mod pins;
 mod ports;
+mod providers;
+mod quorum;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -66,7 +69,7 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     tracing::info!(address = %listener.local_addr()?, node = %node.key(), "serving");
-    let upkeep = upkeep::spawn(&mut node, settings);
+    let upkeep = upkeep::spawn(&mut node, settings)?;
     let handle = node.handle().clone();
     let stop = async {
         loop {

@@ -35,7 +35,7 @@ use std::time::Instant;
 
 pub use answers::{
     DryRun, ExportHealth, GuardView, Health, HealthStatus, LastClock, ProjectView, StateView, TransitionView,
-    TransitionsView, WalEntry, WalPage, WindowView,
+    TransitionsView, WalEntry, WalPage, WindowView, WindowsKnown, WindowsView,
 };
 pub use clock::HlcClock;
 pub use draft::{Draft, DraftError, op_class};
@@ -209,6 +209,12 @@ impl Client {
         let schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
         let (of, read_at, view) = schedules.as_ref()?;
         (of == project && read_at.elapsed() < SCHEDULE_FRESH).then(|| view.clone())
+    }
+
+    /// The tidal pressure, 0 to 1000, as read last; 0 when nothing was read yet.
+    fn pressure(&self) -> u64 {
+        let schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
+        schedules.as_ref().map_or(0, |(_, _, view)| view.pressure)
     }
 
     fn remember_schedule(&self, project: &ProjectName, view: &TransitionsView) {

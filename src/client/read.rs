@@ -5,10 +5,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Client;
-use super::answers::{Facts, Health, ProjectView, Projects, Rejections, StateView, TransitionsView, WalPage};
+use super::answers::{
+    Facts, Health, ProjectView, Projects, Rejections, StateView, TransitionsView, WalPage, WindowsView,
+};
 use super::link::{LinkError, Reply};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
 use crate::types::ids::DecisionId;
 use crate::types::rejection::{Code, Problem};
 use crate::types::text::ProjectName;
@@ -116,6 +119,16 @@ impl Client {
         let view: TransitionsView = self.read(self.link.url(&["transitions"], &query)).await?;
         self.clock.observe(view.time);
         self.remember_schedule(project, &view);
+        Ok(view)
+    }
+
+    /// `GET /windows`: the window schedule, where it stands at a time (now, when left out), and the next `count`
+    /// windows to open.
+    pub async fn windows(&self, project: &ProjectName, at: Option<Hlc>, count: u64) -> Result<WindowsView, ReadError> {
+        let mut query = vec![("project", project.to_string()), ("count", count.to_string())];
+        query.extend(at.map(|at| ("at", at.to_string())));
+        let view: WindowsView = self.read(self.link.url(&["windows"], &query)).await?;
+        self.clock.observe(view.time);
         Ok(view)
     }
 

@@ -28,6 +28,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod transition;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,7 @@ pub fn router(state: AppState) -> Router {
         .route("/transition", post(transition::propose))
         .route("/state", get(state::state))
         .route("/transitions", get(explain::transitions))
+        .route("/windows", get(windows::windows))
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -340,6 +340,12 @@ impl Handle {
         }
     }
 
+    /// Looks at a project of the node's own accord: proposes Control_QuorumLost or Control_Recovered where the pulses
+    /// of its elected set call for it. Costs nothing where they do not.
+    pub fn nudge(&self, project: ProjectName) {
+        self.inbox.nudge(project);
+    }
+
     /// Takes nothing new from here on.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);

@@ -1,6 +1,6 @@
-//! Where proposals wait: a bounded lane, a lane that passes it, and news from the committer.
+//! Where proposals wait: a bounded lane, a lane that passes it, projects to look at, and news from the committer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -11,6 +11,7 @@ use super::{Outcome, Verified};
 use crate::journal::Recovered;
 use crate::machine::chart;
 use crate::types::names::Region;
+use crate::types::text::ProjectName;
 
 /// Where an answer goes.
 pub(super) type Reply = oneshot::Sender<Outcome>;
@@ -42,6 +43,8 @@ pub(super) struct Done {
 struct Lanes {
     urgent: VecDeque<Request>,
     normal: VecDeque<Request>,
+    /// Each once, however often it is named.
+    nudged: BTreeSet<ProjectName>,
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     stopping: bool,
@@ -54,6 +57,8 @@ pub(super) struct Work {
     pub done: Vec<Done>,
     /// What the journal holds, when it was opened again.
     pub mended: Option<Box<Recovered>>,
+    /// Projects to look at of the node's own accord.
+    pub nudged: Vec<ProjectName>,
     pub requests: Vec<Request>,
     pub stopping: bool,
 }
@@ -102,6 +107,13 @@ impl Inbox {
         self.wake(lanes);
     }
 
+    /// Asks for a look at a project.
+    pub fn nudge(&self, project: ProjectName) {
+        if self.lock().nudged.insert(project) {
+            self.wake.notify_one();
+        }
+    }
+
     pub fn stop(&self) {
         let mut lanes = self.lock();
         lanes.stopping = true;
@@ -126,7 +138,7 @@ impl Inbox {
     pub fn take(&self, room: usize) -> Work {
         let mut lanes = self.lock();
         loop {
-            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty();
+            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty() || !lanes.nudged.is_empty();
             if !lanes.done.is_empty() || lanes.mended.is_some() || (room > 0 && waiting) || lanes.stopping {
                 break;
             }
@@ -136,11 +148,18 @@ impl Inbox {
         lanes.asleep = false;
         let done = lanes.done.drain(..).collect();
         let mended = lanes.mended.take();
+        let mut nudged = Vec::new();
+        while nudged.len() < room
+            && let Some(project) = lanes.nudged.pop_first()
+        {
+            nudged.push(project);
+        }
+        let room = room - nudged.len();
         let urgent = lanes.urgent.len().min(room);
         let mut requests: Vec<_> = lanes.urgent.drain(..urgent).collect();
         let normal = lanes.normal.len().min(room - urgent);
         requests.extend(lanes.normal.drain(..normal));
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
-        Work { done, mended, requests, stopping }
+        Work { done, mended, nudged, requests, stopping }
     }
 }

@@ -14,7 +14,9 @@ use super::own::{Wish, cause, inputs, propose};
 use super::{Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Recovered, RecoveredHead, fingerprint};
+use crate::machine::chart;
 use crate::machine::facts::{FactBody, FactSet};
+use crate::machine::guards::Case;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Accepted, Docket, Refused};
 use crate::machine::reduce::Stamp;
@@ -118,6 +120,7 @@ impl Pipeline {
             let work = self.inbox.take(room);
             work.done.into_iter().for_each(|done| self.settle(done));
             work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
+            work.nudged.iter().for_each(|project| self.follow_liveness(project));
             work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
             self.hand_over();
             if work.stopping && self.open.is_empty() && self.committing.is_none() {
@@ -213,6 +216,18 @@ impl Pipeline {
         let document = BTreeMap::from([("cause", cause_text)]);
         self.propose_own(project, scene, transition, "license", &document)?;
         self.scene(project).ok()
+    }
+
+    /// Proposes what the pulses of a project's elected set call for, without waiting for a caller.
+    fn follow_liveness(&mut self, project: &ProjectName) {
+        let Ok(scene) = self.scene(project) else { return };
+        let spec = chart::spec(Transition::ControlQuorumLost);
+        let (cluster, facts, at) = (&self.shared.options.cluster, scene.facts.set(), scene.stamp.at);
+        let case = Case { cluster, head: &scene.head, facts, at, spec, asked: None };
+        if let Some((transition, alive)) = judge::liveness_change(&case) {
+            let document = BTreeMap::from([("alive", alive)]);
+            self.propose_own(project, &scene, transition, "liveness", &document);
+        }
     }
 
     /// Puts a proposal of the node's own into the open batch; `None` when it would not pass.

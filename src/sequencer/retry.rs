@@ -54,8 +54,7 @@ fn window_ms(schedule: &Schedule, transition: Transition, at: Hlc) -> Option<u64
     if wait_ms > 0 {
         return Some(wait_ms);
     }
-    let next_cycle =
-        Hlc::new(schedule.epoch.physical_ms() + (schedule.position(at).cycle + 1) * schedule.cycle_ms(), 0)?;
+    let next_cycle = Hlc::new(schedule.cycle_begins_ms(schedule.position(at).cycle + 1), 0)?;
     let rest_ms = next_cycle.physical_ms().saturating_sub(at.physical_ms());
     schedule.opens_in_ms(class, next_cycle).map(|wait_ms| rest_ms + wait_ms)
 }

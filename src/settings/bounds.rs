@@ -4,6 +4,7 @@ use yaml_serde::Value;
 
 use super::load::SettingsError;
 use super::model::Settings;
+use super::provider_checks::check_providers;
 use crate::types::fact::FactKind;
 use crate::types::json::MAX_INTEGER;
 use crate::types::names::Role;
@@ -24,6 +25,7 @@ const fn bound(key: &'static str, least: u64, most: u64) -> Bound {
 }
 
 const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60 * SECOND_MS;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 86_400_000;
 
@@ -35,8 +37,32 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("license.grace_ms", 0, 365 * DAY_MS),
     bound("idempotency.horizon_ms", HOUR_MS, 365 * DAY_MS),
     bound("idempotency.ahead_ms", 60 * SECOND_MS, 30 * DAY_MS),
+    bound("backbeat.poll_ms", 100, HOUR_MS),
+    bound("backbeat.timeout_ms", 100, MINUTE_MS),
+    bound("backbeat.silence_ms", SECOND_MS, DAY_MS),
+    bound("backbeat.max_shift_ms", 0, DAY_MS),
+    bound("backbeat.max_tempo_permille", 0, 500),
+    bound("backbeat.max_pressure", 0, 1_000),
+    bound("mcp.interval_ms", 100, HOUR_MS),
+    bound("mcp.settle_ms", 50, HOUR_MS),
+    bound("mcp.timeout_ms", 100, MINUTE_MS),
+    bound("mcp.answer_bytes", 4_096, 16_777_216),
+    bound("mcp.max_servers", 1, 4_096),
+    bound("mcp.window", 1, 100),
+    bound("mcp.up", 1, 100),
+    bound("mcp.down", 1, 100),
+    bound("mcp.valid_for_ms", SECOND_MS, DAY_MS),
+    bound("capacity.interval_ms", 100, HOUR_MS),
+    bound("capacity.timeout_ms", 100, MINUTE_MS),
+    bound("capacity.valid_for_ms", SECOND_MS, DAY_MS),
+    bound("health.interval_ms", 100, HOUR_MS),
+    bound("health.timeout_ms", 100, MINUTE_MS),
+    bound("health.valid_for_ms", SECOND_MS, DAY_MS),
     bound("liveness.lost_after_ms", SECOND_MS, DAY_MS),
     bound("liveness.back_after_ms", 0, DAY_MS),
+    bound("liveness.interval_ms", 100, HOUR_MS),
+    bound("liveness.timeout_ms", 100, MINUTE_MS),
+    bound("liveness.valid_for_ms", SECOND_MS, DAY_MS),
     bound("journal.interval_ms", 1, 10 * SECOND_MS),
     bound("journal.snapshot_every", 1, 1_000_000),
     bound("journal.sweep_every", 1_000, 200_000),
@@ -71,7 +97,7 @@ pub(super) fn check_numbers(document: &Value) -> Result<(), SettingsError> {
     Ok(())
 }
 
-fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
+pub(super) fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
     SettingsError::Invalid { key: key.into(), detail: detail.into() }
 }
 
@@ -79,6 +105,7 @@ fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
+    check_providers(settings)?;
     check_decisions(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
@@ -138,7 +165,7 @@ fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
@@ -24,8 +25,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The node's key file; see [`Settings::node_key_path`].
     pub node_key: Option<PathBuf>,
-    /// The window schedule's file; see [`Settings::schedule`].
-    pub backbeat: Option<PathBuf>,
+    /// The window schedule and its live source.
+    pub backbeat: Backbeat,
     /// Who may propose in every project.
     pub identities: BTreeMap<PublicKey, IdentityGrant>,
     /// The Cedar policies; see [`Settings::policy_bundle`].
@@ -40,7 +41,13 @@ pub struct Settings {
     pub idempotency: Idempotency,
     /// Repositories that projects may name.
     pub sources: SourceRules,
-    /// When members count as gone.
+    /// Probes of MCP servers.
+    pub mcp: Mcp,
+    /// Who is polled for the resources there are.
+    pub capacity: Polled,
+    /// Who is polled for the health of the assets.
+    pub health: Polled,
+    /// When members count as gone, and who is polled for their pulses.
     pub liveness: LivenessRules,
     /// The write-ahead log and its store.
     pub journal: Journal,
@@ -118,16 +125,6 @@ pub struct SourceRules {
     pub transports: BTreeSet<Capability>,
     /// References that may float, as `<url>#<ref>`.
     pub floating_refs: BTreeSet<String>,
-}
-
-/// When members count as gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LivenessRules {
-    /// How long a member must be silent to be lost, in milliseconds.
-    pub lost_after_ms: u64,
-    /// How long it must answer again to be back, in milliseconds.
-    pub back_after_ms: u64,
 }
 
 /// When commits are synced.
@@ -252,7 +249,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 7400).into(),
             data: "./data".into(),
             node_key: None,
-            backbeat: None,
+            backbeat: Backbeat::default(),
             identities: BTreeMap::new(),
             policies: Policies::default(),
             facts: Facts::default(),
@@ -260,6 +257,9 @@ impl Default for Settings {
             license: LicenseRules::default(),
             idempotency: Idempotency::default(),
             sources: SourceRules::default(),
+            mcp: Mcp::default(),
+            capacity: Polled::default(),
+            health: Polled::default(),
             liveness: LivenessRules::default(),
             journal: Journal::default(),
             sequencer: Sequencer::default(),
@@ -300,12 +300,6 @@ impl Default for SourceRules {
     fn default() -> SourceRules {
         let transports = super::bounds::TRANSPORTS.iter().map(|scheme| text(scheme)).collect();
         SourceRules { transports, floating_refs: BTreeSet::new() }
-    }
-}
-
-impl Default for LivenessRules {
-    fn default() -> LivenessRules {
-        LivenessRules { lost_after_ms: 30_000, back_after_ms: 10_000 }
     }
 }
 

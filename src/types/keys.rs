@@ -20,6 +20,8 @@ pub mod domain {
     pub const FACT: &str = "swoosh/fact/v1\n";
     /// The root over one committed batch of records.
     pub const BATCH: &str = "swoosh/batch/v1\n";
+    /// The word of a live beat source.
+    pub const BEAT: &str = "swoosh/beat/v1\n";
     /// A new key's proof that its holder agrees to a rotation.
     pub const ROTATION: &str = "swoosh/rotation/v1\n";
 }

@@ -15,6 +15,7 @@ mod import_law;
 mod kills;
 mod model;
 mod policies;
+mod providers;
 mod record_replay;
 mod rejections;
 mod replay;

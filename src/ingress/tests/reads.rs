@@ -60,6 +60,7 @@ async fn what_a_query_does_not_know_is_refused_everywhere() {
         "/",
         "/state",
         "/transitions",
+        "/windows",
         "/health",
         "/health/live",
         "/health/ready",

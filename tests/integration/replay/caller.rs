@@ -117,7 +117,7 @@ impl<'a> Caller<'a> {
 }
 
 /// A transition that fits the state: most of the time a step of the lifecycle and the loop.
-fn choose(random: &mut Random, project: &Project<'_>) -> Transition {
+pub(crate) fn choose(random: &mut Random, project: &Project<'_>) -> Transition {
     let state = project.head.state();
     if state.boot.phase != BootState::Licensed {
         return route::next(state, Goal::new(Region::Boot, "LICENSED")).unwrap();
