@@ -15,7 +15,7 @@ use super::source;
 use crate::decisions::{self, Redaction};
 use crate::journal::{Journal, StoredRecord};
 use crate::settings::{Overrides, Settings};
-use crate::types::canonical::{canonical_bytes, from_json};
+use crate::types::canonical::{from_json, try_canonical_bytes};
 use crate::types::decision::Decision;
 use crate::types::ids::DecisionId;
 use crate::types::json::Json;
@@ -254,7 +254,7 @@ fn verify_stored(output: Output, journal: &Journal) -> anyhow::Result<ExitCode> 
         progress(decision.index);
         let problems = match bytes {
             None => vec!["it is not stored".to_owned()],
-            Some(bytes) if bytes == canonical_bytes(&decision) => Vec::new(),
+            Some(bytes) if try_canonical_bytes(&decision).is_ok_and(|again| again == bytes) => Vec::new(),
             Some(bytes) => match Json::parse(&bytes) {
                 Ok(document) => decisions::differences(&document, &decision),
                 Err(error) => vec![format!("what is stored is no JSON: {error}")],

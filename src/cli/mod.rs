@@ -15,12 +15,14 @@ mod fact;
 mod keys;
 mod mcp;
 mod output;
+mod policy;
 mod propose;
 mod reads;
 mod receipt;
 mod refusal;
 pub mod reguard;
 mod replay;
+mod secrets;
 mod serve;
 mod snapshot;
 mod source;
@@ -76,6 +78,8 @@ enum Command {
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
     Snapshot(snapshot::SnapshotCommand),
+    Policy(policy::PolicyCommand),
+    Secrets(secrets::SecretsCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -114,6 +118,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),
         Command::Snapshot(command) => command.run(output),
+        Command::Policy(command) => command.run(output),
+        Command::Secrets(command) => command.run(output),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }

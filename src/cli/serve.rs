@@ -1,5 +1,6 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
+mod bundles;
 mod exporters;
 pub(super) mod node;
 mod pins;
@@ -27,7 +28,7 @@ use node::Node;
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
         SIGINT drain: what was accepted is answered, then the process ends; a second one ends it at once. SIGHUP \
-        reads the fact file again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
+        reads the fact file and the policy bundle again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
         error. The first line on standard error that begins with `listening on` names the address.",
     after_help = "Examples:\n  swoosh serve\n  swoosh serve --config swoosh.yaml\n  \
         swoosh serve --data /var/lib/swoosh --listen 127.0.0.1:0"

@@ -175,7 +175,7 @@ pub struct TransitionsView {
     pub head: Hash,
     /// The node's clock.
     pub time: Hlc,
-    /// Beats since the schedule's epoch; 0 where the node knows no schedule.
+    /// Beats since the schedule's epoch, as the node counts them: what a new key names.
     #[serde(default)]
     pub beat: u64,
     /// The window of now; absent where the node knows no schedule.
@@ -242,7 +242,8 @@ pub struct WalEntry {
 impl WalEntry {
     /// Whether the entry follows `previous`, the link before it, and its inputs are the record's.
     pub fn follows(&self, previous: &Hash) -> bool {
-        Record::chain(previous, &self.record.encode()) == self.chain
+        let linked = |encoded: Vec<u8>| Record::chain(previous, &encoded) == self.chain;
+        try_canonical_bytes(&self.record).is_ok_and(linked)
             && Hash::of(&self.inputs.canonical()) == self.record.inputs_hash
     }
 }

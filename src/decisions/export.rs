@@ -31,7 +31,7 @@ const IDLE: Duration = Duration::from_millis(100);
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Where decision records go.
-pub trait Sink: Send {
+pub trait Sink: Send + Sync {
     /// Why nothing, or not everything, was taken.
     type Error: std::error::Error + Send;
 

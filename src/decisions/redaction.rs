@@ -42,14 +42,23 @@ pub enum Treatment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Treatments {
+    #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     justification: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     signer: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     idem_key: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     window_id: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     guard_outcomes: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     policy_engine: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ucxl: Option<Treatment>,
 }
 

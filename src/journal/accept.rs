@@ -16,7 +16,7 @@ use super::open::{last_record, open_to_write};
 use super::promise::Keeper;
 use super::watermark::{self, Mark, Watermark, WatermarkError};
 use super::{Inner, Journal};
-use crate::types::canonical::{canonical_bytes, from_canonical};
+use crate::types::canonical::{from_canonical, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::text::ProjectName;
@@ -159,5 +159,6 @@ fn write_down(db: &DB, acceptance: &Acceptance) -> Result<(), StorageError> {
     let mut synced = WriteOptions::default();
     synced.set_sync(true);
     let key = [meta::ACCEPTED, &number.to_be_bytes()].concat();
-    Ok(db.put_cf_opt(family, key, canonical_bytes(acceptance), &synced)?)
+    let bytes = try_canonical_bytes(acceptance).map_err(|error| StorageError(error.to_string()))?;
+    Ok(db.put_cf_opt(family, key, bytes, &synced)?)
 }

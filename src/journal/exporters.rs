@@ -106,3 +106,48 @@ fn parse(key: &[u8], value: &[u8]) -> Option<ExportPosition> {
 fn mangled() -> ReadError {
     ReadError::Row { project: "exporters".to_owned(), family: Family::Outbox.name() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testing::Node;
+
+    #[test]
+    fn positions_are_kept_and_the_slowest_running_exporter_says_what_may_be_pruned() {
+        let mut node = Node::new();
+        node.commit(&["a", "a", "a"]);
+        assert_eq!(node.journal.export_floor().unwrap(), None);
+        assert_eq!(node.journal.begin_exports(&["file", "server"]).unwrap(), [0, 0]);
+        assert_eq!(node.journal.export_floor().unwrap(), Some(0));
+        node.journal.note_exported("file", 3).unwrap();
+        node.journal.note_exported("server", 2).unwrap();
+        assert_eq!(node.journal.export_floor().unwrap(), Some(2));
+        let node = node.reopen();
+        node.journal.recover().unwrap();
+        assert_eq!(node.journal.begin_exports(&["server", "file"]).unwrap(), [2, 3]);
+    }
+
+    #[test]
+    fn an_exporter_that_rests_holds_nothing_back_and_goes_on_where_it_was() {
+        let mut node = Node::new();
+        node.commit(&["a", "a", "a"]);
+        node.journal.begin_exports(&["file", "server"]).unwrap();
+        node.journal.note_exported("file", 3).unwrap();
+        node.journal.note_exported("server", 1).unwrap();
+        assert_eq!(node.journal.begin_exports(&["file"]).unwrap(), [3]);
+        assert_eq!(node.journal.export_floor().unwrap(), Some(3));
+        assert_eq!(node.journal.begin_exports(&["server"]).unwrap(), [1]);
+    }
+
+    #[test]
+    fn a_journal_that_is_only_looked_at_takes_no_position() {
+        let mut node = Node::new();
+        node.commit(&["a"]);
+        node.journal.begin_exports(&["file"]).unwrap();
+        let shown = Journal::open_read_only(node.directory.path()).unwrap();
+        assert_eq!(shown.export_floor().unwrap(), Some(0));
+        assert!(matches!(shown.note_exported("file", 1), Err(ExportError::Append(AppendError::ReadOnly))));
+        node.overwrite(Family::Outbox, &exporter_key("file"), b"running 1");
+        assert!(node.journal.export_floor().is_err());
+    }
+}

@@ -4,8 +4,7 @@ use super::error::{ReadError, RecoverError};
 use super::frame::{Frame, StoredRecord};
 use super::read::Row;
 use super::{Acceptance, Journal, JournalIdentity, Mark, WatermarkError, fingerprint, parallel};
-use crate::types::canonical::canonical_bytes;
-use crate::types::canonical::from_canonical;
+use crate::types::canonical::{from_canonical, try_canonical_bytes};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::keys::PublicKey;
@@ -180,7 +179,7 @@ fn look(journal: &Journal, row: &Row, previous: &Hash) -> Vec<Flaw> {
         frame.stored(frame.decode_record()?)
     });
     let checked = stored.and_then(|stored| {
-        if stored.record.encode() != stored.encoded {
+        if try_canonical_bytes(&stored.record).ok().as_ref() != Some(&stored.encoded) {
             flaws.push(Flaw::NotCanonical);
         }
         objects(journal, &stored.record, &mut flaws)?;
@@ -246,7 +245,7 @@ fn key(journal: &Journal, stored: &StoredRecord, flaws: &mut Vec<Flaw>) -> Resul
         None => flaws.push(Flaw::KeyMissing),
         Some(bound) => {
             let same = bound.fingerprint == expected && bound.index == record.index;
-            if !same || bound.receipt != canonical_bytes(&stored.receipt()) {
+            if !same || try_canonical_bytes(&stored.receipt()).ok().as_ref() != Some(&bound.receipt) {
                 flaws.push(Flaw::KeyDiffers);
             }
         }

@@ -2,13 +2,13 @@
 //!
 //! Principal = `Identity::"hmmm:pubkey:…"` in `Role::"…"` for each of its roles; action =
 //! `Action::"Ingestion_BytesOk"` in `Action::"ingestion"`; resource = `Project::"default"`. The context
-//! holds `inputs` (the proposal's inputs). A `forbid` with `@breach("reason")` quarantines the project.
+//! holds `inputs` (the proposal's inputs) and `content` (what checks saw; see [`content`]). A `forbid` with `@breach("reason")` quarantines the project.
 //! Cedar skips a policy that errs; here any error rejects. Reasons are sorted before they are told.
-
 //!
 //! [`relevant`] remembers what cannot change: for one transition and one set of roles, everything but the
 //! members of the inputs that the policies read.
 
+mod content;
 mod engine;
 mod relevant;
 
@@ -150,7 +150,10 @@ impl CompiledPolicies {
     fn try_ask_in_full(&self, question: &Question<'_>) -> Result<Ruling, String> {
         let who = question.signer.to_string();
         let scene = Scene::of(question, &who, question.project.as_str())?;
-        let context = context([("inputs".to_owned(), expression(question.inputs)?)])?;
+        let content = content::content(question.inputs).map(|content| expression(&content)).transpose()?;
+        let members = [("inputs", Some(expression(question.inputs)?)), ("content", content)];
+        let members = members.into_iter().filter_map(|(name, member)| Some((name.to_owned(), member?)));
+        let context = context(members)?;
         let response = scene.ask(&self.policies, context)?;
         let mut errors: Vec<_> =
             response.diagnostics().errors().map(|error| format!("a policy errs: {error}")).collect();

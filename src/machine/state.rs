@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::chart;
-use crate::types::canonical::canonical_bytes;
+use crate::types::canonical::{CanonicalError, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey, WindowId};
@@ -80,19 +80,29 @@ impl State {
         }
     }
 
-    /// The canonical bytes of one section.
+    /// The canonical bytes of one section of a state that the machine made.
+    ///
+    /// # Panics
+    /// Never: whatever reaches a reducer was decoded from canonical JSON, whose numbers are bounded. A state from
+    /// a disk or a server goes through [`super::head::Head::try_of`] first.
+    #[expect(clippy::expect_used, reason = "a state that the machine made has canonical bytes; see above")]
     pub fn section_bytes(&self, section: Section) -> Vec<u8> {
+        self.try_section_bytes(section).expect("a state that the machine made has canonical bytes")
+    }
+
+    /// The canonical bytes of one section of a state that nobody has checked.
+    pub fn try_section_bytes(&self, section: Section) -> Result<Vec<u8>, CanonicalError> {
         match section {
-            Section::Meta => canonical_bytes(&*self.meta),
-            Section::Boot => canonical_bytes(&*self.boot),
-            Section::Ingestion => canonical_bytes(&*self.ingestion),
-            Section::Council => canonical_bytes(&*self.council),
-            Section::Environment => canonical_bytes(&*self.environment),
-            Section::Execution => canonical_bytes(&*self.execution),
-            Section::Control => canonical_bytes(&*self.control),
-            Section::Policy => canonical_bytes(&*self.policy),
-            Section::Epoch => canonical_bytes(&*self.epoch),
-            Section::HlcLast => canonical_bytes(&*self.hlc_last),
+            Section::Meta => try_canonical_bytes(&*self.meta),
+            Section::Boot => try_canonical_bytes(&*self.boot),
+            Section::Ingestion => try_canonical_bytes(&*self.ingestion),
+            Section::Council => try_canonical_bytes(&*self.council),
+            Section::Environment => try_canonical_bytes(&*self.environment),
+            Section::Execution => try_canonical_bytes(&*self.execution),
+            Section::Control => try_canonical_bytes(&*self.control),
+            Section::Policy => try_canonical_bytes(&*self.policy),
+            Section::Epoch => try_canonical_bytes(&*self.epoch),
+            Section::HlcLast => try_canonical_bytes(&*self.hlc_last),
         }
     }
 

@@ -171,8 +171,9 @@ impl<L: Log> Committer<L> {
                 batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
-        let decision = self.shared.ports.describe.describe(record, &pending.chain, &pending.verified.proposal().inputs);
-        batch.writes.push(Write::Decision { project: project.clone(), index, bytes: canonical_bytes(&decision) });
+        let inputs = &pending.verified.proposal().inputs;
+        let bytes = self.shared.ports.describe.describe_encoded(record, &pending.encoded, &pending.chain, inputs);
+        batch.writes.push(Write::Decision { project: project.clone(), index, bytes });
         batch.writes.push(Write::Key {
             project,
             key: record.idem_key.clone(),

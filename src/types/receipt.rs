@@ -157,11 +157,11 @@ impl Receipt {
         if self.index < batch.first || self.index > batch.last {
             return Err(ReceiptError::OutsideBatch);
         }
+        // A number that has no canonical form cannot have been signed.
+        let bytes = try_canonical_bytes(batch).map_err(|_| ReceiptError::Signature)?;
         if self.root() != Some(batch.root) {
             return Err(ReceiptError::Path);
         }
-        // A number that has no canonical form cannot have been signed.
-        let bytes = try_canonical_bytes(batch).map_err(|_| ReceiptError::Signature)?;
         let message = keys::message(domain::BATCH, cluster, &bytes);
         if self.seal.node.verify(&message, &self.seal.signature) { Ok(()) } else { Err(ReceiptError::Signature) }
     }
@@ -222,5 +222,13 @@ mod tests {
                 assert_eq!(good.verify(&"d".parse().unwrap()), Err(ReceiptError::Signature));
             }
         }
+    }
+    #[test]
+    fn bounds_beyond_all_numbers_are_no_proof_and_no_panic() {
+        let (cluster, key) = ("c".parse().unwrap(), SecretKey::from_bytes(&[1; 32]));
+        let sealed = SealedBatch::seal(&cluster, &key, 5, &[Hash::ZERO]).unwrap();
+        let mut wide = receipt(&sealed, 5, 0, Hash::ZERO);
+        (wide.seal.batch.first, wide.seal.batch.last) = (0, u64::MAX);
+        assert_eq!(wide.verify(&cluster), Err(ReceiptError::Signature));
     }
 }

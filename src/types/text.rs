@@ -187,3 +187,8 @@ checked_text!(
     Capability, "a capability; write 1 to 63 characters of a-z, 0-9, '.', '_', '-', ':'",
     |text| (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-:".contains(&b))
 );
+checked_text!(
+    /// An SPDX licence id, such as `Apache-2.0`: 1 to 64 characters.
+    LicenceId, "an SPDX licence id; write 1 to 64 characters of A-Z, a-z, 0-9, '.', '-', '+'",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
+);

@@ -78,6 +78,7 @@ fn run(world: &mut World, line: &str) -> Vec<String> {
         "why" => report::why(world, rest.parse().unwrap()),
         "facts" => facts::change(world, rest),
         "at" => at(world, rest),
+        "floor" => floor(world, rest),
         "license" => license(world),
         _ => panic!("there is no command {command}"),
     }
@@ -107,8 +108,14 @@ fn span_ms(text: &str) -> i64 {
 /// `at +5s`: the wall clock moves; the only thing that ever moves it.
 fn at(world: &mut World, rest: &str) -> Vec<String> {
     world.now_ms = world.now_ms.checked_add_signed(span_ms(rest)).unwrap();
-    let window = world.position().map(|(_, window)| window.to_string()).unwrap_or_default();
+    let window = world.window().map(|window| window.to_string()).unwrap_or_default();
     vec![format!("{} {window}", civil::rfc3339(world.now_ms))]
+}
+
+/// `floor BEAT`: keys of earlier beats have been forgotten.
+fn floor(world: &mut World, rest: &str) -> Vec<String> {
+    world.prune_floor = rest.parse().unwrap();
+    Vec::new()
 }
 
 /// `license`: what the node proposes of its own when the license calls for it.

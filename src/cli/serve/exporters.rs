@@ -108,7 +108,7 @@ struct Maker {
 }
 
 impl Maker {
-    fn add<S: Sink + Sync + 'static>(&mut self, name: &'static str, sink: S) {
+    fn add<S: Sink + 'static>(&mut self, name: &'static str, sink: S) {
         let position = self.positions.iter().find(|(of, _)| *of == name).map_or(0, |(_, position)| *position);
         let handle = self.exports.handle.clone();
         // The durable index first: what the journal shows afterwards holds at least that much.

@@ -1,10 +1,12 @@
 //! A node: key, journal, facts, sequencer, in the order in which they need each other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::bundles;
 use super::exporters::{self, Exports, Work};
 use super::ports::{ClockPort, DecisionPort, Watch};
 use crate::facts::{BuiltIn, FactFile, FactTable, Speaker, Trust};
@@ -141,16 +143,20 @@ fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::R
         policy: settings.policy_bundle()?,
     };
     table.insert_built_in(key, &built_in)?;
+    bundles::restore(settings, &table)?;
     Ok(table)
 }
 
-/// Reads the fact file once, so that the first proposals find its facts.
-pub(in crate::cli) fn fact_file(settings: &Settings, table: &Arc<FactTable>) -> Option<FactFile> {
-    let mut file = FactFile::new(settings.facts.file.clone()?, table.clone());
-    if let Some(report) = file.poll() {
-        report.problems.iter().for_each(|problem| eprintln!("facts: {problem}"));
-    }
-    Some(file)
+/// Reads the fact file and the policy bundle once, so that the first proposals find their facts.
+pub(in crate::cli) fn fact_files(settings: &Settings, table: &Arc<FactTable>) -> Vec<FactFile> {
+    let named = [("facts", &settings.facts.file), ("policies.bundle", &settings.policies.bundle)];
+    let read = |(key, path): (&str, &Option<PathBuf>)| {
+        let mut file = FactFile::new(path.clone()?, table.clone());
+        let problems = file.poll().map(|report| report.problems).unwrap_or_default();
+        problems.iter().for_each(|problem| eprintln!("{key}: {problem}"));
+        Some(file)
+    };
+    named.into_iter().filter_map(read).collect()
 }
 
 fn durability(settings: &Settings) -> journal::Durability {

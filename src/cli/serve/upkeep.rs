@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::node::{Node, fact_file};
+use super::bundles;
+use super::node::{Node, fact_files};
 use super::providers;
 use crate::facts::watch_license;
 use crate::machine::facts::FactBody;
@@ -22,16 +23,19 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 /// The tasks, and the way to hurry them.
 pub(super) struct Upkeep {
     tasks: Vec<JoinHandle<()>>,
-    reload: Arc<Notify>,
+    reload: Vec<Arc<Notify>>,
 }
 
-/// Starts the tasks. The fact file has been read once when this returns.
+/// Starts the tasks. The fact files have been read once when this returns.
 pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upkeep> {
-    let reload = Arc::new(Notify::new());
+    let mut reload = Vec::new();
     let mut tasks = vec![tokio::spawn(prune(node.handle().clone()))];
-    if let Some(file) = fact_file(settings, node.facts()) {
-        tasks.push(tokio::spawn(file.watch(reload.clone())));
+    for file in fact_files(settings, node.facts()) {
+        let hurry = Arc::new(Notify::new());
+        tasks.push(tokio::spawn(file.watch(hurry.clone())));
+        reload.push(hurry);
     }
+    tasks.push(tokio::spawn(bundles::keep(settings.clone(), node.facts().clone(), node.key())));
     tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
     tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
     tasks.extend(providers::spawn(node, settings)?);
@@ -39,9 +43,9 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
 }
 
 impl Upkeep {
-    /// Reads the fact file now.
+    /// Reads the fact files now.
     pub fn reload(&self) {
-        self.reload.notify_one();
+        self.reload.iter().for_each(|hurry| hurry.notify_one());
     }
 
     /// Ends the tasks.

@@ -119,6 +119,7 @@ pub(super) fn acceptances(accepted: &[Acceptance]) -> Vec<String> {
     let line = |acceptance: &Acceptance| {
         let Acceptance { at, last, promised, reason, .. } = acceptance;
         let lost = match promised {
+            Some(promised) if *promised == last + 1 => format!("record {promised} was given up"),
             Some(promised) if promised > last => format!("records {} to {promised} were given up", last + 1),
             Some(_) => format!("another journal's end was given up for record {last}"),
             None => format!("record {last} was taken for the end"),
@@ -140,9 +141,11 @@ mod tests {
 
     #[test]
     fn every_kind_of_acceptance_says_what_was_given_up_and_why() {
-        let lines = acceptances(&[acceptance(4, Some(7)), acceptance(9, Some(9)), acceptance(9, None)]);
+        let all = [acceptance(4, Some(7)), acceptance(9, Some(9)), acceptance(9, None), acceptance(4, Some(5))];
+        let lines = acceptances(&all);
         assert!(lines[0].ends_with("records 5 to 7 were given up (ops: the disk is gone)"), "{}", lines[0]);
         assert!(lines[1].contains("given up for record 9") && lines[2].contains("taken for the end"));
+        assert!(lines[3].contains("record 5 was given up"), "{}", lines[3]);
     }
 
     #[test]

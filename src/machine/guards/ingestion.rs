@@ -87,6 +87,10 @@ pub(super) fn coverage(case: &Case<'_>) -> Judged {
         Inputs::IngestionSourcesResolved(inputs) => resolved_faults(case, &inputs.resolved),
         Inputs::IngestionBytesOk(inputs) => fetched_faults(case, &inputs.fetched),
         Inputs::IngestionSchemaOk(inputs) => outcome_faults(case, &inputs.outcomes),
+        Inputs::CouncilMcpRed(inputs) => {
+            let strange = inputs.unreachable.keys().filter(|name| !case.state().council.tool_pins.contains_key(*name));
+            strange.map(|name| format!("{name} is not pinned")).collect()
+        }
         Inputs::EnvironmentInstalled(inputs) => {
             let hash = canonical_hash(&inputs.assets);
             let mut wrong = Vec::new();

@@ -47,11 +47,8 @@ pub(super) fn mcp_red(next: &mut State, inputs: &CouncilMcpRed, step: &Step<'_>)
     step.open(&mut council.effects, EffectName::Probe);
 }
 
-/// Leaves no trace of the elected set, and no approval of it.
+/// Leaves no trace of the elected set.
 fn dissolve(next: &mut State, phase: CouncilState) -> &mut Council {
-    if !next.execution.approvals.is_empty() {
-        Arc::make_mut(&mut next.execution).approvals.clear();
-    }
     let council = Arc::make_mut(&mut next.council);
     council.phase = phase;
     council.members.clear();

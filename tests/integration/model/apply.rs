@@ -31,7 +31,10 @@ impl Model {
         match asked.line.region {
             "boot" => self.apply_boot(asked),
             "ingestion" => self.apply_ingestion(asked),
-            "council" => self.apply_council(asked),
+            "council" => {
+                self.apply_council(asked);
+                self.approvals.clear();
+            }
             "environment" => self.apply_environment(asked),
             "execution" => self.apply_execution(asked),
             "control" => self.apply_control(asked),
@@ -161,7 +164,6 @@ impl Model {
         self.go("council", state);
         self.end(&["probe"]);
         self.members.clear();
-        self.approvals.clear();
         (self.member_hash, self.council_version) = (None, None);
     }
 

@@ -60,8 +60,15 @@ fn pinned(reference: &str) -> bool {
 impl Model {
     /// Whether a guard lets the proposal pass.
     pub fn passes(&self, guard: &str, asked: &Asked<'_>) -> bool {
+        let groups = [Model::of_boot, Model::of_ingestion, Model::of_lifecycle, Model::of_execution];
+        let judged = groups.into_iter().find_map(|group| group(self, guard, asked));
+        judged.unwrap_or_else(|| panic!("the model has no guard {guard}"))
+    }
+
+    /// Policy, license, the project document and identities.
+    fn of_boot(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
         let inputs = &asked.inputs;
-        match guard {
+        Some(match guard {
             "policy" => self.permits(asked),
             "license" => self.license_reading(asked) != "expired",
             "license_status" => {
@@ -82,6 +89,16 @@ impl Model {
             "rotation" => self.rotates(asked),
             // There is one version of the chart.
             "chart" => false,
+            "bundle" => Model::bundle_in_force(asked),
+            "breach" => self.lifted_by_policy(asked),
+            _ => return None,
+        })
+    }
+
+    /// Outcomes, sources and versions.
+    fn of_ingestion(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
+        let inputs = &asked.inputs;
+        Some(match guard {
             "effect" => {
                 let effect = table::ends(asked.line.name).unwrap();
                 let open = self.effects.get(effect);
@@ -99,6 +116,14 @@ impl Model {
                 version < self.version && self.kept.contains_key(&version)
             }
             "versions" => self.is("ingestion", "READY") && inputs["version"].as_u64() == Some(self.version),
+            _ => return None,
+        })
+    }
+
+    /// Council and environment.
+    fn of_lifecycle(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
+        let inputs = &asked.inputs;
+        Some(match guard {
             "roster" if asked.line.name == "Council_Eject" => self.members.contains_key(text(&inputs["member"])),
             "roster" => {
                 let candidates = inputs["candidates"].as_array().unwrap();
@@ -120,7 +145,7 @@ impl Model {
                 self.allocation.iter().all(|(name, wanted)| fact.is_some_and(|fact| there(fact, name) >= *wanted))
             }
             "health" => {
-                let Some(fact) = asked.valid(FactKind::Health) else { return false };
+                let Some(fact) = asked.valid(FactKind::Health) else { return Some(false) };
                 let green = asked.line.name == "Environment_Green";
                 let well = |name: &String| match text(&fact["assets"][name]) {
                     "ok" => true,
@@ -129,15 +154,24 @@ impl Model {
                 };
                 self.assets.keys().all(well)
             }
+            "liveness" => self.liveness(asked),
+            _ => return None,
+        })
+    }
+
+    /// The loop and its windows.
+    fn of_execution(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
+        let inputs = &asked.inputs;
+        Some(match guard {
             "prerequisites" => self.prerequisites(asked),
             "pin" => {
-                let Some((version, ..)) = &self.pin else { return false };
+                let Some((version, ..)) = &self.pin else { return Some(false) };
                 let bound = self.council_version == Some(*version) && self.environment_version == Some(*version);
                 self.both_ready() && bound && self.stands_as_pinned()
             }
             "ready" => self.both_ready(),
             "window" => {
-                let Some(schedule) = asked.valid(FactKind::Windows) else { return false };
+                let Some(schedule) = asked.valid(FactKind::Windows) else { return Some(false) };
                 let class = asked.line.window.unwrap();
                 let named = asked.proposal.window_id;
                 [asked.at, asked.proposal.hlc]
@@ -158,11 +192,8 @@ impl Model {
             "threshold" => {
                 self.approvals.len() as u64 >= self.threshold && majority(self.threshold, self.members.len() as u64)
             }
-            "liveness" => self.liveness(asked),
-            "bundle" => Model::bundle_in_force(asked),
-            "breach" => self.lifted_by_policy(asked),
-            _ => panic!("the model has no guard {guard}"),
-        }
+            _ => return None,
+        })
     }
 
     fn both_ready(&self) -> bool {
@@ -174,6 +205,7 @@ impl Model {
         let policies = text(&bundle["policies"]);
         let may = |role: &String| match role.as_str() {
             "node" | "operator" => true,
+            "agent" | "worker" if name == "Boot_Licensed" => true,
             "agent" => matches!(region, "ingestion" | "council" | "environment" | "execution"),
             "voter" => matches!(region, "council" | "execution"),
             "worker" => matches!(region, "ingestion" | "council" | "environment"),
@@ -268,8 +300,8 @@ impl Model {
         let mut after = self.identities.clone();
         let fits = if asked.line.name == "Boot_IdentityGranted" {
             let roles = words(&asked.inputs["identity"]["roles"]);
-            after.insert(key, (roles.clone(), false));
-            !roles.is_empty() && !roles.contains("node")
+            let before = after.insert(key, (roles.clone(), false));
+            !roles.is_empty() && !roles.contains("node") && !before.is_some_and(|(_, revoked)| revoked)
         } else {
             after.insert(key.clone(), (BTreeSet::new(), true));
             self.identities.get(&key).is_some_and(|(_, revoked)| !revoked)
@@ -316,6 +348,7 @@ impl Model {
                 let all_pass = outcomes.iter().all(|it| it["ok"] == Value::Bool(true));
                 all_pass && checked == self.fetched.keys().cloned().collect()
             }
+            "Council_McpRed" => names(&inputs["unreachable"]).is_subset(&names(&self.tool_pins)),
             "Environment_Installed" => {
                 !names(&inputs["assets"]).is_empty() && hash_of(&inputs["assets"]) == text(&inputs["manifest_hash"])
             }

@@ -178,7 +178,10 @@ fn change_facts(world: &mut World, pick: u16, how: u16) {
     match pick % 16 {
         0 => say(FactKind::License, license("swoosh"), [1_000, 600_000, LONG_MS][how as usize % 3]),
         1 => say(FactKind::License, license(any_of(&["elsewhere", "swoosh"], how)), LONG_MS),
-        2 => say(FactKind::Windows, if how % 2 == 0 { outside::hourly() } else { outside::always_open() }, LONG_MS),
+        2 => {
+            let schedule = if how % 2 == 0 { outside::hourly() } else { outside::always_open() };
+            say(FactKind::Windows, schedule, if how % 6 == 0 { 600_000 } else { LONG_MS });
+        }
         3 => say(FactKind::Tooling, outside::tooling(how % 3 != 0, any_of(&["1.2.0", "1.3.0"], how)), LONG_MS),
         4 => say(FactKind::Capacity, json!({"resources": {"vcpu": number % 8, "memory_mib": 16384}}), LONG_MS),
         5 => say(FactKind::Health, json!({"assets": {"image/base": "ok", "image/tools": health}}), LONG_MS),

@@ -25,7 +25,7 @@ Ingestion_RollbackIndex | DISCOVER FETCH VALIDATE INDEX READY | operator | retai
 Council_ProfilesLoaded | PLAN_ROLES | operator agent voter | roster | |
 Council_QuorumCert | ELECT | operator agent voter | quorum | |
 Council_McpGreen | TOOLING_SYNC | worker node | effect tooling | |
-Council_McpRed | TOOLING_SYNC | worker node | effect | |
+Council_McpRed | TOOLING_SYNC | worker node | effect coverage | |
 Council_Eject | TOOLING_SYNC READY | operator voter | roster entered | | c
 Council_ReElect | TOOLING_SYNC READY | operator voter | entered | | c
 Council_Replan | ELECT TOOLING_SYNC READY | operator voter | document entered | | c

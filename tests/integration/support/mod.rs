@@ -3,12 +3,14 @@
 //! program, `http` talks to it, `driver` drives a project in it, and `tracer` breaks its system calls.
 #![allow(dead_code, reason = "each test module uses its own part")]
 
+pub mod bubble;
 pub mod daemon;
 pub mod driver;
 pub mod hands;
 pub mod http;
 pub mod inputs;
 pub mod outside;
+pub mod random;
 pub mod route;
 #[path = "../../../src/cli/demo/standins/mod.rs"]
 pub mod standins;
