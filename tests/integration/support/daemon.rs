@@ -308,7 +308,7 @@ impl Daemon {
 
     /// Reads until the answer is as wanted.
     #[track_caller]
-    pub fn wait_for(&self, target: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+    pub fn wait_for(&self, target: &str, mut wanted: impl FnMut(&Answer) -> bool) -> Answer {
         let began = Instant::now();
         loop {
             let answer = self.get(target);
