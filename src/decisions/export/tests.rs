@@ -212,7 +212,7 @@ fn indexes(path: &Path) -> Vec<u64> {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'));
     let index = |line: &str| match Json::parse(line.as_bytes()).unwrap().as_object().unwrap()["index"] {
-        Json::Integer(index) => u64::try_from(index).unwrap(),
+        Json::Integer(index) => index,
         _ => panic!("{line}"),
     };
     text.lines().map(index).collect()
