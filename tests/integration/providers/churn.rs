@@ -12,9 +12,9 @@ use swoosh::types::names::{ExecutionState, Transition};
 
 use super::site;
 use crate::replay::caller::choose;
-use crate::support::random::Random;
 use crate::support::daemon::{Daemon, Site, cycles_of, now_ms, platform};
 use crate::support::driver::Project;
+use crate::support::random::Random;
 use crate::support::standins::Manner;
 use crate::support::standins::mcp::McpStandIn;
 use crate::support::standins::teller::Teller;
