@@ -179,8 +179,8 @@ impl Report {
     fn write_load(&self, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
-            "\n{:<28} {:>8} {:>10} {:>10} {:>10} {:>8} {:>8} {:>10}",
-            "load over HTTP", "clients", "per s", "p50 µs", "p99 µs", "cpu µs", "× etcd", "× Restate"
+            "\n{:<28} {:>8} {:>10} {:>10} {:>10} {:>8} {:>8} {:>10} {:>8}",
+            "load over HTTP", "clients", "per s", "p50 µs", "p99 µs", "cpu µs", "× etcd", "× Restate", "× floor"
         )?;
         for row in &self.accepted {
             let ratio = |peer| {
@@ -188,7 +188,9 @@ impl Report {
                 find(&self.peers, peer, row.clients).map_or("-".to_owned(), |peer| format!("{:.2}", per(peer)))
             };
             write_row(out, "accepted, synced, signed", row)?;
-            writeln!(out, " {:>8} {:>10}", ratio("etcd"), ratio("restate"))?;
+            let share = |floor: &Floor| format!("{:.2}", row.per_second as f64 / floor.per_second(row.clients));
+            let floor = self.floor.as_ref().map_or("-".to_owned(), share);
+            writeln!(out, " {:>8} {:>10} {floor:>8}", ratio("etcd"), ratio("restate"))?;
         }
         if let Some(row) = &self.duplicates {
             write_row(out, "duplicates", row)?;
