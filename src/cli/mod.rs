@@ -45,7 +45,7 @@ mod windows;
     after_help = "Start with `swoosh demo`, which tells the whole story on a temporary node, or with\n\
         `swoosh serve` in an empty directory and `swoosh transitions` beside it.\n\n\
         Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for commands\n\
-        that ask one, SWOOSH_KEY the key file for commands that sign."
+        that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_KEY the key file for commands that sign."
 )]
 struct Cli {
     /// Print JSON instead of text

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -11,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{AppState, body, json, json_bytes, schema};
+use super::{AppState, Caller, Peer, body, json, json_bytes, schema};
 use crate::types::canonical::from_json;
 use crate::types::fact::{Fact, FactKind};
 use crate::types::hash::Hash;
@@ -97,21 +98,40 @@ pub(super) async fn facts(State(state): State<AppState>, uri: Uri) -> Answer {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn push(State(state): State<AppState>, uri: Uri, headers: HeaderMap, body: Body) -> Answer {
+pub(super) async fn push(
+    State(state): State<AppState>,
+    caller: Option<Extension<Caller>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let checked = Query::read(&uri, &[]).and_then(|_| body::check_media_type(&headers));
     if let Err(fault) = checked {
         let patience = Duration::from_millis(state.limits.request_timeout_ms);
         let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
         return Err(fault);
     }
-    let bytes = body::read(&headers, body, &state.limits).await?;
+    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
+    // Held until the answer: what the fact is made into takes as much as its bytes.
+    let mut memory = state.gate.memory(peer);
+    let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
     let document = Json::parse(&bytes).map_err(Rejection::from)?;
     let fact: Fact = from_json(&document).map_err(Rejection::from)?;
     // Pushes wait for the disk, one after the other; more than a few at once would only hold workers.
     let Ok(_permit) = state.pushes.clone().try_acquire_owned() else {
         return Err(Fault::new(Code::Overloaded, "too many facts are pushed at once; push it again"));
     };
-    let pushed = state.read(move |state| Ok(state.intake.push(fact)?)).await?;
+    let pushed = state.read(move |state| Ok(state.intake.push(fact).map_err(Fault::from)));
+    let pushed = pushed.await?.inspect_err(|fault| charge(&state, peer, fault, bytes.len()))?;
     let bytes = serde_json::to_vec(&pushed).map_err(|error| Fault::internal(&error))?;
     Ok(json_bytes(StatusCode::OK, bytes))
+}
+
+/// Charges a peer for what its refused fact cost, as of a proposal.
+fn charge(state: &AppState, peer: Peer, fault: &Fault, bytes: usize) {
+    match fault.code() {
+        Code::SignatureInvalid | Code::FactSource => state.gate.charge(peer, bytes),
+        Code::FactAhead | Code::FactBody | Code::FactSerial | Code::FactsFull => state.gate.charge_refusal(peer),
+        _ => {}
+    }
 }

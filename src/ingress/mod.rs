@@ -13,14 +13,17 @@
 //! routes cannot know themselves comes in through [`Queries`], and facts that are pushed go out through
 //! [`Intake`].
 
+mod admission;
 mod body;
 mod docs;
 mod explain;
 mod facts;
 mod fault;
 mod health;
+mod limits;
 mod markdown;
 mod openapi;
+mod peer;
 mod query;
 mod reads;
 mod records;
@@ -30,6 +33,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod transition;
 mod windows;
 
@@ -38,6 +42,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
@@ -50,10 +55,13 @@ use crate::types::rejection::Code;
 use crate::types::text::ClusterId;
 use fault::{Answer, Fault};
 
+pub use admission::Gate;
 pub use facts::{FactFilter, Intake, Pushed};
 pub use health::ExportView;
-pub use reads::close_reads;
-pub use serve::serve;
+pub use limits::Limits;
+pub use peer::{Caller, Peer};
+pub use serve::{Tls, TlsError, TlsFiles, serve};
+pub use traffic::{Traffic, Turned};
 
 /// What the node says of itself.
 #[derive(Clone, Debug)]
@@ -64,30 +72,6 @@ pub struct NodeInfo {
     pub node: PublicKey,
     /// The program's version.
     pub version: String,
-}
-
-/// Bounds on requests and connections.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Most bytes of a body.
-    pub body_limit_bytes: usize,
-    /// Longest that a body may take to arrive, and an answer to be made, in milliseconds.
-    pub request_timeout_ms: u64,
-    /// Longest that a request's headers may take to arrive, in milliseconds.
-    pub header_timeout_ms: u64,
-    /// Longest that a shutdown waits for requests that were accepted, in milliseconds.
-    pub drain_timeout_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            body_limit_bytes: 256 << 10,
-            request_timeout_ms: 10_000,
-            header_timeout_ms: 10_000,
-            drain_timeout_ms: 10_000,
-        }
-    }
 }
 
 /// What the routes show and cannot know themselves.
@@ -115,6 +99,8 @@ pub struct AppState {
     pub meta: NodeInfo,
     /// Bounds on requests.
     pub limits: Limits,
+    /// Who may ask something now.
+    pub gate: Arc<Gate>,
     /// What the routes cannot know themselves.
     pub queries: Arc<dyn Queries>,
     /// Takes facts that are pushed.
@@ -126,7 +112,7 @@ pub struct AppState {
 /// How many facts may be pushed at once; see [`AppState::pushes`].
 pub const PUSHES: usize = 4;
 
-/// All routes, with reads open; see [`close_reads`].
+/// All routes. Who may read is told by a request's [`Caller`]; without one, everybody.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/transition", post(transition::propose))
@@ -148,6 +134,8 @@ pub fn router(state: AppState) -> Router {
         .route("/", get(docs::index))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), reads::gate))
+        .layer(from_fn_with_state(state.gate.clone(), admission::admit))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .with_state(state)
 }

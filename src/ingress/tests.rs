@@ -4,4 +4,4 @@ mod facts;
 mod proposals;
 mod reads;
 mod served;
-mod world;
+pub(super) mod world;

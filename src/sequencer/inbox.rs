@@ -1,4 +1,5 @@
-//! Where proposals wait: a bounded lane, a lane that passes it, projects to look at, and news from the committer.
+//! Where proposals wait: a bounded lane that is fair to projects, a lane that passes it, projects to look at, and
+//! news from the committer.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::fair::{FairQueue, Full};
 use super::mend::Failure;
 use super::{Outcome, Verified};
 use crate::journal::Recovered;
@@ -39,10 +41,9 @@ pub(super) struct Done {
     pub result: Result<Vec<Arc<[u8]>>, Failure>,
 }
 
-#[derive(Default)]
 struct Lanes {
-    urgent: VecDeque<Request>,
-    normal: VecDeque<Request>,
+    urgent: FairQueue<Request>,
+    normal: FairQueue<Request>,
     /// Each once, however often it is named.
     nudged: BTreeSet<ProjectName>,
     done: VecDeque<Done>,
@@ -67,15 +68,23 @@ pub(super) struct Work {
 pub(super) struct Inbox {
     lanes: Mutex<Lanes>,
     wake: Condvar,
-    capacity: usize,
 }
 
-/// A lane is full.
-pub(super) struct Full;
-
 impl Inbox {
-    pub fn new(capacity: usize) -> Inbox {
-        Inbox { lanes: Mutex::default(), wake: Condvar::new(), capacity }
+    /// Each lane holds `capacity` proposals, `project_capacity` of them of one project.
+    pub fn new(capacity: usize, project_capacity: usize) -> Inbox {
+        let lane = || FairQueue::new(capacity, project_capacity);
+        let (urgent, normal) = (lane(), lane());
+        let lanes = Lanes {
+            urgent,
+            normal,
+            nudged: BTreeSet::new(),
+            done: VecDeque::new(),
+            mended: None,
+            stopping: false,
+            asleep: false,
+        };
+        Inbox { lanes: Mutex::new(lanes), wake: Condvar::new() }
     }
 
     /// A panic elsewhere leaves the lanes whole: each change to them is one push or one pop.
@@ -85,12 +94,10 @@ impl Inbox {
 
     pub fn push(&self, request: Request) -> Result<(), Full> {
         let urgent = request.is_urgent();
+        let (project, signer) = (request.verified.proposal().project(), request.verified.proposal().signer);
         let mut lanes = self.lock();
         let lane = if urgent { &mut lanes.urgent } else { &mut lanes.normal };
-        if lane.len() >= self.capacity {
-            return Err(Full);
-        }
-        lane.push_back(request);
+        lane.push(project, signer, request)?;
         self.wake(lanes);
         Ok(())
     }
@@ -155,10 +162,12 @@ impl Inbox {
             nudged.push(project);
         }
         let room = room - nudged.len();
-        let urgent = lanes.urgent.len().min(room);
-        let mut requests: Vec<_> = lanes.urgent.drain(..urgent).collect();
-        let normal = lanes.normal.len().min(room - urgent);
-        requests.extend(lanes.normal.drain(..normal));
+        let mut requests = Vec::with_capacity(room.min(lanes.urgent.len() + lanes.normal.len()));
+        while requests.len() < room
+            && let Some(request) = lanes.urgent.pop().or_else(|| lanes.normal.pop())
+        {
+            requests.push(request);
+        }
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
         Work { done, mended, nudged, requests, stopping }
     }

@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use super::commit::{Job, Pending};
+use super::desk::CommitNow;
 use super::handle::{Shared, View};
 use super::heads::Heads;
 use super::inbox::{Done, Inbox, Reply, Request};
@@ -13,7 +14,7 @@ use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
 use super::{Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::{Recovered, RecoveredHead, fingerprint};
+use crate::journal::{Durability, Recovered, RecoveredHead, fingerprint};
 use crate::machine::chart;
 use crate::machine::facts::{FactBody, FactSet};
 use crate::machine::guards::Case;
@@ -73,6 +74,7 @@ pub(super) struct Pipeline {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     jobs: SyncSender<Job>,
+    commit_now: CommitNow,
     heads: Heads,
     keys: BTreeMap<KeyPlace, InFlight>,
     deferred: Vec<Deferred>,
@@ -91,7 +93,7 @@ impl Pipeline {
     pub fn new(
         shared: Arc<Shared>,
         inbox: Arc<Inbox>,
-        jobs: SyncSender<Job>,
+        (jobs, commit_now): (SyncSender<Job>, CommitNow),
         heads: Heads,
         last: (u64, Hash, Hlc),
     ) -> Pipeline {
@@ -99,6 +101,7 @@ impl Pipeline {
             shared,
             inbox,
             jobs,
+            commit_now,
             heads,
             keys: BTreeMap::new(),
             deferred: Vec::new(),
@@ -368,9 +371,24 @@ impl Pipeline {
         let evicted = self.heads.evict(self.durable_batch);
         let job = Job { number: self.open_number, records, evicted };
         self.open_number += 1;
+        if !self.is_lone(&job) {
+            return self.send(job);
+        }
+        match (self.commit_now)(job) {
+            Ok(done) => self.settle(done),
+            Err(job) => self.send(*job),
+        }
+    }
+
+    fn send(&mut self, job: Job) {
         if self.jobs.send(job).is_err() {
             self.fail(&Failure::for_good("the committer is gone"));
         }
+    }
+
+    /// Whether a batch is one caller's and nothing waits to be judged while it syncs.
+    fn is_lone(&self, job: &Job) -> bool {
+        self.shared.options.durability == Durability::Sync && job.records.len() == 1 && self.inbox.depth() == 0
     }
 
     /// A batch is durable, or never will be: answers whoever waited for it.

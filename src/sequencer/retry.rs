@@ -36,7 +36,12 @@ pub(super) fn after_ms(
         | Code::HlcAhead
         | Code::BeatsUnknown
         | Code::Blocked => OUTSIDE_MS,
-        Code::Overloaded | Code::ClockUnsafe | Code::NotDurable | Code::Draining | Code::ReadOnly => NODE_MS,
+        Code::TooManyRequests
+        | Code::Overloaded
+        | Code::ClockUnsafe
+        | Code::NotDurable
+        | Code::Draining
+        | Code::ReadOnly => NODE_MS,
         _ => return None,
     };
     Some(scale(base_ms, schedule.map_or(0, |schedule| schedule.pressure(at))))

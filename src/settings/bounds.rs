@@ -5,6 +5,7 @@ use yaml_serde::Value;
 use super::load::SettingsError;
 use super::model::Settings;
 use super::provider_checks::check_providers;
+use super::serving::Tls;
 use crate::types::fact::FactKind;
 use crate::types::json::MAX_INTEGER;
 use crate::types::names::Role;
@@ -72,6 +73,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("journal.snapshot_every", 1, 1_000_000),
     bound("journal.sweep_every", 1_000, 200_000),
     bound("sequencer.queue", 1, 1_000_000),
+    bound("sequencer.project_queue", 1, 1_000_000),
     bound("sequencer.batch_max", 1, 16_384),
     bound("heads.memory_projects", 1, 1_000_000),
     bound("decisions.batch_records", 1, 1_000),
@@ -80,7 +82,25 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("decisions.retry_max_ms", 10, HOUR_MS),
     bound("http.body_limit_bytes", 4_096, 16_777_216),
     bound("http.request_timeout_ms", 100, 600_000),
+    bound("http.body_pause_timeout_ms", 10, 600_000),
+    bound("http.first_byte_timeout_ms", 10, 600_000),
+    bound("http.header_timeout_ms", 10, 600_000),
+    bound("http.idle_timeout_ms", 10, HOUR_MS),
+    bound("http.write_timeout_ms", 10, 600_000),
+    bound("http.ping_interval_ms", 100, 600_000),
+    bound("http.ping_timeout_ms", 100, 600_000),
+    bound("http.streams", 1, 10_000),
+    bound("http.resets", 1, 100_000),
     bound("http.drain_timeout_ms", 0, 600_000),
+    bound("limits.connections", 1, 1_000_000),
+    bound("limits.connections_per_peer", 1, 1_000_000),
+    bound("limits.requests", 1, 1_000_000),
+    bound("limits.requests_per_peer", 1, 1_000_000),
+    bound("limits.reads", 1, 10_000),
+    bound("limits.body_memory_bytes", 4_096, 17_179_869_184),
+    bound("limits.failures", 1, 1_000_000),
+    bound("limits.failures_forgiven_per_second", 1, 1_000_000),
+    bound("tls.handshake_timeout_ms", 10, 600_000),
 ];
 
 /// Schemes that sources may be fetched by.
@@ -110,6 +130,7 @@ pub(super) fn invalid(key: impl Into<String>, detail: impl Into<String>) -> Sett
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
+    check_tls(&settings.tls)?;
     check_providers(settings)?;
     check_decisions(settings)?;
     super::kaching::check(settings)?;
@@ -119,6 +140,24 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     let filter = tracing_subscriber::EnvFilter::builder().parse(&settings.log.level);
     let example = "write a level such as info, or info,swoosh::sequencer=debug";
     filter.map(drop).map_err(|error| invalid("log.level", format!("{error}; {example}")))
+}
+
+/// Certificate and key go together, and whoever asks for client certificates must say whose.
+fn check_tls(tls: &Tls) -> Result<(), SettingsError> {
+    match (&tls.certificate, &tls.key) {
+        (Some(_), None) => return Err(invalid("tls.key", "tls.certificate is set and its key is not; name it too")),
+        (None, Some(_)) => {
+            return Err(invalid("tls.certificate", "tls.key is set and its certificate is not; name it too"));
+        }
+        (None, None) if tls.client_ca.is_some() => {
+            return Err(invalid("tls.client_ca", "client certificates need TLS; set tls.certificate and tls.key"));
+        }
+        _ => {}
+    }
+    if tls.require_client_certificate && tls.client_ca.is_none() {
+        return Err(invalid("tls.require_client_certificate", "nobody's certificate is believed; set tls.client_ca"));
+    }
+    Ok(())
 }
 
 fn check_identities(settings: &Settings) -> Result<(), SettingsError> {
@@ -164,6 +203,11 @@ fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
 
 /// An address that HTTP requests go to; a token goes through TLS, or does not leave the machine.
 pub(super) fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
+    let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    // Addresses are told in logs and errors. This one is not told either, for what may stand in it.
+    if rest.contains(['?', '#']) || rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
+        return Err(invalid(key, "an address with '@', '?' or '#' may carry a secret; put that into the secrets file"));
+    }
     match url.scheme() {
         "https" => Ok(()),
         "http" if with_token && !is_loopback(url) => {
@@ -177,10 +221,9 @@ pub(super) fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), Se
 pub(super) fn is_loopback(url: &Url) -> bool {
     let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    let host = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, _)) => host,
-        None => place.split_once(':').map_or(place, |(host, _)| host),
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
     };
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

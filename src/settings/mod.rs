@@ -14,12 +14,14 @@ mod model;
 mod provider_checks;
 mod providers;
 mod schedule;
+mod serving;
 
 pub use kaching::Kaching;
 pub use load::{Overrides, SettingsError, default_policies};
 pub use model::*;
 pub use providers::*;
 pub use schedule::{backbeat, schedule_of};
+pub use serving::{Http, Limits, Tls};
 
 use crate::types::fact::GuardSettings;
 use crate::types::inputs::IdentityGrant;

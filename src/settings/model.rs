@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kaching::Kaching;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
+use super::serving::{Http, Limits, Tls};
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
@@ -64,6 +65,10 @@ pub struct Settings {
     pub secrets: SecretsFile,
     /// The HTTP server.
     pub http: Http,
+    /// What callers may take of the node at once.
+    pub limits: Limits,
+    /// TLS.
+    pub tls: Tls,
     /// The log.
     pub log: Log,
 }
@@ -161,6 +166,8 @@ pub struct Journal {
 pub struct Sequencer {
     /// How many proposals may wait.
     pub queue: usize,
+    /// How many of them may be of one project.
+    pub project_queue: usize,
     /// How many records one commit may carry.
     pub batch_max: usize,
 }
@@ -205,18 +212,6 @@ pub struct SecretsFile {
     pub identity: Option<PathBuf>,
     /// Who can decrypt it beside the identity itself.
     pub recipients: Vec<String>,
-}
-
-/// The HTTP server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// The largest body that is read, in bytes.
-    pub body_limit_bytes: usize,
-    /// How long a request may take to arrive, in milliseconds.
-    pub request_timeout_ms: u64,
-    /// How long a stop waits for requests under way, in milliseconds.
-    pub drain_timeout_ms: u64,
 }
 
 /// How log lines look.
@@ -271,6 +266,8 @@ impl Default for Settings {
             decisions: Decisions::default(),
             secrets: SecretsFile::default(),
             http: Http::default(),
+            limits: Limits::default(),
+            tls: Tls::default(),
             log: Log::default(),
         }
     }
@@ -315,7 +312,7 @@ impl Default for Journal {
 
 impl Default for Sequencer {
     fn default() -> Sequencer {
-        Sequencer { queue: 4096, batch_max: 512 }
+        Sequencer { queue: 4096, project_queue: 512, batch_max: 512 }
     }
 }
 
@@ -337,12 +334,6 @@ impl Default for Decisions {
             retry_min_ms: 500,
             retry_max_ms: 60_000,
         }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Http {
-        Http { body_limit_bytes: 262_144, request_timeout_ms: 10_000, drain_timeout_ms: 10_000 }
     }
 }
 

@@ -89,6 +89,10 @@ fn a_token_does_not_travel_in_the_clear() {
         assert!(with(url).unwrap_err().to_string().contains("https"), "{url}");
     }
     assert!(Settings::from_yaml("decisions: {bubble: 'http://b.example'}").is_ok());
+    for url in ["https://canary@b.example", "https://b.example/dr?token=canary", "https://b.example/#canary"] {
+        let error = refusal(&format!("decisions: {{bubble: '{url}'}}"));
+        assert!(error.contains("secrets file") && !error.contains("canary"), "{error}");
+    }
     assert!(refusal("decisions: {bubble: 'ftp://b.example'}").contains("http"));
 }
 
@@ -202,4 +206,14 @@ fn providers_that_could_not_be_trusted_or_would_flap_are_refused() {
     assert!(refusal("mcp: {window: 3}").contains("mcp.window"));
     assert!(refusal("mcp: {valid_for_ms: 20000, interval_ms: 20000}").contains("mcp.valid_for_ms"));
     assert!(refusal("liveness: {url: 'https://a', valid_for_ms: 5000}").contains("liveness.valid_for_ms"));
+}
+
+#[test]
+fn half_a_tls_setup_is_refused_with_what_is_missing() {
+    assert!(refusal("tls: {certificate: a.pem}").contains("tls.key: tls.certificate is set and its key is not"));
+    assert!(refusal("tls: {key: a.pem}").contains("tls.certificate: tls.key is set"));
+    assert!(refusal("tls: {client_ca: a.pem}").contains("tls.client_ca: client certificates need TLS"));
+    let required = "tls: {certificate: a.pem, key: b.pem, require_client_certificate: true}";
+    assert!(refusal(required).contains("nobody's certificate is believed"));
+    assert!(Settings::from_yaml("tls: {certificate: a.pem, key: b.pem, client_ca: c.pem}").is_ok());
 }

@@ -24,6 +24,8 @@ pub mod domain {
     pub const BEAT: &str = "swoosh/beat/v1\n";
     /// A new key's proof that its holder agrees to a rotation.
     pub const ROTATION: &str = "swoosh/rotation/v1\n";
+    /// A read on an address where reads are closed (DESIGN §8).
+    pub const READ: &str = "swoosh/read/v1\n";
 }
 
 /// Text is not a key or a signature.

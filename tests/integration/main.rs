@@ -25,6 +25,7 @@ mod rejections;
 mod replay;
 mod scripts;
 mod secrets;
+mod serving;
 mod source;
 mod statechart;
 mod support;

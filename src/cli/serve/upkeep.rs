@@ -48,9 +48,10 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
 }
 
 impl Upkeep {
-    /// Reads the fact files and asks for the license now.
-    pub fn reload(&self) {
-        self.reload.iter().for_each(|hurry| hurry.notify_one());
+    /// What reads the fact files and asks for the license now, when it is called.
+    pub fn reloader(&self) -> impl Fn() + Send + 'static {
+        let reload = self.reload.clone();
+        move || reload.iter().for_each(|hurry| hurry.notify_one())
     }
 
     /// Ends the tasks.
