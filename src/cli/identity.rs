@@ -29,7 +29,7 @@ use crate::types::text::{ClusterId, Name, ProjectName, Rationale};
         A project's identities stand in its boot section; an operator changes them. Beside them count the identities \
         of the node's settings, in every project. docs/identities.md has the whole story.",
     after_help = "A key is rotated without a gap:\n  \
-        swoosh keygen new.key\n  \
+        swoosh keygen --out new.key\n  \
         swoosh identity agree OLD --new-key new.key > agreement.json      # whoever holds the new key\n  \
         swoosh identity rotate agreement.json --overlap 1h --key operator.key"
 )]
