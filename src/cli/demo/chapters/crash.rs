@@ -100,7 +100,7 @@ async fn check_log(stage: &mut Stage, runs: &[Run]) -> anyhow::Result<()> {
 }
 
 /// The whole log, over HTTP.
-async fn log(reader: &Client) -> anyhow::Result<BTreeMap<u64, WalEntry>> {
+pub(super) async fn log(reader: &Client) -> anyhow::Result<BTreeMap<u64, WalEntry>> {
     let mut log = BTreeMap::new();
     loop {
         let from = log.len() as u64 + 1;

@@ -4,6 +4,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use super::crash::Heads;
+use super::decisions;
 use crate::cli::demo::ship;
 use crate::cli::demo::stage::Stage;
 use crate::journal::Journal;
@@ -18,7 +19,8 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage, before: Heads) -> anyh
     stage.story.say("The daemon is stopped. What follows needs no daemon, no network and no snapshot: the log alone.");
     let path = stage.directory.join(ship::DATA).join("journal");
     let began = std::time::Instant::now();
-    let report = tokio::task::spawn_blocking(move || reduce_again(&path)).await??;
+    let held = stage.servers.bubble.documents();
+    let (report, same) = tokio::task::spawn_blocking(move || reduce_again(&path, &held)).await??;
     let took = began.elapsed();
     for (project, expected) in &before {
         let found = report.heads.get(project).map(|head| head.hash);
@@ -31,16 +33,17 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage, before: Heads) -> anyh
         before.len(),
         took.as_secs_f64()
     ));
+    stage.story.check(&format!("{same} decision records are made again out of it: what BUBBLE holds is the same"));
     let replayed = report.heads.get(&stage.project).map(|head| head.hash).context("default is not in the log")?;
     finish(stage, replayed, report.replayed)
 }
 
-fn reduce_again(path: &std::path::Path) -> anyhow::Result<ReplayReport> {
+fn reduce_again(path: &std::path::Path, held: &[String]) -> anyhow::Result<(ReplayReport, usize)> {
     let journal = Journal::open_read_only(path)?;
     let report = replay(&journal, &mut |_| {}, None);
     match report.fault {
         Some(fault) => Err(fault.into()),
-        None => Ok(report),
+        None => Ok((report, decisions::made_again(&journal, held)?)),
     }
 }
 
