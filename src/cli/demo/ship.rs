@@ -19,7 +19,7 @@ pub(super) const DATA: &str = "data";
 /// The fact file.
 pub(super) const FACTS: &str = "facts.json";
 /// How long a project goes on after its license, in milliseconds.
-pub(super) const GRACE_MS: u64 = 3_000;
+pub(super) const GRACE_MS: u64 = 4_000;
 const BACKBEAT: &str = "backbeat.yaml";
 
 /// A schedule in a hurry: beats of 100 ms, 24 of which make a cycle. A second plan window at the end of the
@@ -58,7 +58,7 @@ pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey, servers:
         "facts": {"file": FACTS, "sources": sources},
         "kaching": {"url": servers.kaching.url(), "keys": [servers.kaching.key()]},
         "license": {"grace_ms": GRACE_MS},
-        "mcp": {"interval_ms": 150, "settle_ms": 50, "timeout_ms": 1_500, "valid_for_ms": 600_000},
+        "mcp": {"interval_ms": 150, "settle_ms": 50, "timeout_ms": 3_000, "valid_for_ms": 600_000},
         "decisions": {"bubble": servers.bubble.url(), "retry_min_ms": 20, "retry_max_ms": 200},
     });
     let path = directory.join(SETTINGS);

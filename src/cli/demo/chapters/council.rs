@@ -32,7 +32,7 @@ async fn tools(stage: &mut Stage) -> anyhow::Result<()> {
         "The council needs its tools: two MCP servers, pinned at {PINNED}, which the node probes itself, again and \
          again. The worker says that both are as pinned; `search` answers as {OUTDATED}."
     ));
-    stage.probed(&["found search 1.1.0"]).await?;
+    stage.probed(&[&format!("found search {OUTDATED}")]).await?;
     stage.refuse_outcome(CouncilMcpGreen, project::tools(), GuardName::Tooling).await?;
     let why = format!("answers as {OUTDATED}, pinned is {PINNED}");
     stage.outcome(CouncilMcpRed, json!({"unreachable": {"search": why}})).await?;
@@ -43,7 +43,7 @@ async fn tools(stage: &mut Stage) -> anyhow::Result<()> {
     stage.refuse_outcome(CouncilMcpGreen, project::tools(), GuardName::Tooling).await?;
     stage.servers.archive.come_back()?;
     stage.probed(&[]).await?;
-    stage.story.check("`archive` is back; after four good probes in a row of five it counts as up again");
+    stage.story.check("`archive` is back; once four of its last five probes agree, it counts as up again");
     stage.outcome(CouncilMcpGreen, project::tools()).await?;
     Ok(())
 }

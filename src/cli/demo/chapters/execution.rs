@@ -63,8 +63,8 @@ async fn follow(stage: &mut Stage) -> anyhow::Result<()> {
     let written_ms = stage.schedule.beat_ms;
     stage.follow_beats().await?;
     stage.story.check(&format!(
-        "BACKBEAT leads: its signed beats last {BEAT_MS} ms instead of the {written_ms} ms that are written, began \
-         {EARLIER_MS} ms early, and call for a pressure of {PRESSURE} of 1000; the node follows, within its bounds",
+        "BACKBEAT leads: its signed beats last {BEAT_MS} ms instead of the {written_ms} ms that are written, their first \
+         one began {EARLIER_MS} ms early, and they call for a pressure of {PRESSURE} of 1000; the node follows, within its bounds",
     ));
     Ok(())
 }

@@ -48,7 +48,7 @@ async fn grace(stage: &mut Stage) -> anyhow::Result<()> {
 
 /// When the grace is over, the project stands still, and nothing leaves the node.
 async fn expiry(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.story.waiting(Duration::from_millis(GRACE_MS), "the grace is over, at the most");
+    stage.story.waiting(Duration::from_millis(GRACE_MS), "the grace is over at the latest");
     stage.sees(FactKind::License, "the grace is over", |view| !view.network.open).await?;
     let report = stage.answering(EnvironmentGreen, json!({"outcomes": project::health("ok")}))?;
     stage.blocked_after(LicenseExpired, "worker", EnvironmentGreen, report).await?;
@@ -56,7 +56,7 @@ async fn expiry(stage: &mut Stage) -> anyhow::Result<()> {
     let held = stage.servers.bubble.documents().len() as u64;
     ensure!(held < last, "decision records left the node without a license");
     stage.story.check(&format!(
-        "the network gate is closed: BUBBLE holds {held} of {last} decision records, and no beat or probe goes out"
+        "the network gate is closed: BUBBLE holds {held} of {last} decision records, no beat comes in and no probe goes out"
     ));
     Ok(())
 }

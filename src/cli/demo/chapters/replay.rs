@@ -35,6 +35,7 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage, before: Heads) -> anyh
     ));
     stage.story.check(&format!("{same} decision records are made again out of it: what BUBBLE holds is the same"));
     let replayed = report.heads.get(&stage.project).map(|head| head.hash).context("default is not in the log")?;
+    ensure!(same as u64 == report.replayed, "BUBBLE holds {same} of {} decision records", report.replayed);
     finish(stage, replayed, report.replayed)
 }
 
@@ -56,7 +57,7 @@ fn finish(stage: &mut Stage, replayed: Hash, records: u64) -> anyhow::Result<()>
     ensure!(missing.is_empty(), "no proposal was refused by {missing:?}");
     let took = stage.story.took();
     let document = json!({
-        "head_before": before, "head_after": replayed, "accepted": tally.accepted, "under_load": tally.under_load,
+        "head_before": before, "head_after": replayed, "accepted": tally.accepted, "decision_records": records, "under_load": tally.under_load,
         "refused": tally.refused, "retried": tally.retried, "duplicates": tally.duplicates,
         "guards": tally.guards.len(), "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     });
