@@ -12,6 +12,8 @@ pub mod decisions;
 #[cfg(feature = "server")]
 pub mod facts;
 #[cfg(feature = "server")]
+pub mod hybridcore;
+#[cfg(feature = "server")]
 pub mod ingress;
 #[cfg(feature = "server")]
 pub mod journal;
