@@ -28,6 +28,7 @@ bench: build ## Measure this machine, beside etcd and Restate where they are ins
 	"$(CARGO_TARGET_DIR)/debug/swoosh" bench $(BENCH)
 
 test: prerequisites ## Run all tests
+	@tools/install-prerequisites.sh tests
 	cargo test --locked
 
 lint: prerequisites ## Check format, lints, feature sets, licences and documentation

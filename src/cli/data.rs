@@ -18,7 +18,7 @@ const NO_SNAPSHOTS: u64 = 1_000_000;
 
 impl DataArgs {
     /// Where the journal is: in the node's data directory, or the directory itself is one.
-    fn journal(&self) -> PathBuf {
+    pub fn journal(&self) -> PathBuf {
         if self.data.join("CURRENT").is_file() { self.data.clone() } else { self.data.join("journal") }
     }
 

@@ -9,16 +9,19 @@ mod config;
 mod connect;
 mod council;
 mod data;
+mod decisions;
 mod demo;
 mod fact;
 mod keys;
 mod output;
+mod policy;
 mod propose;
 mod reads;
 mod receipt;
 mod refusal;
 pub mod reguard;
 mod replay;
+mod secrets;
 mod serve;
 mod snapshot;
 mod source;
@@ -26,6 +29,7 @@ mod state;
 pub mod statechart;
 mod time;
 mod transitions;
+mod ucxl;
 mod wal;
 
 /// What every command takes.
@@ -59,6 +63,8 @@ enum Command {
     Transitions(transitions::TransitionsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
+    Decisions(decisions::DecisionsCommand),
+    Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
@@ -68,6 +74,8 @@ enum Command {
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
     Snapshot(snapshot::SnapshotCommand),
+    Policy(policy::PolicyCommand),
+    Secrets(secrets::SecretsCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -94,6 +102,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Transitions(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),
+        Command::Decisions(command) => command.run(output),
+        Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
@@ -102,6 +112,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),
         Command::Snapshot(command) => command.run(output),
+        Command::Policy(command) => command.run(output),
+        Command::Secrets(command) => command.run(output),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }

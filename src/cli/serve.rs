@@ -1,5 +1,7 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
+mod bundles;
+mod exporters;
 pub(super) mod node;
 mod ports;
 mod upkeep;
@@ -23,7 +25,7 @@ use node::Node;
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
         SIGINT drain: what was accepted is answered, then the process ends; a second one ends it at once. SIGHUP \
-        reads the fact file again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
+        reads the fact file and the policy bundle again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
         error. The first line on standard error that begins with `listening on` names the address.",
     after_help = "Examples:\n  swoosh serve\n  swoosh serve --config swoosh.yaml\n  \
         swoosh serve --data /var/lib/swoosh --listen 127.0.0.1:0"
@@ -58,13 +60,13 @@ impl ServeCommand {
 
 async fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen().context("cannot listen for signals")?;
-    let node = Node::start(settings)?;
+    let mut node = Node::start(settings)?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     tracing::info!(address = %listener.local_addr()?, node = %node.key(), "serving");
-    let upkeep = upkeep::spawn(&node, settings);
+    let upkeep = upkeep::spawn(&mut node, settings);
     let handle = node.handle().clone();
     let stop = async {
         loop {

@@ -82,6 +82,20 @@ pub enum HealthStatus {
     Refusing,
 }
 
+/// How an exporter of decision records is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportHealth {
+    /// Which exporter.
+    pub exporter: String,
+    /// Index of the last record that it delivered.
+    pub position: u64,
+    /// Records that wait for it.
+    pub lag: u64,
+    /// Why it does not come on, while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -95,6 +109,9 @@ pub struct Health {
     /// Records after the last snapshot.
     #[serde(rename = "walLag")]
     pub wal_lag: u64,
+    /// The exporters of decision records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decision_export: Vec<ExportHealth>,
     /// The cluster, which every signature names.
     pub cluster: ClusterId,
     /// The node's key, which signs receipts.
@@ -157,7 +174,7 @@ pub struct TransitionsView {
     pub head: Hash,
     /// The node's clock.
     pub time: Hlc,
-    /// Beats since the schedule's epoch; 0 where the node knows no schedule.
+    /// Beats since the schedule's epoch, as the node counts them: what a new key names.
     #[serde(default)]
     pub beat: u64,
     /// The window of now; absent where the node knows no schedule.
@@ -199,7 +216,8 @@ pub struct WalEntry {
 impl WalEntry {
     /// Whether the entry follows `previous`, the link before it, and its inputs are the record's.
     pub fn follows(&self, previous: &Hash) -> bool {
-        Record::chain(previous, &self.record.encode()) == self.chain
+        let linked = |encoded: Vec<u8>| Record::chain(previous, &encoded) == self.chain;
+        try_canonical_bytes(&self.record).is_ok_and(linked)
             && Hash::of(&self.inputs.canonical()) == self.record.inputs_hash
     }
 }

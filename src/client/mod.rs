@@ -34,8 +34,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use answers::{
-    DryRun, GuardView, Health, HealthStatus, LastClock, ProjectView, StateView, TransitionView, TransitionsView,
-    WalEntry, WalPage, WindowView,
+    DryRun, ExportHealth, GuardView, Health, HealthStatus, LastClock, ProjectView, StateView, TransitionView,
+    TransitionsView, WalEntry, WalPage, WindowView,
 };
 pub use clock::HlcClock;
 pub use draft::{Draft, DraftError, op_class};

@@ -3,7 +3,7 @@
 //! ```text
 //! settings, schedule, policies ── built_in ──┐
 //! a JSON file ─────────────────── file ──────┼─► FactTable::insert ─► FactsNow, exchanged whole
-//!                                            │     source, signature, time, order, form
+//! what the node's providers learn ─ speaker ─┤     source, signature, time, order, form
 //! ```
 //!
 //! **Architecture invariant.** A provider only inserts; it knows nothing of projects' states, of the
@@ -12,11 +12,15 @@
 pub mod built_in;
 pub mod describe;
 pub mod file;
+pub mod licensed;
+pub mod speaker;
 pub mod table;
 
 pub use built_in::{BuiltIn, BuiltInError};
 pub use describe::FactDescription;
 pub use file::FactFile;
+pub use licensed::{Standing, standing, watch_license};
+pub use speaker::{SayError, Speaker};
 pub use table::{FactRefusal, FactTable, FactsNow, Inserted, Trust};
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ use crate::types::rejection::Code;
 use crate::types::text::ClusterId;
 use fault::{Answer, Fault};
 
+pub use health::ExportView;
 pub use reads::close_reads;
 pub use serve::serve;
 
@@ -93,6 +94,10 @@ pub trait Queries: Send + Sync {
     fn last_snapshot_hlc(&self) -> Option<Hlc>;
     /// What the metric `swoosh_wal_lag_records` shows.
     fn wal_lag(&self) -> u64;
+    /// How the exporters of decision records are.
+    fn exports(&self) -> Vec<ExportView> {
+        Vec::new()
+    }
 }
 
 /// What the routes work on. Cheap to clone.

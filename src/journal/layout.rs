@@ -21,7 +21,7 @@ pub(super) enum Family {
     Objects,
     /// project ‖ 0x00 ‖ index → decision record. Its keys are also the list of a project's records.
     Decisions,
-    /// What is to leave the node; declared, so that its coming changes no format.
+    /// What is to leave the node: `exporter/` ‖ name → how far an exporter of decision records has come.
     Outbox,
     /// What the directory is.
     Meta,
@@ -67,6 +67,8 @@ pub(super) mod meta {
     pub const PRUNE_FLOOR: &[u8] = b"prune_floor";
     /// Index up to which snapshots cover every record, in decimal.
     pub const REPLAY_FLOOR: &[u8] = b"replay_floor";
+    /// What stands before the number (8 bytes, big-endian, from 0) of each loss that was accepted.
+    pub const ACCEPTED: &[u8] = b"accepted/";
 }
 
 /// Key of a record.
@@ -103,6 +105,23 @@ pub(super) fn parse_scoped(key: &[u8]) -> Option<(ProjectName, u64, &[u8])> {
     let (number, rest) = rest.split_first_chunk::<8>()?;
     let project = std::str::from_utf8(name).ok()?.parse().ok()?;
     Some((project, u64::from_be_bytes(*number), rest))
+}
+
+const EXPORTER: &str = "exporter/";
+
+/// Key of an exporter's position.
+pub(super) fn exporter_key(name: &str) -> Vec<u8> {
+    format!("{EXPORTER}{name}").into_bytes()
+}
+
+/// The first key after all exporters' positions.
+pub(super) fn exporters_end() -> Vec<u8> {
+    b"exporter0".to_vec()
+}
+
+/// Whose position a key is.
+pub(super) fn exporter_name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key).ok()?.strip_prefix(EXPORTER)
 }
 
 /// Key of an idempotency key's binding.

@@ -12,10 +12,12 @@
 //! record that it cannot read or that does not lead where it says, and never repairs one. It never opens
 //! with less than the watermark promises.
 
+mod accept;
 mod batch;
 #[cfg(test)]
 mod damage;
 mod error;
+mod exporters;
 mod fold;
 mod frame;
 mod history;
@@ -31,7 +33,7 @@ pub mod replay;
 mod room;
 mod snapshot;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod unsnapshotted;
@@ -45,11 +47,12 @@ use std::time::{Duration, Instant};
 
 use rocksdb::{ColumnFamily, DB};
 
+pub use accept::{AcceptError, Acceptance, Loss};
 pub use batch::{Batch, Log, LogEntry, Write};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
+pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
 pub use layout::FORMAT;
-pub use promise::AcceptError;
 pub use prune::{PruneError, PruneReport};
 pub use read::BoundKey;
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};

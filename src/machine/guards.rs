@@ -201,6 +201,7 @@ pub fn guard(name: GuardName) -> Guard {
         GuardName::Rotation => boot::rotation,
         GuardName::Document => boot::document,
         GuardName::Chart => boot::chart,
+        GuardName::Bundle => policy::bundle,
         GuardName::Breach => policy::breach,
     }
 }

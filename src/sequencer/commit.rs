@@ -5,19 +5,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::Outcome;
-use super::Verified;
 use super::handle::{Shared, View};
 use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
 use super::mend::{Failure, MEND_INTERVAL};
 use super::pipeline::{answer, not_durable};
+use super::{Outcome, Verified};
 use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, Snapshot, Write};
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
-use crate::types::ids::DecisionId;
 use crate::types::names::Transition;
 use crate::types::receipt::{Receipt, SealedBatch};
 use crate::types::record::Record;
@@ -103,10 +101,10 @@ impl<L: Log> Committer<L> {
         let replies: Vec<_> = job.records.iter_mut().map(|pending| pending.reply.take()).collect();
         let Built { batch, receipts } = match self.build(&job) {
             Ok(built) => built,
-            Err(reason) => return Err(refuse_all(replies, Failure::for_good(&reason))),
+            Err(reason) => return Err(self.refuse_all(replies, Failure::for_good(&reason))),
         };
         if let Err(failure) = self.write(&batch) {
-            return Err(refuse_all(replies, failure));
+            return Err(self.refuse_all(replies, failure));
         }
         self.acknowledged = job.records.last().map_or(self.acknowledged, |last| (last.record.index, last.chain));
         self.publish(&job);
@@ -145,7 +143,7 @@ impl<L: Log> Committer<L> {
         let mut batch = Batch::default();
         let mut receipts = Vec::with_capacity(job.records.len());
         for (position, pending) in job.records.iter().enumerate() {
-            let receipt = receipt(pending, &sealed, position);
+            let receipt = Receipt::of(&pending.record, pending.chain, sealed.path(position), sealed.seal.clone());
             let bytes: Arc<[u8]> = canonical_bytes(&receipt).into();
             batch.entries.push(LogEntry {
                 index: pending.record.index,
@@ -173,8 +171,9 @@ impl<L: Log> Committer<L> {
                 batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
-        let decision = self.shared.ports.describe.describe(record, &pending.chain, &pending.verified.proposal().inputs);
-        batch.writes.push(Write::Decision { project: project.clone(), index, bytes: canonical_bytes(&decision) });
+        let inputs = &pending.verified.proposal().inputs;
+        let bytes = self.shared.ports.describe.describe_encoded(record, &pending.encoded, &pending.chain, inputs);
+        batch.writes.push(Write::Decision { project: project.clone(), index, bytes });
         batch.writes.push(Write::Key {
             project,
             key: record.idem_key.clone(),
@@ -231,6 +230,14 @@ impl<L: Log> Committer<L> {
         Ok(())
     }
 
+    /// Nothing of the batch is answered for. Whoever hears of it finds the node refusing.
+    fn refuse_all(&self, replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
+        let reason = failure.to_string();
+        self.shared.set_mode(failure.mode());
+        replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
+        failure
+    }
+
     /// Readers see durable heads only: from here on.
     fn publish(&self, job: &Job) {
         let mut views = self.shared.views_mut();
@@ -254,30 +261,6 @@ impl<L: Log> Committer<L> {
         }
         let last = job.records.last().map_or(0, |pending| pending.record.index);
         observer.committed(job.records.len(), began.elapsed(), last);
-    }
-}
-
-fn refuse_all(replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
-    let reason = failure.to_string();
-    replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
-    failure
-}
-
-fn receipt(pending: &Pending, sealed: &SealedBatch, position: usize) -> Receipt {
-    let record = &pending.record;
-    Receipt {
-        project: record.project.clone(),
-        index: record.index,
-        transition: record.transition,
-        idem_key: record.idem_key.clone(),
-        state_pre_hash: record.state_pre_hash,
-        state_post_hash: record.state_post_hash,
-        hlc: record.hlc,
-        timestamp: record.timestamp,
-        chain: pending.chain,
-        decision: DecisionId::of(&record.project, record.index, &pending.chain),
-        path: sealed.path(position),
-        seal: sealed.seal.clone(),
     }
 }
 

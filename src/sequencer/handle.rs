@@ -221,6 +221,7 @@ impl Handle {
             Mode::Accepting => {}
             Mode::Draining => return refuse(Code::Draining, "the node is shutting down; try another or wait"),
             Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
+            Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
         }
         let (reply, answer) = oneshot::channel();
         if let Err(Full) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
@@ -247,7 +248,9 @@ impl Handle {
             Ok(identity) => identity,
             Err(rejection) => return Ok(self.would_refuse(&docket, rejection)),
         };
-        if let Some(bound) = self.shared.journal().bound_key(&project, &docket.proposal.idem_key)? {
+        let bound = self.shared.journal().bound_key(&project, &docket.proposal.idem_key)?;
+        // A key may stand in the journal before its record is durable.
+        if let Some(bound) = bound.filter(|bound| bound.index < docket.stamp.index) {
             let proposal = docket.proposal;
             let same = bound.fingerprint == fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
             let conflict =

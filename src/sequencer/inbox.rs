@@ -45,6 +45,8 @@ struct Lanes {
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     stopping: bool,
+    /// Whether the sequencer waits to be woken; waking it costs a system call.
+    asleep: bool,
 }
 
 /// What the sequencer took out.
@@ -84,24 +86,34 @@ impl Inbox {
             return Err(Full);
         }
         lane.push_back(request);
-        drop(lanes);
-        self.wake.notify_one();
+        self.wake(lanes);
         Ok(())
     }
 
     pub fn push_done(&self, done: Done) {
-        self.lock().done.push_back(done);
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.done.push_back(done);
+        self.wake(lanes);
     }
 
     pub fn push_mended(&self, recovered: Box<Recovered>) {
-        self.lock().mended = Some(recovered);
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.mended = Some(recovered);
+        self.wake(lanes);
     }
 
     pub fn stop(&self) {
-        self.lock().stopping = true;
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.stopping = true;
+        self.wake(lanes);
+    }
+
+    fn wake(&self, mut lanes: MutexGuard<'_, Lanes>) {
+        let asleep = std::mem::take(&mut lanes.asleep);
+        drop(lanes);
+        if asleep {
+            self.wake.notify_one();
+        }
     }
 
     pub fn depth(&self) -> usize {
@@ -118,8 +130,10 @@ impl Inbox {
             if !lanes.done.is_empty() || lanes.mended.is_some() || (room > 0 && waiting) || lanes.stopping {
                 break;
             }
+            lanes.asleep = true;
             lanes = self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
+        lanes.asleep = false;
         let done = lanes.done.drain(..).collect();
         let mended = lanes.mended.take();
         let urgent = lanes.urgent.len().min(room);

@@ -11,7 +11,7 @@ use super::heads::Heads;
 use super::inbox::{Done, Inbox, Reply, Request};
 use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
-use super::{Mode, Outcome, Refusal, Verified, retry};
+use super::{Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Recovered, RecoveredHead, fingerprint};
 use crate::machine::facts::{FactBody, FactSet};
@@ -387,7 +387,7 @@ impl Pipeline {
         for reply in open.chain(waiting).chain(deferred) {
             answer(reply, not_durable(&reason));
         }
-        self.shared.set_mode(Mode::Refusing(reason));
+        self.shared.set_mode(failure.mode());
     }
 
     /// The journal was opened again: goes on from what it holds, as after a start.
@@ -471,7 +471,7 @@ fn record(
         hlc: proposal.hlc,
         window_id: proposal.window_id,
         guard_outcomes,
-        policy_engine: crate::machine::policy::engine_version(),
+        policy_engine: crate::machine::policy::engine_version().to_owned(),
         evidence: proposal.evidence.clone(),
         signature: verified.signature(),
         timestamp: stamp.at,

@@ -34,6 +34,7 @@ pub(super) fn after_ms(
             GuardName::License | GuardName::Tooling | GuardName::Capacity | GuardName::Health | GuardName::Liveness,
         )
         | Code::HlcAhead
+        | Code::BeatsUnknown
         | Code::Blocked => OUTSIDE_MS,
         Code::Overloaded | Code::ClockUnsafe | Code::NotDurable | Code::Draining | Code::ReadOnly => NODE_MS,
         _ => return None,

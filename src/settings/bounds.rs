@@ -43,6 +43,10 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("sequencer.queue", 1, 1_000_000),
     bound("sequencer.batch_max", 1, 16_384),
     bound("heads.memory_projects", 1, 1_000_000),
+    bound("decisions.batch_records", 1, 1_000),
+    bound("decisions.request_timeout_ms", 100, 600_000),
+    bound("decisions.retry_min_ms", 10, 600_000),
+    bound("decisions.retry_max_ms", 10, HOUR_MS),
     bound("http.body_limit_bytes", 4_096, 16_777_216),
     bound("http.request_timeout_ms", 100, 600_000),
     bound("http.drain_timeout_ms", 0, 600_000),
@@ -75,6 +79,7 @@ fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
+    check_decisions(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
     }
@@ -110,4 +115,36 @@ fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
+    let decisions = &settings.decisions;
+    let Some(url) = &decisions.bubble else {
+        let detail = "there is no server to send it to; set decisions.bubble, or take the token out";
+        return if decisions.bubble_token.is_some() { Err(invalid("decisions.bubble_token", detail)) } else { Ok(()) };
+    };
+    check_web("decisions.bubble", url, decisions.bubble_token.is_some())
+}
+
+/// An address that HTTP requests go to; a token goes through TLS, or does not leave the machine.
+fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if with_token && !is_loopback(url) => {
+            Err(invalid(key, format!("{url} would carry the token in the clear; use https://")))
+        }
+        "http" => Ok(()),
+        other => Err(invalid(key, format!("{other}:// is not spoken; use https:// or http://"))),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let host = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => place.split_once(':').map_or(place, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -1,5 +1,6 @@
 //! From files to settings, schedules and policies.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,10 @@ use super::model::Settings;
 use super::{DEFAULT_YAML, bounds, keys};
 use crate::types::backbeat::{Schedule, ScheduleError};
 use crate::types::fact::PolicyBundle;
+use crate::types::secret::SecretRef;
 
 const BACKBEAT_YAML: &str = include_str!("../../config/backbeat.yaml");
+const DEFAULT_REDACTION: &str = include_str!("../../config/decisions.yaml");
 const DEFAULT_POLICIES: &str = include_str!("../../config/policies/default.cedar");
 
 /// What the command line says against the file; relative paths are relative to the working directory.
@@ -135,7 +138,10 @@ impl Settings {
     /// Makes relative paths relative to the directory of the settings file.
     fn resolve(&mut self, directory: &Path) {
         let optional = [&mut self.node_key, &mut self.backbeat, &mut self.policies.path, &mut self.facts.file];
-        for path in optional.into_iter().flatten().chain([&mut self.data]) {
+        let records = [&mut self.decisions.redaction, &mut self.decisions.jsonl, &mut self.policies.bundle];
+        let secrets = [&mut self.secrets.file, &mut self.secrets.identity];
+        let optional = optional.into_iter().chain(records).chain(secrets);
+        for path in optional.flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
         }
     }
@@ -159,6 +165,20 @@ impl Settings {
         };
         let texts = policy_files(path)?.iter().map(|file| read_policies(file)).collect::<Result<Vec<_>, _>>()?;
         Ok(PolicyBundle { serial, policies: texts.join("\n") })
+    }
+}
+
+impl Settings {
+    /// The redaction policy's text: of the file that `decisions.redaction` names, or the built-in one. Whether it
+    /// is one is found out when it is parsed.
+    pub fn redaction_text(&self) -> Result<Cow<'static, str>, SettingsError> {
+        self.decisions.redaction.as_deref().map_or(Ok(DEFAULT_REDACTION.into()), |path| Ok(read(path)?.into()))
+    }
+
+    /// Every setting that names a secret, by its key.
+    pub fn secret_references(&self) -> Vec<(&'static str, &SecretRef)> {
+        let all = [("decisions.bubble_token", &self.decisions.bubble_token)];
+        all.into_iter().filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
     }
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
-use crate::types::text::{Capability, ClusterId};
+use crate::types::secret::SecretRef;
+use crate::types::text::{Capability, ClusterId, Url};
 
 /// The settings of a node. Paths are absolute, or relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,10 @@ pub struct Settings {
     pub sequencer: Sequencer,
     /// Heads of projects in memory.
     pub heads: Heads,
+    /// Decision Records and where they go.
+    pub decisions: Decisions,
+    /// What other settings name as `secret:<name>`.
+    pub secrets: SecretsFile,
     /// The HTTP server.
     pub http: Http,
     /// The log.
@@ -61,6 +66,8 @@ pub struct Policies {
     pub path: Option<PathBuf>,
     /// The number of this bundle.
     pub serial: u64,
+    /// A file with a signed bundle.
+    pub bundle: Option<PathBuf>,
 }
 
 /// Where facts come from.
@@ -166,6 +173,40 @@ pub struct Heads {
     pub memory_projects: usize,
 }
 
+/// Decision Records and where they go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Decisions {
+    /// The redaction policy's file; see [`Settings::redaction_text`].
+    pub redaction: Option<PathBuf>,
+    /// The file of the JSONL exporter.
+    pub jsonl: Option<PathBuf>,
+    /// The server of the BUBBLE exporter.
+    pub bubble: Option<Url>,
+    /// Its bearer token.
+    pub bubble_token: Option<SecretRef>,
+    /// Records sent at once.
+    pub batch_records: u64,
+    /// How long a request may take, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// The first pause after a failure, in milliseconds.
+    pub retry_min_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub retry_max_ms: u64,
+}
+
+/// The secrets file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretsFile {
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// The identity that decrypts it.
+    pub identity: Option<PathBuf>,
+    /// Who can decrypt it beside the identity itself.
+    pub recipients: Vec<String>,
+}
+
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -223,6 +264,8 @@ impl Default for Settings {
             journal: Journal::default(),
             sequencer: Sequencer::default(),
             heads: Heads::default(),
+            decisions: Decisions::default(),
+            secrets: SecretsFile::default(),
             http: Http::default(),
             log: Log::default(),
         }
@@ -231,7 +274,7 @@ impl Default for Settings {
 
 impl Default for Policies {
     fn default() -> Policies {
-        Policies { path: None, serial: 1 }
+        Policies { path: None, serial: 1, bundle: None }
     }
 }
 
@@ -281,6 +324,21 @@ impl Default for Sequencer {
 impl Default for Heads {
     fn default() -> Heads {
         Heads { memory_projects: 10_000 }
+    }
+}
+
+impl Default for Decisions {
+    fn default() -> Decisions {
+        Decisions {
+            redaction: None,
+            jsonl: None,
+            bubble: None,
+            bubble_token: None,
+            batch_records: 100,
+            request_timeout_ms: 10_000,
+            retry_min_ms: 500,
+            retry_max_ms: 60_000,
+        }
     }
 }
 

@@ -68,6 +68,29 @@ fn what_is_not_of_its_type_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_secret_stands_in_the_settings_by_its_name_alone() {
+    let error = refusal("decisions: {bubble: 'https://b.example', bubble_token: hunter2-canary}");
+    assert!(!error.contains("canary") && error.contains("secret:<name>"), "{error}");
+    let settings = Settings::from_yaml("decisions: {bubble: 'https://b.example', bubble_token: 'secret:b'}").unwrap();
+    let references = settings.secret_references();
+    assert!(references.iter().any(|(key, of)| *key == "decisions.bubble_token" && of.name().as_str() == "b"));
+    assert!(refusal("decisions: {bubble_token: 'secret:b'}").contains("decisions.bubble"));
+}
+
+#[test]
+fn a_token_does_not_travel_in_the_clear() {
+    let with = |url: &str| Settings::from_yaml(&format!("decisions: {{bubble: '{url}', bubble_token: 'secret:b'}}"));
+    for url in ["https://b.example/v1", "http://127.0.0.1:9/v1", "http://localhost", "http://[::1]:80/x"] {
+        assert!(with(url).is_ok(), "{url}");
+    }
+    for url in ["http://b.example", "http://127.0.0.1.example", "http://localhost.example:80", "http://[::2]/"] {
+        assert!(with(url).unwrap_err().to_string().contains("https"), "{url}");
+    }
+    assert!(Settings::from_yaml("decisions: {bubble: 'http://b.example'}").is_ok());
+    assert!(refusal("decisions: {bubble: 'ftp://b.example'}").contains("http"));
+}
+
+#[test]
 fn only_the_daemon_has_role_node_and_says_the_settings() {
     let identities = |roles: &str| format!("identities: {{\"{}\": {{name: eve, roles: [{roles}]}}}}", key(1));
     assert!(refusal(&identities("operator, node")).contains("role node is the daemon's alone"));
@@ -142,7 +165,7 @@ fn schedules_and_policies_come_from_the_files_named() {
     assert!(settings.schedule().unwrap_err().to_string().contains("beat_ms is 0; it must be from 1"));
     settings.backbeat = file("b.yaml", "{beat: 1}");
     assert!(matches!(settings.schedule(), Err(SettingsError::ScheduleForm { .. })));
-    settings.policies = Policies { path: Some(directory.path().into()), serial: 7 };
+    settings.policies = Policies { path: Some(directory.path().into()), serial: 7, bundle: None };
     assert!(matches!(settings.policy_bundle(), Err(SettingsError::NoPolicies(_))));
     file("2.cedar", "second");
     file("1.cedar", "first");

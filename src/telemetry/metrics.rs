@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder, exponential_buckets,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, exponential_buckets,
 };
 
 use crate::types::names::{GuardName, Region, Transition};
@@ -51,7 +51,16 @@ const BATCH: Name = metric("swoosh_batch_records", "Records per commit.");
 const COMMIT: Name = metric("swoosh_commit_seconds", "Time that a commit took, sync included.");
 const WAL_LAST: Name = metric("swoosh_wal_last_index", "Index of the last durable record.");
 const PROJECTS: Name = metric("swoosh_projects", "Projects that exist.");
+const EXPORT_LAG: Name =
+    labelled("swoosh_decision_export_lag_records", "exporter", "Decision records that wait for an exporter.");
+const EXPORT_POSITION: Name =
+    labelled("swoosh_decision_export_position", "exporter", "Index of the last record that an exporter delivered.");
+const EXPORT_FAILURES: Name =
+    labelled("swoosh_decision_export_failures", "exporter", "Failures of an exporter since the start.");
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
+
+/// The exporters of decision records, as metrics and `/health` name them.
+pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
 
 /// The metrics of one node, in a registry of their own. Cheap to count with; shared by reference.
 pub struct Metrics {
@@ -69,6 +78,9 @@ pub struct Metrics {
     commit_seconds: Histogram,
     wal_last_index: IntGauge,
     projects: IntGauge,
+    export_lag: Box<[IntGauge]>,
+    export_position: Box<[IntGauge]>,
+    export_failures: Box<[IntGauge]>,
 }
 
 impl Default for Metrics {
@@ -115,6 +127,9 @@ impl Metrics {
             commit_seconds: histogram(&registry, &COMMIT, seconds)?,
             wal_last_index: gauge(&registry, &WAL_LAST)?,
             projects: gauge(&registry, &PROJECTS)?,
+            export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
+            export_position: gauges(&registry, &EXPORT_POSITION, &EXPORTERS)?,
+            export_failures: gauges(&registry, &EXPORT_FAILURES, &EXPORTERS)?,
             registry,
         })
     }
@@ -185,6 +200,16 @@ impl Metrics {
         set(&self.projects, projects);
     }
 
+    /// An exporter of decision records, one of [`EXPORTERS`], is so far, with so many records waiting for it, after so
+    /// many failures.
+    pub fn set_export(&self, exporter: &str, position: u64, lag: u64, failures: u64) {
+        let Some(place) = EXPORTERS.iter().position(|name| *name == exporter) else { return };
+        let each = [(&self.export_position, position), (&self.export_lag, lag), (&self.export_failures, failures)];
+        for (gauges, value) in each {
+            gauges.get(place).into_iter().for_each(|gauge| set(gauge, value));
+        }
+    }
+
     /// All metrics in Prometheus text format; see [`CONTENT_TYPE`].
     pub fn render(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(32 * 1024);
@@ -211,6 +236,11 @@ fn keep<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> pr
 
 fn gauge(registry: &Registry, name: &Name) -> prometheus::Result<IntGauge> {
     keep(registry, IntGauge::new(name.name, name.help)?)
+}
+
+fn gauges(registry: &Registry, name: &Name, labels: &[&str]) -> prometheus::Result<Box<[IntGauge]>> {
+    let vec = keep(registry, IntGaugeVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
+    labels.iter().map(|label| vec.get_metric_with_label_values(&[label])).collect()
 }
 
 fn histogram(registry: &Registry, name: &Name, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
@@ -270,6 +300,9 @@ mod tests {
             "swoosh_commit_seconds_count 0",
             "swoosh_wal_last_index 0",
             "swoosh_projects 0",
+            "swoosh_decision_export_lag_records{exporter=\"bubble\"} 0",
+            "swoosh_decision_export_position{exporter=\"jsonl\"} 0",
+            "swoosh_decision_export_failures{exporter=\"bubble\"} 0",
             concat!("swoosh_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|line| line == series), "{series}");
@@ -306,6 +339,7 @@ mod tests {
         metrics.set_queue_depth(5);
         metrics.set_projects(6);
         metrics.recovered_in(Duration::from_millis(1500));
+        metrics.set_export("bubble", 7, 8, 9);
         let text = text(&metrics);
         for line in [
             "swoosh_batch_records_sum 3",
@@ -316,6 +350,9 @@ mod tests {
             "swoosh_queue_depth 5",
             "swoosh_projects 6",
             "swoosh_recovery_time_seconds 1.5",
+            "swoosh_decision_export_position{exporter=\"bubble\"} 7",
+            "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",
+            "swoosh_decision_export_failures{exporter=\"bubble\"} 9",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}");
         }

@@ -1,7 +1,7 @@
 //! RFC 8785 canonical bytes of typed documents, and the way back.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod object;
 mod serializer;
@@ -47,6 +47,26 @@ pub fn canonical_bytes<T: Serialize>(document: &T) -> Vec<u8> {
     try_canonical_bytes(document).expect("document types always serialise")
 }
 
+/// Bytes that are canonical already, put into a document as they stand. Only [`canonical_bytes`] knows it; to any
+/// other serializer it is a list of numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verbatim<'a>(pub &'a [u8]);
+
+/// The name by which the serializer knows [`Verbatim`].
+const VERBATIM: &str = "$swoosh::Verbatim";
+
+impl Serialize for Verbatim<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Bytes<'a>(&'a [u8]);
+        impl Serialize for Bytes<'_> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(self.0)
+            }
+        }
+        serializer.serialize_newtype_struct(VERBATIM, &Bytes(self.0))
+    }
+}
+
 /// `sha256` of the canonical bytes.
 pub fn canonical_hash<T: Serialize>(document: &T) -> Hash {
     Hash::of(&canonical_bytes(document))
@@ -71,6 +91,16 @@ pub enum DecodeError {
     /// Strict JSON of another shape: a missing, unknown or mistyped member.
     #[error("{0}")]
     Schema(String),
+}
+
+/// A member that is passed over when its document is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passed;
+
+impl<'de> Deserialize<'de> for Passed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Passed, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Passed)
+    }
 }
 
 /// Decodes a typed document from a strict value, by way of its canonical bytes, so that what acts is

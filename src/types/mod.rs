@@ -22,5 +22,7 @@ pub mod proposal;
 pub mod receipt;
 pub mod record;
 pub mod rejection;
+#[cfg(feature = "server")]
+pub mod secret;
 pub mod text;
 pub mod ucxl;

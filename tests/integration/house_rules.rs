@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::source::{SourceFile, Token, file, files, paths};
+use super::source::{SourceFile, Token, all_files, file, files, paths};
 
 const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 70;
@@ -42,7 +42,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn no_file_is_longer_than_600_lines() {
-    let long: Vec<_> = files().into_iter().filter(|file| file.lines > FILE_LINES).collect();
+    let long: Vec<_> = all_files().into_iter().filter(|file| file.lines > FILE_LINES).collect();
     let told: Vec<_> = long.iter().map(|file| format!("{}: {} lines; split it", file.path, file.lines)).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
 }
@@ -79,7 +79,7 @@ fn function(rest: &[Token]) -> Option<(&str, usize, usize)> {
 
 #[test]
 fn no_function_is_longer_than_70_lines() {
-    let long: Vec<String> = files().iter().flat_map(long_functions).collect();
+    let long: Vec<String> = all_files().iter().flat_map(long_functions).collect();
     assert!(long.is_empty(), "split these functions:\n{}", long.join("\n"));
 }
 

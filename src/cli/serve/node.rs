@@ -1,16 +1,21 @@
 //! A node: key, journal, facts, sequencer, in the order in which they need each other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::bundles;
+use super::exporters::{self, Exports, Work};
 use super::ports::{ClockPort, DecisionPort, Watch};
-use crate::facts::{BuiltIn, FactFile, FactTable, Trust};
-use crate::ingress::{AppState, Limits, NodeInfo, Queries};
+use crate::facts::{BuiltIn, FactFile, FactTable, Speaker, Trust};
+use crate::ingress::{AppState, ExportView, Limits, NodeInfo, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered};
 use crate::platform::clock::Clock;
+use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile;
+use crate::platform::secrets::Secrets;
 use crate::sequencer::{Handle, Options, Ports};
 use crate::settings::{Durability, Settings};
 use crate::telemetry::metrics::Metrics;
@@ -22,7 +27,12 @@ pub(in crate::cli) struct Node {
     key: PublicKey,
     handle: Handle,
     facts: Arc<FactTable>,
+    speaker: Speaker,
+    gate: NetworkGate,
+    keeper: Option<GateKeeper>,
     metrics: Arc<Metrics>,
+    exports: Arc<Exports>,
+    exporters: Vec<Work>,
 }
 
 /// Longest that a request's headers may take to arrive, in milliseconds.
@@ -33,6 +43,7 @@ impl Node {
     pub fn start(settings: &Settings) -> anyhow::Result<Node> {
         std::fs::create_dir_all(&settings.data)
             .with_context(|| format!("cannot make the data directory {}", settings.data.display()))?;
+        let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
         let loaded = keyfile::load_or_create(&settings.node_key_path())?;
         if loaded.created {
             eprintln!("made a node key in {}", settings.node_key_path().display());
@@ -48,8 +59,12 @@ impl Node {
             observer: Arc::new(Watch(metrics.clone())),
         };
         let key = loaded.key.public();
+        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
+        let (keeper, gate) = gate::closed("no license was found valid yet");
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
-        Ok(Node { key, handle, facts, metrics })
+        let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
+        let (keeper, exports) = (Some(keeper), Arc::new(exports));
+        Ok(Node { key, handle, facts, speaker, gate, keeper, metrics, exports, exporters })
     }
 
     /// The node's public key.
@@ -67,6 +82,26 @@ impl Node {
         &self.facts
     }
 
+    /// The voice of its providers.
+    pub fn speaker(&self) -> &Speaker {
+        &self.speaker
+    }
+
+    /// What lets its providers, exporters and effects outside.
+    pub fn gate(&self) -> &NetworkGate {
+        &self.gate
+    }
+
+    /// Hands over what moves the gate; there is one.
+    pub(super) fn take_keeper(&mut self) -> Option<GateKeeper> {
+        self.keeper.take()
+    }
+
+    /// Hands over the work of the exporters; there is one of each.
+    pub(super) fn take_exporters(&mut self) -> Vec<Work> {
+        std::mem::take(&mut self.exporters)
+    }
+
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (handle, metrics, facts) = (self.handle.clone(), self.metrics.clone(), self.facts.clone());
@@ -78,7 +113,7 @@ impl Node {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             limits: limits(settings),
-            queries: Arc::new(Shown { handle, metrics, facts }),
+            queries: Arc::new(Shown { handle, metrics, facts, exports: self.exports.clone() }),
         }
     }
 }
@@ -108,16 +143,20 @@ fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::R
         policy: settings.policy_bundle()?,
     };
     table.insert_built_in(key, &built_in)?;
+    bundles::restore(settings, &table)?;
     Ok(table)
 }
 
-/// Reads the fact file once, so that the first proposals find its facts.
-pub(in crate::cli) fn fact_file(settings: &Settings, table: &Arc<FactTable>) -> Option<FactFile> {
-    let mut file = FactFile::new(settings.facts.file.clone()?, table.clone());
-    if let Some(report) = file.poll() {
-        report.problems.iter().for_each(|problem| eprintln!("facts: {problem}"));
-    }
-    Some(file)
+/// Reads the fact file and the policy bundle once, so that the first proposals find their facts.
+pub(in crate::cli) fn fact_files(settings: &Settings, table: &Arc<FactTable>) -> Vec<FactFile> {
+    let named = [("facts", &settings.facts.file), ("policies.bundle", &settings.policies.bundle)];
+    let read = |(key, path): (&str, &Option<PathBuf>)| {
+        let mut file = FactFile::new(path.clone()?, table.clone());
+        let problems = file.poll().map(|report| report.problems).unwrap_or_default();
+        problems.iter().for_each(|problem| eprintln!("{key}: {problem}"));
+        Some(file)
+    };
+    named.into_iter().filter_map(read).collect()
 }
 
 fn durability(settings: &Settings) -> journal::Durability {
@@ -139,6 +178,10 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     let recovered = journal.recover()?;
     for warning in &recovered.warnings {
         tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
+    }
+    for accepted in journal.acceptances()? {
+        let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);
+        tracing::warn!(%at, last, ?promised, reason, "records of this journal were lost, and the loss was accepted");
     }
     let took = began.elapsed();
     metrics.recovered_in(took);
@@ -166,6 +209,7 @@ struct Shown {
     handle: Handle,
     metrics: Arc<Metrics>,
     facts: Arc<FactTable>,
+    exports: Arc<Exports>,
 }
 
 impl Queries for Shown {
@@ -174,7 +218,12 @@ impl Queries for Shown {
         self.metrics.set_queue_depth(status.queue as u64);
         self.metrics.set_wal_lag(status.wal_lag);
         self.metrics.set_projects(self.handle.views().len() as u64);
+        self.exports.measure(&self.metrics);
         self.metrics.render()
+    }
+
+    fn exports(&self) -> Vec<ExportView> {
+        self.exports.views()
     }
 
     fn facts(&self) -> serde_json::Value {

@@ -39,6 +39,10 @@ impl sequencer::Describe for DecisionPort {
     fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision {
         decisions::build(record, chain, inputs)
     }
+
+    fn describe_encoded(&self, record: &Record, encoded: &[u8], chain: &Hash, inputs: &Json) -> Vec<u8> {
+        decisions::encode(record, encoded, chain, inputs)
+    }
 }
 
 /// Metrics and log lines of what the sequencer does.

@@ -1,4 +1,5 @@
-//! What runs beside the pipeline: the fact file is polled, old idempotency keys are pruned.
+//! What runs beside the pipeline: the fact file is polled, the license moves the network gate, old
+//! idempotency keys are pruned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::node::{Node, fact_file};
+use super::bundles;
+use super::node::{Node, fact_files};
+use crate::facts::watch_license;
 use crate::machine::facts::FactBody;
 use crate::sequencer::Handle;
 use crate::settings::Settings;
@@ -19,23 +22,28 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 /// The tasks, and the way to hurry them.
 pub(super) struct Upkeep {
     tasks: Vec<JoinHandle<()>>,
-    reload: Arc<Notify>,
+    reload: Vec<Arc<Notify>>,
 }
 
-/// Starts the tasks. The fact file has been read once when this returns.
-pub(super) fn spawn(node: &Node, settings: &Settings) -> Upkeep {
-    let reload = Arc::new(Notify::new());
+/// Starts the tasks. The fact files have been read once when this returns.
+pub(super) fn spawn(node: &mut Node, settings: &Settings) -> Upkeep {
+    let mut reload = Vec::new();
     let mut tasks = vec![tokio::spawn(prune(node.handle().clone()))];
-    if let Some(file) = fact_file(settings, node.facts()) {
-        tasks.push(tokio::spawn(file.watch(reload.clone())));
+    for file in fact_files(settings, node.facts()) {
+        let hurry = Arc::new(Notify::new());
+        tasks.push(tokio::spawn(file.watch(hurry.clone())));
+        reload.push(hurry);
     }
+    tasks.push(tokio::spawn(bundles::keep(settings.clone(), node.facts().clone(), node.key())));
+    tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
+    tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
     Upkeep { tasks, reload }
 }
 
 impl Upkeep {
-    /// Reads the fact file now.
+    /// Reads the fact files now.
     pub fn reload(&self) {
-        self.reload.notify_one();
+        self.reload.iter().for_each(|hurry| hurry.notify_one());
     }
 
     /// Ends the tasks.

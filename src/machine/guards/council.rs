@@ -192,7 +192,8 @@ fn alive(
     members.filter(|key| pulses.get(key).is_some_and(counts)).copied().collect()
 }
 
-/// Fewer than a majority of the elected set are alive, or enough are again; only while the loop runs.
+/// Fewer members of the elected set are alive than its quorum rule asks for, or enough are again; only while
+/// the loop runs and there is an elected set.
 pub(super) fn liveness(case: &Case<'_>) -> Judged {
     let fact = match case.valid_fact(FactKind::Liveness) {
         Ok(fact) => fact,
@@ -205,8 +206,9 @@ pub(super) fn liveness(case: &Case<'_>) -> Judged {
     let FactBody::Liveness(liveness) = &fact.body else { return Judged::fail(["there is no liveness fact"]) };
     let state = case.state();
     let alive = alive(case, &liveness.members, settings.lost_after_ms, settings.back_after_ms);
-    let needed = state.council.members.len() / 2 + 1;
-    let lost = alive.len() < needed;
+    let elected = state.council.members.len() as u64;
+    let needed = state.council.rules.quorum.votes_needed(elected);
+    let lost = (alive.len() as u64) < needed;
     let wants_lost = case.spec.transition == crate::types::names::Transition::ControlQuorumLost;
     let mut wrong = Vec::new();
     if state.execution.phase == ExecutionState::Inactive {
@@ -215,8 +217,10 @@ pub(super) fn liveness(case: &Case<'_>) -> Judged {
     if state.control.recovery == wants_lost {
         wrong.push(format!("recovery is {} already", state.control.recovery));
     }
-    if lost != wants_lost {
-        wrong.push(format!("{} members are alive; the quorum is {needed}", alive.len()));
+    if elected == 0 {
+        wrong.push("there is no elected set; elect one with Council_QuorumCert".to_owned());
+    } else if lost != wants_lost {
+        wrong.push(format!("{} of {elected} members are alive; the quorum is {needed}", alive.len()));
     }
     let named = match case.asked {
         Some((_, Inputs::ControlQuorumLost(inputs))) => Some(&inputs.alive),
@@ -226,7 +230,7 @@ pub(super) fn liveness(case: &Case<'_>) -> Judged {
     if named.is_some_and(|named| *named != alive) {
         wrong.push(format!("alive must name the {} members that count as alive", alive.len()));
     }
-    Judged::unless(wrong, format!("{} members are alive; the quorum is {needed}", alive.len()))
+    Judged::unless(wrong, format!("{} of {elected} members are alive; the quorum is {needed}", alive.len()))
         .read(fact)
         .read(settings_fact)
 }

@@ -9,10 +9,10 @@ use swoosh::types::names::*;
 use swoosh::types::proposal::SignedProposal;
 
 use super::Stage;
-use super::random::Random;
 use crate::support::daemon::Site;
 use crate::support::driver::{Project, bytes};
 use crate::support::http::{Answer, Wire, proposal};
+use crate::support::random::Random;
 use crate::support::route::{self, Goal};
 use crate::support::world::Ask;
 

@@ -4,10 +4,10 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use swoosh::types::backbeat::Schedule;
@@ -25,6 +25,9 @@ use super::strict;
 pub fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -187,15 +190,41 @@ impl Site {
         }
     }
 
+    /// Starts the daemon by a launcher: a program and its arguments, which runs what follows them.
+    pub fn start_by(&self, launcher: &[&str]) -> Result<Daemon, (Option<i32>, String)> {
+        let mut command = Command::new(launcher[0]);
+        command.args(&launcher[1..]).arg(&self.program);
+        Daemon::spawn(self.serve(&mut command))
+    }
+
+    /// Runs the program on the data directory, offline.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.program).args(arguments).arg("--data").arg(self.data()).output().unwrap()
+    }
+
+    /// Starts the daemon and sends it SIGKILL so many milliseconds later, wherever it is by then.
+    pub fn start_and_kill(&self, after_ms: u64) {
+        let mut command = self.command();
+        let silent = command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = silent.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(after_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("serve").arg("--config").arg(self.folder.path().join("swoosh.yaml"));
+        self.serve(&mut command);
         command
+    }
+
+    fn serve<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.arg("serve").arg("--config").arg(self.folder.path().join("swoosh.yaml"))
     }
 }
 
 /// Who signs the facts.
-fn platform() -> SecretKey {
+pub fn platform() -> SecretKey {
     SecretKey::from_bytes(&[99; 32])
 }
 
@@ -241,6 +270,11 @@ impl Daemon {
         Err((child.wait().unwrap().code(), before.join("\n")))
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A connection.
     pub fn connect(&self) -> Wire {
         Wire::connect(self.address).unwrap()
@@ -270,6 +304,20 @@ impl Daemon {
     /// Index of the last durable record.
     pub fn last_index(&self) -> u64 {
         self.get("/health").json()["last_index"].as_u64().unwrap()
+    }
+
+    /// Reads until the answer is as wanted.
+    #[track_caller]
+    pub fn wait_for(&self, target: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        let began = Instant::now();
+        loop {
+            let answer = self.get(target);
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(began.elapsed() < PATIENCE, "{target} still says {}", answer.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Lines of the log so far.
