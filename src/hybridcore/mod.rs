@@ -16,4 +16,5 @@
 pub mod leave;
 pub mod logs;
 pub mod process;
+pub mod sources;
 pub mod state;
