@@ -12,16 +12,25 @@
 //! Architecture invariant: whatever fails leaves the working trees and the documents as they were.
 
 pub mod address;
+pub mod audit;
+pub mod child;
+pub mod config;
+pub mod doctor;
 pub mod documents;
 pub mod failure;
 pub mod fetch;
 pub mod git;
 pub mod inventory;
 pub mod mirrors;
+pub mod pin;
 pub mod resolve;
 pub mod retry;
+pub mod scan;
 pub mod session;
+pub mod status;
+pub mod sync;
 pub mod tree;
+pub mod worker;
 
 pub use documents::MIRRORS_FILE;
 pub use failure::{FailureKind, GitError};

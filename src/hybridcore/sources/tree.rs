@@ -185,6 +185,7 @@ pub fn refuse_strange(target: &Target, inspection: &Inspection) -> Result<(), Tr
 
 /// Brings a working tree to its commit. The caller holds the lock of its folder.
 pub fn bring(session: &Session<'_>, target: &Target) -> Result<Brought, TreeError> {
+    clear_interrupted_fetch(target)?;
     match look(session, &target.name, &target.folder)? {
         Found::Nothing => make(session, target),
         Found::Partial => {
@@ -207,6 +208,40 @@ pub fn bring(session: &Session<'_>, target: &Target) -> Result<Brought, TreeErro
             }
         }
     }
+}
+
+/// Has everything at hand that [`bring`] needs, without moving a working tree that is there; one that is not
+/// is made. The caller holds the lock of its folder.
+pub fn prepare(session: &Session<'_>, target: &Target) -> Result<(), TreeError> {
+    clear_interrupted_fetch(target)?;
+    match look(session, &target.name, &target.folder)? {
+        Found::Whole(inspection) => {
+            refuse_strange(target, &inspection)?;
+            fetch_into(session, target)
+        }
+        _ => bring(session, target).map(|_| ()),
+    }
+}
+
+/// A killed fetch may have left lock files of git's; the working tree is as it was.
+fn clear_interrupted_fetch(target: &Target) -> Result<(), TreeError> {
+    let fetching = beside(&target.folder, FETCHING);
+    if fetching.exists() {
+        remove_git_locks(&target.folder.join(".git"));
+        remove(&fetching)?;
+    }
+    Ok(())
+}
+
+/// Fetches into a working tree that is there.
+fn fetch_into(session: &Session<'_>, target: &Target) -> Result<(), TreeError> {
+    let fetching = beside(&target.folder, FETCHING);
+    files::replace(&fetching, b"")?;
+    let fetched = fetch(session, target, &target.folder, || ());
+    if !matches!(fetched, Err(TreeError::Git { source: GitError::Stopped { .. } | GitError::Ended { .. }, .. })) {
+        remove(&fetching)?;
+    }
+    fetched
 }
 
 /// A new working tree, beside its place until it is whole.
@@ -234,7 +269,7 @@ fn make(session: &Session<'_>, target: &Target) -> Result<Brought, TreeError> {
 
 /// A working tree that is there, to another commit.
 fn move_on(session: &Session<'_>, target: &Target) -> Result<Brought, TreeError> {
-    fetch(session, target, &target.folder, || ())?;
+    fetch_into(session, target)?;
     if let Some(left_at) = target.left_at.clone().filter(|_| target.only_forward) {
         let (folder, commit) = (target.folder.clone(), target.wanted.commit.clone());
         let request = Request::Descends { folder, ancestor: left_at.clone(), descendant: commit.clone() };
@@ -276,6 +311,9 @@ fn check_out(session: &Session<'_>, target: &Target, folder: &Path) -> Result<Gi
 const PARTIAL: &str = "partial";
 /// Ends the name of the file that says that a checkout was begun.
 const BUSY: &str = "busy";
+
+/// Ends the name of the file that says that a fetch was begun.
+const FETCHING: &str = "fetching";
 
 /// `sources/.NAME.SUFFIX`: names of sources never begin with a dot.
 fn beside(folder: &Path, suffix: &str) -> PathBuf {
