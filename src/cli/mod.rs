@@ -12,9 +12,11 @@ mod data;
 mod decisions;
 mod demo;
 mod fact;
+mod interrupt;
 mod keys;
 mod output;
 mod policy;
+mod progress;
 mod propose;
 mod reads;
 mod receipt;
@@ -25,6 +27,7 @@ mod secrets;
 mod serve;
 mod snapshot;
 mod source;
+mod sources;
 mod state;
 pub mod statechart;
 mod time;
@@ -76,6 +79,9 @@ enum Command {
     Snapshot(snapshot::SnapshotCommand),
     Policy(policy::PolicyCommand),
     Secrets(secrets::SecretsCommand),
+    Sources(sources::SourcesCommand),
+    #[command(name = "__git", hide = true)]
+    Git(sources::GitCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -114,6 +120,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Snapshot(command) => command.run(output),
         Command::Policy(command) => command.run(output),
         Command::Secrets(command) => command.run(output),
+        Command::Sources(command) => command.run(output),
+        Command::Git(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
