@@ -29,4 +29,6 @@ pub mod settings;
 pub mod telemetry;
 pub mod types;
 #[cfg(feature = "server")]
+pub mod upstreams;
+#[cfg(feature = "server")]
 pub mod verify;

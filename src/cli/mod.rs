@@ -33,6 +33,7 @@ pub mod statechart;
 mod time;
 mod transitions;
 mod ucxl;
+mod upstreams;
 mod wal;
 
 /// What every command takes.
@@ -80,6 +81,7 @@ enum Command {
     Policy(policy::PolicyCommand),
     Secrets(secrets::SecretsCommand),
     Sources(sources::SourcesCommand),
+    Upstreams(upstreams::UpstreamsCommand),
     #[command(name = "__git", hide = true)]
     Git(sources::GitCommand),
     Config(config::ConfigCommand),
@@ -121,6 +123,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Policy(command) => command.run(output),
         Command::Secrets(command) => command.run(output),
         Command::Sources(command) => command.run(output),
+        Command::Upstreams(command) => command.run(output),
         Command::Git(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),

@@ -138,7 +138,7 @@ impl Desk {
 }
 
 /// A log in the folder; without one the work goes on.
-pub(super) fn logger(folder: &Path, redactor: &Redactor) -> Logger {
+fn logger(folder: &Path, redactor: &Redactor) -> Logger {
     Logger::to_folder(folder, "sources", Rotation::default(), redactor.clone()).unwrap_or_else(|error| {
         eprintln!("{} cannot hold the log ({error}); the work goes on without one", folder.display());
         Logger::silent("sources", redactor.clone())

@@ -178,7 +178,7 @@ impl Session<'_> {
     }
 
     /// The other side of a route, with what it may be told of who we are.
-    pub(super) fn remote(&self, name: &Name, route: &Route) -> Remote {
+    pub fn remote(&self, name: &Name, route: &Route) -> Remote {
         let ours = self.wallet.by_name.get(name).or(self.wallet.others.as_ref());
         // A password is for the encrypted transport alone; ssh asks its agent.
         let credentials = ours.filter(|_| route.address.scheme() == "https").cloned();
