@@ -38,3 +38,6 @@ pub use fetch::{FetchError, fetch};
 pub use git::Git;
 pub use resolve::{ResolveError, resolve};
 pub use session::{Event, Rules, Session, Wallet, Workspace};
+
+#[cfg(test)]
+mod tests;

@@ -157,10 +157,13 @@ pub fn scan_state(recorded: Option<&SourceEntry>, max_age_days: u64, now_ms: u64
     };
     let limit_ms = max_age_days.saturating_mul(DAY_MS);
     let is_old = parse_rfc3339(&scan.scanned_at).is_none_or(|at_ms| now_ms.saturating_sub(at_ms) > limit_ms);
+    if scan.commit_sha != entry.commit_sha {
+        return ScanState::Stale;
+    }
     match scan.outcome {
         ScanOutcome::Findings => ScanState::Findings,
         ScanOutcome::Failed => ScanState::Failed,
-        ScanOutcome::Clean if is_old || scan.commit_sha != entry.commit_sha => ScanState::Stale,
+        ScanOutcome::Clean if is_old => ScanState::Stale,
         ScanOutcome::Clean => ScanState::Clean,
     }
 }

@@ -141,7 +141,11 @@ fn open_or_make(folder: &Path) -> Result<Repository, Failure> {
     } else {
         let mut options = RepositoryInitOptions::new();
         options.no_reinit(true).external_template(false);
-        Repository::init_opts(folder, &options).map_err(fail)?
+        let made = Repository::init_opts(folder, &options).map_err(fail)?;
+        let own = made.path().join(super::tree::OWN_CONFIG);
+        let written = fs::write(&own, super::tree::OWN_SETTINGS);
+        written.map_err(|error| failure(FailureKind::Unwritable, format!("{}: {error}", own.display())))?;
+        super::tree::open(folder)?
     };
     harden(&repository).map_err(fail)?;
     let attributes = repository.path().join("info/attributes");
@@ -157,7 +161,6 @@ fn harden(repository: &Repository) -> Result<(), git2::Error> {
     for (name, value) in [
         ("core.symlinks", false),
         ("core.autocrlf", false),
-        ("core.fsyncobjectfiles", true),
         ("core.protecthfs", true),
         ("core.protectntfs", true),
         ("fetch.recursesubmodules", false),
@@ -169,7 +172,7 @@ fn harden(repository: &Repository) -> Result<(), git2::Error> {
     if config.get_string("core.hookspath").ok().as_deref() != Some("/dev/null") {
         config.set_str("core.hookspath", "/dev/null")?;
     }
-    repository.set_config(&config)
+    Ok(())
 }
 
 fn proxy<'a>() -> ProxyOptions<'a> {

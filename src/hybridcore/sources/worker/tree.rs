@@ -11,6 +11,9 @@ use crate::hybridcore::sources::failure::Failure;
 use crate::hybridcore::sources::git::{Inspection, Limits, Phase, Progress, Reply, Survey};
 use crate::types::text::GitId;
 
+/// A file of settings inside `.git` that only we read, and what stands in it.
+pub(super) const OWN_CONFIG: &str = "swoosh-config";
+pub(super) const OWN_SETTINGS: &str = "[core]\n\tfsyncObjectFiles = true\n";
 /// How many of each kind of finding are named.
 const EXAMPLES: usize = 5;
 const LINK_MODE: i32 = 0o120_000;
@@ -24,6 +27,11 @@ pub(super) fn open(folder: &Path) -> Result<Repository, Failure> {
     let repository = Repository::open_ext(folder, RepositoryOpenFlags::NO_SEARCH, none).map_err(fail)?;
     let mut config = Config::new().map_err(fail)?;
     config.add_file(&repository.path().join("config"), ConfigLevel::Local, false).map_err(fail)?;
+    // Settings for libgit2 alone: git itself calls them outdated and would say so to everybody who works there.
+    let own = repository.path().join(OWN_CONFIG);
+    if own.is_file() {
+        config.add_file(&own, ConfigLevel::App, false).map_err(fail)?;
+    }
     repository.set_config(&config).map_err(fail)?;
     Ok(repository)
 }
