@@ -86,8 +86,10 @@ impl FakeGit {
             }
             Request::Fetch { .. } => Reply::Fetched { received_bytes: 1 },
             Request::Checkout { folder, commit, .. } => {
-                let key = folder.display().to_string().replace("/.", "/").replace(".partial", "");
-                self.heads.lock().unwrap().insert(key, commit.clone());
+                // A new tree is renamed when it is whole.
+                let file = folder.file_name().unwrap().to_str().unwrap();
+                let place = folder.with_file_name(file.trim_start_matches('.').trim_end_matches(".partial"));
+                self.heads.lock().unwrap().insert(place.display().to_string(), commit.clone());
                 Reply::CheckedOut { tree: id('e') }
             }
             Request::Inspect { folder } => {
