@@ -44,7 +44,7 @@ pub enum FetchError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The pin means nothing.
-    #[error("{0} (the pin stands in tools/upstreams.env)")]
+    #[error("{0}{}", pin_place(.0))]
     Resolve(#[from] ResolveError),
     /// The working tree cannot be brought there.
     #[error(transparent)]
@@ -66,6 +66,14 @@ pub enum FetchError {
         /// The working tree.
         folder: String,
     },
+}
+
+/// Where to mend a pin, when it is the pin that is wrong.
+fn pin_place(error: &ResolveError) -> &'static str {
+    match error {
+        ResolveError::Missing { .. } | ResolveError::Floats { .. } => " (the pin stands in tools/upstreams.env)",
+        ResolveError::Route { .. } | ResolveError::Git { .. } => "",
+    }
 }
 
 /// Brings all upstreams to their pins. A failure of one does not hold the others back. Only one fetch is at work in

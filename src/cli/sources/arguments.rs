@@ -76,12 +76,14 @@ pub(super) enum Action {
     },
     /// List, record or remove mirrors, for places without a network
     ///
-    /// A mirror stands for one address or for all that begin with it. Where several match, a variable goes before the
-    /// inventory (state/sources-mirrors.json), and a longer address before a shorter one. Variables:
-    ///   SWOOSH_SOURCES_MIRROR=file:///media/mirror     https://h/a/b.git is file:///media/mirror/h/a/b.git
-    ///   SWOOSH_SOURCES_MIRROR_NAME=file:///media/x.git for the source NAME (upper case, _ for . and -)
-    ///   SWOOSH_SOURCES_OFFLINE=1                       nothing but mirrors and files is asked
-    /// Mirrors are https://, ssh://, file://, or http:// on a loopback address. What a variable led to is recorded.
+    /// A mirror stands for one address or for all that begin with it. Where several match, a
+    /// variable goes before the inventory (state/sources-mirrors.json), and a longer address before
+    /// a shorter one. What a variable led to is recorded. Mirrors are https://, ssh://, file://, or
+    /// http:// on a loopback address. The variables:
+    ///
+    ///   SWOOSH_SOURCES_MIRROR=file:///media   https://h/a/b.git is file:///media/h/a/b.git
+    ///   SWOOSH_SOURCES_MIRROR_NAME=file:///x  for the source NAME: upper case, _ for . and -
+    ///   SWOOSH_SOURCES_OFFLINE=1              nothing but mirrors and files is asked
     #[command(verbatim_doc_comment)]
     Mirrors {
         #[command(subcommand)]
