@@ -14,6 +14,7 @@ mod demo;
 mod fact;
 mod interrupt;
 mod keys;
+mod mcp;
 mod output;
 mod policy;
 mod progress;
@@ -35,6 +36,7 @@ mod transitions;
 mod ucxl;
 mod upstreams;
 mod wal;
+mod windows;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -45,7 +47,7 @@ mod wal;
     after_help = "Start with `swoosh demo`, which tells the whole story on a temporary node, or with\n\
         `swoosh serve` in an empty directory and `swoosh transitions` beside it.\n\n\
         Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for commands\n\
-        that ask one, SWOOSH_KEY the key file for commands that sign."
+        that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_KEY the key file for commands that sign."
 )]
 struct Cli {
     /// Print JSON instead of text
@@ -65,6 +67,7 @@ enum Command {
     Propose(propose::ProposeCommand),
     State(state::StateCommand),
     Transitions(transitions::TransitionsCommand),
+    Windows(windows::WindowsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
     Decisions(decisions::DecisionsCommand),
@@ -74,6 +77,7 @@ enum Command {
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
     Council(council::CouncilCommand),
+    Mcp(mcp::McpCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
@@ -108,6 +112,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Propose(command) => command.run(output),
         Command::State(command) => command.run(output),
         Command::Transitions(command) => command.run(output),
+        Command::Windows(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),
         Command::Decisions(command) => command.run(output),
@@ -116,6 +121,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::Council(command) => command.run(output),
+        Command::Mcp(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::types::backbeat::{Outlook, Schedule};
 use crate::types::canonical::{canonical_bytes, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -200,6 +201,31 @@ impl TransitionsView {
     pub fn window_of(&self, transition: Transition) -> Option<WindowClass> {
         self.of(transition).and_then(|view| view.window)
     }
+}
+
+/// `GET /windows`: the window schedule of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowsView {
+    /// The project.
+    pub project: ProjectName,
+    /// The node's clock.
+    pub time: Hlc,
+    /// The schedule; absent where the node knows none that is valid.
+    #[serde(flatten)]
+    pub known: Option<WindowsKnown>,
+}
+
+/// A schedule that a node holds as valid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowsKnown {
+    /// Who says so.
+    pub source: PublicKey,
+    /// Address of the fact.
+    pub fact: Hash,
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Where it stands at the time asked for, and what comes.
+    pub outlook: Outlook,
 }
 
 /// One entry of `GET /wal`.

@@ -136,6 +136,8 @@ pub struct Exporter<S> {
     /// How many records are sent at once now: fewer after a refusal that size may explain.
     batch: usize,
     begun: bool,
+    /// The position that the journal has.
+    noted: u64,
 }
 
 impl<S: Sink> Exporter<S> {
@@ -151,7 +153,18 @@ impl<S: Sink> Exporter<S> {
     ) -> Exporter<S> {
         let progress = Arc::new(Progress::default());
         progress.position.store(position, Ordering::Release);
-        Exporter { name, journal, redaction, pace, random, sink, progress, batch: pace.batch, begun: false }
+        Exporter {
+            name,
+            journal,
+            redaction,
+            pace,
+            random,
+            sink,
+            progress,
+            batch: pace.batch,
+            begun: false,
+            noted: position,
+        }
     }
 
     /// How it is.
@@ -170,7 +183,7 @@ impl<S: Sink> Exporter<S> {
                     if sent { continue } else { IDLE }
                 }
                 Err(stuck) => {
-                    failures += 1;
+                    failures = u32::saturating_add(failures, 1);
                     self.failed(&stuck, failures)
                 }
             };
@@ -205,14 +218,19 @@ impl<S: Sink> Exporter<S> {
             self.begin().await?;
             self.begun = true;
         }
+        // What could not be noted is not sent again, but noted when the disk lets it.
+        if self.noted < self.progress.position() {
+            self.note().await?;
+        }
         let batch = self.next_batch().await?;
         if batch.is_empty() {
             return Ok(false);
         }
         let taken = self.sink.take(&batch).await.map_err(Stuck::Sink)?;
         let last = batch.iter().take(taken).next_back().ok_or(Stuck::TookNone)?.index;
-        self.note(last).await?;
+        self.progress.position.store(last, Ordering::Release);
         self.batch = self.batch.saturating_mul(2).min(self.pace.batch);
+        self.note().await?;
         Ok(true)
     }
 
@@ -226,13 +244,16 @@ impl<S: Sink> Exporter<S> {
             let stored = journal.record(index)?;
             Ok(stored.map(|stored| DecisionId::of(&stored.record.project, index, &stored.chain)))
         });
-        if known.await? == Some(id) { self.note(index).await } else { Ok(()) }
+        if known.await? == Some(id) {
+            self.progress.position.store(index, Ordering::Release);
+        }
+        Ok(())
     }
 
-    async fn note(&self, index: u64) -> Result<(), Stuck<S::Error>> {
-        let name = self.name;
+    async fn note(&mut self) -> Result<(), Stuck<S::Error>> {
+        let (name, index) = (self.name, self.progress.position());
         self.read(move |journal, _| Ok(journal.note_exported(name, index)?)).await?;
-        self.progress.position.store(index, Ordering::Release);
+        self.noted = index;
         Ok(())
     }
 

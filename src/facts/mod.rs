@@ -4,15 +4,20 @@
 //! settings, schedule, policies ── built_in ──┐
 //! a JSON file ─────────────────── file ──────┼─► FactTable::insert ─► FactsNow, exchanged whole
 //! what the node's providers learn ─ speaker ─┤     source, signature, time, order, form
+//!   backbeat, mcp, polled                     │
 //! ```
 //!
 //! **Architecture invariant.** A provider only inserts; it knows nothing of projects' states, of the
 //! sequencer, or of who reads. Readers load one [`FactsNow`] and judge by it; it never changes under them.
 
+pub mod backbeat;
 pub mod built_in;
 pub mod describe;
+mod events;
 pub mod file;
 pub mod licensed;
+pub mod mcp;
+pub mod polled;
 pub mod speaker;
 pub mod table;
 

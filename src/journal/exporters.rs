@@ -38,18 +38,19 @@ impl Journal {
     pub fn begin_exports(&self, names: &[&str]) -> Result<Vec<u64>, ExportError> {
         self.0.writable()?;
         let held = self.export_positions()?;
+        let index = |name: &str| held.iter().find(|position| position.name == name).map_or(0, |held| held.index);
+        let resting = held.iter().filter(|position| !names.contains(&position.name.as_str()));
+        let resting = resting.map(|position| ExportPosition { active: false, ..position.clone() });
+        let running =
+            names.iter().map(|name| ExportPosition { name: (*name).to_owned(), index: index(name), active: true });
         let mut rows = WriteBatch::default();
-        for position in held.iter().filter(|position| !names.contains(&position.name.as_str())) {
-            self.0.stage_position(&mut rows, &ExportPosition { active: false, ..position.clone() });
+        let changed = resting.chain(running).filter(|position| !held.contains(position));
+        changed.for_each(|position| self.0.stage_position(&mut rows, &position));
+        // A full disk keeps nobody from starting who changes nothing.
+        if !rows.is_empty() {
+            self.0.write(rows, true)?;
         }
-        let mut indexes = Vec::new();
-        for name in names {
-            let index = held.iter().find(|position| position.name == *name).map_or(0, |position| position.index);
-            self.0.stage_position(&mut rows, &ExportPosition { name: (*name).to_owned(), index, active: true });
-            indexes.push(index);
-        }
-        self.0.write(rows, true)?;
-        Ok(indexes)
+        Ok(names.iter().map(|name| index(name)).collect())
     }
 
     /// Notes that an exporter has delivered everything up to a record. A crash of the machine may take the last

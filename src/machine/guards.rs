@@ -31,6 +31,7 @@ mod license;
 mod policy;
 mod window;
 
+pub use council::{LivenessReading, read_liveness};
 pub(super) use execution::lifecycle_faults;
 pub use license::{LicenseReading, read_license};
 pub(super) use policy::breach_of;

@@ -3,6 +3,8 @@
 //!
 //! Events in, one value out: the shell looks up idempotency keys, makes records durable and answers.
 
+use std::collections::BTreeSet;
+
 use super::beats::Beats;
 use super::bounds;
 use super::chart::{Inputs, TransitionSpec, passes, spec};
@@ -14,6 +16,7 @@ use super::reduce::{Stamp, reduce};
 use super::state::{LicenseStatus, State, TopPhase};
 use crate::types::hlc::Hlc;
 use crate::types::inputs::Breach;
+use crate::types::keys::PublicKey;
 use crate::types::names::{BootState, GuardName, PolicyState, Role, Transition};
 use crate::types::proposal::Proposal;
 use crate::types::record::GuardOutcome;
@@ -294,6 +297,21 @@ pub fn license_change(case: &Case<'_>) -> Option<(Transition, String)> {
         LicenseStatus::Expired => Transition::LicenseExpired,
     };
     (reading.status != state.control.license).then_some((transition, reading.reason))
+}
+
+/// The Control_QuorumLost or Control_Recovered that the pulses of the elected set call for, and who counts as
+/// alive. Only in EXECUTION, and only where somebody is elected.
+pub fn liveness_change(case: &Case<'_>) -> Option<(Transition, BTreeSet<PublicKey>)> {
+    let state = case.state();
+    if state.phase() != TopPhase::Execution || state.council.members.is_empty() {
+        return None;
+    }
+    let reading = super::guards::read_liveness(case).ok()?;
+    match (state.control.recovery, reading.is_lost()) {
+        (false, true) => Some((Transition::ControlQuorumLost, reading.alive)),
+        (true, false) => Some((Transition::ControlRecovered, reading.alive)),
+        _ => None,
+    }
 }
 
 /// Whether nothing but the license holds a proposal back: its guard alone failed, or the expired flag

@@ -114,16 +114,15 @@ impl NetworkGate {
     /// Waits until the gate stands open, and gives a pass. For ever, when its keeper is gone.
     pub async fn opened(&self) -> GatePass {
         let mut standing = self.standing.clone();
-        loop {
-            let opening = standing.wait_for(|standing| matches!(standing, Standing::Open { .. })).await;
-            match opening.as_deref() {
-                Ok(Standing::Open { opening }) => {
-                    let opening = *opening;
-                    return GatePass { standing: self.standing.clone(), opening };
-                }
-                Ok(Standing::Closed { .. }) => {}
-                Err(_) => std::future::pending().await,
-            }
+        // Nothing borrowed is held over an await, so that whoever waits may move between threads.
+        let opening = standing.wait_for(|standing| matches!(standing, Standing::Open { .. })).await;
+        let opening = opening.ok().and_then(|standing| match *standing {
+            Standing::Open { opening } => Some(opening),
+            Standing::Closed { .. } => None,
+        });
+        match opening {
+            Some(opening) => GatePass { standing: self.standing.clone(), opening },
+            None => std::future::pending().await,
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod agefile;
 pub mod child;
 pub mod clock;
+pub mod descriptors;
 pub mod entropy;
 pub mod gate;
 pub mod keyfile;

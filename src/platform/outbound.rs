@@ -79,6 +79,13 @@ pub enum OutboundError {
     },
 }
 
+impl OutboundError {
+    /// Whether it was the gate, and not the server.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, OutboundError::Closed(_))
+    }
+}
+
 /// An answer, whatever its status; redirects are answers too.
 #[derive(Clone, Debug)]
 pub struct Answer {

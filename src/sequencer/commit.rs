@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::handle::{Shared, View};
 use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
-use super::mend::{Failure, MEND_INTERVAL};
+use super::mend::Failure;
 use super::pipeline::{answer, not_durable};
 use super::{Outcome, Verified};
 use crate::facts::FactsNow;
@@ -74,25 +73,12 @@ impl<L: Log> Committer<L> {
         Committer { shared, inbox, log, stored_facts, last_sync, acknowledged, mending: false, wanted: None }
     }
 
-    pub fn run(mut self, jobs: &Receiver<Job>) {
-        while let Some(job) = self.next(jobs) {
-            let number = job.number;
-            let result = self.commit(job);
-            self.mending = result.as_ref().is_err_and(|failure| failure.passes);
-            self.inbox.push_done(Done { number, result });
-        }
-    }
-
-    /// The next batch; until the log can be written again, it is tried now and then.
-    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
-        while self.mending {
-            match jobs.recv_timeout(MEND_INTERVAL) {
-                Ok(job) => return Some(job),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.mend(),
-            }
-        }
-        jobs.recv().ok()
+    /// Commits a batch and answers its callers.
+    pub fn take(&mut self, job: Job) -> Done {
+        let number = job.number;
+        let result = self.commit(job);
+        self.mending = result.as_ref().is_err_and(|failure| failure.passes);
+        Done { number, result }
     }
 
     /// Commits a batch and answers its callers; returns the receipts in the batch's order.

@@ -11,7 +11,9 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::commit::{Committer, MAX_INTERVAL};
-use super::inbox::{Full, Inbox, Request};
+use super::desk::Desk;
+use super::fair::Full;
+use super::inbox::{Inbox, Request};
 use super::pipeline::{Pipeline, durable};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
 use crate::facts::FactsNow;
@@ -179,7 +181,7 @@ impl Handle {
             *interval = (*interval).min(MAX_INTERVAL);
         }
         let (heads, views) = durable(recovered.heads, options.memory_projects);
-        let inbox = Arc::new(Inbox::new(options.queue));
+        let inbox = Arc::new(Inbox::new(options.queue, options.project_queue));
         let shared = Arc::new(Shared {
             options,
             ports,
@@ -194,11 +196,13 @@ impl Handle {
         });
         let (jobs, queue) = sync_channel(1);
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
-        let pipeline = Pipeline::new(shared.clone(), inbox.clone(), jobs, heads, last);
         let acknowledged = (recovered.last_index, recovered.last_chain);
         let committer = Committer::new(shared.clone(), inbox.clone(), journal, acknowledged);
-        let threads =
-            vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || committer.run(&queue))?];
+        let desk = Arc::new(Desk::new(committer));
+        let own = desk.clone();
+        let commit_now = Box::new(move |job| own.commit_now(job));
+        let pipeline = Pipeline::new(shared.clone(), inbox.clone(), (jobs, commit_now), heads, last);
+        let threads = vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || desk.run(&queue))?];
         Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
     }
 
@@ -224,8 +228,9 @@ impl Handle {
             Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
         }
         let (reply, answer) = oneshot::channel();
-        if let Err(Full) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
-            return refuse(Code::Overloaded, "too many proposals wait; slow down");
+        if let Err(full) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
+            let (code, reason) = no_room(full, &project);
+            return refuse(code, &reason);
         }
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
     }
@@ -340,6 +345,12 @@ impl Handle {
         }
     }
 
+    /// Looks at a project of the node's own accord: proposes Control_QuorumLost or Control_Recovered where the pulses
+    /// of its elected set call for it. Costs nothing where they do not.
+    pub fn nudge(&self, project: ProjectName) {
+        self.inbox.nudge(project);
+    }
+
     /// Takes nothing new from here on.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);
@@ -355,6 +366,20 @@ impl Handle {
         self.inbox.stop();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         threads.into_iter().for_each(|thread| drop(thread.join()));
+    }
+}
+
+/// What is said to a proposal that finds no room.
+fn no_room(full: Full, project: &ProjectName) -> (Code, String) {
+    match full {
+        Full::Queue => (Code::Overloaded, "too many proposals wait; slow down".to_owned()),
+        Full::Project(most) => {
+            let reason = format!("{most} proposals of project {project} wait already; wait for their answers");
+            (Code::TooManyRequests, reason)
+        }
+        Full::Signer(most) => {
+            (Code::TooManyRequests, format!("{most} proposals of this signer wait already; wait for their answers"))
+        }
     }
 }
 

@@ -14,6 +14,8 @@
 //! and whoever watches come in through [`Ports`].
 
 mod commit;
+mod desk;
+mod fair;
 mod handle;
 mod heads;
 mod inbox;
@@ -55,6 +57,8 @@ pub struct Options {
     pub node_key: SecretKey,
     /// Proposals that may wait; one more is answered 503.
     pub queue: usize,
+    /// How many of them may be of one project; one more is answered 429.
+    pub project_queue: usize,
     /// Records in one batch.
     pub batch_max: usize,
     /// Projects kept in memory.

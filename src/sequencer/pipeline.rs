@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use super::commit::{Job, Pending};
+use super::desk::CommitNow;
 use super::handle::{Shared, View};
 use super::heads::Heads;
 use super::inbox::{Done, Inbox, Reply, Request};
@@ -13,8 +14,10 @@ use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
 use super::{Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::{Recovered, RecoveredHead, fingerprint};
+use crate::journal::{Durability, Recovered, RecoveredHead, fingerprint};
+use crate::machine::chart;
 use crate::machine::facts::{FactBody, FactSet};
+use crate::machine::guards::Case;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Accepted, Docket, Refused};
 use crate::machine::reduce::Stamp;
@@ -71,6 +74,7 @@ pub(super) struct Pipeline {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     jobs: SyncSender<Job>,
+    commit_now: CommitNow,
     heads: Heads,
     keys: BTreeMap<KeyPlace, InFlight>,
     deferred: Vec<Deferred>,
@@ -89,7 +93,7 @@ impl Pipeline {
     pub fn new(
         shared: Arc<Shared>,
         inbox: Arc<Inbox>,
-        jobs: SyncSender<Job>,
+        (jobs, commit_now): (SyncSender<Job>, CommitNow),
         heads: Heads,
         last: (u64, Hash, Hlc),
     ) -> Pipeline {
@@ -97,6 +101,7 @@ impl Pipeline {
             shared,
             inbox,
             jobs,
+            commit_now,
             heads,
             keys: BTreeMap::new(),
             deferred: Vec::new(),
@@ -118,6 +123,7 @@ impl Pipeline {
             let work = self.inbox.take(room);
             work.done.into_iter().for_each(|done| self.settle(done));
             work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
+            work.nudged.iter().for_each(|project| self.follow_liveness(project));
             work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
             self.hand_over();
             if work.stopping && self.open.is_empty() && self.committing.is_none() {
@@ -213,6 +219,18 @@ impl Pipeline {
         let document = BTreeMap::from([("cause", cause_text)]);
         self.propose_own(project, scene, transition, "license", &document)?;
         self.scene(project).ok()
+    }
+
+    /// Proposes what the pulses of a project's elected set call for, without waiting for a caller.
+    fn follow_liveness(&mut self, project: &ProjectName) {
+        let Ok(scene) = self.scene(project) else { return };
+        let spec = chart::spec(Transition::ControlQuorumLost);
+        let (cluster, facts, at) = (&self.shared.options.cluster, scene.facts.set(), scene.stamp.at);
+        let case = Case { cluster, head: &scene.head, facts, at, spec, asked: None };
+        if let Some((transition, alive)) = judge::liveness_change(&case) {
+            let document = BTreeMap::from([("alive", alive)]);
+            self.propose_own(project, &scene, transition, "liveness", &document);
+        }
     }
 
     /// Puts a proposal of the node's own into the open batch; `None` when it would not pass.
@@ -353,9 +371,24 @@ impl Pipeline {
         let evicted = self.heads.evict(self.durable_batch);
         let job = Job { number: self.open_number, records, evicted };
         self.open_number += 1;
+        if !self.is_lone(&job) {
+            return self.send(job);
+        }
+        match (self.commit_now)(job) {
+            Ok(done) => self.settle(done),
+            Err(job) => self.send(*job),
+        }
+    }
+
+    fn send(&mut self, job: Job) {
         if self.jobs.send(job).is_err() {
             self.fail(&Failure::for_good("the committer is gone"));
         }
+    }
+
+    /// Whether a batch is one caller's and nothing waits to be judged while it syncs.
+    fn is_lone(&self, job: &Job) -> bool {
+        self.shared.options.durability == Durability::Sync && job.records.len() == 1 && self.inbox.depth() == 0
     }
 
     /// A batch is durable, or never will be: answers whoever waited for it.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
+use super::serving::{Http, Limits, Tls};
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
@@ -24,8 +26,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The node's key file; see [`Settings::node_key_path`].
     pub node_key: Option<PathBuf>,
-    /// The window schedule's file; see [`Settings::schedule`].
-    pub backbeat: Option<PathBuf>,
+    /// The window schedule and its live source.
+    pub backbeat: Backbeat,
     /// Who may propose in every project.
     pub identities: BTreeMap<PublicKey, IdentityGrant>,
     /// The Cedar policies; see [`Settings::policy_bundle`].
@@ -40,7 +42,13 @@ pub struct Settings {
     pub idempotency: Idempotency,
     /// Repositories that projects may name.
     pub sources: SourceRules,
-    /// When members count as gone.
+    /// Probes of MCP servers.
+    pub mcp: Mcp,
+    /// Who is polled for the resources there are.
+    pub capacity: Polled,
+    /// Who is polled for the health of the assets.
+    pub health: Polled,
+    /// When members count as gone, and who is polled for their pulses.
     pub liveness: LivenessRules,
     /// The write-ahead log and its store.
     pub journal: Journal,
@@ -54,6 +62,10 @@ pub struct Settings {
     pub secrets: SecretsFile,
     /// The HTTP server.
     pub http: Http,
+    /// What callers may take of the node at once.
+    pub limits: Limits,
+    /// TLS.
+    pub tls: Tls,
     /// The log.
     pub log: Log,
 }
@@ -120,16 +132,6 @@ pub struct SourceRules {
     pub floating_refs: BTreeSet<String>,
 }
 
-/// When members count as gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LivenessRules {
-    /// How long a member must be silent to be lost, in milliseconds.
-    pub lost_after_ms: u64,
-    /// How long it must answer again to be back, in milliseconds.
-    pub back_after_ms: u64,
-}
-
 /// When commits are synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -161,6 +163,8 @@ pub struct Journal {
 pub struct Sequencer {
     /// How many proposals may wait.
     pub queue: usize,
+    /// How many of them may be of one project.
+    pub project_queue: usize,
     /// How many records one commit may carry.
     pub batch_max: usize,
 }
@@ -207,18 +211,6 @@ pub struct SecretsFile {
     pub recipients: Vec<String>,
 }
 
-/// The HTTP server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// The largest body that is read, in bytes.
-    pub body_limit_bytes: usize,
-    /// How long a request may take to arrive, in milliseconds.
-    pub request_timeout_ms: u64,
-    /// How long a stop waits for requests under way, in milliseconds.
-    pub drain_timeout_ms: u64,
-}
-
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -252,7 +244,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 7400).into(),
             data: "./data".into(),
             node_key: None,
-            backbeat: None,
+            backbeat: Backbeat::default(),
             identities: BTreeMap::new(),
             policies: Policies::default(),
             facts: Facts::default(),
@@ -260,6 +252,9 @@ impl Default for Settings {
             license: LicenseRules::default(),
             idempotency: Idempotency::default(),
             sources: SourceRules::default(),
+            mcp: Mcp::default(),
+            capacity: Polled::default(),
+            health: Polled::default(),
             liveness: LivenessRules::default(),
             journal: Journal::default(),
             sequencer: Sequencer::default(),
@@ -267,6 +262,8 @@ impl Default for Settings {
             decisions: Decisions::default(),
             secrets: SecretsFile::default(),
             http: Http::default(),
+            limits: Limits::default(),
+            tls: Tls::default(),
             log: Log::default(),
         }
     }
@@ -303,12 +300,6 @@ impl Default for SourceRules {
     }
 }
 
-impl Default for LivenessRules {
-    fn default() -> LivenessRules {
-        LivenessRules { lost_after_ms: 30_000, back_after_ms: 10_000 }
-    }
-}
-
 impl Default for Journal {
     fn default() -> Journal {
         Journal { durability: Durability::Sync, interval_ms: 10, snapshot_every: 1_000, sweep_every: 100_000 }
@@ -317,7 +308,7 @@ impl Default for Journal {
 
 impl Default for Sequencer {
     fn default() -> Sequencer {
-        Sequencer { queue: 4096, batch_max: 512 }
+        Sequencer { queue: 4096, project_queue: 512, batch_max: 512 }
     }
 }
 
@@ -339,12 +330,6 @@ impl Default for Decisions {
             retry_min_ms: 500,
             retry_max_ms: 60_000,
         }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Http {
-        Http { body_limit_bytes: 262_144, request_timeout_ms: 10_000, drain_timeout_ms: 10_000 }
     }
 }
 

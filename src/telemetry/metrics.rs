@@ -61,6 +61,25 @@ const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with t
 
 /// The exporters of decision records, as metrics and `/health` name them.
 pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
+const CONNECTIONS: Name = metric("swoosh_connections", "Connections that are open.");
+const TURNED_AWAY: Name =
+    labelled("swoosh_connections_turned_away_total", "reason", "Connections refused or closed by the node.");
+const CERTIFICATE: Name =
+    metric("swoosh_tls_certificate_expires_seconds", "When the TLS certificate expires, since 1970; 0 without TLS.");
+
+/// Why connections are refused or closed by the node.
+pub const TURNED_AWAY_REASONS: [&str; 10] = [
+    "node_full",
+    "peer_full",
+    "gave_way",
+    "no_descriptor",
+    "handshake",
+    "first_byte",
+    "headers",
+    "idle",
+    "write",
+    "resets",
+];
 
 /// The metrics of one node, in a registry of their own. Cheap to count with; shared by reference.
 pub struct Metrics {
@@ -81,6 +100,9 @@ pub struct Metrics {
     export_lag: Box<[IntGauge]>,
     export_position: Box<[IntGauge]>,
     export_failures: Box<[IntGauge]>,
+    connections: IntGauge,
+    turned_away: BTreeMap<&'static str, IntCounter>,
+    certificate_expires: IntGauge,
 }
 
 impl Default for Metrics {
@@ -130,6 +152,9 @@ impl Metrics {
             export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
             export_position: gauges(&registry, &EXPORT_POSITION, &EXPORTERS)?,
             export_failures: gauges(&registry, &EXPORT_FAILURES, &EXPORTERS)?,
+            connections: gauge(&registry, &CONNECTIONS)?,
+            turned_away: turned_away(&registry)?,
+            certificate_expires: gauge(&registry, &CERTIFICATE)?,
             registry,
         })
     }
@@ -210,6 +235,23 @@ impl Metrics {
         }
     }
 
+    /// This many connections are open.
+    pub fn set_connections(&self, connections: u64) {
+        set(&self.connections, connections);
+    }
+
+    /// A connection was refused or closed by the node, for one of [`TURNED_AWAY_REASONS`].
+    pub fn turned_away(&self, reason: &str) {
+        if let Some(counter) = self.turned_away.get(reason) {
+            counter.inc();
+        }
+    }
+
+    /// The TLS certificate is valid until then, in milliseconds since 1970.
+    pub fn set_certificate_expires(&self, until_ms: u64) {
+        set(&self.certificate_expires, until_ms / 1_000);
+    }
+
     /// All metrics in Prometheus text format; see [`CONTENT_TYPE`].
     pub fn render(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(32 * 1024);
@@ -267,6 +309,11 @@ fn histograms<'a>(
     labels.map(|label| vec.get_metric_with_label_values(&[label])).collect()
 }
 
+fn turned_away(registry: &Registry) -> prometheus::Result<BTreeMap<&'static str, IntCounter>> {
+    let counters = counters(registry, &TURNED_AWAY, TURNED_AWAY_REASONS.into_iter())?;
+    Ok(TURNED_AWAY_REASONS.into_iter().zip(counters).collect())
+}
+
 fn rejections(registry: &Registry) -> prometheus::Result<BTreeMap<Code, IntCounter>> {
     let vec = IntCounterVec::new(Opts::new(REJECTION.name, REJECTION.help), &[REJECTION.label])?;
     let vec = keep(registry, vec)?;
@@ -303,6 +350,9 @@ mod tests {
             "swoosh_decision_export_lag_records{exporter=\"bubble\"} 0",
             "swoosh_decision_export_position{exporter=\"jsonl\"} 0",
             "swoosh_decision_export_failures{exporter=\"bubble\"} 0",
+            "swoosh_connections 0",
+            "swoosh_connections_turned_away_total{reason=\"peer_full\"} 0",
+            "swoosh_tls_certificate_expires_seconds 0",
             concat!("swoosh_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|line| line == series), "{series}");
@@ -340,6 +390,9 @@ mod tests {
         metrics.set_projects(6);
         metrics.recovered_in(Duration::from_millis(1500));
         metrics.set_export("bubble", 7, 8, 9);
+        metrics.set_connections(7);
+        metrics.turned_away("idle");
+        metrics.set_certificate_expires(8_000);
         let text = text(&metrics);
         for line in [
             "swoosh_batch_records_sum 3",
@@ -353,6 +406,9 @@ mod tests {
             "swoosh_decision_export_position{exporter=\"bubble\"} 7",
             "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",
             "swoosh_decision_export_failures{exporter=\"bubble\"} 9",
+            "swoosh_connections 7",
+            "swoosh_connections_turned_away_total{reason=\"idle\"} 1",
+            "swoosh_tls_certificate_expires_seconds 8",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}");
         }

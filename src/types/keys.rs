@@ -20,8 +20,12 @@ pub mod domain {
     pub const FACT: &str = "swoosh/fact/v1\n";
     /// The root over one committed batch of records.
     pub const BATCH: &str = "swoosh/batch/v1\n";
+    /// The word of a live beat source.
+    pub const BEAT: &str = "swoosh/beat/v1\n";
     /// A new key's proof that its holder agrees to a rotation.
     pub const ROTATION: &str = "swoosh/rotation/v1\n";
+    /// A read on an address where reads are closed (DESIGN §8).
+    pub const READ: &str = "swoosh/read/v1\n";
 }
 
 /// Text is not a key or a signature.

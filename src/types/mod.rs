@@ -19,6 +19,7 @@ pub mod json;
 pub mod keys;
 pub mod names;
 pub mod proposal;
+pub mod read;
 pub mod receipt;
 pub mod record;
 pub mod rejection;

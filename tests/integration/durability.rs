@@ -96,8 +96,8 @@ fn sigterm_under_load_leaves_nothing_accepted_unanswered() {
 
 fn until_it_stops(daemon: &Daemon, project: &mut Project<'_>, told: &AtomicUsize) {
     let Ok(mut wire) = Wire::connect(daemon.address) else { return };
-    loop {
-        let signed = project.signed(&Ask::new(Transition::ControlPause));
+    for next in [Transition::ControlPause, Transition::ControlResume].into_iter().cycle() {
+        let signed = project.signed(&Ask::new(next));
         let Ok(answer) = wire.exchange(&proposal(&bytes(&signed), &[])) else { return };
         if answer.status != 202 {
             assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));

@@ -34,7 +34,7 @@ const PATHS: &[&str] = &[
 
 /// What is allowed all the same: file, word, why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("src/machine/policy.rs", "HashSet", "Cedar's API takes sets; nothing is ever read out of them in order"),
+    ("src/machine/policy/engine.rs", "HashSet", "Cedar's API takes sets; nothing is ever read out of them in order"),
     ("src/types/canonical/serializer.rs", "f32", "serde hands a float over as one, so that it can be refused"),
     ("src/types/canonical/serializer.rs", "f64", "serde hands a float over as one, so that it can be refused"),
     ("src/types/json.rs", "f64", "serde hands a float over as one, so that it can be refused"),

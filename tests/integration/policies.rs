@@ -55,15 +55,17 @@ impl Desk {
 
 const NO_PAUSE: &str = r#"@id("no-pause") forbid (principal, action == Action::"Control_Pause", resource);"#;
 
-/// Serial of the bundle that the node believes.
-fn serial(daemon: &Daemon) -> Value {
+/// The bundle that the node believes.
+fn believed(daemon: &Daemon) -> Value {
     let facts = daemon.get("/facts").json();
     let facts = facts.as_array().or_else(|| facts["facts"].as_array()).unwrap().clone();
     facts.into_iter().find(|fact| fact["kind"] == "policy").unwrap()
 }
 
 fn wait_denied(daemon: &Daemon, project: &mut Project<'_>) {
+    let project = std::cell::RefCell::new(project);
     daemon.wait_for("/health", |_| {
+        let mut project = project.borrow_mut();
         let answer = project.propose(daemon, &Ask::new(Transition::ControlPause));
         if answer.status == 202 {
             project.accept(daemon, Transition::ControlResume);
@@ -90,11 +92,11 @@ fn a_newer_bundle_counts_while_the_node_runs_and_an_older_one_never_again() {
     daemon.signal("HUP");
     daemon.wait_for("/health", |_| daemon.log().iter().any(|line| line.contains("does not follow bundle 7")));
     wait_denied(&daemon, &mut project);
-    let before = serial(&daemon);
+    let before = believed(&daemon);
     daemon.kill();
     std::fs::remove_file(desk.folder.join("bundle.json")).unwrap();
     let daemon = desk.site.start();
-    assert_eq!(serial(&daemon)["hash"], before["hash"], "the bundle is gone with its file");
+    assert_eq!(believed(&daemon)["hash"], before["hash"], "the bundle is gone with its file");
     project.refresh(&daemon);
     wait_denied(&daemon, &mut project);
 }

@@ -2,7 +2,7 @@
 //! process is killed three times: the log, the running process, a restart, an offline replay and replicas
 //! that are fed with the log all agree at every index.
 
-mod caller;
+pub(crate) mod caller;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

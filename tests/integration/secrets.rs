@@ -174,8 +174,8 @@ fn an_edit_that_fails_or_is_ended_changes_nothing_and_leaves_nothing_behind() {
         "echo 'not a mapping' > \"$1\"",
         "rm \"$1\"",
         "true",
-        "kill -TERM $PPID; sleep 600",
-        "kill -HUP $PPID; sleep 600",
+        "kill -TERM $PPID; exec sleep 600",
+        "kill -HUP $PPID; exec sleep 600",
     ] {
         let edited = vault.edit(script);
         assert_eq!(edited.status.success(), script == "true", "{script}: {}", said(&edited));

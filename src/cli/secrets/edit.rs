@@ -124,9 +124,10 @@ impl Signals {
     async fn run_editor(&mut self, path: &Path) -> anyhow::Result<()> {
         let variable = |name| std::env::var(name).ok().filter(|editor: &String| !editor.trim().is_empty());
         let editor = variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".to_owned());
-        // By way of the shell, as git does, so that an editor may have arguments. The identity is not the editor's.
+        // By way of the shell, so that an editor may have arguments; it takes the shell's place, so that it is the editor
+        // that is ended when this process is. The identity is not the editor's to know.
         let mut command = tokio::process::Command::new("sh");
-        command.arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(path).kill_on_drop(true);
+        command.arg("-c").arg(format!("exec {editor} \"$1\"")).arg("sh").arg(path).kill_on_drop(true);
         let mut child = command.env_remove(agefile::IDENTITY_VARIABLE).spawn().context("cannot start a shell")?;
         let [interrupt, quit] = &mut self.ignored;
         let [terminate, hangup] = &mut self.ending;

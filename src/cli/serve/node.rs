@@ -10,9 +10,10 @@ use super::bundles;
 use super::exporters::{self, Exports, Work};
 use super::ports::{ClockPort, DecisionPort, Watch};
 use crate::facts::{BuiltIn, FactFile, FactTable, Speaker, Trust};
-use crate::ingress::{AppState, ExportView, Limits, NodeInfo, Queries};
+use crate::ingress::{AppState, ExportView, Gate, Limits, NodeInfo, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered};
 use crate::platform::clock::Clock;
+use crate::platform::descriptors;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile;
 use crate::platform::secrets::Secrets;
@@ -35,8 +36,8 @@ pub(in crate::cli) struct Node {
     exporters: Vec<Work>,
 }
 
-/// Longest that a request's headers may take to arrive, in milliseconds.
-const HEADER_TIMEOUT_MS: u64 = 10_000;
+/// Descriptors that are kept for everything but connections: the store may have 1,024 tables open.
+const OTHER_DESCRIPTORS: u64 = 1_024 + 128;
 
 impl Node {
     /// Opens, recovers and starts everything. Says on standard error what takes long.
@@ -82,6 +83,11 @@ impl Node {
         &self.facts
     }
 
+    /// Its metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// The voice of its providers.
     pub fn speaker(&self) -> &Speaker {
         &self.speaker
@@ -105,6 +111,7 @@ impl Node {
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (handle, metrics, facts) = (self.handle.clone(), self.metrics.clone(), self.facts.clone());
+        let limits = limits(settings);
         AppState {
             handle: handle.clone(),
             meta: NodeInfo {
@@ -112,20 +119,55 @@ impl Node {
                 node: self.key,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
-            limits: limits(settings),
+            limits,
+            gate: Gate::new(limits, Arc::new(Watch(metrics.clone()))),
             queries: Arc::new(Shown { handle, metrics, facts, exports: self.exports.clone() }),
         }
     }
 }
 
 /// What the HTTP server allows.
-pub(super) fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings) -> Limits {
+    let (http, limits, tls) = (&settings.http, &settings.limits, &settings.tls);
     Limits {
-        body_limit_bytes: settings.http.body_limit_bytes,
-        request_timeout_ms: settings.http.request_timeout_ms,
-        header_timeout_ms: HEADER_TIMEOUT_MS.min(settings.http.request_timeout_ms),
-        drain_timeout_ms: settings.http.drain_timeout_ms,
+        body_limit_bytes: http.body_limit_bytes,
+        request_timeout_ms: http.request_timeout_ms,
+        body_pause_timeout_ms: http.body_pause_timeout_ms,
+        first_byte_timeout_ms: http.first_byte_timeout_ms,
+        header_timeout_ms: http.header_timeout_ms,
+        idle_timeout_ms: http.idle_timeout_ms,
+        write_timeout_ms: http.write_timeout_ms,
+        handshake_timeout_ms: tls.handshake_timeout_ms,
+        ping_interval_ms: http.ping_interval_ms,
+        ping_timeout_ms: http.ping_timeout_ms,
+        streams: http.streams,
+        resets: http.resets,
+        drain_timeout_ms: http.drain_timeout_ms,
+        connections: connections(limits.connections, descriptors::limit()),
+        connections_per_peer: limits.connections_per_peer,
+        requests: limits.requests,
+        requests_per_peer: limits.requests_per_peer,
+        reads: limits.reads,
+        body_memory_bytes: limits.body_memory_bytes,
+        failures: limits.failures,
+        failures_forgiven_per_second: limits.failures_forgiven_per_second,
     }
+}
+
+/// As many connections as were asked for and the process may open; where it may open little, half of that.
+fn connections(asked: usize, open_files: Option<u64>) -> usize {
+    let Some(open_files) = open_files else { return asked };
+    let room = open_files.saturating_sub(OTHER_DESCRIPTORS).max(open_files / 2);
+    let room = usize::try_from(room).unwrap_or(usize::MAX).max(1);
+    if room < asked {
+        tracing::warn!(
+            asked,
+            room,
+            open_files,
+            "limits.connections is cut down: the open-files limit leaves less room"
+        );
+    }
+    room.min(asked)
 }
 
 /// The fact table: the node's own facts, and those of the fact file.
@@ -197,6 +239,7 @@ fn options(settings: &Settings, node_key: SecretKey) -> Options {
         cluster: settings.cluster.clone(),
         node_key,
         queue: settings.sequencer.queue,
+        project_queue: settings.sequencer.project_queue,
         batch_max: settings.sequencer.batch_max,
         memory_projects: settings.heads.memory_projects,
         sweep_every: settings.journal.sweep_every,
@@ -236,5 +279,19 @@ impl Queries for Shown {
 
     fn wal_lag(&self) -> u64 {
         self.handle.status().wal_lag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_the_store_its_descriptors() {
+        assert_eq!(connections(8_192, None), 8_192);
+        assert_eq!(connections(8_192, Some(65_536)), 8_192);
+        assert_eq!(connections(8_192, Some(4_096)), 4_096 - 1_152);
+        assert_eq!(connections(8_192, Some(1_024)), 512);
+        assert_eq!(connections(8_192, Some(0)), 1);
     }
 }

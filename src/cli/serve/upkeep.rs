@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::bundles;
 use super::node::{Node, fact_files};
+use super::providers;
 use crate::facts::watch_license;
 use crate::machine::facts::FactBody;
 use crate::sequencer::Handle;
@@ -26,7 +27,7 @@ pub(super) struct Upkeep {
 }
 
 /// Starts the tasks. The fact files have been read once when this returns.
-pub(super) fn spawn(node: &mut Node, settings: &Settings) -> Upkeep {
+pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upkeep> {
     let mut reload = Vec::new();
     let mut tasks = vec![tokio::spawn(prune(node.handle().clone()))];
     for file in fact_files(settings, node.facts()) {
@@ -37,13 +38,15 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> Upkeep {
     tasks.push(tokio::spawn(bundles::keep(settings.clone(), node.facts().clone(), node.key())));
     tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
     tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
-    Upkeep { tasks, reload }
+    tasks.extend(providers::spawn(node, settings)?);
+    Ok(Upkeep { tasks, reload })
 }
 
 impl Upkeep {
-    /// Reads the fact files now.
-    pub fn reload(&self) {
-        self.reload.iter().for_each(|hurry| hurry.notify_one());
+    /// What reads the fact files now, when it is called.
+    pub fn reloader(&self) -> impl Fn() + Send + 'static {
+        let reload = self.reload.clone();
+        move || reload.iter().for_each(|hurry| hurry.notify_one())
     }
 
     /// Ends the tasks.

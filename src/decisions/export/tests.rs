@@ -195,6 +195,18 @@ async fn a_sink_that_took_more_than_was_noted_is_believed_for_this_log_alone() {
     }
 }
 
+#[tokio::test]
+async fn a_position_that_cannot_be_noted_makes_no_record_leave_twice() {
+    let (node, sink) = (node(9), Script::default());
+    // It takes no notes.
+    let shown = Journal::open_read_only(node.directory.path()).unwrap();
+    let port: JournalPort = Arc::new(move || (shown.clone(), 9));
+    let exporter = Exporter::new("script", 0, port, Arc::default(), PACE, || 7, sink.clone());
+    let progress = run_until(exporter, |progress| progress.failures() > 5).await;
+    assert_eq!(sink.taken(), (1..=4).collect::<Vec<_>>());
+    assert_eq!((progress.position(), progress.problem().is_some()), (4, true));
+}
+
 #[test]
 fn pauses_double_up_to_the_longest_and_differ() {
     let pace = Pace { batch: 1, retry_min: Duration::from_millis(100), retry_max: Duration::from_millis(1_000) };
@@ -212,7 +224,7 @@ fn indexes(path: &Path) -> Vec<u64> {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'));
     let index = |line: &str| match Json::parse(line.as_bytes()).unwrap().as_object().unwrap()["index"] {
-        Json::Integer(index) => u64::try_from(index).unwrap(),
+        Json::Integer(index) => index,
         _ => panic!("{line}"),
     };
     text.lines().map(index).collect()

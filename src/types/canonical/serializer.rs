@@ -27,8 +27,15 @@ impl Default for Writer {
 
 impl Writer {
     /// What was written.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.out
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Begins anew, also after something that could not be written.
+    pub(super) fn clear(&mut self) {
+        self.out.clear();
+        self.members.clear();
+        self.verbatim = false;
     }
 
     fn text(&mut self, text: &[u8]) -> Result<(), CanonicalError> {

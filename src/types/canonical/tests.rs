@@ -186,6 +186,26 @@ fn serde_bytes_of(bytes: &[u8]) -> impl Serialize + '_ {
     Bytes(bytes)
 }
 
+/// A value that writes another one while it is written.
+struct Nested(u8);
+
+impl Serialize for Nested {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let inner =
+            if self.0 == 0 { "[]".into() } else { String::from_utf8(canonical_bytes(&[Nested(self.0 - 1)])).unwrap() };
+        serializer.serialize_str(&inner)
+    }
+}
+
+#[test]
+fn values_that_write_others_and_failures_leave_nothing_behind() {
+    assert_eq!(canonical_bytes(&(1, Nested(1), 2)), br#"[1,"[\"[]\"]",2]"#);
+    assert!(try_canonical_bytes(&BTreeMap::from([("a", BTreeMap::from([("b", -1)]))])).is_err());
+    assert_eq!(canonical_bytes(&BTreeMap::from([("b", 1), ("a", 2)])), br#"{"a":2,"b":1}"#);
+    assert_eq!(canonical_bytes(&"x".repeat(100_000)).len(), 100_002);
+    assert_eq!(canonical_hash(&"x"), Hash::of(b"\"x\""));
+}
+
 #[test]
 fn a_key_that_begins_another_stands_before_it() {
     let map: serde_json::Map<String, serde_json::Value> =

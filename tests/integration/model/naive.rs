@@ -217,7 +217,7 @@ impl Model {
             return Some("beats_unknown");
         }
         // The last schedule known still counts; without any, nothing was ever forgotten here.
-        let Some((schedule, _)) = asked.known(FactKind::Windows) else { return None };
+        let (schedule, _) = asked.known(FactKind::Windows)?;
         let beat_ms = schedule["beat_ms"].as_u64().unwrap();
         let epoch: Hlc = schedule["epoch"].as_str().unwrap().parse().unwrap();
         let now = (asked.at.physical_ms() - epoch.physical_ms()) / beat_ms;

@@ -47,12 +47,17 @@ pub fn starts() -> Vec<Pair> {
 fn start(goals: &[(Region, &str)]) -> Pair {
     let (mut pair, tally) = (Pair::new(), Tally::default());
     for goal in goals.iter().map(|(region, state)| Goal::new(*region, state)) {
-        while let Some(transition) = route::next(pair.world.head.state(), goal) {
-            let proposal = pair.world.proposal(&Ask::new(transition));
-            assert!(pair.put(proposal, &tally).unwrap(), "{transition} on the way to {goal:?}");
-        }
+        walk(&mut pair, goal, &tally);
     }
     pair
+}
+
+/// Takes both sides to a goal by proposals that must be accepted.
+pub fn walk(pair: &mut Pair, goal: Goal<'_>, tally: &Tally) {
+    while let Some(transition) = route::next(pair.world.head.state(), goal) {
+        let proposal = pair.world.proposal(&Ask::new(transition));
+        assert!(pair.put(proposal, tally).unwrap(), "{transition} on the way to {goal:?}");
+    }
 }
 
 /// Does one deed to both sides.

@@ -167,6 +167,11 @@ impl Site {
         json!(claim.sign(&self.cluster, &platform()))
     }
 
+    /// A file beside the settings.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -179,7 +184,13 @@ impl Site {
 
     /// Starts the daemon of this site.
     pub fn start(&self) -> Daemon {
-        Daemon::spawn(&mut self.command()).unwrap_or_else(|(code, said)| panic!("exit code {code:?}: {said}"))
+        self.start_on("127.0.0.1:0")
+    }
+
+    /// Starts it on another address than the usual one.
+    pub fn start_on(&self, listen: &str) -> Daemon {
+        let started = Daemon::spawn_on(&mut self.command(), listen);
+        started.unwrap_or_else(|(code, said)| panic!("exit code {code:?}: {said}"))
     }
 
     /// Starts a daemon that does not come up: its exit code and what it said.
@@ -248,7 +259,11 @@ impl Daemon {
 
     /// Waits until it listens; if it ends before, tells its exit code and standard error.
     fn spawn(command: &mut Command) -> Result<Daemon, (Option<i32>, String)> {
-        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Daemon::spawn_on(command, "127.0.0.1:0")
+    }
+
+    fn spawn_on(command: &mut Command, listen: &str) -> Result<Daemon, (Option<i32>, String)> {
+        command.args(["--listen", listen]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let log = Lines::default();
@@ -262,8 +277,10 @@ impl Daemon {
         });
         let mut before = Vec::new();
         while let Ok(line) = told.recv() {
-            if let Some(address) = line.strip_prefix("listening on http://") {
-                return Ok(Daemon { child, address: address.parse().unwrap(), log, reader: Some(reader) });
+            let told = line.strip_prefix("listening on http://").or(line.strip_prefix("listening on https://"));
+            if let Some(address) = told {
+                let port = address.parse::<SocketAddr>().unwrap().port();
+                return Ok(Daemon { child, address: ([127, 0, 0, 1], port).into(), log, reader: Some(reader) });
             }
             before.push(line);
         }
@@ -308,7 +325,7 @@ impl Daemon {
 
     /// Reads until the answer is as wanted.
     #[track_caller]
-    pub fn wait_for(&self, target: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+    pub fn wait_for(&self, target: &str, mut wanted: impl FnMut(&Answer) -> bool) -> Answer {
         let began = Instant::now();
         loop {
             let answer = self.get(target);
@@ -334,6 +351,11 @@ impl Daemon {
     pub fn end(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name.

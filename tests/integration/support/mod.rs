@@ -13,6 +13,8 @@ pub mod inputs;
 pub mod outside;
 pub mod random;
 pub mod route;
+#[path = "../../../src/cli/demo/standins/mod.rs"]
+pub mod standins;
 pub mod tracer;
 pub mod wal;
 pub mod world;
