@@ -44,7 +44,7 @@ pub enum FetchError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The pin means nothing.
-    #[error("{0}{}", pin_place(.0))]
+    #[error("{error}{place}", error = .0, place = pin_place(.0))]
     Resolve(#[from] ResolveError),
     /// The working tree cannot be brought there.
     #[error(transparent)]
@@ -145,6 +145,7 @@ fn bring(session: &Session<'_>, name: &Name, spec: &SourceSpec) -> Result<(GitId
         only_forward: false,
     };
     let brought = tree::bring(session, &target)?;
+    tree::settle(&target.folder)?;
     note_tag(&target.folder, resolution.kind, &spec.reference, &resolution.commit);
     Ok((resolution.commit, brought.tree))
 }

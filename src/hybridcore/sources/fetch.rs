@@ -100,6 +100,7 @@ pub(super) fn bring_one(
     let target = target(session, name, spec, resolution, override_id)?;
     let brought = tree::bring(session, &target).map_err(FetchError::from).and_then(|brought| {
         record(session, name, spec, resolution, override_id, &brought)?;
+        tree::settle(&target.folder)?;
         Ok(brought)
     });
     let text = match &brought {

@@ -47,7 +47,9 @@ impl RetryPolicy {
         mut attempt: impl FnMut() -> Result<T, GitError>,
         mut between: impl FnMut(&GitError, Duration),
     ) -> Result<T, GitError> {
-        for number in 1.. {
+        let mut number = 0;
+        loop {
+            number += 1;
             let error = match attempt() {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
@@ -59,7 +61,6 @@ impl RetryPolicy {
                 return Err(error);
             }
         }
-        unreachable!("the loop returns before it runs out of numbers")
     }
 }
 

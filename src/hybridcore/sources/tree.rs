@@ -154,7 +154,8 @@ pub fn look(session: &Session<'_>, name: &Name, folder: &Path) -> Result<Found, 
     if beside(folder, BUSY).exists() {
         return Ok(Found::Interrupted);
     }
-    match session.ask_once(name, &Request::Inspect { folder: folder.to_owned() }) {
+    let looked = session.ask_once(name, &Request::Inspect { folder: folder.to_owned() });
+    match looked.clone() {
         Ok(Reply::Inspected(inspection)) if inspection.head.is_some() => Ok(Found::Whole(inspection)),
         Err(GitError::Stopped { what, stop }) => {
             Err(TreeError::Git { name: name.clone(), source: GitError::Stopped { what, stop } })
@@ -162,8 +163,9 @@ pub fn look(session: &Session<'_>, name: &Name, folder: &Path) -> Result<Found, 
         Err(source) if !matches!(source.kind(), Some(FailureKind::Damaged | FailureKind::NoRepository)) => {
             Err(TreeError::Git { name: name.clone(), source })
         }
-        // No commit, or no repository: half a clone when there are no files in it that could be somebody's.
-        _ if holds_nothing_but_git(folder) => Ok(Found::Partial),
+        // No commit, or no repository: half a clone when there are no files in it that could be somebody's. What is
+        // damaged may have been whole, with commits of somebody's.
+        Ok(_) | Err(_) if !is_damaged(&looked) && holds_nothing_but_git(folder) => Ok(Found::Partial),
         _ => Err(TreeError::InTheWay { folder: folder.to_owned(), what: "no whole git repository, but holds files" }),
     }
 }
@@ -183,7 +185,8 @@ pub fn refuse_strange(target: &Target, inspection: &Inspection) -> Result<(), Tr
     }
 }
 
-/// Brings a working tree to its commit. The caller holds the lock of its folder.
+/// Brings a working tree to its commit. The caller holds the lock of its folder, and calls [`settle`] when it has
+/// recorded the commit.
 pub fn bring(session: &Session<'_>, target: &Target) -> Result<Brought, TreeError> {
     clear_interrupted_fetch(target)?;
     match look(session, &target.name, &target.folder)? {
@@ -282,8 +285,13 @@ fn move_on(session: &Session<'_>, target: &Target) -> Result<Brought, TreeError>
     let busy = beside(&target.folder, BUSY);
     files::replace(&busy, format!("{}\n", target.wanted.commit).as_bytes())?;
     let tree = check_out(session, target, &target.folder)?;
-    remove(&busy)?;
     Ok(Brought { tree, changed: true })
+}
+
+/// Says that a tree that was brought to its commit is recorded there. Until then it counts as interrupted: one
+/// that was moved and not recorded would be taken for one that somebody else moved.
+pub fn settle(folder: &Path) -> Result<(), TreeError> {
+    remove(&beside(folder, BUSY))
 }
 
 fn fetch(session: &Session<'_>, target: &Target, folder: &Path, before_retry: impl FnMut()) -> Result<(), TreeError> {
@@ -319,6 +327,10 @@ const FETCHING: &str = "fetching";
 fn beside(folder: &Path, suffix: &str) -> PathBuf {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     folder.with_file_name(format!(".{name}.{suffix}"))
+}
+
+fn is_damaged(looked: &Result<Reply, GitError>) -> bool {
+    matches!(looked, Err(error) if error.kind() == Some(FailureKind::Damaged))
 }
 
 fn holds_nothing_but_git(folder: &Path) -> bool {

@@ -161,6 +161,25 @@ fn a_checkout_that_was_killed_is_finished_and_not_called_dirty() {
 }
 
 #[test]
+fn a_tree_that_was_moved_and_not_recorded_is_not_taken_for_somebody_elses() {
+    let world = World::new(FakeGit::with_refs(V1));
+    let set = set(&[("beta", "main")]);
+    sync_all(&world, &set).unwrap();
+    world.git.point("refs/heads/main", 'c');
+    let before = world.state("sources.json");
+    // A folder where the document's temporary file should be: the tree moves, and the record fails.
+    let in_the_way = world.folder.path().join("state/sources.json.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    let update = SyncOptions { update: true, ..SyncOptions::default() };
+    assert!(!sync::sync(&world.session(), &set, &update).unwrap().is_complete());
+    assert_eq!(world.state("sources.json"), before);
+    fs::remove_dir(&in_the_way).unwrap();
+    let report = sync::resume(&world.session(), &set).unwrap().unwrap();
+    assert_eq!(report.synced[0].commit_sha, id('c'));
+    assert!(world.state("sources.json").contains(id('c').as_str()));
+}
+
+#[test]
 fn writers_are_serialised_by_the_lock_file_and_readers_are_not() {
     let world = World::new(FakeGit::with_refs(V1));
     let path = world.folder.path().join("sources/.lock");
