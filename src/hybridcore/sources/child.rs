@@ -114,7 +114,9 @@ impl Git for ChildGit {
         let what = request.what();
         let home = Home::of(request, self.known_hosts.as_deref())
             .map_err(|source| failed(what, FailureKind::Unwritable, source))?;
-        let silence = request.remote().map(|_| self.times.silence);
+        // Nobody is on the other side of a file.
+        let far = request.remote().filter(|remote| !remote.url.starts_with("file://"));
+        let silence = far.map(|_| self.times.silence);
         let leave = Patient {
             leave,
             begun: Instant::now(),

@@ -13,6 +13,7 @@ use super::failure::{Failure, FailureKind};
 use super::git::{Phase, Progress, Reply, Request};
 use crate::hybridcore::logs::Redactor;
 
+mod local;
 mod remote;
 mod tree;
 

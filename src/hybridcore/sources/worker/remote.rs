@@ -59,7 +59,7 @@ pub(super) fn fetch(
     let repository = open_or_make(folder)?;
     let commit = Oid::from_str(wanted.commit.as_str())
         .map_err(|_| failure(FailureKind::NoCommit, format!("{} is no commit id that is supported", wanted.commit)))?;
-    if holds(&repository, commit) {
+    if holds(&repository, commit, limits) {
         return Ok(Reply::Fetched { received_bytes: 0 });
     }
     let mut received = 0;
@@ -67,26 +67,40 @@ pub(super) fn fetch(
         .reference
         .as_deref()
         .map(|name| format!("+{name}:{}", name.replacen("refs/heads/", "refs/remotes/origin/", 1)));
-    if let Some(own) = own {
+    if remote.url.starts_with("file://") {
+        received += super::local::copy(&repository, &remote.url, limits, said)?;
+    }
+    if let Some(own) = own.filter(|_| !holds(&repository, commit, limits)) {
         received += download(&repository, remote, &[own.as_str()], limits, said)?;
     }
-    if !holds(&repository, commit) {
+    if !holds(&repository, commit, limits) {
         received += download(&repository, remote, &ALL, limits, said)?;
     }
-    if !holds(&repository, commit) {
+    if !holds(&repository, commit, limits) {
         // On no branch and no tag; some servers give any commit that is asked for by its id.
         let by_id = format!("+{}:refs/swoosh/{}", wanted.commit, wanted.commit);
         received += download(&repository, remote, &[by_id.as_str()], limits, said).unwrap_or(0);
     }
-    if !holds(&repository, commit) {
+    if !holds(&repository, commit, limits) {
         let detail = format!("{} has no commit {} on any branch or tag", remote.url, wanted.commit);
         return Err(failure(FailureKind::NoCommit, detail));
     }
     Ok(Reply::Fetched { received_bytes: received })
 }
 
-fn holds(repository: &Repository, commit: Oid) -> bool {
-    repository.find_commit(commit).and_then(|commit| commit.tree()).is_ok()
+/// Whether a commit is here with its whole tree: what was interrupted may have left the commit alone.
+fn holds(repository: &Repository, commit: Oid, limits: &Limits) -> bool {
+    let Ok(tree) = repository.find_commit(commit).and_then(|commit| commit.tree()) else { return false };
+    let Ok(odb) = repository.odb() else { return false };
+    let (mut entries, mut whole) = (0, true);
+    let walked = tree.walk(git2::TreeWalkMode::PreOrder, |_, entry| {
+        entries += 1;
+        whole = entry.kind() != Some(git2::ObjectType::Blob) || odb.exists(entry.id());
+        // A tree without an end is refused by the checkout.
+        let goes_on = whole && entries <= limits.files.saturating_mul(2);
+        if goes_on { git2::TreeWalkResult::Ok } else { git2::TreeWalkResult::Abort }
+    });
+    whole && (walked.is_ok() || entries > limits.files.saturating_mul(2))
 }
 
 fn download(
