@@ -11,7 +11,7 @@ use super::daemon::Daemon;
 use super::moment::Moment;
 use super::outside::Outside;
 use super::project;
-use super::standins::kaching::{Kaching, Mood};
+use super::servers::Servers;
 use super::story::Story;
 use crate::client::{Accepted, Client, Draft, Event, Prepared, ProposeError};
 use crate::machine::chart;
@@ -41,9 +41,9 @@ pub(super) struct Stage {
     pub daemon: Daemon,
     /// The world outside.
     pub outside: Outside,
-    /// The license server.
-    pub kaching: Kaching,
-    /// The window schedule.
+    /// The servers outside.
+    pub servers: Servers,
+    /// The window schedule, as the node follows it.
     pub schedule: Schedule,
     /// The demo's directory.
     pub directory: PathBuf,
@@ -130,7 +130,7 @@ impl Stage {
     }
 
     /// An outcome's inputs, with the effect that they answer; where none is open, with one of record 0.
-    fn answering(&self, transition: Transition, mut inputs: Value) -> anyhow::Result<Value> {
+    pub fn answering(&self, transition: Transition, mut inputs: Value) -> anyhow::Result<Value> {
         let effect = chart::spec(transition).closes.with_context(|| format!("{transition} answers no effect"))?;
         let open = self.state().effects(chart::effect(effect).region).get(&effect).map(|open| open.id.to_string());
         inputs["effect"] = Value::String(open.unwrap_or_else(|| format!("{}/0/{effect}", self.project)));
@@ -229,21 +229,6 @@ impl Stage {
         };
         let patience = || format!("the daemon did not take the {kind} fact from its fact file");
         tokio::time::timeout(FACT_PATIENCE, held).await.with_context(patience)?
-    }
-
-    /// The license server grants a license; returns when the daemon holds it and its network gate is open.
-    pub async fn license(&mut self) -> anyhow::Result<()> {
-        self.kaching.be(Mood::kind());
-        self.daemon.hang_up().await;
-        let reader = self.reader()?;
-        let open = async {
-            while !reader.beliefs(Some(FactKind::License), None).await?.network.open {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            anyhow::Ok(())
-        };
-        let patience = "the daemon did not fetch its license";
-        tokio::time::timeout(FACT_PATIENCE, open).await.context(patience)?
     }
 
     /// The health of the assets, as the platform sees it.

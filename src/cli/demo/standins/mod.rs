@@ -3,6 +3,7 @@
 //! They use nothing of SWOOSH but `crate::types`, so that the demo and the tests can both take them in. Each runs on threads of its own,
 //! and stopping it closes every one of its sockets at once, as a crash does.
 
+pub mod bubble;
 pub mod kaching;
 pub mod mcp;
 pub mod teller;
