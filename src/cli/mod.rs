@@ -13,11 +13,13 @@ mod decisions;
 mod demo;
 mod fact;
 mod identity;
+mod interrupt;
 mod keys;
 mod license;
 mod mcp;
 mod output;
 mod policy;
+mod progress;
 mod propose;
 mod reads;
 mod receipt;
@@ -28,11 +30,13 @@ mod secrets;
 mod serve;
 mod snapshot;
 mod source;
+mod sources;
 mod state;
 pub mod statechart;
 mod time;
 mod transitions;
 mod ucxl;
+mod upstreams;
 mod wal;
 mod windows;
 
@@ -84,6 +88,10 @@ enum Command {
     Snapshot(snapshot::SnapshotCommand),
     Policy(policy::PolicyCommand),
     Secrets(secrets::SecretsCommand),
+    Sources(sources::SourcesCommand),
+    Upstreams(upstreams::UpstreamsCommand),
+    #[command(name = "__git", hide = true)]
+    Git(sources::GitCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -126,6 +134,9 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Snapshot(command) => command.run(output),
         Command::Policy(command) => command.run(output),
         Command::Secrets(command) => command.run(output),
+        Command::Sources(command) => command.run(output),
+        Command::Upstreams(command) => command.run(output),
+        Command::Git(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }

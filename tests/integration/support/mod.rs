@@ -6,6 +6,7 @@
 pub mod bubble;
 pub mod daemon;
 pub mod driver;
+pub mod git_server;
 pub mod hands;
 pub mod http;
 pub mod inputs;
