@@ -32,8 +32,15 @@ const WORDS: &[(&[&str], &[&str])] = &[
 
 /// The SDK, which runs in other people's programs; the gated client; commands that play the caller.
 const CLIENTS: &[&str] = &["src/client/", "src/platform/outbound.rs"];
-/// The gated child process; commands that start daemons and peers of their own, or a person's editor.
-const PROCESSES: &[&str] = &["src/platform/child.rs", "src/cli/demo/", "src/cli/bench/", "src/cli/secrets/edit.rs"];
+/// The gated child process; the children of hybridcore, which ask its `Leave` (in a daemon, the gate) before and
+/// while they run; commands that start daemons and peers of their own, or a person's editor.
+const PROCESSES: &[&str] = &[
+    "src/platform/child.rs",
+    "src/hybridcore/process.rs",
+    "src/cli/demo/",
+    "src/cli/bench/",
+    "src/cli/secrets/edit.rs",
+];
 
 fn may(allowed: &[&str], path: &str) -> bool {
     allowed.iter().any(|prefix| path == *prefix || (prefix.ends_with('/') && path.starts_with(prefix)))
