@@ -15,7 +15,7 @@ use crate::types::text::{GitId, GitRef, Name};
 /// How many references an error names.
 const NEAR: usize = 5;
 /// Names that are less alike than this (0 to 1, Jaro-Winkler) are no help.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.6;
 
 /// What a reference is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -134,7 +134,8 @@ fn look_at(
 ) -> Result<(), Failure> {
     let path = format!("{}{}", shown(folder.as_bytes()), shown(entry.name_bytes()));
     if entry.kind() == Some(ObjectType::Commit) {
-        return Ok(keep(&mut survey.submodules, path));
+        keep(&mut survey.submodules, path);
+        return Ok(());
     }
     if entry.kind() != Some(ObjectType::Blob) {
         return Ok(());
