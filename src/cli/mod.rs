@@ -12,8 +12,10 @@ mod data;
 mod decisions;
 mod demo;
 mod fact;
+mod identity;
 mod interrupt;
 mod keys;
+mod license;
 mod mcp;
 mod output;
 mod policy;
@@ -76,6 +78,8 @@ enum Command {
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
+    License(license::LicenseCommand),
+    Identity(identity::IdentityCommand),
     Council(council::CouncilCommand),
     Mcp(mcp::McpCommand),
     Receipt(receipt::ReceiptCommand),
@@ -120,6 +124,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Rejections(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
+        Command::License(command) => command.run(output),
+        Command::Identity(command) => command.run(output),
         Command::Council(command) => command.run(output),
         Command::Mcp(command) => command.run(output),
         Command::Receipt(command) => command.run(output),

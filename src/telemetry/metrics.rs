@@ -51,6 +51,12 @@ const BATCH: Name = metric("swoosh_batch_records", "Records per commit.");
 const COMMIT: Name = metric("swoosh_commit_seconds", "Time that a commit took, sync included.");
 const WAL_LAST: Name = metric("swoosh_wal_last_index", "Index of the last durable record.");
 const PROJECTS: Name = metric("swoosh_projects", "Projects that exist.");
+const GATE: Name =
+    metric("swoosh_network_gate_open", "1 while the license lets the node talk to the world outside, else 0.");
+const LICENSE: Name = metric(
+    "swoosh_license_until_seconds",
+    "When the license and its grace run out, in seconds since 1970; 0 while none counts.",
+);
 const EXPORT_LAG: Name =
     labelled("swoosh_decision_export_lag_records", "exporter", "Decision records that wait for an exporter.");
 const EXPORT_POSITION: Name =
@@ -97,6 +103,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     wal_last_index: IntGauge,
     projects: IntGauge,
+    gate_open: IntGauge,
+    license_until: IntGauge,
     export_lag: Box<[IntGauge]>,
     export_position: Box<[IntGauge]>,
     export_failures: Box<[IntGauge]>,
@@ -149,6 +157,8 @@ impl Metrics {
             commit_seconds: histogram(&registry, &COMMIT, seconds)?,
             wal_last_index: gauge(&registry, &WAL_LAST)?,
             projects: gauge(&registry, &PROJECTS)?,
+            gate_open: gauge(&registry, &GATE)?,
+            license_until: gauge(&registry, &LICENSE)?,
             export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
             export_position: gauges(&registry, &EXPORT_POSITION, &EXPORTERS)?,
             export_failures: gauges(&registry, &EXPORT_FAILURES, &EXPORTERS)?,
@@ -223,6 +233,12 @@ impl Metrics {
     /// This many projects exist.
     pub fn set_projects(&self, projects: u64) {
         set(&self.projects, projects);
+    }
+
+    /// The license counts until this moment, grace included, in milliseconds since 1970; or none does.
+    pub fn set_licensed(&self, gate_open: bool, until_ms: Option<u64>) {
+        set(&self.gate_open, gate_open.into());
+        set(&self.license_until, until_ms.unwrap_or_default() / 1_000);
     }
 
     /// An exporter of decision records, one of [`EXPORTERS`], is so far, with so many records waiting for it, after so
@@ -388,6 +404,7 @@ mod tests {
         metrics.set_wal_lag(4);
         metrics.set_queue_depth(5);
         metrics.set_projects(6);
+        metrics.set_licensed(true, Some(1_760_832_000_999));
         metrics.recovered_in(Duration::from_millis(1500));
         metrics.set_export("bubble", 7, 8, 9);
         metrics.set_connections(7);
@@ -399,6 +416,8 @@ mod tests {
             "swoosh_batch_records_bucket{le=\"4\"} 1",
             "swoosh_commit_seconds_sum 0.002",
             "swoosh_wal_last_index 17",
+            "swoosh_network_gate_open 1",
+            "swoosh_license_until_seconds 1760832000",
             "swoosh_wal_lag_records 4",
             "swoosh_queue_depth 5",
             "swoosh_projects 6",

@@ -12,11 +12,15 @@ mod feature_trees;
 mod house_rules;
 mod hybridcore_crates;
 mod idempotency;
+mod identities;
 mod import_law;
 mod kills;
+mod license;
 mod model;
+mod network_gate;
 mod policies;
 mod providers;
+mod pushed_facts;
 mod record_replay;
 mod rejections;
 mod replay;
@@ -28,3 +32,7 @@ mod sources;
 mod statechart;
 mod support;
 mod vectors;
+mod ways_out;
+
+// The stand-ins of the demo are compiled here too, and name our types as the library does.
+use swoosh::types;

@@ -1,5 +1,5 @@
-//! What runs beside the pipeline: the fact file is polled, the license moves the network gate, old
-//! idempotency keys are pruned.
+//! What runs beside the pipeline: the fact file is polled, the license is fetched and moves the
+//! network gate, old idempotency keys are pruned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,13 +37,18 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
     }
     tasks.push(tokio::spawn(bundles::keep(settings.clone(), node.facts().clone(), node.key())));
     tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
+    if let Some(license) = node.take_license() {
+        let hurry = Arc::new(Notify::new());
+        tasks.push(tokio::spawn(license.run(hurry.clone())));
+        reload.push(hurry);
+    }
     tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
     tasks.extend(providers::spawn(node, settings)?);
     Ok(Upkeep { tasks, reload })
 }
 
 impl Upkeep {
-    /// What reads the fact files now, when it is called.
+    /// What reads the fact files and asks for the license now, when it is called.
     pub fn reloader(&self) -> impl Fn() + Send + 'static {
         let reload = self.reload.clone();
         move || reload.iter().for_each(|hurry| hurry.notify_one())

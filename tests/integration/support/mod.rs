@@ -13,6 +13,7 @@ pub mod inputs;
 pub mod outside;
 pub mod random;
 pub mod route;
+pub mod sockets;
 #[path = "../../../src/cli/demo/standins/mod.rs"]
 pub mod standins;
 pub mod tracer;
