@@ -597,3 +597,4 @@ pub struct HlcLast {
 mod genesis;
 #[cfg(test)]
 mod tests;
+mod weight;

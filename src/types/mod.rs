@@ -22,5 +22,6 @@ pub mod proposal;
 pub mod receipt;
 pub mod record;
 pub mod rejection;
+pub mod sorted_map;
 pub mod text;
 pub mod ucxl;
