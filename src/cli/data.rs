@@ -36,6 +36,7 @@ impl DataArgs {
             cluster: identity.cluster,
             snapshot_every: NO_SNAPSHOTS,
             durability: crate::journal::Durability::Sync,
+            store: crate::journal::StoreLimits::default(),
         })?)
     }
 

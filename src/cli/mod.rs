@@ -10,6 +10,7 @@ mod connect;
 mod council;
 mod data;
 mod demo;
+mod export;
 mod fact;
 mod keys;
 mod output;

@@ -1,5 +1,6 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
+mod growth;
 pub(super) mod node;
 mod ports;
 mod upkeep;
@@ -64,7 +65,7 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     tracing::info!(address = %listener.local_addr()?, node = %node.key(), "serving");
-    let upkeep = upkeep::spawn(&node, settings);
+    let upkeep = upkeep::spawn(&node, settings)?;
     let handle = node.handle().clone();
     let stop = async {
         loop {

@@ -37,6 +37,16 @@ impl Keeper {
     }
 }
 
+impl Journal {
+    /// Index and chain value of the last record that is on disk for certain.
+    pub fn last_promised(&self) -> (u64, Hash) {
+        match self.0.keeper.promised() {
+            Ok(Some(mark)) => (mark.index, mark.chain),
+            Ok(None) | Err(_) => self.last(),
+        }
+    }
+}
+
 impl Inner {
     /// Promises everything up to a record that is on disk. Nothing is promised twice, and nothing is taken back.
     pub(super) fn promise(&self, (index, chain): (u64, Hash)) -> Result<(), StorageError> {

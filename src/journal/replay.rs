@@ -43,11 +43,12 @@ pub struct ReplayedHead {
 /// Who looks on: sees each record, the head before it and its inputs, in the order of the WAL.
 pub type Visit<'v> = &'v mut dyn FnMut(&StoredRecord, &Head, &Json);
 
-/// Reduces every record from genesis, and checks every hash and the chain. With `visit` the records are
+/// Reduces every record from genesis, or from what the projects of a pruned log stand on, and checks every hash and the chain. With `visit` the records are
 /// reduced one after the other, without it on all cores. `progress` is told the last index, now and then.
 pub fn replay(journal: &Journal, progress: &mut dyn FnMut(u64), visit: Option<Visit<'_>>) -> ReplayReport {
     let mut fold = Fold::new(&journal.0, 0, Hash::ZERO, Hlc::default());
-    let fault = all(&journal.0, &mut fold, progress, visit).err();
+    let grounded = ground(&journal.0, &mut fold).map_err(FoldError::from);
+    let fault = grounded.and_then(|()| all(&journal.0, &mut fold, progress, visit)).err();
     let head = |track: Track| ReplayedHead { hash: track.head.hash(), index: track.index, records: track.applied };
     ReplayReport {
         replayed: fold.applied,
@@ -58,13 +59,29 @@ pub fn replay(journal: &Journal, progress: &mut dyn FnMut(u64), visit: Option<Vi
     }
 }
 
+/// Where records were pruned, begins after them, every project at its base.
+fn ground(journal: &Inner, fold: &mut Fold<'_>) -> Result<(), ReadError> {
+    let last_pruned = journal.first_index() - 1;
+    if last_pruned == 0 {
+        return Ok(());
+    }
+    let (chain, timestamp) = journal.foothold(last_pruned)?;
+    (fold.last_index, fold.last_chain, fold.last_timestamp) = (last_pruned, chain, timestamp);
+    for project in journal.based_projects()? {
+        let good = journal.good_snapshot(&project, last_pruned, &mut Vec::new())?;
+        let (snapshot, head) = good.ok_or(ReadError::Baseless { project: project.clone(), index: last_pruned })?;
+        fold.tracks.insert(project, Track { head, index: snapshot.index, applied: 0 });
+    }
+    Ok(())
+}
+
 fn all(
     journal: &Inner,
     fold: &mut Fold<'_>,
     progress: &mut dyn FnMut(u64),
     mut visit: Option<Visit<'_>>,
 ) -> Result<(), FoldError> {
-    let mut rows = journal.rows_from(1);
+    let mut rows = journal.rows_from(fold.last_index + 1);
     loop {
         let (chunk, fault) = take_chunk(&mut rows);
         let end = chunk.is_empty();

@@ -1,21 +1,21 @@
 //! The sequencer from outside: propose, try without doing, read durable heads.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::commit::{Committer, MAX_INTERVAL};
 use super::inbox::{Full, Inbox, Request};
 use super::pipeline::{Pipeline, durable};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::{Durability, FoldError, Journal, Recovered, fingerprint};
+use crate::journal::{Durability, FoldError, Journal, Recovered, RecoveredHead, fingerprint};
 use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Docket, Explanation};
@@ -30,6 +30,12 @@ use crate::verify::{Headers, verify};
 
 /// Rejections that are remembered for `GET /rejections`.
 const REMEMBERED: usize = 1_000;
+
+/// Projects that are loaded at once off the sequencer's way; the sequencer loads the others itself.
+const LOADED_AT_ONCE: usize = 4;
+
+/// What an operator of a damaged project reads.
+const RUNBOOK: &str = "runbooks/snapshot-restore.md";
 
 /// A durable head.
 #[derive(Clone, Debug)]
@@ -70,6 +76,10 @@ pub struct Status {
     pub last_snapshot: Option<Hlc>,
     /// Why the clock cannot be trusted, while that is so.
     pub clock_unsafe: Option<String>,
+    /// Projects in memory.
+    pub heads: usize,
+    /// Bytes that they take, about.
+    pub heads_bytes: usize,
 }
 
 /// What a proposal would come to on the durable head.
@@ -101,6 +111,10 @@ pub(super) struct Shared {
     last_index: AtomicU64,
     judged_index: AtomicU64,
     last_snapshot: Mutex<Option<Hlc>>,
+    heads: AtomicUsize,
+    heads_bytes: AtomicUsize,
+    /// Projects that may be loaded at once off the sequencer's way.
+    loading: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -137,6 +151,22 @@ impl Shared {
 
     pub fn note_snapshot(&self, at: Hlc) {
         *self.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    pub fn note_memory(&self, (heads, bytes): (usize, usize)) {
+        self.heads.store(heads, Ordering::Relaxed);
+        self.heads_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The rejection of a project whose head cannot be loaded. A record that is at fault is the project's
+    /// alone; whatever else fails may pass.
+    pub fn unreadable(&self, project: &ProjectName, error: &FoldError) -> Rejection {
+        let reason = error.to_string();
+        if error.index().is_none() {
+            return Rejection::new(Code::NotDurable, reason);
+        }
+        self.ports.observer.project_damaged(project, &reason);
+        Rejection::new(Code::ProjectDamaged, format!("{reason}; nothing was skipped or changed, see {RUNBOOK}"))
     }
 
     pub fn set_mode(&self, mode: Mode) {
@@ -178,7 +208,7 @@ impl Handle {
         if let Durability::Interval(interval) = &mut options.durability {
             *interval = (*interval).min(MAX_INTERVAL);
         }
-        let (heads, views) = durable(recovered.heads, options.memory_projects);
+        let (heads, views) = durable(recovered.heads, options.memory);
         let inbox = Arc::new(Inbox::new(options.queue));
         let shared = Arc::new(Shared {
             options,
@@ -191,6 +221,9 @@ impl Handle {
             last_index: AtomicU64::new(recovered.last_index),
             judged_index: AtomicU64::new(recovered.last_index),
             last_snapshot: Mutex::new(recovered.last_snapshot_hlc),
+            heads: AtomicUsize::new(heads.size().0),
+            heads_bytes: AtomicUsize::new(heads.size().1),
+            loading: Arc::new(Semaphore::new(LOADED_AT_ONCE)),
         });
         let (jobs, queue) = sync_channel(1);
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
@@ -223,10 +256,27 @@ impl Handle {
             Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
         }
         let (reply, answer) = oneshot::channel();
-        if let Err(Full) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
+        let arrived = Instant::now();
+        let loaded = self.preload(&project).await;
+        if let Err(Full) = self.inbox.push(Request { verified, reply, arrived, loaded }) {
             return refuse(Code::Overloaded, "too many proposals wait; slow down");
         }
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
+    }
+
+    /// Loads a project that is not in memory off the sequencer's way, unless as many are being loaded as may
+    /// be. What cannot be loaded, the sequencer tells.
+    async fn preload(&self, project: &ProjectName) -> Option<Box<RecoveredHead>> {
+        if self.shared.cached_view(project).is_some() {
+            return None;
+        }
+        let permit = self.shared.loading.clone().try_acquire_owned().ok()?;
+        let (shared, project) = (self.shared.clone(), project.clone());
+        let load = move || {
+            let _while_it_loads = permit;
+            shared.journal().latest_head(&project).ok().flatten().map(Box::new)
+        };
+        tokio::task::spawn_blocking(load).await.ok().flatten()
     }
 
     /// Says what would become of a proposal on the durable head, and changes nothing.
@@ -317,6 +367,11 @@ impl Handle {
         self.shared.views.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether a project's head is in memory.
+    pub fn is_in_memory(&self, project: &ProjectName) -> bool {
+        self.shared.cached_view(project).is_some()
+    }
+
     /// The last rejections, newest first.
     pub fn rejections(&self, project: Option<&ProjectName>, limit: usize) -> Vec<RejectionEntry> {
         let remembered = self.shared.rejections.lock().unwrap_or_else(PoisonError::into_inner);
@@ -334,7 +389,14 @@ impl Handle {
             wal_lag: self.shared.judged_index.load(Ordering::Acquire).saturating_sub(last_index),
             last_snapshot: *self.shared.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner),
             clock_unsafe: self.shared.ports.clock.now_ms().err(),
+            heads: self.shared.heads.load(Ordering::Relaxed),
+            heads_bytes: self.shared.heads_bytes.load(Ordering::Relaxed),
         }
+    }
+
+    /// Lets heads go that were not used for [`Memory::idle_rounds`] calls.
+    pub fn tidy(&self) {
+        self.inbox.push_tidy();
     }
 
     /// Takes nothing new from here on.

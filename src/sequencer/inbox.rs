@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::mend::Failure;
 use super::{Outcome, Verified};
-use crate::journal::Recovered;
+use crate::journal::{Recovered, RecoveredHead};
 use crate::machine::chart;
 use crate::types::names::Region;
 
@@ -20,6 +20,8 @@ pub(super) struct Request {
     pub verified: Verified,
     pub reply: Reply,
     pub arrived: Instant,
+    /// The project's head, where it was not in memory when the proposal came.
+    pub loaded: Option<Box<RecoveredHead>>,
 }
 
 impl Request {
@@ -44,6 +46,7 @@ struct Lanes {
     normal: VecDeque<Request>,
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
+    tidy: bool,
     stopping: bool,
 }
 
@@ -53,6 +56,8 @@ pub(super) struct Work {
     /// What the journal holds, when it was opened again.
     pub mended: Option<Box<Recovered>>,
     pub requests: Vec<Request>,
+    /// Whether heads that nobody uses may go.
+    pub tidy: bool,
     pub stopping: bool,
 }
 
@@ -99,6 +104,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    pub fn push_tidy(&self) {
+        self.lock().tidy = true;
+        self.wake.notify_one();
+    }
+
     pub fn stop(&self) {
         self.lock().stopping = true;
         self.wake.notify_one();
@@ -115,18 +125,20 @@ impl Inbox {
         let mut lanes = self.lock();
         loop {
             let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty();
-            if !lanes.done.is_empty() || lanes.mended.is_some() || (room > 0 && waiting) || lanes.stopping {
+            let news = !lanes.done.is_empty() || lanes.mended.is_some() || lanes.tidy;
+            if news || (room > 0 && waiting) || lanes.stopping {
                 break;
             }
             lanes = self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
         let done = lanes.done.drain(..).collect();
         let mended = lanes.mended.take();
+        let tidy = std::mem::take(&mut lanes.tidy);
         let urgent = lanes.urgent.len().min(room);
         let mut requests: Vec<_> = lanes.urgent.drain(..urgent).collect();
         let normal = lanes.normal.len().min(room - urgent);
         requests.extend(lanes.normal.drain(..normal));
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
-        Work { done, mended, requests, stopping }
+        Work { done, mended, requests, tidy, stopping }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::commit::{Job, Pending};
 use super::handle::{Shared, View};
-use super::heads::Heads;
+use super::heads::{EVICT_AT_ONCE, Heads, Memory};
 use super::inbox::{Done, Inbox, Reply, Request};
 use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
@@ -83,6 +83,8 @@ pub(super) struct Pipeline {
     chain: Hash,
     stamped: Hlc,
     failed: bool,
+    /// Whether heads may still have to leave memory.
+    tidying: bool,
 }
 
 impl Pipeline {
@@ -108,6 +110,7 @@ impl Pipeline {
             chain: last.1,
             stamped: last.2,
             failed: false,
+            tidying: false,
         }
     }
 
@@ -119,7 +122,12 @@ impl Pipeline {
             work.done.into_iter().for_each(|done| self.settle(done));
             work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
             work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
+            if work.tidy {
+                self.heads.next_round();
+                self.tidying = true;
+            }
             self.hand_over();
+            self.shared.note_memory(self.heads.size());
             if work.stopping && self.open.is_empty() && self.committing.is_none() {
                 return;
             }
@@ -127,8 +135,12 @@ impl Pipeline {
     }
 
     /// Judges one proposal and does what follows.
-    fn weigh_and_act(&mut self, request: Request) {
+    fn weigh_and_act(&mut self, mut request: Request) {
         let project = request.verified.proposal().project();
+        if let Some(loaded) = request.loaded.take() {
+            let warnings = self.heads.offer(&self.shared.journal(), &project, *loaded);
+            warnings.iter().for_each(|warning| self.shared.ports.observer.snapshot_passed_over(warning));
+        }
         let scene = match self.scene(&project) {
             Ok(scene) => scene,
             Err(rejection) => return self.refuse_now(request, rejection),
@@ -147,10 +159,17 @@ impl Pipeline {
         }
         let wall_ms = self.shared.ports.clock.now_ms().map_err(|why| Rejection::new(Code::ClockUnsafe, why))?;
         let at = self.stamped.tick(wall_ms).map_err(|why| Rejection::new(Code::ClockUnsafe, why.to_string()))?;
-        let found = self.heads.find(&self.shared.journal(), project);
-        let (head, _) = found.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
+        let (head, _) = self.head(project)?;
         let stamp = Stamp { index: self.next_index, at };
         Ok(Scene { head, facts: self.shared.ports.facts.facts(), stamp })
+    }
+
+    /// A project's speculative head and the batch that it waits for; loaded where it is not in memory.
+    fn head(&mut self, project: &ProjectName) -> Result<(Arc<Head>, u64), Rejection> {
+        let journal = self.shared.journal();
+        let found = self.heads.find(&journal, project).map_err(|error| self.shared.unreadable(project, &error))?;
+        found.warnings.iter().for_each(|warning| self.shared.ports.observer.snapshot_passed_over(warning));
+        Ok((found.head, found.batch))
     }
 
     /// DESIGN §4, 4 to 9.
@@ -304,9 +323,9 @@ impl Pipeline {
         }
         let at = scene.stamp.at;
         let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
-        let (head, batch) = match self.heads.find(&self.shared.journal(), project) {
+        let (head, batch) = match self.head(project) {
             Ok(found) => found,
-            Err(error) => return self.refuse_now(request, Rejection::new(Code::NotDurable, error.to_string())),
+            Err(rejection) => return self.refuse_now(request, rejection),
         };
         let hlc_last = head.state().hlc_last.as_ref().as_ref().map(|last| last.hlc);
         let refusal = Refusal {
@@ -343,14 +362,20 @@ impl Pipeline {
         answer(request.reply, Outcome::Refused(Box::new(refusal)));
     }
 
-    /// Gives the open batch to the committer, unless it is busy or there is nothing to commit.
+    /// Gives the open batch to the committer, unless it is busy or there is nothing to commit. A round of
+    /// tidying is a batch too, when heads leave.
     fn hand_over(&mut self) {
-        if self.committing.is_some() || self.open.is_empty() {
+        let tidy = self.tidying || self.heads.are_too_many();
+        if self.committing.is_some() || self.failed || (self.open.is_empty() && !tidy) {
+            return;
+        }
+        let evicted = self.heads.evict(self.durable_batch);
+        self.tidying = evicted.len() == EVICT_AT_ONCE;
+        if self.open.is_empty() && evicted.is_empty() {
             return;
         }
         let records = std::mem::take(&mut self.open);
         self.committing = Some(records.iter().map(|p| (p.record.project.clone(), p.record.idem_key.clone())).collect());
-        let evicted = self.heads.evict(self.durable_batch);
         let job = Job { number: self.open_number, records, evicted };
         self.open_number += 1;
         if self.jobs.send(job).is_err() {
@@ -398,7 +423,7 @@ impl Pipeline {
         // Stamped time never goes back, also not behind what was stamped and lost.
         self.stamped = self.stamped.max(recovered.last_timestamp);
         self.durable_batch = self.open_number - 1;
-        let (heads, views) = durable(recovered.heads, self.shared.options.memory_projects);
+        let (heads, views) = durable(recovered.heads, self.shared.options.memory);
         self.heads = heads;
         *self.shared.views_mut() = views;
         self.shared.note_durable(last_index);
@@ -412,9 +437,9 @@ impl Pipeline {
 /// Heads and views of what is durable.
 pub(super) fn durable(
     found: BTreeMap<ProjectName, RecoveredHead>,
-    memory_projects: usize,
+    memory: Memory,
 ) -> (Heads, BTreeMap<ProjectName, Arc<View>>) {
-    let mut heads = Heads::new(memory_projects);
+    let mut heads = Heads::new(memory);
     let mut views = BTreeMap::new();
     for (project, found) in found {
         let head = Arc::new(found.head);

@@ -35,7 +35,12 @@ pub(super) fn after_ms(
         )
         | Code::HlcAhead
         | Code::Blocked => OUTSIDE_MS,
-        Code::Overloaded | Code::ClockUnsafe | Code::NotDurable | Code::Draining | Code::ReadOnly => NODE_MS,
+        Code::Overloaded
+        | Code::ClockUnsafe
+        | Code::NotDurable
+        | Code::Draining
+        | Code::ReadOnly
+        | Code::ProjectDamaged => NODE_MS,
         _ => return None,
     };
     Some(scale(base_ms, schedule.map_or(0, |schedule| schedule.pressure(at))))

@@ -134,7 +134,13 @@ impl Settings {
 
     /// Makes relative paths relative to the directory of the settings file.
     fn resolve(&mut self, directory: &Path) {
-        let optional = [&mut self.node_key, &mut self.backbeat, &mut self.policies.path, &mut self.facts.file];
+        let optional = [
+            &mut self.node_key,
+            &mut self.backbeat,
+            &mut self.policies.path,
+            &mut self.facts.file,
+            &mut self.exports.directory,
+        ];
         for path in optional.into_iter().flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
         }

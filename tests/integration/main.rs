@@ -6,6 +6,7 @@ mod daemon_basics;
 mod demo;
 mod durability;
 mod feature_trees;
+mod growth;
 mod house_rules;
 mod idempotency;
 mod import_law;

@@ -37,6 +37,11 @@ pub(super) fn post(body: &[u8]) -> Vec<u8> {
     request
 }
 
+/// The request that reads.
+pub(super) fn get(target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+}
+
 impl Connection {
     pub async fn open(address: SocketAddr) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(address).await.context("cannot connect to the daemon")?;

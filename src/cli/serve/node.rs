@@ -8,10 +8,10 @@ use anyhow::Context as _;
 use super::ports::{ClockPort, DecisionPort, Watch};
 use crate::facts::{BuiltIn, FactFile, FactTable, Trust};
 use crate::ingress::{AppState, Limits, NodeInfo, Queries};
-use crate::journal::{self, Journal, JournalOptions, Recovered};
+use crate::journal::{self, Journal, JournalOptions, Recovered, StoreLimits};
 use crate::platform::clock::Clock;
 use crate::platform::keyfile;
-use crate::sequencer::{Handle, Options, Ports};
+use crate::sequencer::{Handle, Memory, Options, Ports};
 use crate::settings::{Durability, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::types::hlc::Hlc;
@@ -60,6 +60,11 @@ impl Node {
     /// The way to its sequencer.
     pub fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Its fact table.
@@ -135,17 +140,18 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
         cluster: settings.cluster.clone(),
         snapshot_every: settings.journal.snapshot_every,
         durability: durability(settings),
+        store: StoreLimits {
+            cache_bytes: usize::try_from(settings.journal.cache_bytes)?,
+            write_buffer_bytes: usize::try_from(settings.journal.write_buffer_bytes)?,
+            open_files: i32::try_from(settings.journal.open_files)?,
+        },
     })?;
-    let recovered = journal.recover()?;
-    for warning in &recovered.warnings {
-        tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
-    }
+    let recovered = journal.recover_tail()?;
     let took = began.elapsed();
     metrics.recovered_in(took);
     metrics.set_wal_last_index(recovered.last_index);
-    metrics.set_projects(recovered.heads.len() as u64);
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(last_index = recovered.last_index, replayed = recovered.replayed, took_ms, "recovered");
+    tracing::info!(last_index = recovered.last_index, chained = recovered.chained, took_ms, "recovered");
     Ok((journal, recovered))
 }
 
@@ -155,7 +161,11 @@ fn options(settings: &Settings, node_key: SecretKey) -> Options {
         node_key,
         queue: settings.sequencer.queue,
         batch_max: settings.sequencer.batch_max,
-        memory_projects: settings.heads.memory_projects,
+        memory: Memory {
+            projects: settings.heads.memory_projects,
+            bytes: settings.heads.memory_bytes,
+            idle_rounds: super::upkeep::IDLE_ROUNDS,
+        },
         sweep_every: settings.journal.sweep_every,
         durability: durability(settings),
     }
@@ -173,7 +183,7 @@ impl Queries for Shown {
         let status = self.handle.status();
         self.metrics.set_queue_depth(status.queue as u64);
         self.metrics.set_wal_lag(status.wal_lag);
-        self.metrics.set_projects(self.handle.views().len() as u64);
+        self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
         self.metrics.render()
     }
 

@@ -15,7 +15,7 @@ use crate::facts::{FactTable, Trust};
 use crate::ingress::{AppState, Limits, NodeInfo, Queries, router};
 use crate::journal::{Durability, Journal, JournalOptions};
 use crate::platform::clock::{Reading, TimeSource};
-use crate::sequencer::{Clock, Describe, Handle, Observer, Options, Ports};
+use crate::sequencer::{Clock, Describe, Handle, Memory, Observer, Options, Ports};
 use crate::types::canonical::to_json;
 use crate::types::decision::Decision;
 use crate::types::fact::{Fact, FactClaim, FactKind};
@@ -175,6 +175,7 @@ impl World {
             cluster: cluster(),
             snapshot_every: 100,
             durability: Durability::Sync,
+            store: crate::journal::StoreLimits::default(),
         });
         let journal = journal.unwrap();
         let recovered = journal.recover().unwrap();
@@ -183,7 +184,7 @@ impl World {
             node_key: node.clone(),
             queue: 100,
             batch_max: 100,
-            memory_projects: 10,
+            memory: Memory { projects: 10, ..Memory::default() },
             sweep_every: 1_000,
             durability: Durability::Sync,
         };
