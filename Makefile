@@ -28,6 +28,7 @@ bench: build ## Measure this machine, beside etcd and Restate where they are ins
 	"$(CARGO_TARGET_DIR)/debug/swoosh" bench $(BENCH)
 
 test: prerequisites ## Run all tests
+	@tools/install-prerequisites.sh tests
 	cargo test --locked
 
 lint: prerequisites ## Check format, lints, feature sets, licences and documentation
@@ -36,7 +37,12 @@ lint: prerequisites ## Check format, lints, feature sets, licences and documenta
 	cargo check --locked --lib --no-default-features --features machine
 	cargo check --locked --lib --no-default-features --features client
 	@if cargo deny --version >/dev/null 2>&1; then \
-		cargo deny --locked check; \
+		cargo deny --locked check bans licenses sources && \
+		if cargo deny --locked fetch db >/dev/null 2>&1; then \
+			cargo deny --locked check --disable-fetch advisories; \
+		else \
+			echo "skipped: advisories (the advisory database cannot be reached from here)"; \
+		fi; \
 	else \
 		echo "skipped: cargo deny check (cargo-deny is not installed; cargo install --locked cargo-deny)"; \
 	fi

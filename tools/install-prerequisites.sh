@@ -2,7 +2,9 @@
 # Installs what building SWOOSH needs and this machine does not have; says nothing when all is there.
 #
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
-# found with pkg-config. Rust itself comes from rustup, which only its user should run.
+# found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
+# `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
+# its lack stops nothing.
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -45,6 +47,14 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "installing with apt-get: ${missing[*]}"
     ${as_root[@]+"${as_root[@]}"} apt-get update --quiet
     ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
+fi
+
+if [ "${1:-}" = tests ] && ! has strace && has apt-get; then
+    if [ "$(id -u)" -eq 0 ]; then as_root=(); elif has sudo; then as_root=(sudo --non-interactive); else as_root=(false); fi
+    echo "installing with apt-get: strace"
+    { ${as_root[@]+"${as_root[@]}"} apt-get update --quiet &&
+        ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends strace; } ||
+        echo "strace could not be installed; tests that break the disk under a daemon will be skipped" >&2
 fi
 
 if ! has cargo; then

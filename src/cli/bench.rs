@@ -1,5 +1,6 @@
 //! `swoosh bench`: measures what this machine does with SWOOSH, and with its peers beside it.
 
+mod abuse;
 mod daemon;
 mod fill;
 mod floor;
@@ -34,13 +35,14 @@ use world::World;
     about = "Measure this machine",
     long_about = "Measure this machine.\n\nStarts daemons on temporary data directories and puts closed-loop load on \
         them over HTTP, with synced commits, signatures and decision records: one project for each client, \
-        proposals signed ahead. Then duplicates, one hot project, the start after SIGKILL, replay, memory, and \
+        proposals signed ahead. Then duplicates, one hot project, honest clients \
+        beside slow, idle and flooding ones, the start after SIGKILL, replay, memory, and \
         the same load on larger and larger directories. Where the peers' script is found, it runs the systems \
         that people would pick instead, and the tables show ratios: figures of one machine in one run, which is \
         all that can be compared.\n\nThe load generator shares the machine with what it measures. Close what else \
         runs; the report says how busy the machine was before.",
     after_help = "Examples:\n  swoosh bench --quick\n  swoosh bench --output bench.json --peers ../shared/peers\n  \
-        swoosh bench --only load --clients 64 --rounds 3"
+        swoosh bench --only load --clients 64 --rounds 3\n  swoosh bench --only abuse --seconds 8"
 )]
 pub struct BenchCommand {
     /// Seconds that each load is measured, after one of warm-up
@@ -59,7 +61,12 @@ pub struct BenchCommand {
     #[arg(long)]
     full: bool,
     /// Measure these alone
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "floor,load,peers,start,memory,growth")]
+    #[arg(
+        long,
+        value_name = "PARTS",
+        value_delimiter = ',',
+        default_value = "floor,load,peers,abuse,start,memory,growth"
+    )]
     only: Vec<Part>,
     /// Directory of the peers, which holds run.sh
     #[arg(long, value_name = "DIR", env = "PEERS_DIR", default_value = "../shared/peers")]
@@ -84,6 +91,8 @@ enum Part {
     Load,
     /// etcd and Restate
     Peers,
+    /// Honest clients while others dribble, hoard and flood
+    Abuse,
     /// Start after SIGKILL, and replay
     Start,
     /// Memory of idle projects
@@ -144,6 +153,9 @@ impl Bench<'_> {
             }
         }
         middle(&mut report.accepted);
+        if wants(Part::Abuse) {
+            report.abuse = abuse::run(&self.world, self.scratch, self.measured())?;
+        }
         if wants(Part::Growth) {
             self.growth(report, "growth-small", Size { projects: 10, records: 100 })?;
         }

@@ -7,7 +7,9 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::output::{Output, Table};
+use crate::decisions::Redaction;
 use crate::machine::policy::CompiledPolicies;
+use crate::platform::agefile::Recipient;
 use crate::settings::{DEFAULT_YAML, Overrides, Settings};
 
 /// What `swoosh config` takes.
@@ -22,8 +24,8 @@ pub struct ConfigCommand {
 enum ConfigAction {
     /// Check a settings file and print what a node would use
     ///
-    /// Checks every key and bound, the window schedule and the policies. Prints every setting with its value and
-    /// whether it comes from the file or is the default.
+    /// Checks every key and bound, the window schedule, the policies, the redaction policy and the TLS files. Prints
+    /// every setting with its value and whether it comes from the file or is the default.
     #[command(
         after_help = "Examples:\n  swoosh config check swoosh.yaml\n  swoosh config check        # the built-in settings"
     )]
@@ -61,6 +63,11 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     let settings = Settings::load(file, Overrides::default())?;
     settings.schedule()?;
     CompiledPolicies::compile(settings.policy_bundle()?).context("policies.path: the policies cannot be used")?;
+    Redaction::parse(&settings.redaction_text()?).context("decisions.redaction")?;
+    for recipient in &settings.secrets.recipients {
+        recipient.parse::<Recipient>().context("secrets.recipients")?;
+    }
+    super::serve::tls::load(&settings)?;
     let written = match file {
         Some(path) => yaml_serde::from_str(&std::fs::read_to_string(path)?)?,
         None => Value::Null,

@@ -1,9 +1,11 @@
 //! The way to a node: its address, the project that is meant, and answers that are no success.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::client::{BuildError, Client, ClientBuilder, ProposeError, ReadError};
+use super::keys;
+use crate::client::{BuildError, Client, ClientBuilder, ProposeError, ReadError, TlsFiles};
 use crate::types::proposal::DEFAULT_PROJECT;
 use crate::types::rejection::Problem;
 use crate::types::text::ProjectName;
@@ -14,6 +16,18 @@ pub(super) struct NodeArgs {
     /// Address of the node
     #[arg(long = "node", value_name = "URL", env = "SWOOSH_URL", default_value = "http://127.0.0.1:7400")]
     url: String,
+    /// Authorities that may vouch for an https node, in PEM; left out, the system's
+    #[arg(long, value_name = "FILE", env = "SWOOSH_CA")]
+    ca: Option<PathBuf>,
+    /// Your client certificate in PEM, for a node whose reads are closed; may hold its key too
+    #[arg(long, value_name = "FILE", env = "SWOOSH_CERT")]
+    cert: Option<PathBuf>,
+    /// The client certificate's private key in PEM, where the certificate's file does not hold it
+    #[arg(long, value_name = "FILE", env = "SWOOSH_CERT_KEY", requires = "cert")]
+    cert_key: Option<PathBuf>,
+    /// Secret key's file of an identity with role reader, to sign reads with
+    #[arg(long, value_name = "FILE", env = "SWOOSH_READ_AS")]
+    read_as: Option<PathBuf>,
 }
 
 /// What every command on one project takes.
@@ -43,12 +57,22 @@ pub(super) struct Refused {
 impl NodeArgs {
     /// A client builder for the node.
     pub fn builder(&self) -> ClientBuilder {
-        Client::builder(&self.url)
+        let (ca, certificate, key) = (self.ca.clone(), self.cert.clone(), self.cert_key.clone());
+        Client::builder(&self.url).tls(TlsFiles { ca, certificate, key })
     }
 
     /// The node, to read from.
     pub fn reader(&self) -> anyhow::Result<Node> {
-        Node::over(self.builder().build())
+        Node::over(self.signs_reads(self.builder())?.build())
+    }
+
+    /// Signs reads as `--read-as` says, for the node's cluster.
+    pub fn signs_reads(&self, builder: ClientBuilder) -> anyhow::Result<ClientBuilder> {
+        let Some(file) = &self.read_as else { return Ok(builder) };
+        let key = keys::load(file)?;
+        let anybody = Node::over(self.builder().build())?;
+        let cluster = anybody.ask(anybody.client().health())?.cluster;
+        Ok(builder.reading_as(cluster, key))
     }
 }
 

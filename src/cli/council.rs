@@ -78,7 +78,7 @@ impl Place {
         let health = node.ask(node.client().health())?;
         let view = node.ask(node.client().state(&self.project.project, None))?;
         state::check(&view)?;
-        let head = Head::of(state::full(&view)?);
+        let head = Head::try_of(state::full(&view)?)?;
         anyhow::ensure!(
             head.hash() == view.hash,
             "the node's state hashes to {}, but it names {}; use the node's own version of this program",

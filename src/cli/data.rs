@@ -18,7 +18,7 @@ const NO_SNAPSHOTS: u64 = 1_000_000;
 
 impl DataArgs {
     /// Where the journal is: in the node's data directory, or the directory itself is one.
-    fn journal(&self) -> PathBuf {
+    pub fn journal(&self) -> PathBuf {
         if self.data.join("CURRENT").is_file() { self.data.clone() } else { self.data.join("journal") }
     }
 
@@ -52,6 +52,11 @@ pub(super) fn projects(journal: &Journal, named: Option<&ProjectName>) -> anyhow
     let Some(project) = named else { return Ok(all) };
     anyhow::ensure!(all.contains(project), "there is no project {project}; there are {}", list(&all));
     Ok(vec![project.clone()])
+}
+
+/// Where to begin: 1 means the first record that is not pruned.
+pub(super) fn beginning(journal: &Journal, from: u64) -> u64 {
+    if from <= 1 { journal.first_index() } else { from }
 }
 
 fn list(projects: &[ProjectName]) -> String {

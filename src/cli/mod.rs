@@ -9,17 +9,21 @@ mod config;
 mod connect;
 mod council;
 mod data;
+mod decisions;
 mod demo;
 mod export;
 mod fact;
 mod keys;
+mod mcp;
 mod output;
+mod policy;
 mod propose;
 mod reads;
 mod receipt;
 mod refusal;
 pub mod reguard;
 mod replay;
+mod secrets;
 mod serve;
 mod snapshot;
 mod source;
@@ -27,7 +31,9 @@ mod state;
 pub mod statechart;
 mod time;
 mod transitions;
+mod ucxl;
 mod wal;
+mod windows;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -38,7 +44,7 @@ mod wal;
     after_help = "Start with `swoosh demo`, which tells the whole story on a temporary node, or with\n\
         `swoosh serve` in an empty directory and `swoosh transitions` beside it.\n\n\
         Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for commands\n\
-        that ask one, SWOOSH_KEY the key file for commands that sign."
+        that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_KEY the key file for commands that sign."
 )]
 struct Cli {
     /// Print JSON instead of text
@@ -58,17 +64,23 @@ enum Command {
     Propose(propose::ProposeCommand),
     State(state::StateCommand),
     Transitions(transitions::TransitionsCommand),
+    Windows(windows::WindowsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
+    Decisions(decisions::DecisionsCommand),
+    Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
     Council(council::CouncilCommand),
+    Mcp(mcp::McpCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
     Snapshot(snapshot::SnapshotCommand),
+    Policy(policy::PolicyCommand),
+    Secrets(secrets::SecretsCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -93,16 +105,22 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Propose(command) => command.run(output),
         Command::State(command) => command.run(output),
         Command::Transitions(command) => command.run(output),
+        Command::Windows(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),
+        Command::Decisions(command) => command.run(output),
+        Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::Council(command) => command.run(output),
+        Command::Mcp(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),
         Command::Snapshot(command) => command.run(output),
+        Command::Policy(command) => command.run(output),
+        Command::Secrets(command) => command.run(output),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }

@@ -161,7 +161,7 @@ impl ProposeCommand {
                 cluster
             }
         };
-        Node::over(builder.signing(cluster, key).build())
+        Node::over(self.node.signs_reads(builder.signing(cluster, key))?.build())
     }
 
     fn draft(&self) -> anyhow::Result<Draft> {

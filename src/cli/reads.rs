@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::connect::{NodeArgs, exit};
 use super::output::{Output, Table, fields};
 use super::refusal::guards;
-use crate::client::{Health, HealthStatus, ProjectView};
+use crate::client::{ExportHealth, Health, HealthStatus, ProjectView};
 use crate::types::decision::Decision;
 use crate::types::ids::DecisionId;
 
@@ -41,7 +41,7 @@ fn health_text(health: &Health) -> String {
         HealthStatus::Draining => "draining: it is shutting down",
         HealthStatus::Refusing => "refusing: it accepts nothing; see its log and runbooks/recovery.md",
     };
-    fields(&[
+    let mut lines = vec![
         ("status", status.to_owned()),
         ("cluster", health.cluster.to_string()),
         ("node", health.node.to_string()),
@@ -50,7 +50,15 @@ fn health_text(health: &Health) -> String {
         ("log lag", health.wal_lag.to_string()),
         ("version", health.version.clone()),
         ("node's time", health.time.to_string()),
-    ])
+    ];
+    lines.extend(health.decision_export.iter().map(|export| ("decisions", export_text(export))));
+    fields(&lines)
+}
+
+/// How far an exporter is.
+fn export_text(export: &ExportHealth) -> String {
+    let so_far = format!("{} delivered up to record {}, {} wait", export.exporter, export.position, export.lag);
+    export.problem.as_ref().map_or(so_far.clone(), |problem| format!("{so_far}: {problem}"))
 }
 
 /// What `swoosh projects` takes.
@@ -116,7 +124,8 @@ impl DecisionCommand {
     }
 }
 
-fn decision_text(decision: &Decision) -> String {
+/// A decision record for people.
+pub(super) fn decision_text(decision: &Decision) -> String {
     let addresses = decision.ucxl.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut about = vec![
         ("transition", format!("{} in project {}, record {}", decision.transition, decision.project, decision.index)),

@@ -84,7 +84,7 @@ impl<'a> Reguard<'a> {
     /// Judges by the facts of this journal.
     pub fn new(journal: &'a Journal) -> Reguard<'a> {
         let (facts, sets) = (BTreeMap::new(), BTreeMap::new());
-        Reguard { journal, engine: engine_version(), facts, sets, report: ReguardReport::default() }
+        Reguard { journal, engine: engine_version().to_owned(), facts, sets, report: ReguardReport::default() }
     }
 
     /// Judges one record on the head before it.

@@ -1,18 +1,27 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
+mod bundles;
+mod exporters;
 mod growth;
 pub(super) mod node;
+mod pins;
 mod ports;
+mod providers;
+mod quorum;
+mod stop;
+pub(super) mod tls;
 mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use crate::ingress;
-use crate::platform::shutdown::{StopSignal, StopSignals};
+use crate::platform::descriptors;
+use crate::platform::shutdown::StopSignals;
 use crate::settings::{LogFormat, Overrides, Settings};
 use crate::telemetry::log;
 use node::Node;
@@ -23,8 +32,8 @@ use node::Node;
     about = "Run the daemon",
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
-        SIGINT drain: what was accepted is answered, then the process ends; a second one ends it at once. SIGHUP \
-        reads the fact file again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
+        SIGINT drain: what was accepted is answered, then the process ends; a second one does not wait for \
+        callers. SIGHUP reads the fact file, the policy bundle and the TLS files again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
         error. The first line on standard error that begins with `listening on` names the address.",
     after_help = "Examples:\n  swoosh serve\n  swoosh serve --config swoosh.yaml\n  \
         swoosh serve --data /var/lib/swoosh --listen 127.0.0.1:0"
@@ -51,6 +60,7 @@ impl ServeCommand {
             LogFormat::Text => log::Format::Text,
         };
         let _guard = log::open(&settings.log.level, format)?;
+        descriptors::raise();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run(&settings))?;
         Ok(ExitCode::SUCCESS)
@@ -58,30 +68,49 @@ impl ServeCommand {
 }
 
 async fn run(settings: &Settings) -> anyhow::Result<()> {
-    let mut signals = StopSignals::listen().context("cannot listen for signals")?;
-    let node = Node::start(settings)?;
+    let signals = StopSignals::listen().context("cannot listen for signals")?;
+    // Before the journal is opened: what is wrong with the files is told at once.
+    let tls = tls::load(settings)?;
+    let mut node = Node::start(settings)?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
-    eprintln!("listening on http://{}", listener.local_addr()?);
-    tracing::info!(address = %listener.local_addr()?, node = %node.key(), "serving");
-    let upkeep = upkeep::spawn(&node, settings)?;
-    let handle = node.handle().clone();
-    let stop = async {
-        loop {
-            match signals.next().await {
-                StopSignal::HangUp => upkeep.reload(),
-                signal => {
-                    tracing::info!(?signal, "draining");
-                    return handle.drain();
-                }
-            }
-        }
-    };
-    ingress::serve(listener, ingress::router(node.app_state(settings)), node::limits(settings), stop).await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    eprintln!("listening on {scheme}://{}", listener.local_addr()?);
+    tracing::info!(address = %listener.local_addr()?, scheme, node = %node.key(), "serving");
+    if let Some(tls) = &tls {
+        tls::watch(tls, node.metrics());
+    }
+    let upkeep = upkeep::spawn(&mut node, settings)?;
+    let stops = stops(signals, &node, &upkeep, tls.clone());
+    serve(listener, node.app_state(settings), tls, stops).await?;
     upkeep.stop();
     let handle = node.handle().clone();
     tokio::task::spawn_blocking(move || handle.stop()).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn stops(signals: StopSignals, node: &Node, upkeep: &upkeep::Upkeep, tls: Option<Arc<ingress::Tls>>) -> stop::Stops {
+    let (handle, metrics, facts) = (node.handle().clone(), node.metrics().clone(), upkeep.reloader());
+    let reload = move || {
+        facts();
+        tls.iter().for_each(|tls| tls::reload(tls, &metrics));
+    };
+    stop::listen(signals, reload, move || handle.drain())
+}
+
+/// Serves until the first stop, then drains until that is done or the second one comes.
+async fn serve(
+    listener: tokio::net::TcpListener,
+    state: ingress::AppState,
+    tls: Option<Arc<ingress::Tls>>,
+    mut stops: stop::Stops,
+) -> std::io::Result<()> {
+    let gate = state.gate.clone();
+    let drain = async { drop((&mut stops.drain).await) };
+    tokio::select! {
+        served = ingress::serve(listener, ingress::router(state), gate, tls, drain) => served,
+        Ok(()) = &mut stops.hurry => Ok(()),
+    }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::types::canonical::canonical_hash;
+use crate::types::canonical::{CanonicalError, try_canonical_bytes};
 use crate::types::hash::Hash;
 
 mod diagram;
@@ -106,6 +106,9 @@ pub enum StatechartError {
     /// The chart cannot be hashed.
     #[error("the chart has no canonical form: {0}")]
     Hash(#[from] serde_json::Error),
+    /// A number is out of bounds.
+    #[error("the chart cannot be hashed: {0}")]
+    Number(#[from] CanonicalError),
 }
 
 impl StatechartError {
@@ -133,7 +136,7 @@ impl Statechart {
         if !problems.is_empty() {
             return Err(StatechartError::Problems(problems));
         }
-        let schema_hash = canonical_hash(&chart.without_prose()?);
+        let schema_hash = Hash::of(&try_canonical_bytes(&chart.without_prose()?)?);
         Ok(Statechart { chart, schema_hash })
     }
 

@@ -1,4 +1,6 @@
-//! `swoosh wal`: check and show the log of a data directory.
+//! `swoosh wal`: check and show the log of a data directory, and accept that a part of it is lost.
+
+mod accept;
 
 use std::process::ExitCode;
 
@@ -18,8 +20,8 @@ use crate::types::text::ProjectName;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Check or show the log of a data directory",
-    long_about = "Check or show the log of a data directory.\n\nReads the directory itself and writes nothing, also while a \
-        node runs on it; then it sees the log as it was when the command began."
+    long_about = "Check or show the log of a data directory.\n\nReads the directory itself and writes nothing (but for \
+        accept), also while a node runs on it; then it sees the log as it was when the command began."
 )]
 pub struct WalCommand {
     #[command(subcommand)]
@@ -39,6 +41,15 @@ enum WalAction {
     #[command(after_help = "Examples:\n  swoosh wal show --limit 5\n  swoosh wal show --project alpha --from 100\n  \
         swoosh --json wal show --from 17 --limit 1     # the whole record with its inputs, as GET /wal")]
     Show(ShowArgs),
+    /// Accept that every record after the last one left is lost
+    ///
+    /// For a journal that a node refuses to start on, once nothing newer can be found (runbooks/recovery.md). Tells
+    /// what would be given up and changes nothing, until it is told --yes. Then the watermark is made anew for the
+    /// record that the journal ends at; no record is repaired or removed. When, why and what was given up stays in
+    /// the journal: `swoosh wal verify` shows it. Refused while a node runs on the directory.
+    #[command(after_help = "Examples:\n  swoosh wal accept --data /var/lib/swoosh --last 41\n  \
+        swoosh wal accept --data /var/lib/swoosh --last 41 --yes --reason \"ops: the disk died, no copy is newer\"")]
+    Accept(accept::AcceptArgs),
 }
 
 /// What `swoosh wal show` takes.
@@ -65,6 +76,7 @@ impl WalCommand {
         match self.action {
             WalAction::Verify(args) => check(output, &args),
             WalAction::Show(args) => show(output, &args),
+            WalAction::Accept(args) => accept::accept(output, &args),
         }
     }
 }
@@ -87,6 +99,7 @@ fn check(output: Output, args: &DataArgs) -> anyhow::Result<ExitCode> {
         "complete": report.complete,
         "problem_count": report.problem_count,
         "problems": problems.collect::<Vec<_>>(),
+        "accepted_losses": report.acceptances,
     });
     output.say(&document, || report_text(&report))?;
     Ok(exit(report.is_good()))
@@ -101,6 +114,7 @@ fn report_text(report: &VerifyReport) -> String {
         ("last record", report.last_index.to_string()),
         ("chain", report.last_chain.to_string()),
     ]);
+    let about = [vec![about], accept::acceptances(&report.acceptances)].concat().join("\n");
     if report.is_good() {
         return format!("the log is good: {} checked\n{about}", count(report.records, "record"));
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::types::backbeat::{Outlook, Schedule};
 use crate::types::canonical::{canonical_bytes, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -82,6 +83,20 @@ pub enum HealthStatus {
     Refusing,
 }
 
+/// How an exporter of decision records is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportHealth {
+    /// Which exporter.
+    pub exporter: String,
+    /// Index of the last record that it delivered.
+    pub position: u64,
+    /// Records that wait for it.
+    pub lag: u64,
+    /// Why it does not come on, while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -95,6 +110,9 @@ pub struct Health {
     /// Records after the last snapshot.
     #[serde(rename = "walLag")]
     pub wal_lag: u64,
+    /// The exporters of decision records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decision_export: Vec<ExportHealth>,
     /// The cluster, which every signature names.
     pub cluster: ClusterId,
     /// The node's key, which signs receipts.
@@ -157,7 +175,7 @@ pub struct TransitionsView {
     pub head: Hash,
     /// The node's clock.
     pub time: Hlc,
-    /// Beats since the schedule's epoch; 0 where the node knows no schedule.
+    /// Beats since the schedule's epoch, as the node counts them: what a new key names.
     #[serde(default)]
     pub beat: u64,
     /// The window of now; absent where the node knows no schedule.
@@ -185,6 +203,31 @@ impl TransitionsView {
     }
 }
 
+/// `GET /windows`: the window schedule of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowsView {
+    /// The project.
+    pub project: ProjectName,
+    /// The node's clock.
+    pub time: Hlc,
+    /// The schedule; absent where the node knows none that is valid.
+    #[serde(flatten)]
+    pub known: Option<WindowsKnown>,
+}
+
+/// A schedule that a node holds as valid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowsKnown {
+    /// Who says so.
+    pub source: PublicKey,
+    /// Address of the fact.
+    pub fact: Hash,
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Where it stands at the time asked for, and what comes.
+    pub outlook: Outlook,
+}
+
 /// One entry of `GET /wal`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalEntry {
@@ -199,7 +242,8 @@ pub struct WalEntry {
 impl WalEntry {
     /// Whether the entry follows `previous`, the link before it, and its inputs are the record's.
     pub fn follows(&self, previous: &Hash) -> bool {
-        Record::chain(previous, &self.record.encode()) == self.chain
+        let linked = |encoded: Vec<u8>| Record::chain(previous, &encoded) == self.chain;
+        try_canonical_bytes(&self.record).is_ok_and(linked)
             && Hash::of(&self.inputs.canonical()) == self.record.inputs_hash
     }
 }

@@ -2,10 +2,11 @@
 //! trying again makes sense.
 
 use std::error::Error as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{RequestBuilder, Url};
+use reqwest::{Certificate, Identity, RequestBuilder, Url};
 
 /// The most bytes of an answer that are read.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -34,6 +35,59 @@ pub enum BuildError {
     /// TLS cannot be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Http(String),
+    /// A file for TLS cannot be used.
+    #[error("{}: {detail}", .file.display())]
+    Tls {
+        /// Which file.
+        file: PathBuf,
+        /// What was found and what to do.
+        detail: String,
+    },
+}
+
+/// Files for TLS, in PEM. They are read when the client is built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Authorities that may vouch for the node, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// The client's certificate chain, its own first (mutual TLS). May hold the private key as well.
+    pub certificate: Option<PathBuf>,
+    /// The private key, where the certificate's file does not hold it.
+    pub key: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    fn authorities(&self) -> Result<Option<Vec<Certificate>>, BuildError> {
+        let Some(file) = &self.ca else { return Ok(None) };
+        let error = |detail: String| BuildError::Tls { file: file.clone(), detail };
+        let found = Certificate::from_pem_bundle(&pem(file)?).map_err(|cause| error(chain(&cause)))?;
+        if found.is_empty() {
+            return Err(error("holds no certificate in PEM; it begins with -----BEGIN CERTIFICATE-----".to_owned()));
+        }
+        Ok(Some(found))
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, BuildError> {
+        let Some(file) = &self.certificate else { return Ok(None) };
+        let mut both = pem(file)?;
+        if let Some(key) = &self.key {
+            both.push(b'\n');
+            both.extend(pem(key)?);
+        }
+        let whole = Identity::from_pem(&both).map_err(|cause| BuildError::Tls {
+            file: file.clone(),
+            detail: format!(
+                "{}; a client certificate needs its private key, here or in a file of its own",
+                chain(&cause)
+            ),
+        });
+        whole.map(Some)
+    }
+}
+
+fn pem(file: &Path) -> Result<Vec<u8>, BuildError> {
+    std::fs::read(file)
+        .map_err(|error| BuildError::Tls { file: file.to_owned(), detail: format!("cannot read: {error}") })
 }
 
 /// Why there is no answer. Whether the node took the request is then not known.
@@ -42,6 +96,14 @@ pub enum LinkError {
     /// Nobody answers there.
     #[error("cannot connect to {node}: {cause}; is the daemon running there?")]
     Connect {
+        /// The node's address.
+        node: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// Somebody answers there and cannot show that it is the node.
+    #[error("the certificate of {node} is not believed: {cause}; name the authority that vouches for it (`--ca`)")]
+    Untrusted {
         /// The node's address.
         node: String,
         /// What went wrong.
@@ -72,7 +134,7 @@ pub enum LinkError {
 impl LinkError {
     /// Whether the same request may fare better later.
     pub fn is_passing(&self) -> bool {
-        !matches!(self, LinkError::TooLarge { .. })
+        !matches!(self, LinkError::TooLarge { .. } | LinkError::Untrusted { .. })
     }
 }
 
@@ -103,7 +165,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Builds the way to a node; connects to nobody yet.
-    pub fn new(base: &str, timeouts: Timeouts) -> Result<Link, BuildError> {
+    pub fn new(base: &str, timeouts: Timeouts, tls: &TlsFiles) -> Result<Link, BuildError> {
         let base = address(base)?;
         // Another part of the process may have chosen a provider before; then that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -115,6 +177,13 @@ impl Link {
         if base.scheme() == "http" {
             // Reading the system's certificates takes time, fails where there are none, and serves nothing.
             builder = builder.tls_certs_only([]);
+        } else {
+            if let Some(authorities) = tls.authorities()? {
+                builder = builder.tls_certs_only(authorities);
+            }
+            if let Some(identity) = tls.identity()? {
+                builder = builder.identity(identity);
+            }
         }
         if is_loopback(&base) {
             builder = builder.no_proxy();
@@ -140,9 +209,10 @@ impl Link {
         url
     }
 
-    /// Reads.
-    pub async fn get(&self, url: Url) -> Result<Reply, LinkError> {
-        self.exchange(self.http.get(url)).await
+    /// Reads, with further headers.
+    pub async fn get(&self, url: Url, headers: &[(&'static str, String)]) -> Result<Reply, LinkError> {
+        let request = headers.iter().fold(self.http.get(url), |request, (name, value)| request.header(*name, value));
+        self.exchange(request).await
     }
 
     /// Posts a JSON document.
@@ -172,6 +242,9 @@ impl Link {
     fn error(&self, error: &reqwest::Error) -> LinkError {
         let (node, cause) = (self.node(), error.source().map_or_else(|| error.to_string(), chain));
         match () {
+            () if error.is_connect() && cause.contains("invalid peer certificate") => {
+                LinkError::Untrusted { node, cause }
+            }
             () if error.is_connect() => LinkError::Connect { node, cause },
             () if error.is_timeout() => LinkError::Timeout { node },
             () => LinkError::Broken { node, cause },
@@ -232,8 +305,24 @@ mod tests {
     }
 
     #[test]
+    fn files_for_tls_are_named_with_what_is_wrong_with_them() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (missing, text) = (here.join("no-such-file.pem"), here.join("Cargo.toml"));
+        let refused =
+            |tls: TlsFiles| Link::new("https://127.0.0.1:1", Timeouts::default(), &tls).unwrap_err().to_string();
+        let said = refused(TlsFiles { ca: Some(missing.clone()), ..TlsFiles::default() });
+        assert!(said.contains("no-such-file.pem: cannot read"), "{said}");
+        let said = refused(TlsFiles { ca: Some(text.clone()), ..TlsFiles::default() });
+        assert!(said.contains("Cargo.toml: holds no certificate"), "{said}");
+        let said = refused(TlsFiles { certificate: Some(text), ..TlsFiles::default() });
+        assert!(said.contains("needs its private key"), "{said}");
+        let unused = TlsFiles { ca: Some(missing), ..TlsFiles::default() };
+        assert!(Link::new("http://127.0.0.1:1", Timeouts::default(), &unused).is_ok(), "plain HTTP reads no files");
+    }
+
+    #[test]
     fn names_are_escaped_in_paths_and_queries() {
-        let link = Link::new("http://127.0.0.1:1/base/", Timeouts::default()).unwrap();
+        let link = Link::new("http://127.0.0.1:1/base/", Timeouts::default(), &TlsFiles::default()).unwrap();
         let url = link.url(&["decisions", "bubble://dr/p/1-0"], &[("project", "a&b".into())]);
         assert_eq!(url.as_str(), "http://127.0.0.1:1/base/decisions/bubble:%2F%2Fdr%2Fp%2F1-0?project=a%26b");
     }

@@ -34,14 +34,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use answers::{
-    DryRun, GuardView, Health, HealthStatus, LastClock, ProjectView, StateView, TransitionView, TransitionsView,
-    WalEntry, WalPage, WindowView,
+    DryRun, ExportHealth, GuardView, Health, HealthStatus, LastClock, ProjectView, StateView, TransitionView,
+    TransitionsView, WalEntry, WalPage, WindowView, WindowsKnown, WindowsView,
 };
 pub use clock::HlcClock;
 pub use draft::{Draft, DraftError, op_class};
 pub use entropy::EntropyError;
 pub use identity::Identity;
-pub use link::{BuildError, LinkError, Timeouts};
+pub use link::{BuildError, LinkError, Timeouts, TlsFiles};
 pub use propose::{Accepted, Event, Observer, Prepared, ProposeError};
 pub use read::{ProjectHead, ReadError};
 pub use retry::{Cause, RetryPolicy};
@@ -56,6 +56,8 @@ use link::Link;
 pub struct Client {
     link: Link,
     signing: Option<Signing>,
+    /// Who signs reads, where that is not who signs proposals.
+    reading: Option<Signing>,
     node: Option<PublicKey>,
     retry: RetryPolicy,
     clock: Arc<HlcClock>,
@@ -77,8 +79,10 @@ type Schedules = Option<(ProjectName, Instant, TransitionsView)>;
 pub struct ClientBuilder {
     base_url: String,
     signing: Option<Signing>,
+    reading: Option<Signing>,
     node: Option<PublicKey>,
     timeouts: Timeouts,
+    tls: TlsFiles,
     retry: RetryPolicy,
     clock: Option<Arc<HlcClock>>,
 }
@@ -87,6 +91,19 @@ impl ClientBuilder {
     /// Signs as this identity, for this cluster.
     pub fn signing(mut self, cluster: ClusterId, identity: impl Into<Identity>) -> ClientBuilder {
         self.signing = Some(Signing { cluster, identity: identity.into() });
+        self
+    }
+
+    /// Signs reads as this identity, for nodes whose reads are closed. Left out, reads are signed by who signs
+    /// proposals; a client without any identity signs none.
+    pub fn reading_as(mut self, cluster: ClusterId, identity: impl Into<Identity>) -> ClientBuilder {
+        self.reading = Some(Signing { cluster, identity: identity.into() });
+        self
+    }
+
+    /// Whom to believe that the node is the node, and how to show who asks.
+    pub fn tls(mut self, files: TlsFiles) -> ClientBuilder {
+        self.tls = files;
         self
     }
 
@@ -117,8 +134,9 @@ impl ClientBuilder {
     /// Builds the client; connects to nobody yet.
     pub fn build(self) -> Result<Client, BuildError> {
         Ok(Client {
-            link: Link::new(&self.base_url, self.timeouts)?,
+            link: Link::new(&self.base_url, self.timeouts, &self.tls)?,
             signing: self.signing,
+            reading: self.reading,
             node: self.node,
             retry: self.retry,
             clock: self.clock.unwrap_or_else(|| Arc::new(HlcClock::system())),
@@ -165,8 +183,10 @@ impl Client {
         ClientBuilder {
             base_url: base_url.to_owned(),
             signing: None,
+            reading: None,
             node: None,
             timeouts: Timeouts::default(),
+            tls: TlsFiles::default(),
             retry: RetryPolicy::default(),
             clock: None,
         }
@@ -209,6 +229,12 @@ impl Client {
         let schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
         let (of, read_at, view) = schedules.as_ref()?;
         (of == project && read_at.elapsed() < SCHEDULE_FRESH).then(|| view.clone())
+    }
+
+    /// The tidal pressure, 0 to 1000, as read last; 0 when nothing was read yet.
+    fn pressure(&self) -> u64 {
+        let schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
+        schedules.as_ref().map_or(0, |(_, _, view)| view.pressure)
     }
 
     fn remember_schedule(&self, project: &ProjectName, view: &TransitionsView) {

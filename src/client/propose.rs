@@ -250,7 +250,7 @@ impl Client {
                 Step::Failed(error) => return Err(error),
                 Step::Again(cause) => cause,
             };
-            let Some(wait_ms) = self.retry.wait_ms(attempt, waited_ms, &cause) else {
+            let Some(wait_ms) = self.retry.wait_ms(attempt, waited_ms, &cause, self.pressure()) else {
                 return Err(ProposeError::GaveUp { attempts: attempt, cause: Box::new(cause), key: journey.key });
             };
             observer(Event::Retrying { attempt, cause: &cause, wait_ms });

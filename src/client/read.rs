@@ -5,11 +5,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Client;
-use super::answers::{Facts, Health, ProjectView, Projects, Rejections, StateView, TransitionsView, WalPage};
+use super::answers::{
+    Facts, Health, ProjectView, Projects, Rejections, StateView, TransitionsView, WalPage, WindowsView,
+};
 use super::link::{LinkError, Reply};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
 use crate::types::ids::DecisionId;
+use crate::types::read::{HLC_HEADER, SIGNATURE_HEADER, SIGNER_HEADER, SignedRead};
 use crate::types::rejection::{Code, Problem};
 use crate::types::text::ProjectName;
 
@@ -100,7 +104,7 @@ impl Client {
     /// `GET /health`; a node that refuses proposals still tells how it is.
     pub async fn health(&self) -> Result<Health, ReadError> {
         let url = self.link.url(&["health"], &[]);
-        let reply = self.link.get(url.clone()).await?;
+        let reply = self.link.get(url.clone(), &[]).await?;
         let health: Health = match serde_json::from_slice(&reply.body) {
             Ok(health) if matches!(reply.status, 200 | 503) => health,
             _ => self.decode(&url, &reply)?,
@@ -116,6 +120,16 @@ impl Client {
         let view: TransitionsView = self.read(self.link.url(&["transitions"], &query)).await?;
         self.clock.observe(view.time);
         self.remember_schedule(project, &view);
+        Ok(view)
+    }
+
+    /// `GET /windows`: the window schedule, where it stands at a time (now, when left out), and the next `count`
+    /// windows to open.
+    pub async fn windows(&self, project: &ProjectName, at: Option<Hlc>, count: u64) -> Result<WindowsView, ReadError> {
+        let mut query = vec![("project", project.to_string()), ("count", count.to_string())];
+        query.extend(at.map(|at| ("at", at.to_string())));
+        let view: WindowsView = self.read(self.link.url(&["windows"], &query)).await?;
+        self.clock.observe(view.time);
         Ok(view)
     }
 
@@ -151,8 +165,22 @@ impl Client {
     }
 
     async fn read<T: DeserializeOwned>(&self, url: Url) -> Result<T, ReadError> {
-        let reply = self.link.get(url.clone()).await?;
+        let reply = self.link.get(url.clone(), &self.read_headers(&url)).await?;
         self.decode(&url, &reply)
+    }
+
+    /// The signature on a read, for a node whose reads are closed; others do not look at it.
+    fn read_headers(&self, url: &Url) -> Vec<(&'static str, String)> {
+        let Some(signing) = self.reading.as_ref().or(self.signing.as_ref()) else { return Vec::new() };
+        let hlc = self.clock.now();
+        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let read = SignedRead { hlc, signer: signing.identity.public(), target };
+        let signature = read.sign(&signing.cluster, signing.identity.key());
+        vec![
+            (SIGNER_HEADER, read.signer.to_string()),
+            (HLC_HEADER, read.hlc.to_string()),
+            (SIGNATURE_HEADER, signature.to_string()),
+        ]
     }
 
     /// A typed answer, or the problem the node tells of.

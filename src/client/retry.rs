@@ -13,9 +13,11 @@ use crate::types::rejection::{Code, Problem};
 pub struct RetryPolicy {
     /// Attempts in all, at least 1; 10 by default.
     pub attempts: u32,
-    /// Longest first wait in milliseconds; doubles with each attempt; 50 by default.
+    /// Longest first wait in milliseconds; doubles with each attempt; 50 by default. Under tidal pressure it is up
+    /// to five times as long.
     pub first_wait_ms: u64,
-    /// Longest back-off in milliseconds; what the node asks for is kept even above it; 5,000 by default.
+    /// Longest back-off in milliseconds, under full pressure too; what the node asks for is kept even above it;
+    /// 5,000 by default.
     pub longest_wait_ms: u64,
     /// All waits together, in milliseconds; 30,000 by default.
     pub patience_ms: u64,
@@ -34,17 +36,24 @@ impl RetryPolicy {
     /// How long to wait after `attempt` (from 1) failed for `cause`, having waited `waited_ms` so far;
     /// `None` when it is time to give up.
     ///
-    /// Never before the node's `retry_after_ms`. On top comes a random part of the back-off, so that
-    /// callers who raced do not race again.
-    pub(super) fn wait_ms(&self, attempt: u32, waited_ms: u64, cause: &Cause) -> Option<u64> {
+    /// Never before the node's `retry_after_ms`, which is scaled by the tidal pressure already. On top comes a random
+    /// part of the back-off, so that callers who raced do not race again; it too grows with `pressure`, 0 to 1000, as
+    /// read last.
+    pub(super) fn wait_ms(&self, attempt: u32, waited_ms: u64, cause: &Cause, pressure: u64) -> Option<u64> {
         if attempt >= self.attempts {
             return None;
         }
         let doubled = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
-        let backoff = self.first_wait_ms.saturating_mul(doubled).min(self.longest_wait_ms);
+        let first_ms = under_pressure(self.first_wait_ms, pressure);
+        let backoff = first_ms.saturating_mul(doubled).min(self.longest_wait_ms);
         let wait_ms = cause.retry_after_ms().unwrap_or(0).saturating_add(entropy::up_to(backoff));
         (waited_ms.saturating_add(wait_ms) <= self.patience_ms).then_some(wait_ms)
     }
+}
+
+/// From once the wait at slack water to five times at full pressure, as the node scales its own.
+fn under_pressure(wait_ms: u64, pressure: u64) -> u64 {
+    wait_ms.saturating_add(wait_ms.saturating_mul(4).saturating_mul(pressure.min(1_000)) / 1_000)
 }
 
 /// Why a proposal is tried again.
@@ -125,18 +134,28 @@ mod tests {
     fn waits_at_least_what_the_node_asks_and_at_most_the_back_off_more() {
         let policy = RetryPolicy { attempts: 100, first_wait_ms: 10, longest_wait_ms: 40, patience_ms: 10_000 };
         for (attempt, most) in [(1, 10), (2, 20), (3, 40), (4, 40), (99, 40)] {
-            assert!(policy.wait_ms(attempt, 0, &busy(None)).unwrap() <= most);
-            assert!((500..=500 + most).contains(&policy.wait_ms(attempt, 0, &busy(Some(500))).unwrap()));
+            assert!(policy.wait_ms(attempt, 0, &busy(None), 0).unwrap() <= most);
+            assert!((500..=500 + most).contains(&policy.wait_ms(attempt, 0, &busy(Some(500)), 0).unwrap()));
         }
     }
 
     #[test]
     fn gives_up_after_the_last_attempt_or_when_patience_is_over() {
         let policy = RetryPolicy { attempts: 3, first_wait_ms: 0, longest_wait_ms: 0, patience_ms: 100 };
-        assert_eq!(policy.wait_ms(2, 0, &busy(None)), Some(0));
-        assert_eq!(policy.wait_ms(3, 0, &busy(None)), None);
-        assert_eq!(policy.wait_ms(1, 60, &busy(Some(40))), Some(40));
-        assert_eq!(policy.wait_ms(1, 60, &busy(Some(41))), None);
-        assert_eq!(RetryPolicy::ONCE.wait_ms(1, 0, &busy(None)), None);
+        assert_eq!(policy.wait_ms(2, 0, &busy(None), 0), Some(0));
+        assert_eq!(policy.wait_ms(3, 0, &busy(None), 0), None);
+        assert_eq!(policy.wait_ms(1, 60, &busy(Some(40)), 0), Some(40));
+        assert_eq!(policy.wait_ms(1, 60, &busy(Some(41)), 0), None);
+        assert_eq!(RetryPolicy::ONCE.wait_ms(1, 0, &busy(None), 0), None);
+    }
+
+    #[test]
+    fn the_back_off_grows_with_the_tide_up_to_its_longest() {
+        assert_eq!([0, 250, 1_000, 9_999].map(|pressure| under_pressure(10, pressure)), [10, 20, 50, 50]);
+        assert_eq!(under_pressure(u64::MAX, 1_000), u64::MAX);
+        let policy = RetryPolicy { attempts: 100, first_wait_ms: 10, longest_wait_ms: 60, patience_ms: u64::MAX };
+        let longest = |pressure| (0..500).filter_map(|_| policy.wait_ms(1, 0, &busy(None), pressure)).max().unwrap();
+        assert!(longest(0) <= 10 && (11..=50).contains(&longest(1_000)));
+        assert!((0..500).all(|_| policy.wait_ms(9, 0, &busy(None), 1_000).unwrap() <= 60));
     }
 }

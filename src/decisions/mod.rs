@@ -1,18 +1,38 @@
 //! Decision records: what an accepted transition decided, and why, from its WAL record alone.
 //!
+//! ```text
+//! record + inputs ── build ──► Decision ──► journal (decisions)
+//! journal ── Exporter ── Redaction ──► Sink: a JSONL file, BUBBLE over HTTP
+//! log ── recompute ──► Decision ── differences ◄── a document that somebody holds
+//! ```
+//!
 //! **Architecture invariant.** [`build`] is pure: the same record, link and inputs give the same document,
 //! so that a decision record can be made again from the WAL.
 
+pub mod export;
+#[cfg(test)]
+mod fixture;
+mod recompute;
+mod redaction;
 mod summary;
 
+pub use recompute::{RecomputeError, differences, recompute, recompute_at};
+pub use redaction::{Exported, Redacted, Redaction, RedactionError, Treatment};
 pub use summary::summary;
 
+use serde::Serialize;
+
+use crate::types::canonical::{Verbatim, canonical_bytes};
 use crate::types::civil::rfc3339;
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
-use crate::types::ids::DecisionId;
+use crate::types::hlc::Hlc;
+use crate::types::ids::{DecisionId, IdemKey, WindowId};
 use crate::types::json::Json;
-use crate::types::record::Record;
+use crate::types::keys::PublicKey;
+use crate::types::names::Transition;
+use crate::types::record::{Record, encoded_outcomes};
+use crate::types::text::ProjectName;
 use crate::types::ucxl::EvidenceRef;
 
 /// The decision that a record made. `chain` is the record's link, `inputs` what it names by hash.
@@ -39,6 +59,61 @@ pub fn build(record: &Record, chain: &Hash, inputs: &Json) -> Decision {
         evidence: record.evidence.clone(),
         ucxl: links(record),
     }
+}
+
+/// The canonical bytes of [`build`]'s document, given those of the record: its outcomes, which are most of both,
+/// are taken over as they stand.
+pub fn encode(record: &Record, encoded: &[u8], chain: &Hash, inputs: &Json) -> Vec<u8> {
+    let Some(guard_outcomes) = encoded_outcomes(encoded) else {
+        return canonical_bytes(&build(record, chain, inputs));
+    };
+    let summary = summary(record.transition, inputs);
+    canonical_bytes(&Encoded {
+        id: DecisionId::of(&record.project, record.index, chain),
+        project: &record.project,
+        index: record.index,
+        chain,
+        transition: record.transition,
+        justification: justification(inputs).unwrap_or(&summary),
+        summary: &summary,
+        signer: &record.signer,
+        idem_key: &record.idem_key,
+        hlc: record.hlc,
+        timestamp: record.timestamp,
+        window_id: record.window_id,
+        state_pre_hash: &record.state_pre_hash,
+        state_post_hash: &record.state_post_hash,
+        inputs_hash: &record.inputs_hash,
+        guard_outcomes: Verbatim(guard_outcomes),
+        policy_engine: &record.policy_engine,
+        evidence: &record.evidence,
+        ucxl: links(record),
+    })
+}
+
+/// [`Decision`], borrowed, in the order of its canonical members.
+#[derive(Serialize)]
+struct Encoded<'a> {
+    chain: &'a Hash,
+    evidence: &'a [EvidenceRef],
+    guard_outcomes: Verbatim<'a>,
+    hlc: Hlc,
+    id: DecisionId,
+    idem_key: &'a IdemKey,
+    index: u64,
+    inputs_hash: &'a Hash,
+    justification: &'a str,
+    policy_engine: &'a str,
+    project: &'a ProjectName,
+    signer: &'a PublicKey,
+    state_post_hash: &'a Hash,
+    state_pre_hash: &'a Hash,
+    summary: &'a str,
+    timestamp: Hlc,
+    transition: Transition,
+    ucxl: Vec<EvidenceRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window_id: Option<WindowId>,
 }
 
 /// Why, in the words of whoever proposed: a rationale, a justification, a failure's detail, or a cause.

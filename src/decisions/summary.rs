@@ -26,7 +26,9 @@ fn template(transition: Transition) -> &'static str {
         T::IngestionFetchFailed => "Sources could not be fetched: {failure.detail}",
         T::IngestionSchemaOk => "The content passed every check ({#outcomes} made).",
         T::IngestionValidateFailed => "The content could not be validated: {failure.detail}",
-        T::IngestionPolicyViolation => "The content breaks a policy; the project is quarantined: {rationale}",
+        T::IngestionPolicyViolation => {
+            "The content breaks a policy; the project is quarantined under policy bundle {bundle_serial}: {rationale}"
+        }
         T::IngestionCorpusBuilt => "The corpus is built, with content hash {content_hash}.",
         T::IngestionIndexFailed => "The corpus could not be built: {failure.detail}",
         T::IngestionRetry => "Discovery is opened again[, with a new set of {#sources} sources].",
@@ -54,7 +56,7 @@ fn template(transition: Transition) -> &'static str {
         T::EnvironmentReaffirm => "The environment stands for content version {version}.",
         T::ExecutionAllReady => "Everything is ready at content version {version}; the loop begins.",
         T::ExecutionPlanLocked => "The plan {plan_hash} is locked; work begins.",
-        T::ExecutionPlanChange => "The loop is pinned to content version {version}.",
+        T::ExecutionPlanChange => "The loop is pinned anew, to content version {version}.",
         T::ExecutionBeatReviewGate => "Work is handed to review.",
         T::ExecutionRework => "Review hands the work back: {rationale}",
         T::ExecutionApprove => "A member approves the plan {plan_hash} in beat {beat}, rework round {rework_round}.",
@@ -71,7 +73,7 @@ fn template(transition: Transition) -> &'static str {
         T::ControlTerminate => "The project ends for good: {rationale}",
         T::PolicyQuarantine => "The project is quarantined: {rationale}",
         T::PolicyRelease => "A human lets the project go on: {justification}",
-        T::PolicyUpdated => "Policy bundle {serial} permits what struck; the project goes on.",
+        T::PolicyUpdated => "Policy bundle {serial} is newer than the one that struck; the project goes on.",
         T::PolicyConfirmedBlock => "A human confirms the block; the project ends: {rationale}",
     }
 }

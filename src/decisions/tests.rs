@@ -1,39 +1,11 @@
 //! Decision records say what their WAL records say.
 
+use super::fixture::record;
 use super::*;
 use crate::types::hlc::Hlc;
-use crate::types::keys::SecretKey;
-use crate::types::names::{GuardName, Transition};
-use crate::types::record::GuardOutcome;
+use crate::types::names::Transition;
 
 const PLACEHOLDER: char = '{';
-
-fn record(evidence: &[&str], timestamp: &str) -> Record {
-    let key = SecretKey::from_bytes(&[1; 32]);
-    Record {
-        index: 17,
-        project: "a.b-c_d".parse().unwrap(),
-        project_implied: false,
-        state_pre_hash: Hash::of(b"pre"),
-        transition: Transition::ControlPause,
-        inputs_hash: Hash::of(b"inputs"),
-        signer: key.public(),
-        idem_key: "g:1:control:abcdefgh".parse().unwrap(),
-        hlc: "2025-10-19T01:23:45.678+00:00#1".parse().unwrap(),
-        window_id: None,
-        guard_outcomes: vec![GuardOutcome {
-            guard: GuardName::Head,
-            ok: true,
-            reasons: vec!["r".into()],
-            facts: vec![],
-        }],
-        policy_engine: "cedar".into(),
-        evidence: evidence.iter().map(|text| text.parse().unwrap()).collect(),
-        signature: key.sign(b"x"),
-        timestamp: timestamp.parse().unwrap(),
-        state_post_hash: Hash::of(b"post"),
-    }
-}
 
 fn json(text: &str) -> Json {
     Json::parse(text.as_bytes()).unwrap()
@@ -56,6 +28,21 @@ fn a_decision_says_what_its_record_says() {
     );
     assert_eq!((decision.guard_outcomes, decision.policy_engine), (record.guard_outcomes, record.policy_engine));
     assert_eq!((decision.signer, decision.hlc, decision.timestamp), (record.signer, record.hlc, record.timestamp));
+}
+
+#[test]
+fn the_encoded_decision_is_the_built_one_in_canonical_bytes() {
+    for evidence in [&[][..], &["bubble://dr/a/1", "ucxl://a:b@c/x"]] {
+        for inputs in ["{}", r#"{"rationale": "lunch \\ \" é"}"#, r#"{"failure": {"detail": "no route"}}"#] {
+            for window_id in [None, "backbeat:W-2025-10-19-02".parse().ok()] {
+                let record = Record { window_id, ..record(evidence, "2025-10-19T23:59:59.999+00:00#2") };
+                let (chain, inputs) = (Hash::of(b"chain"), json(inputs));
+                let encoded = encode(&record, &record.encode(), &chain, &inputs);
+                assert_eq!(encoded, canonical_bytes(&build(&record, &chain, &inputs)));
+                assert_eq!(encoded, encode(&record, b"no record", &chain, &inputs));
+            }
+        }
+    }
 }
 
 #[test]

@@ -74,19 +74,7 @@ mod tests {
 
     /// The built-in schedule, with the policies given and settings that let nobody do anything.
     fn built_in(policies: &str) -> BuiltIn {
-        let settings = GuardSettings {
-            identities: [].into(),
-            max_ahead_ms: 5_000,
-            max_behind_ms: 300_000,
-            license_grace_ms: 0,
-            license_scope: "swoosh".parse().unwrap(),
-            key_horizon_ms: 604_800_000,
-            key_ahead_ms: 86_400_000,
-            transports: [].into(),
-            floating_refs: [].into(),
-            lost_after_ms: 30_000,
-            back_after_ms: 10_000,
-        };
+        let settings = guard_settings(0);
         let windows = yaml_serde::from_str(include_str!("../../config/backbeat.yaml")).unwrap();
         BuiltIn { settings, windows, policy: PolicyBundle { serial: 1, policies: policies.into() } }
     }

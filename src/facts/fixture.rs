@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::table::{FactTable, Trust};
 use crate::platform::clock::{Clock, Reading, TimeSource};
 use crate::types::canonical::to_json;
-use crate::types::fact::{FactClaim, FactKind, License, PolicyBundle};
+use crate::types::fact::{FactClaim, FactKind, GuardSettings, License, PolicyBundle};
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
@@ -59,4 +59,25 @@ pub fn license(source: &SecretKey, observed_ms: u64) -> FactClaim {
 pub fn policy(serial: u64, policies: &str, observed_ms: u64) -> FactClaim {
     let body = PolicyBundle { serial, policies: policies.into() };
     claim(FactKind::Policy, &node(), observed_ms, to_json(&body).unwrap())
+}
+
+/// Settings that let nobody do anything, with a grace for licenses.
+pub fn guard_settings(license_grace_ms: u64) -> GuardSettings {
+    GuardSettings {
+        identities: [].into(),
+        max_ahead_ms: 5_000,
+        max_behind_ms: 300_000,
+        license_grace_ms,
+        license_scope: "swoosh".parse().unwrap(),
+        key_horizon_ms: 604_800_000,
+        key_ahead_ms: 86_400_000,
+        transports: [].into(),
+        floating_refs: [].into(),
+        lost_after_ms: 30_000,
+        back_after_ms: 10_000,
+    }
+}
+
+pub fn settings(license_grace_ms: u64) -> FactClaim {
+    claim(FactKind::Settings, &node(), NOW_MS, to_json(&guard_settings(license_grace_ms)).unwrap())
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
 
 use crate::machine::facts::{FactBody, FactError, FactSet, KnownFact};
 use crate::platform::clock::Clock;
@@ -123,12 +124,14 @@ pub struct FactTable {
     now: ArcSwap<FactsNow>,
     /// When each source saw the last of what it said, by kind and project; the lock orders writers.
     newest: Mutex<BTreeMap<Origin, Hlc>>,
+    /// Told of every exchange.
+    exchanged: watch::Sender<()>,
 }
 
 impl FactTable {
     /// An empty table.
     pub fn new(trust: Trust, clock: Arc<Clock>) -> FactTable {
-        FactTable { trust, clock, now: ArcSwap::default(), newest: Mutex::default() }
+        FactTable { trust, clock, now: ArcSwap::default(), newest: Mutex::default(), exchanged: watch::Sender::new(()) }
     }
 
     /// The facts as they are now. The guard is cheap but must not be kept; see [`FactTable::facts`].
@@ -144,6 +147,11 @@ impl FactTable {
     /// The canonical bytes of a fact that is held now.
     pub fn bytes(&self, hash: &Hash) -> Option<Arc<[u8]>> {
         self.load().bytes(hash).cloned()
+    }
+
+    /// Tells whenever something else is believed.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.exchanged.subscribe()
     }
 
     /// The cluster that facts must be signed for.
@@ -170,8 +178,15 @@ impl FactTable {
         let outcomes: Vec<_> = facts.into_iter().map(|fact| self.admit(fact, &mut newest, &mut next)).collect();
         if outcomes.iter().any(|outcome| matches!(outcome, Ok(Inserted::Held(_)))) {
             self.now.store(Arc::new(next));
+            self.exchanged.send_replace(());
         }
         outcomes
+    }
+
+    /// When the source last saw what it said of a kind and project.
+    pub(super) fn newest(&self, kind: FactKind, project: Option<&ProjectName>, source: PublicKey) -> Option<Hlc> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.get(&(kind, project.cloned(), source)).copied()
     }
 
     fn admit(

@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT}
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 
-use super::Limits;
+use super::admission::{Gate, Memory};
 use super::fault::{Answer, Fault};
 use crate::sequencer::queries::Headers;
 use crate::types::rejection::Code;
@@ -56,8 +56,9 @@ fn is_json(content_type: &[u8]) -> bool {
     essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-/// Reads a whole body within its bounds of size and time.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Answer<Bytes> {
+/// Reads a whole body within its bounds of size, time and memory.
+pub(super) async fn read(headers: &HeaderMap, body: Body, gate: &Gate, memory: &mut Memory) -> Answer<Bytes> {
+    let limits = gate.limits();
     let limit = limits.body_limit_bytes;
     let deadline = Duration::from_millis(limits.request_timeout_ms);
     let collected = async {
@@ -65,7 +66,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> An
             discard(headers, body).await;
             return Err(too_large(limit));
         }
-        collect(body, limit).await
+        collect(body, gate, memory).await
     };
     tokio::time::timeout(deadline, collected).await.unwrap_or_else(|_| {
         let reason = format!("the body did not arrive within {} ms; send it again, faster", limits.request_timeout_ms);
@@ -81,18 +82,32 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(body: Body, limit: usize) -> Answer<Bytes> {
+async fn collect(body: Body, gate: &Gate, memory: &mut Memory) -> Answer<Bytes> {
+    let limit = gate.limits().body_limit_bytes;
     let mut frames = body.into_data_stream();
     let mut whole = BytesMut::new();
-    while let Some(frame) = frames.next().await {
-        let frame = frame.map_err(|error| Fault::new(Code::BadJson, format!("the body broke off: {error}")))?;
+    while let Some(frame) = next(&mut frames, gate.limits().body_pause_timeout_ms).await? {
         if whole.len() + frame.len() > limit {
             drain(frames).await;
             return Err(too_large(limit));
         }
+        gate.reserve(memory, frame.len())?;
         whole.extend_from_slice(&frame);
     }
     Ok(whole.freeze())
+}
+
+/// The next part of a body that moves on.
+async fn next(frames: &mut axum::body::BodyDataStream, pause_ms: u64) -> Answer<Option<Bytes>> {
+    match tokio::time::timeout(Duration::from_millis(pause_ms), frames.next()).await {
+        Ok(frame) => {
+            frame.transpose().map_err(|error| Fault::new(Code::BadJson, format!("the body broke off: {error}")))
+        }
+        Err(_) => {
+            let reason = format!("nothing of the body arrived for {pause_ms} ms; send it again, faster");
+            Err(Fault::new(Code::RequestTimeout, reason))
+        }
+    }
 }
 
 /// Reads a refused body to its end, within bounds. A caller that waits for `100 Continue` sends none.
@@ -114,7 +129,11 @@ async fn drain(mut frames: axum::body::BodyDataStream) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::ingress::tests::world::Nobody;
+    use crate::ingress::{Caller, Limits, Peer};
     use axum::http::{HeaderName, HeaderValue};
 
     fn map(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
@@ -159,32 +178,61 @@ mod tests {
         assert_eq!(fault.code(), Code::HeaderConflict);
     }
 
+    /// Reads a body within these limits.
+    async fn read_within(limits: Limits, headers: &HeaderMap, body: Body) -> Answer<Bytes> {
+        let gate = Gate::new(limits, Arc::new(Nobody));
+        let mut memory = gate.memory(Caller::default().peer);
+        read(headers, body, &gate, &mut memory).await
+    }
+
     #[tokio::test]
     async fn a_body_ends_at_the_limit_whether_its_length_was_told_or_not() {
         let limits = Limits { body_limit_bytes: 4, ..Limits::default() };
         let whole = |bytes: &'static [u8]| Body::from(bytes);
-        assert_eq!(read(&HeaderMap::new(), whole(b"1234"), &limits).await.unwrap(), "1234");
-        let fault = read(&HeaderMap::new(), whole(b"12345"), &limits).await.unwrap_err();
+        assert_eq!(read_within(limits, &HeaderMap::new(), whole(b"1234")).await.unwrap(), "1234");
+        let fault = read_within(limits, &HeaderMap::new(), whole(b"12345")).await.unwrap_err();
         assert_eq!(fault.code(), Code::ContentTooLarge);
-        let fault = read(&map(&[("content-length", b"5")]), whole(b"12345"), &limits).await.unwrap_err();
+        let fault = read_within(limits, &map(&[("content-length", b"5")]), whole(b"12345")).await.unwrap_err();
         assert_eq!(fault.code(), Code::ContentTooLarge);
         let chunks = futures::stream::iter([Ok::<_, std::io::Error>("12"), Ok("34"), Ok("5")]);
-        let fault = read(&HeaderMap::new(), Body::from_stream(chunks), &limits).await.unwrap_err();
+        let fault = read_within(limits, &HeaderMap::new(), Body::from_stream(chunks)).await.unwrap_err();
         assert_eq!(fault.code(), Code::ContentTooLarge);
     }
 
     #[tokio::test]
     async fn a_body_that_never_ends_times_out() {
-        let body = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        let limits = Limits { request_timeout_ms: 1, ..Limits::default() };
-        let fault = read(&HeaderMap::new(), body, &limits).await.unwrap_err();
-        assert_eq!(fault.code(), Code::RequestTimeout);
+        for limits in [
+            Limits { request_timeout_ms: 1, ..Limits::default() },
+            Limits { body_pause_timeout_ms: 1, ..Limits::default() },
+        ] {
+            let body = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+            let fault = read_within(limits, &HeaderMap::new(), body).await.unwrap_err();
+            assert_eq!(fault.code(), Code::RequestTimeout);
+        }
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_no_json() {
         let body = Body::from_stream(futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]));
-        let fault = read(&HeaderMap::new(), body, &Limits::default()).await.unwrap_err();
+        let fault = read_within(Limits::default(), &HeaderMap::new(), body).await.unwrap_err();
         assert_eq!(fault.code(), Code::BadJson);
+    }
+
+    #[tokio::test]
+    async fn bodies_take_no_more_memory_than_there_is_and_give_it_back() {
+        let limits = Limits { body_limit_bytes: 4, body_memory_bytes: 12, ..Limits::default() };
+        let gate = Gate::new(limits, Arc::new(Nobody));
+        let peer = |n: u8| Peer::of(std::net::Ipv4Addr::new(192, 0, 2, n).into());
+        let code = async |n: u8| {
+            let mut memory = gate.memory(peer(n));
+            let read = read(&HeaderMap::new(), Body::from("1234"), &gate, &mut memory).await;
+            (read.err().map(|fault| fault.code()), memory)
+        };
+        let (first, kept) = code(1).await;
+        assert_eq!((first, code(1).await.0), (None, Some(Code::TooManyRequests)));
+        let (second, third) = (code(2).await, code(3).await);
+        assert_eq!((second.0, third.0, code(4).await.0), (None, None, Some(Code::Overloaded)));
+        drop(kept);
+        assert_eq!(code(1).await.0, None);
     }
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::fault::Answer;
 use super::query::Query;
 use super::{AppState, json, schema};
-use crate::sequencer::queries::{Explanation, FactBody, FactSet, Judged};
+use crate::sequencer::queries::{Beats, Explanation, FactBody, FactSet, Judged};
 use crate::types::backbeat::Schedule;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
@@ -88,12 +88,11 @@ pub(super) struct TransitionsAnswer {
     /// The node's clock.
     #[schema(value_type = schema::Hlc)]
     time: Hlc,
-    /// Beats since the schedule's epoch: what idempotency keys name. This member and the next three are left
-    /// out where the node knows no schedule that is valid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    beat: Option<u64>,
-    /// The window of now.
+    /// Beats since the schedule's epoch: what idempotency keys name. By the last schedule known where none is
+    /// valid, and never below the beat behind which keys are forgotten.
+    beat: u64,
+    /// The window of now. This member and the next two are left out where the node knows no schedule that is
+    /// valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::WindowId>, nullable = false)]
     window_id: Option<WindowId>,
@@ -134,6 +133,7 @@ pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answ
         let (view, explained) = state.handle.explain(&project)?;
         let (facts, time) = (state.handle.facts(), state.handle.now());
         let schedule = schedule(facts.set(), &project, time);
+        let prune_floor = state.handle.journal().prune_floor();
         let windows = |schedule: &Schedule| {
             WindowClass::ALL.iter().map(|&class| (class, WindowAnswer::of(schedule, class, time))).collect()
         };
@@ -142,7 +142,7 @@ pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answ
             head: view.head.hash(),
             exists: view.index > 0,
             time,
-            beat: schedule.map(|schedule| schedule.position(time).beat),
+            beat: Beats::known(facts.set(), &view.head.state().meta.project, time, prune_floor).now,
             window_id: schedule.map(|schedule| schedule.position(time).window_id),
             pressure: schedule.map(|schedule| schedule.pressure(time)),
             windows: schedule.map(windows),

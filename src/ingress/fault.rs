@@ -39,6 +39,12 @@ impl Fault {
         self
     }
 
+    /// Tells how long to wait.
+    pub fn after_ms(mut self, wait_ms: u64) -> Fault {
+        self.0.retry_after_ms = Some(wait_ms);
+        self
+    }
+
     /// Something inside the node failed, which is no fault of the caller's.
     pub fn internal(error: &dyn std::fmt::Display) -> Fault {
         tracing::error!(error = %error, "a request could not be answered");

@@ -29,6 +29,23 @@ pub(super) enum HealthStatus {
     Refusing,
 }
 
+/// How an exporter of decision records is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ExportView {
+    /// Which exporter: `jsonl` or `bubble`.
+    pub exporter: &'static str,
+    /// Index of the last record that it delivered.
+    pub position: u64,
+    /// Records that wait for it.
+    pub lag: u64,
+    /// Failures since the start.
+    pub failures: u64,
+    /// Why it does not come on, while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub problem: Option<String>,
+}
+
 /// How the node is.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct HealthAnswer {
@@ -48,7 +65,10 @@ pub(super) struct HealthAnswer {
     last_index: u64,
     /// Proposals that wait.
     queue: usize,
-    /// Whether it takes proposals: `accepting`, `draining` or `refusing`.
+    /// The exporters of decision records; a stalled one holds nothing back but shows as lag.
+    decision_export: Vec<ExportView>,
+    /// Whether it takes proposals: `accepting`, `draining`, `refusing` (it goes on by itself once there is room on
+    /// its disk) or `read_only` (it must be restarted).
     mode: &'static str,
     /// Why all is not well.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +90,7 @@ pub(super) struct HealthAnswer {
 fn judge(status: &Status) -> (HealthStatus, &'static str, Option<String>) {
     match (&status.mode, &status.clock_unsafe) {
         (Mode::Refusing(reason), _) => (HealthStatus::Refusing, "refusing", Some(reason.clone())),
+        (Mode::ReadOnly(reason), _) => (HealthStatus::Refusing, "read_only", Some(reason.clone())),
         (Mode::Draining, _) => (HealthStatus::Draining, "draining", Some("the node is shutting down".to_owned())),
         (Mode::Accepting, Some(reason)) => (HealthStatus::Degraded, "accepting", Some(reason.clone())),
         (Mode::Accepting, None) => (HealthStatus::Ok, "accepting", None),
@@ -93,6 +114,7 @@ pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
         wal_lag: state.queries.wal_lag(),
         last_index: now.last_index,
         queue: now.queue,
+        decision_export: state.queries.exports(),
         mode,
         reason,
         cluster: state.meta.cluster.clone(),
@@ -119,12 +141,14 @@ pub(super) async fn live(uri: Uri) -> Answer {
 ))]
 pub(super) async fn ready(State(state): State<AppState>, uri: Uri) -> Answer {
     Query::read(&uri, &[])?;
-    let (status, _, reason) = judge(&state.handle.status());
-    let code = match status {
-        HealthStatus::Ok => return Ok((StatusCode::OK, "ready\n").into_response()),
-        HealthStatus::Degraded => Code::ClockUnsafe,
-        HealthStatus::Draining => Code::Draining,
-        HealthStatus::Refusing => Code::NotDurable,
+    let now = state.handle.status();
+    let (_, _, reason) = judge(&now);
+    let code = match (&now.mode, &reason) {
+        (Mode::Accepting, None) => return Ok((StatusCode::OK, "ready\n").into_response()),
+        (Mode::Accepting, Some(_)) => Code::ClockUnsafe,
+        (Mode::Draining, _) => Code::Draining,
+        (Mode::Refusing(_), _) => Code::NotDurable,
+        (Mode::ReadOnly(_), _) => Code::ReadOnly,
     };
     Err(Fault::new(code, reason.unwrap_or_default()))
 }
@@ -152,5 +176,6 @@ mod tests {
         assert_eq!(judged(Mode::Accepting, Some("it jumped")), HealthStatus::Degraded);
         assert_eq!(judged(Mode::Draining, Some("it jumped")), HealthStatus::Draining);
         assert_eq!(judged(Mode::Refusing("disk".into()), Some("it jumped")), HealthStatus::Refusing);
+        assert_eq!(judged(Mode::ReadOnly("disk".into()), Some("it jumped")), HealthStatus::Refusing);
     }
 }

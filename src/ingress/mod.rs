@@ -11,13 +11,16 @@
 //! **Architecture invariant.** Nothing here decides about a proposal, and nothing here writes. What the
 //! routes cannot know themselves comes in through [`Queries`].
 
+mod admission;
 mod body;
 mod docs;
 mod explain;
 mod fault;
 mod health;
+mod limits;
 mod markdown;
 mod openapi;
+mod peer;
 mod query;
 mod reads;
 mod records;
@@ -27,13 +30,16 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod transition;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -45,8 +51,12 @@ use crate::types::rejection::Code;
 use crate::types::text::ClusterId;
 use fault::{Answer, Fault};
 
-pub use reads::close_reads;
-pub use serve::serve;
+pub use admission::Gate;
+pub use health::ExportView;
+pub use limits::Limits;
+pub use peer::{Caller, Peer};
+pub use serve::{Tls, TlsError, TlsFiles, serve};
+pub use traffic::{Traffic, Turned};
 
 /// What the node says of itself.
 #[derive(Clone, Debug)]
@@ -59,30 +69,6 @@ pub struct NodeInfo {
     pub version: String,
 }
 
-/// Bounds on requests and connections.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Most bytes of a body.
-    pub body_limit_bytes: usize,
-    /// Longest that a body may take to arrive, and an answer to be made, in milliseconds.
-    pub request_timeout_ms: u64,
-    /// Longest that a request's headers may take to arrive, in milliseconds.
-    pub header_timeout_ms: u64,
-    /// Longest that a shutdown waits for requests that were accepted, in milliseconds.
-    pub drain_timeout_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            body_limit_bytes: 256 << 10,
-            request_timeout_ms: 10_000,
-            header_timeout_ms: 10_000,
-            drain_timeout_ms: 10_000,
-        }
-    }
-}
-
 /// What the routes show and cannot know themselves.
 pub trait Queries: Send + Sync {
     /// The metrics in Prometheus' text format.
@@ -93,6 +79,10 @@ pub trait Queries: Send + Sync {
     fn last_snapshot_hlc(&self) -> Option<Hlc>;
     /// What the metric `swoosh_wal_lag_records` shows.
     fn wal_lag(&self) -> u64;
+    /// How the exporters of decision records are.
+    fn exports(&self) -> Vec<ExportView> {
+        Vec::new()
+    }
 }
 
 /// What the routes work on. Cheap to clone.
@@ -104,16 +94,19 @@ pub struct AppState {
     pub meta: NodeInfo,
     /// Bounds on requests.
     pub limits: Limits,
+    /// Who may ask something now.
+    pub gate: Arc<Gate>,
     /// What the routes cannot know themselves.
     pub queries: Arc<dyn Queries>,
 }
 
-/// All routes, with reads open; see [`close_reads`].
+/// All routes. Who may read is told by a request's [`Caller`]; without one, everybody.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/transition", post(transition::propose))
         .route("/state", get(state::state))
         .route("/transitions", get(explain::transitions))
+        .route("/windows", get(windows::windows))
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -129,6 +122,8 @@ pub fn router(state: AppState) -> Router {
         .route("/", get(docs::index))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), reads::gate))
+        .layer(from_fn_with_state(state.gate.clone(), admission::admit))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .with_state(state)
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{explain, health, records, schema, state, transition};
+use super::{explain, health, records, schema, state, transition, windows};
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -25,6 +25,7 @@ use super::{explain, health, records, schema, state, transition};
         transition::propose,
         state::state,
         explain::transitions,
+        windows::windows,
         records::projects,
         records::facts,
         records::wal,

@@ -1,32 +1,108 @@
-//! Closed reads: on an address that others reach, only health and metrics are open (DESIGN §8).
+//! Closed reads: on an address that others reach, only health and metrics are open to everybody. Other
+//! reads need a client certificate or the signature of an identity with role `reader` (DESIGN §8).
 
-use axum::Router;
-use axum::extract::Request;
-use axum::http::Method;
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::fault::Fault;
+use super::{AppState, Caller};
+use crate::sequencer::queries::FactBody;
+use crate::types::fact::{FactKind, GuardSettings};
+use crate::types::hlc::Hlc;
+use crate::types::names::Role;
+use crate::types::read::{HLC_HEADER, SIGNATURE_HEADER, SIGNER_HEADER, SignedRead};
 use crate::types::rejection::Code;
 
-/// Closes all reads but health and metrics. Proposals stay open: they are signed.
-pub fn close_reads(router: Router) -> Router {
-    router.layer(from_fn(gate))
-}
-
-async fn gate(request: Request, next: Next) -> Response {
-    if is_open(request.method(), request.uri().path()) {
+/// Lets reads through that may be read, and everything that is no read.
+pub(super) async fn gate(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
+    if caller.may_read || is_open(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
-    let reason = "this address is not a loopback one, so only /health, /metrics and signed proposals are open; \
-                  read on the node itself";
-    Fault::new(Code::ReadsClosed, reason).into_response()
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    match check(&state, request.headers(), target) {
+        Ok(()) => next.run(request).await,
+        Err(Closed { reason, is_forged }) => {
+            if is_forged {
+                state.gate.charge(caller.peer, 0);
+            }
+            Fault::new(Code::ReadsClosed, reason).into_response()
+        }
+    }
 }
 
 /// Other methods than those that read meet the routes, which know whether they allow them.
 fn is_open(method: &Method, path: &str) -> bool {
     let reads = *method == Method::GET || *method == Method::HEAD;
     !reads || matches!(path, "/transition" | "/health" | "/health/live" | "/health/ready" | "/metrics")
+}
+
+/// Why a read stays closed.
+struct Closed {
+    reason: String,
+    /// Whether a signature was checked in vain.
+    is_forged: bool,
+}
+
+fn closed(reason: impl Into<String>) -> Closed {
+    Closed { reason: reason.into(), is_forged: false }
+}
+
+/// Checks the signature of a read: who, when, and over what.
+fn check(state: &AppState, headers: &HeaderMap, target: &str) -> Result<(), Closed> {
+    if !headers.contains_key(SIGNER_HEADER) {
+        return Err(closed(
+            "this address is not a loopback one, so only /health, /metrics and signed proposals are open to everybody; \
+             read on the node itself, with a client certificate (`swoosh --cert`), or signed by an identity with role \
+             reader (`swoosh --read-as`)",
+        ));
+    }
+    let facts = state.handle.facts();
+    let settings = match facts.set().at(FactKind::Settings, None).map(|fact| &fact.body) {
+        Some(FactBody::Settings(settings)) => settings,
+        _ => return Err(closed("the node has no settings to judge a reader by")),
+    };
+    let read = SignedRead {
+        hlc: header(headers, HLC_HEADER)?,
+        signer: header(headers, SIGNER_HEADER)?,
+        target: target.to_owned(),
+    };
+    let signature = header(headers, SIGNATURE_HEADER)?;
+    let known = settings.identities.get(&read.signer).is_some_and(|grant| grant.roles.contains(&Role::Reader));
+    if !known {
+        let signer = read.signer;
+        return Err(closed(format!(
+            "{signer} has not role reader in the settings of this node; grant it under identities"
+        )));
+    }
+    check_clock(read.hlc, state.handle.now(), settings)?;
+    if !read.is_signed_by(&state.meta.cluster, &signature) {
+        let reason = format!(
+            "{SIGNATURE_HEADER} is not an ed25519 signature over \"swoosh/read/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ \
+             JCS({{hlc, signer, target}}) by {} for cluster {} and target {target}",
+            read.signer, state.meta.cluster
+        );
+        return Err(Closed { reason, is_forged: true });
+    }
+    Ok(())
+}
+
+fn check_clock(hlc: Hlc, now: Hlc, settings: &GuardSettings) -> Result<(), Closed> {
+    let (at_ms, now_ms) = (hlc.physical_ms(), now.physical_ms());
+    let near =
+        at_ms <= now_ms.saturating_add(settings.max_ahead_ms) && at_ms.saturating_add(settings.max_behind_ms) >= now_ms;
+    if near { Ok(()) } else { Err(closed(format!("the read was signed at {hlc}, and it is {now} here; sign it anew"))) }
+}
+
+fn header<T: std::str::FromStr<Err: std::fmt::Display>>(headers: &HeaderMap, name: &str) -> Result<T, Closed> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(closed(format!("a signed read has the header {name} once")));
+    };
+    let text = value.to_str().map_err(|_| closed(format!("the header {name} is not ASCII")))?;
+    text.parse().map_err(|error: T::Err| closed(format!("{name}: {error}")))
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::OpClassMismatch
         | Code::IdemKeyConflict
         | Code::IdemKeyExpired
+        | Code::BeatsUnknown
         | Code::StaleHead
         | Code::HlcNotAfter
         | Code::HlcAhead

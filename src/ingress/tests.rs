@@ -3,4 +3,4 @@
 mod proposals;
 mod reads;
 mod served;
-mod world;
+pub(super) mod world;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
@@ -11,7 +12,8 @@ use utoipa::ToSchema;
 
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{AppState, body, json, json_bytes, schema};
+use super::status::status;
+use super::{AppState, Caller, Gate, Peer, body, json, json_bytes, schema};
 use crate::sequencer::{DryRun, Outcome, Verified};
 use crate::types::hash::Hash;
 use crate::types::record::GuardOutcome;
@@ -78,13 +80,24 @@ pub(super) struct DryRunAnswer {
             body = schema::Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not plain application/json.",
             body = schema::Problem, content_type = "application/problem+json"),
+        (status = 429, description = "This peer, signer or project has its share under way already; `Retry-After` \
+            says when to try again.",
+            body = schema::Problem, content_type = "application/problem+json", headers(
+            ("Retry-After" = u64, description = "Seconds to wait."),
+        )),
         (status = 503, description = "The node cannot accept it now; `Retry-After` says when to try again.",
             body = schema::Problem, content_type = "application/problem+json", headers(
             ("Retry-After" = u64, description = "Seconds to wait."),
         )),
     ),
 )]
-pub(super) async fn propose(State(state): State<AppState>, uri: Uri, headers: HeaderMap, body: Body) -> Answer {
+pub(super) async fn propose(
+    State(state): State<AppState>,
+    caller: Option<Extension<Caller>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let checked = Query::read(&uri, &["dry_run"]).and_then(|query| query.flag("dry_run"));
     let checked = checked.and_then(|dry_run| body::check_media_type(&headers).map(|()| dry_run));
     let dry_run = match checked {
@@ -95,22 +108,44 @@ pub(super) async fn propose(State(state): State<AppState>, uri: Uri, headers: He
             return Err(fault);
         }
     };
+    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
     let forms = body::header_forms(&headers)?;
-    let bytes = body::read(&headers, body, &state.limits).await?;
-    let verified = state.handle.verify(&bytes, &forms)?;
-    if dry_run { try_out(state, verified).await } else { submit(state, verified).await }
+    // Held until the answer: what the proposal is made into takes as much as its bytes.
+    let mut memory = state.gate.memory(peer);
+    let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
+    let verified = state.handle.verify(&bytes, &forms).inspect_err(|_| state.gate.charge(peer, bytes.len()))?;
+    drop(bytes);
+    if dry_run { try_out(state, peer, verified).await } else { submit(state, peer, verified).await }
 }
 
-async fn submit(state: AppState, verified: Verified) -> Answer {
+async fn submit(state: AppState, peer: Peer, verified: Verified) -> Answer {
     let limit_ms = state.limits.request_timeout_ms;
     let proposed = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.propose(verified));
     match proposed.await {
         Ok(Outcome::Accepted { receipt, replayed }) => Ok(accepted(&receipt, replayed)),
-        Ok(Outcome::Refused(refusal)) => Err((*refusal).into()),
+        Ok(Outcome::Refused(refusal)) => {
+            charge(&state.gate, peer, refusal.rejection.code);
+            if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
+                state.gate.hold_back(peer).await;
+            }
+            Err((*refusal).into())
+        }
         Err(_) => {
             let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
             Err(Fault::new(Code::NotDurable, reason))
         }
+    }
+}
+
+/// Charges a peer for what its refused proposal cost, and counts what found no room.
+fn charge(gate: &Gate, peer: Peer, code: Code) {
+    match code {
+        // A key that nobody knows is anybody's: its signature is worth no more than a wrong one.
+        Code::IdentityUnknown | Code::IdentityRevoked => gate.charge(peer, 0),
+        // The sequencer had no room, and nobody judged it.
+        Code::Overloaded | Code::TooManyRequests => gate.traffic().shed(code),
+        code if status(code) == StatusCode::BAD_REQUEST => gate.charge_refusal(peer),
+        _ => {}
     }
 }
 
@@ -122,7 +157,8 @@ fn accepted(receipt: &[u8], replayed: bool) -> Response {
     response.into_response()
 }
 
-async fn try_out(state: AppState, verified: Verified) -> Answer {
+async fn try_out(state: AppState, peer: Peer, verified: Verified) -> Answer {
+    let gate = state.gate.clone();
     let answer = match state.read(move |state| Ok(state.handle.dry_run(&verified)?)).await? {
         DryRun::Accepted { state_post_hash, outcomes } => DryRunAnswer {
             accepted: true,
@@ -135,6 +171,7 @@ async fn try_out(state: AppState, verified: Verified) -> Answer {
             DryRunAnswer { accepted: true, replayed: true, receipt: Some(receipt), ..DryRunAnswer::default() }
         }
         DryRun::Refused(refusal) => {
+            charge(&gate, peer, refusal.rejection.code);
             let guard_outcomes = refusal.rejection.guard_outcomes.clone();
             let problem = Some(Box::new(Fault::from(*refusal).into_problem()));
             DryRunAnswer { problem, guard_outcomes, ..DryRunAnswer::default() }

@@ -154,12 +154,6 @@ impl Journal {
         self.0.tail().unsnapshotted.record(project, last_index);
     }
 
-    /// Projects after `after`, by name, that have a record which no snapshot covers; [`SWEEP_AT_ONCE`] at the
-    /// most.
-    pub fn uncovered_after(&self, after: Option<&ProjectName>) -> Vec<ProjectName> {
-        self.0.tail().unsnapshotted.after(after, SWEEP_AT_ONCE)
-    }
-
     /// Projects whose oldest record without a snapshot lies more than `records` behind the last one, the
     /// oldest first, [`SWEEP_AT_ONCE`] at the most: snapshots of these shorten a start.
     pub fn sweep_candidates(&self, records: u64) -> Vec<SweepCandidate> {

@@ -1,12 +1,14 @@
 //! The table of damages: whatever happens to a journal's files, it opens with everything or refuses and
 //! names what is missing. docs/journal.md shows the table; `SWOOSH_BLESS=1` writes it anew.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::testing::{Directory, Node, options};
+use super::testing::{Directory, Node, name, options};
 use super::*;
+use crate::types::hlc::Hlc;
 
 /// Records that are promised.
 const RECORDS: u64 = 5;
@@ -39,6 +41,7 @@ const DAMAGES: &[Damage] = &[
     Damage { name: "log: emptied", flushed: false, strike: |scene| scene.cut(0) },
     Damage { name: "log: deleted", flushed: false, strike: |scene| fs::remove_file(scene.log()).unwrap() },
     Damage { name: "log: an older copy put back", flushed: false, strike: |scene| scene.put_back("log") },
+    Damage { name: "log: bytes appended", flushed: false, strike: |scene| scene.append_to_log() },
     Damage {
         name: "log: deleted, after tables were written",
         flushed: true,
@@ -52,8 +55,10 @@ const DAMAGES: &[Damage] = &[
     },
     Damage { name: "table: flip in the footer", flushed: true, strike: |scene| scene.flip_tables(|length| length - 4) },
     Damage { name: "table: deleted", flushed: true, strike: |scene| scene.delete("sst") },
-    Damage { name: "MANIFEST: cut in half", flushed: true, strike: |scene| scene.halve_manifest() },
+    Damage { name: "MANIFEST: cut in half", flushed: true, strike: |scene| scene.cut_manifest(|length| length / 2) },
     Damage { name: "MANIFEST: emptied", flushed: true, strike: |scene| scene.overwrite("MANIFEST", &[]) },
+    Damage { name: "MANIFEST: last bytes cut", flushed: true, strike: |scene| scene.cut_manifest(|length| length - 9) },
+    Damage { name: "MANIFEST: an older copy put back", flushed: true, strike: |scene| scene.put_back_manifest() },
     Damage { name: "CURRENT: deleted", flushed: true, strike: |scene| fs::remove_file(scene.path("CURRENT")).unwrap() },
     Damage { name: "directory: an older copy put back", flushed: false, strike: |scene| scene.put_back_all() },
     Damage {
@@ -62,6 +67,11 @@ const DAMAGES: &[Damage] = &[
         strike: |scene| scene.put_back_all(),
     },
     Damage { name: "directory: emptied", flushed: true, strike: |scene| scene.delete("") },
+    Damage {
+        name: "nothing: a crash between data and watermark",
+        flushed: false,
+        strike: |scene| scene.forget_newest_mark(),
+    },
     Damage { name: "watermark: newest slot torn", flushed: false, strike: |scene| scene.tear_slots(1) },
     Damage { name: "watermark: both slots damaged", flushed: false, strike: |scene| scene.tear_slots(2) },
     Damage {
@@ -89,6 +99,10 @@ impl Scene {
         let records = (1..=RECORDS).map(|index| node.journal.record(index).unwrap().unwrap().encoded).collect();
         // A crash: the directory as it stands, never closed.
         Scene { now: node.directory.copy(), older, records }
+    }
+
+    fn copy(&self) -> Scene {
+        Scene { now: self.now.copy(), older: self.older.copy(), records: self.records.clone() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -163,10 +177,33 @@ impl Scene {
         }
     }
 
-    fn halve_manifest(&self) {
+    fn append_to_log(&self) {
+        let log = self.log_bytes();
+        fs::write(self.log(), [log.as_slice(), &[0xa5; 300]].concat()).unwrap();
+    }
+
+    fn cut_manifest(&self, to: fn(usize) -> usize) {
         let current = fs::read_to_string(self.path("CURRENT")).unwrap();
         let bytes = fs::read(self.path(current.trim())).unwrap();
-        self.overwrite("MANIFEST", &bytes[..bytes.len() / 2]);
+        self.overwrite("MANIFEST", &bytes[..to(bytes.len())]);
+    }
+
+    fn put_back_manifest(&self) {
+        let older = fs::read_to_string(self.older.path().join("CURRENT")).unwrap();
+        self.overwrite("MANIFEST", &fs::read(self.older.path().join(older.trim())).unwrap());
+    }
+
+    /// Both slots say what the older one says, as before the newest was written.
+    fn forget_newest_mark(&self) {
+        let bytes = fs::read(self.now.watermark()).unwrap();
+        let newest = watermark::read(&self.now.watermark()).unwrap().unwrap().mark;
+        let (one, two) = bytes.split_at(4096);
+        let of = |slot: &[u8]| [slot, slot].concat();
+        fs::write(self.now.watermark(), of(one)).unwrap();
+        if watermark::read(&self.now.watermark()).unwrap().unwrap().mark == newest {
+            fs::write(self.now.watermark(), of(two)).unwrap();
+        }
+        assert_eq!(watermark::read(&self.now.watermark()).unwrap().unwrap().mark.index, RECORDS - 1);
     }
 
     fn delete(&self, extension: &str) {
@@ -190,7 +227,8 @@ impl Scene {
 
     /// Damages this many slots, the newest first.
     fn tear_slots(&self, slots: u64) {
-        let newest = RECORDS % 2;
+        // A start writes once, and every record once.
+        let newest = (RECORDS + 1) % 2;
         (0..slots).for_each(|slot| self.flip_at(&self.now.watermark(), (newest + slot) % 2 * 4096 + 30));
     }
 }
@@ -214,7 +252,7 @@ fn start(scene: &Scene) -> Result<(u64, Hash), String> {
 /// What looking does: `swoosh wal verify`.
 fn look(scene: &Scene) -> String {
     match Journal::open_read_only(scene.now.path()) {
-        Err(_) => "refuses".to_owned(),
+        Err(error) => told(scene, &error.to_string()),
         Ok(journal) => {
             let report = verify::verify(&journal, &mut |_| ());
             let problems: Vec<String> = report.problems.iter().map(|problem| problem.index.to_string()).collect();
@@ -234,6 +272,7 @@ fn told(scene: &Scene, text: &str) -> String {
         text if text.contains("record 1 is the first") => "refuses: record 1 is missing".to_owned(),
         text if text.contains("record 4 is the first") => "refuses: record 4 is missing".to_owned(),
         text if text.contains("record 5 is the first") => "refuses: record 5 is missing".to_owned(),
+        text if text.contains("but record 1 is missing") => "refuses: record 1 is missing".to_owned(),
         text if text.contains("is the first one missing") => "refuses: names the first record missing".to_owned(),
         text if text.contains("both slots") => "refuses: the watermark is damaged".to_owned(),
         text if text.contains("is missing, though") => "refuses: the watermark is missing".to_owned(),
@@ -246,12 +285,23 @@ fn told(scene: &Scene, text: &str) -> String {
     }
 }
 
+/// Everything that a person could still save: every file but RocksDB's own diary and lock, with its hash.
+fn contents(scene: &Scene) -> BTreeMap<String, Hash> {
+    let named = |path: PathBuf| (path.file_name().unwrap().to_string_lossy().into_owned(), path);
+    let saved = |(name, path): (String, PathBuf)| {
+        let own = name.starts_with("LOG") || name == "LOCK";
+        (!own).then(|| (name, Hash::of(&fs::read(path).unwrap())))
+    };
+    files(scene.now.path(), "").into_iter().map(named).filter_map(saved).collect()
+}
+
 fn row(damage: &Damage) -> String {
     let scene = Scene::new(damage.flushed);
     let promised = Journal::open_read_only(scene.now.path()).unwrap().last();
     assert_eq!(promised.0, RECORDS, "the scene is whole");
     (damage.strike)(&scene);
     let seen = look(&scene);
+    let found = contents(&scene);
     let started = match start(&scene) {
         Ok(end) => {
             assert_eq!(end, promised, "{}: it opens with less than was promised", damage.name);
@@ -261,6 +311,7 @@ fn row(damage: &Damage) -> String {
             let first = told(&scene, &text);
             // A refusal stays one: nothing was adopted on the way.
             assert!(start(&scene).is_err(), "{}: refused once and then opened", damage.name);
+            assert_eq!(contents(&scene), found, "{}: a refusal changed files", damage.name);
             first
         }
     };
@@ -287,6 +338,73 @@ fn no_damage_loses_a_promised_record_in_silence() {
 }
 
 #[test]
+fn tables_that_an_old_manifest_does_not_know_are_left_alone() {
+    let mut node = Node::new();
+    node.commit(&["a", "a"]);
+    node.flush();
+    let older = node.directory.copy();
+    node.commit(&["a"]);
+    node.flush();
+    node.commit(&["a"]);
+    let scene = Scene { now: node.directory.copy(), older, records: Vec::new() };
+    scene.put_back_manifest();
+    let found = contents(&scene);
+    let error = Journal::open(options(scene.now.path())).err().unwrap();
+    assert!(matches!(error, OpenError::Gap { index: 3, last: 4, .. }), "{error}");
+    assert_eq!(contents(&scene), found);
+}
+
+/// Bytes between two places that are damaged. Odd, so that fields of every width are met.
+const STRIDE: u64 = 1499;
+
+/// Damages a file of the scene in one place, and holds a start and a look against what was promised.
+fn strike_at(scene: &Scene, file: &Path, whole: &[u8], at: u64, cut: bool) {
+    if cut {
+        fs::write(file, &whole[..at as usize]).unwrap();
+    } else {
+        scene.flip_at(file, at);
+    }
+    let promised = Journal::open_read_only(scene.now.path()).map(|journal| journal.last());
+    let what = format!("{} {} at {at}", file.display(), if cut { "cut" } else { "flipped" });
+    if let Ok(journal) = Journal::open_read_only(scene.now.path())
+        && verify::verify(&journal, &mut |_| ()).is_good()
+    {
+        for (index, encoded) in (1..).zip(&scene.records) {
+            assert_eq!(journal.record(index).unwrap().unwrap().encoded, *encoded, "{what}");
+        }
+    }
+    match start(scene) {
+        Ok((index, _)) => assert_eq!(index, RECORDS, "{what}: opens with less ({promised:?})"),
+        Err(text) => assert!(text.contains("runbooks/recovery.md"), "{what}: {text}"),
+    }
+}
+
+/// Wherever a file is flipped or cut: a start has everything or refuses, and what looking calls whole is so.
+#[test]
+fn no_flip_and_no_cut_in_any_file_is_silent() {
+    let scene = Scene::new(true);
+    let files = files(scene.now.path(), "").into_iter().chain([scene.now.watermark()]);
+    let mut places = 0;
+    for file in files.map(|file| file.file_name().unwrap().to_os_string()).collect::<Vec<_>>() {
+        let length =
+            fs::metadata(scene.now.path().join(&file)).or_else(|_| fs::metadata(scene.now.watermark())).unwrap().len();
+        let name = file.to_string_lossy();
+        if name == "LOCK" || name.starts_with("LOG") {
+            continue;
+        }
+        for (n, at) in (0..length).step_by(STRIDE as usize).enumerate() {
+            let struck = scene.copy();
+            let path = if struck.path(&name).exists() { struck.path(&name) } else { struck.now.watermark() };
+            let whole = fs::read(&path).unwrap();
+            strike_at(&struck, &path, &whole, at, n % 3 == 2);
+            places += 1;
+        }
+    }
+    println!("{places} places");
+    assert!(places > 20, "{places}");
+}
+
+#[test]
 fn data_ahead_of_the_watermark_is_adopted_and_promised() {
     let scene = Scene::new(false);
     scene.put_back_watermark();
@@ -304,7 +422,8 @@ fn every_batch_is_promised_before_append_returns() {
     for index in 1..=RECORDS {
         node.commit(&["a"]);
         let mark = watermark::read(&node.directory.watermark()).unwrap().unwrap().mark;
-        assert_eq!((mark.index, mark.chain, mark.sequence), (index, node.chain, index));
+        // The first write is the start's own.
+        assert_eq!((mark.index, mark.chain, mark.sequence), (index, node.chain, index + 1));
     }
 }
 
@@ -339,14 +458,70 @@ fn a_watermark_of_another_chain_or_incarnation_is_refused() {
     }
 }
 
+/// Looks at a loss, and accepts it.
+fn accept(scene: &Scene, reason: &str) -> Result<Mark, AcceptError> {
+    Journal::accept_end(scene.now.path(), &Journal::loss(scene.now.path())?, Hlc::new(7, 0).unwrap(), reason)
+}
+
+fn acceptances(scene: &Scene) -> Vec<Acceptance> {
+    let journal = Journal::open_read_only(scene.now.path()).unwrap();
+    verify::verify(&journal, &mut |_| ()).acceptances
+}
+
 #[test]
-fn a_person_may_accept_what_is_left() {
+fn a_loss_is_accepted_as_it_was_looked_at_and_stays_written() {
     let scene = Scene::new(false);
+    assert!(matches!(Journal::loss(scene.now.path()), Err(AcceptError::Whole { last: 5 })));
     scene.cut(scene.start_of(5));
     assert!(start(&scene).is_err());
-    assert!(matches!(Journal::accept_end(scene.now.path(), 5), Err(AcceptError::OtherEnd { named: 5, found: 4 })));
-    assert_eq!(Journal::accept_end(scene.now.path(), 4).unwrap().index, 4);
+    let loss = Journal::loss(scene.now.path()).unwrap();
+    assert_eq!((loss.last, loss.promised, loss.lost()), (4, Some(5), Some(5..=5)));
+    assert_eq!(loss.kept, BTreeMap::from([(name("a"), 4)]));
+    assert!(start(&scene).is_err(), "looking accepts nothing");
+    assert_eq!(accept(&scene, "ops: gone").unwrap().index, 4);
     assert_eq!(start(&scene).unwrap().0, 4);
+    let found = acceptances(&scene);
+    assert_eq!((found.len(), found[0].last, found[0].promised, &*found[0].reason), (1, 4, Some(5), "ops: gone"));
+    assert!(found[0].problem.contains("promises records up to 5"), "{}", found[0].problem);
+    assert!(matches!(Journal::loss(scene.now.path()), Err(AcceptError::Whole { last: 4 })));
+}
+
+#[test]
+fn a_watermark_that_says_nothing_is_made_anew_and_each_acceptance_is_kept() {
+    let scene = Scene::new(false);
+    for round in 1..=2 {
+        fs::remove_file(scene.now.watermark()).unwrap();
+        let loss = Journal::loss(scene.now.path()).unwrap();
+        assert_eq!((loss.last, loss.promised, loss.lost()), (RECORDS, None, None));
+        accept(&scene, &format!("round {round}")).unwrap();
+        assert_eq!(start(&scene).unwrap().0, RECORDS);
+    }
+    assert_eq!(
+        acceptances(&scene).iter().map(|found| found.reason.as_str()).collect::<Vec<_>>(),
+        ["round 1", "round 2"]
+    );
+}
+
+#[test]
+fn a_loss_that_moved_a_journal_that_is_held_and_one_that_does_not_hold_are_not_accepted() {
+    let scene = Scene::new(false);
+    fs::remove_file(scene.now.watermark()).unwrap();
+    let (at, loss) = (Hlc::default(), Journal::loss(scene.now.path()).unwrap());
+    accept(&scene, "once").unwrap();
+    let journal = Journal::open(options(scene.now.path())).unwrap();
+    let held = Journal::accept_end(scene.now.path(), &loss, at, "held");
+    assert!(matches!(held, Err(AcceptError::Open(OpenError::Held { .. }))), "{held:?}");
+    drop(journal);
+    let mut other = loss.clone();
+    other.last = 4;
+    let other = Journal::accept_end(scene.now.path(), &other, at, "other");
+    assert!(matches!(other, Err(AcceptError::OtherEnd { named: 4, found: 5 })), "{other:?}");
+    let mut node = Node::new();
+    node.commit(&["a", "a", "a"]);
+    node.journal.0.db.delete_cf(node.journal.0.family(Family::Wal), layout::wal_key(2)).unwrap();
+    let broken = node.directory.copy();
+    fs::remove_file(broken.watermark()).unwrap();
+    assert!(matches!(Journal::loss(broken.path()), Err(AcceptError::Broken(_))));
 }
 
 #[test]

@@ -106,6 +106,18 @@ pub enum OpenError {
         /// The last record that was promised.
         promised: u64,
     },
+    /// The journal lacks a record between others.
+    #[error(
+        "the journal in {} has records up to {last}, but record {index} is missing: a part of it was lost, or put back from an old copy. Nothing was changed; put back what was lost, see runbooks/recovery.md", path.display()
+    )]
+    Gap {
+        /// Which directory.
+        path: PathBuf,
+        /// The first record that is missing.
+        index: u64,
+        /// The last record.
+        last: u64,
+    },
     /// The watermark says nothing.
     #[error(transparent)]
     Watermark(#[from] WatermarkError),

@@ -1,22 +1,27 @@
-//! Replaying records: chunk by chunk, decoded on all cores, then reduced project by project on all cores.
+//! Replaying records: piece by piece, decoded on all cores, then reduced project by project on all cores.
 //! Whatever is wrong, the lowest index that is wrong is told.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::{FoldError, ReadError};
 use super::frame::Frame;
 use super::read::Row;
 use super::{Family, Inner, parallel};
 use crate::machine::head::Head;
-use crate::machine::replay::step;
+use crate::machine::replay::{StoredInputs, follow};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
-use crate::types::record::Record;
+use crate::types::names::Transition;
+use crate::types::record::{Passage, Record};
 use crate::types::text::ProjectName;
 
 /// Records that are in memory at once.
 pub(super) const CHUNK: usize = 8192;
+/// Inputs that are remembered; many records name the same ones.
+const REMEMBERED_INPUTS: usize = 4096;
 
 /// A project on its way through the records.
 #[derive(Clone, Debug)]
@@ -36,10 +41,20 @@ impl Track {
 
 /// A record that is to be applied.
 pub(super) struct Loaded {
-    pub(super) row: Row,
-    pub(super) record: Record,
+    pub(super) passage: Passage,
     /// `None` where a snapshot covers the record.
-    pub(super) inputs: Option<Json>,
+    pub(super) inputs: Option<Arc<StoredInputs>>,
+    /// The whole row, where somebody wants to see it.
+    pub(super) row: Option<Row>,
+}
+
+/// Records that follow each other.
+pub(super) struct Piece {
+    pub(super) loaded: Vec<Loaded>,
+    /// What is wrong with the record after them.
+    pub(super) fault: Option<ReadError>,
+    /// Whether the log ends with them.
+    pub(super) end: bool,
 }
 
 /// Where replay stands.
@@ -50,27 +65,27 @@ pub(super) struct Fold<'a> {
     pub(super) last_chain: Hash,
     pub(super) last_timestamp: Hlc,
     pub(super) applied: u64,
+    /// Whether rows are kept for somebody who looks on.
+    pub(super) keep_rows: bool,
+    inputs: InputsRead,
 }
 
 impl<'a> Fold<'a> {
     /// Starts after record `last_index`, whose chain value is `last_chain`.
     pub(super) fn new(journal: &'a Inner, last_index: u64, last_chain: Hash, last_timestamp: Hlc) -> Fold<'a> {
-        Fold { journal, tracks: BTreeMap::new(), last_index, last_chain, last_timestamp, applied: 0 }
+        let (tracks, inputs) = (BTreeMap::new(), InputsRead::default());
+        Fold { journal, tracks, last_index, last_chain, last_timestamp, applied: 0, keep_rows: false, inputs }
     }
 
     /// Applies every record that is left; `seen` sees each one that no snapshot covers.
-    pub(super) fn run(&mut self, seen: &mut dyn FnMut(&Record)) -> Result<(), FoldError> {
-        let journal = self.journal;
-        let mut rows = journal.rows_from(self.last_index + 1);
+    pub(super) fn run(&mut self, seen: &mut dyn FnMut(&Passage)) -> Result<(), FoldError> {
         loop {
-            let (chunk, fault) = take_chunk(&mut rows);
-            let (end, fault) = (chunk.is_empty(), fault.map(FoldError::from));
-            let (loaded, broken) = self.load(chunk);
-            loaded.iter().filter(|loaded| loaded.inputs.is_some()).for_each(|loaded| seen(&loaded.record));
-            // A record of the chunk that does not follow lies before one that cannot be read.
+            let Piece { loaded, fault, end } = self.next_piece();
+            loaded.iter().filter(|loaded| loaded.inputs.is_some()).for_each(|loaded| seen(&loaded.passage));
+            // A record of the piece that does not follow lies before one that cannot be read.
             self.apply(loaded)?;
-            if let Some(error) = broken.map(FoldError::from).or(fault) {
-                return Err(error);
+            if let Some(error) = fault {
+                return Err(error.into());
             }
             if end {
                 return Ok(());
@@ -78,51 +93,68 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Decodes a chunk and checks its chain. Gives back what comes before the first fault, and the fault.
-    pub(super) fn load(&mut self, chunk: Vec<Row>) -> (Vec<Loaded>, Option<ReadError>) {
-        let links = match self.links(&chunk) {
-            Ok(links) => links,
-            Err(error) => return (Vec::new(), Some(error)),
-        };
-        let (tracks, journal) = (&self.tracks, self.journal);
-        let covers = |record: &Record| tracks.get(&record.project).is_some_and(|track| track.index >= record.index);
-        let pairs: Vec<(Row, Hash)> = chunk.into_iter().zip(links).collect();
-        let decoded = parallel::map(pairs, |(row, previous)| decode(journal, row, &previous, &covers));
-        let mut loaded = Vec::with_capacity(decoded.len());
-        for result in decoded {
-            match result {
-                Ok((record, chain)) => {
-                    (self.last_index, self.last_chain) = (record.record.index, chain);
-                    self.last_timestamp = record.record.timestamp;
-                    loaded.push(record);
-                }
-                Err(error) => return (loaded, Some(error)),
+    /// Reads, decodes and chains what comes next, each core a stretch of its own.
+    pub(super) fn next_piece(&mut self) -> Piece {
+        let stretches = stretches(self.last_index + 1);
+        let done = parallel::each(stretches, |range| self.stretch(range));
+        let mut piece = Piece { loaded: Vec::with_capacity(CHUNK), fault: None, end: false };
+        for stretch in done {
+            if let Some((index, chain, timestamp)) = stretch.last {
+                (self.last_index, self.last_chain, self.last_timestamp) = (index, chain, timestamp);
+            }
+            piece.loaded.extend(stretch.loaded);
+            if !stretch.full {
+                // What the stretches behind this one found is not reached.
+                (piece.end, piece.fault) = (stretch.fault.is_none(), stretch.fault);
+                break;
             }
         }
-        (loaded, None)
+        piece
     }
 
-    /// The link before each row: that of the row before, as it stands there.
-    fn links(&self, chunk: &[Row]) -> Result<Vec<Hash>, ReadError> {
-        let mut links = Vec::with_capacity(chunk.len());
-        let mut previous = self.last_chain;
-        for row in chunk {
-            links.push(previous);
-            match Frame::parse(row.index, &row.value) {
-                Ok(frame) => previous = frame.chain,
-                // Decoding the row will find the same fault, after everything before it was looked at.
-                Err(_) => break,
+    /// Reads the records of a range as far as they are there and nothing is wrong.
+    fn stretch(&self, range: Range<u64>) -> Stretch {
+        let mut stretch = Stretch { loaded: Vec::new(), last: None, fault: None, full: false };
+        let mut rows = self.journal.passing_from(range.start);
+        let mut previous = match self.link_before(range.start) {
+            Ok(link) => link,
+            Err(fault) => return Stretch { fault: Some(fault), ..stretch },
+        };
+        for _ in range {
+            match rows.next_row().map(|row| row.and_then(|(index, value)| self.decode(index, value, &previous))) {
+                None => return stretch,
+                Some(Err(fault)) => return Stretch { fault: Some(fault), ..stretch },
+                Some(Ok((loaded, chain))) => {
+                    previous = chain;
+                    stretch.last = Some((loaded.passage.index, chain, loaded.passage.timestamp));
+                    stretch.loaded.push(loaded);
+                }
             }
         }
-        Ok(links)
+        Stretch { full: true, ..stretch }
+    }
+
+    fn link_before(&self, index: u64) -> Result<Hash, ReadError> {
+        if index == self.last_index + 1 { Ok(self.last_chain) } else { self.journal.link(index - 1) }
+    }
+
+    fn decode(&self, index: u64, value: &[u8], previous: &Hash) -> Result<(Loaded, Hash), ReadError> {
+        let frame = Frame::parse(index, value)?;
+        frame.check_link(previous)?;
+        let passage = frame.decode_passage()?;
+        let covered = self.tracks.get(&passage.project).is_some_and(|track| track.index >= index);
+        let inputs = if covered { None } else { Some(self.inputs.of(self.journal, &passage)?) };
+        let row = self.keep_rows.then(|| Row { index, value: value.into() });
+        Ok((Loaded { passage, inputs, row }, frame.chain))
     }
 
     /// Reduces what was loaded, project by project.
     pub(super) fn apply(&mut self, loaded: Vec<Loaded>) -> Result<(), FoldError> {
         let mut groups: BTreeMap<ProjectName, Vec<Loaded>> = BTreeMap::new();
-        for record in loaded {
-            if record.inputs.is_some() {
-                groups.entry(record.record.project.clone()).or_default().push(record);
+        for record in loaded.into_iter().filter(|record| record.inputs.is_some()) {
+            match groups.get_mut(&record.passage.project) {
+                Some(group) => group.push(record),
+                None => drop(groups.insert(record.passage.project.clone(), vec![record])),
             }
         }
         let with_tracks: Vec<_> = groups
@@ -150,12 +182,50 @@ impl<'a> Fold<'a> {
     }
 }
 
+/// What one core read.
+struct Stretch {
+    loaded: Vec<Loaded>,
+    /// Index, chain value and time of the last one.
+    last: Option<(u64, Hash, Hlc)>,
+    fault: Option<ReadError>,
+    /// Whether every record of the range was there and read.
+    full: bool,
+}
+
+/// The ranges that a piece from `first` on is made of.
+fn stretches(first: u64) -> Vec<Range<u64>> {
+    let each = CHUNK.div_ceil(parallel::cores()) as u64;
+    (0..parallel::cores() as u64).map(|n| first + n * each..first + (n + 1) * each).collect()
+}
+
+/// Inputs that were read, so that those which many records name are read once.
+#[derive(Default)]
+struct InputsRead(Mutex<BTreeMap<(Hash, Transition), Arc<StoredInputs>>>);
+
+impl InputsRead {
+    fn of(&self, journal: &Inner, passage: &Passage) -> Result<Arc<StoredInputs>, ReadError> {
+        let place = (passage.inputs_hash, passage.transition);
+        // Each change to the map is one call, so a panic elsewhere leaves it whole.
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inputs) = known().get(&place) {
+            return Ok(inputs.clone());
+        }
+        let inputs = Arc::new(journal.stored_inputs(passage)?);
+        let mut known = known();
+        if known.len() >= REMEMBERED_INPUTS {
+            known.clear();
+        }
+        known.insert(place, inputs.clone());
+        Ok(inputs)
+    }
+}
+
 impl Track {
     /// Applies one record; what is covered already changes nothing.
     pub(super) fn apply(&mut self, loaded: &Loaded) -> Result<(), FoldError> {
         let Some(inputs) = &loaded.inputs else { return Ok(()) };
-        self.head = step(&self.head, &loaded.record, inputs)?;
-        self.index = loaded.record.index;
+        self.head = follow(&self.head, &loaded.passage, inputs)?;
+        self.index = loaded.passage.index;
         self.applied += 1;
         Ok(())
     }
@@ -173,32 +243,31 @@ pub(super) fn take_chunk(rows: &mut impl Iterator<Item = Result<Row, ReadError>>
     (chunk, None)
 }
 
-fn decode(
-    journal: &Inner,
-    row: Row,
-    previous: &Hash,
-    covers: &impl Fn(&Record) -> bool,
-) -> Result<(Loaded, Hash), ReadError> {
-    let frame = Frame::parse(row.index, &row.value)?;
-    frame.check_link(previous)?;
-    let (record, chain) = (frame.decode_record()?, frame.chain);
-    let inputs = if covers(&record) { None } else { Some(journal.inputs(&record)?) };
-    Ok((Loaded { row, record, inputs }, chain))
-}
-
 impl Inner {
     /// The inputs of a record.
     pub(super) fn inputs(&self, record: &Record) -> Result<Json, ReadError> {
-        let (index, hash) = (record.index, record.inputs_hash);
-        let bytes = self.get(Family::Objects, hash.as_bytes())?.ok_or(ReadError::InputsMissing { index, hash })?;
-        Json::parse(&bytes).map_err(|source| ReadError::Inputs { index, source })
+        let bytes = self.inputs_bytes(record.index, record.inputs_hash)?;
+        Json::parse(&bytes).map_err(|source| ReadError::Inputs { index: record.index, source })
+    }
+
+    fn stored_inputs(&self, passage: &Passage) -> Result<StoredInputs, ReadError> {
+        let (index, hash) = (passage.index, passage.inputs_hash);
+        let bytes = self.inputs_bytes(index, hash)?;
+        StoredInputs::read(passage.transition, &hash, &bytes).map_err(|source| ReadError::Inputs { index, source })
+    }
+
+    fn inputs_bytes(&self, index: u64, hash: Hash) -> Result<Vec<u8>, ReadError> {
+        self.get(Family::Objects, hash.as_bytes())?.ok_or(ReadError::InputsMissing { index, hash })
     }
 
     /// The record at an index with its inputs, its link checked.
-    pub(super) fn load(&self, index: u64) -> Result<Loaded, ReadError> {
-        let value = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?.into_boxed_slice();
-        let previous = self.link(index.saturating_sub(1))?;
-        Ok(decode(self, Row { index, value }, &previous, &|_| false)?.0)
+    fn load(&self, index: u64) -> Result<Loaded, ReadError> {
+        let value = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
+        let frame = Frame::parse(index, &value)?;
+        frame.check_link(&self.link(index.saturating_sub(1))?)?;
+        let passage = frame.decode_passage()?;
+        let inputs = Some(Arc::new(self.stored_inputs(&passage)?));
+        Ok(Loaded { passage, inputs, row: None })
     }
 
     /// Applies a project's records after those that its track covers, up to and including `to`.

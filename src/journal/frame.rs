@@ -11,9 +11,9 @@
 use super::error::ReadError;
 use crate::types::canonical::{canonical_bytes, from_canonical};
 use crate::types::hash::Hash;
-use crate::types::ids::DecisionId;
+use crate::types::json::MAX_INTEGER;
 use crate::types::receipt::{BatchSeal, Receipt};
-use crate::types::record::Record;
+use crate::types::record::{Passage, Record};
 
 /// Version of the frame.
 const VERSION: u8 = 1;
@@ -36,21 +36,7 @@ pub struct StoredRecord {
 impl StoredRecord {
     /// The receipt, the same bytes as when it was first given.
     pub fn receipt(&self) -> Receipt {
-        let record = &self.record;
-        Receipt {
-            project: record.project.clone(),
-            index: record.index,
-            transition: record.transition,
-            idem_key: record.idem_key.clone(),
-            state_pre_hash: record.state_pre_hash,
-            state_post_hash: record.state_post_hash,
-            hlc: record.hlc,
-            timestamp: record.timestamp,
-            chain: self.chain,
-            decision: DecisionId::of(&record.project, record.index, &self.chain),
-            path: self.path.clone(),
-            seal: self.seal.clone(),
-        }
+        Receipt::of(&self.record, self.chain, self.path.clone(), self.seal.clone())
     }
 }
 
@@ -105,9 +91,13 @@ impl<'a> Frame<'a> {
         Err(ReadError::Chain { index: self.index, expected, found: self.chain })
     }
 
-    /// Decodes the record, which must be the one that belongs here.
+    /// Decodes the record, which must be the one that belongs here. What is decoded can be encoded again: its
+    /// index is the one number in a record that its type does not bound.
     pub(super) fn decode_record(&self) -> Result<Record, ReadError> {
         let index = self.index;
+        if index > MAX_INTEGER {
+            return Err(ReadError::Frame { index, what: "its index is over 2^53−1" });
+        }
         let record: Record = from_canonical(self.record).map_err(|source| ReadError::Record { index, source })?;
         if record.index != index {
             return Err(ReadError::Misplaced { index, found: record.index });
@@ -115,12 +105,30 @@ impl<'a> Frame<'a> {
         Ok(record)
     }
 
+    /// Decodes as much of the record as reducing reads; it must be the one that belongs here.
+    pub(super) fn decode_passage(&self) -> Result<Passage, ReadError> {
+        let index = self.index;
+        let passage = Passage::decode(self.record).map_err(|source| ReadError::Record { index, source })?;
+        if passage.index != index {
+            return Err(ReadError::Misplaced { index, found: passage.index });
+        }
+        Ok(passage)
+    }
+
     /// Decodes everything around a record that is decoded already.
     pub(super) fn stored(&self, record: Record) -> Result<StoredRecord, ReadError> {
-        let index = self.index;
-        let seal = from_canonical(self.seal).map_err(|source| ReadError::Record { index, source })?;
         let path = self.path.as_chunks::<32>().0.iter().map(|bytes| Hash::from_bytes(*bytes)).collect();
+        let seal = self.read_seal()?;
         Ok(StoredRecord { record, encoded: self.record.to_vec(), chain: self.chain, seal, path })
+    }
+
+    fn read_seal(&self) -> Result<BatchSeal, ReadError> {
+        let index = self.index;
+        let seal: BatchSeal = from_canonical(self.seal).map_err(|source| ReadError::Record { index, source })?;
+        if seal.batch.first.max(seal.batch.last) > MAX_INTEGER {
+            return Err(ReadError::Frame { index, what: "its seal names an index over 2^53−1" });
+        }
+        Ok(seal)
     }
 }
 
@@ -155,5 +163,20 @@ mod tests {
         for length in 0..header {
             assert!(matches!(Frame::parse(7, &bytes[..length]), Err(ReadError::Frame { index: 7, .. })), "{length}");
         }
+    }
+    #[test]
+    fn numbers_that_have_no_canonical_form_are_refused_before_they_are_encoded_again() {
+        let (key, chains) = (crate::types::keys::SecretKey::from_bytes(&[1; 32]), [Hash::of(b"chain")]);
+        let sealed = crate::types::receipt::SealedBatch::seal(&"c".parse().unwrap(), &key, 7, &chains).unwrap();
+        let seal = String::from_utf8(encode_seal(&sealed.seal)).unwrap();
+        let read = |seal: &str, index: u64| {
+            let bytes = encode(&chains[0], seal.as_bytes(), &[], b"record").unwrap();
+            let frame = Frame::parse(index, &bytes).unwrap();
+            (frame.decode_record().unwrap_err(), frame.read_seal())
+        };
+        assert!(matches!(read(&seal, 7), (ReadError::Record { .. }, Ok(_))));
+        let (record, seal_read) = read(&seal.replace("\"last\":7", "\"last\":9007199254740992"), 1 << 53);
+        assert!(matches!(record, ReadError::Frame { .. }), "{record}");
+        assert!(matches!(seal_read, Err(ReadError::Frame { .. })), "{seal_read:?}");
     }
 }

@@ -21,7 +21,7 @@ pub(super) enum Family {
     Objects,
     /// project ‖ 0x00 ‖ index → decision record. Its keys are also the list of a project's records.
     Decisions,
-    /// What is to leave the node; declared, so that its coming changes no format.
+    /// What is to leave the node: `exporter/` ‖ name → how far an exporter of decision records has come.
     Outbox,
     /// What the directory is.
     Meta,
@@ -71,14 +71,12 @@ pub(super) mod meta {
     pub const LAST_SNAPSHOT: &[u8] = b"last_snapshot";
     /// Where the log begins, see `base.rs`; absent while nothing was pruned.
     pub const WAL_FLOOR: &[u8] = b"wal_floor";
-    /// Followed by an exporter's name: the last record that it has taken, in decimal.
-    pub const EXPORTER: &[u8] = b"exporter/";
-    /// After all exporters.
-    pub const EXPORTER_END: &[u8] = b"exporter0";
     /// Followed by a project: the second copy of its base.
     pub const BASE: &[u8] = b"base/";
     /// After all bases.
     pub const BASE_END: &[u8] = b"base0";
+    /// What stands before the number (8 bytes, big-endian, from 0) of each loss that was accepted.
+    pub const ACCEPTED: &[u8] = b"accepted/";
 }
 
 /// Key of a record.
@@ -125,6 +123,23 @@ pub(super) fn parse_scoped(key: &[u8]) -> Option<(ProjectName, u64, &[u8])> {
     let (number, rest) = rest.split_first_chunk::<8>()?;
     let project = std::str::from_utf8(name).ok()?.parse().ok()?;
     Some((project, u64::from_be_bytes(*number), rest))
+}
+
+const EXPORTER: &str = "exporter/";
+
+/// Key of an exporter's position.
+pub(super) fn exporter_key(name: &str) -> Vec<u8> {
+    format!("{EXPORTER}{name}").into_bytes()
+}
+
+/// The first key after all exporters' positions.
+pub(super) fn exporters_end() -> Vec<u8> {
+    b"exporter0".to_vec()
+}
+
+/// Whose position a key is.
+pub(super) fn exporter_name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key).ok()?.strip_prefix(EXPORTER)
 }
 
 /// Key of an idempotency key's binding.

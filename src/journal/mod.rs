@@ -12,11 +12,13 @@
 //! record that it cannot read or that does not lead where it says, and never repairs one. It never opens
 //! with less than the watermark promises.
 
+mod accept;
 mod base;
 mod batch;
 #[cfg(test)]
 mod damage;
 mod error;
+mod exporters;
 mod fold;
 mod frame;
 #[cfg(test)]
@@ -38,7 +40,7 @@ mod snapshot;
 mod sweep;
 mod tail;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod thin;
@@ -53,15 +55,16 @@ use std::time::{Duration, Instant};
 
 use rocksdb::{ColumnFamily, DB};
 
+pub use accept::{AcceptError, Acceptance, Loss};
 pub use base::PrunePoint;
 pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
+pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
 pub use layout::FORMAT;
 pub use objects::{CollectReport, ObjectsPin};
-pub use promise::AcceptError;
 pub use prune::{PruneError, PruneReport};
-pub use prune_wal::{ExportPosition, Retention, WalPruneReport};
+pub use prune_wal::{Retention, WalPruneReport};
 pub use read::BoundKey;
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};
 pub use room::{RoomError, find_room};

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use rocksdb::{DB, IteratorMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, IteratorMode, Options, WriteBatch, WriteOptions};
 
 use super::base::PrunePoint;
 use super::error::{OpenError, StorageError};
 use super::frame::Frame;
-use super::layout::{FORMAT, Family, meta, wal_index};
+use super::layout::{FORMAT, Family, meta, wal_index, wal_key};
 use super::promise::Keeper;
 use super::unsnapshotted::Unsnapshotted;
 use super::watermark::{self, Found, Mark, Watermark, WatermarkError};
@@ -24,20 +24,15 @@ impl Journal {
     /// its watermark promises.
     pub fn open(wanted: JournalOptions) -> Result<Journal, OpenError> {
         let found = watermark::read(&watermark::beside(&wanted.path))?;
-        look_first(&wanted.path, found.as_ref().map(|found| &found.mark))?;
         let promised = found.map_or(0, |found| found.mark.index);
-        Journal::open_promised(wanted, found).map_err(|error| match error {
-            OpenError::Storage { path, source } if promised > 0 => OpenError::Damaged { path, source, promised },
-            error => error,
-        })
+        look_first(&wanted.path, found.as_ref().map(|found| &found.mark))
+            .and_then(|()| Journal::open_promised(wanted, found))
+            .map_err(|error| with_promise(error, promised))
     }
 
     fn open_promised(wanted: JournalOptions, promised: Option<Found>) -> Result<Journal, OpenError> {
         let path = wanted.path.clone();
-        let others = other_families(&path).map_err(|source| storage(&path, source))?;
-        let families = options::families(others.into_iter(), &wanted.store);
-        let db = DB::open_cf_descriptors(&options::database(true, &wanted.store), &path, families);
-        let db = db.map_err(|error| storage(&path, error.into()))?;
+        let db = open_to_write(&path, &wanted.store)?;
         is_all_there(&path, last_record(&db, &path)?.0, promised.as_ref().map(|found| &found.mark))?;
         let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation: 1 };
         if is_new(&db, &path)? {
@@ -57,12 +52,21 @@ impl Journal {
     /// is that of the moment of opening, also when a node is writing to it.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Journal, OpenError> {
         let path = path.into();
+        // Read first: a node that writes meanwhile has its data on disk before it promises it.
+        let keeper = Keeper::read(&path);
+        let promised = keeper.promised().ok().flatten().map_or(0, |mark| mark.index);
+        Journal::look_only(path, keeper).map_err(|error| with_promise(error, promised))
+    }
+
+    /// Opens a data directory to look at it, as if its watermark were this one.
+    pub(super) fn look_only(path: PathBuf, keeper: Keeper) -> Result<Journal, OpenError> {
         if !path.join("CURRENT").is_file() {
             return Err(OpenError::Absent { path });
         }
-        // Read first: a node that writes meanwhile has its data on disk before it promises it.
-        let keeper = Keeper::read(&path);
         let db = look(&path)?;
+        if is_new(&db, &path)? {
+            return Err(OpenError::Absent { path });
+        }
         let found = identity(&db, &path)?;
         Journal::over(db, path, found, keeper, None)
     }
@@ -100,6 +104,23 @@ impl Journal {
     }
 }
 
+/// Says what was promised of a directory that does not open.
+fn with_promise(error: OpenError, promised: u64) -> OpenError {
+    match error {
+        OpenError::Storage { path, source } if promised > 0 => OpenError::Damaged { path, source, promised },
+        OpenError::Absent { path } if promised > 0 => OpenError::Lost { path, last: 0, index: 1, promised },
+        error => error,
+    }
+}
+
+/// Opens a directory for writing, whatever its watermark says; drops what RocksDB cannot read of the log's tail.
+pub(super) fn open_to_write(path: &Path, limits: &StoreLimits) -> Result<DB, OpenError> {
+    let others = other_families(path).map_err(|source| storage(path, source))?;
+    let families = options::families(others.into_iter(), limits);
+    let db = DB::open_cf_descriptors(&options::database(true, limits), path, families);
+    db.map_err(|error| storage(path, error.into()))
+}
+
 /// Opens a directory to look at it.
 fn look(path: &Path) -> Result<DB, OpenError> {
     let others = other_families(path).map_err(|source| storage(path, source))?;
@@ -110,16 +131,46 @@ fn look(path: &Path) -> Result<DB, OpenError> {
 }
 
 /// Refuses a directory that has less than was promised while it is still as it was found: opening it for
-/// writing drops what RocksDB cannot read, and with it what a person could still save.
+/// writing drops what RocksDB cannot read, and tables that its MANIFEST does not know, and with them what a person
+/// could still save. It is looked at twice before it is given up, because a process that holds it may have moved
+/// its files meanwhile.
 fn look_first(path: &Path, mark: Option<&Mark>) -> Result<(), OpenError> {
     if !path.join("CURRENT").is_file() {
         return is_all_there(path, 0, mark);
     }
-    // What else is wrong is told when it is opened for writing.
-    match look(path).and_then(|db| last_record(&db, path)) {
-        Ok((last, _)) => is_all_there(path, last, mark),
-        Err(_) => Ok(()),
+    match (look(path).or_else(|_| look(path)), mark) {
+        (Ok(db), _) => has_all(&db, path, mark),
+        // Nothing was promised yet: the directory may be half made.
+        (Err(_), None | Some(Mark { index: 0, .. })) => Ok(()),
+        (Err(error), _) => Err(error),
     }
+}
+
+fn has_all(db: &DB, path: &Path, mark: Option<&Mark>) -> Result<(), OpenError> {
+    let (last, _) = last_record(db, path)?;
+    is_all_there(path, last, mark)?;
+    if last > 0 {
+        identity(db, path)?;
+        has_no_gap(db, path, last)?;
+    }
+    Ok(())
+}
+
+/// Refuses a log with a gap behind one of its tables, as an old MANIFEST leaves it.
+fn has_no_gap(db: &DB, path: &Path, last: u64) -> Result<(), OpenError> {
+    let family = family(db, path, Family::Wal)?;
+    let first = first_record(db, path)?;
+    let tables = db.live_files().map_err(|error| storage(path, error.into()))?;
+    let ends = tables.into_iter().filter(|table| table.column_family_name == Family::Wal.name());
+    for end in ends.filter_map(|table| wal_index(&table.end_key?)) {
+        // What lies before the first record was pruned.
+        let index = end.saturating_add(1);
+        if (first..=last).contains(&index) {
+            let found = db.get_pinned_cf(family, wal_key(index)).map_err(|error| storage(path, error.into()))?;
+            found.ok_or_else(|| OpenError::Gap { path: path.to_path_buf(), index, last })?;
+        }
+    }
+    Ok(())
 }
 
 fn is_all_there(path: &Path, last: u64, mark: Option<&Mark>) -> Result<(), OpenError> {
@@ -195,6 +246,9 @@ fn initialise(db: &DB, mine: &JournalIdentity) -> Result<(), StorageError> {
 }
 
 fn identity(db: &DB, path: &Path) -> Result<JournalIdentity, OpenError> {
+    if get(db, path, meta::FORMAT)?.is_none() && first_record(db, path)? > 1 {
+        return Err(OpenError::Gap { path: path.to_path_buf(), index: 1, last: last_record(db, path)?.0 });
+    }
     let format: String = required(db, path, meta::FORMAT)?;
     if format != FORMAT.to_string() {
         return Err(OpenError::Format { path: path.to_path_buf(), found: format });
@@ -218,10 +272,22 @@ fn belongs(found: &JournalIdentity, mine: &JournalIdentity, path: &Path) -> Resu
     Ok(())
 }
 
+fn family<'a>(db: &'a DB, path: &Path, family: Family) -> Result<&'a ColumnFamily, OpenError> {
+    let what = || format!("it has no column family {}", family.name());
+    db.cf_handle(family.name()).ok_or_else(|| OpenError::Mangled { path: path.to_path_buf(), what: what() })
+}
+
+/// Index of the first record, 0 where there is none.
+fn first_record(db: &DB, path: &Path) -> Result<u64, OpenError> {
+    let row = db.iterator_cf(family(db, path, Family::Wal)?, IteratorMode::Start).next().transpose();
+    let row = row.map_err(|error| storage(path, error.into()))?;
+    Ok(row.and_then(|(key, _)| wal_index(&key)).unwrap_or(0))
+}
+
 /// Index and chain value of the last record, as it stands there; recovery checks it.
-fn last_record(db: &DB, path: &Path) -> Result<(u64, Hash), OpenError> {
+pub(super) fn last_record(db: &DB, path: &Path) -> Result<(u64, Hash), OpenError> {
     let mangled = |what: String| OpenError::Mangled { path: path.to_path_buf(), what };
-    let family = db.cf_handle(Family::Wal.name()).ok_or_else(|| mangled("it has no column family wal".to_owned()))?;
+    let family = family(db, path, Family::Wal)?;
     let Some(row) = db.iterator_cf(family, IteratorMode::End).next() else { return Ok((0, Hash::ZERO)) };
     let (key, value) = row.map_err(|error| storage(path, error.into()))?;
     let index = wal_index(&key).ok_or_else(|| mangled("the last key of the WAL is no index".to_owned()))?;

@@ -9,11 +9,22 @@ const WORTH_A_THREAD: usize = 32;
 
 /// What `work` makes of every item, in the order of the items.
 pub(super) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let cores = cores();
     if cores == 1 || items.len() < 2 * WORTH_A_THREAD {
         return items.into_iter().map(work).collect();
     }
     spread(items, cores, &work)
+}
+
+/// What `work` makes of each of a few large items, each on a thread of its own, in the order of the items.
+pub(super) fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let share = items.len().max(1);
+    spread(items, share, &work)
+}
+
+/// How many threads are worth starting.
+pub(super) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 fn spread<T: Send, R: Send>(mut items: Vec<T>, cores: usize, work: &(impl Fn(T) -> R + Sync)) -> Vec<R> {
@@ -34,7 +45,7 @@ fn spread<T: Send, R: Send>(mut items: Vec<T>, cores: usize, work: &(impl Fn(T) 
 
 /// What `work` makes of every item, in any order; for few items of very different sizes.
 pub(super) fn map_uneven<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+    let cores = cores().min(items.len());
     if cores <= 1 {
         return items.into_iter().map(work).collect();
     }
@@ -60,6 +71,7 @@ mod tests {
         for size in [0, 1, 63, 64, 65, 1000] {
             let doubled: Vec<usize> = super::map((0..size).collect(), |n| n * 2);
             assert_eq!(doubled, (0..size).map(|n| n * 2).collect::<Vec<_>>());
+            assert_eq!(super::each((0..size.min(9)).collect(), |n: usize| n * 2), doubled[..size.min(9)]);
             assert_eq!(super::spread((0..size).collect(), 7, &|n: usize| n * 2), doubled);
             let mut uneven = super::map_uneven((0..size).collect(), |n| n * 2);
             uneven.sort_unstable();

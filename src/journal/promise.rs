@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::{OpenError, RecoverError, StorageError};
+use super::error::{RecoverError, StorageError};
 use super::layout::Family;
 use super::watermark::{self, Mark, Watermark, WatermarkError};
 use super::{Inner, Journal};
@@ -22,6 +22,11 @@ impl Keeper {
         let path = watermark::beside(journal);
         let found = watermark::read(&path).map(|found| found.map(|found| found.mark));
         Keeper::Reader { path, found }
+    }
+
+    /// Whoever looks at a journal as if this were what its watermark says.
+    pub(super) fn pretend(journal: &Path, mark: Mark) -> Keeper {
+        Keeper::Reader { path: watermark::beside(journal), found: Ok(Some(mark)) }
     }
 
     pub(super) fn write(watermark: Watermark) -> Keeper {
@@ -101,45 +106,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Promises what recovery found: from here on it is shown, and repeats get its receipts.
-    pub(super) fn settle(&self, end: (u64, Hash)) -> Result<(), RecoverError> {
-        if matches!(self.keeper, Keeper::Reader { .. }) {
-            return Ok(());
-        }
+    /// Promises what recovery found: from here on it is shown, and repeats get its receipts. The watermark is
+    /// written even where it says the same: what an earlier process failed to sync can be read and yet not be
+    /// on disk. RocksDB does as much for the log, which it writes to tables when it opens.
+    pub(super) fn settle(&self, (index, chain): (u64, Hash)) -> Result<(), RecoverError> {
+        let Keeper::Writer(watermark) = &self.keeper else { return Ok(()) };
         self.db.flush_wal(true).map_err(StorageError::from)?;
-        Ok(self.promise(end)?)
-    }
-}
-
-/// Why a journal is not accepted as it stands.
-#[derive(Debug, thiserror::Error)]
-pub enum AcceptError {
-    /// It cannot be looked at.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It does not end where the person says.
-    #[error("the journal ends at record {found}, not at record {named}; look again with `swoosh wal verify`")]
-    OtherEnd {
-        /// The record that was named.
-        named: u64,
-        /// The last record.
-        found: u64,
-    },
-    /// The watermark cannot be made.
-    #[error(transparent)]
-    Watermark(#[from] WatermarkError),
-}
-
-impl Journal {
-    /// Makes the watermark anew from a journal as it stands, for a person who has looked and accepts that
-    /// every record after `last` is lost. To be called while no node runs on the directory.
-    pub fn accept_end(path: &Path, last: u64) -> Result<Mark, AcceptError> {
-        let journal = Journal::open_read_only(path)?;
-        let (index, chain) = journal.last();
-        if index != last {
-            return Err(AcceptError::OtherEnd { named: last, found: index });
-        }
-        let mark = Mark { sequence: 0, index, chain, incarnation: journal.identity().incarnation };
-        Ok(Watermark::create(watermark::beside(path), mark)?.mark())
+        Ok(watermark.lock().unwrap_or_else(PoisonError::into_inner).advance(index, chain)?)
     }
 }

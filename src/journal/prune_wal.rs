@@ -49,15 +49,6 @@ pub struct WalPruneReport {
     pub bases: u64,
 }
 
-/// How far an exporter has come. What it has not taken is not pruned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportPosition {
-    /// Its name.
-    pub exporter: String,
-    /// The last record that it has taken.
-    pub index: u64,
-}
-
 impl Journal {
     /// Prunes records from the front, as far as `wanted`, snapshots, exporters and the watermark allow. The
     /// floor is on disk before anything is gone, and only rises.
@@ -88,40 +79,10 @@ impl Journal {
         if let Ok(Some(mark)) = self.0.keeper.promised() {
             first_kept = first_kept.min(mark.index);
         }
-        for position in self.export_positions()? {
-            first_kept = first_kept.min(position.index + 1);
+        if let Some(exported) = self.export_floor()? {
+            first_kept = first_kept.min(exported + 1);
         }
         Ok(first_kept.max(self.first_index()))
-    }
-
-    /// Remembers how far an exporter has come; from its first call on, nothing is pruned before it has taken
-    /// it. To be called again only with later records.
-    pub fn note_exported(&self, exporter: &str, index: u64) -> Result<(), StorageError> {
-        let key = [meta::EXPORTER, exporter.as_bytes()].concat();
-        let mut rows = WriteBatch::default();
-        rows.put_cf(self.0.family(Family::Meta), key, index.to_string());
-        self.0.or_stop(self.0.write(rows, true))
-    }
-
-    /// An exporter is no more; it holds nothing back.
-    pub fn forget_exporter(&self, exporter: &str) -> Result<(), StorageError> {
-        let key = [meta::EXPORTER, exporter.as_bytes()].concat();
-        let mut rows = WriteBatch::default();
-        rows.delete_cf(self.0.family(Family::Meta), key);
-        self.0.or_stop(self.0.write(rows, true))
-    }
-
-    /// How far every exporter has come.
-    pub fn export_positions(&self) -> Result<Vec<ExportPosition>, ReadError> {
-        let mut rows = self.0.keys(Family::Meta, meta::EXPORTER.to_vec(), meta::EXPORTER_END.to_vec());
-        let mut positions = Vec::new();
-        while let Some((key, value)) = rows.next_row()? {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let exporter = text(key.get(meta::EXPORTER.len()..).unwrap_or_default());
-            let unreadable = || ReadError::Row { project: text(key), family: Family::Meta.name() };
-            positions.push(ExportPosition { exporter, index: text(value).parse().map_err(|_| unreadable())? });
-        }
-        Ok(positions)
     }
 }
 

@@ -116,6 +116,37 @@ impl Iterator for Rows<'_> {
     }
 }
 
+/// Rows of the WAL without a gap, looked at where RocksDB holds them.
+pub(super) struct Passing<'a> {
+    rows: DBRawIterator<'a>,
+    next: u64,
+    started: bool,
+}
+
+impl Passing<'_> {
+    /// Index and frame of the next row; `None` at the end of the log.
+    pub(super) fn next_row(&mut self) -> Option<Result<(u64, &[u8]), ReadError>> {
+        let index = self.next;
+        if self.started {
+            self.rows.next();
+        } else {
+            self.rows.seek(wal_key(index));
+            self.started = true;
+        }
+        self.next += 1;
+        if !self.rows.valid() {
+            let failed = self.rows.status().err()?;
+            return Some(Err(ReadError::RecordStorage { index, source: failed.into() }));
+        }
+        let (key, value) = self.rows.item()?;
+        Some(match wal_index(key) {
+            Some(found) if found == index => Ok((index, value)),
+            Some(_) => Err(ReadError::Missing { index }),
+            None => Err(ReadError::Key { index: index.saturating_sub(1) }),
+        })
+    }
+}
+
 /// Keys of a family that lie within bounds.
 pub(super) struct Keys<'a> {
     rows: DBRawIterator<'a>,
@@ -182,6 +213,15 @@ impl Inner {
             next: index,
             pruned: self.pruned(index),
         }
+    }
+
+    /// The same rows, to be looked at in passing.
+    pub(super) fn passing_from(&self, index: u64) -> Passing<'_> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options.set_readahead_size(2 << 20);
+        let rows = self.db.raw_iterator_cf_opt(self.family(Family::Wal), options);
+        Passing { rows, next: index, started: false }
     }
 
     /// Rows of a family with keys from `from` to before `end`.

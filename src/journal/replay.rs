@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::error::{FoldError, ReadError};
-use super::fold::{Fold, Loaded, take_chunk};
+use super::fold::{Fold, Loaded, Piece};
 use super::frame::{Frame, StoredRecord};
+use super::read::Row;
 use super::{Inner, Journal};
 use crate::machine::head::Head;
 use crate::types::hash::Hash;
@@ -47,8 +48,9 @@ pub type Visit<'v> = &'v mut dyn FnMut(&StoredRecord, &Head, &Json);
 /// reduced one after the other, without it on all cores. `progress` is told the last index, now and then.
 pub fn replay(journal: &Journal, progress: &mut dyn FnMut(u64), visit: Option<Visit<'_>>) -> ReplayReport {
     let mut fold = Fold::new(&journal.0, 0, Hash::ZERO, Hlc::default());
+    fold.keep_rows = visit.is_some();
     let grounded = ground(&journal.0, &mut fold).map_err(FoldError::from);
-    let fault = grounded.and_then(|()| all(&journal.0, &mut fold, progress, visit)).err();
+    let fault = grounded.and_then(|()| all(&mut fold, progress, visit)).err();
     let head = |track: Track| ReplayedHead { hash: track.head.hash(), index: track.index, records: track.applied };
     ReplayReport {
         replayed: fold.applied,
@@ -75,23 +77,15 @@ fn ground(journal: &Inner, fold: &mut Fold<'_>) -> Result<(), ReadError> {
     Ok(())
 }
 
-fn all(
-    journal: &Inner,
-    fold: &mut Fold<'_>,
-    progress: &mut dyn FnMut(u64),
-    mut visit: Option<Visit<'_>>,
-) -> Result<(), FoldError> {
-    let mut rows = journal.rows_from(fold.last_index + 1);
+fn all(fold: &mut Fold<'_>, progress: &mut dyn FnMut(u64), mut visit: Option<Visit<'_>>) -> Result<(), FoldError> {
     loop {
-        let (chunk, fault) = take_chunk(&mut rows);
-        let end = chunk.is_empty();
-        let (loaded, broken) = fold.load(chunk);
+        let Piece { loaded, fault, end } = fold.next_piece();
         match &mut visit {
             None => fold.apply(loaded)?,
             Some(visit) => one_by_one(fold, loaded, visit)?,
         }
         progress(fold.last_index);
-        if let Some(error) = broken.or(fault) {
+        if let Some(error) = fault {
             return Err(error.into());
         }
         if end {
@@ -102,10 +96,10 @@ fn all(
 
 fn one_by_one(fold: &mut Fold<'_>, loaded: Vec<Loaded>, visit: &mut Visit<'_>) -> Result<(), FoldError> {
     for loaded in loaded {
-        let project = &loaded.record.project;
+        let project = &loaded.passage.project;
         let track = fold.tracks.entry(project.clone()).or_insert_with(|| Track::genesis(project));
-        if let Some(inputs) = &loaded.inputs {
-            visit(&stored(&loaded)?, &track.head, inputs);
+        if let (Some(inputs), Some(row)) = (&loaded.inputs, &loaded.row) {
+            visit(&stored(row)?, &track.head, inputs.json());
         }
         track.apply(&loaded)?;
         fold.applied += 1;
@@ -113,6 +107,7 @@ fn one_by_one(fold: &mut Fold<'_>, loaded: Vec<Loaded>, visit: &mut Visit<'_>) -
     Ok(())
 }
 
-fn stored(loaded: &Loaded) -> Result<StoredRecord, ReadError> {
-    Frame::parse(loaded.row.index, &loaded.row.value)?.stored(loaded.record.clone())
+fn stored(row: &Row) -> Result<StoredRecord, ReadError> {
+    let frame = Frame::parse(row.index, &row.value)?;
+    frame.stored(frame.decode_record()?)
 }

@@ -160,7 +160,10 @@ impl Inner {
         if record.project != *project || snapshot.chain != chain {
             return Ok(Err(format!("record {index} of project {} has the chain value {chain}", record.project)));
         }
-        let head = Head::of(snapshot.state.clone());
+        let head = match Head::try_of(snapshot.state.clone()) {
+            Ok(head) => head,
+            Err(error) => return Ok(Err(format!("its state cannot be hashed: {error}"))),
+        };
         if head.hash() != record.state_post_hash {
             let (found, expected) = (head.hash(), record.state_post_hash);
             return Ok(Err(format!("its state hashes to {found}, record {index} says {expected}")));

@@ -228,7 +228,7 @@ impl Node {
     }
 
     /// Puts other bytes in the place of a row.
-    pub fn overwrite(&self, family: Family, key: &[u8], bytes: &[u8]) {
+    pub(in crate::journal) fn overwrite(&self, family: Family, key: &[u8], bytes: &[u8]) {
         self.journal.0.db.put_cf(self.journal.0.family(family), key, bytes).unwrap();
     }
 
@@ -241,7 +241,7 @@ impl Node {
     }
 
     /// How many rows a family has.
-    pub fn rows(&self, family: Family) -> usize {
+    pub(in crate::journal) fn rows(&self, family: Family) -> usize {
         self.journal.0.db.iterator_cf(self.journal.0.family(family), IteratorMode::Start).count()
     }
 }

@@ -1,7 +1,6 @@
 //! Which projects have records that no snapshot covers, and from which index on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 use crate::types::text::ProjectName;
 
@@ -104,12 +103,6 @@ impl Unsnapshotted {
     /// Whether a project has a record that no snapshot covers.
     pub(super) fn has(&self, project: &ProjectName) -> bool {
         self.spans.contains_key(project)
-    }
-
-    /// Projects with records that no snapshot covers after `after`, by name.
-    pub(super) fn after(&self, after: Option<&ProjectName>, limit: usize) -> Vec<ProjectName> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.spans.range::<ProjectName, _>((from, Bound::Unbounded)).take(limit).map(|(name, _)| name.clone()).collect()
     }
 
     /// Projects with records at or before `index` that no snapshot covers, the oldest first.

@@ -3,9 +3,8 @@
 use super::error::{ReadError, RecoverError};
 use super::frame::{Frame, StoredRecord};
 use super::read::Row;
-use super::{Journal, JournalIdentity, Mark, WatermarkError, fingerprint, parallel};
-use crate::types::canonical::canonical_bytes;
-use crate::types::canonical::from_canonical;
+use super::{Acceptance, Journal, JournalIdentity, Mark, WatermarkError, fingerprint, parallel};
+use crate::types::canonical::{from_canonical, try_canonical_bytes};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::keys::PublicKey;
@@ -36,6 +35,8 @@ pub struct VerifyReport {
     pub problem_count: u64,
     /// Whether the WAL could be read to its end.
     pub complete: bool,
+    /// Losses that a person accepted, the first one first. They are no problem, and they are not forgotten.
+    pub acceptances: Vec<Acceptance>,
 }
 
 impl VerifyReport {
@@ -121,7 +122,12 @@ pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport 
         problems: Vec::new(),
         problem_count: 0,
         complete: false,
+        acceptances: Vec::new(),
     };
+    match journal.acceptances() {
+        Ok(acceptances) => report.acceptances = acceptances,
+        Err(error) => report.note(0, Flaw::Read(error)),
+    }
     let promised = journal.0.keeper.promised();
     report.ground(journal);
     let mut rows = journal.0.rows_from(report.first_index);
@@ -206,7 +212,7 @@ fn look(journal: &Journal, row: &Row, previous: &Hash) -> Vec<Flaw> {
         frame.stored(frame.decode_record()?)
     });
     let checked = stored.and_then(|stored| {
-        if stored.record.encode() != stored.encoded {
+        if try_canonical_bytes(&stored.record).ok().as_ref() != Some(&stored.encoded) {
             flaws.push(Flaw::NotCanonical);
         }
         objects(journal, &stored.record, &mut flaws)?;
@@ -272,7 +278,7 @@ fn key(journal: &Journal, stored: &StoredRecord, flaws: &mut Vec<Flaw>) -> Resul
         None => flaws.push(Flaw::KeyMissing),
         Some(bound) => {
             let same = bound.fingerprint == expected && bound.index == record.index;
-            if !same || bound.receipt != canonical_bytes(&stored.receipt()) {
+            if !same || try_canonical_bytes(&stored.receipt()).ok().as_ref() != Some(&bound.receipt) {
                 flaws.push(Flaw::KeyDiffers);
             }
         }

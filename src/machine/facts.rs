@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::policy::{CompiledPolicies, PolicyError};
 use crate::types::backbeat::{Schedule, ScheduleError};
 use crate::types::canonical::{DecodeError, from_json};
+use crate::types::civil::MAX_MS;
 use crate::types::fact::*;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -34,6 +35,15 @@ pub struct KnownFact {
     pub fact: Fact,
     /// Its body.
     pub body: FactBody,
+}
+
+/// How long a license counts, in milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LicenseTerm {
+    /// The last moment at which it is valid.
+    pub until_ms: u64,
+    /// The last moment of its grace.
+    pub grace_until_ms: u64,
 }
 
 /// Why a fact cannot be read.
@@ -78,6 +88,14 @@ impl KnownFact {
         Ok(KnownFact { hash: fact.hash(), fact, body })
     }
 
+    /// How long this license counts: nothing when it is none, or lacks the scope.
+    pub fn license_term(&self, settings: &GuardSettings) -> Option<LicenseTerm> {
+        let FactBody::License(license) = &self.body else { return None };
+        let until_ms = self.fact.believed_until_ms();
+        let grace_until_ms = until_ms.saturating_add(settings.license_grace_ms).min(MAX_MS);
+        license.scopes.contains(&settings.license_scope).then_some(LicenseTerm { until_ms, grace_until_ms })
+    }
+
     /// Whether the fact may still be believed.
     pub fn is_valid(&self, at: Hlc) -> bool {
         at.physical_ms() <= self.fact.believed_until_ms()
@@ -88,29 +106,41 @@ impl KnownFact {
 /// Cheap to clone; never changed while a proposal is judged.
 #[derive(Clone, Debug, Default)]
 pub struct FactSet {
-    entries: BTreeMap<(FactKind, Option<ProjectName>), Arc<KnownFact>>,
+    kinds: BTreeMap<FactKind, OfKind>,
+}
+
+/// The facts of one kind.
+#[derive(Clone, Debug, Default)]
+struct OfKind {
+    for_all: Option<Arc<KnownFact>>,
+    by_project: BTreeMap<ProjectName, Arc<KnownFact>>,
 }
 
 impl FactSet {
     /// Puts a fact in the place of an earlier one of its kind and project.
     pub fn insert(&mut self, fact: KnownFact) {
-        let place = (fact.fact.claim.kind, fact.fact.claim.project.clone());
-        self.entries.insert(place, Arc::new(fact));
+        let claim = &fact.fact.claim;
+        let of_kind = self.kinds.entry(claim.kind).or_default();
+        match claim.project.clone() {
+            Some(project) => drop(of_kind.by_project.insert(project, Arc::new(fact))),
+            None => of_kind.for_all = Some(Arc::new(fact)),
+        }
     }
 
     /// The fact that holds for a project: its own, or the one for all projects.
     pub fn get(&self, kind: FactKind, project: &ProjectName) -> Option<&Arc<KnownFact>> {
-        let own = self.entries.get(&(kind, Some(project.clone())));
-        own.or_else(|| self.entries.get(&(kind, None)))
+        let of_kind = self.kinds.get(&kind)?;
+        of_kind.by_project.get(project).or(of_kind.for_all.as_ref())
     }
 
     /// The fact in exactly this place.
     pub fn at(&self, kind: FactKind, project: Option<&ProjectName>) -> Option<&Arc<KnownFact>> {
-        self.entries.get(&(kind, project.cloned()))
+        let of_kind = self.kinds.get(&kind)?;
+        project.map_or(of_kind.for_all.as_ref(), |project| of_kind.by_project.get(project))
     }
 
-    /// All facts, by kind and project.
+    /// All facts, by kind, the one for all projects first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<KnownFact>> {
-        self.entries.values()
+        self.kinds.values().flat_map(|of_kind| of_kind.for_all.iter().chain(of_kind.by_project.values()))
     }
 }

@@ -31,6 +31,7 @@ mod license;
 mod policy;
 mod window;
 
+pub use council::{LivenessReading, read_liveness};
 pub(super) use execution::lifecycle_faults;
 pub use license::{LicenseReading, read_license};
 pub(super) use policy::breach_of;
@@ -201,6 +202,7 @@ pub fn guard(name: GuardName) -> Guard {
         GuardName::Rotation => boot::rotation,
         GuardName::Document => boot::document,
         GuardName::Chart => boot::chart,
+        GuardName::Bundle => policy::bundle,
         GuardName::Breach => policy::breach,
     }
 }

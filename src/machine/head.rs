@@ -1,6 +1,7 @@
 //! A state together with its hashes, kept up section by section.
 
 use super::state::{Section, State};
+use crate::types::canonical::{CanonicalError, canonical_hash};
 use crate::types::hash::Hash;
 use crate::types::text::ProjectName;
 
@@ -35,11 +36,22 @@ impl Head {
         Head::of(State::genesis(project))
     }
 
-    /// Hashes every section of a state.
+    /// Hashes every section of a state that the machine made.
     pub fn of(state: State) -> Head {
-        let sections = Section::ALL.map(|section| Hash::of(&state.section_bytes(section)));
+        let sections = Section::ALL.map(|section| hash_section(&state, section));
         let hash = state_hash(&sections);
         Head { state, sections, hash }
+    }
+
+    /// Hashes every section of a state that comes from a disk or a server: a number over 2^53−1 in it is an
+    /// error, and the head of one that is none can be worked with like any other.
+    pub fn try_of(state: State) -> Result<Head, CanonicalError> {
+        let mut sections = [Hash::ZERO; 10];
+        for (hash, section) in sections.iter_mut().zip(Section::ALL) {
+            *hash = Hash::of(&state.try_section_bytes(section)?);
+        }
+        let hash = state_hash(&sections);
+        Ok(Head { state, sections, hash })
     }
 
     /// The head after a transition: only sections that it touched are hashed again.
@@ -47,7 +59,7 @@ impl Head {
         let mut sections = self.sections;
         for (hash, section) in sections.iter_mut().zip(Section::ALL) {
             if !next.shares(&self.state, section) {
-                *hash = Hash::of(&next.section_bytes(section));
+                *hash = hash_section(&next, section);
             }
         }
         let hash = state_hash(&sections);
@@ -72,6 +84,22 @@ impl Head {
     /// The hash of one section.
     pub fn section_hash(&self, section: Section) -> Hash {
         self.sections[section as usize]
+    }
+}
+
+/// sha256 of [`State::section_bytes`], without making them.
+fn hash_section(state: &State, section: Section) -> Hash {
+    match section {
+        Section::Meta => canonical_hash(&*state.meta),
+        Section::Boot => canonical_hash(&*state.boot),
+        Section::Ingestion => canonical_hash(&*state.ingestion),
+        Section::Council => canonical_hash(&*state.council),
+        Section::Environment => canonical_hash(&*state.environment),
+        Section::Execution => canonical_hash(&*state.execution),
+        Section::Control => canonical_hash(&*state.control),
+        Section::Policy => canonical_hash(&*state.policy),
+        Section::Epoch => canonical_hash(&*state.epoch),
+        Section::HlcLast => canonical_hash(&*state.hlc_last),
     }
 }
 
@@ -108,11 +136,27 @@ mod tests {
     }
 
     #[test]
+    fn a_section_hashes_to_its_bytes() {
+        let head = Head::genesis(&"default".parse().unwrap());
+        for section in Section::ALL {
+            assert_eq!(head.section_hash(section), Hash::of(&head.state().section_bytes(section)), "{section}");
+        }
+    }
+
+    #[test]
     fn the_state_hash_is_taken_over_the_canonical_map_of_section_hashes() {
         let head = Head::genesis(&"default".parse().unwrap());
         let map: BTreeMap<_, _> = Section::ALL.map(|section| (section.as_str(), head.section_hash(section))).into();
         let canonical = serde_json_canonicalizer::to_vec(&map).unwrap();
         assert_eq!(head.hash(), Hash::of_parts([STATE_DOMAIN, &canonical]));
+    }
+
+    #[test]
+    fn a_state_with_a_number_out_of_bounds_is_refused() {
+        let mut state = State::genesis(&"default".parse().unwrap());
+        assert_eq!(Head::try_of(state.clone()), Ok(Head::of(state.clone())));
+        Arc::make_mut(&mut state.epoch).council = 1 << 53;
+        assert!(matches!(Head::try_of(state), Err(CanonicalError::Number(_))));
     }
 
     #[test]

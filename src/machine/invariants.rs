@@ -19,6 +19,7 @@ pub fn violations(before: &Head, after: &Head, spec: &TransitionSpec) -> Vec<Str
     effects_follow_the_chart(old, new, spec, &mut broken);
     execution_is_entered_ready(old, new, &mut broken);
     certificate_matches_the_elected_set(old, new, &mut broken);
+    approvals_are_of_now(new, &mut broken);
     terminal_stays_terminal(old, &mut broken);
     quarantine_is_sticky(old, new, spec, &mut broken);
     broken
@@ -87,6 +88,16 @@ fn certificate_matches_the_elected_set(old: &State, new: &State, broken: &mut Ve
     let expected = elected.then(|| member_set_hash(&council.members));
     if certified != expected || council.member_set_hash != expected {
         broken.push("the quorum certificate does not match the elected set".into());
+    }
+}
+
+fn approvals_are_of_now(new: &State, broken: &mut Vec<String>) {
+    let execution = &new.execution;
+    let now = (execution.plan_hash, execution.beat, execution.rework_round, new.epoch.council);
+    for (member, it) in &execution.approvals {
+        if (Some(it.plan_hash), it.beat, it.rework_round, it.council_epoch) != now {
+            broken.push(format!("the approval of {member} is of another plan, beat, rework round or council epoch"));
+        }
     }
 }
 

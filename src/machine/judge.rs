@@ -3,18 +3,20 @@
 //!
 //! Events in, one value out: the shell looks up idempotency keys, makes records durable and answers.
 
+use std::collections::BTreeSet;
+
+use super::beats::Beats;
 use super::bounds;
 use super::chart::{Inputs, TransitionSpec, passes, spec};
-use super::facts::{FactBody, FactSet};
+use super::facts::FactSet;
 use super::guards::{Case, Judged, breach_of, guard};
 use super::head::Head;
 use super::invariants::violations;
 use super::reduce::{Stamp, reduce};
 use super::state::{LicenseStatus, State, TopPhase};
-use crate::types::backbeat::Schedule;
-use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hlc::Hlc;
 use crate::types::inputs::Breach;
+use crate::types::keys::PublicKey;
 use crate::types::names::{BootState, GuardName, PolicyState, Role, Transition};
 use crate::types::proposal::Proposal;
 use crate::types::record::GuardOutcome;
@@ -122,32 +124,18 @@ pub fn key_form(docket: &Docket<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Step 5, second half, for a key that is not bound yet: its beat lies within the horizon. Outcomes of
-/// effects, and what the node proposes itself, may come however late.
+/// Step 5, second half, for a key that is not bound yet: its beat lies within the horizon, see [`Beats`]. Outcomes
+/// of effects, and what the node proposes itself, may come however late: what they answer is open only once.
 pub fn key_horizon(docket: &Docket<'_>, prune_floor: u64) -> Result<(), Rejection> {
     let key = &docket.proposal.idem_key;
     if docket.spec().closes.is_some() || key.goal.is_reserved() {
         return Ok(());
     }
-    let expired = |reason: String| Err(Rejection::new(Code::IdemKeyExpired, reason));
     let case = docket.case();
-    let Some((schedule, settings)) = schedule(&case).zip(case.settings().ok()) else {
-        return expired("beats cannot be counted: there is no valid windows or settings fact".into());
-    };
-    let settings: &GuardSettings = settings.0;
-    let now = schedule.position(docket.stamp.at).beat;
-    let oldest = now.saturating_sub(schedule.beats_in(settings.key_horizon_ms)).max(prune_floor);
-    let newest = now.saturating_add(schedule.beats_in(settings.key_ahead_ms));
-    if (oldest..=newest).contains(&key.beat) {
-        return Ok(());
-    }
-    expired(format!("beat {} is not from {oldest} to {newest}; the beat now is {now}", key.beat))
-}
-
-/// The schedule in force, if it may still be believed.
-fn schedule<'a>(case: &Case<'a>) -> Option<&'a Schedule> {
-    let fact = case.facts.get(FactKind::Windows, case.project()).filter(|fact| fact.is_valid(case.at))?;
-    if let FactBody::Windows(schedule) = &fact.body { Some(schedule) } else { None }
+    let (settings, _) =
+        case.settings().map_err(|judged| Rejection::new(Code::IdentityUnknown, judged.reasons.join("; ")))?;
+    let beats = Beats::known(docket.facts, case.project(), docket.stamp.at, prune_floor);
+    beats.judge(key.beat, docket.spec(), settings)
 }
 
 /// Steps 6 to 9: head, clock, enabled, guards; then the reducer, bounds and invariants.
@@ -240,6 +228,9 @@ pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
         let reason = "the project does not exist yet; Boot_ConfigOk creates it";
         return Err(Rejection::new(Code::NotEnabled, reason));
     }
+    if let Some(reason) = changes_nothing(state, spec.transition) {
+        return Err(Rejection::new(Code::NotEnabled, reason));
+    }
     let blocks = [
         (state.control.paused, &passes::PAUSED, "the project is paused; Control_Resume lifts that"),
         (state.control.recovery, &passes::RECOVERY, "the project is in recovery; Control_Recovered lifts that"),
@@ -260,6 +251,17 @@ pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
         Ok(())
     } else {
         Err(Rejection { code: Code::Blocked, reasons, guard_outcomes: Vec::new() })
+    }
+}
+
+/// A flag that stands already as the transition would set it.
+fn changes_nothing(state: &State, transition: Transition) -> Option<&'static str> {
+    match transition {
+        Transition::ControlPause if state.control.paused => {
+            Some("the project is paused already; Control_Resume lifts that")
+        }
+        Transition::ControlResume if !state.control.paused => Some("the project is not paused"),
+        _ => None,
     }
 }
 
@@ -295,6 +297,21 @@ pub fn license_change(case: &Case<'_>) -> Option<(Transition, String)> {
         LicenseStatus::Expired => Transition::LicenseExpired,
     };
     (reading.status != state.control.license).then_some((transition, reading.reason))
+}
+
+/// The Control_QuorumLost or Control_Recovered that the pulses of the elected set call for, and who counts as
+/// alive. Only in EXECUTION, and only where somebody is elected.
+pub fn liveness_change(case: &Case<'_>) -> Option<(Transition, BTreeSet<PublicKey>)> {
+    let state = case.state();
+    if state.phase() != TopPhase::Execution || state.council.members.is_empty() {
+        return None;
+    }
+    let reading = super::guards::read_liveness(case).ok()?;
+    match (state.control.recovery, reading.is_lost()) {
+        (false, true) => Some((Transition::ControlQuorumLost, reading.alive)),
+        (true, false) => Some((Transition::ControlRecovered, reading.alive)),
+        _ => None,
+    }
 }
 
 /// Whether nothing but the license holds a proposal back: its guard alone failed, or the expired flag

@@ -6,6 +6,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod beats;
 pub mod bounds;
 pub mod chart;
 pub mod election;

@@ -2,18 +2,21 @@
 //!
 //! Principal = `Identity::"hmmm:pubkey:…"` in `Role::"…"` for each of its roles; action =
 //! `Action::"Ingestion_BytesOk"` in `Action::"ingestion"`; resource = `Project::"default"`. The context
-//! holds `inputs` (the proposal's inputs). A `forbid` with `@breach("reason")` quarantines the project.
+//! holds `inputs` (the proposal's inputs) and `content` (what checks saw; see [`content`]). A `forbid` with `@breach("reason")` quarantines the project.
 //! Cedar skips a policy that errs; here any error rejects. Reasons are sorted before they are told.
+//!
+//! [`relevant`] remembers what cannot change: for one transition and one set of roles, everything but the
+//! members of the inputs that the policies read.
 
-#[expect(clippy::disallowed_types, reason = "Cedar's API takes sets; nothing is ever read out of them in order")]
-use std::collections::HashSet;
+mod content;
+mod engine;
+mod relevant;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
+use std::sync::{LazyLock, OnceLock};
 
-use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
-    RestrictedExpression,
-};
+use cedar_policy::{Decision, PolicySet, Response};
 
 use crate::types::fact::PolicyBundle;
 use crate::types::hash::Hash;
@@ -22,9 +25,15 @@ use crate::types::keys::PublicKey;
 use crate::types::names::{Region, Role, Transition};
 use crate::types::text::ProjectName;
 
+use engine::{Scene, context, expression};
+use relevant::Relevant;
+
 /// Version of the policy language and the engine, as it stands in every record.
-pub fn engine_version() -> String {
-    format!("cedar-language-{}/engine-{}", cedar_policy::get_lang_version(), cedar_policy::get_sdk_version())
+pub fn engine_version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        format!("cedar-language-{}/engine-{}", cedar_policy::get_lang_version(), cedar_policy::get_sdk_version())
+    });
+    &VERSION
 }
 
 /// A bundle, parsed once and asked many times.
@@ -37,7 +46,8 @@ pub struct CompiledPolicies {
     names: BTreeMap<String, String>,
     /// What the `@breach` policies say, by Cedar's id.
     breaches: BTreeMap<String, String>,
-    reads_context: bool,
+    /// For each transition, by its place in [`Transition::ALL`].
+    relevant: Vec<OnceLock<Relevant>>,
 }
 
 /// Why a bundle cannot be used.
@@ -103,9 +113,9 @@ impl CompiledPolicies {
             }
             names.insert(id, name);
         }
-        let reads_context = bundle.policies.contains("context");
         let hash = Hash::of(bundle.policies.as_bytes());
-        Ok(CompiledPolicies { bundle, hash, policies, names, breaches, reads_context })
+        let relevant = Transition::ALL.iter().map(|_| OnceLock::new()).collect();
+        Ok(CompiledPolicies { bundle, hash, policies, names, breaches, relevant })
     }
 
     /// Grows with every bundle.
@@ -120,28 +130,44 @@ impl CompiledPolicies {
 
     /// Asks the policies.
     pub fn ask(&self, question: Question<'_>) -> Ruling {
-        match self.try_ask(question) {
+        self.ask_remembered(&question).unwrap_or_else(|| self.ask_in_full(&question))
+    }
+
+    /// Asks them of what is known about transition and roles already; `None` where that may not be enough.
+    fn ask_remembered(&self, question: &Question<'_>) -> Option<Ruling> {
+        let slot = self.relevant.get(question.transition as usize)?;
+        let relevant = slot.get_or_init(|| Relevant::of(&self.policies, question.transition, question.region));
+        relevant.ask(question, &|response| self.told(response))
+    }
+
+    fn ask_in_full(&self, question: &Question<'_>) -> Ruling {
+        match self.try_ask_in_full(question) {
             Ok(ruling) => ruling,
             Err(problem) => Ruling::Deny(vec![format!("the policies could not be asked: {problem}")]),
         }
     }
 
-    fn try_ask(&self, question: Question<'_>) -> Result<Ruling, String> {
-        let principal = uid("Identity", &question.signer.to_string())?;
-        let action = uid("Action", question.transition.as_str())?;
-        let resource = uid("Project", question.project.as_str())?;
-        let entities = entities(&question, &principal, &action, &resource)?;
-        let context = if self.reads_context { context(question.inputs)? } else { Context::empty() };
-        let request = Request::new(principal, action, resource, context, None).map_err(|e| e.to_string())?;
-        let response = Authorizer::new().is_authorized(&request, &self.policies, &entities);
+    fn try_ask_in_full(&self, question: &Question<'_>) -> Result<Ruling, String> {
+        let who = question.signer.to_string();
+        let scene = Scene::of(question, &who, question.project.as_str())?;
+        let content = content::content(question.inputs).map(|content| expression(&content)).transpose()?;
+        let members = [("inputs", Some(expression(question.inputs)?)), ("content", content)];
+        let members = members.into_iter().filter_map(|(name, member)| Some((name.to_owned(), member?)));
+        let context = context(members)?;
+        let response = scene.ask(&self.policies, context)?;
         let mut errors: Vec<_> =
             response.diagnostics().errors().map(|error| format!("a policy errs: {error}")).collect();
         if !errors.is_empty() {
             errors.sort();
             return Ok(Ruling::Deny(errors));
         }
+        Ok(self.told(&response))
+    }
+
+    /// What a response without errors says.
+    fn told(&self, response: &Response) -> Ruling {
         let ids: BTreeSet<String> = response.diagnostics().reason().map(ToString::to_string).collect();
-        Ok(self.ruling(response.decision(), &ids))
+        self.ruling(response.decision(), &ids)
     }
 
     fn ruling(&self, decision: Decision, ids: &BTreeSet<String>) -> Ruling {
@@ -167,43 +193,5 @@ fn breach_reason(policy: &cedar_policy::Policy, name: &str, reason: &str) -> Res
     if fits { Ok(reason.to_owned()) } else { Err(PolicyError::NoReason(name.to_owned())) }
 }
 
-fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
-    let kind = EntityTypeName::from_str(kind).map_err(|e| e.to_string())?;
-    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
-}
-
-#[expect(clippy::disallowed_types, reason = "Cedar's API takes sets; nothing is ever read out of them in order")]
-fn entities(
-    question: &Question<'_>,
-    principal: &EntityUid,
-    action: &EntityUid,
-    resource: &EntityUid,
-) -> Result<Entities, String> {
-    let roles = question.roles.iter().map(|role| uid("Role", role.as_str())).collect::<Result<HashSet<_>, _>>()?;
-    let group = uid("Action", question.region.as_str())?;
-    let mut all: Vec<Entity> = roles.iter().cloned().map(Entity::with_uid).collect();
-    all.push(Entity::with_uid(group.clone()));
-    all.push(Entity::with_uid(resource.clone()));
-    all.push(Entity::new_no_attrs(principal.clone(), roles));
-    all.push(Entity::new_no_attrs(action.clone(), HashSet::from([group])));
-    Entities::from_entities(all, None).map_err(|e| e.to_string())
-}
-
-fn context(inputs: &Json) -> Result<Context, String> {
-    Context::from_pairs([("inputs".to_owned(), expression(inputs)?)]).map_err(|e| e.to_string())
-}
-
-fn expression(json: &Json) -> Result<RestrictedExpression, String> {
-    Ok(match json {
-        Json::Bool(value) => RestrictedExpression::new_bool(*value),
-        Json::Integer(value) => RestrictedExpression::new_long(i64::try_from(*value).map_err(|e| e.to_string())?),
-        Json::String(value) => RestrictedExpression::new_string(value.clone()),
-        Json::Array(items) => {
-            RestrictedExpression::new_set(items.iter().map(expression).collect::<Result<Vec<_>, _>>()?)
-        }
-        Json::Object(map) => {
-            let fields = map.iter().map(|(key, value)| Ok((key.clone(), expression(value)?)));
-            RestrictedExpression::new_record(fields.collect::<Result<Vec<_>, String>>()?).map_err(|e| e.to_string())?
-        }
-    })
-}
+#[cfg(test)]
+mod tests;

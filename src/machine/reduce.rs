@@ -19,7 +19,7 @@ use super::head::Head;
 use super::state::{Effects, HlcLast, LicenseStatus, OpenEffect, State};
 use crate::types::hlc::Hlc;
 use crate::types::ids::EffectId;
-use crate::types::names::EffectName as Name;
+use crate::types::names::{EffectName as Name, Region};
 use crate::types::proposal::Proposal;
 
 /// What the node adds to a proposal.
@@ -55,6 +55,10 @@ pub fn reduce(head: &Head, proposal: &Proposal, inputs: &Inputs, stamp: Stamp) -
         close(&mut next, effect);
     }
     apply(&mut next, inputs, &Step { head, proposal, stamp });
+    if spec.region == Region::Council && !next.execution.approvals.is_empty() {
+        // Approvals are bound to the council's epoch, which has just moved on.
+        Arc::make_mut(&mut next.execution).approvals.clear();
+    }
     *Arc::make_mut(&mut next.epoch).of_mut(spec.region) += 1;
     let last = HlcLast { hlc: proposal.hlc, signer: proposal.signer, idem_key: proposal.idem_key.clone() };
     next.hlc_last = Arc::new(Some(last));

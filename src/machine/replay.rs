@@ -4,8 +4,10 @@ use super::head::Head;
 use super::reduce::{Stamp, reduce};
 use crate::types::canonical::DecodeError;
 use crate::types::hash::Hash;
-use crate::types::json::Json;
-use crate::types::record::Record;
+use crate::types::json::{Json, JsonError};
+use crate::types::names::Transition;
+use crate::types::proposal::Proposal;
+use crate::types::record::{Passage, Record};
 
 use super::chart::Inputs;
 
@@ -52,23 +54,71 @@ pub enum Divergence {
     },
 }
 
+/// A transition's inputs as they were stored, read once for every record that names them.
+#[derive(Clone, Debug)]
+pub struct StoredInputs {
+    json: Json,
+    /// Hash of their canonical bytes.
+    hash: Hash,
+    typed: Result<Inputs, DecodeError>,
+}
+
+impl StoredInputs {
+    /// Reads the bytes stored under `hash` as inputs of a transition. Bytes that have that hash are taken as
+    /// they stand; others are put into their canonical form first, and tell in [`follow`] what they are.
+    pub fn read(transition: Transition, hash: &Hash, bytes: &[u8]) -> Result<StoredInputs, JsonError> {
+        let json = Json::parse(bytes)?;
+        if Hash::of(bytes) == *hash {
+            let typed = Inputs::decode(transition, bytes);
+            return Ok(StoredInputs { json, hash: *hash, typed });
+        }
+        Ok(StoredInputs::of(transition, json))
+    }
+
+    fn of(transition: Transition, json: Json) -> StoredInputs {
+        let canonical = json.canonical();
+        StoredInputs { json, hash: Hash::of(&canonical), typed: Inputs::decode(transition, &canonical) }
+    }
+
+    /// The document.
+    pub fn json(&self) -> &Json {
+        &self.json
+    }
+}
+
 /// Applies one record to the head before it and checks every hash.
 pub fn step(head: &Head, record: &Record, inputs: &Json) -> Result<Head, Divergence> {
-    let index = record.index;
-    if record.state_pre_hash != head.hash() {
-        return Err(Divergence::PreHash { index, expected: head.hash(), found: record.state_pre_hash });
-    }
-    let canonical = inputs.canonical();
-    let found = Hash::of(&canonical);
-    if found != record.inputs_hash {
-        return Err(Divergence::InputsHash { index, expected: record.inputs_hash, found });
-    }
-    let typed = Inputs::decode(record.transition, &canonical).map_err(|source| Divergence::Inputs { index, source })?;
-    let stamp = Stamp { index, at: record.timestamp };
     let proposal = record.proposal(inputs.clone()).proposal;
-    let next = head.advance(reduce(head, &proposal, &typed, stamp));
-    if next.hash() != record.state_post_hash {
-        return Err(Divergence::PostHash { index, expected: record.state_post_hash, found: next.hash() });
+    let inputs = StoredInputs::of(record.transition, inputs.clone());
+    let stamp = Stamp { index: record.index, at: record.timestamp };
+    advance(head, &proposal, &inputs, stamp, &record.state_post_hash)
+}
+
+/// Applies what is left of a record to the head before it and checks every hash.
+pub fn follow(head: &Head, passage: &Passage, inputs: &StoredInputs) -> Result<Head, Divergence> {
+    let proposal = passage.proposal(inputs.json.clone());
+    let stamp = Stamp { index: passage.index, at: passage.timestamp };
+    advance(head, &proposal, inputs, stamp, &passage.state_post_hash)
+}
+
+fn advance(
+    head: &Head,
+    proposal: &Proposal,
+    inputs: &StoredInputs,
+    stamp: Stamp,
+    post: &Hash,
+) -> Result<Head, Divergence> {
+    let index = stamp.index;
+    if proposal.current_state_hash != head.hash() {
+        return Err(Divergence::PreHash { index, expected: head.hash(), found: proposal.current_state_hash });
+    }
+    if inputs.hash != proposal.inputs_hash {
+        return Err(Divergence::InputsHash { index, expected: proposal.inputs_hash, found: inputs.hash });
+    }
+    let typed = inputs.typed.as_ref().map_err(|source| Divergence::Inputs { index, source: source.clone() })?;
+    let next = head.advance(reduce(head, proposal, typed, stamp));
+    if next.hash() != *post {
+        return Err(Divergence::PostHash { index, expected: *post, found: next.hash() });
     }
     Ok(next)
 }

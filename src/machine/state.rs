@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::chart;
-use crate::types::canonical::canonical_bytes;
+use crate::types::canonical::{CanonicalError, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey, WindowId};
@@ -18,74 +18,6 @@ use crate::types::keys::PublicKey;
 use crate::types::names::*;
 use crate::types::text::{Capability, Name, ProjectName};
 use crate::types::ucxl::EvidenceRef;
-
-/// A section of the state document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Section {
-    /// Chart version and schema hash.
-    Meta,
-    /// Configuration, license check, identities.
-    Boot,
-    /// Sources and index.
-    Ingestion,
-    /// Roles, candidates, members, tooling.
-    Council,
-    /// Allocation, assets, health.
-    Environment,
-    /// The loop.
-    Execution,
-    /// Flags and the end.
-    Control,
-    /// Quarantine.
-    Policy,
-    /// A counter per region.
-    Epoch,
-    /// The last clock reading applied.
-    HlcLast,
-}
-
-impl Section {
-    /// All sections, in the document's order.
-    pub const ALL: [Section; 10] = [
-        Section::Meta,
-        Section::Boot,
-        Section::Ingestion,
-        Section::Council,
-        Section::Environment,
-        Section::Execution,
-        Section::Control,
-        Section::Policy,
-        Section::Epoch,
-        Section::HlcLast,
-    ];
-
-    /// The section's name in the document.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Section::Meta => "meta",
-            Section::Boot => "boot",
-            Section::Ingestion => "ingestion",
-            Section::Council => "council",
-            Section::Environment => "environment",
-            Section::Execution => "execution",
-            Section::Control => "control",
-            Section::Policy => "policy",
-            Section::Epoch => "epoch",
-            Section::HlcLast => "hlc_last",
-        }
-    }
-
-    /// The section of a name in any case.
-    pub fn parse(name: &str) -> Option<Section> {
-        Section::ALL.into_iter().find(|section| section.as_str().eq_ignore_ascii_case(name))
-    }
-}
-
-impl fmt::Display for Section {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// The whole state of one project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,19 +80,29 @@ impl State {
         }
     }
 
-    /// The canonical bytes of one section.
+    /// The canonical bytes of one section of a state that the machine made.
+    ///
+    /// # Panics
+    /// Never: whatever reaches a reducer was decoded from canonical JSON, whose numbers are bounded. A state from
+    /// a disk or a server goes through [`super::head::Head::try_of`] first.
+    #[expect(clippy::expect_used, reason = "a state that the machine made has canonical bytes; see above")]
     pub fn section_bytes(&self, section: Section) -> Vec<u8> {
+        self.try_section_bytes(section).expect("a state that the machine made has canonical bytes")
+    }
+
+    /// The canonical bytes of one section of a state that nobody has checked.
+    pub fn try_section_bytes(&self, section: Section) -> Result<Vec<u8>, CanonicalError> {
         match section {
-            Section::Meta => canonical_bytes(&*self.meta),
-            Section::Boot => canonical_bytes(&*self.boot),
-            Section::Ingestion => canonical_bytes(&*self.ingestion),
-            Section::Council => canonical_bytes(&*self.council),
-            Section::Environment => canonical_bytes(&*self.environment),
-            Section::Execution => canonical_bytes(&*self.execution),
-            Section::Control => canonical_bytes(&*self.control),
-            Section::Policy => canonical_bytes(&*self.policy),
-            Section::Epoch => canonical_bytes(&*self.epoch),
-            Section::HlcLast => canonical_bytes(&*self.hlc_last),
+            Section::Meta => try_canonical_bytes(&*self.meta),
+            Section::Boot => try_canonical_bytes(&*self.boot),
+            Section::Ingestion => try_canonical_bytes(&*self.ingestion),
+            Section::Council => try_canonical_bytes(&*self.council),
+            Section::Environment => try_canonical_bytes(&*self.environment),
+            Section::Execution => try_canonical_bytes(&*self.execution),
+            Section::Control => try_canonical_bytes(&*self.control),
+            Section::Policy => try_canonical_bytes(&*self.policy),
+            Section::Epoch => try_canonical_bytes(&*self.epoch),
+            Section::HlcLast => try_canonical_bytes(&*self.hlc_last),
         }
     }
 
@@ -202,6 +144,13 @@ impl State {
             (_, BootState::Licensed, ExecutionState::Inactive) => TopPhase::ProjectLifecycle,
             (_, BootState::Licensed, _) => TopPhase::Execution,
         }
+    }
+
+    /// The version that a council or an environment stands for which becomes READY now: what execution is
+    /// pinned to, so that a new version being built takes nothing from the loop; before there is a loop, the
+    /// version that ingestion has or builds. Only Reaffirm moves either of them to a newer version.
+    pub fn binding(&self) -> u64 {
+        self.execution.pin.as_ref().map_or(self.ingestion.version, |pin| pin.version)
     }
 
     /// The effects that a region holds open.
@@ -376,7 +325,7 @@ pub struct Council {
     pub tooling: ServersSeen,
     /// Servers that did not.
     pub unreachable: UnreachableServers,
-    /// Ingestion's version that the council stands for, when READY.
+    /// Ingestion's version that the council stands for, once it has been READY; see [`State::binding`].
     pub version: Option<u64>,
     /// Open effects.
     pub effects: Effects,
@@ -402,7 +351,8 @@ pub struct Environment {
     pub retry_limit: u64,
     /// The last failure.
     pub last_failure: Option<Failure>,
-    /// Ingestion's version that the environment stands for, when READY.
+    /// Ingestion's version that the environment stands for, once it has been READY; a check again keeps it.
+    /// See [`State::binding`].
     pub version: Option<u64>,
     /// Open effects.
     pub effects: Effects,
@@ -537,6 +487,8 @@ pub struct Policy {
     pub origin: Option<QuarantineOrigin>,
     /// What a policy forbade.
     pub breach: Option<Breach>,
+    /// Serial of the bundle under which it struck; none while clear, and of a declared quarantine.
+    pub struck_serial: Option<u64>,
     /// Hash of the bundle that lifted the last quarantine.
     pub bundle_hash: Option<Hash>,
 }
@@ -595,6 +547,9 @@ pub struct HlcLast {
 }
 
 mod genesis;
+mod section;
 #[cfg(test)]
 mod tests;
 mod weight;
+
+pub use section::Section;

@@ -2,22 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::Outcome;
-use super::Verified;
 use super::handle::{Shared, View};
 use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
-use super::mend::{Failure, MEND_INTERVAL};
+use super::mend::Failure;
 use super::pipeline::{answer, not_durable};
+use super::{Outcome, Verified};
 use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, Snapshot, Write};
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
-use crate::types::ids::DecisionId;
 use crate::types::names::Transition;
 use crate::types::receipt::{Receipt, SealedBatch};
 use crate::types::record::Record;
@@ -88,25 +85,12 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    pub fn run(mut self, jobs: &Receiver<Job>) {
-        while let Some(job) = self.next(jobs) {
-            let number = job.number;
-            let result = self.commit(job);
-            self.mending = result.as_ref().is_err_and(|failure| failure.passes);
-            self.inbox.push_done(Done { number, result });
-        }
-    }
-
-    /// The next batch; until the log can be written again, it is tried now and then.
-    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
-        while self.mending {
-            match jobs.recv_timeout(MEND_INTERVAL) {
-                Ok(job) => return Some(job),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.mend(),
-            }
-        }
-        jobs.recv().ok()
+    /// Commits a batch and answers its callers.
+    pub fn take(&mut self, job: Job) -> Done {
+        let number = job.number;
+        let result = self.commit(job);
+        self.mending = result.as_ref().is_err_and(|failure| failure.passes);
+        Done { number, result }
     }
 
     /// Commits a batch and answers its callers; returns the receipts in the batch's order.
@@ -121,11 +105,11 @@ impl<L: Log> Committer<L> {
         let replies: Vec<_> = job.records.iter_mut().map(|pending| pending.reply.take()).collect();
         let Built { batch, receipts } = match self.build(&job) {
             Ok(built) => built,
-            Err(reason) => return Err(refuse_all(replies, Failure::for_good(&reason))),
+            Err(reason) => return Err(self.refuse_all(replies, Failure::for_good(&reason))),
         };
         let empty = batch.entries.is_empty() && batch.writes.is_empty();
         if !empty && let Err(failure) = self.write(&batch) {
-            return Err(refuse_all(replies, failure));
+            return Err(self.refuse_all(replies, failure));
         }
         drop(pin);
         self.acknowledged = job.records.last().map_or(self.acknowledged, |last| (last.record.index, last.chain));
@@ -170,7 +154,7 @@ impl<L: Log> Committer<L> {
         let mut batch = Batch::default();
         let mut receipts = Vec::with_capacity(job.records.len());
         for (position, pending) in job.records.iter().enumerate() {
-            let receipt = receipt(pending, &sealed, position);
+            let receipt = Receipt::of(&pending.record, pending.chain, sealed.path(position), sealed.seal.clone());
             let bytes: Arc<[u8]> = canonical_bytes(&receipt).into();
             batch.entries.push(LogEntry {
                 index: pending.record.index,
@@ -198,8 +182,9 @@ impl<L: Log> Committer<L> {
                 batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
-        let decision = self.shared.ports.describe.describe(record, &pending.chain, &pending.verified.proposal().inputs);
-        batch.writes.push(Write::Decision { project: project.clone(), index, bytes: canonical_bytes(&decision) });
+        let inputs = &pending.verified.proposal().inputs;
+        let bytes = self.shared.ports.describe.describe_encoded(record, &pending.encoded, &pending.chain, inputs);
+        batch.writes.push(Write::Decision { project: project.clone(), index, bytes });
         batch.writes.push(Write::Key {
             project,
             key: record.idem_key.clone(),
@@ -261,6 +246,14 @@ impl<L: Log> Committer<L> {
         Ok(())
     }
 
+    /// Nothing of the batch is answered for. Whoever hears of it finds the node refusing.
+    fn refuse_all(&self, replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
+        let reason = failure.to_string();
+        self.shared.set_mode(failure.mode());
+        replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
+        failure
+    }
+
     /// Readers see durable heads only: from here on.
     fn publish(&self, job: &Job) {
         let mut views = self.shared.views_mut();
@@ -288,30 +281,6 @@ impl<L: Log> Committer<L> {
         if let Some(last) = job.records.last() {
             observer.committed(job.records.len(), began.elapsed(), last.record.index);
         }
-    }
-}
-
-fn refuse_all(replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
-    let reason = failure.to_string();
-    replies.into_iter().flatten().for_each(|reply| answer(reply, not_durable(&reason)));
-    failure
-}
-
-fn receipt(pending: &Pending, sealed: &SealedBatch, position: usize) -> Receipt {
-    let record = &pending.record;
-    Receipt {
-        project: record.project.clone(),
-        index: record.index,
-        transition: record.transition,
-        idem_key: record.idem_key.clone(),
-        state_pre_hash: record.state_pre_hash,
-        state_post_hash: record.state_post_hash,
-        hlc: record.hlc,
-        timestamp: record.timestamp,
-        chain: pending.chain,
-        decision: DecisionId::of(&record.project, record.index, &pending.chain),
-        path: sealed.path(position),
-        seal: sealed.seal.clone(),
     }
 }
 

@@ -11,8 +11,10 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::commit::{Committer, MAX_INTERVAL};
-use super::inbox::{Full, Inbox, Request};
-use super::pipeline::{Pipeline, durable};
+use super::desk::Desk;
+use super::fair::Full;
+use super::inbox::{Inbox, Request};
+use super::pipeline::{Pipeline, durable, is_watched};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Recovered, RecoveredHead, fingerprint};
@@ -209,7 +211,7 @@ impl Handle {
             *interval = (*interval).min(MAX_INTERVAL);
         }
         let (heads, views) = durable(recovered.heads, options.memory);
-        let inbox = Arc::new(Inbox::new(options.queue));
+        let inbox = Arc::new(Inbox::new(options.queue, options.project_queue));
         let shared = Arc::new(Shared {
             options,
             ports,
@@ -227,11 +229,13 @@ impl Handle {
         });
         let (jobs, queue) = sync_channel(1);
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
-        let pipeline = Pipeline::new(shared.clone(), inbox.clone(), jobs, heads, last);
         let acknowledged = (recovered.last_index, recovered.last_chain);
         let committer = Committer::new(shared.clone(), inbox.clone(), journal, acknowledged);
-        let threads =
-            vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || committer.run(&queue))?];
+        let desk = Arc::new(Desk::new(committer));
+        let own = desk.clone();
+        let commit_now = Box::new(move |job| own.commit_now(job));
+        let pipeline = Pipeline::new(shared.clone(), inbox.clone(), (jobs, commit_now), heads, last);
+        let threads = vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || desk.run(&queue))?];
         Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
     }
 
@@ -254,12 +258,14 @@ impl Handle {
             Mode::Accepting => {}
             Mode::Draining => return refuse(Code::Draining, "the node is shutting down; try another or wait"),
             Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
+            Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
         }
         let (reply, answer) = oneshot::channel();
         let arrived = Instant::now();
         let loaded = self.preload(&project).await;
-        if let Err(Full) = self.inbox.push(Request { verified, reply, arrived, loaded }) {
-            return refuse(Code::Overloaded, "too many proposals wait; slow down");
+        if let Err(full) = self.inbox.push(Request { verified, reply, arrived, loaded }) {
+            let (code, reason) = no_room(full, &project);
+            return refuse(code, &reason);
         }
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
     }
@@ -297,7 +303,9 @@ impl Handle {
             Ok(identity) => identity,
             Err(rejection) => return Ok(self.would_refuse(&docket, rejection)),
         };
-        if let Some(bound) = self.shared.journal().bound_key(&project, &docket.proposal.idem_key)? {
+        let bound = self.shared.journal().bound_key(&project, &docket.proposal.idem_key)?;
+        // A key may stand in the journal before its record is durable.
+        if let Some(bound) = bound.filter(|bound| bound.index < docket.stamp.index) {
             let proposal = docket.proposal;
             let same = bound.fingerprint == fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
             let conflict =
@@ -394,9 +402,28 @@ impl Handle {
         }
     }
 
+    /// Brings a project into memory that may have to be acted on without a caller; others stay where they are.
+    /// Whether its head can be loaded, with every check.
+    pub fn watch(&self, project: &ProjectName) -> Result<(), FoldError> {
+        let Some(loaded) = self.shared.journal().latest_head(project)? else { return Ok(()) };
+        let (memory, facts) = (self.shared.options.memory, self.facts());
+        let has_room = self.shared.heads.load(Ordering::Relaxed) < memory.projects
+            && self.shared.heads_bytes.load(Ordering::Relaxed) < memory.bytes;
+        if has_room && is_watched(&loaded.head, facts.set()) {
+            self.inbox.push_loaded(project.clone(), loaded);
+        }
+        Ok(())
+    }
+
     /// Lets heads go that were not used for [`Memory::idle_rounds`] calls.
     pub fn tidy(&self) {
         self.inbox.push_tidy();
+    }
+
+    /// Looks at a project of the node's own accord: proposes Control_QuorumLost or Control_Recovered where the pulses
+    /// of its elected set call for it. Costs nothing where they do not.
+    pub fn nudge(&self, project: ProjectName) {
+        self.inbox.nudge(project);
     }
 
     /// Takes nothing new from here on.
@@ -414,6 +441,20 @@ impl Handle {
         self.inbox.stop();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         threads.into_iter().for_each(|thread| drop(thread.join()));
+    }
+}
+
+/// What is said to a proposal that finds no room.
+fn no_room(full: Full, project: &ProjectName) -> (Code, String) {
+    match full {
+        Full::Queue => (Code::Overloaded, "too many proposals wait; slow down".to_owned()),
+        Full::Project(most) => {
+            let reason = format!("{most} proposals of project {project} wait already; wait for their answers");
+            (Code::TooManyRequests, reason)
+        }
+        Full::Signer(most) => {
+            (Code::TooManyRequests, format!("{most} proposals of this signer wait already; wait for their answers"))
+        }
     }
 }
 

@@ -57,6 +57,14 @@ pub(super) struct Found {
     pub head: Arc<Head>,
     /// The batch that it waits for.
     pub batch: u64,
+    /// Set when it was not in memory before.
+    pub came: Option<Came>,
+}
+
+/// A head that came into memory.
+pub(super) struct Came {
+    pub head: Arc<Head>,
+    pub index: u64,
     /// Snapshots that were passed over while it was loaded.
     pub warnings: Vec<SnapshotWarning>,
 }
@@ -81,34 +89,35 @@ impl Heads {
     /// The head that the next proposal of a project must name, and the batch it waits for. A project that
     /// does not exist has its genesis head, which is not kept.
     pub fn find(&mut self, journal: &Journal, project: &ProjectName) -> Result<Found, FoldError> {
-        let mut warnings = Vec::new();
+        let mut came = None;
         if !self.entries.contains_key(project) {
             match self.load(journal, project)? {
-                Some(found) => warnings = self.take(journal, project, found),
-                None => return Ok(Found { head: Arc::new(Head::genesis(project)), batch: 0, warnings }),
+                Some(found) => came = Some(self.take(journal, project, found)),
+                None => return Ok(Found { head: Arc::new(Head::genesis(project)), batch: 0, came }),
             }
         }
         self.touch(project);
         let found = self.entries.get(project).map(|entry| (entry.head.clone(), entry.batch));
         let (head, batch) = found.unwrap_or_else(|| (Arc::new(Head::genesis(project)), 0));
-        Ok(Found { head, batch, warnings })
+        Ok(Found { head, batch, came })
     }
 
     /// Takes a head that somebody else loaded, if it is not in memory and still the project's last one.
-    pub fn offer(&mut self, journal: &Journal, project: &ProjectName, loaded: RecoveredHead) -> Vec<SnapshotWarning> {
-        let last = journal.last_of(project).ok().flatten();
-        if self.entries.contains_key(project) || last != Some(loaded.index) {
-            return Vec::new();
+    pub fn offer(&mut self, journal: &Journal, project: &ProjectName, loaded: RecoveredHead) -> Option<Came> {
+        if self.entries.contains_key(project) || journal.last_of(project).ok().flatten() != Some(loaded.index) {
+            return None;
         }
-        self.take(journal, project, loaded)
+        Some(self.take(journal, project, loaded))
     }
 
-    fn take(&mut self, journal: &Journal, project: &ProjectName, found: RecoveredHead) -> Vec<SnapshotWarning> {
-        if !found.warnings.is_empty() {
-            journal.distrust_snapshot(project, found.index);
+    fn take(&mut self, journal: &Journal, project: &ProjectName, found: RecoveredHead) -> Came {
+        let RecoveredHead { head, index, warnings, .. } = found;
+        if !warnings.is_empty() {
+            journal.distrust_snapshot(project, index);
         }
-        self.put(project.clone(), Arc::new(found.head), found.index, 0);
-        found.warnings
+        let head = Arc::new(head);
+        self.put(project.clone(), head.clone(), index, 0);
+        Came { head, index, warnings }
     }
 
     fn load(&mut self, journal: &Journal, project: &ProjectName) -> Result<Option<RecoveredHead>, FoldError> {
@@ -160,11 +169,11 @@ impl Heads {
         self.damaged.clear();
     }
 
-    /// Takes out the least recently used projects above the limits, and those that were idle for too long,
-    /// as far as they are durable.
-    pub fn evict(&mut self, durable_batch: u64) -> Vec<Evicted> {
+    /// Takes out the least recently used projects above the limits, and those that were idle for too long and
+    /// that nobody watches, as far as they are durable.
+    pub fn evict(&mut self, durable_batch: u64, watched: impl Fn(&Head) -> bool) -> Vec<Evicted> {
         let (mut projects, mut bytes) = (self.entries.len(), self.bytes);
-        let mut names = Vec::new();
+        let (mut names, mut kept) = (Vec::new(), Vec::new());
         for project in self.order.values().take(EVICT_AT_ONCE) {
             let Some(entry) = self.entries.get(project) else { continue };
             let over = projects > self.memory.projects || bytes > self.memory.bytes;
@@ -172,12 +181,16 @@ impl Heads {
             if !over && !idle {
                 break;
             }
-            if entry.batch <= durable_batch {
+            if !over && watched(&entry.head) {
+                kept.push(project.clone());
+            } else if entry.batch <= durable_batch {
                 projects -= 1;
                 bytes -= entry.weight_bytes;
                 names.push(project.clone());
             }
         }
+        // Counts as used, so that it is not looked at again with every batch.
+        kept.iter().for_each(|project| self.touch(project));
         names.into_iter().filter_map(|project| self.remove(project)).collect()
     }
 
@@ -206,7 +219,7 @@ mod tests {
     }
 
     fn evicted(heads: &mut Heads, durable_batch: u64) -> Vec<String> {
-        heads.evict(durable_batch).into_iter().map(|evicted| evicted.project.to_string()).collect()
+        heads.evict(durable_batch, |_| false).into_iter().map(|evicted| evicted.project.to_string()).collect()
     }
 
     #[test]
@@ -235,6 +248,9 @@ mod tests {
         assert_eq!(evicted(&mut heads, 3), [""; 0]);
         heads.next_round();
         assert_eq!(evicted(&mut heads, 3), ["a", "c"]);
+        heads.next_round();
+        assert!(heads.evict(3, |_| true).is_empty(), "somebody watches it");
+        heads.next_round();
         heads.next_round();
         assert_eq!(evicted(&mut heads, 3), ["b"]);
         assert_eq!(heads.size(), (0, 0));

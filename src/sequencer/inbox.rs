@@ -1,16 +1,19 @@
-//! Where proposals wait: a bounded lane, a lane that passes it, and news from the committer.
+//! Where proposals wait: a bounded lane that is fair to projects, a lane that passes it, projects to look at, and
+//! news from the committer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::fair::{FairQueue, Full};
 use super::mend::Failure;
 use super::{Outcome, Verified};
 use crate::journal::{Recovered, RecoveredHead};
 use crate::machine::chart;
 use crate::types::names::Region;
+use crate::types::text::ProjectName;
 
 /// Where an answer goes.
 pub(super) type Reply = oneshot::Sender<Outcome>;
@@ -40,14 +43,18 @@ pub(super) struct Done {
     pub result: Result<Vec<Arc<[u8]>>, Failure>,
 }
 
-#[derive(Default)]
 struct Lanes {
-    urgent: VecDeque<Request>,
-    normal: VecDeque<Request>,
+    urgent: FairQueue<Request>,
+    normal: FairQueue<Request>,
+    /// Each once, however often it is named.
+    nudged: BTreeSet<ProjectName>,
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
+    loaded: Vec<(ProjectName, RecoveredHead)>,
     tidy: bool,
     stopping: bool,
+    /// Whether the sequencer waits to be woken; waking it costs a system call.
+    asleep: bool,
 }
 
 /// What the sequencer took out.
@@ -55,6 +62,10 @@ pub(super) struct Work {
     pub done: Vec<Done>,
     /// What the journal holds, when it was opened again.
     pub mended: Option<Box<Recovered>>,
+    /// Projects to look at of the node's own accord.
+    pub nudged: Vec<ProjectName>,
+    /// Heads that came from the journal unasked.
+    pub loaded: Vec<(ProjectName, RecoveredHead)>,
     pub requests: Vec<Request>,
     /// Whether heads that nobody uses may go.
     pub tidy: bool,
@@ -65,15 +76,25 @@ pub(super) struct Work {
 pub(super) struct Inbox {
     lanes: Mutex<Lanes>,
     wake: Condvar,
-    capacity: usize,
 }
 
-/// A lane is full.
-pub(super) struct Full;
-
 impl Inbox {
-    pub fn new(capacity: usize) -> Inbox {
-        Inbox { lanes: Mutex::default(), wake: Condvar::new(), capacity }
+    /// Each lane holds `capacity` proposals, `project_capacity` of them of one project.
+    pub fn new(capacity: usize, project_capacity: usize) -> Inbox {
+        let lane = || FairQueue::new(capacity, project_capacity);
+        let (urgent, normal) = (lane(), lane());
+        let lanes = Lanes {
+            urgent,
+            normal,
+            nudged: BTreeSet::new(),
+            done: VecDeque::new(),
+            mended: None,
+            loaded: Vec::new(),
+            tidy: false,
+            stopping: false,
+            asleep: false,
+        };
+        Inbox { lanes: Mutex::new(lanes), wake: Condvar::new() }
     }
 
     /// A panic elsewhere leaves the lanes whole: each change to them is one push or one pop.
@@ -83,35 +104,57 @@ impl Inbox {
 
     pub fn push(&self, request: Request) -> Result<(), Full> {
         let urgent = request.is_urgent();
+        let (project, signer) = (request.verified.proposal().project(), request.verified.proposal().signer);
         let mut lanes = self.lock();
         let lane = if urgent { &mut lanes.urgent } else { &mut lanes.normal };
-        if lane.len() >= self.capacity {
-            return Err(Full);
-        }
-        lane.push_back(request);
-        drop(lanes);
-        self.wake.notify_one();
+        lane.push(project, signer, request)?;
+        self.wake(lanes);
         Ok(())
     }
 
     pub fn push_done(&self, done: Done) {
-        self.lock().done.push_back(done);
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.done.push_back(done);
+        self.wake(lanes);
     }
 
     pub fn push_mended(&self, recovered: Box<Recovered>) {
-        self.lock().mended = Some(recovered);
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.mended = Some(recovered);
+        self.wake(lanes);
+    }
+
+    /// Asks for a look at a project.
+    pub fn nudge(&self, project: ProjectName) {
+        if self.lock().nudged.insert(project) {
+            self.wake.notify_one();
+        }
+    }
+
+    pub fn push_loaded(&self, project: ProjectName, loaded: RecoveredHead) {
+        let mut lanes = self.lock();
+        lanes.loaded.push((project, loaded));
+        self.wake(lanes);
     }
 
     pub fn push_tidy(&self) {
-        self.lock().tidy = true;
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.tidy = true;
+        self.wake(lanes);
     }
 
     pub fn stop(&self) {
-        self.lock().stopping = true;
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        lanes.stopping = true;
+        self.wake(lanes);
+    }
+
+    fn wake(&self, mut lanes: MutexGuard<'_, Lanes>) {
+        let asleep = std::mem::take(&mut lanes.asleep);
+        drop(lanes);
+        if asleep {
+            self.wake.notify_one();
+        }
     }
 
     pub fn depth(&self) -> usize {
@@ -124,21 +167,32 @@ impl Inbox {
     pub fn take(&self, room: usize) -> Work {
         let mut lanes = self.lock();
         loop {
-            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty();
-            let news = !lanes.done.is_empty() || lanes.mended.is_some() || lanes.tidy;
+            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty() || !lanes.nudged.is_empty();
+            let news = !lanes.done.is_empty() || lanes.mended.is_some() || lanes.tidy || !lanes.loaded.is_empty();
             if news || (room > 0 && waiting) || lanes.stopping {
                 break;
             }
+            lanes.asleep = true;
             lanes = self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
+        lanes.asleep = false;
         let done = lanes.done.drain(..).collect();
         let mended = lanes.mended.take();
-        let tidy = std::mem::take(&mut lanes.tidy);
-        let urgent = lanes.urgent.len().min(room);
-        let mut requests: Vec<_> = lanes.urgent.drain(..urgent).collect();
-        let normal = lanes.normal.len().min(room - urgent);
-        requests.extend(lanes.normal.drain(..normal));
+        let (tidy, loaded) = (std::mem::take(&mut lanes.tidy), std::mem::take(&mut lanes.loaded));
+        let mut nudged = Vec::new();
+        while nudged.len() < room
+            && let Some(project) = lanes.nudged.pop_first()
+        {
+            nudged.push(project);
+        }
+        let room = room - nudged.len();
+        let mut requests = Vec::with_capacity(room.min(lanes.urgent.len() + lanes.normal.len()));
+        while requests.len() < room
+            && let Some(request) = lanes.urgent.pop().or_else(|| lanes.normal.pop())
+        {
+            requests.push(request);
+        }
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
-        Work { done, mended, requests, tidy, stopping }
+        Work { done, mended, nudged, loaded, requests, tidy, stopping }
     }
 }

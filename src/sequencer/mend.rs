@@ -38,6 +38,11 @@ impl Failure {
     pub fn of_append(error: &AppendError) -> Failure {
         Failure { reason: error.to_string(), passes: error.is_full() }
     }
+
+    /// What the node does from here on.
+    pub fn mode(&self) -> Mode {
+        if self.passes { Mode::Refusing(self.to_string()) } else { Mode::ReadOnly(self.to_string()) }
+    }
 }
 
 impl Display for Failure {
@@ -97,7 +102,7 @@ impl<L: Log> Committer<L> {
                 self.mending = false;
                 let failure = Failure::for_good(&error);
                 self.shared.ports.observer.log_failed(&failure.to_string());
-                self.shared.set_mode(Mode::Refusing(failure.to_string()));
+                self.shared.set_mode(failure.mode());
             }
         }
     }

@@ -14,6 +14,8 @@
 //! and whoever watches come in through [`Ports`].
 
 mod commit;
+mod desk;
+mod fair;
 mod handle;
 mod heads;
 mod inbox;
@@ -33,6 +35,7 @@ use serde::Serialize;
 use crate::facts::FactTable;
 use crate::journal::{Durability, SnapshotWarning};
 use crate::machine::chart::Inputs;
+use crate::types::canonical::canonical_bytes;
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -55,6 +58,8 @@ pub struct Options {
     pub node_key: SecretKey,
     /// Proposals that may wait; one more is answered 503.
     pub queue: usize,
+    /// How many of them may be of one project; one more is answered 429.
+    pub project_queue: usize,
     /// Records in one batch.
     pub batch_max: usize,
     /// How much of the heads is kept in memory.
@@ -76,6 +81,11 @@ pub trait Clock: Send + Sync {
 pub trait Describe: Send + Sync {
     /// The decision that a record made.
     fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision;
+
+    /// Its canonical bytes, given those of the record, which hold half of them already.
+    fn describe_encoded(&self, record: &Record, _encoded: &[u8], chain: &Hash, inputs: &Json) -> Vec<u8> {
+        canonical_bytes(&self.describe(record, chain, inputs))
+    }
 }
 
 /// Whoever watches: metrics, logs, spans. Called off the callers' way; must not block.
@@ -161,6 +171,8 @@ pub enum Mode {
     Accepting,
     /// It finishes what waits and takes nothing new.
     Draining,
-    /// The log failed; the reason says how.
+    /// The log failed for want of room, and it goes on by itself once there is some; the reason says how.
     Refusing(String),
+    /// The log failed, and only a restart helps; the reason says how.
+    ReadOnly(String),
 }

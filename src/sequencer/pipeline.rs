@@ -6,18 +6,22 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use super::commit::{Job, Pending};
+use super::desk::CommitNow;
 use super::handle::{Shared, View};
-use super::heads::{EVICT_AT_ONCE, Heads, Memory};
+use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
 use super::inbox::{Done, Inbox, Reply, Request};
 use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
-use super::{Mode, Outcome, Refusal, Verified, retry};
+use super::{Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::{Recovered, RecoveredHead, fingerprint};
+use crate::journal::{Durability, Recovered, RecoveredHead, fingerprint};
+use crate::machine::chart;
 use crate::machine::facts::{FactBody, FactSet};
+use crate::machine::guards::Case;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Accepted, Docket, Refused};
 use crate::machine::reduce::Stamp;
+use crate::machine::state::TopPhase;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -71,6 +75,7 @@ pub(super) struct Pipeline {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     jobs: SyncSender<Job>,
+    commit_now: CommitNow,
     heads: Heads,
     keys: BTreeMap<KeyPlace, InFlight>,
     deferred: Vec<Deferred>,
@@ -91,7 +96,7 @@ impl Pipeline {
     pub fn new(
         shared: Arc<Shared>,
         inbox: Arc<Inbox>,
-        jobs: SyncSender<Job>,
+        (jobs, commit_now): (SyncSender<Job>, CommitNow),
         heads: Heads,
         last: (u64, Hash, Hlc),
     ) -> Pipeline {
@@ -99,6 +104,7 @@ impl Pipeline {
             shared,
             inbox,
             jobs,
+            commit_now,
             heads,
             keys: BTreeMap::new(),
             deferred: Vec::new(),
@@ -121,6 +127,8 @@ impl Pipeline {
             let work = self.inbox.take(room);
             work.done.into_iter().for_each(|done| self.settle(done));
             work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
+            work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
+            work.nudged.iter().for_each(|project| self.follow_liveness(project));
             work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
             if work.tidy {
                 self.heads.next_round();
@@ -138,8 +146,7 @@ impl Pipeline {
     fn weigh_and_act(&mut self, mut request: Request) {
         let project = request.verified.proposal().project();
         if let Some(loaded) = request.loaded.take() {
-            let warnings = self.heads.offer(&self.shared.journal(), &project, *loaded);
-            warnings.iter().for_each(|warning| self.shared.ports.observer.snapshot_passed_over(warning));
+            self.offer(&project, *loaded);
         }
         let scene = match self.scene(&project) {
             Ok(scene) => scene,
@@ -168,8 +175,21 @@ impl Pipeline {
     fn head(&mut self, project: &ProjectName) -> Result<(Arc<Head>, u64), Rejection> {
         let journal = self.shared.journal();
         let found = self.heads.find(&journal, project).map_err(|error| self.shared.unreadable(project, &error))?;
-        found.warnings.iter().for_each(|warning| self.shared.ports.observer.snapshot_passed_over(warning));
+        found.came.into_iter().for_each(|came| self.show(project, came));
         Ok((found.head, found.batch))
+    }
+
+    /// Takes a head that somebody else loaded.
+    fn offer(&mut self, project: &ProjectName, loaded: RecoveredHead) {
+        let came = self.heads.offer(&self.shared.journal(), project, loaded);
+        came.into_iter().for_each(|came| self.show(project, came));
+    }
+
+    /// A head came into memory: it is durable, so readers may see it.
+    fn show(&self, project: &ProjectName, came: Came) {
+        came.warnings.iter().for_each(|warning| self.shared.ports.observer.snapshot_passed_over(warning));
+        let view = View { head: came.head, index: came.index };
+        self.shared.views_mut().insert(project.clone(), Arc::new(view));
     }
 
     /// DESIGN §4, 4 to 9.
@@ -232,6 +252,18 @@ impl Pipeline {
         let document = BTreeMap::from([("cause", cause_text)]);
         self.propose_own(project, scene, transition, "license", &document)?;
         self.scene(project).ok()
+    }
+
+    /// Proposes what the pulses of a project's elected set call for, without waiting for a caller.
+    fn follow_liveness(&mut self, project: &ProjectName) {
+        let Ok(scene) = self.scene(project) else { return };
+        let spec = chart::spec(Transition::ControlQuorumLost);
+        let (cluster, facts, at) = (&self.shared.options.cluster, scene.facts.set(), scene.stamp.at);
+        let case = Case { cluster, head: &scene.head, facts, at, spec, asked: None };
+        if let Some((transition, alive)) = judge::liveness_change(&case) {
+            let document = BTreeMap::from([("alive", alive)]);
+            self.propose_own(project, &scene, transition, "liveness", &document);
+        }
     }
 
     /// Puts a proposal of the node's own into the open batch; `None` when it would not pass.
@@ -369,7 +401,8 @@ impl Pipeline {
         if self.committing.is_some() || self.failed || (self.open.is_empty() && !tidy) {
             return;
         }
-        let evicted = self.heads.evict(self.durable_batch);
+        let facts = self.shared.ports.facts.facts();
+        let evicted = self.heads.evict(self.durable_batch, |head| is_watched(head, facts.set()));
         self.tidying = evicted.len() == EVICT_AT_ONCE;
         if self.open.is_empty() && evicted.is_empty() {
             return;
@@ -378,9 +411,24 @@ impl Pipeline {
         self.committing = Some(records.iter().map(|p| (p.record.project.clone(), p.record.idem_key.clone())).collect());
         let job = Job { number: self.open_number, records, evicted };
         self.open_number += 1;
+        if !self.is_lone(&job) {
+            return self.send(job);
+        }
+        match (self.commit_now)(job) {
+            Ok(done) => self.settle(done),
+            Err(job) => self.send(*job),
+        }
+    }
+
+    fn send(&mut self, job: Job) {
         if self.jobs.send(job).is_err() {
             self.fail(&Failure::for_good("the committer is gone"));
         }
+    }
+
+    /// Whether a batch is one caller's and nothing waits to be judged while it syncs.
+    fn is_lone(&self, job: &Job) -> bool {
+        self.shared.options.durability == Durability::Sync && job.records.len() == 1 && self.inbox.depth() == 0
     }
 
     /// A batch is durable, or never will be: answers whoever waited for it.
@@ -412,7 +460,7 @@ impl Pipeline {
         for reply in open.chain(waiting).chain(deferred) {
             answer(reply, not_durable(&reason));
         }
-        self.shared.set_mode(Mode::Refusing(reason));
+        self.shared.set_mode(failure.mode());
     }
 
     /// The journal was opened again: goes on from what it holds, as after a start.
@@ -432,6 +480,12 @@ impl Pipeline {
         self.shared.ports.observer.log_mended(last_index);
         self.shared.accept_again();
     }
+}
+
+/// Whether a project may have to be acted on without a caller, because its elected set is watched. It stays in
+/// memory as long as there is room.
+pub(super) fn is_watched(head: &Head, facts: &FactSet) -> bool {
+    head.state().phase() == TopPhase::Execution && facts.iter().any(|fact| fact.fact.claim.kind == FactKind::Liveness)
 }
 
 /// Heads and views of what is durable.
@@ -496,7 +550,7 @@ fn record(
         hlc: proposal.hlc,
         window_id: proposal.window_id,
         guard_outcomes,
-        policy_engine: crate::machine::policy::engine_version(),
+        policy_engine: crate::machine::policy::engine_version().to_owned(),
         evidence: proposal.evidence.clone(),
         signature: verified.signature(),
         timestamp: stamp.at,

@@ -2,6 +2,7 @@
 //! needs no other module of ours.
 
 pub use crate::journal::{FoldError, Journal, ReadError, StoredRecord};
+pub use crate::machine::beats::Beats;
 pub use crate::machine::facts::{FactBody, FactSet};
 pub use crate::machine::guards::Judged;
 pub use crate::machine::head::Head;

@@ -34,13 +34,15 @@ pub(super) fn after_ms(
             GuardName::License | GuardName::Tooling | GuardName::Capacity | GuardName::Health | GuardName::Liveness,
         )
         | Code::HlcAhead
+        | Code::BeatsUnknown
         | Code::Blocked => OUTSIDE_MS,
-        Code::Overloaded
+        Code::TooManyRequests
+        | Code::Overloaded
         | Code::ClockUnsafe
         | Code::NotDurable
         | Code::Draining
-        | Code::ReadOnly
-        | Code::ProjectDamaged => NODE_MS,
+        | Code::ProjectDamaged
+        | Code::ReadOnly => NODE_MS,
         _ => return None,
     };
     Some(scale(base_ms, schedule.map_or(0, |schedule| schedule.pressure(at))))
@@ -58,8 +60,7 @@ fn window_ms(schedule: &Schedule, transition: Transition, at: Hlc) -> Option<u64
     if wait_ms > 0 {
         return Some(wait_ms);
     }
-    let next_cycle =
-        Hlc::new(schedule.epoch.physical_ms() + (schedule.position(at).cycle + 1) * schedule.cycle_ms(), 0)?;
+    let next_cycle = Hlc::new(schedule.cycle_begins_ms(schedule.position(at).cycle + 1), 0)?;
     let rest_ms = next_cycle.physical_ms().saturating_sub(at.physical_ms());
     schedule.opens_in_ms(class, next_cycle).map(|wait_ms| rest_ms + wait_ms)
 }

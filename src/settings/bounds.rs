@@ -4,6 +4,8 @@ use yaml_serde::Value;
 
 use super::load::SettingsError;
 use super::model::Settings;
+use super::provider_checks::check_providers;
+use super::serving::Tls;
 use crate::types::fact::FactKind;
 use crate::types::json::MAX_INTEGER;
 use crate::types::names::Role;
@@ -24,6 +26,7 @@ const fn bound(key: &'static str, least: u64, most: u64) -> Bound {
 }
 
 const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60 * SECOND_MS;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 86_400_000;
 
@@ -35,8 +38,32 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("license.grace_ms", 0, 365 * DAY_MS),
     bound("idempotency.horizon_ms", HOUR_MS, 365 * DAY_MS),
     bound("idempotency.ahead_ms", 60 * SECOND_MS, 30 * DAY_MS),
+    bound("backbeat.poll_ms", 100, HOUR_MS),
+    bound("backbeat.timeout_ms", 100, MINUTE_MS),
+    bound("backbeat.silence_ms", SECOND_MS, DAY_MS),
+    bound("backbeat.max_shift_ms", 0, DAY_MS),
+    bound("backbeat.max_tempo_permille", 0, 500),
+    bound("backbeat.max_pressure", 0, 1_000),
+    bound("mcp.interval_ms", 100, HOUR_MS),
+    bound("mcp.settle_ms", 50, HOUR_MS),
+    bound("mcp.timeout_ms", 100, MINUTE_MS),
+    bound("mcp.answer_bytes", 4_096, 16_777_216),
+    bound("mcp.max_servers", 1, 4_096),
+    bound("mcp.window", 1, 100),
+    bound("mcp.up", 1, 100),
+    bound("mcp.down", 1, 100),
+    bound("mcp.valid_for_ms", SECOND_MS, DAY_MS),
+    bound("capacity.interval_ms", 100, HOUR_MS),
+    bound("capacity.timeout_ms", 100, MINUTE_MS),
+    bound("capacity.valid_for_ms", SECOND_MS, DAY_MS),
+    bound("health.interval_ms", 100, HOUR_MS),
+    bound("health.timeout_ms", 100, MINUTE_MS),
+    bound("health.valid_for_ms", SECOND_MS, DAY_MS),
     bound("liveness.lost_after_ms", SECOND_MS, DAY_MS),
     bound("liveness.back_after_ms", 0, DAY_MS),
+    bound("liveness.interval_ms", 100, HOUR_MS),
+    bound("liveness.timeout_ms", 100, MINUTE_MS),
+    bound("liveness.valid_for_ms", SECOND_MS, DAY_MS),
     bound("journal.interval_ms", 1, 10 * SECOND_MS),
     bound("journal.snapshot_every", 1, 1_000_000),
     bound("journal.sweep_every", 1_000, 200_000),
@@ -44,6 +71,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("journal.write_buffer_bytes", 8 << 20, 1 << 40),
     bound("journal.open_files", 64, 1_000_000),
     bound("sequencer.queue", 1, 1_000_000),
+    bound("sequencer.project_queue", 1, 1_000_000),
     bound("sequencer.batch_max", 1, 16_384),
     bound("heads.memory_projects", 1, 1_000_000),
     bound("heads.memory_bytes", 1 << 20, 1 << 40),
@@ -53,9 +81,31 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("retention.every_ms", 100, DAY_MS),
     bound("exports.every_ms", 100, 30 * DAY_MS),
     bound("exports.command_timeout_ms", 100, HOUR_MS),
+    bound("decisions.batch_records", 1, 1_000),
+    bound("decisions.request_timeout_ms", 100, 600_000),
+    bound("decisions.retry_min_ms", 10, 600_000),
+    bound("decisions.retry_max_ms", 10, HOUR_MS),
     bound("http.body_limit_bytes", 4_096, 16_777_216),
     bound("http.request_timeout_ms", 100, 600_000),
+    bound("http.body_pause_timeout_ms", 10, 600_000),
+    bound("http.first_byte_timeout_ms", 10, 600_000),
+    bound("http.header_timeout_ms", 10, 600_000),
+    bound("http.idle_timeout_ms", 10, HOUR_MS),
+    bound("http.write_timeout_ms", 10, 600_000),
+    bound("http.ping_interval_ms", 100, 600_000),
+    bound("http.ping_timeout_ms", 100, 600_000),
+    bound("http.streams", 1, 10_000),
+    bound("http.resets", 1, 100_000),
     bound("http.drain_timeout_ms", 0, 600_000),
+    bound("limits.connections", 1, 1_000_000),
+    bound("limits.connections_per_peer", 1, 1_000_000),
+    bound("limits.requests", 1, 1_000_000),
+    bound("limits.requests_per_peer", 1, 1_000_000),
+    bound("limits.reads", 1, 10_000),
+    bound("limits.body_memory_bytes", 4_096, 17_179_869_184),
+    bound("limits.failures", 1, 1_000_000),
+    bound("limits.failures_forgiven_per_second", 1, 1_000_000),
+    bound("tls.handshake_timeout_ms", 10, 600_000),
 ];
 
 /// Schemes that sources may be fetched by.
@@ -77,7 +127,7 @@ pub(super) fn check_numbers(document: &Value) -> Result<(), SettingsError> {
     Ok(())
 }
 
-fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
+pub(super) fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
     SettingsError::Invalid { key: key.into(), detail: detail.into() }
 }
 
@@ -85,6 +135,9 @@ fn invalid(key: impl Into<String>, detail: impl Into<String>) -> SettingsError {
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
+    check_tls(&settings.tls)?;
+    check_providers(settings)?;
+    check_decisions(settings)?;
     check_exports(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
@@ -104,6 +157,24 @@ fn check_exports(settings: &Settings) -> Result<(), SettingsError> {
     }
     if exports.command.first().is_some_and(String::is_empty) {
         return Err(invalid("exports.command", "the program has no name; name one, or take the list out"));
+    }
+    Ok(())
+}
+
+/// Certificate and key go together, and whoever asks for client certificates must say whose.
+fn check_tls(tls: &Tls) -> Result<(), SettingsError> {
+    match (&tls.certificate, &tls.key) {
+        (Some(_), None) => return Err(invalid("tls.key", "tls.certificate is set and its key is not; name it too")),
+        (None, Some(_)) => {
+            return Err(invalid("tls.certificate", "tls.key is set and its certificate is not; name it too"));
+        }
+        (None, None) if tls.client_ca.is_some() => {
+            return Err(invalid("tls.client_ca", "client certificates need TLS; set tls.certificate and tls.key"));
+        }
+        _ => {}
+    }
+    if tls.require_client_certificate && tls.client_ca.is_none() {
+        return Err(invalid("tls.require_client_certificate", "nobody's certificate is believed; set tls.client_ca"));
     }
     Ok(())
 }
@@ -135,4 +206,40 @@ fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
+    let decisions = &settings.decisions;
+    let Some(url) = &decisions.bubble else {
+        let detail = "there is no server to send it to; set decisions.bubble, or take the token out";
+        return if decisions.bubble_token.is_some() { Err(invalid("decisions.bubble_token", detail)) } else { Ok(()) };
+    };
+    check_web("decisions.bubble", url, decisions.bubble_token.is_some())
+}
+
+/// An address that HTTP requests go to; a token goes through TLS, or does not leave the machine.
+fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
+    let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    // Addresses are told in logs and errors. This one is not told either, for what may stand in it.
+    if rest.contains(['?', '#']) || rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
+        return Err(invalid(key, "an address with '@', '?' or '#' may carry a secret; put that into the secrets file"));
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if with_token && !is_loopback(url) => {
+            Err(invalid(key, format!("{url} would carry the token in the clear; use https://")))
+        }
+        "http" => Ok(()),
+        other => Err(invalid(key, format!("{other}:// is not spoken; use https:// or http://"))),
+    }
+}
+
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -1,5 +1,6 @@
 //! From files to settings, schedules and policies.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,10 @@ use yaml_serde::{Mapping, Value};
 
 use super::model::Settings;
 use super::{DEFAULT_YAML, bounds, keys};
-use crate::types::backbeat::{Schedule, ScheduleError};
 use crate::types::fact::PolicyBundle;
+use crate::types::secret::SecretRef;
 
-const BACKBEAT_YAML: &str = include_str!("../../config/backbeat.yaml");
+const DEFAULT_REDACTION: &str = include_str!("../../config/decisions.yaml");
 const DEFAULT_POLICIES: &str = include_str!("../../config/policies/default.cedar");
 
 /// What the command line says against the file; relative paths are relative to the working directory.
@@ -74,20 +75,12 @@ pub enum SettingsError {
         source: Box<SettingsError>,
     },
     /// The schedule file is not a schedule.
-    #[error("backbeat: {} is not a window schedule: {detail}; config/backbeat.yaml shows the form", .path.display())]
-    ScheduleForm {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        detail: String,
-    },
-    /// The schedule is out of its bounds.
-    #[error("backbeat: {}: {source}", .path.display())]
+    #[error("backbeat.file: {} is not a window schedule: {detail}; config/backbeat.yaml explains the form", .path.display())]
     Schedule {
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
-        source: ScheduleError,
+        /// What is wrong, and where.
+        detail: String,
     },
     /// The directory holds no policies.
     #[error("policies.path: there is no .cedar file in {}; add one, or leave the key out", .0.display())]
@@ -122,6 +115,7 @@ impl Settings {
             Value::Mapping(mapping) => mapping,
             _ => return Err(SettingsError::Form("the document is not a mapping of keys".into())),
         };
+        let document = with_schedule_section(document);
         keys::check(&document)?;
         let document = Value::Mapping(document);
         bounds::check_numbers(&document)?;
@@ -134,26 +128,15 @@ impl Settings {
 
     /// Makes relative paths relative to the directory of the settings file.
     fn resolve(&mut self, directory: &Path) {
-        let optional = [
-            &mut self.node_key,
-            &mut self.backbeat,
-            &mut self.policies.path,
-            &mut self.facts.file,
-            &mut self.exports.directory,
-        ];
-        for path in optional.into_iter().flatten().chain([&mut self.data]) {
+        let optional = [&mut self.node_key, &mut self.backbeat.file, &mut self.policies.path, &mut self.facts.file];
+        let records = [&mut self.decisions.redaction, &mut self.decisions.jsonl, &mut self.policies.bundle];
+        let secrets = [&mut self.secrets.file, &mut self.secrets.identity, &mut self.exports.directory];
+        let tls = &mut self.tls;
+        let tls = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca];
+        let optional = optional.into_iter().chain(records).chain(secrets).chain(tls);
+        for path in optional.flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
         }
-    }
-
-    /// The window schedule: of the file that `backbeat` names, or the built-in one.
-    pub fn schedule(&self) -> Result<Schedule, SettingsError> {
-        let Some(path) = &self.backbeat else { return Ok(backbeat()) };
-        let form =
-            |error: yaml_serde::Error| SettingsError::ScheduleForm { path: path.clone(), detail: error.to_string() };
-        let schedule: Schedule = yaml_serde::from_str(&read(path)?).map_err(form)?;
-        schedule.validate().map_err(|source| SettingsError::Schedule { path: path.clone(), source })?;
-        Ok(schedule)
     }
 
     /// The policies: of the file or directory that `policies.path` names, or the built-in ones. Whether
@@ -168,10 +151,18 @@ impl Settings {
     }
 }
 
-/// The built-in window schedule.
-#[expect(clippy::expect_used, reason = "a test reads and validates the built-in file")]
-pub fn backbeat() -> Schedule {
-    yaml_serde::from_str(BACKBEAT_YAML).expect("the built-in schedule is one")
+impl Settings {
+    /// The redaction policy's text: of the file that `decisions.redaction` names, or the built-in one. Whether it
+    /// is one is found out when it is parsed.
+    pub fn redaction_text(&self) -> Result<Cow<'static, str>, SettingsError> {
+        self.decisions.redaction.as_deref().map_or(Ok(DEFAULT_REDACTION.into()), |path| Ok(read(path)?.into()))
+    }
+
+    /// Every setting that names a secret, by its key.
+    pub fn secret_references(&self) -> Vec<(&'static str, &SecretRef)> {
+        let all = [("decisions.bubble_token", &self.decisions.bubble_token)];
+        all.into_iter().filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
+    }
 }
 
 /// The text of the built-in policies.
@@ -179,7 +170,7 @@ pub fn default_policies() -> &'static str {
     DEFAULT_POLICIES
 }
 
-fn read(path: &Path) -> Result<String, SettingsError> {
+pub(super) fn read(path: &Path) -> Result<String, SettingsError> {
     std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })
 }
 
@@ -205,6 +196,15 @@ fn policy_files(path: &Path) -> Result<Vec<PathBuf>, SettingsError> {
 fn without_place(error: &yaml_serde::Error) -> String {
     let text = error.to_string();
     text.rfind(" at line ").map_or(text.as_str(), |at| &text[..at]).to_owned()
+}
+
+/// A bare path under `backbeat` is short for `backbeat.file`.
+fn with_schedule_section(mut document: Mapping) -> Mapping {
+    if let Some(path) = document.get_mut("backbeat").filter(|value| value.is_string()) {
+        let file = std::mem::take(path);
+        *path = Value::Mapping([(Value::String("file".into()), file)].into_iter().collect());
+    }
+    document
 }
 
 /// Takes out keys without a value: a section whose keys are all commented out keeps its defaults.

@@ -10,9 +10,16 @@ mod document;
 mod keys;
 mod load;
 mod model;
+mod provider_checks;
+mod providers;
+mod schedule;
+mod serving;
 
-pub use load::{Overrides, SettingsError, backbeat, default_policies};
+pub use load::{Overrides, SettingsError, default_policies};
 pub use model::*;
+pub use providers::*;
+pub use schedule::{backbeat, schedule_of};
+pub use serving::{Http, Limits, Tls};
 
 use crate::types::fact::GuardSettings;
 use crate::types::inputs::IdentityGrant;

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
+use super::serving::{Http, Limits, Tls};
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
-use crate::types::text::{Capability, ClusterId};
+use crate::types::secret::SecretRef;
+use crate::types::text::{Capability, ClusterId, Url};
 
 /// The settings of a node. Paths are absolute, or relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +26,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The node's key file; see [`Settings::node_key_path`].
     pub node_key: Option<PathBuf>,
-    /// The window schedule's file; see [`Settings::schedule`].
-    pub backbeat: Option<PathBuf>,
+    /// The window schedule and its live source.
+    pub backbeat: Backbeat,
     /// Who may propose in every project.
     pub identities: BTreeMap<PublicKey, IdentityGrant>,
     /// The Cedar policies; see [`Settings::policy_bundle`].
@@ -39,7 +42,13 @@ pub struct Settings {
     pub idempotency: Idempotency,
     /// Repositories that projects may name.
     pub sources: SourceRules,
-    /// When members count as gone.
+    /// Probes of MCP servers.
+    pub mcp: Mcp,
+    /// Who is polled for the resources there are.
+    pub capacity: Polled,
+    /// Who is polled for the health of the assets.
+    pub health: Polled,
+    /// When members count as gone, and who is polled for their pulses.
     pub liveness: LivenessRules,
     /// The write-ahead log and its store.
     pub journal: Journal,
@@ -51,8 +60,16 @@ pub struct Settings {
     pub retention: Retention,
     /// Copies of snapshots and records outside the data directory.
     pub exports: Exports,
+    /// Decision Records and where they go.
+    pub decisions: Decisions,
+    /// What other settings name as `secret:<name>`.
+    pub secrets: SecretsFile,
     /// The HTTP server.
     pub http: Http,
+    /// What callers may take of the node at once.
+    pub limits: Limits,
+    /// TLS.
+    pub tls: Tls,
     /// The log.
     pub log: Log,
 }
@@ -65,6 +82,8 @@ pub struct Policies {
     pub path: Option<PathBuf>,
     /// The number of this bundle.
     pub serial: u64,
+    /// A file with a signed bundle.
+    pub bundle: Option<PathBuf>,
 }
 
 /// Where facts come from.
@@ -117,16 +136,6 @@ pub struct SourceRules {
     pub floating_refs: BTreeSet<String>,
 }
 
-/// When members count as gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LivenessRules {
-    /// How long a member must be silent to be lost, in milliseconds.
-    pub lost_after_ms: u64,
-    /// How long it must answer again to be back, in milliseconds.
-    pub back_after_ms: u64,
-}
-
 /// When commits are synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -164,6 +173,8 @@ pub struct Journal {
 pub struct Sequencer {
     /// How many proposals may wait.
     pub queue: usize,
+    /// How many of them may be of one project.
+    pub project_queue: usize,
     /// How many records one commit may carry.
     pub batch_max: usize,
 }
@@ -210,16 +221,38 @@ pub struct Exports {
     pub command_timeout_ms: u64,
 }
 
-/// The HTTP server.
+/// Decision Records and where they go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// The largest body that is read, in bytes.
-    pub body_limit_bytes: usize,
-    /// How long a request may take to arrive, in milliseconds.
+pub struct Decisions {
+    /// The redaction policy's file; see [`Settings::redaction_text`].
+    pub redaction: Option<PathBuf>,
+    /// The file of the JSONL exporter.
+    pub jsonl: Option<PathBuf>,
+    /// The server of the BUBBLE exporter.
+    pub bubble: Option<Url>,
+    /// Its bearer token.
+    pub bubble_token: Option<SecretRef>,
+    /// Records sent at once.
+    pub batch_records: u64,
+    /// How long a request may take, in milliseconds.
     pub request_timeout_ms: u64,
-    /// How long a stop waits for requests under way, in milliseconds.
-    pub drain_timeout_ms: u64,
+    /// The first pause after a failure, in milliseconds.
+    pub retry_min_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub retry_max_ms: u64,
+}
+
+/// The secrets file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretsFile {
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// The identity that decrypts it.
+    pub identity: Option<PathBuf>,
+    /// Who can decrypt it beside the identity itself.
+    pub recipients: Vec<String>,
 }
 
 /// How log lines look.
@@ -255,7 +288,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 7400).into(),
             data: "./data".into(),
             node_key: None,
-            backbeat: None,
+            backbeat: Backbeat::default(),
             identities: BTreeMap::new(),
             policies: Policies::default(),
             facts: Facts::default(),
@@ -263,13 +296,20 @@ impl Default for Settings {
             license: LicenseRules::default(),
             idempotency: Idempotency::default(),
             sources: SourceRules::default(),
+            mcp: Mcp::default(),
+            capacity: Polled::default(),
+            health: Polled::default(),
             liveness: LivenessRules::default(),
             journal: Journal::default(),
             sequencer: Sequencer::default(),
             heads: Heads::default(),
             retention: Retention::default(),
             exports: Exports::default(),
+            decisions: Decisions::default(),
+            secrets: SecretsFile::default(),
             http: Http::default(),
+            limits: Limits::default(),
+            tls: Tls::default(),
             log: Log::default(),
         }
     }
@@ -277,7 +317,7 @@ impl Default for Settings {
 
 impl Default for Policies {
     fn default() -> Policies {
-        Policies { path: None, serial: 1 }
+        Policies { path: None, serial: 1, bundle: None }
     }
 }
 
@@ -306,12 +346,6 @@ impl Default for SourceRules {
     }
 }
 
-impl Default for LivenessRules {
-    fn default() -> LivenessRules {
-        LivenessRules { lost_after_ms: 30_000, back_after_ms: 10_000 }
-    }
-}
-
 impl Default for Journal {
     fn default() -> Journal {
         Journal {
@@ -328,7 +362,7 @@ impl Default for Journal {
 
 impl Default for Sequencer {
     fn default() -> Sequencer {
-        Sequencer { queue: 4096, batch_max: 512 }
+        Sequencer { queue: 4096, project_queue: 512, batch_max: 512 }
     }
 }
 
@@ -357,9 +391,18 @@ impl Default for Exports {
     }
 }
 
-impl Default for Http {
-    fn default() -> Http {
-        Http { body_limit_bytes: 262_144, request_timeout_ms: 10_000, drain_timeout_ms: 10_000 }
+impl Default for Decisions {
+    fn default() -> Decisions {
+        Decisions {
+            redaction: None,
+            jsonl: None,
+            bubble: None,
+            bubble_token: None,
+            batch_records: 100,
+            request_timeout_ms: 10_000,
+            retry_min_ms: 500,
+            retry_max_ms: 60_000,
+        }
     }
 }
 

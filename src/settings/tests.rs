@@ -44,7 +44,9 @@ fn numbers_out_of_bounds_are_refused_with_the_bound() {
     for bound in bounds::BOUNDS {
         let (section, name) = bound.key.split_once('.').unwrap();
         let with = |value: u64| Settings::from_yaml(&format!("{section}: {{{name}: {value}}}"));
-        assert!(with(bound.least).is_ok() && with(bound.most).is_ok(), "{}", bound.key);
+        // What is within its bound may still not go with another key.
+        let good = |value| matches!(with(value), Ok(_) | Err(SettingsError::Invalid { .. }));
+        assert!(good(bound.least) && good(bound.most), "{}", bound.key);
         assert!(matches!(with(bound.most + 1), Err(SettingsError::Bound { .. })), "{}", bound.key);
         assert!(bound.least == 0 || with(bound.least - 1).is_err(), "{}", bound.key);
     }
@@ -65,6 +67,33 @@ fn what_is_not_of_its_type_is_refused_with_its_place() {
     assert!(refusal("sources: {floating_refs: ['https://a/b']}").contains("<url>#<ref>"));
     assert!(refusal("sources: {floating_refs: ['https://u:p@a/b#main']}").contains("<url>#<ref>"));
     assert!(Settings::from_yaml("sources: {floating_refs: ['https://a/b#main']}").is_ok());
+}
+
+#[test]
+fn a_secret_stands_in_the_settings_by_its_name_alone() {
+    let error = refusal("decisions: {bubble: 'https://b.example', bubble_token: hunter2-canary}");
+    assert!(!error.contains("canary") && error.contains("secret:<name>"), "{error}");
+    let settings = Settings::from_yaml("decisions: {bubble: 'https://b.example', bubble_token: 'secret:b'}").unwrap();
+    let references = settings.secret_references();
+    assert!(references.iter().any(|(key, of)| *key == "decisions.bubble_token" && of.name().as_str() == "b"));
+    assert!(refusal("decisions: {bubble_token: 'secret:b'}").contains("decisions.bubble"));
+}
+
+#[test]
+fn a_token_does_not_travel_in_the_clear() {
+    let with = |url: &str| Settings::from_yaml(&format!("decisions: {{bubble: '{url}', bubble_token: 'secret:b'}}"));
+    for url in ["https://b.example/v1", "http://127.0.0.1:9/v1", "http://localhost", "http://[::1]:80/x"] {
+        assert!(with(url).is_ok(), "{url}");
+    }
+    for url in ["http://b.example", "http://127.0.0.1.example", "http://localhost.example:80", "http://[::2]/"] {
+        assert!(with(url).unwrap_err().to_string().contains("https"), "{url}");
+    }
+    assert!(Settings::from_yaml("decisions: {bubble: 'http://b.example'}").is_ok());
+    for url in ["https://canary@b.example", "https://b.example/dr?token=canary", "https://b.example/#canary"] {
+        let error = refusal(&format!("decisions: {{bubble: '{url}'}}"));
+        assert!(error.contains("secrets file") && !error.contains("canary"), "{error}");
+    }
+    assert!(refusal("decisions: {bubble: 'ftp://b.example'}").contains("http"));
 }
 
 #[test]
@@ -136,13 +165,15 @@ fn schedules_and_policies_come_from_the_files_named() {
         Some(path)
     };
     let mut settings = Settings::from_yaml("").unwrap();
-    settings.backbeat = file("b.yaml", "{epoch: '2025-01-01T00:00:00Z#0', beat_ms: 5, cycle_beats: 3, windows: {}}");
+    settings.backbeat.file =
+        file("b.yaml", "{epoch: '2025-01-01T00:00:00Z#0', beat_ms: 5, cycle_beats: 3, windows: {}}");
     assert_eq!(settings.schedule().unwrap().beat_ms, 5);
-    settings.backbeat = file("b.yaml", "{epoch: '2025-01-01T00:00:00Z#0', beat_ms: 0, cycle_beats: 3, windows: {}}");
+    settings.backbeat.file =
+        file("b.yaml", "{epoch: '2025-01-01T00:00:00Z#0', beat_ms: 0, cycle_beats: 3, windows: {}}");
     assert!(settings.schedule().unwrap_err().to_string().contains("beat_ms is 0; it must be from 1"));
-    settings.backbeat = file("b.yaml", "{beat: 1}");
-    assert!(matches!(settings.schedule(), Err(SettingsError::ScheduleForm { .. })));
-    settings.policies = Policies { path: Some(directory.path().into()), serial: 7 };
+    settings.backbeat.file = file("b.yaml", "{beat: 1}");
+    assert!(matches!(settings.schedule(), Err(SettingsError::Schedule { .. })));
+    settings.policies = Policies { path: Some(directory.path().into()), serial: 7, bundle: None };
     assert!(matches!(settings.policy_bundle(), Err(SettingsError::NoPolicies(_))));
     file("2.cedar", "second");
     file("1.cedar", "first");
@@ -151,4 +182,38 @@ fn schedules_and_policies_come_from_the_files_named() {
     assert_eq!((bundle.serial, bundle.policies.as_str()), (7, "first\nsecond"));
     settings.policies.path = file("2.cedar", "e\u{301}");
     assert!(matches!(settings.policy_bundle(), Err(SettingsError::PolicyText(_))));
+}
+
+#[test]
+fn a_bare_path_is_the_file_of_the_schedule() {
+    let settings = Settings::from_yaml("backbeat: tides.yaml").unwrap();
+    assert_eq!(settings, Settings::from_yaml("backbeat: {file: tides.yaml}").unwrap());
+    assert_eq!(settings.backbeat.file.as_deref(), Some(Path::new("tides.yaml")));
+    assert!(refusal("backbeat: {fil: a}").contains("did you mean backbeat.file?"));
+}
+
+#[test]
+fn providers_that_could_not_be_trusted_or_would_flap_are_refused() {
+    assert!(refusal("backbeat: {source: 'https://beats.example/now'}").contains("backbeat.source_key"));
+    assert!(refusal("backbeat: {source: 'ftp://beats.example'}").contains("no web address"));
+    let signed = format!("backbeat: {{source: 'http://beats.example/now', source_key: '{}'}}", key(1));
+    assert!(Settings::from_yaml(&signed).is_ok(), "a signature holds over any wire");
+    assert!(refusal("health: {url: 'http://health.example', format: plain}").contains("not https://"));
+    for url in ["https://health.example", "http://127.0.0.1:1/x", "http://[::1]:1", "http://localhost"] {
+        assert!(Settings::from_yaml(&format!("health: {{url: '{url}', format: plain}}")).is_ok(), "{url}");
+    }
+    assert!(refusal("mcp: {up: 2, down: 3}").contains("could both hold"));
+    assert!(refusal("mcp: {window: 3}").contains("mcp.window"));
+    assert!(refusal("mcp: {valid_for_ms: 20000, interval_ms: 20000}").contains("mcp.valid_for_ms"));
+    assert!(refusal("liveness: {url: 'https://a', valid_for_ms: 5000}").contains("liveness.valid_for_ms"));
+}
+
+#[test]
+fn half_a_tls_setup_is_refused_with_what_is_missing() {
+    assert!(refusal("tls: {certificate: a.pem}").contains("tls.key: tls.certificate is set and its key is not"));
+    assert!(refusal("tls: {key: a.pem}").contains("tls.certificate: tls.key is set"));
+    assert!(refusal("tls: {client_ca: a.pem}").contains("tls.client_ca: client certificates need TLS"));
+    let required = "tls: {certificate: a.pem, key: b.pem, require_client_certificate: true}";
+    assert!(refusal(required).contains("nobody's certificate is believed"));
+    assert!(Settings::from_yaml("tls: {certificate: a.pem, key: b.pem, client_ca: c.pem}").is_ok());
 }

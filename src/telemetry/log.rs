@@ -2,12 +2,13 @@
 //! of the log never holds the pipeline back. What does not fit into the thread's queue is dropped, counted,
 //! and told in a line of its own.
 
+mod straight;
+
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -20,6 +21,8 @@ use crate::types::record::Record;
 
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 65_536;
+/// How long the thread waits for more lines once some are there.
+const GATHERING: Duration = Duration::from_millis(2);
 /// How long the end of the process waits for the last lines.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -56,9 +59,17 @@ pub fn open(filter: &str, format: Format) -> Result<LogGuard, LogError> {
     let parsed = EnvFilter::builder().parse(filter);
     let filter = parsed.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
     let (writer, guard) = queue(io::stdout(), format)?;
-    tracing_subscriber::registry().with(layer(format, writer)).with(filter).try_init()?;
+    tracing_subscriber::registry().with(layer(format, writer.clone())).with(filter).try_init()?;
+    if format == Format::Json {
+        // There is one log in a process, so it is set once.
+        let _ = STRAIGHT.set(writer);
+    }
     Ok(guard)
 }
+
+/// Where lines that are written for each transition go straight to: the formatter's visitors cost as much as
+/// a section of the state takes to be hashed.
+static STRAIGHT: OnceLock<LineQueue> = OnceLock::new();
 
 /// The layer that writes lines of a format, for whoever puts a subscriber together.
 pub fn layer<S, W>(format: Format, writer: W) -> Box<dyn Layer<S> + Send + Sync>
@@ -76,6 +87,17 @@ where
 /// Logs one accepted transition, with the five fields that every such line has (brief §10) and where it
 /// happened. Without a window, `window_id` is empty.
 pub fn transition_accepted(record: &Record) {
+    match STRAIGHT.get() {
+        Some(queue) if tracing::enabled!(target: "swoosh::transition", tracing::Level::INFO) => {
+            queue.0.put(|line| straight::transition_accepted(record, line));
+        }
+        Some(_) => {}
+        None => tell_accepted(record),
+    }
+}
+
+/// By way of the subscriber.
+fn tell_accepted(record: &Record) {
     let window_id = record.window_id.map(|window| window.to_string()).unwrap_or_default();
     tracing::info!(
         target: "swoosh::transition",
@@ -91,21 +113,57 @@ pub fn transition_accepted(record: &Record) {
     );
 }
 
-enum Message {
-    Line(Vec<u8>),
-    Stop,
+/// Lines that wait, and what the thread that writes them is told.
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    lines: usize,
+    dropped: u64,
+    /// Whether the thread sleeps until it is woken.
+    idle: bool,
+    stopping: bool,
+}
+
+struct Lines {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    /// Lines that may wait.
+    most: usize,
+}
+
+impl Lines {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // A panic while a line is written leaves at most half a line.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a line down and wakes the thread where it sleeps.
+    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut waiting = self.lock();
+        if waiting.lines >= self.most {
+            waiting.dropped += 1;
+            return;
+        }
+        write(&mut waiting.bytes);
+        waiting.lines += 1;
+        if std::mem::take(&mut waiting.idle) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn stop(&self) {
+        self.lock().stopping = true;
+        self.wake.notify_one();
+    }
 }
 
 /// Hands lines to the thread that writes them.
 #[derive(Clone)]
-pub struct LineQueue {
-    lines: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
-}
+pub struct LineQueue(Arc<Lines>);
 
 /// Writes what waits when it is dropped, at the end of the process.
 pub struct LogGuard {
-    lines: SyncSender<Message>,
+    lines: Arc<Lines>,
     done: Receiver<()>,
 }
 
@@ -114,41 +172,49 @@ pub fn queue(out: impl Write + Send + 'static, format: Format) -> io::Result<(Li
     queue_of(out, format, QUEUED_LINES)
 }
 
-fn queue_of(out: impl Write + Send + 'static, format: Format, lines: usize) -> io::Result<(LineQueue, LogGuard)> {
-    let (sender, receiver) = mpsc::sync_channel(lines);
+fn queue_of(out: impl Write + Send + 'static, format: Format, most: usize) -> io::Result<(LineQueue, LogGuard)> {
+    let lines = Arc::new(Lines { waiting: Mutex::default(), wake: Condvar::new(), most });
     let (finished, done) = mpsc::channel();
-    let dropped = Arc::new(AtomicU64::new(0));
-    let queue = LineQueue { lines: sender.clone(), dropped: Arc::clone(&dropped) };
+    let guard = LogGuard { lines: lines.clone(), done };
+    let queue = LineQueue(lines.clone());
     thread::Builder::new().name("log".into()).spawn(move || {
-        write_lines(out, format, &receiver, &dropped);
+        write_lines(out, format, &lines);
         let _ = finished.send(());
     })?;
-    Ok((queue, LogGuard { lines: sender, done }))
+    Ok((queue, guard))
 }
 
-/// Writes lines until told to stop, flushing when none wait. Nobody can be told that the log cannot be
-/// written, so errors are passed over.
-fn write_lines(out: impl Write, format: Format, lines: &Receiver<Message>, dropped: &AtomicU64) {
-    let mut out = io::BufWriter::with_capacity(64 * 1024, out);
-    while let Ok(first) = lines.recv() {
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Line(line) => drop(out.write_all(&line)),
-                Message::Stop => {
-                    tell_dropped(&mut out, format, dropped);
-                    return drop(out.flush());
-                }
-            }
-            next = lines.try_recv().ok();
-        }
-        tell_dropped(&mut out, format, dropped);
+/// Writes lines until told to stop. Nobody can be told that the log cannot be written, so errors are passed
+/// over.
+fn write_lines(mut out: impl Write, format: Format, lines: &Lines) {
+    let mut taken = Waiting::default();
+    while !taken.stopping {
+        take_lines(lines, &mut taken);
+        let _ = out.write_all(&taken.bytes);
+        tell_dropped(&mut out, format, taken.dropped);
         let _ = out.flush();
     }
 }
 
-fn tell_dropped(out: &mut impl Write, format: Format, dropped: &AtomicU64) {
-    let count = dropped.swap(0, Ordering::Relaxed);
+/// Waits for lines, and then a little for more, so that a busy node wakes the thread seldom.
+fn take_lines(lines: &Lines, taken: &mut Waiting) {
+    taken.bytes.clear();
+    let mut waiting = lines.lock();
+    if waiting.lines > 0 && !waiting.stopping {
+        let more = lines.wake.wait_timeout_while(waiting, GATHERING, |waiting| !waiting.stopping);
+        waiting = more.unwrap_or_else(PoisonError::into_inner).0;
+    }
+    while waiting.lines == 0 && !waiting.stopping {
+        waiting.idle = true;
+        waiting = lines.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+    }
+    waiting.idle = false;
+    (taken.stopping, taken.dropped) = (waiting.stopping, std::mem::take(&mut waiting.dropped));
+    waiting.lines = 0;
+    std::mem::swap(&mut waiting.bytes, &mut taken.bytes);
+}
+
+fn tell_dropped(out: &mut impl Write, format: Format, count: u64) {
     let _ = match (count, format) {
         (0, _) => Ok(()),
         (_, Format::Json) => writeln!(out, r#"{{"level":"WARN","message":"log lines dropped","dropped":{count}}}"#),
@@ -159,9 +225,7 @@ fn tell_dropped(out: &mut impl Write, format: Format, dropped: &AtomicU64) {
 impl Write for LineQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // The subscriber writes each line in one piece.
-        if self.lines.try_send(Message::Line(line.to_vec())).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.put(|bytes| bytes.extend_from_slice(line));
         Ok(line.len())
     }
 
@@ -185,22 +249,14 @@ impl std::fmt::Debug for LogGuard {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        // A queue that stays full means that nobody reads the log; then its end is lost.
-        let begun = Instant::now();
-        while let Err(TrySendError::Full(_)) = self.lines.try_send(Message::Stop) {
-            if begun.elapsed() > LAST_WORDS {
-                return;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.done.recv_timeout(LAST_WORDS.saturating_sub(begun.elapsed()));
+        self.lines.stop();
+        // A thread that does not end means that nobody reads the log; then its end is lost.
+        let _ = self.done.recv_timeout(LAST_WORDS);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::types::hash::Hash;
     use crate::types::keys::SecretKey;
@@ -249,7 +305,7 @@ mod tests {
 
     /// Waits for the last line, however long it takes.
     fn finish(guard: &LogGuard) {
-        guard.lines.send(Message::Stop).unwrap();
+        guard.lines.stop();
         guard.done.recv().unwrap();
     }
 
@@ -265,8 +321,8 @@ mod tests {
     #[test]
     fn an_accepted_transition_is_one_json_object_with_its_fields_at_the_top() {
         let text = logged(Format::Json, || {
-            transition_accepted(&record(Some("backbeat:W-2025-10-19-01")));
-            transition_accepted(&record(None));
+            tell_accepted(&record(Some("backbeat:W-2025-10-19-01")));
+            tell_accepted(&record(None));
         });
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let [with_window, without] = &lines[..] else { panic!("{text}") };
@@ -278,6 +334,22 @@ mod tests {
         assert_eq!((&with_window["project"], &with_window["index"]), (&"default".into(), &7.into()));
         assert_eq!(with_window["message"], "transition accepted");
         assert_eq!(without["window_id"], "");
+    }
+
+    #[test]
+    fn what_is_written_straight_is_what_the_subscriber_writes() {
+        for window in [Some("backbeat:W-2025-10-19-01"), None] {
+            let record = record(window);
+            let mut straight = Vec::new();
+            straight::transition_accepted(&record, &mut straight);
+            let straight = String::from_utf8(straight).unwrap();
+            let told = logged(Format::Json, || tell_accepted(&record));
+            let without_time = |line: &str| line.split_once(r#"Z","#).unwrap().1.to_owned();
+            assert_eq!(without_time(&straight), without_time(&told));
+            let time =
+                |line: &str| line.replace(|c: char| c.is_ascii_digit(), "0").split_once("Z\",").unwrap().0.to_owned();
+            assert_eq!(time(&straight), time(&told));
+        }
     }
 
     #[test]

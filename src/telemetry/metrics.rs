@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder, exponential_buckets,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, exponential_buckets,
 };
 
 use crate::types::names::{GuardName, Region, Transition};
@@ -66,9 +66,37 @@ const PASSED_OVER: Name =
 const WAL_FIRST: Name = metric("swoosh_wal_first_index", "Index of the first record that is not pruned.");
 const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a start would check.");
 const KEY_FLOOR: Name = metric("swoosh_key_floor_beat", "Beat below which idempotency keys are pruned.");
-const EXPORT_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
-const EXPORT_FAIL: Name = metric("swoosh_export_failures_total", "Rounds of exports that failed.");
+const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
+const COPIES_FAIL: Name = metric("swoosh_export_failures_total", "Rounds of exports that failed.");
+const EXPORT_LAG: Name =
+    labelled("swoosh_decision_export_lag_records", "exporter", "Decision records that wait for an exporter.");
+const EXPORT_POSITION: Name =
+    labelled("swoosh_decision_export_position", "exporter", "Index of the last record that an exporter delivered.");
+const EXPORT_FAILURES: Name =
+    labelled("swoosh_decision_export_failures", "exporter", "Failures of an exporter since the start.");
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
+
+/// The exporters of decision records, as metrics and `/health` name them.
+pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
+const CONNECTIONS: Name = metric("swoosh_connections", "Connections that are open.");
+const TURNED_AWAY: Name =
+    labelled("swoosh_connections_turned_away_total", "reason", "Connections refused or closed by the node.");
+const CERTIFICATE: Name =
+    metric("swoosh_tls_certificate_expires_seconds", "When the TLS certificate expires, since 1970; 0 without TLS.");
+
+/// Why connections are refused or closed by the node.
+pub const TURNED_AWAY_REASONS: [&str; 10] = [
+    "node_full",
+    "peer_full",
+    "gave_way",
+    "no_descriptor",
+    "handshake",
+    "first_byte",
+    "headers",
+    "idle",
+    "write",
+    "resets",
+];
 
 /// The metrics of one node, in a registry of their own. Cheap to count with; shared by reference.
 pub struct Metrics {
@@ -95,8 +123,14 @@ pub struct Metrics {
     wal_first_index: IntGauge,
     replay_tail: IntGauge,
     key_floor: IntGauge,
-    export_last_index: IntGauge,
-    export_failures: IntCounter,
+    copies_last_index: IntGauge,
+    copies_failures: IntCounter,
+    export_lag: Box<[IntGauge]>,
+    export_position: Box<[IntGauge]>,
+    export_failures: Box<[IntGauge]>,
+    connections: IntGauge,
+    turned_away: BTreeMap<&'static str, IntCounter>,
+    certificate_expires: IntGauge,
 }
 
 impl Default for Metrics {
@@ -152,8 +186,14 @@ impl Metrics {
             wal_first_index: gauge(&registry, &WAL_FIRST)?,
             replay_tail: gauge(&registry, &REPLAY_TAIL)?,
             key_floor: gauge(&registry, &KEY_FLOOR)?,
-            export_last_index: gauge(&registry, &EXPORT_LAST)?,
-            export_failures: keep(&registry, IntCounter::new(EXPORT_FAIL.name, EXPORT_FAIL.help)?)?,
+            copies_last_index: gauge(&registry, &COPIES_LAST)?,
+            copies_failures: keep(&registry, IntCounter::new(COPIES_FAIL.name, COPIES_FAIL.help)?)?,
+            export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
+            export_position: gauges(&registry, &EXPORT_POSITION, &EXPORTERS)?,
+            export_failures: gauges(&registry, &EXPORT_FAILURES, &EXPORTERS)?,
+            connections: gauge(&registry, &CONNECTIONS)?,
+            turned_away: turned_away(&registry)?,
+            certificate_expires: gauge(&registry, &CERTIFICATE)?,
             registry,
         })
     }
@@ -258,12 +298,39 @@ impl Metrics {
 
     /// A round of exports ended at this record.
     pub fn exported(&self, last_index: u64) {
-        set(&self.export_last_index, last_index);
+        set(&self.copies_last_index, last_index);
     }
 
     /// A round of exports failed.
     pub fn export_failed(&self) {
-        self.export_failures.inc();
+        self.copies_failures.inc();
+    }
+
+    /// An exporter of decision records, one of [`EXPORTERS`], is so far, with so many records waiting for it, after so
+    /// many failures.
+    pub fn set_export(&self, exporter: &str, position: u64, lag: u64, failures: u64) {
+        let Some(place) = EXPORTERS.iter().position(|name| *name == exporter) else { return };
+        let each = [(&self.export_position, position), (&self.export_lag, lag), (&self.export_failures, failures)];
+        for (gauges, value) in each {
+            gauges.get(place).into_iter().for_each(|gauge| set(gauge, value));
+        }
+    }
+
+    /// This many connections are open.
+    pub fn set_connections(&self, connections: u64) {
+        set(&self.connections, connections);
+    }
+
+    /// A connection was refused or closed by the node, for one of [`TURNED_AWAY_REASONS`].
+    pub fn turned_away(&self, reason: &str) {
+        if let Some(counter) = self.turned_away.get(reason) {
+            counter.inc();
+        }
+    }
+
+    /// The TLS certificate is valid until then, in milliseconds since 1970.
+    pub fn set_certificate_expires(&self, until_ms: u64) {
+        set(&self.certificate_expires, until_ms / 1_000);
     }
 
     /// All metrics in Prometheus text format; see [`CONTENT_TYPE`].
@@ -294,6 +361,11 @@ fn gauge(registry: &Registry, name: &Name) -> prometheus::Result<IntGauge> {
     keep(registry, IntGauge::new(name.name, name.help)?)
 }
 
+fn gauges(registry: &Registry, name: &Name, labels: &[&str]) -> prometheus::Result<Box<[IntGauge]>> {
+    let vec = keep(registry, IntGaugeVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
+    labels.iter().map(|label| vec.get_metric_with_label_values(&[label])).collect()
+}
+
 fn histogram(registry: &Registry, name: &Name, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
     keep(registry, Histogram::with_opts(HistogramOpts::new(name.name, name.help).buckets(buckets))?)
 }
@@ -316,6 +388,11 @@ fn histograms<'a>(
     let options = HistogramOpts::new(name.name, name.help).buckets(buckets);
     let vec = keep(registry, HistogramVec::new(options, &[name.label])?)?;
     labels.map(|label| vec.get_metric_with_label_values(&[label])).collect()
+}
+
+fn turned_away(registry: &Registry) -> prometheus::Result<BTreeMap<&'static str, IntCounter>> {
+    let counters = counters(registry, &TURNED_AWAY, TURNED_AWAY_REASONS.into_iter())?;
+    Ok(TURNED_AWAY_REASONS.into_iter().zip(counters).collect())
 }
 
 fn rejections(registry: &Registry) -> prometheus::Result<BTreeMap<Code, IntCounter>> {
@@ -351,6 +428,12 @@ mod tests {
             "swoosh_commit_seconds_count 0",
             "swoosh_wal_last_index 0",
             "swoosh_projects 0",
+            "swoosh_decision_export_lag_records{exporter=\"bubble\"} 0",
+            "swoosh_decision_export_position{exporter=\"jsonl\"} 0",
+            "swoosh_decision_export_failures{exporter=\"bubble\"} 0",
+            "swoosh_connections 0",
+            "swoosh_connections_turned_away_total{reason=\"peer_full\"} 0",
+            "swoosh_tls_certificate_expires_seconds 0",
             concat!("swoosh_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|line| line == series), "{series}");
@@ -395,6 +478,10 @@ mod tests {
         metrics.exported(12);
         metrics.export_failed();
         metrics.recovered_in(Duration::from_millis(1500));
+        metrics.set_export("bubble", 7, 8, 9);
+        metrics.set_connections(7);
+        metrics.turned_away("idle");
+        metrics.set_certificate_expires(8_000);
         let text = text(&metrics);
         for line in [
             "swoosh_batch_records_sum 3",
@@ -415,6 +502,12 @@ mod tests {
             "swoosh_export_last_index 12",
             "swoosh_export_failures_total 1",
             "swoosh_recovery_time_seconds 1.5",
+            "swoosh_decision_export_position{exporter=\"bubble\"} 7",
+            "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",
+            "swoosh_decision_export_failures{exporter=\"bubble\"} 9",
+            "swoosh_connections 7",
+            "swoosh_connections_turned_away_total{reason=\"idle\"} 1",
+            "swoosh_tls_certificate_expires_seconds 8",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}");
         }

@@ -1,12 +1,16 @@
 //! RFC 8785 canonical bytes of typed documents, and the way back.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::cell::RefCell;
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod object;
 mod serializer;
 #[cfg(test)]
 mod tests;
+
+use serializer::Writer;
 
 use super::hash::Hash;
 use super::json::{Json, JsonError, MAX_INTEGER};
@@ -31,9 +35,33 @@ pub enum CanonicalError {
 /// The canonical bytes of a value that nobody has checked yet. An absent `Option` becomes `null`, which
 /// no signed document holds, but the sections of a state do.
 pub fn try_canonical_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    let mut writer = serializer::Writer::default();
-    value.serialize(&mut writer)?;
-    Ok(writer.into_bytes())
+    with_canonical(value, <[u8]>::to_vec)
+}
+
+thread_local! {
+    /// Written into again and again: its buffers have grown to what documents need.
+    static WRITER: RefCell<Writer> = RefCell::default();
+}
+
+/// Buffers over this many bytes are let go.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// What `read` makes of the canonical bytes of a value.
+fn with_canonical<T: Serialize + ?Sized, R>(value: &T, read: impl FnOnce(&[u8]) -> R) -> Result<R, CanonicalError> {
+    let write = |writer: &mut Writer| {
+        writer.clear();
+        value.serialize(&mut *writer)?;
+        let made = read(writer.bytes());
+        if writer.bytes().len() > KEPT_BYTES {
+            *writer = Writer::default();
+        }
+        Ok(made)
+    };
+    WRITER.with(|writer| match writer.try_borrow_mut() {
+        Ok(mut writer) => write(&mut writer),
+        // A value that writes another one while it is written.
+        Err(_) => write(&mut Writer::default()),
+    })
 }
 
 /// The canonical bytes of a document type.
@@ -47,9 +75,33 @@ pub fn canonical_bytes<T: Serialize>(document: &T) -> Vec<u8> {
     try_canonical_bytes(document).expect("document types always serialise")
 }
 
+/// Bytes that are canonical already, put into a document as they stand. Only [`canonical_bytes`] knows it; to any
+/// other serializer it is a list of numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verbatim<'a>(pub &'a [u8]);
+
+/// The name by which the serializer knows [`Verbatim`].
+const VERBATIM: &str = "$swoosh::Verbatim";
+
+impl Serialize for Verbatim<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Bytes<'a>(&'a [u8]);
+        impl Serialize for Bytes<'_> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(self.0)
+            }
+        }
+        serializer.serialize_newtype_struct(VERBATIM, &Bytes(self.0))
+    }
+}
+
 /// `sha256` of the canonical bytes.
+///
+/// # Panics
+/// Never, for the same reason as [`canonical_bytes`].
+#[expect(clippy::expect_used, reason = "document types always serialise; see canonical_bytes")]
 pub fn canonical_hash<T: Serialize>(document: &T) -> Hash {
-    Hash::of(&canonical_bytes(document))
+    with_canonical(document, Hash::of).expect("document types always serialise")
 }
 
 /// A document type as a strict JSON value.
@@ -71,6 +123,16 @@ pub enum DecodeError {
     /// Strict JSON of another shape: a missing, unknown or mistyped member.
     #[error("{0}")]
     Schema(String),
+}
+
+/// A member that is passed over when its document is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passed;
+
+impl<'de> Deserialize<'de> for Passed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Passed, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Passed)
+    }
 }
 
 /// Decodes a typed document from a strict value, by way of its canonical bytes, so that what acts is

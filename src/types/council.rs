@@ -1,6 +1,6 @@
 //! What the council's members sign, shared by the guards and the client: votes and rotation proofs.
 
-use super::canonical::{canonical_bytes, canonical_hash};
+use super::canonical::{CanonicalError, canonical_bytes, canonical_hash, try_canonical_bytes};
 use super::hash::Hash;
 use super::inputs::{Members, RotationBody, Vote, VoteBody};
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
@@ -18,19 +18,19 @@ impl VoteBody {
         VoteBody { project: project.clone(), council_epoch, member_set_hash: member_set_hash(members) }
     }
 
-    /// The bytes that are signed.
-    pub fn message(&self, cluster: &ClusterId) -> Vec<u8> {
-        keys::message(domain::VOTE, cluster, &canonical_bytes(self))
+    /// The bytes that are signed; none when the epoch, which may be a server's word, is over 2^53−1.
+    pub fn message(&self, cluster: &ClusterId) -> Result<Vec<u8>, CanonicalError> {
+        Ok(keys::message(domain::VOTE, cluster, &try_canonical_bytes(self)?))
     }
 
     /// Signs the vote.
-    pub fn sign(&self, cluster: &ClusterId, key: &SecretKey) -> Vote {
-        Vote { voter: key.public(), signature: key.sign(&self.message(cluster)) }
+    pub fn sign(&self, cluster: &ClusterId, key: &SecretKey) -> Result<Vote, CanonicalError> {
+        Ok(Vote { voter: key.public(), signature: key.sign(&self.message(cluster)?) })
     }
 
     /// Whether the vote is its voter's signature over this body.
     pub fn verify(&self, cluster: &ClusterId, vote: &Vote) -> bool {
-        vote.voter.verify(&self.message(cluster), &vote.signature)
+        self.message(cluster).is_ok_and(|message| vote.voter.verify(&message, &vote.signature))
     }
 }
 
@@ -42,7 +42,7 @@ pub fn vote(
     council_epoch: u64,
     members: &Members,
     key: &SecretKey,
-) -> Vote {
+) -> Result<Vote, CanonicalError> {
     VoteBody::new(project, council_epoch, members).sign(cluster, key)
 }
 
@@ -89,7 +89,9 @@ mod tests {
         let (cluster, project): (ClusterId, ProjectName) = ("c".parse().unwrap(), "default".parse().unwrap());
         let (a, b) = (SecretKey::from_bytes(&[1; 32]), SecretKey::from_bytes(&[2; 32]));
         let elected = members(&[&a, &b]);
-        let cast = vote(&cluster, &project, 7, &elected, &a);
+        let cast = vote(&cluster, &project, 7, &elected, &a).unwrap();
+        assert!(vote(&cluster, &project, 1 << 53, &elected, &a).is_err());
+        assert!(!VoteBody::new(&project, 1 << 53, &elected).verify(&cluster, &cast));
         let body = VoteBody::new(&project, 7, &elected);
         assert_eq!(cast.voter, a.public());
         assert!(body.verify(&cluster, &cast));

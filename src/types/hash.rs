@@ -18,6 +18,26 @@ const PREFIX: &str = "sha256-";
 /// Bytes of the written form.
 pub(crate) const TEXT_LENGTH: usize = PREFIX.len() + 64;
 const HEX: &[u8; 16] = b"0123456789abcdef";
+/// Both digits of each byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [HEX[byte >> 4], HEX[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+/// The value of each hexadecimal digit; over 15 for what is none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[HEX[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
 
 impl Hash {
     /// The hash that stands before the first record of a chain.
@@ -49,10 +69,8 @@ impl Hash {
     pub(crate) fn to_text(self) -> [u8; TEXT_LENGTH] {
         let mut text = [0u8; TEXT_LENGTH];
         text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
-        // Indices, because the adapters of iterators are not inlined at our `opt-level`.
-        for (n, byte) in self.0.iter().enumerate() {
-            text[PREFIX.len() + 2 * n] = HEX[usize::from(byte >> 4)];
-            text[PREFIX.len() + 2 * n + 1] = HEX[usize::from(byte & 15)];
+        for (pair, byte) in text[PREFIX.len()..].as_chunks_mut::<2>().0.iter_mut().zip(&self.0) {
+            *pair = HEX_PAIRS[usize::from(*byte)];
         }
         text
     }
@@ -83,14 +101,18 @@ impl FromStr for Hash {
         if hex.len() != 64 {
             return Err(error());
         }
-        let digit = |byte: u8| HEX.iter().position(|&h| h == byte).map(|d| d as u8);
         let mut bytes = [0u8; 32];
-        for (n, pair) in hex.chunks_exact(2).enumerate() {
-            let (high, low) = (digit(pair[0]).ok_or_else(error)?, digit(pair[1]).ok_or_else(error)?);
-            bytes[n] = high << 4 | low;
+        let mut faults = 0;
+        for (byte, [high, low]) in bytes.iter_mut().zip(hex.as_chunks::<2>().0) {
+            let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+            faults |= high | low;
+            *byte = high << 4 | (low & 15);
         }
-        Ok(Hash(bytes))
+        if faults > 15 { Err(error()) } else { Ok(Hash(bytes)) }
     }
 }
 
-super::text::serde_as_text!(Hash);
+super::text::serde_as_text!(Hash, |hash, serializer| {
+    let text = hash.to_text();
+    serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
+});

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use super::hash::Hash;
 pub use super::ids::EffectId;
@@ -13,7 +14,7 @@ pub use super::json::Json;
 pub use super::keys::{PublicKey, Signature};
 use super::names::{Role, Transition};
 pub use super::sorted_map::SortedMap;
-use super::text::{AssetName, Capability, GitId, GitRef, Name, ServerName, Url, Version};
+use super::text::{AssetName, Capability, GitId, GitRef, LicenceId, Name, ServerName, Url, Version};
 pub use super::text::{Detail, Rationale};
 pub use super::ucxl::UcxlAddress;
 
@@ -209,6 +210,42 @@ pub struct CheckOutcome {
     /// What was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
+    /// What was seen of the content, for the policies to judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Box<ContentSeen>>,
+}
+
+/// What a check saw of a source's content. Policies judge it as `context.content` (docs/policies.md).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContentSeen {
+    /// How many files there are.
+    pub files: Count,
+    /// How many bytes they have together.
+    pub bytes: Count,
+    /// How many bytes the largest of them has.
+    pub largest_file_bytes: Count,
+    /// SPDX ids of the licences found; `NOASSERTION` where there is none. At most 64.
+    #[serde(deserialize_with = "at_most::<64, _, _>", skip_serializing_if = "BTreeSet::is_empty")]
+    pub licences: BTreeSet<LicenceId>,
+    /// What scans found, by the scanner's names: `private-key`, `credentials`, `binary`, … At most 64.
+    #[serde(deserialize_with = "at_most::<64, _, _>", skip_serializing_if = "BTreeSet::is_empty")]
+    pub flags: BTreeSet<Name>,
+    /// Paths that the flags are about, as far as they fit. At most 32.
+    #[serde(deserialize_with = "at_most::<32, _, _>", skip_serializing_if = "BTreeSet::is_empty")]
+    pub paths: BTreeSet<Detail>,
+}
+
+/// Reads a set that has a bound.
+fn at_most<'de, const MOST: usize, T: Deserialize<'de> + Ord, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeSet<T>, D::Error> {
+    let set = BTreeSet::deserialize(deserializer)?;
+    if set.len() <= MOST {
+        Ok(set)
+    } else {
+        Err(D::Error::custom(format!("{} entries; {MOST} is the most", set.len())))
+    }
 }
 
 /// Outcomes of checks.

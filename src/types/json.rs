@@ -110,6 +110,11 @@ impl Json {
         if let Json::Object(map) = self { Some(map) } else { None }
     }
 
+    /// Takes a member out of an object.
+    pub fn into_member(self, name: &str) -> Option<Json> {
+        if let Json::Object(mut map) = self { map.remove(name) } else { None }
+    }
+
     /// The text behind this value, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         if let Json::String(text) = self { Some(text) } else { None }

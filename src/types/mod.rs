@@ -19,9 +19,12 @@ pub mod json;
 pub mod keys;
 pub mod names;
 pub mod proposal;
+pub mod read;
 pub mod receipt;
 pub mod record;
 pub mod rejection;
+#[cfg(feature = "server")]
+pub mod secret;
 pub mod sorted_map;
 pub mod text;
 pub mod ucxl;

@@ -30,7 +30,7 @@ macro_rules! chart_names {
                 }
             }
         }
-        super::text::serde_as_text!($name);
+        super::text::serde_as_text!($name, |name, serializer| serializer.serialize_str(name.as_str()));
     };
 }
 

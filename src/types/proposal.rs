@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical::{canonical_bytes, to_json};
+use super::canonical::{DecodeError, Passed, canonical_bytes, from_canonical, to_json};
 use super::hash::Hash;
 use super::hlc::Hlc;
 use super::ids::{IdemKey, WindowId};
@@ -43,6 +43,25 @@ pub struct Proposal {
     pub evidence: Vec<EvidenceRef>,
 }
 
+/// [`Proposal`] with its inputs passed over; the members stand in the same order, so that faults are told alike.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WithoutInputs {
+    #[serde(default)]
+    project: Option<ProjectName>,
+    current_state_hash: Hash,
+    transition: Transition,
+    #[serde(rename = "inputs")]
+    _inputs: Passed,
+    inputs_hash: Hash,
+    signer: PublicKey,
+    idem_key: IdemKey,
+    hlc: Hlc,
+    #[serde(default)]
+    window_id: Option<WindowId>,
+    evidence: Vec<EvidenceRef>,
+}
+
 /// A proposal and its signature, as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SignedProposal {
@@ -60,6 +79,23 @@ impl Proposal {
     /// The project meant.
     pub fn project(&self) -> ProjectName {
         self.project.clone().unwrap_or_else(default_project)
+    }
+
+    /// Decodes the canonical bytes of a proposal whose inputs were read already.
+    pub fn decode(canonical: &[u8], inputs: Json) -> Result<Proposal, DecodeError> {
+        let read: WithoutInputs = from_canonical(canonical)?;
+        Ok(Proposal {
+            project: read.project,
+            current_state_hash: read.current_state_hash,
+            transition: read.transition,
+            inputs,
+            inputs_hash: read.inputs_hash,
+            signer: read.signer,
+            idem_key: read.idem_key,
+            hlc: read.hlc,
+            window_id: read.window_id,
+            evidence: read.evidence,
+        })
     }
 
     /// The bytes that are signed.

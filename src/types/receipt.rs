@@ -12,6 +12,7 @@ use super::hlc::Hlc;
 use super::ids::{DecisionId, IdemKey};
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
 use super::names::Transition;
+use super::record::Record;
 use super::text::{ClusterId, ProjectName};
 
 /// What the node signs of a batch (beside the domain line and the cluster).
@@ -131,6 +132,24 @@ impl SealedBatch {
 }
 
 impl Receipt {
+    /// The receipt of a record: `chain` is its link, `path` leads from its leaf to the root that `seal` signs.
+    pub fn of(record: &Record, chain: Hash, path: Vec<Hash>, seal: BatchSeal) -> Receipt {
+        Receipt {
+            project: record.project.clone(),
+            index: record.index,
+            transition: record.transition,
+            idem_key: record.idem_key.clone(),
+            state_pre_hash: record.state_pre_hash,
+            state_post_hash: record.state_post_hash,
+            hlc: record.hlc,
+            timestamp: record.timestamp,
+            chain,
+            decision: DecisionId::of(&record.project, record.index, &chain),
+            path,
+            seal,
+        }
+    }
+
     /// Checks that the node committed to the record at this index. Whose key `seal.node` is, the caller
     /// must know.
     pub fn verify(&self, cluster: &ClusterId) -> Result<(), ReceiptError> {
@@ -138,11 +157,11 @@ impl Receipt {
         if self.index < batch.first || self.index > batch.last {
             return Err(ReceiptError::OutsideBatch);
         }
+        // A number that has no canonical form cannot have been signed.
+        let bytes = try_canonical_bytes(batch).map_err(|_| ReceiptError::Signature)?;
         if self.root() != Some(batch.root) {
             return Err(ReceiptError::Path);
         }
-        // A number that has no canonical form cannot have been signed.
-        let bytes = try_canonical_bytes(batch).map_err(|_| ReceiptError::Signature)?;
         let message = keys::message(domain::BATCH, cluster, &bytes);
         if self.seal.node.verify(&message, &self.seal.signature) { Ok(()) } else { Err(ReceiptError::Signature) }
     }
@@ -203,5 +222,13 @@ mod tests {
                 assert_eq!(good.verify(&"d".parse().unwrap()), Err(ReceiptError::Signature));
             }
         }
+    }
+    #[test]
+    fn bounds_beyond_all_numbers_are_no_proof_and_no_panic() {
+        let (cluster, key) = ("c".parse().unwrap(), SecretKey::from_bytes(&[1; 32]));
+        let sealed = SealedBatch::seal(&cluster, &key, 5, &[Hash::ZERO]).unwrap();
+        let mut wide = receipt(&sealed, 5, 0, Hash::ZERO);
+        (wide.seal.batch.first, wide.seal.batch.last) = (0, u64::MAX);
+        assert_eq!(wide.verify(&cluster), Err(ReceiptError::Signature));
     }
 }

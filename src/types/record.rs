@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical::canonical_bytes;
+use super::canonical::{DecodeError, Passed, canonical_bytes, from_canonical};
 use super::hash::Hash;
 use super::hlc::Hlc;
 use super::ids::{IdemKey, WindowId};
@@ -102,5 +102,141 @@ impl Record {
         facts.sort_unstable();
         facts.dedup();
         facts
+    }
+}
+
+/// A record as far as reducing reads it. Whoever replays knows from the chain that the record is the one that
+/// was written, and needs neither its outcomes nor its signature.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passage {
+    /// Position in the WAL.
+    pub index: u64,
+    /// The project.
+    pub project: ProjectName,
+    #[serde(default)]
+    project_implied: bool,
+    /// Head before.
+    pub state_pre_hash: Hash,
+    /// What was proposed.
+    pub transition: Transition,
+    /// Hash of the inputs.
+    pub inputs_hash: Hash,
+    signer: PublicKey,
+    idem_key: IdemKey,
+    hlc: Hlc,
+    #[serde(default)]
+    window_id: Option<WindowId>,
+    #[serde(default, rename = "guard_outcomes")]
+    _guard_outcomes: Passed,
+    #[serde(rename = "policy_engine")]
+    _policy_engine: Passed,
+    evidence: Vec<EvidenceRef>,
+    #[serde(rename = "signature")]
+    _signature: Passed,
+    /// When the node accepted it.
+    pub timestamp: Hlc,
+    /// Head after.
+    pub state_post_hash: Hash,
+}
+
+/// The canonical members on both sides of a record's outcomes.
+const OUTCOMES: &str = ",\"guard_outcomes\":";
+const AFTER_OUTCOMES: &str = ",\"hlc\":";
+
+/// Where the canonical outcomes stand in a canonical record. Within a text no quote follows a comma without a
+/// backslash between them, and outcomes have no member `hlc`, so what is found are the record's own members.
+fn outcomes_in(encoded: &str) -> Option<std::ops::Range<usize>> {
+    let start = encoded.find(OUTCOMES)? + OUTCOMES.len();
+    let length = encoded.get(start..)?.find(AFTER_OUTCOMES)?;
+    Some(start..start + length)
+}
+
+/// The canonical bytes of the outcomes in a canonical record.
+pub fn encoded_outcomes(encoded: &[u8]) -> Option<&[u8]> {
+    let place = outcomes_in(std::str::from_utf8(encoded).ok()?)?;
+    encoded.get(place)
+}
+
+impl Passage {
+    /// Reads a canonical record.
+    pub fn decode(encoded: &[u8]) -> Result<Passage, DecodeError> {
+        match std::str::from_utf8(encoded).ok().and_then(outcomes_in) {
+            // Half of a record is outcomes, which need not even be looked through.
+            Some(place) => from_canonical(&[&encoded[..place.start - OUTCOMES.len()], &encoded[place.end..]].concat()),
+            None => from_canonical(encoded),
+        }
+    }
+
+    /// The proposal, given its inputs.
+    pub fn proposal(&self, inputs: Json) -> Proposal {
+        Proposal {
+            project: (!self.project_implied).then(|| self.project.clone()),
+            current_state_hash: self.state_pre_hash,
+            transition: self.transition,
+            inputs,
+            inputs_hash: self.inputs_hash,
+            signer: self.signer,
+            idem_key: self.idem_key.clone(),
+            hlc: self.hlc,
+            window_id: self.window_id,
+            evidence: self.evidence.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::keys::SecretKey;
+
+    fn record(reason: &str, evidence: &[&str]) -> Record {
+        let (key, hlc) = (SecretKey::from_bytes(&[1; 32]), "2025-10-19T01:23:45.678+00:00#1".parse().unwrap());
+        let outcome =
+            GuardOutcome { guard: GuardName::Head, ok: true, reasons: vec![reason.into()], facts: vec![Hash::ZERO] };
+        Record {
+            index: 17,
+            project: "default".parse().unwrap(),
+            project_implied: true,
+            state_pre_hash: Hash::of(b"pre"),
+            transition: Transition::ControlPause,
+            inputs_hash: Hash::of(b"inputs"),
+            signer: key.public(),
+            idem_key: "g:1:control:abcdefgh".parse().unwrap(),
+            hlc,
+            window_id: Some("backbeat:W-2025-10-19-02".parse().unwrap()),
+            guard_outcomes: vec![outcome; 3],
+            policy_engine: "cedar".into(),
+            evidence: evidence.iter().map(|text| text.parse().unwrap()).collect(),
+            signature: key.sign(b"x"),
+            timestamp: hlc,
+            state_post_hash: Hash::of(b"post"),
+        }
+    }
+
+    #[test]
+    fn outcomes_are_found_whatever_texts_say() {
+        for reason in
+            ["fine", r#"","hlc":"x"#, r#",\"hlc\":"#, r#"{"a":[],"hlc":1}"#, "\",\"guard_outcomes\":[],\"hlc\":\"\\"]
+        {
+            for evidence in [&[][..], &["bubble://dr/,guard_outcomes:", "ucxl://a:b@c/~~latest/hlc:"]] {
+                let record = record(reason, evidence);
+                let encoded = record.encode();
+                assert_eq!(encoded_outcomes(&encoded), Some(&canonical_bytes(&record.guard_outcomes)[..]), "{reason}");
+                let passage = Passage::decode(&encoded).unwrap();
+                assert_eq!(passage.proposal(Json::empty_object()), record.proposal(Json::empty_object()).proposal);
+                assert_eq!((passage.index, &passage.project), (record.index, &record.project));
+                assert_eq!((passage.state_post_hash, passage.timestamp), (record.state_post_hash, record.timestamp));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_no_passage() {
+        let encoded = String::from_utf8(record("fine", &[]).encode()).unwrap();
+        for broken in ["", "{}", &encoded[..encoded.len() - 1], &encoded.replace("\"index\":17", "\"index\":\"17\"")] {
+            assert!(Passage::decode(broken.as_bytes()).is_err(), "{broken}");
+        }
+        assert!(Passage::decode(encoded.replace("\"signer\"", "\"singer\"").as_bytes()).is_err());
     }
 }

@@ -81,6 +81,7 @@ codes! {
     OpClassMismatch = "op_class_mismatch", "The key's op class is not the transition's";
     IdemKeyConflict = "idem_key_conflict", "The key is bound to a different proposal";
     IdemKeyExpired = "idem_key_expired", "The key's beat is too old or too far ahead";
+    BeatsUnknown = "beats_unknown", "Beats cannot be counted: there is no valid windows fact";
     StaleHead = "stale_head", "The project has moved on";
     HlcNotAfter = "hlc_not_after", "The clock reading is not after the project's last one";
     HlcAhead = "hlc_ahead", "The clock reading is too far ahead";

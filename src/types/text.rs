@@ -8,15 +8,46 @@ macro_rules! serde_as_text {
                 serializer.collect_str(self)
             }
         }
+        $crate::types::text::deserialize_as_text!($type);
+    };
+    // For types whose text costs less than `Display` to come by.
+    ($type:ty, $text:expr) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let serialize: fn(&$type, S) -> Result<S::Ok, S::Error> = $text;
+                serialize(self, serializer)
+            }
+        }
+        $crate::types::text::deserialize_as_text!($type);
+    };
+}
+pub(crate) use serde_as_text;
+
+macro_rules! deserialize_as_text {
+    ($type:ty) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str($crate::types::text::FromText(std::marker::PhantomData))
             }
         }
     };
 }
-pub(crate) use serde_as_text;
+pub(crate) use deserialize_as_text;
+
+/// Reads a value from its text where the text stands, without a copy of it.
+pub(crate) struct FromText<T>(pub std::marker::PhantomData<T>);
+
+impl<T: std::str::FromStr<Err: std::fmt::Display>> serde::de::Visitor<'_> for FromText<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
 
 /// A text that is not what its type allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +93,7 @@ macro_rules! checked_text {
                 write!(f, "{:?}", &*self.0)
             }
         }
-        $crate::types::text::serde_as_text!($name);
+        $crate::types::text::serde_as_text!($name, |text, serializer| serializer.serialize_str(&text.0));
     };
 }
 pub(crate) use checked_text;
@@ -155,4 +186,9 @@ checked_text!(
     /// What a candidate can do, or a role needs: like a name, also with ':'.
     Capability, "a capability; write 1 to 63 characters of a-z, 0-9, '.', '_', '-', ':'",
     |text| (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-:".contains(&b))
+);
+checked_text!(
+    /// An SPDX licence id, such as `Apache-2.0`: 1 to 64 characters.
+    LicenceId, "an SPDX licence id; write 1 to 64 characters of A-Z, a-z, 0-9, '.', '-', '+'",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
 );

@@ -1,45 +1,32 @@
-//! UCXL and BUBBLE addresses: parsed and stored, never dereferenced while judging (DESIGN §3).
+//! UCXL and BUBBLE addresses: parsed and stored, never dereferenced while judging (DESIGN §3). The grammar
+//! and what an address means stand in docs/ucxl.md.
 //!
-//! ```text
-//! ucxl   = "ucxl://" agent ":" role "@" project [ ":" task ] [ "/" temporal [ "/" path ] ]
-//! bubble = "bubble://" authority [ "/" path ]
-//! ```
-//! agent, role, project, task: 1 to 63 of `A-Z a-z 0-9 . _ -` or `*`; the temporal segment and the path
-//! are 0 to 500 visible characters; `…`, which the brief writes for «and so on», counts as visible.
+//! An address has one spelling: what is accepted is printed as it was read. Other spellings of the same
+//! address are refused, and [`normal_form`] tells the right one.
+
+mod grammar;
+
+pub use grammar::{Temporal, Ucxl, UcxlError, normal_form};
 
 use super::text::checked_text;
 
-fn is_segment(text: &str) -> bool {
-    text == "*"
-        || ((1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)))
-}
-
-fn is_path(text: &str) -> bool {
-    text.len() <= 500 && text.chars().all(|c| !c.is_control() && !c.is_whitespace() && !"\"<>\\^`{|}".contains(c))
-}
-
 fn is_ucxl(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("ucxl://") else { return false };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let Some((who, place)) = authority.split_once('@') else { return false };
-    let Some((agent, role)) = who.split_once(':') else { return false };
-    let (project, task) = place.split_once(':').map_or((place, None), |(project, task)| (project, Some(task)));
-    [agent, role, project].into_iter().chain(task).all(is_segment) && is_path(path)
+    Ucxl::parse(text).is_ok()
 }
 
 fn is_bubble(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("bubble://") else { return false };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    is_segment(authority) && is_path(path)
+    let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
+    grammar::is_name(authority) && path.is_none_or(grammar::is_path)
 }
 
 checked_text!(
     /// A UCXL address: `ucxl://agent:role@project[:task]/temporal/path`.
-    UcxlAddress, "a UCXL address; write ucxl://agent:role@project[:task]/temporal/path", is_ucxl
+    UcxlAddress, "a UCXL address; write ucxl://agent:role@project[:task]/temporal/path (docs/ucxl.md; `swoosh ucxl` tells what is wrong)", is_ucxl
 );
 checked_text!(
     /// Evidence of a proposal: a UCXL or a BUBBLE address.
-    EvidenceRef, "a UCXL or BUBBLE address; write ucxl://agent:role@project[:task]/temporal/path or bubble://dr/…",
+    EvidenceRef, "a UCXL or BUBBLE address; write ucxl://agent:role@project[:task]/temporal/path or bubble://dr/… (docs/ucxl.md; `swoosh ucxl` tells what is wrong)",
     |text| is_ucxl(text) || is_bubble(text)
 );
 
@@ -73,6 +60,9 @@ mod tests {
             "ucxl://a:b@c d/x",
             "https://a:b@c/x",
             "bubble://",
+            "bubble://dr/",
+            "bubble://dr/a//b",
+            "bubble://*/a",
             "ucxl://a:b@c/\u{0}",
         ] {
             assert!(text.parse::<EvidenceRef>().is_err(), "{text}");

@@ -4,12 +4,13 @@
 //! that its signature was checked. Nothing is kept of a proposal whose signature fails.
 
 mod headers;
+mod known_keys;
 
 pub use headers::Headers;
 
 use std::collections::BTreeMap;
 
-use crate::types::canonical::{DecodeError, from_canonical};
+use crate::types::canonical::DecodeError;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::{Json, JsonError};
@@ -72,15 +73,17 @@ pub fn verify<T>(
     headers.merge_into(&mut document)?;
     let signature = take_signature(&mut document)?;
     write_clock_in_utc(&mut document)?;
-    let canonical = Json::Object(document).canonical();
-    let proposal: Proposal = from_canonical(&canonical).map_err(schema_rejection)?;
+    let document = Json::Object(document);
+    let canonical = document.canonical();
+    let inputs = document.into_member("inputs").unwrap_or_else(Json::empty_object);
+    let proposal = Proposal::decode(&canonical, inputs).map_err(schema_rejection)?;
     if proposal.evidence.len() > MAX_EVIDENCE {
         return Err(Rejection::new(Code::Schema, format!("evidence holds more than {MAX_EVIDENCE} addresses")));
     }
     let inputs_bytes = proposal.inputs.canonical();
     let inputs = decode(proposal.transition, &inputs_bytes).map_err(inputs_rejection)?;
     check_inputs_hash(&proposal, &inputs_bytes)?;
-    if !proposal.signer.verify(&message(domain::TRANSITION, cluster, &canonical), &signature) {
+    if !known_keys::verify(&proposal.signer, &message(domain::TRANSITION, cluster, &canonical), &signature) {
         let what = "an ed25519 signature over \"swoosh/transition/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ JCS(proposal without signature)";
         let reason = format!("signature is not {what} by {} for cluster {cluster}", proposal.signer);
         return Err(Rejection::new(Code::SignatureInvalid, reason));

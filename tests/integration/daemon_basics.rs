@@ -42,6 +42,7 @@ fn an_empty_directory_and_no_flag_are_enough() {
         "/state",
         "/health",
         "/transitions",
+        "/windows",
         "/projects",
         "/wal",
         "/decisions/{id}",

@@ -1,15 +1,9 @@
-//! What is promised when the process dies or is asked to stop, and whose directory it is.
+//! What is promised when the process is asked to stop, and whose directory it is. `kills` kills it.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
-use swoosh::client::WalEntry;
-use swoosh::types::hash::Hash;
 use swoosh::types::names::{Region, Transition};
-use swoosh::types::receipt::Receipt;
-use swoosh::types::text::ProjectName;
 
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::{Project, bytes};
@@ -18,82 +12,6 @@ use crate::support::wal;
 use crate::support::world::Ask;
 
 const CALLERS: usize = 6;
-const ROUNDS: usize = 10;
-/// Receipts of a round after which the daemon is killed.
-const ROUND_RECEIPTS: usize = 40;
-
-/// Proposes until the connection breaks; what it cannot know the fate of, it leaves to the next round.
-fn load(daemon: &Daemon, project: &mut Project<'_>, held: &Mutex<Vec<Receipt>>, count: &AtomicUsize) {
-    let Ok(mut wire) = Wire::connect(daemon.address) else { return };
-    loop {
-        let paused = project.head.state().control.paused;
-        let transition = if paused { Transition::ControlResume } else { Transition::ControlPause };
-        let signed = project.signed(&Ask::new(transition));
-        let request = proposal(&bytes(&signed), &[]);
-        let Ok(answer) = wire.exchange(&request) else { return };
-        let receipt = answer.receipt();
-        project.advance(&signed.proposal, &receipt);
-        held.lock().unwrap().push(receipt);
-        count.fetch_add(1, Ordering::Relaxed);
-        let Ok(again) = wire.exchange(&request) else { return };
-        assert_eq!(again.body, answer.body, "a repeat under load");
-    }
-}
-
-#[test]
-fn whatever_a_receipt_promises_survives_ten_kills_under_load() {
-    let site = Site::new();
-    let mut daemon = site.start();
-    let mut projects: Vec<_> = (0..CALLERS).map(|n| Project::new(&site, &format!("load-{n}"))).collect();
-    projects.iter_mut().for_each(|project| project.drive(&daemon, Region::Boot, "LICENSED"));
-    let held = Mutex::new(Vec::new());
-    for round in 0..ROUNDS {
-        let count = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for project in &mut projects {
-                scope.spawn(|| load(&daemon, project, &held, &count));
-            }
-            // A count, not a clock, so that every round does the same.
-            while count.load(Ordering::Relaxed) < ROUND_RECEIPTS + round {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            daemon.signal("KILL");
-        });
-        daemon.kill();
-        daemon = site.start();
-        projects.iter_mut().for_each(|project| project.refresh(&daemon));
-    }
-    let log = wal::read(&daemon);
-    receipts_are_in_the_log_once(&held.into_inner().unwrap(), &log);
-    histories_are_lines(&log);
-    let (heads, _) = wal::replica(&log);
-    projects.iter().for_each(|project| assert_eq!(heads[&project.name].hash(), project.head.hash()));
-}
-
-fn receipts_are_in_the_log_once(held: &[Receipt], log: &[WalEntry]) {
-    assert!(held.len() >= ROUNDS * ROUND_RECEIPTS);
-    let mut keys: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in log {
-        *keys.entry(format!("{} {}", entry.record.project, entry.record.idem_key)).or_default() += 1;
-    }
-    assert!(keys.values().all(|times| *times == 1), "a key is in the log twice");
-    for receipt in held {
-        let entry = &log[receipt.index as usize - 1];
-        assert_eq!(entry.chain, receipt.chain, "record {} is another than the receipt's", receipt.index);
-        assert_eq!((&entry.record.project, &entry.record.idem_key), (&receipt.project, &receipt.idem_key));
-    }
-}
-
-/// Every project's records follow one another.
-fn histories_are_lines(log: &[WalEntry]) {
-    let mut heads: BTreeMap<&ProjectName, Hash> = BTreeMap::new();
-    for entry in log {
-        let genesis = || swoosh::machine::head::Head::genesis(&entry.record.project).hash();
-        let head = heads.entry(&entry.record.project).or_insert_with(genesis);
-        assert_eq!(entry.record.state_pre_hash, *head, "record {} branches off", entry.record.index);
-        *head = entry.record.state_post_hash;
-    }
-}
 
 #[test]
 fn a_data_directory_is_one_process_s_and_one_node_s() {
@@ -178,8 +96,8 @@ fn sigterm_under_load_leaves_nothing_accepted_unanswered() {
 
 fn until_it_stops(daemon: &Daemon, project: &mut Project<'_>, told: &AtomicUsize) {
     let Ok(mut wire) = Wire::connect(daemon.address) else { return };
-    loop {
-        let signed = project.signed(&Ask::new(Transition::ControlPause));
+    for next in [Transition::ControlPause, Transition::ControlResume].into_iter().cycle() {
+        let signed = project.signed(&Ask::new(next));
         let Ok(answer) = wire.exchange(&proposal(&bytes(&signed), &[])) else { return };
         if answer.status != 202 {
             assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
@@ -189,4 +107,63 @@ fn until_it_stops(daemon: &Daemon, project: &mut Project<'_>, told: &AtomicUsize
         project.advance(&signed.proposal, &answer.receipt());
         told.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Runs `swoosh wal accept` on a site; its exit code and all that it said.
+fn accept(site: &Site, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = site.run(&[&["wal", "accept"], arguments].concat());
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_lost_tail_keeps_the_node_from_starting_until_a_person_accepts_it_for_good() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "lossy");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let older = project.head.clone();
+    let log = std::fs::read_dir(site.journal()).unwrap().map(|entry| entry.unwrap().path());
+    let log = log.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().unwrap();
+    let length = std::fs::metadata(&log).unwrap().len();
+    let lost = project.accept(&daemon, Transition::ControlPause);
+    daemon.kill();
+    std::fs::File::options().write(true).open(&log).unwrap().set_len(length).unwrap();
+    let (last, reason) = ((lost.index - 1).to_string(), "ops: the disk died");
+    let (code, said) = site.start_refused();
+    assert!(code == Some(1) && said.contains(&format!("record {} is the first one missing", lost.index)), "{said}");
+
+    let (code, said) = accept(&site, &["--last", &last]);
+    assert!(code == Some(1) && said.contains("nothing was changed") && said.contains("lossy up to"), "{said}");
+    assert!(said.contains(&format!("record {}", lost.index)), "{said}");
+    let (code, said) = accept(&site, &["--last", &last, "--yes"]);
+    assert!(code == Some(2) && said.contains("--reason"), "{said}");
+    let (code, said) = accept(&site, &["--last", &lost.index.to_string(), "--yes", "--reason", reason]);
+    assert!(code == Some(1) && said.contains(&format!("ends at record {last}")), "{said}");
+    site.start_refused();
+
+    let (code, said) = accept(&site, &["--last", &last, "--yes", "--reason", reason]);
+    assert!(code == Some(0) && said.contains("accepted"), "{said}");
+    let daemon = site.start();
+    project.head = older;
+    let again = project.accept(&daemon, Transition::ControlPause);
+    assert_eq!(again.index, lost.index, "the next record takes the lost one's place");
+    let log = daemon.terminate();
+    assert!(log.iter().any(|line| line.contains(reason)), "{log:?}");
+    let verified = String::from_utf8(site.run(&["wal", "verify"]).stdout).unwrap();
+    assert!(verified.contains("the log is good") && verified.contains(reason), "{verified}");
+    let (code, said) = accept(&site, &["--last", &again.index.to_string(), "--yes", "--reason", reason]);
+    assert!(code == Some(1) && said.contains("there is nothing to accept"), "{said}");
+}
+
+#[test]
+fn nothing_is_accepted_while_a_node_runs() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "running");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    std::fs::remove_file(site.data().join("journal.watermark")).unwrap();
+    let last = daemon.last_index().to_string();
+    let (code, said) = accept(&site, &["--last", &last, "--yes", "--reason", "ops: in a hurry"]);
+    assert!(code == Some(1) && said.contains("is held by another process"), "{said}");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::source::{SourceFile, Token, file, files, paths};
+use super::source::{SourceFile, Token, all_files, file, files, paths};
 
 const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 70;
@@ -34,7 +34,7 @@ const PATHS: &[&str] = &[
 
 /// What is allowed all the same: file, word, why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("src/machine/policy.rs", "HashSet", "Cedar's API takes sets; nothing is ever read out of them in order"),
+    ("src/machine/policy/engine.rs", "HashSet", "Cedar's API takes sets; nothing is ever read out of them in order"),
     ("src/types/canonical/serializer.rs", "f32", "serde hands a float over as one, so that it can be refused"),
     ("src/types/canonical/serializer.rs", "f64", "serde hands a float over as one, so that it can be refused"),
     ("src/types/json.rs", "f64", "serde hands a float over as one, so that it can be refused"),
@@ -42,7 +42,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn no_file_is_longer_than_600_lines() {
-    let long: Vec<_> = files().into_iter().filter(|file| file.lines > FILE_LINES).collect();
+    let long: Vec<_> = all_files().into_iter().filter(|file| file.lines > FILE_LINES).collect();
     let told: Vec<_> = long.iter().map(|file| format!("{}: {} lines; split it", file.path, file.lines)).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
 }
@@ -79,7 +79,7 @@ fn function(rest: &[Token]) -> Option<(&str, usize, usize)> {
 
 #[test]
 fn no_function_is_longer_than_70_lines() {
-    let long: Vec<String> = files().iter().flat_map(long_functions).collect();
+    let long: Vec<String> = all_files().iter().flat_map(long_functions).collect();
     assert!(long.is_empty(), "split these functions:\n{}", long.join("\n"));
 }
 

@@ -2,6 +2,7 @@
 //! `docs/rejections.md` says, the problem document is whole, no head moves, and the daemon serves on.
 
 mod guards;
+mod node;
 mod policy;
 mod request;
 mod sequence;

@@ -2,8 +2,7 @@
 //! process is killed three times: the log, the running process, a restart, an offline replay and replicas
 //! that are fed with the log all agree at every index.
 
-mod caller;
-mod random;
+pub(crate) mod caller;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,9 +17,9 @@ use swoosh::types::hash::Hash;
 use swoosh::types::text::ProjectName;
 
 use crate::support::daemon::{Daemon, Site, cycles_of};
+use crate::support::random::Random;
 use crate::support::wal;
 use caller::Caller;
-use random::Random;
 
 const SEED: u64 = 0x5_7005;
 const PROJECTS: usize = 20;

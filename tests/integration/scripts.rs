@@ -78,6 +78,7 @@ fn run(world: &mut World, line: &str) -> Vec<String> {
         "why" => report::why(world, rest.parse().unwrap()),
         "facts" => facts::change(world, rest),
         "at" => at(world, rest),
+        "floor" => floor(world, rest),
         "license" => license(world),
         _ => panic!("there is no command {command}"),
     }
@@ -107,8 +108,14 @@ fn span_ms(text: &str) -> i64 {
 /// `at +5s`: the wall clock moves; the only thing that ever moves it.
 fn at(world: &mut World, rest: &str) -> Vec<String> {
     world.now_ms = world.now_ms.checked_add_signed(span_ms(rest)).unwrap();
-    let window = world.position().map(|(_, window)| window.to_string()).unwrap_or_default();
+    let window = world.window().map(|window| window.to_string()).unwrap_or_default();
     vec![format!("{} {window}", civil::rfc3339(world.now_ms))]
+}
+
+/// `floor BEAT`: keys of earlier beats have been forgotten.
+fn floor(world: &mut World, rest: &str) -> Vec<String> {
+    world.prune_floor = rest.parse().unwrap();
+    Vec::new()
 }
 
 /// `license`: what the node proposes of its own when the license calls for it.
@@ -122,7 +129,7 @@ fn license(world: &mut World) -> Vec<String> {
 
 /// `propose T [by NAME] [votes V,V] [members ROLE=V,…] [head stale] [hlc SPAN] [window none|ID] [key KEY]
 /// [evidence ADDRESS] [breach] [with {JSON}]`: `with` puts members in the place of valid ones, null takes
-/// them out; `breach` adds what the last breach was.
+/// them out, and `a.b` is the member b of a; `breach` adds what the last breach was.
 fn propose(world: &mut World, rest: &str) -> Vec<String> {
     let (rest, with) = rest.split_once(" with ").map_or((rest, None), |(rest, with)| (rest, Some(with)));
     let mut words = rest.split(' ');
@@ -161,12 +168,15 @@ fn named(world: &World, text: &str) -> String {
 }
 
 fn merged(mut valid: Value, with: Value) -> Value {
-    for (name, value) in with.as_object().unwrap() {
-        let members = valid.as_object_mut().unwrap();
+    for (path, value) in with.as_object().unwrap() {
+        let mut steps: Vec<&str> = path.split('.').collect();
+        let name = steps.pop().unwrap();
+        let place = steps.into_iter().fold(&mut valid, |place, step| &mut place[step]);
+        let members = place.as_object_mut().unwrap();
         if value.is_null() {
             members.remove(name);
         } else {
-            members.insert(name.clone(), value.clone());
+            members.insert(name.to_owned(), value.clone());
         }
     }
     valid

@@ -12,7 +12,7 @@ pub struct Token {
     pub line: usize,
 }
 
-/// A file under `src/`.
+/// A file of Rust source.
 #[derive(Debug)]
 pub struct SourceFile {
     /// Path from the repository's root.
@@ -27,17 +27,28 @@ pub struct SourceFile {
     pub shipped: Vec<Token>,
 }
 
-/// Every file under `src/` of this package.
-pub fn files() -> Vec<SourceFile> {
+/// Every file that this package is built and tested with: `src/`, `tests/`, `build/` and `build.rs`.
+pub fn all_files() -> Vec<SourceFile> {
+    let folders = ["tests", "build"].into_iter().flat_map(below);
+    files().into_iter().chain(folders).chain(below("build.rs")).collect()
+}
+
+/// The files below a folder of the repository, or the one file, by their paths.
+fn below(place: &str) -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    collect(&root.join("src"), &mut paths);
+    collect(&root.join(place), &mut paths);
     paths.sort();
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).expect("a source file can be read");
         file(path.strip_prefix(root).expect("it is under the root"), &text)
     };
-    let mut files: Vec<_> = paths.iter().map(read).collect();
+    paths.iter().map(read).collect()
+}
+
+/// Every file under `src/` of this package.
+pub fn files() -> Vec<SourceFile> {
+    let mut files = below("src");
     let tests: Vec<Vec<String>> = files.iter().flat_map(test_modules).collect();
     for file in files.iter_mut().filter(|file| tests.iter().any(|test| file.module.starts_with(test))) {
         file.shipped.clear();
@@ -46,6 +57,10 @@ pub fn files() -> Vec<SourceFile> {
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    if folder.is_file() {
+        paths.push(folder.to_owned());
+        return;
+    }
     for entry in std::fs::read_dir(folder).expect("a source folder can be read") {
         let path = entry.expect("a source folder can be read").path();
         if path.is_dir() {

@@ -6,6 +6,7 @@ mod chain;
 mod clocks;
 mod ids;
 mod signatures;
+mod ucxl;
 
 use std::path::PathBuf;
 
@@ -48,6 +49,7 @@ fn vectors_are_what_this_code_makes() {
         ("ids.json", ids::make()),
         ("signatures.json", signatures::make()),
         ("chain.json", chain::make()),
+        ("ucxl.json", ucxl::make()),
     ];
     for (name, vectors) in made {
         if std::env::var_os("SWOOSH_BLESS").is_some() {

@@ -4,11 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Context as _;
-
 use super::story;
 use super::world::World;
-use crate::cli::serve::node::{Node, fact_file};
+use crate::cli::serve::node::{Node, fact_files};
 use crate::machine::head::Head;
 use crate::sequencer::{Handle, Outcome};
 use crate::types::text::ProjectName;
@@ -43,7 +41,7 @@ pub(super) fn fill(world: &Arc<World>, directory: &Path, size: Size, ask: &[usiz
     let settings = world.settings(directory)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let node = Node::start(&settings)?;
-    fact_file(&settings, node.facts()).context("the settings name no fact file")?;
+    anyhow::ensure!(!fact_files(&settings, node.facts()).is_empty(), "the settings name no fact file");
     let handle = node.handle().clone();
     runtime.block_on(drive(world, &handle, size))?;
     let heads = ask.iter().map(|n| Ok(Head::clone(&handle.view(&project(*n)?)?.head)));

@@ -1,11 +1,11 @@
 //! As little of HTTP/1.1 as the load needs: whole requests out, status and header out of answers with a
 //! content-length. The load shares the machine with what it measures, so it must cost next to nothing.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// The longest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -42,9 +42,22 @@ pub(super) fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
 }
 
+/// A stream to the daemon, from an address of one's own choice.
+pub(super) async fn connect(address: SocketAddr, from: Option<Ipv4Addr>) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(from) = from {
+        socket.bind((from, 0).into())?;
+    }
+    socket.connect(address).await.context("cannot connect to the daemon")
+}
+
 impl Connection {
     pub async fn open(address: SocketAddr) -> anyhow::Result<Connection> {
-        let stream = TcpStream::connect(address).await.context("cannot connect to the daemon")?;
+        Connection::over(connect(address, None).await?)
+    }
+
+    /// Over a stream that is connected.
+    pub fn over(stream: TcpStream) -> anyhow::Result<Connection> {
         stream.set_nodelay(true)?;
         Ok(Connection { stream, buffer: Vec::with_capacity(8 << 10) })
     }

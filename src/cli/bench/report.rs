@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::abuse::AbuseRow;
 use super::floor::Floor;
 use super::hot::HotRow;
 use super::load::LoadRow;
@@ -17,6 +18,7 @@ pub(super) struct Report {
     pub accepted: Vec<LoadRow>,
     pub duplicates: Option<LoadRow>,
     pub hot: Option<HotRow>,
+    pub abuse: Vec<AbuseRow>,
     pub peers: Vec<PeerRow>,
     pub replay: Option<ReplayRow>,
     pub cold_start: Option<ColdStart>,
@@ -171,6 +173,7 @@ impl Report {
             writeln!(out, "  synced RocksDB batches of 64 records    {:>9}/s", floor.synced_batches_of_64_per_second)?;
         }
         self.write_load(out)?;
+        self.write_abuse(out)?;
         self.write_sizes(out)?;
         writeln!(out, "\n{:<88} {:>12} {:>12}", "goal (DESIGN §11)", "must reach", "measured")?;
         for goal in &self.goals {
@@ -209,6 +212,18 @@ impl Report {
             writeln!(out, "{peer:<28} {clients:>8} {per_second:>10} {p50_us:>10} {p99_us:>10}")?;
         }
         Ok(())
+    }
+
+    fn write_abuse(&self, out: &mut String) -> std::fmt::Result {
+        let Some(alone) = self.abuse.first() else { return Ok(()) };
+        let clients = alone.honest.clients;
+        writeln!(out, "\n{:<28} {:>8} {:>10} {:>10} {:>10}", "abuse", "per s", "× alone", "p50 µs", "p99 µs")?;
+        for AbuseRow { abuse, detail, honest } in &self.abuse {
+            let share = honest.per_second as f64 / alone.honest.per_second.max(1) as f64;
+            let LoadRow { per_second, p50_us, p99_us, .. } = honest;
+            writeln!(out, "{abuse:<28} {per_second:>8} {share:>10.2} {p50_us:>10} {p99_us:>10}   {detail}")?;
+        }
+        writeln!(out, "  the columns are of {clients} honest clients, each with a project of its own")
     }
 
     fn write_sizes(&self, out: &mut String) -> std::fmt::Result {

@@ -226,7 +226,8 @@ fn certificate(world: &World, head: &Head) -> Value {
     let members = election::propose(head);
     let needed = usize::try_from(state.council.rules.quorum.votes_needed(state.council.candidates.len() as u64));
     let voters = world.voters().take(needed.unwrap_or(usize::MAX));
-    let sign = |hand: &Hand| vote(&world.cluster, &state.meta.project, state.epoch.council, &members, &hand.secret);
-    let votes: Vec<_> = voters.map(sign).collect();
+    let sign =
+        |hand: &Hand| vote(&world.cluster, &state.meta.project, state.epoch.council, &members, &hand.secret).ok();
+    let votes: Vec<_> = voters.filter_map(sign).collect();
     json!({"members": members, "member_set_hash": member_set_hash(&members), "votes": votes})
 }

@@ -106,7 +106,7 @@ impl World {
         let mut settings = Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             data: directory.join("data"),
-            backbeat: Some(schedule),
+            backbeat: crate::settings::Backbeat { file: Some(schedule), ..Default::default() },
             identities: self.grants()?,
             ..Settings::default()
         };

@@ -45,7 +45,7 @@ impl Ballot {
             council_epoch: Some(body.council_epoch),
             member_set_hash: Some(body.member_set_hash),
             voter,
-            signature: body.sign(&election.cluster, key).signature,
+            signature: body.sign(&election.cluster, key)?.signature,
         })
     }
 

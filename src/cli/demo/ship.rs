@@ -34,6 +34,7 @@ pub(super) fn schedule() -> anyhow::Result<Schedule> {
         ]
         .into(),
         amplitude: vec![AmplitudePoint { phase_beats: 14, pressure: 300 }],
+        live: None,
     };
     schedule.validate()?;
     Ok(schedule)

@@ -274,7 +274,7 @@ pub(super) async fn read_head(reader: &Client, project: &ProjectName) -> anyhow:
         Err(error) => return Err(error.into()),
     };
     let state: State = serde_json::from_value(serde_json::to_value(&view.projection)?)?;
-    let head = Head::of(state);
+    let head = Head::try_of(state)?;
     ensure!(head.hash() == view.hash, "the state of {project} hashes to {}, the node says {}", head.hash(), view.hash);
     Ok(head)
 }

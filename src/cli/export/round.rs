@@ -74,6 +74,14 @@ impl Rounds {
         Rounds { plan }
     }
 
+    /// From here on nothing is pruned that a round has yet to export.
+    pub fn begin(&self, journal: &Journal) -> anyhow::Result<()> {
+        if self.plan.wal {
+            journal.note_exported(WAL_EXPORTER, exported(journal)?)?;
+        }
+        Ok(())
+    }
+
     /// Exports what changed since the last round; `None` when nothing did.
     /// Asks `goes_on` between any two files, and gives up when it may not.
     pub fn run(&self, journal: &Journal, goes_on: &dyn Fn() -> bool) -> anyhow::Result<Option<Done>> {
@@ -86,8 +94,7 @@ impl Rounds {
         }
         let mut files = self.snapshots(journal, since, last_index, goes_on)?;
         if self.plan.wal {
-            let exported = journal.export_positions()?.into_iter().find(|position| position.exporter == WAL_EXPORTER);
-            let from = exported.map_or(0, |position| position.index) + 1;
+            let from = exported(journal)? + 1;
             files.extend(self.records(journal, from.max(journal.first_index())..=last_index, goes_on)?);
         }
         let identity = journal.identity();
@@ -241,6 +248,12 @@ impl Segment {
         self.lines.extend_from_slice(&canonical_bytes(line));
         self.lines.push(b'\n');
     }
+}
+
+/// The last record that was exported.
+fn exported(journal: &Journal) -> anyhow::Result<u64> {
+    let positions = journal.export_positions()?;
+    Ok(positions.into_iter().find(|position| position.name == WAL_EXPORTER).map_or(0, |position| position.index))
 }
 
 fn object(journal: &Journal, index: u64, hash: &Hash) -> anyhow::Result<Json> {

@@ -134,7 +134,7 @@ fn accept(
         hlc: signed.proposal.hlc,
         window_id: None,
         guard_outcomes: accepted.outcomes,
-        policy_engine: engine_version(),
+        policy_engine: engine_version().to_owned(),
         evidence: Vec::new(),
         signature: signed.signature,
         timestamp: stamp.at,

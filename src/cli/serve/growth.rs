@@ -82,35 +82,34 @@ impl Growth {
             "a project's records do not lead where they say; it is refused, the others go on");
     }
 
-    /// Counts the projects, and loads every project that has records which no snapshot covers: a start checks
-    /// only their chain. Half of the time of one core at the most.
+    /// Counts the projects, and loads each of them: a start checks only the chain, and projects that are to be
+    /// watched must be in memory. Half of the time of one core at the most.
     pub fn after_start(&self) {
-        match self.handle.journal().count_projects(self.started_at) {
-            Ok(count) => self.metrics.add_projects(count),
-            Err(error) => tracing::warn!(%error, "the projects could not be counted"),
-        }
-        let (mut after, mut checked, began): (Option<ProjectName>, u64, _) = (None, 0, Instant::now());
-        loop {
-            let projects = self.handle.journal().uncovered_after(after.as_ref());
-            let Some(last) = projects.last() else { break };
-            after = Some(last.clone());
-            for project in projects {
-                if !self.goes_on() {
-                    return;
-                }
-                let one = Instant::now();
-                // Whoever is in memory was checked when it was loaded.
-                if !self.handle.is_in_memory(&project)
-                    && let Err(error) = self.handle.journal().latest_head(&project)
-                {
-                    self.damaged(&project, &error);
-                }
-                checked += 1;
-                std::thread::sleep(one.elapsed());
+        let began = Instant::now();
+        let (counted, projects) = {
+            let journal = self.handle.journal();
+            (journal.count_projects(self.started_at), journal.projects())
+        };
+        let (count, projects) = match counted.and_then(|count| Ok((count, projects?))) {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!(%error, "the projects could not be counted"),
+        };
+        self.metrics.add_projects(count);
+        for project in &projects {
+            if !self.goes_on() {
+                return;
             }
+            let one = Instant::now();
+            // Whoever is in memory was checked when it was loaded.
+            if !self.handle.is_in_memory(project)
+                && let Err(error) = self.handle.watch(project)
+            {
+                self.damaged(project, &error);
+            }
+            std::thread::sleep(one.elapsed());
         }
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(projects = checked, took_ms, "checked what the start left");
+        tracing::info!(projects = projects.len(), took_ms, "checked what the start left");
     }
 
     /// One round of exports.

@@ -1,16 +1,22 @@
 //! A node: key, journal, facts, sequencer, in the order in which they need each other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::bundles;
+use super::exporters::{self, Exports, Work};
 use super::ports::{ClockPort, DecisionPort, Watch};
-use crate::facts::{BuiltIn, FactFile, FactTable, Trust};
-use crate::ingress::{AppState, Limits, NodeInfo, Queries};
+use crate::facts::{BuiltIn, FactFile, FactTable, Speaker, Trust};
+use crate::ingress::{AppState, ExportView, Gate, Limits, NodeInfo, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered, StoreLimits};
 use crate::platform::clock::Clock;
+use crate::platform::descriptors;
+use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile;
+use crate::platform::secrets::Secrets;
 use crate::sequencer::{Handle, Memory, Options, Ports};
 use crate::settings::{Durability, Settings};
 use crate::telemetry::metrics::Metrics;
@@ -22,17 +28,23 @@ pub(in crate::cli) struct Node {
     key: PublicKey,
     handle: Handle,
     facts: Arc<FactTable>,
+    speaker: Speaker,
+    gate: NetworkGate,
+    keeper: Option<GateKeeper>,
     metrics: Arc<Metrics>,
+    exports: Arc<Exports>,
+    exporters: Vec<Work>,
 }
 
-/// Longest that a request's headers may take to arrive, in milliseconds.
-const HEADER_TIMEOUT_MS: u64 = 10_000;
+/// Descriptors that are kept for everything but connections: the store may have 1,024 tables open.
+const OTHER_DESCRIPTORS: u64 = 1_024 + 128;
 
 impl Node {
     /// Opens, recovers and starts everything. Says on standard error what takes long.
     pub fn start(settings: &Settings) -> anyhow::Result<Node> {
         std::fs::create_dir_all(&settings.data)
             .with_context(|| format!("cannot make the data directory {}", settings.data.display()))?;
+        let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
         let loaded = keyfile::load_or_create(&settings.node_key_path())?;
         if loaded.created {
             eprintln!("made a node key in {}", settings.node_key_path().display());
@@ -48,8 +60,12 @@ impl Node {
             observer: Arc::new(Watch(metrics.clone())),
         };
         let key = loaded.key.public();
+        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
+        let (keeper, gate) = gate::closed("no license was found valid yet");
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
-        Ok(Node { key, handle, facts, metrics })
+        let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
+        let (keeper, exports) = (Some(keeper), Arc::new(exports));
+        Ok(Node { key, handle, facts, speaker, gate, keeper, metrics, exports, exporters })
     }
 
     /// The node's public key.
@@ -62,19 +78,40 @@ impl Node {
         &self.handle
     }
 
-    /// Its metrics.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
-    }
-
     /// Its fact table.
     pub fn facts(&self) -> &Arc<FactTable> {
         &self.facts
     }
 
+    /// Its metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The voice of its providers.
+    pub fn speaker(&self) -> &Speaker {
+        &self.speaker
+    }
+
+    /// What lets its providers, exporters and effects outside.
+    pub fn gate(&self) -> &NetworkGate {
+        &self.gate
+    }
+
+    /// Hands over what moves the gate; there is one.
+    pub(super) fn take_keeper(&mut self) -> Option<GateKeeper> {
+        self.keeper.take()
+    }
+
+    /// Hands over the work of the exporters; there is one of each.
+    pub(super) fn take_exporters(&mut self) -> Vec<Work> {
+        std::mem::take(&mut self.exporters)
+    }
+
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (handle, metrics, facts) = (self.handle.clone(), self.metrics.clone(), self.facts.clone());
+        let limits = limits(settings);
         AppState {
             handle: handle.clone(),
             meta: NodeInfo {
@@ -82,20 +119,55 @@ impl Node {
                 node: self.key,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
-            limits: limits(settings),
-            queries: Arc::new(Shown { handle, metrics, facts }),
+            limits,
+            gate: Gate::new(limits, Arc::new(Watch(metrics.clone()))),
+            queries: Arc::new(Shown { handle, metrics, facts, exports: self.exports.clone() }),
         }
     }
 }
 
 /// What the HTTP server allows.
-pub(super) fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings) -> Limits {
+    let (http, limits, tls) = (&settings.http, &settings.limits, &settings.tls);
     Limits {
-        body_limit_bytes: settings.http.body_limit_bytes,
-        request_timeout_ms: settings.http.request_timeout_ms,
-        header_timeout_ms: HEADER_TIMEOUT_MS.min(settings.http.request_timeout_ms),
-        drain_timeout_ms: settings.http.drain_timeout_ms,
+        body_limit_bytes: http.body_limit_bytes,
+        request_timeout_ms: http.request_timeout_ms,
+        body_pause_timeout_ms: http.body_pause_timeout_ms,
+        first_byte_timeout_ms: http.first_byte_timeout_ms,
+        header_timeout_ms: http.header_timeout_ms,
+        idle_timeout_ms: http.idle_timeout_ms,
+        write_timeout_ms: http.write_timeout_ms,
+        handshake_timeout_ms: tls.handshake_timeout_ms,
+        ping_interval_ms: http.ping_interval_ms,
+        ping_timeout_ms: http.ping_timeout_ms,
+        streams: http.streams,
+        resets: http.resets,
+        drain_timeout_ms: http.drain_timeout_ms,
+        connections: connections(limits.connections, descriptors::limit()),
+        connections_per_peer: limits.connections_per_peer,
+        requests: limits.requests,
+        requests_per_peer: limits.requests_per_peer,
+        reads: limits.reads,
+        body_memory_bytes: limits.body_memory_bytes,
+        failures: limits.failures,
+        failures_forgiven_per_second: limits.failures_forgiven_per_second,
     }
+}
+
+/// As many connections as were asked for and the process may open; where it may open little, half of that.
+fn connections(asked: usize, open_files: Option<u64>) -> usize {
+    let Some(open_files) = open_files else { return asked };
+    let room = open_files.saturating_sub(OTHER_DESCRIPTORS).max(open_files / 2);
+    let room = usize::try_from(room).unwrap_or(usize::MAX).max(1);
+    if room < asked {
+        tracing::warn!(
+            asked,
+            room,
+            open_files,
+            "limits.connections is cut down: the open-files limit leaves less room"
+        );
+    }
+    room.min(asked)
 }
 
 /// The fact table: the node's own facts, and those of the fact file.
@@ -113,16 +185,20 @@ fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::R
         policy: settings.policy_bundle()?,
     };
     table.insert_built_in(key, &built_in)?;
+    bundles::restore(settings, &table)?;
     Ok(table)
 }
 
-/// Reads the fact file once, so that the first proposals find its facts.
-pub(in crate::cli) fn fact_file(settings: &Settings, table: &Arc<FactTable>) -> Option<FactFile> {
-    let mut file = FactFile::new(settings.facts.file.clone()?, table.clone());
-    if let Some(report) = file.poll() {
-        report.problems.iter().for_each(|problem| eprintln!("facts: {problem}"));
-    }
-    Some(file)
+/// Reads the fact file and the policy bundle once, so that the first proposals find their facts.
+pub(in crate::cli) fn fact_files(settings: &Settings, table: &Arc<FactTable>) -> Vec<FactFile> {
+    let named = [("facts", &settings.facts.file), ("policies.bundle", &settings.policies.bundle)];
+    let read = |(key, path): (&str, &Option<PathBuf>)| {
+        let mut file = FactFile::new(path.clone()?, table.clone());
+        let problems = file.poll().map(|report| report.problems).unwrap_or_default();
+        problems.iter().for_each(|problem| eprintln!("{key}: {problem}"));
+        Some(file)
+    };
+    named.into_iter().filter_map(read).collect()
 }
 
 fn durability(settings: &Settings) -> journal::Durability {
@@ -147,6 +223,10 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
         },
     })?;
     let recovered = journal.recover_tail()?;
+    for accepted in journal.acceptances()? {
+        let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);
+        tracing::warn!(%at, last, ?promised, reason, "records of this journal were lost, and the loss was accepted");
+    }
     let took = began.elapsed();
     metrics.recovered_in(took);
     metrics.set_wal_last_index(recovered.last_index);
@@ -160,6 +240,7 @@ fn options(settings: &Settings, node_key: SecretKey) -> Options {
         cluster: settings.cluster.clone(),
         node_key,
         queue: settings.sequencer.queue,
+        project_queue: settings.sequencer.project_queue,
         batch_max: settings.sequencer.batch_max,
         memory: Memory {
             projects: settings.heads.memory_projects,
@@ -176,6 +257,7 @@ struct Shown {
     handle: Handle,
     metrics: Arc<Metrics>,
     facts: Arc<FactTable>,
+    exports: Arc<Exports>,
 }
 
 impl Queries for Shown {
@@ -184,7 +266,12 @@ impl Queries for Shown {
         self.metrics.set_queue_depth(status.queue as u64);
         self.metrics.set_wal_lag(status.wal_lag);
         self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
+        self.exports.measure(&self.metrics);
         self.metrics.render()
+    }
+
+    fn exports(&self) -> Vec<ExportView> {
+        self.exports.views()
     }
 
     fn facts(&self) -> serde_json::Value {
@@ -197,5 +284,19 @@ impl Queries for Shown {
 
     fn wal_lag(&self) -> u64 {
         self.handle.status().wal_lag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_the_store_its_descriptors() {
+        assert_eq!(connections(8_192, None), 8_192);
+        assert_eq!(connections(8_192, Some(65_536)), 8_192);
+        assert_eq!(connections(8_192, Some(4_096)), 4_096 - 1_152);
+        assert_eq!(connections(8_192, Some(1_024)), 512);
+        assert_eq!(connections(8_192, Some(0)), 1);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decisions;
+use crate::ingress::{Traffic, Turned};
 use crate::journal::SnapshotWarning;
 use crate::machine::chart;
 use crate::platform::clock::{Clock, Safety};
@@ -15,7 +16,7 @@ use crate::types::hash::Hash;
 use crate::types::json::Json;
 use crate::types::names::Transition;
 use crate::types::record::Record;
-use crate::types::rejection::Rejection;
+use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
 /// The system clock, as far as it can be trusted.
@@ -39,6 +40,10 @@ pub(super) struct DecisionPort;
 impl sequencer::Describe for DecisionPort {
     fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision {
         decisions::build(record, chain, inputs)
+    }
+
+    fn describe_encoded(&self, record: &Record, encoded: &[u8], chain: &Hash, inputs: &Json) -> Vec<u8> {
+        decisions::encode(record, encoded, chain, inputs)
     }
 }
 
@@ -103,5 +108,30 @@ impl sequencer::Observer for Watch {
 
     fn log_mended(&self, last_index: u64) {
         tracing::warn!(last_index, "the log can be written again; proposals are accepted");
+    }
+}
+
+impl Traffic for Watch {
+    fn open(&self, connections: usize) {
+        self.0.set_connections(connections as u64);
+    }
+
+    fn turned_away(&self, why: Turned) {
+        self.0.turned_away(why.as_str());
+    }
+
+    fn shed(&self, code: Code) {
+        self.0.rejected(code);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::TURNED_AWAY_REASONS;
+
+    #[test]
+    fn every_reason_to_close_a_connection_is_counted_under_its_name() {
+        assert_eq!(Turned::ALL.map(Turned::as_str), TURNED_AWAY_REASONS);
     }
 }

@@ -1,5 +1,6 @@
-//! What runs beside the pipeline: the fact file is polled; heads that nobody uses leave memory; old records get
-//! snapshots; what a start left unchecked is checked; what is too old is pruned; copies are exported.
+//! What runs beside the pipeline: the fact files are polled, the license moves the network gate; heads that nobody
+//! uses leave memory; old records get snapshots; what a start left unchecked is checked; what is too old is pruned;
+//! copies are exported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::growth::{Growth, Pruning};
-use super::node::{Node, fact_file};
+use super::node::{Node, fact_files};
+use super::{bundles, providers};
 use crate::cli::export::{Plan, Rounds};
+use crate::facts::watch_license;
 use crate::settings::Settings;
 
 /// Rounds of tidying after which an idle head goes.
@@ -20,37 +23,45 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The tasks, and the way to hurry them.
 pub(super) struct Upkeep {
     tasks: Vec<JoinHandle<()>>,
-    reload: Arc<Notify>,
+    reload: Vec<Arc<Notify>>,
     growth: Growth,
 }
 
-/// Starts the tasks. The fact file has been read once when this returns.
-pub(super) fn spawn(node: &Node, settings: &Settings) -> anyhow::Result<Upkeep> {
-    let reload = Arc::new(Notify::new());
+/// Starts the tasks. The fact files have been read once when this returns.
+pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upkeep> {
     let growth = Growth::new(node.handle().clone(), node.metrics().clone());
+    let mut tasks = keep_small(&growth, node, settings)?;
+    let mut reload = Vec::new();
+    for file in fact_files(settings, node.facts()) {
+        let hurry = Arc::new(Notify::new());
+        tasks.push(tokio::spawn(file.watch(hurry.clone())));
+        reload.push(hurry);
+    }
+    tasks.push(tokio::spawn(bundles::keep(settings.clone(), node.facts().clone(), node.key())));
+    tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
+    tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
+    tasks.extend(providers::spawn(node, settings)?);
+    Ok(Upkeep { tasks, reload, growth })
+}
+
+/// The tasks that keep the node from growing.
+fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let round = Duration::from_millis(settings.heads.idle_ms / IDLE_ROUNDS).max(Duration::from_millis(10));
-    let (tidy, sweep) = (node.handle().clone(), growth.clone());
+    let (tidy, sweep, first) = (node.handle().clone(), growth.clone(), growth.clone());
     let pruning = Pruning::new(growth.clone(), settings);
-    let (first, all) = (growth.clone(), growth.clone());
     let mut tasks = vec![
         tokio::spawn(every(round, move || tidy.tidy())),
         tokio::spawn(every(SWEEP_INTERVAL, move || sweep.sweep())),
         tokio::spawn(every(Duration::from_millis(settings.retention.every_ms), move || pruning.round())),
         tokio::spawn(async move { drop(tokio::task::spawn_blocking(move || first.after_start()).await) }),
     ];
-    match Plan::of(&settings.exports)? {
-        Some(plan) => {
-            let every_round = Duration::from_millis(settings.exports.every_ms);
-            let rounds = Rounds::new(plan);
-            tasks.push(tokio::spawn(every(every_round, move || growth.export(&rounds))));
-        }
-        // What is exported no more holds nothing back.
-        None => node.handle().journal().forget_exporter(crate::cli::export::WAL_EXPORTER)?,
+    if let Some(plan) = Plan::of(&settings.exports)? {
+        let every_round = Duration::from_millis(settings.exports.every_ms);
+        let (rounds, exporting) = (Rounds::new(plan), growth.clone());
+        rounds.begin(&node.handle().journal())?;
+        tasks.push(tokio::spawn(every(every_round, move || exporting.export(&rounds))));
     }
-    if let Some(file) = fact_file(settings, node.facts()) {
-        tasks.push(tokio::spawn(file.watch(reload.clone())));
-    }
-    Ok(Upkeep { tasks, reload, growth: all })
+    Ok(tasks)
 }
 
 /// Does something again and again, off the runtime's threads.
@@ -66,9 +77,10 @@ async fn every(interval: Duration, work: impl Fn() + Send + Sync + 'static) {
 }
 
 impl Upkeep {
-    /// Reads the fact file now.
-    pub fn reload(&self) {
-        self.reload.notify_one();
+    /// What reads the fact files now, when it is called.
+    pub fn reloader(&self) -> impl Fn() + Send + 'static {
+        let reload = self.reload.clone();
+        move || reload.iter().for_each(|hurry| hurry.notify_one())
     }
 
     /// Ends the tasks.

@@ -145,7 +145,7 @@ fn an_outcome_that_its_effect_does_not_name_is_found() {
 #[test]
 fn an_outcome_that_does_not_name_its_effect_is_found() {
     let problem = "an outcome needs the guard and the input `effect`";
-    finds_in("Council_McpRed", "guards: [effect]", "guards: []", problem);
+    finds_in("Council_McpRed", "guards: [effect, coverage]", "guards: []", problem);
     finds_in("Council_McpRed", "effect: EffectId, ", "", problem);
 }
 
@@ -177,6 +177,7 @@ fn a_name_that_stands_twice_is_found_wherever_it_stands() {
 fn unknown_and_mistyped_members_are_found() {
     finds_in("Control_Pause", "guards: []", "guards: []\n    colour: red", "unknown field `colour`");
     finds("version: 1\n", "version: one\n", "version: invalid type");
+    finds("version: 1\n", "version: 9007199254740992\n", "9007199254740992 is not a whole number");
     finds_in("Control_Pause", "rationale: Rationale", "Rationale: Rationale", "input Rationale is not in snake case");
 }
 

@@ -1,13 +1,17 @@
 //! The routes that read.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::Value;
 
-use super::world::World;
-use crate::ingress::close_reads;
+use super::world::{NOW_MS, World};
+use crate::ingress::Caller;
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::keys::SecretKey;
+use crate::types::read::{HLC_HEADER, SIGNATURE_HEADER, SIGNER_HEADER, SignedRead};
 use crate::types::record::Record;
 
 #[tokio::test]
@@ -60,6 +64,7 @@ async fn what_a_query_does_not_know_is_refused_everywhere() {
         "/",
         "/state",
         "/transitions",
+        "/windows",
         "/health",
         "/health/live",
         "/health/ready",
@@ -178,7 +183,7 @@ async fn health_has_the_members_of_the_brief() {
 #[tokio::test]
 async fn closed_reads_leave_health_metrics_and_proposals_open() {
     let (mut world, head) = World::begun().await;
-    world.router = close_reads(world.router.clone());
+    world.close_reads();
     for path in ["/state", "/wal", "/docs", "/nowhere"] {
         assert_eq!(world.get(path).await.problem(), (403, "reads_closed".into()), "{path}");
     }
@@ -187,4 +192,48 @@ async fn closed_reads_leave_health_metrics_and_proposals_open() {
     }
     assert_eq!(world.get("/transition").await.problem(), (405, "method_not_allowed".into()));
     assert_eq!(world.post(&world.pause(head, 1)).await.status, StatusCode::ACCEPTED);
+}
+
+/// A read with these headers.
+async fn signed(world: &World, target: &str, headers: &[(&str, String)]) -> (u16, String) {
+    let request = headers.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, value));
+    let answered = world.send(request.body(Body::empty()).unwrap()).await;
+    let code = if answered.status == StatusCode::OK { String::new() } else { answered.problem().1 };
+    (answered.status.as_u16(), code)
+}
+
+fn headers_of(key: &SecretKey, at_ms: u64, target: &str) -> [(&'static str, String); 3] {
+    let read = SignedRead { hlc: Hlc::new(at_ms, 0).unwrap(), signer: key.public(), target: target.into() };
+    let signature = read.sign(&super::world::cluster(), key).to_string();
+    [(HLC_HEADER, read.hlc.to_string()), (SIGNER_HEADER, read.signer.to_string()), (SIGNATURE_HEADER, signature)]
+}
+
+#[tokio::test]
+async fn closed_reads_open_to_the_signature_of_a_reader_for_that_read_and_that_time() {
+    let (mut world, _) = World::begun().await;
+    world.close_reads();
+    let (reader, target) = (world.reader.clone(), "/state?project=default");
+    let good = headers_of(&reader, NOW_MS, target);
+    assert_eq!(signed(&world, target, &good).await, (200, String::new()));
+    let closed = (403, "reads_closed".to_owned());
+    assert_eq!(signed(&world, "/state?project=other", &good).await, closed, "another target");
+    assert_eq!(signed(&world, target, &good[..2]).await, closed, "no signature");
+    let twice: Vec<_> = good.iter().chain(&good[..1]).cloned().collect();
+    assert_eq!(signed(&world, target, &twice).await, closed, "a header twice");
+    for (at_ms, why) in [(NOW_MS + 5_001, "ahead"), (NOW_MS - 300_001, "behind")] {
+        assert_eq!(signed(&world, target, &headers_of(&reader, at_ms, target)).await, closed, "{why}");
+    }
+    for (key, who) in [(world.operator.clone(), "operator"), (SecretKey::from_bytes(&[9; 32]), "stranger")] {
+        assert_eq!(signed(&world, target, &headers_of(&key, NOW_MS, target)).await, closed, "{who}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_with_a_certificate_reads_what_is_closed() {
+    let (world, _) = World::begun().await;
+    let read = async |may_read| {
+        let caller = Caller { may_read, ..Caller::default() };
+        world.send(Request::get("/wal").extension(caller).body(Body::empty()).unwrap()).await.status
+    };
+    assert_eq!((read(true).await, read(false).await), (StatusCode::OK, StatusCode::FORBIDDEN));
 }

@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::world::World;
-use crate::ingress::{Limits, serve};
+use super::world::{Nobody, World};
+use crate::ingress::{Gate, Limits, serve};
 
 type Served = JoinHandle<std::io::Result<()>>;
 
@@ -16,7 +16,8 @@ async fn start(world: &World, limits: Limits) -> (std::net::SocketAddr, oneshot:
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = serve(listener, world.router.clone(), limits, async { drop(stopped.await) });
+    let gate = Gate::new(limits, std::sync::Arc::new(Nobody));
+    let serving = serve(listener, world.router.clone(), gate, None, async { drop(stopped.await) });
     (address, stop, tokio::spawn(serving))
 }
 

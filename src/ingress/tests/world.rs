@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::facts::{FactTable, Trust};
-use crate::ingress::{AppState, Limits, NodeInfo, Queries, router};
+use crate::ingress::{AppState, Caller, Gate, Limits, NodeInfo, Queries, Traffic, Turned, router};
 use crate::journal::{Durability, Journal, JournalOptions};
 use crate::platform::clock::{Reading, TimeSource};
 use crate::sequencer::{Clock, Describe, Handle, Memory, Observer, Options, Ports};
@@ -26,7 +26,7 @@ use crate::types::keys::SecretKey;
 use crate::types::names::Transition;
 use crate::types::proposal::{Proposal, SignedProposal};
 use crate::types::record::Record;
-use crate::types::rejection::Rejection;
+use crate::types::rejection::{Code, Rejection};
 use crate::types::text::{ClusterId, ProjectName};
 
 /// 2025-10-19T00:00:00Z.
@@ -54,7 +54,14 @@ impl Describe for Writer {
     }
 }
 
-struct Nobody;
+/// Nobody watches.
+pub struct Nobody;
+
+impl Traffic for Nobody {
+    fn open(&self, _: usize) {}
+    fn turned_away(&self, _: Turned) {}
+    fn shed(&self, _: Code) {}
+}
 
 impl Observer for Nobody {
     fn accepted(&self, _: &Record, _: Duration) {}
@@ -112,11 +119,17 @@ pub struct World {
     pub router: Router,
     pub handle: Handle,
     pub operator: SecretKey,
+    /// May read, and nothing else.
+    pub reader: SecretKey,
     _directory: tempfile::TempDir,
 }
 
 pub fn cluster() -> ClusterId {
     "test".parse().unwrap()
+}
+
+fn reader() -> SecretKey {
+    SecretKey::from_bytes(&[3; 32])
 }
 
 fn clock(ms: u64) -> Hlc {
@@ -141,6 +154,7 @@ fn facts(node: &SecretKey, operator: &SecretKey) -> FactTable {
         "identities": {
             node.public().to_string(): identity("node", &["node"]),
             operator.public().to_string(): identity("ann", &["operator", "human"]),
+            reader().public().to_string(): identity("rea", &["reader"]),
         },
         "max_ahead_ms": 5_000, "max_behind_ms": 300_000, "license_grace_ms": 0, "license_scope": "swoosh",
         "key_horizon_ms": 604_800_000u64, "key_ahead_ms": 86_400_000, "transports": ["https"],
@@ -183,6 +197,7 @@ impl World {
             cluster: cluster(),
             node_key: node.clone(),
             queue: 100,
+            project_queue: 100,
             batch_max: 100,
             memory: Memory { projects: 10, ..Memory::default() },
             sweep_every: 1_000,
@@ -192,8 +207,15 @@ impl World {
         let ports = Ports { clock: Arc::new(Fixed), facts, describe: Arc::new(Writer), observer: Arc::new(Nobody) };
         let handle = Handle::start(options, ports, journal, recovered).unwrap();
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
-        let state = AppState { handle: handle.clone(), meta, limits, queries: Arc::new(Canned) };
-        World { router: router(state), handle, operator, _directory: directory }
+        let gate = Gate::new(limits, Arc::new(Nobody));
+        let state = AppState { handle: handle.clone(), meta, limits, gate, queries: Arc::new(Canned) };
+        World { router: router(state), handle, operator, reader: reader(), _directory: directory }
+    }
+
+    /// As on an address that others reach.
+    pub fn close_reads(&mut self) {
+        let closed = Caller { may_read: false, ..Caller::default() };
+        self.router = self.router.clone().layer(axum::Extension(closed));
     }
 
     /// A world whose project `default` exists, at index 1, and the head.

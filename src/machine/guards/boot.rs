@@ -63,7 +63,8 @@ fn council_faults(roles: &RoleSpecs, threshold: u64, min_members: u64) -> Vec<St
     if seats < min_members {
         wrong.push(format!("the roles have {seats} seats, fewer than council.min_members {min_members}"));
     }
-    if threshold <= seats / 2 || threshold > seats {
+    // Without seats there is no majority to speak of, and the lack of them is told already.
+    if seats > 0 && (threshold <= seats / 2 || threshold > seats) {
         wrong.push(format!(
             "approval_threshold {threshold} must be from {} (a majority) to {seats} (all seats)",
             seats / 2 + 1
@@ -94,6 +95,9 @@ pub(super) fn operators(case: &Case<'_>) -> Judged {
     match case.asked {
         Some((_, Inputs::BootIdentityGranted(inputs))) => {
             wrong.extend(grant_faults(&inputs.key, &inputs.identity));
+            if identities.get(&inputs.key).is_some_and(|identity| identity.revoked) {
+                wrong.push(format!("{} is revoked and stays so; grant a new key", inputs.key));
+            }
             left.remove(&inputs.key);
             if is_operator(&inputs.identity.roles) {
                 left.insert(inputs.key);

@@ -8,9 +8,10 @@ use crate::machine::election;
 use crate::machine::facts::FactBody;
 use crate::types::council::member_set_hash;
 use crate::types::fact::{FactKind, Pulse};
+use crate::types::hash::Hash;
 use crate::types::inputs::{ToolPin, VoteBody};
 use crate::types::keys::PublicKey;
-use crate::types::names::ExecutionState;
+use crate::types::names::{ExecutionState, Transition};
 
 pub(super) fn quorum(case: &Case<'_>) -> Judged {
     let Some((_, Inputs::CouncilQuorumCert(inputs))) = case.asked else { return Judged::open() };
@@ -192,22 +193,46 @@ fn alive(
     members.filter(|key| pulses.get(key).is_some_and(counts)).copied().collect()
 }
 
-/// Fewer than a majority of the elected set are alive, or enough are again; only while the loop runs.
-pub(super) fn liveness(case: &Case<'_>) -> Judged {
-    let fact = match case.valid_fact(FactKind::Liveness) {
-        Ok(fact) => fact,
-        Err(judged) => return judged,
-    };
-    let (settings, settings_fact) = match case.settings() {
-        Ok(found) => found,
-        Err(judged) => return judged,
-    };
-    let FactBody::Liveness(liveness) = &fact.body else { return Judged::fail(["there is no liveness fact"]) };
-    let state = case.state();
+/// How the elected set stands at a moment.
+#[derive(Clone, Debug)]
+pub struct LivenessReading {
+    /// Members that count as alive.
+    pub alive: BTreeSet<PublicKey>,
+    /// How many are elected.
+    pub elected: u64,
+    /// How many must be alive, by the council's quorum rule.
+    pub needed: u64,
+    facts: Vec<Hash>,
+}
+
+impl LivenessReading {
+    /// Whether too few are alive.
+    pub fn is_lost(&self) -> bool {
+        (self.alive.len() as u64) < self.needed
+    }
+}
+
+/// Reads who is alive, with hysteresis; or why that cannot be said.
+pub fn read_liveness(case: &Case<'_>) -> Result<LivenessReading, Judged> {
+    let fact = case.valid_fact(FactKind::Liveness)?;
+    let (settings, settings_fact) = case.settings()?;
+    let FactBody::Liveness(liveness) = &fact.body else { return Err(Judged::fail(["there is no liveness fact"])) };
     let alive = alive(case, &liveness.members, settings.lost_after_ms, settings.back_after_ms);
-    let needed = state.council.members.len() / 2 + 1;
-    let lost = alive.len() < needed;
-    let wants_lost = case.spec.transition == crate::types::names::Transition::ControlQuorumLost;
+    let elected = case.state().council.members.len() as u64;
+    let needed = case.state().council.rules.quorum.votes_needed(elected);
+    Ok(LivenessReading { alive, elected, needed, facts: vec![fact.hash, settings_fact.hash] })
+}
+
+/// Fewer members of the elected set are alive than its quorum rule asks for, or enough are again; only while
+/// the loop runs and there is an elected set.
+pub(super) fn liveness(case: &Case<'_>) -> Judged {
+    let reading = match read_liveness(case) {
+        Ok(reading) => reading,
+        Err(judged) => return judged,
+    };
+    let (state, needed, elected) = (case.state(), reading.needed, reading.elected);
+    let count = format!("{} of {elected} members are alive; the quorum is {needed}", reading.alive.len());
+    let wants_lost = case.spec.transition == Transition::ControlQuorumLost;
     let mut wrong = Vec::new();
     if state.execution.phase == ExecutionState::Inactive {
         wrong.push("the project is not in execution".to_owned());
@@ -215,18 +240,20 @@ pub(super) fn liveness(case: &Case<'_>) -> Judged {
     if state.control.recovery == wants_lost {
         wrong.push(format!("recovery is {} already", state.control.recovery));
     }
-    if lost != wants_lost {
-        wrong.push(format!("{} members are alive; the quorum is {needed}", alive.len()));
+    if elected == 0 {
+        wrong.push("there is no elected set; elect one with Council_QuorumCert".to_owned());
+    } else if reading.is_lost() != wants_lost {
+        wrong.push(count.clone());
     }
     let named = match case.asked {
         Some((_, Inputs::ControlQuorumLost(inputs))) => Some(&inputs.alive),
         Some((_, Inputs::ControlRecovered(inputs))) => Some(&inputs.alive),
         _ => None,
     };
-    if named.is_some_and(|named| *named != alive) {
-        wrong.push(format!("alive must name the {} members that count as alive", alive.len()));
+    if named.is_some_and(|named| *named != reading.alive) {
+        wrong.push(format!("alive must name the {} members that count as alive", reading.alive.len()));
     }
-    Judged::unless(wrong, format!("{} members are alive; the quorum is {needed}", alive.len()))
-        .read(fact)
-        .read(settings_fact)
+    let mut judged = Judged::unless(wrong, count);
+    judged.facts.extend(reading.facts);
+    judged
 }

@@ -56,22 +56,31 @@ pub(super) fn prerequisites(case: &Case<'_>) -> Judged {
         }
         _ => None,
     };
-    if let Some((version, content, members, assets)) = named {
-        if version != state.ingestion.version {
-            wrong.push(format!("ingestion is at version {}, not {version}", state.ingestion.version));
+    let version = state.ingestion.version;
+    if let Some((wanted, content, members, assets)) = named {
+        if wanted != version {
+            wrong.push(format!("ingestion is at version {version}, not {wanted}"));
         }
         wrong.extend(hash_fault("content_hash", content, state.ingestion.content_hash));
         wrong.extend(hash_fault("member_set_hash", members, state.council.member_set_hash));
         wrong.extend(hash_fault("assets_hash", assets, state.environment.assets_hash));
     }
-    let pinned = state.execution.pin.as_ref().map(|pin| pin.version);
-    if case.spec.transition == Transition::ExecutionPlanChange && pinned == Some(state.ingestion.version) {
-        wrong.push(format!("execution is pinned to version {} already", state.ingestion.version));
+    if case.spec.transition == Transition::ExecutionPlanChange && !has_moved(state) {
+        wrong.push(format!("nothing moved: execution is pinned to version {version} with these hashes already"));
     }
-    Judged::unless(wrong, format!("all three regions are READY at version {}", state.ingestion.version))
+    Judged::unless(wrong, format!("all three regions are READY at version {version}"))
 }
 
-/// Council and environment are READY at the version that execution is pinned to.
+/// Whether any of the four values that execution is pinned to is another now.
+fn has_moved(state: &State) -> bool {
+    let pinned = state.execution.pin.as_ref();
+    let pinned = pinned.map(|p| (p.version, Some(p.content_hash), Some(p.member_set_hash), Some(p.assets_hash)));
+    let (ingestion, members, assets) = (&state.ingestion, state.council.member_set_hash, state.environment.assets_hash);
+    pinned != Some((ingestion.version, ingestion.content_hash, members, assets))
+}
+
+/// Council and environment are READY at the version that execution is pinned to, and what was pinned is what is
+/// there. Of the content, that is what the pinned version was READY with, whatever ingestion builds now.
 pub(super) fn pin(case: &Case<'_>) -> Judged {
     let state = case.state();
     let Some(pin) = &state.execution.pin else { return Judged::fail(["execution is not pinned"]) };
@@ -81,7 +90,22 @@ pub(super) fn pin(case: &Case<'_>) -> Judged {
             wrong.push(format!("the {name} stands for version {bound}, execution is pinned to {}", pin.version));
         }
     }
-    Judged::unless(wrong, format!("council and environment are READY at version {}", pin.version))
+    let content = state.ingestion.ready_versions.get(&pin.version).map(|ready| ready.content_hash);
+    if content.is_none() {
+        wrong.push(format!("version {} is not kept any more; propose Execution_PlanChange", pin.version));
+    }
+    let hashes = [
+        ("content_hash", pin.content_hash, content),
+        ("member_set_hash", pin.member_set_hash, state.council.member_set_hash),
+        ("assets_hash", pin.assets_hash, state.environment.assets_hash),
+    ];
+    for (name, pinned, actual) in hashes {
+        // Where there is none, the region is not READY, and that is told already.
+        if let Some(actual) = actual.filter(|actual| *actual != pinned) {
+            wrong.push(format!("{name} is {actual}, execution is pinned to {pinned}; propose Execution_PlanChange"));
+        }
+    }
+    Judged::unless(wrong, format!("council and environment are READY at version {} as pinned", pin.version))
 }
 
 pub(super) fn ready(case: &Case<'_>) -> Judged {

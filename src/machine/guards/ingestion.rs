@@ -6,7 +6,7 @@ use crate::machine::facts::KnownFact;
 use crate::types::canonical::canonical_hash;
 use crate::types::fact::GuardSettings;
 use crate::types::inputs::{AssetHealth, AssetOutcomes, CheckOutcome, SourceSpec};
-use crate::types::names::{EffectName, Transition};
+use crate::types::names::{EffectName, IngestionState, Transition};
 use crate::types::text::{GitId, GitRef, Name};
 
 /// The outcome answers the effect that is open, and no other.
@@ -87,6 +87,10 @@ pub(super) fn coverage(case: &Case<'_>) -> Judged {
         Inputs::IngestionSourcesResolved(inputs) => resolved_faults(case, &inputs.resolved),
         Inputs::IngestionBytesOk(inputs) => fetched_faults(case, &inputs.fetched),
         Inputs::IngestionSchemaOk(inputs) => outcome_faults(case, &inputs.outcomes),
+        Inputs::CouncilMcpRed(inputs) => {
+            let strange = inputs.unreachable.keys().filter(|name| !case.state().council.tool_pins.contains_key(*name));
+            strange.map(|name| format!("{name} is not pinned")).collect()
+        }
         Inputs::EnvironmentInstalled(inputs) => {
             let hash = canonical_hash(&inputs.assets);
             let mut wrong = Vec::new();
@@ -197,8 +201,12 @@ pub(super) fn versions(case: &Case<'_>) -> Judged {
         Some((_, Inputs::EnvironmentReaffirm(inputs))) => inputs.version,
         _ => ingestion.version,
     };
-    if named == ingestion.version {
-        return Judged::pass([format!("ingestion is at version {named}")]);
+    let mut wrong = Vec::new();
+    if named != ingestion.version {
+        wrong.push(format!("ingestion is at version {}, not {named}", ingestion.version));
     }
-    Judged::fail([format!("ingestion is at version {}, not {named}", ingestion.version)])
+    if ingestion.phase != IngestionState::Ready {
+        wrong.push(format!("version {} is not READY yet: ingestion is {}", ingestion.version, ingestion.phase));
+    }
+    Judged::unless(wrong, format!("ingestion is READY at version {named}"))
 }

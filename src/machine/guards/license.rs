@@ -2,7 +2,7 @@
 
 use super::{Case, Judged};
 use crate::machine::chart::Inputs;
-use crate::machine::facts::{FactBody, KnownFact};
+use crate::machine::facts::{FactBody, KnownFact, LicenseTerm};
 use crate::machine::state::LicenseStatus;
 use crate::types::civil::rfc3339;
 use crate::types::fact::FactKind;
@@ -28,21 +28,20 @@ pub fn read_license<'a>(case: &Case<'a>) -> LicenseReading<'a> {
         Ok((settings, _)) => settings,
         Err(judged) => return expired(judged.reasons.join("; "), Some(fact)),
     };
-    if !license.scopes.contains(&settings.license_scope) {
+    let Some(term) = fact.license_term(settings) else {
         return expired(
             format!("license {} does not cover the scope {}", license.id, settings.license_scope),
             Some(fact),
         );
-    }
-    let until_ms = fact.fact.believed_until_ms();
-    let grace_ms = until_ms.saturating_add(settings.license_grace_ms);
-    let (until, grace) = (rfc3339(until_ms), rfc3339(grace_ms.min(crate::types::civil::MAX_MS)));
+    };
+    let LicenseTerm { until_ms, grace_until_ms } = term;
+    let (until, grace) = (rfc3339(until_ms), rfc3339(grace_until_ms));
     let at_ms = case.at.physical_ms();
     if at_ms <= until_ms {
         let reason = format!("license {} is valid until {until}", license.id);
         return LicenseReading { status: LicenseStatus::Ok, reason, fact: Some(fact) };
     }
-    if at_ms <= grace_ms {
+    if at_ms <= grace_until_ms {
         let reason = format!("license {} ran out at {until}; grace runs until {grace}", license.id);
         return LicenseReading { status: LicenseStatus::Grace, reason, fact: Some(fact) };
     }

@@ -4,7 +4,6 @@ use super::{Case, Judged};
 use crate::machine::chart::{Inputs, spec};
 use crate::machine::facts::{FactBody, KnownFact};
 use crate::machine::policy::{CompiledPolicies, Question, Ruling};
-use crate::machine::state::QuarantineOrigin;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::inputs::Breach;
@@ -61,25 +60,51 @@ pub(in crate::machine) fn breach_of(case: &Case<'_>) -> Option<Breach> {
     })
 }
 
-/// Policy_Updated: the bundle in force is newer than the one that struck, and permits what it forbade.
+/// What strikes, and what lifts it, names the bundle it was judged by, and that bundle is in force.
+pub(super) fn bundle(case: &Case<'_>) -> Judged {
+    let (serial, hash) = match case.asked {
+        Some((_, Inputs::IngestionPolicyViolation(inputs))) => (inputs.bundle_serial, None),
+        Some((_, Inputs::PolicyUpdated(inputs))) => (inputs.serial, Some(inputs.bundle_hash)),
+        Some((_, Inputs::PolicyQuarantine(inputs))) => match &inputs.breach {
+            Some(breach) => (breach.bundle_serial, None),
+            None => return Judged::pass(["names no bundle"]),
+        },
+        _ => return Judged::open(),
+    };
+    let (policies, fact) = match policies(case) {
+        Ok(found) => found,
+        Err(judged) => return judged,
+    };
+    let (found, found_hash) = (policies.serial(), policies.hash());
+    let mut wrong = Vec::new();
+    if serial != found || hash.is_some_and(|hash| hash != found_hash) {
+        wrong.push(format!("the bundle in force is {found} with {found_hash}; judge by it and name it"));
+    }
+    Judged::unless(wrong, format!("bundle {found} is in force")).read(fact)
+}
+
+/// Policy_Updated: the bundle in force is newer than the one that struck, whatever struck, and permits what it
+/// forbade. Of content, the validation that runs again judges by it.
 pub(super) fn breach(case: &Case<'_>) -> Judged {
     let Some((_, Inputs::PolicyUpdated(inputs))) = case.asked else { return Judged::open() };
     let (policies, fact) = match policies(case) {
         Ok(found) => found,
         Err(judged) => return judged,
     };
+    let (policy, serial) = (&case.state().policy, policies.serial());
     let mut wrong = Vec::new();
-    if (inputs.serial, inputs.bundle_hash) != (policies.serial(), policies.hash()) {
-        wrong.push(format!("the bundle in force is {} with {}", policies.serial(), policies.hash()));
-    }
-    match (case.state().policy.origin, &case.state().policy.breach) {
-        (Some(QuarantineOrigin::Proposal), Some(breach)) => {
-            wrong.extend(still_forbidden(case, policies, breach, inputs.breach_inputs.as_ref()));
+    match policy.struck_serial {
+        None => wrong.push("this quarantine was declared; a human must release it".to_owned()),
+        Some(struck) if serial <= struck => {
+            wrong.push(format!("bundle {serial} is not newer than {struck}, which struck"))
         }
-        (Some(QuarantineOrigin::Content), _) => {}
-        _ => wrong.push("this quarantine was declared; a human must release it".into()),
+        Some(_) => {}
     }
-    Judged::unless(wrong, format!("bundle {} permits what struck", policies.serial())).read(fact)
+    if let Some(breach) = &policy.breach {
+        wrong.extend(still_forbidden(case, policies, breach, inputs.breach_inputs.as_ref()));
+    }
+    let right = if policy.breach.is_some() { "permits what struck" } else { "is newer than the one that struck" };
+    Judged::unless(wrong, format!("bundle {serial} {right}")).read(fact)
 }
 
 fn still_forbidden(
@@ -88,9 +113,6 @@ fn still_forbidden(
     breach: &Breach,
     inputs: Option<&Json>,
 ) -> Option<String> {
-    if policies.serial() <= breach.bundle_serial {
-        return Some(format!("bundle {} is not newer than {}, which struck", policies.serial(), breach.bundle_serial));
-    }
     let Some(inputs) = inputs else {
         return Some("breach_inputs is missing: the inputs of the proposal that struck".into());
     };

@@ -33,7 +33,7 @@ pub(super) fn quorum_cert(next: &mut State, inputs: &CouncilQuorumCert, step: &S
 }
 
 pub(super) fn mcp_green(next: &mut State, inputs: &CouncilMcpGreen) {
-    let version = next.ingestion.version;
+    let version = next.binding();
     let council = Arc::make_mut(&mut next.council);
     council.phase = CouncilState::Ready;
     council.tooling = inputs.servers.clone();
@@ -47,11 +47,8 @@ pub(super) fn mcp_red(next: &mut State, inputs: &CouncilMcpRed, step: &Step<'_>)
     step.open(&mut council.effects, EffectName::Probe);
 }
 
-/// Leaves no trace of the elected set, and no approval of it.
+/// Leaves no trace of the elected set.
 fn dissolve(next: &mut State, phase: CouncilState) -> &mut Council {
-    if !next.execution.approvals.is_empty() {
-        Arc::make_mut(&mut next.execution).approvals.clear();
-    }
     let council = Arc::make_mut(&mut next.council);
     council.phase = phase;
     council.members.clear();

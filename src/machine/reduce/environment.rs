@@ -55,12 +55,12 @@ pub(super) fn provision_failed(next: &mut State, inputs: &EnvironmentProvisionFa
 }
 
 pub(super) fn green(next: &mut State, inputs: &EnvironmentGreen) {
-    let version = next.ingestion.version;
+    let binding = next.binding();
     let environment = Arc::make_mut(&mut next.environment);
     environment.phase = EnvironmentState::Ready;
     environment.outcomes = inputs.outcomes.clone();
     environment.last_failure = None;
-    environment.version = Some(version);
+    environment.version.get_or_insert(binding);
 }
 
 pub(super) fn amber(next: &mut State, inputs: &EnvironmentAmber) {
@@ -77,10 +77,10 @@ pub(super) fn health_failed(next: &mut State, inputs: &EnvironmentHealthFailed, 
     again(next, &inputs.failure, EffectName::Healthcheck, step);
 }
 
+/// The same assets are looked at again: they stand for the version that they stood for.
 pub(super) fn recheck(next: &mut State, step: &Step<'_>) {
     let environment = Arc::make_mut(&mut next.environment);
     environment.phase = EnvironmentState::Healthcheck;
-    environment.version = None;
     step.open(&mut environment.effects, EffectName::Healthcheck);
 }
 

@@ -66,9 +66,12 @@ pub(super) fn policy_violation(next: &mut State, inputs: &IngestionPolicyViolati
     policy.rationale = Some(inputs.rationale.clone());
     policy.origin = Some(QuarantineOrigin::Content);
     policy.breach = None;
+    policy.struck_serial = Some(inputs.bundle_serial);
 }
 
+/// Past the bound the oldest version goes, but never the one that execution is pinned to.
 pub(super) fn corpus_built(next: &mut State, inputs: &IngestionCorpusBuilt) {
+    let pinned = next.execution.pin.as_ref().map(|pin| pin.version);
     let ingestion = Arc::make_mut(&mut next.ingestion);
     ingestion.phase = IngestionState::Ready;
     ingestion.tries = 0;
@@ -77,7 +80,10 @@ pub(super) fn corpus_built(next: &mut State, inputs: &IngestionCorpusBuilt) {
     let ready = ReadyVersion { content_hash: inputs.content_hash, fetched: ingestion.fetched.clone() };
     ingestion.ready_versions.insert(ingestion.version, ready);
     while ingestion.ready_versions.len() > bounds::READY_VERSIONS {
-        ingestion.ready_versions.pop_first();
+        let Some(oldest) = ingestion.ready_versions.keys().find(|version| Some(**version) != pinned).copied() else {
+            break;
+        };
+        ingestion.ready_versions.remove(&oldest);
     }
 }
 

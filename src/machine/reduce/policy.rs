@@ -13,6 +13,7 @@ pub(super) fn quarantine(next: &mut State, inputs: &PolicyQuarantine) {
     policy.phase = PolicyState::Quarantined;
     policy.rationale = Some(inputs.rationale.clone());
     policy.breach = inputs.breach.clone();
+    policy.struck_serial = inputs.breach.as_ref().map(|breach| breach.bundle_serial);
     let origin = if inputs.breach.is_some() { QuarantineOrigin::Proposal } else { QuarantineOrigin::Declared };
     policy.origin = Some(origin);
 }
@@ -28,6 +29,7 @@ fn lift<'a>(next: &'a mut State, step: &Step<'_>) -> &'a mut Policy {
     policy.phase = PolicyState::Clear;
     policy.origin = None;
     policy.breach = None;
+    policy.struck_serial = None;
     policy
 }
 

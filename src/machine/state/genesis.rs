@@ -97,6 +97,13 @@ impl Default for Control {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { phase: PolicyState::Clear, rationale: None, origin: None, breach: None, bundle_hash: None }
+        Policy {
+            phase: PolicyState::Clear,
+            rationale: None,
+            origin: None,
+            breach: None,
+            struck_serial: None,
+            bundle_hash: None,
+        }
     }
 }

@@ -85,8 +85,14 @@ impl Filling {
         let fetched: FetchedSources = self.named(FetchedSource { commit: commit.clone(), tree: commit.clone() });
         let source = SourceSpec { url: "https://a.example/x".parse().unwrap(), reference: "main".parse().unwrap() };
         let name: Name = "pins".parse().unwrap();
-        let outcome =
-            CheckOutcome { check: name.clone(), source: name, ok: self.given, detail: self.some(self.detail()) };
+        let seen = ContentSeen { files: self.number, flags: [name.clone()].into(), ..ContentSeen::default() };
+        let outcome = CheckOutcome {
+            check: name.clone(),
+            source: name,
+            ok: self.given,
+            detail: self.some(self.detail()),
+            seen: self.some(Box::new(seen)),
+        };
         let ready = ReadyVersion { content_hash: self.hash, fetched: fetched.clone() };
         Ingestion {
             phase: self.one_of(IngestionState::ALL),
@@ -174,6 +180,7 @@ impl Filling {
             rationale: self.some(self.prose.parse().unwrap()),
             origin: self.some(QuarantineOrigin::Declared),
             breach: self.some(breach),
+            struck_serial: self.some(self.number),
             bundle_hash: self.some(self.hash),
         }
     }
@@ -203,6 +210,6 @@ proptest! {
             let expected = serde_json_canonicalizer::to_vec(&sections[section.as_str()]).unwrap();
             prop_assert_eq!(state.section_bytes(section), expected, "{}", section);
         }
-        prop_assert_eq!(canonical_bytes(&state), serde_json_canonicalizer::to_vec(&state).unwrap());
+        prop_assert_eq!(crate::types::canonical::canonical_bytes(&state), serde_json_canonicalizer::to_vec(&state).unwrap());
     }
 }

@@ -90,7 +90,7 @@ impl<'w> Object<'w> {
 impl Writer {
     /// Sorts the members of the innermost object and moves their bytes.
     fn put_in_order(&mut self, outer: usize, plain: bool) -> Result<(), CanonicalError> {
-        let Writer { out, members, scratch } = self;
+        let Writer { out, members, scratch, .. } = self;
         let members = &mut members[outer..];
         let (Some(first), Some(last)) = (members.first(), members.last()) else { return Ok(()) };
         let area = first.key - 1..last.end;

@@ -167,6 +167,46 @@ fn every_shape_is_written_as_the_reference_writes_it() {
 }
 
 #[test]
+fn canonical_bytes_stand_in_a_document_as_they_are() {
+    let inner = BTreeMap::from([("b", vec![1, 2]), ("a", vec![])]);
+    let bytes = canonical_bytes(&inner);
+    let outer = canonical_bytes(&BTreeMap::from([("z", Verbatim(&bytes)), ("a\"", Verbatim(b"[]"))]));
+    assert_eq!(outer, br#"{"a\"":[],"z":{"a":[],"b":[1,2]}}"#);
+    assert_eq!(canonical_bytes(&serde_bytes_of(&[1, 2])), b"[1,2]");
+}
+
+/// Bytes that are not said to be canonical.
+fn serde_bytes_of(bytes: &[u8]) -> impl Serialize + '_ {
+    struct Bytes<'a>(&'a [u8]);
+    impl Serialize for Bytes<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_bytes(self.0)
+        }
+    }
+    Bytes(bytes)
+}
+
+/// A value that writes another one while it is written.
+struct Nested(u8);
+
+impl Serialize for Nested {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let inner =
+            if self.0 == 0 { "[]".into() } else { String::from_utf8(canonical_bytes(&[Nested(self.0 - 1)])).unwrap() };
+        serializer.serialize_str(&inner)
+    }
+}
+
+#[test]
+fn values_that_write_others_and_failures_leave_nothing_behind() {
+    assert_eq!(canonical_bytes(&(1, Nested(1), 2)), br#"[1,"[\"[]\"]",2]"#);
+    assert!(try_canonical_bytes(&BTreeMap::from([("a", BTreeMap::from([("b", -1)]))])).is_err());
+    assert_eq!(canonical_bytes(&BTreeMap::from([("b", 1), ("a", 2)])), br#"{"a":2,"b":1}"#);
+    assert_eq!(canonical_bytes(&"x".repeat(100_000)).len(), 100_002);
+    assert_eq!(canonical_hash(&"x"), Hash::of(b"\"x\""));
+}
+
+#[test]
 fn a_key_that_begins_another_stands_before_it() {
     let map: serde_json::Map<String, serde_json::Value> =
         ["a!", "a", "", "a#", "a\"", "a\u{1}"].map(|key| (key.to_owned(), true.into())).into_iter().collect();

@@ -31,7 +31,10 @@ impl Model {
         match asked.line.region {
             "boot" => self.apply_boot(asked),
             "ingestion" => self.apply_ingestion(asked),
-            "council" => self.apply_council(asked),
+            "council" => {
+                self.apply_council(asked);
+                self.approvals.clear();
+            }
             "environment" => self.apply_environment(asked),
             "execution" => self.apply_execution(asked),
             "control" => self.apply_control(asked),
@@ -117,8 +120,10 @@ impl Model {
                 self.ingestion_tries = 0;
                 self.content = Some(text(&inputs["content_hash"]));
                 self.kept.insert(self.version, (text(&inputs["content_hash"]), self.fetched.clone()));
+                let pinned = self.pin.as_ref().map(|pin| pin.0);
+                let oldest = self.kept.keys().copied().find(|version| Some(*version) != pinned);
                 if self.kept.len() > 16 {
-                    self.kept.pop_first();
+                    self.kept.remove(&oldest.unwrap());
                 }
             }
             "Ingestion_ResolveFailed" => self.failed("resolve", asked),
@@ -128,6 +133,7 @@ impl Model {
             "Ingestion_PolicyViolation" => {
                 self.go("policy", "QUARANTINED");
                 (self.origin, self.breach) = (Some("content"), None);
+                self.struck = inputs["bundle_serial"].as_u64();
             }
             "Ingestion_RollbackIndex" => {
                 self.go("ingestion", "READY");
@@ -158,7 +164,6 @@ impl Model {
         self.go("council", state);
         self.end(&["probe"]);
         self.members.clear();
-        self.approvals.clear();
         (self.member_hash, self.council_version) = (None, None);
     }
 
@@ -178,7 +183,7 @@ impl Model {
             }
             "Council_McpGreen" => {
                 self.go("council", "READY");
-                self.council_version = Some(self.version);
+                self.council_version = Some(self.stands_for());
             }
             "Council_McpRed" => drop(self.effects.insert("probe", asked.index)),
             "Council_Eject" => {
@@ -195,6 +200,14 @@ impl Model {
                 }
             }
             _reaffirm => self.council_version = inputs["version"].as_u64(),
+        }
+    }
+
+    /// The version that whoever becomes READY now stands for.
+    fn stands_for(&self) -> u64 {
+        match &self.pin {
+            Some((pinned, ..)) => *pinned,
+            None => self.version,
         }
     }
 
@@ -216,13 +229,12 @@ impl Model {
             "Environment_ProvisionFailed" => self.provision_failed(asked),
             "Environment_Green" => {
                 self.go("environment", "READY");
-                self.environment_version = Some(self.version);
+                self.environment_version = self.environment_version.or(Some(self.stands_for()));
             }
             "Environment_Amber" => self.go("environment", "DEGRADED"),
             "Environment_HealthFailed" => drop(self.effects.insert("healthcheck", asked.index)),
             "Environment_Recheck" => {
                 self.go("environment", "HEALTHCHECK");
-                self.environment_version = None;
                 self.effects.insert("healthcheck", asked.index);
             }
             "Environment_Deprovision" => {
@@ -314,6 +326,7 @@ impl Model {
             "Policy_Quarantine" => {
                 self.go("policy", "QUARANTINED");
                 self.breach = asked.inputs.get("breach").cloned();
+                self.struck = self.breach.as_ref().and_then(|breach| breach["bundle_serial"].as_u64());
                 self.origin = Some(if self.breach.is_some() { "proposal" } else { "declared" });
             }
             "Policy_ConfirmedBlock" => {
@@ -325,7 +338,7 @@ impl Model {
                 if self.origin == Some("content") && self.is("ingestion", "VALIDATE") {
                     self.effects.insert("validate", asked.index);
                 }
-                (self.origin, self.breach) = (None, None);
+                (self.origin, self.breach, self.struck) = (None, None, None);
             }
         }
     }

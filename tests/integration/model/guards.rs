@@ -10,7 +10,7 @@ use swoosh::types::hlc::Hlc;
 use swoosh::types::ids::WindowId;
 use swoosh::types::keys::{PublicKey, Signature, domain, message};
 
-use super::naive::{Asked, Model, names, words};
+use super::naive::{Asked, Model, Pin, names, words};
 use super::table;
 use crate::support::strict;
 
@@ -60,8 +60,15 @@ fn pinned(reference: &str) -> bool {
 impl Model {
     /// Whether a guard lets the proposal pass.
     pub fn passes(&self, guard: &str, asked: &Asked<'_>) -> bool {
+        let groups = [Model::of_boot, Model::of_ingestion, Model::of_lifecycle, Model::of_execution];
+        let judged = groups.into_iter().find_map(|group| group(self, guard, asked));
+        judged.unwrap_or_else(|| panic!("the model has no guard {guard}"))
+    }
+
+    /// Policy, license, the project document and identities.
+    fn of_boot(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
         let inputs = &asked.inputs;
-        match guard {
+        Some(match guard {
             "policy" => self.permits(asked),
             "license" => self.license_reading(asked) != "expired",
             "license_status" => {
@@ -82,6 +89,16 @@ impl Model {
             "rotation" => self.rotates(asked),
             // There is one version of the chart.
             "chart" => false,
+            "bundle" => Model::bundle_in_force(asked),
+            "breach" => self.lifted_by_policy(asked),
+            _ => return None,
+        })
+    }
+
+    /// Outcomes, sources and versions.
+    fn of_ingestion(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
+        let inputs = &asked.inputs;
+        Some(match guard {
             "effect" => {
                 let effect = table::ends(asked.line.name).unwrap();
                 let open = self.effects.get(effect);
@@ -98,7 +115,15 @@ impl Model {
                 let version = inputs["version"].as_u64().unwrap();
                 version < self.version && self.kept.contains_key(&version)
             }
-            "versions" => inputs["version"].as_u64() == Some(self.version),
+            "versions" => self.is("ingestion", "READY") && inputs["version"].as_u64() == Some(self.version),
+            _ => return None,
+        })
+    }
+
+    /// Council and environment.
+    fn of_lifecycle(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
+        let inputs = &asked.inputs;
+        Some(match guard {
             "roster" if asked.line.name == "Council_Eject" => self.members.contains_key(text(&inputs["member"])),
             "roster" => {
                 let candidates = inputs["candidates"].as_array().unwrap();
@@ -120,7 +145,7 @@ impl Model {
                 self.allocation.iter().all(|(name, wanted)| fact.is_some_and(|fact| there(fact, name) >= *wanted))
             }
             "health" => {
-                let Some(fact) = asked.valid(FactKind::Health) else { return false };
+                let Some(fact) = asked.valid(FactKind::Health) else { return Some(false) };
                 let green = asked.line.name == "Environment_Green";
                 let well = |name: &String| match text(&fact["assets"][name]) {
                     "ok" => true,
@@ -129,15 +154,24 @@ impl Model {
                 };
                 self.assets.keys().all(well)
             }
+            "liveness" => self.liveness(asked),
+            _ => return None,
+        })
+    }
+
+    /// The loop and its windows.
+    fn of_execution(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
+        let inputs = &asked.inputs;
+        Some(match guard {
             "prerequisites" => self.prerequisites(asked),
             "pin" => {
-                let Some((version, ..)) = &self.pin else { return false };
+                let Some((version, ..)) = &self.pin else { return Some(false) };
                 let bound = self.council_version == Some(*version) && self.environment_version == Some(*version);
-                self.both_ready() && bound
+                self.both_ready() && bound && self.stands_as_pinned()
             }
             "ready" => self.both_ready(),
             "window" => {
-                let Some(schedule) = asked.valid(FactKind::Windows) else { return false };
+                let Some(schedule) = asked.valid(FactKind::Windows) else { return Some(false) };
                 let class = asked.line.window.unwrap();
                 let named = asked.proposal.window_id;
                 [asked.at, asked.proposal.hlc]
@@ -158,10 +192,8 @@ impl Model {
             "threshold" => {
                 self.approvals.len() as u64 >= self.threshold && majority(self.threshold, self.members.len() as u64)
             }
-            "liveness" => self.liveness(asked),
-            "breach" => self.lifted_by_policy(asked),
-            _ => panic!("the model has no guard {guard}"),
-        }
+            _ => return None,
+        })
     }
 
     fn both_ready(&self) -> bool {
@@ -173,6 +205,7 @@ impl Model {
         let policies = text(&bundle["policies"]);
         let may = |role: &String| match role.as_str() {
             "node" | "operator" => true,
+            "agent" | "worker" if name == "Boot_Licensed" => true,
             "agent" => matches!(region, "ingestion" | "council" | "environment" | "execution"),
             "voter" => matches!(region, "council" | "execution"),
             "worker" => matches!(region, "ingestion" | "council" | "environment"),
@@ -202,22 +235,32 @@ impl Model {
 
     fn lifted_by_policy(&self, asked: &Asked<'_>) -> bool {
         let Some(bundle) = asked.valid(FactKind::Policy) else { return false };
-        let serial = bundle["serial"].as_u64().unwrap();
-        let hash = Hash::of(text(&bundle["policies"]).as_bytes()).to_string();
-        let inputs = &asked.inputs;
-        let named = inputs["serial"].as_u64() == Some(serial) && text(&inputs["bundle_hash"]) == hash;
+        let newer = self.struck.is_some_and(|struck| bundle["serial"].as_u64().unwrap() > struck);
         let passes = match (self.origin, &self.breach) {
             (Some("content"), _) => true,
             (Some("proposal"), Some(breach)) => {
                 let name = text(&breach["transition"]);
                 let line = table::named(name);
-                let again = inputs.get("breach_inputs").filter(|it| hash_of(it) == text(&breach["inputs_hash"]));
+                let again = asked.inputs.get("breach_inputs").filter(|it| hash_of(it) == text(&breach["inputs_hash"]));
                 let permitted = |it| Model::rules(bundle, &words(&breach["roles"]), name, line.region, it).0;
-                serial > breach["bundle_serial"].as_u64().unwrap() && again.is_some_and(permitted)
+                again.is_some_and(permitted)
             }
             _ => false,
         };
-        named && passes
+        newer && passes
+    }
+
+    fn bundle_in_force(asked: &Asked<'_>) -> bool {
+        let inputs = &asked.inputs;
+        let (serial, hash) = match asked.line.name {
+            "Ingestion_PolicyViolation" => (&inputs["bundle_serial"], None),
+            "Policy_Updated" => (&inputs["serial"], inputs["bundle_hash"].as_str()),
+            _ if inputs.get("breach").is_none() => return true,
+            _ => (&inputs["breach"]["bundle_serial"], None),
+        };
+        let Some(bundle) = asked.valid(FactKind::Policy) else { return false };
+        let in_force = Hash::of(text(&bundle["policies"]).as_bytes()).to_string();
+        serial == &bundle["serial"] && hash.is_none_or(|hash| hash == in_force)
     }
 
     fn license_reading(&self, asked: &Asked<'_>) -> &'static str {
@@ -257,8 +300,8 @@ impl Model {
         let mut after = self.identities.clone();
         let fits = if asked.line.name == "Boot_IdentityGranted" {
             let roles = words(&asked.inputs["identity"]["roles"]);
-            after.insert(key, (roles.clone(), false));
-            !roles.is_empty() && !roles.contains("node")
+            let before = after.insert(key, (roles.clone(), false));
+            !roles.is_empty() && !roles.contains("node") && !before.is_some_and(|(_, revoked)| revoked)
         } else {
             after.insert(key.clone(), (BTreeSet::new(), true));
             self.identities.get(&key).is_some_and(|(_, revoked)| !revoked)
@@ -305,6 +348,7 @@ impl Model {
                 let all_pass = outcomes.iter().all(|it| it["ok"] == Value::Bool(true));
                 all_pass && checked == self.fetched.keys().cloned().collect()
             }
+            "Council_McpRed" => names(&inputs["unreachable"]).is_subset(&names(&self.tool_pins)),
             "Environment_Installed" => {
                 !names(&inputs["assets"]).is_empty() && hash_of(&inputs["assets"]) == text(&inputs["manifest_hash"])
             }
@@ -362,7 +406,11 @@ impl Model {
         let inputs = &asked.inputs;
         let hash = |name: &str| inputs[name].as_str().map(str::to_owned);
         let version = Some(self.version);
-        let moved = self.pin.as_ref().is_none_or(|(pinned, ..)| *pinned != self.version);
+        let now = (version, &self.content, &self.member_hash, &self.assets_hash);
+        let same = |(version, content, members, assets): &Pin| {
+            now == (Some(*version), &Some(content.clone()), &Some(members.clone()), &Some(assets.clone()))
+        };
+        let moved = !self.pin.as_ref().is_some_and(same);
         self.is("ingestion", "READY")
             && self.both_ready()
             && (self.council_version, self.environment_version) == (version, version)
@@ -371,6 +419,15 @@ impl Model {
             && (hash("content_hash"), hash("member_set_hash"), hash("assets_hash"))
                 == (self.content.clone(), self.member_hash.clone(), self.assets_hash.clone())
             && (asked.line.name == "Execution_AllReady" || moved)
+    }
+
+    /// What is pinned is there: the kept content of that version, the members, the assets.
+    fn stands_as_pinned(&self) -> bool {
+        self.pin.as_ref().is_some_and(|(version, content, members, assets)| {
+            self.kept.get(version).is_some_and(|(kept, _)| kept == content)
+                && self.member_hash.as_ref() == Some(members)
+                && self.assets_hash.as_ref() == Some(assets)
+        })
     }
 
     fn liveness(&self, asked: &Asked<'_>) -> bool {
@@ -387,9 +444,11 @@ impl Model {
             }
         };
         let alive: BTreeSet<String> = self.members.keys().filter(counts).cloned().collect();
-        let lost = alive.len() <= self.members.len() / 2;
+        let elected = self.members.len();
+        let lost = if self.bft { 3 * alive.len() <= 2 * elected } else { 2 * alive.len() <= elected };
         let wants_lost = asked.line.name == "Control_QuorumLost";
-        !self.is("execution", "INACTIVE")
+        elected > 0
+            && !self.is("execution", "INACTIVE")
             && self.recovery != wants_lost
             && lost == wants_lost
             && words(&asked.inputs["alive"]) == alive

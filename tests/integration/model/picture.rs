@@ -62,6 +62,7 @@ pub fn of_machine(state: &State) -> Picture {
     put("flags", format!("paused {} recovery {} license {}", control.paused, control.recovery, control.license));
     put("origin", option(state.policy.origin.map(|origin| format!("{origin:?}").to_lowercase())));
     put("breach", option(state.policy.breach.as_ref().map(|breach| breach.inputs_hash)));
+    put("struck under", option(state.policy.struck_serial));
     picture
 }
 
@@ -114,5 +115,6 @@ pub fn of_model(model: &Model) -> Picture {
     put("flags", format!("paused {} recovery {} license {}", model.paused, model.recovery, model.license));
     put("origin", option(model.origin));
     put("breach", option(model.breach.as_ref().map(|breach| text(&breach["inputs_hash"]))));
+    put("struck under", option(model.struck));
     picture
 }

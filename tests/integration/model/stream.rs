@@ -8,7 +8,7 @@ use swoosh::machine::state::State;
 use swoosh::types::fact::FactKind;
 use swoosh::types::hash::Hash;
 use swoosh::types::hlc::Hlc;
-use swoosh::types::names::{ExecutionState, PolicyState, Region, Transition};
+use swoosh::types::names::{ExecutionState, IngestionState, PolicyState, Region, Transition};
 
 use super::{Pair, Tally, table, twist};
 use crate::support::hands::VOTERS;
@@ -47,12 +47,17 @@ pub fn starts() -> Vec<Pair> {
 fn start(goals: &[(Region, &str)]) -> Pair {
     let (mut pair, tally) = (Pair::new(), Tally::default());
     for goal in goals.iter().map(|(region, state)| Goal::new(*region, state)) {
-        while let Some(transition) = route::next(pair.world.head.state(), goal) {
-            let proposal = pair.world.proposal(&Ask::new(transition));
-            assert!(pair.put(proposal, &tally).unwrap(), "{transition} on the way to {goal:?}");
-        }
+        walk(&mut pair, goal, &tally);
     }
     pair
+}
+
+/// Takes both sides to a goal by proposals that must be accepted.
+pub fn walk(pair: &mut Pair, goal: Goal<'_>, tally: &Tally) {
+    while let Some(transition) = route::next(pair.world.head.state(), goal) {
+        let proposal = pair.world.proposal(&Ask::new(transition));
+        assert!(pair.put(proposal, tally).unwrap(), "{transition} on the way to {goal:?}");
+    }
 }
 
 /// Does one deed to both sides.
@@ -138,13 +143,16 @@ fn forward(pair: &Pair, pick: u16) -> Transition {
     route::next(state, Goal::new(region, goal)).unwrap_or(loop_)
 }
 
-/// To a newer version: the council, the environment, the plan; else an outage.
+/// To what is there now: the council, the environment, the plan; else an outage.
 fn catch_up(state: &State) -> Transition {
     let version = Some(state.ingestion.version);
+    if state.ingestion.phase != IngestionState::Ready {
+        return Transition::ControlQuorumLost;
+    }
     match (state.council.version == version, state.environment.version == version) {
         (false, _) => Transition::CouncilReaffirm,
         (_, false) => Transition::EnvironmentReaffirm,
-        _ if state.execution.pin.as_ref().map(|pin| pin.version) != version => Transition::ExecutionPlanChange,
+        _ if route::pin_moved(state) => Transition::ExecutionPlanChange,
         _ => Transition::ControlQuorumLost,
     }
 }
@@ -175,7 +183,10 @@ fn change_facts(world: &mut World, pick: u16, how: u16) {
     match pick % 16 {
         0 => say(FactKind::License, license("swoosh"), [1_000, 600_000, LONG_MS][how as usize % 3]),
         1 => say(FactKind::License, license(any_of(&["elsewhere", "swoosh"], how)), LONG_MS),
-        2 => say(FactKind::Windows, if how % 2 == 0 { outside::hourly() } else { outside::always_open() }, LONG_MS),
+        2 => {
+            let schedule = if how % 2 == 0 { outside::hourly() } else { outside::always_open() };
+            say(FactKind::Windows, schedule, if how % 6 == 0 { 600_000 } else { LONG_MS });
+        }
         3 => say(FactKind::Tooling, outside::tooling(how % 3 != 0, any_of(&["1.2.0", "1.3.0"], how)), LONG_MS),
         4 => say(FactKind::Capacity, json!({"resources": {"vcpu": number % 8, "memory_mib": 16384}}), LONG_MS),
         5 => say(FactKind::Health, json!({"assets": {"image/base": "ok", "image/tools": health}}), LONG_MS),

@@ -16,7 +16,7 @@ Ingestion_BytesOk | FETCH | worker node | effect coverage | |
 Ingestion_FetchFailed | FETCH | worker node | effect | |
 Ingestion_SchemaOk | VALIDATE | worker node | effect coverage | |
 Ingestion_ValidateFailed | VALIDATE | worker node | effect | |
-Ingestion_PolicyViolation | VALIDATE | worker node | effect | |
+Ingestion_PolicyViolation | VALIDATE | worker node | effect bundle | |
 Ingestion_CorpusBuilt | INDEX | worker node | effect | |
 Ingestion_IndexFailed | INDEX | worker node | effect | |
 Ingestion_Retry | DISCOVER | operator worker | retryable sources | |
@@ -25,7 +25,7 @@ Ingestion_RollbackIndex | DISCOVER FETCH VALIDATE INDEX READY | operator | retai
 Council_ProfilesLoaded | PLAN_ROLES | operator agent voter | roster | |
 Council_QuorumCert | ELECT | operator agent voter | quorum | |
 Council_McpGreen | TOOLING_SYNC | worker node | effect tooling | |
-Council_McpRed | TOOLING_SYNC | worker node | effect | |
+Council_McpRed | TOOLING_SYNC | worker node | effect coverage | |
 Council_Eject | TOOLING_SYNC READY | operator voter | roster entered | | c
 Council_ReElect | TOOLING_SYNC READY | operator voter | entered | | c
 Council_Replan | ELECT TOOLING_SYNC READY | operator voter | document entered | | c
@@ -59,9 +59,9 @@ Control_Resume | ACTIVE | operator | | |
 Control_QuorumLost | ACTIVE | node operator | liveness | |
 Control_Recovered | ACTIVE | node operator | liveness | |
 Control_Terminate | ACTIVE | operator | | |
-Policy_Quarantine | CLEAR | node operator human | | |
+Policy_Quarantine | CLEAR | node operator human | bundle | |
 Policy_Release | QUARANTINED | human | | |
-Policy_Updated | QUARANTINED | operator human node | breach | |
+Policy_Updated | QUARANTINED | operator human node | bundle breach | |
 Policy_ConfirmedBlock | QUARANTINED | human | | |
 ";
 

@@ -21,6 +21,9 @@ pub(super) fn rows(table: &mut Table<'_>) {
         &Ask::new(Transition::PolicyUpdated),
         "guard_breach",
     );
+    let older = project.valid(Transition::PolicyUpdated)["bundle_hash"].clone();
+    let older = Ask::new(Transition::PolicyUpdated).with(json!({"serial": 0, "bundle_hash": older}));
+    table.rejected("a bundle that is not in force", &project, &older, "guard_bundle");
     let leak = Ask::new(Transition::PolicyConfirmedBlock).with(json!({"rationale": "it is hmmm:secret:AAAA"}));
     table.rejected("a breach while quarantined", &project, &leak, "policy_breach");
     a_breach_quarantines(table);
@@ -40,6 +43,11 @@ fn a_breach_quarantines(table: &mut Table<'_>) {
     let entry = crate::support::wal::read(table.daemon).pop().unwrap();
     assert_eq!((entry.record.transition, entry.record.state_pre_hash), (Transition::PolicyQuarantine, before));
     assert_eq!(entry.record.signer, table.site.hands.get("node").key());
+    let submission = serde_json::to_value(project.proposal(&submit).inputs).unwrap();
+    let mut same = project.valid(Transition::PolicyUpdated);
+    same["breach_inputs"] = submission;
+    let same = Ask::new(Transition::PolicyUpdated).with(same);
+    table.rejected("the bundle that struck", &project, &same, "guard_breach");
     table.rejected("after the breach", &project, &Ask::new(Transition::ExecutionSubmit), "blocked");
     released(table, &mut project);
 }

@@ -9,10 +9,10 @@ use swoosh::types::names::*;
 use swoosh::types::proposal::SignedProposal;
 
 use super::Stage;
-use super::random::Random;
 use crate::support::daemon::Site;
 use crate::support::driver::{Project, bytes};
 use crate::support::http::{Answer, Wire, proposal};
+use crate::support::random::Random;
 use crate::support::route::{self, Goal};
 use crate::support::world::Ask;
 
@@ -117,7 +117,7 @@ impl<'a> Caller<'a> {
 }
 
 /// A transition that fits the state: most of the time a step of the lifecycle and the loop.
-fn choose(random: &mut Random, project: &Project<'_>) -> Transition {
+pub(crate) fn choose(random: &mut Random, project: &Project<'_>) -> Transition {
     let state = project.head.state();
     if state.boot.phase != BootState::Licensed {
         return route::next(state, Goal::new(Region::Boot, "LICENSED")).unwrap();

@@ -4,10 +4,10 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use swoosh::types::backbeat::Schedule;
@@ -25,6 +25,9 @@ use super::strict;
 pub fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -164,6 +167,11 @@ impl Site {
         json!(claim.sign(&self.cluster, &platform()))
     }
 
+    /// A file beside the settings.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -176,7 +184,13 @@ impl Site {
 
     /// Starts the daemon of this site.
     pub fn start(&self) -> Daemon {
-        Daemon::spawn(&mut self.command()).unwrap_or_else(|(code, said)| panic!("exit code {code:?}: {said}"))
+        self.start_on("127.0.0.1:0")
+    }
+
+    /// Starts it on another address than the usual one.
+    pub fn start_on(&self, listen: &str) -> Daemon {
+        let started = Daemon::spawn_on(&mut self.command(), listen);
+        started.unwrap_or_else(|(code, said)| panic!("exit code {code:?}: {said}"))
     }
 
     /// Starts a daemon that does not come up: its exit code and what it said.
@@ -187,15 +201,41 @@ impl Site {
         }
     }
 
+    /// Starts the daemon by a launcher: a program and its arguments, which runs what follows them.
+    pub fn start_by(&self, launcher: &[&str]) -> Result<Daemon, (Option<i32>, String)> {
+        let mut command = Command::new(launcher[0]);
+        command.args(&launcher[1..]).arg(&self.program);
+        Daemon::spawn(self.serve(&mut command))
+    }
+
+    /// Runs the program on the data directory, offline.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.program).args(arguments).arg("--data").arg(self.data()).output().unwrap()
+    }
+
+    /// Starts the daemon and sends it SIGKILL so many milliseconds later, wherever it is by then.
+    pub fn start_and_kill(&self, after_ms: u64) {
+        let mut command = self.command();
+        let silent = command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = silent.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(after_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("serve").arg("--config").arg(self.folder.path().join("swoosh.yaml"));
+        self.serve(&mut command);
         command
+    }
+
+    fn serve<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.arg("serve").arg("--config").arg(self.folder.path().join("swoosh.yaml"))
     }
 }
 
 /// Who signs the facts.
-fn platform() -> SecretKey {
+pub fn platform() -> SecretKey {
     SecretKey::from_bytes(&[99; 32])
 }
 
@@ -219,7 +259,11 @@ impl Daemon {
 
     /// Waits until it listens; if it ends before, tells its exit code and standard error.
     fn spawn(command: &mut Command) -> Result<Daemon, (Option<i32>, String)> {
-        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Daemon::spawn_on(command, "127.0.0.1:0")
+    }
+
+    fn spawn_on(command: &mut Command, listen: &str) -> Result<Daemon, (Option<i32>, String)> {
+        command.args(["--listen", listen]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let log = Lines::default();
@@ -233,12 +277,19 @@ impl Daemon {
         });
         let mut before = Vec::new();
         while let Ok(line) = told.recv() {
-            if let Some(address) = line.strip_prefix("listening on http://") {
-                return Ok(Daemon { child, address: address.parse().unwrap(), log, reader: Some(reader) });
+            let told = line.strip_prefix("listening on http://").or(line.strip_prefix("listening on https://"));
+            if let Some(address) = told {
+                let port = address.parse::<SocketAddr>().unwrap().port();
+                return Ok(Daemon { child, address: ([127, 0, 0, 1], port).into(), log, reader: Some(reader) });
             }
             before.push(line);
         }
         Err((child.wait().unwrap().code(), before.join("\n")))
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A connection.
@@ -272,6 +323,20 @@ impl Daemon {
         self.get("/health").json()["last_index"].as_u64().unwrap()
     }
 
+    /// Reads until the answer is as wanted.
+    #[track_caller]
+    pub fn wait_for(&self, target: &str, mut wanted: impl FnMut(&Answer) -> bool) -> Answer {
+        let began = Instant::now();
+        loop {
+            let answer = self.get(target);
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(began.elapsed() < PATIENCE, "{target} still says {}", answer.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Lines of the log so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
@@ -286,6 +351,11 @@ impl Daemon {
     pub fn end(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name.

@@ -90,7 +90,8 @@ impl<'a> Project<'a> {
     /// What inputs are made of.
     pub fn maker(&self) -> Maker<'_> {
         let (hands, cluster) = (&self.site.hands, &self.site.cluster);
-        Maker { hands, cluster, alive: &self.alive, bundle: (0, Hash::ZERO), breach_inputs: None }
+        let bundle = (1, Hash::of(include_bytes!("../../../config/policies/default.cedar")));
+        Maker { hands, cluster, alive: &self.alive, bundle, breach_inputs: None }
     }
 
     /// A clock reading after the last one.

@@ -57,7 +57,11 @@ pub struct Wire(BufReader<TcpStream>);
 impl Wire {
     /// Connects.
     pub fn connect(address: SocketAddr) -> io::Result<Wire> {
-        let stream = TcpStream::connect(address)?;
+        Wire::over(TcpStream::connect(address)?)
+    }
+
+    /// Over a stream that is connected.
+    pub fn over(stream: TcpStream) -> io::Result<Wire> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -67,6 +71,26 @@ impl Wire {
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.get_mut().write_all(bytes)
+    }
+
+    /// Everything that is said until the node closes the connection.
+    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Waits until the node closes the connection; what it says before is thrown away.
+    pub fn wait_for_end(&mut self) {
+        let mut scrap = [0; 1024];
+        loop {
+            match self.0.read(&mut scrap) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("the node did not close the connection: {error}"),
+            }
+        }
     }
 
     /// Reads one answer; the node sends bodies whole, with their length.

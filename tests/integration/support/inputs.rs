@@ -142,69 +142,28 @@ fn body(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
     let version = state.ingestion.version;
     let failure = json!({"failure": {"detail": "no route to host"}});
     match transition {
-        BootConfigOk => json!({"document": document(maker.hands)}),
-        BootIdentityGranted => {
-            json!({"key": maker.hands.get("reader").key(), "identity": {"name": "reader", "roles": ["reader"]}})
+        BootConfigOk | BootIdentityGranted | BootIdentityRevoked | BootIdentityRotated | BootChartUpgraded => {
+            of_boot(transition, head, maker)
         }
-        BootIdentityRevoked => json!({"key": maker.hands.get("reader").key(), "rationale": "left the team"}),
-        BootIdentityRotated => rotation(state, maker),
-        BootChartUpgraded => json!({
-            "from_version": state.meta.chart_version, "to_version": chart::VERSION, "schema_hash": chart::SCHEMA_HASH
-        }),
-        IngestionSourcesResolved => {
-            let commits = resolved(state).into_iter().map(|(name, commit)| (name, json!({"commit": commit})));
-            json!({"resolved": commits.collect::<BTreeMap<_, _>>()})
+        IngestionSourcesResolved
+        | IngestionBytesOk
+        | IngestionSchemaOk
+        | IngestionPolicyViolation
+        | IngestionCorpusBuilt
+        | IngestionRollbackIndex => of_ingestion(transition, head, maker),
+        CouncilProfilesLoaded | CouncilQuorumCert | CouncilMcpGreen | CouncilMcpRed | CouncilEject => {
+            of_council(transition, head, maker)
         }
-        IngestionBytesOk => {
-            let fetched = |(name, source): (&swoosh::types::text::Name, &swoosh::types::inputs::ResolvedSource)| {
-                (name.to_string(), json!({"commit": source.commit, "tree": commit('d')}))
-            };
-            json!({"fetched": state.ingestion.resolved.iter().map(fetched).collect::<BTreeMap<_, _>>()})
-        }
-        IngestionSchemaOk => {
-            let outcome = |name| json!({"check": "schema", "source": name, "ok": true});
-            json!({"outcomes": state.ingestion.fetched.keys().map(outcome).collect::<Vec<_>>()})
-        }
-        IngestionPolicyViolation => json!({"rationale": "the corpus holds personal data"}),
-        IngestionCorpusBuilt => json!({"content_hash": hash(&format!("content {version}"))}),
         IngestionResolveFailed | IngestionFetchFailed | IngestionValidateFailed | IngestionIndexFailed => failure,
         EnvironmentCapacityDenied | EnvironmentProvisionFailed | EnvironmentHealthFailed | EnvironmentReleaseFailed => {
             failure
-        }
-        IngestionRollbackIndex => {
-            let earlier = state.ingestion.ready_versions.keys().rfind(|kept| **kept < version);
-            json!({"version": earlier.copied().unwrap_or(0), "rationale": "the new corpus misleads"})
-        }
-        CouncilProfilesLoaded => {
-            let candidate = |name: &&str| json!({"key": maker.hands.get(name).key(), "capabilities": if *name < "v3" { ["plan"] } else { ["review"] }});
-            json!({"candidates": VOTERS.iter().map(candidate).collect::<Vec<_>>()})
-        }
-        CouncilQuorumCert => elect(head, maker),
-        CouncilMcpGreen => json!({"servers": {"search": {"server": "search", "version": "1.2.0"}}}),
-        CouncilMcpRed => json!({"unreachable": {"search": "connection refused"}}),
-        CouncilEject => {
-            let member = state.council.members.keys().next().copied().unwrap_or(maker.hands.get("v1").key());
-            json!({"member": member, "rationale": "does not answer"})
         }
         CouncilReaffirm | EnvironmentReaffirm => json!({"version": version}),
         EnvironmentInstalled => json!({"assets": assets(), "manifest_hash": canonical_hash(&assets())}),
         EnvironmentGreen => outcomes(state, "ok"),
         EnvironmentAmber => outcomes(state, "degraded"),
-        ExecutionAllReady | ExecutionPlanChange => json!({
-            "version": version,
-            "content_hash": state.ingestion.content_hash.unwrap_or(Hash::ZERO),
-            "member_set_hash": state.council.member_set_hash.unwrap_or(Hash::ZERO),
-            "assets_hash": state.environment.assets_hash.unwrap_or(Hash::ZERO),
-        }),
-        ExecutionPlanLocked => json!({"plan_hash": hash(&format!("plan of beat {}", state.execution.beat))}),
-        ExecutionApprove => json!({
-            "plan_hash": state.execution.plan_hash.unwrap_or(Hash::ZERO),
-            "beat": state.execution.beat,
-            "rework_round": state.execution.rework_round,
-            "council_epoch": state.epoch.council,
-        }),
-        ExecutionSubmit => {
-            json!({"submission": "ucxl://agent:dev@default/out/report", "submission_hash": hash("report")})
+        ExecutionAllReady | ExecutionPlanChange | ExecutionPlanLocked | ExecutionApprove | ExecutionSubmit => {
+            of_execution(transition, state)
         }
         LicenseGraceEntered | LicenseExpired | LicenseRenewed => json!({"cause": "the license fact changed"}),
         ControlQuorumLost | ControlRecovered => json!({"alive": maker.alive}),
@@ -234,6 +193,96 @@ fn body(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
         | ExecutionBeatReviewGate
         | ExecutionApprovalsThreshold
         | ExecutionNextWindow => json!({}),
+    }
+}
+
+fn of_boot(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
+    use Transition::*;
+    let state = head.state();
+    match transition {
+        BootConfigOk => json!({"document": document(maker.hands)}),
+        BootIdentityGranted => {
+            json!({"key": maker.hands.get("reader").key(), "identity": {"name": "reader", "roles": ["reader"]}})
+        }
+        BootIdentityRevoked => json!({"key": maker.hands.get("reader").key(), "rationale": "left the team"}),
+        BootIdentityRotated => rotation(state, maker),
+        BootChartUpgraded => json!({
+            "from_version": state.meta.chart_version, "to_version": chart::VERSION, "schema_hash": chart::SCHEMA_HASH
+        }),
+        other => panic!("{other} has its inputs elsewhere"),
+    }
+}
+
+fn of_ingestion(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
+    use Transition::*;
+    let state = head.state();
+    let version = state.ingestion.version;
+    match transition {
+        IngestionSourcesResolved => {
+            let commits = resolved(state).into_iter().map(|(name, commit)| (name, json!({"commit": commit})));
+            json!({"resolved": commits.collect::<BTreeMap<_, _>>()})
+        }
+        IngestionBytesOk => {
+            let fetched = |(name, source): (&swoosh::types::text::Name, &swoosh::types::inputs::ResolvedSource)| {
+                (name.to_string(), json!({"commit": source.commit, "tree": commit('d')}))
+            };
+            json!({"fetched": state.ingestion.resolved.iter().map(fetched).collect::<BTreeMap<_, _>>()})
+        }
+        IngestionSchemaOk => {
+            let outcome = |name| json!({"check": "schema", "source": name, "ok": true});
+            json!({"outcomes": state.ingestion.fetched.keys().map(outcome).collect::<Vec<_>>()})
+        }
+        IngestionPolicyViolation => {
+            json!({"rationale": "the corpus holds personal data", "bundle_serial": maker.bundle.0})
+        }
+        IngestionCorpusBuilt => json!({"content_hash": hash(&format!("content {version}"))}),
+        IngestionRollbackIndex => {
+            let earlier = state.ingestion.ready_versions.keys().rfind(|kept| **kept < version);
+            json!({"version": earlier.copied().unwrap_or(0), "rationale": "the new corpus misleads"})
+        }
+        other => panic!("{other} has its inputs elsewhere"),
+    }
+}
+
+fn of_council(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
+    use Transition::*;
+    let state = head.state();
+    match transition {
+        CouncilProfilesLoaded => {
+            let candidate = |name: &&str| json!({"key": maker.hands.get(name).key(), "capabilities": if *name < "v3" { ["plan"] } else { ["review"] }});
+            json!({"candidates": VOTERS.iter().map(candidate).collect::<Vec<_>>()})
+        }
+        CouncilQuorumCert => elect(head, maker),
+        CouncilMcpGreen => json!({"servers": {"search": {"server": "search", "version": "1.2.0"}}}),
+        CouncilMcpRed => json!({"unreachable": {"search": "connection refused"}}),
+        CouncilEject => {
+            let member = state.council.members.keys().next().copied().unwrap_or(maker.hands.get("v1").key());
+            json!({"member": member, "rationale": "does not answer"})
+        }
+        other => panic!("{other} has its inputs elsewhere"),
+    }
+}
+
+fn of_execution(transition: Transition, state: &State) -> Value {
+    use Transition::*;
+    match transition {
+        ExecutionAllReady | ExecutionPlanChange => json!({
+            "version": state.ingestion.version,
+            "content_hash": state.ingestion.content_hash.unwrap_or(Hash::ZERO),
+            "member_set_hash": state.council.member_set_hash.unwrap_or(Hash::ZERO),
+            "assets_hash": state.environment.assets_hash.unwrap_or(Hash::ZERO),
+        }),
+        ExecutionPlanLocked => json!({"plan_hash": hash(&format!("plan of beat {}", state.execution.beat))}),
+        ExecutionApprove => json!({
+            "plan_hash": state.execution.plan_hash.unwrap_or(Hash::ZERO),
+            "beat": state.execution.beat,
+            "rework_round": state.execution.rework_round,
+            "council_epoch": state.epoch.council,
+        }),
+        ExecutionSubmit => {
+            json!({"submission": "ucxl://agent:dev@default/out/report", "submission_hash": hash("report")})
+        }
+        other => panic!("{other} has its inputs elsewhere"),
     }
 }
 

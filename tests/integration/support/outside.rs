@@ -27,10 +27,11 @@ pub const POLICIES: &str = r#"
 @id("node") permit (principal in Role::"node", action, resource);
 @id("operators") permit (principal in Role::"operator", action, resource);
 @id("agents") permit (principal in Role::"agent", action in
-    [Action::"ingestion", Action::"council", Action::"environment", Action::"execution"], resource);
+    [Action::"Boot_Licensed", Action::"ingestion", Action::"council", Action::"environment", Action::"execution"],
+    resource);
 @id("voters") permit (principal in Role::"voter", action in [Action::"council", Action::"execution"], resource);
 @id("workers") permit (principal in Role::"worker", action in
-    [Action::"ingestion", Action::"council", Action::"environment"], resource);
+    [Action::"Boot_Licensed", Action::"ingestion", Action::"council", Action::"environment"], resource);
 @id("humans") permit (principal in Role::"human", action in Action::"policy", resource);
 @id("secrets") @breach("the submission points at a secret")
 forbid (principal, action == Action::"Execution_Submit", resource)

@@ -88,13 +88,10 @@ fn environment(state: &State, goal: &str) -> Transition {
 }
 
 fn execution(state: &State) -> Transition {
-    let lifecycle = [Region::Ingestion, Region::Council, Region::Environment];
     match state.execution.phase {
-        ExecutionState::Inactive => {
-            let step = lifecycle.iter().find_map(|&region| next(state, Goal::new(region, "READY")));
-            step.or_else(|| reaffirm(state)).unwrap_or(Transition::ExecutionAllReady)
-        }
-        ExecutionState::Plan => Transition::ExecutionPlanLocked,
+        ExecutionState::Inactive => make_ready(state).unwrap_or(Transition::ExecutionAllReady),
+        ExecutionState::Plan if stands_as_pinned(state) => Transition::ExecutionPlanLocked,
+        ExecutionState::Plan => make_ready(state).unwrap_or(Transition::ExecutionPlanChange),
         ExecutionState::Work => Transition::ExecutionBeatReviewGate,
         ExecutionState::Review if (state.execution.approvals.len() as u64) < state.execution.approval_threshold => {
             Transition::ExecutionApprove
@@ -104,8 +101,41 @@ fn execution(state: &State) -> Transition {
     }
 }
 
+/// What the lifecycle regions lack to be READY at one version.
+fn make_ready(state: &State) -> Option<Transition> {
+    let lifecycle = [Region::Ingestion, Region::Council, Region::Environment];
+    let step = lifecycle.iter().find_map(|&region| next(state, Goal::new(region, "READY")));
+    step.or_else(|| reaffirm(state))
+}
+
+/// Whether the version or a hash that execution is pinned to is another now.
+pub fn pin_moved(state: &State) -> bool {
+    state.execution.pin.as_ref().is_none_or(|pin| {
+        (pin.version, Some(pin.content_hash)) != (state.ingestion.version, state.ingestion.content_hash)
+            || !holds(state)
+    })
+}
+
+/// Whether members and assets are those that are pinned.
+fn holds(state: &State) -> bool {
+    state.execution.pin.as_ref().is_some_and(|pin| {
+        (state.council.member_set_hash, state.environment.assets_hash)
+            == (Some(pin.member_set_hash), Some(pin.assets_hash))
+    })
+}
+
+/// Whether council and environment stand READY as execution is pinned.
+fn stands_as_pinned(state: &State) -> bool {
+    let pinned = state.execution.pin.as_ref().map(|pin| pin.version);
+    let ready = (state.council.phase, state.environment.phase) == (CouncilState::Ready, EnvironmentState::Ready);
+    ready && (state.council.version, state.environment.version) == (pinned, pinned) && holds(state)
+}
+
 fn reaffirm(state: &State) -> Option<Transition> {
     let version = Some(state.ingestion.version);
+    if state.ingestion.phase != IngestionState::Ready {
+        return None;
+    }
     if state.council.version != version {
         return Some(Transition::CouncilReaffirm);
     }

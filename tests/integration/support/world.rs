@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde_json::Value;
+use swoosh::machine::beats::Beats;
 use swoosh::machine::chart::{self, Inputs};
 use swoosh::machine::facts::FactBody;
 use swoosh::machine::guards::Case;
@@ -122,12 +123,11 @@ impl World {
         Stamp { index: self.records.len() as u64 + 1, at: self.stamp.tick(self.now_ms).unwrap() }
     }
 
-    /// Where the clock stands in the schedule: the beat, and the window.
-    pub fn position(&self) -> Option<(u64, WindowId)> {
+    /// The window of now.
+    pub fn window(&self) -> Option<WindowId> {
         let fact = self.outside.facts().get(FactKind::Windows, &self.head.state().meta.project)?;
         let FactBody::Windows(schedule) = &fact.body else { return None };
-        let position = schedule.position(self.next_stamp().at);
-        Some((position.beat, position.window_id))
+        Some(schedule.position(self.next_stamp().at).window_id)
     }
 
     /// Members that count as alive, counted plainly (DESIGN §2, hysteresis).
@@ -179,7 +179,8 @@ impl World {
             None => inputs::signer(ask.transition, state, &self.hands),
         };
         let inputs = strict(&ask.inputs.clone().unwrap_or_else(|| self.valid(ask.transition)));
-        let (beat, window) = self.position().map_or((0, None), |(beat, window)| (beat, Some(window)));
+        let (facts, at) = (self.outside.facts(), self.next_stamp().at);
+        let beat = Beats::known(facts, &state.meta.project, at, self.prune_floor).now;
         let goal = if signer.name == "node" { "swoosh.test" } else { "goal-1" };
         let fitting = || format!("{goal}:{beat}:{}:key-{:08}", spec.op_class, self.keys).parse().unwrap();
         let last = state.hlc_last.as_ref().as_ref().map_or(Hlc::default(), |last| last.hlc);
@@ -192,7 +193,7 @@ impl World {
             signer: signer.key(),
             idem_key: ask.key.clone().unwrap_or_else(fitting),
             hlc: ask.hlc.unwrap_or_else(|| last.tick(self.now_ms).unwrap()),
-            window_id: ask.window.unwrap_or(spec.window.and(window)),
+            window_id: ask.window.unwrap_or(spec.window.and(self.window())),
             evidence: ask.evidence.clone(),
         }
     }
@@ -258,7 +259,7 @@ impl World {
             hlc: proposal.hlc,
             window_id: proposal.window_id,
             guard_outcomes: accepted.outcomes.clone(),
-            policy_engine: engine_version(),
+            policy_engine: engine_version().to_owned(),
             evidence: proposal.evidence,
             signature: signed.signature,
             timestamp: stamp.at,

@@ -42,12 +42,19 @@ fn long(count: usize) -> String {
     "a".repeat(count)
 }
 
-/// Kinds, texts that are of them, and texts that are not.
-fn table() -> Vec<(&'static str, Vec<String>, Vec<String>)> {
-    let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let with = |texts: &[&str], more: String| [own(texts), vec![more]].concat();
-    let key = |tail: &str| format!("hmmm:pubkey:{}{tail}", "A".repeat(42));
-    let signature = |tail: &str| format!("ed25519:{}{tail}", "A".repeat(85));
+/// A kind, texts that are of it, and texts that are not.
+type Row = (&'static str, Vec<String>, Vec<String>);
+
+fn own(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn with(texts: &[&str], more: String) -> Vec<String> {
+    [own(texts), vec![more]].concat()
+}
+
+/// Idempotency keys and windows.
+fn keys_and_windows() -> Vec<Row> {
     vec![
         (
             "idem_key",
@@ -101,6 +108,12 @@ fn table() -> Vec<(&'static str, Vec<String>, Vec<String>)> {
                 "backbeat:w-2025-10-19-02",
             ]),
         ),
+    ]
+}
+
+/// Effects, decisions and hashes.
+fn effects_and_hashes() -> Vec<Row> {
+    vec![
         (
             "effect_id",
             own(&["default/17/fetch", "a.b_c-1/0/release"]),
@@ -128,6 +141,14 @@ fn table() -> Vec<(&'static str, Vec<String>, Vec<String>)> {
                 "sha512-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             ]),
         ),
+    ]
+}
+
+/// Keys and signatures.
+fn signatures() -> Vec<Row> {
+    let key = |tail: &str| format!("hmmm:pubkey:{}{tail}", "A".repeat(42));
+    let signature = |tail: &str| format!("ed25519:{}{tail}", "A".repeat(85));
+    vec![
         // The last character holds two bits that belong to no byte; they must be zero.
         (
             "signer",
@@ -154,6 +175,12 @@ fn table() -> Vec<(&'static str, Vec<String>, Vec<String>)> {
                 signature("A").replace("ed25519", "ed448"),
             ],
         ),
+    ]
+}
+
+/// Names of things.
+fn names() -> Vec<Row> {
+    vec![
         (
             "project",
             with(&["default", "a", "0.b_c-d"], long(63)),
@@ -172,6 +199,12 @@ fn table() -> Vec<(&'static str, Vec<String>, Vec<String>)> {
             with(&["main", "refs/tags/v1", "v1.0.0"], long(200)),
             with(&["", "-x", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b"], long(201)),
         ),
+    ]
+}
+
+/// Addresses and prose.
+fn addresses_and_prose() -> Vec<Row> {
+    vec![
         (
             "url",
             own(&["https://git.example/app", "ssh://git@git.example/app", "file:///srv/app"]),
@@ -209,6 +242,10 @@ fn table() -> Vec<(&'static str, Vec<String>, Vec<String>)> {
             ]),
         ),
     ]
+}
+
+fn table() -> Vec<Row> {
+    [keys_and_windows(), effects_and_hashes(), signatures(), names(), addresses_and_prose()].concat()
 }
 
 pub(super) fn make() -> Value {

@@ -37,7 +37,7 @@ async fn cast_vote(client: Client, project: ProjectName) -> anyhow::Result<(Memb
     let head = read_head(&client, &project).await?;
     let members = election::propose(&head);
     let (cluster, identity) = client.cluster().zip(client.identity()).context("the candidate has no key")?;
-    let vote = council::vote(cluster, &project, head.state().epoch.council, &members, identity.key());
+    let vote = council::vote(cluster, &project, head.state().epoch.council, &members, identity.key())?;
     Ok((members, vote))
 }
 

@@ -1,9 +1,11 @@
 //! A small random sequence that is the same on every machine (SplitMix64).
 
-pub(super) struct Random(u64);
+/// The sequence.
+pub struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Random {
+    /// The sequence of a seed.
+    pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
@@ -15,17 +17,17 @@ impl Random {
     }
 
     /// A number below `bound`.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
     /// Whether something happens that happens so often in a hundred.
-    pub(super) fn percent(&mut self, often: u64) -> bool {
+    pub fn percent(&mut self, often: u64) -> bool {
         self.below(100) < often
     }
 
     /// One of these.
-    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }

@@ -1,0 +1,86 @@
+//! Policy bundles that others signed: what was in force stays so across restarts, and serials never fall.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::facts::{FactRefusal, FactTable};
+use crate::machine::facts::FactBody;
+use crate::settings::Settings;
+use crate::types::fact::Fact;
+use crate::types::keys::PublicKey;
+
+/// Where the bundles that were in force are kept, in the data directory.
+fn kept_in(settings: &Settings) -> PathBuf {
+    settings.data.join("policy-bundles.json")
+}
+
+/// Believes again what was in force when the node stopped. A node whose settings lead back to older policies does not
+/// start: whoever can change a file or a list of keys could take back what a newer bundle forbids.
+pub(super) fn restore(settings: &Settings, table: &FactTable) -> anyhow::Result<()> {
+    let path = kept_in(settings);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let facts: Vec<Fact> = serde_json::from_slice(&text).with_context(|| {
+        format!("{} is damaged; take it away to start with the policies of the settings alone", path.display())
+    })?;
+    for fact in facts {
+        match table.insert(fact) {
+            Ok(_) => {}
+            // The settings are newer.
+            Err(FactRefusal::Serial { found, held }) if held > found => {
+                tracing::info!(kept = found, held, "the policies of the settings are newer than those kept");
+            }
+            Err(error) => {
+                let remedy = "raise policies.serial above it, or list its signer under facts.sources.policy again";
+                anyhow::bail!("a policy bundle that was in force is not believed any more: {error}; {remedy}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps every bundle that comes into force, for ever; run it in a task and abort that to stop.
+pub(super) async fn keep(settings: Settings, table: Arc<FactTable>, node: PublicKey) {
+    let path = kept_in(&settings);
+    let mut changes = table.changes();
+    let mut kept: Option<Vec<Fact>> = None;
+    loop {
+        let found = in_force(&table, node);
+        if kept.as_ref() != Some(&found) && (kept.is_some() || !found.is_empty()) {
+            let (to, facts) = (path.clone(), found.clone());
+            let written = tokio::task::spawn_blocking(move || write(&to, &facts)).await;
+            match written {
+                Ok(Ok(())) => kept = Some(found),
+                Ok(Err(error)) => tracing::error!(path = %path.display(), %error, "policy bundles cannot be kept"),
+                Err(_) => return,
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The bundles in force that somebody else signed.
+fn in_force(table: &FactTable, node: PublicKey) -> Vec<Fact> {
+    let facts = table.facts();
+    let policies = facts.set().iter().filter(|known| matches!(known.body, FactBody::Policy(_)));
+    let of_others = policies.filter(|known| known.fact.claim.source != node);
+    of_others.map(|known| known.fact.clone()).collect()
+}
+
+fn write(path: &Path, facts: &[Fact]) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    serde_json::to_writer_pretty(&mut file, facts)?;
+    file.flush()?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    std::fs::File::open(directory)?.sync_all()
+}

@@ -1,0 +1,108 @@
+//! Server-sent events out of a stream of bytes (WHATWG HTML §9.2.6), with a bound on what one event holds.
+
+/// One event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerEvent {
+    /// Its type; empty where none is named.
+    pub event: String,
+    /// Its data; several lines are joined by line feeds.
+    pub data: String,
+    /// Its id, where it has one.
+    pub id: Option<String>,
+}
+
+/// An event is over its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a server-sent event has more than {0} bytes")]
+pub struct EventTooLarge(pub usize);
+
+/// Takes bytes as they come and gives events as they end.
+#[derive(Debug)]
+pub struct EventReader {
+    most_bytes: usize,
+    line: Vec<u8>,
+    /// Whether the last byte was a carriage return, whose line feed is still to come.
+    returned: bool,
+    event: ServerEvent,
+    has_data: bool,
+}
+
+impl EventReader {
+    /// Events of at most so many bytes.
+    pub fn new(most_bytes: usize) -> EventReader {
+        EventReader { most_bytes, line: Vec::new(), returned: false, event: ServerEvent::default(), has_data: false }
+    }
+
+    /// Takes bytes; gives the events that ended with them.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<ServerEvent>, EventTooLarge> {
+        let mut ended = Vec::new();
+        for &byte in bytes {
+            let after_return = std::mem::replace(&mut self.returned, byte == b'\r');
+            match byte {
+                b'\n' if after_return => {}
+                b'\r' | b'\n' => ended.extend(self.end_line()),
+                _ => self.line.push(byte),
+            }
+            if self.line.len() + self.event.data.len() > self.most_bytes {
+                return Err(EventTooLarge(self.most_bytes));
+            }
+        }
+        Ok(ended)
+    }
+
+    fn end_line(&mut self) -> Option<ServerEvent> {
+        let line = std::mem::take(&mut self.line);
+        if line.is_empty() {
+            let event = std::mem::take(&mut self.event);
+            return std::mem::take(&mut self.has_data).then_some(event);
+        }
+        let line = String::from_utf8_lossy(&line);
+        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match name {
+            "event" => value.clone_into(&mut self.event.event),
+            "id" => self.event.id = Some(value.to_owned()),
+            "data" => {
+                if std::mem::replace(&mut self.has_data, true) {
+                    self.event.data.push('\n');
+                }
+                self.event.data.push_str(value);
+            }
+            // Comments, which keep a stream alive, and fields that nobody here needs.
+            _ => {}
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(text: &str) -> Vec<String> {
+        EventReader::new(100).push(text.as_bytes()).unwrap().into_iter().map(|event| event.data).collect()
+    }
+
+    #[test]
+    fn events_end_with_an_empty_line_whatever_ends_lines() {
+        assert_eq!(data("data: a\n\ndata: b\r\n\r\ndata:c\r\rdata: d"), ["a", "b", "c"]);
+        assert_eq!(data("data: a\ndata:  b\ndata\n\n"), ["a\n b\n"]);
+        assert!(data(": alive\n\nevent: beat\n\nid: 1\n\n").is_empty(), "no data, no event");
+    }
+
+    #[test]
+    fn an_event_may_come_in_pieces() {
+        let mut reader = EventReader::new(100);
+        let pieces = ["event: be", "at\r", "\nda", "ta: {}\n", "id: 7", "\n\n"];
+        let events: Vec<_> = pieces.iter().flat_map(|piece| reader.push(piece.as_bytes()).unwrap()).collect();
+        assert_eq!(events, [ServerEvent { event: "beat".into(), data: "{}".into(), id: Some("7".into()) }]);
+    }
+
+    #[test]
+    fn an_endless_event_is_refused() {
+        let mut reader = EventReader::new(10);
+        assert!(reader.push(b"data: 1234").is_ok());
+        assert_eq!(reader.push(b"5"), Err(EventTooLarge(10)));
+        assert_eq!(EventReader::new(10).push(b"data: 12\ndata: 34567890"), Err(EventTooLarge(10)));
+    }
+}

@@ -1,0 +1,126 @@
+//! How much each has of something.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Amounts by holder. A holder of nothing takes no memory.
+pub(super) struct Shares<K: Ord + Copy> {
+    held: Mutex<BTreeMap<K, usize>>,
+    returned: Notify,
+}
+
+/// An amount that a holder has until this is dropped.
+pub(super) struct Share<K: Ord + Copy> {
+    shares: Arc<Shares<K>>,
+    holder: K,
+    amount: usize,
+}
+
+impl<K: Ord + Copy> Shares<K> {
+    pub fn new() -> Arc<Shares<K>> {
+        Arc::new(Shares { held: Mutex::default(), returned: Notify::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<K, usize>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing yet for a holder.
+    pub fn none(self: &Arc<Self>, holder: K) -> Share<K> {
+        Share { shares: self.clone(), holder, amount: 0 }
+    }
+
+    /// An amount for a holder, unless it would then have more than `most`.
+    pub fn take(self: &Arc<Self>, holder: K, amount: usize, most: usize) -> Option<Share<K>> {
+        let mut share = self.none(holder);
+        share.grow(amount, most).then_some(share)
+    }
+
+    /// Waits until a holder may have one more.
+    pub async fn wait(self: &Arc<Self>, holder: K, most: usize) -> Share<K> {
+        loop {
+            let returned = self.returned.notified();
+            tokio::pin!(returned);
+            // Before looking, so that what is given back in between is not missed.
+            returned.as_mut().enable();
+            if let Some(share) = self.take(holder, 1, most) {
+                return share;
+            }
+            returned.await;
+        }
+    }
+
+    /// How much a holder has.
+    pub fn amount(&self, holder: K) -> usize {
+        self.lock().get(&holder).copied().unwrap_or(0)
+    }
+
+    #[cfg(test)]
+    pub fn holders(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+impl<K: Ord + Copy> Share<K> {
+    /// Takes more, unless the holder would then have more than `most`.
+    pub fn grow(&mut self, more: usize, most: usize) -> bool {
+        let mut held = self.shares.lock();
+        let has = held.get(&self.holder).copied().unwrap_or(0);
+        let fits = has + more <= most;
+        if fits && more > 0 {
+            held.insert(self.holder, has + more);
+            self.amount += more;
+        }
+        fits
+    }
+}
+
+impl<K: Ord + Copy> Drop for Share<K> {
+    fn drop(&mut self) {
+        if self.amount == 0 {
+            return;
+        }
+        let mut held = self.shares.lock();
+        match held.get_mut(&self.holder) {
+            Some(has) if *has > self.amount => *has -= self.amount,
+            _ => drop(held.remove(&self.holder)),
+        }
+        drop(held);
+        self.shares.returned.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_has_a_bound_of_his_own_and_gives_back_what_he_drops() {
+        let shares = Shares::new();
+        let first = shares.take(1, 2, 3).unwrap();
+        assert!(shares.take(1, 2, 3).is_none());
+        let mut second = shares.take(1, 1, 3).unwrap();
+        assert!(!second.grow(1, 3) && shares.take(2, 3, 3).is_some());
+        drop(first);
+        assert!(second.grow(2, 3) && !second.grow(1, 3));
+        drop(second);
+        assert_eq!(shares.holders(), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_gets_what_is_given_back() {
+        let shares = Shares::new();
+        let held = shares.wait(1, 1).await;
+        let waiting = tokio::spawn({
+            let shares = shares.clone();
+            async move { shares.wait(1, 1).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(held);
+        drop(waiting.await.unwrap());
+        assert_eq!(shares.holders(), 0);
+    }
+}

@@ -1,0 +1,173 @@
+//! One connection, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use futures::future::{Either, select};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::activity::Activity;
+use super::registry::Place;
+use super::tls::Tls;
+use super::watched::{Tracked, Watched};
+use crate::ingress::admission::{Gate, Kept};
+use crate::ingress::{Caller, Peer, Turned};
+
+/// A failed handshake wastes about as much as so many bytes of a proposal that does not verify.
+const HANDSHAKE_BYTES: usize = 32 << 10;
+/// So long no deadline is looked at.
+const FAR: Duration = Duration::from_secs(3_600);
+
+/// What connections are served with.
+pub(super) struct Service {
+    pub router: Router,
+    pub http: Builder<TokioExecutor>,
+    pub gate: Arc<Gate>,
+    pub tls: Option<Arc<Tls>>,
+    pub reads_open: bool,
+    pub drain: CancellationToken,
+}
+
+impl Service {
+    /// Serves one connection to its end.
+    pub async fn run(self: Arc<Self>, stream: TcpStream, peer: Peer, place: Place) {
+        // Answers are small and whole; waiting for more to send would only add latency.
+        let _ = stream.set_nodelay(true);
+        let ended = match &self.tls {
+            None => self.http(stream, Caller { peer, may_read: self.reads_open }, &place.activity).await,
+            Some(tls) => match self.handshake(tls, stream, peer, &place.activity).await {
+                Err(why) => Some(why),
+                Ok(stream) => {
+                    let certified = stream.get_ref().1.peer_certificates().is_some();
+                    let caller = Caller { peer, may_read: self.reads_open || certified };
+                    self.http(stream, caller, &place.activity).await
+                }
+            },
+        };
+        if let Some(why) = ended {
+            tracing::debug!(%peer, why = why.as_str(), "a connection was closed");
+            self.gate.traffic().turned_away(why);
+        }
+    }
+
+    async fn handshake(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        peer: Peer,
+        activity: &Activity,
+    ) -> Result<TlsStream<TcpStream>, Turned> {
+        // A handshake costs a signature of the node's, so those who only waste them get none.
+        if self.gate.is_shut_out(peer) {
+            return Err(Turned::Handshake);
+        }
+        let patience = Duration::from_millis(self.gate.limits().handshake_timeout_ms);
+        let shaken = tokio::time::timeout(patience, tls.acceptor().accept(stream));
+        let stopped = pin!(async {
+            match select(pin!(cut(activity)), pin!(self.drain.cancelled())).await {
+                Either::Left((why, _)) => why,
+                Either::Right(_) => Turned::GaveWay,
+            }
+        });
+        match select(pin!(shaken), stopped).await {
+            Either::Left((Ok(Ok(stream)), _)) => Ok(stream),
+            Either::Left((failed, _)) => {
+                let error = failed.map_or("it took too long".to_owned(), |ended| {
+                    ended.err().map_or_else(String::new, |error| error.to_string())
+                });
+                tracing::debug!(%peer, error, "a TLS handshake failed");
+                self.gate.charge(peer, HANDSHAKE_BYTES);
+                Err(Turned::Handshake)
+            }
+            Either::Right((why, _)) => Err(why),
+        }
+    }
+
+    /// Speaks HTTP until the connection ends; why, when it was the node that ended it.
+    async fn http<S>(&self, stream: S, caller: Caller, activity: &Arc<Activity>) -> Option<Turned>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(|request| {
+            answer(self.router.clone(), request, caller, activity.clone(), self.gate.limits().resets)
+        });
+        let watched = TokioIo::new(Watched::new(stream, activity.clone()));
+        let mut served = pin!(self.http.serve_connection(watched, service));
+        let mut drained = pin!(self.drain.cancelled());
+        let mut is_told = false;
+        let mut alarm = pin!(tokio::time::sleep(FAR));
+        poll_fn(|cx| {
+            activity.watch(cx.waker());
+            if !is_told && drained.as_mut().poll(cx).is_ready() {
+                is_told = true;
+                served.as_mut().graceful_shutdown();
+            }
+            if let Some(why) = activity.cut_for() {
+                return Poll::Ready(Some(why));
+            }
+            // How a connection ends, its caller sees; the node has nothing to do about it.
+            if served.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            loop {
+                let Some((end, why)) = activity.deadline(self.gate.limits()) else { return Poll::Pending };
+                if Instant::now() >= end {
+                    return Poll::Ready(Some(why));
+                }
+                // An alarm that is too early is left as it is: it costs one look, and moving it costs more.
+                if alarm.deadline().into_std() > end || alarm.is_elapsed() {
+                    alarm.as_mut().reset(end.into());
+                }
+                if alarm.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// Waits until somebody wants the connection closed.
+async fn cut(activity: &Activity) -> Turned {
+    poll_fn(|cx| {
+        activity.watch(cx.waker());
+        activity.cut_for().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    caller: Caller,
+    activity: Arc<Activity>,
+    resets: u32,
+) -> Result<Response<Tracked<Body>>, Infallible> {
+    let mut in_flight = activity.begin(request.version() == Version::HTTP_2, resets);
+    let has_no_body = request.method() == Method::HEAD;
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(caller);
+    let mut response = router.oneshot(request).await?;
+    if let Some(kept) = response.extensions_mut().remove::<Kept>() {
+        in_flight.hold(Arc::new(kept));
+    }
+    if has_no_body {
+        in_flight.answered();
+    }
+    Ok(response.map(|body| Tracked::new(body, in_flight)))
+}

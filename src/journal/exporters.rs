@@ -1,0 +1,154 @@
+//! How far the exporters of decision records have come, in the `outbox` family: whoever prunes the log
+//! leaves alone what an exporter has not sent yet.
+
+use rocksdb::WriteBatch;
+
+use super::error::{ReadError, StorageError};
+use super::layout::{Family, exporter_key, exporter_name};
+use super::{AppendError, Inner, Journal, Mode};
+
+/// An exporter, and the last record whose decision it has delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportPosition {
+    /// Which exporter.
+    pub name: String,
+    /// Index of the last record that it delivered; 0 before the first one.
+    pub index: u64,
+    /// Whether the node runs it now. One that rests keeps its position, but holds no pruning back.
+    pub active: bool,
+}
+
+/// Why a position is not known or not kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    /// The journal takes no writes.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// What is there cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The disk failed.
+    #[error("the position of an exporter cannot be kept: {0}")]
+    Storage(#[from] StorageError),
+}
+
+impl Journal {
+    /// Names the exporters that run from now on; all others rest. Returns the positions of those named, in
+    /// their order.
+    pub fn begin_exports(&self, names: &[&str]) -> Result<Vec<u64>, ExportError> {
+        self.0.writable()?;
+        let held = self.export_positions()?;
+        let index = |name: &str| held.iter().find(|position| position.name == name).map_or(0, |held| held.index);
+        let resting = held.iter().filter(|position| !names.contains(&position.name.as_str()));
+        let resting = resting.map(|position| ExportPosition { active: false, ..position.clone() });
+        let running =
+            names.iter().map(|name| ExportPosition { name: (*name).to_owned(), index: index(name), active: true });
+        let mut rows = WriteBatch::default();
+        let changed = resting.chain(running).filter(|position| !held.contains(position));
+        changed.for_each(|position| self.0.stage_position(&mut rows, &position));
+        // A full disk keeps nobody from starting who changes nothing.
+        if !rows.is_empty() {
+            self.0.write(rows, true)?;
+        }
+        Ok(names.iter().map(|name| index(name)).collect())
+    }
+
+    /// Notes that an exporter has delivered everything up to a record. A crash of the machine may take the last
+    /// notes back, never the log: then an exporter delivers twice, and never too little.
+    pub fn note_exported(&self, name: &str, index: u64) -> Result<(), ExportError> {
+        self.0.writable()?;
+        let mut rows = WriteBatch::default();
+        self.0.stage_position(&mut rows, &ExportPosition { name: name.to_owned(), index, active: true });
+        Ok(self.0.write(rows, false)?)
+    }
+
+    /// Every exporter that ever ran here, by name.
+    pub fn export_positions(&self) -> Result<Vec<ExportPosition>, ReadError> {
+        let (from, end) = (exporter_key(""), super::layout::exporters_end());
+        let mut keys = self.0.keys(Family::Outbox, from, end);
+        let mut positions = Vec::new();
+        while let Some((key, value)) = keys.next_row()? {
+            positions.push(parse(key, value).ok_or_else(mangled)?);
+        }
+        Ok(positions)
+    }
+
+    /// The last record that every running exporter has delivered: nothing after it may be pruned. `None` where none
+    /// runs.
+    pub fn export_floor(&self) -> Result<Option<u64>, ReadError> {
+        let positions = self.export_positions()?;
+        Ok(positions.into_iter().filter(|position| position.active).map(|position| position.index).min())
+    }
+}
+
+impl Inner {
+    fn writable(&self) -> Result<(), AppendError> {
+        if matches!(self.mode, Mode::ReadOnly) { Err(AppendError::ReadOnly) } else { Ok(()) }
+    }
+
+    fn stage_position(&self, rows: &mut WriteBatch, position: &ExportPosition) {
+        let word = if position.active { "active" } else { "resting" };
+        let value = format!("{word} {}", position.index);
+        rows.put_cf(self.family(Family::Outbox), exporter_key(&position.name), value);
+    }
+}
+
+fn parse(key: &[u8], value: &[u8]) -> Option<ExportPosition> {
+    let name = exporter_name(key)?.to_owned();
+    let (word, index) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    let active = match word {
+        "active" => true,
+        "resting" => false,
+        _ => return None,
+    };
+    Some(ExportPosition { name, index: index.parse().ok()?, active })
+}
+
+fn mangled() -> ReadError {
+    ReadError::Row { project: "exporters".to_owned(), family: Family::Outbox.name() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testing::Node;
+
+    #[test]
+    fn positions_are_kept_and_the_slowest_running_exporter_says_what_may_be_pruned() {
+        let mut node = Node::new();
+        node.commit(&["a", "a", "a"]);
+        assert_eq!(node.journal.export_floor().unwrap(), None);
+        assert_eq!(node.journal.begin_exports(&["file", "server"]).unwrap(), [0, 0]);
+        assert_eq!(node.journal.export_floor().unwrap(), Some(0));
+        node.journal.note_exported("file", 3).unwrap();
+        node.journal.note_exported("server", 2).unwrap();
+        assert_eq!(node.journal.export_floor().unwrap(), Some(2));
+        let node = node.reopen();
+        node.journal.recover().unwrap();
+        assert_eq!(node.journal.begin_exports(&["server", "file"]).unwrap(), [2, 3]);
+    }
+
+    #[test]
+    fn an_exporter_that_rests_holds_nothing_back_and_goes_on_where_it_was() {
+        let mut node = Node::new();
+        node.commit(&["a", "a", "a"]);
+        node.journal.begin_exports(&["file", "server"]).unwrap();
+        node.journal.note_exported("file", 3).unwrap();
+        node.journal.note_exported("server", 1).unwrap();
+        assert_eq!(node.journal.begin_exports(&["file"]).unwrap(), [3]);
+        assert_eq!(node.journal.export_floor().unwrap(), Some(3));
+        assert_eq!(node.journal.begin_exports(&["server"]).unwrap(), [1]);
+    }
+
+    #[test]
+    fn a_journal_that_is_only_looked_at_takes_no_position() {
+        let mut node = Node::new();
+        node.commit(&["a"]);
+        node.journal.begin_exports(&["file"]).unwrap();
+        let shown = Journal::open_read_only(node.directory.path()).unwrap();
+        assert_eq!(shown.export_floor().unwrap(), Some(0));
+        assert!(matches!(shown.note_exported("file", 1), Err(ExportError::Append(AppendError::ReadOnly))));
+        node.overwrite(Family::Outbox, &exporter_key("file"), b"running 1");
+        assert!(node.journal.export_floor().is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! Signed policy bundles: read from a file while the node runs, in force across restarts, never taken back.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use swoosh::types::names::{Region, Transition};
+
+use crate::support::daemon::{Daemon, Site, always_open, platform};
+use crate::support::driver::Project;
+use crate::support::world::Ask;
+
+struct Desk {
+    site: Site,
+    folder: PathBuf,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let site = Site::with(always_open(), |settings| settings["policies"] = json!({"bundle": "bundle.json"}));
+        let folder = site.data().parent().unwrap().to_owned();
+        swoosh::platform::keyfile::store(&folder.join("shhh.key"), &platform()).unwrap();
+        Desk { site, folder }
+    }
+
+    fn policy(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_swoosh"))
+            .arg("policy")
+            .args(arguments)
+            .current_dir(&self.folder)
+            .output()
+            .unwrap()
+    }
+
+    /// Signs the built-in policies with a further one.
+    fn sign(&self, serial: u64, further: &str) {
+        let text = format!("{}\n{further}\n", swoosh::settings::default_policies());
+        std::fs::write(self.folder.join("next.cedar"), text).unwrap();
+        let serial = serial.to_string();
+        let signed = self.policy(&[
+            "sign",
+            "next.cedar",
+            "--serial",
+            &serial,
+            "--key",
+            "shhh.key",
+            "--cluster",
+            "test",
+            "--out",
+            "bundle.json",
+        ]);
+        assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+    }
+}
+
+const NO_PAUSE: &str = r#"@id("no-pause") forbid (principal, action == Action::"Control_Pause", resource);"#;
+
+/// The bundle that the node believes.
+fn believed(daemon: &Daemon) -> Value {
+    let facts = daemon.get("/facts").json();
+    let facts = facts.as_array().or_else(|| facts["facts"].as_array()).unwrap().clone();
+    facts.into_iter().find(|fact| fact["kind"] == "policy").unwrap()
+}
+
+fn wait_denied(daemon: &Daemon, project: &mut Project<'_>) {
+    let project = std::cell::RefCell::new(project);
+    daemon.wait_for("/health", |_| {
+        let mut project = project.borrow_mut();
+        let answer = project.propose(daemon, &Ask::new(Transition::ControlPause));
+        if answer.status == 202 {
+            project.accept(daemon, Transition::ControlResume);
+        }
+        answer.status == 400 && answer.text().contains("policy no-pause forbids it")
+    });
+}
+
+#[test]
+fn a_newer_bundle_counts_while_the_node_runs_and_an_older_one_never_again() {
+    let desk = Desk::new();
+    let daemon = desk.site.start();
+    let mut project = Project::new(&desk.site, "alpha");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    project.accept(&daemon, Transition::ControlPause);
+    project.accept(&daemon, Transition::ControlResume);
+    desk.sign(7, NO_PAUSE);
+    daemon.signal("HUP");
+    wait_denied(&daemon, &mut project);
+    let kept = desk.site.data().join("policy-bundles.json");
+    daemon.wait_for("/health", |_| kept.exists());
+    // Older, and properly signed.
+    desk.sign(6, "");
+    daemon.signal("HUP");
+    daemon.wait_for("/health", |_| daemon.log().iter().any(|line| line.contains("does not follow bundle 7")));
+    wait_denied(&daemon, &mut project);
+    let before = believed(&daemon);
+    daemon.kill();
+    std::fs::remove_file(desk.folder.join("bundle.json")).unwrap();
+    let daemon = desk.site.start();
+    assert_eq!(believed(&daemon)["hash"], before["hash"], "the bundle is gone with its file");
+    project.refresh(&daemon);
+    wait_denied(&daemon, &mut project);
+}
+
+#[test]
+fn a_node_does_not_start_with_policies_that_were_replaced() {
+    let desk = Desk::new();
+    desk.sign(7, NO_PAUSE);
+    let daemon = desk.site.start();
+    let kept = desk.site.data().join("policy-bundles.json");
+    daemon.wait_for("/health", |_| kept.exists());
+    daemon.terminate();
+    let path = desk.folder.join("swoosh.yaml");
+    let settings: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut changed = settings.clone();
+        change(&mut changed);
+        std::fs::write(&path, changed.to_string()).unwrap();
+    };
+    with(&|settings| drop(settings["facts"]["sources"].as_object_mut().unwrap().remove("policy")));
+    let (_, said) = desk.site.start_refused();
+    assert!(said.contains("raise policies.serial"), "{said}");
+    with(&|settings| settings["policies"] = json!({"serial": 8}));
+    desk.site.start().terminate();
+}
+
+#[test]
+fn a_bundle_that_does_not_fit_the_statechart_is_not_signed() {
+    let desk = Desk::new();
+    std::fs::write(
+        desk.folder.join("bad.cedar"),
+        r#"@id("p") permit (principal in Role::"operatr", action, resource);"#,
+    )
+    .unwrap();
+    let refused = desk.policy(&["sign", "bad.cedar", "--serial", "2", "--key", "shhh.key", "--cluster", "test"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("operatr"));
+    let checked = desk.policy(&["check", "bad.cedar"]);
+    assert_eq!(checked.status.code(), Some(1));
+    desk.sign(2, NO_PAUSE);
+    let checked = desk.policy(&["check", "bundle.json", "--config", "swoosh.yaml"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success() && said.contains("signed by hmmm:pubkey:"), "{said}");
+    assert!(
+        said.lines().any(|line| line.starts_with("Control_Pause") && line.trim_end().ends_with("operator")),
+        "{said}"
+    );
+}
+
+#[test]
+fn it_is_explained_who_may_do_what_and_why_not() {
+    let desk = Desk::new();
+    let explain = |arguments: &[&str]| {
+        let output = desk.policy(&[&["explain"], arguments].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = explain(&["--role", "operator", "--transition", "Control_Pause"]);
+    assert!(code == Some(0) && said.contains("yes, by operators-act-everywhere"), "{said}");
+    let (code, said) = explain(&["--role", "worker", "--role", "voter", "--transition", "Execution_Approve"]);
+    assert!(code == Some(1) && said.contains("policy workers-do-not-approve forbids it"), "{said}");
+    let (code, said) = explain(&["--role", "worker", "--transition", "Control_Pause"]);
+    assert!(code == Some(1) && said.contains("Control_Pause is for operator"), "{said}");
+    let inputs = r#"{"submission": "ucxl://a:b@c/now/id_rsa"}"#;
+    let (code, said) = explain(&["--role", "agent", "--transition", "Execution_Submit", "--inputs", inputs]);
+    assert!(code == Some(1) && said.contains("quarantined"), "{said}");
+    let operator = desk.site.hands.get("operator").key().to_string();
+    let (code, said) = explain(&["--config", "swoosh.yaml", "--signer", &operator, "--transition", "Control_Pause"]);
+    assert!(code == Some(0) && said.contains("by operator"), "{said}");
+}

@@ -1,0 +1,107 @@
+//! Floods: what one caller or one project sends too much of is not taken from the others.
+
+use serde_json::{Value, json};
+use swoosh::types::names::Transition;
+
+use super::{address, assert_turned_away, from, metric, site};
+use crate::support::daemon::{Site, always_open};
+use crate::support::driver::{Project, bytes};
+use crate::support::http::{Answer, Wire, proposal};
+use crate::support::world::Ask;
+
+fn post(wire: &mut Wire, body: &[u8]) -> Answer {
+    wire.exchange(&proposal(body, &[])).unwrap()
+}
+
+/// A proposal under somebody else's signature.
+fn forged(project: &Project<'_>) -> Vec<u8> {
+    let mut document: Value =
+        serde_json::from_slice(&bytes(&project.signed(&Ask::new(Transition::BootConfigOk)))).unwrap();
+    let other = project.signed(&Ask::new(Transition::BootConfigOk)).signature;
+    document["signature"] = json!(other);
+    serde_json::to_vec(&document).unwrap()
+}
+
+#[test]
+fn a_flood_of_bad_signatures_shuts_out_its_peer_and_nobody_else() {
+    let site = site("limits", json!({"failures": 8, "failures_forgiven_per_second": 1}));
+    let daemon = site.start();
+    let mut project = Project::new(&site, "honest");
+    let mut flood = from(address(2), &daemon);
+    let mut answers = Vec::new();
+    while answers.last().is_none_or(|last: &Answer| last.status == 400) {
+        assert!(answers.len() < 1_000, "the peer is never shut out");
+        answers.push(post(&mut flood, &forged(&project)));
+    }
+    let last = answers.pop().unwrap();
+    assert_turned_away(&last, 429, "too_many_requests");
+    assert!(last.json()["retry_after_ms"].as_u64().is_some());
+    assert!(answers.len() >= 8 && answers.iter().all(|answer| answer.code() == "signature_invalid"));
+    // How the node is may still be asked, and everybody else is served.
+    assert!(super::is_served(&mut flood));
+    let mut honest = from(address(3), &daemon);
+    let signed = project.signed(&Ask::new(Transition::BootConfigOk));
+    let receipt = post(&mut honest, &bytes(&signed)).receipt();
+    project.advance(&signed.proposal, &receipt);
+    assert_eq!(receipt.index, 1);
+    // Nothing is kept of what was forged.
+    assert_eq!(daemon.get("/rejections").json()["rejections"], json!([]));
+    assert_eq!(daemon.last_index(), 1);
+    assert!(metric(&daemon, "swoosh_rejection_total{code=\"too_many_requests\"}") >= 1);
+}
+
+#[test]
+fn signatures_of_nobody_are_worth_no_more_than_forged_ones() {
+    let site = site("limits", json!({"failures": 4, "failures_forgiven_per_second": 1}));
+    let daemon = site.start();
+    let mut wire = from(address(2), &daemon);
+    let mut codes = Vec::new();
+    for n in 100..200 {
+        let project = Project::new(&site, &format!("made-up-{n}"));
+        let mut proposal = project.proposal(&Ask::new(Transition::BootConfigOk));
+        let nobody = swoosh::types::keys::SecretKey::from_bytes(&[n; 32]);
+        proposal.signer = nobody.public();
+        codes.push(post(&mut wire, &bytes(&proposal.sign(&site.cluster, &nobody))).code());
+        if codes.last().is_some_and(|code| code == "too_many_requests") {
+            break;
+        }
+    }
+    assert_eq!(codes.pop().as_deref(), Some("too_many_requests"));
+    assert!(codes.len() >= 4 && codes.iter().all(|code| code == "identity_unknown"), "{codes:?}");
+}
+
+#[test]
+fn a_flood_on_one_project_leaves_the_others_their_turn() {
+    let site = Site::with(always_open(), |settings| {
+        settings["journal"] = json!({"durability": "interval", "interval_ms": 300});
+        settings["sequencer"] = json!({"queue": 16, "project_queue": 2, "batch_max": 1});
+    });
+    let daemon = site.start();
+    let (hot, calm) = (Project::new(&site, "hot"), Project::new(&site, "calm"));
+    let flood: Vec<_> = (0..24).map(|_| bytes(&hot.signed(&Ask::new(Transition::BootConfigOk)))).collect();
+    let calm = bytes(&calm.signed(&Ask::new(Transition::BootConfigOk)));
+    let (answers, served) = std::thread::scope(|scope| {
+        let daemon = &daemon;
+        let sent = |body| scope.spawn(move || post(&mut from(address(2), daemon), body));
+        let flood: Vec<_> = flood.iter().map(|body| sent(body)).collect();
+        let served = post(&mut from(address(3), daemon), &calm);
+        (flood.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>(), served)
+    });
+    assert_eq!(served.status, 202, "{}", served.text());
+    let turned_away: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(!turned_away.is_empty(), "the project's share was never full");
+    for answer in turned_away {
+        assert_turned_away(answer, 429, "too_many_requests");
+        assert!(answer.text().contains("2 proposals of project hot wait already"), "{}", answer.text());
+    }
+    assert_eq!(answers.iter().filter(|answer| answer.status == 202).count(), 1, "one of them made the project");
+}
+
+#[test]
+fn one_peer_has_so_many_requests_under_way_and_no_more() {
+    let daemon = site("limits", json!({"requests_per_peer": 1})).start();
+    let _held = super::busy(from(address(2), &daemon));
+    let refused = post(&mut from(address(2), &daemon), b"{}");
+    assert_turned_away(&refused, 429, "too_many_requests");
+    assert_eq!(post(&mut from(address(3), &daemon), b"{}").code(), "schema");
+}
