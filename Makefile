@@ -10,7 +10,7 @@ export PATH := /usr/lib/ccache:$(PATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo bench test lint fmt clean prerequisites
+.PHONY: help build demo bench fetch validate test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ bench: build ## Measure this machine, beside etcd and Restate where they are ins
 	@command -v restate-server >/dev/null || [ -n "$$RESTATE_SERVER" ] || \
 		echo "skipped: Restate (npm install @restatedev/restate-server; RESTATE_SERVER names its restate-server)"
 	"$(CARGO_TARGET_DIR)/debug/swoosh" bench $(BENCH)
+
+fetch: build ## Fetch the pinned upstreams of tools/upstreams.env into third_party/
+	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/fetch_upstreams.sh
+
+validate: build ## Check pins, required documents, .gitignore and the capability file
+	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/validate.py
 
 test: prerequisites ## Run all tests
 	@tools/install-prerequisites.sh tests

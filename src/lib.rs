@@ -12,6 +12,8 @@ pub mod decisions;
 #[cfg(feature = "server")]
 pub mod facts;
 #[cfg(feature = "server")]
+pub mod hybridcore;
+#[cfg(feature = "server")]
 pub mod ingress;
 #[cfg(feature = "server")]
 pub mod journal;
@@ -26,5 +28,7 @@ pub mod settings;
 #[cfg(feature = "server")]
 pub mod telemetry;
 pub mod types;
+#[cfg(feature = "server")]
+pub mod upstreams;
 #[cfg(feature = "server")]
 pub mod verify;

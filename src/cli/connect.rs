@@ -1,11 +1,11 @@
 //! The way to a node: its address, the project that is meant, and answers that are no success.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::keys;
-use crate::client::{BuildError, Client, ClientBuilder, ProposeError, ReadError, TlsFiles};
+use crate::client::{BuildError, Client, ClientBuilder, Health, ProposeError, ReadError, TlsFiles};
 use crate::types::proposal::DEFAULT_PROJECT;
 use crate::types::rejection::Problem;
 use crate::types::text::ProjectName;
@@ -38,6 +38,23 @@ pub(super) struct ProjectArg {
     pub project: ProjectName,
 }
 
+/// What every command that signs, and needs nothing else to be said, takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SignerArgs {
+    /// Your secret key's file (see `swoosh keygen`)
+    #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+    key: PathBuf,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl SignerArgs {
+    /// The node, to propose to in its own cluster.
+    pub fn signer(&self) -> anyhow::Result<Node> {
+        self.node.signer(&self.key)
+    }
+}
+
 /// A node and what it takes to wait for its answers.
 pub(super) struct Node {
     runtime: tokio::runtime::Runtime,
@@ -59,6 +76,14 @@ impl NodeArgs {
     pub fn builder(&self) -> ClientBuilder {
         let (ca, certificate, key) = (self.ca.clone(), self.cert.clone(), self.cert_key.clone());
         Client::builder(&self.url).tls(TlsFiles { ca, certificate, key })
+    }
+
+    /// The node, to propose to as the key of a file.
+    pub fn signer(&self, key: &Path) -> anyhow::Result<Node> {
+        let key = keys::load(key)?;
+        let reader = self.reader()?;
+        let Health { cluster, node, .. } = reader.ask(reader.client().health())?;
+        Node::over(self.signs_reads(self.builder().node(node).signing(cluster, key))?.build())
     }
 
     /// The node, to read from.

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 
 use super::connect::{NodeArgs, ProjectArg};
 use super::output::{Output, Table, count, fields};
+use super::propose::propose_once;
 use super::{keys, source, state};
+use crate::client::Draft;
 use crate::machine::head::Head;
-use crate::types::names::CouncilState;
+use crate::types::names::{CouncilState, Transition};
 use ballot::Ballot;
 use election::Election;
 
@@ -26,8 +28,7 @@ use election::Election;
         swoosh council propose\n  \
         swoosh council vote --key a.key > a.json        # every candidate, anywhere\n  \
         swoosh council vote --key b.key > b.json\n  \
-        swoosh council certify --vote a.json --vote b.json > certificate.json\n  \
-        swoosh propose Council_QuorumCert --key a.key --inputs @certificate.json"
+        swoosh council certify --vote a.json --vote b.json --post-as a.key"
 )]
 pub struct CouncilCommand {
     #[command(subcommand)]
@@ -48,17 +49,24 @@ enum CouncilAction {
         #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
         key: PathBuf,
     },
-    /// Print the inputs of Council_QuorumCert, made of votes
+    /// Check votes and print the inputs of Council_QuorumCert, or propose it
     ///
-    /// Every vote is checked; too few for a quorum are refused.
-    #[command(after_help = "Example:\n  swoosh council certify --vote a.json --vote b.json --vote c.json |\n    \
-        swoosh propose Council_QuorumCert --key a.key --inputs -")]
+    /// Every vote is checked: its signature, that its voter is a candidate, and that it is for this project, this
+    /// council epoch and this member set. Too few for a quorum are refused. Nothing is posted unless all is well.
+    #[command(
+        after_help = "Examples:\n  swoosh council certify --vote a.json --vote b.json --vote c.json --post-as a.key\n  \
+        swoosh council certify --vote votes.json |\n    \
+        swoosh propose Council_QuorumCert --key a.key --inputs -"
+    )]
     Certify {
         #[command(flatten)]
         place: Place,
         /// File with one vote or an array of them, or - for standard input; may be given many times
         #[arg(long = "vote", value_name = "FILE", required = true, num_args = 1..)]
         votes: Vec<PathBuf>,
+        /// Propose Council_QuorumCert with this secret key, instead of printing its inputs
+        #[arg(long, value_name = "FILE")]
+        post_as: Option<PathBuf>,
     },
 }
 
@@ -110,12 +118,18 @@ impl CouncilCommand {
             CouncilAction::Vote { place, key } => {
                 output.document(&Ballot::cast(&place.running()?, &keys::load(&key)?)?)?;
             }
-            CouncilAction::Certify { place, votes } => {
+            CouncilAction::Certify { place, votes, post_as } => {
                 let mut ballots = Vec::new();
                 for file in &votes {
                     ballots.extend(source::documents::<Ballot>(file, "vote")?);
                 }
-                output.document(&ballot::certify(&place.running()?, &ballots)?)?;
+                let election = place.running()?;
+                let inputs = ballot::certify(&election, &ballots)?;
+                let Some(key) = post_as else { return output.document(&inputs).map(|()| ExitCode::SUCCESS) };
+                // On the very head that the votes were checked against, and on no other.
+                let draft = Draft::new(Transition::CouncilQuorumCert, &inputs)?;
+                let draft = draft.to(place.project.project.clone()).only_on_head(election.head.hash());
+                return propose_once(output, &place.node.signer(&key)?, &draft);
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -1,18 +1,24 @@
 //! `swoosh demo`: the whole story of one project, on a daemon of its own, told in the terminal.
 //!
 //! Everything is real: the daemon is a child process of this program, whoever acts has a key and a client
-//! of their own and speaks HTTP, the crash is a SIGKILL. Whatever does not come out as the story says
-//! ends it with exit code 1.
+//! of their own and speaks HTTP, the crash is a SIGKILL. The servers outside (license, beats, decision records, tools)
+//! are stand-ins that speak the real wire formats on real sockets. Whatever does not come out as the story says ends
+//! it with exit code 1.
 
+mod beats;
 mod cast;
 mod chapters;
 mod daemon;
 mod moment;
 mod outside;
 mod project;
+mod servers;
 mod ship;
 mod stage;
+#[allow(dead_code, reason = "the demo uses a part of what the tests use")]
+mod standins;
 mod story;
+mod watch;
 mod wording;
 
 use std::io::Write as _;
@@ -30,10 +36,11 @@ use story::Story;
 #[command(
     about = "Tell the whole story on a temporary node",
     long_about = "Tell the whole story on a temporary node.\n\nStarts a daemon in a temporary directory, makes keys \
-        for everybody, and drives the project `default` from UNINITIALIZED to REVERB and round the loop twice, over \
+        for everybody, starts stand-ins for the servers outside (KACHING, BACKBEAT, BUBBLE and two MCP servers), and drives the project `default` from UNINITIALIZED to REVERB and round the loop twice, over \
         HTTP. On the way every guard refuses a proposal and says why, a candidate is overtaken and tries again, a \
-        proposal is sent twice, an environment is taken down and built again, and a breach quarantines the project. \
-        Then the daemon is killed under load and started again, and everything is checked: receipts, log, replay. \
+        proposal is sent twice, an environment is taken down and built again, a tool goes away and comes back, the license is denied, runs \
+        out and is renewed, and a breach quarantines the project. Then the daemon is killed under load and started \
+        again, and everything is checked: receipts, log, decision records, replay. \
         It takes about half a minute, touches nothing outside of its directory, and removes that at the end. \
         Exits with 1 when anything does not come out as told.",
     after_help = "Examples:\n  swoosh demo\n  swoosh demo --keep\n  swoosh --json demo | jq -r .step"
@@ -95,8 +102,10 @@ async fn chapters(stage: &mut Stage) -> anyhow::Result<()> {
     chapters::ingestion::tell(stage).await?;
     chapters::council::tell(stage).await?;
     chapters::environment::tell(stage).await?;
+    chapters::license::tell(stage).await?;
     chapters::execution::tell(stage).await?;
     let before = chapters::crash::tell(stage).await?;
+    chapters::decisions::tell(stage).await?;
     chapters::replay::tell(stage, before).await
 }
 

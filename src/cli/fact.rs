@@ -6,15 +6,16 @@ mod help;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connect::{NodeArgs, exit};
 use super::output::{Output, Table, count};
 use super::reads::text;
 use super::time::{Span, after, now, parse_time};
 use super::{keys, source};
+use crate::client::FactsView;
 use crate::machine::facts::KnownFact;
-use crate::types::fact::{Fact, FactClaim, FactKind};
+use crate::types::fact::{Fact, FactClaim, FactKind, FactKindError};
 use crate::types::hlc::Hlc;
 use crate::types::text::{ClusterId, ProjectName};
 
@@ -53,9 +54,27 @@ enum FactAction {
         #[arg(long, value_name = "CLUSTER", default_value = "swoosh")]
         cluster: ClusterId,
     },
-    /// List the facts a node believes
-    #[command(after_help = "Example:\n  swoosh facts list")]
-    List {
+    /// Push signed facts to a node, which keeps them until they run out
+    #[command(long_about = help::POST, after_help = help::POST_EXAMPLES)]
+    Post {
+        /// Files with one signed fact or an array of them; left out, standard input
+        #[arg(value_name = "FACT", default_value = "-")]
+        facts: Vec<PathBuf>,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Show what a node believes, since when, until when and from whom, and what is missing
+    #[command(
+        visible_alias = "list",
+        after_help = "Examples:\n  swoosh facts show\n  swoosh fact show --kind capacity --project alpha"
+    )]
+    Show {
+        /// Facts of this kind only
+        #[arg(long)]
+        kind: Option<FactKind>,
+        /// Facts that hold for this project only
+        #[arg(long, value_name = "PROJECT")]
+        project: Option<ProjectName>,
         #[command(flatten)]
         node: NodeArgs,
     },
@@ -91,17 +110,12 @@ struct SignArgs {
 }
 
 fn kind(text: &str) -> Result<FactKind, String> {
-    let known = FactKind::ALL.iter().filter(|kind| **kind != FactKind::Settings);
-    let names = known.clone().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
-    if text == FactKind::Settings.as_str() {
-        return Err(format!(
-            "a settings fact is the node's alone; change its settings file instead. Kinds are {names}"
-        ));
+    match text.parse() {
+        Ok(FactKind::Settings) => {
+            Err("a settings fact is the node's alone; change its settings file instead".to_owned())
+        }
+        parsed => parsed.map_err(|error: FactKindError| error.to_string()),
     }
-    known
-        .copied()
-        .find(|kind| kind.as_str() == text)
-        .ok_or_else(|| format!("there is no such kind; write one of {names}"))
 }
 
 impl FactCommand {
@@ -111,7 +125,8 @@ impl FactCommand {
             FactAction::Sign(args) => output.document(&sign(&args)?).map(|()| ExitCode::SUCCESS),
             FactAction::Put { file, facts } => put(output, &file, &facts),
             FactAction::Check { file, cluster } => file::check(output, &file, &cluster),
-            FactAction::List { node } => list(output, &node),
+            FactAction::Post { facts, node } => post(output, &facts, &node),
+            FactAction::Show { kind, project, node } => show(output, kind, project.as_ref(), &node),
         }
     }
 }
@@ -157,22 +172,55 @@ fn put(output: Output, path: &std::path::Path, documents: &[PathBuf]) -> anyhow:
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(output: Output, node: &NodeArgs) -> anyhow::Result<ExitCode> {
+fn post(output: Output, documents: &[PathBuf], node: &NodeArgs) -> anyhow::Result<ExitCode> {
+    let mut facts = Vec::new();
+    for document in documents {
+        facts.extend(source::documents::<Fact>(document, "signed fact")?);
+    }
+    anyhow::ensure!(!facts.is_empty(), "there is no fact to push; `swoosh fact sign` makes one");
     let node = node.reader()?;
-    let facts = node.ask(node.client().facts())?;
-    output.say(&json!({"facts": facts}), || list_text(&facts))?;
+    let mut table = Table::with(&["kind", "project", "held", "valid until", "why not"]);
+    let mut done = Vec::new();
+    for fact in &facts {
+        let pushed = node.ask(node.client().push_fact(fact))?;
+        let claim = &fact.claim;
+        let project = claim.project.as_ref().map_or("(all)".to_owned(), ToString::to_string);
+        let held = if pushed.held { "yes" } else { "no" }.to_owned();
+        let why = pushed.reason.clone().unwrap_or_default();
+        table.row([claim.kind.to_string(), project, held, pushed.valid_until.to_string(), why]);
+        done.push(pushed);
+    }
+    output.say(&json!({"pushed": done}), || table.text(0))?;
+    Ok(exit(done.iter().all(|pushed| pushed.held)))
+}
+
+fn show(
+    output: Output,
+    kind: Option<FactKind>,
+    project: Option<&ProjectName>,
+    node: &NodeArgs,
+) -> anyhow::Result<ExitCode> {
+    let node = node.reader()?;
+    let view = node.ask(node.client().beliefs(kind, project))?;
+    output.say(&view, || show_text(&view))?;
     Ok(exit(true))
 }
 
-fn list_text(facts: &[Value]) -> String {
-    let mut table = Table::with(&["kind", "project", "believed", "valid until", "source", "hash"]);
-    for fact in facts {
+fn show_text(view: &FactsView) -> String {
+    let mut table = Table::with(&["kind", "project", "believed", "seen", "valid until", "source", "hash"]);
+    for fact in &view.facts {
         let project = if fact["project"].is_string() { text(fact, "project") } else { "(all)".to_owned() };
-        let believed = if fact["believed"] == true { "yes" } else { "no" };
-        let [kind, until, by, hash] = ["kind", "valid_until", "source", "hash"].map(|member| text(fact, member));
-        table.row([kind, project, believed.to_owned(), until, by, hash]);
+        let believed = if fact["believed"] == true { "yes" } else { "no: it ran out" };
+        let [kind, seen, until, by, hash] =
+            ["kind", "observed_at", "valid_until", "source", "hash"].map(|member| text(fact, member));
+        table.row([kind, project, believed.to_owned(), seen, until, by, hash]);
     }
-    table.text(0)
+    let mut lines = vec![table.text(0)];
+    if !view.missing.is_empty() {
+        lines.push(format!("nothing is believed of: {}", view.missing.join(", ")));
+    }
+    lines.push(super::license::network_text(&view.network));
+    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -13,10 +13,14 @@ mod decisions;
 mod demo;
 mod export;
 mod fact;
+mod identity;
+mod interrupt;
 mod keys;
+mod license;
 mod mcp;
 mod output;
 mod policy;
+mod progress;
 mod propose;
 mod reads;
 mod receipt;
@@ -27,11 +31,13 @@ mod secrets;
 mod serve;
 mod snapshot;
 mod source;
+mod sources;
 mod state;
 pub mod statechart;
 mod time;
 mod transitions;
 mod ucxl;
+mod upstreams;
 mod wal;
 mod windows;
 
@@ -73,6 +79,8 @@ enum Command {
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
+    License(license::LicenseCommand),
+    Identity(identity::IdentityCommand),
     Council(council::CouncilCommand),
     Mcp(mcp::McpCommand),
     Receipt(receipt::ReceiptCommand),
@@ -81,6 +89,10 @@ enum Command {
     Snapshot(snapshot::SnapshotCommand),
     Policy(policy::PolicyCommand),
     Secrets(secrets::SecretsCommand),
+    Sources(sources::SourcesCommand),
+    Upstreams(upstreams::UpstreamsCommand),
+    #[command(name = "__git", hide = true)]
+    Git(sources::GitCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -113,6 +125,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Rejections(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
+        Command::License(command) => command.run(output),
+        Command::Identity(command) => command.run(output),
         Command::Council(command) => command.run(output),
         Command::Mcp(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
@@ -121,6 +135,9 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Snapshot(command) => command.run(output),
         Command::Policy(command) => command.run(output),
         Command::Secrets(command) => command.run(output),
+        Command::Sources(command) => command.run(output),
+        Command::Upstreams(command) => command.run(output),
+        Command::Git(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }

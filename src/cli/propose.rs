@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use super::connect::{Node, NodeArgs, exit};
 use super::output::{Output, print};
 use super::{keys, source};
-use crate::client::{Cause, Draft, Event, Health, RetryPolicy};
+use crate::client::{Accepted, Cause, Draft, Event, Health, RetryPolicy};
 use crate::machine::chart::{self, Inputs};
 use crate::types::hash::Hash;
 use crate::types::ids::{GoalId, IdemKey, KeyUuid, WindowId};
@@ -136,14 +136,7 @@ impl ProposeCommand {
             output.say(&answer, || report::dry_run(node.client().address(), self.transition, &answer))?;
             return Ok(exit(answer.accepted));
         }
-        let mut observer = |event: Event<'_>| tell(&event);
-        let accepted = node.ask(node.client().propose_observed(&draft, &mut observer))?;
-        if output.is_json() {
-            print(&String::from_utf8_lossy(&accepted.body))?;
-        } else {
-            print(&report::accepted(&accepted))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        propose_once(output, &node, &draft)
     }
 
     /// A client that signs for the cluster given, or for the node's.
@@ -189,6 +182,21 @@ impl ProposeCommand {
             Some(WindowChoice::Named(window)) => draft.in_window(window),
         })
     }
+}
+
+/// Proposes one transition as whoever the node's client signs as, telling of retries.
+pub(super) fn propose_once(output: Output, node: &Node, draft: &Draft) -> anyhow::Result<ExitCode> {
+    let accepted = node.ask(node.client().propose_observed(draft, &mut |event: Event<'_>| tell(&event)))?;
+    say_accepted(output, &accepted)
+}
+
+fn say_accepted(output: Output, accepted: &Accepted) -> anyhow::Result<ExitCode> {
+    if output.is_json() {
+        print(&String::from_utf8_lossy(&accepted.body))?;
+    } else {
+        print(&report::accepted(accepted))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Refuses inputs that no node would take, before anything is signed.

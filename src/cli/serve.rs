@@ -4,6 +4,7 @@ mod bundles;
 mod exporters;
 mod growth;
 pub(super) mod node;
+pub(super) mod outside;
 mod pins;
 mod ports;
 mod providers;
@@ -33,7 +34,8 @@ use node::Node;
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
         SIGINT drain: what was accepted is answered, then the process ends; a second one does not wait for \
-        callers. SIGHUP reads the fact file, the policy bundle and the TLS files again.\n\nLog lines (JSON) go to standard output, what people should see to standard \
+        callers. SIGHUP reads the fact file, the policy bundle and the TLS files again, and asks for the license.\n\n\
+        Log lines (JSON) go to standard output, what people should see to standard \
         error. The first line on standard error that begins with `listening on` names the address.",
     after_help = "Examples:\n  swoosh serve\n  swoosh serve --config swoosh.yaml\n  \
         swoosh serve --data /var/lib/swoosh --listen 127.0.0.1:0"

@@ -64,7 +64,11 @@ fn headline(view: &TransitionsView) -> String {
     if let Some(window) = view.window_id {
         about.push(("window", format!("{window}, beat {}, pressure {} of 1000", view.beat, view.pressure)));
     }
-    about.push(("windows", windows.collect::<Vec<_>>().join(", ")));
+    let known = windows.collect::<Vec<_>>().join(", ");
+    about.push((
+        "windows",
+        if known.is_empty() { "no valid schedule; see `swoosh fact list`".to_owned() } else { known },
+    ));
     format!("project {}\n{}", view.project, fields(&about))
 }
 

@@ -298,10 +298,41 @@ pub(super) struct Rejections {
     pub rejections: Vec<Value>,
 }
 
-/// `GET /facts`.
-#[derive(Deserialize)]
-pub(super) struct Facts {
+/// `GET /facts`: what the node believes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FactsView {
+    /// The facts that are held, whether or not they may be believed now.
     pub facts: Vec<Value>,
+    /// Kinds of which nothing is believed.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// Whether the node may talk to the world outside.
+    #[serde(default)]
+    pub network: NetworkView,
+}
+
+/// Whether the license lets the node talk to the world outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkView {
+    /// Whether it does.
+    pub open: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /facts`: what became of a pushed fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushedFact {
+    /// Whether it is held now.
+    pub held: bool,
+    /// The address it is stored under.
+    pub hash: Hash,
+    /// Until when it may be believed.
+    pub valid_until: Hlc,
+    /// Why it is not held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 #[cfg(test)]

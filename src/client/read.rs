@@ -6,10 +6,12 @@ use serde_json::Value;
 
 use super::Client;
 use super::answers::{
-    Facts, Health, ProjectView, Projects, Rejections, StateView, TransitionsView, WalPage, WindowsView,
+    FactsView, Health, ProjectView, Projects, PushedFact, Rejections, StateView, TransitionsView, WalPage, WindowsView,
 };
 use super::link::{LinkError, Reply};
+use crate::types::canonical::canonical_bytes;
 use crate::types::decision::Decision;
+use crate::types::fact::{Fact, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::DecisionId;
@@ -159,9 +161,26 @@ impl Client {
         Ok(self.read::<Rejections>(url).await?.rejections)
     }
 
-    /// `GET /facts`: what the node believes.
+    /// `GET /facts`: the facts that the node holds.
     pub async fn facts(&self) -> Result<Vec<Value>, ReadError> {
-        Ok(self.read::<Facts>(self.link.url(&["facts"], &[])).await?.facts)
+        Ok(self.beliefs(None, None).await?.facts)
+    }
+
+    /// `GET /facts`: what the node holds, of one kind or for one project where they are given, of which kinds it
+    /// believes nothing, and whether the license lets it talk to the world outside.
+    pub async fn beliefs(&self, kind: Option<FactKind>, project: Option<&ProjectName>) -> Result<FactsView, ReadError> {
+        let kind = kind.map(|kind| ("kind", kind.to_string()));
+        let project = project.map(|project| ("project", project.to_string()));
+        let query: Vec<_> = kind.into_iter().chain(project).collect();
+        self.read(self.link.url(&["facts"], &query)).await
+    }
+
+    /// `POST /facts`: pushes a signed fact; [`FactClaim::sign`](crate::types::fact::FactClaim::sign) makes one.
+    /// Pushing it again is harmless.
+    pub async fn push_fact(&self, fact: &Fact) -> Result<PushedFact, ReadError> {
+        let url = self.link.url(&["facts"], &[]);
+        let reply = self.link.post(url.clone(), canonical_bytes(fact)).await?;
+        self.decode(&url, &reply)
     }
 
     async fn read<T: DeserializeOwned>(&self, url: Url) -> Result<T, ReadError> {

@@ -54,7 +54,7 @@ impl FactTable {
         for (kind, body) in bodies {
             let body = body.map_err(|source| BuiltInError::Form { kind, source })?;
             let fact = claim(kind, key, now_ms, body).sign(self.cluster(), key);
-            self.insert(fact).map_err(|source| BuiltInError::Refused { kind, source: Box::new(source) })?;
+            self.insert_default(fact).map_err(|source| BuiltInError::Refused { kind, source: Box::new(source) })?;
         }
         Ok(())
     }

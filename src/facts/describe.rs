@@ -1,5 +1,7 @@
 //! Facts as `GET /facts` shows them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::table::FactTable;
@@ -22,6 +24,9 @@ pub struct FactDescription {
     pub source: PublicKey,
     /// When it was seen.
     pub observed_at: Hlc,
+    /// Since when this node holds it, by the node's clock; a restart counts as a new beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Hlc>,
     /// Until when it may be believed: as claimed, or the longest its kind allows if that is earlier.
     pub valid_until: Hlc,
     /// Whether it may be believed now.
@@ -34,7 +39,7 @@ pub struct FactDescription {
 }
 
 impl FactDescription {
-    fn of(known: &KnownFact, now_ms: u64) -> FactDescription {
+    fn of(known: &KnownFact, since_ms: Option<u64>, now_ms: u64) -> FactDescription {
         let claim = &known.fact.claim;
         let until_ms = known.fact.believed_until_ms();
         let serial = if let FactBody::Policy(policies) = &known.body { Some(policies.serial()) } else { None };
@@ -43,6 +48,7 @@ impl FactDescription {
             project: claim.project.clone(),
             source: claim.source,
             observed_at: claim.observed_at,
+            held_since: since_ms.and_then(|ms| Hlc::new(ms, 0)),
             valid_until: Hlc::new(until_ms, 0).map_or(claim.valid_until, |capped| capped.min(claim.valid_until)),
             believed: now_ms <= until_ms,
             hash: known.hash,
@@ -55,7 +61,22 @@ impl FactTable {
     /// Every fact that is held, by kind and project.
     pub fn describe(&self) -> Vec<FactDescription> {
         let now_ms = self.clock().now().wall_ms;
-        self.load().set().iter().map(|known| FactDescription::of(known, now_ms)).collect()
+        let facts = self.facts();
+        let describe = |known: &Arc<KnownFact>| {
+            let claim = &known.fact.claim;
+            FactDescription::of(known, self.since_ms(claim.kind, claim.project.as_ref()), now_ms)
+        };
+        facts.set().iter().map(describe).collect()
+    }
+
+    /// Kinds of which nothing is believed now, for all projects or for one; their guards let nothing pass.
+    pub fn missing(&self) -> Vec<FactKind> {
+        let now_ms = self.clock().now().wall_ms;
+        let facts = self.load();
+        let believed = |kind| {
+            facts.set().iter().any(|known| known.fact.claim.kind == kind && now_ms <= known.fact.believed_until_ms())
+        };
+        FactKind::ALL.iter().copied().filter(|&kind| !believed(kind)).collect()
     }
 }
 
@@ -78,7 +99,10 @@ mod tests {
         assert_eq!(described[1]["project"], "alpha");
         assert_eq!(described[1]["believed"], false);
         assert_eq!(described[2]["kind"], "policy");
+        assert_eq!(described[0]["held_since"], "2025-10-19T00:00:00.000+00:00#0");
         assert_eq!(described[2]["serial"], 7);
+        let missing: Vec<&str> = table.missing().iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(missing, ["windows", "tooling", "capacity", "health", "liveness", "settings"]);
         assert_eq!(described[2]["valid_until"], "2025-10-19T01:00:00.000+00:00#0");
     }
 }

@@ -26,7 +26,7 @@ type Version = Option<(Option<SystemTime>, u64)>;
 pub struct FileReport {
     /// Facts that are held now and were not before.
     pub held: usize,
-    /// Facts that are not newer than what their sources said before.
+    /// Facts that are not newer than what is held.
     pub not_newer: usize,
     /// What is wrong with the file or with single facts of it.
     pub problems: Vec<String>,
@@ -106,7 +106,7 @@ impl FactFile {
         for (n, outcome) in places.into_iter().zip(self.table.insert_all(facts)) {
             match outcome {
                 Ok(Inserted::Held(_)) => report.held += 1,
-                Ok(Inserted::NotNewer { .. }) => report.not_newer += 1,
+                Ok(Inserted::NotNewer { .. } | Inserted::Outdone { .. }) => report.not_newer += 1,
                 Err(refusal) => {
                     // Time alone makes this one good, without any change of the file.
                     if matches!(refusal, FactRefusal::Future { .. }) {

@@ -52,7 +52,7 @@ fn claim(kind: FactKind, source: &SecretKey, observed_ms: u64, body: Json) -> Fa
 }
 
 pub fn license(source: &SecretKey, observed_ms: u64) -> FactClaim {
-    let body = License { id: "l-1".parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into() };
+    let body = License { id: "l-1".parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into(), token: None };
     claim(FactKind::License, source, observed_ms, to_json(&body).unwrap())
 }
 

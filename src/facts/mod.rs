@@ -1,10 +1,12 @@
 //! What the node believes of the world outside: signed facts in one table, and the providers that fill it.
 //!
 //! ```text
-//! settings, schedule, policies ── built_in ──┐
-//! a JSON file ─────────────────── file ──────┼─► FactTable::insert ─► FactsNow, exchanged whole
-//! what the node's providers learn ─ speaker ─┤     source, signature, time, order, form
-//!   backbeat, mcp, polled                     │
+//! settings, schedule, policies ──── built_in ─┐
+//! a JSON file ───────────────────── file ─────┤
+//! what others push, and its files ─ store ────┼─► FactTable::insert ─► FactsNow, exchanged whole
+//! the license server ────────────── kaching ──┤     source, signature, time, order, form
+//! what other providers learn ────── speaker ──┘
+//!   backbeat, mcp, polled
 //! ```
 //!
 //! **Architecture invariant.** A provider only inserts; it knows nothing of projects' states, of the
@@ -15,10 +17,12 @@ pub mod built_in;
 pub mod describe;
 mod events;
 pub mod file;
+pub mod kaching;
 pub mod licensed;
 pub mod mcp;
 pub mod polled;
 pub mod speaker;
+pub mod store;
 pub mod table;
 
 pub use built_in::{BuiltIn, BuiltInError};
@@ -26,6 +30,7 @@ pub use describe::FactDescription;
 pub use file::FactFile;
 pub use licensed::{Standing, standing, watch_license};
 pub use speaker::{SayError, Speaker};
+pub use store::{FactStore, PushError, Restored};
 pub use table::{FactRefusal, FactTable, FactsNow, Inserted, Trust};
 
 #[cfg(test)]

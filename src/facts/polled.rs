@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::facts::{FactRefusal, Inserted, SayError, Speaker};
 use crate::platform::entropy::random_bytes;
 use crate::platform::gate::NetworkGate;
-use crate::platform::outbound::{Http, HttpLimits, OutboundError};
+use crate::platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
 use crate::types::canonical::{DecodeError, from_json};
 use crate::types::fact::{Fact, FactKind};
 use crate::types::json::{Json, JsonError};
@@ -106,8 +106,7 @@ impl Poller {
     /// Asks once; gives how many facts are held now that were not before.
     pub async fn poll(&self) -> Result<usize, PollError> {
         let accept = reqwest::header::ACCEPT;
-        let ask =
-            |client: &reqwest::Client| client.get(self.options.address.clone()).header(accept, "application/json");
+        let ask = |client: &LentClient| client.get(self.options.address.clone()).header(accept, "application/json");
         let answer = self.http.send(ask).await?;
         if !answer.status.is_success() {
             return Err(PollError::Status(answer.status.as_u16()));

@@ -10,7 +10,7 @@ use crate::types::civil::MAX_MS;
 use crate::types::fact::{FactClaim, FactKind};
 use crate::types::hlc::{Hlc, HlcError};
 use crate::types::json::JsonError;
-use crate::types::keys::SecretKey;
+use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::text::ProjectName;
 
 /// Why the node cannot say something.
@@ -60,6 +60,11 @@ impl Speaker {
         &self.table
     }
 
+    /// The key it speaks with.
+    pub fn key(&self) -> PublicKey {
+        self.key.public()
+    }
+
     /// Says what was seen just now, believed for `valid_for_ms` at most (and no longer than its kind allows).
     /// What is said later stands, also within one millisecond.
     pub fn say<T: Serialize>(
@@ -101,7 +106,7 @@ mod tests {
     use crate::types::fact::License;
 
     fn body(id: &str) -> License {
-        License { id: id.parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into() }
+        License { id: id.parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into(), token: None }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The fact table: every fact is checked on its way in, readers take one load.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
@@ -52,6 +52,13 @@ pub enum Inserted {
     /// It is not newer than what its source said before, and was left alone.
     NotNewer {
         /// When the source saw what is held of it.
+        held: Hlc,
+    },
+    /// Another source saw something newer, which stands while it is believed.
+    Outdone {
+        /// The other source.
+        by: PublicKey,
+        /// When it saw what is held.
         held: Hlc,
     },
 }
@@ -115,15 +122,27 @@ pub struct Trust {
     pub max_ahead_ms: u64,
 }
 
+type Place = (FactKind, Option<ProjectName>);
 type Origin = (FactKind, Option<ProjectName>, PublicKey);
+
+/// What only writers need.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// When each source saw the last of what it said, by kind and project.
+    newest: BTreeMap<Origin, Hlc>,
+    /// Kinds whose fact for all projects is the node's own default, which yields to whatever else is said.
+    built_in: BTreeSet<FactKind>,
+    /// Since when, by the node's clock, a place holds what it holds.
+    since_ms: BTreeMap<Place, u64>,
+}
 
 /// The fact table. Reading is one load; writers take turns.
 pub struct FactTable {
     trust: Trust,
     clock: Arc<Clock>,
     now: ArcSwap<FactsNow>,
-    /// When each source saw the last of what it said, by kind and project; the lock orders writers.
-    newest: Mutex<BTreeMap<Origin, Hlc>>,
+    /// The lock orders writers.
+    ledger: Mutex<Ledger>,
     /// Told of every exchange.
     exchanged: watch::Sender<()>,
 }
@@ -131,7 +150,7 @@ pub struct FactTable {
 impl FactTable {
     /// An empty table.
     pub fn new(trust: Trust, clock: Arc<Clock>) -> FactTable {
-        FactTable { trust, clock, now: ArcSwap::default(), newest: Mutex::default(), exchanged: watch::Sender::new(()) }
+        FactTable { trust, clock, now: ArcSwap::default(), ledger: Mutex::default(), exchanged: watch::Sender::new(()) }
     }
 
     /// The facts as they are now. The guard is cheap but must not be kept; see [`FactTable::facts`].
@@ -159,6 +178,11 @@ impl FactTable {
         &self.trust.cluster
     }
 
+    /// How far ahead of the node's clock a fact may be seen, in milliseconds.
+    pub fn max_ahead_ms(&self) -> u64 {
+        self.trust.max_ahead_ms
+    }
+
     /// The node's clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -173,41 +197,98 @@ impl FactTable {
 
     /// Checks facts and holds those that stand, exchanging the table once; outcomes in the order given.
     pub fn insert_all(&self, facts: Vec<Fact>) -> Vec<Result<Inserted, FactRefusal>> {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        // Signatures and bodies are checked before the lock is taken, so that nobody waits for them.
+        let checked: Vec<_> = facts.into_iter().map(|fact| self.check(fact)).collect();
+        let mut ledger = self.ledger();
         let mut next = FactsNow::clone(&self.now.load());
-        let outcomes: Vec<_> = facts.into_iter().map(|fact| self.admit(fact, &mut newest, &mut next)).collect();
+        let mut place = |checked| match checked {
+            Checked::Known(known) => self.place(*known, &mut ledger, &mut next),
+            Checked::NotNewer { held } => Ok(Inserted::NotNewer { held }),
+        };
+        let outcomes: Vec<_> = checked.into_iter().map(|checked| checked.and_then(&mut place)).collect();
         if outcomes.iter().any(|outcome| matches!(outcome, Ok(Inserted::Held(_)))) {
             self.now.store(Arc::new(next));
+            drop(ledger);
             self.exchanged.send_replace(());
         }
         outcomes
     }
 
-    /// When the source last saw what it said of a kind and project.
-    pub(super) fn newest(&self, kind: FactKind, project: Option<&ProjectName>, source: PublicKey) -> Option<Hlc> {
-        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        newest.get(&(kind, project.cloned(), source)).copied()
+    /// Holds the node's own default, which yields to whatever else is said.
+    pub(super) fn insert_default(&self, fact: Fact) -> Result<Inserted, FactRefusal> {
+        let kind = fact.claim.kind;
+        let inserted = self.insert(fact)?;
+        self.ledger().built_in.insert(kind);
+        Ok(inserted)
     }
 
-    fn admit(
-        &self,
-        fact: Fact,
-        newest: &mut BTreeMap<Origin, Hlc>,
-        next: &mut FactsNow,
-    ) -> Result<Inserted, FactRefusal> {
+    /// What would become of a fact now, changing nothing.
+    pub fn weigh(&self, fact: &Fact) -> Result<Inserted, FactRefusal> {
+        match self.check(fact.clone())? {
+            Checked::NotNewer { held } => Ok(Inserted::NotNewer { held }),
+            Checked::Known(known) => self.rank(&known, &self.ledger(), self.load().set()),
+        }
+    }
+
+    /// When the source last saw what it said of a kind and project.
+    pub(super) fn newest(&self, kind: FactKind, project: Option<&ProjectName>, source: PublicKey) -> Option<Hlc> {
+        self.ledger().newest.get(&(kind, project.cloned(), source)).copied()
+    }
+
+    /// Since when a place holds what it holds, in milliseconds since 1970-01-01T00:00:00Z.
+    pub(super) fn since_ms(&self, kind: FactKind, project: Option<&ProjectName>) -> Option<u64> {
+        self.ledger().since_ms.get(&(kind, project.cloned())).copied()
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Source, signature, time and form; what is not newer is not read any further.
+    fn check(&self, fact: Fact) -> Result<Checked, FactRefusal> {
         self.check_origin(&fact)?;
         let claim = &fact.claim;
+        match self.newest(claim.kind, claim.project.as_ref(), claim.source) {
+            Some(held) if claim.observed_at <= held => Ok(Checked::NotNewer { held }),
+            _ => Ok(Checked::Known(Box::new(KnownFact::read(fact)?))),
+        }
+    }
+
+    fn place(&self, known: KnownFact, ledger: &mut Ledger, next: &mut FactsNow) -> Result<Inserted, FactRefusal> {
+        let ranked = self.rank(&known, ledger, next.set())?;
+        if let Inserted::Held(_) = ranked {
+            let claim = &known.fact.claim;
+            let place = (claim.kind, claim.project.clone());
+            ledger.newest.insert((claim.kind, claim.project.clone(), claim.source), claim.observed_at);
+            if claim.project.is_none() {
+                ledger.built_in.remove(&claim.kind);
+            }
+            ledger.since_ms.insert(place, self.clock.now().wall_ms);
+            next.insert(known);
+        }
+        Ok(ranked)
+    }
+
+    /// Whether a fact takes its place: after what its source said before, and after what any other source saw
+    /// that is believed. Of policy bundles the serial decides, and the node's own defaults yield.
+    fn rank(&self, known: &KnownFact, ledger: &Ledger, set: &FactSet) -> Result<Inserted, FactRefusal> {
+        let claim = &known.fact.claim;
         let origin = (claim.kind, claim.project.clone(), claim.source);
-        let observed_at = claim.observed_at;
-        if let Some(&held) = newest.get(&origin).filter(|&&held| observed_at <= held) {
+        if let Some(&held) = ledger.newest.get(&origin).filter(|&&held| claim.observed_at <= held) {
             return Ok(Inserted::NotNewer { held });
         }
-        let known = KnownFact::read(fact)?;
-        check_serial(&known, next.set())?;
-        let hash = known.hash;
-        next.insert(known);
-        newest.insert(origin, observed_at);
-        Ok(Inserted::Held(hash))
+        check_serial(known, set)?;
+        let is_default = claim.project.is_none() && ledger.built_in.contains(&claim.kind);
+        let stands = |held: &&Arc<KnownFact>| {
+            let theirs = &held.fact.claim;
+            let believed = self.clock.now().wall_ms <= held.fact.believed_until_ms();
+            theirs.source != claim.source && theirs.observed_at >= claim.observed_at && believed
+        };
+        let held = set.at(claim.kind, claim.project.as_ref());
+        match held.filter(stands).filter(|_| !is_default && claim.kind != FactKind::Policy) {
+            Some(other) => Ok(Inserted::Outdone { by: other.fact.claim.source, held: other.fact.claim.observed_at }),
+            None => Ok(Inserted::Held(known.hash)),
+        }
     }
 
     fn check_origin(&self, fact: &Fact) -> Result<(), FactRefusal> {
@@ -228,6 +309,12 @@ impl FactTable {
         }
         Ok(())
     }
+}
+
+/// A fact on its way in.
+enum Checked {
+    Known(Box<KnownFact>),
+    NotNewer { held: Hlc },
 }
 
 impl std::fmt::Debug for FactTable {
@@ -254,6 +341,7 @@ mod tests {
     use super::*;
     use crate::facts::fixture::*;
     use crate::types::json::Json;
+    use crate::types::keys::SecretKey;
 
     #[test]
     fn a_fact_of_an_allowed_source_is_held_with_its_bytes() {
@@ -316,6 +404,32 @@ mod tests {
         let hash = |project: &str| facts.set().get(FactKind::License, &project.parse().unwrap()).unwrap().hash;
         assert_eq!((hash("alpha"), hash("beta")), (own.hash(), all.hash()));
         assert!(facts.bytes(&own.hash()).is_some() && facts.bytes(&all.hash()).is_some());
+    }
+
+    #[test]
+    fn of_two_sources_the_one_that_saw_later_is_believed_while_it_may_be() {
+        let table = table();
+        let at = |key: &SecretKey, ms| license(key, ms).sign(&cluster(), key);
+        table.insert(at(&kaching(), NOW_MS - 10)).unwrap();
+        let (by, held) = (kaching().public(), Hlc::new(NOW_MS - 10, 0).unwrap());
+        assert_eq!(table.insert(at(&node(), NOW_MS - 20)).unwrap(), Inserted::Outdone { by, held });
+        assert_eq!(table.weigh(&at(&node(), NOW_MS - 20)).unwrap(), Inserted::Outdone { by, held });
+        let mut ended = license(&kaching(), NOW_MS - 5);
+        ended.valid_until = Hlc::new(NOW_MS - 1, 0).unwrap();
+        table.insert(ended.sign(&cluster(), &kaching())).unwrap();
+        let older = at(&node(), NOW_MS - 20);
+        assert_eq!(table.insert(older.clone()).unwrap(), Inserted::Held(older.hash()), "what is over stands no more");
+    }
+
+    #[test]
+    fn the_nodes_own_default_yields_to_whatever_else_is_said() {
+        let table = table();
+        table.insert_default(license(&node(), NOW_MS).sign(&cluster(), &node())).unwrap();
+        let said = license(&kaching(), NOW_MS - 60_000).sign(&cluster(), &kaching());
+        assert_eq!(table.insert(said.clone()).unwrap(), Inserted::Held(said.hash()));
+        let late = license(&kaching(), NOW_MS - 59_000).sign(&cluster(), &kaching());
+        assert_eq!(table.weigh(&late).unwrap(), Inserted::Held(late.hash()), "and weighing changes nothing");
+        assert!(table.bytes(&said.hash()).is_some());
     }
 
     #[test]

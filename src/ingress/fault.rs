@@ -57,7 +57,6 @@ impl Fault {
     }
 
     /// The problem's code.
-    #[cfg(test)]
     pub fn code(&self) -> Code {
         self.0.code
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  POST /transition ── body ── verify ── Handle::propose ──▶ 202 receipt │ 400, 503 problem
+//!  POST /facts ── Intake ───────────────────────────────▶ 200 │ 400, 413, 503 problem
 //!  GET  /state /transitions /wal … ── Handle, Journal ─────▶ durable heads and records
 //! ```
 //! Signatures are verified here, on the runtime's workers, so that the sequencer never waits for one.
@@ -9,12 +10,14 @@
 //! which status it has.
 //!
 //! **Architecture invariant.** Nothing here decides about a proposal, and nothing here writes. What the
-//! routes cannot know themselves comes in through [`Queries`].
+//! routes cannot know themselves comes in through [`Queries`], and facts that are pushed go out through
+//! [`Intake`].
 
 mod admission;
 mod body;
 mod docs;
 mod explain;
+mod facts;
 mod fault;
 mod health;
 mod limits;
@@ -42,6 +45,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::sequencer::Handle;
@@ -52,6 +56,7 @@ use crate::types::text::ClusterId;
 use fault::{Answer, Fault};
 
 pub use admission::Gate;
+pub use facts::{FactFilter, Intake, Pushed};
 pub use health::ExportView;
 pub use limits::Limits;
 pub use peer::{Caller, Peer};
@@ -73,8 +78,8 @@ pub struct NodeInfo {
 pub trait Queries: Send + Sync {
     /// The metrics in Prometheus' text format.
     fn metrics(&self) -> Vec<u8>;
-    /// The facts believed now, as a JSON array.
-    fn facts(&self) -> serde_json::Value;
+    /// The facts held now and what is missing, as `GET /facts` answers.
+    fn facts(&self, filter: &FactFilter) -> serde_json::Value;
     /// The proposal's clock of the newest snapshot.
     fn last_snapshot_hlc(&self) -> Option<Hlc>;
     /// What the metric `swoosh_wal_lag_records` shows.
@@ -98,7 +103,14 @@ pub struct AppState {
     pub gate: Arc<Gate>,
     /// What the routes cannot know themselves.
     pub queries: Arc<dyn Queries>,
+    /// Takes facts that are pushed.
+    pub intake: Arc<dyn Intake>,
+    /// Facts that may be pushed at once.
+    pub pushes: Arc<Semaphore>,
 }
+
+/// How many facts may be pushed at once; see [`AppState::pushes`].
+pub const PUSHES: usize = 4;
 
 /// All routes. Who may read is told by a request's [`Caller`]; without one, everybody.
 pub fn router(state: AppState) -> Router {
@@ -114,7 +126,7 @@ pub fn router(state: AppState) -> Router {
         .route("/wal", get(records::wal))
         .route("/decisions/{*id}", get(records::decision))
         .route("/rejections", get(records::rejections))
-        .route("/facts", get(records::facts))
+        .route("/facts", get(facts::facts).post(facts::push))
         .route("/metrics", get(records::metrics))
         .route("/openapi.json", get(docs::openapi_json))
         .route("/docs", get(docs::reference))

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{explain, health, records, schema, state, transition, windows};
+use super::{explain, facts, health, records, schema, state, transition, windows};
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -27,7 +27,8 @@ use super::{explain, health, records, schema, state, transition, windows};
         explain::transitions,
         windows::windows,
         records::projects,
-        records::facts,
+        facts::facts,
+        facts::push,
         records::wal,
         records::decision,
         records::rejections,

@@ -299,23 +299,6 @@ pub(super) async fn rejections(State(state): State<AppState>, uri: Uri) -> Answe
     json(&RejectionsAnswer { rejections: state.handle.rejections(project.as_ref(), limit) })
 }
 
-/// The facts that the node believes.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct FactsAnswer {
-    /// The facts.
-    #[schema(value_type = Vec<Object>)]
-    facts: Value,
-}
-
-/// List what the node believes.
-#[utoipa::path(get, path = "/facts", tag = "state", responses(
-    (status = 200, description = "The facts that guards read.", body = FactsAnswer),
-))]
-pub(super) async fn facts(State(state): State<AppState>, uri: Uri) -> Answer {
-    Query::read(&uri, &[])?;
-    json(&FactsAnswer { facts: state.queries.facts() })
-}
-
 /// Scrape metrics.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, description = "Metrics in Prometheus' text format.", body = String, content_type = "text/plain"),

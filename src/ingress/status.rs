@@ -53,6 +53,11 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::InvariantViolated
         | Code::UnknownProjection
         | Code::BadQuery
+        | Code::FactSource
+        | Code::FactAhead
+        | Code::FactBody
+        | Code::FactSerial
+        | Code::FactsFull
         | Code::Guard(_) => StatusCode::BAD_REQUEST,
     }
 }

@@ -110,9 +110,7 @@ impl<'a> Case<'a> {
             (Some(own), settings) if !settings.is_some_and(|grant| grant.roles.contains(&Role::Node)) => {
                 Some(own.clone())
             }
-            (_, settings) => {
-                settings.map(|grant| Identity { name: grant.name.clone(), roles: grant.roles.clone(), revoked: false })
-            }
+            (_, settings) => settings.map(Identity::of),
         }
     }
 }

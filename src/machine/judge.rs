@@ -13,7 +13,7 @@ use super::guards::{Case, Judged, breach_of, guard};
 use super::head::Head;
 use super::invariants::violations;
 use super::reduce::{Stamp, reduce};
-use super::state::{LicenseStatus, State, TopPhase};
+use super::state::{Identity, LicenseStatus, State, TopPhase};
 use crate::types::hlc::Hlc;
 use crate::types::inputs::Breach;
 use crate::types::keys::PublicKey;
@@ -86,11 +86,17 @@ pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
         let advice = "an operator can grant it with Boot_IdentityGranted, or the node's settings under identities";
         return Err(Rejection::new(Code::IdentityUnknown, format!("{signer} is not known to this project; {advice}")));
     };
-    if identity.revoked {
-        return Err(Rejection::new(
-            Code::IdentityRevoked,
-            format!("the identity {} ({signer}) is revoked", identity.name),
-        ));
+    if !identity.counts(docket.stamp.at) {
+        let reason = match identity.retires_at.filter(|_| !identity.revoked) {
+            Some(end) => {
+                format!("the identity {} ({signer}) retired at {end}; sign with the key that took over", identity.name)
+            }
+            None => format!("the identity {} ({signer}) is revoked", identity.name),
+        };
+        return Err(Rejection::new(Code::IdentityRevoked, reason));
+    }
+    if let Some(fault) = beyond_delegation(docket, &identity) {
+        return Err(Rejection::new(Code::RoleNotAllowed, fault));
     }
     let Some(role) = docket.spec().signers.iter().find(|role| identity.roles.contains(role)) else {
         let may = join(docket.spec().signers);
@@ -100,6 +106,19 @@ pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
     };
     let reasons = vec![format!("{} holds {role}", identity.name)];
     Ok(GuardOutcome { guard: GuardName::Identity, ok: true, reasons, facts: vec![settings.hash] })
+}
+
+/// Why a delegate may not propose this, here.
+fn beyond_delegation(docket: &Docket<'_>, identity: &Identity) -> Option<String> {
+    let delegation = identity.delegate.as_ref()?;
+    let (name, class) = (&identity.name, docket.spec().op_class);
+    if !delegation.op_classes.contains(&class) {
+        let classes: Vec<&str> = delegation.op_classes.iter().map(|class| class.as_str()).collect();
+        return Some(format!("{name} is a delegate for {}, not for {class}", classes.join(", ")));
+    }
+    let project = docket.proposal.project();
+    let elsewhere = !delegation.projects.is_empty() && !delegation.projects.contains(&project);
+    elsewhere.then(|| format!("{name} is a delegate for other projects, not for {project}"))
 }
 
 fn join<'r>(roles: impl IntoIterator<Item = &'r Role>) -> String {

@@ -80,7 +80,7 @@ fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
         Inputs::BootLicensed(_) => boot::licensed(next, step),
         Inputs::BootIdentityGranted(inputs) => boot::identity_granted(next, inputs),
         Inputs::BootIdentityRevoked(inputs) => boot::identity_revoked(next, inputs),
-        Inputs::BootIdentityRotated(inputs) => boot::identity_rotated(next, inputs),
+        Inputs::BootIdentityRotated(inputs) => boot::identity_rotated(next, inputs, step),
         Inputs::BootChartUpgraded(inputs) => boot::chart_upgraded(next, inputs),
         Inputs::IngestionSourcesResolved(inputs) => ingestion::sources_resolved(next, inputs, step),
         Inputs::IngestionResolveFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Resolve, step),

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use identity::Identity;
+
 use super::chart;
 use crate::types::canonical::{CanonicalError, try_canonical_bytes};
 use crate::types::hash::Hash;
@@ -203,19 +205,6 @@ pub struct Meta {
     pub chart_version: u64,
     /// Its schema hash.
     pub schema_hash: Hash,
-}
-
-/// An identity of the project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Identity {
-    /// What people call it.
-    pub name: Name,
-    /// What it may do.
-    pub roles: BTreeSet<Role>,
-    /// Whether it may no longer propose.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub revoked: bool,
 }
 
 /// Configuration, license check, identities.
@@ -547,6 +536,7 @@ pub struct HlcLast {
 }
 
 mod genesis;
+mod identity;
 mod section;
 #[cfg(test)]
 mod tests;

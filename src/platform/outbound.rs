@@ -1,8 +1,8 @@
 //! HTTP to the world outside, under the network gate.
 //!
-//! A [`Http`] holds no connection while the gate is closed: its pool belongs to one opening and goes with it.
-//! Every connect asks the gate again, every exchange is dropped when it closes, redirects are not followed,
-//! and answers have a bound in time and size.
+//! Every connect asks the gate, every exchange is dropped when it closes, and no connection is kept from one
+//! exchange to the next; so a closed gate means no connection. Redirects are not followed, and answers have a
+//! bound in time and size.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +13,9 @@ use reqwest::{RequestBuilder, StatusCode, Url, header::HeaderMap};
 use tower::{BoxError, Layer, Service};
 
 use super::gate::{GateClosed, GatePass, NetworkGate};
+
+/// A client that is lent; see [`Http::lend`]. Nobody builds one of their own: a house rule reads the sources.
+pub type LentClient = reqwest::Client;
 
 /// Bounds of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +127,7 @@ impl Http {
     }
 
     /// Sends one request and reads the whole answer, within all bounds. The request must go to this server.
-    pub async fn send(
-        &self,
-        request: impl FnOnce(&reqwest::Client) -> RequestBuilder,
-    ) -> Result<Answer, OutboundError> {
+    pub async fn send(&self, request: impl FnOnce(&LentClient) -> RequestBuilder) -> Result<Answer, OutboundError> {
         let exchange = async |client: reqwest::Client| {
             // Within the exchange's own bound as well: the client's one starts anew with each chunk's read.
             let whole = self.exchange(request(&client));
@@ -140,16 +140,11 @@ impl Http {
     /// Lends the client to work of its own kind, such as reading a stream, which is dropped when the gate
     /// closes. Whoever borrows it bounds time and size itself, and keeps it no longer than the work lasts;
     /// a client that is kept all the same can connect to nobody once the gate closed.
-    pub async fn lend<T>(&self, work: impl AsyncFnOnce(reqwest::Client) -> T) -> Result<T, OutboundError> {
+    pub async fn lend<T>(&self, work: impl AsyncFnOnce(LentClient) -> T) -> Result<T, OutboundError> {
         let Some(gate) = &self.gate else { return Ok(work(self.client(None)?).await) };
         let pass = gate.pass()?;
         let client = self.client(Some(&pass))?;
-        let done = pass.run(work(client)).await;
-        if done.is_err() {
-            // Its idle connections go with it.
-            self.built.lock().unwrap_or_else(PoisonError::into_inner).take();
-        }
-        Ok(done?)
+        Ok(pass.run(work(client)).await?)
     }
 
     fn client(&self, pass: Option<&GatePass>) -> Result<reqwest::Client, OutboundError> {
@@ -177,8 +172,12 @@ impl Http {
         Ok(Answer { status, headers, body })
     }
 
+    /// The address without its query, which may hold more than others should read.
     fn told(&self) -> String {
-        self.address.as_str().trim_end_matches('/').to_owned()
+        let mut address = self.address.clone();
+        address.set_query(None);
+        address.set_fragment(None);
+        address.as_str().trim_end_matches('/').to_owned()
     }
 
     /// What went wrong, without the request's address, which may carry more than the server's.
@@ -200,7 +199,8 @@ fn build(address: &Url, limits: HttpLimits, pass: Option<&GatePass>) -> Result<r
         .connect_timeout(limits.connect)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .pool_max_idle_per_host(1)
+        // No connection is kept that a closing gate would have to find.
+        .pool_max_idle_per_host(0)
         .user_agent(concat!("swoosh/", env!("CARGO_PKG_VERSION")));
     if let Some(pass) = pass {
         builder = builder.connector_layer(GateLayer(pass.clone()));

@@ -35,6 +35,11 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("policies.serial", 1, MAX_INTEGER),
     bound("clock.max_ahead_ms", 100, HOUR_MS),
     bound("clock.max_behind_ms", SECOND_MS, DAY_MS),
+    bound("kaching.request_timeout_ms", 100, 600_000),
+    bound("kaching.refresh_percent", 1, 95),
+    bound("kaching.refresh_max_ms", 1_000, DAY_MS),
+    bound("kaching.retry_min_ms", 10, 300_000),
+    bound("kaching.retry_max_ms", 1_000, HOUR_MS),
     bound("license.grace_ms", 0, 365 * DAY_MS),
     bound("idempotency.horizon_ms", HOUR_MS, 365 * DAY_MS),
     bound("idempotency.ahead_ms", 60 * SECOND_MS, 30 * DAY_MS),
@@ -139,6 +144,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_providers(settings)?;
     check_decisions(settings)?;
     check_exports(settings)?;
+    super::kaching::check(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
     }
@@ -188,6 +194,9 @@ fn check_identities(settings: &Settings) -> Result<(), SettingsError> {
         if grant.roles.is_empty() {
             return Err(invalid(at(), "an identity without roles may do nothing; name at least one, such as reader"));
         }
+        if let Some(fault) = grant.delegation_faults().into_iter().next() {
+            return Err(invalid(at(), fault));
+        }
     }
     Ok(())
 }
@@ -218,7 +227,7 @@ fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
 }
 
 /// An address that HTTP requests go to; a token goes through TLS, or does not leave the machine.
-fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
+pub(super) fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
     let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
     // Addresses are told in logs and errors. This one is not told either, for what may stand in it.
     if rest.contains(['?', '#']) || rest.split('/').next().is_some_and(|authority| authority.contains('@')) {

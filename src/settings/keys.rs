@@ -7,7 +7,10 @@ use super::model::Settings;
 use crate::types::fact::FactKind;
 
 /// Sections whose keys are free, and what may stand below each of them.
-const FREE: &[(&str, &[&str])] = &[("identities", &["name", "roles"]), ("facts.sources", &[])];
+const FREE: &[(&str, &[&str])] = &[
+    ("identities", &["name", "roles", "delegate", "delegate.op_classes", "delegate.projects"]),
+    ("facts.sources", &[]),
+];
 
 /// All keys with their sections, as the default settings have them.
 pub(super) fn known() -> Vec<String> {

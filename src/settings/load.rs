@@ -160,7 +160,7 @@ impl Settings {
 
     /// Every setting that names a secret, by its key.
     pub fn secret_references(&self) -> Vec<(&'static str, &SecretRef)> {
-        let all = [("decisions.bubble_token", &self.decisions.bubble_token)];
+        let all = [("decisions.bubble_token", &self.decisions.bubble_token), ("kaching.token", &self.kaching.token)];
         all.into_iter().filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
     }
 }

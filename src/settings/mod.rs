@@ -7,6 +7,7 @@
 mod bounds;
 #[cfg(test)]
 mod document;
+mod kaching;
 mod keys;
 mod load;
 mod model;
@@ -15,6 +16,7 @@ mod providers;
 mod schedule;
 mod serving;
 
+pub use kaching::Kaching;
 pub use load::{Overrides, SettingsError, default_policies};
 pub use model::*;
 pub use providers::*;
@@ -36,11 +38,25 @@ impl Settings {
         self.node_key.clone().unwrap_or_else(|| self.data.join("node.key"))
     }
 
+    /// Where the license is kept that was fetched last.
+    pub fn license_path(&self) -> std::path::PathBuf {
+        self.data.join("license.json")
+    }
+
+    /// Where facts are kept that were pushed.
+    pub fn pushed_facts_path(&self) -> std::path::PathBuf {
+        self.data.join("facts")
+    }
+
     /// Everything that a guard reads of these settings. The node is listed with role `node`, beside
     /// whatever else its key is granted.
     pub fn guard_settings(&self, node: PublicKey) -> GuardSettings {
         let mut identities = self.identities.clone();
-        let own = identities.entry(node).or_insert_with(|| IdentityGrant { name: node_name(), roles: [].into() });
+        let own = identities.entry(node).or_insert_with(|| IdentityGrant {
+            name: node_name(),
+            roles: [].into(),
+            delegate: None,
+        });
         own.roles.insert(Role::Node);
         GuardSettings {
             identities,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::kaching::Kaching;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
 use super::serving::{Http, Limits, Tls};
 use crate::types::fact::FactKind;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub clock: ClockBounds,
     /// The license.
     pub license: LicenseRules,
+    /// The license server.
+    pub kaching: Kaching,
     /// Idempotency keys.
     pub idempotency: Idempotency,
     /// Repositories that projects may name.
@@ -294,6 +297,7 @@ impl Default for Settings {
             facts: Facts::default(),
             clock: ClockBounds::default(),
             license: LicenseRules::default(),
+            kaching: Kaching::default(),
             idempotency: Idempotency::default(),
             sources: SourceRules::default(),
             mcp: Mcp::default(),

@@ -112,7 +112,7 @@ fn guards_see_the_settings_and_the_node() {
     assert_eq!(guard.identities[&key(1)].roles, [Role::Node].into());
     assert_eq!((guard.max_ahead_ms, guard.max_behind_ms), (5_000, 300_000));
     assert_eq!((guard.key_horizon_ms, guard.license_grace_ms), (604_800_000, 259_200_000));
-    let grant = IdentityGrant { name: "alice".parse().unwrap(), roles: [Role::Operator].into() };
+    let grant = IdentityGrant { name: "alice".parse().unwrap(), roles: [Role::Operator].into(), delegate: None };
     settings.identities = [(key(1), grant.clone()), (key(2), grant)].into();
     let guard = settings.guard_settings(key(1));
     assert_eq!(guard.identities[&key(1)].roles, [Role::Node, Role::Operator].into());

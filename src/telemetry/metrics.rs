@@ -68,6 +68,12 @@ const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a s
 const KEY_FLOOR: Name = metric("swoosh_key_floor_beat", "Beat below which idempotency keys are pruned.");
 const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
 const COPIES_FAIL: Name = metric("swoosh_export_failures_total", "Rounds of exports that failed.");
+const GATE: Name =
+    metric("swoosh_network_gate_open", "1 while the license lets the node talk to the world outside, else 0.");
+const LICENSE: Name = metric(
+    "swoosh_license_until_seconds",
+    "When the license and its grace run out, in seconds since 1970; 0 while none counts.",
+);
 const EXPORT_LAG: Name =
     labelled("swoosh_decision_export_lag_records", "exporter", "Decision records that wait for an exporter.");
 const EXPORT_POSITION: Name =
@@ -125,6 +131,8 @@ pub struct Metrics {
     key_floor: IntGauge,
     copies_last_index: IntGauge,
     copies_failures: IntCounter,
+    gate_open: IntGauge,
+    license_until: IntGauge,
     export_lag: Box<[IntGauge]>,
     export_position: Box<[IntGauge]>,
     export_failures: Box<[IntGauge]>,
@@ -188,6 +196,8 @@ impl Metrics {
             key_floor: gauge(&registry, &KEY_FLOOR)?,
             copies_last_index: gauge(&registry, &COPIES_LAST)?,
             copies_failures: keep(&registry, IntCounter::new(COPIES_FAIL.name, COPIES_FAIL.help)?)?,
+            gate_open: gauge(&registry, &GATE)?,
+            license_until: gauge(&registry, &LICENSE)?,
             export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
             export_position: gauges(&registry, &EXPORT_POSITION, &EXPORTERS)?,
             export_failures: gauges(&registry, &EXPORT_FAILURES, &EXPORTERS)?,
@@ -304,6 +314,12 @@ impl Metrics {
     /// A round of exports failed.
     pub fn export_failed(&self) {
         self.copies_failures.inc();
+    }
+
+    /// The license counts until this moment, grace included, in milliseconds since 1970; or none does.
+    pub fn set_licensed(&self, gate_open: bool, until_ms: Option<u64>) {
+        set(&self.gate_open, gate_open.into());
+        set(&self.license_until, until_ms.unwrap_or_default() / 1_000);
     }
 
     /// An exporter of decision records, one of [`EXPORTERS`], is so far, with so many records waiting for it, after so
@@ -477,6 +493,7 @@ mod tests {
         metrics.set_log(9, 10, 11);
         metrics.exported(12);
         metrics.export_failed();
+        metrics.set_licensed(true, Some(1_760_832_000_999));
         metrics.recovered_in(Duration::from_millis(1500));
         metrics.set_export("bubble", 7, 8, 9);
         metrics.set_connections(7);
@@ -488,6 +505,8 @@ mod tests {
             "swoosh_batch_records_bucket{le=\"4\"} 1",
             "swoosh_commit_seconds_sum 0.002",
             "swoosh_wal_last_index 17",
+            "swoosh_network_gate_open 1",
+            "swoosh_license_until_seconds 1760832000",
             "swoosh_wal_lag_records 4",
             "swoosh_queue_depth 5",
             "swoosh_projects 6",

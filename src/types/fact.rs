@@ -73,6 +73,31 @@ impl FactKind {
     }
 }
 
+impl FactKind {
+    /// Most bytes that the canonical form of a pushed fact of this kind may have.
+    pub const fn max_bytes(self) -> usize {
+        match self {
+            FactKind::License | FactKind::Capacity => 16 << 10,
+            FactKind::Windows | FactKind::Settings => 64 << 10,
+            FactKind::Tooling | FactKind::Health | FactKind::Liveness => 128 << 10,
+            FactKind::Policy => 1 << 20,
+        }
+    }
+}
+
+impl std::str::FromStr for FactKind {
+    type Err = FactKindError;
+    fn from_str(text: &str) -> Result<FactKind, FactKindError> {
+        let found = FactKind::ALL.iter().copied().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| FactKindError(text.chars().take(80).collect()))
+    }
+}
+
+/// There is no such kind of fact.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no kind of fact; kinds are license, windows, tooling, capacity, health, liveness, policy, settings")]
+pub struct FactKindError(String);
+
 impl std::fmt::Display for FactKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
@@ -143,6 +168,9 @@ pub struct License {
     pub id: Name,
     /// What it is good for; SWOOSH needs the scope that the settings name.
     pub scopes: BTreeSet<Capability>,
+    /// Hash of the KACHING token that says so, where it was read from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Hash>,
 }
 
 /// What one MCP server answered.

@@ -12,9 +12,9 @@ pub use super::hash::Hash;
 pub use super::ids::EffectId;
 pub use super::json::Json;
 pub use super::keys::{PublicKey, Signature};
-use super::names::{Role, Transition};
+use super::names::{OpClass, Role, Transition};
 pub use super::sorted_map::SortedMap;
-use super::text::{AssetName, Capability, GitId, GitRef, LicenceId, Name, ServerName, Url, Version};
+use super::text::{AssetName, Capability, GitId, GitRef, LicenceId, Name, ProjectName, ServerName, Url, Version};
 pub use super::text::{Detail, Rationale};
 pub use super::ucxl::UcxlAddress;
 
@@ -31,6 +31,44 @@ pub struct IdentityGrant {
     pub name: Name,
     /// What it may do; `node` cannot be granted.
     pub roles: BTreeSet<Role>,
+    /// Whether it acts for others only, and how far that goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<Delegation>,
+}
+
+/// The limits of an identity that acts for others, such as the callers of another system: it proposes within
+/// these, and is never a human, an operator or a voter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delegation {
+    /// Classes of transitions that it may propose; at least one.
+    pub op_classes: BTreeSet<OpClass>,
+    /// Projects that it may propose to; left out, every one that knows it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub projects: BTreeSet<ProjectName>,
+}
+
+/// Most projects that one delegation may name.
+pub const MAX_DELEGATED_PROJECTS: usize = 64;
+
+impl IdentityGrant {
+    /// What is wrong with its delegation, in words; nothing, when it may be given.
+    pub fn delegation_faults(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let Some(delegation) = &self.delegate else { return wrong };
+        for role in self.roles.iter().filter(|role| matches!(role, Role::Human | Role::Operator | Role::Voter)) {
+            wrong.push(format!("a delegate is never {role}; take the role out"));
+        }
+        if delegation.op_classes.is_empty() {
+            wrong.push("it is a delegate for no op class; name at least one under op_classes".to_owned());
+        }
+        if delegation.projects.len() > MAX_DELEGATED_PROJECTS {
+            wrong.push(format!(
+                "it is a delegate for more than {MAX_DELEGATED_PROJECTS} projects; leave them out for all"
+            ));
+        }
+        wrong
+    }
 }
 
 /// Where a repository is and what of it is wanted.

@@ -170,6 +170,11 @@ super::text::serde_as_text!(PublicKey, |key, serializer| serialize_encoded(PUBLI
 pub struct Signature([u8; 64]);
 
 impl Signature {
+    /// A signature from its 64 bytes.
+    pub const fn from_bytes(bytes: [u8; 64]) -> Signature {
+        Signature(bytes)
+    }
+
     /// The 64 bytes.
     pub const fn as_bytes(&self) -> &[u8; 64] {
         &self.0

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::canonical::DecodeError;
 use super::hash::Hash;
 use super::hlc::Hlc;
+use super::json::JsonError;
 use super::names::GuardName;
 use super::record::GuardOutcome;
 use super::text::ProjectName;
@@ -99,6 +101,11 @@ codes! {
     Pruned = "pruned", "The record is pruned";
     UnknownDecision = "unknown_decision", "There is no such decision record";
     BadQuery = "bad_query", "A query parameter cannot be read";
+    FactSource = "fact_source", "The source may not say facts of this kind";
+    FactAhead = "fact_ahead", "The fact was seen in the node's future";
+    FactBody = "fact_body", "The fact's body cannot be used";
+    FactSerial = "fact_serial", "The policy bundle does not follow the one that is held";
+    FactsFull = "facts_full", "The node keeps no more pushed facts";
     ReadsClosed = "reads_closed", "Reads are closed on this address";
     ClockUnsafe = "clock_unsafe", "The node's clock jumped; it accepts nothing until the clocks agree";
     Overloaded = "overloaded", "The node has more to do than it can hold";
@@ -138,6 +145,29 @@ impl Rejection {
             Code::PolicyBreach => Some(GuardName::Policy),
             Code::NotLicensed => Some(GuardName::License),
             _ => None,
+        }
+    }
+}
+
+impl From<JsonError> for Rejection {
+    fn from(error: JsonError) -> Rejection {
+        let code = match &error {
+            JsonError::Empty | JsonError::ByteOrderMark | JsonError::Syntax(_) => Code::BadJson,
+            JsonError::NotUtf8(_) | JsonError::NotNormalized(_) => Code::BadText,
+            JsonError::DuplicateKey(_) => Code::DuplicateKey,
+            JsonError::TooDeep => Code::TooDeep,
+            JsonError::Number(_) => Code::BadNumber,
+            JsonError::Null => Code::Schema,
+        };
+        Rejection::new(code, error.to_string())
+    }
+}
+
+impl From<DecodeError> for Rejection {
+    fn from(error: DecodeError) -> Rejection {
+        match error {
+            DecodeError::Json(error) => error.into(),
+            DecodeError::Schema(reason) => Rejection::new(Code::Schema, reason),
         }
     }
 }

@@ -44,6 +44,11 @@ impl<K, V> SortedMap<K, V> {
         self.0.iter().map(|(key, _)| key)
     }
 
+    /// The keys, rising, without their values.
+    pub fn into_keys(self) -> impl Iterator<Item = K> {
+        self.0.into_iter().map(|(key, _)| key)
+    }
+
     /// The values, by rising key.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> + ExactSizeIterator + Clone {
         self.0.iter().map(|(_, value)| value)

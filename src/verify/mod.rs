@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use crate::types::canonical::DecodeError;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
-use crate::types::json::{Json, JsonError};
+use crate::types::json::Json;
 use crate::types::keys::{SecretKey, Signature, domain, message};
 use crate::types::names::Transition;
 use crate::types::proposal::{MAX_EVIDENCE, Proposal, SignedProposal};
@@ -67,7 +67,7 @@ pub fn verify<T>(
     cluster: &ClusterId,
     decode: impl DecodeInputs<T>,
 ) -> Result<VerifiedProposal<T>, Rejection> {
-    let Json::Object(mut document) = Json::parse(body).map_err(json_rejection)? else {
+    let Json::Object(mut document) = Json::parse(body)? else {
         return Err(Rejection::new(Code::Schema, "the body must be one JSON object: a transition proposal"));
     };
     headers.merge_into(&mut document)?;
@@ -76,7 +76,7 @@ pub fn verify<T>(
     let document = Json::Object(document);
     let canonical = document.canonical();
     let inputs = document.into_member("inputs").unwrap_or_else(Json::empty_object);
-    let proposal = Proposal::decode(&canonical, inputs).map_err(schema_rejection)?;
+    let proposal = Proposal::decode(&canonical, inputs)?;
     if proposal.evidence.len() > MAX_EVIDENCE {
         return Err(Rejection::new(Code::Schema, format!("evidence holds more than {MAX_EVIDENCE} addresses")));
     }
@@ -117,27 +117,8 @@ fn write_clock_in_utc(document: &mut BTreeMap<String, Json>) -> Result<(), Rejec
     Ok(())
 }
 
-fn json_rejection(error: JsonError) -> Rejection {
-    let code = match &error {
-        JsonError::Empty | JsonError::ByteOrderMark | JsonError::Syntax(_) => Code::BadJson,
-        JsonError::NotUtf8(_) | JsonError::NotNormalized(_) => Code::BadText,
-        JsonError::DuplicateKey(_) => Code::DuplicateKey,
-        JsonError::TooDeep => Code::TooDeep,
-        JsonError::Number(_) => Code::BadNumber,
-        JsonError::Null => Code::Schema,
-    };
-    Rejection::new(code, error.to_string())
-}
-
-fn schema_rejection(error: DecodeError) -> Rejection {
-    match error {
-        DecodeError::Json(error) => json_rejection(error),
-        DecodeError::Schema(reason) => Rejection::new(Code::Schema, reason),
-    }
-}
-
 fn inputs_rejection(error: DecodeError) -> Rejection {
-    let mut rejection = schema_rejection(error);
+    let mut rejection = Rejection::from(error);
     rejection.reasons.iter_mut().for_each(|reason| *reason = format!("inputs: {reason}"));
     rejection
 }

@@ -23,5 +23,13 @@ fn the_demo_comes_to_its_end_and_leaves_nothing_behind() {
     };
     let missing: Vec<_> = GuardName::ALL.iter().filter(refused).collect();
     assert!(missing.is_empty(), "nothing was refused by {missing:?}");
+    assert_eq!(summary["decision_records"], summary["accepted"]);
+    let told = |words: &&str| steps.iter().any(|step| step["text"].as_str().is_some_and(|text| text.contains(words)));
+    let untold: Vec<_> =
+        ["License_GraceEntered", "License_Expired", "License_Renewed", "BACKBEAT leads", "`archive` is back"]
+            .into_iter()
+            .filter(|words| !told(words))
+            .collect();
+    assert!(untold.is_empty(), "nothing was told of {untold:?}");
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

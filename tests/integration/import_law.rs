@@ -19,7 +19,8 @@ const LAW: &[(&str, &[&str])] = &[
     ("decisions", &["types", "journal"]),
     ("effects", &["types", "journal", "hybridcore", "upstreams"]),
     ("hybridcore", &["types"]),
-    ("upstreams", &["types"]),
+    // Fetches with the one implementation of git that there is.
+    ("upstreams", &["types", "hybridcore"]),
     ("cluster", &["types", "machine", "journal"]),
     // Of the sequencer its handle and its queries, which are what it exports.
     ("ingress", &["types", "sequencer"]),

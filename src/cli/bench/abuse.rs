@@ -30,20 +30,24 @@ pub(super) struct AbuseRow {
     pub abuse: &'static str,
     /// How much of it, and what came of that.
     pub detail: String,
+    /// What they got right before, with nobody else there.
+    pub alone: LoadRow,
+    /// What they got meanwhile.
     pub honest: LoadRow,
 }
 
-/// Measures honest clients alone, and under each abuse.
+/// Measures honest clients under each abuse, and each time alone right before: what else runs on the machine changes
+/// from minute to minute.
 pub(super) fn run(world: &Arc<World>, scratch: &Path, measured: Duration) -> anyhow::Result<Vec<AbuseRow>> {
     descriptors::raise();
     let directory = scratch.join("abuse");
-    let projects = HONEST * Abuse::ALL.len() + 1;
+    let projects = 2 * HONEST * Abuse::ALL.len() + 1;
     tell(&format!("abuse: {projects} projects are brought into the loop"));
     let size = Size { projects, records: story::LIFECYCLE };
     let heads = fill(world, &directory, size, &(0..projects).collect::<Vec<_>>())?;
     let (hot, honest) = heads.split_first().context("there is no project")?;
     let mut rows = Vec::new();
-    for (abuse, own) in Abuse::ALL.into_iter().zip(honest.chunks(HONEST)) {
+    for (abuse, own) in Abuse::ALL.into_iter().zip(honest.chunks(2 * HONEST)) {
         rows.push(row(world, &directory, abuse, own, hot, measured)?);
     }
     super::remove(&directory)?;
@@ -65,12 +69,15 @@ fn row(
     std::fs::write(&path, yaml_serde::to_string(&settings)?)?;
     let daemon = Daemon::start(&path)?;
     let mut owned: Vec<_> = own.iter().map(|head| vec![head.clone()]).collect();
+    let (before, meanwhile) = owned.split_at_mut(HONEST.min(own.len()));
+    let (alone, _) = load::accepted(world, &daemon, before, measured)?;
+    tell_row("abuse, none yet", &alone);
     let attack = Attack::begin(abuse, world, daemon.address, hot, idle_connections())?;
-    let (honest, _) = load::accepted(world, &daemon, &mut owned, measured)?;
+    let (honest, _) = load::accepted(world, &daemon, meanwhile, measured)?;
     let detail = attack.end()?;
     tell_row(&format!("abuse, {}", abuse.name()), &honest);
     daemon.kill();
-    Ok(AbuseRow { abuse: abuse.name(), detail, honest })
+    Ok(AbuseRow { abuse: abuse.name(), detail, alone, honest })
 }
 
 /// As many of 10,000 as the process may have open.

@@ -24,6 +24,18 @@ pub(super) struct Floor {
     pub synced_batches_of_64_per_second: u64,
 }
 
+impl Floor {
+    /// What nothing could be faster than with so many clients, each of which waits for its answer: one core's
+    /// signature checks, and a synced batch of what all of them sent, of 64 writes at most.
+    pub fn per_second(&self, clients: usize) -> f64 {
+        let us = |batches_per_second: u64| 1e6 / batches_per_second.max(1) as f64;
+        let (of_1, of_64) = (us(self.synced_batches_of_1_per_second), us(self.synced_batches_of_64_per_second));
+        let size = clients.clamp(1, 64) as f64;
+        let batch_us = of_1 + (of_64 - of_1) * (size - 1.0) / 63.0;
+        (size * 1e6 / batch_us).min(self.verify_per_second as f64)
+    }
+}
+
 /// Measures it, in a directory of its own.
 pub(super) fn measure(world: &World, directory: &Path, measured: Duration) -> anyhow::Result<Floor> {
     let key = SecretKey::from_bytes(&[7; 32]);
@@ -69,4 +81,23 @@ fn rate(measured: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> any
         done += 1;
     }
     Ok((done as f64 / began.elapsed().as_secs_f64()) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_of_a_few_clients_lies_between_those_of_one_and_of_a_full_batch() {
+        let floor = Floor {
+            verify_per_second: 1_000_000,
+            synced_batches_of_1_per_second: 4_000,
+            synced_batches_of_64_per_second: 800,
+        };
+        assert!((floor.per_second(1) - 4_000.0).abs() < 1.0);
+        assert!((floor.per_second(64) - 51_200.0).abs() < 1.0);
+        assert!((floor.per_second(256) - 51_200.0).abs() < 1.0);
+        assert!((4_000.0..51_200.0).contains(&floor.per_second(16)));
+        assert!((Floor { verify_per_second: 100, ..floor }.per_second(64) - 100.0).abs() < 1.0);
+    }
 }

@@ -186,8 +186,8 @@ impl Report {
     fn write_load(&self, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
-            "\n{:<28} {:>8} {:>10} {:>10} {:>10} {:>8} {:>8} {:>10}",
-            "load over HTTP", "clients", "per s", "p50 µs", "p99 µs", "cpu µs", "× etcd", "× Restate"
+            "\n{:<28} {:>8} {:>10} {:>10} {:>10} {:>8} {:>8} {:>10} {:>8}",
+            "load over HTTP", "clients", "per s", "p50 µs", "p99 µs", "cpu µs", "× etcd", "× Restate", "× floor"
         )?;
         for row in &self.accepted {
             let ratio = |peer| {
@@ -195,7 +195,9 @@ impl Report {
                 find(&self.peers, peer, row.clients).map_or("-".to_owned(), |peer| format!("{:.2}", per(peer)))
             };
             write_row(out, "accepted, synced, signed", row)?;
-            writeln!(out, " {:>8} {:>10}", ratio("etcd"), ratio("restate"))?;
+            let share = |floor: &Floor| format!("{:.2}", row.per_second as f64 / floor.per_second(row.clients));
+            let floor = self.floor.as_ref().map_or("-".to_owned(), share);
+            writeln!(out, " {:>8} {:>10} {floor:>8}", ratio("etcd"), ratio("restate"))?;
         }
         if let Some(row) = &self.duplicates {
             write_row(out, "duplicates", row)?;
@@ -215,15 +217,19 @@ impl Report {
     }
 
     fn write_abuse(&self, out: &mut String) -> std::fmt::Result {
-        let Some(alone) = self.abuse.first() else { return Ok(()) };
-        let clients = alone.honest.clients;
-        writeln!(out, "\n{:<28} {:>8} {:>10} {:>10} {:>10}", "abuse", "per s", "× alone", "p50 µs", "p99 µs")?;
-        for AbuseRow { abuse, detail, honest } in &self.abuse {
-            let share = honest.per_second as f64 / alone.honest.per_second.max(1) as f64;
-            let LoadRow { per_second, p50_us, p99_us, .. } = honest;
-            writeln!(out, "{abuse:<28} {per_second:>8} {share:>10.2} {p50_us:>10} {p99_us:>10}   {detail}")?;
+        let Some(first) = self.abuse.first() else { return Ok(()) };
+        writeln!(
+            out,
+            "\n{:<18} {:>8} {:>10} {:>8} {:>8} {:>10}",
+            "abuse", "per s", "p99 µs", "alone", "p99 µs", "× alone"
+        )?;
+        for AbuseRow { abuse, detail, alone, honest } in &self.abuse {
+            let share = honest.per_second as f64 / alone.per_second.max(1) as f64;
+            write!(out, "{abuse:<18} {:>8} {:>10} ", honest.per_second, honest.p99_us)?;
+            writeln!(out, "{:>8} {:>8} {share:>10.2}   {detail}", alone.per_second, alone.p99_us)?;
         }
-        writeln!(out, "  the columns are of {clients} honest clients, each with a project of its own")
+        let clients = first.honest.clients;
+        writeln!(out, "  of {clients} honest clients, each with a project of its own; alone is measured right before")
     }
 
     fn write_sizes(&self, out: &mut String) -> std::fmt::Result {

@@ -39,7 +39,7 @@ impl Hand {
     }
 
     fn grant(&self) -> anyhow::Result<IdentityGrant> {
-        Ok(IdentityGrant { name: self.name.parse()?, roles: self.roles.iter().copied().collect() })
+        Ok(IdentityGrant { name: self.name.parse()?, roles: self.roles.iter().copied().collect(), delegate: None })
     }
 }
 

@@ -110,7 +110,10 @@ impl Cast {
     /// What the project document grants to whom.
     pub fn grants(&self) -> anyhow::Result<BTreeMap<PublicKey, IdentityGrant>> {
         let grant = |(name, roles): &(&str, &[Role])| -> anyhow::Result<_> {
-            Ok((self.key(name)?, IdentityGrant { name: name.parse()?, roles: roles.iter().copied().collect() }))
+            Ok((
+                self.key(name)?,
+                IdentityGrant { name: name.parse()?, roles: roles.iter().copied().collect(), delegate: None },
+            ))
         };
         ROLES.iter().map(grant).collect()
     }

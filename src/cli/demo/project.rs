@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::cast::{CANDIDATES, Cast};
+use super::servers::{PINNED, Servers};
 use crate::machine::state::State;
 use crate::types::canonical::canonical_hash;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::inputs::Assets;
-
-/// Where the one pinned MCP server listens.
-const SEARCH: &str = "https://mcp.example/search";
 
 /// A commit or tree id out of one hexadecimal digit.
 fn git_id(digit: char) -> String {
@@ -20,7 +18,7 @@ fn git_id(digit: char) -> String {
 }
 
 /// The project document: three seats for five candidates, two approvals.
-pub(super) fn document(cast: &Cast) -> anyhow::Result<Value> {
+pub(super) fn document(cast: &Cast, servers: &Servers) -> anyhow::Result<Value> {
     Ok(json!({
         "sources": {
             "app": {"url": "https://git.example/app", "ref": git_id('a')},
@@ -31,7 +29,7 @@ pub(super) fn document(cast: &Cast) -> anyhow::Result<Value> {
             "lead": {"capabilities": ["plan"], "seats": 1},
             "reviewer": {"capabilities": ["review"], "seats": 2},
         },
-        "tool_pins": {"search": {"url": SEARCH, "server": "search", "version": "1.2.0"}},
+        "tool_pins": servers.pins(),
         "allocation": {"vcpu": 4, "memory_mib": 8192},
         "limits": {"retries": 2},
         "council": {"quorum": "majority", "min_members": 3},
@@ -83,14 +81,10 @@ pub(super) fn health(tools: &str) -> Value {
     json!({"image/base": "ok", "image/tools": tools})
 }
 
-/// What the pinned server answers, as the fact says it.
-pub(super) fn tooling(version: &str) -> Value {
-    json!({"servers": {SEARCH: {"reachable": true, "server": "search", "version": version}}})
-}
-
-/// What the pinned server answers, as the outcome says it.
-pub(super) fn servers(version: &str) -> Value {
-    json!({"servers": {"search": {"server": "search", "version": version}}})
+/// What the pinned servers answer, as the outcome says it.
+pub(super) fn tools() -> Value {
+    let tool = |name: &str| json!({"server": name, "version": PINNED});
+    json!({"servers": {"search": tool("search"), "archive": tool("archive")}})
 }
 
 /// Every candidate alive since `since_ms`.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::cast::Cast;
+use super::servers::Servers;
 use crate::types::backbeat::{AmplitudePoint, Schedule, WindowSpec};
 use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
@@ -17,6 +18,8 @@ pub(super) const SETTINGS: &str = "swoosh.yaml";
 pub(super) const DATA: &str = "data";
 /// The fact file.
 pub(super) const FACTS: &str = "facts.json";
+/// How long a project goes on after its license, in milliseconds.
+pub(super) const GRACE_MS: u64 = 4_000;
 const BACKBEAT: &str = "backbeat.yaml";
 
 /// A schedule in a hurry: beats of 100 ms, 24 of which make a cycle. A second plan window at the end of the
@@ -41,16 +44,22 @@ pub(super) fn schedule() -> anyhow::Result<Schedule> {
 }
 
 /// Writes settings and schedule; returns the settings file.
-pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey) -> anyhow::Result<PathBuf> {
-    let believed = [FactKind::License, FactKind::Tooling, FactKind::Capacity, FactKind::Health, FactKind::Liveness];
+pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey, servers: &Servers) -> anyhow::Result<PathBuf> {
+    let believed = [FactKind::Capacity, FactKind::Health, FactKind::Liveness];
     let sources: serde_json::Map<_, _> = believed.iter().map(|kind| (kind.to_string(), json!([platform]))).collect();
     let operator = cast.key("operator")?.to_string();
     let settings = json!({
         "cluster": cast.cluster(),
         "data": DATA,
-        "backbeat": BACKBEAT,
+        "backbeat": {
+            "file": BACKBEAT, "source": servers.beats.stream(), "source_key": servers.beats.key(), "poll_ms": 100,
+        },
         "identities": {operator: {"name": "operator", "roles": ["operator"]}},
         "facts": {"file": FACTS, "sources": sources},
+        "kaching": {"url": servers.kaching.url(), "keys": [servers.kaching.key()]},
+        "license": {"grace_ms": GRACE_MS},
+        "mcp": {"interval_ms": 150, "settle_ms": 50, "timeout_ms": 3_000, "valid_for_ms": 600_000},
+        "decisions": {"bubble": servers.bubble.url(), "retry_min_ms": 20, "retry_max_ms": 200},
     });
     let path = directory.join(SETTINGS);
     std::fs::write(directory.join(BACKBEAT), yaml_serde::to_string(&schedule()?)?)?;

@@ -11,6 +11,7 @@ use super::daemon::Daemon;
 use super::moment::Moment;
 use super::outside::Outside;
 use super::project;
+use super::servers::Servers;
 use super::story::Story;
 use crate::client::{Accepted, Client, Draft, Event, Prepared, ProposeError};
 use crate::machine::chart;
@@ -40,7 +41,9 @@ pub(super) struct Stage {
     pub daemon: Daemon,
     /// The world outside.
     pub outside: Outside,
-    /// The window schedule.
+    /// The servers outside.
+    pub servers: Servers,
+    /// The window schedule, as the node follows it.
     pub schedule: Schedule,
     /// The demo's directory.
     pub directory: PathBuf,
@@ -127,7 +130,7 @@ impl Stage {
     }
 
     /// An outcome's inputs, with the effect that they answer; where none is open, with one of record 0.
-    fn answering(&self, transition: Transition, mut inputs: Value) -> anyhow::Result<Value> {
+    pub fn answering(&self, transition: Transition, mut inputs: Value) -> anyhow::Result<Value> {
         let effect = chart::spec(transition).closes.with_context(|| format!("{transition} answers no effect"))?;
         let open = self.state().effects(chart::effect(effect).region).get(&effect).map(|open| open.id.to_string());
         inputs["effect"] = Value::String(open.unwrap_or_else(|| format!("{}/0/{effect}", self.project)));

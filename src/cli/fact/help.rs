@@ -15,13 +15,29 @@ believes facts of its own, and of the keys that its settings list for their kind
     sources:
       license: [\"hmmm:pubkey:…\"]
 
-It reads the file at the start and again whenever it changes.";
+It reads the file at the start and again whenever it changes. Facts can be pushed to it as well (`swoosh fact post`).";
 
 /// `swoosh fact put --help`.
 pub(super) const PUT: &str = "\
 Examples:
   swoosh fact sign … | swoosh fact put facts.json
   swoosh fact put facts.json license.json capacity.json";
+
+/// `swoosh fact post --help`.
+pub(super) const POST: &str = "\
+Push signed facts to a node, which keeps them until they run out.
+
+The node checks each fact, writes it to its data directory, and believes it from then on, also after a restart, \
+until it runs out or its source says something newer. A fact that is not newer than what the node holds is left \
+alone. A fact whose --valid-until lies in the past takes back what its source said before.
+
+Exits with 1 when a fact is refused, or when one is left alone.";
+
+/// The examples of `swoosh fact post --help`.
+pub(super) const POST_EXAMPLES: &str = "\
+Examples:
+  swoosh fact sign --kind capacity --key probe.key --cluster swoosh --valid-for 1h @capacity.json | swoosh fact post
+  curl -H 'content-type: application/json' --data @fact.json http://127.0.0.1:7400/facts";
 
 /// `swoosh fact sign --help`.
 pub(super) const SIGN: &str = r#"Examples, one for each kind:

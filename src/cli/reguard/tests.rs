@@ -40,9 +40,9 @@ fn fact<T: Serialize>(kind: FactKind, body: &T) -> Fact {
 /// What a node believes when it starts, and a license.
 fn facts() -> Vec<Fact> {
     let mut settings = Settings::default();
-    let grant = IdentityGrant { name: "op".parse().unwrap(), roles: [Role::Operator].into() };
+    let grant = IdentityGrant { name: "op".parse().unwrap(), roles: [Role::Operator].into(), delegate: None };
     settings.identities.insert(operator().public(), grant);
-    let license = License { id: "l-1".parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into() };
+    let license = License { id: "l-1".parse().unwrap(), scopes: ["swoosh".parse().unwrap()].into(), token: None };
     vec![
         fact(FactKind::Settings, &settings.guard_settings(node().public())),
         fact(FactKind::Windows, &settings.schedule().unwrap()),

@@ -12,7 +12,7 @@ use crate::decisions::export::{Bubble, Exporter, JournalPort, Jsonl, MEDIA_TYPE,
 use crate::ingress::ExportView;
 use crate::platform::entropy;
 use crate::platform::gate::NetworkGate;
-use crate::platform::outbound::{Http, HttpLimits};
+use crate::platform::outbound::{Http, HttpLimits, LentClient};
 use crate::platform::secrets::Secrets;
 use crate::sequencer::Handle;
 use crate::settings::Settings;
@@ -135,7 +135,7 @@ struct Way {
 
 impl Post for Way {
     async fn post(&self, body: Vec<u8>) -> Result<Reply, String> {
-        let request = |client: &reqwest::Client| {
+        let request = |client: &LentClient| {
             let request = client.post(self.http.address().clone()).header(CONTENT_TYPE, MEDIA_TYPE).body(body);
             match &self.token {
                 Some(token) => request.bearer_auth(token.expose()),

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::sync::Semaphore;
 
 use super::bundles;
 use super::exporters::{self, Exports, Work};
+use super::outside;
 use super::ports::{ClockPort, DecisionPort, Watch};
-use crate::facts::{BuiltIn, FactFile, FactTable, Speaker, Trust};
-use crate::ingress::{AppState, ExportView, Gate, Limits, NodeInfo, Queries};
+use crate::facts::kaching::Keeper;
+use crate::facts::{self, BuiltIn, FactFile, FactStore, FactTable, Speaker, Standing, Trust};
+use crate::ingress::{AppState, ExportView, FactFilter, Gate, Limits, NodeInfo, PUSHES, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered, StoreLimits};
 use crate::platform::clock::Clock;
 use crate::platform::descriptors;
@@ -31,6 +34,8 @@ pub(in crate::cli) struct Node {
     speaker: Speaker,
     gate: NetworkGate,
     keeper: Option<GateKeeper>,
+    license: Option<Keeper>,
+    pushed: Arc<FactStore>,
     metrics: Arc<Metrics>,
     exports: Arc<Exports>,
     exporters: Vec<Work>,
@@ -52,6 +57,9 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
         let facts = Arc::new(believe(settings, &loaded.key, clock.clone())?);
+        let pushed = outside::restore(settings, &facts)?;
+        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
+        let license = outside::license_keeper(settings, &speaker, &secrets)?;
         let (journal, recovered) = open_journal(settings, &loaded.key, &metrics)?;
         let ports = Ports {
             clock: Arc::new(ClockPort(clock)),
@@ -60,12 +68,11 @@ impl Node {
             observer: Arc::new(Watch(metrics.clone())),
         };
         let key = loaded.key.public();
-        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
         let (keeper, gate) = gate::closed("no license was found valid yet");
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
         let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
         let (keeper, exports) = (Some(keeper), Arc::new(exports));
-        Ok(Node { key, handle, facts, speaker, gate, keeper, metrics, exports, exporters })
+        Ok(Node { key, handle, facts, speaker, gate, keeper, license, pushed, metrics, exports, exporters })
     }
 
     /// The node's public key.
@@ -103,6 +110,11 @@ impl Node {
         self.keeper.take()
     }
 
+    /// Hands over what fetches the license, where the settings name a server.
+    pub(super) fn take_license(&mut self) -> Option<Keeper> {
+        self.license.take()
+    }
+
     /// Hands over the work of the exporters; there is one of each.
     pub(super) fn take_exporters(&mut self) -> Vec<Work> {
         std::mem::take(&mut self.exporters)
@@ -110,18 +122,22 @@ impl Node {
 
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
-        let (handle, metrics, facts) = (self.handle.clone(), self.metrics.clone(), self.facts.clone());
+        let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
+        let metrics = self.metrics.clone();
+        let shown = Shown { handle: self.handle.clone(), metrics: metrics.clone(), facts, gate, exports };
         let limits = limits(settings);
         AppState {
-            handle: handle.clone(),
+            handle: self.handle.clone(),
             meta: NodeInfo {
                 cluster: settings.cluster.clone(),
                 node: self.key,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             limits,
-            gate: Gate::new(limits, Arc::new(Watch(metrics.clone()))),
-            queries: Arc::new(Shown { handle, metrics, facts, exports: self.exports.clone() }),
+            gate: Gate::new(limits, Arc::new(Watch(metrics))),
+            queries: Arc::new(shown),
+            intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
+            pushes: Arc::new(Semaphore::new(PUSHES)),
         }
     }
 }
@@ -257,6 +273,7 @@ struct Shown {
     handle: Handle,
     metrics: Arc<Metrics>,
     facts: Arc<FactTable>,
+    gate: NetworkGate,
     exports: Arc<Exports>,
 }
 
@@ -266,6 +283,11 @@ impl Queries for Shown {
         self.metrics.set_queue_depth(status.queue as u64);
         self.metrics.set_wal_lag(status.wal_lag);
         self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
+        let until_ms = match facts::standing(&self.facts.load(), self.facts.clock().now()) {
+            Standing::Licensed { until_ms } => Some(until_ms),
+            Standing::Unlicensed { .. } => None,
+        };
+        self.metrics.set_licensed(self.gate.is_open(), until_ms);
         self.exports.measure(&self.metrics);
         self.metrics.render()
     }
@@ -274,8 +296,8 @@ impl Queries for Shown {
         self.exports.views()
     }
 
-    fn facts(&self) -> serde_json::Value {
-        serde_json::to_value(self.facts.describe()).unwrap_or_default()
+    fn facts(&self, filter: &FactFilter) -> serde_json::Value {
+        outside::facts_document(&self.facts, &self.gate, filter)
     }
 
     fn last_snapshot_hlc(&self) -> Option<Hlc> {

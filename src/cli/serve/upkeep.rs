@@ -1,5 +1,5 @@
-//! What runs beside the pipeline: the fact files are polled, the license moves the network gate; heads that nobody
-//! uses leave memory; old records get snapshots; what a start left unchecked is checked; what is too old is pruned;
+//! What runs beside the pipeline: the fact files are polled, the license is fetched and moves the network gate;
+//! heads that nobody uses leave memory; old records get snapshots; what a start left unchecked is checked; what is too old is pruned;
 //! copies are exported.
 
 use std::sync::Arc;
@@ -39,6 +39,11 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
     }
     tasks.push(tokio::spawn(bundles::keep(settings.clone(), node.facts().clone(), node.key())));
     tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
+    if let Some(license) = node.take_license() {
+        let hurry = Arc::new(Notify::new());
+        tasks.push(tokio::spawn(license.run(hurry.clone())));
+        reload.push(hurry);
+    }
     tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
     tasks.extend(providers::spawn(node, settings)?);
     Ok(Upkeep { tasks, reload, growth })
@@ -77,7 +82,7 @@ async fn every(interval: Duration, work: impl Fn() + Send + Sync + 'static) {
 }
 
 impl Upkeep {
-    /// What reads the fact files now, when it is called.
+    /// What reads the fact files and asks for the license now, when it is called.
     pub fn reloader(&self) -> impl Fn() + Send + 'static {
         let reload = self.reload.clone();
         move || reload.iter().for_each(|hurry| hurry.notify_one())

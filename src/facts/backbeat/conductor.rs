@@ -77,7 +77,8 @@ impl Conductor {
     /// Goes on from the beat that was taken last before a restart: the shift holds, however long ago that was.
     pub fn restore(&mut self) {
         let Ok(bytes) = std::fs::read(&self.rules.kept) else { return };
-        let restored = self.check(&bytes).and_then(|note| self.lead(&note.claim));
+        // Whatever was judged before was judged by the beats as they were led, so that none of them goes back.
+        let restored = self.check(&bytes).and_then(|note| self.lead(&note.claim, Hlc::default()));
         let path = self.rules.kept.display();
         match restored {
             Ok(beat) => tracing::info!(%path, beat, "the window schedule goes on as it was led"),
@@ -96,7 +97,7 @@ impl Conductor {
                 .ok_or(BeatRefusal::NoSchedule);
         }
         self.check_time(&note.claim)?;
-        let beat = self.lead(&note.claim)?;
+        let beat = self.lead(&note.claim, self.now())?;
         if let Err(error) = keep(&self.rules.kept, bytes) {
             tracing::warn!(path = %self.rules.kept.display(), %error, "the beat cannot be kept for a restart");
         }
@@ -133,13 +134,14 @@ impl Conductor {
         }
     }
 
-    /// Says the schedule that follows; it is believed as long as the one that is led.
-    fn lead(&mut self, claim: &BeatClaim) -> Result<u64, BeatRefusal> {
+    /// Says the schedule that follows, which may not take the beat of `since` back; it is believed as long as the one
+    /// that is led.
+    fn lead(&mut self, claim: &BeatClaim, since: Hlc) -> Result<u64, BeatRefusal> {
         let now = self.now();
         let (schedule, until_ms) = self.held(now).ok_or(BeatRefusal::NoSchedule)?;
         let capped = claim.observed_at.physical_ms().saturating_add(LONGEST_WORD_MS);
         let good_until = claim.valid_until.min(Hlc::new(capped, 0).unwrap_or(claim.valid_until));
-        let led = schedule.led_by(&BeatClaim { valid_until: good_until, ..claim.clone() }, self.rules.bounds, now)?;
+        let led = schedule.led_by(&BeatClaim { valid_until: good_until, ..claim.clone() }, self.rules.bounds, since)?;
         let valid_for_ms = until_ms.saturating_sub(now.physical_ms());
         if led != schedule {
             self.speaker.say(FactKind::Windows, None, valid_for_ms, &led)?;
@@ -161,4 +163,82 @@ fn keep(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     std::fs::write(&beside, bytes)?;
     std::fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::facts::fixture::*;
+    use crate::types::backbeat::LiveBounds;
+    use crate::types::keys::SecretKey;
+
+    fn source() -> SecretKey {
+        SecretKey::from_bytes(&[9; 32])
+    }
+
+    fn hlc(ms: u64) -> Hlc {
+        Hlc::new(ms, 0).unwrap()
+    }
+
+    /// Beats of a minute; 40 s of beat 1,000 are over.
+    fn conductor(folder: &Path) -> Conductor {
+        let speaker = Speaker::new(Arc::new(table()), node());
+        let epoch = hlc(NOW_MS - 60_040_000);
+        let (windows, amplitude) = ([].into(), Vec::new());
+        let schedule = Schedule { epoch, beat_ms: 60_000, cycle_beats: 60, windows, amplitude, live: None };
+        speaker.say(FactKind::Windows, None, DAY_MS, &schedule).unwrap();
+        let bounds = LiveBounds { max_shift_ms: 60_000, max_tempo_permille: 100, max_pressure: 1_000 };
+        let rules =
+            BeatRules { source: source().public(), bounds, max_ahead_ms: 5_000, kept: folder.join("kept.json") };
+        Conductor::new(rules, speaker)
+    }
+
+    /// Beat 1,000 began so much later than by the schedule, and this was said at this time.
+    fn beat(late_ms: u64, observed_ms: u64, lasts_ms: u64) -> Vec<u8> {
+        let claim = BeatClaim {
+            source: source().public(),
+            observed_at: hlc(observed_ms),
+            valid_until: hlc(observed_ms + lasts_ms),
+            beat: 1_000,
+            began_at: hlc(NOW_MS - 40_000 + late_ms),
+            beat_ms: 60_000,
+            pressure: None,
+        };
+        crate::types::canonical::canonical_bytes(&claim.sign(&cluster(), &source()))
+    }
+
+    fn shift_ms(conductor: &Conductor) -> i64 {
+        let (schedule, _) = conductor.held(conductor.now()).unwrap();
+        schedule.outlook(conductor.now(), 0).shift_ms
+    }
+
+    #[test]
+    fn beats_are_taken_in_the_order_they_were_said_and_while_they_are_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conductor = conductor(folder.path());
+        let good = beat(30_000, NOW_MS, 60_000);
+        assert_eq!((conductor.take(&good).unwrap(), shift_ms(&conductor)), (1_000, 30_000));
+        assert_eq!(conductor.take(&good).unwrap(), 1_000, "said again");
+        assert!(matches!(conductor.take(&beat(20_000, NOW_MS - 1, 60_000)), Err(BeatRefusal::Order { .. })));
+        assert!(matches!(conductor.take(&beat(20_000, NOW_MS + 5_001, 60_000)), Err(BeatRefusal::Future(_))));
+        assert!(matches!(conductor.take(&beat(20_000, NOW_MS - 10, 9)), Err(BeatRefusal::Stale(_))));
+        assert!(matches!(conductor.take(b"{}"), Err(BeatRefusal::Form(_))));
+        assert!(conductor.take(&beat(50_000, NOW_MS + 1, 60_000)).is_err(), "it would take the beat back");
+        assert_eq!(shift_ms(&conductor), 30_000);
+    }
+
+    #[test]
+    fn a_restart_goes_on_as_it_was_led_also_where_that_is_behind_the_schedule() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("kept.json"), beat(50_000, NOW_MS - DAY_MS / 2, 1)).unwrap();
+        let mut restarted = conductor(folder.path());
+        restarted.restore();
+        assert_eq!(shift_ms(&restarted), 50_000);
+        std::fs::write(folder.path().join("kept.json"), "torn").unwrap();
+        let mut torn = conductor(folder.path());
+        torn.restore();
+        assert_eq!(shift_ms(&torn), 0, "the schedule holds");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Conductor;
 use crate::facts::events::EventReader;
 use crate::platform::gate::NetworkGate;
-use crate::platform::outbound::{Http, HttpLimits, OutboundError};
+use crate::platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
 
 /// Most bytes of one beat.
 const MOST_BYTES: usize = 16 << 10;
@@ -88,7 +88,7 @@ impl Listener {
 
     async fn listen(&mut self) -> Result<(), Ended> {
         let Listener { options, conductor, http, complaint, .. } = self;
-        let hear = async |client: reqwest::Client| {
+        let hear = async |client: LentClient| {
             let accept = "text/event-stream, application/json";
             let asked = client.get(options.address.clone()).header(reqwest::header::ACCEPT, accept).send();
             let response =

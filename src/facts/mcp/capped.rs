@@ -14,6 +14,7 @@ use rmcp::transport::streamable_http_client::{StreamableHttpClient, StreamableHt
 use tokio::sync::Notify;
 
 use crate::facts::events::{EventReader, ServerEvent};
+use crate::platform::outbound::LentClient;
 
 const SESSION: &str = "mcp-session-id";
 const LAST_EVENT: &str = "last-event-id";
@@ -84,12 +85,12 @@ fn over(error: OverBudget) -> Failure {
 /// A client of one probe.
 #[derive(Clone, Debug)]
 pub(super) struct CappedClient {
-    client: reqwest::Client,
+    client: LentClient,
     budget: Budget,
 }
 
 impl CappedClient {
-    pub fn new(client: reqwest::Client, budget: Budget) -> CappedClient {
+    pub fn new(client: LentClient, budget: Budget) -> CappedClient {
         CappedClient { client, budget }
     }
 

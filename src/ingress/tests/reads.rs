@@ -164,7 +164,7 @@ async fn projects_rejections_facts_and_metrics_are_listed() {
     let rejections = world.get("/rejections?project=default&limit=5").await.json();
     assert_eq!(rejections["rejections"][0]["code"], "stale_head");
     assert_eq!(world.get("/rejections?project=other").await.json()["rejections"], serde_json::json!([]));
-    assert_eq!(world.get("/facts").await.json(), serde_json::json!({"facts": [{"kind": "windows"}]}));
+    assert_eq!(world.get("/facts").await.json(), serde_json::json!({"facts": [{"kind": "windows"}], "asked": null}));
     let metrics = world.get("/metrics").await;
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
 }

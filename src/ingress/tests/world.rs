@@ -9,10 +9,13 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::facts::{FactTable, Trust};
-use crate::ingress::{AppState, Caller, Gate, Limits, NodeInfo, Queries, Traffic, Turned, router};
+use crate::ingress::{
+    AppState, Caller, FactFilter, Gate, Intake, Limits, NodeInfo, Pushed, Queries, Traffic, Turned, router,
+};
 use crate::journal::{Durability, Journal, JournalOptions};
 use crate::platform::clock::{Reading, TimeSource};
 use crate::sequencer::{Clock, Describe, Handle, Memory, Observer, Options, Ports};
@@ -78,14 +81,26 @@ impl Queries for Canned {
     fn metrics(&self) -> Vec<u8> {
         b"swoosh_quarantine_total 0\n".to_vec()
     }
-    fn facts(&self) -> Value {
-        json!([{"kind": "windows"}])
+    fn facts(&self, filter: &FactFilter) -> Value {
+        json!({"facts": [{"kind": "windows"}], "asked": filter.kind.map(|kind| kind.as_str())})
     }
     fn last_snapshot_hlc(&self) -> Option<Hlc> {
         None
     }
     fn wal_lag(&self) -> u64 {
         0
+    }
+}
+
+/// Holds license facts and refuses all others.
+struct Taker;
+
+impl Intake for Taker {
+    fn push(&self, fact: Fact) -> Result<Pushed, Rejection> {
+        if fact.claim.kind != FactKind::License {
+            return Err(Rejection::new(Code::FactSource, "no source of it"));
+        }
+        Ok(Pushed { held: true, hash: fact.hash(), valid_until: fact.claim.valid_until, reason: None })
     }
 }
 
@@ -136,7 +151,7 @@ fn clock(ms: u64) -> Hlc {
     Hlc::new(ms, 0).unwrap()
 }
 
-fn fact(key: &SecretKey, kind: FactKind, body: &Value) -> Fact {
+pub fn fact(key: &SecretKey, kind: FactKind, body: &Value) -> Fact {
     let claim = FactClaim {
         kind,
         project: None,
@@ -208,7 +223,15 @@ impl World {
         let handle = Handle::start(options, ports, journal, recovered).unwrap();
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
         let gate = Gate::new(limits, Arc::new(Nobody));
-        let state = AppState { handle: handle.clone(), meta, limits, gate, queries: Arc::new(Canned) };
+        let state = AppState {
+            handle: handle.clone(),
+            meta,
+            limits,
+            gate,
+            queries: Arc::new(Canned),
+            intake: Arc::new(Taker),
+            pushes: Arc::new(Semaphore::new(1)),
+        };
         World { router: router(state), handle, operator, reader: reader(), _directory: directory }
     }
 
@@ -278,6 +301,11 @@ impl World {
     pub async fn post_to(&self, target: &str, proposal: &SignedProposal) -> Answered {
         let request = Request::post(target).header("content-type", "application/json; charset=utf-8");
         self.send(request.body(serde_json::to_vec(proposal).unwrap().into()).unwrap()).await
+    }
+
+    pub async fn push(&self, body: Vec<u8>) -> Answered {
+        let request = Request::post("/facts").header("content-type", "application/json");
+        self.send(request.body(body.into()).unwrap()).await
     }
 
     pub async fn post(&self, proposal: &SignedProposal) -> Answered {

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use super::{Case, Judged, ingestion};
 use crate::machine::chart::{self, Inputs};
+use crate::machine::state::Identity;
 use crate::types::council::verify_rotation;
 use crate::types::inputs::{IdentityGrant, ProjectDocument, RoleSpecs};
 use crate::types::keys::PublicKey;
 use crate::types::names::Role;
+use crate::types::text::ProjectName;
 
 pub(super) fn document(case: &Case<'_>) -> Judged {
     match case.asked {
         Some((_, Inputs::BootConfigOk(inputs))) => {
-            let mut wrong = document_faults(&inputs.document);
+            let mut wrong = document_faults(&inputs.document, case.project());
             let all = inputs.document.sources.iter().chain(&inputs.document.upstreams);
             let (unpinned, fact) = ingestion::source_faults(case, all);
             wrong.extend(unpinned);
@@ -30,7 +32,7 @@ pub(super) fn document(case: &Case<'_>) -> Judged {
     }
 }
 
-fn document_faults(document: &ProjectDocument) -> Vec<String> {
+fn document_faults(document: &ProjectDocument, project: &ProjectName) -> Vec<String> {
     let mut wrong = council_faults(&document.roles, document.approval_threshold, document.council.min_members);
     let mut when = |is_wrong: bool, reason: String| {
         if is_wrong {
@@ -46,7 +48,7 @@ fn document_faults(document: &ProjectDocument) -> Vec<String> {
     let operators = document.identities.values().any(|grant| grant.roles.contains(&Role::Operator));
     when(!operators, "identities: grant the role operator at least once".into());
     for (key, grant) in &document.identities {
-        wrong.extend(grant_faults(key, grant));
+        wrong.extend(grant_faults(key, grant, project));
     }
     wrong
 }
@@ -73,13 +75,18 @@ fn council_faults(roles: &RoleSpecs, threshold: u64, min_members: u64) -> Vec<St
     wrong
 }
 
-fn grant_faults(key: &PublicKey, grant: &IdentityGrant) -> Vec<String> {
+fn grant_faults(key: &PublicKey, grant: &IdentityGrant, project: &ProjectName) -> Vec<String> {
     let mut wrong = Vec::new();
     if grant.roles.is_empty() {
         wrong.push(format!("{key} is granted no role"));
     }
     if grant.roles.contains(&Role::Node) {
         wrong.push(format!("{key}: the role node cannot be granted"));
+    }
+    wrong.extend(grant.delegation_faults().into_iter().map(|fault| format!("{key}: {fault}")));
+    let projects = grant.delegate.iter().map(|delegation| &delegation.projects);
+    if projects.into_iter().any(|projects| !projects.is_empty() && !projects.contains(project)) {
+        wrong.push(format!("{key}: it is a delegate for other projects only; name {project}, or none"));
     }
     wrong
 }
@@ -89,13 +96,18 @@ fn grant_faults(key: &PublicKey, grant: &IdentityGrant) -> Vec<String> {
 pub(super) fn operators(case: &Case<'_>) -> Judged {
     let identities = &case.state().boot.identities;
     let is_operator = |roles: &BTreeSet<Role>| roles.contains(&Role::Operator);
-    let mut left: BTreeSet<PublicKey> =
-        identities.iter().filter(|(_, i)| !i.revoked && is_operator(&i.roles)).map(|(key, _)| *key).collect();
+    let mut left: BTreeSet<PublicKey> = identities
+        .iter()
+        .filter(|(_, i)| !i.revoked && i.retires_at.is_none() && is_operator(&i.roles))
+        .map(|(key, _)| *key)
+        .collect();
     let mut wrong = Vec::new();
     match case.asked {
         Some((_, Inputs::BootIdentityGranted(inputs))) => {
-            wrong.extend(grant_faults(&inputs.key, &inputs.identity));
-            if identities.get(&inputs.key).is_some_and(|identity| identity.revoked) {
+            wrong.extend(grant_faults(&inputs.key, &inputs.identity, case.project()));
+            wrong.extend(delegated_candidate(case, &inputs.key, &inputs.identity));
+            let over = |identity: &Identity| identity.revoked || identity.retires_at.is_some();
+            if identities.get(&inputs.key).is_some_and(over) {
                 wrong.push(format!("{} is revoked and stays so; grant a new key", inputs.key));
             }
             left.remove(&inputs.key);
@@ -126,6 +138,17 @@ pub(super) fn operators(case: &Case<'_>) -> Judged {
     Judged::unless(wrong, format!("{} operators remain", left.len() + others)).read(fact)
 }
 
+/// Who stands for the council, or sits in it, votes; so they cannot become a delegate.
+fn delegated_candidate(case: &Case<'_>, key: &PublicKey, grant: &IdentityGrant) -> Option<String> {
+    let council = &case.state().council;
+    let votes = council.candidates.contains_key(key) || case.state().member_behind(key).is_some();
+    (votes && grant.delegate.is_some())
+        .then(|| format!("{key}: it stands for the council or sits in it, and a delegate never votes"))
+}
+
+/// Longest time that both keys of a rotation count, in milliseconds: a week.
+const MAX_OVERLAP_MS: u64 = 7 * 86_400_000;
+
 pub(super) fn rotation(case: &Case<'_>) -> Judged {
     let Some((_, Inputs::BootIdentityRotated(inputs))) = case.asked else { return Judged::open() };
     let identities = &case.state().boot.identities;
@@ -133,7 +156,13 @@ pub(super) fn rotation(case: &Case<'_>) -> Judged {
     match identities.get(&inputs.old) {
         None => wrong.push(format!("{} is not an identity of this project", inputs.old)),
         Some(identity) if identity.revoked => wrong.push(format!("{} is revoked", inputs.old)),
+        Some(identity) if identity.retires_at.is_some() => {
+            wrong.push(format!("{} was rotated already; rotate the key that took its place", inputs.old));
+        }
         Some(_) => {}
+    }
+    if let Some(overlap_ms) = inputs.overlap_ms.filter(|overlap_ms| *overlap_ms > MAX_OVERLAP_MS) {
+        wrong.push(format!("overlap_ms is {overlap_ms}; both keys may count for {MAX_OVERLAP_MS} at most"));
     }
     if case.identity(&inputs.new).is_some() {
         wrong.push(format!("{} is known already", inputs.new));

@@ -77,6 +77,8 @@ fn count_votes(case: &Case<'_>, inputs: &CouncilQuorumCert) -> (u64, Vec<String>
             wrong.push(format!("{} votes twice", vote.voter));
         } else if !state.council.candidates.contains_key(&vote.voter) {
             wrong.push(format!("{} votes but is not a candidate", vote.voter));
+        } else if case.identity(&vote.voter).is_some_and(|identity| identity.delegate.is_some()) {
+            wrong.push(format!("{} is a delegate, and a delegate never votes", vote.voter));
         } else if !body.verify(case.cluster, vote) {
             wrong.push(format!(
                 "the vote of {} is not its signature over council epoch {}",
@@ -102,6 +104,10 @@ pub(super) fn roster(case: &Case<'_>) -> Judged {
             if keys.len() != inputs.candidates.len() {
                 wrong.push("a candidate stands twice".to_owned());
             }
+            let delegated = |key: &&PublicKey| case.identity(key).is_some_and(|identity| identity.delegate.is_some());
+            wrong.extend(
+                keys.iter().filter(delegated).map(|key| format!("{key} is a delegate, and a delegate never votes")),
+            );
             if (keys.len() as u64) < council.rules.min_members {
                 wrong.push(format!(
                     "{} candidates, fewer than council.min_members {}",

@@ -130,10 +130,11 @@ pub(super) fn binding(case: &Case<'_>) -> Judged {
 pub(super) fn member(case: &Case<'_>) -> Judged {
     let Some((proposal, _)) = case.asked else { return Judged::open() };
     let (state, signer) = (case.state(), &proposal.signer);
-    let Some(role) = state.council.members.get(signer) else {
+    let behind = state.member_behind(signer);
+    let Some((member, role)) = behind.and_then(|key| Some((key, state.council.members.get(&key)?))) else {
         return Judged::fail([format!("{signer} is not an elected member")]);
     };
-    if state.execution.approvals.contains_key(signer) {
+    if state.execution.approvals.contains_key(&member) {
         return Judged::fail([format!("{signer} approved already")]);
     }
     Judged::pass([format!("the signer is elected as {role}")])

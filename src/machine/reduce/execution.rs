@@ -66,7 +66,9 @@ pub(super) fn approve(next: &mut State, inputs: &ExecutionApprove, step: &Step<'
         rework_round: inputs.rework_round,
         council_epoch: inputs.council_epoch,
     };
-    mark(next, ExecutionState::Review, step).approvals.insert(step.proposal.signer, approval);
+    // The guard saw to it that there is one; a member approves once, with whichever of its keys.
+    let member = next.member_behind(&step.proposal.signer).unwrap_or(step.proposal.signer);
+    mark(next, ExecutionState::Review, step).approvals.insert(member, approval);
 }
 
 pub(super) fn approvals_threshold(next: &mut State, step: &Step<'_>) {

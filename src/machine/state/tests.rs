@@ -72,7 +72,16 @@ impl Filling {
 
     fn boot(&self) -> Boot {
         let roles = Role::ALL.iter().copied().collect();
-        let identity = Identity { name: "a".parse().unwrap(), roles, revoked: self.given };
+        let delegation =
+            || Delegation { op_classes: [OpClass::Council].into(), projects: ["alpha".parse().unwrap()].into() };
+        let identity = Identity {
+            name: "a".parse().unwrap(),
+            roles,
+            revoked: self.given,
+            delegate: self.given.then(delegation),
+            retires_at: self.given.then(Hlc::default),
+            succeeds: self.given.then(|| self.key()),
+        };
         Boot {
             phase: self.one_of(BootState::ALL),
             licensed_at: self.some(self.clock()),

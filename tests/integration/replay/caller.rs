@@ -102,10 +102,12 @@ impl<'a> Caller<'a> {
 
     /// The second of two before the first: it names a head that is not there yet.
     fn post_in_the_wrong_order(&mut self) {
-        let first = self.project.signed(&Ask::new(Transition::ControlPause));
+        let paused = self.project.head.state().control.paused;
+        let pair = [Transition::ControlPause, Transition::ControlResume];
+        let first = self.project.signed(&Ask::new(pair[usize::from(paused)]));
         let before = self.project.head.clone();
         self.project.foresee(&first.proposal);
-        let second = self.project.signed(&Ask::new(Transition::ControlResume));
+        let second = self.project.signed(&Ask::new(pair[usize::from(!paused)]));
         self.project.head = before;
         let early = self.exchange(&second);
         assert_eq!(early.code(), "stale_head", "{}", early.text());
@@ -123,7 +125,8 @@ pub(crate) fn choose(random: &mut Random, project: &Project<'_>) -> Transition {
         return route::next(state, Goal::new(Region::Boot, "LICENSED")).unwrap();
     }
     if state.policy.phase == PolicyState::Quarantined {
-        return random.pick(&[Transition::PolicyRelease, Transition::PolicyRelease, Transition::ControlPause]);
+        let flip = if state.control.paused { Transition::ControlResume } else { Transition::ControlPause };
+        return random.pick(&[Transition::PolicyRelease, Transition::PolicyRelease, flip]);
     }
     if state.control.paused {
         return random.pick(&[Transition::ControlResume, Transition::ControlResume, Transition::BootIdentityGranted]);
@@ -184,7 +187,7 @@ fn plan(state: &State) -> Transition {
     match () {
         () if state.council.version != version => Transition::CouncilReaffirm,
         () if state.environment.version != version => Transition::EnvironmentReaffirm,
-        () if state.execution.pin.as_ref().map(|pin| pin.version) != version => Transition::ExecutionPlanChange,
+        () if route::pin_moved(state) => Transition::ExecutionPlanChange,
         () => Transition::ExecutionPlanLocked,
     }
 }

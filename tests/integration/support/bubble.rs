@@ -2,8 +2,7 @@
 
 use tokio::runtime::Runtime;
 
-#[path = "../../../src/cli/demo/standins/bubble.rs"]
-mod server;
+use super::standins::bubble as server;
 
 pub use server::Mood;
 

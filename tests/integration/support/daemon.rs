@@ -127,6 +127,19 @@ impl Site {
         })
     }
 
+    /// Changes the settings for the next start.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Value)) {
+        let text = std::fs::read_to_string(self.folder.path().join("swoosh.yaml")).unwrap();
+        let mut settings = serde_json::from_str(&text).unwrap();
+        change(&mut settings);
+        self.write("swoosh.yaml", &settings);
+    }
+
+    /// The settings file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("swoosh.yaml")
+    }
+
     fn write(&self, name: &str, document: &Value) {
         std::fs::write(self.folder.path().join(name), document.to_string()).unwrap();
     }

@@ -25,7 +25,7 @@ impl Hand {
     }
 
     fn grant(&self) -> IdentityGrant {
-        IdentityGrant { name: self.name.parse().unwrap(), roles: self.roles.iter().copied().collect() }
+        IdentityGrant { name: self.name.parse().unwrap(), roles: self.roles.iter().copied().collect(), delegate: None }
     }
 }
 

@@ -6,12 +6,14 @@
 pub mod bubble;
 pub mod daemon;
 pub mod driver;
+pub mod git_server;
 pub mod hands;
 pub mod http;
 pub mod inputs;
 pub mod outside;
 pub mod random;
 pub mod route;
+pub mod sockets;
 #[path = "../../../src/cli/demo/standins/mod.rs"]
 pub mod standins;
 pub mod tracer;

@@ -31,7 +31,6 @@ const VARIETY: usize = 512;
 /// What is done to the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Abuse {
-    Nothing,
     Slowloris,
     Idle,
     BadSignatures,
@@ -39,12 +38,10 @@ pub(super) enum Abuse {
 }
 
 impl Abuse {
-    pub const ALL: [Abuse; 5] =
-        [Abuse::Nothing, Abuse::Slowloris, Abuse::Idle, Abuse::BadSignatures, Abuse::HotProject];
+    pub const ALL: [Abuse; 4] = [Abuse::Slowloris, Abuse::Idle, Abuse::BadSignatures, Abuse::HotProject];
 
     pub fn name(self) -> &'static str {
         match self {
-            Abuse::Nothing => "none",
             Abuse::Slowloris => "slowloris",
             Abuse::Idle => "idle connections",
             Abuse::BadSignatures => "bad signatures",
@@ -119,7 +116,6 @@ impl Attack {
         let statuses = self.tally.statuses.lock().unwrap_or_else(PoisonError::into_inner);
         let answers: Vec<String> = statuses.iter().map(|(status, count)| format!("{count} × {status}")).collect();
         Ok(match self.abuse {
-            Abuse::Nothing => String::new(),
             Abuse::Slowloris => format!("{SLOW} connections dribble heads; {cut} were cut off and came again"),
             Abuse::Idle => format!("{open} connections, asked once and idle since; {cut} could not be held"),
             Abuse::BadSignatures | Abuse::HotProject => {
@@ -153,7 +149,6 @@ fn forge(body: &mut Vec<u8>) -> anyhow::Result<()> {
 
 async fn send(abuse: Abuse, ground: &Ground, idle: usize, attackers: &mut JoinSet<()>) -> anyhow::Result<()> {
     match abuse {
-        Abuse::Nothing => {}
         Abuse::Slowloris => (0..SLOW).for_each(|n| {
             attackers.spawn(dribble(ground.clone(), peer(1, n / 250)));
         }),

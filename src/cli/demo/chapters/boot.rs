@@ -9,7 +9,6 @@ use crate::cli::demo::stage::Stage;
 use crate::client::Prepared;
 use crate::machine::chart;
 use crate::types::council::rotation_proof;
-use crate::types::fact::FactKind;
 use crate::types::names::GuardName;
 use crate::types::names::Transition::*;
 use crate::types::proposal::SignedProposal;
@@ -29,7 +28,7 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> 
 }
 
 async fn begin(stage: &mut Stage) -> anyhow::Result<()> {
-    let document = json!({"document": project::document(&stage.cast)?});
+    let document = json!({"document": project::document(&stage.cast, &stage.servers)?});
     let draft = stage.draft(BootConfigOk, &document)?;
     forged(stage, &draft).await?;
     stage.refuse_at("stranger", draft.clone(), GuardName::Identity, Moment::Any).await?;
@@ -58,10 +57,16 @@ async fn forged(stage: &mut Stage, draft: &crate::client::Draft) -> anyhow::Resu
 }
 
 async fn license(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.story.say("No license has been seen yet, so nothing else may begin.");
+    stage.story.say(
+        "KACHING, the license server, denies the license, so nothing else may begin, and the node talks to nobody \
+         outside but that server: not to BUBBLE, which waits for the decision record of the first transition.",
+    );
     stage.refuse("agent", BootLicensed, json!({}), GuardName::License).await?;
-    stage.fact(FactKind::License, json!({"id": "license-1", "scopes": ["swoosh"]})).await?;
-    stage.story.check("the platform signs a license and writes it into the fact file; the daemon holds it");
+    ensure!(stage.servers.bubble.requests() == 0, "the node talked to BUBBLE without a license");
+    stage.license().await?;
+    stage.story.check("KACHING signs a license; the node fetches it, keeps it on disk, and opens its network gate");
+    let sent = stage.exported().await?;
+    stage.story.check(&format!("through the gate go the decision records so far: {sent}, which BUBBLE now holds"));
     stage.accept("agent", BootLicensed, json!({})).await?;
     Ok(())
 }

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::vote;
 use crate::cli::demo::project;
+use crate::cli::demo::servers::{OUTDATED, PINNED};
 use crate::cli::demo::stage::Stage;
-use crate::types::fact::FactKind;
 use crate::types::names::GuardName;
 use crate::types::names::Transition::*;
 
@@ -22,12 +22,28 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> 
     let few = votes.get(..2).unwrap_or_default();
     stage.refuse("agent", CouncilQuorumCert, vote::certificate(&members, few), GuardName::Quorum).await?;
     stage.accept("agent", CouncilQuorumCert, vote::certificate(&members, &votes)).await?;
-    stage.story.say("The council needs its tools. The search server is pinned to 1.2.0, and was seen at 1.1.0.");
-    stage.fact(FactKind::Tooling, project::tooling("1.1.0")).await?;
-    stage.refuse_outcome(CouncilMcpGreen, project::servers("1.2.0"), GuardName::Tooling).await?;
-    stage.outcome(CouncilMcpRed, json!({"unreachable": {"search": "answers as 1.1.0, pinned is 1.2.0"}})).await?;
-    stage.fact(FactKind::Tooling, project::tooling("1.2.0")).await?;
-    stage.story.check("the server is upgraded, and the platform says so in the fact file");
-    stage.outcome(CouncilMcpGreen, project::servers("1.2.0")).await?;
+    tools(stage).await?;
     stage.refuse("agent", CouncilReaffirm, json!({"version": 7}), GuardName::Versions).await
+}
+
+/// The node probes the pinned servers by itself, and believes no worker who says otherwise.
+async fn tools(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.story.say(&format!(
+        "The council needs its tools: two MCP servers, pinned at {PINNED}, which the node probes itself, again and \
+         again. The worker says that both are as pinned; `search` answers as {OUTDATED}."
+    ));
+    stage.probed(&[&format!("found search {OUTDATED}")]).await?;
+    stage.refuse_outcome(CouncilMcpGreen, project::tools(), GuardName::Tooling).await?;
+    let why = format!("answers as {OUTDATED}, pinned is {PINNED}");
+    stage.outcome(CouncilMcpRed, json!({"unreachable": {"search": why}})).await?;
+    stage.servers.archive.go_away();
+    stage.servers.search.become_version(PINNED);
+    stage.story.say("`search` is upgraded, and at the same moment `archive` goes away: nobody listens there any more.");
+    stage.probed(&["archive"]).await?;
+    stage.refuse_outcome(CouncilMcpGreen, project::tools(), GuardName::Tooling).await?;
+    stage.servers.archive.come_back()?;
+    stage.probed(&[]).await?;
+    stage.story.check("`archive` is back; once four of its last five probes agree, it counts as up again");
+    stage.outcome(CouncilMcpGreen, project::tools()).await?;
+    Ok(())
 }

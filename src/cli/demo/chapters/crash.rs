@@ -10,7 +10,10 @@ use anyhow::{Context as _, ensure};
 use super::load::{self, PROJECTS, Run};
 use crate::cli::demo::daemon::Daemon;
 use crate::cli::demo::stage::{Stage, read_head};
-use crate::client::{Client, WalEntry};
+use crate::cli::demo::standins::kaching::Mood;
+use crate::cli::demo::watch::is_believed;
+use crate::client::{Client, FactsView, WalEntry};
+use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::text::ProjectName;
 
@@ -31,6 +34,7 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<Head
     let before = stage.head.hash();
     let runs = load_and_kill(stage).await?;
     restart(stage).await?;
+    outside(stage).await?;
     stage.refresh().await?;
     ensure!(stage.head.hash() == before, "the head of default was {before} before, and is {}", stage.head.hash());
     check_log(stage, &runs).await?;
@@ -48,6 +52,7 @@ async fn load_and_kill(stage: &mut Stage) -> anyhow::Result<Vec<Run>> {
     }
     let id = stage.daemon.id().context("the daemon is gone already")?;
     let took = began.elapsed();
+    stage.servers.kaching.be(Mood::Status(503));
     stage.daemon.kill().await;
     let mut runs = Vec::new();
     for task in tasks {
@@ -71,6 +76,16 @@ async fn restart(stage: &mut Stage) -> anyhow::Result<()> {
     stage.cast.connect(&stage.daemon.url, stage.node)?;
     let took = stage.daemon.start_took.as_secs_f64();
     stage.story.check(&format!("a new daemon recovered the same directory in {took:.2} s"));
+    Ok(())
+}
+
+/// The license was kept on disk, and the beats go on.
+async fn outside(stage: &mut Stage) -> anyhow::Result<()> {
+    let holds = |view: &FactsView| view.network.open && is_believed(view);
+    stage.sees(FactKind::License, "its license was kept on disk", holds).await?;
+    stage.servers.kaching.be(Mood::kind());
+    stage.follow_beats().await?;
+    stage.story.check("KACHING was down at that moment: the license is the one kept on disk; BACKBEAT leads again");
     Ok(())
 }
 
@@ -100,7 +115,7 @@ async fn check_log(stage: &mut Stage, runs: &[Run]) -> anyhow::Result<()> {
 }
 
 /// The whole log, over HTTP.
-async fn log(reader: &Client) -> anyhow::Result<BTreeMap<u64, WalEntry>> {
+pub(super) async fn log(reader: &Client) -> anyhow::Result<BTreeMap<u64, WalEntry>> {
     let mut log = BTreeMap::new();
     loop {
         let from = log.len() as u64 + 1;

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::{quarantine, vote};
+use crate::cli::demo::beats::{BEAT_MS, EARLIER_MS, PRESSURE};
 use crate::cli::demo::cast::now_ms;
 use crate::cli::demo::moment::Moment;
 use crate::cli::demo::project;
@@ -37,6 +38,7 @@ async fn first_beat(stage: &mut Stage) -> anyhow::Result<()> {
         "Plans are locked, work is reviewed and results are submitted in windows of their own. A proposal names the \
          window it means, and a closed one lets nobody through. The story waits for them.",
     );
+    follow(stage).await?;
     let ready = project::prerequisites(stage.state());
     stage.accept("agent", ExecutionAllReady, ready).await?;
     let plan = project::plan(stage.state());
@@ -54,6 +56,17 @@ async fn first_beat(stage: &mut Stage) -> anyhow::Result<()> {
     objections(stage).await?;
     approve(stage).await?;
     spent_window(stage).await
+}
+
+/// BACKBEAT leads the schedule.
+async fn follow(stage: &mut Stage) -> anyhow::Result<()> {
+    let written_ms = stage.schedule.beat_ms;
+    stage.follow_beats().await?;
+    stage.story.check(&format!(
+        "BACKBEAT leads: its signed beats last {BEAT_MS} ms instead of the {written_ms} ms that are written, their first \
+         one began {EARLIER_MS} ms early, and they call for a pressure of {PRESSURE} of 1000; the node follows, within its bounds",
+    ));
+    Ok(())
 }
 
 /// Approvals that do not count.

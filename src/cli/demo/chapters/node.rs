@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::demo::cast::Cast;
 use crate::cli::demo::daemon::Daemon;
 use crate::cli::demo::outside::Outside;
+use crate::cli::demo::servers::Servers;
 use crate::cli::demo::ship;
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::Story;
@@ -26,7 +27,9 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
     ));
     let outside = Outside::new(directory.join(ship::FACTS), cast.cluster().clone(), Identity::generate()?);
     story.wording.call(outside.platform().public(), "platform");
-    let settings = ship::write(directory, &cast, outside.platform().public())?;
+    let servers = Servers::start(cast.cluster()).await?;
+    introduce(&mut story, &servers);
+    let settings = ship::write(directory, &cast, outside.platform().public(), &servers)?;
     let daemon = Daemon::start(&settings, directory).await?;
     let health = Client::reader(&daemon.url)?.health().await?;
     cast.add("node", keyfile::load(&directory.join(ship::DATA).join("node.key"))?.into());
@@ -46,6 +49,7 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
         cast,
         daemon,
         outside,
+        servers,
         schedule: ship::schedule()?,
         directory: directory.to_owned(),
         settings,
@@ -53,4 +57,15 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
         head: Head::genesis(&project),
         project,
     })
+}
+
+/// Who is outside.
+fn introduce(story: &mut Story, servers: &Servers) {
+    story.wording.call(servers.kaching.key(), "kaching");
+    story.wording.call(servers.beats.key(), "backbeat");
+    story.say(
+        "Outside of it, stand-ins run on this machine, which speak what the real servers speak: KACHING signs \
+         licenses, BACKBEAT leads the beats, BUBBLE takes the decision records, and `search` and `archive` are two MCP \
+         servers. Capacity, health and pulses are told by a platform, which signs them into a file.",
+    );
 }

@@ -16,11 +16,14 @@ use crate::types::rejection::Code;
 pub(super) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.say("The agent submits a result that lies where secrets lie. That is no mere denial but a breach.");
     breach(stage).await?;
-    stage.story.say("Now only policy, control and compensations pass, and only a human may let go: not an agent that was granted `human` by mistake, and not an operator who offers the very policies that struck.");
+    stage.story.say("Now only policy, control and compensations pass, and only a human may let go: not an agent that was granted `human` by mistake, and not an operator who names policies that nobody signed, or offers the very ones that struck.");
     blocked(stage).await?;
     let justification = json!({"justification": "It was a mistake; nothing has left the house."});
     stage.refuse("autopilot", PolicyRelease, justification, GuardName::Policy).await?;
     let same = json!({"serial": 1, "bundle_hash": Hash::of(default_policies().as_bytes())});
+    let mut unsigned = same.clone();
+    unsigned["serial"] = json!(2);
+    stage.refuse("operator", PolicyUpdated, unsigned, GuardName::Bundle).await?;
     stage.refuse("operator", PolicyUpdated, same, GuardName::Breach).await?;
     let justification = json!({"justification": "I looked at the submission; the path is gone and the key rotated."});
     stage.accept("human", PolicyRelease, justification).await?;

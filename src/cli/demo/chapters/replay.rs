@@ -4,6 +4,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use super::crash::Heads;
+use super::decisions;
 use crate::cli::demo::ship;
 use crate::cli::demo::stage::Stage;
 use crate::journal::Journal;
@@ -18,7 +19,8 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage, before: Heads) -> anyh
     stage.story.say("The daemon is stopped. What follows needs no daemon, no network and no snapshot: the log alone.");
     let path = stage.directory.join(ship::DATA).join("journal");
     let began = std::time::Instant::now();
-    let report = tokio::task::spawn_blocking(move || reduce_again(&path)).await??;
+    let held = stage.servers.bubble.documents();
+    let (report, same) = tokio::task::spawn_blocking(move || reduce_again(&path, &held)).await??;
     let took = began.elapsed();
     for (project, expected) in &before {
         let found = report.heads.get(project).map(|head| head.hash);
@@ -31,16 +33,18 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage, before: Heads) -> anyh
         before.len(),
         took.as_secs_f64()
     ));
+    stage.story.check(&format!("{same} decision records are made again out of it: what BUBBLE holds is the same"));
     let replayed = report.heads.get(&stage.project).map(|head| head.hash).context("default is not in the log")?;
+    ensure!(same as u64 == report.replayed, "BUBBLE holds {same} of {} decision records", report.replayed);
     finish(stage, replayed, report.replayed)
 }
 
-fn reduce_again(path: &std::path::Path) -> anyhow::Result<ReplayReport> {
+fn reduce_again(path: &std::path::Path, held: &[String]) -> anyhow::Result<(ReplayReport, usize)> {
     let journal = Journal::open_read_only(path)?;
     let report = replay(&journal, &mut |_| {}, None);
     match report.fault {
         Some(fault) => Err(fault.into()),
-        None => Ok(report),
+        None => Ok((report, decisions::made_again(&journal, held)?)),
     }
 }
 
@@ -53,7 +57,7 @@ fn finish(stage: &mut Stage, replayed: Hash, records: u64) -> anyhow::Result<()>
     ensure!(missing.is_empty(), "no proposal was refused by {missing:?}");
     let took = stage.story.took();
     let document = json!({
-        "head_before": before, "head_after": replayed, "accepted": tally.accepted, "under_load": tally.under_load,
+        "head_before": before, "head_after": replayed, "accepted": tally.accepted, "decision_records": records, "under_load": tally.under_load,
         "refused": tally.refused, "retried": tally.retried, "duplicates": tally.duplicates,
         "guards": tally.guards.len(), "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     });

@@ -1,8 +1,10 @@
 //! Stand-ins for what SWOOSH talks to outside: real servers on real sockets, which can be told to misbehave.
 //!
-//! They use nothing of SWOOSH, so that the demo and the tests can both take them in. Each runs on threads of its own,
+//! They use nothing of SWOOSH but `crate::types`, so that the demo and the tests can both take them in. Each runs on threads of its own,
 //! and stopping it closes every one of its sockets at once, as a crash does.
 
+pub mod bubble;
+pub mod kaching;
 pub mod mcp;
 pub mod teller;
 

@@ -1,0 +1,241 @@
+//! `hybridcore.logs`: `[timestamp] level component` lines in files that roll over, with secrets taken out.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::types::civil::rfc3339;
+
+mod redact;
+
+pub use redact::Redactor;
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For whoever looks for a fault.
+    Debug,
+    /// What happened.
+    Info,
+    /// What should be looked at.
+    Warn,
+    /// What failed.
+    Error,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Level::Debug => "DEBUG",
+            Level::Info => "INFO",
+            Level::Warn => "WARN",
+            Level::Error => "ERROR",
+        })
+    }
+}
+
+/// How a log file grows.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// A file rolls over before it exceeds this many bytes.
+    pub max_bytes: u64,
+    /// How many rolled files are kept, as `name.log.1` (the youngest) and up.
+    pub keep: u32,
+}
+
+impl Default for Rotation {
+    fn default() -> Rotation {
+        Rotation { max_bytes: 10 << 20, keep: 5 }
+    }
+}
+
+/// Writes lines of one component. Clones share the file; a logger without a file writes nothing.
+#[derive(Clone, Debug)]
+pub struct Logger {
+    component: String,
+    context: Vec<(String, String)>,
+    least: Level,
+    redactor: Redactor,
+    file: Option<Arc<Mutex<Rolling>>>,
+}
+
+impl Logger {
+    /// A logger to `folder/component.log`. `redactor` sees each line before the file does.
+    pub fn to_folder(folder: &Path, component: &str, rotation: Rotation, redactor: Redactor) -> io::Result<Logger> {
+        fs::create_dir_all(folder)?;
+        let rolling = Rolling::open(folder.join(format!("{component}.log")), rotation)?;
+        Ok(Logger { file: Some(Arc::new(Mutex::new(rolling))), ..Logger::silent(component, redactor) })
+    }
+
+    /// A logger that only formats.
+    pub fn silent(component: &str, redactor: Redactor) -> Logger {
+        Logger { component: component.to_owned(), context: Vec::new(), least: Level::Info, redactor, file: None }
+    }
+
+    /// The same logger, from `least` on.
+    #[must_use]
+    pub fn from_level(mut self, least: Level) -> Logger {
+        self.least = least;
+        self
+    }
+
+    /// The same logger with one more `name=value` on each line (the command, the repository, the run).
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Logger {
+        self.context.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// The line that a message becomes, stamped with `at_ms` (milliseconds since 1970).
+    pub fn line(&self, at_ms: u64, level: Level, message: &str) -> String {
+        let mut line = format!("[{}] {level} {}", rfc3339(at_ms), self.component);
+        for (name, value) in &self.context {
+            line.push_str(&format!(" {name}={}", one_line(value)));
+        }
+        line.push_str(": ");
+        line.push_str(&one_line(message));
+        self.redactor.clean(&line)
+    }
+
+    /// Writes a message. A log that cannot be written is told on standard error, once, and stops nothing.
+    pub fn log(&self, level: Level, message: &str) {
+        let Some(file) = self.file.as_ref().filter(|_| level >= self.least) else { return };
+        let line = self.line(now_ms(), level, message);
+        file.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
+    }
+
+    /// Writes what happened.
+    pub fn info(&self, message: &str) {
+        self.log(Level::Info, message);
+    }
+
+    /// Writes what should be looked at.
+    pub fn warn(&self, message: &str) {
+        self.log(Level::Warn, message);
+    }
+
+    /// Writes what failed.
+    pub fn error(&self, message: &str) {
+        self.log(Level::Error, message);
+    }
+}
+
+/// A message of several lines, or with control characters, stays one line.
+fn one_line(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
+/// Milliseconds since 1970; a clock before that counts as 1970.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[derive(Debug)]
+struct Rolling {
+    path: PathBuf,
+    rotation: Rotation,
+    file: File,
+    bytes: u64,
+    complained: bool,
+}
+
+impl Rolling {
+    fn open(path: PathBuf, rotation: Rotation) -> io::Result<Rolling> {
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Rolling { path, rotation, file, bytes, complained: false })
+    }
+
+    fn write(&mut self, line: &str) {
+        if let Err(error) = self.try_write(line)
+            && !std::mem::replace(&mut self.complained, true)
+        {
+            eprintln!("{} cannot be written ({error}); the work goes on without that log", self.path.display());
+        }
+    }
+
+    fn try_write(&mut self, line: &str) -> io::Result<()> {
+        let added = line.len() as u64 + 1;
+        if self.bytes > 0 && self.bytes + added > self.rotation.max_bytes {
+            self.roll()?;
+        }
+        self.file.write_all(format!("{line}\n").as_bytes())?;
+        self.bytes += added;
+        Ok(())
+    }
+
+    fn roll(&mut self) -> io::Result<()> {
+        for n in (1..self.rotation.keep).rev() {
+            ignore_absent(fs::rename(self.rolled(n), self.rolled(n + 1)))?;
+        }
+        match self.rotation.keep {
+            0 => fs::remove_file(&self.path)?,
+            _ => fs::rename(&self.path, self.rolled(1))?,
+        }
+        self.file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn rolled(&self, n: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{n}"));
+        name.into()
+    }
+}
+
+fn ignore_absent(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_and_tests_share_one_prefix() {
+        let logger = Logger::silent("sources", Redactor::default()).with("repository", "azure");
+        assert_eq!(
+            logger.line(1_760_837_025_678, Level::Info, "synced\nwell"),
+            "[2025-10-19T01:23:45.678+00:00] INFO sources repository=azure: synced\\nwell"
+        );
+    }
+
+    #[test]
+    fn log_files_roll_once_they_exceed_the_configured_size_and_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let rotation = Rotation { max_bytes: 200, keep: 2 };
+        let logger = Logger::to_folder(folder.path(), "packer", rotation, Redactor::default()).unwrap();
+        for n in 0..20 {
+            logger.info(&format!("line number {n:02} of the log"));
+        }
+        let mut names: Vec<String> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["packer.log", "packer.log.1", "packer.log.2"]);
+        for name in &names {
+            assert!(fs::metadata(folder.path().join(name)).unwrap().len() <= 200, "{name}");
+        }
+        assert!(fs::read_to_string(folder.path().join("packer.log")).unwrap().contains("line number 19"));
+    }
+
+    #[test]
+    fn lines_below_the_level_are_not_written_and_secrets_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let redactor = Redactor::new(["hunter2-hunter2".to_owned()]);
+        let logger = Logger::to_folder(folder.path(), "sources", Rotation::default(), redactor).unwrap();
+        logger.log(Level::Debug, "too fine");
+        logger.warn("cloning https://bob:hunter2-hunter2@example.org/x");
+        let text = fs::read_to_string(folder.path().join("sources.log")).unwrap();
+        assert!(!text.contains("too fine") && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("WARN sources: cloning https://[redacted]@example.org/x"), "{text}");
+    }
+}

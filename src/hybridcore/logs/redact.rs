@@ -1,0 +1,158 @@
+//! Takes secrets out of text that people will read: those that are known, and those that look like one.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// What stands where a secret stood.
+const MARK: &str = "[redacted]";
+/// A known secret shorter than this would take too much else with it.
+const SHORTEST_SECRET: usize = 4;
+/// Names whose value is a secret when it follows as `name=value` or `name: value`.
+const NAMES: &[&str] = &["password", "passwd", "secret", "token", "api_key", "apikey", "access_key", "authorization"];
+
+/// Takes secrets out of lines.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    /// Longest first, so that a secret within another leaves no rest.
+    known: Arc<[String]>,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} secrets)", self.known.len())
+    }
+}
+
+impl Redactor {
+    /// A redactor that knows these secrets; those under four bytes are left out.
+    pub fn new(secrets: impl IntoIterator<Item = String>) -> Redactor {
+        let mut known: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
+        known.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        known.dedup();
+        Redactor { known: known.into() }
+    }
+
+    /// The line without secrets.
+    pub fn clean(&self, line: &str) -> String {
+        let mut line = line.to_owned();
+        for secret in self.known.iter() {
+            if line.contains(secret.as_str()) {
+                line = line.replace(secret.as_str(), MARK);
+            }
+        }
+        without_assignments(&without_user_info(&line))
+    }
+}
+
+/// `scheme://user:password@host` without what stands before the `@`.
+fn without_user_info(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| c == '/' || c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(after.len());
+        let (authority, following) = after.split_at(end);
+        match authority.rfind('@') {
+            Some(sign) => {
+                out.push_str(MARK);
+                out.push_str(&authority[sign..]);
+            }
+            None => out.push_str(authority),
+        }
+        rest = following;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// `token=…`, `password: …` and the like without the value.
+fn without_assignments(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    let mut out = String::with_capacity(line.len());
+    let mut done = 0;
+    while let Some((start, end)) = next_value(&lower, done) {
+        out.push_str(&line[done..start]);
+        out.push_str(MARK);
+        done = end;
+    }
+    out.push_str(&line[done..]);
+    out
+}
+
+/// Where the next value of a secret's name stands at or after `from`. Offsets are those of ASCII
+/// characters, so they are boundaries in the original as well.
+fn next_value(lower: &str, mut from: usize) -> Option<(usize, usize)> {
+    loop {
+        let found = NAMES.iter().filter_map(|name| lower[from..].find(name).map(|at| (from + at, name.len())));
+        let (at, length) = found.min()?;
+        from = at + length;
+        if let Some(value) = value_after(lower, from) {
+            return Some(value);
+        }
+    }
+}
+
+/// The value that is assigned right after a name which ends at `name_end`.
+fn value_after(lower: &str, name_end: usize) -> Option<(usize, usize)> {
+    let rest = &lower[name_end..];
+    let skipped = rest.find(|c: char| !matches!(c, '"' | '\'' | ' ' | '=' | ':')).unwrap_or(rest.len());
+    let start = name_end + skipped;
+    let scheme = ["bearer ", "basic "].iter().find(|scheme| lower[start..].starts_with(**scheme));
+    let value = &lower[start + scheme.map_or(0, |scheme| scheme.len())..];
+    let length = value.find(|c: char| c.is_whitespace() || "\"',;&".contains(c)).unwrap_or(value.len());
+    let is_value = rest[..skipped].contains(['=', ':']) && length > 0 && !value.starts_with(MARK);
+    is_value.then(|| (start, lower.len() - value.len() + length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn clean(line: &str) -> String {
+        Redactor::new(["s3cr3t".to_owned(), "s3cr3t-and-more".to_owned(), "no".to_owned()]).clean(line)
+    }
+
+    #[test]
+    fn known_secrets_go_the_longest_first() {
+        assert_eq!(clean("x s3cr3t-and-more y s3cr3t no"), "x [redacted] y [redacted] no");
+    }
+
+    #[test]
+    fn credentials_in_addresses_go_and_the_address_stays() {
+        assert_eq!(
+            clean("get https://u:p@h.example/a?b and ssh://git@h/x"),
+            "get https://[redacted]@h.example/a?b and ssh://[redacted]@h/x"
+        );
+        assert_eq!(clean("https://h.example/a@b"), "https://h.example/a@b");
+    }
+
+    #[test]
+    fn what_is_named_like_a_secret_goes_and_prose_stays() {
+        for (line, cleaned) in [
+            ("TOKEN=abc next", "TOKEN=[redacted] next"),
+            ("{\"password\": \"abc\"}", "{\"password\": \"[redacted]\"}"),
+            ("Authorization: Bearer abc.def", "Authorization: [redacted]"),
+            ("a=1&access_key=k&b=2", "a=1&access_key=[redacted]&b=2"),
+            ("the token is missing", "the token is missing"),
+            ("token=", "token="),
+        ] {
+            assert_eq!(clean(line), cleaned, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_known_secret_survives_in_any_text(before in "\\PC{0,20}", after in "\\PC{0,20}") {
+            let line = format!("{before}s3cr3t{after}");
+            prop_assert!(!clean(&line).contains("s3cr3t"));
+        }
+
+        #[test]
+        fn text_of_any_kind_is_cleaned_without_a_panic_and_once_is_enough(line in "(\\PC|token|=|:|://|@|\"){0,40}") {
+            let once = clean(&line);
+            prop_assert_eq!(clean(&once), once);
+        }
+    }
+}

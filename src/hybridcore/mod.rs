@@ -1,0 +1,20 @@
+//! The orchestration library of the `hybridcore` seed: sources, configuration, templates, provisioners,
+//! packer, and the state and logs they share. It knows nothing of the daemon and works from the command
+//! line alone; the daemon's effects call the same functions.
+//!
+//! ```text
+//! sources ─────────────────────────┐
+//! config ── templates ── provisioners ── packer ── state
+//!                                            └───── logs
+//! ```
+//!
+//! Everything here blocks: callers that must not wait give it a thread. Every child process is run by
+//! [`process`], and everything that goes outside asks its [`leave::Leave`] first and goes on asking.
+//!
+//! Architecture invariant: `hybridcore` imports `types` and nothing else of ours.
+
+pub mod leave;
+pub mod logs;
+pub mod process;
+pub mod sources;
+pub mod state;

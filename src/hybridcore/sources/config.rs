@@ -1,0 +1,207 @@
+//! `config/sources.yaml`: which repositories there are, at which references.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::address::{Address, AddressError, Role};
+use super::child::Times;
+use super::git::Limits;
+use super::retry::RetryPolicy;
+use super::session::Rules;
+use crate::types::inputs::{SourceSet, SourceSpec};
+use crate::types::text::{GitRef, Name, Url};
+
+/// Where the file stands in a workspace.
+pub const CONFIG_FILE: &str = "config/sources.yaml";
+/// How long a command waits for another that is at work.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// One repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryConfig {
+    /// Its name, which is that of its folder under `sources/`.
+    pub name: Name,
+    /// Where it is.
+    pub url: Url,
+    /// A tag, a commit id of 40 digits, or a branch when `floating` allows it.
+    #[serde(rename = "ref")]
+    pub reference: GitRef,
+    /// Whether `ref` may be a branch.
+    #[serde(default)]
+    pub floating: bool,
+}
+
+/// How sources are scanned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScanConfig {
+    /// An external scanner: a program and its arguments, run in each working tree without a shell. It ends with
+    /// 0 when all is well and with 1 when it found something. Empty by default: only the built-in checks run.
+    pub command: Vec<String>,
+    /// A scan older than this many days is stale; 7 by default.
+    pub max_age_days: u64,
+    /// The most seconds that the scanner may run; 600 by default.
+    pub time_limit_s: u64,
+}
+
+impl Default for ScanConfig {
+    fn default() -> ScanConfig {
+        ScanConfig { command: Vec::new(), max_age_days: 7, time_limit_s: 600 }
+    }
+}
+
+/// The file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourcesConfig {
+    /// The repositories.
+    pub repositories: Vec<RepositoryConfig>,
+    /// Tries.
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The most seconds that one request to git may take; 3,600 by default.
+    #[serde(default = "an_hour")]
+    pub time_limit_s: u64,
+    /// The most seconds that a server may be silent; 120 by default.
+    #[serde(default = "two_minutes")]
+    pub silence_s: u64,
+    /// Scans.
+    #[serde(default)]
+    pub scan: ScanConfig,
+}
+
+fn an_hour() -> u64 {
+    3600
+}
+
+fn two_minutes() -> u64 {
+    120
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{} cannot be read ({source}); write one as docs/hybridcore.md shows, or name another with --config", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It does not say what it should.
+    #[error("{}: {detail}; docs/hybridcore.md shows every key", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and where.
+        detail: String,
+    },
+    /// Two repositories have one name.
+    #[error("{}: two repositories are named {name}; give one another name", path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: Name,
+    },
+    /// A repository's address is no good.
+    #[error("{}: {name}: {source}", path.display())]
+    Address {
+        /// The file.
+        path: PathBuf,
+        /// The repository.
+        name: Name,
+        /// What is wrong.
+        #[source]
+        source: AddressError,
+    },
+}
+
+impl SourcesConfig {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<SourcesConfig, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        SourcesConfig::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<SourcesConfig, ConfigError> {
+        let malformed = |error: yaml_serde::Error| {
+            let redactor = crate::hybridcore::logs::Redactor::default();
+            ConfigError::Malformed { path: path.to_owned(), detail: redactor.clean(&error.to_string()) }
+        };
+        let config: SourcesConfig = yaml_serde::from_str(text).map_err(malformed)?;
+        let mut names = BTreeSet::new();
+        for RepositoryConfig { name, url, .. } in &config.repositories {
+            let (path, name) = (path.to_owned(), name.clone());
+            if !names.insert(name.clone()) {
+                return Err(ConfigError::Twice { path, name });
+            }
+            if let Err(source) = Address::parse(url.as_str(), Role::Source) {
+                return Err(ConfigError::Address { path, name, source });
+            }
+        }
+        Ok(config)
+    }
+
+    /// The repositories as the machine knows them.
+    pub fn set(&self) -> SourceSet {
+        let spec = |repository: &RepositoryConfig| {
+            let (url, reference) = (repository.url.clone(), repository.reference.clone());
+            (repository.name.clone(), SourceSpec { url, reference })
+        };
+        self.repositories.iter().map(spec).collect()
+    }
+
+    /// What is allowed.
+    pub fn rules(&self) -> Rules {
+        let floating = self.repositories.iter().filter(|repository| repository.floating);
+        let floating: BTreeMap<Name, GitRef> =
+            floating.map(|repository| (repository.name.clone(), repository.reference.clone())).collect();
+        Rules { floating, limits: self.limits, retry: self.retry, patience: PATIENCE }
+    }
+
+    /// Time limits of git.
+    pub fn times(&self) -> Times {
+        Times { request: Duration::from_secs(self.time_limit_s), silence: Duration::from_secs(self.silence_s) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_ships_is_good_and_pins_everything() {
+        let config = SourcesConfig::load(Path::new(CONFIG_FILE)).unwrap();
+        assert!(!config.repositories.is_empty());
+        assert!(config.repositories.iter().all(|repository| !repository.floating));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_file_and_the_key() {
+        for (text, told) in [
+            (
+                "repositories: [{name: a, url: 'https://h/x', ref: v1}, {name: a, url: 'https://h/y', ref: v1}]",
+                "two repositories",
+            ),
+            ("repositories: [{name: a, url: 'http://h/x', ref: v1}]", "http:// is not allowed"),
+            ("repositories: [{name: a, url: 'https://h/x', ref: '-v1'}]", "git reference"),
+            ("repositories: [{name: ../a, url: 'https://h/x', ref: v1}]", "a name"),
+            ("repositories: []\nretries: 3", "retries"),
+        ] {
+            let error = SourcesConfig::parse(Path::new("sources.yaml"), text).unwrap_err().to_string();
+            assert!(error.contains(told) && error.contains("sources.yaml"), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Scans of working trees: built-in checks, and an external scanner when one is configured.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::config::ScanConfig;
+use super::documents::{self, SOURCES_FILE, ScanOutcome, ScanStatus, SourceEntry, SourcesDocument};
+use super::failure::GitError;
+use super::fetch;
+use super::git::{Reply, Request, Survey};
+use super::session::{Event, Session};
+use super::tree::{self, Found, TreeError};
+use crate::hybridcore::logs::Redactor;
+use crate::hybridcore::process::{self, Bounds, End, Program};
+use crate::hybridcore::state::LockError;
+use crate::hybridcore::state::catalogue::UpdateError;
+use crate::hybridcore::state::document::DocumentError;
+use crate::types::text::Name;
+
+/// How many lines of findings are kept, of how many characters each.
+const FINDINGS: usize = 20;
+const FINDING_CHARACTERS: usize = 300;
+/// The name of the built-in checks.
+const BUILT_IN: &str = "built-in";
+
+/// One source and what was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Scanned {
+    /// The source.
+    pub name: Name,
+    /// What was found.
+    pub status: ScanStatus,
+}
+
+/// Why nothing was scanned.
+#[derive(Debug, Error)]
+pub enum ScanError {
+    /// The source was never synced.
+    #[error("{0} is not there yet; run `swoosh sources sync` first")]
+    Missing(Name),
+    /// The working tree cannot be used as it is.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// Git failed.
+    #[error("{name}: {source}")]
+    Git {
+        /// The source.
+        name: Name,
+        /// Why.
+        #[source]
+        source: GitError,
+    },
+    /// Another command is at work.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A state document cannot be read.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// A state document cannot be written.
+    #[error(transparent)]
+    Update(#[from] UpdateError),
+}
+
+/// Scans sources and records what was found; all that are recorded when `names` is empty.
+pub fn scan(session: &Session<'_>, names: &[Name], config: &ScanConfig) -> Result<Vec<Scanned>, ScanError> {
+    let _lock = fetch::take_trees_lock(session, "sources scan")?;
+    let known: SourcesDocument = documents::read(&session.workspace.state(), SOURCES_FILE)?;
+    let all: Vec<Name> = if names.is_empty() { known.sources.keys().cloned().collect() } else { names.to_vec() };
+    let mut scanned = Vec::new();
+    for name in all {
+        let entry = known.sources.get(&name).ok_or_else(|| ScanError::Missing(name.clone()))?;
+        (session.events)(&Event::Begun { name: name.clone() });
+        let status = scan_one(session, entry, config)?;
+        documents::update(
+            &session.workspace.state(),
+            SOURCES_FILE,
+            session.leave,
+            |document: &mut SourcesDocument| {
+                if let Some(entry) = document.sources.get_mut(&name) {
+                    entry.scan_status = Some(status.clone());
+                }
+            },
+        )?;
+        let text = format!("scan: {:?}, {} finding(s)", status.outcome, status.findings.len()).to_lowercase();
+        session.log.clone().with("source", &name).info(&text);
+        (session.events)(&Event::Ended { name: name.clone(), ok: status.outcome == ScanOutcome::Clean, text });
+        scanned.push(Scanned { name, status });
+    }
+    Ok(scanned)
+}
+
+fn scan_one(session: &Session<'_>, entry: &SourceEntry, config: &ScanConfig) -> Result<ScanStatus, ScanError> {
+    let folder = session.workspace.tree(&entry.name);
+    match tree::look(session, &entry.name, &folder)? {
+        // What is scanned must be what is recorded.
+        Found::Whole(inspection) => refuse_other(entry, &folder, &inspection)?,
+        _ => return Err(ScanError::Missing(entry.name.clone())),
+    }
+    let request = Request::Survey { folder: folder.clone(), commit: entry.commit_sha.clone() };
+    let fail = |source| ScanError::Git { name: entry.name.clone(), source };
+    let survey = match session.ask_once(&entry.name, &request).map_err(fail)? {
+        Reply::Surveyed(survey) => survey,
+        other => return Err(fail(GitError::unexpected(request.what(), &other))),
+    };
+    let mut findings = built_in_findings(&survey);
+    let mut outcome = if findings.is_empty() { ScanOutcome::Clean } else { ScanOutcome::Findings };
+    let mut scanner = BUILT_IN.to_owned();
+    if let Some((program, arguments)) = config.command.split_first() {
+        scanner = format!("{BUILT_IN}, {program}");
+        let (external, lines) = external(session, program, arguments, &folder, config);
+        findings.extend(lines);
+        outcome = if external == ScanOutcome::Clean { outcome } else { external };
+    }
+    findings.truncate(FINDINGS);
+    let (scanned_at, commit_sha) = (session.now(), entry.commit_sha.clone());
+    Ok(ScanStatus { outcome, scanned_at, commit_sha, scanner, findings, survey })
+}
+
+fn refuse_other(
+    entry: &SourceEntry,
+    folder: &std::path::Path,
+    inspection: &super::git::Inspection,
+) -> Result<(), TreeError> {
+    if inspection.changed > 0 {
+        let (changed, examples) = (inspection.changed, inspection.examples.join(", "));
+        return Err(TreeError::Dirty { folder: folder.to_owned(), changed, examples });
+    }
+    match inspection.head.as_ref().filter(|head| **head != entry.commit_sha) {
+        Some(head) => {
+            let (found, left_at) = (head.to_string(), entry.commit_sha.clone());
+            Err(TreeError::Diverged { folder: folder.to_owned(), found, left_at })
+        }
+        None => Ok(()),
+    }
+}
+
+fn built_in_findings(survey: &Survey) -> Vec<String> {
+    let links = survey.escaping_links.iter().map(|path| format!("{path}: a symbolic link that leads out of the tree"));
+    let submodules = survey.submodules.iter().map(|path| format!("{path}: a submodule, which is not fetched"));
+    let keys = survey.private_keys.iter().map(|path| format!("{path}: holds a private key"));
+    links.chain(submodules).chain(keys).collect()
+}
+
+/// Runs the external scanner in the working tree.
+fn external(
+    session: &Session<'_>,
+    program: &str,
+    arguments: &[String],
+    folder: &std::path::Path,
+    config: &ScanConfig,
+) -> (ScanOutcome, Vec<String>) {
+    let mut scanner = Program::new(program).inherit(&["HOME", "LANG", "TMPDIR"]);
+    scanner.arguments.extend(arguments.iter().map(Into::into));
+    scanner.folder = Some(folder.to_owned());
+    let bounds = Bounds { time_limit: Duration::from_secs(config.time_limit_s), ..Bounds::default() };
+    let redactor = Redactor::new(session.wallet.secrets());
+    let mut lines = Vec::new();
+    let mut on_line = |_, line: &str| {
+        if lines.len() < FINDINGS && !line.trim().is_empty() {
+            lines.push(redactor.clean(&line.chars().take(FINDING_CHARACTERS).collect::<String>()));
+        }
+    };
+    match process::run(&scanner, &bounds, session.leave, &mut on_line) {
+        Ok(End::Code(0)) => (ScanOutcome::Clean, Vec::new()),
+        Ok(End::Code(1)) => (ScanOutcome::Findings, lines),
+        Ok(end) => {
+            lines.insert(0, format!("{program} ended with {end:?}"));
+            (ScanOutcome::Failed, lines)
+        }
+        Err(error) => (ScanOutcome::Failed, vec![error.to_string()]),
+    }
+}

@@ -1,0 +1,201 @@
+//! What is recorded: metadata, overrides, mirrors, scans; and what the doctor says when a record is missing.
+
+use super::*;
+use crate::hybridcore::sources::audit::{self, OverrideStatus};
+use crate::hybridcore::sources::config::ScanConfig;
+use crate::hybridcore::sources::doctor::{self, Severity};
+use crate::hybridcore::sources::documents::{OVERRIDES_FILE, SOURCES_FILE, ScanOutcome, SourcesDocument, read};
+use crate::hybridcore::sources::mirrors::BASE_VARIABLE;
+use crate::hybridcore::sources::pin::{self, PinRequest};
+use crate::hybridcore::sources::scan;
+use crate::hybridcore::sources::status::{self, ScanState};
+use crate::hybridcore::sources::sync::{self, SyncOptions};
+
+fn world() -> (World, SourceSet) {
+    let world = World::new(FakeGit::with_refs(&[("refs/tags/v1", 'a'), ("refs/tags/v2", 'b')]));
+    let set = set(&[("alpha", "v1")]);
+    sync::sync(&world.session(), &set, &SyncOptions::default()).unwrap();
+    (world, set)
+}
+
+fn request() -> PinRequest {
+    PinRequest {
+        name: name("alpha"),
+        commit: id('f'),
+        request_id: "GOV-118".to_owned(),
+        approver: "dana".to_owned(),
+        expires_at: "2025-11-01T00:00:00Z".to_owned(),
+        reason: "hotfix".to_owned(),
+        incidents: vec!["INC-77".to_owned()],
+    }
+}
+
+#[test]
+fn metadata_update_records_sha_time_and_operator_with_sorted_keys() {
+    let (world, _) = world();
+    let report = sync::sync(&world.session(), &set(&[("alpha", "v2")]), &SyncOptions::default()).unwrap();
+    assert!(report.synced[0].changed);
+    let entry = read::<SourcesDocument>(&world.folder.path().join("state"), SOURCES_FILE).unwrap().sources
+        [&name("alpha")]
+        .clone();
+    assert_eq!((entry.commit_sha, entry.reference.as_str()), (id('b'), "v2"));
+    assert_eq!((entry.updated_at.as_str(), entry.updated_by.as_str()), ("2025-10-19T01:23:45.678+00:00", "olga"));
+    let text = world.state(SOURCES_FILE);
+    let keys: Vec<&str> = text.lines().filter(|line| line.starts_with("      \"")).collect();
+    let mut sorted = keys.clone();
+    sorted.sort_unstable();
+    assert_eq!(keys, sorted);
+    assert!(text.contains("\"schema_version\": 2"), "{text}");
+}
+
+#[test]
+fn pinned_versions_stand_in_the_catalogue_and_in_the_lock_file() {
+    let (world, _) = world();
+    for file in ["packer-hybrid.json", "sources.lock"] {
+        let text = world.state(file);
+        assert!(text.contains(id('a').as_str()) && text.contains("https://h.example/alpha.git"), "{file}: {text}");
+    }
+}
+
+#[test]
+fn the_first_version_of_the_metadata_is_migrated() {
+    let (world, set) = world();
+    let old = format!(
+        r#"{{"schema_version": 1, "sources": [{{"name": "alpha", "repo_url": "https://h.example/alpha.git", "tag": "v1",
+            "commit_sha": "{}", "updated_at": "2025-01-01T00:00:00Z", "updated_by": "old"}}]}}"#,
+        id('a')
+    );
+    fs::write(world.folder.path().join("state/sources.json"), old).unwrap();
+    sync::sync(&world.session(), &set, &SyncOptions::default()).unwrap();
+    let text = world.state(SOURCES_FILE);
+    assert!(text.contains("\"schema_version\": 2") && text.contains("\"updated_by\": \"old\""), "{text}");
+}
+
+#[test]
+fn manual_override_request_needs_its_approval_and_links_to_the_audit_entry() {
+    let (world, set) = world();
+    let mut refused: Vec<PinRequest> = vec![request(); 4];
+    refused[0].request_id.clear();
+    refused[1].approver = " ".to_owned();
+    refused[2].reason = "two\nlines".to_owned();
+    refused[3].expires_at = "2025-10-19T01:23:45.678Z".to_owned();
+    let before = world.all_state();
+    for request in refused {
+        pin::pin(&world.session(), &set, &request).unwrap_err();
+        assert_eq!(world.all_state(), before);
+    }
+    let synced = pin::pin(&world.session(), &set, &request()).unwrap();
+    let audit_id = synced.override_id.unwrap();
+    let text = world.state(OVERRIDES_FILE);
+    for part in [audit_id.as_str(), "GOV-118", "dana", "INC-77", "olga", "cmd-1"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(world.state(SOURCES_FILE).contains(&audit_id));
+    assert!(world.state("sources.lock").contains(id('a').as_str()), "the lock is not touched");
+    let report = sync::sync(&world.session(), &set, &SyncOptions::default()).unwrap();
+    assert_eq!(report.synced[0].commit_sha, id('f'), "sync obeys it");
+}
+
+#[test]
+fn a_commit_that_cannot_be_had_forces_nothing() {
+    let (world, set) = world();
+    let before = world.all_state();
+    world.git.fail_next("fetching", failed(FailureKind::NoCommit));
+    let error = pin::pin(&world.session(), &set, &request()).unwrap_err().to_string();
+    assert!(error.contains(FailureKind::NoCommit.remedy()), "{error}");
+    assert_eq!(world.all_state(), before);
+}
+
+#[test]
+fn missing_override_metadata_fails_diagnostics_with_what_to_capture() {
+    let (world, set) = world();
+    pin::pin(&world.session(), &set, &request()).unwrap();
+    assert!(!doctor::diagnose(&world.session(), &set, 7).is_bad());
+    fs::remove_file(world.folder.path().join("state").join(OVERRIDES_FILE)).unwrap();
+    let diagnosis = doctor::diagnose(&world.session(), &set, 7);
+    let finding = &diagnosis.findings[0];
+    assert!(diagnosis.is_bad() && finding.severity == Severity::Critical);
+    assert!(finding.found.contains("has no record") && finding.remedy.contains("capture its metadata"), "{finding:?}");
+}
+
+#[test]
+fn audit_trail_keeps_every_override_and_what_became_of_it() {
+    let (world, set) = world();
+    pin::pin(&world.session(), &set, &request()).unwrap();
+    pin::pin(&world.session(), &set, &PinRequest { commit: id('9'), ..request() }).unwrap();
+    pin::release(&world.session(), &name("alpha"), "fixed").unwrap();
+    let third = PinRequest { expires_at: "2025-10-20T00:00:00Z".to_owned(), ..request() };
+    pin::pin(&world.session(), &set, &third).unwrap();
+    let mut session = world.session();
+    session.now_ms = || NOW_MS + 10 * 86_400_000;
+    let export = audit::export(&session, None, 0).unwrap();
+    let statuses: Vec<OverrideStatus> = export.overrides.iter().map(|entry| entry.status).collect();
+    assert_eq!(statuses, [OverrideStatus::Ended, OverrideStatus::Ended, OverrideStatus::Expired]);
+    assert_eq!(export.overrides[0].entry.ended_why.as_deref(), Some("replaced by ovr-000002"));
+    assert_eq!(export.overrides[1].entry.ended_why.as_deref(), Some("fixed"));
+    let report = sync::sync(&session, &set, &SyncOptions::default()).unwrap();
+    assert_eq!(report.synced[0].commit_sha, id('a'), "after its expiry the locked commit is wanted again");
+    assert!(pin::release(&session, &name("alpha"), "again").is_err());
+}
+
+#[test]
+fn air_gap_mirrors_are_recorded_when_used_and_missing_records_fail_diagnostics() {
+    let mut world = World::new(FakeGit::with_refs(&[("refs/tags/v1", 'a')]));
+    world.mirrors.environment.insert(BASE_VARIABLE.to_owned(), "file:///media".to_owned());
+    world.mirrors.offline = true;
+    let set = set(&[("alpha", "v1")]);
+    sync::sync(&world.session(), &set, &SyncOptions::default()).unwrap();
+    let text = world.state("sources-mirrors.json");
+    assert!(text.contains("file:///media/h.example/alpha.git") && text.contains("olga"), "{text}");
+    let diagnose = |world: &World| {
+        let mut session = world.session();
+        session.mirrors.inventory = read(&world.folder.path().join("state"), "sources-mirrors.json").unwrap();
+        doctor::diagnose(&session, &set, 7)
+    };
+    assert!(!diagnose(&world).is_bad());
+    fs::remove_file(world.folder.path().join("state/sources-mirrors.json")).unwrap();
+    let diagnosis = diagnose(&world);
+    assert!(diagnosis.findings.iter().any(|f| f.remedy.contains("capture its metadata")), "{:?}", diagnosis.findings);
+}
+
+#[test]
+fn schema_reference_status_has_the_scan_and_tells_stale_and_missing_ones() {
+    let (world, set) = world();
+    let state = |session: &Session<'_>| status::overview(session, &set, 7).unwrap().sources[0].scan_state;
+    assert_eq!(state(&world.session()), ScanState::Missing);
+    scan::scan(&world.session(), &[], &ScanConfig::default()).unwrap();
+    assert_eq!(state(&world.session()), ScanState::Clean);
+    let mut later = world.session();
+    later.now_ms = || NOW_MS + 8 * 86_400_000;
+    assert_eq!(state(&later), ScanState::Stale);
+    pin::pin(&world.session(), &set, &request()).unwrap();
+    assert_eq!(state(&world.session()), ScanState::Stale, "another commit was never scanned");
+}
+
+#[test]
+fn an_external_scanner_says_clean_findings_or_that_it_failed() {
+    let (world, _) = world();
+    let outcome = |script: &str| {
+        let command = ["sh", "-c", script].map(str::to_owned).into();
+        let config = ScanConfig { command, ..ScanConfig::default() };
+        scan::scan(&world.session(), &[], &config).unwrap().remove(0).status
+    };
+    assert_eq!(outcome("exit 0").outcome, ScanOutcome::Clean);
+    let found = outcome("echo CVE-1 token=abcdef; exit 1");
+    assert_eq!((found.outcome, found.findings), (ScanOutcome::Findings, vec!["CVE-1 token=[redacted]".to_owned()]));
+    assert_eq!(outcome("exit 7").outcome, ScanOutcome::Failed);
+    let missing = ScanConfig { command: vec!["no-such-scanner".to_owned()], ..ScanConfig::default() };
+    let status = scan::scan(&world.session(), &[], &missing).unwrap().remove(0).status;
+    assert!(status.outcome == ScanOutcome::Failed && status.findings[0].contains("not installed"), "{status:?}");
+}
+
+#[test]
+fn a_diagnostics_bundle_holds_no_secret() {
+    let (world, set) = world();
+    let mut session = world.session();
+    session.wallet.others =
+        Some(super::super::git::Credentials { user: "u".into(), password: "hunter2-hunter2".into() });
+    session.log.info("somebody logged hunter2-hunter2");
+    let bundle = serde_json::to_string(&doctor::diagnose(&session, &set, 7)).unwrap();
+    assert!(!bundle.contains("hunter2") && bundle.contains("somebody logged [redacted]"), "{bundle}");
+}

@@ -1,0 +1,229 @@
+//! Requests that go to another side.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::path::Path;
+
+use git2::{AutotagOption, CredentialType, Direction, FetchOptions, Oid, ProxyOptions, RemoteCallbacks};
+use git2::{RemoteRedirect, Repository, RepositoryInitOptions};
+
+use super::{FailureKind, Said, failure, far, near};
+use crate::hybridcore::sources::failure::Failure;
+use crate::hybridcore::sources::git::{Limits, Phase, Progress, Remote, RemoteRef, Reply, Wanted};
+
+/// The most references that are looked at.
+const MOST_REFS: usize = 200_000;
+/// Of more, a name is no name.
+const NAME_BYTES: usize = 250;
+/// Keeps files as they are in the repository, whatever its own attributes say.
+const PLAIN_ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding\n";
+const ALL: [&str; 2] = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
+
+/// All branches and tags, and what `HEAD` stands for.
+pub(super) fn list(remote: &Remote) -> Result<Reply, Failure> {
+    let fail = |error: git2::Error| far(&remote.url, &error);
+    let mut connection = git2::Remote::create_detached(remote.url.as_str()).map_err(fail)?;
+    let connected = connection.connect_auth(Direction::Fetch, Some(callbacks(remote)), Some(proxy())).map_err(fail)?;
+    let mut refs: Vec<RemoteRef> = Vec::new();
+    for head in connected.list().map_err(fail)?.iter().take(MOST_REFS) {
+        let commit = head.oid().to_string();
+        let (Ok(commit), true) = (commit.parse(), is_name(head.name())) else { continue };
+        match head.name().strip_suffix("^{}") {
+            // What an annotated tag leads to follows the tag.
+            Some(tag) => match refs.iter_mut().rev().find(|known| known.name == tag) {
+                Some(known) => known.commit = commit,
+                None => continue,
+            },
+            None => {
+                let stands_for = head.symref_target().filter(|target| is_name(target)).map(str::to_owned);
+                refs.push(RemoteRef { name: head.name().to_owned(), commit, stands_for });
+            }
+        }
+    }
+    Ok(Reply::Refs { refs })
+}
+
+fn is_name(name: &str) -> bool {
+    let ours = name == "HEAD" || name.starts_with("refs/heads/") || name.starts_with("refs/tags/");
+    ours && name.len() <= NAME_BYTES && name.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Brings a commit here.
+pub(super) fn fetch(
+    remote: &Remote,
+    folder: &Path,
+    wanted: &Wanted,
+    limits: &Limits,
+    said: &mut Said,
+) -> Result<Reply, Failure> {
+    let repository = open_or_make(folder)?;
+    let commit = Oid::from_str(wanted.commit.as_str())
+        .map_err(|_| failure(FailureKind::NoCommit, format!("{} is no commit id that is supported", wanted.commit)))?;
+    if holds(&repository, commit, limits) {
+        return Ok(Reply::Fetched { received_bytes: 0 });
+    }
+    let mut received = 0;
+    let own = wanted
+        .reference
+        .as_deref()
+        .map(|name| format!("+{name}:{}", name.replacen("refs/heads/", "refs/remotes/origin/", 1)));
+    if remote.url.starts_with("file://") {
+        received += super::local::copy(&repository, &remote.url, limits, said)?;
+    }
+    if let Some(own) = own.filter(|_| !holds(&repository, commit, limits)) {
+        received += download(&repository, remote, &[own.as_str()], limits, said)?;
+    }
+    if !holds(&repository, commit, limits) {
+        received += download(&repository, remote, &ALL, limits, said)?;
+    }
+    if !holds(&repository, commit, limits) {
+        // On no branch and no tag; some servers give any commit that is asked for by its id.
+        let by_id = format!("+{}:refs/swoosh/{}", wanted.commit, wanted.commit);
+        received += download(&repository, remote, &[by_id.as_str()], limits, said).unwrap_or(0);
+    }
+    if !holds(&repository, commit, limits) {
+        let detail = format!("{} has no commit {} on any branch or tag", remote.url, wanted.commit);
+        return Err(failure(FailureKind::NoCommit, detail));
+    }
+    Ok(Reply::Fetched { received_bytes: received })
+}
+
+/// Whether a commit is here with its whole tree: what was interrupted may have left the commit alone.
+fn holds(repository: &Repository, commit: Oid, limits: &Limits) -> bool {
+    let Ok(tree) = repository.find_commit(commit).and_then(|commit| commit.tree()) else { return false };
+    let Ok(odb) = repository.odb() else { return false };
+    let (mut entries, mut whole) = (0, true);
+    let walked = tree.walk(git2::TreeWalkMode::PreOrder, |_, entry| {
+        entries += 1;
+        whole = entry.kind() != Some(git2::ObjectType::Blob) || odb.exists(entry.id());
+        // A tree without an end is refused by the checkout.
+        let goes_on = whole && entries <= limits.files.saturating_mul(2);
+        if goes_on { git2::TreeWalkResult::Ok } else { git2::TreeWalkResult::Abort }
+    });
+    whole && (walked.is_ok() || entries > limits.files.saturating_mul(2))
+}
+
+fn download(
+    repository: &Repository,
+    remote: &Remote,
+    what: &[&str],
+    limits: &Limits,
+    said: &mut Said,
+) -> Result<u64, Failure> {
+    let fail = |error: git2::Error| far(&remote.url, &error);
+    let (received, too_large) = (Cell::new(0), Cell::new(false));
+    let said = RefCell::new(said);
+    let mut callbacks = callbacks(remote);
+    callbacks.transfer_progress(|now| {
+        received.set(now.received_bytes() as u64);
+        too_large.set(received.get() > limits.received_bytes);
+        !too_large.get() && said.borrow_mut().tell(&progress(&now))
+    });
+    callbacks.sideband_progress(|_| {
+        said.borrow_mut().tell(&Progress { phase: Phase::Connecting, done: 0, total: 0, bytes: 0 })
+    });
+    let mut options = FetchOptions::new();
+    options.remote_callbacks(callbacks).proxy_options(proxy()).download_tags(AutotagOption::None);
+    // Where a repository was renamed, its old address leads to the new one; plain http must not leave this machine.
+    let redirects = if remote.url.starts_with("http://") { RemoteRedirect::None } else { RemoteRedirect::Initial };
+    options.follow_redirects(redirects).update_fetchhead(false);
+    let mut anonymous = repository.remote_anonymous(&remote.url).map_err(fail)?;
+    let fetched = anonymous.fetch(what, Some(&mut options), Some("swoosh: fetch"));
+    drop(options);
+    if too_large.get() {
+        let detail = format!("{} sends more than {} bytes", remote.url, limits.received_bytes);
+        return Err(failure(FailureKind::TooLarge, detail));
+    }
+    fetched.map_err(fail)?;
+    Ok(received.get())
+}
+
+fn progress(now: &git2::Progress<'_>) -> Progress {
+    let (received, total) = (now.received_objects() as u64, now.total_objects() as u64);
+    let (phase, done, total) = if received < total || now.total_deltas() == 0 {
+        (Phase::Receiving, received, total)
+    } else {
+        (Phase::Indexing, now.indexed_deltas() as u64, now.total_deltas() as u64)
+    };
+    Progress { phase, done, total, bytes: now.received_bytes() as u64 }
+}
+
+fn open_or_make(folder: &Path) -> Result<Repository, Failure> {
+    let fail = |error: git2::Error| near(folder, &error);
+    let repository = if folder.join(".git").exists() {
+        super::tree::open(folder)?
+    } else {
+        let mut options = RepositoryInitOptions::new();
+        options.no_reinit(true).external_template(false);
+        let made = Repository::init_opts(folder, &options).map_err(fail)?;
+        let own = made.path().join(super::tree::OWN_CONFIG);
+        let written = fs::write(&own, super::tree::OWN_SETTINGS);
+        written.map_err(|error| failure(FailureKind::Unwritable, format!("{}: {error}", own.display())))?;
+        super::tree::open(folder)?
+    };
+    harden(&repository).map_err(fail)?;
+    let attributes = repository.path().join("info/attributes");
+    let written =
+        fs::create_dir_all(repository.path().join("info")).and_then(|()| fs::write(&attributes, PLAIN_ATTRIBUTES));
+    written.map_err(|error| failure(FailureKind::Unwritable, format!("{}: {error}", attributes.display())))?;
+    Ok(repository)
+}
+
+/// Settings that keep a hostile repository harmless, also for people who work in it with git.
+fn harden(repository: &Repository) -> Result<(), git2::Error> {
+    let mut config = repository.config()?.open_level(git2::ConfigLevel::Local)?;
+    for (name, value) in [
+        ("core.symlinks", false),
+        ("core.autocrlf", false),
+        ("core.protecthfs", true),
+        ("core.protectntfs", true),
+        ("fetch.recursesubmodules", false),
+    ] {
+        if config.get_bool(name).ok() != Some(value) {
+            config.set_bool(name, value)?;
+        }
+    }
+    if config.get_string("core.hookspath").ok().as_deref() != Some("/dev/null") {
+        config.set_str("core.hookspath", "/dev/null")?;
+    }
+    Ok(())
+}
+
+fn proxy<'a>() -> ProxyOptions<'a> {
+    let mut proxy = ProxyOptions::new();
+    proxy.auto();
+    proxy
+}
+
+/// Credentials are offered once, and to the host that they are for.
+fn callbacks(remote: &Remote) -> RemoteCallbacks<'_> {
+    let mut callbacks = RemoteCallbacks::new();
+    let mut offered = false;
+    callbacks.credentials(move |url, user, allowed| {
+        if allowed.contains(CredentialType::USERNAME) {
+            return git2::Cred::username(user.unwrap_or("git"));
+        }
+        if std::mem::replace(&mut offered, true) {
+            return Err(denied("it does not accept the credentials that were given"));
+        }
+        if allowed.contains(CredentialType::SSH_KEY) {
+            return git2::Cred::ssh_key_from_agent(user.unwrap_or("git"));
+        }
+        match &remote.credentials {
+            Some(ours) if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) && same_host(url, &remote.url) => {
+                git2::Cred::userpass_plaintext(&ours.user, &ours.password)
+            }
+            _ => Err(denied("it asks for credentials (or there is no such repository), and none were given for it")),
+        }
+    });
+    callbacks
+}
+
+fn denied(text: &str) -> git2::Error {
+    git2::Error::new(git2::ErrorCode::Auth, git2::ErrorClass::Callback, text)
+}
+
+fn same_host(one: &str, other: &str) -> bool {
+    let host = |url: &str| url.split('/').take(3).map(str::to_ascii_lowercase).collect::<Vec<_>>();
+    host(one) == host(other)
+}

@@ -1,0 +1,203 @@
+//! `make validate`: whether the repository is as the wrapper's specification asks. Needs no network.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::FOLDER;
+use super::capability::{self, CAPABILITY_FILE, SCHEMA_FILE};
+use super::pins::{PINS_FILE, Pins};
+use crate::hybridcore::leave::Leave;
+use crate::hybridcore::process::{self, Bounds, End, Program, Stream};
+
+/// Files that must be there.
+const REQUIRED: &[&str] = &[
+    "README.md",
+    "docs/UPSTREAMS.md",
+    "docs/STANDARDS_GAPS.md",
+    "tools/fetch_upstreams.sh",
+    "tools/validate.py",
+    PINS_FILE,
+    CAPABILITY_FILE,
+    SCHEMA_FILE,
+    ".gitignore",
+];
+/// Documents in which a lone ellipsis would be a place that nobody filled in.
+const CORE: &[&str] = &["README.md", "docs/UPSTREAMS.md", "docs/STANDARDS_GAPS.md"];
+
+/// One check and how it came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub check: &'static str,
+    /// What is wrong, and what to do; nothing when all is well.
+    pub problems: Vec<String>,
+}
+
+/// Checks a repository.
+pub fn validate(root: &Path, leave: &dyn Leave) -> Vec<Check> {
+    vec![
+        Check { check: "required files", problems: missing_files(root) },
+        Check { check: "third_party/ untracked", problems: tracked(root, leave) },
+        Check { check: "pinned references", problems: unpinned(root) },
+        Check { check: "capability file", problems: capability(root) },
+        Check { check: "no placeholder ellipsis", problems: placeholders(root) },
+    ]
+}
+
+fn missing_files(root: &Path) -> Vec<String> {
+    let missing = REQUIRED.iter().filter(|path| !root.join(path).is_file());
+    missing.map(|path| format!("{path} is missing; put it back from version control")).collect()
+}
+
+fn tracked(root: &Path, leave: &dyn Leave) -> Vec<String> {
+    let ignore = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
+    let excludes = |line: &str| line.trim().trim_start_matches('/').trim_end_matches('/') == FOLDER;
+    let mut problems = Vec::new();
+    if !ignore.lines().any(excludes) {
+        problems.push(format!(".gitignore does not exclude {FOLDER}/; add the line /{FOLDER}"));
+    }
+    problems.extend(tracked_file(root, leave).map(|file| {
+        format!("{file} is tracked; take it out with `git rm -r --cached {FOLDER}`, since upstreams are fetched, not shipped")
+    }));
+    problems
+}
+
+/// A file below the folder that version control knows; `None` also where there is no git to ask.
+fn tracked_file(root: &Path, leave: &dyn Leave) -> Option<String> {
+    let mut git = Program::new("git").variable("GIT_OPTIONAL_LOCKS", "0").variable("HOME", "/nonexistent");
+    git.arguments = ["ls-files", "--", FOLDER].map(Into::into).into();
+    git.folder = Some(root.to_owned());
+    let mut first = None;
+    let mut on_line = |stream: Stream, line: &str| {
+        if stream == Stream::Output {
+            first.get_or_insert(line.to_owned());
+        }
+    };
+    match process::run(&git, &Bounds::default(), leave, &mut on_line) {
+        Ok(End::Code(0)) => first,
+        _ => None,
+    }
+}
+
+fn unpinned(root: &Path) -> Vec<String> {
+    let pins = match Pins::load(root) {
+        Ok(pins) => pins,
+        Err(error) => return vec![error.to_string()],
+    };
+    let told = |floating: String| {
+        format!(
+            "{PINS_FILE}: {floating} is a branch or looks like one; pin a tag or commit, or enter it in FLOATING_ALLOWLIST"
+        )
+    };
+    pins.suspicious().into_iter().map(told).collect()
+}
+
+fn capability(root: &Path) -> Vec<String> {
+    let read = |path: &str| -> Result<Value, String> {
+        let text = fs::read_to_string(root.join(path)).map_err(|error| format!("{path} cannot be read: {error}"))?;
+        serde_json::from_str(&text).map_err(|error| format!("{path} is no JSON: {error}"))
+    };
+    let (document, schema) = match (read(CAPABILITY_FILE), read(SCHEMA_FILE)) {
+        (Ok(document), Ok(schema)) => (document, schema),
+        (document, schema) => return [document.err(), schema.err()].into_iter().flatten().collect(),
+    };
+    let mut problems: Vec<String> = capability::disagreements(&document, &schema)
+        .iter()
+        .map(|found| format!("{CAPABILITY_FILE}: {found}"))
+        .collect();
+    let names = |list: &Value| -> BTreeSet<String> {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let pinned: BTreeSet<String> =
+        Pins::load(root).map(|pins| pins.upstreams.into_keys().collect()).unwrap_or_default();
+    if names(&document["upstreams"]) != pinned {
+        problems.push(format!("{CAPABILITY_FILE}: its upstreams are not those of {PINS_FILE}; name the same"));
+    }
+    for path in document["artifacts"].as_array().into_iter().flatten().filter_map(|artifact| artifact["path"].as_str())
+    {
+        if !root.join(path).is_file() {
+            problems.push(format!("{CAPABILITY_FILE}: the artifact {path} is missing"));
+        }
+    }
+    problems
+}
+
+/// An ellipsis that stands alone: the whole of a line, a list item or a table's cell, or after `TODO`.
+fn placeholders(root: &Path) -> Vec<String> {
+    let mut problems = Vec::new();
+    for path in CORE {
+        let text = fs::read_to_string(root.join(path)).unwrap_or_default();
+        let mut in_code = false;
+        for (at, line) in text.lines().enumerate() {
+            in_code ^= line.trim_start().starts_with("```");
+            if !in_code && is_placeholder(line) {
+                problems.push(format!("{path}:{}: a placeholder ellipsis; write what belongs there", at + 1));
+            }
+        }
+    }
+    problems
+}
+
+fn is_placeholder(line: &str) -> bool {
+    let is_ellipsis = |text: &str| {
+        let text = text.trim().trim_start_matches(['-', '*', '>', '#']).trim();
+        matches!(text, "..." | "…" | "[...]" | "[…]" | "(...)" | "(…)" | "<...>" | "<…>")
+    };
+    is_ellipsis(line) || (line.contains('|') && line.split('|').any(is_ellipsis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hybridcore::leave::Always;
+
+    fn problems(root: &Path) -> Vec<String> {
+        validate(root, &Always).into_iter().flat_map(|check| check.problems).collect()
+    }
+
+    /// A copy of what is checked.
+    fn copy() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for path in REQUIRED {
+            let to = folder.path().join(path);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(path, to).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn this_repository_is_valid() {
+        assert_eq!(problems(Path::new(".")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn third_party_tracked_is_told_with_the_line_to_add() {
+        let folder = copy();
+        fs::write(folder.path().join(".gitignore"), "/target\n").unwrap();
+        let found = problems(folder.path());
+        assert!(found.len() == 1 && found[0].contains("add the line /third_party"), "{found:?}");
+    }
+
+    #[test]
+    fn every_rule_finds_its_breach() {
+        let breach = |path: &str, text: &str, told: &str| {
+            let folder = copy();
+            fs::write(folder.path().join(path), text).unwrap();
+            let found = problems(folder.path());
+            assert!(found.iter().any(|problem| problem.contains(told)), "{path}: {found:?}");
+        };
+        let pins = fs::read_to_string(PINS_FILE).unwrap();
+        breach(PINS_FILE, &pins.replace("v0.4.5", "main"), "KREW_REF=main is a branch");
+        breach(PINS_FILE, &pins.replace("KREW_", "OTHER_"), "its upstreams are not those of");
+        breach("docs/UPSTREAMS.md", "# Upstreams\n\n| a | ... |\n", "docs/UPSTREAMS.md:3: a placeholder ellipsis");
+        breach(CAPABILITY_FILE, "{}", "has no capability_id");
+        let folder = copy();
+        fs::remove_file(folder.path().join("docs/STANDARDS_GAPS.md")).unwrap();
+        assert!(problems(folder.path()).iter().any(|problem| problem.contains("STANDARDS_GAPS.md is missing")));
+    }
+}

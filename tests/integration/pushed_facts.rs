@@ -1,0 +1,151 @@
+//! Facts that integrations push to a real daemon: believed, kept over a restart, refused when they are not to be.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use swoosh::client::Client;
+use swoosh::types::fact::{Fact, FactClaim, FactKind};
+use swoosh::types::hlc::Hlc;
+use swoosh::types::keys::SecretKey;
+use swoosh::types::names::{Region, Transition};
+
+use crate::support::daemon::{Daemon, Site, always_open, now_ms};
+use crate::support::driver::Project;
+use crate::support::http::request;
+use crate::support::strict;
+use crate::support::world::Ask;
+
+fn probe() -> SecretKey {
+    SecretKey::from_bytes(&[55; 32])
+}
+
+/// A site that believes the probe about capacity and health, and nobody else.
+fn site() -> Site {
+    Site::with(always_open(), |settings| {
+        settings["facts"]["sources"]["capacity"] = json!([probe().public()]);
+        settings["facts"]["sources"]["health"] = json!([probe().public()]);
+    })
+}
+
+fn capacity(site: &Site, key: &SecretKey, seen_ms: u64, lasts_ms: u64, vcpu: u64) -> Fact {
+    let claim = FactClaim {
+        kind: FactKind::Capacity,
+        project: None,
+        source: key.public(),
+        observed_at: Hlc::new(seen_ms, 0).unwrap(),
+        valid_until: Hlc::new(seen_ms + lasts_ms, 0).unwrap(),
+        body: strict(&json!({"resources": {"vcpu": vcpu, "memory_mib": 65_536}})),
+    };
+    claim.sign(&site.cluster, key)
+}
+
+fn push(daemon: &Daemon, fact: &Fact) -> (u16, Value) {
+    let body = serde_json::to_vec(fact).unwrap();
+    let length = format!("content-length: {}", body.len());
+    let answer = daemon.send(&request("POST", "/facts", &["content-type: application/json", &length], &body));
+    (answer.status, answer.json())
+}
+
+#[test]
+fn a_pushed_fact_is_judged_by_at_once_and_after_a_kill() {
+    let site = site();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "default");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let refused = project.propose(&daemon, &Ask::new(Transition::EnvironmentCapacityOk)).json();
+    assert_eq!(refused["code"], "guard_capacity");
+    assert!(refused["detail"].as_str().unwrap().contains("there is no capacity fact"), "{refused}");
+    assert!(daemon.get("/facts").json()["missing"].as_array().unwrap().contains(&json!("capacity")));
+    let fact = capacity(&site, &probe(), now_ms(), 3_600_000, 8);
+    let (status, pushed) = push(&daemon, &fact);
+    assert_eq!((status, &pushed["held"], &pushed["hash"]), (200, &json!(true), &json!(fact.hash())));
+    daemon.kill();
+    let daemon = site.start();
+    let shown = daemon.get("/facts?kind=capacity").json();
+    assert_eq!(shown["facts"][0]["hash"], json!(fact.hash()), "{shown}");
+    assert_eq!(shown["facts"][0]["source"], json!(probe().public()));
+    let receipt = project.propose(&daemon, &Ask::new(Transition::EnvironmentCapacityOk)).receipt();
+    let decision = daemon.get(&format!("/decisions/default/{}", receipt.index)).text();
+    assert!(decision.contains(&fact.hash().to_string()), "the record names the fact that was read");
+}
+
+#[test]
+fn old_news_is_left_alone_and_what_ends_in_the_past_takes_back() {
+    let site = site();
+    let daemon = site.start();
+    let now = now_ms();
+    assert_eq!(push(&daemon, &capacity(&site, &probe(), now, 3_600_000, 8)).1["held"], true);
+    let (status, old) = push(&daemon, &capacity(&site, &probe(), now - 1, 3_600_000, 16));
+    assert_eq!((status, &old["held"]), (200, &json!(false)));
+    assert!(old["reason"].as_str().unwrap().contains("only what is newer"), "{old}");
+    let back =
+        FactClaim { valid_until: Hlc::new(now - 1_000, 0).unwrap(), ..capacity(&site, &probe(), now + 1, 0, 8).claim };
+    assert_eq!(push(&daemon, &back.sign(&site.cluster, &probe())).1["held"], true);
+    let shown = daemon.get("/facts?kind=capacity").json();
+    assert_eq!(shown["facts"][0]["believed"], false);
+    assert!(shown["missing"].as_array().unwrap().contains(&json!("capacity")));
+}
+
+#[test]
+fn whoever_may_not_say_it_is_refused_and_nothing_changes() {
+    let site = site();
+    let daemon = site.start();
+    let before = daemon.get("/facts").json();
+    let good = capacity(&site, &probe(), now_ms(), 3_600_000, 8);
+    let stranger = site.hands.get("stranger").secret.clone();
+    let mut forged = good.clone();
+    forged.claim.body = strict(&json!({"resources": {"vcpu": 64}}));
+    let mut shapeless = good.claim.clone();
+    shapeless.body = strict(&json!({"cpus": 8}));
+    let early = capacity(&site, &probe(), now_ms() + 600_000, 3_600_000, 8);
+    let elsewhere = good.claim.clone().sign(&"other".parse().unwrap(), &probe());
+    for (fact, code) in [
+        (capacity(&site, &stranger, now_ms(), 3_600_000, 8), "fact_source"),
+        (forged, "signature_invalid"),
+        (elsewhere, "signature_invalid"),
+        (shapeless.sign(&site.cluster, &probe()), "fact_body"),
+        (early, "fact_ahead"),
+    ] {
+        let (status, problem) = push(&daemon, &fact);
+        assert_eq!((status, &problem["code"]), (400, &json!(code)), "{problem}");
+    }
+    assert_eq!(daemon.get("/facts").json(), before);
+    assert_eq!(std::fs::read_dir(site.data().join("facts")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_command_line_and_the_sdk_push_and_show_facts() {
+    let site = site();
+    let daemon = site.start();
+    let node = format!("http://{}", daemon.address);
+    let key = site.data().join("probe.key");
+    swoosh::platform::keyfile::store(&key, &probe()).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(arguments).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let body = r#"{"resources": {"vcpu": 8}}"#;
+    let cluster = site.cluster.to_string();
+    let (_, signed) =
+        run(&["fact", "sign", "--kind", "capacity", "--key", key.to_str().unwrap(), "--cluster", &cluster, body]);
+    let file = site.data().join("capacity.json");
+    std::fs::write(&file, &signed).unwrap();
+    let post = ["fact", "post", file.to_str().unwrap(), "--node", &node];
+    assert!(run(&post).0);
+    let (good, said) = run(&post);
+    assert!(!good && said.contains("only what is newer"), "{said}");
+    let (_, shown) = run(&["fact", "show", "--kind", "capacity", "--node", &node]);
+    assert!(
+        shown.contains("capacity") && shown.contains("yes") && shown.contains("the network gate is open"),
+        "{shown}"
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = Client::reader(&node).unwrap();
+        let fact: Fact = serde_json::from_str(&signed).unwrap();
+        assert!(!client.push_fact(&fact).await.unwrap().held);
+        let view = client.beliefs(Some(FactKind::Capacity), None).await.unwrap();
+        assert_eq!(view.facts.len(), 1);
+        assert!(view.network.open && !view.missing.contains(&"capacity".to_owned()));
+    });
+}

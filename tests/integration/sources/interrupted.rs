@@ -1,0 +1,66 @@
+//! Servers that break off, commands that are interrupted or killed, and what resumes them.
+
+use std::time::{Duration, Instant};
+
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::support::git_server::Mood;
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{what} never came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn signal(name: &str, id: u32) {
+    assert!(Command::new("kill").args([name, &id.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_clone_that_breaks_off_is_tried_again_cleaned_up_and_told() {
+    let mut desk = Desk::new();
+    let server = desk.serve();
+    server.be(Mood::CutsPacks);
+    let told = desk.run(&["sources", "sync"]).failure();
+    assert!(told.contains("see that the network is up"), "{told}");
+    assert_eq!(server.packs.load(Ordering::SeqCst) % 2, 0, "every try was made twice");
+    assert!(!desk.tree().exists() && !desk.root().join("sources/.alpha.partial").exists());
+    assert!(desk.state("sources.json").is_none());
+    server.be(Mood::Good);
+    desk.run(&["sources", "resume"]).good();
+    assert_eq!(desk.head(), desk.repository.git(&["rev-parse", "v1^{commit}"]));
+    assert!(desk.state("sources-resume.json").is_none());
+}
+
+#[test]
+fn an_interrupt_or_a_kill_at_any_moment_is_finished_by_resume() {
+    for (name, code) in [("-INT", Some(130)), ("-TERM", Some(130)), ("-KILL", None)] {
+        let mut desk = Desk::new();
+        let server = desk.serve();
+        server.be(Mood::StallsPacks);
+        let child = desk.command(&["sources", "sync"]).spawn().unwrap();
+        wait_until("the pack", || server.packs.load(Ordering::SeqCst) > 0);
+        signal(name, child.id());
+        assert_eq!(child.wait_with_output().unwrap().status.code(), code, "{name}");
+        assert!(!desk.tree().exists());
+        assert_eq!(desk.state("sources-resume.json").unwrap()["pending"][0], "alpha");
+        server.be(Mood::Good);
+        desk.run(&["sources", "resume"]).good();
+        desk.run(&["sources", "status"]).good();
+    }
+}
+
+#[test]
+fn a_server_that_asks_who_we_are_is_told_of_with_what_to_set() {
+    let mut desk = Desk::new();
+    let server = desk.serve();
+    server.be(Mood::Asks);
+    desk.variables.push(("SWOOSH_GIT_TOKEN".to_owned(), "hunter2-hunter2".to_owned()));
+    let told = desk.run(&["sources", "sync"]).failure();
+    assert!(told.contains("SWOOSH_GIT_TOKEN") && !told.contains("hunter2"), "{told}");
+    let log = fs::read_to_string(desk.root().join("logs/sources.log")).unwrap();
+    assert!(!log.contains("hunter2"), "{log}");
+}
