@@ -43,6 +43,24 @@ fn a_commit_id_moves_the_tree_and_the_bytes_are_those_of_the_repository() {
 }
 
 #[test]
+fn a_packed_repository_is_brought_and_its_later_commits_as_well() {
+    let desk = Desk::new();
+    desk.repository.git(&["gc", "-q"]);
+    desk.run(&["sources", "sync"]).good();
+    assert_eq!(desk.head(), desk.repository.git(&["rev-parse", "v1^{commit}"]));
+    let loose = desk.repository.commit("d.txt", b"three\n");
+    let packed = desk.repository.commit("e.txt", b"four\n");
+    desk.repository.git(&["repack", "-q"]);
+    for commit in [loose, packed] {
+        desk.configure(&commit, "");
+        desk.run(&["sources", "sync"]).good();
+        assert_eq!(desk.head(), commit);
+    }
+    assert_eq!(fs::read(desk.tree().join("e.txt")).unwrap(), b"four\n");
+    desk.run(&["sources", "status"]).good();
+}
+
+#[test]
 fn two_processes_at_once_take_turns_and_both_succeed() {
     let desk = Desk::new();
     let both: Vec<_> = (0..2).map(|_| desk.command(&["sources", "sync"]).spawn().unwrap()).collect();
