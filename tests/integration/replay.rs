@@ -51,7 +51,8 @@ fn play(site: &Site) -> Daemon {
         let callers: Vec<_> = (0..PROJECTS).map(call).collect();
         for kill in KILLS {
             while stage.accepted.load(Ordering::Relaxed) < kill {
-                assert!(!callers.iter().any(|caller| caller.is_finished()), "a caller is gone too early");
+                let told = || daemon.log().split_off(daemon.log().len().saturating_sub(5));
+                assert!(!callers.iter().any(|caller| caller.is_finished()), "a caller is gone too early: {:?}", told());
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
             // The old one must be gone before the directory is free.

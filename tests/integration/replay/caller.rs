@@ -17,7 +17,7 @@ use crate::support::route::{self, Goal};
 use crate::support::world::Ask;
 
 /// Times that a connection is tried before the test gives up; the node is away for a moment at each kill.
-const TRIES: usize = 3_000;
+const TRIES: usize = 12_000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 pub(super) struct Caller<'a> {
@@ -53,6 +53,7 @@ impl<'a> Caller<'a> {
     /// Sends until there is an answer; the same bytes again are harmless.
     fn exchange(&mut self, signed: &SignedProposal) -> Answer {
         let request = proposal(&bytes(signed), &[]);
+        let mut last = String::new();
         for _ in 0..TRIES {
             if self.wire.is_none() {
                 self.wire = Wire::connect(self.stage.address()).ok();
@@ -60,12 +61,15 @@ impl<'a> Caller<'a> {
             let answer = self.wire.as_mut().map(|wire| wire.exchange(&request));
             match answer {
                 Some(Ok(answer)) if answer.status != 503 => return answer,
-                Some(Ok(_)) => {}
-                _ => self.wire = None,
+                Some(Ok(answer)) => last = answer.text(),
+                other => {
+                    last = format!("{other:?}");
+                    self.wire = None;
+                }
             }
             std::thread::sleep(BETWEEN_TRIES);
         }
-        panic!("there is no answer");
+        panic!("there is no answer: {last}");
     }
 
     fn post(&mut self, signed: &SignedProposal) {

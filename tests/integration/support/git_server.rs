@@ -37,7 +37,9 @@ impl GitServer {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (folder, mood, packs) = (folder.clone(), mood.clone(), packs.clone());
-                thread::spawn(move || serve(stream, &folder, &mood, &packs));
+                thread::spawn(move || {
+                    let _ = serve(stream, &folder, &mood, &packs);
+                });
             }
         });
         server
