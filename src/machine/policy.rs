@@ -2,10 +2,10 @@
 //!
 //! Principal = `Identity::"hmmm:pubkey:…"` in `Role::"…"` for each of its roles; action =
 //! `Action::"Ingestion_BytesOk"` in `Action::"ingestion"`; resource = `Project::"default"`. The context
-//! holds `inputs` (the proposal's inputs) and `content` (what checks saw; see [`content`]). A `forbid` with `@breach("reason")` quarantines the project.
+//! holds `inputs` (the proposal's inputs) and `content` (what checks saw; see `policy::content`). A `forbid` with `@breach("reason")` quarantines the project.
 //! Cedar skips a policy that errs; here any error rejects. Reasons are sorted before they are told.
 //!
-//! [`relevant`] remembers what cannot change: for one transition and one set of roles, everything but the
+//! `relevant` remembers what cannot change: for one transition and one set of roles, everything but the
 //! members of the inputs that the policies read.
 
 mod content;
