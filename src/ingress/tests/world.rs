@@ -18,7 +18,7 @@ use crate::ingress::{
 };
 use crate::journal::{Durability, Journal, JournalOptions};
 use crate::platform::clock::{Reading, TimeSource};
-use crate::sequencer::{Clock, Describe, Handle, Observer, Options, Ports};
+use crate::sequencer::{Clock, Describe, Handle, Memory, Observer, Options, Ports};
 use crate::types::canonical::to_json;
 use crate::types::decision::Decision;
 use crate::types::fact::{Fact, FactClaim, FactKind};
@@ -204,6 +204,7 @@ impl World {
             cluster: cluster(),
             snapshot_every: 100,
             durability: Durability::Sync,
+            store: crate::journal::StoreLimits::default(),
         });
         let journal = journal.unwrap();
         let recovered = journal.recover().unwrap();
@@ -213,7 +214,7 @@ impl World {
             queue: 100,
             project_queue: 100,
             batch_max: 100,
-            memory_projects: 10,
+            memory: Memory { projects: 10, ..Memory::default() },
             sweep_every: 1_000,
             durability: Durability::Sync,
         };
