@@ -9,6 +9,7 @@ mod pins;
 mod ports;
 mod providers;
 mod quorum;
+mod scrape;
 mod stop;
 pub(super) mod tls;
 mod upkeep;

@@ -5,6 +5,7 @@
 mod straight;
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -113,6 +114,14 @@ fn tell_accepted(record: &Record) {
     );
 }
 
+/// Log lines of this process that found no room so far.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Lines of the process's log, whichever queue they were meant for: there is one.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
 /// Lines that wait, and what the thread that writes them is told.
 #[derive(Default)]
 struct Waiting {
@@ -142,6 +151,7 @@ impl Lines {
         let mut waiting = self.lock();
         if waiting.lines >= self.most {
             waiting.dropped += 1;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
             return;
         }
         write(&mut waiting.bytes);

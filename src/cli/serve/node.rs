@@ -10,9 +10,10 @@ use tokio::sync::Semaphore;
 use super::bundles;
 use super::exporters::{self, Exports, Work};
 use super::outside;
-use super::ports::{ClockPort, DecisionPort, Watch};
+use super::ports::{ClockPort, DecisionPort, Questions, Watch};
+use super::scrape::Scrape;
 use crate::facts::kaching::Keeper;
-use crate::facts::{self, BuiltIn, FactFile, FactStore, FactTable, Speaker, Standing, Trust};
+use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
 use crate::ingress::{AppState, ExportView, FactFilter, Gate, Limits, NodeInfo, PUSHES, Queries};
 use crate::journal::{self, Journal, JournalOptions, Recovered, StoreLimits};
 use crate::platform::clock::Clock;
@@ -56,9 +57,10 @@ impl Node {
         }
         let metrics = Arc::new(Metrics::new());
         let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
+        metrics.started(clock.now().wall_ms);
         let facts = Arc::new(believe(settings, &loaded.key, clock.clone())?);
         let pushed = outside::restore(settings, &facts)?;
-        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
+        let speaker = Speaker::new(facts.clone(), loaded.key.clone()).counted(Arc::new(Questions(metrics.clone())));
         let license = outside::license_keeper(settings, &speaker, &secrets)?;
         let (journal, recovered) = open_journal(settings, &loaded.key, &metrics)?;
         let ports = Ports {
@@ -124,7 +126,15 @@ impl Node {
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
         let metrics = self.metrics.clone();
-        let shown = Shown { handle: self.handle.clone(), metrics: metrics.clone(), facts, gate, exports };
+        let scrape = Scrape {
+            handle: self.handle.clone(),
+            metrics: metrics.clone(),
+            facts: facts.clone(),
+            gate: gate.clone(),
+            exports: exports.clone(),
+            data: settings.data.clone(),
+        };
+        let shown = Shown { handle: self.handle.clone(), facts, gate, exports, scrape };
         let limits = limits(settings);
         AppState {
             handle: self.handle.clone(),
@@ -271,25 +281,15 @@ fn options(settings: &Settings, node_key: SecretKey) -> Options {
 /// What the routes show and cannot know themselves.
 struct Shown {
     handle: Handle,
-    metrics: Arc<Metrics>,
     facts: Arc<FactTable>,
     gate: NetworkGate,
     exports: Arc<Exports>,
+    scrape: Scrape,
 }
 
 impl Queries for Shown {
     fn metrics(&self) -> Vec<u8> {
-        let status = self.handle.status();
-        self.metrics.set_queue_depth(status.queue as u64);
-        self.metrics.set_wal_lag(status.wal_lag);
-        self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
-        let until_ms = match facts::standing(&self.facts.load(), self.facts.clock().now()) {
-            Standing::Licensed { until_ms } => Some(until_ms),
-            Standing::Unlicensed { .. } => None,
-        };
-        self.metrics.set_licensed(self.gate.is_open(), until_ms);
-        self.exports.measure(&self.metrics);
-        self.metrics.render()
+        self.scrape.render()
     }
 
     fn exports(&self) -> Vec<ExportView> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decisions;
+use crate::facts::{Asked, Provider};
 use crate::ingress::{Traffic, Turned};
 use crate::journal::SnapshotWarning;
 use crate::machine::chart;
@@ -50,6 +51,21 @@ impl sequencer::Describe for DecisionPort {
 /// Metrics and log lines of what the sequencer does.
 pub(super) struct Watch(pub Arc<Metrics>);
 
+/// Counts what providers ask outside.
+pub(super) struct Questions(pub Arc<Metrics>);
+
+impl std::fmt::Debug for Questions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Questions")
+    }
+}
+
+impl Asked for Questions {
+    fn asked(&self, provider: Provider, brought: bool, took: Duration) {
+        self.0.world().asked(provider.as_str(), brought, took);
+    }
+}
+
 impl sequencer::Observer for Watch {
     fn accepted(&self, record: &Record, took: Duration) {
         self.0.transition_accepted(record.transition, chart::spec(record.transition).region, took);
@@ -79,6 +95,10 @@ impl sequencer::Observer for Watch {
         self.0.committed(records as u64, took, last_index);
     }
 
+    fn synced(&self, took: Duration) {
+        self.0.synced(took);
+    }
+
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str) {
         tracing::error!(%project, %transition, reason, "a proposal of the node's own could not be built");
     }
@@ -99,6 +119,7 @@ impl sequencer::Observer for Watch {
     }
 
     fn log_failed(&self, reason: &str) {
+        self.0.wal_failed();
         tracing::error!(
             reason,
             runbook = "runbooks/recovery.md",
@@ -128,10 +149,15 @@ impl Traffic for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::TURNED_AWAY_REASONS;
+    use crate::telemetry::metrics::{PROVIDERS, TURNED_AWAY_REASONS};
 
     #[test]
     fn every_reason_to_close_a_connection_is_counted_under_its_name() {
         assert_eq!(Turned::ALL.map(Turned::as_str), TURNED_AWAY_REASONS);
+    }
+
+    #[test]
+    fn every_provider_is_counted_under_its_name() {
+        assert_eq!(Provider::ALL.map(Provider::as_str), PROVIDERS);
     }
 }

@@ -11,6 +11,7 @@ pub mod hands;
 pub mod http;
 pub mod inputs;
 pub mod outside;
+pub mod prometheus;
 pub mod random;
 pub mod route;
 pub mod sockets;
