@@ -4,7 +4,8 @@
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
 # found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
 # `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
-# its lack stops nothing.
+# its lack stops nothing; and prometheus with its promtool, which the dashboards and alerts are tried with: without it those
+# tests fail and name this script.
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -55,6 +56,18 @@ if [ "${1:-}" = tests ] && ! has strace && has apt-get; then
     { ${as_root[@]+"${as_root[@]}"} apt-get update --quiet &&
         ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends strace; } ||
         echo "strace could not be installed; tests that break the disk under a daemon will be skipped" >&2
+fi
+
+if [ "${1:-}" = tests ] && ! { has prometheus && has promtool; } && has apt-get; then
+    if [ "$(id -u)" -eq 0 ]; then as_root=(); elif has sudo; then as_root=(sudo --non-interactive); else as_root=(false); fi
+    echo "installing with apt-get: prometheus (for the tests of dashboards and alerts)"
+    # Its package would start a server of its own; nothing here needs one that runs for good.
+    { ${as_root[@]+"${as_root[@]}"} apt-get update --quiet &&
+        ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends prometheus; } ||
+        echo "prometheus could not be installed; as root, run: apt-get install --yes prometheus" >&2
+    if has systemctl && [ -d /run/systemd/system ]; then
+        ${as_root[@]+"${as_root[@]}"} systemctl disable --now prometheus >/dev/null 2>&1 || true
+    fi
 fi
 
 if ! has cargo; then

@@ -15,7 +15,8 @@ use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::types::record::Record;
@@ -57,16 +58,33 @@ pub enum LogError {
 
 /// Opens the log of the process on standard output. Keep the guard until the end.
 pub fn open(filter: &str, format: Format) -> Result<LogGuard, LogError> {
-    let parsed = EnvFilter::builder().parse(filter);
-    let filter = parsed.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
+    let (filter, changeable) = reload::Layer::new(parse(filter)?);
     let (writer, guard) = queue(io::stdout(), format)?;
-    tracing_subscriber::registry().with(layer(format, writer.clone())).with(filter).try_init()?;
+    tracing_subscriber::registry().with(filter).with(layer(format, writer.clone())).try_init()?;
+    // There is one log in a process, so it is set once.
+    let _ = FILTER.set(changeable);
     if format == Format::Json {
-        // There is one log in a process, so it is set once.
         let _ = STRAIGHT.set(writer);
     }
     Ok(guard)
 }
+
+/// Changes what the open log takes: a level, or levels by module, as [`open`] takes them. Without an open log only the
+/// filter is checked.
+pub fn set_filter(filter: &str) -> Result<(), LogError> {
+    let parsed = parse(filter)?;
+    // It cannot fail: the subscriber is there until the process ends.
+    let _ = FILTER.get().map(|changeable| changeable.reload(parsed));
+    Ok(())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    let parsed = EnvFilter::builder().parse(filter);
+    parsed.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+}
+
+/// The filter of the open log.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Where lines that are written for each transition go straight to: the formatter's visitors cost as much as
 /// a section of the state takes to be hashed.

@@ -105,7 +105,7 @@ impl sequencer::Observer for Watch {
 
     fn project_damaged(&self, project: &ProjectName, reason: &str) {
         self.0.project_damaged(project);
-        tracing::error!(%project, reason, runbook = "runbooks/snapshot-restore.md",
+        tracing::error!(%project, reason, runbook = "runbooks/corrupt-journal.md",
             "a project's records do not lead where they say; it is refused, the others go on");
     }
 

@@ -14,6 +14,7 @@ pub mod outside;
 pub mod prometheus;
 pub mod random;
 pub mod route;
+pub mod runbook;
 pub mod sockets;
 #[path = "../../../src/cli/demo/standins/mod.rs"]
 pub mod standins;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::http::{Answer, Wire, request};
+use super::http::Wire;
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -49,28 +49,42 @@ impl Prometheus {
         command.arg(format!("--web.listen-address={address}")).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("prometheus {REMEDY}: {error}"));
         let prometheus = Prometheus { child, address };
-        prometheus.until("it serves", || prometheus.get("/-/ready").is_some_and(|answer| answer.status == 200));
+        prometheus.until("it serves", || matches!(prometheus.get("/-/ready"), Some((200, _))));
         prometheus
     }
 
-    fn get(&self, target: &str) -> Option<Answer> {
+    /// Status and body; none while it does not answer. HTTP/1.0, so that nothing comes in chunks.
+    fn get(&self, target: &str) -> Option<(u16, Vec<u8>)> {
         let mut wire = Wire::connect(self.address).ok()?;
-        wire.exchange(&request("GET", target, &["connection: close", "accept-encoding: identity"], b"")).ok()
+        wire.send(format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+        let whole = wire.rest().ok()?;
+        let end = whole.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let status = std::str::from_utf8(whole.get(9..12)?).ok()?.parse().ok()?;
+        Some((status, whole[end + 4..].to_vec()))
+    }
+
+    #[track_caller]
+    fn ask(&self, target: &str) -> Value {
+        let (status, body) = self.get(target).unwrap();
+        let text = String::from_utf8_lossy(&body);
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {status} {text}"));
+        assert_eq!(answer["status"], "success", "{target}: {answer}");
+        answer
     }
 
     /// What an expression comes to now; an error of its own fails the test.
     #[track_caller]
     pub fn query(&self, expression: &str) -> Vec<Value> {
-        let answer = self.get(&format!("/api/v1/query?query={}", encode(expression))).unwrap().json();
-        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+        let answer = self.ask(&format!("/api/v1/query?query={}", encode(expression)));
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }
 
-    /// The alerts that fire or are about to.
-    pub fn alerts(&self) -> Vec<String> {
-        let answer = self.get("/api/v1/alerts").unwrap().json();
+    /// The alerts that are in this state: `pending` before their time is up, then `firing`.
+    pub fn alerts(&self, state: &str) -> Vec<String> {
+        let answer = self.ask("/api/v1/alerts");
         let alerts = answer["data"]["alerts"].as_array().cloned().unwrap_or_default();
-        alerts.iter().map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned()).collect()
+        let wanted = alerts.iter().filter(|alert| alert["state"] == state);
+        wanted.map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Waits until something is so.
