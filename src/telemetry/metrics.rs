@@ -117,7 +117,6 @@ const ASKED_SECONDS: Name =
 // What telemetry itself loses.
 const LOG_DROPPED: Name =
     metric("swoosh_log_lines_dropped_total", "Log lines that found no room because nobody read the log.");
-const SPANS: Name = labelled("swoosh_trace_spans_total", "outcome", "Spans, by what became of them.");
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
 
 /// The exporters of decision records, as metrics and `/health` name them.
@@ -136,9 +135,6 @@ pub const BLOCKS: [&str; 5] = ["paused", "recovery", "license_grace", "license_e
 
 /// Who asks outside for facts.
 pub const PROVIDERS: [&str; 6] = ["license", "backbeat", "mcp", "capacity", "health", "liveness"];
-
-/// What became of spans: a collector took them, they found no room, or the collector could not be told.
-pub const SPAN_OUTCOMES: [&str; 3] = ["exported", "dropped", "failed"];
 
 /// Why connections are refused or closed by the node.
 pub const TURNED_AWAY_REASONS: [&str; 10] = [
@@ -197,7 +193,6 @@ pub struct Metrics {
     disk_free: IntGauge,
     blocked: Box<[IntGauge]>,
     log_dropped: IntCounter,
-    spans: Box<[IntCounter]>,
     world: World,
 }
 
@@ -272,7 +267,6 @@ impl Metrics {
             disk_free: gauge(&registry, &DISK_FREE)?,
             blocked: gauges(&registry, &BLOCKED, &BLOCKS)?,
             log_dropped: keep(&registry, IntCounter::new(LOG_DROPPED.name, LOG_DROPPED.help)?)?,
-            spans: counters(&registry, &SPANS, SPAN_OUTCOMES.into_iter())?,
             world: World::register(&registry)?,
             registry,
         })
@@ -453,12 +447,6 @@ impl Metrics {
     /// So many log lines found no room since the start.
     pub fn set_log_dropped(&self, lines: u64) {
         self.log_dropped.inc_by(lines.saturating_sub(self.log_dropped.get()));
-    }
-
-    /// This became of so many spans, one of [`SPAN_OUTCOMES`].
-    pub fn spans(&self, outcome: &str, spans: u64) {
-        let place = SPAN_OUTCOMES.iter().position(|name| *name == outcome);
-        place.and_then(|place| self.spans.get(place)).into_iter().for_each(|counter| counter.inc_by(spans));
     }
 
     /// What is known of the world outside.

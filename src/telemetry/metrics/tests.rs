@@ -44,7 +44,6 @@ fn every_name_is_exposed_before_the_first_event() {
         "swoosh_provider_failures_total{provider=\"license\"} 0",
         "swoosh_provider_request_seconds_count{provider=\"backbeat\"} 0",
         "swoosh_log_lines_dropped_total 0",
-        "swoosh_trace_spans_total{outcome=\"dropped\"} 0",
         concat!("swoosh_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
     ] {
         assert!(text.lines().any(|line| line == series), "{series}");
@@ -180,7 +179,6 @@ fn how_a_node_stands_is_one_of_its_modes() {
     metrics.wal_failed();
     metrics.set_disk_free(6);
     metrics.set_log_dropped(7);
-    metrics.spans("failed", 8);
     metrics.started(9_000);
     let shown = text(&metrics);
     for line in [
@@ -193,7 +191,6 @@ fn how_a_node_stands_is_one_of_its_modes() {
         "swoosh_wal_failures_total 1",
         "swoosh_disk_free_bytes 6",
         "swoosh_log_lines_dropped_total 7",
-        "swoosh_trace_spans_total{outcome=\"failed\"} 8",
         "swoosh_start_time_seconds 9",
     ] {
         assert!(shown.lines().any(|found| found == line), "{line}");
