@@ -6,13 +6,32 @@ use crate::machine::head::Head;
 use crate::types::canonical::{DecodeError, to_json};
 use crate::types::hash::Hash;
 use crate::types::hlc::{Hlc, HlcError};
-use crate::types::ids::IdemKey;
+use crate::types::ids::{EffectId, IdemKey};
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
 use crate::types::names::Transition;
 use crate::types::proposal::Proposal;
 use crate::types::text::{ClusterId, ProjectName, TextError};
 use crate::verify::VerifiedProposal;
+
+/// The outcome of an effect that the node ran itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnOutcome {
+    /// Which effect it answers.
+    pub effect: EffectId,
+    /// One of the effect's outcomes.
+    pub transition: Transition,
+    /// Its inputs, which name the effect.
+    pub inputs: Json,
+}
+
+impl OwnOutcome {
+    /// What the key is derived from: the effect alone, so that its outcome counts once however often it is
+    /// worked at. An outcome that was refused has bound no key, and another one may take its place.
+    pub(super) fn cause(&self) -> Hash {
+        Hash::of_parts([b"swoosh/effect/v1\n".as_slice(), self.effect.to_string().as_bytes()])
+    }
+}
 
 /// Why the node cannot build a proposal of its own.
 #[derive(Debug, thiserror::Error)]
