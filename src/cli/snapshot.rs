@@ -11,6 +11,7 @@ use super::connect::exit;
 use super::data::{self, DataArgs};
 use super::export::{self, Checked, Plan, Rounds, Vault};
 use super::output::{Output, Table, count};
+use crate::hybridcore::leave::Always;
 use crate::journal::{Journal, Snapshot};
 use crate::machine::head::Head;
 use crate::types::hash::Hash;
@@ -147,7 +148,7 @@ fn show(output: Output, journal: &Journal, project: &ProjectName, record: Option
 
 fn export(output: Output, journal: &Journal, plan: Plan) -> anyhow::Result<ExitCode> {
     let directory = plan.directory.display().to_string();
-    let done = Rounds::new(plan).run(journal, &|| true)?;
+    let done = Rounds::new(plan).run(journal, &|| true, &Always)?;
     let (files, last_index) = done.map_or((0, journal.last().0), |done| (done.files, done.last_index));
     output.say(&json!({"files": files, "last_index": last_index, "directory": directory}), || match done {
         None => format!("nothing changed since the last export to {directory}, at record {last_index}"),

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::{Content, Exported, Manifest, Plan, WAL_EXPORTER, file};
+use crate::hybridcore::leave::Leave;
 use crate::journal::{Journal, SWEEP_AT_ONCE, StoredRecord};
 use crate::machine::head::Head;
 use crate::types::canonical::{canonical_bytes, from_canonical};
@@ -83,8 +84,13 @@ impl Rounds {
     }
 
     /// Exports what changed since the last round; `None` when nothing did.
-    /// Asks `goes_on` between any two files, and gives up when it may not.
-    pub fn run(&self, journal: &Journal, goes_on: &dyn Fn() -> bool) -> anyhow::Result<Option<Done>> {
+    /// Asks `goes_on` between any two files, and gives up when it may not; the command after it asks `leave`.
+    pub fn run(
+        &self,
+        journal: &Journal,
+        goes_on: &dyn Fn() -> bool,
+        leave: &dyn Leave,
+    ) -> anyhow::Result<Option<Done>> {
         let directory = &self.plan.directory;
         let before = last_round(directory)?;
         let (last_index, last_chain) = journal.last_promised();
@@ -115,7 +121,8 @@ impl Rounds {
         }
         if let Some(hook) = &self.plan.hook {
             let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            hook.run(last_index, u64::try_from(now_ms).unwrap_or(0), goes_on)?;
+            let now_ms = u64::try_from(now_ms).unwrap_or(0);
+            hook.run(last_index, now_ms, leave).context("the round is written, but what follows it failed")?;
         }
         Ok(Some(Done { files: manifest.files.len(), last_index }))
     }

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::cli::export::Rounds;
+use crate::hybridcore::leave::{Leave, Stop};
 use crate::journal::{PruneError, Retention, SWEEP_AT_ONCE, SweepReport};
 use crate::machine::facts::FactBody;
+use crate::platform::gate::NetworkGate;
 use crate::sequencer::Handle;
 use crate::settings::Settings;
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +25,8 @@ const SWEEPS_AT_ONCE: usize = 16;
 pub(super) struct Growth {
     handle: Handle,
     metrics: Arc<Metrics>,
+    /// What the command after an export needs open, since it may reach outside.
+    gate: NetworkGate,
     /// The last record when the node started.
     started_at: u64,
     stopped: Arc<AtomicBool>,
@@ -30,9 +34,9 @@ pub(super) struct Growth {
 
 impl Growth {
     /// To be made before the node takes its first proposal.
-    pub fn new(handle: Handle, metrics: Arc<Metrics>) -> Growth {
+    pub fn new(handle: Handle, metrics: Arc<Metrics>, gate: NetworkGate) -> Growth {
         let started_at = handle.status().last_index;
-        Growth { handle, metrics, started_at, stopped: Arc::default() }
+        Growth { handle, metrics, gate, started_at, stopped: Arc::default() }
     }
 
     /// Lets whatever runs end soon: a node that stops waits for it.
@@ -114,7 +118,7 @@ impl Growth {
 
     /// One round of exports.
     pub fn export(&self, rounds: &Rounds) {
-        match rounds.run(&self.handle.journal(), &|| self.goes_on()) {
+        match rounds.run(&self.handle.journal(), &|| self.goes_on(), self) {
             Ok(Some(done)) => {
                 self.metrics.exported(done.last_index);
                 tracing::info!(files = done.files, last_index = done.last_index, "exported");
@@ -123,10 +127,7 @@ impl Growth {
             Err(_) if !self.goes_on() => {}
             Err(error) => {
                 self.metrics.export_failed();
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    "nothing was exported; it is tried again with the next round"
-                );
+                tracing::error!(error = format!("{error:#}"), "the export failed; the next round takes it up");
             }
         }
     }
@@ -134,6 +135,15 @@ impl Growth {
     fn tell(&self) {
         let journal = self.handle.journal();
         self.metrics.set_log(journal.first_index(), journal.replay_tail(), journal.prune_floor());
+    }
+}
+
+impl Leave for Growth {
+    fn stop(&self) -> Option<Stop> {
+        if !self.goes_on() {
+            return Some(Stop::Cancelled);
+        }
+        (!self.gate.is_open()).then_some(Stop::GateClosed)
     }
 }
 

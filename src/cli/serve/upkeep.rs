@@ -29,7 +29,7 @@ pub(super) struct Upkeep {
 
 /// Starts the tasks. The fact files have been read once when this returns.
 pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upkeep> {
-    let growth = Growth::new(node.handle().clone(), node.metrics().clone());
+    let growth = Growth::new(node.handle().clone(), node.metrics().clone(), node.gate().clone());
     let mut tasks = keep_small(&growth, node, settings)?;
     let mut reload = Vec::new();
     for file in fact_files(settings, node.facts()) {
