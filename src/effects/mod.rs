@@ -15,6 +15,7 @@
 
 mod board;
 mod engine;
+mod executors;
 mod host;
 mod note;
 mod outcome;
@@ -24,11 +25,12 @@ mod worker;
 
 pub use board::{Board, Phase, Progress};
 pub use engine::{Command, Engine, Rules};
+pub use executors::{Index, IndexedSource, Outside, ProjectFolder, Workshop, indexed, settle_index};
 pub use host::{Answer, Host, Open, Point, Reply};
 pub use note::Note;
 pub use outcome::{Outcome, Report, detail, failed_transition};
 pub use runner::{Runner, StartError};
-pub use task::{Task, is_idempotent};
+pub use task::{Task, Wanted, is_idempotent};
 pub use worker::{Ended, Execute, Failed, Job, Step, Work};
 
 #[cfg(test)]
