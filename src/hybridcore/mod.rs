@@ -13,8 +13,13 @@
 //!
 //! Architecture invariant: `hybridcore` imports `types` and nothing else of ours.
 
+pub mod config;
+pub mod definitions;
 pub mod leave;
 pub mod logs;
+pub mod prepare;
 pub mod process;
+pub mod provisioners;
 pub mod sources;
 pub mod state;
+pub mod templates;
