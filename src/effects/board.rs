@@ -27,8 +27,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Those that an open effect may be in.
-    pub const OPEN: [Phase; 5] = [Phase::Waiting, Phase::Suspended, Phase::Running, Phase::Reporting, Phase::External];
+    /// Those that an open effect of ours may be in.
+    pub const OPEN: [Phase; 4] = [Phase::Waiting, Phase::Suspended, Phase::Running, Phase::Reporting];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {

@@ -81,6 +81,8 @@ pub trait Host: Send + Sync + 'static {
     fn leave(&self) -> Arc<dyn Leave>;
     /// How an effect stands has changed.
     fn changed(&self, progress: &Progress);
+    /// An attempt failed, whether it is reported or not.
+    fn failed(&self, id: &EffectId, reason: &str);
     /// A point was reached.
     fn reached(&self, point: Point, id: &EffectId);
 }

@@ -174,6 +174,9 @@ impl Shell {
             let now_ms = self.host.now_ms();
             for (id, attempt, ended) in news.ended {
                 self.workers.remove(&id);
+                if let Ended::Failed(failed) = &ended {
+                    self.host.failed(&id, &failed.reason);
+                }
                 self.engine.ended(&id, attempt, ended, now_ms);
             }
             for (id, answer) in news.answered {

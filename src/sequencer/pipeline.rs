@@ -11,7 +11,7 @@ use super::handle::{Shared, View};
 use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
 use super::inbox::{Done, Inbox, OwnRequest, Reply, Request};
 use super::mend::Failure;
-use super::own::{OwnOutcome, Wish, cause, inputs, propose};
+use super::own::{OwnOutcome, Wish, cause, inputs, propose, violations};
 use super::{Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, Recovered, RecoveredHead, fingerprint};
@@ -187,7 +187,21 @@ impl Pipeline {
             verdict = self.weigh(&moved, &verified);
             scene = moved;
         }
+        if let Some((violation, accepted)) = self.violation(&scene, &outcome, &verdict) {
+            (verified, verdict) = (violation, accepted);
+        }
         self.act(&project, &scene, Request { verified, reply, arrived, loaded: None }, verdict);
+    }
+
+    /// What is proposed in the place of an outcome that calls content good which a policy calls a breach.
+    fn violation(&self, scene: &Scene, outcome: &OwnOutcome, verdict: &Verdict) -> Option<(Verified, Verdict)> {
+        let Verdict::Refused(refused) = verdict else { return None };
+        let breach = refused.breach.as_ref().filter(|_| outcome.transition == Transition::IngestionSchemaOk)?;
+        violations(outcome, breach).iter().find_map(|violation| {
+            let verified = self.sign_outcome(scene, violation).ok()?;
+            let verdict = self.weigh(scene, &verified);
+            matches!(verdict, Verdict::Accepted(_)).then_some((verified, verdict))
+        })
     }
 
     fn sign_outcome(&self, scene: &Scene, outcome: &OwnOutcome) -> Result<Verified, Rejection> {
