@@ -15,6 +15,8 @@
 
 pub mod leave;
 pub mod logs;
+pub mod packer;
 pub mod process;
+pub mod retry;
 pub mod sources;
 pub mod state;
