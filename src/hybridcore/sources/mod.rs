@@ -25,7 +25,6 @@ pub mod inventory;
 pub mod mirrors;
 pub mod pin;
 pub mod resolve;
-pub mod retry;
 pub mod scan;
 pub mod session;
 pub mod status;
@@ -33,6 +32,7 @@ pub mod sync;
 pub mod tree;
 pub mod worker;
 
+pub use super::retry;
 pub use documents::MIRRORS_FILE;
 pub use failure::{FailureKind, GitError};
 pub use fetch::{FetchError, fetch};
