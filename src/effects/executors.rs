@@ -1,7 +1,6 @@
 //! The work of every effect, on the workspace of its project.
 
 mod content;
-mod environment;
 mod index;
 mod ingestion;
 mod provision;
@@ -16,12 +15,25 @@ pub use workspace::{ProjectFolder, settle_index};
 use super::outcome::Report;
 use super::task::Task;
 use super::worker::{Ended, Execute, Failed, Job, Work};
+use crate::hybridcore::definitions::Definitions;
+use crate::hybridcore::packer::Tool;
 use crate::hybridcore::sources::child::ChildGit;
 use crate::hybridcore::sources::config::ScanConfig;
 use crate::hybridcore::sources::git::Limits;
 use crate::types::inputs::{AssetOutcomes, ServersSeen, UnreachableServers};
 use crate::types::names::Transition;
-use crate::types::text::ProjectName;
+use crate::types::text::{Name, ProjectName};
+
+/// One build of an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Which overlay of the environments.
+    pub environment: Name,
+    /// Which builder of the inventory.
+    pub builder: String,
+    /// Which variant.
+    pub variant: Option<Name>,
+}
 
 /// What executors learn and tell outside of their workspace.
 pub trait Outside: Send + Sync + 'static {
@@ -47,6 +59,12 @@ pub struct Workshop {
     pub limits: Limits,
     /// How content is scanned.
     pub scan: ScanConfig,
+    /// Which packer.
+    pub tool: Tool,
+    /// What builds are made from.
+    pub definitions: Definitions,
+    /// What is built.
+    pub builds: Vec<Build>,
     /// The world.
     pub outside: Box<dyn Outside>,
 }

@@ -10,10 +10,12 @@ use anyhow::Context as _;
 use super::bus::{self, Bus};
 use super::node::Node;
 use crate::effects::{
-    Answer, Host, Open, Outcome, Phase, Point, Progress, ProjectFolder, Reply, Rules, Runner, Task, Wanted, Workshop,
-    settle_index,
+    Answer, Build, Host, Open, Outcome, Phase, Point, Progress, ProjectFolder, Reply, Rules, Runner, Task, Wanted,
+    Workshop, settle_index,
 };
+use crate::hybridcore::definitions::Definitions;
 use crate::hybridcore::leave::{Leave, Stop};
+use crate::hybridcore::packer::Tool;
 use crate::hybridcore::sources::child::ChildGit;
 use crate::hybridcore::sources::config::ScanConfig;
 use crate::hybridcore::sources::git::Limits;
@@ -78,12 +80,24 @@ fn workshop(node: &Node, settings: &Settings, secrets: &Secrets, root: std::path
         time_limit_s: effects.scan_timeout_ms.div_ceil(1_000),
         ..ScanConfig::default()
     };
+    let definitions = match &effects.definitions {
+        Some(folder) => Definitions::load(folder).context("effects.definitions")?,
+        None => Definitions::built_in(),
+    };
+    let builds = effects.builds.iter().map(|build| Build {
+        environment: build.environment.clone(),
+        builder: build.builder.clone(),
+        variant: build.variant.clone(),
+    });
     Ok(Workshop {
         root,
         floating: settings.sources.floating_refs.clone(),
         git: ChildGit::of_this_program().context("this program cannot find itself")?,
         limits: Limits::default(),
         scan,
+        tool: Tool::default(),
+        definitions,
+        builds: builds.collect(),
         outside: Box::new(World::new(node, settings, secrets)?),
     })
 }
