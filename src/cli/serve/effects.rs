@@ -278,6 +278,7 @@ pub(super) fn page(
 ) -> Result<EffectsPage, ReadError> {
     let journal = handle.journal();
     let mut rows = match &filter.project {
+        // Nine at the most.
         Some(project) => journal.open_effects(project)?,
         None => journal.open_effects_after(filter.after.as_ref(), filter.limit + 1)?,
     };
