@@ -473,7 +473,7 @@ impl Engine {
         entry.failures += 1;
         if !failed.again || entry.failures >= attempts {
             let text = format!("{} (attempt {})", failed.reason, entry.attempt);
-            let outcome = outcome::failed(id, &text, false, failed.report);
+            let outcome = outcome::failed(id, &text, false, *failed.report);
             return self.report(id, outcome, begun_ms, now_ms);
         }
         let failures = entry.failures;

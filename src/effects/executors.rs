@@ -108,7 +108,7 @@ impl Workshop {
             Err(unreachable) => {
                 let told: Vec<_> = unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect();
                 let report = Report { unreachable: Some(unreachable), ..Report::default() };
-                Err(Failed { reason: told.join("; "), again: true, report })
+                Err(Failed { reason: told.join("; "), again: true, report: report.into() })
             }
         }
     }

@@ -48,18 +48,18 @@ pub struct Failed {
     /// Whether the same again may well succeed.
     pub again: bool,
     /// What is reported beside the failure, when it is reported.
-    pub report: Report,
+    pub report: Box<Report>,
 }
 
 impl Failed {
     /// A failure that another attempt may not have.
     pub fn passing(reason: impl ToString) -> Failed {
-        Failed { reason: reason.to_string(), again: true, report: Report::default() }
+        Failed { reason: reason.to_string(), again: true, report: Box::default() }
     }
 
     /// A failure that stays.
     pub fn lasting(reason: impl ToString) -> Failed {
-        Failed { reason: reason.to_string(), again: false, report: Report::default() }
+        Failed { reason: reason.to_string(), again: false, report: Box::default() }
     }
 }
 

@@ -106,7 +106,7 @@ impl Bench<'_> {
         let digest = digest.map_err(|error| Failed {
             again: error.is_transient(),
             reason: format!("{name}: {error}"),
-            report: Report::default(),
+            report: Box::default(),
         })?;
         let (commit, tree) = (source.commit.clone(), source.tree.clone());
         Ok(IndexedSource { commit, tree, content: digest.content, files: digest.files, bytes: digest.bytes })

@@ -47,7 +47,7 @@ impl Workshop {
         if wrong.is_empty() {
             return Ok((Transition::IngestionSchemaOk, report));
         }
-        Err(Failed { reason: wrong.join("; "), again: false, report })
+        Err(Failed { reason: wrong.join("; "), again: false, report: report.into() })
     }
 
     fn scans(&self, session: &Session<'_>, set: &SourceSet) -> Result<CheckOutcomes, Failed> {
@@ -61,7 +61,7 @@ impl Workshop {
 }
 
 fn failed(again: bool, error: &dyn std::fmt::Display) -> Failed {
-    Failed { reason: error.to_string(), again, report: Report::default() }
+    Failed { reason: error.to_string(), again, report: Box::default() }
 }
 
 fn told(outcome: &CheckOutcome) -> String {

@@ -56,7 +56,7 @@ impl Workshop {
         if faults.is_empty() {
             return Ok((Transition::EnvironmentGreen, report));
         }
-        Err(Failed { reason: faults.join("; "), again: false, report })
+        Err(Failed { reason: faults.join("; "), again: false, report: report.into() })
     }
 
     /// Takes down what every run made, also what is on no record of the project. Again after a crash takes down
@@ -74,7 +74,7 @@ impl Workshop {
         })?;
         if !kept.is_empty() {
             let reason = format!("some of it must be taken down by hand: {}", kept.join("; "));
-            return Err(Failed { reason, again: false, report: Report::default() });
+            return Err(Failed { reason, again: false, report: Box::default() });
         }
         let folder = self.folder(&job.id.project).environment();
         match fs::remove_dir_all(&folder) {
@@ -175,7 +175,7 @@ fn request(prepared: Prepared) -> Result<BuildRequest, Failed> {
 }
 
 fn build_failed(error: BuildError) -> Failed {
-    Failed { again: error.is_transient(), reason: error.to_string(), report: Report::default() }
+    Failed { again: error.is_transient(), reason: error.to_string(), report: Box::default() }
 }
 
 /// A build that made something is reported at once, so that it can be taken down.
@@ -185,7 +185,7 @@ fn run_failed(report: &RunReport) -> Failed {
         None => (report.errors.join("; "), false),
     };
     let reason = format!("{}: {told}; the log is {} in its environment", report.name, report.log);
-    Failed { reason, again: transient && !report.is_partial(), report: Report::default() }
+    Failed { reason, again: transient && !report.is_partial(), report: Box::default() }
 }
 
 fn verify(session: &Session<'_>, assets: &Assets, work: &Work<'_>) -> Result<(AssetOutcomes, Vec<String>), Failed> {
