@@ -94,6 +94,9 @@ pub(super) enum Action {
         /// The run; when left out the last good one, or else the last that failed and made something
         #[arg(long, value_name = "ID")]
         run: Option<String>,
+        /// All runs but the last good one, with their logs
+        #[arg(long, conflicts_with = "run")]
+        superseded: bool,
     },
 }
 
@@ -176,6 +179,12 @@ impl RecipeArgs {
             std::env::var(name)
                 .with_context(|| format!("the environment variable {name} is not set; set it to the value"))
         };
+        if let Some((name, _)) = self.variables.iter().find(|(name, _)| sounds_secret(name)) {
+            anyhow::bail!(
+                "the variable {name} sounds like a secret, and --var shows it to everybody; give it with --secret \
+                 {name}=VARIABLE or --secret-file {name}=FILE"
+            );
+        }
         let mut secrets = BTreeMap::new();
         for (name, variable) in &self.secrets {
             secrets.insert(name.clone(), Secret::new(from_environment(variable)?));
@@ -213,6 +222,11 @@ fn name_of(template: &Path) -> anyhow::Result<Name> {
     name.trim_start_matches(['.', '_', '-'])
         .parse()
         .with_context(|| format!("{} gives the build no name; name it with --name", template.display()))
+}
+
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["password", "passwd", "secret", "token"].iter().any(|word| name.contains(word))
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

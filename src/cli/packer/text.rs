@@ -156,12 +156,12 @@ pub(super) fn verified(report: &RunReport, verification: &Verification) -> Strin
 }
 
 /// What a removal did.
-pub(super) fn removed(report: &RunReport, removal: &Removal) -> String {
+pub(super) fn removed(of: &str, removal: &Removal) -> String {
     let mut lines: Vec<String> = removal.removed.iter().map(|path| format!("  removed  {path}")).collect();
     lines.extend(removal.kept.iter().map(|kept| format!("  kept     {kept}")));
     lines.push(match removal.kept.is_empty() {
-        true => format!("nothing is left of what {} made", report.run_id),
-        false => format!("{} of {} stays", count(removal.kept.len() as u64, "artifact"), report.run_id),
+        true => format!("nothing is left of what {of} made"),
+        false => format!("{} of {of} stays", count(removal.kept.len() as u64, "artifact")),
     });
     lines.join("\n")
 }

@@ -48,7 +48,13 @@ pub(super) fn run(session: &Session<'_>, action: Action, output: Output) -> anyh
             output.say(&document, || text::verified(&report, &verification))?;
             Ok(code(verification.is_good()))
         }
-        Action::Remove { name, run } => {
+        Action::Remove { name, superseded: true, .. } => {
+            let removal = packer::remove_superseded(session, &name)?;
+            let document = json!({"schema_version": 1, "name": name, "removed": removal.removed, "kept": removal.kept});
+            output.say(&document, || text::removed("superseded runs", &removal))?;
+            Ok(code(removal.kept.is_empty()))
+        }
+        Action::Remove { name, run, .. } => {
             let (report, removal) = packer::remove(session, &name, run.as_deref())?;
             let document = json!({
                 "schema_version": 1,
@@ -57,7 +63,7 @@ pub(super) fn run(session: &Session<'_>, action: Action, output: Output) -> anyh
                 "removed": removal.removed,
                 "kept": removal.kept,
             });
-            output.say(&document, || text::removed(&report, &removal))?;
+            output.say(&document, || text::removed(&report.run_id, &removal))?;
             Ok(code(removal.kept.is_empty()))
         }
     }
