@@ -20,6 +20,7 @@ mod keys;
 mod license;
 mod mcp;
 mod output;
+mod packer;
 mod policy;
 mod progress;
 mod propose;
@@ -93,8 +94,11 @@ enum Command {
     Secrets(secrets::SecretsCommand),
     Sources(sources::SourcesCommand),
     Upstreams(upstreams::UpstreamsCommand),
+    Packer(packer::PackerCommand),
     #[command(name = "__git", hide = true)]
     Git(sources::GitCommand),
+    #[command(name = "__sentinel", hide = true)]
+    Sentinel(packer::SentinelCommand),
     Config(config::ConfigCommand),
     Statechart(statechart::StatechartCommand),
 }
@@ -140,7 +144,9 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Secrets(command) => command.run(output),
         Command::Sources(command) => command.run(output),
         Command::Upstreams(command) => command.run(output),
+        Command::Packer(command) => command.run(output),
         Command::Git(command) => Ok(command.run()),
+        Command::Sentinel(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }

@@ -64,6 +64,8 @@ const DAMAGED: Name =
 const PASSED_OVER: Name =
     metric("swoosh_snapshots_passed_over_total", "Damaged snapshots that an older one stood in for.");
 const WAL_FIRST: Name = metric("swoosh_wal_first_index", "Index of the first record that is not pruned.");
+const START_CHECKED: Name =
+    metric("swoosh_start_checked", "1 once the node has loaded every project that its start found, and checked it.");
 const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a start would check.");
 const KEY_FLOOR: Name = metric("swoosh_key_floor_beat", "Beat below which idempotency keys are pruned.");
 const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
@@ -132,6 +134,7 @@ pub struct Metrics {
     damaged_projects: Mutex<BTreeSet<ProjectName>>,
     passed_over: IntCounter,
     wal_first_index: IntGauge,
+    start_checked: IntGauge,
     replay_tail: IntGauge,
     key_floor: IntGauge,
     copies_last_index: IntGauge,
@@ -201,6 +204,7 @@ impl Metrics {
             damaged_projects: Mutex::default(),
             passed_over: keep(&registry, IntCounter::new(PASSED_OVER.name, PASSED_OVER.help)?)?,
             wal_first_index: gauge(&registry, &WAL_FIRST)?,
+            start_checked: gauge(&registry, &START_CHECKED)?,
             replay_tail: gauge(&registry, &REPLAY_TAIL)?,
             key_floor: gauge(&registry, &KEY_FLOOR)?,
             copies_last_index: gauge(&registry, &COPIES_LAST)?,
@@ -316,6 +320,11 @@ impl Metrics {
         set(&self.wal_first_index, first_index);
         set(&self.replay_tail, replay_tail);
         set(&self.key_floor, key_floor);
+    }
+
+    /// Every project that the start found was loaded and checked.
+    pub fn start_checked(&self) {
+        self.start_checked.set(1);
     }
 
     /// A round of exports ended at this record.
@@ -522,6 +531,7 @@ mod tests {
         ["a", "b", "a"].iter().for_each(|project| metrics.project_damaged(&project.parse().unwrap()));
         metrics.snapshot_passed_over();
         metrics.set_log(9, 10, 11);
+        metrics.start_checked();
         metrics.exported(12);
         metrics.export_failed();
         metrics.set_licensed(true, Some(1_760_832_000_999));
@@ -550,6 +560,7 @@ mod tests {
             "swoosh_projects_damaged 2",
             "swoosh_snapshots_passed_over_total 1",
             "swoosh_wal_first_index 9",
+            "swoosh_start_checked 1",
             "swoosh_replay_tail_records 10",
             "swoosh_key_floor_beat 11",
             "swoosh_export_last_index 12",

@@ -20,6 +20,7 @@ mod kills;
 mod license;
 mod model;
 mod network_gate;
+mod packer;
 mod policies;
 mod providers;
 mod pushed_facts;

@@ -341,7 +341,7 @@ impl<'a> Work<'a> {
         report.signal = made.called.as_ref().and_then(Called::signal);
         report.attempts = made.attempts;
         report.warnings.extend(transcript.warnings.iter().cloned());
-        if found.is_none() && made.attempts > 0 {
+        if found.is_none() && !transcript.artifacts.is_empty() {
             report.warnings.push(NO_MANIFEST.to_owned());
         }
         if made.failure.is_some() {

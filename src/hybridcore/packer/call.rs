@@ -104,14 +104,19 @@ impl Desk {
         Ok(Desk { scratch, folder, environment, redactor: Redactor::new(hidden), longest_secret, name, log })
     }
 
-    fn program(&self, session: &Session<'_>, arguments: Vec<OsString>) -> Program {
+    fn program(&self, session: &Session<'_>, phase: Phase, arguments: Vec<OsString>) -> Program {
+        // Packer fails without a word when its folder cannot be used; that of the workspace is looked at later.
+        let folder = match phase {
+            Phase::Probe | Phase::Format => self.scratch.path().join("home"),
+            Phase::Init | Phase::Validate | Phase::Build => session.packer_folder(),
+        };
         let mut program = Program::new(&session.tool.program)
             .inherit(INHERITED)
             .variable("HOME", self.scratch.path().join("home"))
             .variable("TMPDIR", self.scratch.path())
             .variable("CHECKPOINT_DISABLE", "1")
             .variable("PACKER_NO_COLOR", "1")
-            .variable("PACKER_CONFIG_DIR", session.packer_folder())
+            .variable("PACKER_CONFIG_DIR", folder)
             .variable("PACKER_PLUGIN_PATH", session.plugins())
             .variable("PACKER_CACHE_DIR", self.scratch.path().join("cache"));
         program.environment.extend(self.environment.clone());
@@ -145,7 +150,7 @@ impl Desk {
                 }
             }
         };
-        let program = self.program(session, arguments);
+        let program = self.program(session, phase, arguments);
         let ended = process::run(&program, &session.tool.bounds, session.leave, &mut on_line);
         Called { ended, transcript }
     }

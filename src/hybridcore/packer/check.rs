@@ -93,6 +93,11 @@ pub fn validate(session: &Session<'_>, request: &BuildRequest) -> Result<CheckRe
     let mut desk = Desk::new(request.name.clone(), folder, log, &request.environment, &request.secrets)
         .map_err(BuildError::Scratch)?;
     let seen = tool::probe(session, &desk).map_err(BuildError::Packer)?;
+    // What a build sets has a value here as well, so that a template needs no default for it.
+    for name in ["run", "output", "manifest"] {
+        let value = desk.scratch.path().join(name);
+        desk.environment.insert(format!("PKR_VAR_swoosh_{name}").into(), value.into());
+    }
     let secrets = request.secrets.iter();
     desk.environment.extend(secrets.map(|(name, secret)| (format!("PKR_VAR_{name}").into(), secret.expose().into())));
     if needs_init(&seen, &template) {

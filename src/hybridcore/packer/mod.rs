@@ -38,4 +38,7 @@ pub use failure::{Failure, FailureClass, Phase};
 pub use report::{Artifact, ArtifactFile, RunReport, Status};
 pub use runs::{RunsError, recover_all};
 pub use session::{BuildRequest, Event, Session, Tool};
-pub use status::{overview, remove, verify};
+pub use status::{overview, remove, remove_superseded, verify};
+
+#[cfg(test)]
+mod tests;

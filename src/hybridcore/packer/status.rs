@@ -190,6 +190,25 @@ pub fn remove(session: &Session<'_>, name: &Name, run_id: Option<&str>) -> Resul
     Ok((run, removal))
 }
 
+/// Removes what all runs of a name made but the last good one, and their folders. What had to stay keeps its run.
+pub fn remove_superseded(session: &Session<'_>, name: &Name) -> Result<Removal, BuildError> {
+    let _lock = runs::lock(session, name, "remove")?;
+    runs::recover(session, name)?;
+    let all = runs::all(session, Some(name))?;
+    let stays = all.iter().rev().find(|run| run.status == Status::Succeeded).map(|run| run.run_id.clone());
+    let mut removal = Removal::default();
+    for run in all.iter().filter(|run| Some(&run.run_id) != stays.as_ref()) {
+        let one = artifacts::remove(session.workspace.root(), run, session.leave);
+        let folder = runs::folder(session).join(&run.run_id);
+        if one.kept.is_empty() {
+            std::fs::remove_dir_all(&folder).map_err(runs::folder_error(&folder))?;
+        }
+        removal.removed.extend(one.removed);
+        removal.kept.extend(one.kept);
+    }
+    Ok(removal)
+}
+
 /// Takes a removed run out of the catalogue, unless a later one stands there.
 fn forget(session: &Session<'_>, run: &RunReport) -> Result<(), BuildError> {
     let is_listed = |entry: &catalogue::ManifestEntry| {
