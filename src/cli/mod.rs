@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod builds;
 mod config;
 mod connect;
 mod council;
@@ -21,6 +22,7 @@ mod output;
 mod policy;
 mod progress;
 mod propose;
+mod provisioners;
 mod reads;
 mod receipt;
 mod refusal;
@@ -33,12 +35,14 @@ mod source;
 mod sources;
 mod state;
 pub mod statechart;
+mod templates;
 mod time;
 mod transitions;
 mod ucxl;
 mod upstreams;
 mod wal;
 mod windows;
+mod worklog;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -93,6 +97,8 @@ enum Command {
     #[command(name = "__git", hide = true)]
     Git(sources::GitCommand),
     Config(config::ConfigCommand),
+    Templates(templates::TemplatesCommand),
+    Provisioners(provisioners::ProvisionersCommand),
     Statechart(statechart::StatechartCommand),
 }
 
@@ -138,6 +144,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Upstreams(command) => command.run(output),
         Command::Git(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
+        Command::Templates(command) => command.run(output),
+        Command::Provisioners(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
 }

@@ -221,19 +221,23 @@ pub fn setting(name: &str, text: &str) -> Result<Given, ValueError> {
     }
 }
 
-/// The overlay of what the command line sets.
-pub fn settings(given: &[(String, String)]) -> Result<Overlay, LayerError> {
-    let mut values = BTreeMap::new();
-    for (name, text) in given {
-        let place = Place { file: "--set".to_owned(), line: 0 };
-        let value = setting(name, text).map_err(|source| LayerError::Value {
-            place: place.clone(),
-            name: name.clone(),
-            source,
-        })?;
-        values.insert(name.clone(), (value, place));
-    }
-    Ok(Overlay { layer: Layer::Answers, file: "--set".to_owned(), values })
+/// Overlays of what the command line sets, one for each, the one that wins last. `network.mtu` sets a member of an object.
+pub fn settings(given: &[(String, String)]) -> Result<Vec<Overlay>, LayerError> {
+    let overlay = |(name, text): &(String, String)| {
+        let file = "--set".to_owned();
+        let place = Place { file: file.clone(), line: 0 };
+        let fail = |source| LayerError::Value { place: place.clone(), name: name.clone(), source };
+        let mut members = name.split('.');
+        let root = members.next().unwrap_or_default().to_owned();
+        let inner: Vec<&str> = members.collect();
+        let mut value = setting(name, text).map_err(fail)?;
+        for member in inner.into_iter().rev() {
+            let Given::Value(within) = value else { return Err(fail(ValueError::EnvironmentWithin)) };
+            value = Given::Value(Value::Object([(member.to_owned(), within)].into()));
+        }
+        Ok(Overlay { layer: Layer::Answers, file, values: [(root, (value, place))].into() })
+    };
+    given.iter().map(overlay).collect()
 }
 
 #[cfg(test)]
@@ -285,8 +289,11 @@ mod tests {
         let hcl = given(answers("a.hcl", "size = 2\nname = \"x\"\n").unwrap());
         assert_eq!(hcl, given(answers("a.yaml", "size: 2\nname: x\n").unwrap()));
         assert_eq!(hcl, given(answers("a.json", r#"{"size": 2, "name": "x"}"#).unwrap()));
-        let set = [("size", "2"), ("name", "x"), ("name", "\"x\"")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-        assert_eq!(hcl, given(settings(&set).unwrap()).into_iter().rev().rev().collect::<Vec<_>>());
+        let set = [("size", "2"), ("name", "x"), ("net.v6.mtu", "9")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let set: Vec<_> = settings(&set).unwrap().into_iter().flat_map(given).collect();
+        assert_eq!(set[..2].iter().rev().cloned().collect::<Vec<_>>(), hcl);
+        assert!(matches!(&set[2].1, Given::Value(value) if value.to_string() == "{ v6 = { mtu = 9 } }"), "{set:?}");
+        assert!(settings(&[("net.token".to_owned(), "env(\"T\")".to_owned())]).is_err());
         assert_eq!(setting("t", "a-b c/d"), Ok(Given::Value(Value::Text("a-b c/d".to_owned()))));
         assert_eq!(setting("t", "env(\"T\")"), Ok(Given::Environment("T".to_owned())));
         for (file, text) in

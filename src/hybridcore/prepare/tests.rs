@@ -14,7 +14,7 @@ fn request(environment: &str, builder: &str, variant: Option<&str>, set: &[(&str
         environment: environment.parse().unwrap(),
         builder: builder.to_owned(),
         variant: variant.map(|variant| variant.parse().unwrap()),
-        answers: vec![config::layers::settings(&set).unwrap()],
+        answers: config::layers::settings(&set).unwrap(),
     }
 }
 

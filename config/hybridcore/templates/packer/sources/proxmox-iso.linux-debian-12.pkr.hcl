@@ -24,7 +24,7 @@ source "proxmox-iso" "linux-debian-12" {
   }
 
   network_adapters {
-    bridge = var.network.bridge
+    bridge = var.network_bridge
     model  = "virtio"
   }
 
