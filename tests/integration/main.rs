@@ -10,6 +10,7 @@ mod disk_faults;
 mod durability;
 mod feature_trees;
 mod house_rules;
+mod hybridcore_config;
 mod hybridcore_crates;
 mod idempotency;
 mod identities;

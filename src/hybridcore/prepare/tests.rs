@@ -19,7 +19,12 @@ fn request(environment: &str, builder: &str, variant: Option<&str>, set: &[(&str
 }
 
 /// What Proxmox needs beside its overlay.
-const PROXMOX: [(&str, &str); 2] = [("proxmox_url", "https://pve.example:8006/api2/json"), ("proxmox_node", "pve1")];
+const PROXMOX: [(&str, &str); 4] = [
+    ("proxmox_url", "https://pve.example:8006/api2/json"),
+    ("iso_url", "https://mirror.example/installer.iso"),
+    ("iso_checksum", "sha256:0000000000000000000000000000000000000000000000000000000000000000"),
+    ("proxmox_node", "pve1"),
+];
 
 fn changed(path: &str, from: &str, to: &str) -> Definitions {
     let built_in = Definitions::built_in();
@@ -64,10 +69,11 @@ fn deterministic_configs_are_byte_identical_to_the_golden_files() {
 fn every_builder_of_the_inventory_can_be_designed() {
     let built_in = Definitions::built_in();
     let azure = ["azure_client_id", "azure_subscription_id", "azure_resource_group"].map(|name| (name, "x"));
+    let schema = config::Schema::load(&built_in).unwrap();
     let set: Vec<(&str, &str)> = PROXMOX.iter().chain(&azure).copied().collect();
     for builder in Inventory::load(&built_in).unwrap().builders() {
-        let own: Vec<(&str, &str)> =
-            set.iter().filter(|(name, _)| name.starts_with(builder.platform.as_str())).copied().collect();
+        let applies = |name: &str| schema.variables[name].applies_to(&builder.platform);
+        let own: Vec<(&str, &str)> = set.iter().filter(|(name, _)| applies(name)).copied().collect();
         for variant in [None, Some("minimal"), Some("hardened")] {
             let request = request("dev", &builder.id.to_string(), variant, &own);
             let design = design(&built_in, &request).unwrap_or_else(|error| panic!("{}: {error}", builder.id));
@@ -78,7 +84,7 @@ fn every_builder_of_the_inventory_can_be_designed() {
 
 #[test]
 fn a_variable_that_nobody_gives_is_told_with_its_declaration_and_the_overlays() {
-    let error = design(&Definitions::built_in(), &request("dev", "proxmox-iso.linux-debian-12", None, &PROXMOX[..1]));
+    let error = design(&Definitions::built_in(), &request("dev", "proxmox-iso.linux-debian-12", None, &PROXMOX[..3]));
     let error = error.unwrap_err().to_string();
     for told in
         ["proxmox_node (schema.yaml:", "required", "overlays/platform/proxmox.pkrvars.hcl", "--set proxmox_node="]
@@ -93,9 +99,12 @@ fn secrets_stand_in_no_file_and_are_looked_up_by_name() {
     let request = request("dev", "proxmox-iso.linux-debian-12", None, &PROXMOX);
     let prepared = in_folder(root.path(), false, |desk| prepare(desk, &request)).unwrap();
     let secrets: Vec<_> = prepared.secrets.iter().collect();
-    assert_eq!(secrets, [("proxmox_token", "SWOOSH_PROXMOX_TOKEN"), ("ssh_password", "SWOOSH_BUILD_SSH_PASSWORD")]);
+    assert_eq!(
+        secrets,
+        [("proxmox_password", "SWOOSH_PROXMOX_PASSWORD"), ("ssh_password", "SWOOSH_BUILD_SSH_PASSWORD")]
+    );
     let text = fs::read_to_string(&prepared.var_files[0]).unwrap();
-    assert!(!text.contains("proxmox_token") && !text.contains("ssh_password"), "{text}");
+    assert!(!text.contains("proxmox_password") && !text.contains("ssh_password"), "{text}");
     assert!(text.contains("proxmox_node     = \"pve1\""), "{text}");
 }
 
@@ -134,7 +143,7 @@ fn configuration_and_templates_that_disagree_are_refused_before_packer_sees_them
     );
     let shown = changed("templates/packer/variables/proxmox.pkr.hcl", "  sensitive = true\n", "");
     let error = disagreement(&shown, "proxmox-iso.linux-debian-12", &PROXMOX);
-    assert!(error.contains("proxmox_token is a secret") && error.contains("sensitive = true"), "{error}");
+    assert!(error.contains("proxmox_password is a secret") && error.contains("sensitive = true"), "{error}");
     let twice = changed("templates/pkrvars/machine.pkrvars.hcl", "vcpus ", "image_name = \"x\"\nvcpus ");
     assert!(disagreement(&twice, "proxmox-iso.linux-debian-12", &PROXMOX).contains("image_name is assigned twice"));
 }
