@@ -10,6 +10,7 @@ mod load;
 mod peers;
 mod report;
 mod story;
+mod wake;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -277,16 +278,28 @@ impl Bench<'_> {
         fill(&self.world, &loaded, Size { projects, records: story::LIFECYCLE }, &[])?;
         std::fs::create_dir_all(&empty)?;
         let resident = |directory: &Path| {
-            let daemon = Daemon::start(&self.world.settings_file(directory)?)?;
+            let daemon = Daemon::start(&self.world.frugal_settings_file(directory)?)?;
+            wake::all(&self.world, &daemon, 0)?;
             daemon.resident_kib()
         };
-        // The first start reads everything from the log, the second one finds a settled directory.
+        // The first start reads from the log, the second one finds a settled directory.
         resident(&loaded)?;
-        let (empty_kib, loaded_kib) = (resident(&empty)?, resident(&loaded)?);
+        let empty_kib = resident(&empty)?;
+        let daemon = Daemon::start(&self.world.frugal_settings_file(&loaded)?)?;
+        let evicted_kib = daemon.resident_kib()?;
+        wake::all(&self.world, &daemon, projects)?;
+        let loaded_kib = daemon.resident_kib()?;
+        let told = wake::metric(&daemon, "swoosh_heads_bytes")?;
+        daemon.kill();
         remove(&loaded)?;
-        let bytes_each = loaded_kib.saturating_sub(empty_kib) * 1_024 / projects as u64;
-        tell(&format!("memory: {bytes_each} bytes for each project"));
-        Ok(Memory { projects, empty_kib, loaded_kib, bytes_each })
+        let each = |more_kib: u64, less_kib: u64| more_kib.saturating_sub(less_kib) * 1_024 / projects as u64;
+        let (bytes_each, evicted_bytes_each) = (each(loaded_kib, evicted_kib), each(evicted_kib, empty_kib));
+        let told_each = told / projects as u64;
+        tell(&format!(
+            "memory: {bytes_each} bytes for each project in memory ({told_each} by the node's own estimate), \
+            {evicted_bytes_each} for one that is not"
+        ));
+        Ok(Memory { projects, empty_kib, evicted_kib, loaded_kib, bytes_each, evicted_bytes_each, told_each })
     }
 
     fn largest(&self) -> Size {
@@ -311,6 +324,8 @@ impl Bench<'_> {
     }
 
     fn growth_row(&self, report: &mut Report, daemon: &Daemon, size: Size, heads: Vec<Head>) -> anyhow::Result<()> {
+        // After a start the node loads every project once; that is no part of a transition's cost.
+        wake::until(daemon, "swoosh_start_checked", 1)?;
         let each = heads.len() / GROWTH_CLIENTS;
         let mut owned: Vec<_> = heads.chunks(each.max(1)).take(GROWTH_CLIENTS).map(<[_]>::to_vec).collect();
         let (load, _) = load::accepted(&self.world, daemon, &mut owned, self.measured())?;

@@ -36,6 +36,7 @@ impl DataArgs {
             cluster: identity.cluster,
             snapshot_every: NO_SNAPSHOTS,
             durability: crate::journal::Durability::Sync,
+            store: crate::journal::StoreLimits::default(),
         })?)
     }
 
@@ -51,6 +52,11 @@ pub(super) fn projects(journal: &Journal, named: Option<&ProjectName>) -> anyhow
     let Some(project) = named else { return Ok(all) };
     anyhow::ensure!(all.contains(project), "there is no project {project}; there are {}", list(&all));
     Ok(vec![project.clone()])
+}
+
+/// Where to begin: 1 means the first record that is not pruned.
+pub(super) fn beginning(journal: &Journal, from: u64) -> u64 {
+    if from <= 1 { journal.first_index() } else { from }
 }
 
 fn list(projects: &[ProjectName]) -> String {

@@ -187,11 +187,14 @@ fn list(output: Output, args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 fn records(journal: &Journal, args: &ListArgs) -> anyhow::Result<Vec<StoredRecord>> {
     let Some(project) = &args.project else {
-        return Ok(journal.records_from(args.from).take(args.limit).collect::<Result<_, _>>()?);
+        return Ok(journal
+            .records_from(data::beginning(journal, args.from))
+            .take(args.limit)
+            .collect::<Result<_, _>>()?);
     };
     data::projects(journal, Some(project))?;
     let mut records = Vec::new();
-    for index in journal.project_indexes(project, args.from).take(args.limit) {
+    for index in journal.project_indexes(project, data::beginning(journal, args.from)).take(args.limit) {
         records.extend(journal.record(index?)?);
     }
     Ok(records)
@@ -246,7 +249,7 @@ impl Comparison {
 fn verify_stored(output: Output, journal: &Journal) -> anyhow::Result<ExitCode> {
     let mut comparison = Comparison::default();
     let mut progress = data::progress();
-    for stored in journal.records_from(1) {
+    for stored in journal.records_from(journal.first_index()) {
         let stored = stored.context("`swoosh wal verify` lists everything that is wrong")?;
         let decision = decisions::recompute(journal, &stored)?;
         let bytes = journal.decision(&decision.project, decision.index)?;
@@ -301,7 +304,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("cannot make {}; name a new file", path.display()))?,
         ),
     };
-    for stored in journal.records_from(args.from) {
+    for stored in journal.records_from(data::beginning(&journal, args.from)) {
         let mut line = redaction.apply(&decisions::recompute(&journal, &stored?)?)?.bytes;
         line.push(b'\n');
         match out.write_all(&line) {

@@ -12,6 +12,7 @@ mod council;
 mod data;
 mod decisions;
 mod demo;
+mod export;
 mod fact;
 mod identity;
 mod interrupt;

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod exporters;
+mod growth;
 pub(super) mod node;
 pub(super) mod outside;
 mod pins;

@@ -58,8 +58,10 @@ struct ShowArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Index of the first record
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    from: u64,
+    ///
+    /// The first one that is not pruned when left out
+    #[arg(long, value_name = "N")]
+    from: Option<u64>,
     /// Most records
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
@@ -91,6 +93,7 @@ fn check(output: Output, args: &DataArgs) -> anyhow::Result<ExitCode> {
         "cluster": report.identity.cluster,
         "incarnation": report.identity.incarnation,
         "records": report.records,
+        "first_index": report.first_index,
         "last_index": report.last_index,
         "last_chain": report.last_chain,
         "complete": report.complete,
@@ -107,6 +110,7 @@ fn report_text(report: &VerifyReport) -> String {
     let about = fields(&[
         ("node", identity.node.to_string()),
         ("cluster", format!("{}, incarnation {}", identity.cluster, identity.incarnation)),
+        ("first record", first_text(report.first_index)),
         ("last record", report.last_index.to_string()),
         ("chain", report.last_chain.to_string()),
     ]);
@@ -131,6 +135,14 @@ fn report_text(report: &VerifyReport) -> String {
     lines.join("\n")
 }
 
+fn first_text(first: u64) -> String {
+    if first == 1 {
+        "1".to_owned()
+    } else {
+        format!("{first}; those before it are pruned, and what stands on them was checked")
+    }
+}
+
 fn show(output: Output, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let journal = args.data.open()?;
     let records = records(&journal, args)?;
@@ -145,13 +157,17 @@ fn show(output: Output, args: &ShowArgs) -> anyhow::Result<ExitCode> {
 
 fn records(journal: &Journal, args: &ShowArgs) -> anyhow::Result<Vec<StoredRecord>> {
     let hint = "`swoosh wal verify` lists everything that is wrong";
+    let from = args.from.unwrap_or_else(|| journal.first_index());
+    if from < journal.first_index() {
+        journal.record(from)?;
+    }
     let Some(project) = &args.project else {
-        let records = journal.records_from(args.from).take(args.limit).collect::<Result<_, _>>();
+        let records = journal.records_from(from).take(args.limit).collect::<Result<_, _>>();
         return records.context(hint);
     };
     data::projects(journal, Some(project))?;
     let mut records = Vec::new();
-    for index in journal.project_indexes(project, args.from).take(args.limit) {
+    for index in journal.project_indexes(project, from).take(args.limit) {
         records.extend(journal.record(index.context(hint)?).context(hint)?);
     }
     Ok(records)

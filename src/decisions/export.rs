@@ -241,7 +241,10 @@ impl<S: Sink> Exporter<S> {
             return Ok(());
         }
         let known = self.read(move |journal, _| {
-            let stored = journal.record(index)?;
+            let stored = match journal.record(index) {
+                Err(ReadError::Pruned { .. }) => None,
+                found => found?,
+            };
             Ok(stored.map(|stored| DecisionId::of(&stored.record.project, index, &stored.chain)))
         });
         if known.await? == Some(id) {
@@ -260,6 +263,8 @@ impl<S: Sink> Exporter<S> {
     async fn next_batch(&self) -> Result<Vec<Exported>, Stuck<S::Error>> {
         let (from, most, redaction) = (self.progress.position() + 1, self.batch, self.redaction.clone());
         self.read(move |journal, durable| {
+            // An exporter that is new to a pruned log has missed what is gone.
+            let from = from.max(journal.first_index());
             let (mut batch, mut bytes) = (Vec::new(), 0);
             let there = usize::try_from((durable + 1).saturating_sub(from)).unwrap_or(usize::MAX);
             for stored in journal.records_from(from).take(most.min(there)) {

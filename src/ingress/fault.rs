@@ -98,13 +98,26 @@ impl From<Refusal> for Fault {
 
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Fault {
-        Fault::internal(&error)
+        match error {
+            ReadError::Pruned { .. } => Fault::new(Code::Pruned, error.to_string()),
+            _ => Fault::internal(&error),
+        }
     }
 }
 
 impl From<FoldError> for Fault {
     fn from(error: FoldError) -> Fault {
-        Fault::internal(&error)
+        if let FoldError::Read(error @ ReadError::Pruned { .. }) = error {
+            return error.into();
+        }
+        // A record that is at fault is its project's alone.
+        match error.index() {
+            None => Fault::internal(&error),
+            Some(_) => {
+                tracing::error!(%error, "a project's records do not lead where they say");
+                Fault::new(Code::ProjectDamaged, format!("{error}; see runbooks/snapshot-restore.md"))
+            }
+        }
     }
 }
 

@@ -167,6 +167,8 @@ mod tests {
                 wal_lag: 0,
                 last_snapshot: None,
                 clock_unsafe: clock.map(str::to_owned),
+                heads: 0,
+                heads_bytes: 0,
             })
             .0
         };

@@ -112,7 +112,7 @@ pub(super) struct WalEntry {
 /// Read the write-ahead log.
 #[utoipa::path(get, path = "/wal", tag = "records",
     params(
-        ("from" = Option<u64>, Query, description = "Index of the first record wanted; 1 when left out."),
+        ("from" = Option<u64>, Query, description = "Index of the first record wanted; the first one that is there when left out."),
         ("limit" = Option<u64>, Query, description = "Most records, 1 to 1000; 100 when left out."),
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's records."),
     ),
@@ -120,14 +120,21 @@ pub(super) struct WalEntry {
         (status = 200, description = "Records by rising index.", body = WalAnswer),
         (status = 400, description = "`bad_query`.",
             body = schema::Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`pruned`.",
+            body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn wal(State(state): State<AppState>, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["from", "limit", "project"])?;
-    let from = query.number("from", 0..=u64::MAX)?.unwrap_or(1).max(1);
+    let from = query.number("from", 0..=u64::MAX)?.map(|from| from.max(1));
     let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
     let project: Option<ProjectName> = query.parsed("project")?;
-    let bytes = state.read(move |state| page(state, from, limit, project.as_ref())).await?;
+    let bytes = state
+        .read(move |state| {
+            let from = from.unwrap_or_else(|| state.handle.journal().first_index());
+            page(state, from, limit, project.as_ref())
+        })
+        .await?;
     Ok(json_bytes(StatusCode::OK, bytes))
 }
 
@@ -139,6 +146,9 @@ fn records<'a>(
 ) -> Box<dyn Iterator<Item = Answer<StoredRecord>> + 'a> {
     match project {
         None => Box::new(journal.records_from(from).map(|stored| Ok(stored?))),
+        Some(_) if from < journal.first_index() => {
+            Box::new(journal.record(from).err().map(|error| Err(error.into())).into_iter())
+        }
         Some(project) => Box::new(journal.project_indexes(project, from).map(move |index| {
             let index = index?;
             let missing = ReadError::Missing { index };
@@ -197,6 +207,8 @@ fn entry(state: &AppState, stored: &StoredRecord, bytes: &mut Vec<u8>) -> Answer
         (status = 200, description = "The decision record.", body = schema::Decision),
         (status = 404, description = "`unknown_decision`.",
             body = schema::Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`pruned`.",
+            body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn decision(
@@ -245,7 +257,14 @@ fn find(state: &AppState, wanted: &Wanted) -> Answer<Vec<u8>> {
     if *index > state.handle.status().last_index {
         return Err(none());
     }
-    let bytes = state.handle.journal().decision(project, *index)?.ok_or_else(none)?;
+    let journal = state.handle.journal();
+    let Some(bytes) = journal.decision(project, *index)? else {
+        // Of a record that is pruned, the decision is as well.
+        if *index > 0 && *index < journal.first_index() {
+            journal.record(*index)?;
+        }
+        return Err(none());
+    };
     let Some(id) = id else { return Ok(bytes) };
     let found: Decision = serde_json::from_slice(&bytes).map_err(|error| Fault::internal(&error))?;
     if found.id == *id {

@@ -16,9 +16,13 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Code::ReadsClosed => StatusCode::FORBIDDEN,
         Code::NotFound | Code::UnknownProject | Code::UnknownIndex | Code::UnknownDecision => StatusCode::NOT_FOUND,
-        Code::ClockUnsafe | Code::Overloaded | Code::Draining | Code::NotDurable | Code::ReadOnly => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Code::Pruned => StatusCode::GONE,
+        Code::ClockUnsafe
+        | Code::Overloaded
+        | Code::Draining
+        | Code::NotDurable
+        | Code::ProjectDamaged
+        | Code::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
         Code::BadJson
         | Code::DuplicateKey
         | Code::TooDeep
@@ -79,11 +83,13 @@ mod tests {
             ("unknown_project", 404),
             ("unknown_index", 404),
             ("unknown_decision", 404),
+            ("pruned", 410),
             ("reads_closed", 403),
             ("clock_unsafe", 503),
             ("overloaded", 503),
             ("draining", 503),
             ("not_durable", 503),
+            ("project_damaged", 503),
             ("read_only", 503),
         ];
         expected.iter().for_each(|&(code, status)| assert_eq!(of(code), status, "{code}"));

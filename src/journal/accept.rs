@@ -15,7 +15,7 @@ use super::layout::{Family, meta};
 use super::open::{last_record, open_to_write};
 use super::promise::Keeper;
 use super::watermark::{self, Mark, Watermark, WatermarkError};
-use super::{Inner, Journal};
+use super::{Inner, Journal, StoreLimits};
 use crate::types::canonical::{from_canonical, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -116,7 +116,7 @@ impl Journal {
     /// Accepts a loss as it was looked at: writes down in the journal that, when and why it was accepted, and
     /// makes the watermark anew. Refused while a node runs on the directory.
     pub fn accept_end(path: &Path, loss: &Loss, at: Hlc, reason: &str) -> Result<Mark, AcceptError> {
-        let db = open_to_write(path)?;
+        let db = open_to_write(path, &StoreLimits::default())?;
         let (found, chain) = last_record(&db, path)?;
         if (found, chain) != (loss.last, loss.chain) {
             return Err(AcceptError::OtherEnd { named: loss.last, found });

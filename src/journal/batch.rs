@@ -15,6 +15,9 @@ use crate::types::receipt::BatchSeal;
 use crate::types::record::Record;
 use crate::types::text::ProjectName;
 
+/// Projects that one look for old records finds at most: what it costs must not grow with their number.
+pub const SWEEP_AT_ONCE: usize = 64;
+
 /// One record on its way into the log.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
@@ -141,12 +144,22 @@ impl Journal {
         self.0.tail().unsnapshotted.is_due(project)
     }
 
+    /// Whether a snapshot covers all records of a project.
+    pub fn is_covered(&self, project: &ProjectName) -> bool {
+        !self.0.tail().unsnapshotted.has(project)
+    }
+
+    /// A project's newest snapshot is not to be trusted: another one is wanted.
+    pub fn distrust_snapshot(&self, project: &ProjectName, last_index: u64) {
+        self.0.tail().unsnapshotted.record(project, last_index);
+    }
+
     /// Projects whose oldest record without a snapshot lies more than `records` behind the last one, the
-    /// oldest first: snapshots of these shorten a start.
+    /// oldest first, [`SWEEP_AT_ONCE`] at the most: snapshots of these shorten a start.
     pub fn sweep_candidates(&self, records: u64) -> Vec<SweepCandidate> {
         let tail = self.0.tail();
         let last_index = tail.last_index;
-        tail.unsnapshotted.older_than(last_index.saturating_sub(records.saturating_add(1)))
+        tail.unsnapshotted.older_than(last_index.saturating_sub(records.saturating_add(1)), SWEEP_AT_ONCE)
     }
 }
 
@@ -201,9 +214,14 @@ impl Inner {
         let mut rows = WriteBatch::default();
         self.stage_entries(&mut rows, &batch.entries)?;
         tail.note(batch);
-        if batch.writes.iter().any(|write| matches!(write, Write::Snapshot(_))) {
+        let taken = batch.writes.iter().filter_map(|write| match write {
+            Write::Snapshot(snapshot) => Some((snapshot.index, snapshot.hlc)),
+            _ => None,
+        });
+        if let Some((_, hlc)) = taken.max() {
             let floor = tail.unsnapshotted.floor(end.0);
             rows.put_cf(self.family(Family::Meta), meta::REPLAY_FLOOR, floor.to_string());
+            rows.put_cf(self.family(Family::Meta), meta::LAST_SNAPSHOT, hlc.to_string());
         }
         Ok((rows, end))
     }
@@ -234,6 +252,8 @@ impl Inner {
                 let value = idem_value(fingerprint, *index, receipt);
                 rows.put_cf(self.family(Family::Idem), idem_key(project, key), value);
             }
+            // A base stands there, which this one, taken while the record was there, must not replace.
+            Write::Snapshot(snapshot) if snapshot.index < self.first_index() => {}
             Write::Snapshot(snapshot) => {
                 let key = scoped_key(&snapshot.project, snapshot.index);
                 rows.put_cf(self.family(Family::Snapshots), key, snapshot.encode());

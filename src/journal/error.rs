@@ -161,6 +161,24 @@ pub enum ReadError {
         /// Which record.
         index: u64,
     },
+    /// A record was pruned.
+    #[error("record {index} is pruned: the log begins at record {first}{exported}")]
+    Pruned {
+        /// Which record.
+        index: u64,
+        /// The first record that is there.
+        first: u64,
+        /// Where it was exported to, as the end of a sentence; empty if it was not.
+        exported: String,
+    },
+    /// A project has no good snapshot, and its records are pruned.
+    #[error("no snapshot of project {project} is good, and its records up to {index} are pruned")]
+    Baseless {
+        /// Which project.
+        project: ProjectName,
+        /// The last record of it that is gone.
+        index: u64,
+    },
     /// A key of the WAL is no index.
     #[error("after record {index} the WAL has a key that is no index")]
     Key {
@@ -192,6 +210,14 @@ pub enum ReadError {
         index: u64,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// What a record is, and whose, cannot be read.
+    #[error("record {index} cannot be made out: {what}")]
+    Outline {
+        /// Which record.
+        index: u64,
+        /// What is wrong.
+        what: String,
     },
     /// A record stands in another's place.
     #[error("record {found} stands in the place of record {index}")]
@@ -233,10 +259,13 @@ impl ReadError {
         match self {
             ReadError::RecordStorage { index, .. }
             | ReadError::Missing { index }
+            | ReadError::Pruned { index, .. }
+            | ReadError::Baseless { index, .. }
             | ReadError::Key { index }
             | ReadError::Frame { index, .. }
             | ReadError::Chain { index, .. }
             | ReadError::Record { index, .. }
+            | ReadError::Outline { index, .. }
             | ReadError::Misplaced { index, .. }
             | ReadError::InputsMissing { index, .. }
             | ReadError::Inputs { index, .. } => Some(*index),

@@ -1,10 +1,15 @@
 //! Heads of the past, and of projects that are no longer in memory.
 
-use super::Journal;
+use super::{Inner, Journal};
+use std::collections::BTreeSet;
+
 use super::error::{FoldError, ReadError};
 use super::fold::Track;
-use super::layout::Family;
+use super::frame::Frame;
+use super::layout::{Family, parse_scoped, scope_end, scoped_key};
+use super::read::mangled;
 use super::recover::RecoveredHead;
+use super::tail::Outline;
 use crate::machine::head::Head;
 use crate::types::text::ProjectName;
 
@@ -12,29 +17,69 @@ impl Journal {
     /// The head of a project as of the last of its records at or before `index`; before its first record,
     /// the genesis head. `None` when the project has no record at all.
     pub fn head_at(&self, project: &ProjectName, index: u64) -> Result<Option<Head>, FoldError> {
-        Ok(self.track_at(project, index)?.map(|found| found.head))
+        Ok(self.0.track_at(project, index)?.map(|found| found.head))
     }
 
     /// The head of a project as of its last record, for one that is not in memory.
     pub fn latest_head(&self, project: &ProjectName) -> Result<Option<RecoveredHead>, FoldError> {
-        self.track_at(project, u64::MAX)
+        self.0.track_at(project, u64::MAX)
+    }
+
+    /// Index of a project's last record; `None` when it has none.
+    pub fn last_of(&self, project: &ProjectName) -> Result<Option<u64>, ReadError> {
+        let mut rows = self.0.keys(Family::Decisions, scoped_key(project, 0), scope_end(project));
+        let Some((key, _)) = rows.previous_row()? else { return Ok(None) };
+        parse_scoped(key).map(|(_, index, _)| Some(index)).ok_or_else(|| mangled(project, Family::Decisions))
+    }
+
+    /// How many projects have a record at or before an index.
+    pub fn count_projects(&self, index: u64) -> Result<u64, ReadError> {
+        let mut count = 0;
+        self.0.each_project(Family::Decisions, &mut |_, first| count += u64::from(first <= index))?;
+        Ok(count)
+    }
+
+    /// The projects that have a record after `after`, up to and including `to`.
+    pub fn projects_between(&self, after: u64, to: u64) -> Result<BTreeSet<ProjectName>, ReadError> {
+        let mut projects = BTreeSet::new();
+        if after < self.first_index() {
+            // Whoever has a base may have changed in what is pruned.
+            projects.extend(self.0.based_projects()?);
+        }
+        for row in self.0.rows_from((after + 1).max(self.first_index())) {
+            let row = row?;
+            if row.index > to {
+                break;
+            }
+            projects.insert(Outline::of(&Frame::parse(row.index, &row.value)?)?.project);
+        }
+        Ok(projects)
+    }
+
+    /// Records that a start would check: those behind the replay floor.
+    pub fn replay_tail(&self) -> u64 {
+        let tail = self.0.tail();
+        tail.last_index - tail.unsnapshotted.floor(tail.last_index)
     }
 
     /// Every project that has a record.
     pub fn projects(&self) -> Result<Vec<ProjectName>, ReadError> {
         self.0.projects_in(Family::Decisions)
     }
+}
 
-    fn track_at(&self, project: &ProjectName, index: u64) -> Result<Option<RecoveredHead>, FoldError> {
-        if !self.0.is_known(project)? {
+impl Inner {
+    pub(super) fn track_at(&self, project: &ProjectName, index: u64) -> Result<Option<RecoveredHead>, FoldError> {
+        if !self.is_known(project)? {
             return Ok(None);
         }
         let mut track = Track::genesis(project);
-        if let Some((snapshot, head)) = self.0.good_snapshot(project, index, &mut Vec::new())? {
+        let mut warnings = Vec::new();
+        if let Some((snapshot, head)) = self.good_snapshot(project, index, &mut warnings)? {
             track = Track { head, index: snapshot.index, applied: 0 };
         }
         let snapshot_index = track.index;
-        self.0.catch_up(project, &mut track, index)?;
-        Ok(Some(RecoveredHead { head: track.head, index: track.index, snapshot_index }))
+        self.catch_up(project, &mut track, index)?;
+        Ok(Some(RecoveredHead { head: track.head, index: track.index, snapshot_index, warnings }))
     }
 }

@@ -67,6 +67,14 @@ pub(super) mod meta {
     pub const PRUNE_FLOOR: &[u8] = b"prune_floor";
     /// Index up to which snapshots cover every record, in decimal.
     pub const REPLAY_FLOOR: &[u8] = b"replay_floor";
+    /// The proposal's clock of the snapshot that was taken last.
+    pub const LAST_SNAPSHOT: &[u8] = b"last_snapshot";
+    /// Where the log begins, see `base.rs`; absent while nothing was pruned.
+    pub const WAL_FLOOR: &[u8] = b"wal_floor";
+    /// Followed by a project: the second copy of its base.
+    pub const BASE: &[u8] = b"base/";
+    /// After all bases.
+    pub const BASE_END: &[u8] = b"base0";
     /// What stands before the number (8 bytes, big-endian, from 0) of each loss that was accepted.
     pub const ACCEPTED: &[u8] = b"accepted/";
 }
@@ -89,6 +97,16 @@ pub(super) fn scoped_key(project: &ProjectName, number: u64) -> Vec<u8> {
     key.push(0);
     key.extend_from_slice(&number.to_be_bytes());
     key
+}
+
+/// Key of the second copy of a project's base.
+pub(super) fn base_key(project: &ProjectName) -> Vec<u8> {
+    [meta::BASE, project.as_str().as_bytes()].concat()
+}
+
+/// Whose base stands under a key.
+pub(super) fn parse_base(key: &[u8]) -> Option<ProjectName> {
+    std::str::from_utf8(key.strip_prefix(meta::BASE)?).ok()?.parse().ok()
 }
 
 /// The first key after all keys of a project.

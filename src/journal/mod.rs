@@ -13,6 +13,7 @@
 //! with less than the watermark promises.
 
 mod accept;
+mod base;
 mod batch;
 #[cfg(test)]
 mod damage;
@@ -20,22 +21,29 @@ mod error;
 mod exporters;
 mod fold;
 mod frame;
+#[cfg(test)]
+mod growth_tests;
 mod history;
 mod layout;
+mod objects;
 mod open;
 mod options;
 mod parallel;
 mod promise;
 mod prune;
+mod prune_wal;
 mod read;
 mod recover;
 pub mod replay;
 mod room;
 mod snapshot;
+mod sweep;
+mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod unsnapshotted;
 pub mod verify;
 mod watermark;
@@ -48,16 +56,21 @@ use std::time::{Duration, Instant};
 use rocksdb::{ColumnFamily, DB};
 
 pub use accept::{AcceptError, Acceptance, Loss};
-pub use batch::{Batch, Log, LogEntry, Write};
+pub use base::PrunePoint;
+pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
 pub use layout::FORMAT;
+pub use objects::{CollectReport, ObjectsPin};
 pub use prune::{PruneError, PruneReport};
+pub use prune_wal::{Retention, WalPruneReport};
 pub use read::BoundKey;
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};
 pub use room::{RoomError, find_room};
 pub use snapshot::{LiveKey, Snapshot, SnapshotDocument};
+pub use sweep::{SweepError, SweepReport};
+pub use thin::GENERATIONS;
 pub use unsnapshotted::SweepCandidate;
 pub use watermark::{Mark, WatermarkError};
 
@@ -95,6 +108,25 @@ pub struct JournalOptions {
     pub snapshot_every: u64,
     /// When a batch is on disk.
     pub durability: Durability,
+    /// What the store may take.
+    pub store: StoreLimits,
+}
+
+/// What RocksDB may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// Its block cache, in bytes.
+    pub cache_bytes: usize,
+    /// Its write buffers together, in bytes.
+    pub write_buffer_bytes: usize,
+    /// Tables that it holds open.
+    pub open_files: i32,
+}
+
+impl Default for StoreLimits {
+    fn default() -> StoreLimits {
+        StoreLimits { cache_bytes: 64 << 20, write_buffer_bytes: 128 << 20, open_files: 1_024 }
+    }
 }
 
 /// A data directory, open. Clones share it; it closes with the last of them.
@@ -111,6 +143,12 @@ struct Inner {
     /// What was promised. Nobody takes `tail` while holding it.
     keeper: Keeper,
     prune_floor: AtomicU64,
+    /// Where the log begins, where it was pruned.
+    point: Mutex<Option<PrunePoint>>,
+    /// The same, for who only asks whether a record is there.
+    first_index: AtomicU64,
+    /// Held while objects are relied upon or collected; the number of collections.
+    objects: Mutex<u64>,
     /// Held while a batch is appended: there is one writer, whatever callers do. Taken before `tail`.
     appending: Mutex<()>,
     /// Held for moments only, never while the disk is waited for.
@@ -209,6 +247,10 @@ impl Inner {
     fn tail(&self) -> MutexGuard<'_, Tail> {
         // The tail is changed after everything that can fail, so a panic leaves it whole.
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn point(&self) -> MutexGuard<'_, Option<PrunePoint>> {
+        self.point.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn appending(&self) -> MutexGuard<'_, ()> {

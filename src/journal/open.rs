@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use rocksdb::{ColumnFamily, DB, IteratorMode, Options, WriteBatch, WriteOptions};
 
+use super::base::PrunePoint;
 use super::error::{OpenError, StorageError};
 use super::frame::Frame;
 use super::layout::{FORMAT, Family, meta, wal_index, wal_key};
 use super::promise::Keeper;
 use super::unsnapshotted::Unsnapshotted;
 use super::watermark::{self, Found, Mark, Watermark, WatermarkError};
-use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Stage, Tail, options};
+use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Stage, StoreLimits, Tail, options};
 use crate::types::hash::Hash;
 
 impl Journal {
@@ -31,7 +32,7 @@ impl Journal {
 
     fn open_promised(wanted: JournalOptions, promised: Option<Found>) -> Result<Journal, OpenError> {
         let path = wanted.path.clone();
-        let db = open_to_write(&path)?;
+        let db = open_to_write(&path, &wanted.store)?;
         is_all_there(&path, last_record(&db, &path)?.0, promised.as_ref().map(|found| &found.mark))?;
         let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation: 1 };
         if is_new(&db, &path)? {
@@ -82,6 +83,7 @@ impl Journal {
             options.as_ref().map_or(Mode::ReadOnly, |options| Mode::ReadWrite { durability: options.durability });
         let prune_floor = number(&db, &path, meta::PRUNE_FLOOR)?.unwrap_or(0);
         let (last_index, last_chain) = last_record(&db, &path)?;
+        let point = PrunePoint::read(get(&db, &path, meta::WAL_FLOOR)?.map(String::into_bytes))?;
         let unsnapshotted = Unsnapshotted::new(snapshot_every);
         let tail = Tail { stage: Stage::Opened, last_index, last_chain, unsnapshotted };
         let prune_floor = AtomicU64::new(prune_floor);
@@ -93,6 +95,9 @@ impl Journal {
             options,
             keeper,
             prune_floor,
+            first_index: AtomicU64::new(point.as_ref().map_or(1, PrunePoint::first_index)),
+            point: Mutex::new(point),
+            objects: Mutex::new(0),
             appending: Mutex::new(()),
             tail: Mutex::new(tail),
         })))
@@ -109,18 +114,19 @@ fn with_promise(error: OpenError, promised: u64) -> OpenError {
 }
 
 /// Opens a directory for writing, whatever its watermark says; drops what RocksDB cannot read of the log's tail.
-pub(super) fn open_to_write(path: &Path) -> Result<DB, OpenError> {
+pub(super) fn open_to_write(path: &Path, limits: &StoreLimits) -> Result<DB, OpenError> {
     let others = other_families(path).map_err(|source| storage(path, source))?;
-    let families = options::families(others.into_iter());
-    let db = DB::open_cf_descriptors(&options::database(true), path, families);
+    let families = options::families(others.into_iter(), limits);
+    let db = DB::open_cf_descriptors(&options::database(true, limits), path, families);
     db.map_err(|error| storage(path, error.into()))
 }
 
 /// Opens a directory to look at it.
 fn look(path: &Path) -> Result<DB, OpenError> {
     let others = other_families(path).map_err(|source| storage(path, source))?;
-    let families = options::families(others.into_iter());
-    let db = DB::open_cf_descriptors_read_only(&options::database(false), path, families, false);
+    let limits = StoreLimits::default();
+    let families = options::families(others.into_iter(), &limits);
+    let db = DB::open_cf_descriptors_read_only(&options::database(false, &limits), path, families, false);
     db.map_err(|error| storage(path, error.into()))
 }
 

@@ -2,17 +2,16 @@
 
 use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options};
 
+use super::StoreLimits;
 use super::layout::Family;
 
 const MIB: usize = 1 << 20;
-/// Memory for blocks of all families together.
-const BLOCK_CACHE_BYTES: usize = 64 * MIB;
 /// RocksDB's own log may grow to this before the oldest memtable is flushed; it bounds the time to open
 /// after a crash.
 const LOG_BYTES: u64 = 128 << 20;
 
 /// Options of the whole database.
-pub(super) fn database(create: bool) -> Options {
+pub(super) fn database(create: bool, limits: &StoreLimits) -> Options {
     let mut options = Options::default();
     options.create_if_missing(create);
     options.create_missing_column_families(create);
@@ -28,7 +27,9 @@ pub(super) fn database(create: bool) -> Options {
     options.set_max_total_wal_size(LOG_BYTES);
     options.set_bytes_per_sync(MIB as u64);
     options.set_max_background_jobs(2);
-    options.set_max_open_files(1024);
+    options.set_max_open_files(limits.open_files);
+    // All families together: memtables of idle families need not wait for their own bound.
+    options.set_db_write_buffer_size(limits.write_buffer_bytes);
     options.set_log_level(LogLevel::Warn);
     options.set_max_log_file_size(4 * MIB);
     options.set_keep_log_file_num(3);
@@ -38,8 +39,8 @@ pub(super) fn database(create: bool) -> Options {
 }
 
 /// Every family of ours, and those that stand in the directory besides.
-pub(super) fn families(others: impl Iterator<Item = String>) -> Vec<ColumnFamilyDescriptor> {
-    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+pub(super) fn families(others: impl Iterator<Item = String>, limits: &StoreLimits) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(limits.cache_bytes);
     let ours = Family::ALL.iter().map(|&family| ColumnFamilyDescriptor::new(family.name(), of(family, &cache)));
     ours.chain(others.map(|name| ColumnFamilyDescriptor::new(name, Options::default()))).collect()
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::Inner;
 use super::error::{RecoverError, StorageError};
 use super::layout::Family;
 use super::watermark::{self, Mark, Watermark, WatermarkError};
+use super::{Inner, Journal};
 use crate::types::hash::Hash;
 
 /// Who keeps the watermark.
@@ -38,6 +38,16 @@ impl Keeper {
         match self {
             Keeper::Reader { found, .. } => found.clone(),
             Keeper::Writer(watermark) => Ok(Some(watermark.lock().unwrap_or_else(PoisonError::into_inner).mark())),
+        }
+    }
+}
+
+impl Journal {
+    /// Index and chain value of the last record that is on disk for certain.
+    pub fn last_promised(&self) -> (u64, Hash) {
+        match self.0.keeper.promised() {
+            Ok(Some(mark)) => (mark.index, mark.chain),
+            Ok(None) | Err(_) => self.last(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 
-use super::error::{ReadError, StorageError};
+use super::error::{FoldError, ReadError, StorageError};
 use super::layout::{Family, meta, scoped_key};
 use super::{AppendError, Inner, Journal, Mode};
 use crate::types::text::ProjectName;
@@ -29,8 +29,16 @@ pub enum PruneError {
     /// What is there cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A project whose records were to go cannot be loaded. They stay, and with them everything after them.
+    #[error("project {project} cannot be loaded, so nothing is pruned that it needs: {source}")]
+    Project {
+        /// Which project.
+        project: ProjectName,
+        /// What is wrong.
+        source: Box<FoldError>,
+    },
     /// The disk failed.
-    #[error("the keys could not be pruned ({0}); they are pruned with the next round")]
+    #[error("it could not be pruned ({0}); it is tried again with the next round")]
     Storage(#[from] StorageError),
 }
 

@@ -92,12 +92,16 @@ pub(super) struct Row {
 struct Rows<'a> {
     rows: DBIterator<'a>,
     next: u64,
+    pruned: Option<ReadError>,
 }
 
 impl Iterator for Rows<'_> {
     type Item = Result<Row, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(pruned) = self.pruned.take() {
+            return Some(Err(pruned));
+        }
         let index = self.next;
         let row = self.rows.next()?;
         self.next += 1;
@@ -190,6 +194,9 @@ impl Inner {
 
     /// The frame at an index.
     pub(super) fn frame_bytes(&self, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        if let Some(pruned) = self.pruned(index) {
+            return Err(pruned);
+        }
         let found = self.db.get_cf(self.family(Family::Wal), wal_key(index));
         found.map_err(|error| ReadError::RecordStorage { index, source: error.into() })
     }
@@ -201,7 +208,11 @@ impl Inner {
         options.set_readahead_size(2 << 20);
         let key = wal_key(index);
         let mode = IteratorMode::From(&key, Direction::Forward);
-        Rows { rows: self.db.iterator_cf_opt(self.family(Family::Wal), options, mode), next: index }
+        Rows {
+            rows: self.db.iterator_cf_opt(self.family(Family::Wal), options, mode),
+            next: index,
+            pruned: self.pruned(index),
+        }
     }
 
     /// The same rows, to be looked at in passing.

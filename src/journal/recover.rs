@@ -9,7 +9,7 @@ use super::layout::meta;
 use super::read::mangled;
 use super::snapshot::Snapshot;
 use super::unsnapshotted::Unsnapshotted;
-use super::{Family, Inner, Journal, Stage, parallel};
+use super::{Family, Inner, Journal, Mark, Stage, Tail, parallel};
 use crate::machine::head::Head;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -26,10 +26,12 @@ pub struct Recovered {
     pub last_timestamp: Hlc,
     /// The proposal's clock of the newest snapshot.
     pub last_snapshot_hlc: Option<Hlc>,
-    /// Every project that has a record.
+    /// Every project that has a record; none where heads are loaded when they are asked for.
     pub heads: BTreeMap<ProjectName, RecoveredHead>,
     /// Records that were reduced again.
     pub replayed: u64,
+    /// Records whose place in the chain was checked.
+    pub chained: u64,
     /// Beat below which idempotency keys may be gone.
     pub prune_floor: u64,
     /// Snapshots that were passed over.
@@ -45,6 +47,8 @@ pub struct RecoveredHead {
     pub index: u64,
     /// Index of its newest good snapshot; 0 when it has none.
     pub snapshot_index: u64,
+    /// Snapshots that were passed over for it.
+    pub warnings: Vec<SnapshotWarning>,
 }
 
 /// A snapshot that its record does not bear out. It was not used.
@@ -68,31 +72,18 @@ impl fmt::Display for SnapshotWarning {
 impl Journal {
     /// Finds every head again, checking the chain and both hashes of every record that no snapshot covers.
     /// Writes nothing but the watermark, which promises from here on what was found. Batches may follow only
-    /// after it.
+    /// after it. A node takes [`Journal::recover_tail`], which holds no head in memory.
     pub fn recover(&self) -> Result<Recovered, RecoverError> {
         let journal = &*self.0;
         let _nobody_appends = journal.appending();
-        let promised = journal.keeper.promised()?;
         let mut tail = journal.tail();
-        if let Some(mark) = &promised {
-            journal.reaches(mark, tail.last_index)?;
-        }
-        let floor = journal.replay_floor()?;
-        if floor > tail.last_index {
-            let witness = format!("the replay floor {floor}");
-            return Err(RecoverError::Lost { last: tail.last_index, index: tail.last_index + 1, witness });
-        }
+        let (promised, floor) = journal.before_recovery(tail.last_index)?;
         let mut start = Start::load(journal, tail.unsnapshotted.emptied(), floor)?;
         let mut fold = start.fold(journal, floor)?;
         fold.run(&mut |record| start.unsnapshotted.record(&record.project, record.index))?;
-        journal.keeps(promised.as_ref(), fold.last_index)?;
         let heads = start.heads(fold.tracks);
-        tail.unsnapshotted = start.unsnapshotted;
-        (tail.last_index, tail.last_chain) = (fold.last_index, fold.last_chain);
-        if tail.stage == Stage::Opened {
-            journal.settle((fold.last_index, fold.last_chain))?;
-            tail.stage = Stage::Recovered;
-        }
+        let end = (fold.last_index, fold.last_chain);
+        journal.after_recovery(&mut tail, promised.as_ref(), end, start.unsnapshotted)?;
         Ok(Recovered {
             last_index: fold.last_index,
             last_chain: fold.last_chain,
@@ -100,9 +91,58 @@ impl Journal {
             last_snapshot_hlc: start.newest.map(|(_, hlc)| hlc),
             heads,
             replayed: start.caught_up + fold.applied,
+            chained: fold.last_index - floor,
             prune_floor: self.prune_floor(),
             warnings: start.warnings,
         })
+    }
+}
+
+impl Inner {
+    /// What every recovery holds against the end of the log first: the watermark, and the replay floor, which
+    /// it gives back.
+    pub(super) fn before_recovery(&self, last: u64) -> Result<(Option<Mark>, u64), RecoverError> {
+        let promised = self.keeper.promised()?;
+        if let Some(mark) = &promised {
+            self.reaches(mark, last)?;
+        }
+        let floor = self.replay_floor()?;
+        if floor > last {
+            let witness = format!("the replay floor {floor}");
+            return Err(RecoverError::Lost { last, index: last + 1, witness });
+        }
+        Ok((promised, floor))
+    }
+
+    /// Promises what was found. Batches may follow.
+    pub(super) fn after_recovery(
+        &self,
+        tail: &mut Tail,
+        promised: Option<&Mark>,
+        end: (u64, Hash),
+        unsnapshotted: Unsnapshotted,
+    ) -> Result<(), RecoverError> {
+        self.keeps(promised, end.0)?;
+        tail.unsnapshotted = unsnapshotted;
+        (tail.last_index, tail.last_chain) = end;
+        if tail.stage == Stage::Opened {
+            self.settle(end)?;
+            tail.stage = Stage::Recovered;
+        }
+        Ok(())
+    }
+
+    /// Chain value and time at an index that is there, or where the log begins.
+    pub(super) fn foothold(&self, index: u64) -> Result<(Hash, Hlc), ReadError> {
+        if let Some(point) = self.point().as_ref()
+            && point.receipt.index == index
+        {
+            return Ok((point.receipt.chain, point.receipt.timestamp));
+        }
+        match index {
+            0 => Ok((Hash::ZERO, Hlc::default())),
+            _ => self.linked_record(index).map(|(record, chain)| (chain, record.timestamp)),
+        }
     }
 }
 
@@ -170,10 +210,7 @@ impl Start {
 
     /// Goes on from the floor, whose own record is the first link.
     fn fold<'a>(&mut self, journal: &'a Inner, floor: u64) -> Result<Fold<'a>, ReadError> {
-        let (chain, timestamp) = match floor {
-            0 => (Hash::ZERO, Hlc::default()),
-            _ => journal.linked_record(floor).map(|(record, chain)| (chain, record.timestamp))?,
-        };
+        let (chain, timestamp) = journal.foothold(floor)?;
         let mut fold = Fold::new(journal, floor, chain, timestamp);
         fold.tracks = std::mem::take(&mut self.tracks);
         Ok(fold)
@@ -182,17 +219,22 @@ impl Start {
     fn heads(&self, tracks: BTreeMap<ProjectName, Track>) -> BTreeMap<ProjectName, RecoveredHead> {
         let with_snapshot = |(project, track): (ProjectName, Track)| {
             let snapshot_index = self.snapshots.get(&project).copied().unwrap_or(0);
-            (project, RecoveredHead { head: track.head, index: track.index, snapshot_index })
+            (project, RecoveredHead { head: track.head, index: track.index, snapshot_index, warnings: Vec::new() })
         };
         tracks.into_iter().map(with_snapshot).collect()
     }
 }
 
 impl Inner {
-    fn replay_floor(&self) -> Result<u64, ReadError> {
+    /// The index up to which snapshots cover every record; never before the log's own beginning.
+    pub(super) fn replay_floor(&self) -> Result<u64, ReadError> {
         let unreadable = || ReadError::Row { project: "(none)".to_owned(), family: Family::Meta.name() };
         let Some(bytes) = self.get(Family::Meta, meta::REPLAY_FLOOR)? else { return Err(unreadable()) };
-        std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable)
+        std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .map(|floor: u64| floor.max(self.first_index() - 1))
+            .ok_or_else(unreadable)
     }
 
     /// Whether a project has a record.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Journal;
 use super::error::{FoldError, ReadError};
 use super::fold::{Fold, Loaded, Piece};
 use super::frame::{Frame, StoredRecord};
 use super::read::Row;
+use super::{Inner, Journal};
 use crate::machine::head::Head;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -44,12 +44,13 @@ pub struct ReplayedHead {
 /// Who looks on: sees each record, the head before it and its inputs, in the order of the WAL.
 pub type Visit<'v> = &'v mut dyn FnMut(&StoredRecord, &Head, &Json);
 
-/// Reduces every record from genesis, and checks every hash and the chain. With `visit` the records are
+/// Reduces every record from genesis, or from what the projects of a pruned log stand on, and checks every hash and the chain. With `visit` the records are
 /// reduced one after the other, without it on all cores. `progress` is told the last index, now and then.
 pub fn replay(journal: &Journal, progress: &mut dyn FnMut(u64), visit: Option<Visit<'_>>) -> ReplayReport {
     let mut fold = Fold::new(&journal.0, 0, Hash::ZERO, Hlc::default());
     fold.keep_rows = visit.is_some();
-    let fault = all(&mut fold, progress, visit).err();
+    let grounded = ground(&journal.0, &mut fold).map_err(FoldError::from);
+    let fault = grounded.and_then(|()| all(&mut fold, progress, visit)).err();
     let head = |track: Track| ReplayedHead { hash: track.head.hash(), index: track.index, records: track.applied };
     ReplayReport {
         replayed: fold.applied,
@@ -58,6 +59,22 @@ pub fn replay(journal: &Journal, progress: &mut dyn FnMut(u64), visit: Option<Vi
         heads: fold.tracks.into_iter().map(|(project, track)| (project, head(track))).collect(),
         fault,
     }
+}
+
+/// Where records were pruned, begins after them, every project at its base.
+fn ground(journal: &Inner, fold: &mut Fold<'_>) -> Result<(), ReadError> {
+    let last_pruned = journal.first_index() - 1;
+    if last_pruned == 0 {
+        return Ok(());
+    }
+    let (chain, timestamp) = journal.foothold(last_pruned)?;
+    (fold.last_index, fold.last_chain, fold.last_timestamp) = (last_pruned, chain, timestamp);
+    for project in journal.based_projects()? {
+        let good = journal.good_snapshot(&project, last_pruned, &mut Vec::new())?;
+        let (snapshot, head) = good.ok_or(ReadError::Baseless { project: project.clone(), index: last_pruned })?;
+        fold.tracks.insert(project, Track { head, index: snapshot.index, applied: 0 });
+    }
+    Ok(())
 }
 
 fn all(fold: &mut Fold<'_>, progress: &mut dyn FnMut(u64), mut visit: Option<Visit<'_>>) -> Result<(), FoldError> {

@@ -14,7 +14,7 @@ use super::frame::Frame;
 use super::layout::{Family, parse_idem_value, parse_scoped, scope_end, scoped_key};
 use super::read::mangled;
 use super::recover::SnapshotWarning;
-use super::{Batch, Inner, Journal, Write};
+use super::{Batch, Inner, Journal, Write, base};
 use crate::machine::head::Head;
 use crate::machine::state::State;
 use crate::types::canonical::{canonical_bytes, from_canonical};
@@ -94,12 +94,7 @@ impl Journal {
 
     /// Indexes of a project's snapshots, rising.
     pub fn snapshots(&self, project: &ProjectName) -> Result<Vec<u64>, ReadError> {
-        let mut keys = self.0.keys(Family::Snapshots, scoped_key(project, 0), scope_end(project));
-        let mut indexes = Vec::new();
-        while let Some((key, _)) = keys.next_row()? {
-            indexes.push(parse_scoped(key).ok_or_else(|| mangled(project, Family::Snapshots))?.1);
-        }
-        Ok(indexes)
+        self.0.snapshot_indexes(project)
     }
 
     /// A project's snapshot at an index, checked against the record there.
@@ -149,6 +144,7 @@ impl Inner {
         index: u64,
         bytes: &[u8],
     ) -> Result<Result<GoodSnapshot, String>, ReadError> {
+        let (bytes, anchor) = base::split(bytes);
         let snapshot: Snapshot = match from_canonical(bytes) {
             Ok(snapshot) => snapshot,
             Err(error) => return Ok(Err(format!("it does not decode: {error}"))),
@@ -156,7 +152,11 @@ impl Inner {
         if snapshot.project != *project || snapshot.index != index {
             return Ok(Err(format!("it is of project {} at record {}", snapshot.project, snapshot.index)));
         }
-        let (record, chain) = self.linked_record(index)?;
+        let carried = self.pruned(index).map(|_| self.anchored(index, anchor));
+        let (record, chain) = match carried.transpose() {
+            Ok(carried) => carried.map_or_else(|| self.linked_record(index), Ok)?,
+            Err(reason) => return Ok(Err(reason)),
+        };
         if record.project != *project || snapshot.chain != chain {
             return Ok(Err(format!("record {index} of project {} has the chain value {chain}", record.project)));
         }
@@ -184,6 +184,11 @@ impl Inner {
         if index == 0 {
             return Ok(Hash::ZERO);
         }
+        if let Some(point) = self.point().as_ref()
+            && point.receipt.index == index
+        {
+            return Ok(point.receipt.chain);
+        }
         let bytes = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
         Ok(Frame::parse(index, &bytes)?.chain)
     }
@@ -207,22 +212,37 @@ impl Inner {
                 Err(reason) => warnings.push(SnapshotWarning { project: project.clone(), index, reason }),
             }
         }
-        Ok(None)
+        match self.second_base(project)? {
+            Some((base, row)) if base <= index => match self.check_snapshot(project, base, &row)? {
+                Ok(good) => Ok(Some(good)),
+                Err(_) if index == u64::MAX => Err(ReadError::Baseless { project: project.clone(), index: base }),
+                Err(_) => Err(self.pruned(base).unwrap_or(ReadError::Missing { index: base })),
+            },
+            // Its records before the base are gone; the beginning is no answer.
+            Some(_) => Err(self.pruned(index).unwrap_or(ReadError::Missing { index })),
+            None => Ok(None),
+        }
     }
 
     /// Every project that has a row in a family of scoped keys.
     pub(super) fn projects_in(&self, family: Family) -> Result<Vec<ProjectName>, ReadError> {
+        let mut projects = Vec::new();
+        self.each_project(family, &mut |project, _| projects.push(project))?;
+        Ok(projects)
+    }
+
+    /// Shows every project that has a row in a family of scoped keys, and the number of its first row.
+    pub(super) fn each_project(&self, family: Family, see: &mut dyn FnMut(ProjectName, u64)) -> Result<(), ReadError> {
         let mut rows = self.db.raw_iterator_cf(self.family(family));
         rows.seek_to_first();
-        let mut projects = Vec::new();
         while let Some(key) = rows.key() {
             let unreadable =
                 || ReadError::Row { project: String::from_utf8_lossy(key).into_owned(), family: family.name() };
-            let (project, ..) = parse_scoped(key).ok_or_else(unreadable)?;
+            let (project, number, _) = parse_scoped(key).ok_or_else(unreadable)?;
             rows.seek(scope_end(&project));
-            projects.push(project);
+            see(project, number);
         }
         rows.status().map_err(super::StorageError::from)?;
-        Ok(projects)
+        Ok(())
     }
 }

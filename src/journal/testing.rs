@@ -41,6 +41,7 @@ pub fn options(path: &Path) -> JournalOptions {
         cluster: cluster(),
         snapshot_every: 4,
         durability: Durability::Sync,
+        store: StoreLimits::default(),
     }
 }
 

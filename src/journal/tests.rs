@@ -372,9 +372,9 @@ fn a_later_format_is_refused_also_with_families_that_are_not_known_yet() {
     drop(journal);
     assert!(matches!(refusal(options(directory.path())), OpenError::Format { found, .. } if found == "2"));
     let mut db = DB::open_cf_descriptors(
-        &super::options::database(true),
+        &super::options::database(true, &StoreLimits::default()),
         directory.path(),
-        super::options::families(std::iter::empty()),
+        super::options::families(std::iter::empty(), &StoreLimits::default()),
     )
     .unwrap();
     db.create_cf("novelty", &rocksdb::Options::default()).unwrap();

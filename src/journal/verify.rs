@@ -23,6 +23,8 @@ pub struct VerifyReport {
     pub identity: JournalIdentity,
     /// Records that were looked at.
     pub records: u64,
+    /// Index of the first record that is there: those before it are pruned.
+    pub first_index: u64,
     /// Index of the last one.
     pub last_index: u64,
     /// Its chain value, as it stands there.
@@ -95,19 +97,27 @@ pub enum Flaw {
     /// The idempotency key is bound to something else.
     #[error("its idempotency key is bound to something else")]
     KeyDiffers,
+    /// The receipt of the last pruned record does not hold.
+    #[error("the log begins after it, and its receipt does not hold: {0}")]
+    PrunePoint(ReceiptError),
+    /// What a project stands on, whose records are pruned.
+    #[error("{0}")]
+    Base(String),
     /// What the watermark promises is not there.
     #[error("{0}")]
     Promise(Box<RecoverError>),
 }
 
 /// Looks at every record: frame, chain, canonical bytes, objects, the caller's signature, the batch's seal
-/// and path, the decision record and the idempotency key. Writes nothing. `progress` is told the last index,
+/// and path, the decision record and the idempotency key; where records were pruned, also what the log and
+/// its projects stand on. Writes nothing. `progress` is told the last index,
 /// now and then. A damaged record ends nothing, unless RocksDB cannot read on.
 pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport {
     let mut report = VerifyReport {
         identity: journal.identity().clone(),
         records: 0,
-        last_index: 0,
+        first_index: journal.first_index(),
+        last_index: journal.first_index() - 1,
         last_chain: Hash::ZERO,
         problems: Vec::new(),
         problem_count: 0,
@@ -119,7 +129,8 @@ pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport 
         Err(error) => report.note(0, Flaw::Read(error)),
     }
     let promised = journal.0.keeper.promised();
-    let mut rows = journal.0.rows_from(1);
+    report.ground(journal);
+    let mut rows = journal.0.rows_from(report.first_index);
     loop {
         let (chunk, fault) = take_chunk(&mut rows);
         let end = chunk.is_empty();
@@ -144,6 +155,28 @@ impl VerifyReport {
             promised.map_err(RecoverError::from).and_then(|mark| journal.0.keeps(mark.as_ref(), self.last_index));
         if let Err(error) = kept {
             self.note(error.index().unwrap_or(self.last_index), Flaw::Promise(Box::new(error)));
+        }
+    }
+
+    /// Looks at the prune point and at every base, and begins the chain there.
+    fn ground(&mut self, journal: &Journal) {
+        let Some(point) = journal.prune_point() else { return };
+        self.last_chain = point.receipt.chain;
+        let identity = journal.identity();
+        if let Err(error) = point.receipt.verify(&identity.cluster) {
+            self.note(point.receipt.index, Flaw::PrunePoint(error));
+        }
+        if point.receipt.seal.node != identity.node {
+            self.note(point.receipt.index, Flaw::Sealer(point.receipt.seal.node));
+        }
+        let bases = journal.0.based_projects();
+        let flaws = bases.and_then(|projects| projects.iter().map(|project| journal.0.base_flaws(project)).collect());
+        match flaws {
+            Ok(flaws) => {
+                let flaws: Vec<Vec<String>> = flaws;
+                flaws.into_iter().flatten().for_each(|flaw| self.note(point.receipt.index, Flaw::Base(flaw)));
+            }
+            Err(error) => self.note(point.receipt.index, Flaw::Read(error)),
         }
     }
 

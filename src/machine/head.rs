@@ -76,6 +76,11 @@ impl Head {
         self.hash
     }
 
+    /// Bytes of memory that it takes, about.
+    pub fn weight_bytes(&self) -> usize {
+        size_of::<Head>() - size_of::<State>() + self.state.weight_bytes()
+    }
+
     /// The hash of one section.
     pub fn section_hash(&self, section: Section) -> Hash {
         self.sections[section as usize]

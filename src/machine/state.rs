@@ -540,5 +540,6 @@ mod identity;
 mod section;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 pub use section::Section;

@@ -11,7 +11,7 @@ use super::mend::Failure;
 use super::pipeline::{answer, not_durable};
 use super::{Outcome, Verified};
 use crate::facts::FactsNow;
-use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, Snapshot, Write};
+use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, Snapshot, Write};
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
@@ -58,6 +58,8 @@ pub(super) struct Committer<L> {
     pub(super) log: L,
     /// Facts that are in the journal for certain.
     pub(super) stored_facts: BTreeSet<Hash>,
+    /// Collections of objects that there were when these were stored.
+    collections: u64,
     last_sync: Instant,
     /// The last record that was answered for, and its chain value.
     pub(super) acknowledged: (u64, Hash),
@@ -70,7 +72,17 @@ pub(super) struct Committer<L> {
 impl<L: Log> Committer<L> {
     pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, log: L, acknowledged: (u64, Hash)) -> Committer<L> {
         let (stored_facts, last_sync) = (BTreeSet::new(), Instant::now());
-        Committer { shared, inbox, log, stored_facts, last_sync, acknowledged, mending: false, wanted: None }
+        Committer {
+            shared,
+            inbox,
+            log,
+            stored_facts,
+            collections: 0,
+            last_sync,
+            acknowledged,
+            mending: false,
+            wanted: None,
+        }
     }
 
     /// Commits a batch and answers its callers.
@@ -84,14 +96,22 @@ impl<L: Log> Committer<L> {
     /// Commits a batch and answers its callers; returns the receipts in the batch's order.
     fn commit(&mut self, mut job: Job) -> Result<Vec<Arc<[u8]>>, Failure> {
         let began = Instant::now();
+        let journal = self.shared.journal();
+        // What is believed to be there must stay there until the batch is.
+        let pin = journal.pin_objects();
+        if std::mem::replace(&mut self.collections, pin.collections()) != pin.collections() {
+            self.stored_facts.clear();
+        }
         let replies: Vec<_> = job.records.iter_mut().map(|pending| pending.reply.take()).collect();
         let Built { batch, receipts } = match self.build(&job) {
             Ok(built) => built,
             Err(reason) => return Err(self.refuse_all(replies, Failure::for_good(&reason))),
         };
-        if let Err(failure) = self.write(&batch) {
+        let empty = batch.entries.is_empty() && batch.writes.is_empty();
+        if !empty && let Err(failure) = self.write(&batch) {
             return Err(self.refuse_all(replies, failure));
         }
+        drop(pin);
         self.acknowledged = job.records.last().map_or(self.acknowledged, |last| (last.record.index, last.chain));
         self.publish(&job);
         let snapshots = batch
@@ -122,6 +142,11 @@ impl<L: Log> Committer<L> {
     fn build(&mut self, job: &Job) -> Result<Built, String> {
         let options = &self.shared.options;
         let chains: Vec<_> = job.records.iter().map(|pending| pending.chain).collect();
+        if chains.is_empty() {
+            let mut batch = Batch::default();
+            self.push_snapshots(&mut batch, job)?;
+            return Ok(Built { batch, receipts: Vec::new() });
+        }
         let first = job.records.first().map_or(0, |pending| pending.record.index);
         let sealed =
             SealedBatch::seal(&options.cluster, &options.node_key, first, &chains).ok_or("the batch is empty")?;
@@ -180,7 +205,8 @@ impl<L: Log> Committer<L> {
             }
         }
         for evicted in &job.evicted {
-            if taken.insert(evicted.project.clone()) {
+            // What a snapshot covers already need not be written again.
+            if !self.shared.journal().is_covered(&evicted.project) && taken.insert(evicted.project.clone()) {
                 self.push_snapshot(batch, &evicted.project, &evicted.head, evicted.index, job)?;
             }
         }
@@ -207,7 +233,11 @@ impl<L: Log> Committer<L> {
         let snapshot = match job.records.iter().find(|pending| pending.record.index == index) {
             Some(pending) => Snapshot::of(&pending.record, pending.chain, head.state()),
             None => {
-                let stored = self.shared.journal().record(index).map_err(|error| error.to_string())?;
+                let stored = match self.shared.journal().record(index) {
+                    // The project stands on a base already.
+                    Err(ReadError::Pruned { .. }) => return Ok(()),
+                    found => found.map_err(|error| error.to_string())?,
+                };
                 let stored = stored.ok_or_else(|| format!("record {index} of {project} is gone"))?;
                 Snapshot::of(&stored.record, stored.chain, head.state())
             }
@@ -242,11 +272,15 @@ impl<L: Log> Committer<L> {
 
     fn watch(&self, job: &Job, began: Instant) {
         let observer = &self.shared.ports.observer;
+        if !job.evicted.is_empty() {
+            observer.evicted(job.evicted.len());
+        }
         for pending in &job.records {
             observer.accepted(&pending.record, pending.arrived.elapsed());
         }
-        let last = job.records.last().map_or(0, |pending| pending.record.index);
-        observer.committed(job.records.len(), began.elapsed(), last);
+        if let Some(last) = job.records.last() {
+            observer.committed(job.records.len(), began.elapsed(), last.record.index);
+        }
     }
 }
 

@@ -1,23 +1,23 @@
 //! The sequencer from outside: propose, try without doing, read durable heads.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::commit::{Committer, MAX_INTERVAL};
 use super::desk::Desk;
 use super::fair::Full;
 use super::inbox::{Inbox, Request};
-use super::pipeline::{Pipeline, durable};
+use super::pipeline::{Pipeline, durable, is_watched};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::{Durability, FoldError, Journal, Recovered, fingerprint};
+use crate::journal::{Durability, FoldError, Journal, Recovered, RecoveredHead, fingerprint};
 use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Docket, Explanation};
@@ -32,6 +32,12 @@ use crate::verify::{Headers, verify};
 
 /// Rejections that are remembered for `GET /rejections`.
 const REMEMBERED: usize = 1_000;
+
+/// Projects that are loaded at once off the sequencer's way; the sequencer loads the others itself.
+const LOADED_AT_ONCE: usize = 4;
+
+/// What an operator of a damaged project reads.
+const RUNBOOK: &str = "runbooks/snapshot-restore.md";
 
 /// A durable head.
 #[derive(Clone, Debug)]
@@ -72,6 +78,10 @@ pub struct Status {
     pub last_snapshot: Option<Hlc>,
     /// Why the clock cannot be trusted, while that is so.
     pub clock_unsafe: Option<String>,
+    /// Projects in memory.
+    pub heads: usize,
+    /// Bytes that they take, about.
+    pub heads_bytes: usize,
 }
 
 /// What a proposal would come to on the durable head.
@@ -103,6 +113,10 @@ pub(super) struct Shared {
     last_index: AtomicU64,
     judged_index: AtomicU64,
     last_snapshot: Mutex<Option<Hlc>>,
+    heads: AtomicUsize,
+    heads_bytes: AtomicUsize,
+    /// Projects that may be loaded at once off the sequencer's way.
+    loading: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -139,6 +153,22 @@ impl Shared {
 
     pub fn note_snapshot(&self, at: Hlc) {
         *self.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    pub fn note_memory(&self, (heads, bytes): (usize, usize)) {
+        self.heads.store(heads, Ordering::Relaxed);
+        self.heads_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The rejection of a project whose head cannot be loaded. A record that is at fault is the project's
+    /// alone; whatever else fails may pass.
+    pub fn unreadable(&self, project: &ProjectName, error: &FoldError) -> Rejection {
+        let reason = error.to_string();
+        if error.index().is_none() {
+            return Rejection::new(Code::NotDurable, reason);
+        }
+        self.ports.observer.project_damaged(project, &reason);
+        Rejection::new(Code::ProjectDamaged, format!("{reason}; nothing was skipped or changed, see {RUNBOOK}"))
     }
 
     pub fn set_mode(&self, mode: Mode) {
@@ -180,7 +210,7 @@ impl Handle {
         if let Durability::Interval(interval) = &mut options.durability {
             *interval = (*interval).min(MAX_INTERVAL);
         }
-        let (heads, views) = durable(recovered.heads, options.memory_projects);
+        let (heads, views) = durable(recovered.heads, options.memory);
         let inbox = Arc::new(Inbox::new(options.queue, options.project_queue));
         let shared = Arc::new(Shared {
             options,
@@ -193,6 +223,9 @@ impl Handle {
             last_index: AtomicU64::new(recovered.last_index),
             judged_index: AtomicU64::new(recovered.last_index),
             last_snapshot: Mutex::new(recovered.last_snapshot_hlc),
+            heads: AtomicUsize::new(heads.size().0),
+            heads_bytes: AtomicUsize::new(heads.size().1),
+            loading: Arc::new(Semaphore::new(LOADED_AT_ONCE)),
         });
         let (jobs, queue) = sync_channel(1);
         let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
@@ -228,11 +261,28 @@ impl Handle {
             Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
         }
         let (reply, answer) = oneshot::channel();
-        if let Err(full) = self.inbox.push(Request { verified, reply, arrived: Instant::now() }) {
+        let arrived = Instant::now();
+        let loaded = self.preload(&project).await;
+        if let Err(full) = self.inbox.push(Request { verified, reply, arrived, loaded }) {
             let (code, reason) = no_room(full, &project);
             return refuse(code, &reason);
         }
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
+    }
+
+    /// Loads a project that is not in memory off the sequencer's way, unless as many are being loaded as may
+    /// be. What cannot be loaded, the sequencer tells.
+    async fn preload(&self, project: &ProjectName) -> Option<Box<RecoveredHead>> {
+        if self.shared.cached_view(project).is_some() {
+            return None;
+        }
+        let permit = self.shared.loading.clone().try_acquire_owned().ok()?;
+        let (shared, project) = (self.shared.clone(), project.clone());
+        let load = move || {
+            let _while_it_loads = permit;
+            shared.journal().latest_head(&project).ok().flatten().map(Box::new)
+        };
+        tokio::task::spawn_blocking(load).await.ok().flatten()
     }
 
     /// Says what would become of a proposal on the durable head, and changes nothing.
@@ -325,6 +375,11 @@ impl Handle {
         self.shared.views.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether a project's head is in memory.
+    pub fn is_in_memory(&self, project: &ProjectName) -> bool {
+        self.shared.cached_view(project).is_some()
+    }
+
     /// The last rejections, newest first.
     pub fn rejections(&self, project: Option<&ProjectName>, limit: usize) -> Vec<RejectionEntry> {
         let remembered = self.shared.rejections.lock().unwrap_or_else(PoisonError::into_inner);
@@ -342,7 +397,27 @@ impl Handle {
             wal_lag: self.shared.judged_index.load(Ordering::Acquire).saturating_sub(last_index),
             last_snapshot: *self.shared.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner),
             clock_unsafe: self.shared.ports.clock.now_ms().err(),
+            heads: self.shared.heads.load(Ordering::Relaxed),
+            heads_bytes: self.shared.heads_bytes.load(Ordering::Relaxed),
         }
+    }
+
+    /// Brings a project into memory that may have to be acted on without a caller; others stay where they are.
+    /// Whether its head can be loaded, with every check.
+    pub fn watch(&self, project: &ProjectName) -> Result<(), FoldError> {
+        let Some(loaded) = self.shared.journal().latest_head(project)? else { return Ok(()) };
+        let (memory, facts) = (self.shared.options.memory, self.facts());
+        let has_room = self.shared.heads.load(Ordering::Relaxed) < memory.projects
+            && self.shared.heads_bytes.load(Ordering::Relaxed) < memory.bytes;
+        if has_room && is_watched(&loaded.head, facts.set()) {
+            self.inbox.push_loaded(project.clone(), loaded);
+        }
+        Ok(())
+    }
+
+    /// Lets heads go that were not used for [`Memory::idle_rounds`] calls.
+    pub fn tidy(&self) {
+        self.inbox.push_tidy();
     }
 
     /// Looks at a project of the node's own accord: proposes Control_QuorumLost or Control_Recovered where the pulses

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::fair::{FairQueue, Full};
 use super::mend::Failure;
 use super::{Outcome, Verified};
-use crate::journal::Recovered;
+use crate::journal::{Recovered, RecoveredHead};
 use crate::machine::chart;
 use crate::types::names::Region;
 use crate::types::text::ProjectName;
@@ -23,6 +23,8 @@ pub(super) struct Request {
     pub verified: Verified,
     pub reply: Reply,
     pub arrived: Instant,
+    /// The project's head, where it was not in memory when the proposal came.
+    pub loaded: Option<Box<RecoveredHead>>,
 }
 
 impl Request {
@@ -48,6 +50,8 @@ struct Lanes {
     nudged: BTreeSet<ProjectName>,
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
+    loaded: Vec<(ProjectName, RecoveredHead)>,
+    tidy: bool,
     stopping: bool,
     /// Whether the sequencer waits to be woken; waking it costs a system call.
     asleep: bool,
@@ -60,7 +64,11 @@ pub(super) struct Work {
     pub mended: Option<Box<Recovered>>,
     /// Projects to look at of the node's own accord.
     pub nudged: Vec<ProjectName>,
+    /// Heads that came from the journal unasked.
+    pub loaded: Vec<(ProjectName, RecoveredHead)>,
     pub requests: Vec<Request>,
+    /// Whether heads that nobody uses may go.
+    pub tidy: bool,
     pub stopping: bool,
 }
 
@@ -81,6 +89,8 @@ impl Inbox {
             nudged: BTreeSet::new(),
             done: VecDeque::new(),
             mended: None,
+            loaded: Vec::new(),
+            tidy: false,
             stopping: false,
             asleep: false,
         };
@@ -121,6 +131,18 @@ impl Inbox {
         }
     }
 
+    pub fn push_loaded(&self, project: ProjectName, loaded: RecoveredHead) {
+        let mut lanes = self.lock();
+        lanes.loaded.push((project, loaded));
+        self.wake(lanes);
+    }
+
+    pub fn push_tidy(&self) {
+        let mut lanes = self.lock();
+        lanes.tidy = true;
+        self.wake(lanes);
+    }
+
     pub fn stop(&self) {
         let mut lanes = self.lock();
         lanes.stopping = true;
@@ -146,7 +168,8 @@ impl Inbox {
         let mut lanes = self.lock();
         loop {
             let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty() || !lanes.nudged.is_empty();
-            if !lanes.done.is_empty() || lanes.mended.is_some() || (room > 0 && waiting) || lanes.stopping {
+            let news = !lanes.done.is_empty() || lanes.mended.is_some() || lanes.tidy || !lanes.loaded.is_empty();
+            if news || (room > 0 && waiting) || lanes.stopping {
                 break;
             }
             lanes.asleep = true;
@@ -155,6 +178,7 @@ impl Inbox {
         lanes.asleep = false;
         let done = lanes.done.drain(..).collect();
         let mended = lanes.mended.take();
+        let (tidy, loaded) = (std::mem::take(&mut lanes.tidy), std::mem::take(&mut lanes.loaded));
         let mut nudged = Vec::new();
         while nudged.len() < room
             && let Some(project) = lanes.nudged.pop_first()
@@ -169,6 +193,6 @@ impl Inbox {
             requests.push(request);
         }
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
-        Work { done, mended, nudged, requests, stopping }
+        Work { done, mended, nudged, loaded, requests, tidy, stopping }
     }
 }

@@ -114,7 +114,7 @@ impl<L: Log> Committer<L> {
         self.wanted = Some(wanted.clone());
         self.let_go(held)?;
         let journal = Journal::open(wanted)?;
-        let recovered = journal.recover()?;
+        let recovered = journal.recover_tail()?;
         let (index, chain) = self.acknowledged;
         if index > 0 && journal.record(index)?.is_none_or(|stored| stored.chain != chain) {
             return Err(MendError::Lost { index });

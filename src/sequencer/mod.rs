@@ -29,10 +29,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
+pub use heads::Memory;
 use serde::Serialize;
 
 use crate::facts::FactTable;
-use crate::journal::Durability;
+use crate::journal::{Durability, SnapshotWarning};
 use crate::machine::chart::Inputs;
 use crate::types::canonical::canonical_bytes;
 use crate::types::decision::Decision;
@@ -61,8 +62,8 @@ pub struct Options {
     pub project_queue: usize,
     /// Records in one batch.
     pub batch_max: usize,
-    /// Projects kept in memory.
-    pub memory_projects: usize,
+    /// How much of the heads is kept in memory.
+    pub memory: Memory,
     /// Records behind the last one at which a project without a fresh snapshot gets one, so that a start
     /// has little to replay.
     pub sweep_every: u64,
@@ -99,6 +100,12 @@ pub trait Observer: Send + Sync {
     fn committed(&self, records: usize, took: Duration, last_index: u64);
     /// A proposal of the node's own could not be built.
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
+    /// A project's records do not lead where they say, or cannot be read: it is refused, the others go on.
+    fn project_damaged(&self, _project: &ProjectName, _reason: &str) {}
+    /// A snapshot was passed over for an older one.
+    fn snapshot_passed_over(&self, _warning: &SnapshotWarning) {}
+    /// Heads left memory.
+    fn evicted(&self, _heads: usize) {}
     /// The log could not be written; nothing is accepted any more.
     fn log_failed(&self, reason: &str);
     /// The log can be written again; what it holds ends at this record.

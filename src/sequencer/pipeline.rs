@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::commit::{Job, Pending};
 use super::desk::CommitNow;
 use super::handle::{Shared, View};
-use super::heads::Heads;
+use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
 use super::inbox::{Done, Inbox, Reply, Request};
 use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
@@ -21,6 +21,7 @@ use crate::machine::guards::Case;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Accepted, Docket, Refused};
 use crate::machine::reduce::Stamp;
+use crate::machine::state::TopPhase;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -87,6 +88,8 @@ pub(super) struct Pipeline {
     chain: Hash,
     stamped: Hlc,
     failed: bool,
+    /// Whether heads may still have to leave memory.
+    tidying: bool,
 }
 
 impl Pipeline {
@@ -113,6 +116,7 @@ impl Pipeline {
             chain: last.1,
             stamped: last.2,
             failed: false,
+            tidying: false,
         }
     }
 
@@ -123,9 +127,15 @@ impl Pipeline {
             let work = self.inbox.take(room);
             work.done.into_iter().for_each(|done| self.settle(done));
             work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
+            work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
             work.nudged.iter().for_each(|project| self.follow_liveness(project));
             work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
+            if work.tidy {
+                self.heads.next_round();
+                self.tidying = true;
+            }
             self.hand_over();
+            self.shared.note_memory(self.heads.size());
             if work.stopping && self.open.is_empty() && self.committing.is_none() {
                 return;
             }
@@ -133,8 +143,11 @@ impl Pipeline {
     }
 
     /// Judges one proposal and does what follows.
-    fn weigh_and_act(&mut self, request: Request) {
+    fn weigh_and_act(&mut self, mut request: Request) {
         let project = request.verified.proposal().project();
+        if let Some(loaded) = request.loaded.take() {
+            self.offer(&project, *loaded);
+        }
         let scene = match self.scene(&project) {
             Ok(scene) => scene,
             Err(rejection) => return self.refuse_now(request, rejection),
@@ -153,10 +166,30 @@ impl Pipeline {
         }
         let wall_ms = self.shared.ports.clock.now_ms().map_err(|why| Rejection::new(Code::ClockUnsafe, why))?;
         let at = self.stamped.tick(wall_ms).map_err(|why| Rejection::new(Code::ClockUnsafe, why.to_string()))?;
-        let found = self.heads.find(&self.shared.journal(), project);
-        let (head, _) = found.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
+        let (head, _) = self.head(project)?;
         let stamp = Stamp { index: self.next_index, at };
         Ok(Scene { head, facts: self.shared.ports.facts.facts(), stamp })
+    }
+
+    /// A project's speculative head and the batch that it waits for; loaded where it is not in memory.
+    fn head(&mut self, project: &ProjectName) -> Result<(Arc<Head>, u64), Rejection> {
+        let journal = self.shared.journal();
+        let found = self.heads.find(&journal, project).map_err(|error| self.shared.unreadable(project, &error))?;
+        found.came.into_iter().for_each(|came| self.show(project, came));
+        Ok((found.head, found.batch))
+    }
+
+    /// Takes a head that somebody else loaded.
+    fn offer(&mut self, project: &ProjectName, loaded: RecoveredHead) {
+        let came = self.heads.offer(&self.shared.journal(), project, loaded);
+        came.into_iter().for_each(|came| self.show(project, came));
+    }
+
+    /// A head came into memory: it is durable, so readers may see it.
+    fn show(&self, project: &ProjectName, came: Came) {
+        came.warnings.iter().for_each(|warning| self.shared.ports.observer.snapshot_passed_over(warning));
+        let view = View { head: came.head, index: came.index };
+        self.shared.views_mut().insert(project.clone(), Arc::new(view));
     }
 
     /// DESIGN §4, 4 to 9.
@@ -322,9 +355,9 @@ impl Pipeline {
         }
         let at = scene.stamp.at;
         let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
-        let (head, batch) = match self.heads.find(&self.shared.journal(), project) {
+        let (head, batch) = match self.head(project) {
             Ok(found) => found,
-            Err(error) => return self.refuse_now(request, Rejection::new(Code::NotDurable, error.to_string())),
+            Err(rejection) => return self.refuse_now(request, rejection),
         };
         let hlc_last = head.state().hlc_last.as_ref().as_ref().map(|last| last.hlc);
         let refusal = Refusal {
@@ -361,14 +394,21 @@ impl Pipeline {
         answer(request.reply, Outcome::Refused(Box::new(refusal)));
     }
 
-    /// Gives the open batch to the committer, unless it is busy or there is nothing to commit.
+    /// Gives the open batch to the committer, unless it is busy or there is nothing to commit. A round of
+    /// tidying is a batch too, when heads leave.
     fn hand_over(&mut self) {
-        if self.committing.is_some() || self.open.is_empty() {
+        let tidy = self.tidying || self.heads.are_too_many();
+        if self.committing.is_some() || self.failed || (self.open.is_empty() && !tidy) {
+            return;
+        }
+        let facts = self.shared.ports.facts.facts();
+        let evicted = self.heads.evict(self.durable_batch, |head| is_watched(head, facts.set()));
+        self.tidying = evicted.len() == EVICT_AT_ONCE;
+        if self.open.is_empty() && evicted.is_empty() {
             return;
         }
         let records = std::mem::take(&mut self.open);
         self.committing = Some(records.iter().map(|p| (p.record.project.clone(), p.record.idem_key.clone())).collect());
-        let evicted = self.heads.evict(self.durable_batch);
         let job = Job { number: self.open_number, records, evicted };
         self.open_number += 1;
         if !self.is_lone(&job) {
@@ -431,7 +471,7 @@ impl Pipeline {
         // Stamped time never goes back, also not behind what was stamped and lost.
         self.stamped = self.stamped.max(recovered.last_timestamp);
         self.durable_batch = self.open_number - 1;
-        let (heads, views) = durable(recovered.heads, self.shared.options.memory_projects);
+        let (heads, views) = durable(recovered.heads, self.shared.options.memory);
         self.heads = heads;
         *self.shared.views_mut() = views;
         self.shared.note_durable(last_index);
@@ -442,12 +482,18 @@ impl Pipeline {
     }
 }
 
+/// Whether a project may have to be acted on without a caller, because its elected set is watched. It stays in
+/// memory as long as there is room.
+pub(super) fn is_watched(head: &Head, facts: &FactSet) -> bool {
+    head.state().phase() == TopPhase::Execution && facts.iter().any(|fact| fact.fact.claim.kind == FactKind::Liveness)
+}
+
 /// Heads and views of what is durable.
 pub(super) fn durable(
     found: BTreeMap<ProjectName, RecoveredHead>,
-    memory_projects: usize,
+    memory: Memory,
 ) -> (Heads, BTreeMap<ProjectName, Arc<View>>) {
-    let mut heads = Heads::new(memory_projects);
+    let mut heads = Heads::new(memory);
     let mut views = BTreeMap::new();
     for (project, found) in found {
         let head = Arc::new(found.head);

@@ -41,6 +41,7 @@ pub(super) fn after_ms(
         | Code::ClockUnsafe
         | Code::NotDurable
         | Code::Draining
+        | Code::ProjectDamaged
         | Code::ReadOnly => NODE_MS,
         _ => return None,
     };

@@ -72,10 +72,20 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("journal.interval_ms", 1, 10 * SECOND_MS),
     bound("journal.snapshot_every", 1, 1_000_000),
     bound("journal.sweep_every", 1_000, 200_000),
+    bound("journal.cache_bytes", 1 << 20, 1 << 40),
+    bound("journal.write_buffer_bytes", 8 << 20, 1 << 40),
+    bound("journal.open_files", 64, 1_000_000),
     bound("sequencer.queue", 1, 1_000_000),
     bound("sequencer.project_queue", 1, 1_000_000),
     bound("sequencer.batch_max", 1, 16_384),
     bound("heads.memory_projects", 1, 1_000_000),
+    bound("heads.memory_bytes", 1 << 20, 1 << 40),
+    bound("heads.idle_ms", SECOND_MS, 30 * DAY_MS),
+    bound("retention.wal_ms", 0, 36_500 * DAY_MS),
+    bound("retention.wal_records", 0, MAX_INTEGER),
+    bound("retention.every_ms", 100, DAY_MS),
+    bound("exports.every_ms", 100, 30 * DAY_MS),
+    bound("exports.command_timeout_ms", 100, HOUR_MS),
     bound("decisions.batch_records", 1, 1_000),
     bound("decisions.request_timeout_ms", 100, 600_000),
     bound("decisions.retry_min_ms", 10, 600_000),
@@ -133,6 +143,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_tls(&settings.tls)?;
     check_providers(settings)?;
     check_decisions(settings)?;
+    check_exports(settings)?;
     super::kaching::check(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
@@ -140,6 +151,20 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     let filter = tracing_subscriber::EnvFilter::builder().parse(&settings.log.level);
     let example = "write a level such as info, or info,swoosh::sequencer=debug";
     filter.map(drop).map_err(|error| invalid("log.level", format!("{error}; {example}")))
+}
+
+fn check_exports(settings: &Settings) -> Result<(), SettingsError> {
+    let exports = &settings.exports;
+    if exports.directory.as_ref().is_some_and(|directory| directory.starts_with(&settings.data)) {
+        return Err(invalid("exports.directory", "it lies in the data directory; name one outside of it"));
+    }
+    if let Some(key) = exports.recipients.iter().find(|key| !key.starts_with("age1")) {
+        return Err(invalid("exports.recipients", format!("{key:?} is no age public key; those begin with age1")));
+    }
+    if exports.command.first().is_some_and(String::is_empty) {
+        return Err(invalid("exports.command", "the program has no name; name one, or take the list out"));
+    }
+    Ok(())
 }
 
 /// Certificate and key go together, and whoever asks for client certificates must say whose.

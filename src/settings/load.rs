@@ -130,7 +130,7 @@ impl Settings {
     fn resolve(&mut self, directory: &Path) {
         let optional = [&mut self.node_key, &mut self.backbeat.file, &mut self.policies.path, &mut self.facts.file];
         let records = [&mut self.decisions.redaction, &mut self.decisions.jsonl, &mut self.policies.bundle];
-        let secrets = [&mut self.secrets.file, &mut self.secrets.identity];
+        let secrets = [&mut self.secrets.file, &mut self.secrets.identity, &mut self.exports.directory];
         let tls = &mut self.tls;
         let tls = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca];
         let optional = optional.into_iter().chain(records).chain(secrets).chain(tls);

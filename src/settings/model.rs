@@ -59,6 +59,10 @@ pub struct Settings {
     pub sequencer: Sequencer,
     /// Heads of projects in memory.
     pub heads: Heads,
+    /// What is kept on disk.
+    pub retention: Retention,
+    /// Copies of snapshots and records outside the data directory.
+    pub exports: Exports,
     /// Decision Records and where they go.
     pub decisions: Decisions,
     /// What other settings name as `secret:<name>`.
@@ -158,6 +162,12 @@ pub struct Journal {
     pub snapshot_every: u64,
     /// Records of all projects from one sweep to the next.
     pub sweep_every: u64,
+    /// The store's cache, in bytes.
+    pub cache_bytes: u64,
+    /// What the store gathers in memory before it writes tables, in bytes.
+    pub write_buffer_bytes: u64,
+    /// Tables that the store holds open.
+    pub open_files: u64,
 }
 
 /// The sequencer.
@@ -178,6 +188,40 @@ pub struct Sequencer {
 pub struct Heads {
     /// How many projects are kept in memory.
     pub memory_projects: usize,
+    /// How many bytes they may take, about.
+    pub memory_bytes: usize,
+    /// How long a project stays in memory unused, in milliseconds.
+    pub idle_ms: u64,
+}
+
+/// What is kept on disk. 0 means without end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// How long records are kept, in milliseconds.
+    pub wal_ms: u64,
+    /// How many records are kept.
+    pub wal_records: u64,
+    /// How often it is looked for what may go, in milliseconds.
+    pub every_ms: u64,
+}
+
+/// Copies of snapshots and records outside the data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Exports {
+    /// Where they go; none means that nothing is exported.
+    pub directory: Option<PathBuf>,
+    /// How often there is a round, in milliseconds.
+    pub every_ms: u64,
+    /// Whether records are exported too.
+    pub wal: bool,
+    /// Whom they are encrypted for, as age public keys; none means that they are not.
+    pub recipients: Vec<String>,
+    /// What is run after each round, argument by argument.
+    pub command: Vec<String>,
+    /// How long it may take, in milliseconds.
+    pub command_timeout_ms: u64,
 }
 
 /// Decision Records and where they go.
@@ -263,6 +307,8 @@ impl Default for Settings {
             journal: Journal::default(),
             sequencer: Sequencer::default(),
             heads: Heads::default(),
+            retention: Retention::default(),
+            exports: Exports::default(),
             decisions: Decisions::default(),
             secrets: SecretsFile::default(),
             http: Http::default(),
@@ -306,7 +352,15 @@ impl Default for SourceRules {
 
 impl Default for Journal {
     fn default() -> Journal {
-        Journal { durability: Durability::Sync, interval_ms: 10, snapshot_every: 1_000, sweep_every: 100_000 }
+        Journal {
+            durability: Durability::Sync,
+            interval_ms: 10,
+            snapshot_every: 1_000,
+            sweep_every: 100_000,
+            cache_bytes: 64 << 20,
+            write_buffer_bytes: 128 << 20,
+            open_files: 1_024,
+        }
     }
 }
 
@@ -318,7 +372,26 @@ impl Default for Sequencer {
 
 impl Default for Heads {
     fn default() -> Heads {
-        Heads { memory_projects: 10_000 }
+        Heads { memory_projects: 100_000, memory_bytes: 512 << 20, idle_ms: 900_000 }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention { wal_ms: 0, wal_records: 0, every_ms: 600_000 }
+    }
+}
+
+impl Default for Exports {
+    fn default() -> Exports {
+        Exports {
+            directory: None,
+            every_ms: 3_600_000,
+            wal: false,
+            recipients: Vec::new(),
+            command: Vec::new(),
+            command_timeout_ms: 60_000,
+        }
     }
 }
 

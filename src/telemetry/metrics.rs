@@ -1,7 +1,8 @@
 //! Every metric: name, labels, help. Handles are made for all labels at the start, so that counting hashes
 //! no label, and a series is there, at zero, before its first event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -12,9 +13,13 @@ use prometheus::{
 
 use crate::types::names::{GuardName, Region, Transition};
 use crate::types::rejection::Code;
+use crate::types::text::ProjectName;
 
 /// Media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Damaged projects that are counted apart.
+const MOST_DAMAGED: usize = 10_000;
 
 /// A metric's name, its help and its label.
 struct Name {
@@ -51,6 +56,20 @@ const BATCH: Name = metric("swoosh_batch_records", "Records per commit.");
 const COMMIT: Name = metric("swoosh_commit_seconds", "Time that a commit took, sync included.");
 const WAL_LAST: Name = metric("swoosh_wal_last_index", "Index of the last durable record.");
 const PROJECTS: Name = metric("swoosh_projects", "Projects that exist.");
+const HEADS: Name = metric("swoosh_heads", "Projects in memory.");
+const HEADS_BYTES: Name = metric("swoosh_heads_bytes", "Bytes that the projects in memory take, about.");
+const EVICTIONS: Name = metric("swoosh_evictions_total", "Projects that left memory.");
+const DAMAGED: Name =
+    metric("swoosh_projects_damaged", "Projects refused because their records do not lead where they say.");
+const PASSED_OVER: Name =
+    metric("swoosh_snapshots_passed_over_total", "Damaged snapshots that an older one stood in for.");
+const WAL_FIRST: Name = metric("swoosh_wal_first_index", "Index of the first record that is not pruned.");
+const START_CHECKED: Name =
+    metric("swoosh_start_checked", "1 once the node has loaded every project that its start found, and checked it.");
+const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a start would check.");
+const KEY_FLOOR: Name = metric("swoosh_key_floor_beat", "Beat below which idempotency keys are pruned.");
+const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
+const COPIES_FAIL: Name = metric("swoosh_export_failures_total", "Rounds of exports that failed.");
 const GATE: Name =
     metric("swoosh_network_gate_open", "1 while the license lets the node talk to the world outside, else 0.");
 const LICENSE: Name = metric(
@@ -103,6 +122,18 @@ pub struct Metrics {
     commit_seconds: Histogram,
     wal_last_index: IntGauge,
     projects: IntGauge,
+    heads: IntGauge,
+    heads_bytes: IntGauge,
+    evictions: IntCounter,
+    damaged: IntGauge,
+    damaged_projects: Mutex<BTreeSet<ProjectName>>,
+    passed_over: IntCounter,
+    wal_first_index: IntGauge,
+    start_checked: IntGauge,
+    replay_tail: IntGauge,
+    key_floor: IntGauge,
+    copies_last_index: IntGauge,
+    copies_failures: IntCounter,
     gate_open: IntGauge,
     license_until: IntGauge,
     export_lag: Box<[IntGauge]>,
@@ -157,6 +188,18 @@ impl Metrics {
             commit_seconds: histogram(&registry, &COMMIT, seconds)?,
             wal_last_index: gauge(&registry, &WAL_LAST)?,
             projects: gauge(&registry, &PROJECTS)?,
+            heads: gauge(&registry, &HEADS)?,
+            heads_bytes: gauge(&registry, &HEADS_BYTES)?,
+            evictions: keep(&registry, IntCounter::new(EVICTIONS.name, EVICTIONS.help)?)?,
+            damaged: gauge(&registry, &DAMAGED)?,
+            damaged_projects: Mutex::default(),
+            passed_over: keep(&registry, IntCounter::new(PASSED_OVER.name, PASSED_OVER.help)?)?,
+            wal_first_index: gauge(&registry, &WAL_FIRST)?,
+            start_checked: gauge(&registry, &START_CHECKED)?,
+            replay_tail: gauge(&registry, &REPLAY_TAIL)?,
+            key_floor: gauge(&registry, &KEY_FLOOR)?,
+            copies_last_index: gauge(&registry, &COPIES_LAST)?,
+            copies_failures: keep(&registry, IntCounter::new(COPIES_FAIL.name, COPIES_FAIL.help)?)?,
             gate_open: gauge(&registry, &GATE)?,
             license_until: gauge(&registry, &LICENSE)?,
             export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
@@ -230,9 +273,56 @@ impl Metrics {
         set(&self.wal_last_index, index);
     }
 
-    /// This many projects exist.
-    pub fn set_projects(&self, projects: u64) {
-        set(&self.projects, projects);
+    /// This many more projects exist.
+    pub fn add_projects(&self, projects: u64) {
+        self.projects.add(i64::try_from(projects).unwrap_or(i64::MAX));
+    }
+
+    /// This many projects are in memory, and take about so many bytes.
+    pub fn set_heads(&self, heads: u64, bytes: u64) {
+        set(&self.heads, heads);
+        set(&self.heads_bytes, bytes);
+    }
+
+    /// Projects left memory.
+    pub fn evicted(&self, heads: u64) {
+        self.evictions.inc_by(heads);
+    }
+
+    /// A project cannot be loaded. However often it is told, it counts once.
+    pub fn project_damaged(&self, project: &ProjectName) {
+        let mut known = self.damaged_projects.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MOST_DAMAGED {
+            known.insert(project.clone());
+        }
+        set(&self.damaged, known.len() as u64);
+    }
+
+    /// A damaged snapshot was passed over.
+    pub fn snapshot_passed_over(&self) {
+        self.passed_over.inc();
+    }
+
+    /// The log begins at this record, a start would check so many, and keys below this beat are pruned.
+    pub fn set_log(&self, first_index: u64, replay_tail: u64, key_floor: u64) {
+        set(&self.wal_first_index, first_index);
+        set(&self.replay_tail, replay_tail);
+        set(&self.key_floor, key_floor);
+    }
+
+    /// Every project that the start found was loaded and checked.
+    pub fn start_checked(&self) {
+        self.start_checked.set(1);
+    }
+
+    /// A round of exports ended at this record.
+    pub fn exported(&self, last_index: u64) {
+        set(&self.copies_last_index, last_index);
+    }
+
+    /// A round of exports failed.
+    pub fn export_failed(&self) {
+        self.copies_failures.inc();
     }
 
     /// The license counts until this moment, grace included, in milliseconds since 1970; or none does.
@@ -403,7 +493,16 @@ mod tests {
         metrics.committed(3, Duration::from_millis(2), 17);
         metrics.set_wal_lag(4);
         metrics.set_queue_depth(5);
-        metrics.set_projects(6);
+        metrics.add_projects(4);
+        metrics.add_projects(2);
+        metrics.set_heads(7, 700);
+        metrics.evicted(8);
+        ["a", "b", "a"].iter().for_each(|project| metrics.project_damaged(&project.parse().unwrap()));
+        metrics.snapshot_passed_over();
+        metrics.set_log(9, 10, 11);
+        metrics.start_checked();
+        metrics.exported(12);
+        metrics.export_failed();
         metrics.set_licensed(true, Some(1_760_832_000_999));
         metrics.recovered_in(Duration::from_millis(1500));
         metrics.set_export("bubble", 7, 8, 9);
@@ -421,6 +520,17 @@ mod tests {
             "swoosh_wal_lag_records 4",
             "swoosh_queue_depth 5",
             "swoosh_projects 6",
+            "swoosh_heads 7",
+            "swoosh_heads_bytes 700",
+            "swoosh_evictions_total 8",
+            "swoosh_projects_damaged 2",
+            "swoosh_snapshots_passed_over_total 1",
+            "swoosh_wal_first_index 9",
+            "swoosh_start_checked 1",
+            "swoosh_replay_tail_records 10",
+            "swoosh_key_floor_beat 11",
+            "swoosh_export_last_index 12",
+            "swoosh_export_failures_total 1",
             "swoosh_recovery_time_seconds 1.5",
             "swoosh_decision_export_position{exporter=\"bubble\"} 7",
             "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",

@@ -13,6 +13,7 @@ pub use super::ids::EffectId;
 pub use super::json::Json;
 pub use super::keys::{PublicKey, Signature};
 use super::names::{OpClass, Role, Transition};
+pub use super::sorted_map::SortedMap;
 use super::text::{AssetName, Capability, GitId, GitRef, LicenceId, Name, ProjectName, ServerName, Url, Version};
 pub use super::text::{Detail, Rationale};
 pub use super::ucxl::UcxlAddress;
@@ -82,7 +83,7 @@ pub struct SourceSpec {
 }
 
 /// Repositories by name.
-pub type SourceSet = BTreeMap<Name, SourceSpec>;
+pub type SourceSet = SortedMap<Name, SourceSpec>;
 
 /// What one role of the council needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +96,7 @@ pub struct RoleSpec {
 }
 
 /// Roles of the council by name.
-pub type RoleSpecs = BTreeMap<Name, RoleSpec>;
+pub type RoleSpecs = SortedMap<Name, RoleSpec>;
 
 /// The MCP server that must answer, and as what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +111,7 @@ pub struct ToolPin {
 }
 
 /// Amounts by resource, in the resource's own unit (`vcpu`, `memory_mib`, …).
-pub type Allocation = BTreeMap<Name, Count>;
+pub type Allocation = SortedMap<Name, Count>;
 
 /// How large a quorum must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,7 +209,7 @@ pub struct ResolvedSource {
 }
 
 /// Commits by source.
-pub type ResolvedSources = BTreeMap<Name, ResolvedSource>;
+pub type ResolvedSources = SortedMap<Name, ResolvedSource>;
 
 /// A source whose bytes are here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,7 +222,7 @@ pub struct FetchedSource {
 }
 
 /// Commits and trees by source.
-pub type FetchedSources = BTreeMap<Name, FetchedSource>;
+pub type FetchedSources = SortedMap<Name, FetchedSource>;
 
 /// Why an effect failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -351,11 +352,11 @@ pub struct ServerSeen {
 }
 
 /// Servers by pin.
-pub type ServersSeen = BTreeMap<Name, ServerSeen>;
+pub type ServersSeen = SortedMap<Name, ServerSeen>;
 /// Why pinned servers did not count, by pin.
 pub type UnreachableServers = BTreeMap<Name, Detail>;
 /// Content hashes of assets.
-pub type Assets = BTreeMap<AssetName, Hash>;
+pub type Assets = SortedMap<AssetName, Hash>;
 
 /// How an asset is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -370,7 +371,7 @@ pub enum AssetHealth {
 }
 
 /// Health by asset.
-pub type AssetOutcomes = BTreeMap<AssetName, AssetHealth>;
+pub type AssetOutcomes = SortedMap<AssetName, AssetHealth>;
 
 /// What a policy forbade, kept so that a newer bundle can be asked again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

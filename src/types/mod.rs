@@ -25,5 +25,6 @@ pub mod record;
 pub mod rejection;
 #[cfg(feature = "server")]
 pub mod secret;
+pub mod sorted_map;
 pub mod text;
 pub mod ucxl;

@@ -98,6 +98,7 @@ codes! {
     UnknownProject = "unknown_project", "There is no such project";
     UnknownProjection = "unknown_projection", "There is no such section of the state";
     UnknownIndex = "unknown_index", "There is no record at this index";
+    Pruned = "pruned", "The record is pruned";
     UnknownDecision = "unknown_decision", "There is no such decision record";
     BadQuery = "bad_query", "A query parameter cannot be read";
     FactSource = "fact_source", "The source may not say facts of this kind";
@@ -110,6 +111,7 @@ codes! {
     Overloaded = "overloaded", "The node has more to do than it can hold";
     Draining = "draining", "The node is shutting down";
     NotDurable = "not_durable", "The node could not make the transition durable";
+    ProjectDamaged = "project_damaged", "The project's records do not lead where they say; the node refuses it";
     ReadOnly = "read_only", "The node accepts no transitions";
 }
 

@@ -9,6 +9,7 @@ mod disk;
 mod disk_faults;
 mod durability;
 mod feature_trees;
+mod growth;
 mod house_rules;
 mod hybridcore_config;
 mod hybridcore_crates;

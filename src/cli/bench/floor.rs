@@ -51,6 +51,7 @@ pub(super) fn measure(world: &World, directory: &Path, measured: Duration) -> an
         cluster: world.cluster.clone(),
         snapshot_every: 1_000,
         durability: Durability::Sync,
+        store: crate::journal::StoreLimits::default(),
     })?;
     journal.recover()?;
     let mut written = 0;

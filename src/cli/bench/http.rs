@@ -37,6 +37,11 @@ pub(super) fn post(body: &[u8]) -> Vec<u8> {
     request
 }
 
+/// The request that reads.
+pub(super) fn get(target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+}
+
 /// A stream to the daemon, from an address of one's own choice.
 pub(super) async fn connect(address: SocketAddr, from: Option<Ipv4Addr>) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;

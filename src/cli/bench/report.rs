@@ -69,9 +69,16 @@ pub(super) struct Memory {
     pub projects: usize,
     /// Resident memory of a daemon without projects, in KiB.
     pub empty_kib: u64,
+    /// With these projects on its disk and none loaded.
+    pub evicted_kib: u64,
     /// With all of them loaded.
     pub loaded_kib: u64,
+    /// What one in memory takes.
     pub bytes_each: u64,
+    /// What one takes that is not in memory.
+    pub evicted_bytes_each: u64,
+    /// What the node itself estimates for one in memory.
+    pub told_each: u64,
 }
 
 /// The same load on directories of different sizes.
@@ -233,10 +240,13 @@ impl Report {
             let ColdStart { records, projects, took_ms } = start;
             writeln!(out, "start after SIGKILL, {records} records in {projects} projects: {took_ms:?} ms")?;
         }
-        if let Some(Memory { projects, empty_kib, loaded_kib, bytes_each }) = &self.memory {
+        if let Some(memory) = &self.memory {
+            let Memory { projects, evicted_kib, loaded_kib, bytes_each, .. } = memory;
             writeln!(
                 out,
-                "memory of {projects} idle projects: {loaded_kib} KiB against {empty_kib} KiB, {bytes_each} bytes each"
+                "memory of {projects} idle projects: {loaded_kib} KiB against {evicted_kib} KiB, {bytes_each} bytes each; \
+                 not in memory {} bytes each",
+                memory.evicted_bytes_each
             )?;
         }
         for GrowthRow { projects, records, load } in &self.growth {

@@ -117,6 +117,16 @@ impl World {
         Ok(settings)
     }
 
+    /// The same with as little memory for the store as it takes, so that what heads take is seen.
+    pub fn frugal_settings_file(&self, directory: &Path) -> anyhow::Result<PathBuf> {
+        let mut settings = self.settings(directory)?;
+        settings.journal.cache_bytes = 1 << 20;
+        settings.journal.write_buffer_bytes = 8 << 20;
+        let path = directory.join("swoosh.yaml");
+        std::fs::write(&path, yaml_serde::to_string(&settings)?)?;
+        Ok(path)
+    }
+
     /// Writes the settings to the file that a daemon is started with.
     pub fn settings_file(&self, directory: &Path) -> anyhow::Result<PathBuf> {
         let path = directory.join("swoosh.yaml");

@@ -1,6 +1,5 @@
 //! An election, as it follows from a project's state.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,7 +10,7 @@ use crate::machine::head::Head;
 use crate::machine::state::Council;
 use crate::types::council::member_set_hash;
 use crate::types::hash::Hash;
-use crate::types::inputs::{Members, RoleSpec, VoteBody};
+use crate::types::inputs::{Members, RoleSpec, RoleSpecs, VoteBody};
 use crate::types::keys::PublicKey;
 use crate::types::names::{CouncilState, Region};
 use crate::types::text::{Capability, ClusterId, Name, ProjectName};
@@ -76,7 +75,7 @@ impl Election {
         let mut state = self.head.state().clone();
         let council = Arc::make_mut(&mut state.council);
         council.election_seed = Some(election::seed(&self.head));
-        council.roles = BTreeMap::from([(role.clone(), RoleSpec { seats: 1, ..spec.clone() })]);
+        council.roles = RoleSpecs::from([(role.clone(), RoleSpec { seats: 1, ..spec.clone() })]);
         while let Some((&key, _)) = election::propose(&Head::of(state.clone())).first_key_value() {
             let Some(can) = Arc::make_mut(&mut state.council).candidates.remove(&key) else { break };
             let lacks = spec.capabilities.difference(&can).cloned().collect();

@@ -59,6 +59,7 @@ fn journal(directory: &std::path::Path, tamper: impl Fn(&mut Record)) -> Journal
         cluster: cluster(),
         snapshot_every: 1_000,
         durability: Durability::Sync,
+        store: crate::journal::StoreLimits::default(),
     })
     .unwrap();
     journal.recover().unwrap();

@@ -14,13 +14,13 @@ use super::ports::{ClockPort, DecisionPort, Watch};
 use crate::facts::kaching::Keeper;
 use crate::facts::{self, BuiltIn, FactFile, FactStore, FactTable, Speaker, Standing, Trust};
 use crate::ingress::{AppState, ExportView, FactFilter, Gate, Limits, NodeInfo, PUSHES, Queries};
-use crate::journal::{self, Journal, JournalOptions, Recovered};
+use crate::journal::{self, Journal, JournalOptions, Recovered, StoreLimits};
 use crate::platform::clock::Clock;
 use crate::platform::descriptors;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile;
 use crate::platform::secrets::Secrets;
-use crate::sequencer::{Handle, Options, Ports};
+use crate::sequencer::{Handle, Memory, Options, Ports};
 use crate::settings::{Durability, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::types::hlc::Hlc;
@@ -232,11 +232,13 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
         cluster: settings.cluster.clone(),
         snapshot_every: settings.journal.snapshot_every,
         durability: durability(settings),
+        store: StoreLimits {
+            cache_bytes: usize::try_from(settings.journal.cache_bytes)?,
+            write_buffer_bytes: usize::try_from(settings.journal.write_buffer_bytes)?,
+            open_files: i32::try_from(settings.journal.open_files)?,
+        },
     })?;
-    let recovered = journal.recover()?;
-    for warning in &recovered.warnings {
-        tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
-    }
+    let recovered = journal.recover_tail()?;
     for accepted in journal.acceptances()? {
         let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);
         tracing::warn!(%at, last, ?promised, reason, "records of this journal were lost, and the loss was accepted");
@@ -244,9 +246,8 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     let took = began.elapsed();
     metrics.recovered_in(took);
     metrics.set_wal_last_index(recovered.last_index);
-    metrics.set_projects(recovered.heads.len() as u64);
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(last_index = recovered.last_index, replayed = recovered.replayed, took_ms, "recovered");
+    tracing::info!(last_index = recovered.last_index, chained = recovered.chained, took_ms, "recovered");
     Ok((journal, recovered))
 }
 
@@ -257,7 +258,11 @@ fn options(settings: &Settings, node_key: SecretKey) -> Options {
         queue: settings.sequencer.queue,
         project_queue: settings.sequencer.project_queue,
         batch_max: settings.sequencer.batch_max,
-        memory_projects: settings.heads.memory_projects,
+        memory: Memory {
+            projects: settings.heads.memory_projects,
+            bytes: settings.heads.memory_bytes,
+            idle_rounds: super::upkeep::IDLE_ROUNDS,
+        },
         sweep_every: settings.journal.sweep_every,
         durability: durability(settings),
     }
@@ -277,7 +282,7 @@ impl Queries for Shown {
         let status = self.handle.status();
         self.metrics.set_queue_depth(status.queue as u64);
         self.metrics.set_wal_lag(status.wal_lag);
-        self.metrics.set_projects(self.handle.views().len() as u64);
+        self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
         let until_ms = match facts::standing(&self.facts.load(), self.facts.clock().now()) {
             Standing::Licensed { until_ms } => Some(until_ms),
             Standing::Unlicensed { .. } => None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::decisions;
 use crate::ingress::{Traffic, Turned};
+use crate::journal::SnapshotWarning;
 use crate::machine::chart;
 use crate::platform::clock::{Clock, Safety};
 use crate::sequencer;
@@ -53,6 +54,10 @@ impl sequencer::Observer for Watch {
     fn accepted(&self, record: &Record, took: Duration) {
         self.0.transition_accepted(record.transition, chart::spec(record.transition).region, took);
         transition_accepted(record);
+        if record.transition == Transition::BootConfigOk {
+            // It comes once in the life of a project, and begins it.
+            self.0.add_projects(1);
+        }
     }
 
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection) {
@@ -76,6 +81,21 @@ impl sequencer::Observer for Watch {
 
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str) {
         tracing::error!(%project, %transition, reason, "a proposal of the node's own could not be built");
+    }
+
+    fn project_damaged(&self, project: &ProjectName, reason: &str) {
+        self.0.project_damaged(project);
+        tracing::error!(%project, reason, runbook = "runbooks/snapshot-restore.md",
+            "a project's records do not lead where they say; it is refused, the others go on");
+    }
+
+    fn snapshot_passed_over(&self, warning: &SnapshotWarning) {
+        self.0.snapshot_passed_over();
+        tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
+    }
+
+    fn evicted(&self, heads: usize) {
+        self.0.evicted(heads as u64);
     }
 
     fn log_failed(&self, reason: &str) {

@@ -1,5 +1,6 @@
-//! What runs beside the pipeline: the fact file is polled, the license is fetched and moves the
-//! network gate, old idempotency keys are pruned.
+//! What runs beside the pipeline: the fact files are polled, the license is fetched and moves the network gate;
+//! heads that nobody uses leave memory; old records get snapshots; what a start left unchecked is checked; what is too old is pruned;
+//! copies are exported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,29 +8,30 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::bundles;
+use super::growth::{Growth, Pruning};
 use super::node::{Node, fact_files};
-use super::providers;
+use super::{bundles, providers};
+use crate::cli::export::{Plan, Rounds};
 use crate::facts::watch_license;
-use crate::machine::facts::FactBody;
-use crate::sequencer::Handle;
 use crate::settings::Settings;
-use crate::types::fact::FactKind;
-use crate::types::proposal::default_project;
 
-/// How often keys behind the horizon are looked for.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+/// Rounds of tidying after which an idle head goes.
+pub(super) const IDLE_ROUNDS: u64 = 10;
+/// How often old records without a snapshot are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The tasks, and the way to hurry them.
 pub(super) struct Upkeep {
     tasks: Vec<JoinHandle<()>>,
     reload: Vec<Arc<Notify>>,
+    growth: Growth,
 }
 
 /// Starts the tasks. The fact files have been read once when this returns.
 pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upkeep> {
+    let growth = Growth::new(node.handle().clone(), node.metrics().clone(), node.gate().clone());
+    let mut tasks = keep_small(&growth, node, settings)?;
     let mut reload = Vec::new();
-    let mut tasks = vec![tokio::spawn(prune(node.handle().clone()))];
     for file in fact_files(settings, node.facts()) {
         let hurry = Arc::new(Notify::new());
         tasks.push(tokio::spawn(file.watch(hurry.clone())));
@@ -44,7 +46,39 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
     }
     tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
     tasks.extend(providers::spawn(node, settings)?);
-    Ok(Upkeep { tasks, reload })
+    Ok(Upkeep { tasks, reload, growth })
+}
+
+/// The tasks that keep the node from growing.
+fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let round = Duration::from_millis(settings.heads.idle_ms / IDLE_ROUNDS).max(Duration::from_millis(10));
+    let (tidy, sweep, first) = (node.handle().clone(), growth.clone(), growth.clone());
+    let pruning = Pruning::new(growth.clone(), settings);
+    let mut tasks = vec![
+        tokio::spawn(every(round, move || tidy.tidy())),
+        tokio::spawn(every(SWEEP_INTERVAL, move || sweep.sweep())),
+        tokio::spawn(every(Duration::from_millis(settings.retention.every_ms), move || pruning.round())),
+        tokio::spawn(async move { drop(tokio::task::spawn_blocking(move || first.after_start()).await) }),
+    ];
+    if let Some(plan) = Plan::of(&settings.exports)? {
+        let every_round = Duration::from_millis(settings.exports.every_ms);
+        let (rounds, exporting) = (Rounds::new(plan), growth.clone());
+        rounds.begin(&node.handle().journal())?;
+        tasks.push(tokio::spawn(every(every_round, move || exporting.export(&rounds))));
+    }
+    Ok(tasks)
+}
+
+/// Does something again and again, off the runtime's threads.
+async fn every(interval: Duration, work: impl Fn() + Send + Sync + 'static) {
+    let work = Arc::new(work);
+    loop {
+        tokio::time::sleep(interval).await;
+        let work = work.clone();
+        if tokio::task::spawn_blocking(move || work()).await.is_err() {
+            tracing::error!("a task of the upkeep panicked; it is tried again");
+        }
+    }
 }
 
 impl Upkeep {
@@ -56,39 +90,7 @@ impl Upkeep {
 
     /// Ends the tasks.
     pub fn stop(self) {
+        self.growth.stop();
         self.tasks.into_iter().for_each(|task| task.abort());
     }
-}
-
-/// Prunes keys whose beat lies behind the horizon. The floor is persisted before anything goes, and the
-/// sequencer refuses keys below it, so that nothing pruned can ever run again.
-async fn prune(handle: Handle) {
-    loop {
-        tokio::time::sleep(PRUNE_INTERVAL).await;
-        let pruning = handle.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let Some(floor) = horizon(&pruning) else { return };
-            match pruning.journal().prune_keys(floor) {
-                Ok(report) => tracing::info!(floor, ?report, "pruned idempotency keys"),
-                Err(error) => tracing::warn!(floor, %error, "idempotency keys could not be pruned"),
-            }
-        });
-        if done.await.is_err() {
-            return;
-        }
-    }
-}
-
-/// The oldest beat that a key may have now.
-fn horizon(handle: &Handle) -> Option<u64> {
-    let facts = handle.facts();
-    let project = default_project();
-    let body = |kind| facts.set().at(kind, None).or_else(|| facts.set().get(kind, &project)).map(|fact| &fact.body);
-    let (Some(FactBody::Windows(schedule)), Some(FactBody::Settings(settings))) =
-        (body(FactKind::Windows), body(FactKind::Settings))
-    else {
-        return None;
-    };
-    let now = schedule.position(handle.now()).beat;
-    now.checked_sub(schedule.beats_in(settings.key_horizon_ms)).filter(|floor| *floor > handle.journal().prune_floor())
 }

@@ -24,7 +24,7 @@ impl Filling {
     }
 
     /// A map from every name to one value.
-    fn named<K: FromStr<Err: std::fmt::Debug> + Ord, V: Clone>(&self, value: V) -> BTreeMap<K, V> {
+    fn named<K: FromStr<Err: std::fmt::Debug>, V: Clone, M: FromIterator<(K, V)>>(&self, value: V) -> M {
         self.names.iter().map(|name| (name.parse().unwrap(), value.clone())).collect()
     }
 
@@ -91,7 +91,7 @@ impl Filling {
 
     fn ingestion(&self) -> Ingestion {
         let commit: crate::types::text::GitId = "0".repeat(40).parse().unwrap();
-        let fetched = self.named(FetchedSource { commit: commit.clone(), tree: commit.clone() });
+        let fetched: FetchedSources = self.named(FetchedSource { commit: commit.clone(), tree: commit.clone() });
         let source = SourceSpec { url: "https://a.example/x".parse().unwrap(), reference: "main".parse().unwrap() };
         let name: Name = "pins".parse().unwrap();
         let seen = ContentSeen { files: self.number, flags: [name.clone()].into(), ..ContentSeen::default() };

@@ -84,7 +84,7 @@ fn resolved_sources_are_fetched_to_commits_and_trees() {
     let resolved = resolve_all(&world.session(), &set).unwrap();
     let fetched = fetch(&world.session(), &set, &resolved).unwrap();
     assert_eq!((&fetched[&name("alpha")].commit, &fetched[&name("alpha")].tree), (&id('a'), &id('e')));
-    let nothing = BTreeMap::new();
+    let nothing = crate::types::inputs::ResolvedSources::new();
     assert!(fetch(&world.session(), &set, &nothing).unwrap_err().to_string().contains("was not resolved"));
 }
 

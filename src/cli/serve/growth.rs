@@ -1,0 +1,233 @@
+//! What keeps a node from growing without end: sweeps, checks after a start, pruning, exports.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::cli::export::Rounds;
+use crate::hybridcore::leave::{Leave, Stop};
+use crate::journal::{PruneError, Retention, SWEEP_AT_ONCE, SweepReport};
+use crate::machine::facts::FactBody;
+use crate::platform::gate::NetworkGate;
+use crate::sequencer::Handle;
+use crate::settings::Settings;
+use crate::telemetry::metrics::Metrics;
+use crate::types::fact::FactKind;
+use crate::types::hlc::Hlc;
+use crate::types::proposal::default_project;
+use crate::types::text::ProjectName;
+
+/// Sweeps that one look makes at most.
+const SWEEPS_AT_ONCE: usize = 16;
+
+/// The way to the journal and to the metrics.
+#[derive(Clone)]
+pub(super) struct Growth {
+    handle: Handle,
+    metrics: Arc<Metrics>,
+    /// What the command after an export needs open, since it may reach outside.
+    gate: NetworkGate,
+    /// The last record when the node started.
+    started_at: u64,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Growth {
+    /// To be made before the node takes its first proposal.
+    pub fn new(handle: Handle, metrics: Arc<Metrics>, gate: NetworkGate) -> Growth {
+        let started_at = handle.status().last_index;
+        Growth { handle, metrics, gate, started_at, stopped: Arc::default() }
+    }
+
+    /// Lets whatever runs end soon: a node that stops waits for it.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Takes snapshots of projects whose records lie too far back. The committer does the same for projects
+    /// in memory while it commits; these are the others.
+    pub fn sweep(&self) {
+        for _ in (0..SWEEPS_AT_ONCE).take_while(|_| self.goes_on()) {
+            let journal = self.handle.journal();
+            let old = journal.sweep_candidates(self.handle.options().sweep_every);
+            let projects: Vec<_> = old.into_iter().map(|candidate| candidate.project).collect();
+            let full = projects.len() == SWEEP_AT_ONCE;
+            if projects.is_empty() || !self.swept(journal.sweep(&projects).map_err(|error| error.to_string())) || !full
+            {
+                return;
+            }
+        }
+    }
+
+    /// Tells what a sweep found; whether it worked.
+    fn swept(&self, report: Result<SweepReport, String>) -> bool {
+        let report = match report {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::warn!(error, "old records got no snapshots; it is tried again");
+                return false;
+            }
+        };
+        for warning in &report.warnings {
+            self.metrics.snapshot_passed_over();
+            tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
+        }
+        report.damaged.iter().for_each(|(project, error)| self.damaged(project, error));
+        report.damaged.is_empty()
+    }
+
+    fn damaged(&self, project: &ProjectName, error: &dyn std::fmt::Display) {
+        self.metrics.project_damaged(project);
+        tracing::error!(%project, %error, runbook = "runbooks/snapshot-restore.md",
+            "a project's records do not lead where they say; it is refused, the others go on");
+    }
+
+    /// Counts the projects, and loads each of them: a start checks only the chain, and projects that are to be
+    /// watched must be in memory. Half of the time of one core at the most.
+    pub fn after_start(&self) {
+        let began = Instant::now();
+        let (counted, projects) = {
+            let journal = self.handle.journal();
+            (journal.count_projects(self.started_at), journal.projects())
+        };
+        let (count, projects) = match counted.and_then(|count| Ok((count, projects?))) {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!(%error, "the projects could not be counted"),
+        };
+        self.metrics.add_projects(count);
+        for project in &projects {
+            if !self.goes_on() {
+                return;
+            }
+            let one = Instant::now();
+            // Whoever is in memory was checked when it was loaded.
+            if !self.handle.is_in_memory(project)
+                && let Err(error) = self.handle.watch(project)
+            {
+                self.damaged(project, &error);
+            }
+            std::thread::sleep(one.elapsed());
+        }
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.metrics.start_checked();
+        tracing::info!(projects = projects.len(), took_ms, "checked what the start left");
+    }
+
+    /// One round of exports.
+    pub fn export(&self, rounds: &Rounds) {
+        match rounds.run(&self.handle.journal(), &|| self.goes_on(), self) {
+            Ok(Some(done)) => {
+                self.metrics.exported(done.last_index);
+                tracing::info!(files = done.files, last_index = done.last_index, "exported");
+            }
+            Ok(None) => {}
+            Err(_) if !self.goes_on() => {}
+            Err(error) => {
+                self.metrics.export_failed();
+                tracing::error!(error = format!("{error:#}"), "the export failed; the next round takes it up");
+            }
+        }
+    }
+
+    fn tell(&self) {
+        let journal = self.handle.journal();
+        self.metrics.set_log(journal.first_index(), journal.replay_tail(), journal.prune_floor());
+    }
+}
+
+impl Leave for Growth {
+    fn stop(&self) -> Option<Stop> {
+        if !self.goes_on() {
+            return Some(Stop::Cancelled);
+        }
+        (!self.gate.is_open()).then_some(Stop::GateClosed)
+    }
+}
+
+/// What may go, by the settings.
+pub(super) struct Pruning {
+    growth: Growth,
+    wal_ms: u64,
+    wal_records: u64,
+    exported_to: Option<String>,
+    horizon_ms: u64,
+}
+
+impl Pruning {
+    pub fn new(growth: Growth, settings: &Settings) -> Pruning {
+        let exports = &settings.exports;
+        let exported_to = exports.directory.as_ref().filter(|_| exports.wal).map(|path| path.display().to_string());
+        let (retention, horizon_ms) = (&settings.retention, settings.idempotency.horizon_ms);
+        growth.tell();
+        Pruning { growth, wal_ms: retention.wal_ms, wal_records: retention.wal_records, exported_to, horizon_ms }
+    }
+
+    /// One round: keys behind the horizon, snapshots beside the newest ones, records, objects.
+    pub fn round(&self) {
+        self.keys();
+        self.snapshots();
+        if self.wal_ms > 0 || self.wal_records > 0 {
+            self.records();
+        }
+        self.growth.tell();
+    }
+
+    /// Prunes keys whose beat lies behind the horizon. The floor is persisted before anything goes, and the
+    /// sequencer refuses keys below it, so that nothing pruned can ever run again.
+    fn keys(&self) {
+        let Some(floor) = horizon(&self.growth.handle) else { return };
+        match self.growth.handle.journal().prune_keys(floor) {
+            Ok(report) => tracing::info!(floor, ?report, "pruned idempotency keys"),
+            Err(error) => tracing::warn!(floor, %error, "idempotency keys could not be pruned"),
+        }
+    }
+
+    fn snapshots(&self) {
+        match self.growth.handle.journal().thin_snapshots() {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed old snapshots"),
+            Err(error) => tracing::warn!(%error, "old snapshots could not be removed"),
+        }
+    }
+
+    fn records(&self) {
+        // No longer ago than the horizon of keys, whatever the retention says.
+        let kept_ms = self.wal_ms.max(self.horizon_ms);
+        let since_ms = self.growth.handle.now().physical_ms().saturating_sub(kept_ms);
+        let wanted = Retention {
+            records: self.wal_records,
+            since: Hlc::new(since_ms, 0).unwrap_or_default(),
+            exported_to: self.exported_to.clone(),
+        };
+        let journal = self.growth.handle.journal();
+        let goes_on = || self.growth.goes_on();
+        let pruned = journal.prune_wal(&wanted, &goes_on).and_then(|report| {
+            let objects = if report.records > 0 { journal.collect_objects(&goes_on)?.collected } else { 0 };
+            Ok((report, objects))
+        });
+        match pruned {
+            Ok((report, _)) if report.records == 0 => {}
+            Ok((report, objects)) => tracing::info!(?report, objects, "pruned records"),
+            Err(PruneError::Project { project, source }) => self.growth.damaged(&project, &source),
+            Err(error) => tracing::warn!(%error, "records could not be pruned"),
+        }
+    }
+}
+
+/// The oldest beat that a key may have now.
+fn horizon(handle: &Handle) -> Option<u64> {
+    let facts = handle.facts();
+    let project = default_project();
+    let body = |kind| facts.set().at(kind, None).or_else(|| facts.set().get(kind, &project)).map(|fact| &fact.body);
+    let (Some(FactBody::Windows(schedule)), Some(FactBody::Settings(settings))) =
+        (body(FactKind::Windows), body(FactKind::Settings))
+    else {
+        return None;
+    };
+    let now = schedule.position(handle.now()).beat;
+    now.checked_sub(schedule.beats_in(settings.key_horizon_ms)).filter(|floor| *floor > handle.journal().prune_floor())
+}

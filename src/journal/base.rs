@@ -1,0 +1,150 @@
+//! Where a pruned log begins, and what its projects stand on.
+//!
+//! Records go from the front, up to the **prune point**: the last one that is gone, kept as its receipt, which
+//! the node signed when the record was committed. The chain goes on from there. Every project that had a
+//! record before it keeps a **base**: a snapshot of its last record before the floor, with that record's
+//! frame and the link before it, so that it proves itself without the log. A base is written twice, in two
+//! families, because nothing is left to replay it from.
+
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{OpenError, ReadError};
+use super::frame::Frame;
+use super::layout::{Family, base_key, meta, parse_base, scoped_key};
+use super::{Inner, Journal};
+use crate::types::canonical::from_canonical;
+use crate::types::hash::Hash;
+use crate::types::receipt::Receipt;
+use crate::types::record::Record;
+use crate::types::text::ProjectName;
+
+/// The last record that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrunePoint {
+    /// Its receipt: index, chain value and time, under the node's signature.
+    pub receipt: Receipt,
+    /// Where the records went before they were pruned, if anywhere.
+    pub exported_to: Option<String>,
+}
+
+impl PrunePoint {
+    /// Index of the first record that is there.
+    pub fn first_index(&self) -> u64 {
+        self.receipt.index + 1
+    }
+
+    pub(super) fn read(bytes: Option<Vec<u8>>) -> Result<Option<PrunePoint>, OpenError> {
+        let mangled = |error: &dyn std::fmt::Display| OpenError::Mangled {
+            path: "meta".into(),
+            what: format!("the entry wal_floor does not decode: {error}"),
+        };
+        bytes.map(|bytes| from_canonical(&bytes).map_err(|error| mangled(&error))).transpose()
+    }
+}
+
+/// What a base carries behind its snapshot: the link before its record, and the record's frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Anchor<'a> {
+    pub(super) previous: Hash,
+    pub(super) frame: &'a [u8],
+}
+
+/// Ends the snapshot in a stored row: canonical JSON has no zero byte.
+const END: u8 = 0;
+
+/// Snapshot and anchor of a stored row.
+pub(super) fn split(bytes: &[u8]) -> (&[u8], Option<Anchor<'_>>) {
+    let Some(end) = bytes.iter().position(|&byte| byte == END) else { return (bytes, None) };
+    let (snapshot, rest) = bytes.split_at(end);
+    let anchor = rest.get(1..).and_then(|rest| rest.split_first_chunk::<32>());
+    (snapshot, anchor.map(|(previous, frame)| Anchor { previous: Hash::from_bytes(*previous), frame }))
+}
+
+pub(super) fn join(snapshot: &[u8], previous: &Hash, frame: &[u8]) -> Vec<u8> {
+    [snapshot, &[END], previous.as_bytes().as_slice(), frame].concat()
+}
+
+impl Journal {
+    /// Index of the first record that is there; 1 where nothing was pruned.
+    pub fn first_index(&self) -> u64 {
+        self.0.first_index()
+    }
+
+    /// Where the log begins; `None` where nothing was pruned.
+    pub fn prune_point(&self) -> Option<PrunePoint> {
+        self.0.point().clone()
+    }
+}
+
+impl Inner {
+    pub(super) fn first_index(&self) -> u64 {
+        self.first_index.load(Ordering::Acquire)
+    }
+
+    /// The error of a record that is pruned.
+    pub(super) fn pruned(&self, index: u64) -> Option<ReadError> {
+        let first = self.first_index();
+        if index >= first {
+            return None;
+        }
+        let place = self.point().as_ref().and_then(|point| point.exported_to.clone());
+        let exported = place.map(|place| format!("; it was exported to {place}")).unwrap_or_default();
+        Some(ReadError::Pruned { index, first, exported })
+    }
+
+    /// The record that an anchor carries, proven by the node's own signature.
+    pub(super) fn anchored(&self, index: u64, anchor: Option<Anchor<'_>>) -> Result<(Record, Hash), String> {
+        let anchor = anchor.ok_or_else(|| format!("record {index} is pruned, and it carries no copy of it"))?;
+        let read = || {
+            let frame = Frame::parse(index, anchor.frame)?;
+            frame.check_link(&anchor.previous)?;
+            frame.stored(frame.decode_record()?)
+        };
+        let stored = read().map_err(|error: ReadError| error.to_string())?;
+        if stored.seal.node != self.identity.node {
+            return Err(format!("its record is sealed by {}, which is not this node", stored.seal.node));
+        }
+        stored
+            .receipt()
+            .verify(&self.identity.cluster)
+            .map_err(|error| format!("its record does not hold: {error}"))?;
+        Ok((stored.record, stored.chain))
+    }
+
+    /// The second copy of a project's base: index and row.
+    pub(super) fn second_base(&self, project: &ProjectName) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
+        let Some(bytes) = self.get(Family::Meta, &base_key(project))? else { return Ok(None) };
+        let (index, row) = bytes.split_first_chunk::<8>().ok_or_else(|| super::read::mangled(project, Family::Meta))?;
+        Ok(Some((u64::from_be_bytes(*index), row.to_vec())))
+    }
+
+    /// Every project that has a base.
+    pub(super) fn based_projects(&self) -> Result<Vec<ProjectName>, ReadError> {
+        let mut rows = self.keys(Family::Meta, meta::BASE.to_vec(), meta::BASE_END.to_vec());
+        let mut projects = Vec::new();
+        while let Some((key, _)) = rows.next_row()? {
+            let unreadable =
+                || ReadError::Row { project: String::from_utf8_lossy(key).into_owned(), family: Family::Meta.name() };
+            projects.push(parse_base(key).ok_or_else(unreadable)?);
+        }
+        Ok(projects)
+    }
+
+    /// What is wrong with the two copies of a project's base.
+    pub(super) fn base_flaws(&self, project: &ProjectName) -> Result<Vec<String>, ReadError> {
+        let Some((index, second)) = self.second_base(project)? else { return Ok(Vec::new()) };
+        let first = self.get(Family::Snapshots, &scoped_key(project, index))?;
+        let mut flaws = Vec::new();
+        for (which, row) in [("first", first), ("second", Some(second))] {
+            let flaw = match row {
+                None => Some("it is missing".to_owned()),
+                Some(row) => self.check_snapshot(project, index, &row)?.err(),
+            };
+            flaws.extend(flaw.map(|flaw| format!("the {which} copy of the base of project {project}: {flaw}")));
+        }
+        Ok(flaws)
+    }
+}

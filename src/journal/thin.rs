@@ -1,0 +1,84 @@
+//! Removing snapshots that nobody needs: the newest ones stay, and of the older ones as many as keep reading
+//! the past cheap.
+
+use rocksdb::WriteBatch;
+
+use super::error::ReadError;
+use super::layout::{Family, parse_scoped, scope_end, scoped_key};
+use super::prune::PruneError;
+use super::read::mangled;
+use super::{AppendError, Inner, Journal, Mode};
+use crate::types::text::ProjectName;
+
+/// Newest snapshots of a project that always stay: when one is damaged, the next one serves.
+pub const GENERATIONS: usize = 2;
+/// Of the older ones, one stays for so many records of the log: reading the past replays no more.
+const THINNED_RECORDS: u64 = 10_000;
+
+impl Journal {
+    /// Removes what is too many of the snapshots of projects that got one since the last call; how many.
+    pub fn thin_snapshots(&self) -> Result<u64, PruneError> {
+        if matches!(self.0.mode, Mode::ReadOnly) {
+            return Err(AppendError::ReadOnly.into());
+        }
+        let projects = self.0.tail().unsnapshotted.take_snapshotted();
+        let mut removed = 0;
+        for project in projects {
+            removed += self.0.thin(&project)?;
+        }
+        Ok(removed)
+    }
+}
+
+impl Inner {
+    fn thin(&self, project: &ProjectName) -> Result<u64, PruneError> {
+        let doomed = surplus(&self.snapshot_indexes(project)?);
+        if doomed.is_empty() {
+            return Ok(0);
+        }
+        let mut rows = WriteBatch::default();
+        for index in &doomed {
+            rows.delete_cf(self.family(Family::Snapshots), scoped_key(project, *index));
+        }
+        self.or_stop(self.write(rows, false))?;
+        Ok(doomed.len() as u64)
+    }
+
+    /// Indexes of a project's snapshots, rising.
+    pub(super) fn snapshot_indexes(&self, project: &ProjectName) -> Result<Vec<u64>, ReadError> {
+        let mut keys = self.keys(Family::Snapshots, scoped_key(project, 0), scope_end(project));
+        let mut indexes = Vec::new();
+        while let Some((key, _)) = keys.next_row()? {
+            indexes.push(parse_scoped(key).ok_or_else(|| mangled(project, Family::Snapshots))?.1);
+        }
+        Ok(indexes)
+    }
+}
+
+/// Of rising indexes those that may go: not the newest, not the oldest, not the first of its stretch.
+fn surplus(indexes: &[u64]) -> Vec<u64> {
+    let old = indexes.len().saturating_sub(GENERATIONS);
+    let mut stretch = None;
+    let mut doomed = Vec::new();
+    for &index in indexes.iter().take(old) {
+        // The oldest one is kept by this too: a project of a pruned log stands on it.
+        if stretch.replace(index / THINNED_RECORDS) == Some(index / THINNED_RECORDS) {
+            doomed.push(index);
+        }
+    }
+    doomed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::surplus;
+
+    #[test]
+    fn the_newest_two_the_oldest_and_one_of_each_stretch_stay() {
+        assert_eq!(surplus(&[]), [0; 0]);
+        assert_eq!(surplus(&[3, 9]), [0; 0]);
+        assert_eq!(surplus(&[3, 9, 11]), [0; 0]);
+        assert_eq!(surplus(&[3, 9, 11, 12]), [9]);
+        assert_eq!(surplus(&[3, 9, 9_999, 10_000, 10_001, 20_000, 20_001, 20_002]), [9, 9_999, 10_001]);
+    }
+}
