@@ -15,6 +15,7 @@
 
 pub mod config;
 pub mod definitions;
+pub mod documents;
 pub mod leave;
 pub mod logs;
 pub mod packer;

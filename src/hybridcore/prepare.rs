@@ -289,9 +289,8 @@ pub fn written(desk: &Desk<'_>, design: &Design, batch: &Batch) -> Result<Prepar
     let changes = store::write(desk.root, batch, desk.overwrite, desk.leave)
         .inspect_err(|error| log.error(&error.to_string()))?;
     for finding in &design.config.findings {
-        match finding.severity {
-            config::Severity::Warning => log.warn(&finding.to_string()),
-            _ => log.info(&finding.to_string()),
+        if finding.severity == config::Severity::Warning {
+            log.warn(&finding.to_string());
         }
     }
     for (path, change) in changes.iter().filter(|(_, change)| **change != Change::Unchanged) {
@@ -316,7 +315,7 @@ pub fn written(desk: &Desk<'_>, design: &Design, batch: &Batch) -> Result<Prepar
 pub fn answers_of(label: &str, values: BTreeMap<String, config::Value>) -> Overlay {
     let place = config::Place { file: label.to_owned(), line: 0 };
     let values = values.into_iter().map(|(name, value)| (name, (Given::Value(value), place.clone())));
-    Overlay { layer: Layer::Answers, file: label.to_owned(), values: values.collect() }
+    Overlay { layer: Layer::Answers, file: label.to_owned(), values: values.collect(), typed: BTreeMap::new() }
 }
 
 #[cfg(test)]

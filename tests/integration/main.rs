@@ -12,6 +12,7 @@ mod effects;
 mod feature_trees;
 mod growth;
 mod house_rules;
+mod hybridcore_config;
 mod hybridcore_crates;
 mod idempotency;
 mod identities;

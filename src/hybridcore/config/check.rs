@@ -72,7 +72,7 @@ fn missing(name: &str, declaration: &Declaration, selection: &Selection) -> Find
         severity: Severity::Error,
         variable: name.to_owned(),
         place: declaration.place.clone(),
-        found: format!("it has no value, and it is required: {}", declaration.description),
+        found: format!("it has no value, and it is required ({})", declaration.description.trim_end_matches('.')),
         remedy: format!("give it{what} in one of {}, in the answers, or with --set {name}=VALUE", overlays.join(", ")),
     }
 }
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(
             told[0],
-            "error: image_name (schema.yaml:2): it has no value, and it is required: Name.; give it in one of \
+            "error: image_name (schema.yaml:2): it has no value, and it is required (Name); give it in one of \
              overlays/default.pkrvars.hcl, overlays/platform/file.pkrvars.hcl, overlays/environment/dev.pkrvars.hcl, \
              in the answers, or with --set image_name=VALUE"
         );

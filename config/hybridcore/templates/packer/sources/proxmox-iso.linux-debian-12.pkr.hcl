@@ -1,7 +1,7 @@
 source "proxmox-iso" "linux-debian-12" {
   proxmox_url = var.proxmox_url
   username    = var.proxmox_username
-  token       = var.proxmox_token
+  password    = var.proxmox_password
   node        = var.proxmox_node
 
   iso_url          = var.iso_url
@@ -18,13 +18,15 @@ source "proxmox-iso" "linux-debian-12" {
   scsi_controller      = "virtio-scsi-single"
 
   disks {
-    disk_size    = "${var.disk_gib}G"
-    storage_pool = "local-lvm"
-    type         = "scsi"
+    disk_size         = "${var.disk_gib}G"
+    format            = "raw"
+    storage_pool      = "local-lvm"
+    storage_pool_type = "lvm-thin"
+    type              = "scsi"
   }
 
   network_adapters {
-    bridge = var.network.bridge
+    bridge = var.network_bridge
     model  = "virtio"
   }
 

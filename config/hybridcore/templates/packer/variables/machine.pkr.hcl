@@ -16,9 +16,14 @@ variable "memory_mib" {
   default = 2048
 }
 
-variable "network" {
-  type    = any
-  default = {}
+variable "network_bridge" {
+  type    = string
+  default = "vmbr0"
+}
+
+variable "network_mtu" {
+  type    = number
+  default = 1500
 }
 
 variable "ssh_password" {

@@ -2,7 +2,7 @@ variable "proxmox_node" {
   type = string
 }
 
-variable "proxmox_token" {
+variable "proxmox_password" {
   type      = string
   sensitive = true
 }
