@@ -6,7 +6,7 @@ use super::board::{Phase, Progress};
 use super::host::{Answer, Open};
 use super::note::Note;
 use super::outcome::{self, Outcome, Report};
-use super::task::is_idempotent;
+use super::task::{Place, is_idempotent, place};
 use super::worker::{Ended, Failed};
 use crate::hybridcore::leave::Stop;
 use crate::types::ids::EffectId;
@@ -147,6 +147,8 @@ pub struct Engine {
     /// When leases of running attempts end.
     leases: BTreeSet<(u64, EffectId)>,
     running: usize,
+    /// Where attempts run.
+    busy: BTreeSet<(ProjectName, Place)>,
     /// Failures in a row that were reported, so that an effect that opens again and again is not hurried.
     failing: BTreeMap<Failing, u32>,
     commands: Vec<Command>,
@@ -164,6 +166,7 @@ impl Engine {
             reports: BTreeSet::new(),
             leases: BTreeSet::new(),
             running: 0,
+            busy: BTreeSet::new(),
             failing: BTreeMap::new(),
             commands: Vec::new(),
             changed: BTreeSet::new(),
@@ -204,8 +207,17 @@ impl Engine {
 
     /// When something is due by itself.
     pub fn wakes_at_ms(&self) -> Option<u64> {
-        let starts = self.starts.first().filter(|_| self.running < self.rules.workers);
+        let starts = self.next_start();
         [starts, self.reports.first(), self.leases.first()].into_iter().flatten().map(|(at_ms, _)| *at_ms).min()
+    }
+
+    /// The first attempt that may begin when its time comes.
+    fn next_start(&self) -> Option<&(u64, EffectId)> {
+        let is_free = |(_, id): &&(u64, EffectId)| {
+            let place = place(id.effect);
+            place == Place::Nowhere || !self.busy.contains(&(id.project.clone(), place))
+        };
+        if self.running < self.rules.workers { self.starts.iter().find(is_free) } else { None }
     }
 
     /// Attempts that run.
@@ -373,9 +385,7 @@ impl Engine {
         while let Some((_, id)) = self.reports.first().filter(|(at_ms, _)| *at_ms <= now_ms).cloned() {
             self.propose(&id);
         }
-        while self.running < self.rules.workers
-            && let Some((_, id)) = self.starts.first().filter(|(at_ms, _)| *at_ms <= now_ms).cloned()
-        {
+        while let Some((_, id)) = self.next_start().filter(|(at_ms, _)| *at_ms <= now_ms).cloned() {
             self.start(&id, now_ms);
         }
     }
@@ -409,15 +419,27 @@ impl Engine {
         let note = Note { attempt, failures, holder, begun_ms: now_ms, ended: false, outcome: None };
         self.commands.push(Command::Note { id: id.clone(), note });
         self.commands.push(Command::Start { id: id.clone(), attempt });
-        self.running += 1;
+        self.occupy(id, true);
         self.queue(id);
+    }
+
+    /// An attempt takes its place, or leaves it.
+    fn occupy(&mut self, id: &EffectId, begins: bool) {
+        let place = (id.project.clone(), place(id.effect));
+        if begins {
+            self.running += 1;
+            self.busy.insert(place);
+        } else {
+            self.running = self.running.saturating_sub(1);
+            self.busy.remove(&place);
+        }
     }
 
     /// An attempt was not begun after all, and left no trace; something outside does not let it.
     pub fn not_begun(&mut self, id: &EffectId, why: &str, now_ms: u64) {
         let Some(Entry { state: State::Running { cut, .. }, .. }) = self.entries.get(id) else { return };
         let gone = *cut == Some(Cut::Gone);
-        self.running -= 1;
+        self.occupy(id, false);
         if gone {
             return self.end_gone(id);
         }
@@ -449,7 +471,7 @@ impl Engine {
     pub fn ended(&mut self, id: &EffectId, attempt: u32, ended: Ended, now_ms: u64) {
         let Some(entry) = self.entries.get(id).filter(|entry| entry.attempt == attempt) else { return };
         let State::Running { begun_ms, cut } = entry.state else { return };
-        self.running -= 1;
+        self.occupy(id, false);
         self.unqueue(id);
         if cut == Some(Cut::Gone) {
             return self.end_gone(id);

@@ -8,6 +8,7 @@ use super::task::Task;
 use crate::hybridcore::leave::Leave;
 use crate::journal::Journal;
 use crate::types::ids::EffectId;
+use crate::types::names::EffectName;
 use crate::types::text::ProjectName;
 
 /// An effect that the node is to run.
@@ -71,6 +72,8 @@ pub trait Host: Send + Sync + 'static {
     fn now_ms(&self) -> u64;
     /// The journal as it is open now.
     fn journal(&self) -> Journal;
+    /// Whether an effect is the node's to run.
+    fn runs(&self, effect: EffectName) -> bool;
     /// Effects of a project that are open on its durable head and are the node's to run.
     fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String>;
     /// What an effect asks for; `None` when it is not open any more.

@@ -148,7 +148,7 @@ fn open_projects(host: &dyn Host) -> Result<BTreeSet<ProjectName>, ReadError> {
         let page = host.journal().open_effects_after(after.as_ref(), PAGE)?;
         let Some(OpenRow { id, .. }) = page.last() else { return Ok(projects) };
         after = Some(id.clone());
-        projects.extend(page.into_iter().map(|row| row.id.project));
+        projects.extend(page.into_iter().map(|row| row.id).filter(|id| host.runs(id.effect)).map(|id| id.project));
     }
 }
 
@@ -165,7 +165,7 @@ struct Shell {
 }
 
 /// When a project that could not be looked at is looked at again.
-const LOOK_AGAIN_MS: u64 = 5_000;
+const LOOK_AGAIN_MS: u64 = 60_000;
 
 impl Shell {
     fn run(mut self) {

@@ -87,6 +87,27 @@ impl Task {
     }
 }
 
+/// What an attempt works in: no two attempts of one project may do so at once, also not one that was told to stop
+/// and the one that takes down what it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Trees and indexes.
+    Content,
+    /// Facts alone.
+    Nowhere,
+    /// What is provisioned.
+    Environment,
+}
+
+/// Where an effect works.
+pub(super) fn place(effect: EffectName) -> Place {
+    match effect {
+        EffectName::Resolve | EffectName::Fetch | EffectName::Validate | EffectName::Index => Place::Content,
+        EffectName::Probe | EffectName::Allocate => Place::Nowhere,
+        EffectName::Provision | EffectName::Healthcheck | EffectName::Release => Place::Environment,
+    }
+}
+
 /// Whether working at an effect again after a crash does nothing twice. Provisioning runs builders, whose own
 /// effects nobody here can know.
 pub fn is_idempotent(effect: EffectName) -> bool {

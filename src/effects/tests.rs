@@ -203,6 +203,19 @@ fn no_more_attempts_run_at_once_than_there_are_workers_and_none_twice() {
 }
 
 #[test]
+fn what_takes_down_waits_until_what_makes_has_ended() {
+    let mut engine = running("a/3/provision");
+    engine.found(&project(), &[open("a/4/release"), open("a/5/resolve")], 10);
+    assert_eq!(
+        ticked(&mut engine, 10),
+        ["interrupt a/3/provision", "note a/5/resolve attempt 1 begun", "start a/5/resolve attempt 1"]
+    );
+    assert_eq!(engine.wakes_at_ms(), Some(60_010), "nothing is due before an attempt ends");
+    engine.ended(&id("a/3/provision"), 1, Ended::Stopped(Stop::Cancelled), 20);
+    assert_eq!(ticked(&mut engine, 20).last().unwrap(), "start a/4/release attempt 1");
+}
+
+#[test]
 fn an_attempt_that_outlives_its_lease_is_interrupted_and_counts_as_failed() {
     let mut engine = running("a/3/fetch");
     assert_eq!(ticked(&mut engine, 60_000), ["interrupt a/3/fetch"]);

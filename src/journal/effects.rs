@@ -187,3 +187,76 @@ fn parse_key(prefix: &[u8], key: &[u8]) -> Result<EffectId, ReadError> {
 fn mangled(key: &[u8]) -> ReadError {
     ReadError::Row { project: String::from_utf8_lossy(key).into_owned(), family: Family::Outbox.name() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Node, name};
+    use super::super::{Batch, Write};
+    use super::*;
+
+    fn id(text: &str) -> EffectId {
+        text.parse().unwrap()
+    }
+
+    fn opened(text: &str) -> Write {
+        Write::EffectOpened { id: id(text), opened_at: Hlc::new(7, 0).unwrap() }
+    }
+
+    fn write(node: &Node, writes: Vec<Write>) {
+        node.journal.append(&Batch { entries: Vec::new(), writes }).unwrap();
+    }
+
+    fn ids(rows: &[OpenRow]) -> Vec<String> {
+        rows.iter().map(|row| row.id.to_string()).collect()
+    }
+
+    #[test]
+    fn open_effects_are_listed_by_project_and_in_pages_until_they_are_closed() {
+        let node = Node::new();
+        write(&node, ["a/3/fetch", "a/300/probe", "a-b/4/fetch"].map(opened).into());
+        assert_eq!(ids(&node.journal.open_effects(&name("a")).unwrap()), ["a/3/fetch", "a/300/probe"]);
+        assert_eq!(ids(&node.journal.open_effects(&name("a-b")).unwrap()), ["a-b/4/fetch"]);
+        let page = node.journal.open_effects_after(None, 2).unwrap();
+        assert_eq!((ids(&page), page[0].opened_at.physical_ms()), (vec!["a/3/fetch".into(), "a/300/probe".into()], 7));
+        let rest = node.journal.open_effects_after(Some(&page[1].id), 2).unwrap();
+        assert_eq!(ids(&rest), ["a-b/4/fetch"]);
+        write(&node, vec![Write::EffectClosed { id: id("a/3/fetch") }]);
+        assert_eq!(ids(&node.journal.open_effects(&name("a")).unwrap()), ["a/300/probe"]);
+    }
+
+    #[test]
+    fn notes_outlive_the_process_and_go_with_their_effect() {
+        let mut node = Node::new();
+        node.commit(&["a"]);
+        write(&node, vec![opened("a/3/fetch"), opened("a/4/probe")]);
+        node.journal.note_effect(&id("a/3/fetch"), b"one").unwrap();
+        node.journal.note_effect(&id("a/4/probe"), b"two").unwrap();
+        let node = node.reopen();
+        let notes = node.journal.effect_notes().unwrap();
+        assert_eq!(notes, [(id("a/3/fetch"), b"one".to_vec()), (id("a/4/probe"), b"two".to_vec())]);
+        write(&node, vec![Write::EffectClosed { id: id("a/3/fetch") }]);
+        assert_eq!(node.journal.effect_note(&id("a/3/fetch")).unwrap(), None);
+        node.journal.forget_effects(&[id("a/4/probe")]).unwrap();
+        assert_eq!(node.journal.effect_notes().unwrap(), []);
+    }
+
+    #[test]
+    fn an_index_that_comes_a_second_time_begins_without_a_note() {
+        let node = Node::new();
+        node.journal.note_effect(&id("a/3/fetch"), b"of a record that was lost").unwrap();
+        write(&node, vec![opened("a/3/fetch")]);
+        assert_eq!(node.journal.effect_note(&id("a/3/fetch")).unwrap(), None);
+    }
+
+    #[test]
+    fn rows_are_made_anew_once_from_what_the_states_say() {
+        let mut node = Node::new();
+        node.commit(&["a"]);
+        write(&node, vec![opened("a/3/fetch")]);
+        assert_eq!(node.journal.index_effects().unwrap(), []);
+        assert_eq!(node.journal.open_effects(&name("a")).unwrap(), [], "its state has none");
+        write(&node, vec![opened("a/4/fetch")]);
+        node.journal.index_effects().unwrap();
+        assert_eq!(ids(&node.journal.open_effects(&name("a")).unwrap()), ["a/4/fetch"]);
+    }
+}

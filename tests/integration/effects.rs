@@ -18,6 +18,7 @@ mod crashes;
 mod environment;
 mod events;
 mod ingestion;
+mod outside;
 
 /// A node that runs effects, and a repository.
 struct Yard {

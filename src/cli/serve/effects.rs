@@ -95,11 +95,17 @@ fn workshop(node: &Node, settings: &Settings, secrets: &Secrets, root: std::path
         git: ChildGit::of_this_program().context("this program cannot find itself")?,
         limits: Limits::default(),
         scan,
-        tool: Tool::default(),
+        tool: Tool { sentinel: own_program(), ..Tool::default() },
         definitions,
         builds: builds.collect(),
         outside: Box::new(World::new(node, settings, secrets)?),
     })
+}
+
+/// This very program, also where its file was replaced meanwhile.
+fn own_program() -> Option<std::path::PathBuf> {
+    let own = std::path::PathBuf::from("/proc/self/exe");
+    if own.exists() { Some(own) } else { std::env::current_exe().ok() }
 }
 
 struct NodeHost {
@@ -138,6 +144,10 @@ impl Host for NodeHost {
 
     fn journal(&self) -> Journal {
         self.handle.journal()
+    }
+
+    fn runs(&self, effect: EffectName) -> bool {
+        self.effects.is_builtin(effect)
     }
 
     fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String> {
