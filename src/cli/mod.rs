@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod builds;
 mod config;
 mod connect;
 mod council;
@@ -23,6 +24,7 @@ mod packer;
 mod policy;
 mod progress;
 mod propose;
+mod provisioners;
 mod reads;
 mod receipt;
 mod refusal;
@@ -35,12 +37,14 @@ mod source;
 mod sources;
 mod state;
 pub mod statechart;
+mod templates;
 mod time;
 mod transitions;
 mod ucxl;
 mod upstreams;
 mod wal;
 mod windows;
+mod worklog;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -98,6 +102,8 @@ enum Command {
     #[command(name = "__sentinel", hide = true)]
     Sentinel(packer::SentinelCommand),
     Config(config::ConfigCommand),
+    Templates(templates::TemplatesCommand),
+    Provisioners(provisioners::ProvisionersCommand),
     Statechart(statechart::StatechartCommand),
 }
 
@@ -145,6 +151,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Git(command) => Ok(command.run()),
         Command::Sentinel(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
+        Command::Templates(command) => command.run(output),
+        Command::Provisioners(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
 }

@@ -11,6 +11,7 @@ mod durability;
 mod feature_trees;
 mod growth;
 mod house_rules;
+mod hybridcore_config;
 mod hybridcore_crates;
 mod idempotency;
 mod identities;
