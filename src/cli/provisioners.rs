@@ -10,12 +10,12 @@ use super::builds::{BuildArgs, Place};
 use super::connect::exit;
 use super::interrupt;
 use super::output::{Output, Table};
-use crate::hybridcore::config::write;
+use crate::hybridcore::config::{ConfigError, Finding, Severity, write};
 use crate::hybridcore::definitions::Definitions;
 use crate::hybridcore::leave::{Cancellable, Leave as _};
 use crate::hybridcore::prepare;
 use crate::hybridcore::provisioners::lint::{Lint, Outcome, lint};
-use crate::hybridcore::provisioners::{self, Plan, PlannedStack, Stack, Toggles};
+use crate::hybridcore::provisioners::{self, Plan, PlannedStack, Stack, TOGGLES, Toggles};
 use crate::hybridcore::state::files;
 
 /// What `swoosh provisioners` takes.
@@ -80,6 +80,12 @@ impl ProvisionersCommand {
 
 fn plan(definitions: &Definitions, build: &BuildArgs, output: Output) -> anyhow::Result<ExitCode> {
     let (builder, resolved) = prepare::resolve(definitions, &build.request()?)?;
+    let is_ours =
+        |finding: &Finding| TOGGLES.contains(&finding.variable.as_str()) && finding.severity == Severity::Error;
+    let findings: Vec<Finding> = resolved.findings.into_iter().filter(is_ours).collect();
+    if !findings.is_empty() {
+        return Err(ConfigError::Refused { findings }.into());
+    }
     let plan = provisioners::plan(definitions, &builder.os, &Toggles::from_config(&resolved.merged))?;
     let variables = plan.emit_vars();
     output.say(&json!({"os": plan.os, "stacks": plan.stacks, "variables": variables}), || {

@@ -190,11 +190,14 @@ impl Rolling {
 
     fn try_write(&mut self, line: &str) -> io::Result<()> {
         let added = line.len() as u64 + 1;
-        self.lock()?;
-        let bytes = self.file.metadata()?.len();
-        if bytes > 0 && bytes + added > self.rotation.max_bytes {
-            self.roll()?;
+        loop {
             self.lock()?;
+            let bytes = self.file.metadata()?.len();
+            if bytes == 0 || bytes + added <= self.rotation.max_bytes {
+                break;
+            }
+            // Another process may fill the new file before it is locked, so it is looked at again.
+            self.roll()?;
         }
         let written = self.file.write_all(format!("{line}\n").as_bytes());
         self.file.unlock()?;

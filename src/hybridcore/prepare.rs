@@ -315,7 +315,7 @@ pub fn written(desk: &Desk<'_>, design: &Design, batch: &Batch) -> Result<Prepar
 pub fn answers_of(label: &str, values: BTreeMap<String, config::Value>) -> Overlay {
     let place = config::Place { file: label.to_owned(), line: 0 };
     let values = values.into_iter().map(|(name, value)| (name, (Given::Value(value), place.clone())));
-    Overlay { layer: Layer::Answers, file: label.to_owned(), values: values.collect() }
+    Overlay { layer: Layer::Answers, file: label.to_owned(), values: values.collect(), typed: BTreeMap::new() }
 }
 
 #[cfg(test)]

@@ -308,7 +308,7 @@ fn two_renders_at_once_take_turns_and_both_succeed() {
     let start = |version: &str| {
         let set = format!("image_version={version}");
         let arguments = [&["config", "render"][..], &BUILD, &["--set", &set]].concat();
-        desk.command(&arguments).stdout(Stdio::null()).spawn().unwrap()
+        desk.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
     let children: Vec<_> = (0..6).map(|number| start(&format!("1.{number}"))).collect();
     for mut child in children {
@@ -326,7 +326,7 @@ fn log_files_of_commands_roll_once_they_exceed_the_configured_size() {
         let arguments = [&["config", "render"][..], &BUILD, &["--set", &set]].concat();
         let mut command = desk.command(&arguments);
         command.env("SWOOSH_LOGS_MAX_BYTES", "4096").env("SWOOSH_LOGS_KEEP", "1");
-        assert!(command.stdout(Stdio::null()).status().unwrap().success());
+        assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
     }
     let mut names: Vec<String> = fs::read_dir(desk.path("logs"))
         .unwrap()

@@ -8,6 +8,7 @@ use hcl::expr::Expression;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::schema::{Kind, Schema};
 use super::syntax::{self, Place, SyntaxError};
 use super::value::{Given, Value, ValueError};
 use crate::hybridcore::definitions::{Definitions, DefinitionsError};
@@ -92,6 +93,22 @@ pub struct Overlay {
     pub file: String,
     /// What it gives, and where.
     pub values: BTreeMap<String, (Given, Place)>,
+    /// What was typed on the command line: a variable that takes a string takes this (`--set image_version=1.10`).
+    pub typed: BTreeMap<String, String>,
+}
+
+impl Overlay {
+    /// Takes as it was typed what is for a variable of strings.
+    pub(super) fn read_as(&mut self, schema: &Schema) {
+        for (name, text) in &self.typed {
+            let takes_text = schema.variables.get(name).is_some_and(|declaration| declaration.kind == Kind::Text);
+            if let Some((Given::Value(value), _)) = self.values.get_mut(name).filter(|_| takes_text)
+                && !matches!(value, Value::Text(_) | Value::Null)
+            {
+                *value = Value::Text(text.clone());
+            }
+        }
+    }
 }
 
 /// Why a layer cannot be used.
@@ -181,7 +198,7 @@ pub fn from_hcl(layer: Layer, file: &str, text: &str) -> Result<Overlay, LayerEr
         })?;
         values.insert(name, (given, place));
     }
-    Ok(Overlay { layer, file: file.to_owned(), values })
+    Ok(Overlay { layer, file: file.to_owned(), values, typed: BTreeMap::new() })
 }
 
 /// Reads answers: HCL by the suffix `.hcl`, else YAML, of which JSON is a part.
@@ -205,7 +222,7 @@ pub fn answers(file: &str, text: &str) -> Result<Overlay, LayerError> {
         })?;
         values.insert(name.clone(), (Given::Value(value), place));
     }
-    Ok(Overlay { layer: Layer::Answers, file: file.to_owned(), values })
+    Ok(Overlay { layer: Layer::Answers, file: file.to_owned(), values, typed: BTreeMap::new() })
 }
 
 /// What `--set NAME=VALUE` gives: a value in HCL, or else plain text.
@@ -230,12 +247,13 @@ pub fn settings(given: &[(String, String)]) -> Result<Vec<Overlay>, LayerError> 
         let mut members = name.split('.');
         let root = members.next().unwrap_or_default().to_owned();
         let inner: Vec<&str> = members.collect();
+        let typed = if inner.is_empty() { BTreeMap::from([(root.clone(), text.clone())]) } else { BTreeMap::new() };
         let mut value = setting(name, text).map_err(fail)?;
         for member in inner.into_iter().rev() {
             let Given::Value(within) = value else { return Err(fail(ValueError::EnvironmentWithin)) };
             value = Given::Value(Value::Object([(member.to_owned(), within)].into()));
         }
-        Ok(Overlay { layer: Layer::Answers, file, values: [(root, (value, place))].into() })
+        Ok(Overlay { layer: Layer::Answers, file, values: [(root, (value, place))].into(), typed })
     };
     given.iter().map(overlay).collect()
 }

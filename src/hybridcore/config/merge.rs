@@ -89,6 +89,15 @@ impl Merged {
         &self.history
     }
 
+    /// Takes the values of a secret out of the history, in case somebody wrote them into a file.
+    pub(super) fn mask(&mut self, name: &str) {
+        let path = write::path("", name);
+        for (_, steps) in self.history.iter_mut().filter(|(at, _)| is_at_or_below(at, &path)) {
+            let plain = steps.iter_mut().filter(|step| step.given != "null" && !step.given.starts_with("env("));
+            plain.for_each(|step| step.given = crate::types::secret::SHOWN.to_owned());
+        }
+    }
+
     /// Who gave a variable or any part of it last.
     pub fn origin(&self, name: &str) -> Option<&Step> {
         let path = write::path("", name);
@@ -209,7 +218,7 @@ mod tests {
             let place = Place { file: "f".to_owned(), line: 1 };
             let overlays: Vec<Overlay> = layers.iter().zip(Layer::ALL).map(|(value, layer)| {
                 let values = [("v".to_owned(), (Given::Value(value.clone()), place.clone()))].into();
-                Overlay { layer, file: "f".to_owned(), values }
+                Overlay { layer, file: "f".to_owned(), values, typed: BTreeMap::new() }
             }).collect();
             let merged = Merged::of(&overlays);
             let mut leaves = Vec::new();

@@ -102,7 +102,10 @@ pub fn resolve(definitions: &Definitions, selection: &Selection, answers: &[Over
     let schema = Schema::load(definitions)?;
     let mut overlays = layers::overlays(definitions, selection)?;
     overlays.extend_from_slice(answers);
-    let merged = Merged::of(&overlays);
+    overlays.iter_mut().for_each(|overlay| overlay.read_as(&schema));
+    let mut merged = Merged::of(&overlays);
+    let secrets = schema.variables.iter().filter(|(_, declaration)| declaration.secret);
+    secrets.for_each(|(name, _)| merged.mask(name));
     let findings = validate_schema(&schema, &merged, selection);
     Ok(Resolved { selection: selection.clone(), schema, merged, findings })
 }

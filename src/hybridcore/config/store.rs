@@ -200,9 +200,7 @@ fn apply(configs: &Path, batch: &Batch, step: &Planned) -> Result<Change, StoreE
         move |source| WriteError { path, step, source }
     };
     if step.edited {
-        let mut kept = path.clone().into_os_string();
-        kept.push(".edited");
-        fs::rename(&path, kept).map_err(unwritable("keeping the edited file beside it"))?;
+        fs::rename(&path, kept_beside(&path)).map_err(unwritable("keeping the edited file beside it"))?;
     }
     match (step.change, batch.files.get(&step.path)) {
         (Change::Written | Change::Updated, Some(bytes)) => files::replace(&path, bytes)?,
@@ -212,6 +210,16 @@ fn apply(configs: &Path, batch: &Batch, step: &Planned) -> Result<Change, StoreE
         _ => {}
     }
     Ok(step.change)
+}
+
+/// `NAME.edited`, or the first `NAME.2.edited` and on that is not taken.
+fn kept_beside(path: &Path) -> PathBuf {
+    let named = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if number == 1 { ".edited".to_owned() } else { format!(".{number}.edited") });
+        PathBuf::from(name)
+    };
+    (1..u32::MAX).map(named).find(|kept| !kept.exists()).unwrap_or_else(|| named(1))
 }
 
 fn found(path: &Path) -> Result<Option<Hash>, StoreError> {

@@ -65,6 +65,22 @@ fn a_secret_is_named_and_never_rendered() {
     assert!(!config.text.contains("TOKEN"), "{}", config.text);
     let error = rendered(&definitions, &[("token", "canary-1234")]).unwrap_err().to_string();
     assert!(error.contains("it is a secret") && !error.contains("canary"), "{error}");
+    let set = layers::settings(&[("token".into(), "canary-1234".into())]).unwrap();
+    let resolved = resolve(&definitions, &selection(), &set).unwrap();
+    let shown: Vec<String> = resolved.merged.history()["token"].iter().map(|step| step.given.clone()).collect();
+    assert_eq!(shown, ["env(\"TOKEN\")", "[secret]"], "nor is one that stands in a file explained");
+}
+
+#[test]
+fn what_is_typed_for_a_string_stays_as_it_was_typed() {
+    let definitions = definitions(SCHEMA, "", "n = var.name\nl = var.tags\n");
+    for (typed, text) in [("1.10", "1.10"), ("true", "true"), ("\"x\"", "x"), ("a b", "a b"), ("[1]", "[1]")] {
+        let config = rendered(&definitions, &[("name", typed)]).unwrap();
+        assert_eq!(config.variables["n"].given, Given::Value(Value::Text(text.to_owned())), "{typed}");
+    }
+    assert!(rendered(&definitions, &[("name", "null")]).unwrap_err().to_string().contains("required"));
+    let config = rendered(&definitions, &[("name", "x"), ("tags", "[\"a\"]")]).unwrap();
+    assert!(matches!(&config.variables["l"].given, Given::Value(Value::List(_))));
 }
 
 #[test]

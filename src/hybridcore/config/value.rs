@@ -100,7 +100,7 @@ impl Value {
         Ok(match expression {
             Expression::Null => Value::Null,
             Expression::Bool(value) => Value::Bool(*value),
-            Expression::Number(number) => Value::Number(number.clone()),
+            Expression::Number(number) => Value::Number(*number),
             Expression::String(text) => Value::Text(text.clone()),
             Expression::Parenthesis(inner) => Value::from_expression(inner, depth + 1)?,
             Expression::TemplateExpr(template) => plain_template(template)?,
@@ -186,7 +186,7 @@ impl Value {
         match self {
             Value::Null => hcl::Value::Null,
             Value::Bool(value) => hcl::Value::Bool(*value),
-            Value::Number(number) => hcl::Value::Number(number.clone()),
+            Value::Number(number) => hcl::Value::Number(*number),
             Value::Text(text) => hcl::Value::String(text.clone()),
             Value::List(entries) => hcl::Value::Array(entries.iter().map(Value::to_hcl).collect()),
             Value::Object(members) => {

@@ -185,6 +185,10 @@ fn files_that_were_edited_by_hand_stop_everything_and_are_kept_when_they_are_rep
     assert!(fs::read_to_string(&edited).unwrap().contains("2.0"));
     let kept = fs::read_to_string(edited.with_file_name("file.linux-image.pkrvars.hcl.edited")).unwrap();
     assert_eq!(kept, "image_name = \"mine\"\n");
+    fs::write(&edited, "image_name = \"again\"\n").unwrap();
+    in_folder(root.path(), true, |desk| prepare(desk, &asked)).unwrap();
+    let again = fs::read_to_string(edited.with_file_name("file.linux-image.pkrvars.hcl.2.edited")).unwrap();
+    assert_eq!(again, "image_name = \"again\"\n", "what was kept before is kept still");
 }
 
 #[test]
