@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod builds;
 mod config;
 mod connect;
 mod council;
 mod data;
 mod decisions;
 mod demo;
+mod effects;
 mod export;
 mod fact;
 mod identity;
@@ -19,9 +21,11 @@ mod keys;
 mod license;
 mod mcp;
 mod output;
+mod packer;
 mod policy;
 mod progress;
 mod propose;
+mod provisioners;
 mod reads;
 mod receipt;
 mod refusal;
@@ -34,12 +38,14 @@ mod source;
 mod sources;
 mod state;
 pub mod statechart;
+mod templates;
 mod time;
 mod transitions;
 mod ucxl;
 mod upstreams;
 mod wal;
 mod windows;
+mod worklog;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -76,6 +82,7 @@ enum Command {
     Decisions(decisions::DecisionsCommand),
     Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
+    Effects(effects::EffectsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
@@ -91,9 +98,14 @@ enum Command {
     Secrets(secrets::SecretsCommand),
     Sources(sources::SourcesCommand),
     Upstreams(upstreams::UpstreamsCommand),
+    Packer(packer::PackerCommand),
     #[command(name = "__git", hide = true)]
     Git(sources::GitCommand),
+    #[command(name = "__sentinel", hide = true)]
+    Sentinel(packer::SentinelCommand),
     Config(config::ConfigCommand),
+    Templates(templates::TemplatesCommand),
+    Provisioners(provisioners::ProvisionersCommand),
     Statechart(statechart::StatechartCommand),
 }
 
@@ -123,6 +135,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Decisions(command) => command.run(output),
         Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
+        Command::Effects(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::License(command) => command.run(output),
@@ -137,8 +150,12 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Secrets(command) => command.run(output),
         Command::Sources(command) => command.run(output),
         Command::Upstreams(command) => command.run(output),
+        Command::Packer(command) => command.run(output),
         Command::Git(command) => Ok(command.run()),
+        Command::Sentinel(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
+        Command::Templates(command) => command.run(output),
+        Command::Provisioners(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
 }

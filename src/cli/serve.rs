@@ -1,6 +1,8 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
 mod bundles;
+mod bus;
+mod effects;
 mod exporters;
 mod growth;
 pub(super) mod node;
@@ -107,8 +109,12 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     serve(listener, node.app_state(settings), tls, stops).await?;
     upkeep.stop();
     watched.abort();
-    let handle = node.handle().clone();
-    tokio::task::spawn_blocking(move || handle.stop()).await?;
+    let (handle, runner) = (node.handle().clone(), node.runner());
+    let stop = move || {
+        runner.into_iter().for_each(|runner| runner.stop());
+        handle.stop();
+    };
+    tokio::task::spawn_blocking(stop).await?;
     tracing::info!("stopped");
     Ok(())
 }

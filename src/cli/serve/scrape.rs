@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::bus::Bus;
 use super::exporters::Exports;
+use crate::effects::Phase;
 use crate::facts::{FactTable, Standing, standing};
 use crate::machine::facts::{FactBody, KnownFact};
 use crate::machine::state::{LicenseStatus, State};
@@ -23,6 +25,7 @@ pub(super) struct Scrape {
     pub facts: Arc<FactTable>,
     pub gate: NetworkGate,
     pub exports: Arc<Exports>,
+    pub bus: Arc<Bus>,
     pub data: PathBuf,
 }
 
@@ -33,6 +36,7 @@ impl Scrape {
         self.license();
         self.facts();
         self.projects();
+        self.effects();
         self.exports.measure(&self.metrics);
         self.metrics.set_log_dropped(log::dropped());
         if let Ok(disk) = rustix::fs::statvfs(&self.data) {
@@ -84,6 +88,14 @@ impl Scrape {
         let (position, pressure_permille) = (schedule.position(at), schedule.pressure(at));
         let open = WindowClass::ALL.iter().copied().filter(|&class| schedule.is_open(class, at)).collect();
         Some(WindowStanding { beat: position.beat, cycle: position.cycle, pressure_permille, open })
+    }
+
+    fn effects(&self) {
+        if let Some(runner) = self.bus.runner() {
+            let counts = runner.board().count();
+            let count = |phase| counts.get(&phase).copied().unwrap_or(0);
+            Phase::OPEN.iter().for_each(|phase| self.metrics.set_effects(phase.as_str(), count(*phase)));
+        }
     }
 
     /// What holds up projects in memory; there, every project is that is in EXECUTION.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::types::fact::FactKind;
-use crate::types::names::WindowClass;
+use crate::types::names::{EffectName, WindowClass};
 
 fn text(metrics: &Metrics) -> String {
     String::from_utf8(metrics.render()).unwrap()
@@ -27,6 +27,9 @@ fn every_name_is_exposed_before_the_first_event() {
         "swoosh_decision_export_lag_records{exporter=\"bubble\"} 0",
         "swoosh_decision_export_position{exporter=\"jsonl\"} 0",
         "swoosh_decision_export_failures{exporter=\"bubble\"} 0",
+        "swoosh_effects{phase=\"running\"} 0",
+        "swoosh_effect_attempts_total{effect=\"fetch\"} 0",
+        "swoosh_effect_failures_total{effect=\"provision\"} 0",
         "swoosh_connections 0",
         "swoosh_connections_turned_away_total{reason=\"peer_full\"} 0",
         "swoosh_tls_certificate_expires_seconds 0",
@@ -84,11 +87,15 @@ fn commits_and_gauges_show_what_they_were_told() {
     ["a", "b", "a"].iter().for_each(|project| metrics.project_damaged(&project.parse().unwrap()));
     metrics.snapshot_passed_over();
     metrics.set_log(9, 10, 11);
+    metrics.start_checked();
     metrics.exported(12);
     metrics.export_failed();
     metrics.set_licensed(true, Some(1_760_832_000_999));
     metrics.recovered_in(Duration::from_millis(1500));
     metrics.set_export("bubble", 7, 8, 9);
+    metrics.set_effects("running", 2);
+    metrics.effect_begun(EffectName::Fetch);
+    metrics.effect_failed(EffectName::Fetch);
     metrics.set_connections(7);
     metrics.turned_away("idle");
     metrics.set_certificate_expires(8_000);
@@ -109,6 +116,7 @@ fn commits_and_gauges_show_what_they_were_told() {
         "swoosh_projects_damaged 2",
         "swoosh_snapshots_passed_over_total 1",
         "swoosh_wal_first_index 9",
+        "swoosh_start_checked 1",
         "swoosh_replay_tail_records 10",
         "swoosh_key_floor_beat 11",
         "swoosh_export_last_index 12",
@@ -117,6 +125,9 @@ fn commits_and_gauges_show_what_they_were_told() {
         "swoosh_decision_export_position{exporter=\"bubble\"} 7",
         "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",
         "swoosh_decision_export_failures{exporter=\"bubble\"} 9",
+        "swoosh_effects{phase=\"running\"} 2",
+        "swoosh_effect_attempts_total{effect=\"fetch\"} 1",
+        "swoosh_effect_failures_total{effect=\"fetch\"} 1",
         "swoosh_connections 7",
         "swoosh_connections_turned_away_total{reason=\"idle\"} 1",
         "swoosh_tls_certificate_expires_seconds 8",
