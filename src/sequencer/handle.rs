@@ -228,7 +228,7 @@ impl Handle {
             loading: Arc::new(Semaphore::new(LOADED_AT_ONCE)),
         });
         let (jobs, queue) = sync_channel(1);
-        let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
+        let last = (recovered.last_index, recovered.next_link, recovered.last_timestamp);
         let acknowledged = (recovered.last_index, recovered.last_chain);
         let committer = Committer::new(shared.clone(), inbox.clone(), journal, acknowledged);
         let desk = Arc::new(Desk::new(committer));

@@ -14,6 +14,7 @@ pub mod fact;
 pub mod hash;
 pub mod hlc;
 pub mod ids;
+pub mod incarnation;
 pub mod inputs;
 pub mod json;
 pub mod keys;
