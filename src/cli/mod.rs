@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
 mod bench;
 mod config;
 mod connect;
@@ -21,6 +22,7 @@ mod mcp;
 mod output;
 mod policy;
 mod progress;
+mod promote;
 mod propose;
 mod reads;
 mod receipt;
@@ -64,6 +66,9 @@ struct Cli {
 enum Command {
     Demo(demo::DemoCommand),
     Bench(bench::BenchCommand),
+    Backup(backup::BackupCommand),
+    Restore(backup::RestoreCommand),
+    Promote(promote::PromoteCommand),
     Serve(serve::ServeCommand),
     Keygen(keys::KeygenCommand),
     Key(keys::KeyCommand),
@@ -110,6 +115,9 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     match command {
         Command::Bench(command) => command.run(json),
+        Command::Backup(command) => command.run(output),
+        Command::Restore(command) => command.run(output),
+        Command::Promote(command) => command.run(output),
         Command::Demo(command) => command.run(json),
         Command::Serve(command) => command.run(),
         Command::Keygen(command) => command.run(output),
@@ -141,6 +149,11 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Config(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
+}
+
+/// The age secret keys of a file; none where none is named.
+fn age_identities(file: Option<&std::path::Path>) -> anyhow::Result<Vec<Box<dyn age::Identity>>> {
+    snapshot::identities(file)
 }
 
 #[cfg(test)]

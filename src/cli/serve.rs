@@ -1,5 +1,6 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
+mod backups;
 mod bundles;
 mod exporters;
 mod growth;

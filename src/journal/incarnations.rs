@@ -98,6 +98,15 @@ impl Journal {
         Journal::open_as(wanted, Some(origin))
     }
 
+    /// Opens a directory that follows already.
+    pub fn reopen_following(wanted: JournalOptions) -> Result<Journal, OpenError> {
+        let found = Journal::open_read_only(&wanted.path)?;
+        let Some(primary) = found.follows() else { return Err(OpenError::NotFollowing { path: wanted.path }) };
+        let origin = Origin { primary: primary.to_owned(), incarnations: found.incarnations().to_vec() };
+        drop(found);
+        Journal::open_as(wanted, Some(&origin))
+    }
+
     /// Says of a journal that no process holds that it follows another node from here on.
     pub fn set_following(path: &Path, primary: &str) -> Result<(), IncarnationError> {
         let db = open_to_write(path, &StoreLimits::default())?;
