@@ -20,8 +20,8 @@ mod restore_command;
 
 use serde::{Deserialize, Serialize};
 
-pub use command::BackupCommand;
 pub(super) use checkpoint::Staged as StagedCheckpoint;
+pub use command::BackupCommand;
 pub(super) use control::Control;
 pub(super) use create::{Job, create};
 pub(super) use prune::{Keep, prune};

@@ -14,6 +14,7 @@ mod decisions;
 mod demo;
 mod export;
 mod fact;
+mod follow;
 mod identity;
 mod interrupt;
 mod keys;
@@ -66,6 +67,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoCommand),
     Bench(bench::BenchCommand),
+    Follow(follow::FollowCommand),
     Backup(backup::BackupCommand),
     Restore(backup::RestoreCommand),
     Promote(promote::PromoteCommand),
@@ -115,6 +117,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     match command {
         Command::Bench(command) => command.run(json),
+        Command::Follow(command) => command.run(),
         Command::Backup(command) => command.run(output),
         Command::Restore(command) => command.run(output),
         Command::Promote(command) => command.run(output),

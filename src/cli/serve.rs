@@ -3,6 +3,7 @@
 mod backups;
 mod bundles;
 mod exporters;
+pub(super) mod follower;
 mod growth;
 pub(super) mod node;
 pub(super) mod outside;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{explain, facts, health, records, schema, state, transition, windows};
+use super::{explain, facts, feed, health, records, schema, state, transition, windows};
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -30,6 +30,7 @@ use super::{explain, facts, health, records, schema, state, transition, windows}
         facts::facts,
         facts::push,
         records::wal,
+        feed::feed,
         records::decision,
         records::rejections,
         health::health,

@@ -142,7 +142,10 @@ impl Journal {
         rows.delete_cf(meta_family, meta::FOLLOWS);
         write(&db, rows)?;
         // A crash before this leaves a journal that does not open; see `promote`.
-        Watermark::create(watermark::beside(path), Mark { sequence: 0, index: after, chain, incarnation: next.number })?;
+        Watermark::create(
+            watermark::beside(path),
+            Mark { sequence: 0, index: after, chain, incarnation: next.number },
+        )?;
         Ok(begun)
     }
 
@@ -161,7 +164,10 @@ impl Journal {
                 Journal::begin_incarnation(path, &NextIncarnation { number: number + 1, at, reason, last: None })
             }
             Some(begun) if begun.after == last && mark.is_some_and(|mark| mark.incarnation < begun.number) => {
-                Watermark::create(watermark::beside(path), Mark { sequence: 0, index: last, chain, incarnation: number })?;
+                Watermark::create(
+                    watermark::beside(path),
+                    Mark { sequence: 0, index: last, chain, incarnation: number },
+                )?;
                 Ok(begun.clone())
             }
             _ => Err(IncarnationError::NotFollowing { path: path.to_path_buf() }),
@@ -186,7 +192,8 @@ pub(super) fn read(db: &DB) -> Result<Vec<Incarnation>, StorageError> {
             break;
         }
         let begun = from_canonical(&value);
-        found.push(begun.map_err(|error| StorageError(format!("an incarnation's beginning does not decode: {error}")))?);
+        found
+            .push(begun.map_err(|error| StorageError(format!("an incarnation's beginning does not decode: {error}")))?);
     }
     Ok(found)
 }
@@ -257,7 +264,9 @@ fn turn_back(db: &DB, path: &Path, floor: u64, wanted: u64) -> Result<(), Incarn
     let outbox = family(db, Family::Outbox)?;
     for row in db.iterator_cf(outbox, IteratorMode::Start) {
         let (key, value) = row.map_err(StorageError::from)?;
-        let Some((word, index)) = std::str::from_utf8(&value).ok().and_then(|text| text.split_once(' ')) else { continue };
+        let Some((word, index)) = std::str::from_utf8(&value).ok().and_then(|text| text.split_once(' ')) else {
+            continue;
+        };
         if index.parse::<u64>().is_ok_and(|index| index > wanted) {
             rows.put_cf(outbox, &key, format!("{word} {wanted}"));
         }

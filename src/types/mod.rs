@@ -11,6 +11,7 @@ pub mod civil;
 pub mod council;
 pub mod decision;
 pub mod fact;
+pub mod feed;
 pub mod hash;
 pub mod hlc;
 pub mod ids;

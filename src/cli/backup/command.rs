@@ -37,8 +37,10 @@ enum Action {
     /// While a node runs on the data directory, it makes a checkpoint (asked over DATA/control.sock, which its own user
     /// alone can open) and goes on; this command copies, encrypts and checks it. Every file is read back, and the chain
     /// of the copy is followed from its first record to its last.
-    #[command(after_help = "Examples:\n  swoosh backup create --data /var/lib/swoosh --to /backup/swoosh --recipient age1…\n  \
-        swoosh backup create --config swoosh.yaml      # data, backup.directory and backup.recipients of the settings")]
+    #[command(
+        after_help = "Examples:\n  swoosh backup create --data /var/lib/swoosh --to /backup/swoosh --recipient age1…\n  \
+        swoosh backup create --config swoosh.yaml      # data, backup.directory and backup.recipients of the settings"
+    )]
     Create(CreateArgs),
     /// List backups, the oldest first
     #[command(after_help = "Example:\n  swoosh backup list --from /backup/swoosh")]
@@ -103,9 +105,7 @@ impl BackupCommand {
         match self.action {
             Action::Create(args) => make(output, &args),
             Action::List { from } => list(output, &from),
-            Action::Verify { from, backup, identity } => {
-                verify(output, &from, backup.as_deref(), identity.as_deref())
-            }
+            Action::Verify { from, backup, identity } => verify(output, &from, backup.as_deref(), identity.as_deref()),
             Action::Prune { from, keep, younger_than } => {
                 let keep = Keep { newest: keep, younger_than_ms: younger_than.map_or(0, |span| span.0) };
                 remove(output, &from, keep)
@@ -146,8 +146,9 @@ fn make(output: Output, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let made = match &running {
         Some(lent) => copy(&places, lent.path()),
         None => {
-            tidy(&places.data)?;
             let journal = DataArgs::at(&places.data).open_to_write()?;
+            // It is this process's now, so nobody else uses what stands there.
+            tidy(&places.data)?;
             journal.recover_tail()?;
             let staged = Staged::of(&journal, &places.data)?;
             drop(journal);

@@ -105,7 +105,9 @@ impl<'a> Writing<'a> {
     /// Checks the chain of the copy, and that it is of the node whose backups stand here.
     fn look(&self) -> anyhow::Result<Manifest> {
         let journal = Journal::open_read_only(self.job.checkpoint.join(JOURNAL))?;
-        journal.check_chain(&mut |_| ()).context("the copy of the journal is not whole, so there is no backup of it")?;
+        journal
+            .check_chain(&mut |_| ())
+            .context("the copy of the journal is not whole, so there is no backup of it")?;
         let identity = journal.identity().clone();
         for other in self.job.repository.all()? {
             anyhow::ensure!(

@@ -84,7 +84,9 @@ impl Repository {
         let Some(id) = id else {
             let newest = listed.pop().context("there is no backup")?;
             let earlier = "name an earlier one with --backup; `swoosh backup list` lists them";
-            return newest.found.with_context(|| format!("the newest backup, {}, cannot be read; {earlier}", newest.id));
+            return newest
+                .found
+                .with_context(|| format!("the newest backup, {}, cannot be read; {earlier}", newest.id));
         };
         let known: Vec<String> = listed.iter().rev().take(5).map(|listed| listed.id.clone()).collect();
         let none = || format!("there is no backup {id:?}; the newest are {}", known.join(", "));
@@ -102,9 +104,7 @@ impl Repository {
             Err(TryLockError::WouldBlock) => {
                 anyhow::bail!("another process writes to {}; wait until it is done", self.directory.display())
             }
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock {}", path.display()))
-            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
         }
     }
 

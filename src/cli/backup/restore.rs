@@ -97,7 +97,12 @@ fn choose(order: &Order<'_>) -> anyhow::Result<Manifest> {
 
 /// Nothing is overwritten: whatever stands there may be what somebody still needs.
 fn is_free(to: &Path) -> anyhow::Result<()> {
-    let taken = || format!("{} is there already and not empty; nothing is overwritten: name another directory, or move that one away", to.display());
+    let taken = || {
+        format!(
+            "{} is there already and not empty; nothing is overwritten: name another directory, or move that one away",
+            to.display()
+        )
+    };
     match fs::read_dir(to) {
         Ok(mut entries) => anyhow::ensure!(entries.next().is_none(), taken()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -85,7 +85,9 @@ impl RestoreCommand {
             (Some(url), _) => format!("next: swoosh follow {url} --data {to}"),
             (None, true) => format!("next: swoosh serve --data {to}, with the settings of the node"),
             (None, false) => {
-                format!("next: put the node's key back as {to}/node.key (mode 0600); it is not in the backup. Then start the node")
+                format!(
+                    "next: put the node's key back as {to}/node.key (mode 0600); it is not in the backup. Then start the node"
+                )
             }
         };
         format!("restored to {to}\n{about}\n{next}")

@@ -47,7 +47,11 @@ impl Vault {
 }
 
 /// The plain bytes of a stored file; `None` where it is encrypted and there is no key.
-pub(in crate::cli) fn open(path: &Path, bytes: Vec<u8>, keys: &[Box<dyn age::Identity>]) -> anyhow::Result<Option<Vec<u8>>> {
+pub(in crate::cli) fn open(
+    path: &Path,
+    bytes: Vec<u8>,
+    keys: &[Box<dyn age::Identity>],
+) -> anyhow::Result<Option<Vec<u8>>> {
     if !path.to_string_lossy().ends_with(AGE) {
         return Ok(Some(bytes));
     }

@@ -52,8 +52,11 @@ impl Backups {
             Err(_) if self.stopped.load(Ordering::Acquire) => {}
             Err(error) => {
                 self.metrics.backup_failed();
-                tracing::error!(error = format!("{error:#}"), runbook = "runbooks/restore-backup.md",
-                    "the backup failed; earlier ones are as they were, and the next round tries again");
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    runbook = "runbooks/restore-backup.md",
+                    "the backup failed; earlier ones are as they were, and the next round tries again"
+                );
             }
         }
     }
