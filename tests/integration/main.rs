@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
+mod backup;
+mod compat;
 mod daemon_basics;
 mod decisions;
 mod demo;
@@ -9,6 +11,7 @@ mod disk;
 mod disk_faults;
 mod durability;
 mod feature_trees;
+mod follow;
 mod growth;
 mod house_rules;
 mod hybridcore_crates;
