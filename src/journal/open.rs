@@ -51,8 +51,8 @@ impl Journal {
             initialise(&db, &mine, origin).map_err(|source| OpenError::Storage { path: path.clone(), source })?;
         }
         let found = identity(&db, &path)?;
-        belongs(&found, &mine, &path)?;
         may_write(&db, &path, origin)?;
+        belongs(&found, &mine, &path)?;
         let beside = watermark::beside(&path);
         let watermark = match promised {
             Some(promised) => Watermark::open(beside, promised),

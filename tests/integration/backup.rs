@@ -141,6 +141,10 @@ fn a_backup_under_load_gives_back_every_head_as_it_was_at_its_last_record() {
     let daemon = site.start_in(&shelf.place("again")).unwrap();
     for project in &mut projects {
         project.refresh(&daemon);
+        let shown = daemon.get(&format!("/state?project={}&projection=control", project.name)).json();
+        if shown["projection"]["control"]["paused"] == true {
+            project.accept(&daemon, Transition::ControlResume);
+        }
         toggle(project, &daemon);
     }
     daemon.terminate();
