@@ -34,7 +34,9 @@ impl DataArgs {
 
     /// The journal, to write to: refused while a node runs on it.
     pub fn open_to_write(&self) -> anyhow::Result<Journal> {
-        let identity = self.open()?.identity().clone();
+        let found = self.open()?;
+        let (identity, follows) = (found.identity().clone(), found.follows().is_some());
+        drop(found);
         let wanted = JournalOptions {
             path: self.journal(),
             node: identity.node,
@@ -43,7 +45,7 @@ impl DataArgs {
             durability: crate::journal::Durability::Sync,
             store: crate::journal::StoreLimits::default(),
         };
-        Ok(Journal::open(wanted)?)
+        Ok(if follows { Journal::reopen_following(wanted) } else { Journal::open(wanted) }?)
     }
 
     /// The directory as it was given.

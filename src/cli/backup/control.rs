@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,7 +31,11 @@ enum Reply {
 }
 
 /// The socket of a running node.
-pub(in crate::cli) struct Control(PathBuf);
+pub(in crate::cli) struct Control {
+    path: PathBuf,
+    closing: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Control {
     /// Listens in a data directory; `journal` gives the journal as it is open then.
@@ -41,21 +47,31 @@ impl Control {
         let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let (data, journal) = (data.to_path_buf(), Arc::new(journal));
+        let closing = Arc::new(AtomicBool::new(false));
+        let closed = closing.clone();
         let serve = move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if closed.load(Ordering::Acquire) {
+                    return;
+                }
                 let (data, journal) = (data.clone(), journal.clone());
                 let one = move || answer(&stream, &data, &*journal);
                 drop(std::thread::Builder::new().name("checkpoint".to_owned()).spawn(one));
             }
         };
-        std::thread::Builder::new().name("control".to_owned()).spawn(serve)?;
-        Ok(Control(path))
+        let thread = Some(std::thread::Builder::new().name("control".to_owned()).spawn(serve)?);
+        Ok(Control { path, closing, thread })
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
+        // The journal is closed only when nobody could ask for it any more.
+        self.closing.store(true, Ordering::Release);
+        if UnixStream::connect(&self.path).is_ok() {
+            self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
+        }
+        drop(std::fs::remove_file(&self.path));
     }
 }
 

@@ -88,6 +88,10 @@ impl Follower {
         let next = self.ask(last + 1).await?;
         // Whatever came while waiting is looked at with the record before it in the next round.
         self.tell(&next);
+        if next.last_index <= last {
+            // A node that drains does not wait for records.
+            tokio::time::sleep(PAUSES.0).await;
+        }
         Ok(())
     }
 
