@@ -1,14 +1,15 @@
 //! `swoosh packer`: machine images and files built by packer, without a daemon.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::interrupt;
 use super::output::Output;
 use super::sources::{command_id, operator};
+use super::worklog;
 use crate::hybridcore::leave::{Cancellable, Leave as _};
-use crate::hybridcore::logs::{Logger, Redactor, Rotation, now_ms};
+use crate::hybridcore::logs::{Logger, Redactor, now_ms};
 use crate::hybridcore::packer::{Event, Session, Tool};
 use crate::hybridcore::retry::Sleep;
 use crate::hybridcore::sources::Workspace;
@@ -98,15 +99,18 @@ fn session<'a>(
 ) -> Session<'a> {
     let workspace = Workspace::new(root);
     let (operator, command_id) = (operator(place.operator.as_deref()), command_id());
-    let writes = matches!(action, Action::Build { .. } | Action::Remove { .. });
-    let silent = || Logger::silent("packer", Redactor::default());
-    let log = if writes { logger(&workspace.logs()) } else { silent() };
+    let writes = action.bounds().is_some() || matches!(action, Action::Remove { .. });
+    let redactor = Redactor::default();
+    let log = match writes {
+        true => worklog::open(&workspace.logs(), "packer", &redactor),
+        false => Logger::silent("packer", redactor),
+    };
     let mut tool = Tool { program: place.packer.clone().into(), plugins: place.plugins.clone(), ..Tool::default() };
     // Without one, a packer that this command leaves behind is ended by the next build of the name.
     // The link works also when the program's file was replaced meanwhile.
     let own = PathBuf::from("/proc/self/exe");
     tool.sentinel = if own.exists() { Some(own) } else { std::env::current_exe().ok() };
-    if let Action::Build { bounds, .. } = action {
+    if let Some(bounds) = action.bounds() {
         bounds.apply(&mut tool);
     }
     Session {
@@ -117,18 +121,10 @@ fn session<'a>(
         log: log.with("command", &command_id).with("operator", &operator),
         operator,
         command_id,
-        patience: if matches!(action, Action::Build { .. }) { PATIENCE } else { SHORT_PATIENCE },
+        patience: if action.bounds().is_some() { PATIENCE } else { SHORT_PATIENCE },
         waiter: &Sleep,
         now_ms,
     }
-}
-
-/// A log in the folder; without one the work goes on.
-fn logger(folder: &Path) -> Logger {
-    Logger::to_folder(folder, "packer", Rotation::default(), Redactor::default()).unwrap_or_else(|error| {
-        eprintln!("{} cannot hold the log ({error}); the work goes on without one", folder.display());
-        Logger::silent("packer", Redactor::default())
-    })
 }
 
 /// Guards a child of another swoosh.

@@ -164,6 +164,8 @@ impl Engine {
 
     /// The effect was answered or cancelled.
     fn gone(&mut self, id: &EffectId) {
+        // Its lease must not run out any more: that would be another reason to stop, and this one is final.
+        self.unqueue(id);
         let Some(entry) = self.entries.get_mut(id) else { return };
         match &mut entry.state {
             State::Running { cut: cut @ None | cut @ Some(Cut::Blocked | Cut::Overdue), .. } => {

@@ -232,6 +232,7 @@ mod tests {
         node.journal.note_effect(&id("a/3/fetch"), b"one").unwrap();
         node.journal.note_effect(&id("a/4/probe"), b"two").unwrap();
         let node = node.reopen();
+        node.journal.recover().unwrap();
         let notes = node.journal.effect_notes().unwrap();
         assert_eq!(notes, [(id("a/3/fetch"), b"one".to_vec()), (id("a/4/probe"), b"two".to_vec())]);
         write(&node, vec![Write::EffectClosed { id: id("a/3/fetch") }]);

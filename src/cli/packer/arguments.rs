@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::cli::builds::BuildArgs;
 use crate::cli::time::Span;
 use crate::hybridcore::packer::{BuildRequest, Tool};
 use crate::types::secret::Secret;
@@ -60,6 +61,27 @@ pub(super) enum Action {
         #[command(flatten)]
         bounds: BoundArgs,
     },
+    /// Build an environment's builder: configuration, templates and packer in one
+    ///
+    /// Renders the configuration, composes the templates (as `swoosh config render` and `swoosh templates compose` do) and builds
+    /// them. The build is called ENV.BUILD. Secrets that the configuration names with env() are looked up in your environment.
+    #[command(after_help = "Examples:\n  swoosh packer provision dev --builder file.linux-image\n  \
+            swoosh packer provision prod --builder proxmox-iso.linux-debian-12 --set disk_gib=40")]
+    Provision {
+        #[command(flatten)]
+        build: BuildArgs,
+        /// Folder of overlays, schema, inventory and templates; left out, config/hybridcore in the root, or the built-in ones
+        #[arg(long, value_name = "FOLDER", env = "SWOOSH_DEFINITIONS")]
+        definitions: Option<PathBuf>,
+        /// Replace files that were edited by hand; they are kept beside as NAME.edited
+        #[arg(long)]
+        overwrite: bool,
+        /// Build although nothing changed
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        bounds: BoundArgs,
+    },
     /// Show how every build is: fresh, drifted, damaged or missing, and what changed
     ///
     /// Reads only, also while a build runs. Ends with 1 when any is not fresh.
@@ -98,6 +120,16 @@ pub(super) enum Action {
         #[arg(long, conflicts_with = "run")]
         superseded: bool,
     },
+}
+
+impl Action {
+    /// Time, output and tries, where it builds.
+    pub(super) fn bounds(&self) -> Option<&BoundArgs> {
+        match self {
+            Action::Build { bounds, .. } | Action::Provision { bounds, .. } => Some(bounds),
+            _ => None,
+        }
+    }
 }
 
 /// What to check or build.

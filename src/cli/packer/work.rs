@@ -6,9 +6,11 @@ use serde_json::json;
 
 use super::arguments::Action;
 use super::text;
+use crate::cli::builds::Place;
 use crate::cli::output::Output;
 use crate::hybridcore::packer::status::BuildCondition;
 use crate::hybridcore::packer::{self, BuildRequest, CheckStatus, FormatMode, RunReport, Session, Status};
+use crate::hybridcore::prepare;
 use crate::hybridcore::state::document;
 
 /// Does an action.
@@ -27,9 +29,22 @@ pub(super) fn run(session: &Session<'_>, action: Action, output: Output) -> anyh
         }
         Action::Build { recipe, assets, force, .. } => {
             let request = BuildRequest { assets, force, ..recipe.request()? };
-            let report = packer::build(session, &request)?;
-            output.say(&document_of(&report)?, || text::run(&report))?;
-            Ok(code(matches!(report.status, Status::Succeeded | Status::Skipped)))
+            build(session, &request, output)
+        }
+        Action::Provision { build: arguments, definitions, overwrite, force, .. } => {
+            let place = Place::at(session.workspace.root().to_owned(), definitions);
+            let definitions = place.definitions(output)?;
+            let desk = prepare::Desk {
+                root: session.workspace.root(),
+                definitions: &definitions,
+                overwrite,
+                leave: session.leave,
+                log: &session.log,
+            };
+            let prepared = prepare::prepare(&desk, &arguments.request()?)?;
+            let secrets = prepared.secrets.from_environment()?;
+            let name = format!("{}.{}", arguments.environment(), prepared.name).parse()?;
+            build(session, &BuildRequest { force, ..BuildRequest::of_prepared(name, prepared, &secrets) }, output)
         }
         Action::Status { name } => {
             let overview = packer::overview(session, name.as_ref())?;
@@ -67,6 +82,12 @@ pub(super) fn run(session: &Session<'_>, action: Action, output: Output) -> anyh
             Ok(code(removal.kept.is_empty()))
         }
     }
+}
+
+fn build(session: &Session<'_>, request: &BuildRequest, output: Output) -> anyhow::Result<ExitCode> {
+    let report = packer::build(session, request)?;
+    output.say(&document_of(&report)?, || text::run(&report))?;
+    Ok(code(matches!(report.status, Status::Succeeded | Status::Skipped)))
 }
 
 /// The report with its version, as it is stored.

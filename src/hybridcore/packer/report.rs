@@ -148,8 +148,12 @@ impl RunReport {
     }
 
     /// What it made, by the names that projects know assets by, with its hashes. A file's name is its path in
-    /// the output folder, or below the workspace; an artifact without files has that of its id.
+    /// the output folder, or below the workspace; an artifact without files has that of its id. Nothing once it
+    /// was removed.
     pub fn assets(&self) -> BTreeMap<AssetName, Hash> {
+        if self.status == Status::Removed {
+            return BTreeMap::new();
+        }
         let files = self.files().map(|file| (self.asset_name(&file.path), file.hash));
         let ids = self.artifacts.iter().filter(|artifact| artifact.files.is_empty());
         let ids = ids.map(|artifact| (self.id_asset_name(artifact), Hash::of(artifact.id.as_bytes())));

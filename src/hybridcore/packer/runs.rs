@@ -24,6 +24,8 @@ use crate::hybridcore::state::document::{self, DocumentError, Loaded};
 use crate::hybridcore::state::{Lock, LockError, files};
 use crate::types::text::Name;
 
+/// The folder of runs in the state folder.
+const RUNS_FOLDER: &str = "runs";
 /// The report's file in a run's folder.
 pub const REPORT_FILE: &str = "run.json";
 /// The file that templates have their manifest written to (`var.swoosh_manifest`).
@@ -64,7 +66,7 @@ pub(super) fn folder_error(path: &Path) -> impl FnOnce(io::Error) -> RunsError +
 
 /// The folder of a workspace's runs.
 pub fn folder(session: &Session<'_>) -> PathBuf {
-    session.workspace.state().join("runs")
+    session.workspace.state().join(RUNS_FOLDER)
 }
 
 /// Takes the lock of a build's name, and with it of what builds of that name write.
@@ -111,22 +113,30 @@ pub fn load(session: &Session<'_>, run_id: &str) -> Result<RunReport, RunsError>
     loaded.map(|Loaded { document, .. }| document).ok_or_else(unknown)
 }
 
+/// The folders of all runs of a state folder, sorted.
+pub fn folders(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(state.join(RUNS_FOLDER)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// All runs, the oldest first; those of one name alone when it is given. A folder without a report is the
 /// beginning of a run that never was.
 pub fn all(session: &Session<'_>, name: Option<&Name>) -> Result<Vec<RunReport>, RunsError> {
     let runs = folder(session);
-    let entries = match fs::read_dir(&runs) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(folder_error(&runs))?,
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(folder_error(&runs))?;
-        let report = document::load::<RunReport>(&entry.path().join(REPORT_FILE)).or_else(|error| match error {
-            // A lock file.
-            DocumentError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotADirectory => Ok(None),
-            other => Err(other),
-        })?;
+    for run in folders(&session.workspace.state()).map_err(folder_error(&runs))? {
+        let report = document::load::<RunReport>(&run.join(REPORT_FILE))?;
         found.extend(report.map(|loaded| loaded.document).filter(|run| name.is_none_or(|name| run.name == *name)));
     }
     found.sort_by(|a, b| (&a.started_at, &a.run_id).cmp(&(&b.started_at, &b.run_id)));

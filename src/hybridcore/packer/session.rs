@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::failure::Phase;
 use super::machine::Loudness;
+use crate::hybridcore::config::ResolvedSecrets;
 use crate::hybridcore::leave::Leave;
 use crate::hybridcore::logs::Logger;
+use crate::hybridcore::prepare::Prepared;
 use crate::hybridcore::process::Bounds;
 use crate::hybridcore::retry::{RetryPolicy, Waiter};
 use crate::hybridcore::sources::Workspace;
@@ -96,6 +98,19 @@ impl BuildRequest {
             parallel: 0,
             force: false,
             inputs_hash: None,
+        }
+    }
+
+    /// The build of what configuration and templates prepared, with its secrets looked up.
+    pub fn of_prepared(name: Name, prepared: Prepared, secrets: &ResolvedSecrets) -> BuildRequest {
+        let secrets = secrets.environment().map(|(variable, secret)| {
+            (variable.strip_prefix("PKR_VAR_").unwrap_or(&variable).to_owned(), secret.clone())
+        });
+        BuildRequest {
+            var_files: prepared.var_files,
+            secrets: secrets.collect(),
+            inputs_hash: Some(prepared.inputs_hash),
+            ..BuildRequest::new(name, prepared.folder)
         }
     }
 }

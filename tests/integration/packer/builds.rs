@@ -136,3 +136,14 @@ fn templates_are_formatted_and_checked() {
     }
     assert!(!desk.root().join("state").exists(), "looking leaves nothing behind");
 }
+
+#[test]
+fn an_environment_is_configured_composed_and_built_in_one() {
+    let desk = Desk::new("true");
+    let arguments = ["provision", "dev", "--builder", "file.linux-image"];
+    let built = desk.run(&arguments).good().said;
+    assert_eq!((&built["name"], &built["status"]), (&"dev.file.linux-image".into(), &"succeeded".into()));
+    assert!(built["manifest_path"].is_string() && built["warnings"].as_array().unwrap().is_empty(), "{built}");
+    assert_eq!(desk.run(&arguments).good().said["status"], "skipped");
+    assert_eq!(desk.run(&["status"]).good().said["builds"][0]["condition"], "fresh");
+}
