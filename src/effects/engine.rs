@@ -1,12 +1,17 @@
 //! The engine: what happened in, what to do next out. No clock, no thread, no disk.
 
+mod entry;
+mod queues;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::board::{Phase, Progress};
+use entry::{Cut, Entry, State};
+
+use super::board::Progress;
 use super::host::{Answer, Open};
 use super::note::Note;
 use super::outcome::{self, Outcome, Report};
-use super::task::{Place, is_idempotent, place};
+use super::task::{Place, is_idempotent};
 use super::worker::{Ended, Failed};
 use crate::hybridcore::leave::Stop;
 use crate::types::ids::EffectId;
@@ -74,64 +79,6 @@ pub enum Command {
     },
 }
 
-/// What is done about an effect.
-#[derive(Clone, Debug)]
-enum State {
-    /// Nothing until then.
-    Waiting { until_ms: u64 },
-    /// An attempt runs; `cut` says why it was told to stop.
-    Running { begun_ms: u64, cut: Option<Cut> },
-    /// The outcome is proposed at that time.
-    Reporting { outcome: Outcome, until_ms: u64 },
-    /// The outcome is proposed, and the answer is not there.
-    Proposed { outcome: Outcome },
-}
-
-/// Why an attempt was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    /// The project is blocked.
-    Blocked,
-    /// It took too long.
-    Overdue,
-    /// The effect is open no more.
-    Gone,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    state: State,
-    attempt: u32,
-    failures: u32,
-    /// Times in a row that its outcome did not pass.
-    refusals: u32,
-    blocked: Option<String>,
-    reason: Option<String>,
-}
-
-impl Entry {
-    fn due_ms(&self) -> Option<u64> {
-        match self.state {
-            _ if self.blocked.is_some() => None,
-            State::Waiting { until_ms } | State::Reporting { until_ms, .. } => Some(until_ms),
-            State::Running { .. } | State::Proposed { .. } => None,
-        }
-    }
-
-    fn is_report(&self) -> bool {
-        matches!(self.state, State::Reporting { .. })
-    }
-
-    fn phase(&self) -> Phase {
-        match self.state {
-            State::Running { .. } => Phase::Running,
-            State::Reporting { .. } | State::Proposed { .. } => Phase::Reporting,
-            State::Waiting { .. } if self.blocked.is_some() => Phase::Suspended,
-            State::Waiting { .. } => Phase::Waiting,
-        }
-    }
-}
-
 type Failing = (ProjectName, EffectName);
 
 /// The engine.
@@ -182,42 +129,6 @@ impl Engine {
     pub fn take_changes(&mut self) -> Vec<Progress> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|id| self.progress(id)).collect()
-    }
-
-    fn progress(&self, id: EffectId) -> Progress {
-        let Some(entry) = self.entries.get(&id) else {
-            return Progress {
-                id,
-                phase: Phase::Closed,
-                attempt: 0,
-                begun_ms: None,
-                next_ms: None,
-                reason: None,
-                step: None,
-            };
-        };
-        let begun_ms = match entry.state {
-            State::Running { begun_ms, .. } => Some(begun_ms),
-            _ => None,
-        };
-        let reason = entry.blocked.clone().or_else(|| entry.reason.clone());
-        let (phase, attempt, next_ms) = (entry.phase(), entry.attempt, entry.due_ms());
-        Progress { id, phase, attempt, begun_ms, next_ms, reason, step: None }
-    }
-
-    /// When something is due by itself.
-    pub fn wakes_at_ms(&self) -> Option<u64> {
-        let starts = self.next_start();
-        [starts, self.reports.first(), self.leases.first()].into_iter().flatten().map(|(at_ms, _)| *at_ms).min()
-    }
-
-    /// The first attempt that may begin when its time comes.
-    fn next_start(&self) -> Option<&(u64, EffectId)> {
-        let is_free = |(_, id): &&(u64, EffectId)| {
-            let place = place(id.effect);
-            place == Place::Nowhere || !self.busy.contains(&(id.project.clone(), place))
-        };
-        if self.running < self.rules.workers { self.starts.iter().find(is_free) } else { None }
     }
 
     /// Attempts that run.
@@ -347,38 +258,6 @@ impl Engine {
         self.queue(id);
     }
 
-    /// Puts an effect where its time is waited for.
-    fn queue(&mut self, id: &EffectId) {
-        self.changed.insert(id.clone());
-        let Some(entry) = self.entries.get(id) else { return };
-        if let Some(due_ms) = entry.due_ms() {
-            let queue = if entry.is_report() { &mut self.reports } else { &mut self.starts };
-            queue.insert((due_ms, id.clone()));
-        }
-        if let State::Running { begun_ms, cut: None } = entry.state {
-            self.leases.insert((begun_ms + self.rules.lease_ms, id.clone()));
-        }
-    }
-
-    fn unqueue(&mut self, id: &EffectId) {
-        let Some(entry) = self.entries.get(id) else { return };
-        if let Some(due_ms) = entry.due_ms() {
-            self.starts.remove(&(due_ms, id.clone()));
-            self.reports.remove(&(due_ms, id.clone()));
-        }
-        if let State::Running { begun_ms, .. } = entry.state {
-            self.leases.remove(&(begun_ms + self.rules.lease_ms, id.clone()));
-        }
-    }
-
-    fn set(&mut self, id: &EffectId, state: State) {
-        self.unqueue(id);
-        if let Some(entry) = self.entries.get_mut(id) {
-            entry.state = state;
-        }
-        self.queue(id);
-    }
-
     /// Does what is due.
     pub fn tick(&mut self, now_ms: u64) {
         while let Some((_, id)) = self.leases.first().filter(|(at_ms, _)| *at_ms <= now_ms).cloned() {
@@ -423,18 +302,6 @@ impl Engine {
         self.commands.push(Command::Start { id: id.clone(), attempt });
         self.occupy(id, true);
         self.queue(id);
-    }
-
-    /// An attempt takes its place, or leaves it.
-    fn occupy(&mut self, id: &EffectId, begins: bool) {
-        let place = (id.project.clone(), place(id.effect));
-        if begins {
-            self.running += 1;
-            self.busy.insert(place);
-        } else {
-            self.running = self.running.saturating_sub(1);
-            self.busy.remove(&place);
-        }
     }
 
     /// An attempt was not begun after all, and left no trace; something outside does not let it.
