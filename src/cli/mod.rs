@@ -12,6 +12,7 @@ mod council;
 mod data;
 mod decisions;
 mod demo;
+mod effects;
 mod export;
 mod fact;
 mod identity;
@@ -81,6 +82,7 @@ enum Command {
     Decisions(decisions::DecisionsCommand),
     Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
+    Effects(effects::EffectsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
@@ -133,6 +135,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Decisions(command) => command.run(output),
         Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
+        Command::Effects(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::License(command) => command.run(output),

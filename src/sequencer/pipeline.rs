@@ -9,9 +9,9 @@ use super::commit::{Job, Pending};
 use super::desk::CommitNow;
 use super::handle::{Shared, View};
 use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
-use super::inbox::{Done, Inbox, Reply, Request};
+use super::inbox::{Done, Inbox, OwnRequest, Reply, Request};
 use super::mend::Failure;
-use super::own::{Wish, cause, inputs, propose};
+use super::own::{OwnOutcome, Wish, cause, inputs, propose, violations};
 use super::{Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, Recovered, RecoveredHead, fingerprint};
@@ -20,7 +20,7 @@ use crate::machine::facts::{FactBody, FactSet};
 use crate::machine::guards::Case;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Accepted, Docket, Refused};
-use crate::machine::reduce::Stamp;
+use crate::machine::reduce::{Delta, Stamp};
 use crate::machine::state::TopPhase;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
@@ -129,6 +129,7 @@ impl Pipeline {
             work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
             work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
             work.nudged.iter().for_each(|project| self.follow_liveness(project));
+            work.own.into_iter().for_each(|own| self.weigh_outcome(own));
             work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
             if work.tidy {
                 self.heads.next_round();
@@ -158,6 +159,68 @@ impl Pipeline {
             return self.act(&project, &scene, request, verdict);
         }
         self.act(&project, &scene, request, verdict);
+    }
+
+    /// Judges the outcome of an effect that the node ran, on its own head.
+    fn weigh_outcome(&mut self, own: OwnRequest) {
+        let OwnRequest { outcome, reply, arrived, loaded } = own;
+        let project = outcome.effect.project.clone();
+        if let Some(loaded) = loaded {
+            self.offer(&project, *loaded);
+        }
+        let refuse = |rejection| {
+            let refusal =
+                Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms: None };
+            Outcome::Refused(Box::new(refusal))
+        };
+        let built = self.scene(&project).and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
+        let (mut verified, mut scene) = match built {
+            Ok(built) => built,
+            Err(rejection) => return answer(reply, refuse(rejection)),
+        };
+        let mut verdict = self.weigh(&scene, &verified);
+        if let Some(moved) = self.change_license(&project, &scene, &verified, &verdict) {
+            verified = match self.sign_outcome(&moved, &outcome) {
+                Ok(verified) => verified,
+                Err(rejection) => return answer(reply, refuse(rejection)),
+            };
+            verdict = self.weigh(&moved, &verified);
+            scene = moved;
+        }
+        if let Some((violation, accepted)) = self.violation(&scene, &outcome, &verdict) {
+            (verified, verdict) = (violation, accepted);
+        }
+        self.act(&project, &scene, Request { verified, reply, arrived, loaded: None }, verdict);
+    }
+
+    /// What is proposed in the place of an outcome that calls content good which a policy calls a breach.
+    fn violation(&self, scene: &Scene, outcome: &OwnOutcome, verdict: &Verdict) -> Option<(Verified, Verdict)> {
+        let Verdict::Refused(refused) = verdict else { return None };
+        let breach = refused.breach.as_ref().filter(|_| outcome.transition == Transition::IngestionSchemaOk)?;
+        violations(outcome, breach).iter().find_map(|violation| {
+            let verified = self.sign_outcome(scene, violation).ok()?;
+            let verdict = self.weigh(scene, &verified);
+            matches!(verdict, Verdict::Accepted(_)).then_some((verified, verdict))
+        })
+    }
+
+    fn sign_outcome(&self, scene: &Scene, outcome: &OwnOutcome) -> Result<Verified, Rejection> {
+        let wish = Wish {
+            project: &outcome.effect.project,
+            transition: outcome.transition,
+            topic: "effect",
+            inputs: outcome.inputs.clone(),
+            cause: outcome.cause(),
+            // The same whenever it is proposed: the key is the effect's.
+            beat: 0,
+        };
+        let (options, wall_ms) = (&self.shared.options, scene.stamp.at.physical_ms());
+        let own = propose(wish, &scene.head, &options.cluster, &options.node_key, wall_ms);
+        own.map_err(|error| {
+            let reason = error.to_string();
+            self.shared.ports.observer.own_failed(&outcome.effect.project, outcome.transition, &reason);
+            Rejection::new(Code::Schema, reason)
+        })
     }
 
     fn scene(&mut self, project: &ProjectName) -> Result<Scene, Rejection> {
@@ -325,6 +388,7 @@ impl Pipeline {
         let encoded = record.encode();
         let chain = Record::chain(&self.chain, &encoded);
         let head = Arc::new(accepted.next);
+        let effects = delta(record.transition, &scene.head, &head);
         self.heads.put(project.clone(), head.clone(), record.index, self.open_number);
         let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
         let in_flight = InFlight { fingerprint: print, waiting: Vec::new() };
@@ -334,7 +398,18 @@ impl Pipeline {
         self.chain = chain;
         self.stamped = scene.stamp.at;
         let facts = scene.facts.clone();
-        self.open.push(Pending { record, encoded, chain, fingerprint: print, verified, facts, head, reply, arrived });
+        self.open.push(Pending {
+            record,
+            encoded,
+            chain,
+            fingerprint: print,
+            verified,
+            facts,
+            head,
+            effects,
+            reply,
+            arrived,
+        });
     }
 
     fn wait_for_key(&mut self, request: Request) {
@@ -486,6 +561,15 @@ impl Pipeline {
 /// memory as long as there is room.
 pub(super) fn is_watched(head: &Head, facts: &FactSet) -> bool {
     head.state().phase() == TopPhase::Execution && facts.iter().any(|fact| fact.fact.claim.kind == FactKind::Liveness)
+}
+
+/// What a transition opened and ended. Most touch no effect, and those cost nothing.
+fn delta(transition: Transition, before: &Head, after: &Head) -> Delta {
+    let spec = chart::spec(transition);
+    if spec.opens.is_empty() && spec.cancels.is_empty() && spec.closes.is_none() {
+        return Delta::default();
+    }
+    Delta::between(before.state(), after.state())
 }
 
 /// Heads and views of what is durable.

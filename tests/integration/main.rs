@@ -8,6 +8,7 @@ mod demo;
 mod disk;
 mod disk_faults;
 mod durability;
+mod effects;
 mod feature_trees;
 mod growth;
 mod house_rules;

@@ -15,6 +15,7 @@ pub mod address;
 pub mod audit;
 pub mod child;
 pub mod config;
+pub mod content;
 pub mod doctor;
 pub mod documents;
 pub mod failure;
