@@ -25,6 +25,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// A place that another command's arguments name.
+    pub fn at(root: PathBuf, definitions: Option<PathBuf>) -> Place {
+        Place { root, definitions }
+    }
+
     /// The workspace's folder, as an absolute path.
     pub fn root(&self) -> anyhow::Result<PathBuf> {
         let root = std::path::absolute(&self.root)?;
@@ -78,6 +83,11 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 impl BuildArgs {
+    /// The environment.
+    pub fn environment(&self) -> &Name {
+        &self.environment
+    }
+
     /// The request, with all answers read.
     pub fn request(&self) -> anyhow::Result<BuildRequest> {
         let mut answers: Vec<Overlay> = Vec::new();

@@ -12,6 +12,7 @@ mod council;
 mod data;
 mod decisions;
 mod demo;
+mod effects;
 mod export;
 mod fact;
 mod identity;
@@ -20,6 +21,7 @@ mod keys;
 mod license;
 mod mcp;
 mod output;
+mod packer;
 mod policy;
 mod progress;
 mod propose;
@@ -80,6 +82,7 @@ enum Command {
     Decisions(decisions::DecisionsCommand),
     Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
+    Effects(effects::EffectsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
@@ -95,8 +98,11 @@ enum Command {
     Secrets(secrets::SecretsCommand),
     Sources(sources::SourcesCommand),
     Upstreams(upstreams::UpstreamsCommand),
+    Packer(packer::PackerCommand),
     #[command(name = "__git", hide = true)]
     Git(sources::GitCommand),
+    #[command(name = "__sentinel", hide = true)]
+    Sentinel(packer::SentinelCommand),
     Config(config::ConfigCommand),
     Templates(templates::TemplatesCommand),
     Provisioners(provisioners::ProvisionersCommand),
@@ -129,6 +135,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Decisions(command) => command.run(output),
         Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
+        Command::Effects(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::License(command) => command.run(output),
@@ -143,7 +150,9 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Secrets(command) => command.run(output),
         Command::Sources(command) => command.run(output),
         Command::Upstreams(command) => command.run(output),
+        Command::Packer(command) => command.run(output),
         Command::Git(command) => Ok(command.run()),
+        Command::Sentinel(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
         Command::Templates(command) => command.run(output),
         Command::Provisioners(command) => command.run(output),

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::config::store::{CONFIGS_FILE, CONFIGS_FOLDER, ConfigsDocument};
 use super::leave::Leave;
+use super::packer::{RunReport, runs};
 use super::sources::documents::{
     MARKER_FILE, MIRRORS_FILE, Marker, OVERRIDES_FILE, OverridesDocument, PINS_FILE, PinsDocument, SOURCES_FILE,
     SourcesDocument,
@@ -99,8 +100,13 @@ impl Report {
 /// Reads every document of a workspace, and changes nothing.
 pub fn check(root: &Path) -> Result<Report, RepairError> {
     let state = root.join("state");
-    let documents: Vec<Finding> = all().iter().map(|known| (known.look)(&state.join(known.file))).collect();
+    let mut documents: Vec<Finding> = all().iter().map(|known| (known.look)(&state.join(known.file))).collect();
     let mut leftovers = files::leftovers(&state).map_err(|source| folder(&state, source))?;
+    for run in runs::folders(&state).map_err(|source| folder(&state, source))? {
+        documents.push(check::document::<RunReport>(&run.join(runs::REPORT_FILE)));
+        // Of the folder itself alone: what stands below it was built.
+        leftovers.extend(files::leftovers(&run).map_err(|source| folder(&run, source))?);
+    }
     below(&root.join(CONFIGS_FOLDER), &mut leftovers).map_err(|source| folder(&root.join(CONFIGS_FOLDER), source))?;
     let ours: BTreeSet<PathBuf> =
         documents.iter().map(|finding| finding.path.clone()).chain(leftovers.clone()).collect();
@@ -249,6 +255,21 @@ mod tests {
         );
         assert!(!after.is_good() && after.leftovers.is_empty(), "what only a person can mend is still told");
         assert_eq!(after.strangers, before.strangers);
+    }
+
+    #[test]
+    fn a_damaged_report_of_a_run_is_told_and_what_was_built_is_no_left_over() {
+        let folder = workspace(&[]);
+        let run = folder.path().join("state/runs/web-1");
+        fs::create_dir_all(run.join("output")).unwrap();
+        for (file, text) in [("run.json", "{"), ("run.json.tmp", "half"), ("output/disk.tmp", "built")] {
+            fs::write(run.join(file), text).unwrap();
+        }
+        let report = repair(folder.path(), &Always).unwrap();
+        assert_eq!(report.repaired.len(), 1, "{report:?}");
+        assert!(!run.join("run.json.tmp").exists() && run.join("output/disk.tmp").exists());
+        let finding = report.documents.iter().find(|finding| finding.path == run.join("run.json")).unwrap();
+        assert!(matches!(finding.condition, Condition::Bad { .. }) && !report.is_good());
     }
 
     #[test]

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 pub use heads::Memory;
+pub use own::OwnOutcome;
 use serde::Serialize;
 
 use crate::facts::FactTable;

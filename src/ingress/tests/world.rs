@@ -238,6 +238,7 @@ impl World {
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
         let gate = Gate::new(limits, Arc::new(Nobody));
         let state = AppState {
+            listeners: crate::ingress::listeners(),
             handle: handle.clone(),
             meta,
             limits,
