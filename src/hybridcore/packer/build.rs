@@ -331,7 +331,7 @@ impl<'a> Work<'a> {
         });
         if let Some((manifest, hash)) = &found {
             report.manifest_path = kept_path(root, &path);
-            report.manifest_hash = Some(*hash);
+            report.manifest_hash = Some(self.scrub(&path).unwrap_or(*hash));
             if manifest.foreign > 0 {
                 report.warnings.push(format!("{} of the manifest name another run, or none", manifest.foreign));
             }
@@ -357,6 +357,18 @@ impl<'a> Work<'a> {
         }
         report.failure = made.failure.take();
         report.status = if report.failure.is_some() { Status::Failed } else { Status::Succeeded };
+    }
+
+    /// Takes secrets out of the manifest, which packer wrote as the template wanted it; its hash when there were any.
+    fn scrub(&self, path: &Path) -> Option<Hash> {
+        let text = fs::read_to_string(path).ok()?;
+        let clean = self.desk.redactor.clean(&text);
+        if clean == text {
+            return None;
+        }
+        // A manifest that still held a secret would be worse than none.
+        fs::write(path, &clean).or_else(|_| fs::remove_file(path)).ok()?;
+        Some(Hash::of(clean.as_bytes()))
     }
 
     /// Packer's word that all is well is not enough.
