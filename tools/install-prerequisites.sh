@@ -4,8 +4,9 @@
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
 # found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
 # `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
-# its lack stops nothing. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without it,
-# and say so.
+# its lack stops nothing, and prometheus with its promtool, which the dashboards and alerts are tried with: without it those
+# tests fail and name this script. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without
+# it, and say so.
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -71,6 +72,15 @@ if { [ "${1:-}" = tests ] || [ "${1:-}" = packer ]; } && ! has_packer; then
         echo "packer could not be installed, and builds need it. Install 1.6.6 or later (Debian: apt-get install packer;" >&2
         echo "elsewhere: https://developer.hashicorp.com/packer/install), or let SWOOSH_PACKER name it, then try again." >&2
         [ "${1:-}" = tests ] || exit 1
+    fi
+fi
+
+if [ "${1:-}" = tests ] && has apt-get && ! { has prometheus && has promtool; }; then
+    install_one prometheus ||
+        echo "prometheus could not be installed; as root, run: apt-get install --yes prometheus" >&2
+    # Its package starts a server of its own; nothing here needs one that runs for good.
+    if has systemctl && [ -d /run/systemd/system ]; then
+        ${as_root[@]+"${as_root[@]}"} systemctl disable --now prometheus >/dev/null 2>&1 || true
     fi
 fi
 
