@@ -6,12 +6,14 @@ use clap::{Parser, Subcommand};
 
 mod backup;
 mod bench;
+mod builds;
 mod config;
 mod connect;
 mod council;
 mod data;
 mod decisions;
 mod demo;
+mod effects;
 mod export;
 mod fact;
 mod follow;
@@ -21,10 +23,12 @@ mod keys;
 mod license;
 mod mcp;
 mod output;
+mod packer;
 mod policy;
 mod progress;
 mod promote;
 mod propose;
+mod provisioners;
 mod reads;
 mod receipt;
 mod refusal;
@@ -37,12 +41,14 @@ mod source;
 mod sources;
 mod state;
 pub mod statechart;
+mod templates;
 mod time;
 mod transitions;
 mod ucxl;
 mod upstreams;
 mod wal;
 mod windows;
+mod worklog;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -83,6 +89,7 @@ enum Command {
     Decisions(decisions::DecisionsCommand),
     Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
+    Effects(effects::EffectsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
@@ -98,9 +105,14 @@ enum Command {
     Secrets(secrets::SecretsCommand),
     Sources(sources::SourcesCommand),
     Upstreams(upstreams::UpstreamsCommand),
+    Packer(packer::PackerCommand),
     #[command(name = "__git", hide = true)]
     Git(sources::GitCommand),
+    #[command(name = "__sentinel", hide = true)]
+    Sentinel(packer::SentinelCommand),
     Config(config::ConfigCommand),
+    Templates(templates::TemplatesCommand),
+    Provisioners(provisioners::ProvisionersCommand),
     Statechart(statechart::StatechartCommand),
 }
 
@@ -134,6 +146,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Decisions(command) => command.run(output),
         Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
+        Command::Effects(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::License(command) => command.run(output),
@@ -148,8 +161,12 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Secrets(command) => command.run(output),
         Command::Sources(command) => command.run(output),
         Command::Upstreams(command) => command.run(output),
+        Command::Packer(command) => command.run(output),
         Command::Git(command) => Ok(command.run()),
+        Command::Sentinel(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
+        Command::Templates(command) => command.run(output),
+        Command::Provisioners(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
 }

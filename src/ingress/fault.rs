@@ -32,6 +32,11 @@ impl Fault {
         Rejection::new(code, reason).into()
     }
 
+    /// What is answered.
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+
     /// Tells whose head it is.
     pub fn about(mut self, project: &ProjectName, head: Hash) -> Fault {
         self.0.project = Some(project.clone());
@@ -115,7 +120,7 @@ impl From<FoldError> for Fault {
             None => Fault::internal(&error),
             Some(_) => {
                 tracing::error!(%error, "a project's records do not lead where they say");
-                Fault::new(Code::ProjectDamaged, format!("{error}; see runbooks/snapshot-restore.md"))
+                Fault::new(Code::ProjectDamaged, format!("{error}; see runbooks/corrupt-journal.md"))
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use rocksdb::{DB, Direction, IteratorMode, WriteOptions};
+use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
 use serde::{Deserialize, Serialize};
 
 use super::error::{OpenError, ReadError, RecoverError, StorageError};
@@ -160,5 +160,9 @@ fn write_down(db: &DB, acceptance: &Acceptance) -> Result<(), StorageError> {
     synced.set_sync(true);
     let key = [meta::ACCEPTED, &number.to_be_bytes()].concat();
     let bytes = try_canonical_bytes(acceptance).map_err(|error| StorageError(error.to_string()))?;
-    Ok(db.put_cf_opt(family, key, bytes, &synced)?)
+    let mut rows = WriteBatch::default();
+    rows.put_cf(family, key, bytes);
+    // What is open is looked up again from what is left.
+    rows.delete_cf(family, meta::EFFECTS_INDEXED);
+    Ok(db.write_opt(rows, &synced)?)
 }

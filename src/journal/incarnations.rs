@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
 
 use super::error::{OpenError, StorageError};
-use super::layout::{Family, meta, parse_idem_value, parse_scoped, wal_key};
+use super::layout::{Family, exporter_name, meta, parse_idem_value, parse_scoped, wal_key};
 use super::open::{first_record, last_record, number, open_to_write, required};
 use super::watermark::{self, Mark, Watermark, WatermarkError};
 use super::{Inner, Journal, JournalOptions, StoreLimits};
@@ -140,6 +140,8 @@ impl Journal {
         all.iter().for_each(|begun| rows.put_cf(meta_family, begun_key(begun.number), canonical_bytes(begun)));
         rows.put_cf(meta_family, meta::INCARNATION, next.number.to_string());
         rows.delete_cf(meta_family, meta::FOLLOWS);
+        // Which effects are open, the next start reads from the states.
+        rows.delete_cf(meta_family, meta::EFFECTS_INDEXED);
         write(&db, rows)?;
         // A crash before this leaves a journal that does not open; see `promote`.
         Watermark::create(
@@ -264,7 +266,8 @@ fn turn_back(db: &DB, path: &Path, floor: u64, wanted: u64) -> Result<(), Incarn
     let outbox = family(db, Family::Outbox)?;
     for row in db.iterator_cf(outbox, IteratorMode::Start) {
         let (key, value) = row.map_err(StorageError::from)?;
-        let Some((word, index)) = std::str::from_utf8(&value).ok().and_then(|text| text.split_once(' ')) else {
+        let exporter = exporter_name(&key).and_then(|_| std::str::from_utf8(&value).ok());
+        let Some((word, index)) = exporter.and_then(|text| text.split_once(' ')) else {
             continue;
         };
         if index.parse::<u64>().is_ok_and(|index| index > wanted) {

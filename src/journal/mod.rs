@@ -18,6 +18,7 @@ mod batch;
 mod checkpoint;
 #[cfg(test)]
 mod damage;
+mod effects;
 mod error;
 mod exporters;
 mod fold;
@@ -61,6 +62,7 @@ pub use accept::{AcceptError, Acceptance, Loss};
 pub use base::PrunePoint;
 pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
 pub use checkpoint::CheckpointError;
+pub use effects::{EffectRowError, OpenRow};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;

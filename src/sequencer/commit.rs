@@ -13,6 +13,7 @@ use super::{Outcome, Verified};
 use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, Snapshot, Write};
 use crate::machine::head::Head;
+use crate::machine::reduce::Delta;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
 use crate::types::names::Transition;
@@ -31,6 +32,8 @@ pub(super) struct Pending {
     pub facts: Arc<FactsNow>,
     /// The head after it.
     pub head: Arc<Head>,
+    /// Effects that it opens and ends.
+    pub effects: Delta,
     pub reply: Option<Reply>,
     pub arrived: Instant,
 }
@@ -129,12 +132,17 @@ impl<L: Log> Committer<L> {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let began = Instant::now();
         self.log.append(batch).map_err(|error| Failure::of_append(&error))?;
+        let mut took = began.elapsed();
         if let Durability::Interval(interval) = self.shared.options.durability {
             std::thread::sleep(interval.saturating_sub(self.last_sync.elapsed()));
+            let began = Instant::now();
             self.shared.journal().sync().map_err(|error| Failure::for_good(&error))?;
             self.last_sync = Instant::now();
+            took += began.elapsed();
         }
+        self.shared.ports.observer.synced(took);
         Ok(())
     }
 
@@ -182,6 +190,10 @@ impl<L: Log> Committer<L> {
                 batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
+        let opened = pending.effects.opened.iter().cloned();
+        let opened_at = record.timestamp;
+        batch.writes.extend(opened.map(|id| Write::EffectOpened { id, opened_at }));
+        batch.writes.extend(pending.effects.closed.iter().cloned().map(|id| Write::EffectClosed { id }));
         let inputs = &pending.verified.proposal().inputs;
         let bytes = self.shared.ports.describe.describe_encoded(record, &pending.encoded, &pending.chain, inputs);
         batch.writes.push(Write::Decision { project: project.clone(), index, bytes });

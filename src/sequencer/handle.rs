@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::commit::{Committer, MAX_INTERVAL};
 use super::desk::Desk;
 use super::fair::Full;
-use super::inbox::{Inbox, Request};
+use super::inbox::{Inbox, OwnRequest, Request};
 use super::pipeline::{Pipeline, durable, is_watched};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
 use crate::facts::FactsNow;
@@ -37,7 +37,7 @@ const REMEMBERED: usize = 1_000;
 const LOADED_AT_ONCE: usize = 4;
 
 /// What an operator of a damaged project reads.
-const RUNBOOK: &str = "runbooks/snapshot-restore.md";
+const RUNBOOK: &str = "runbooks/corrupt-journal.md";
 
 /// A durable head.
 #[derive(Clone, Debug)]
@@ -285,6 +285,29 @@ impl Handle {
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
     }
 
+    /// Proposes the outcome of an effect that the node ran, on the project's own head and ahead of whoever waits,
+    /// and waits for an answer that is durable. Its key follows from the effect, so it applies once.
+    pub async fn propose_outcome(&self, outcome: super::OwnOutcome) -> Outcome {
+        let project = outcome.effect.project.clone();
+        let refuse = |code, reason: &str| {
+            let rejection = Rejection::new(code, reason);
+            let (project, head, hlc_last) = (project.clone(), None, None);
+            Outcome::Refused(Box::new(Refusal { rejection, project, head, hlc_last, retry_after_ms: None }))
+        };
+        match &*self.shared.mode() {
+            Mode::Accepting => {}
+            Mode::Draining => return refuse(Code::Draining, "the node is shutting down"),
+            Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
+            Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
+            Mode::Following(reason) => return refuse(Code::Follower, reason),
+        }
+        let (reply, answer) = oneshot::channel();
+        let arrived = Instant::now();
+        let loaded = self.preload(&project).await;
+        self.inbox.push_own(OwnRequest { outcome, reply, arrived, loaded });
+        answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
+    }
+
     /// Loads a project that is not in memory off the sequencer's way, unless as many are being loaded as may
     /// be. What cannot be loaded, the sequencer tells.
     async fn preload(&self, project: &ProjectName) -> Option<Box<RecoveredHead>> {
@@ -388,6 +411,12 @@ impl Handle {
     /// Projects in memory, and their durable heads.
     pub fn views(&self) -> BTreeMap<ProjectName, Arc<View>> {
         self.shared.views.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether both threads run.
+    pub fn is_alive(&self) -> bool {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        !threads.is_empty() && threads.iter().all(|thread| !thread.is_finished())
     }
 
     /// Whether a project's head is in memory.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::fair::{FairQueue, Full};
 use super::mend::Failure;
+use super::own::OwnOutcome;
 use super::{Outcome, Verified};
 use crate::journal::{Recovered, RecoveredHead};
 use crate::machine::chart;
@@ -36,6 +37,15 @@ impl Request {
     }
 }
 
+/// The outcome of an effect that the node ran, on its way.
+pub(super) struct OwnRequest {
+    pub outcome: OwnOutcome,
+    pub reply: Reply,
+    pub arrived: Instant,
+    /// The project's head, where it was not in memory when the outcome came.
+    pub loaded: Option<Box<RecoveredHead>>,
+}
+
 /// What became of a batch.
 pub(super) struct Done {
     pub number: u64,
@@ -48,6 +58,8 @@ struct Lanes {
     normal: FairQueue<Request>,
     /// Each once, however often it is named.
     nudged: BTreeSet<ProjectName>,
+    /// As many as effects run at the most.
+    own: VecDeque<OwnRequest>,
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     loaded: Vec<(ProjectName, RecoveredHead)>,
@@ -64,6 +76,8 @@ pub(super) struct Work {
     pub mended: Option<Box<Recovered>>,
     /// Projects to look at of the node's own accord.
     pub nudged: Vec<ProjectName>,
+    /// Outcomes of the node's own effects.
+    pub own: Vec<OwnRequest>,
     /// Heads that came from the journal unasked.
     pub loaded: Vec<(ProjectName, RecoveredHead)>,
     pub requests: Vec<Request>,
@@ -87,6 +101,7 @@ impl Inbox {
             urgent,
             normal,
             nudged: BTreeSet::new(),
+            own: VecDeque::new(),
             done: VecDeque::new(),
             mended: None,
             loaded: Vec::new(),
@@ -131,6 +146,12 @@ impl Inbox {
         }
     }
 
+    pub fn push_own(&self, own: OwnRequest) {
+        let mut lanes = self.lock();
+        lanes.own.push_back(own);
+        self.wake(lanes);
+    }
+
     pub fn push_loaded(&self, project: ProjectName, loaded: RecoveredHead) {
         let mut lanes = self.lock();
         lanes.loaded.push((project, loaded));
@@ -167,7 +188,8 @@ impl Inbox {
     pub fn take(&self, room: usize) -> Work {
         let mut lanes = self.lock();
         loop {
-            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty() || !lanes.nudged.is_empty();
+            let own = !lanes.nudged.is_empty() || !lanes.own.is_empty();
+            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty() || own;
             let news = !lanes.done.is_empty() || lanes.mended.is_some() || lanes.tidy || !lanes.loaded.is_empty();
             if news || (room > 0 && waiting) || lanes.stopping {
                 break;
@@ -186,13 +208,16 @@ impl Inbox {
             nudged.push(project);
         }
         let room = room - nudged.len();
+        let taken = room.min(lanes.own.len());
+        let own: Vec<_> = lanes.own.drain(..taken).collect();
+        let room = room - taken;
         let mut requests = Vec::with_capacity(room.min(lanes.urgent.len() + lanes.normal.len()));
         while requests.len() < room
             && let Some(request) = lanes.urgent.pop().or_else(|| lanes.normal.pop())
         {
             requests.push(request);
         }
-        let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty();
-        Work { done, mended, nudged, loaded, requests, tidy, stopping }
+        let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty() && lanes.own.is_empty();
+        Work { done, mended, nudged, own, loaded, requests, tidy, stopping }
     }
 }

@@ -8,6 +8,7 @@ mod backup;
 mod bounds;
 #[cfg(test)]
 mod document;
+mod effects;
 mod kaching;
 mod keys;
 mod load;
@@ -18,6 +19,7 @@ mod schedule;
 mod serving;
 
 pub use backup::Backup;
+pub use effects::{Build, EffectMode, Effects};
 pub use kaching::Kaching;
 pub use load::{Overrides, SettingsError, default_policies};
 pub use model::*;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
+use super::bus::Bus;
 use super::node::{believe, fact_files, limits, options};
 use super::ports::{ClockPort, DecisionPort, Watch};
 use super::{outside, stop, tls};
@@ -90,7 +91,7 @@ fn start(
         clock: Arc::new(ClockPort(clock)),
         facts: facts.clone(),
         describe: Arc::new(DecisionPort),
-        observer: Arc::new(Watch(metrics.clone())),
+        observer: Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new() }),
     };
     let reason = format!("follows {primary}, and has not heard of it yet");
     Ok((Handle::following(options(settings, key), ports, journal, recovered, reason), facts))
@@ -108,9 +109,10 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         limits,
-        gate: Gate::new(limits, Arc::new(Watch(metrics.clone()))),
+        gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new() })),
         queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), facts, gate }),
         intake: Arc::new(NoIntake),
+        listeners: crate::ingress::listeners(),
         pushes: Arc::new(Semaphore::new(PUSHES)),
     }
 }

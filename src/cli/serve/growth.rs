@@ -82,7 +82,7 @@ impl Growth {
 
     fn damaged(&self, project: &ProjectName, error: &dyn std::fmt::Display) {
         self.metrics.project_damaged(project);
-        tracing::error!(%project, %error, runbook = "runbooks/snapshot-restore.md",
+        tracing::error!(%project, %error, runbook = "runbooks/corrupt-journal.md",
             "a project's records do not lead where they say; it is refused, the others go on");
     }
 
@@ -113,6 +113,7 @@ impl Growth {
             std::thread::sleep(one.elapsed());
         }
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.metrics.start_checked();
         tracing::info!(projects = projects.len(), took_ms, "checked what the start left");
     }
 
