@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::cli::demo::cast::Cast;
 use crate::cli::demo::daemon::Daemon;
+use crate::cli::demo::follow::Followed;
 use crate::cli::demo::outside::Outside;
+use crate::cli::demo::repositories::Repositories;
 use crate::cli::demo::servers::Servers;
 use crate::cli::demo::ship;
 use crate::cli::demo::stage::Stage;
@@ -29,8 +31,9 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
     story.wording.call(outside.platform().public(), "platform");
     let servers = Servers::start(cast.cluster()).await?;
     introduce(&mut story, &servers);
-    let settings = ship::write(directory, &cast, outside.platform().public(), &servers)?;
-    let daemon = Daemon::start(&settings, directory).await?;
+    let repositories = Repositories::make(&directory.join("repositories"))?;
+    let settings = ship::write(directory, &cast, outside.platform().public(), &servers, &repositories)?;
+    let daemon = Daemon::start(&settings, directory, &repositories.environment()).await?;
     let health = Client::reader(&daemon.url)?.health().await?;
     cast.add("node", keyfile::load(&directory.join(ship::DATA).join("node.key"))?.into());
     anyhow::ensure!(cast.key("node")? == health.node, "the daemon has another key than its key file");
@@ -50,12 +53,14 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
         daemon,
         outside,
         servers,
+        repositories,
         schedule: ship::schedule()?,
         directory: directory.to_owned(),
         settings,
         node: health.node,
         head: Head::genesis(&project),
         project,
+        followed: Followed::default(),
     })
 }
 
@@ -66,6 +71,6 @@ fn introduce(story: &mut Story, servers: &Servers) {
     story.say(
         "Outside of it, stand-ins run on this machine, which speak what the real servers speak: KACHING signs \
          licenses, BACKBEAT leads the beats, BUBBLE takes the decision records, and `search` and `archive` are two MCP \
-         servers. Capacity, health and pulses are told by a platform, which signs them into a file.",
+         servers. Capacity and pulses are told by a platform, which signs them into a file.",
     );
 }
