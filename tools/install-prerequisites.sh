@@ -3,8 +3,7 @@
 #
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
 # found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
-# `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
-# its lack stops nothing. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without it,
+# `demo`, it installs packer as well, told `tests`, packer and strace; it says what for. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without it,
 # and say so.
 set -euo pipefail
 
@@ -59,20 +58,32 @@ install_one() {
         ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "$1"
 }
 
-if [ "${1:-}" = tests ] && has apt-get && ! has strace; then
-    install_one strace || echo "strace could not be installed; tests that break the disk under a daemon will be skipped" >&2
-fi
-
-# A program named packer that is not the image builder (cracklib has one) does not count.
-has_packer() { "${SWOOSH_PACKER:-packer}" version </dev/null 2>/dev/null | grep -q '^Packer v'; }
-if { [ "${1:-}" = tests ] || [ "${1:-}" = packer ]; } && ! has_packer; then
-    install_one packer || true
-    if ! has_packer; then
-        echo "packer could not be installed, and builds need it. Install 1.6.6 or later (Debian: apt-get install packer;" >&2
-        echo "elsewhere: https://developer.hashicorp.com/packer/install), or let SWOOSH_PACKER name it, then try again." >&2
-        [ "${1:-}" = tests ] || exit 1
+# What is nice to have: a lack of it stops nothing here.
+install() {
+    local package=$1 why=$2
+    if ! has apt-get; then
+        echo "$package is missing ($why), and there is no apt-get here; install it the way this system does" >&2
+        return 0
     fi
-fi
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if has sudo; then as_root=(sudo); else as_root=(false); fi
+    fi
+    echo "installing with apt-get: $package ($why)"
+    { ${as_root[@]+"${as_root[@]}"} apt-get update --quiet &&
+        ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "$package"; } ||
+        echo "$package could not be installed ($why); as root, run: apt-get update && apt-get install --yes $package" >&2
+}
+
+case "${1:-}" in
+tests)
+    has strace || install strace "tests break the disk under a daemon with it; without it they are skipped"
+    has packer || install packer "tests build environments with it"
+    ;;
+demo)
+    has packer || install packer "the demo builds its environment with it"
+    ;;
+esac
 
 if ! has cargo; then
     echo "Rust is missing. Install it from https://rustup.rs (Debian's own may be too old), open a new shell, and try again." >&2

@@ -23,13 +23,12 @@ const PAGE: u64 = 1_000;
 const LINES: usize = 4;
 
 /// Failures that nobody in the story causes.
-const UNTOWARD: [Transition; 6] = [
+const UNTOWARD: [Transition; 5] = [
     Transition::IngestionResolveFailed,
     Transition::IngestionFetchFailed,
     Transition::IngestionValidateFailed,
     Transition::IngestionIndexFailed,
     Transition::EnvironmentProvisionFailed,
-    Transition::EnvironmentReleaseFailed,
 ];
 
 /// What was told.
@@ -46,6 +45,9 @@ impl Stage {
     /// when one is given, which is passed over.
     pub async fn catch_up(&mut self, before: Option<u64>) -> anyhow::Result<Vec<WalEntry>> {
         let mut own = Vec::new();
+        if before.is_some_and(|before| self.followed.index >= before) {
+            return Ok(own);
+        }
         loop {
             let page = self.reader()?.wal(self.followed.index + 1, PAGE).await?;
             let last_index = page.last_index;

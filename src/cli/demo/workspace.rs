@@ -12,10 +12,20 @@ use super::stage::Stage;
 use crate::client::WalEntry;
 use crate::effects::{Index, IndexedSource, ProjectFolder};
 use crate::types::hash::Hash;
+use crate::types::names::GuardName;
 use crate::types::text::{AssetName, Name};
 
 /// Digits of git's ids that are shown.
 const DIGITS: usize = 10;
+/// Guards that every proposal passes.
+const EVERYWHERE: [GuardName; 6] = [
+    GuardName::Signature,
+    GuardName::Identity,
+    GuardName::Head,
+    GuardName::Clock,
+    GuardName::Policy,
+    GuardName::License,
+];
 
 impl Stage {
     /// Where the node keeps everything of the project.
@@ -52,21 +62,21 @@ impl Stage {
         ensure!(changed.is_empty(), "{name} was changed: {changed}");
         let place = tree.strip_prefix(folder.root()).unwrap_or(tree).display().to_string();
         let (files, content) = (source.files, source.content);
+        let s = if files == 1 { "" } else { "s" };
         let commit = source.commit.as_str().get(..DIGITS).unwrap_or_default();
         let document = json!({"source": name, "commit": source.commit, "tree": source.tree, "content": content});
-        self.story.item(document, &format!("{place:<40} {commit}…  {files} files  {content}"));
+        self.story.item(document, &format!("{place:<40} {commit}…  {files} file{s}  {content}"));
         Ok(())
     }
 
     /// Shows why each of these transitions was let through, as its decision record says.
     pub async fn show_decisions(&self, own: &[WalEntry]) -> anyhow::Result<()> {
         let reader = self.reader()?;
-        self.story.say("Their decision records say why the node's own word was good enough:");
+        self.story.say("The decision records say why each was let through, beside signature, identity, head, clock, license and policy:");
         for entry in own {
             let decision = reader.decision_at(&self.project, entry.record.index).await?;
-            let own_guards = crate::machine::chart::spec(decision.transition).guards;
             let mut reasons = BTreeMap::new();
-            for outcome in decision.guard_outcomes.iter().filter(|outcome| own_guards.contains(&outcome.guard)) {
+            for outcome in decision.guard_outcomes.iter().filter(|outcome| !EVERYWHERE.contains(&outcome.guard)) {
                 reasons.insert(outcome.guard, outcome.reasons.join("; "));
             }
             let told: Vec<_> = reasons.iter().map(|(guard, reasons)| format!("{guard}: {reasons}")).collect();

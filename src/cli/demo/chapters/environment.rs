@@ -1,5 +1,6 @@
 //! Capacity, a real build, health; and a compensation that takes everything down and builds it again.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,8 +28,8 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> 
     stage.story.say("What packer made, hashed by us:");
     stage.show_assets()?;
     stage.show_decisions(&own).await?;
-    changed(stage).await?;
-    taken_down(stage).await?;
+    let image = changed(stage).await?;
+    taken_down(stage, &image).await?;
     stage.settles("the environment is READY again", is_ready).await?;
     stage.show_assets()?;
     stage.story.check("the image is what its recipe says again");
@@ -38,6 +39,11 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> 
 /// Whether the environment is there and healthy.
 pub(in crate::cli::demo) fn is_ready(state: &State) -> bool {
     state.environment.phase == EnvironmentState::Ready
+}
+
+/// What went wrong last.
+fn failure(state: &State) -> Option<&str> {
+    state.environment.last_failure.as_ref().map(|failure| failure.detail.as_str())
 }
 
 async fn capacity(stage: &mut Stage) -> anyhow::Result<()> {
@@ -55,7 +61,7 @@ async fn capacity(stage: &mut Stage) -> anyhow::Result<()> {
 }
 
 /// Somebody writes into the image.
-async fn changed(stage: &mut Stage) -> anyhow::Result<()> {
+async fn changed(stage: &mut Stage) -> anyhow::Result<PathBuf> {
     stage.story.say(
         "Somebody edits the image behind everybody's back. The agent has the assets checked; the node hashes them again.",
     );
@@ -67,11 +73,12 @@ async fn changed(stage: &mut Stage) -> anyhow::Result<()> {
     stage.settles("the changed image is found", |state| state.environment.last_failure.is_some()).await?;
     stage.story.say("The worker says green. The node has signed another fact: what it found.");
     let green = project::healthy(stage.state());
-    stage.refuse_outcome(EnvironmentGreen, green, GuardName::Health).await
+    stage.refuse_outcome(EnvironmentGreen, green, GuardName::Health).await?;
+    Ok(path.clone())
 }
 
 /// The operator compensates, while somebody works in the same folder.
-async fn taken_down(stage: &mut Stage) -> anyhow::Result<()> {
+async fn taken_down(stage: &mut Stage, changed: &Path) -> anyhow::Result<()> {
     let runs = stage.workspace().environment().join("state/runs");
     let lock = runs.join(format!(".{BUILD}.lock"));
     let held = Lock::take(&lock, "a look around", Duration::from_secs(10), &Always)?;
@@ -83,6 +90,12 @@ async fn taken_down(stage: &mut Stage) -> anyhow::Result<()> {
     stage.accept("operator", EnvironmentDeprovision, rationale).await?;
     stage.refuse_outcome(EnvironmentCapacityOk, json!({}), GuardName::Release).await?;
     drop(held);
-    stage.story.check("the lock is let go, and the node goes on: release, allocation, build, health");
+    stage.story.check("the lock is let go; but what the node did not make itself, it does not remove unseen");
+    let left = |state: &State| failure(state).is_some_and(|detail| detail.contains("by hand"));
+    stage.settles("the changed image is left alone", left).await?;
+    std::fs::rename(changed, stage.directory.join("evidence.txt"))?;
+    stage
+        .story
+        .check("the operator puts the changed image aside as evidence; now release, capacity, build and health follow");
     Ok(())
 }

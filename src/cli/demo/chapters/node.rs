@@ -1,6 +1,9 @@
 //! A daemon in an empty directory.
 
 use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
 
 use crate::cli::demo::cast::Cast;
 use crate::cli::demo::daemon::Daemon;
@@ -31,6 +34,10 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
     story.wording.call(outside.platform().public(), "platform");
     let servers = Servers::start(cast.cluster()).await?;
     introduce(&mut story, &servers);
+    let packer = packer()?;
+    story.say(&format!(
+        "Two tools are the real ones: git makes and serves the sources, and {packer} builds the environment."
+    ));
     let repositories = Repositories::make(&directory.join("repositories"))?;
     let settings = ship::write(directory, &cast, outside.platform().public(), &servers, &repositories)?;
     let daemon = Daemon::start(&settings, directory, &repositories.environment()).await?;
@@ -62,6 +69,16 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
         project,
         followed: Followed::default(),
     })
+}
+
+/// Which packer is here.
+fn packer() -> anyhow::Result<String> {
+    let said = Command::new("packer").arg("version").env("CHECKPOINT_DISABLE", "1").output();
+    let said = said.ok().filter(|said| said.status.success()).context(
+        "the demo builds an environment with packer, and `packer version` does not work here; `make demo` installs it \
+         with apt-get, elsewhere https://developer.hashicorp.com/packer/install tells how; then begin again",
+    )?;
+    Ok(String::from_utf8_lossy(&said.stdout).lines().next().unwrap_or("packer").to_owned())
 }
 
 /// Who is outside.
