@@ -37,7 +37,7 @@ const REMEMBERED: usize = 1_000;
 const LOADED_AT_ONCE: usize = 4;
 
 /// What an operator of a damaged project reads.
-const RUNBOOK: &str = "runbooks/snapshot-restore.md";
+const RUNBOOK: &str = "runbooks/corrupt-journal.md";
 
 /// A durable head.
 #[derive(Clone, Debug)]
@@ -395,6 +395,12 @@ impl Handle {
     /// Projects in memory, and their durable heads.
     pub fn views(&self) -> BTreeMap<ProjectName, Arc<View>> {
         self.shared.views.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether both threads run.
+    pub fn is_alive(&self) -> bool {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        !threads.is_empty() && threads.iter().all(|thread| !thread.is_finished())
     }
 
     /// Whether a project's head is in memory.

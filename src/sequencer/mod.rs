@@ -99,6 +99,8 @@ pub trait Observer: Send + Sync {
     fn repeated(&self, transition: Transition);
     /// A batch is durable.
     fn committed(&self, records: usize, took: Duration, last_index: u64);
+    /// What a batch writes was written and synced.
+    fn synced(&self, _took: Duration) {}
     /// A proposal of the node's own could not be built.
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
     /// A project's records do not lead where they say, or cannot be read: it is refused, the others go on.

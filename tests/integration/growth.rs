@@ -75,7 +75,8 @@ fn projects_that_left_memory_come_back_as_they_were_and_know_their_keys() {
             project.accept(&daemon, Transition::ControlPause);
         }
         eventually("the last project's leave", || (metric(&daemon, "swoosh_heads") == 0).then_some(()));
-        assert!(metric(&daemon, "swoosh_evictions_total") >= 3);
+        // Who leaves is counted by the thread that commits, a moment after the heads in memory are.
+        eventually("the count of those who left", || (metric(&daemon, "swoosh_evictions_total") >= 3).then_some(()));
         assert_eq!(metric(&daemon, "swoosh_heads_bytes"), 0);
     }
 }
@@ -163,7 +164,7 @@ fn run(site: &Site, command: &str) -> (bool, String) {
 }
 
 /// Changes rows of a family behind the node's back.
-fn tamper(site: &Site, family: &str, mut change: impl FnMut(&[u8], &[u8]) -> Option<Vec<u8>>) {
+pub(crate) fn tamper(site: &Site, family: &str, mut change: impl FnMut(&[u8], &[u8]) -> Option<Vec<u8>>) {
     let path = site.journal();
     let families = DB::list_cf(&Options::default(), &path).unwrap();
     let db = DB::open_cf(&Options::default(), &path, &families).unwrap();
@@ -215,7 +216,7 @@ fn a_project_whose_records_are_damaged_is_refused_and_the_others_go_on() {
         let answer = daemon.post(&next);
         is_refused(&answer, 503, Code::ProjectDamaged);
         let said = answer.text();
-        assert!(said.contains(&format!("record {index}")) && said.contains("runbooks/snapshot-restore.md"), "{said}");
+        assert!(said.contains(&format!("record {index}")) && said.contains("runbooks/corrupt-journal.md"), "{said}");
     }
     is_refused(&daemon.get("/state?project=ill"), 503, Code::ProjectDamaged);
     well.accept(&daemon, Transition::ControlPause);

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
 mod daemon_basics;
+mod dashboards;
 mod decisions;
 mod demo;
+mod deploy;
 mod disk;
 mod disk_faults;
 mod durability;
@@ -28,12 +30,14 @@ mod pushed_facts;
 mod record_replay;
 mod rejections;
 mod replay;
+mod runbooks;
 mod scripts;
 mod secrets;
 mod serving;
 mod source;
 mod sources;
 mod statechart;
+mod supervision;
 mod support;
 mod vectors;
 mod ways_out;

@@ -92,7 +92,7 @@ pub(super) fn outcome(inputs: &Json) -> String {
         member("resolved").map(|set| format!("commits: {}", ids(set, "commit"))),
         member("fetched").map(|set| format!("trees: {}", ids(set, "tree"))),
         member("content_hash").map(|hash| format!("content hash {}", text(hash))),
-        member("assets").map(|assets| pairs(assets)),
+        member("assets").map(pairs),
         member("outcomes").map(outcomes),
     ];
     lines.into_iter().flatten().collect::<Vec<_>>().join("; ")

@@ -270,6 +270,13 @@ impl Daemon {
         Daemon::spawn(command.arg("serve").current_dir(folder)).unwrap_or_else(|refused| panic!("{refused:?}"))
     }
 
+    /// Starts the program with a settings file, on a data directory.
+    pub fn with_settings(settings: &Path, data: &Path) -> Daemon {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+        command.arg("serve").arg("--config").arg(settings).arg("--data").arg(data);
+        Daemon::spawn(&mut command).unwrap_or_else(|refused| panic!("{refused:?}"))
+    }
+
     /// Waits until it listens; if it ends before, tells its exit code and standard error.
     fn spawn(command: &mut Command) -> Result<Daemon, (Option<i32>, String)> {
         Daemon::spawn_on(command, "127.0.0.1:0")
