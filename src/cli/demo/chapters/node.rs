@@ -1,7 +1,7 @@
 //! A daemon in an empty directory.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 
@@ -73,10 +73,12 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
 
 /// Which packer is here.
 fn packer() -> anyhow::Result<String> {
-    let said = Command::new("packer").arg("version").env("CHECKPOINT_DISABLE", "1").output();
-    let said = said.ok().filter(|said| said.status.success()).context(
+    let program = std::env::var_os("SWOOSH_PACKER").filter(|program| !program.is_empty());
+    let program = program.unwrap_or_else(|| "packer".into());
+    let said = Command::new(program).arg("version").env("CHECKPOINT_DISABLE", "1").stdin(Stdio::null()).output();
+    let said = said.ok().filter(|said| said.stdout.starts_with(b"Packer v")).context(
         "the demo builds an environment with packer, and `packer version` does not work here; `make demo` installs it \
-         with apt-get, elsewhere https://developer.hashicorp.com/packer/install tells how; then begin again",
+         with apt-get, elsewhere https://developer.hashicorp.com/packer/install tells how, and SWOOSH_PACKER may name it",
     )?;
     Ok(String::from_utf8_lossy(&said.stdout).lines().next().unwrap_or("packer").to_owned())
 }
