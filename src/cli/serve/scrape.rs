@@ -126,6 +126,7 @@ fn mode(mode: &Mode) -> &'static str {
         Mode::Draining => "draining",
         Mode::Refusing(_) => "refusing",
         Mode::ReadOnly(_) => "read_only",
+        Mode::Following(_) => "following",
     }
 }
 
