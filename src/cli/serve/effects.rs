@@ -97,11 +97,17 @@ fn workshop(node: &Node, settings: &Settings, secrets: &Secrets, root: std::path
         git: ChildGit::of_this_program().context("this program cannot find itself")?,
         limits: Limits::default(),
         scan,
-        tool: Tool { sentinel: own_program(), ..Tool::default() },
+        tool: Tool { program: packer(), sentinel: own_program(), ..Tool::default() },
         definitions,
         builds: builds.collect(),
         outside: Box::new(World::new(node, settings, secrets)?),
     })
+}
+
+/// The packer that `swoosh packer` would take as well.
+fn packer() -> std::ffi::OsString {
+    let named = std::env::var_os("SWOOSH_PACKER").filter(|program| !program.is_empty());
+    named.unwrap_or_else(|| Tool::default().program)
 }
 
 /// This very program, also where its file was replaced meanwhile.
