@@ -235,13 +235,11 @@ fn cut(db: &DB, path: &Path, wanted: u64, last: u64) -> Result<Hash, Incarnation
     }
 }
 
+/// The record that a row, key and value, belongs to.
+type IndexOf = dyn Fn(&[u8], &[u8]) -> Option<u64>;
+
 /// Deletes the rows of a family that belong to records after `wanted`.
-fn delete_after(
-    db: &DB,
-    of: Family,
-    wanted: u64,
-    index: &dyn Fn(&[u8], &[u8]) -> Option<u64>,
-) -> Result<(), StorageError> {
+fn delete_after(db: &DB, of: Family, wanted: u64, index: &IndexOf) -> Result<(), StorageError> {
     let handle = family(db, of)?;
     let mut rows = WriteBatch::default();
     for row in db.iterator_cf(handle, IteratorMode::Start) {

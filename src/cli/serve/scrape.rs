@@ -149,7 +149,13 @@ mod tests {
 
     #[test]
     fn every_mode_has_its_metric() {
-        let modes = [Mode::Accepting, Mode::Draining, Mode::Refusing(String::new()), Mode::ReadOnly(String::new())];
+        let modes = [
+            Mode::Accepting,
+            Mode::Draining,
+            Mode::Refusing(String::new()),
+            Mode::ReadOnly(String::new()),
+            Mode::Following(String::new()),
+        ];
         assert_eq!(modes.each_ref().map(mode), MODES);
     }
 }
