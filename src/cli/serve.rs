@@ -1,9 +1,11 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
+mod backups;
 mod bundles;
 mod bus;
 mod effects;
 mod exporters;
+pub(super) mod follower;
 mod growth;
 pub(super) mod node;
 pub(super) mod outside;

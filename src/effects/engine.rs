@@ -1,12 +1,17 @@
 //! The engine: what happened in, what to do next out. No clock, no thread, no disk.
 
+mod entry;
+mod queues;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::board::{Phase, Progress};
+use entry::{Cut, Entry, State};
+
+use super::board::Progress;
 use super::host::{Answer, Open};
 use super::note::Note;
 use super::outcome::{self, Outcome, Report};
-use super::task::{Place, is_idempotent, place};
+use super::task::{Place, is_idempotent};
 use super::worker::{Ended, Failed};
 use crate::hybridcore::leave::Stop;
 use crate::types::ids::EffectId;
@@ -74,64 +79,6 @@ pub enum Command {
     },
 }
 
-/// What is done about an effect.
-#[derive(Clone, Debug)]
-enum State {
-    /// Nothing until then.
-    Waiting { until_ms: u64 },
-    /// An attempt runs; `cut` says why it was told to stop.
-    Running { begun_ms: u64, cut: Option<Cut> },
-    /// The outcome is proposed at that time.
-    Reporting { outcome: Outcome, until_ms: u64 },
-    /// The outcome is proposed, and the answer is not there.
-    Proposed { outcome: Outcome },
-}
-
-/// Why an attempt was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    /// The project is blocked.
-    Blocked,
-    /// It took too long.
-    Overdue,
-    /// The effect is open no more.
-    Gone,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    state: State,
-    attempt: u32,
-    failures: u32,
-    /// Times in a row that its outcome did not pass.
-    refusals: u32,
-    blocked: Option<String>,
-    reason: Option<String>,
-}
-
-impl Entry {
-    fn due_ms(&self) -> Option<u64> {
-        match self.state {
-            _ if self.blocked.is_some() => None,
-            State::Waiting { until_ms } | State::Reporting { until_ms, .. } => Some(until_ms),
-            State::Running { .. } | State::Proposed { .. } => None,
-        }
-    }
-
-    fn is_report(&self) -> bool {
-        matches!(self.state, State::Reporting { .. })
-    }
-
-    fn phase(&self) -> Phase {
-        match self.state {
-            State::Running { .. } => Phase::Running,
-            State::Reporting { .. } | State::Proposed { .. } => Phase::Reporting,
-            State::Waiting { .. } if self.blocked.is_some() => Phase::Suspended,
-            State::Waiting { .. } => Phase::Waiting,
-        }
-    }
-}
-
 type Failing = (ProjectName, EffectName);
 
 /// The engine.
@@ -149,6 +96,8 @@ pub struct Engine {
     running: usize,
     /// Where attempts run.
     busy: BTreeSet<(ProjectName, Place)>,
+    /// Why nothing may begin now, in any project.
+    held: Option<Stop>,
     /// Failures in a row that were reported, so that an effect that opens again and again is not hurried.
     failing: BTreeMap<Failing, u32>,
     commands: Vec<Command>,
@@ -167,6 +116,7 @@ impl Engine {
             leases: BTreeSet::new(),
             running: 0,
             busy: BTreeSet::new(),
+            held: None,
             failing: BTreeMap::new(),
             commands: Vec::new(),
             changed: BTreeSet::new(),
@@ -182,42 +132,6 @@ impl Engine {
     pub fn take_changes(&mut self) -> Vec<Progress> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|id| self.progress(id)).collect()
-    }
-
-    fn progress(&self, id: EffectId) -> Progress {
-        let Some(entry) = self.entries.get(&id) else {
-            return Progress {
-                id,
-                phase: Phase::Closed,
-                attempt: 0,
-                begun_ms: None,
-                next_ms: None,
-                reason: None,
-                step: None,
-            };
-        };
-        let begun_ms = match entry.state {
-            State::Running { begun_ms, .. } => Some(begun_ms),
-            _ => None,
-        };
-        let reason = entry.blocked.clone().or_else(|| entry.reason.clone());
-        let (phase, attempt, next_ms) = (entry.phase(), entry.attempt, entry.due_ms());
-        Progress { id, phase, attempt, begun_ms, next_ms, reason, step: None }
-    }
-
-    /// When something is due by itself.
-    pub fn wakes_at_ms(&self) -> Option<u64> {
-        let starts = self.next_start();
-        [starts, self.reports.first(), self.leases.first()].into_iter().flatten().map(|(at_ms, _)| *at_ms).min()
-    }
-
-    /// The first attempt that may begin when its time comes.
-    fn next_start(&self) -> Option<&(u64, EffectId)> {
-        let is_free = |(_, id): &&(u64, EffectId)| {
-            let place = place(id.effect);
-            place == Place::Nowhere || !self.busy.contains(&(id.project.clone(), place))
-        };
-        if self.running < self.rules.workers { self.starts.iter().find(is_free) } else { None }
     }
 
     /// Attempts that run.
@@ -237,7 +151,7 @@ impl Engine {
         gone.for_each(|id| self.gone(id));
         for open in open {
             if self.entries.contains_key(&open.id) {
-                self.block(&open.id, open.blocked.as_deref(), now_ms);
+                self.look(open, now_ms);
             } else {
                 self.opened(open, now_ms);
             }
@@ -282,6 +196,7 @@ impl Engine {
             attempt: 0,
             failures: 0,
             refusals: 0,
+            seen: open.seen,
             blocked: open.blocked.clone(),
             reason: None,
         };
@@ -312,7 +227,9 @@ impl Engine {
         }
         let cut_short = format!("the node stopped during attempt {attempt}");
         entry.reason = Some(cut_short.clone());
-        if !is_idempotent(id.effect) {
+        // What takes the node down each time must not be tried for ever.
+        entry.failures += 1;
+        if !is_idempotent(id.effect) || entry.failures >= self.rules.attempts {
             let text = format!("{cut_short}, and nobody knows how far it came; look at what it made, and take it down");
             let outcome = outcome::failed(id, &text, true, Report::default());
             let kept = Note { ended: true, outcome: Some(outcome.clone()), ..self.note(entry, 0) };
@@ -326,11 +243,14 @@ impl Engine {
         Note { attempt, failures, holder, begun_ms, ended: false, outcome: None }
     }
 
-    fn block(&mut self, id: &EffectId, blocked: Option<&str>, now_ms: u64) {
+    /// An effect that is known already, as its project has it now.
+    fn look(&mut self, open: &Open, now_ms: u64) {
+        let (id, blocked) = (&open.id, &open.blocked);
         self.unqueue(id);
         let Some(entry) = self.entries.get_mut(id) else { return };
         let was_blocked = entry.blocked.is_some();
-        entry.blocked = blocked.map(str::to_owned);
+        let moved = std::mem::replace(&mut entry.seen, open.seen) != open.seen;
+        entry.blocked.clone_from(blocked);
         match &mut entry.state {
             State::Running { cut: cut @ None, .. } if blocked.is_some() => {
                 *cut = Some(Cut::Blocked);
@@ -341,42 +261,19 @@ impl Engine {
                 *until_ms = now_ms;
             }
             // The project moved, so what was refused may pass now.
-            State::Reporting { until_ms, .. } if entry.refusals > 0 => *until_ms = now_ms,
+            State::Reporting { until_ms, .. } if entry.refusals > 0 && moved => *until_ms = now_ms,
             _ => {}
         }
         self.queue(id);
     }
 
-    /// Puts an effect where its time is waited for.
-    fn queue(&mut self, id: &EffectId) {
-        self.changed.insert(id.clone());
-        let Some(entry) = self.entries.get(id) else { return };
-        if let Some(due_ms) = entry.due_ms() {
-            let queue = if entry.is_report() { &mut self.reports } else { &mut self.starts };
-            queue.insert((due_ms, id.clone()));
+    /// Whether anything may begin, in any project.
+    pub fn hold(&mut self, held: Option<Stop>) {
+        if self.held != held {
+            self.held = held;
+            let waiting = self.entries.iter().filter(|(_, entry)| matches!(entry.state, State::Waiting { .. }));
+            self.changed.extend(waiting.map(|(id, _)| id.clone()));
         }
-        if let State::Running { begun_ms, cut: None } = entry.state {
-            self.leases.insert((begun_ms + self.rules.lease_ms, id.clone()));
-        }
-    }
-
-    fn unqueue(&mut self, id: &EffectId) {
-        let Some(entry) = self.entries.get(id) else { return };
-        if let Some(due_ms) = entry.due_ms() {
-            self.starts.remove(&(due_ms, id.clone()));
-            self.reports.remove(&(due_ms, id.clone()));
-        }
-        if let State::Running { begun_ms, .. } = entry.state {
-            self.leases.remove(&(begun_ms + self.rules.lease_ms, id.clone()));
-        }
-    }
-
-    fn set(&mut self, id: &EffectId, state: State) {
-        self.unqueue(id);
-        if let Some(entry) = self.entries.get_mut(id) {
-            entry.state = state;
-        }
-        self.queue(id);
     }
 
     /// Does what is due.
@@ -423,18 +320,6 @@ impl Engine {
         self.commands.push(Command::Start { id: id.clone(), attempt });
         self.occupy(id, true);
         self.queue(id);
-    }
-
-    /// An attempt takes its place, or leaves it.
-    fn occupy(&mut self, id: &EffectId, begins: bool) {
-        let place = (id.project.clone(), place(id.effect));
-        if begins {
-            self.running += 1;
-            self.busy.insert(place);
-        } else {
-            self.running = self.running.saturating_sub(1);
-            self.busy.remove(&place);
-        }
     }
 
     /// An attempt was not begun after all, and left no trace; something outside does not let it.
@@ -542,7 +427,7 @@ impl Engine {
         let State::Proposed { outcome } = entry.state.clone() else { return };
         let failed = outcome.transition == outcome::failed_transition(id.effect);
         match answer {
-            Answer::Accepted | Answer::Gone => self.drop_entry(id),
+            Answer::Accepted => self.drop_entry(id),
             Answer::Refused(why) if !failed => {
                 entry.refusals = 0;
                 entry.reason = Some(why.clone());

@@ -11,34 +11,47 @@ use rocksdb::{ColumnFamily, DB, IteratorMode, Options, WriteBatch, WriteOptions}
 use super::base::PrunePoint;
 use super::error::{OpenError, StorageError};
 use super::frame::Frame;
+use super::incarnations;
 use super::layout::{FORMAT, Family, meta, wal_index, wal_key};
 use super::promise::Keeper;
 use super::unsnapshotted::Unsnapshotted;
 use super::watermark::{self, Found, Mark, Watermark, WatermarkError};
-use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Stage, StoreLimits, Tail, options};
+use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Origin, Stage, StoreLimits, Tail, options};
+use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
+use crate::types::incarnation;
 
 impl Journal {
     /// Opens a data directory for one node, and creates it where it is missing. Refused: a directory of
     /// another node, another cluster or another format, one that a process holds, and one that has less than
     /// its watermark promises.
     pub fn open(wanted: JournalOptions) -> Result<Journal, OpenError> {
+        Journal::open_as(wanted, None)
+    }
+
+    pub(super) fn open_as(wanted: JournalOptions, origin: Option<&Origin>) -> Result<Journal, OpenError> {
         let found = watermark::read(&watermark::beside(&wanted.path))?;
         let promised = found.map_or(0, |found| found.mark.index);
         look_first(&wanted.path, found.as_ref().map(|found| &found.mark))
-            .and_then(|()| Journal::open_promised(wanted, found))
+            .and_then(|()| Journal::open_promised(wanted, found, origin))
             .map_err(|error| with_promise(error, promised))
     }
 
-    fn open_promised(wanted: JournalOptions, promised: Option<Found>) -> Result<Journal, OpenError> {
+    fn open_promised(
+        wanted: JournalOptions,
+        promised: Option<Found>,
+        origin: Option<&Origin>,
+    ) -> Result<Journal, OpenError> {
         let path = wanted.path.clone();
         let db = open_to_write(&path, &wanted.store)?;
         is_all_there(&path, last_record(&db, &path)?.0, promised.as_ref().map(|found| &found.mark))?;
-        let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation: 1 };
+        let incarnation = origin.map_or(1, |origin| incarnation::number(&origin.incarnations));
+        let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation };
         if is_new(&db, &path)? {
-            initialise(&db, &mine).map_err(|source| OpenError::Storage { path: path.clone(), source })?;
+            initialise(&db, &mine, origin).map_err(|source| OpenError::Storage { path: path.clone(), source })?;
         }
         let found = identity(&db, &path)?;
+        may_write(&db, &path, origin)?;
         belongs(&found, &mine, &path)?;
         let beside = watermark::beside(&path);
         let watermark = match promised {
@@ -83,6 +96,8 @@ impl Journal {
             options.as_ref().map_or(Mode::ReadOnly, |options| Mode::ReadWrite { durability: options.durability });
         let prune_floor = number(&db, &path, meta::PRUNE_FLOOR)?.unwrap_or(0);
         let (last_index, last_chain) = last_record(&db, &path)?;
+        let incarnations = incarnations::read(&db).map_err(|source| storage(&path, source))?;
+        let follows = get(&db, &path, meta::FOLLOWS)?;
         let point = PrunePoint::read(get(&db, &path, meta::WAL_FLOOR)?.map(String::into_bytes))?;
         let unsnapshotted = Unsnapshotted::new(snapshot_every);
         let tail = Tail { stage: Stage::Opened, last_index, last_chain, unsnapshotted };
@@ -93,6 +108,8 @@ impl Journal {
             identity,
             mode,
             options,
+            incarnations,
+            follows,
             keeper,
             prune_floor,
             first_index: AtomicU64::new(point.as_ref().map_or(1, PrunePoint::first_index)),
@@ -217,11 +234,11 @@ fn parsed<T: FromStr<Err: Display>>(db: &DB, path: &Path, key: &[u8]) -> Result<
     text.parse().map(Some).map_err(mangled)
 }
 
-fn number(db: &DB, path: &Path, key: &[u8]) -> Result<Option<u64>, OpenError> {
+pub(super) fn number(db: &DB, path: &Path, key: &[u8]) -> Result<Option<u64>, OpenError> {
     parsed(db, path, key)
 }
 
-fn required<T: FromStr<Err: Display>>(db: &DB, path: &Path, key: &[u8]) -> Result<T, OpenError> {
+pub(super) fn required<T: FromStr<Err: Display>>(db: &DB, path: &Path, key: &[u8]) -> Result<T, OpenError> {
     let what = || format!("meta has no entry {}", String::from_utf8_lossy(key));
     parsed(db, path, key)?.ok_or_else(|| OpenError::Mangled { path: path.to_path_buf(), what: what() })
 }
@@ -231,7 +248,7 @@ fn is_new(db: &DB, path: &Path) -> Result<bool, OpenError> {
     Ok(get(db, path, meta::FORMAT)?.is_none() && last_record(db, path)?.0 == 0)
 }
 
-fn initialise(db: &DB, mine: &JournalIdentity) -> Result<(), StorageError> {
+fn initialise(db: &DB, mine: &JournalIdentity, origin: Option<&Origin>) -> Result<(), StorageError> {
     let family = db.cf_handle(Family::Meta.name()).ok_or_else(|| StorageError("no column family meta".into()))?;
     let mut batch = WriteBatch::default();
     batch.put_cf(family, meta::FORMAT, FORMAT.to_string());
@@ -240,6 +257,12 @@ fn initialise(db: &DB, mine: &JournalIdentity) -> Result<(), StorageError> {
     batch.put_cf(family, meta::INCARNATION, mine.incarnation.to_string());
     batch.put_cf(family, meta::PRUNE_FLOOR, "0");
     batch.put_cf(family, meta::REPLAY_FLOOR, "0");
+    if let Some(origin) = origin {
+        batch.put_cf(family, meta::FOLLOWS, &origin.primary);
+        origin.incarnations.iter().for_each(|begun| {
+            batch.put_cf(family, incarnations::begun_key(begun.number), canonical_bytes(begun));
+        });
+    }
     let mut synced = WriteOptions::default();
     synced.set_sync(true);
     Ok(db.write_opt(batch, &synced)?)
@@ -272,13 +295,23 @@ fn belongs(found: &JournalIdentity, mine: &JournalIdentity, path: &Path) -> Resu
     Ok(())
 }
 
+/// Refuses to write as a node to a log that follows, and to follow with the log of a node.
+fn may_write(db: &DB, path: &Path, origin: Option<&Origin>) -> Result<(), OpenError> {
+    let path_of = || path.to_path_buf();
+    match (get(db, path, meta::FOLLOWS)?, origin) {
+        (Some(primary), None) => Err(OpenError::Following { path: path_of(), primary }),
+        (None, Some(_)) => Err(OpenError::NotFollowing { path: path_of() }),
+        _ => Ok(()),
+    }
+}
+
 fn family<'a>(db: &'a DB, path: &Path, family: Family) -> Result<&'a ColumnFamily, OpenError> {
     let what = || format!("it has no column family {}", family.name());
     db.cf_handle(family.name()).ok_or_else(|| OpenError::Mangled { path: path.to_path_buf(), what: what() })
 }
 
 /// Index of the first record, 0 where there is none.
-fn first_record(db: &DB, path: &Path) -> Result<u64, OpenError> {
+pub(super) fn first_record(db: &DB, path: &Path) -> Result<u64, OpenError> {
     let row = db.iterator_cf(family(db, path, Family::Wal)?, IteratorMode::Start).next().transpose();
     let row = row.map_err(|error| storage(path, error.into()))?;
     Ok(row.and_then(|(key, _)| wal_index(&key)).unwrap_or(0))

@@ -16,6 +16,7 @@
 mod commit;
 mod desk;
 mod fair;
+mod follow;
 mod handle;
 mod heads;
 mod inbox;
@@ -178,4 +179,6 @@ pub enum Mode {
     Refusing(String),
     /// The log failed, and only a restart helps; the reason says how.
     ReadOnly(String),
+    /// It holds the log of another node and takes nothing itself; the words say whose, and how far it is.
+    Following(String),
 }

@@ -1,5 +1,7 @@
 //! The page that reads as the pipeline: take, weigh, push, hand over, settle.
 
+mod outcomes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -9,9 +11,9 @@ use super::commit::{Job, Pending};
 use super::desk::CommitNow;
 use super::handle::{Shared, View};
 use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
-use super::inbox::{Done, Inbox, OwnRequest, Reply, Request};
+use super::inbox::{Done, Inbox, Reply, Request};
 use super::mend::Failure;
-use super::own::{OwnOutcome, Wish, cause, inputs, propose, violations};
+use super::own::{Wish, cause, inputs, propose};
 use super::{Outcome, Refusal, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, Recovered, RecoveredHead, fingerprint};
@@ -159,68 +161,6 @@ impl Pipeline {
             return self.act(&project, &scene, request, verdict);
         }
         self.act(&project, &scene, request, verdict);
-    }
-
-    /// Judges the outcome of an effect that the node ran, on its own head.
-    fn weigh_outcome(&mut self, own: OwnRequest) {
-        let OwnRequest { outcome, reply, arrived, loaded } = own;
-        let project = outcome.effect.project.clone();
-        if let Some(loaded) = loaded {
-            self.offer(&project, *loaded);
-        }
-        let refuse = |rejection| {
-            let refusal =
-                Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms: None };
-            Outcome::Refused(Box::new(refusal))
-        };
-        let built = self.scene(&project).and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
-        let (mut verified, mut scene) = match built {
-            Ok(built) => built,
-            Err(rejection) => return answer(reply, refuse(rejection)),
-        };
-        let mut verdict = self.weigh(&scene, &verified);
-        if let Some(moved) = self.change_license(&project, &scene, &verified, &verdict) {
-            verified = match self.sign_outcome(&moved, &outcome) {
-                Ok(verified) => verified,
-                Err(rejection) => return answer(reply, refuse(rejection)),
-            };
-            verdict = self.weigh(&moved, &verified);
-            scene = moved;
-        }
-        if let Some((violation, accepted)) = self.violation(&scene, &outcome, &verdict) {
-            (verified, verdict) = (violation, accepted);
-        }
-        self.act(&project, &scene, Request { verified, reply, arrived, loaded: None }, verdict);
-    }
-
-    /// What is proposed in the place of an outcome that calls content good which a policy calls a breach.
-    fn violation(&self, scene: &Scene, outcome: &OwnOutcome, verdict: &Verdict) -> Option<(Verified, Verdict)> {
-        let Verdict::Refused(refused) = verdict else { return None };
-        let breach = refused.breach.as_ref().filter(|_| outcome.transition == Transition::IngestionSchemaOk)?;
-        violations(outcome, breach).iter().find_map(|violation| {
-            let verified = self.sign_outcome(scene, violation).ok()?;
-            let verdict = self.weigh(scene, &verified);
-            matches!(verdict, Verdict::Accepted(_)).then_some((verified, verdict))
-        })
-    }
-
-    fn sign_outcome(&self, scene: &Scene, outcome: &OwnOutcome) -> Result<Verified, Rejection> {
-        let wish = Wish {
-            project: &outcome.effect.project,
-            transition: outcome.transition,
-            topic: "effect",
-            inputs: outcome.inputs.clone(),
-            cause: outcome.cause(),
-            // The same whenever it is proposed: the key is the effect's.
-            beat: 0,
-        };
-        let (options, wall_ms) = (&self.shared.options, scene.stamp.at.physical_ms());
-        let own = propose(wish, &scene.head, &options.cluster, &options.node_key, wall_ms);
-        own.map_err(|error| {
-            let reason = error.to_string();
-            self.shared.ports.observer.own_failed(&outcome.effect.project, outcome.transition, &reason);
-            Rejection::new(Code::Schema, reason)
-        })
     }
 
     fn scene(&mut self, project: &ProjectName) -> Result<Scene, Rejection> {
@@ -542,7 +482,7 @@ impl Pipeline {
     fn go_on(&mut self, recovered: Recovered) {
         let last_index = recovered.last_index;
         self.next_index = last_index + 1;
-        self.chain = recovered.last_chain;
+        self.chain = recovered.next_link;
         // Stamped time never goes back, also not behind what was stamped and lost.
         self.stamped = self.stamped.max(recovered.last_timestamp);
         self.durable_batch = self.open_number - 1;

@@ -73,6 +73,14 @@ const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a s
 const KEY_FLOOR: Name = metric("swoosh_key_floor_beat", "Beat below which idempotency keys are pruned.");
 const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
 const COPIES_FAIL: Name = metric("swoosh_export_failures_total", "Rounds of exports that failed.");
+const BACKUP_LAST: Name = metric("swoosh_backup_last_index", "Last record of the last backup that the node made.");
+const BACKUP_TIME: Name =
+    metric("swoosh_backup_last_success_seconds", "When the last backup was done, since 1970; 0 before the first.");
+const BACKUP_FAIL: Name = metric("swoosh_backup_failures_total", "Backups that failed.");
+const FOLLOW_LAG: Name =
+    metric("swoosh_follow_lag_records", "Records of the node that is followed that are not here yet; 0 without one.");
+const FOLLOW_CONNECTED: Name =
+    metric("swoosh_follow_connected", "1 while the node that is followed answers, else 0; 0 without one.");
 const GATE: Name =
     metric("swoosh_network_gate_open", "1 while the license lets the node talk to the world outside, else 0.");
 const LICENSE: Name = metric(
@@ -135,7 +143,7 @@ const CERTIFICATE: Name =
     metric("swoosh_tls_certificate_expires_seconds", "When the TLS certificate expires, since 1970; 0 without TLS.");
 
 /// How a node stands towards proposals, as `/health` names it.
-pub const MODES: [&str; 4] = ["accepting", "draining", "refusing", "read_only"];
+pub const MODES: [&str; 5] = ["accepting", "draining", "refusing", "read_only", "following"];
 
 /// What holds projects up.
 pub const BLOCKS: [&str; 5] = ["paused", "recovery", "license_grace", "license_expired", "quarantined"];
@@ -185,6 +193,11 @@ pub struct Metrics {
     key_floor: IntGauge,
     copies_last_index: IntGauge,
     copies_failures: IntCounter,
+    backup_last_index: IntGauge,
+    backup_time: IntGauge,
+    backup_failures: IntCounter,
+    follow_lag: IntGauge,
+    follow_connected: IntGauge,
     gate_open: IntGauge,
     license_until: IntGauge,
     export_lag: Box<[IntGauge]>,
@@ -264,6 +277,11 @@ impl Metrics {
             key_floor: gauge(&registry, &KEY_FLOOR)?,
             copies_last_index: gauge(&registry, &COPIES_LAST)?,
             copies_failures: keep(&registry, IntCounter::new(COPIES_FAIL.name, COPIES_FAIL.help)?)?,
+            backup_last_index: gauge(&registry, &BACKUP_LAST)?,
+            backup_time: gauge(&registry, &BACKUP_TIME)?,
+            backup_failures: keep(&registry, IntCounter::new(BACKUP_FAIL.name, BACKUP_FAIL.help)?)?,
+            follow_lag: gauge(&registry, &FOLLOW_LAG)?,
+            follow_connected: gauge(&registry, &FOLLOW_CONNECTED)?,
             gate_open: gauge(&registry, &GATE)?,
             license_until: gauge(&registry, &LICENSE)?,
             export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
@@ -399,6 +417,23 @@ impl Metrics {
     /// A round of exports failed.
     pub fn export_failed(&self) {
         self.copies_failures.inc();
+    }
+
+    /// A backup up to this record was done at this time, in milliseconds since 1970.
+    pub fn backed_up(&self, last_index: u64, at_ms: u64) {
+        set(&self.backup_last_index, last_index);
+        set(&self.backup_time, at_ms / 1_000);
+    }
+
+    /// A backup failed.
+    pub fn backup_failed(&self) {
+        self.backup_failures.inc();
+    }
+
+    /// Whether the node that is followed answers, and how many of its records are not here yet.
+    pub fn set_follow(&self, connected: bool, lag: u64) {
+        set(&self.follow_connected, connected.into());
+        set(&self.follow_lag, lag);
     }
 
     /// The license counts until this moment, grace included, in milliseconds since 1970; or none does.

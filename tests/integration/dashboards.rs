@@ -239,7 +239,7 @@ fn page(exposed: &str) -> String {
     for [name, kind, help] in families {
         let series = exposed
             .lines()
-            .find(|line| !line.starts_with('#') && line.starts_with(&format!("{name}")) && line.contains('{'));
+            .find(|line| !line.starts_with('#') && line.starts_with(&name.to_string()) && line.contains('{'));
         let label = series.and_then(|line| line.split_once('{')?.1.split_once('=')).map_or("", |(label, _)| label);
         let label = if label == "le" { "" } else { label };
         page += &format!("| `{name}` | {label} | {kind} | {} | {help} |\n", unit(&name));

@@ -72,7 +72,7 @@ fn the_image_runs_as_nobody_in_particular_and_writes_its_data_alone() {
     let lines: Vec<&str> = text.lines().collect();
     let last_stage = lines.iter().rposition(|line| line.starts_with("FROM ")).unwrap();
     assert!(last_stage > lines.iter().position(|line| line.starts_with("FROM ")).unwrap(), "one stage only");
-    assert!(lines[last_stage..].iter().any(|line| *line == "USER 10001:10001"));
+    assert!(lines[last_stage..].contains(&"USER 10001:10001"));
     for copied in lines.iter().filter_map(|line| line.strip_prefix("COPY deploy/")) {
         assert!(deploy().join(copied.split(' ').next().unwrap()).exists(), "{copied}");
     }

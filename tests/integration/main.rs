@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
+mod backup;
+mod compat;
 mod daemon_basics;
 mod dashboards;
 mod decisions;
@@ -12,6 +14,7 @@ mod disk_faults;
 mod durability;
 mod effects;
 mod feature_trees;
+mod follow;
 mod growth;
 mod house_rules;
 mod hybridcore_config;

@@ -192,7 +192,7 @@ impl Node {
 }
 
 /// What the HTTP server allows.
-fn limits(settings: &Settings) -> Limits {
+pub(super) fn limits(settings: &Settings) -> Limits {
     let (http, limits, tls) = (&settings.http, &settings.limits, &settings.tls);
     Limits {
         body_limit_bytes: http.body_limit_bytes,
@@ -236,7 +236,7 @@ fn connections(asked: usize, open_files: Option<u64>) -> usize {
 }
 
 /// The fact table: the node's own facts, and those of the fact file.
-fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::Result<FactTable> {
+pub(super) fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::Result<FactTable> {
     let trust = Trust {
         cluster: settings.cluster.clone(),
         node: key.public(),
@@ -311,7 +311,7 @@ fn index_effects(journal: &Journal) {
     }
 }
 
-fn options(settings: &Settings, node_key: SecretKey) -> Options {
+pub(super) fn options(settings: &Settings, node_key: SecretKey) -> Options {
     Options {
         cluster: settings.cluster.clone(),
         node_key,

@@ -126,6 +126,7 @@ fn mode(mode: &Mode) -> &'static str {
         Mode::Draining => "draining",
         Mode::Refusing(_) => "refusing",
         Mode::ReadOnly(_) => "read_only",
+        Mode::Following(_) => "following",
     }
 }
 
@@ -148,7 +149,13 @@ mod tests {
 
     #[test]
     fn every_mode_has_its_metric() {
-        let modes = [Mode::Accepting, Mode::Draining, Mode::Refusing(String::new()), Mode::ReadOnly(String::new())];
+        let modes = [
+            Mode::Accepting,
+            Mode::Draining,
+            Mode::Refusing(String::new()),
+            Mode::ReadOnly(String::new()),
+            Mode::Following(String::new()),
+        ];
         assert_eq!(modes.each_ref().map(mode), MODES);
     }
 }

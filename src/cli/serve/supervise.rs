@@ -61,6 +61,7 @@ impl Supervised {
             (Mode::Draining, _) => "draining".to_owned(),
             (Mode::Refusing(reason), _) => format!("refusing: {reason}"),
             (Mode::ReadOnly(reason), _) => format!("read-only: {reason}"),
+            (Mode::Following(reason), _) => reason.clone(),
             (Mode::Accepting, Some(reason)) => format!("refusing: {reason}"),
             (Mode::Accepting, None) => "accepting".to_owned(),
         };

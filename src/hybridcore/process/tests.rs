@@ -107,7 +107,7 @@ fn a_program_stops_when_its_leave_ends_and_never_begins_without() {
     let leave = Cancellable::default();
     let ends = leave.clone();
     let mut on_line = |_: Stream, _: &str| ends.cancel();
-    let result = run(&shell("echo begun; sleep 600"), &bounds(), &leave, &mut on_line);
+    let result = run(&shell("echo begun; exec sleep 600"), &bounds(), &leave, &mut on_line);
     assert!(matches!(result, Err(RunError::Stopped { stop: Stop::Cancelled, .. })));
     let mut never = |_: Stream, _: &str| panic!("it ran");
     let result = run(&shell("echo begun"), &bounds(), &leave, &mut never);

@@ -90,6 +90,9 @@ fn commits_and_gauges_show_what_they_were_told() {
     metrics.start_checked();
     metrics.exported(12);
     metrics.export_failed();
+    metrics.backed_up(13, 14_000);
+    metrics.backup_failed();
+    metrics.set_follow(true, 15);
     metrics.set_licensed(true, Some(1_760_832_000_999));
     metrics.recovered_in(Duration::from_millis(1500));
     metrics.set_export("bubble", 7, 8, 9);
@@ -121,6 +124,11 @@ fn commits_and_gauges_show_what_they_were_told() {
         "swoosh_key_floor_beat 11",
         "swoosh_export_last_index 12",
         "swoosh_export_failures_total 1",
+        "swoosh_backup_last_index 13",
+        "swoosh_backup_last_success_seconds 14",
+        "swoosh_backup_failures_total 1",
+        "swoosh_follow_lag_records 15",
+        "swoosh_follow_connected 1",
         "swoosh_recovery_time_seconds 1.5",
         "swoosh_decision_export_position{exporter=\"bubble\"} 7",
         "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",

@@ -226,6 +226,28 @@ impl Site {
         Command::new(&self.program).args(arguments).arg("--data").arg(self.data()).output().unwrap()
     }
 
+    /// Runs the program on another data directory, offline.
+    pub fn run_in(&self, data: &Path, arguments: &[&str]) -> Output {
+        Command::new(&self.program).args(arguments).arg("--data").arg(data).output().unwrap()
+    }
+
+    /// Runs the program with these arguments and no others.
+    pub fn tool(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.program).args(arguments).output().unwrap()
+    }
+
+    /// Starts the daemon of this site on another data directory.
+    pub fn start_in(&self, data: &Path) -> Result<Daemon, (Option<i32>, String)> {
+        Daemon::spawn(self.command().arg("--data").arg(data))
+    }
+
+    /// Starts a follower of the node at an address, with this data directory.
+    pub fn follow(&self, address: SocketAddr, data: &Path) -> Result<Daemon, (Option<i32>, String)> {
+        let mut command = Command::new(&self.program);
+        command.arg("follow").arg(format!("http://{address}")).arg("--data").arg(data);
+        Daemon::spawn(&mut command)
+    }
+
     /// Starts the daemon and sends it SIGKILL so many milliseconds later, wherever it is by then.
     pub fn start_and_kill(&self, after_ms: u64) {
         let mut command = self.command();
