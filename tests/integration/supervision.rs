@@ -88,7 +88,7 @@ fn a_hang_up_changes_the_level_of_the_log() {
     read(1);
     project.accept(&daemon, Transition::BootLicensed);
     assert_eq!(project.propose(&daemon, &Ask::new(Transition::BootLicensed)).status, 400);
-    change("no such level=");
+    change("info,swoosh=loud");
     daemon.wait_for("/health/live", |_| {
         daemon
             .log()
