@@ -1,6 +1,7 @@
 //! Every runbook, tried: the situation is brought about on a real daemon, and the commands are run as they are
 //! written.
 
+mod copies;
 mod journal;
 mod outside;
 mod projects;
