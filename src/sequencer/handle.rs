@@ -459,7 +459,7 @@ impl Handle {
         Ok(())
     }
 
-    /// Lets heads go that were not used for [`Memory::idle_rounds`] calls.
+    /// Lets heads go that were not used for [`crate::sequencer::Memory::idle_rounds`] calls.
     pub fn tidy(&self) {
         self.inbox.push_tidy();
     }
