@@ -66,7 +66,7 @@ fn a_follower_catches_up_under_load_goes_on_after_kills_and_refuses_what_writes(
     );
     assert_eq!(follower.get("/wal?from=1&limit=1000").json(), node.get("/wal?from=1&limit=1000").json());
     assert_eq!(follower.get("/decisions/one/1").json(), node.get("/decisions/one/1").json());
-    assert!(follower.get("/metrics").text().contains("swoosh_follow_connected 1"));
+    assert!(follower.measures("swoosh_follow_connected 1"));
     // Who follows may be followed.
     let second = data.with_file_name("second");
     let second = site.follow(follower.address, &second).unwrap();
@@ -84,9 +84,7 @@ fn a_follower_waits_for_a_node_that_is_away_and_goes_on_when_it_is_back() {
     let follower = site.follow(address, &data).unwrap();
     catches_up(&follower, &node);
     node.kill();
-    eventually("the follower's notice", || {
-        follower.get("/metrics").text().contains("swoosh_follow_connected 0").then_some(())
-    });
+    eventually("the follower's notice", || follower.measures("swoosh_follow_connected 0").then_some(()));
     assert_eq!(follower.get("/state?project=one").status, 200);
     let node = site.start_on(&address.to_string());
     toggle(&mut project, &node);

@@ -76,6 +76,8 @@ fn a_hang_up_changes_the_level_of_the_log() {
     let daemon = site.start();
     let mut project = Project::new(&site, "p");
     project.accept(&daemon, Transition::BootConfigOk);
+    // A caller is answered before the line is written.
+    daemon.wait_for("/health/live", |_| daemon.log().iter().any(|line| line.contains("Boot_ConfigOk")));
     let change = |level: &str| {
         site.change_settings(|settings| settings["log"] = json!({"level": level}));
         daemon.signal("HUP");

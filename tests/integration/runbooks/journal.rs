@@ -106,7 +106,7 @@ fn a_damaged_snapshot_is_replaced_and_copies_leave() {
     tamper(&site, "snapshots", |_, _| Some(b"{}".to_vec()));
     let daemon = site.start();
     project.accept(&daemon, Transition::ControlPause);
-    assert!(daemon.get("/metrics").text().contains("swoosh_snapshots_passed_over_total 1"));
+    assert!(daemon.measures("swoosh_snapshots_passed_over_total 1"));
     daemon.terminate();
 
     let mut book = open("snapshot-restore.md", &site);
@@ -118,7 +118,7 @@ fn a_damaged_snapshot_is_replaced_and_copies_leave() {
     book.tells("Proof", 0, "the export is good");
     book.finish();
     let daemon = site.start();
-    assert!(daemon.get("/metrics").text().contains("swoosh_snapshots_passed_over_total 0"));
+    assert!(daemon.measures("swoosh_snapshots_passed_over_total 0"));
 }
 
 /// A disk of its own for a daemon, on which its data directory lies; see `disk.rs`.
@@ -150,7 +150,7 @@ fn room_brings_a_node_with_a_full_disk_back() {
     book.set("DATA", data.display());
     ask(&mut book, &daemon);
     book.tells("Check", 0, "journal");
-    assert!(daemon.get("/metrics").text().contains("swoosh_mode{mode=\"refusing\"} 1"));
+    assert!(daemon.measures("swoosh_mode{mode=\"refusing\"} 1"));
     fs::remove_file(&ballast).unwrap();
     daemon.wait_for("/health/ready", |answer| answer.status == 200);
     book.tells("Proof", 0, "ready");

@@ -20,7 +20,7 @@ fn pulses(site: &Site, daemon: &Daemon, silent: &[&str]) {
 }
 
 fn blocked_by(daemon: &Daemon, what: &str, projects: u64) -> bool {
-    daemon.get("/metrics").text().contains(&format!("swoosh_projects_blocked{{by=\"{what}\"}} {projects}\n"))
+    daemon.measures(&format!("swoosh_projects_blocked{{by=\"{what}\"}} {projects}"))
 }
 
 #[test]

@@ -360,6 +360,11 @@ impl Daemon {
         self.send(&proposal(body, &[]))
     }
 
+    /// Whether the metrics have this line. The help of a metric may begin like one of its values.
+    pub fn measures(&self, line: &str) -> bool {
+        self.get("/metrics").text().lines().any(|found| found == line)
+    }
+
     /// Index of the last durable record.
     pub fn last_index(&self) -> u64 {
         self.get("/health").json()["last_index"].as_u64().unwrap()
