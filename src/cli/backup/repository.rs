@@ -59,7 +59,11 @@ impl Repository {
             let path = entry.with_context(cannot)?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             if let Some(id) = name.strip_suffix(".json").filter(|id| !id.starts_with('.')) {
-                listed.push(Listed { id: id.to_owned(), found: read(&path, id) });
+                let found = read(&path, id);
+                // One that was pruned meanwhile is no damage.
+                if found.is_ok() || path.exists() {
+                    listed.push(Listed { id: id.to_owned(), found });
+                }
             }
         }
         listed.sort_by(|a, b| a.id.cmp(&b.id));
