@@ -13,7 +13,7 @@ use crate::cli::backup::Control;
 use crate::cli::follow::Follower;
 use crate::client::Client;
 use crate::facts::FactTable;
-use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, PUSHES, Pushed, Queries};
+use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, PUSHES, Parts, Pushed, Queries};
 use crate::journal::{Journal, Recovered};
 use crate::platform::clock::Clock;
 use crate::platform::entropy;
@@ -101,7 +101,7 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
     let identity = handle.journal().identity().clone();
     let limits = limits(settings);
     let (_, gate) = gate::closed("a follower goes nowhere but to the node that it follows");
-    AppState {
+    AppState::from(Parts {
         handle: handle.clone(),
         meta: NodeInfo {
             cluster: identity.cluster,
@@ -114,7 +114,7 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
         intake: Arc::new(NoIntake),
         listeners: crate::ingress::listeners(),
         pushes: Arc::new(Semaphore::new(PUSHES)),
-    }
+    })
 }
 
 /// Facts are pushed to nodes that judge.

@@ -18,7 +18,7 @@ use crate::effects::Runner;
 use crate::facts::kaching::Keeper;
 use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
 use crate::ingress::{
-    self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES,
+    self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES, Parts,
     Queries,
 };
 use crate::journal::{self, Journal, JournalOptions, ReadError, Recovered, StoreLimits};
@@ -174,7 +174,7 @@ impl Node {
         };
         let shown = Shown { handle, facts, gate, exports, scrape, bus, effects };
         let limits = limits(settings);
-        AppState {
+        AppState::from(Parts {
             handle: self.handle.clone(),
             meta: NodeInfo {
                 cluster: settings.cluster.clone(),
@@ -187,7 +187,7 @@ impl Node {
             queries: Arc::new(shown),
             intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
             pushes: Arc::new(Semaphore::new(PUSHES)),
-        }
+        })
     }
 }
 
