@@ -13,7 +13,7 @@ endif
 FUZZ_TARGETS := json canonical envelope headers hlc record receipt snapshot ucxl git packer redactor
 FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo bench fuzz fetch validate test lint fmt clean prerequisites
+.PHONY: help build demo bench fuzz mutants fetch validate test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ fuzz: prerequisites ## Look for bytes that break a promise, a minute for each wa
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --target-dir "$(CARGO_TARGET_DIR)/fuzz" $$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 || exit 1; \
 	done
+
+mutants: prerequisites ## Plant the bugs of chaos/mutants.toml one at a time; each must be caught (an hour)
+	tools/mutants.py $(MUTANTS)
 
 fetch: build ## Fetch the pinned upstreams of tools/upstreams.env into third_party/
 	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/fetch_upstreams.sh
