@@ -43,6 +43,7 @@ mod sources;
 mod statechart;
 mod supervision;
 mod support;
+mod traces;
 mod vectors;
 mod ways_out;
 
