@@ -37,6 +37,7 @@ impl DataArgs {
             snapshot_every: NO_SNAPSHOTS,
             durability: crate::journal::Durability::Sync,
             store: crate::journal::StoreLimits::default(),
+            medium: None,
         })?)
     }
 
