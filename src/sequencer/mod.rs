@@ -24,6 +24,7 @@ mod own;
 mod pipeline;
 pub mod queries;
 mod retry;
+mod single;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use std::time::Duration;
 pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 pub use heads::Memory;
 use serde::Serialize;
+pub use single::Single;
 
 use crate::facts::FactTable;
 use crate::journal::{Durability, SnapshotWarning};
