@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod chaos;
 mod config;
 mod connect;
 mod council;
@@ -64,6 +65,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoCommand),
     Bench(bench::BenchCommand),
+    Chaos(chaos::ChaosCommand),
     Serve(serve::ServeCommand),
     Keygen(keys::KeygenCommand),
     Key(keys::KeyCommand),
@@ -110,6 +112,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     match command {
         Command::Bench(command) => command.run(json),
+        Command::Chaos(command) => command.run(&output),
         Command::Demo(command) => command.run(json),
         Command::Serve(command) => command.run(),
         Command::Keygen(command) => command.run(output),
