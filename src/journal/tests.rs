@@ -123,6 +123,26 @@ fn a_bad_newest_snapshot_falls_back_to_the_one_before() {
     assert_eq!(node.journal.head_at(&name("a"), 8).unwrap().unwrap(), node.heads[&name("a")]);
 }
 
+/// Found by the simulation: an older copy of the snapshots was put back, `recover` took the older snapshot of a project
+/// for its newest, began at the replay floor that counted on the one that was gone, and refused a log that held
+/// everything: «record 170 starts from …, but the head before it is …».
+#[test]
+fn snapshots_that_are_gone_are_made_up_for_by_records_before_the_replay_floor() {
+    for gone in [vec![8], vec![5, 8]] {
+        let node = busy();
+        for index in [5, 8, 9, 7] {
+            node.journal.put_snapshot(node.snapshot(index)).unwrap();
+        }
+        let family = node.journal.0.family(Family::Snapshots).inside();
+        for index in gone {
+            let project = &node.history[index as usize - 1].0;
+            node.journal.0.db.inside().delete_cf(family, scoped_key(project, index)).unwrap();
+        }
+        let node = node.reopen();
+        assert_eq!(hashes(&node.journal.recover().unwrap()), known(&node));
+    }
+}
+
 #[test]
 fn a_head_of_the_past_is_the_one_recorded_at_every_index() {
     let node = busy();
