@@ -10,6 +10,8 @@ pub mod client;
 #[cfg(feature = "server")]
 pub mod decisions;
 #[cfg(feature = "server")]
+pub mod effects;
+#[cfg(feature = "server")]
 pub mod facts;
 #[cfg(feature = "server")]
 pub mod hybridcore;

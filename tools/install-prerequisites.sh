@@ -4,7 +4,8 @@
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
 # found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
 # `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
-# its lack stops nothing.
+# its lack stops nothing. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without it,
+# and say so.
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -49,12 +50,28 @@ if [ ${#missing[@]} -gt 0 ]; then
     ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
 fi
 
-if [ "${1:-}" = tests ] && ! has strace && has apt-get; then
+# Installs one package that only some work needs; told by its name, and quietly false when that is not possible.
+install_one() {
+    has apt-get || return 1
     if [ "$(id -u)" -eq 0 ]; then as_root=(); elif has sudo; then as_root=(sudo --non-interactive); else as_root=(false); fi
-    echo "installing with apt-get: strace"
-    { ${as_root[@]+"${as_root[@]}"} apt-get update --quiet &&
-        ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends strace; } ||
-        echo "strace could not be installed; tests that break the disk under a daemon will be skipped" >&2
+    echo "installing with apt-get: $1"
+    ${as_root[@]+"${as_root[@]}"} apt-get update --quiet &&
+        ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "$1"
+}
+
+if [ "${1:-}" = tests ] && has apt-get && ! has strace; then
+    install_one strace || echo "strace could not be installed; tests that break the disk under a daemon will be skipped" >&2
+fi
+
+# A program named packer that is not the image builder (cracklib has one) does not count.
+has_packer() { "${SWOOSH_PACKER:-packer}" version </dev/null 2>/dev/null | grep -q '^Packer v'; }
+if { [ "${1:-}" = tests ] || [ "${1:-}" = packer ]; } && ! has_packer; then
+    install_one packer || true
+    if ! has_packer; then
+        echo "packer could not be installed, and builds need it. Install 1.6.6 or later (Debian: apt-get install packer;" >&2
+        echo "elsewhere: https://developer.hashicorp.com/packer/install), or let SWOOSH_PACKER name it, then try again." >&2
+        [ "${1:-}" = tests ] || exit 1
+    fi
 fi
 
 if ! has cargo; then

@@ -1,4 +1,4 @@
-//! `swoosh config`: check settings, and show the built-in file.
+//! `swoosh config`: check a node's settings, show the built-in file; render the configuration of builds.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,10 +11,22 @@ use crate::decisions::Redaction;
 use crate::machine::policy::CompiledPolicies;
 use crate::platform::agefile::Recipient;
 use crate::settings::{DEFAULT_YAML, Overrides, Settings};
+use builds::{ExplainArgs, RenderArgs, ValidateArgs};
+
+mod builds;
+
+pub(super) use builds::changes;
 
 /// What `swoosh config` takes.
 #[derive(Debug, clap::Args)]
-#[command(about = "Check settings, or show the built-in ones")]
+#[command(
+    about = "Check a node's settings; render the configuration of builds",
+    long_about = "Check a node's settings; render the configuration of builds.\n\n`check` and `show` are about the settings of \
+        `swoosh serve`. `render`, `validate` and `explain` are about builds: overlays are laid over each other (default, \
+        platform, variant, environment, answers; a later one wins), held against schema.yaml, and handed to packer as \
+        configs/ENV/BUILD.pkrvars.hcl. The same input gives the same bytes, a file that was edited by hand is not overwritten, and \
+        secrets are named as env(\"NAME\") and stand in no file. No daemon is needed; docs/hybridcore.md tells the whole story."
+)]
 pub struct ConfigCommand {
     #[command(subcommand)]
     action: ConfigAction,
@@ -37,6 +49,20 @@ enum ConfigAction {
     /// Print the built-in settings file, in which every key is explained
     #[command(after_help = "Example:\n  swoosh config show > swoosh.yaml")]
     Show,
+    /// Render the variable files of a build under configs/ENV/
+    #[command(after_help = "Examples:\n  swoosh config render dev --builder file.linux-image\n  \
+            swoosh config render prod --builder proxmox-iso.linux-debian-12 --variant hardened --answers answers.yaml\n  \
+            swoosh config render dev --builder file.linux-image --set image_version=1.1.0 --print")]
+    Render(RenderArgs),
+    /// Check the configuration of a build and tell errors, warnings and what else is worth knowing; writes nothing
+    #[command(
+        after_help = "Example:\n  swoosh config validate dev --builder file.linux-image\n\nEnds with 1 when anything is an error."
+    )]
+    Validate(ValidateArgs),
+    /// Show which layer and file gave each value, and what it took the place of
+    #[command(after_help = "Examples:\n  swoosh config explain prod --builder file.linux-image\n  \
+            swoosh config explain prod --builder file.linux-image --variable network")]
+    Explain(ExplainArgs),
 }
 
 impl ConfigCommand {
@@ -45,6 +71,9 @@ impl ConfigCommand {
         match self.action {
             ConfigAction::Check { file } => check(output, file.as_deref())?,
             ConfigAction::Show => output.say(&Settings::default(), || DEFAULT_YAML.to_owned())?,
+            ConfigAction::Render(args) => return builds::render(&args, output),
+            ConfigAction::Validate(args) => return builds::validate(&args, output),
+            ConfigAction::Explain(args) => return builds::explain(&args, output),
         }
         Ok(ExitCode::SUCCESS)
     }

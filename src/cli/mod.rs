@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod builds;
 mod chaos;
 mod config;
 mod connect;
@@ -12,6 +13,7 @@ mod council;
 mod data;
 mod decisions;
 mod demo;
+mod effects;
 mod export;
 mod fact;
 mod identity;
@@ -20,9 +22,11 @@ mod keys;
 mod license;
 mod mcp;
 mod output;
+mod packer;
 mod policy;
 mod progress;
 mod propose;
+mod provisioners;
 mod reads;
 mod receipt;
 mod refusal;
@@ -35,12 +39,14 @@ mod source;
 mod sources;
 mod state;
 pub mod statechart;
+mod templates;
 mod time;
 mod transitions;
 mod ucxl;
 mod upstreams;
 mod wal;
 mod windows;
+mod worklog;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -78,6 +84,7 @@ enum Command {
     Decisions(decisions::DecisionsCommand),
     Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
+    Effects(effects::EffectsCommand),
     Health(reads::HealthCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
@@ -93,9 +100,14 @@ enum Command {
     Secrets(secrets::SecretsCommand),
     Sources(sources::SourcesCommand),
     Upstreams(upstreams::UpstreamsCommand),
+    Packer(packer::PackerCommand),
     #[command(name = "__git", hide = true)]
     Git(sources::GitCommand),
+    #[command(name = "__sentinel", hide = true)]
+    Sentinel(packer::SentinelCommand),
     Config(config::ConfigCommand),
+    Templates(templates::TemplatesCommand),
+    Provisioners(provisioners::ProvisionersCommand),
     Statechart(statechart::StatechartCommand),
 }
 
@@ -126,6 +138,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Decisions(command) => command.run(output),
         Command::Ucxl(command) => command.run(output),
         Command::Rejections(command) => command.run(output),
+        Command::Effects(command) => command.run(output),
         Command::Health(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::License(command) => command.run(output),
@@ -140,8 +153,12 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Secrets(command) => command.run(output),
         Command::Sources(command) => command.run(output),
         Command::Upstreams(command) => command.run(output),
+        Command::Packer(command) => command.run(output),
         Command::Git(command) => Ok(command.run()),
+        Command::Sentinel(command) => Ok(command.run()),
         Command::Config(command) => command.run(output),
+        Command::Templates(command) => command.run(output),
+        Command::Provisioners(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
 }

@@ -1,6 +1,8 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
 mod bundles;
+mod bus;
+mod effects;
 mod exporters;
 mod growth;
 pub(super) mod node;
@@ -87,8 +89,12 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
     let stops = stops(signals, &node, &upkeep, tls.clone());
     serve(listener, node.app_state(settings), tls, stops).await?;
     upkeep.stop();
-    let handle = node.handle().clone();
-    tokio::task::spawn_blocking(move || handle.stop()).await?;
+    let (handle, runner) = (node.handle().clone(), node.runner());
+    let stop = move || {
+        runner.into_iter().for_each(|runner| runner.stop());
+        handle.stop();
+    };
+    tokio::task::spawn_blocking(stop).await?;
     tracing::info!("stopped");
     Ok(())
 }

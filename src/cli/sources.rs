@@ -1,7 +1,7 @@
 //! `swoosh sources`: repositories at pinned commits, without a daemon.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -9,8 +9,9 @@ use anyhow::Context as _;
 use super::interrupt;
 use super::output::Output;
 use super::progress::Bars;
+use super::worklog;
 use crate::hybridcore::leave::{Cancellable, Leave as _};
-use crate::hybridcore::logs::{Logger, Redactor, Rotation, now_ms};
+use crate::hybridcore::logs::{Logger, Redactor, now_ms};
 use crate::hybridcore::sources::child::ChildGit;
 use crate::hybridcore::sources::config::{CONFIG_FILE, SourcesConfig};
 use crate::hybridcore::sources::documents::{self, MIRRORS_FILE};
@@ -114,7 +115,11 @@ impl Desk {
     fn session<'a>(&'a self, events: &'a (dyn Fn(&Event) + Sync), writes: bool) -> Session<'a> {
         let command_id = command_id();
         let redactor = Redactor::new(self.wallet.secrets());
-        let log = if writes { logger(&self.workspace.logs(), &redactor) } else { Logger::silent("sources", redactor) };
+        let log = if writes {
+            worklog::open(&self.workspace.logs(), "sources", &redactor)
+        } else {
+            Logger::silent("sources", redactor)
+        };
         Session {
             workspace: self.workspace.clone(),
             git: &self.git,
@@ -135,14 +140,6 @@ impl Desk {
     fn names(given: Vec<Name>) -> BTreeSet<Name> {
         given.into_iter().collect()
     }
-}
-
-/// A log in the folder; without one the work goes on.
-fn logger(folder: &Path, redactor: &Redactor) -> Logger {
-    Logger::to_folder(folder, "sources", Rotation::default(), redactor.clone()).unwrap_or_else(|error| {
-        eprintln!("{} cannot hold the log ({error}); the work goes on without one", folder.display());
-        Logger::silent("sources", redactor.clone())
-    })
 }
 
 /// An id that log lines and records of this run share.

@@ -10,6 +10,7 @@ use super::interrupt;
 use super::output::{Output, Table};
 use super::progress::Bars;
 use super::sources;
+use super::worklog;
 use crate::hybridcore::leave::{Cancellable, Leave as _};
 use crate::hybridcore::logs::{Logger, Redactor, now_ms};
 use crate::hybridcore::sources::child::ChildGit;
@@ -94,8 +95,14 @@ fn session<'a>(
     pins: &Pins,
 ) -> anyhow::Result<Session<'a>> {
     let wallet = Wallet::from_environment(pins.set().into_keys());
-    // Nothing is stored but the fetched source; what happens is told on standard error.
-    let log = Logger::silent("upstreams", Redactor::new(wallet.secrets()));
+    // Nothing is stored but the fetched source, unless the folder of logs is there already.
+    let redactor = Redactor::new(wallet.secrets());
+    let keeps_logs = workspace.logs().is_dir();
+    let log = if keeps_logs {
+        worklog::open(&workspace.logs(), "upstreams", &redactor)
+    } else {
+        Logger::silent("upstreams", redactor)
+    };
     let mirrors = MirrorTable::from_environment(documents::read(&workspace.state(), MIRRORS_FILE)?);
     let rules = Rules { floating: pins.floating(), patience: PATIENCE, ..Rules::default() };
     let (operator, command_id) = (sources::operator(None), sources::command_id());
@@ -104,7 +111,7 @@ fn session<'a>(
         git,
         leave,
         events,
-        log,
+        log: log.with("command", &command_id).with("operator", &operator),
         operator,
         command_id,
         rules,

@@ -10,10 +10,10 @@ use crate::types::backbeat::{Outlook, Schedule};
 use crate::types::canonical::{canonical_bytes, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
-use crate::types::ids::{IdemKey, WindowId};
+use crate::types::ids::{EffectId, IdemKey, WindowId};
 use crate::types::json::Json;
 use crate::types::keys::PublicKey;
-use crate::types::names::{GuardName, Region, Transition, WindowClass};
+use crate::types::names::{EffectName, GuardName, Region, Transition, WindowClass};
 use crate::types::record::{GuardOutcome, Record};
 use crate::types::rejection::Problem;
 use crate::types::text::{ClusterId, ProjectName};
@@ -290,6 +290,53 @@ pub struct DryRun {
 #[derive(Deserialize)]
 pub(super) struct Projects {
     pub projects: Vec<ProjectView>,
+}
+
+/// An open effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectView {
+    /// Its id, which its outcome must name.
+    pub id: EffectId,
+    /// The project.
+    pub project: ProjectName,
+    /// Its name.
+    pub effect: EffectName,
+    /// When it was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Hlc>,
+    /// Who does it: `builtin` or `external`.
+    pub mode: String,
+    /// What it is at.
+    pub phase: String,
+    /// Attempts that were begun.
+    #[serde(default)]
+    pub attempt: u32,
+    /// When the present attempt began, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_ms: Option<u64>,
+    /// When something is tried next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ms: Option<u64>,
+    /// Why it waits, or what went wrong last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the present attempt does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// How much of it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<u64>,
+    /// Of how much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+}
+
+/// `GET /effects`.
+#[derive(Deserialize)]
+pub(super) struct Effects {
+    pub effects: Vec<EffectView>,
+    #[serde(default)]
+    pub next: Option<EffectId>,
 }
 
 /// `GET /rejections`.

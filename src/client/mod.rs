@@ -34,8 +34,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use answers::{
-    DryRun, ExportHealth, FactsView, GuardView, Health, HealthStatus, LastClock, NetworkView, ProjectView, PushedFact,
-    StateView, TransitionView, TransitionsView, WalEntry, WalPage, WindowView, WindowsKnown, WindowsView,
+    DryRun, EffectView, ExportHealth, FactsView, GuardView, Health, HealthStatus, LastClock, NetworkView, ProjectView,
+    PushedFact, StateView, TransitionView, TransitionsView, WalEntry, WalPage, WindowView, WindowsKnown, WindowsView,
 };
 pub use clock::HlcClock;
 pub use draft::{Draft, DraftError, op_class};

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::Client;
 use super::answers::{
-    FactsView, Health, ProjectView, Projects, PushedFact, Rejections, StateView, TransitionsView, WalPage, WindowsView,
+    EffectView, Effects, FactsView, Health, ProjectView, Projects, PushedFact, Rejections, StateView, TransitionsView,
+    WalPage, WindowsView,
 };
 use super::link::{LinkError, Reply};
 use crate::types::canonical::canonical_bytes;
@@ -14,7 +15,7 @@ use crate::types::decision::Decision;
 use crate::types::fact::{Fact, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
-use crate::types::ids::DecisionId;
+use crate::types::ids::{DecisionId, EffectId};
 use crate::types::read::{HLC_HEADER, SIGNATURE_HEADER, SIGNER_HEADER, SignedRead};
 use crate::types::rejection::{Code, Problem};
 use crate::types::text::ProjectName;
@@ -153,6 +154,21 @@ impl Client {
     /// `GET /decisions/{id}`.
     pub async fn decision(&self, id: &DecisionId) -> Result<Decision, ReadError> {
         self.read(self.link.url(&["decisions", &id.to_string()], &[])).await
+    }
+
+    /// `GET /effects`: every effect that is open, of one project or of all.
+    pub async fn effects(&self, project: Option<&ProjectName>) -> Result<Vec<EffectView>, ReadError> {
+        let (mut all, mut after) = (Vec::new(), None::<EffectId>);
+        loop {
+            let project = project.map(|project| ("project", project.to_string()));
+            let query: Vec<_> = project.into_iter().chain(after.take().map(|id| ("after", id.to_string()))).collect();
+            let page: Effects = self.read(self.link.url(&["effects"], &query)).await?;
+            all.extend(page.effects);
+            after = page.next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// `GET /rejections`: the latest proposals that were not accepted, at most `limit`.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -49,6 +50,34 @@ pub struct Rotation {
 impl Default for Rotation {
     fn default() -> Rotation {
         Rotation { max_bytes: 10 << 20, keep: 5 }
+    }
+}
+
+/// Variables that say how log files grow.
+const VARIABLES: [&str; 2] = ["SWOOSH_LOGS_MAX_BYTES", "SWOOSH_LOGS_KEEP"];
+/// A file smaller than this would roll over with every line.
+const LEAST_BYTES: u64 = 4096;
+/// More rolled files than this are a mistake.
+const MOST_KEPT: u32 = 1000;
+
+impl Rotation {
+    /// What `SWOOSH_LOGS_MAX_BYTES` (4096 or more) and `SWOOSH_LOGS_KEEP` (at most 1000) say; the default of what is not set.
+    pub fn from_environment() -> Result<Rotation, String> {
+        Rotation::from_variables(&|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Rotation, String> {
+        let [bytes, keep] = VARIABLES;
+        let mut rotation = Rotation::default();
+        if let Some(text) = lookup(bytes) {
+            let wrong = || format!("{bytes} is {text:?}; write a number of bytes, {LEAST_BYTES} or more");
+            rotation.max_bytes = text.parse().ok().filter(|bytes| *bytes >= LEAST_BYTES).ok_or_else(wrong)?;
+        }
+        if let Some(text) = lookup(keep) {
+            let wrong = || format!("{keep} is {text:?}; write how many rolled files to keep, 0 to {MOST_KEPT}");
+            rotation.keep = text.parse().ok().filter(|keep| *keep <= MOST_KEPT).ok_or_else(wrong)?;
+        }
+        Ok(rotation)
     }
 }
 
@@ -135,20 +164,20 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// One log file. Other processes may write it at the same time: each line is written, and each roll done, under a lock of the
+/// file that stands at the path.
 #[derive(Debug)]
 struct Rolling {
     path: PathBuf,
     rotation: Rotation,
     file: File,
-    bytes: u64,
     complained: bool,
 }
 
 impl Rolling {
     fn open(path: PathBuf, rotation: Rotation) -> io::Result<Rolling> {
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Rolling { path, rotation, file, bytes, complained: false })
+        let file = append_to(&path)?;
+        Ok(Rolling { path, rotation, file, complained: false })
     }
 
     fn write(&mut self, line: &str) {
@@ -161,14 +190,41 @@ impl Rolling {
 
     fn try_write(&mut self, line: &str) -> io::Result<()> {
         let added = line.len() as u64 + 1;
-        if self.bytes > 0 && self.bytes + added > self.rotation.max_bytes {
+        loop {
+            self.lock()?;
+            let bytes = self.file.metadata()?.len();
+            if bytes == 0 || bytes + added <= self.rotation.max_bytes {
+                break;
+            }
+            // Another process may fill the new file before it is locked, so it is looked at again.
             self.roll()?;
         }
-        self.file.write_all(format!("{line}\n").as_bytes())?;
-        self.bytes += added;
-        Ok(())
+        let written = self.file.write_all(format!("{line}\n").as_bytes());
+        self.file.unlock()?;
+        written
     }
 
+    /// Locks the file that stands at the path now, which need not be the one that was open: another process may have rolled it.
+    fn lock(&mut self) -> io::Result<()> {
+        loop {
+            self.file.lock()?;
+            if self.is_current()? {
+                return Ok(());
+            }
+            self.file = append_to(&self.path)?;
+        }
+    }
+
+    fn is_current(&self) -> io::Result<bool> {
+        let own = self.file.metadata()?;
+        match fs::metadata(&self.path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves the file away, under its lock, which ends when the file is let go.
     fn roll(&mut self) -> io::Result<()> {
         for n in (1..self.rotation.keep).rev() {
             ignore_absent(fs::rename(self.rolled(n), self.rolled(n + 1)))?;
@@ -177,8 +233,7 @@ impl Rolling {
             0 => fs::remove_file(&self.path)?,
             _ => fs::rename(&self.path, self.rolled(1))?,
         }
-        self.file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-        self.bytes = 0;
+        self.file = append_to(&self.path)?;
         Ok(())
     }
 
@@ -187,6 +242,10 @@ impl Rolling {
         name.push(format!(".{n}"));
         name.into()
     }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 fn ignore_absent(result: io::Result<()>) -> io::Result<()> {
@@ -225,6 +284,42 @@ mod tests {
             assert!(fs::metadata(folder.path().join(name)).unwrap().len() <= 200, "{name}");
         }
         assert!(fs::read_to_string(folder.path().join("packer.log")).unwrap().contains("line number 19"));
+    }
+
+    #[test]
+    fn writers_of_one_file_lose_no_line_and_exceed_no_size_while_it_rolls() {
+        let folder = tempfile::tempdir().unwrap();
+        let (writers, lines) = (6, 50);
+        // Each logger has the file open for itself, as each process would.
+        std::thread::scope(|scope| {
+            for writer in 0..writers {
+                let rotation = Rotation { max_bytes: 500, keep: 1000 };
+                let logger = Logger::to_folder(folder.path(), "packer", rotation, Redactor::default()).unwrap();
+                scope.spawn(move || (0..lines).for_each(|line| logger.info(&format!("writer {writer} line {line}."))));
+            }
+        });
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            assert!(text.len() <= 500, "{}", text.len());
+            found.extend(text.lines().map(|line| line.split(": ").nth(1).unwrap().to_owned()));
+        }
+        found.sort();
+        found.dedup();
+        assert_eq!(found.len(), writers * lines);
+    }
+
+    #[test]
+    fn variables_say_how_files_grow_and_nonsense_is_refused() {
+        let rotation = |bytes: &str, keep: &str| {
+            let lookup = |name: &str| Some(if name.ends_with("KEEP") { keep } else { bytes }.to_owned());
+            Rotation::from_variables(&lookup)
+        };
+        let good = rotation("8192", "2").unwrap();
+        assert_eq!((good.max_bytes, good.keep), (8192, 2));
+        assert!(rotation("10", "2").unwrap_err().contains("4096 or more"));
+        assert!(rotation("many", "2").is_err() && rotation("8192", "-1").unwrap_err().contains("SWOOSH_LOGS_KEEP"));
+        assert_eq!(Rotation::from_variables(&|_| None).unwrap().keep, Rotation::default().keep);
     }
 
     #[test]

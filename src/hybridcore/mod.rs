@@ -13,8 +13,16 @@
 //!
 //! Architecture invariant: `hybridcore` imports `types` and nothing else of ours.
 
+pub mod config;
+pub mod definitions;
+pub mod documents;
 pub mod leave;
 pub mod logs;
+pub mod packer;
+pub mod prepare;
 pub mod process;
+pub mod provisioners;
+pub mod retry;
 pub mod sources;
 pub mod state;
+pub mod templates;

@@ -16,6 +16,10 @@ use thiserror::Error;
 
 use super::leave::{Leave, Stop};
 
+pub mod sentinel;
+
+use sentinel::Sentinel;
+
 /// Between two looks at clock, leave and child.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long the output of a child that has ended may keep coming, from grandchildren that hold its pipes.
@@ -36,6 +40,8 @@ pub struct Program {
     pub environment: BTreeMap<OsString, OsString>,
     /// What it reads on standard input; nothing when empty.
     pub input: Vec<u8>,
+    /// A `swoosh` program whose [`sentinel`] ends it when this process is killed; none when left out.
+    pub sentinel: Option<PathBuf>,
 }
 
 impl Program {
@@ -43,7 +49,14 @@ impl Program {
     pub fn new(program: impl Into<OsString>) -> Program {
         let mut environment = BTreeMap::new();
         environment.extend(std::env::var_os("PATH").map(|path| (OsString::from("PATH"), path)));
-        Program { program: program.into(), arguments: Vec::new(), folder: None, environment, input: Vec::new() }
+        Program {
+            program: program.into(),
+            arguments: Vec::new(),
+            folder: None,
+            environment,
+            input: Vec::new(),
+            sentinel: None,
+        }
     }
 
     /// The same with one more argument.
@@ -195,6 +208,9 @@ pub fn run(
         }
         _ => RunError::Spawn { program: program.name(), source },
     })?;
+    // Without one the child is no worse off than without asking for one.
+    let sentinel = program.sentinel.as_ref();
+    let _sentinel = sentinel.and_then(|own| Sentinel::start(own.as_os_str(), child.id(), bounds.grace).ok());
     let lines = read_streams(&mut child, &program.input, bounds.line_bytes);
     let mut watch = Watch { program, bounds, leave, child, begun: Instant::now(), seen: 0 };
     let result = watch.until_end(&lines, on_line);
@@ -206,7 +222,8 @@ pub fn run(
 
 struct Line {
     stream: Stream,
-    text: String,
+    /// `None` for what was cut off a long line, which only counts.
+    text: Option<String>,
     /// As many as came, however long the line was cut.
     bytes: u64,
 }
@@ -231,8 +248,7 @@ fn read_streams(child: &mut Child, input: &[u8], line_bytes: usize) -> Receiver<
 
 fn read_lines(from: impl Read, stream: Stream, line_bytes: usize, to: &SyncSender<Line>) {
     let mut reader = BufReader::new(from);
-    let mut kept = Vec::new();
-    let mut bytes = 0;
+    let (mut kept, mut bytes, mut is_cut) = (Vec::new(), 0, false);
     while let Ok(chunk) = reader.fill_buf() {
         if chunk.is_empty() {
             break;
@@ -248,16 +264,16 @@ fn read_lines(from: impl Read, stream: Stream, line_bytes: usize, to: &SyncSende
         reader.consume(used);
         // A line without an end is counted as it comes, or a flood of it would never be noticed.
         if ended || bytes >= line_bytes as u64 {
-            let text = if ended || !kept.is_empty() { Some(take_text(&mut kept)) } else { None };
-            if let Some(text) = text
-                && to.send(Line { stream, text, bytes: std::mem::take(&mut bytes) }).is_err()
-            {
+            let text = take_text(&mut kept);
+            let text = (!is_cut).then_some(text);
+            is_cut = !ended;
+            if to.send(Line { stream, text, bytes: std::mem::take(&mut bytes) }).is_err() {
                 return;
             }
         }
     }
     if !kept.is_empty() {
-        let text = take_text(&mut kept);
+        let text = Some(take_text(&mut kept)).filter(|_| !is_cut);
         let _ = to.send(Line { stream, text, bytes });
     }
 }
@@ -282,8 +298,7 @@ impl Watch<'_> {
         loop {
             match lines.recv_timeout(LOOK_AGAIN) {
                 Ok(line) => {
-                    self.seen += line.bytes;
-                    on_line(line.stream, &line.text);
+                    self.hear(&line, on_line);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // Both streams are closed: nothing comes but the end.
@@ -345,8 +360,14 @@ impl Watch<'_> {
             && self.seen <= self.bounds.output_bytes
             && let Ok(line) = lines.recv_timeout(left)
         {
-            self.seen += line.bytes;
-            on_line(line.stream, &line.text);
+            self.hear(&line, on_line);
+        }
+    }
+
+    fn hear(&mut self, line: &Line, on_line: &mut dyn FnMut(Stream, &str)) {
+        self.seen += line.bytes;
+        if let Some(text) = &line.text {
+            on_line(line.stream, text);
         }
     }
 }

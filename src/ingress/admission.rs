@@ -202,7 +202,9 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
     // A dry run takes a thread and leaves no trace, as reads do.
     let is_dry = request.uri().query().is_some_and(|query| query.contains("dry_run"));
-    let is_read = is_dry || matches!(*request.method(), Method::GET | Method::HEAD);
+    // Whoever listens holds no thread, and would hold the place of a read for hours.
+    let listens = request.uri().path() == "/events";
+    let is_read = is_dry || (!listens && matches!(*request.method(), Method::GET | Method::HEAD));
     match gate.admit(caller, is_read).await {
         Ok(admitted) => {
             let mut response = next.run(request).await;

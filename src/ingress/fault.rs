@@ -32,6 +32,11 @@ impl Fault {
         Rejection::new(code, reason).into()
     }
 
+    /// What is answered.
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+
     /// Tells whose head it is.
     pub fn about(mut self, project: &ProjectName, head: Hash) -> Fault {
         self.0.project = Some(project.clone());

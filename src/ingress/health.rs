@@ -97,6 +97,12 @@ fn judge(status: &Status) -> (HealthStatus, &'static str, Option<String>) {
     }
 }
 
+/// How the node is, in brief, and whether it is shutting down.
+pub(super) fn brief(now: &Status) -> (serde_json::Value, bool) {
+    let (status, mode, reason) = judge(now);
+    (serde_json::json!({"status": status, "mode": mode, "reason": reason}), now.mode == Mode::Draining)
+}
+
 /// See how the node is.
 ///
 /// Always 200 while the process answers; `status` tells the rest.

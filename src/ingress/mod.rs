@@ -16,6 +16,8 @@
 mod admission;
 mod body;
 mod docs;
+mod effects;
+mod events;
 mod explain;
 mod facts;
 mod fault;
@@ -45,10 +47,11 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::sequencer::Handle;
+use crate::sequencer::queries::ReadError;
 use crate::types::hlc::Hlc;
 use crate::types::keys::PublicKey;
 use crate::types::rejection::Code;
@@ -56,6 +59,8 @@ use crate::types::text::ClusterId;
 use fault::{Answer, Fault};
 
 pub use admission::Gate;
+pub use effects::{EffectFilter, EffectView, EffectsPage};
+pub use events::{Happened, listeners, transition_event};
 pub use facts::{FactFilter, Intake, Pushed};
 pub use health::ExportView;
 pub use limits::Limits;
@@ -80,6 +85,14 @@ pub trait Queries: Send + Sync {
     fn metrics(&self) -> Vec<u8>;
     /// The facts held now and what is missing, as `GET /facts` answers.
     fn facts(&self, filter: &FactFilter) -> serde_json::Value;
+    /// Open effects, as `GET /effects` answers.
+    fn effects(&self, _filter: &EffectFilter) -> Result<EffectsPage, ReadError> {
+        Ok(EffectsPage::default())
+    }
+    /// What happens from here on, for `GET /events`.
+    fn events(&self) -> broadcast::Receiver<Arc<Happened>> {
+        broadcast::channel(1).1
+    }
     /// The proposal's clock of the newest snapshot.
     fn last_snapshot_hlc(&self) -> Option<Hlc>;
     /// What the metric `swoosh_wal_lag_records` shows.
@@ -105,6 +118,8 @@ pub struct AppState {
     pub queries: Arc<dyn Queries>,
     /// Takes facts that are pushed.
     pub intake: Arc<dyn Intake>,
+    /// Callers that may listen to events at once.
+    pub listeners: Arc<Semaphore>,
     /// Facts that may be pushed at once.
     pub pushes: Arc<Semaphore>,
 }
@@ -126,6 +141,8 @@ pub fn router(state: AppState) -> Router {
         .route("/wal", get(records::wal))
         .route("/decisions/{*id}", get(records::decision))
         .route("/rejections", get(records::rejections))
+        .route("/effects", get(effects::effects))
+        .route("/events", get(events::events))
         .route("/facts", get(facts::facts).post(facts::push))
         .route("/metrics", get(records::metrics))
         .route("/openapi.json", get(docs::openapi_json))

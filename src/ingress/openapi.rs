@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{explain, facts, health, records, schema, state, transition, windows};
+use super::{effects, events, explain, facts, health, records, schema, state, transition, windows};
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -27,6 +27,8 @@ use super::{explain, facts, health, records, schema, state, transition, windows}
         explain::transitions,
         windows::windows,
         records::projects,
+        effects::effects,
+        events::events,
         facts::facts,
         facts::push,
         records::wal,

@@ -166,5 +166,7 @@ fn write_down(db: &Store, acceptance: &Acceptance) -> Result<(), StorageError> {
     let bytes = try_canonical_bytes(acceptance).map_err(|error| StorageError(error.to_string()))?;
     let mut rows = WriteBatch::default();
     rows.put_cf(family, key, bytes);
+    // What is open is looked up again from what is left.
+    rows.delete_cf(family, meta::EFFECTS_INDEXED);
     db.write(rows, true)
 }

@@ -9,7 +9,8 @@ use super::snapshot::Snapshot;
 use super::store::WriteBatch;
 use super::{Durability, Inner, Journal, Mode, Stage, SweepCandidate, Tail};
 use crate::types::hash::Hash;
-use crate::types::ids::IdemKey;
+use crate::types::hlc::Hlc;
+use crate::types::ids::{EffectId, IdemKey};
 use crate::types::receipt::BatchSeal;
 use crate::types::record::Record;
 use crate::types::text::ProjectName;
@@ -65,6 +66,18 @@ pub enum Write {
         index: u64,
         /// The receipt's bytes, as every repeat gets them.
         receipt: Vec<u8>,
+    },
+    /// An effect is open.
+    EffectOpened {
+        /// Which.
+        id: EffectId,
+        /// Since when.
+        opened_at: Hlc,
+    },
+    /// An effect is open no more: its row goes, and what was noted of it.
+    EffectClosed {
+        /// Which.
+        id: EffectId,
     },
     /// A snapshot.
     Snapshot(Box<Snapshot>),
@@ -251,6 +264,8 @@ impl Inner {
                 let value = idem_value(fingerprint, *index, receipt);
                 rows.put_cf(self.family(Family::Idem), idem_key(project, key), value);
             }
+            Write::EffectOpened { id, opened_at } => self.stage_opened(rows, id, *opened_at),
+            Write::EffectClosed { id } => self.stage_closed(rows, id),
             // A base stands there, which this one, taken while the record was there, must not replace.
             Write::Snapshot(snapshot) if snapshot.index < self.first_index() => {}
             Write::Snapshot(snapshot) => {

@@ -21,7 +21,8 @@ pub(super) enum Family {
     Objects,
     /// project ‖ 0x00 ‖ index → decision record. Its keys are also the list of a project's records.
     Decisions,
-    /// What is to leave the node: `exporter/` ‖ name → how far an exporter of decision records has come.
+    /// What is to leave the node: `exporter/` ‖ name → how far an exporter of decision records has come; open
+    /// effects and notes of them, see `effects.rs`.
     Outbox,
     /// What the directory is.
     Meta,
@@ -73,6 +74,8 @@ pub(super) mod meta {
     pub const WAL_FLOOR: &[u8] = b"wal_floor";
     /// Followed by a project: the second copy of its base.
     pub const BASE: &[u8] = b"base/";
+    /// There when every open effect has its row, see `effects.rs`.
+    pub const EFFECTS_INDEXED: &[u8] = b"effects_indexed";
     /// After all bases.
     pub const BASE_END: &[u8] = b"base0";
     /// What stands before the number (8 bytes, big-endian, from 0) of each loss that was accepted.

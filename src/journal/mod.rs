@@ -17,6 +17,7 @@ mod base;
 mod batch;
 #[cfg(test)]
 mod damage;
+mod effects;
 mod error;
 mod exporters;
 mod fold;
@@ -57,6 +58,7 @@ use std::time::{Duration, Instant};
 pub use accept::{AcceptError, Acceptance, Loss};
 pub use base::PrunePoint;
 pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
+pub use effects::{EffectRowError, OpenRow};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;

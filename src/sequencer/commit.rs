@@ -13,6 +13,7 @@ use super::{Outcome, Verified};
 use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, Snapshot, Write};
 use crate::machine::head::Head;
+use crate::machine::reduce::Delta;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
 use crate::types::names::Transition;
@@ -31,6 +32,8 @@ pub(super) struct Pending {
     pub facts: Arc<FactsNow>,
     /// The head after it.
     pub head: Arc<Head>,
+    /// Effects that it opens and ends.
+    pub effects: Delta,
     pub reply: Option<Reply>,
     pub arrived: Instant,
 }
@@ -182,6 +185,10 @@ impl<L: Log> Committer<L> {
                 batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
+        let opened = pending.effects.opened.iter().cloned();
+        let opened_at = record.timestamp;
+        batch.writes.extend(opened.map(|id| Write::EffectOpened { id, opened_at }));
+        batch.writes.extend(pending.effects.closed.iter().cloned().map(|id| Write::EffectClosed { id }));
         let inputs = &pending.verified.proposal().inputs;
         let bytes = self.shared.ports.describe.describe_encoded(record, &pending.encoded, &pending.chain, inputs);
         batch.writes.push(Write::Decision { project: project.clone(), index, bytes });

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::commit::{Committer, Job, MAX_INTERVAL};
 use super::desk::Desk;
 use super::fair::Full;
-use super::inbox::{Done, Inbox, Request};
+use super::inbox::{Done, Inbox, OwnRequest, Request};
 use super::pipeline::{Pipeline, durable, is_watched};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
 use crate::facts::FactsNow;
@@ -267,6 +267,28 @@ impl Handle {
         let retry_after_ms = retry::after_ms(code, transition, facts.set(), project, self.now());
         let refusal = Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms };
         Outcome::Refused(Box::new(refusal))
+    }
+
+    /// Proposes the outcome of an effect that the node ran, on the project's own head and ahead of whoever waits,
+    /// and waits for an answer that is durable. Its key follows from the effect, so it applies once.
+    pub async fn propose_outcome(&self, outcome: super::OwnOutcome) -> Outcome {
+        let project = outcome.effect.project.clone();
+        let refuse = |code, reason: &str| {
+            let rejection = Rejection::new(code, reason);
+            let (project, head, hlc_last) = (project.clone(), None, None);
+            Outcome::Refused(Box::new(Refusal { rejection, project, head, hlc_last, retry_after_ms: None }))
+        };
+        match &*self.shared.mode() {
+            Mode::Accepting => {}
+            Mode::Draining => return refuse(Code::Draining, "the node is shutting down"),
+            Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
+            Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
+        }
+        let (reply, answer) = oneshot::channel();
+        let arrived = Instant::now();
+        let loaded = self.preload(&project).await;
+        self.inbox.push_own(OwnRequest { outcome, reply, arrived, loaded });
+        answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
     }
 
     /// Loads a project that is not in memory off the sequencer's way, unless as many are being loaded as may

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::fair::{FairQueue, Full};
 use super::mend::Failure;
+use super::own::OwnOutcome;
 use super::{Outcome, Verified};
 use crate::journal::{Recovered, RecoveredHead};
 use crate::machine::chart;
@@ -36,6 +37,15 @@ impl Request {
     }
 }
 
+/// The outcome of an effect that the node ran, on its way.
+pub(super) struct OwnRequest {
+    pub outcome: OwnOutcome,
+    pub reply: Reply,
+    pub arrived: Instant,
+    /// The project's head, where it was not in memory when the outcome came.
+    pub loaded: Option<Box<RecoveredHead>>,
+}
+
 /// What became of a batch.
 pub(super) struct Done {
     pub number: u64,
@@ -48,6 +58,8 @@ struct Lanes {
     normal: FairQueue<Request>,
     /// Each once, however often it is named.
     nudged: BTreeSet<ProjectName>,
+    /// As many as effects run at the most.
+    own: VecDeque<OwnRequest>,
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     loaded: Vec<(ProjectName, RecoveredHead)>,
@@ -59,7 +71,8 @@ struct Lanes {
 
 impl Lanes {
     fn has_work(&self, room: usize) -> bool {
-        let waiting = !self.urgent.is_empty() || !self.normal.is_empty() || !self.nudged.is_empty();
+        let own = !self.nudged.is_empty() || !self.own.is_empty();
+        let waiting = !self.urgent.is_empty() || !self.normal.is_empty() || own;
         let news = !self.done.is_empty() || self.mended.is_some() || self.tidy || !self.loaded.is_empty();
         news || (room > 0 && waiting) || self.stopping
     }
@@ -75,14 +88,17 @@ impl Lanes {
             nudged.push(project);
         }
         let room = room - nudged.len();
+        let taken = room.min(self.own.len());
+        let own: Vec<_> = self.own.drain(..taken).collect();
+        let room = room - taken;
         let mut requests = Vec::with_capacity(room.min(self.urgent.len() + self.normal.len()));
         while requests.len() < room
             && let Some(request) = self.urgent.pop().or_else(|| self.normal.pop())
         {
             requests.push(request);
         }
-        let stopping = self.stopping && self.urgent.is_empty() && self.normal.is_empty();
-        Work { done, mended, nudged, loaded, requests, tidy, stopping }
+        let stopping = self.stopping && self.urgent.is_empty() && self.normal.is_empty() && self.own.is_empty();
+        Work { done, mended, nudged, own, loaded, requests, tidy, stopping }
     }
 }
 
@@ -93,6 +109,8 @@ pub(super) struct Work {
     pub mended: Option<Box<Recovered>>,
     /// Projects to look at of the node's own accord.
     pub nudged: Vec<ProjectName>,
+    /// Outcomes of the node's own effects.
+    pub own: Vec<OwnRequest>,
     /// Heads that came from the journal unasked.
     pub loaded: Vec<(ProjectName, RecoveredHead)>,
     pub requests: Vec<Request>,
@@ -116,6 +134,7 @@ impl Inbox {
             urgent,
             normal,
             nudged: BTreeSet::new(),
+            own: VecDeque::new(),
             done: VecDeque::new(),
             mended: None,
             loaded: Vec::new(),
@@ -158,6 +177,12 @@ impl Inbox {
         if self.lock().nudged.insert(project) {
             self.wake.notify_one();
         }
+    }
+
+    pub fn push_own(&self, own: OwnRequest) {
+        let mut lanes = self.lock();
+        lanes.own.push_back(own);
+        self.wake(lanes);
     }
 
     pub fn push_loaded(&self, project: ProjectName, loaded: RecoveredHead) {

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 pub use heads::Memory;
+pub use own::OwnOutcome;
 use serde::Serialize;
 pub use single::Single;
 

@@ -6,13 +6,50 @@ use crate::machine::head::Head;
 use crate::types::canonical::{DecodeError, to_json};
 use crate::types::hash::Hash;
 use crate::types::hlc::{Hlc, HlcError};
-use crate::types::ids::IdemKey;
+use crate::types::ids::{EffectId, IdemKey};
+use crate::types::inputs::Breach;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
 use crate::types::names::Transition;
 use crate::types::proposal::Proposal;
 use crate::types::text::{ClusterId, ProjectName, TextError};
 use crate::verify::VerifiedProposal;
+
+/// The outcome of an effect that the node ran itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnOutcome {
+    /// Which effect it answers.
+    pub effect: EffectId,
+    /// One of the effect's outcomes.
+    pub transition: Transition,
+    /// Its inputs, which name the effect.
+    pub inputs: Json,
+}
+
+impl OwnOutcome {
+    /// What the key is derived from: the effect alone, so that its outcome counts once however often it is
+    /// worked at. An outcome that was refused has bound no key, and another one may take its place.
+    pub(super) fn cause(&self) -> Hash {
+        Hash::of_parts([b"swoosh/effect/v1\n".as_slice(), self.effect.to_string().as_bytes()])
+    }
+}
+
+/// Content that a policy calls a breach is told as that: the outcome in place of one that says it is good.
+/// Without the checks' outcomes where the policy forbids whatever shows them.
+pub(super) fn violations(outcome: &OwnOutcome, breach: &Breach) -> Vec<OwnOutcome> {
+    let Json::Object(members) = &outcome.inputs else { return Vec::new() };
+    let reasons: Vec<_> = breach.reasons.iter().map(ToString::to_string).collect();
+    let rationale: String = reasons.join("; ").chars().take(400).collect();
+    let bundle_serial = Json::Integer(breach.bundle_serial);
+    let bare = [("rationale".to_owned(), Json::String(rationale)), ("bundle_serial".to_owned(), bundle_serial)];
+    let with = |kept: &[&str]| {
+        let kept = members.iter().filter(|(name, _)| kept.contains(&name.as_str()));
+        let inputs = kept.map(|(name, value)| (name.clone(), value.clone())).chain(bare.clone()).collect();
+        let transition = Transition::IngestionPolicyViolation;
+        OwnOutcome { effect: outcome.effect.clone(), transition, inputs: Json::Object(inputs) }
+    };
+    vec![with(&["effect", "outcomes"]), with(&["effect"])]
+}
 
 /// Why the node cannot build a proposal of its own.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! The page that reads as the pipeline: take, weigh, push, hand over, settle.
 
+mod outcomes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -20,7 +22,7 @@ use crate::machine::facts::{FactBody, FactSet};
 use crate::machine::guards::Case;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Accepted, Docket, Refused};
-use crate::machine::reduce::Stamp;
+use crate::machine::reduce::{Delta, Stamp};
 use crate::machine::state::TopPhase;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
@@ -147,6 +149,7 @@ impl Pipeline {
         work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
         work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
         work.nudged.iter().for_each(|project| self.follow_liveness(project));
+        work.own.into_iter().for_each(|own| self.weigh_outcome(own));
         work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
         if work.tidy {
             self.heads.next_round();
@@ -340,6 +343,7 @@ impl Pipeline {
         let encoded = record.encode();
         let chain = Record::chain(&self.chain, &encoded);
         let head = Arc::new(accepted.next);
+        let effects = delta(record.transition, &scene.head, &head);
         self.heads.put(project.clone(), head.clone(), record.index, self.open_number);
         let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
         let in_flight = InFlight { fingerprint: print, waiting: Vec::new() };
@@ -349,7 +353,18 @@ impl Pipeline {
         self.chain = chain;
         self.stamped = scene.stamp.at;
         let facts = scene.facts.clone();
-        self.open.push(Pending { record, encoded, chain, fingerprint: print, verified, facts, head, reply, arrived });
+        self.open.push(Pending {
+            record,
+            encoded,
+            chain,
+            fingerprint: print,
+            verified,
+            facts,
+            head,
+            effects,
+            reply,
+            arrived,
+        });
     }
 
     fn wait_for_key(&mut self, request: Request) {
@@ -501,6 +516,15 @@ impl Pipeline {
 /// memory as long as there is room.
 pub(super) fn is_watched(head: &Head, facts: &FactSet) -> bool {
     head.state().phase() == TopPhase::Execution && facts.iter().any(|fact| fact.fact.claim.kind == FactKind::Liveness)
+}
+
+/// What a transition opened and ended. Most touch no effect, and those cost nothing.
+fn delta(transition: Transition, before: &Head, after: &Head) -> Delta {
+    let spec = chart::spec(transition);
+    if spec.opens.is_empty() && spec.cancels.is_empty() && spec.closes.is_none() {
+        return Delta::default();
+    }
+    Delta::between(before.state(), after.state())
 }
 
 /// Heads and views of what is durable.

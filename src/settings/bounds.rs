@@ -49,6 +49,14 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("backbeat.max_shift_ms", 0, DAY_MS),
     bound("backbeat.max_tempo_permille", 0, 500),
     bound("backbeat.max_pressure", 0, 1_000),
+    bound("effects.workers", 1, 64),
+    bound("effects.attempts", 1, 100),
+    bound("effects.retry_min_ms", 10, HOUR_MS),
+    bound("effects.retry_max_ms", 10, DAY_MS),
+    bound("effects.lease_ms", SECOND_MS, DAY_MS),
+    bound("effects.scan_timeout_ms", SECOND_MS, DAY_MS),
+    bound("effects.slurp_timeout_ms", 100, 600_000),
+    bound("effects.health_valid_for_ms", SECOND_MS, DAY_MS),
     bound("mcp.interval_ms", 100, HOUR_MS),
     bound("mcp.settle_ms", 50, HOUR_MS),
     bound("mcp.timeout_ms", 100, MINUTE_MS),
@@ -145,6 +153,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_decisions(settings)?;
     check_exports(settings)?;
     super::kaching::check(settings)?;
+    super::effects::check(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
     }

@@ -131,9 +131,10 @@ impl Settings {
         let optional = [&mut self.node_key, &mut self.backbeat.file, &mut self.policies.path, &mut self.facts.file];
         let records = [&mut self.decisions.redaction, &mut self.decisions.jsonl, &mut self.policies.bundle];
         let secrets = [&mut self.secrets.file, &mut self.secrets.identity, &mut self.exports.directory];
+        let effects = [&mut self.effects.workspace, &mut self.effects.definitions];
         let tls = &mut self.tls;
         let tls = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca];
-        let optional = optional.into_iter().chain(records).chain(secrets).chain(tls);
+        let optional = optional.into_iter().chain(records).chain(secrets).chain(effects).chain(tls);
         for path in optional.flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
         }
@@ -160,7 +161,11 @@ impl Settings {
 
     /// Every setting that names a secret, by its key.
     pub fn secret_references(&self) -> Vec<(&'static str, &SecretRef)> {
-        let all = [("decisions.bubble_token", &self.decisions.bubble_token), ("kaching.token", &self.kaching.token)];
+        let all = [
+            ("decisions.bubble_token", &self.decisions.bubble_token),
+            ("kaching.token", &self.kaching.token),
+            ("effects.slurp_token", &self.effects.slurp_token),
+        ];
         all.into_iter().filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
     }
 }

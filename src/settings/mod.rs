@@ -7,6 +7,7 @@
 mod bounds;
 #[cfg(test)]
 mod document;
+mod effects;
 mod kaching;
 mod keys;
 mod load;
@@ -16,6 +17,7 @@ mod providers;
 mod schedule;
 mod serving;
 
+pub use effects::{Build, EffectMode, Effects};
 pub use kaching::Kaching;
 pub use load::{Overrides, SettingsError, default_policies};
 pub use model::*;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::effects::Effects;
 use super::kaching::Kaching;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
 use super::serving::{Http, Limits, Tls};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub idempotency: Idempotency,
     /// Repositories that projects may name.
     pub sources: SourceRules,
+    /// Who runs effects, and how.
+    pub effects: Effects,
     /// Probes of MCP servers.
     pub mcp: Mcp,
     /// Who is polled for the resources there are.
@@ -300,6 +303,7 @@ impl Default for Settings {
             kaching: Kaching::default(),
             idempotency: Idempotency::default(),
             sources: SourceRules::default(),
+            effects: Effects::default(),
             mcp: Mcp::default(),
             capacity: Polled::default(),
             health: Polled::default(),

@@ -11,7 +11,7 @@ use prometheus::{
     Opts, Registry, TextEncoder, exponential_buckets,
 };
 
-use crate::types::names::{GuardName, Region, Transition};
+use crate::types::names::{EffectName, GuardName, Region, Transition};
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
 
@@ -64,6 +64,8 @@ const DAMAGED: Name =
 const PASSED_OVER: Name =
     metric("swoosh_snapshots_passed_over_total", "Damaged snapshots that an older one stood in for.");
 const WAL_FIRST: Name = metric("swoosh_wal_first_index", "Index of the first record that is not pruned.");
+const START_CHECKED: Name =
+    metric("swoosh_start_checked", "1 once the node has loaded every project that its start found, and checked it.");
 const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a start would check.");
 const KEY_FLOOR: Name = metric("swoosh_key_floor_beat", "Beat below which idempotency keys are pruned.");
 const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
@@ -80,10 +82,15 @@ const EXPORT_POSITION: Name =
     labelled("swoosh_decision_export_position", "exporter", "Index of the last record that an exporter delivered.");
 const EXPORT_FAILURES: Name =
     labelled("swoosh_decision_export_failures", "exporter", "Failures of an exporter since the start.");
+const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the node runs, by what they are at.");
+const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Attempts at effects that were begun.");
+const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Attempts at effects that failed.");
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
 
 /// The exporters of decision records, as metrics and `/health` name them.
 pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
+/// What open effects are at, as metrics and `/effects` name it.
+pub const EFFECT_PHASES: [&str; 4] = ["waiting", "suspended", "running", "reporting"];
 const CONNECTIONS: Name = metric("swoosh_connections", "Connections that are open.");
 const TURNED_AWAY: Name =
     labelled("swoosh_connections_turned_away_total", "reason", "Connections refused or closed by the node.");
@@ -127,6 +134,7 @@ pub struct Metrics {
     damaged_projects: Mutex<BTreeSet<ProjectName>>,
     passed_over: IntCounter,
     wal_first_index: IntGauge,
+    start_checked: IntGauge,
     replay_tail: IntGauge,
     key_floor: IntGauge,
     copies_last_index: IntGauge,
@@ -136,6 +144,9 @@ pub struct Metrics {
     export_lag: Box<[IntGauge]>,
     export_position: Box<[IntGauge]>,
     export_failures: Box<[IntGauge]>,
+    effects: Box<[IntGauge]>,
+    effects_begun: Box<[IntCounter]>,
+    effects_failed: Box<[IntCounter]>,
     connections: IntGauge,
     turned_away: BTreeMap<&'static str, IntCounter>,
     certificate_expires: IntGauge,
@@ -160,6 +171,7 @@ impl Metrics {
     fn register(registry: Registry) -> prometheus::Result<Metrics> {
         let transitions = Transition::ALL.iter().map(|transition| transition.as_str());
         let guards = GuardName::ALL.iter().map(|guard| guard.as_str());
+        let effects = EffectName::ALL.iter().map(|effect| effect.as_str());
         // From 100 µs to 13 s.
         let seconds = exponential_buckets(0.000_1, 2.0, 18)?;
         let records = exponential_buckets(1.0, 2.0, 15)?;
@@ -192,6 +204,7 @@ impl Metrics {
             damaged_projects: Mutex::default(),
             passed_over: keep(&registry, IntCounter::new(PASSED_OVER.name, PASSED_OVER.help)?)?,
             wal_first_index: gauge(&registry, &WAL_FIRST)?,
+            start_checked: gauge(&registry, &START_CHECKED)?,
             replay_tail: gauge(&registry, &REPLAY_TAIL)?,
             key_floor: gauge(&registry, &KEY_FLOOR)?,
             copies_last_index: gauge(&registry, &COPIES_LAST)?,
@@ -201,6 +214,9 @@ impl Metrics {
             export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
             export_position: gauges(&registry, &EXPORT_POSITION, &EXPORTERS)?,
             export_failures: gauges(&registry, &EXPORT_FAILURES, &EXPORTERS)?,
+            effects: gauges(&registry, &EFFECTS, &EFFECT_PHASES)?,
+            effects_begun: counters(&registry, &EFFECT_BEGUN, effects.clone())?,
+            effects_failed: counters(&registry, &EFFECT_FAILED, effects)?,
             connections: gauge(&registry, &CONNECTIONS)?,
             turned_away: turned_away(&registry)?,
             certificate_expires: gauge(&registry, &CERTIFICATE)?,
@@ -306,6 +322,11 @@ impl Metrics {
         set(&self.key_floor, key_floor);
     }
 
+    /// Every project that the start found was loaded and checked.
+    pub fn start_checked(&self) {
+        self.start_checked.set(1);
+    }
+
     /// A round of exports ended at this record.
     pub fn exported(&self, last_index: u64) {
         set(&self.copies_last_index, last_index);
@@ -330,6 +351,22 @@ impl Metrics {
         for (gauges, value) in each {
             gauges.get(place).into_iter().for_each(|gauge| set(gauge, value));
         }
+    }
+
+    /// So many effects that the node runs are in one of [`EFFECT_PHASES`].
+    pub fn set_effects(&self, phase: &str, effects: u64) {
+        let place = EFFECT_PHASES.iter().position(|name| *name == phase);
+        place.and_then(|place| self.effects.get(place)).into_iter().for_each(|gauge| set(gauge, effects));
+    }
+
+    /// An attempt at an effect was begun.
+    pub fn effect_begun(&self, effect: EffectName) {
+        self.effects_begun.get(effect as usize).into_iter().for_each(IntCounter::inc);
+    }
+
+    /// An attempt at an effect failed.
+    pub fn effect_failed(&self, effect: EffectName) {
+        self.effects_failed.get(effect as usize).into_iter().for_each(IntCounter::inc);
     }
 
     /// This many connections are open.
@@ -447,6 +484,9 @@ mod tests {
             "swoosh_decision_export_lag_records{exporter=\"bubble\"} 0",
             "swoosh_decision_export_position{exporter=\"jsonl\"} 0",
             "swoosh_decision_export_failures{exporter=\"bubble\"} 0",
+            "swoosh_effects{phase=\"running\"} 0",
+            "swoosh_effect_attempts_total{effect=\"fetch\"} 0",
+            "swoosh_effect_failures_total{effect=\"provision\"} 0",
             "swoosh_connections 0",
             "swoosh_connections_turned_away_total{reason=\"peer_full\"} 0",
             "swoosh_tls_certificate_expires_seconds 0",
@@ -491,11 +531,15 @@ mod tests {
         ["a", "b", "a"].iter().for_each(|project| metrics.project_damaged(&project.parse().unwrap()));
         metrics.snapshot_passed_over();
         metrics.set_log(9, 10, 11);
+        metrics.start_checked();
         metrics.exported(12);
         metrics.export_failed();
         metrics.set_licensed(true, Some(1_760_832_000_999));
         metrics.recovered_in(Duration::from_millis(1500));
         metrics.set_export("bubble", 7, 8, 9);
+        metrics.set_effects("running", 2);
+        metrics.effect_begun(EffectName::Fetch);
+        metrics.effect_failed(EffectName::Fetch);
         metrics.set_connections(7);
         metrics.turned_away("idle");
         metrics.set_certificate_expires(8_000);
@@ -516,6 +560,7 @@ mod tests {
             "swoosh_projects_damaged 2",
             "swoosh_snapshots_passed_over_total 1",
             "swoosh_wal_first_index 9",
+            "swoosh_start_checked 1",
             "swoosh_replay_tail_records 10",
             "swoosh_key_floor_beat 11",
             "swoosh_export_last_index 12",
@@ -524,6 +569,9 @@ mod tests {
             "swoosh_decision_export_position{exporter=\"bubble\"} 7",
             "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",
             "swoosh_decision_export_failures{exporter=\"bubble\"} 9",
+            "swoosh_effects{phase=\"running\"} 2",
+            "swoosh_effect_attempts_total{effect=\"fetch\"} 1",
+            "swoosh_effect_failures_total{effect=\"fetch\"} 1",
             "swoosh_connections 7",
             "swoosh_connections_turned_away_total{reason=\"idle\"} 1",
             "swoosh_tls_certificate_expires_seconds 8",

@@ -57,7 +57,9 @@ fn play(site: &Site) -> Daemon {
             }
             // The old one must be gone before the directory is free.
             daemon.end();
+            let began = std::time::Instant::now();
             daemon = site.start();
+            eprintln!("started again on {} after {:?}", daemon.address, began.elapsed());
             *stage.address.write().unwrap() = daemon.address;
         }
     });

@@ -1,5 +1,7 @@
 //! Making a node load projects, without a record: it is sent proposals that it refuses for their head.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context as _;
 
 use super::daemon::Daemon;
@@ -23,6 +25,19 @@ pub(super) fn all(world: &World, daemon: &Daemon, projects: usize) -> anyhow::Re
         }
         Ok(())
     })
+}
+
+/// How long a daemon may take to come to something.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits until a metric has a value.
+pub(super) fn until(daemon: &Daemon, name: &str, value: u64) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while metric(daemon, name)? != value {
+        anyhow::ensure!(began.elapsed() < PATIENCE, "{name} did not come to {value} within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// The value of a metric without labels.

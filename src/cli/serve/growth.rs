@@ -113,6 +113,7 @@ impl Growth {
             std::thread::sleep(one.elapsed());
         }
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.metrics.start_checked();
         tracing::info!(projects = projects.len(), took_ms, "checked what the start left");
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bus::Bus;
 use crate::decisions;
 use crate::ingress::{Traffic, Turned};
 use crate::journal::SnapshotWarning;
@@ -48,35 +49,39 @@ impl sequencer::Describe for DecisionPort {
 }
 
 /// Metrics and log lines of what the sequencer does.
-pub(super) struct Watch(pub Arc<Metrics>);
+pub(super) struct Watch {
+    pub metrics: Arc<Metrics>,
+    pub bus: Arc<Bus>,
+}
 
 impl sequencer::Observer for Watch {
     fn accepted(&self, record: &Record, took: Duration) {
-        self.0.transition_accepted(record.transition, chart::spec(record.transition).region, took);
+        self.metrics.transition_accepted(record.transition, chart::spec(record.transition).region, took);
         transition_accepted(record);
+        self.bus.accepted(record);
         if record.transition == Transition::BootConfigOk {
             // It comes once in the life of a project, and begins it.
-            self.0.add_projects(1);
+            self.metrics.add_projects(1);
         }
     }
 
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection) {
-        self.0.rejected(rejection.code);
+        self.metrics.rejected(rejection.code);
         let failed = rejection.guard_outcomes.iter().filter(|outcome| !outcome.ok).map(|outcome| outcome.guard);
         let mut guards: Vec<_> = rejection.guard().into_iter().chain(failed).collect();
         guards.sort_unstable();
         guards.dedup();
-        guards.into_iter().for_each(|guard| self.0.guard_failed(guard));
+        guards.into_iter().for_each(|guard| self.metrics.guard_failed(guard));
         let reasons = rejection.reasons.join("; ");
         tracing::debug!(%project, %transition, code = %rejection.code, reasons, "proposal refused");
     }
 
     fn repeated(&self, transition: Transition) {
-        self.0.retried(transition);
+        self.metrics.retried(transition);
     }
 
     fn committed(&self, records: usize, took: Duration, last_index: u64) {
-        self.0.committed(records as u64, took, last_index);
+        self.metrics.committed(records as u64, took, last_index);
     }
 
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str) {
@@ -84,18 +89,18 @@ impl sequencer::Observer for Watch {
     }
 
     fn project_damaged(&self, project: &ProjectName, reason: &str) {
-        self.0.project_damaged(project);
+        self.metrics.project_damaged(project);
         tracing::error!(%project, reason, runbook = "runbooks/snapshot-restore.md",
             "a project's records do not lead where they say; it is refused, the others go on");
     }
 
     fn snapshot_passed_over(&self, warning: &SnapshotWarning) {
-        self.0.snapshot_passed_over();
+        self.metrics.snapshot_passed_over();
         tracing::warn!(project = %warning.project, index = warning.index, reason = warning.reason, "a snapshot is not used");
     }
 
     fn evicted(&self, heads: usize) {
-        self.0.evicted(heads as u64);
+        self.metrics.evicted(heads as u64);
     }
 
     fn log_failed(&self, reason: &str) {
@@ -113,15 +118,15 @@ impl sequencer::Observer for Watch {
 
 impl Traffic for Watch {
     fn open(&self, connections: usize) {
-        self.0.set_connections(connections as u64);
+        self.metrics.set_connections(connections as u64);
     }
 
     fn turned_away(&self, why: Turned) {
-        self.0.turned_away(why.as_str());
+        self.metrics.turned_away(why.as_str());
     }
 
     fn shed(&self, code: Code) {
-        self.0.rejected(code);
+        self.metrics.rejected(code);
     }
 }
 

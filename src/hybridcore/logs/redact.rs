@@ -52,6 +52,8 @@ fn without_user_info(line: &str) -> String {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
         let end = after.find(|c: char| c == '/' || c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(after.len());
+        // A colon before two slashes begins the next address.
+        let end = if after[..end].ends_with(':') && after[end..].starts_with("//") { end - 1 } else { end };
         let (authority, following) = after.split_at(end);
         match authority.rfind('@') {
             Some(sign) => {
@@ -126,6 +128,9 @@ mod tests {
             "get https://[redacted]@h.example/a?b and ssh://[redacted]@h/x"
         );
         assert_eq!(clean("https://h.example/a@b"), "https://h.example/a@b");
+        assert_eq!(clean("mirror+://a://u:p@h/x"), "mirror+://a://[redacted]@h/x");
+        let once = clean("://token://&://@");
+        assert_eq!(clean(&once), once);
     }
 
     #[test]

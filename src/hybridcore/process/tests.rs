@@ -95,6 +95,14 @@ fn a_flood_of_output_is_ended_with_or_without_line_ends() {
 }
 
 #[test]
+fn a_long_line_is_cut_and_the_next_one_is_whole() {
+    let limits = Bounds { line_bytes: 4, ..bounds() };
+    let (_, lines) = told(&shell("echo 123456789; echo ab; printf 1234; sleep 0.1; printf 56789"), &limits);
+    let texts: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(texts, ["1234", "ab", "1234"]);
+}
+
+#[test]
 fn a_program_stops_when_its_leave_ends_and_never_begins_without() {
     let leave = Cancellable::default();
     let ends = leave.clone();

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::hybridcore::leave::Stop;
+use crate::hybridcore::retry::Transient;
 
 /// What kind of failure it is; the kind decides about retries and remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +133,12 @@ impl GitError {
     /// Whether the same again may well succeed.
     pub fn is_transient(&self) -> bool {
         self.kind().is_some_and(FailureKind::is_transient)
+    }
+}
+
+impl Transient for GitError {
+    fn is_transient(&self) -> bool {
+        GitError::is_transient(self)
     }
 }
 

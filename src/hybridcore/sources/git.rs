@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::GitError;
 use crate::hybridcore::leave::Leave;
+use crate::types::hash::Hash;
 use crate::types::text::GitId;
 
 /// Does git's work. Every call may be made from any thread.
@@ -70,6 +71,17 @@ pub enum Request {
         /// The commit.
         commit: GitId,
     },
+    /// The Merkle hash of a commit's content, and a list of its files.
+    Digest {
+        /// The repository's folder.
+        folder: PathBuf,
+        /// The commit.
+        commit: GitId,
+        /// Where the list is written, one JSON document a line; the file is made anew.
+        list: PathBuf,
+        /// Bounds on the tree.
+        limits: Limits,
+    },
 }
 
 impl Request {
@@ -82,6 +94,7 @@ impl Request {
             Request::Inspect { .. } => "looking at the working tree",
             Request::Descends { .. } => "comparing histories",
             Request::Survey { .. } => "surveying the tree",
+            Request::Digest { .. } => "hashing the content",
         }
     }
 
@@ -185,6 +198,8 @@ pub enum Phase {
     Indexing,
     /// Writing files.
     CheckingOut,
+    /// Hashing files.
+    Hashing,
 }
 
 impl fmt::Display for Phase {
@@ -194,6 +209,7 @@ impl fmt::Display for Phase {
             Phase::Receiving => "receiving",
             Phase::Indexing => "indexing",
             Phase::CheckingOut => "checking out",
+            Phase::Hashing => "hashing",
         })
     }
 }
@@ -226,6 +242,8 @@ pub enum Reply {
     },
     /// Of [`Request::Survey`].
     Surveyed(Survey),
+    /// Of [`Request::Digest`].
+    Digested(Digest),
 }
 
 /// A reference of the other side.
@@ -253,6 +271,18 @@ pub struct Inspection {
     pub changed: u64,
     /// The first of them.
     pub examples: Vec<String>,
+}
+
+/// What a commit's content hashes to; see docs/effects.md.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digest {
+    /// The Merkle hash of the tree.
+    pub content: Hash,
+    /// Files, links among them.
+    pub files: u64,
+    /// Bytes of all files together.
+    pub bytes: u64,
 }
 
 /// What a commit's tree holds.

@@ -6,12 +6,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::failure::{Failure, FailureKind, GitError};
-use super::git::{Git, Inspection, Progress, Remote, RemoteRef, Reply, Request, Survey};
+use super::git::{Digest, Git, Inspection, Progress, Remote, RemoteRef, Reply, Request, Survey};
 use super::mirrors::MirrorTable;
 use super::retry::Waiter;
 use super::session::{Event, Rules, Session, Wallet, Workspace};
 use crate::hybridcore::leave::{Cancellable, Leave};
 use crate::hybridcore::logs::{Logger, Redactor, Rotation};
+use crate::types::hash::Hash;
 use crate::types::inputs::{SourceSet, SourceSpec};
 use crate::types::text::{GitId, Name};
 
@@ -101,6 +102,7 @@ impl FakeGit {
             }
             Request::Descends { .. } => Reply::Descends { descends: !self.rewritten },
             Request::Survey { .. } => Reply::Surveyed(Survey { files: 3, bytes: 30, ..Survey::default() }),
+            Request::Digest { .. } => Reply::Digested(Digest { content: Hash::of(b""), files: 3, bytes: 30 }),
         }
     }
 }

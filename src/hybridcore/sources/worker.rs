@@ -13,6 +13,7 @@ use super::failure::{Failure, FailureKind};
 use super::git::{Phase, Progress, Reply, Request};
 use crate::hybridcore::logs::Redactor;
 
+mod digest;
 mod local;
 mod remote;
 mod tree;
@@ -68,6 +69,7 @@ fn answer(request: &Request, said: &mut Said) -> Result<Reply, Failure> {
         Request::Inspect { folder } => tree::inspect(folder),
         Request::Descends { folder, ancestor, descendant } => tree::descends(folder, ancestor, descendant),
         Request::Survey { folder, commit } => tree::survey(folder, commit),
+        Request::Digest { folder, commit, list, limits } => digest::digest(folder, commit, list, limits, said),
     }
 }
 

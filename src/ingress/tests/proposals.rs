@@ -21,6 +21,14 @@ async fn an_accepted_proposal_is_answered_with_a_receipt_that_proves_itself() {
 }
 
 #[tokio::test]
+async fn a_lone_callers_batch_is_committed_by_the_sequencer_itself() {
+    let (world, head) = World::begun().await;
+    let answered = world.post(&world.pause(head, 1)).await;
+    assert_eq!(answered.status, StatusCode::ACCEPTED);
+    assert_eq!(world.committers.names(), ["sequencer", "sequencer"]);
+}
+
+#[tokio::test]
 async fn a_repeat_gets_the_same_bytes_and_is_told_so() {
     let (world, _) = World::begun().await;
     let (first, again) = (world.post(&world.begin()).await, world.post(&world.begin()).await);

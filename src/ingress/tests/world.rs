@@ -1,7 +1,7 @@
 //! A node with one operator, a window schedule and policies that permit everything.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -66,11 +66,23 @@ impl Traffic for Nobody {
     fn shed(&self, _: Code) {}
 }
 
-impl Observer for Nobody {
+/// Remembers which thread committed each batch.
+#[derive(Clone, Default)]
+pub struct Committers(Arc<Mutex<Vec<String>>>);
+
+impl Committers {
+    pub fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Observer for Committers {
     fn accepted(&self, _: &Record, _: Duration) {}
     fn refused(&self, _: &ProjectName, _: Transition, _: &Rejection) {}
     fn repeated(&self, _: Transition) {}
-    fn committed(&self, _: usize, _: Duration, _: u64) {}
+    fn committed(&self, _: usize, _: Duration, _: u64) {
+        self.0.lock().unwrap().push(std::thread::current().name().unwrap_or_default().to_owned());
+    }
     fn own_failed(&self, _: &ProjectName, _: Transition, _: &str) {}
     fn log_failed(&self, _: &str) {}
 }
@@ -136,6 +148,7 @@ pub struct World {
     pub operator: SecretKey,
     /// May read, and nothing else.
     pub reader: SecretKey,
+    pub committers: Committers,
     _directory: tempfile::TempDir,
 }
 
@@ -219,12 +232,14 @@ impl World {
             sweep_every: 1_000,
             durability: Durability::Sync,
         };
-        let facts = Arc::new(facts(&node, &operator));
-        let ports = Ports { clock: Arc::new(Fixed), facts, describe: Arc::new(Writer), observer: Arc::new(Nobody) };
+        let (facts, committers) = (Arc::new(facts(&node, &operator)), Committers::default());
+        let ports =
+            Ports { clock: Arc::new(Fixed), facts, describe: Arc::new(Writer), observer: Arc::new(committers.clone()) };
         let handle = Handle::start(options, ports, journal, recovered).unwrap();
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
         let gate = Gate::new(limits, Arc::new(Nobody));
         let state = AppState {
+            listeners: crate::ingress::listeners(),
             handle: handle.clone(),
             meta,
             limits,
@@ -233,7 +248,7 @@ impl World {
             intake: Arc::new(Taker),
             pushes: Arc::new(Semaphore::new(1)),
         };
-        World { router: router(state), handle, operator, reader: reader(), _directory: directory }
+        World { router: router(state), handle, operator, reader: reader(), committers, _directory: directory }
     }
 
     /// As on an address that others reach.

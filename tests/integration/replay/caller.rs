@@ -56,16 +56,20 @@ impl<'a> Caller<'a> {
         let mut last = String::new();
         for _ in 0..TRIES {
             if self.wire.is_none() {
-                self.wire = Wire::connect(self.stage.address()).ok();
+                let address = self.stage.address();
+                match Wire::connect(address) {
+                    Ok(wire) => self.wire = Some(wire),
+                    Err(error) => last = format!("{address}: {error}"),
+                }
             }
-            let answer = self.wire.as_mut().map(|wire| wire.exchange(&request));
-            match answer {
+            match self.wire.as_mut().map(|wire| wire.exchange(&request)) {
                 Some(Ok(answer)) if answer.status != 503 => return answer,
                 Some(Ok(answer)) => last = answer.text(),
-                other => {
-                    last = format!("{other:?}");
+                Some(Err(error)) => {
+                    last = error.to_string();
                     self.wire = None;
                 }
+                None => {}
             }
             std::thread::sleep(BETWEEN_TRIES);
         }

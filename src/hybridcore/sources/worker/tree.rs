@@ -36,11 +36,11 @@ pub(super) fn open(folder: &Path) -> Result<Repository, Failure> {
     Ok(repository)
 }
 
-fn id(oid: Oid) -> Result<GitId, Failure> {
+pub(super) fn id(oid: Oid) -> Result<GitId, Failure> {
     oid.to_string().parse().map_err(|_| failure(FailureKind::Other, "libgit2 gave an id that is none"))
 }
 
-fn commit_tree<'a>(repository: &'a Repository, commit: &GitId) -> Result<(Oid, Tree<'a>), Failure> {
+pub(super) fn commit_tree<'a>(repository: &'a Repository, commit: &GitId) -> Result<(Oid, Tree<'a>), Failure> {
     let missing = |error: git2::Error| failure(FailureKind::NoCommit, format!("{commit}: {}", error.message()));
     let commit = repository.find_commit(Oid::from_str(commit.as_str()).map_err(missing)?).map_err(missing)?;
     Ok((commit.id(), commit.tree().map_err(missing)?))
@@ -194,7 +194,7 @@ fn keep(list: &mut Vec<String>, path: String) {
 }
 
 /// A path of a repository as people may see it: one line, of a bounded length.
-fn shown(path: &[u8]) -> String {
+pub(super) fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).escape_debug().take(200).collect()
 }
 

@@ -4,11 +4,16 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::failure::GitError;
-use crate::hybridcore::leave::Leave;
+use super::leave::Leave;
 
 /// Between two looks at whether the wait must end.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A failure that knows whether it may pass.
+pub trait Transient {
+    /// Whether the same again may well succeed.
+    fn is_transient(&self) -> bool;
+}
 
 /// How often a failed request is tried again, with exponential back-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,13 +45,13 @@ impl RetryPolicy {
 
     /// Does something until it succeeds, fails for good, or may not be tried again. `between` is told the
     /// error and the wait before each further try.
-    pub fn run<T>(
+    pub fn run<T, E: Transient>(
         &self,
         waiter: &dyn Waiter,
         leave: &dyn Leave,
-        mut attempt: impl FnMut() -> Result<T, GitError>,
-        mut between: impl FnMut(&GitError, Duration),
-    ) -> Result<T, GitError> {
+        mut attempt: impl FnMut() -> Result<T, E>,
+        mut between: impl FnMut(&E, Duration),
+    ) -> Result<T, E> {
         let mut number = 0;
         loop {
             number += 1;

@@ -1,0 +1,10 @@
+memory_mib = 4096
+vcpus      = 4
+
+labels = {
+  environment = "prod"
+}
+
+network = {
+  mtu = 9000
+}

@@ -1,0 +1,3 @@
+labels = {
+  medium = "file"
+}

@@ -1,0 +1,6 @@
+packages       = ["auditd", "ca-certificates", "openssh-server"]
+puppet_enabled = true
+
+labels = {
+  profile = "hardened"
+}

@@ -1,0 +1,3 @@
+disk_gib   = 8
+memory_mib = 1024
+packages   = []

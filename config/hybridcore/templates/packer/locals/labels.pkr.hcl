@@ -1,0 +1,3 @@
+locals {
+  labels = [for name, value in var.image_labels : "${name}=${value}"]
+}

@@ -1,0 +1,315 @@
+//! The node as the engine of effects sees it: durable heads in, outcomes out.
+
+mod outside;
+mod points;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::bus::{self, Bus};
+use super::node::Node;
+use crate::effects::{
+    Answer, Build, Host, Open, Outcome, Phase, Point, Progress, ProjectFolder, Reply, Rules, Runner, Task, Wanted,
+    Workshop, settle_index,
+};
+use crate::hybridcore::definitions::Definitions;
+use crate::hybridcore::leave::{Leave, Stop};
+use crate::hybridcore::packer::Tool;
+use crate::hybridcore::sources::child::ChildGit;
+use crate::hybridcore::sources::config::ScanConfig;
+use crate::hybridcore::sources::git::Limits;
+use crate::ingress::{EffectFilter, EffectView, EffectsPage};
+use crate::journal::{Journal, ReadError};
+use crate::machine::chart;
+use crate::machine::judge;
+use crate::machine::state::{LicenseStatus, State};
+use crate::platform::entropy;
+use crate::platform::gate::{GatePass, NetworkGate};
+use crate::platform::secrets::Secrets;
+use crate::sequencer::{self, Handle, OwnOutcome};
+use crate::settings::{Effects, Settings};
+use crate::telemetry::metrics::Metrics;
+use crate::types::ids::EffectId;
+use crate::types::names::{EffectName, GuardName, IngestionState};
+use crate::types::rejection::Code;
+use crate::types::text::ProjectName;
+use outside::World;
+use points::Points;
+
+/// Starts the engine, where the settings have the node run an effect.
+pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyhow::Result<Option<Runner>> {
+    let points = Points::from_environment()?;
+    if !settings.effects.any_builtin() {
+        return Ok(None);
+    }
+    let root = std::path::absolute(settings.workspaces_path())?;
+    std::fs::create_dir_all(&root).with_context(|| format!("effects.workspace: cannot make {}", root.display()))?;
+    let host = NodeHost {
+        handle: node.handle().clone(),
+        effects: settings.effects.clone(),
+        gate: node.gate().clone(),
+        bus: node.bus().clone(),
+        metrics: node.metrics().clone(),
+        runtime: tokio::runtime::Handle::current(),
+        root: root.clone(),
+        points,
+    };
+    let workshop = workshop(node, settings, secrets, root)?;
+    let runner = Runner::start(rules(&settings.effects)?, Arc::new(host), Arc::new(workshop))?;
+    node.bus().connect(&runner);
+    Ok(Some(runner))
+}
+
+fn rules(effects: &Effects) -> anyhow::Result<Rules> {
+    let token: [u8; 8] = entropy::random_bytes().context("no random numbers")?;
+    Ok(Rules {
+        workers: effects.workers,
+        attempts: effects.attempts,
+        retry_min_ms: effects.retry_min_ms,
+        retry_max_ms: effects.retry_max_ms,
+        lease_ms: effects.lease_ms,
+        holder: format!("{}-{:016x}", std::process::id(), u64::from_be_bytes(token)),
+    })
+}
+
+fn workshop(node: &Node, settings: &Settings, secrets: &Secrets, root: std::path::PathBuf) -> anyhow::Result<Workshop> {
+    let effects = &settings.effects;
+    let scan = ScanConfig {
+        command: effects.scan_command.clone(),
+        time_limit_s: effects.scan_timeout_ms.div_ceil(1_000),
+        ..ScanConfig::default()
+    };
+    let definitions = match &effects.definitions {
+        Some(folder) => Definitions::load(folder).context("effects.definitions")?,
+        None => Definitions::built_in(),
+    };
+    let builds = effects.builds.iter().map(|build| Build {
+        environment: build.environment.clone(),
+        builder: build.builder.clone(),
+        variant: build.variant.clone(),
+    });
+    Ok(Workshop {
+        root,
+        floating: settings.sources.floating_refs.clone(),
+        git: ChildGit::of_this_program().context("this program cannot find itself")?,
+        limits: Limits::default(),
+        scan,
+        tool: Tool { sentinel: own_program(), ..Tool::default() },
+        definitions,
+        builds: builds.collect(),
+        outside: Box::new(World::new(node, settings, secrets)?),
+    })
+}
+
+/// This very program, also where its file was replaced meanwhile.
+fn own_program() -> Option<std::path::PathBuf> {
+    let own = std::path::PathBuf::from("/proc/self/exe");
+    if own.exists() { Some(own) } else { std::env::current_exe().ok() }
+}
+
+struct NodeHost {
+    handle: Handle,
+    effects: Effects,
+    gate: NetworkGate,
+    bus: Arc<Bus>,
+    metrics: Arc<Metrics>,
+    runtime: tokio::runtime::Handle,
+    root: std::path::PathBuf,
+    points: Points,
+}
+
+impl NodeHost {
+    /// Keeps the READY index of a project the current one: a rollback opens no effect that could do it.
+    fn settle(&self, state: &State) {
+        let ingestion = &state.ingestion;
+        let (true, Some(content_hash)) = (ingestion.phase == IngestionState::Ready, &ingestion.content_hash) else {
+            return;
+        };
+        if !self.effects.is_builtin(EffectName::Index) {
+            return;
+        }
+        let folder = ProjectFolder::new(&self.root, &state.meta.project);
+        if let Err(error) = settle_index(&folder, ingestion.version, content_hash) {
+            let (project, version) = (&state.meta.project, ingestion.version);
+            tracing::error!(%project, version, error, "the index of the READY version is not there as it was recorded");
+        }
+    }
+}
+
+impl Host for NodeHost {
+    fn now_ms(&self) -> u64 {
+        crate::hybridcore::logs::now_ms()
+    }
+
+    fn journal(&self) -> Journal {
+        self.handle.journal()
+    }
+
+    fn runs(&self, effect: EffectName) -> bool {
+        self.effects.is_builtin(effect)
+    }
+
+    fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String> {
+        let view = self.handle.view(project).map_err(|error| error.to_string())?;
+        let state = view.head.state();
+        self.settle(state);
+        let ours = state.open_effects().filter(|open| self.effects.is_builtin(open.id.effect));
+        let open = ours.map(|open| Open {
+            id: open.id.clone(),
+            opened_at_ms: open.opened_at.physical_ms(),
+            blocked: blocked(state, open.id.effect),
+        });
+        Ok(open.collect())
+    }
+
+    fn task(&self, id: &EffectId) -> Result<Option<Task>, String> {
+        let view = self.handle.view(&id.project).map_err(|error| error.to_string())?;
+        let state = view.head.state();
+        let is_open = state.open_effects().any(|open| open.id == *id);
+        Ok(is_open.then(|| task(state, id.effect)))
+    }
+
+    fn propose(&self, id: &EffectId, outcome: Outcome, reply: Reply) {
+        let (handle, id, bus) = (self.handle.clone(), id.clone(), self.bus.clone());
+        self.runtime.spawn(async move {
+            let Outcome { transition, inputs } = outcome;
+            let answer = answer(handle.propose_outcome(OwnOutcome { effect: id.clone(), transition, inputs }).await);
+            if let Answer::Later(reason) | Answer::Refused(reason) = &answer {
+                tracing::warn!(%id, %transition, reason, "an outcome was not accepted");
+            }
+            // Whatever became of it, what is open may have changed.
+            bus.runner().into_iter().for_each(|runner| runner.moved(&id.project));
+            reply(answer);
+        });
+    }
+
+    fn leave(&self) -> Arc<dyn Leave> {
+        match self.gate.pass() {
+            Ok(pass) => Arc::new(Passing(pass)),
+            Err(_) => Arc::new(Closed),
+        }
+    }
+
+    fn changed(&self, progress: &Progress) {
+        self.bus.effect(progress);
+    }
+
+    fn failed(&self, id: &EffectId, reason: &str) {
+        tracing::warn!(%id, reason, "an attempt at an effect failed");
+        self.metrics.effect_failed(id.effect);
+    }
+
+    fn reached(&self, point: Point, id: &EffectId) {
+        if point == Point::Work {
+            self.metrics.effect_begun(id.effect);
+        }
+        self.points.reached(point, id);
+    }
+}
+
+/// Leave while the license holds.
+struct Passing(GatePass);
+
+impl Leave for Passing {
+    fn stop(&self) -> Option<Stop> {
+        (!self.0.is_good()).then_some(Stop::GateClosed)
+    }
+}
+
+struct Closed;
+
+impl Leave for Closed {
+    fn stop(&self) -> Option<Stop> {
+        Some(Stop::GateClosed)
+    }
+}
+
+/// Why an effect must wait; none when its outcome would be let through.
+fn blocked(state: &State, effect: EffectName) -> Option<String> {
+    let success = chart::effect(effect).success.first()?;
+    let rejection = judge::enabled(state, chart::spec(*success)).err()?;
+    // The license is renewed right before the next proposal that it holds back; the network gate says how it stands.
+    let only_expired = state.control.license == LicenseStatus::Expired && rejection.reasons.len() == 1;
+    (!(rejection.code == Code::Blocked && only_expired)).then(|| rejection.reasons.join("; "))
+}
+
+fn task(state: &State, effect: EffectName) -> Task {
+    let (ingestion, environment) = (&state.ingestion, &state.environment);
+    let wanted = || Wanted { sources: ingestion.sources.clone(), upstreams: ingestion.upstreams.clone() };
+    match effect {
+        EffectName::Resolve => Task::Resolve { wanted: wanted() },
+        EffectName::Fetch => Task::Fetch { wanted: wanted(), resolved: ingestion.resolved.clone() },
+        EffectName::Validate => Task::Validate { wanted: wanted(), fetched: ingestion.fetched.clone() },
+        EffectName::Index => {
+            let kept = ingestion.ready_versions.iter().map(|(version, ready)| (*version, ready.fetched.clone()));
+            Task::Index { version: ingestion.version, fetched: ingestion.fetched.clone(), kept: kept.collect() }
+        }
+        EffectName::Probe => Task::Probe,
+        EffectName::Allocate => Task::Allocate,
+        EffectName::Provision => Task::Provision {
+            version: state.binding(),
+            allocation: environment.allocation.clone(),
+            assets: environment.assets.clone(),
+        },
+        EffectName::Healthcheck => Task::Healthcheck { assets: environment.assets.clone() },
+        EffectName::Release => Task::Release { assets: environment.assets.clone() },
+    }
+}
+
+fn answer(outcome: sequencer::Outcome) -> Answer {
+    let refusal = match outcome {
+        sequencer::Outcome::Accepted { .. } => return Answer::Accepted,
+        sequencer::Outcome::Refused(refusal) => refusal,
+    };
+    let reason = refusal.rejection.reasons.join("; ");
+    match refusal.rejection.code {
+        // Whether it is open still, the durable head tells.
+        Code::NotEnabled | Code::Terminated | Code::Guard(GuardName::Effect) => Answer::Later(reason),
+        Code::Blocked | Code::NotLicensed | Code::Guard(GuardName::License) | Code::PolicyBreach => {
+            Answer::Later(reason)
+        }
+        Code::Overloaded
+        | Code::Draining
+        | Code::NotDurable
+        | Code::ReadOnly
+        | Code::ClockUnsafe
+        | Code::ProjectDamaged => Answer::Later(reason),
+        _ => Answer::Refused(reason),
+    }
+}
+
+/// What `GET /effects` answers: what is open by the journal, and how the engine stands with it.
+pub(super) fn page(
+    handle: &Handle,
+    effects: &Effects,
+    bus: &Bus,
+    filter: &EffectFilter,
+) -> Result<EffectsPage, ReadError> {
+    let journal = handle.journal();
+    let mut rows = match &filter.project {
+        // Nine at the most.
+        Some(project) => journal.open_effects(project)?,
+        None => journal.open_effects_after(filter.after.as_ref(), filter.limit + 1)?,
+    };
+    let more = rows.len() > filter.limit;
+    rows.truncate(filter.limit);
+    let next = rows.last().filter(|_| more).map(|row| row.id.clone());
+    let one = |row: crate::journal::OpenRow| {
+        let builtin = effects.is_builtin(row.id.effect);
+        let progress = bus.runner().filter(|_| builtin).and_then(|runner| runner.board().get(&row.id));
+        let unknown = Progress {
+            id: row.id,
+            phase: if builtin { Phase::Waiting } else { Phase::External },
+            attempt: 0,
+            begun_ms: None,
+            next_ms: None,
+            reason: None,
+            step: None,
+        };
+        let mode = if builtin { "builtin" } else { "external" };
+        let view = bus::view(&progress.unwrap_or(unknown));
+        EffectView { opened_at: Some(row.opened_at), mode, ..view }
+    };
+    Ok(EffectsPage { effects: rows.into_iter().map(one).collect(), next })
+}

@@ -1,0 +1,37 @@
+//! Crashes on demand: a test names a point, and the daemon dies there as if it had been killed.
+
+use anyhow::bail;
+
+use crate::effects::Point;
+use crate::types::ids::EffectId;
+use crate::types::names::EffectName;
+
+/// The variable that names a point: `start:fetch`, say.
+const VARIABLE: &str = "SWOOSH_CRASH_AT";
+
+/// Where to die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Points(Option<(Point, EffectName)>);
+
+impl Points {
+    pub fn from_environment() -> anyhow::Result<Points> {
+        let Ok(text) = std::env::var(VARIABLE) else { return Ok(Points(None)) };
+        let parsed = text.split_once(':').and_then(|(point, effect)| {
+            let point = Point::ALL.into_iter().find(|known| known.as_str() == point)?;
+            Some((point, effect.parse().ok()?))
+        });
+        let Some(parsed) = parsed else {
+            let points = Point::ALL.map(Point::as_str).join(", ");
+            bail!("{VARIABLE} is {text:?}; write <point>:<effect>, with one of {points}, or unset it");
+        };
+        tracing::warn!(at = text, "this node is told to die at a point of an effect, for a test");
+        Ok(Points(Some(parsed)))
+    }
+
+    pub fn reached(self, point: Point, id: &EffectId) {
+        if self.0 == Some((point, id.effect)) {
+            // Nothing is flushed, and nobody is told: as after SIGKILL.
+            std::process::abort();
+        }
+    }
+}

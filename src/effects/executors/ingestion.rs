@@ -1,0 +1,117 @@
+//! DISCOVER, FETCH and VALIDATE.
+
+use std::collections::BTreeSet;
+
+use super::content::Bench;
+use super::{Done, Workshop};
+use crate::effects::outcome::{Outcomes, Report, detail};
+use crate::effects::task::Wanted;
+use crate::effects::worker::{Failed, Job, Work};
+use crate::hybridcore::sources::documents::{ScanOutcome, ScanStatus};
+use crate::hybridcore::sources::scan::{self, ScanError};
+use crate::hybridcore::sources::status::{self, Condition};
+use crate::hybridcore::sources::{Session, fetch, resolve};
+use crate::types::inputs::{CheckOutcome, CheckOutcomes, ContentSeen, FetchedSources, ResolvedSources, SourceSet};
+use crate::types::names::Transition;
+use crate::types::text::Name;
+
+impl Workshop {
+    pub(super) fn resolve(&self, job: &Job, wanted: &Wanted, work: &Work<'_>) -> Done {
+        let bench = Bench::new(self, job, work)?;
+        let resolved: ResolvedSources = bench
+            .each(wanted, |session, set| resolve(session, set).map_err(|error| failed(error.is_transient(), &error)))?;
+        Ok((Transition::IngestionSourcesResolved, Report { resolved: Some(resolved), ..Report::default() }))
+    }
+
+    pub(super) fn fetch(&self, job: &Job, wanted: &Wanted, resolved: &ResolvedSources, work: &Work<'_>) -> Done {
+        let bench = Bench::new(self, job, work)?;
+        let fetched: FetchedSources = bench.each(wanted, |session, set| {
+            fetch(session, set, resolved).map_err(|error| failed(error.is_transient(), &error))
+        })?;
+        Ok((Transition::IngestionBytesOk, Report { fetched: Some(fetched), ..Report::default() }))
+    }
+
+    /// Checks that every tree is the one that was fetched, and scans it. What was found goes to the policies with
+    /// the outcomes; a check that did not pass is a failure that names it.
+    pub(super) fn validate(&self, job: &Job, wanted: &Wanted, fetched: &FetchedSources, work: &Work<'_>) -> Done {
+        let bench = Bench::new(self, job, work)?;
+        let outcomes: CheckOutcomes = bench.each(wanted, |session, set| {
+            let mut outcomes = pins(session, set, fetched)?;
+            if outcomes.iter().all(|outcome| outcome.ok) {
+                outcomes.extend(self.scans(session, set)?);
+            }
+            Ok(outcomes)
+        })?;
+        let wrong: Vec<_> = outcomes.iter().filter(|outcome| !outcome.ok).map(told).collect();
+        let report = Report { outcomes: Some(Outcomes::Checks(outcomes)), ..Report::default() };
+        if wrong.is_empty() {
+            return Ok((Transition::IngestionSchemaOk, report));
+        }
+        Err(Failed { reason: wrong.join("; "), again: false, report: report.into() })
+    }
+
+    fn scans(&self, session: &Session<'_>, set: &SourceSet) -> Result<CheckOutcomes, Failed> {
+        let names: Vec<Name> = set.keys().cloned().collect();
+        let scanned = scan::scan(session, &names, &self.scan).map_err(|error| {
+            let again = matches!(&error, ScanError::Git { source, .. } if source.is_transient());
+            failed(again || matches!(error, ScanError::Lock(_)), &error)
+        })?;
+        Ok(scanned.into_iter().map(|scanned| scan_outcome(scanned.name, &scanned.status)).collect())
+    }
+}
+
+fn failed(again: bool, error: &dyn std::fmt::Display) -> Failed {
+    Failed { reason: error.to_string(), again, report: Box::default() }
+}
+
+fn told(outcome: &CheckOutcome) -> String {
+    let detail = outcome.detail.as_ref().map_or("did not pass", |detail| detail.as_str());
+    format!("{} of {}: {detail}", outcome.check, outcome.source)
+}
+
+#[expect(clippy::expect_used, reason = "each is a literal name")]
+fn check(name: &str) -> Name {
+    name.parse().expect("a literal name")
+}
+
+/// Whether every tree stands at its commit, untouched.
+fn pins(session: &Session<'_>, set: &SourceSet, fetched: &FetchedSources) -> Result<CheckOutcomes, Failed> {
+    let overview = status::overview(session, set, u64::MAX).map_err(|error| failed(false, &error))?;
+    let one = |source: &status::SourceStatus| {
+        let wanted = fetched.get(&source.name).map(|fetched| &fetched.commit);
+        let wrong = match (&source.condition, &source.head) {
+            (Condition::Clean, head) if head.as_ref() == wanted => None,
+            (Condition::Clean, _) => Some("it is at another commit than the one that was fetched".to_owned()),
+            (condition, _) => {
+                let detail = source.detail.as_deref().unwrap_or("fetch it again");
+                Some(format!("its working tree is {}: {detail}", format!("{condition:?}").to_lowercase()))
+            }
+        };
+        let (check, source, ok) = (check("pins"), source.name.clone(), wrong.is_none());
+        CheckOutcome { check, source, ok, detail: wrong.map(|wrong| detail(&wrong)), seen: None }
+    };
+    Ok(overview.sources.iter().filter(|source| source.configured).map(one).collect())
+}
+
+/// Findings are for the policies to judge; a scan that could not be made did not pass.
+fn scan_outcome(source: Name, status: &ScanStatus) -> CheckOutcome {
+    let survey = &status.survey;
+    let mut flags = BTreeSet::new();
+    let mut paths = BTreeSet::new();
+    let found = [
+        ("private-key", &survey.private_keys),
+        ("escaping-link", &survey.escaping_links),
+        ("submodule", &survey.submodules),
+    ];
+    for (flag, places) in found.into_iter().filter(|(_, places)| !places.is_empty()) {
+        flags.insert(check(flag));
+        paths.extend(places.iter().map(|place| detail(place)));
+    }
+    if status.outcome == ScanOutcome::Findings && flags.is_empty() {
+        flags.insert(check("scanner"));
+    }
+    let seen = ContentSeen { files: survey.files, bytes: survey.bytes, flags, paths, ..ContentSeen::default() };
+    let findings = (!status.findings.is_empty()).then(|| detail(&status.findings.join("; ")));
+    let ok = status.outcome != ScanOutcome::Failed;
+    CheckOutcome { check: check("scan"), source, ok, detail: findings, seen: Some(Box::new(seen)) }
+}

@@ -1,0 +1,91 @@
+//! Whoever the engine works for: what is open, what may run, where outcomes go.
+
+use std::sync::Arc;
+
+use super::board::Progress;
+use super::outcome::Outcome;
+use super::task::Task;
+use crate::hybridcore::leave::Leave;
+use crate::journal::Journal;
+use crate::types::ids::EffectId;
+use crate::types::names::EffectName;
+use crate::types::text::ProjectName;
+
+/// An effect that the node is to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Which.
+    pub id: EffectId,
+    /// When it was opened, in milliseconds since 1970.
+    pub opened_at_ms: u64,
+    /// Why nothing is to be done about it now; its project is paused, say.
+    pub blocked: Option<String>,
+}
+
+/// What became of an outcome that was proposed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is recorded.
+    Accepted,
+    /// The effect is not open any more.
+    Gone,
+    /// It may pass later, as it is: the project is blocked, the node is busy.
+    Later(String),
+    /// It does not pass as it is.
+    Refused(String),
+}
+
+/// Where an answer goes.
+pub type Reply = Box<dyn FnOnce(Answer) + Send>;
+
+/// A moment between two steps, at which a crash must not lead to work that is done twice unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// Before an attempt is noted.
+    Start,
+    /// After it is noted, before the work begins.
+    Work,
+    /// After the work, before its outcome is noted.
+    Note,
+    /// After the outcome is noted, before it is proposed.
+    Record,
+}
+
+impl Point {
+    /// All of them, in their order.
+    pub const ALL: [Point; 4] = [Point::Start, Point::Work, Point::Note, Point::Record];
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Point::Start => "start",
+            Point::Work => "work",
+            Point::Note => "note",
+            Point::Record => "record",
+        }
+    }
+}
+
+/// The node, as the engine sees it. Called from the engine's own thread, but for [`Host::reached`].
+pub trait Host: Send + Sync + 'static {
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+    /// The journal as it is open now.
+    fn journal(&self) -> Journal;
+    /// Whether an effect is the node's to run.
+    fn runs(&self, effect: EffectName) -> bool;
+    /// Effects of a project that are open on its durable head and are the node's to run.
+    fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String>;
+    /// What an effect asks for; `None` when it is not open any more.
+    fn task(&self, id: &EffectId) -> Result<Option<Task>, String>;
+    /// Proposes an outcome, and says what became of it once that is durable. Does not block.
+    fn propose(&self, id: &EffectId, outcome: Outcome, reply: Reply);
+    /// Leave to go outside.
+    fn leave(&self) -> Arc<dyn Leave>;
+    /// How an effect stands has changed.
+    fn changed(&self, progress: &Progress);
+    /// An attempt failed, whether it is reported or not.
+    fn failed(&self, id: &EffectId, reason: &str);
+    /// A point was reached.
+    fn reached(&self, point: Point, id: &EffectId);
+}

@@ -1,0 +1,37 @@
+//! What the engine notes of an effect before it acts.
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::Outcome;
+use crate::types::canonical::{DecodeError, canonical_bytes, from_slice};
+
+/// How the work at an effect stands, on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// The number of the last attempt that was begun, from 1.
+    pub attempt: u32,
+    /// Failures in a row that were not reported, because another attempt might do better.
+    pub failures: u32,
+    /// Who holds the lease: the process that began the attempt. A lease ends with its process.
+    pub holder: String,
+    /// When the attempt began, in milliseconds since 1970.
+    pub begun_ms: u64,
+    /// Whether the attempt ended, so that nothing of it runs any more.
+    pub ended: bool,
+    /// What came of it, until it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+impl Note {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        canonical_bytes(self)
+    }
+
+    /// Reads it.
+    pub fn decode(bytes: &[u8]) -> Result<Note, DecodeError> {
+        from_slice(bytes)
+    }
+}

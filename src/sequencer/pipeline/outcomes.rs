@@ -1,0 +1,72 @@
+//! Outcomes of effects that the node ran: signed with its own key, on the project's own head.
+
+use super::{Pipeline, Scene, Verdict, answer};
+use crate::sequencer::inbox::{OwnRequest, Request};
+use crate::sequencer::own::{OwnOutcome, Wish, propose, violations};
+use crate::sequencer::{Outcome, Refusal, Verified};
+use crate::types::names::Transition;
+use crate::types::rejection::{Code, Rejection};
+
+impl Pipeline {
+    /// Judges the outcome of an effect that the node ran, on its own head.
+    pub(super) fn weigh_outcome(&mut self, own: OwnRequest) {
+        let OwnRequest { outcome, reply, arrived, loaded } = own;
+        let project = outcome.effect.project.clone();
+        if let Some(loaded) = loaded {
+            self.offer(&project, *loaded);
+        }
+        let refuse = |rejection| {
+            let refusal =
+                Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms: None };
+            Outcome::Refused(Box::new(refusal))
+        };
+        let built = self.scene(&project).and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
+        let (mut verified, mut scene) = match built {
+            Ok(built) => built,
+            Err(rejection) => return answer(reply, refuse(rejection)),
+        };
+        let mut verdict = self.weigh(&scene, &verified);
+        if let Some(moved) = self.change_license(&project, &scene, &verified, &verdict) {
+            verified = match self.sign_outcome(&moved, &outcome) {
+                Ok(verified) => verified,
+                Err(rejection) => return answer(reply, refuse(rejection)),
+            };
+            verdict = self.weigh(&moved, &verified);
+            scene = moved;
+        }
+        if let Some((violation, accepted)) = self.violation(&scene, &outcome, &verdict) {
+            (verified, verdict) = (violation, accepted);
+        }
+        self.act(&project, &scene, Request { verified, reply, arrived, loaded: None }, verdict);
+    }
+
+    /// What is proposed in the place of an outcome that calls content good which a policy calls a breach.
+    fn violation(&self, scene: &Scene, outcome: &OwnOutcome, verdict: &Verdict) -> Option<(Verified, Verdict)> {
+        let Verdict::Refused(refused) = verdict else { return None };
+        let breach = refused.breach.as_ref().filter(|_| outcome.transition == Transition::IngestionSchemaOk)?;
+        violations(outcome, breach).iter().find_map(|violation| {
+            let verified = self.sign_outcome(scene, violation).ok()?;
+            let verdict = self.weigh(scene, &verified);
+            matches!(verdict, Verdict::Accepted(_)).then_some((verified, verdict))
+        })
+    }
+
+    fn sign_outcome(&self, scene: &Scene, outcome: &OwnOutcome) -> Result<Verified, Rejection> {
+        let wish = Wish {
+            project: &outcome.effect.project,
+            transition: outcome.transition,
+            topic: "effect",
+            inputs: outcome.inputs.clone(),
+            cause: outcome.cause(),
+            // The same whenever it is proposed: the key is the effect's.
+            beat: 0,
+        };
+        let (options, wall_ms) = (&self.shared.options, scene.stamp.at.physical_ms());
+        let own = propose(wish, &scene.head, &options.cluster, &options.node_key, wall_ms);
+        own.map_err(|error| {
+            let reason = error.to_string();
+            self.shared.ports.observer.own_failed(&outcome.effect.project, outcome.transition, &reason);
+            Rejection::new(Code::Schema, reason)
+        })
+    }
+}

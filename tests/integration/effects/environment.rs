@@ -1,0 +1,96 @@
+//! ALLOCATE to READY with the real packer, and back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use swoosh::types::names::{EffectName, EnvironmentState, Transition};
+
+use super::{Yard, count, insist, records, state_where};
+use crate::support::world::Ask;
+
+pub const ENVIRONMENT: [&str; 4] = ["allocate", "provision", "healthcheck", "release"];
+
+/// A node that provisions a file with packer's `file` builder.
+pub fn yard() -> Yard {
+    Yard::new(&ENVIRONMENT, |settings| {
+        settings["effects"]["builds"] = json!([{"environment": "dev", "builder": "source.file.linux-image"}]);
+        // Nobody else says how assets are.
+        settings["facts"]["sources"]["health"] = json!([]);
+    })
+}
+
+/// Files below a folder whose path has this in it.
+fn files(folder: &Path, part: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if entry.path().to_string_lossy().contains(part) {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn an_environment_is_provisioned_checked_and_taken_down_by_itself() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    let mut project = yard.begin(&daemon, yard.document("v1.0"));
+    let state = state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    assert!(!state.environment.assets.is_empty());
+    let node = yard.site.hands.get("node").key().to_string();
+    let own: Vec<_> = records(&daemon).into_iter().filter(|(_, signer, _)| *signer == node).map(|one| one.0).collect();
+    assert_eq!(own, ["Environment_CapacityOk", "Environment_Installed", "Environment_Green"]);
+    let folder = yard.workspace().join("environment");
+    assert!(!files(&folder, "runs").is_empty());
+    insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentDeprovision));
+    daemon.wait_for("/wal?project=p&limit=1000", |_| count(&daemon, "Environment_Released") == 1);
+    // It is asked for again, and comes again.
+    state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    assert_eq!(count(&daemon, "Environment_Installed"), 2);
+}
+
+#[test]
+fn an_asset_that_was_changed_fails_the_check_until_it_is_made_anew() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    let mut project = yard.begin(&daemon, yard.document("v1.0"));
+    let state = state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    let asset = state.environment.assets.keys().next().unwrap().to_string();
+    let name = asset.rsplit('/').next().unwrap();
+    let artifacts = files(&yard.workspace().join("environment/state/runs"), name);
+    assert!(!artifacts.is_empty(), "{asset}");
+    for path in &artifacts {
+        fs::write(path, "somebody else's").unwrap();
+    }
+    insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentRecheck));
+    let state = state_where(&daemon, |state| state.environment.last_failure.is_some());
+    assert_eq!(state.environment.phase, EnvironmentState::Healthcheck);
+    assert!(state.environment.effects.contains_key(&EffectName::Healthcheck), "it is checked again");
+    assert_eq!(count(&daemon, "Environment_Green"), 1);
+}
+
+#[test]
+fn a_build_that_fails_half_way_leaves_what_it_made_on_record_and_is_taken_down_past_the_limit() {
+    let yard = yard();
+    // The second of two builds is one that there is not.
+    yard.site.change_settings(|settings| {
+        settings["effects"]["builds"] = json!([
+            {"environment": "dev", "builder": "source.file.linux-image"},
+            {"environment": "dev", "builder": "source.file.no-such"},
+        ]);
+    });
+    let daemon = yard.site.start();
+    yard.begin(&daemon, yard.document("v1.0"));
+    let state = state_where(&daemon, |state| state.environment.tries == 1);
+    assert!(!state.environment.assets.is_empty(), "what the first build made");
+    let detail = state.environment.last_failure.clone().unwrap().detail.to_string();
+    assert!(detail.contains("no-such"), "{detail}");
+    daemon.wait_for("/wal?project=p&limit=1000", |_| count(&daemon, "Environment_Released") > 0);
+    assert_eq!(count(&daemon, "Environment_ProvisionFailed"), 3);
+}
