@@ -3,7 +3,7 @@
 use super::error::{ReadError, StorageError};
 use super::frame::{Frame, StoredRecord};
 use super::layout::{Family, idem_key, parse_idem_value, parse_scoped, scope_end, scoped_key, wal_index, wal_key};
-use super::store::{Scan, Walk};
+use super::store::{Item, Scan, Walk};
 use super::{Inner, Journal};
 use crate::types::hash::Hash;
 use crate::types::ids::IdemKey;
@@ -140,12 +140,9 @@ pub(super) struct Keys<'a> {
     started: bool,
 }
 
-/// Key and value of a row.
-pub(super) type KeyValue<'a> = (&'a [u8], &'a [u8]);
-
 impl Keys<'_> {
     /// Key and value of the next row.
-    pub(super) fn next_row(&mut self) -> Result<Option<KeyValue<'_>>, StorageError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Item<'_>>, StorageError> {
         if self.started {
             self.rows.next();
         } else {
@@ -156,7 +153,7 @@ impl Keys<'_> {
     }
 
     /// Key and value of the row before, from the last one backwards.
-    pub(super) fn previous_row(&mut self) -> Result<Option<KeyValue<'_>>, StorageError> {
+    pub(super) fn previous_row(&mut self) -> Result<Option<Item<'_>>, StorageError> {
         if self.started {
             self.rows.prev();
         } else {

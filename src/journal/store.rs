@@ -286,6 +286,9 @@ fn foreign() -> StorageError {
     StorageError("a column family of another store was named".to_owned())
 }
 
+/// Key and value of a row, where it is held.
+pub(super) type Item<'a> = (&'a [u8], &'a [u8]);
+
 /// A walk over the rows of a family.
 pub(super) enum Walk<'a> {
     Rocks(DBRawIterator<'a>),
@@ -357,7 +360,7 @@ impl Walk<'_> {
     }
 
     /// Key and value of where it stands; `None` at the end.
-    pub(super) fn item(&self) -> Result<Option<(&[u8], &[u8])>, StorageError> {
+    pub(super) fn item(&self) -> Result<Option<Item<'_>>, StorageError> {
         match self {
             Walk::Rocks(rows) => {
                 let item = rows.item();

@@ -120,7 +120,7 @@ impl World {
         if self.moods.skewed.is_some() {
             return false;
         }
-        let by = i64::try_from(random.pick([1_000, 4_000, 6_000, 60_000, 600_000])).unwrap_or(0);
+        let by: i64 = random.pick([1_000, 4_000, 6_000, 60_000, 600_000]);
         self.site.clocks.set_skew(if ahead { by } else { -by });
         self.moods.skewed = Some(self.turn + 5 + random.below(60));
         true

@@ -427,6 +427,8 @@ impl Medium for Arc<Disk> {
         contents.read()?;
         if write {
             contents.made = true;
+            // A node that goes on from an older copy makes it the newest: it lacked nothing that was promised.
+            contents.newest = None;
             if contents.full {
                 return Err(no_room());
             }

@@ -145,9 +145,9 @@ impl Script {
         self.planted.as_ref().map(named).transpose()
     }
 
-    /// Lives it through.
-    pub(super) fn live(&self) -> Ended {
-        catch_unwind(AssertUnwindSafe(|| self.live_on())).unwrap_or_else(|panic| {
+    /// Lives it through; with `to_the_end` faults stop after the last turn, and everything must come to life.
+    pub(super) fn live(&self, to_the_end: bool) -> Ended {
+        catch_unwind(AssertUnwindSafe(|| self.live_on(to_the_end))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let what = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             let violation = Violation { invariant: "no-panic", what: what.unwrap_or_else(|| "a panic".to_owned()) };
@@ -155,7 +155,7 @@ impl Script {
         })
     }
 
-    fn live_on(&self) -> Ended {
+    fn live_on(&self, to_the_end: bool) -> Ended {
         let mut world = World::new(self.faults.clone(), self.bug().ok().flatten());
         let mut broke = None;
         for (nth, turn) in self.turns.iter().enumerate() {
@@ -165,7 +165,7 @@ impl Script {
                 break;
             }
         }
-        if broke.is_none() {
+        if broke.is_none() && to_the_end {
             let alive = world.come_to_life(&mut Random::of(self.seed, u64::MAX));
             broke = alive.err().map(|violation| (self.turns.len(), violation));
         }
@@ -179,7 +179,7 @@ pub fn replay(script: &Script) -> Ended {
 }
 
 fn twice(script: &Script) -> Ended {
-    let (mut first, second) = (script.live(), script.live());
+    let (mut first, second) = (script.live(true), script.live(true));
     if first.trace != second.trace || first.tally != second.tally || first.broke != second.broke {
         let what = format!("the same seed gave the traces {} and {}", first.trace, second.trace);
         first.broke = Some((script.turns.len(), Violation { invariant: "same-seed-same-trace", what }));

@@ -4,15 +4,17 @@ use super::oracle::Violation;
 use super::run::Script;
 
 /// Turns that may be lived through while shrinking; what is left then is told.
-const MOST_TURNS: usize = 1_000_000;
+const MOST_TURNS: usize = 400_000;
 
 /// The shortest script found that breaks the same invariant as the one given does after so many turns.
 pub fn shrunk(mut script: Script, turns: usize, violation: &Violation) -> Script {
+    // What broke in a turn need not be looked for behind the last one.
+    let to_the_end = turns == script.turns.len();
     script.turns.truncate(turns);
     let mut left = MOST_TURNS;
     let mut piece = script.turns.len().div_ceil(2);
     while piece > 0 && left > 0 {
-        let shorter = pass(&mut script, piece, violation, &mut left);
+        let shorter = pass(&mut script, (piece, to_the_end), violation, &mut left);
         if !shorter || piece > script.turns.len() {
             piece = if piece == 1 { 0 } else { piece.div_ceil(2) };
         }
@@ -21,14 +23,14 @@ pub fn shrunk(mut script: Script, turns: usize, violation: &Violation) -> Script
 }
 
 /// Tries to leave out each piece of a length; whether any was.
-fn pass(script: &mut Script, piece: usize, violation: &Violation, left: &mut usize) -> bool {
+fn pass(script: &mut Script, (piece, to_the_end): (usize, bool), violation: &Violation, left: &mut usize) -> bool {
     let (mut at, mut any) = (0, false);
     while at < script.turns.len() && *left > 0 {
         let end = (at + piece).min(script.turns.len());
         let mut shorter = script.clone();
         shorter.turns.drain(at..end);
         *left = left.saturating_sub(shorter.turns.len() + 1);
-        match shorter.live().broke {
+        match shorter.live(to_the_end).broke {
             Some((turns, found)) if found.invariant == violation.invariant => {
                 shorter.turns.truncate(turns);
                 *script = shorter;

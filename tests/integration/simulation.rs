@@ -7,7 +7,7 @@ use swoosh::simulation::{Bug, Fault, Plan, Rates, Report, Script, replay, run};
 
 /// Everything happens, a little more often than usual.
 fn often() -> Rates {
-    let often = Fault::ALL.iter().map(|fault| format!("{fault}={}", (fault.usual() * 2).max(40).min(600)));
+    let often = Fault::ALL.iter().map(|fault| format!("{fault}={}", (fault.usual() * 2).clamp(40, 600)));
     often.collect::<Vec<_>>().join(",").parse().unwrap()
 }
 

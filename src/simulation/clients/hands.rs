@@ -40,6 +40,12 @@ pub const VOTERS: [&str; 5] = ["v1", "v2", "v3", "v4", "v5"];
 #[derive(Clone, Debug)]
 pub struct Hands(Vec<Hand>);
 
+impl Default for Hands {
+    fn default() -> Hands {
+        Hands::new()
+    }
+}
+
 impl Hands {
     /// Node, operator, human, worker, agent, reader, five voters, a stranger, and a key to rotate to.
     pub fn new() -> Hands {
