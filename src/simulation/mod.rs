@@ -26,4 +26,4 @@ mod world;
 pub use faults::{Fault, Rates, RatesError, Tally};
 pub use oracle::Violation;
 pub use planted::Bug;
-pub use run::{Ended, Failure, Plan, Progress, Report, Script, ScriptError, replay, run};
+pub use run::{Ended, Failure, Plan, Progress, Report, Script, ScriptError, TURNS, replay, run};

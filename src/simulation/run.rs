@@ -17,7 +17,7 @@ use super::shrink::shrunk;
 use super::world::World;
 use crate::types::hash::Hash;
 
-/// Turns of one world, before its faults stop.
+/// Turns of one world, before its faults stop, where nobody says otherwise.
 pub const TURNS: u64 = 1_500;
 
 /// What to run.
@@ -27,6 +27,8 @@ pub struct Plan {
     pub seed: u64,
     /// Accepted transitions at least.
     pub transitions: u64,
+    /// Turns of one world, before its faults stop.
+    pub turns: u64,
     /// How often each fault happens.
     pub rates: Rates,
     /// A bug that is planted, to see that it is found.
@@ -131,7 +133,7 @@ impl Script {
     /// The script of a run's world.
     fn of(plan: &Plan, world: u64) -> Script {
         let seed = Random::of(plan.seed, world).next();
-        Script { seed, faults: plan.rates.clone(), planted: plan.bug.map(Bug::name), turns: (1..=TURNS).collect() }
+        Script { seed, faults: plan.rates.clone(), planted: plan.bug.map(Bug::name), turns: (1..=plan.turns).collect() }
     }
 
     /// Reads a script.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::connect::exit;
 use crate::cli::data::{progress, progress_done};
 use crate::cli::output::{Output, Table, count};
-use crate::simulation::{Bug, Ended, Failure, Fault, Plan, Progress, Rates, Report, Script, replay, run};
+use crate::simulation::{Bug, Ended, Failure, Fault, Plan, Progress, Rates, Report, Script, TURNS, replay, run};
 
 /// What `swoosh chaos sim` takes.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ use crate::simulation::{Bug, Ended, Failure, Fault, Plan, Progress, Rates, Repor
         Each world has one node (the real machine, sequencer and journal), a disk that tears, loses, flips, fills up and \
         fails, clocks that jump, clients behind a network that duplicates, reorders, drops and delays, and a license \
         server, MCP server, environment and council that come and go. Everything follows from the seed; every world is \
-        lived through twice and must leave the same trace. After 1500 turns its faults stop, and every project must be \
+        lived through twice and must leave the same trace. After its turns (1500) the faults stop, and every project must be \
         able to reach the next REVERB; then the whole log is verified and replayed.\n\n\
         Exits with 1 where an invariant breaks, and prints a script, shrunk, that breaks it again; also where a fault \
         that was asked for never happened. docs/chaos.md explains the instrument.",
@@ -37,11 +37,14 @@ pub struct SimCommand {
     /// Which faults happen, and how often in ten thousand: `all`, `none`, `all,kill=0`, `power-loss=50,reorder`
     #[arg(long, default_value = "all", value_name = "FAULTS")]
     faults: Rates,
+    /// Turns of one world, before its faults stop
+    #[arg(long, default_value_t = TURNS, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    turns: u64,
     /// Worlds that live side by side, each in one thread; 0 means one for each core
     #[arg(long, default_value_t = 0, value_name = "N")]
     side_by_side: usize,
     /// Live through a script that a failing run printed, instead
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "transitions", "faults"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "transitions", "faults", "turns", "plant"])]
     script: Option<PathBuf>,
     /// Where to write the script of a failing run
     #[arg(long, value_name = "FILE")]
@@ -77,8 +80,8 @@ impl SimCommand {
     fn run_seed(&self, output: Output) -> anyhow::Result<ExitCode> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let side_by_side = if self.side_by_side == 0 { cores } else { self.side_by_side };
-        let (seed, transitions, rates) = (self.seed, self.transitions, self.faults.clone());
-        let plan = Plan { seed, transitions, rates, bug: self.plant, side_by_side };
+        let (seed, transitions, turns, rates) = (self.seed, self.transitions, self.turns, self.faults.clone());
+        let plan = Plan { seed, transitions, turns, rates, bug: self.plant, side_by_side };
         let began = Instant::now();
         let show = std::sync::Mutex::new(progress());
         let report = run(&plan, &|now: Progress| {
