@@ -33,6 +33,8 @@ pub struct Plan {
     pub rates: Rates,
     /// A bug that is planted, to see that it is found.
     pub bug: Option<Bug>,
+    /// Turns that may be lived through to make a failing script short.
+    pub shrinking: usize,
     /// Worlds that live side by side, each in one thread.
     pub side_by_side: usize,
 }
@@ -249,7 +251,7 @@ fn report(plan: &Plan, board: Board) -> Report {
         report.trace = Hash::of_parts([report.trace.as_bytes().as_slice(), ended.trace.as_bytes()]);
         report.worlds += 1;
         report.failure = ended.broke.map(|(turns, violation)| {
-            let script = shrunk(Script::of(plan, number), turns, &violation);
+            let script = shrunk(Script::of(plan, number), turns, &violation, plan.shrinking);
             Failure { violation, world: number, turns, script }
         });
     }

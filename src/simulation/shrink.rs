@@ -3,15 +3,12 @@
 use super::oracle::Violation;
 use super::run::Script;
 
-/// Turns that may be lived through while shrinking; what is left then is told.
-const MOST_TURNS: usize = 400_000;
-
-/// The shortest script found that breaks the same invariant as the one given does after so many turns.
-pub fn shrunk(mut script: Script, turns: usize, violation: &Violation) -> Script {
+/// The shortest script found that breaks the same invariant as the one given does after so many turns, when at most
+/// `left` turns are lived through to find it.
+pub fn shrunk(mut script: Script, turns: usize, violation: &Violation, mut left: usize) -> Script {
     // What broke in a turn need not be looked for behind the last one.
     let to_the_end = turns == script.turns.len();
     script.turns.truncate(turns);
-    let mut left = MOST_TURNS;
     let mut piece = script.turns.len().div_ceil(2);
     while piece > 0 && left > 0 {
         let shorter = pass(&mut script, (piece, to_the_end), violation, &mut left);

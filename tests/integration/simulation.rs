@@ -13,7 +13,7 @@ fn often() -> Rates {
 
 fn lived(seed: u64, (transitions, turns): (u64, u64), rates: &str, bug: Option<Bug>) -> Report {
     let rates = if rates == "often" { often() } else { rates.parse().unwrap() };
-    run(&Plan { seed, transitions, turns, rates, bug, side_by_side: 1 }, &|_| ())
+    run(&Plan { seed, transitions, turns, shrinking: 3_000, rates, bug, side_by_side: 1 }, &|_| ())
 }
 
 #[test]

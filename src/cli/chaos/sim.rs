@@ -40,6 +40,9 @@ pub struct SimCommand {
     /// Turns of one world, before its faults stop
     #[arg(long, default_value_t = TURNS, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     turns: u64,
+    /// Turns that may be lived through to make a failing script short
+    #[arg(long, default_value_t = 400_000, value_name = "N")]
+    shrinking: usize,
     /// Worlds that live side by side, each in one thread; 0 means one for each core
     #[arg(long, default_value_t = 0, value_name = "N")]
     side_by_side: usize,
@@ -81,7 +84,7 @@ impl SimCommand {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let side_by_side = if self.side_by_side == 0 { cores } else { self.side_by_side };
         let (seed, transitions, turns, rates) = (self.seed, self.transitions, self.turns, self.faults.clone());
-        let plan = Plan { seed, transitions, turns, rates, bug: self.plant, side_by_side };
+        let plan = Plan { seed, transitions, turns, shrinking: self.shrinking, rates, bug: self.plant, side_by_side };
         let began = Instant::now();
         let show = std::sync::Mutex::new(progress());
         let report = run(&plan, &|now: Progress| {
