@@ -19,6 +19,7 @@ build: prerequisites ## Build the library and the command swoosh
 	cargo build --locked
 
 demo: build ## Drive a project from BOOT to REVERB, kill the daemon, and replay
+	@tools/install-prerequisites.sh packer
 	"$(CARGO_TARGET_DIR)/debug/swoosh" demo
 
 bench: build ## Measure this machine, beside etcd and Restate where they are installed (a quarter of an hour)

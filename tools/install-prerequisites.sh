@@ -4,8 +4,9 @@
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
 # found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
 # `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
-# its lack stops nothing. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without it,
-# and say so.
+# its lack stops nothing, and prometheus with its promtool, which the dashboards and alerts are tried with: without it those
+# tests fail and name this script. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without
+# it, and say so.
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -50,27 +51,36 @@ if [ ${#missing[@]} -gt 0 ]; then
     ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
 fi
 
-# Installs one package that only some work needs; told by its name, and quietly false when that is not possible.
+# Installs one package that only some work needs, and says what for; quietly false when that is not possible.
 install_one() {
     has apt-get || return 1
     if [ "$(id -u)" -eq 0 ]; then as_root=(); elif has sudo; then as_root=(sudo --non-interactive); else as_root=(false); fi
-    echo "installing with apt-get: $1"
+    echo "installing with apt-get: $1, $2"
     ${as_root[@]+"${as_root[@]}"} apt-get update --quiet &&
         ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "$1"
 }
 
 if [ "${1:-}" = tests ] && has apt-get && ! has strace; then
-    install_one strace || echo "strace could not be installed; tests that break the disk under a daemon will be skipped" >&2
+    install_one strace "with which tests break the disk under a daemon" || echo "strace could not be installed; tests that break the disk under a daemon will be skipped" >&2
 fi
 
 # A program named packer that is not the image builder (cracklib has one) does not count.
 has_packer() { "${SWOOSH_PACKER:-packer}" version </dev/null 2>/dev/null | grep -q '^Packer v'; }
 if { [ "${1:-}" = tests ] || [ "${1:-}" = packer ]; } && ! has_packer; then
-    install_one packer || true
+    install_one packer "which builds images (the demo builds one)" || true
     if ! has_packer; then
         echo "packer could not be installed, and builds need it. Install 1.6.6 or later (Debian: apt-get install packer;" >&2
         echo "elsewhere: https://developer.hashicorp.com/packer/install), or let SWOOSH_PACKER name it, then try again." >&2
         [ "${1:-}" = tests ] || exit 1
+    fi
+fi
+
+if [ "${1:-}" = tests ] && has apt-get && ! { has prometheus && has promtool; }; then
+    install_one prometheus "with which dashboards and alerts are tried" ||
+        echo "prometheus could not be installed; as root, run: apt-get install --yes prometheus" >&2
+    # Its package starts a server of its own; nothing here needs one that runs for good.
+    if has systemctl && [ -d /run/systemd/system ]; then
+        ${as_root[@]+"${as_root[@]}"} systemctl disable --now prometheus >/dev/null 2>&1 || true
     fi
 fi
 

@@ -8,7 +8,7 @@ use super::keys;
 use crate::client::{BuildError, Client, ClientBuilder, Health, ProposeError, ReadError, TlsFiles};
 use crate::types::proposal::DEFAULT_PROJECT;
 use crate::types::rejection::Problem;
-use crate::types::text::ProjectName;
+use crate::types::text::{ClusterId, ProjectName};
 
 /// What every command that asks a node takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -72,6 +72,20 @@ pub(super) struct Refused {
 }
 
 impl NodeArgs {
+    /// The way to a node that was named otherwise.
+    pub fn to(url: String, tls: TlsFiles, read_as: Option<PathBuf>) -> NodeArgs {
+        NodeArgs { url, ca: tls.ca, cert: tls.certificate, cert_key: tls.key, read_as }
+    }
+
+    /// A client for reads, signed as `--read-as` says. Where the cluster is not known the node is asked.
+    pub fn reads(&self, cluster: Option<ClusterId>) -> anyhow::Result<Client> {
+        let builder = match (&self.read_as, cluster) {
+            (Some(file), Some(cluster)) => self.builder().reading_as(cluster, keys::load(file)?),
+            _ => self.signs_reads(self.builder())?,
+        };
+        Ok(builder.build()?)
+    }
+
     /// A client builder for the node.
     pub fn builder(&self) -> ClientBuilder {
         let (ca, certificate, key) = (self.ca.clone(), self.cert.clone(), self.cert_key.clone());

@@ -17,6 +17,11 @@ pub(super) struct DataArgs {
 const NO_SNAPSHOTS: u64 = 1_000_000;
 
 impl DataArgs {
+    /// A data directory that somebody else named.
+    pub fn at(data: &Path) -> DataArgs {
+        DataArgs { data: data.to_path_buf() }
+    }
+
     /// Where the journal is: in the node's data directory, or the directory itself is one.
     pub fn journal(&self) -> PathBuf {
         if self.data.join("CURRENT").is_file() { self.data.clone() } else { self.data.join("journal") }
@@ -29,8 +34,10 @@ impl DataArgs {
 
     /// The journal, to write to: refused while a node runs on it.
     pub fn open_to_write(&self) -> anyhow::Result<Journal> {
-        let identity = self.open()?.identity().clone();
-        Ok(Journal::open(JournalOptions {
+        let found = self.open()?;
+        let (identity, follows) = (found.identity().clone(), found.follows().is_some());
+        drop(found);
+        let wanted = JournalOptions {
             path: self.journal(),
             node: identity.node,
             cluster: identity.cluster,
@@ -38,7 +45,8 @@ impl DataArgs {
             durability: crate::journal::Durability::Sync,
             store: crate::journal::StoreLimits::default(),
             medium: None,
-        })?)
+        };
+        Ok(if follows { Journal::reopen_following(wanted) } else { Journal::open(wanted) }?)
     }
 
     /// The directory as it was given.

@@ -2,16 +2,19 @@
 //!
 //! Everything is real: the daemon is a child process of this program, whoever acts has a key and a client
 //! of their own and speaks HTTP, the crash is a SIGKILL. The servers outside (license, beats, decision records, tools)
-//! are stand-ins that speak the real wire formats on real sockets. Whatever does not come out as the story says ends
+//! are stand-ins that speak the real wire formats on real sockets; git and packer are the real ones. Whatever does not come out as the story says ends
 //! it with exit code 1.
 
 mod beats;
 mod cast;
 mod chapters;
 mod daemon;
+mod follow;
+mod git_server;
 mod moment;
 mod outside;
 mod project;
+mod repositories;
 mod servers;
 mod ship;
 mod stage;
@@ -20,6 +23,7 @@ mod standins;
 mod story;
 mod watch;
 mod wording;
+mod workspace;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -36,9 +40,10 @@ use story::Story;
 #[command(
     about = "Tell the whole story on a temporary node",
     long_about = "Tell the whole story on a temporary node.\n\nStarts a daemon in a temporary directory, makes keys \
-        for everybody, starts stand-ins for the servers outside (KACHING, BACKBEAT, BUBBLE and two MCP servers), and drives the project `default` from UNINITIALIZED to REVERB and round the loop twice, over \
-        HTTP. On the way every guard refuses a proposal and says why, a candidate is overtaken and tries again, a \
-        proposal is sent twice, an environment is taken down and built again, a tool goes away and comes back, the license is denied, runs \
+        for everybody, starts stand-ins for the servers outside (KACHING, BACKBEAT, BUBBLE and two MCP servers), makes git repositories, and drives the project `default` from UNINITIALIZED to REVERB and round the loop \
+        twice, over HTTP. The node ingests the sources and has packer build the environment by itself; git and packer \
+        must be there. On the way every guard refuses a proposal and says why, a candidate is overtaken and tries again, a \
+        proposal is sent twice, an image is changed, found, taken down and built again, a tool goes away and comes back, the license is denied, runs \
         out and is renewed, and a breach quarantines the project. Then the daemon is killed under load and started \
         again, and everything is checked: receipts, log, decision records, replay. \
         It takes about half a minute, touches nothing outside of its directory, and removes that at the end. \

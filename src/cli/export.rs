@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub(super) use check::{Checked, check};
-pub(super) use file::Vault;
+pub(super) use file::{Vault, open as open_sealed, write as write_whole};
 pub(super) use hook::Hook;
 pub(super) use round::Rounds;
 use round::read_rounds;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
 mod bench;
 mod builds;
 mod chaos;
@@ -16,6 +17,7 @@ mod demo;
 mod effects;
 mod export;
 mod fact;
+mod follow;
 mod identity;
 mod interrupt;
 mod keys;
@@ -25,6 +27,7 @@ mod output;
 mod packer;
 mod policy;
 mod progress;
+mod promote;
 mod propose;
 mod provisioners;
 mod reads;
@@ -72,6 +75,10 @@ enum Command {
     Demo(demo::DemoCommand),
     Bench(bench::BenchCommand),
     Chaos(chaos::ChaosCommand),
+    Follow(follow::FollowCommand),
+    Backup(backup::BackupCommand),
+    Restore(backup::RestoreCommand),
+    Promote(promote::PromoteCommand),
     Serve(serve::ServeCommand),
     Keygen(keys::KeygenCommand),
     Key(keys::KeyCommand),
@@ -125,6 +132,10 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     match command {
         Command::Bench(command) => command.run(json),
         Command::Chaos(command) => command.run(&output),
+        Command::Follow(command) => command.run(),
+        Command::Backup(command) => command.run(output),
+        Command::Restore(command) => command.run(output),
+        Command::Promote(command) => command.run(output),
         Command::Demo(command) => command.run(json),
         Command::Serve(command) => command.run(),
         Command::Keygen(command) => command.run(output),
@@ -161,6 +172,11 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Provisioners(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
     }
+}
+
+/// The age secret keys of a file; none where none is named.
+fn age_identities(file: Option<&std::path::Path>) -> anyhow::Result<Vec<Box<dyn age::Identity>>> {
+    snapshot::identities(file)
 }
 
 #[cfg(test)]

@@ -105,7 +105,12 @@ fn session<'a>(
         true => worklog::open(&workspace.logs(), "packer", &redactor),
         false => Logger::silent("packer", redactor),
     };
-    let mut tool = Tool { program: place.packer.clone().into(), plugins: place.plugins.clone(), ..Tool::default() };
+    // Packer runs elsewhere, where a relative path would mean another program.
+    let program = match place.packer.components().count() {
+        1 => place.packer.clone(),
+        _ => std::path::absolute(&place.packer).unwrap_or_else(|_| place.packer.clone()),
+    };
+    let mut tool = Tool { program: program.into(), plugins: place.plugins.clone(), ..Tool::default() };
     // Without one, a packer that this command leaves behind is ended by the next build of the name.
     // The link works also when the program's file was replaced meanwhile.
     let own = PathBuf::from("/proc/self/exe");

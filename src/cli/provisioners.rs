@@ -146,9 +146,11 @@ fn check(definitions: &Definitions, only: Option<Stack>, os: &str, output: Outpu
 fn linted(definitions: &Definitions, stack: Stack, leave: &Cancellable) -> anyhow::Result<Vec<Lint>> {
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let prefix = stack.folder();
+    let mut names = Vec::new();
     for (path, bytes) in definitions.below(&prefix) {
         let own = Path::new(path).strip_prefix(&prefix)?;
         files::replace(&folder.path().join(own), bytes)?;
+        names.push(own.display().to_string());
     }
-    Ok(lint(stack, folder.path(), None, leave))
+    Ok(lint(stack, folder.path(), &names, None, leave))
 }

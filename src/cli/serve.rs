@@ -1,9 +1,11 @@
 //! `swoosh serve`: assembles a node and runs it until it is told to stop.
 
+mod backups;
 mod bundles;
 mod bus;
 mod effects;
 mod exporters;
+pub(super) mod follower;
 mod growth;
 pub(super) mod node;
 pub(super) mod outside;
@@ -11,7 +13,10 @@ mod pins;
 mod ports;
 mod providers;
 mod quorum;
+mod reload;
+mod scrape;
 mod stop;
+mod supervise;
 pub(super) mod tls;
 mod upkeep;
 
@@ -28,6 +33,8 @@ use crate::platform::shutdown::StopSignals;
 use crate::settings::{LogFormat, Overrides, Settings};
 use crate::telemetry::log;
 use node::Node;
+use reload::Reload;
+use supervise::Supervised;
 
 /// What `swoosh serve` takes.
 #[derive(Debug, clap::Args)]
@@ -36,7 +43,9 @@ use node::Node;
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
         SIGINT drain: what was accepted is answered, then the process ends; a second one does not wait for \
-        callers. SIGHUP reads the fact file, the policy bundle and the TLS files again, and asks for the license.\n\n\
+        callers. SIGHUP reads the fact file, the policies and their bundle, the TLS files and log.level again, and asks \
+        for the license. Under systemd (NOTIFY_SOCKET) it says when it is ready, reloads and stops, how it is, and \
+        answers the watchdog.\n\n\
         Log lines (JSON) go to standard output, what people should see to standard \
         error. The first line on standard error that begins with `listening on` names the address.",
     after_help = "Examples:\n  swoosh serve\n  swoosh serve --config swoosh.yaml\n  \
@@ -55,10 +64,18 @@ pub struct ServeCommand {
 }
 
 impl ServeCommand {
-    /// Runs the daemon.
+    /// Runs the daemon. Whatever keeps it from starting, the error names a runbook.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        self.start().map_err(|error| {
+            let told = error.chain().any(|cause| cause.to_string().contains("runbooks/"));
+            if told { error } else { error.context("the node does not run; runbooks/recovery.md says where to look") }
+        })
+    }
+
+    fn start(self) -> anyhow::Result<ExitCode> {
         let overrides = Overrides { data: self.data, listen: self.listen };
-        let settings = Settings::load(self.config.as_deref(), overrides).context("the settings cannot be used")?;
+        let loaded = Settings::load(self.config.as_deref(), overrides.clone());
+        let settings = loaded.context("the settings cannot be used")?;
         let format = match settings.log.format {
             LogFormat::Json => log::Format::Json,
             LogFormat::Text => log::Format::Text,
@@ -66,12 +83,12 @@ impl ServeCommand {
         let _guard = log::open(&settings.log.level, format)?;
         descriptors::raise();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(run(&settings))?;
+        runtime.block_on(run(&settings, self.config, overrides))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn run(settings: &Settings) -> anyhow::Result<()> {
+async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides) -> anyhow::Result<()> {
     let signals = StopSignals::listen().context("cannot listen for signals")?;
     // Before the journal is opened: what is wrong with the files is told at once.
     let tls = tls::load(settings)?;
@@ -80,15 +97,20 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
     let listener =
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    eprintln!("listening on {scheme}://{}", listener.local_addr()?);
-    tracing::info!(address = %listener.local_addr()?, scheme, node = %node.key(), "serving");
+    let address = listener.local_addr()?;
+    eprintln!("listening on {scheme}://{address}");
+    tracing::info!(%address, scheme, node = %node.key(), "serving");
     if let Some(tls) = &tls {
         tls::watch(tls, node.metrics());
     }
     let upkeep = upkeep::spawn(&mut node, settings)?;
-    let stops = stops(signals, &node, &upkeep, tls.clone());
+    let reload = Reload::new(config, overrides, settings, node.speaker().clone());
+    let supervised = Supervised::ready(node.handle().clone(), format!("{scheme}://{address}"));
+    let watched = tokio::spawn(supervised.clone().watch());
+    let stops = stops(signals, &node, upkeep.reloader(), reload, supervised, tls.clone());
     serve(listener, node.app_state(settings), tls, stops).await?;
     upkeep.stop();
+    watched.abort();
     let (handle, runner) = (node.handle().clone(), node.runner());
     let stop = move || {
         runner.into_iter().for_each(|runner| runner.stop());
@@ -99,13 +121,27 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn stops(signals: StopSignals, node: &Node, upkeep: &upkeep::Upkeep, tls: Option<Arc<ingress::Tls>>) -> stop::Stops {
-    let (handle, metrics, facts) = (node.handle().clone(), node.metrics().clone(), upkeep.reloader());
+fn stops(
+    signals: StopSignals,
+    node: &Node,
+    files: impl Fn() + Send + 'static,
+    reload: Reload,
+    supervised: Supervised,
+    tls: Option<Arc<ingress::Tls>>,
+) -> stop::Stops {
+    let (handle, metrics, stopping) = (node.handle().clone(), node.metrics().clone(), supervised.clone());
     let reload = move || {
-        facts();
-        tls.iter().for_each(|tls| tls::reload(tls, &metrics));
+        supervised.reload(|| {
+            reload.run();
+            files();
+            tls.iter().for_each(|tls| tls::reload(tls, &metrics));
+        });
     };
-    stop::listen(signals, reload, move || handle.drain())
+    let drain = move || {
+        stopping.stopping();
+        handle.drain();
+    };
+    stop::listen(signals, reload, drain)
 }
 
 /// Serves until the first stop, then drains until that is done or the second one comes.

@@ -164,7 +164,7 @@ fn verify(output: Output, from: &Path, identity: Option<&Path>) -> anyhow::Resul
     Ok(exit(good))
 }
 
-fn identities(file: Option<&Path>) -> anyhow::Result<Vec<Box<dyn age::Identity>>> {
+pub(super) fn identities(file: Option<&Path>) -> anyhow::Result<Vec<Box<dyn age::Identity>>> {
     let Some(path) = file else { return Ok(Vec::new()) };
     let cannot = || format!("{} cannot be read as a file of age secret keys", path.display());
     let bytes = zeroize::Zeroizing::new(std::fs::read(path).with_context(cannot)?);

@@ -100,6 +100,7 @@ fn check(output: Output, args: &DataArgs) -> anyhow::Result<ExitCode> {
         "problem_count": report.problem_count,
         "problems": problems.collect::<Vec<_>>(),
         "accepted_losses": report.acceptances,
+        "incarnations": report.incarnations,
     });
     output.say(&document, || report_text(&report))?;
     Ok(exit(report.is_good()))
@@ -114,7 +115,10 @@ fn report_text(report: &VerifyReport) -> String {
         ("last record", report.last_index.to_string()),
         ("chain", report.last_chain.to_string()),
     ]);
-    let about = [vec![about], accept::acceptances(&report.acceptances)].concat().join("\n");
+    let begun = report.incarnations.iter().map(|begun| {
+        format!("  incarnation {} began after record {}, at {}: {}", begun.number, begun.after, begun.at, begun.reason)
+    });
+    let about = [vec![about], begun.collect(), accept::acceptances(&report.acceptances)].concat().join("\n");
     if report.is_good() {
         return format!("the log is good: {} checked\n{about}", count(report.records, "record"));
     }

@@ -13,6 +13,7 @@ use super::link::{LinkError, Reply};
 use crate::types::canonical::canonical_bytes;
 use crate::types::decision::Decision;
 use crate::types::fact::{Fact, FactKind};
+use crate::types::feed::FeedPage;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{DecisionId, EffectId};
@@ -144,6 +145,12 @@ impl Client {
     /// `GET /wal`: at most `limit` records from index `from` on.
     pub async fn wal(&self, from: u64, limit: u64) -> Result<WalPage, ReadError> {
         self.read(self.link.url(&["wal"], &[("from", from.to_string()), ("limit", limit.to_string())])).await
+    }
+
+    /// `GET /wal/feed`: at most `limit` records from index `from` on, with what proves them; waits so long for one.
+    pub async fn feed(&self, from: u64, limit: u64, wait_ms: u64) -> Result<FeedPage, ReadError> {
+        let query = [("from", from.to_string()), ("limit", limit.to_string()), ("wait_ms", wait_ms.to_string())];
+        self.read(self.link.url(&["wal", "feed"], &query)).await
     }
 
     /// `GET /decisions/{project}/{index}`: why the record at `index` was accepted.

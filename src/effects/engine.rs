@@ -96,6 +96,8 @@ pub struct Engine {
     running: usize,
     /// Where attempts run.
     busy: BTreeSet<(ProjectName, Place)>,
+    /// Why nothing may begin now, in any project.
+    held: Option<Stop>,
     /// Failures in a row that were reported, so that an effect that opens again and again is not hurried.
     failing: BTreeMap<Failing, u32>,
     commands: Vec<Command>,
@@ -114,6 +116,7 @@ impl Engine {
             leases: BTreeSet::new(),
             running: 0,
             busy: BTreeSet::new(),
+            held: None,
             failing: BTreeMap::new(),
             commands: Vec::new(),
             changed: BTreeSet::new(),
@@ -148,7 +151,7 @@ impl Engine {
         gone.for_each(|id| self.gone(id));
         for open in open {
             if self.entries.contains_key(&open.id) {
-                self.block(&open.id, open.blocked.as_deref(), now_ms);
+                self.look(open, now_ms);
             } else {
                 self.opened(open, now_ms);
             }
@@ -193,6 +196,7 @@ impl Engine {
             attempt: 0,
             failures: 0,
             refusals: 0,
+            seen: open.seen,
             blocked: open.blocked.clone(),
             reason: None,
         };
@@ -223,7 +227,9 @@ impl Engine {
         }
         let cut_short = format!("the node stopped during attempt {attempt}");
         entry.reason = Some(cut_short.clone());
-        if !is_idempotent(id.effect) {
+        // What takes the node down each time must not be tried for ever.
+        entry.failures += 1;
+        if !is_idempotent(id.effect) || entry.failures >= self.rules.attempts {
             let text = format!("{cut_short}, and nobody knows how far it came; look at what it made, and take it down");
             let outcome = outcome::failed(id, &text, true, Report::default());
             let kept = Note { ended: true, outcome: Some(outcome.clone()), ..self.note(entry, 0) };
@@ -237,11 +243,14 @@ impl Engine {
         Note { attempt, failures, holder, begun_ms, ended: false, outcome: None }
     }
 
-    fn block(&mut self, id: &EffectId, blocked: Option<&str>, now_ms: u64) {
+    /// An effect that is known already, as its project has it now.
+    fn look(&mut self, open: &Open, now_ms: u64) {
+        let (id, blocked) = (&open.id, &open.blocked);
         self.unqueue(id);
         let Some(entry) = self.entries.get_mut(id) else { return };
         let was_blocked = entry.blocked.is_some();
-        entry.blocked = blocked.map(str::to_owned);
+        let moved = std::mem::replace(&mut entry.seen, open.seen) != open.seen;
+        entry.blocked.clone_from(blocked);
         match &mut entry.state {
             State::Running { cut: cut @ None, .. } if blocked.is_some() => {
                 *cut = Some(Cut::Blocked);
@@ -252,10 +261,19 @@ impl Engine {
                 *until_ms = now_ms;
             }
             // The project moved, so what was refused may pass now.
-            State::Reporting { until_ms, .. } if entry.refusals > 0 => *until_ms = now_ms,
+            State::Reporting { until_ms, .. } if entry.refusals > 0 && moved => *until_ms = now_ms,
             _ => {}
         }
         self.queue(id);
+    }
+
+    /// Whether anything may begin, in any project.
+    pub fn hold(&mut self, held: Option<Stop>) {
+        if self.held != held {
+            self.held = held;
+            let waiting = self.entries.iter().filter(|(_, entry)| matches!(entry.state, State::Waiting { .. }));
+            self.changed.extend(waiting.map(|(id, _)| id.clone()));
+        }
     }
 
     /// Does what is due.
@@ -409,7 +427,7 @@ impl Engine {
         let State::Proposed { outcome } = entry.state.clone() else { return };
         let failed = outcome.transition == outcome::failed_transition(id.effect);
         match answer {
-            Answer::Accepted | Answer::Gone => self.drop_entry(id),
+            Answer::Accepted => self.drop_entry(id),
             Answer::Refused(why) if !failed => {
                 entry.refusals = 0;
                 entry.reason = Some(why.clone());

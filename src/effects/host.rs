@@ -18,6 +18,8 @@ pub struct Open {
     pub id: EffectId,
     /// When it was opened, in milliseconds since 1970.
     pub opened_at_ms: u64,
+    /// Index of the project's last record: what was refused before may pass when it has moved.
+    pub seen: u64,
     /// Why nothing is to be done about it now; its project is paused, say.
     pub blocked: Option<String>,
 }
@@ -27,8 +29,6 @@ pub struct Open {
 pub enum Answer {
     /// It is recorded.
     Accepted,
-    /// The effect is not open any more.
-    Gone,
     /// It may pass later, as it is: the project is blocked, the node is busy.
     Later(String),
     /// It does not pass as it is.

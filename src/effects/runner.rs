@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::board::Board;
 use super::engine::{Command, Engine, Rules};
@@ -17,6 +17,10 @@ use crate::types::text::ProjectName;
 
 /// The longest that the thread sleeps.
 const SLEEP: Duration = Duration::from_secs(60);
+/// How often it looks whether the network gate opened.
+const LOOK_AT_GATE: Duration = Duration::from_millis(500);
+/// How long attempts may take to stop when the node does.
+const STOP_PATIENCE: Duration = Duration::from_secs(45);
 /// How many open effects are read at once.
 const PAGE: usize = 1_000;
 
@@ -93,6 +97,7 @@ impl Runner {
             workers: BTreeMap::new(),
             again: BTreeMap::new(),
             stopping: false,
+            stop_by: None,
         };
         let thread = std::thread::Builder::new().name("effects".to_owned()).spawn(move || shell.run())?;
         Ok(Runner { inbox, board, thread: Arc::new(Mutex::new(Some(thread))) })
@@ -127,13 +132,15 @@ fn left(host: &dyn Host) -> Result<BTreeMap<EffectId, Note>, ReadError> {
     let journal = host.journal();
     for (id, bytes) in journal.effect_notes()? {
         let is_open = journal.open_effects(&id.project)?.iter().any(|open| open.id == id);
-        match Note::decode(&bytes) {
-            Ok(note) if is_open => {
-                left.insert(id, note);
-            }
-            Ok(_) => useless.push(id),
-            Err(error) => tracing::error!(%id, %error, "what was noted of an effect cannot be read"),
+        if !is_open {
+            useless.push(id);
+            continue;
         }
+        let note = Note::decode(&bytes).unwrap_or_else(|error| {
+            tracing::error!(%id, %error, "what was noted of an effect cannot be read; it counts as begun");
+            Note::unreadable()
+        });
+        left.insert(id, note);
     }
     if let Err(error) = journal.forget_effects(&useless) {
         tracing::warn!(%error, "notes of closed effects could not be removed; it is tried again at the next start");
@@ -162,6 +169,8 @@ struct Shell {
     /// Projects that could not be looked at, and when to look again.
     again: BTreeMap<ProjectName, u64>,
     stopping: bool,
+    /// Until when attempts may take to stop.
+    stop_by: Option<Instant>,
 }
 
 /// When a project that could not be looked at is looked at again.
@@ -182,15 +191,26 @@ impl Shell {
             for (id, answer) in news.answered {
                 self.engine.answered(&id, answer, now_ms);
             }
-            self.stopping |= news.stopping;
+            if news.stopping {
+                self.stopping = true;
+                self.stop_by.get_or_insert(Instant::now() + STOP_PATIENCE);
+            }
             if self.stopping {
                 self.engine.stop();
             } else {
                 self.look(news.moved, now_ms);
+                self.engine.hold(self.host.leave().stop());
                 self.engine.tick(now_ms);
             }
             self.obey(now_ms);
             self.tell();
+            let gave_up = self.stop_by.is_some_and(|by| Instant::now() >= by);
+            if self.stopping && gave_up {
+                return tracing::error!(
+                    running = self.workers.len(),
+                    "attempts at effects do not stop; they end with the node"
+                );
+            }
             if self.stopping && self.workers.is_empty() {
                 return;
             }
@@ -200,7 +220,9 @@ impl Shell {
     fn patience(&self) -> Duration {
         let again = self.again.values().min().copied();
         let next = self.engine.wakes_at_ms().into_iter().chain(again).min();
-        next.map_or(SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.host.now_ms()))).min(SLEEP)
+        // Whether the network gate is open is asked for, and a worker may not stop.
+        let most = if self.stopping || self.host.leave().stop().is_some() { LOOK_AT_GATE } else { SLEEP };
+        next.map_or(most, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.host.now_ms()))).min(most)
     }
 
     fn look(&mut self, moved: BTreeSet<ProjectName>, now_ms: u64) {

@@ -29,7 +29,7 @@ fn id(text: &str) -> EffectId {
 }
 
 fn open(text: &str) -> Open {
-    Open { id: id(text), opened_at_ms: 0, blocked: None }
+    Open { id: id(text), opened_at_ms: 0, seen: 9, blocked: None }
 }
 
 fn blocked(text: &str) -> Open {
@@ -173,7 +173,9 @@ fn an_outcome_that_may_pass_later_is_proposed_again_and_at_once_when_the_project
     assert_eq!(ticked(&mut engine, 110), ["propose a/3/fetch Ingestion_BytesOk"]);
     engine.answered(&id("a/3/fetch"), Answer::Later("the license is expired".to_owned()), 120);
     engine.found(&project(), &[open("a/3/fetch")], 121);
-    assert_eq!(ticked(&mut engine, 121), ["propose a/3/fetch Ingestion_BytesOk"]);
+    assert_eq!(ticked(&mut engine, 121), Vec::<String>::new(), "nothing moved");
+    engine.found(&project(), &[Open { seen: 10, ..open("a/3/fetch") }], 122);
+    assert_eq!(ticked(&mut engine, 122), ["propose a/3/fetch Ingestion_BytesOk"]);
 }
 
 #[test]
@@ -239,6 +241,30 @@ fn left(name: &str, ended: bool, outcome: Option<Outcome>) -> Engine {
 fn what_a_dead_process_began_goes_on_as_the_next_attempt_where_that_does_nothing_twice() {
     assert_eq!(ticked(&mut left("a/3/fetch", false, None), 1_000)[1], "start a/3/fetch attempt 5");
     assert_eq!(ticked(&mut left("a/3/fetch", true, None), 1_000), Vec::<String>::new(), "its wait goes on");
+}
+
+#[test]
+fn work_that_takes_the_node_down_each_time_is_reported_in_the_end() {
+    let note = Note { failures: 2, ..Note::unreadable() };
+    let mut engine = Engine::new(rules(), BTreeMap::from([(id("a/3/fetch"), note)]));
+    engine.found(&project(), &[open("a/3/fetch")], 0);
+    assert_eq!(
+        ticked(&mut engine, 0),
+        ["note a/3/fetch attempt 1 with Ingestion_FetchFailed", "propose a/3/fetch Ingestion_FetchFailed"]
+    );
+}
+
+#[test]
+fn nothing_begins_while_the_network_gate_is_closed_and_all_of_it_says_why() {
+    let mut engine = Engine::new(rules(), BTreeMap::new());
+    engine.found(&project(), &[open("a/3/fetch")], 0);
+    engine.hold(Some(Stop::GateClosed));
+    assert_eq!((ticked(&mut engine, 1_000), engine.wakes_at_ms()), (Vec::new(), None));
+    let changes = engine.take_changes();
+    assert_eq!(changes[0].phase, Phase::Suspended);
+    assert!(changes[0].reason.as_ref().unwrap().contains("license"), "{changes:?}");
+    engine.hold(None);
+    assert_eq!(ticked(&mut engine, 1_000)[1], "start a/3/fetch attempt 1");
 }
 
 #[test]

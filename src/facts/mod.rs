@@ -12,6 +12,7 @@
 //! **Architecture invariant.** A provider only inserts; it knows nothing of projects' states, of the
 //! sequencer, or of who reads. Readers load one [`FactsNow`] and judge by it; it never changes under them.
 
+mod asked;
 pub mod backbeat;
 pub mod built_in;
 pub mod describe;
@@ -25,6 +26,7 @@ pub mod speaker;
 pub mod store;
 pub mod table;
 
+pub use asked::{Asked, Provider, Uncounted};
 pub use built_in::{BuiltIn, BuiltInError};
 pub use describe::FactDescription;
 pub use file::FactFile;

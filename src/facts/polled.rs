@@ -4,9 +4,9 @@
 //! one, believed for the address it comes from (TLS, or this machine) and signed by the node, which then answers for
 //! it in the records. docs/providers.md explains the choice.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::facts::{FactRefusal, Inserted, SayError, Speaker};
+use crate::facts::{FactRefusal, Inserted, Provider, SayError, Speaker};
 use crate::platform::entropy::random_bytes;
 use crate::platform::gate::NetworkGate;
 use crate::platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
@@ -97,7 +97,11 @@ impl Poller {
     pub async fn run(mut self) {
         loop {
             self.gate.opened().await;
+            let began = Instant::now();
             let polled = self.poll().await;
+            if let Some(provider) = Provider::of(self.options.kind) {
+                self.speaker.asked(provider, polled.is_ok(), began);
+            }
             self.note(polled);
             tokio::time::sleep(self.wait()).await;
         }

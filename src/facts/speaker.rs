@@ -1,9 +1,11 @@
 //! The node's own voice: what its providers learn outside becomes facts signed by the node.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 
+use super::asked::{Asked, Provider, Uncounted};
 use super::table::{FactRefusal, FactTable, Inserted};
 use crate::types::canonical::to_json;
 use crate::types::civil::MAX_MS;
@@ -47,12 +49,23 @@ pub enum SayError {
 pub struct Speaker {
     table: Arc<FactTable>,
     key: SecretKey,
+    asked: Arc<dyn Asked>,
 }
 
 impl Speaker {
     /// Speaks with the node's key, which every table believes about everything.
     pub fn new(table: Arc<FactTable>, key: SecretKey) -> Speaker {
-        Speaker { table, key }
+        Speaker { table, key, asked: Arc::new(Uncounted) }
+    }
+
+    /// The same, with somebody who counts what its providers ask outside.
+    pub fn counted(self, asked: Arc<dyn Asked>) -> Speaker {
+        Speaker { asked, ..self }
+    }
+
+    /// A provider asked outside since `began`, and got something or nothing.
+    pub fn asked(&self, provider: Provider, brought: bool, began: Instant) {
+        self.asked.asked(provider, brought, began.elapsed());
     }
 
     /// The table it speaks into.

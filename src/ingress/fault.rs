@@ -120,7 +120,7 @@ impl From<FoldError> for Fault {
             None => Fault::internal(&error),
             Some(_) => {
                 tracing::error!(%error, "a project's records do not lead where they say");
-                Fault::new(Code::ProjectDamaged, format!("{error}; see runbooks/snapshot-restore.md"))
+                Fault::new(Code::ProjectDamaged, format!("{error}; see runbooks/corrupt-journal.md"))
             }
         }
     }

@@ -51,7 +51,7 @@ pub struct ExportView {
 pub(super) struct HealthAnswer {
     /// In a word.
     status: HealthStatus,
-    /// `single`: one node without replication.
+    /// `single`: one node without replication. `follower`: it holds the log of another one and takes no proposals.
     #[schema(example = "single")]
     consensus: &'static str,
     /// The clock of the newest snapshot; null before the first.
@@ -67,7 +67,7 @@ pub(super) struct HealthAnswer {
     queue: usize,
     /// The exporters of decision records; a stalled one holds nothing back but shows as lag.
     decision_export: Vec<ExportView>,
-    /// Whether it takes proposals: `accepting`, `draining`, `refusing` (it goes on by itself once there is room on
+    /// Whether it takes proposals: `accepting`, `following` (another node, which `reason` names), `draining`, `refusing` (it goes on by itself once there is room on
     /// its disk) or `read_only` (it must be restarted).
     mode: &'static str,
     /// Why all is not well.
@@ -91,6 +91,7 @@ fn judge(status: &Status) -> (HealthStatus, &'static str, Option<String>) {
     match (&status.mode, &status.clock_unsafe) {
         (Mode::Refusing(reason), _) => (HealthStatus::Refusing, "refusing", Some(reason.clone())),
         (Mode::ReadOnly(reason), _) => (HealthStatus::Refusing, "read_only", Some(reason.clone())),
+        (Mode::Following(reason), _) => (HealthStatus::Ok, "following", Some(reason.clone())),
         (Mode::Draining, _) => (HealthStatus::Draining, "draining", Some("the node is shutting down".to_owned())),
         (Mode::Accepting, Some(reason)) => (HealthStatus::Degraded, "accepting", Some(reason.clone())),
         (Mode::Accepting, None) => (HealthStatus::Ok, "accepting", None),
@@ -115,7 +116,7 @@ pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
     let (status, mode, reason) = judge(&now);
     json(&HealthAnswer {
         status,
-        consensus: "single",
+        consensus: if mode == "following" { "follower" } else { "single" },
         last_snapshot_hlc: state.queries.last_snapshot_hlc(),
         wal_lag: state.queries.wal_lag(),
         last_index: now.last_index,
@@ -155,6 +156,7 @@ pub(super) async fn ready(State(state): State<AppState>, uri: Uri) -> Answer {
         (Mode::Draining, _) => Code::Draining,
         (Mode::Refusing(_), _) => Code::NotDurable,
         (Mode::ReadOnly(_), _) => Code::ReadOnly,
+        (Mode::Following(_), _) => Code::Follower,
     };
     Err(Fault::new(code, reason.unwrap_or_default()))
 }
@@ -181,6 +183,7 @@ mod tests {
         assert_eq!(judged(Mode::Accepting, None), HealthStatus::Ok);
         assert_eq!(judged(Mode::Accepting, Some("it jumped")), HealthStatus::Degraded);
         assert_eq!(judged(Mode::Draining, Some("it jumped")), HealthStatus::Draining);
+        assert_eq!(judged(Mode::Following("follows a".into()), Some("it jumped")), HealthStatus::Ok);
         assert_eq!(judged(Mode::Refusing("disk".into()), Some("it jumped")), HealthStatus::Refusing);
         assert_eq!(judged(Mode::ReadOnly("disk".into()), Some("it jumped")), HealthStatus::Refusing);
     }

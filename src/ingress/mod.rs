@@ -21,6 +21,7 @@ mod events;
 mod explain;
 mod facts;
 mod fault;
+mod feed;
 mod health;
 mod limits;
 mod markdown;
@@ -139,6 +140,7 @@ pub fn router(state: AppState) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/projects", get(records::projects))
         .route("/wal", get(records::wal))
+        .route("/wal/feed", get(feed::feed))
         .route("/decisions/{*id}", get(records::decision))
         .route("/rejections", get(records::rejections))
         .route("/effects", get(effects::effects))

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{effects, events, explain, facts, health, records, schema, state, transition, windows};
+use super::{effects, events, explain, facts, feed, health, records, schema, state, transition, windows};
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ use super::{effects, events, explain, facts, health, records, schema, state, tra
         facts::facts,
         facts::push,
         records::wal,
+        feed::feed,
         records::decision,
         records::rejections,
         health::health,

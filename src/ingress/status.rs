@@ -22,7 +22,8 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::Draining
         | Code::NotDurable
         | Code::ProjectDamaged
-        | Code::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::ReadOnly
+        | Code::Follower => StatusCode::SERVICE_UNAVAILABLE,
         Code::BadJson
         | Code::DuplicateKey
         | Code::TooDeep
@@ -91,6 +92,7 @@ mod tests {
             ("not_durable", 503),
             ("project_damaged", 503),
             ("read_only", 503),
+            ("follower", 503),
         ];
         expected.iter().for_each(|&(code, status)| assert_eq!(of(code), status, "{code}"));
         let other = Code::PLAIN.iter().filter(|code| !expected.iter().any(|(text, _)| *text == code.to_string()));

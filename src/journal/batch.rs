@@ -11,6 +11,7 @@ use super::{Durability, Inner, Journal, Mode, Stage, SweepCandidate, Tail};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey};
+use crate::types::incarnation::{self, Incarnation};
 use crate::types::receipt::BatchSeal;
 use crate::types::record::Record;
 use crate::types::text::ProjectName;
@@ -177,22 +178,24 @@ impl Journal {
 
 impl Tail {
     /// Checks that a batch follows, and says where the log ends after it.
-    fn follow(&self, batch: &Batch) -> Result<(u64, Hash), AppendError> {
+    fn follow(&self, batch: &Batch, incarnations: &[Incarnation]) -> Result<(u64, Hash), AppendError> {
         match self.stage {
             Stage::Opened => return Err(AppendError::NotRecovered),
             Stage::Stopped { full } => return Err(AppendError::Stopped { full }),
             Stage::Recovered => {}
         }
         let (mut last, mut chain) = (self.last_index, self.last_chain);
+        let mut previous = incarnation::onward(incarnations, last, chain);
         for entry in &batch.entries {
             if Some(entry.index) != last.checked_add(1) {
                 return Err(AppendError::OutOfOrder { last, found: entry.index });
             }
-            let expected = Record::chain(&chain, &entry.encoded);
+            let expected = Record::chain(&previous, &entry.encoded);
             if entry.chain != expected {
                 return Err(AppendError::Chain { index: entry.index, expected, found: entry.chain });
             }
             (last, chain) = (entry.index, entry.chain);
+            previous = incarnation::onward(incarnations, last, chain);
         }
         for write in &batch.writes {
             if let Write::Snapshot(snapshot) = write
@@ -222,7 +225,7 @@ impl Inner {
     /// Checks a batch and stages its entries and the replay floor; says where the log ends after it.
     fn stage(&self, batch: &Batch) -> Result<(WriteBatch, (u64, Hash)), AppendError> {
         let mut tail = self.tail();
-        let end = tail.follow(batch)?;
+        let end = tail.follow(batch, &self.incarnations)?;
         let mut rows = WriteBatch::default();
         self.stage_entries(&mut rows, &batch.entries)?;
         tail.note(batch);

@@ -90,7 +90,8 @@ impl Journal {
     pub fn forget_effects(&self, ids: &[EffectId]) -> Result<(), EffectRowError> {
         let mut rows = WriteBatch::default();
         ids.iter().for_each(|id| rows.delete_cf(self.0.family(Family::Outbox), effect_key(NOTE, id)));
-        self.0.write_effects(rows)
+        // A note that a crash brings back is found useless by the next start.
+        self.0.write_effects_lazily(rows)
     }
 
     /// Writes the rows of a directory that has none yet, from the states of its projects. To be called before the
@@ -127,13 +128,21 @@ impl Journal {
 
 impl Inner {
     fn write_effects(&self, rows: WriteBatch) -> Result<(), EffectRowError> {
+        self.write_effect_rows(rows, true)
+    }
+
+    fn write_effects_lazily(&self, rows: WriteBatch) -> Result<(), EffectRowError> {
+        self.write_effect_rows(rows, false)
+    }
+
+    fn write_effect_rows(&self, rows: WriteBatch, sync: bool) -> Result<(), EffectRowError> {
         if matches!(self.mode, Mode::ReadOnly) {
             return Err(AppendError::ReadOnly.into());
         }
         if rows.is_empty() {
             return Ok(());
         }
-        Ok(self.write(rows, true)?)
+        Ok(self.write(rows, sync)?)
     }
 
     /// An effect begins without a note: after a loss that was accepted, an index comes a second time.

@@ -89,6 +89,20 @@ pub enum OpenError {
         /// Its format.
         found: String,
     },
+    /// The directory follows another node.
+    #[error("the data directory {} follows {primary}, and nothing else is written to it; go on with `swoosh follow`, or take it over for good with `swoosh promote`, see runbooks/promote-follower.md", path.display())]
+    Following {
+        /// Which directory.
+        path: PathBuf,
+        /// The node that it follows.
+        primary: String,
+    },
+    /// The directory belongs to a node that writes.
+    #[error("the data directory {} is that of a node that writes, which nothing may be followed with; name a directory of its own for the follower", path.display())]
+    NotFollowing {
+        /// Which directory.
+        path: PathBuf,
+    },
     /// What the directory says of itself is missing or mangled.
     #[error("the data directory {} does not say what it is: {what}; restore it from a snapshot, see runbooks/recovery.md", path.display())]
     Mangled {

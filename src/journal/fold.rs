@@ -125,7 +125,7 @@ impl<'a> Fold<'a> {
                 None => return stretch,
                 Some(Err(fault)) => return Stretch { fault: Some(fault), ..stretch },
                 Some(Ok((loaded, chain))) => {
-                    previous = chain;
+                    previous = self.journal.onward(loaded.passage.index, chain);
                     stretch.last = Some((loaded.passage.index, chain, loaded.passage.timestamp));
                     stretch.loaded.push(loaded);
                 }
@@ -135,7 +135,11 @@ impl<'a> Fold<'a> {
     }
 
     fn link_before(&self, index: u64) -> Result<Hash, ReadError> {
-        if index == self.last_index + 1 { Ok(self.last_chain) } else { self.journal.link(index - 1) }
+        if index == self.last_index + 1 {
+            Ok(self.journal.onward(self.last_index, self.last_chain))
+        } else {
+            self.journal.link_after(index - 1)
+        }
     }
 
     fn decode(&self, index: u64, value: &[u8], previous: &Hash) -> Result<(Loaded, Hash), ReadError> {
@@ -264,7 +268,7 @@ impl Inner {
     fn load(&self, index: u64) -> Result<Loaded, ReadError> {
         let value = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
         let frame = Frame::parse(index, &value)?;
-        frame.check_link(&self.link(index.saturating_sub(1))?)?;
+        frame.check_link(&self.link_after(index.saturating_sub(1))?)?;
         let passage = frame.decode_passage()?;
         let inputs = Some(Arc::new(self.stored_inputs(&passage)?));
         Ok(Loaded { passage, inputs, row: None })

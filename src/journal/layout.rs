@@ -78,6 +78,12 @@ pub(super) mod meta {
     pub const EFFECTS_INDEXED: &[u8] = b"effects_indexed";
     /// After all bases.
     pub const BASE_END: &[u8] = b"base0";
+    /// What stands before the number (8 bytes, big-endian) of each incarnation but the first: how it began.
+    pub const BEGUN: &[u8] = b"begun/";
+    /// After all of them.
+    pub const BEGUN_END: &[u8] = b"begun0";
+    /// The address of the node whose log this one follows; absent where a node writes to it.
+    pub const FOLLOWS: &[u8] = b"follows";
     /// What stands before the number (8 bytes, big-endian, from 0) of each loss that was accepted.
     pub const ACCEPTED: &[u8] = b"accepted/";
 }

@@ -15,6 +15,7 @@
 mod accept;
 mod base;
 mod batch;
+mod checkpoint;
 #[cfg(test)]
 mod damage;
 mod effects;
@@ -25,6 +26,7 @@ mod frame;
 #[cfg(test)]
 mod growth_tests;
 mod history;
+mod incarnations;
 mod layout;
 mod objects;
 mod open;
@@ -58,10 +60,12 @@ use std::time::{Duration, Instant};
 pub use accept::{AcceptError, Acceptance, Loss};
 pub use base::PrunePoint;
 pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
+pub use checkpoint::CheckpointError;
 pub use effects::{EffectRowError, OpenRow};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
+pub use incarnations::{IncarnationError, NextIncarnation, Origin};
 pub use layout::FORMAT;
 pub use objects::{CollectReport, ObjectsPin};
 pub use parallel::stay_in_this_thread;
@@ -83,6 +87,7 @@ use store::{Column, Place, Store};
 use unsnapshotted::Unsnapshotted;
 
 use crate::types::hash::Hash;
+use crate::types::incarnation::Incarnation;
 use crate::types::keys::PublicKey;
 use crate::types::names::Transition;
 use crate::types::text::ClusterId;
@@ -146,6 +151,10 @@ struct Inner {
     mode: Mode,
     /// What it was opened with; `None` for one that is only looked at.
     options: Option<JournalOptions>,
+    /// How the incarnations after the first one began.
+    incarnations: Vec<Incarnation>,
+    /// Whom it follows.
+    follows: Option<String>,
     /// What was promised. Nobody takes `tail` while holding it.
     keeper: Keeper,
     prune_floor: AtomicU64,

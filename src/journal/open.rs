@@ -11,35 +11,49 @@ use rocksdb::{DB, Options};
 use super::base::PrunePoint;
 use super::error::{OpenError, StorageError};
 use super::frame::Frame;
+use super::incarnations;
 use super::layout::{FORMAT, Family, meta, wal_index, wal_key};
 use super::promise::Keeper;
 use super::store::{Column, Place, Scan, Store, WriteBatch};
 use super::unsnapshotted::Unsnapshotted;
 use super::watermark::{self, Found, Mark, Watermark, WatermarkError};
-use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Stage, StoreLimits, Tail, options};
+use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Origin, Stage, StoreLimits, Tail, options};
+use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
+use crate::types::incarnation;
 
 impl Journal {
     /// Opens a data directory for one node, and creates it where it is missing. Refused: a directory of
     /// another node, another cluster or another format, one that a process holds, and one that has less than
     /// its watermark promises.
     pub fn open(wanted: JournalOptions) -> Result<Journal, OpenError> {
+        Journal::open_as(wanted, None)
+    }
+
+    pub(super) fn open_as(wanted: JournalOptions, origin: Option<&Origin>) -> Result<Journal, OpenError> {
         let place = Place { path: wanted.path.clone(), medium: wanted.medium.clone() };
         let found = watermark::read(&place)?;
         let promised = found.map_or(0, |found| found.mark.index);
         look_first(&place, found.as_ref().map(|found| &found.mark))
-            .and_then(|()| Journal::open_promised(place, wanted, found))
+            .and_then(|()| Journal::open_promised(place, wanted, found, origin))
             .map_err(|error| with_promise(error, promised))
     }
 
-    fn open_promised(place: Place, wanted: JournalOptions, promised: Option<Found>) -> Result<Journal, OpenError> {
+    fn open_promised(
+        place: Place,
+        wanted: JournalOptions,
+        promised: Option<Found>,
+        origin: Option<&Origin>,
+    ) -> Result<Journal, OpenError> {
         let db = open_to_write(&place, &wanted.store)?;
         is_all_there(&place, last_record(&db, &place)?.0, promised.as_ref().map(|found| &found.mark))?;
-        let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation: 1 };
+        let incarnation = origin.map_or(1, |origin| incarnation::number(&origin.incarnations));
+        let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation };
         if is_new(&db, &place)? {
-            initialise(&db, &mine).map_err(|source| storage(&place, source))?;
+            initialise(&db, &mine, origin).map_err(|source| storage(&place, source))?;
         }
         let found = identity(&db, &place)?;
+        may_write(&db, &place, origin)?;
         belongs(&found, &mine, &place)?;
         let watermark = match promised {
             Some(promised) => Watermark::open(&place, promised),
@@ -87,6 +101,8 @@ impl Journal {
             options.as_ref().map_or(Mode::ReadOnly, |options| Mode::ReadWrite { durability: options.durability });
         let prune_floor = number(&db, &place, meta::PRUNE_FLOOR)?.unwrap_or(0);
         let (last_index, last_chain) = last_record(&db, &place)?;
+        let incarnations = incarnations::read(&db).map_err(|source| storage(&place, source))?;
+        let follows = get(&db, &place, meta::FOLLOWS)?;
         let point = PrunePoint::read(get(&db, &place, meta::WAL_FLOOR)?.map(String::into_bytes))?;
         let unsnapshotted = Unsnapshotted::new(snapshot_every);
         let tail = Tail { stage: Stage::Opened, last_index, last_chain, unsnapshotted };
@@ -97,6 +113,8 @@ impl Journal {
             identity,
             mode,
             options,
+            incarnations,
+            follows,
             keeper,
             prune_floor,
             first_index: AtomicU64::new(point.as_ref().map_or(1, PrunePoint::first_index)),
@@ -226,11 +244,11 @@ fn parsed<T: FromStr<Err: Display>>(db: &Store, place: &Place, key: &[u8]) -> Re
     text.parse().map(Some).map_err(mangled)
 }
 
-fn number(db: &Store, place: &Place, key: &[u8]) -> Result<Option<u64>, OpenError> {
+pub(super) fn number(db: &Store, place: &Place, key: &[u8]) -> Result<Option<u64>, OpenError> {
     parsed(db, place, key)
 }
 
-fn required<T: FromStr<Err: Display>>(db: &Store, place: &Place, key: &[u8]) -> Result<T, OpenError> {
+pub(super) fn required<T: FromStr<Err: Display>>(db: &Store, place: &Place, key: &[u8]) -> Result<T, OpenError> {
     let what = || format!("meta has no entry {}", String::from_utf8_lossy(key));
     parsed(db, place, key)?.ok_or_else(|| OpenError::Mangled { path: place.path.clone(), what: what() })
 }
@@ -240,7 +258,7 @@ fn is_new(db: &Store, place: &Place) -> Result<bool, OpenError> {
     Ok(get(db, place, meta::FORMAT)?.is_none() && last_record(db, place)?.0 == 0)
 }
 
-fn initialise(db: &Store, mine: &JournalIdentity) -> Result<(), StorageError> {
+fn initialise(db: &Store, mine: &JournalIdentity, origin: Option<&Origin>) -> Result<(), StorageError> {
     let family = db.column(Family::Meta).ok_or_else(|| StorageError("no column family meta".into()))?;
     let mut batch = WriteBatch::default();
     batch.put_cf(family, meta::FORMAT, FORMAT.to_string());
@@ -249,6 +267,12 @@ fn initialise(db: &Store, mine: &JournalIdentity) -> Result<(), StorageError> {
     batch.put_cf(family, meta::INCARNATION, mine.incarnation.to_string());
     batch.put_cf(family, meta::PRUNE_FLOOR, "0");
     batch.put_cf(family, meta::REPLAY_FLOOR, "0");
+    if let Some(origin) = origin {
+        batch.put_cf(family, meta::FOLLOWS, &origin.primary);
+        origin.incarnations.iter().for_each(|begun| {
+            batch.put_cf(family, incarnations::begun_key(begun.number), canonical_bytes(begun));
+        });
+    }
     db.write(batch, true)
 }
 
@@ -279,13 +303,23 @@ fn belongs(found: &JournalIdentity, mine: &JournalIdentity, place: &Place) -> Re
     Ok(())
 }
 
+/// Refuses to write as a node to a log that follows, and to follow with the log of a node.
+fn may_write(db: &Store, place: &Place, origin: Option<&Origin>) -> Result<(), OpenError> {
+    let path_of = || place.path.clone();
+    match (get(db, place, meta::FOLLOWS)?, origin) {
+        (Some(primary), None) => Err(OpenError::Following { path: path_of(), primary }),
+        (None, Some(_)) => Err(OpenError::NotFollowing { path: path_of() }),
+        _ => Ok(()),
+    }
+}
+
 fn family<'a>(db: &'a Store, place: &Place, family: Family) -> Result<Column<'a>, OpenError> {
     let what = || format!("it has no column family {}", family.name());
     db.column(family).ok_or_else(|| OpenError::Mangled { path: place.path.clone(), what: what() })
 }
 
 /// Index of the first record, 0 where there is none.
-fn first_record(db: &Store, place: &Place) -> Result<u64, OpenError> {
+pub(super) fn first_record(db: &Store, place: &Place) -> Result<u64, OpenError> {
     let mut rows = db.walk(family(db, place, Family::Wal)?, Scan::default());
     rows.seek_to_first();
     let row = rows.item().map_err(|error| storage(place, error))?;

@@ -84,7 +84,7 @@ impl Inner {
             return Err(WatermarkError::Incarnation { expected, found: mark.incarnation }.into());
         }
         self.reaches(mark, last)?;
-        let (index, found) = (mark.index, self.link(mark.index)?);
+        let (index, found) = (mark.index, self.chain_at(mark.index)?);
         if found != mark.chain {
             return Err(RecoverError::Forked { index, expected: mark.chain, found });
         }

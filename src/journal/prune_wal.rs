@@ -119,7 +119,7 @@ impl Inner {
 
     /// The last record of each project in a stretch, whose chain is checked: nothing damaged is thrown away.
     fn last_of_each(&self, first: u64, end: u64) -> Result<BTreeMap<ProjectName, u64>, ReadError> {
-        let mut previous = self.link(first - 1)?;
+        let mut previous = self.link_after(first - 1)?;
         let mut last = BTreeMap::new();
         for row in self.rows_from(first) {
             let row = row?;
@@ -127,7 +127,7 @@ impl Inner {
                 break;
             }
             let (outline, chain) = outline(&row, &previous)?;
-            previous = chain;
+            previous = self.onward(outline.index, chain);
             last.insert(outline.project, outline.index);
         }
         Ok(last)
@@ -140,7 +140,7 @@ impl Inner {
                 .snapshot_then(project, index)
                 .map_err(|error| PruneError::Project { project: project.clone(), source: Box::new(error) })?;
             let frame = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
-            let row = base::join(&snapshot.encode(), &self.link(index - 1)?, &frame);
+            let row = base::join(&snapshot.encode(), &self.link_after(index - 1)?, &frame);
             let second = [index.to_be_bytes().as_slice(), &row].concat();
             rows.put_cf(self.family(Family::Snapshots), scoped_key(project, index), row);
             rows.put_cf(self.family(Family::Meta), base_key(project), second);

@@ -22,6 +22,8 @@ pub struct Recovered {
     pub last_index: u64,
     /// Its chain value; [`Hash::ZERO`] before the first one.
     pub last_chain: Hash,
+    /// The link that the next record follows: the same, unless an incarnation begins with it.
+    pub next_link: Hash,
     /// When the node accepted it: its clock must go on from here.
     pub last_timestamp: Hlc,
     /// The proposal's clock of the newest snapshot.
@@ -87,6 +89,7 @@ impl Journal {
         Ok(Recovered {
             last_index: fold.last_index,
             last_chain: fold.last_chain,
+            next_link: journal.onward(fold.last_index, fold.last_chain),
             last_timestamp: fold.last_timestamp,
             last_snapshot_hlc: start.newest.map(|(_, hlc)| hlc),
             heads,

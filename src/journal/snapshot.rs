@@ -176,12 +176,17 @@ impl Inner {
     pub(super) fn linked_record(&self, index: u64) -> Result<(Record, Hash), ReadError> {
         let bytes = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
         let frame = Frame::parse(index, &bytes)?;
-        frame.check_link(&self.link(index.saturating_sub(1))?)?;
+        frame.check_link(&self.link_after(index.saturating_sub(1))?)?;
         Ok((frame.decode_record()?, frame.chain))
     }
 
+    /// The link that the record after an index follows.
+    pub(super) fn link_after(&self, index: u64) -> Result<Hash, ReadError> {
+        Ok(self.onward(index, self.chain_at(index)?))
+    }
+
     /// The chain value at an index, as it stands there.
-    pub(super) fn link(&self, index: u64) -> Result<Hash, ReadError> {
+    pub(super) fn chain_at(&self, index: u64) -> Result<Hash, ReadError> {
         if index == 0 {
             return Ok(Hash::ZERO);
         }

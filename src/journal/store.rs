@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, WriteOptions};
+use rocksdb::{ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, WriteOptions};
 
 use super::error::StorageError;
 use super::layout::Family;
@@ -129,6 +129,10 @@ pub(super) struct WriteBatch {
 }
 
 impl WriteBatch {
+    pub(super) fn len(&self) -> usize {
+        self.rocks.len() + self.changes.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rocks.is_empty() && self.changes.is_empty()
     }
@@ -264,6 +268,21 @@ impl Store {
         }
     }
 
+    /// RocksDB in its directory, for what only it can do.
+    pub(super) fn directory(&self) -> Result<&DB, StorageError> {
+        match self {
+            Store::Rocks(db) => Ok(db),
+            Store::Other(_) => Err(error_of("only a directory can be copied while it is open")),
+        }
+    }
+
+    /// Writes what is in memory to tables, these families' together.
+    pub(super) fn flush(&self, families: &[Family]) -> Result<(), StorageError> {
+        let Store::Rocks(db) = self else { return self.sync() };
+        let handles: Vec<_> = families.iter().filter_map(|family| db.cf_handle(family.name())).collect();
+        Ok(db.flush_cfs_opt(&handles, &FlushOptions::default())?)
+    }
+
     /// RocksDB itself, which tests of what is on disk look into.
     #[cfg(test)]
     pub(super) fn inside(&self) -> &DB {
@@ -282,8 +301,12 @@ impl<'a> Column<'a> {
     }
 }
 
+fn error_of(text: &str) -> StorageError {
+    StorageError(text.to_owned())
+}
+
 fn foreign() -> StorageError {
-    StorageError("a column family of another store was named".to_owned())
+    error_of("a column family of another store was named")
 }
 
 /// Key and value of a row, where it is held.

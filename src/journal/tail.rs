@@ -26,13 +26,14 @@ impl Journal {
         let mut tail = journal.tail();
         let (promised, floor) = journal.before_recovery(tail.last_index)?;
         let mut walk = Walk::from(journal, floor)?;
-        walk.run()?;
+        walk.run(&mut |_| ())?;
         let unsnapshotted = walk.uncovered(tail.unsnapshotted.emptied())?;
         let end = (walk.last_index, walk.last_chain);
         journal.after_recovery(&mut tail, promised.as_ref(), end, unsnapshotted)?;
         Ok(Recovered {
             last_index: end.0,
             last_chain: end.1,
+            next_link: journal.onward(end.0, end.1),
             last_timestamp: walk.last_timestamp,
             last_snapshot_hlc: journal.last_snapshot()?,
             heads: std::collections::BTreeMap::new(),
@@ -73,9 +74,9 @@ pub(super) fn outline(row: &Row, before: &Hash) -> Result<(Outline, Hash), ReadE
 }
 
 /// On the way along the chain.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     journal: &'a Inner,
-    last_index: u64,
+    pub(super) last_index: u64,
     last_chain: Hash,
     last_timestamp: Hlc,
     /// Which project has a record at which index.
@@ -83,17 +84,18 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn from(journal: &'a Inner, floor: u64) -> Result<Walk<'a>, ReadError> {
+    pub(super) fn from(journal: &'a Inner, floor: u64) -> Result<Walk<'a>, ReadError> {
         let (last_chain, last_timestamp) = journal.foothold(floor)?;
         Ok(Walk { journal, last_index: floor, last_chain, last_timestamp, seen: Default::default() })
     }
 
-    fn run(&mut self) -> Result<(), ReadError> {
+    pub(super) fn run(&mut self, progress: &mut dyn FnMut(u64)) -> Result<(), ReadError> {
         let mut rows = self.journal.rows_from(self.last_index + 1);
         loop {
             let (chunk, fault) = take_chunk(&mut rows);
             let end = chunk.is_empty();
             self.chunk(chunk)?;
+            progress(self.last_index);
             if let Some(error) = fault {
                 return Err(error);
             }
@@ -104,13 +106,14 @@ impl<'a> Walk<'a> {
     }
 
     fn chunk(&mut self, chunk: Vec<Row>) -> Result<(), ReadError> {
-        let mut previous = self.last_chain;
+        let mut previous = self.journal.onward(self.last_index, self.last_chain);
         let with_links: Vec<(Row, Hash)> = chunk
             .into_iter()
             .map(|row| {
                 let before = previous;
                 // A frame that is mangled is found when its own row is looked at, before the next one.
-                previous = Frame::parse(row.index, &row.value).map_or(before, |frame| frame.chain);
+                let chain = Frame::parse(row.index, &row.value).map_or(before, |frame| frame.chain);
+                previous = self.journal.onward(row.index, chain);
                 (row, before)
             })
             .collect();

@@ -7,6 +7,7 @@ use super::{Acceptance, Journal, JournalIdentity, Mark, WatermarkError, fingerpr
 use crate::types::canonical::{from_canonical, try_canonical_bytes};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
+use crate::types::incarnation::Incarnation;
 use crate::types::keys::PublicKey;
 use crate::types::receipt::ReceiptError;
 use crate::types::record::Record;
@@ -37,6 +38,8 @@ pub struct VerifyReport {
     pub complete: bool,
     /// Losses that a person accepted, the first one first. They are no problem, and they are not forgotten.
     pub acceptances: Vec<Acceptance>,
+    /// How the incarnations after the first one began.
+    pub incarnations: Vec<Incarnation>,
 }
 
 impl VerifyReport {
@@ -123,6 +126,7 @@ pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport 
         problem_count: 0,
         complete: false,
         acceptances: Vec::new(),
+        incarnations: journal.incarnations().to_vec(),
     };
     match journal.acceptances() {
         Ok(acceptances) => report.acceptances = acceptances,
@@ -191,7 +195,7 @@ impl VerifyReport {
         let linked: Vec<(Row, Hash)> = chunk
             .into_iter()
             .map(|row| {
-                let previous = self.last_chain;
+                let previous = journal.0.onward(self.last_index, self.last_chain);
                 self.last_index = row.index;
                 self.last_chain = Frame::parse(row.index, &row.value).map_or(previous, |frame| frame.chain);
                 (row, previous)

@@ -14,3 +14,4 @@ pub mod keyfile;
 pub mod outbound;
 pub mod secrets;
 pub mod shutdown;
+pub mod supervisor;

@@ -132,12 +132,17 @@ impl<L: Log> Committer<L> {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let began = Instant::now();
         self.log.append(batch).map_err(|error| Failure::of_append(&error))?;
+        let mut took = began.elapsed();
         if let Durability::Interval(interval) = self.shared.options.durability {
             std::thread::sleep(interval.saturating_sub(self.last_sync.elapsed()));
+            let began = Instant::now();
             self.shared.journal().sync().map_err(|error| Failure::for_good(&error))?;
             self.last_sync = Instant::now();
+            took += began.elapsed();
         }
+        self.shared.ports.observer.synced(took);
         Ok(())
     }
 

@@ -37,7 +37,7 @@ const REMEMBERED: usize = 1_000;
 const LOADED_AT_ONCE: usize = 4;
 
 /// What an operator of a damaged project reads.
-const RUNBOOK: &str = "runbooks/snapshot-restore.md";
+const RUNBOOK: &str = "runbooks/corrupt-journal.md";
 
 /// A durable head.
 #[derive(Clone, Debug)]
@@ -120,6 +120,30 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// What is shared over a journal that ends at this record, with its newest snapshot's clock.
+    pub fn of(
+        options: Options,
+        ports: Ports,
+        journal: Journal,
+        (last_index, snapshot): (u64, Option<Hlc>),
+    ) -> Arc<Shared> {
+        Arc::new(Shared {
+            options,
+            ports,
+            journal: RwLock::new(journal),
+            views: RwLock::default(),
+            rejections: Mutex::default(),
+            mode: Mutex::default(),
+            draining: AtomicBool::new(false),
+            last_index: AtomicU64::new(last_index),
+            judged_index: AtomicU64::new(last_index),
+            last_snapshot: Mutex::new(snapshot),
+            heads: AtomicUsize::new(0),
+            heads_bytes: AtomicUsize::new(0),
+            loading: Arc::new(Semaphore::new(LOADED_AT_ONCE)),
+        })
+    }
+
     /// The journal as it is open now. Nobody keeps it: it cannot be opened again while it is held.
     pub fn journal(&self) -> Journal {
         self.journal.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -194,9 +218,9 @@ impl Shared {
 /// The way to the sequencer. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
-    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl Handle {
@@ -257,6 +281,7 @@ impl Handle {
             Mode::Draining => (Code::Draining, "the node is shutting down; try another or wait".to_owned()),
             Mode::Refusing(reason) => (Code::NotDurable, reason.clone()),
             Mode::ReadOnly(reason) => (Code::ReadOnly, reason.clone()),
+            Mode::Following(reason) => (Code::Follower, format!("this node {reason}; propose to that one")),
         };
         Err(self.refuse(project, transition, code, &reason))
     }
@@ -283,6 +308,7 @@ impl Handle {
             Mode::Draining => return refuse(Code::Draining, "the node is shutting down"),
             Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
             Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
+            Mode::Following(reason) => return refuse(Code::Follower, reason),
         }
         let (reply, answer) = oneshot::channel();
         let arrived = Instant::now();
@@ -396,6 +422,12 @@ impl Handle {
         self.shared.views.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether both threads run.
+    pub fn is_alive(&self) -> bool {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        !threads.is_empty() && threads.iter().all(|thread| !thread.is_finished())
+    }
+
     /// Whether a project's head is in memory.
     pub fn is_in_memory(&self, project: &ProjectName) -> bool {
         self.shared.cached_view(project).is_some()
@@ -436,7 +468,7 @@ impl Handle {
         Ok(())
     }
 
-    /// Lets heads go that were not used for [`Memory::idle_rounds`] calls.
+    /// Lets heads go that were not used for [`crate::sequencer::Memory::idle_rounds`] calls.
     pub fn tidy(&self) {
         self.inbox.push_tidy();
     }
@@ -451,7 +483,7 @@ impl Handle {
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);
         let mut mode = self.shared.mode();
-        if *mode == Mode::Accepting {
+        if matches!(*mode, Mode::Accepting | Mode::Following(_)) {
             *mode = Mode::Draining;
         }
     }
@@ -485,26 +517,14 @@ pub(super) fn assemble<L: Log + 'static>(
     if let Durability::Interval(interval) = &mut options.durability {
         *interval = (*interval).min(MAX_INTERVAL);
     }
+    let last = (recovered.last_index, recovered.next_link, recovered.last_timestamp);
+    let acknowledged = (recovered.last_index, recovered.last_chain);
     let (heads, views) = durable(recovered.heads, options.memory);
     let inbox = Arc::new(Inbox::new(options.queue, options.project_queue));
-    let shared = Arc::new(Shared {
-        options,
-        ports,
-        journal: RwLock::new(journal),
-        views: RwLock::new(views),
-        rejections: Mutex::default(),
-        mode: Mutex::default(),
-        draining: AtomicBool::new(false),
-        last_index: AtomicU64::new(recovered.last_index),
-        judged_index: AtomicU64::new(recovered.last_index),
-        last_snapshot: Mutex::new(recovered.last_snapshot_hlc),
-        heads: AtomicUsize::new(heads.size().0),
-        heads_bytes: AtomicUsize::new(heads.size().1),
-        loading: Arc::new(Semaphore::new(LOADED_AT_ONCE)),
-    });
+    let shared = Shared::of(options, ports, journal, (recovered.last_index, recovered.last_snapshot_hlc));
+    *shared.views_mut() = views;
+    shared.note_memory(heads.size());
     let (sender, jobs) = sync_channel(1);
-    let last = (recovered.last_index, recovered.last_chain, recovered.last_timestamp);
-    let acknowledged = (recovered.last_index, recovered.last_chain);
     let committer = Committer::new(shared.clone(), inbox.clone(), log, acknowledged);
     let desk = Arc::new(Desk::new(committer));
     let own = desk.clone();

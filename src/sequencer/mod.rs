@@ -16,6 +16,7 @@
 mod commit;
 mod desk;
 mod fair;
+mod follow;
 mod handle;
 mod heads;
 mod inbox;
@@ -101,6 +102,8 @@ pub trait Observer: Send + Sync {
     fn repeated(&self, transition: Transition);
     /// A batch is durable.
     fn committed(&self, records: usize, took: Duration, last_index: u64);
+    /// What a batch writes was written and synced.
+    fn synced(&self, _took: Duration) {}
     /// A proposal of the node's own could not be built.
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
     /// A project's records do not lead where they say, or cannot be read: it is refused, the others go on.
@@ -178,4 +181,6 @@ pub enum Mode {
     Refusing(String),
     /// The log failed, and only a restart helps; the reason says how.
     ReadOnly(String),
+    /// It holds the log of another node and takes nothing itself; the words say whose, and how far it is.
+    Following(String),
 }

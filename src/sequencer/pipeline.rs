@@ -497,7 +497,7 @@ impl Pipeline {
     fn go_on(&mut self, recovered: Recovered) {
         let last_index = recovered.last_index;
         self.next_index = last_index + 1;
-        self.chain = recovered.last_chain;
+        self.chain = recovered.next_link;
         // Stamped time never goes back, also not behind what was stamped and lost.
         self.stamped = self.stamped.max(recovered.last_timestamp);
         self.durable_batch = self.open_number - 1;

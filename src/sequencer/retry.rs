@@ -42,7 +42,8 @@ pub(super) fn after_ms(
         | Code::NotDurable
         | Code::Draining
         | Code::ProjectDamaged
-        | Code::ReadOnly => NODE_MS,
+        | Code::ReadOnly
+        | Code::Follower => NODE_MS,
         _ => return None,
     };
     Some(scale(base_ms, schedule.map_or(0, |schedule| schedule.pressure(at))))

@@ -94,6 +94,9 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("retention.every_ms", 100, DAY_MS),
     bound("exports.every_ms", 100, 30 * DAY_MS),
     bound("exports.command_timeout_ms", 100, HOUR_MS),
+    bound("backup.every_ms", 100, 30 * DAY_MS),
+    bound("backup.keep", 1, 1_000_000),
+    bound("backup.keep_ms", 0, 3_650 * DAY_MS),
     bound("decisions.batch_records", 1, 1_000),
     bound("decisions.request_timeout_ms", 100, 600_000),
     bound("decisions.retry_min_ms", 10, 600_000),
@@ -152,6 +155,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_providers(settings)?;
     check_decisions(settings)?;
     check_exports(settings)?;
+    check_backup(settings)?;
     super::kaching::check(settings)?;
     super::effects::check(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
@@ -172,6 +176,17 @@ fn check_exports(settings: &Settings) -> Result<(), SettingsError> {
     }
     if exports.command.first().is_some_and(String::is_empty) {
         return Err(invalid("exports.command", "the program has no name; name one, or take the list out"));
+    }
+    Ok(())
+}
+
+fn check_backup(settings: &Settings) -> Result<(), SettingsError> {
+    let backup = &settings.backup;
+    if backup.directory.as_ref().is_some_and(|directory| directory.starts_with(&settings.data)) {
+        return Err(invalid("backup.directory", "it lies in the data directory; name one on another disk"));
+    }
+    if let Some(key) = backup.recipients.iter().find(|key| !key.starts_with("age1")) {
+        return Err(invalid("backup.recipients", format!("{key:?} is no age public key; those begin with age1")));
     }
     Ok(())
 }

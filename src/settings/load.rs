@@ -132,9 +132,10 @@ impl Settings {
         let records = [&mut self.decisions.redaction, &mut self.decisions.jsonl, &mut self.policies.bundle];
         let secrets = [&mut self.secrets.file, &mut self.secrets.identity, &mut self.exports.directory];
         let effects = [&mut self.effects.workspace, &mut self.effects.definitions];
+        let backup = [&mut self.backup.directory];
         let tls = &mut self.tls;
         let tls = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca];
-        let optional = optional.into_iter().chain(records).chain(secrets).chain(effects).chain(tls);
+        let optional = optional.into_iter().chain(records).chain(secrets).chain(effects).chain(tls).chain(backup);
         for path in optional.flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
         }

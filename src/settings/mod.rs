@@ -4,6 +4,7 @@
 //! `config/swoosh.yaml`; tests hold that file, [`Settings::default`] and `docs/settings.md` together. What
 //! guards read of the settings leaves here as a [`GuardSettings`] fact; nothing else of them is judged by.
 
+mod backup;
 mod bounds;
 #[cfg(test)]
 mod document;
@@ -17,6 +18,7 @@ mod providers;
 mod schedule;
 mod serving;
 
+pub use backup::Backup;
 pub use effects::{Build, EffectMode, Effects};
 pub use kaching::Kaching;
 pub use load::{Overrides, SettingsError, default_policies};

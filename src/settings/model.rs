@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::Backup;
 use super::effects::Effects;
 use super::kaching::Kaching;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
@@ -66,6 +67,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Copies of snapshots and records outside the data directory.
     pub exports: Exports,
+    /// Backups of the whole data directory.
+    pub backup: Backup,
     /// Decision Records and where they go.
     pub decisions: Decisions,
     /// What other settings name as `secret:<name>`.
@@ -313,6 +316,7 @@ impl Default for Settings {
             heads: Heads::default(),
             retention: Retention::default(),
             exports: Exports::default(),
+            backup: Backup::default(),
             decisions: Decisions::default(),
             secrets: SecretsFile::default(),
             http: Http::default(),

@@ -95,7 +95,7 @@ impl World {
                 self.tally.count("restarts by the operator");
                 self.end_process(random);
             }
-            Mode::ReadOnly(_) | Mode::Accepting | Mode::Draining => {}
+            Mode::ReadOnly(_) | Mode::Accepting | Mode::Draining | Mode::Following(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@
 mod straight;
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -14,7 +15,8 @@ use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::types::record::Record;
@@ -56,16 +58,33 @@ pub enum LogError {
 
 /// Opens the log of the process on standard output. Keep the guard until the end.
 pub fn open(filter: &str, format: Format) -> Result<LogGuard, LogError> {
-    let parsed = EnvFilter::builder().parse(filter);
-    let filter = parsed.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
+    let (filter, changeable) = reload::Layer::new(parse(filter)?);
     let (writer, guard) = queue(io::stdout(), format)?;
-    tracing_subscriber::registry().with(layer(format, writer.clone())).with(filter).try_init()?;
+    tracing_subscriber::registry().with(filter).with(layer(format, writer.clone())).try_init()?;
+    // There is one log in a process, so it is set once.
+    let _ = FILTER.set(changeable);
     if format == Format::Json {
-        // There is one log in a process, so it is set once.
         let _ = STRAIGHT.set(writer);
     }
     Ok(guard)
 }
+
+/// Changes what the open log takes: a level, or levels by module, as [`open`] takes them. Without an open log only the
+/// filter is checked.
+pub fn set_filter(filter: &str) -> Result<(), LogError> {
+    let parsed = parse(filter)?;
+    // It cannot fail: the subscriber is there until the process ends.
+    let _ = FILTER.get().map(|changeable| changeable.reload(parsed));
+    Ok(())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    let parsed = EnvFilter::builder().parse(filter);
+    parsed.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+}
+
+/// The filter of the open log.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Where lines that are written for each transition go straight to: the formatter's visitors cost as much as
 /// a section of the state takes to be hashed.
@@ -113,6 +132,14 @@ fn tell_accepted(record: &Record) {
     );
 }
 
+/// Log lines of this process that found no room so far.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Lines of the process's log, whichever queue they were meant for: there is one.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
 /// Lines that wait, and what the thread that writes them is told.
 #[derive(Default)]
 struct Waiting {
@@ -142,6 +169,7 @@ impl Lines {
         let mut waiting = self.lock();
         if waiting.lines >= self.most {
             waiting.dropped += 1;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
             return;
         }
         write(&mut waiting.bytes);

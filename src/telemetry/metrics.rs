@@ -1,5 +1,7 @@
 //! Every metric: name, labels, help. Handles are made for all labels at the start, so that counting hashes
-//! no label, and a series is there, at zero, before its first event.
+//! no label, and a series is there, at zero, before its first event. `docs/metrics.md` is written from this list.
+
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +16,7 @@ use prometheus::{
 use crate::types::names::{EffectName, GuardName, Region, Transition};
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
+pub use world::{FactStanding, WindowStanding, World};
 
 /// Media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -70,6 +73,14 @@ const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a s
 const KEY_FLOOR: Name = metric("swoosh_key_floor_beat", "Beat below which idempotency keys are pruned.");
 const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
 const COPIES_FAIL: Name = metric("swoosh_export_failures_total", "Rounds of exports that failed.");
+const BACKUP_LAST: Name = metric("swoosh_backup_last_index", "Last record of the last backup that the node made.");
+const BACKUP_TIME: Name =
+    metric("swoosh_backup_last_success_seconds", "When the last backup was done, since 1970; 0 before the first.");
+const BACKUP_FAIL: Name = metric("swoosh_backup_failures_total", "Backups that failed.");
+const FOLLOW_LAG: Name =
+    metric("swoosh_follow_lag_records", "Records of the node that is followed that are not here yet; 0 without one.");
+const FOLLOW_CONNECTED: Name =
+    metric("swoosh_follow_connected", "1 while the node that is followed answers, else 0; 0 without one.");
 const GATE: Name =
     metric("swoosh_network_gate_open", "1 while the license lets the node talk to the world outside, else 0.");
 const LICENSE: Name = metric(
@@ -82,6 +93,40 @@ const EXPORT_POSITION: Name =
     labelled("swoosh_decision_export_position", "exporter", "Index of the last record that an exporter delivered.");
 const EXPORT_FAILURES: Name =
     labelled("swoosh_decision_export_failures", "exporter", "Failures of an exporter since the start.");
+const SYNC: Name = metric("swoosh_wal_sync_seconds", "Time that a commit took to be written and synced to the disk.");
+const WAL_FAILURES: Name = metric("swoosh_wal_failures_total", "Times that the log could not be written.");
+const MODE: Name = labelled("swoosh_mode", "mode", "1 for how the node stands towards proposals, 0 for the others.");
+const CLOCK_SAFE: Name = metric("swoosh_clock_safe", "1 while the wall clock can be trusted, else 0.");
+const STARTED: Name = metric("swoosh_start_time_seconds", "When the node started, in seconds since 1970.");
+const DISK_FREE: Name =
+    metric("swoosh_disk_free_bytes", "Bytes that the node may still write where its data directory is.");
+const BLOCKED: Name =
+    labelled("swoosh_projects_blocked", "by", "Projects in memory that are held up, by what holds them up.");
+// What is known of the world outside.
+const LICENSE_LEFT: Name =
+    metric("swoosh_license_left_seconds", "Time until the license and its grace run out; 0 while none counts.");
+const FACTS: Name = labelled("swoosh_facts", "kind", "Facts held.");
+const FACTS_EXPIRED: Name = labelled("swoosh_facts_expired", "kind", "Facts held that may not be believed any more.");
+const FACT_AGE: Name =
+    labelled("swoosh_fact_age_seconds", "kind", "Time since the newest fact of a kind was observed.");
+const FACT_LEFT: Name = labelled(
+    "swoosh_fact_left_seconds",
+    "kind",
+    "How much longer the newest fact of a kind may be believed; negative once it may not.",
+);
+const WINDOW_OPEN: Name = labelled("swoosh_window_open", "class", "1 while a window of the class is open, else 0.");
+const WINDOW_INDEX: Name = metric("swoosh_window_index", "Index of the cycle of windows that runs.");
+const BEAT: Name = metric("swoosh_beat_index", "Beats since the schedule's epoch.");
+const PRESSURE: Name = metric("swoosh_pressure_permille", "The tidal pressure, from 0 to 1000.");
+const TOOLS: Name = labelled("swoosh_tool_servers", "state", "MCP servers that are probed, by how they count.");
+const ASKED: Name = labelled("swoosh_provider_requests_total", "provider", "Questions that a provider asked outside.");
+const ASKED_IN_VAIN: Name =
+    labelled("swoosh_provider_failures_total", "provider", "Questions that brought a provider nothing.");
+const ASKED_SECONDS: Name =
+    labelled("swoosh_provider_request_seconds", "provider", "Time that a provider's question took.");
+// What telemetry itself loses.
+const LOG_DROPPED: Name =
+    metric("swoosh_log_lines_dropped_total", "Log lines that found no room because nobody read the log.");
 const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the node runs, by what they are at.");
 const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Attempts at effects that were begun.");
 const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Attempts at effects that failed.");
@@ -96,6 +141,15 @@ const TURNED_AWAY: Name =
     labelled("swoosh_connections_turned_away_total", "reason", "Connections refused or closed by the node.");
 const CERTIFICATE: Name =
     metric("swoosh_tls_certificate_expires_seconds", "When the TLS certificate expires, since 1970; 0 without TLS.");
+
+/// How a node stands towards proposals, as `/health` names it.
+pub const MODES: [&str; 5] = ["accepting", "draining", "refusing", "read_only", "following"];
+
+/// What holds projects up.
+pub const BLOCKS: [&str; 5] = ["paused", "recovery", "license_grace", "license_expired", "quarantined"];
+
+/// Who asks outside for facts.
+pub const PROVIDERS: [&str; 6] = ["license", "backbeat", "mcp", "capacity", "health", "liveness"];
 
 /// Why connections are refused or closed by the node.
 pub const TURNED_AWAY_REASONS: [&str; 10] = [
@@ -139,6 +193,11 @@ pub struct Metrics {
     key_floor: IntGauge,
     copies_last_index: IntGauge,
     copies_failures: IntCounter,
+    backup_last_index: IntGauge,
+    backup_time: IntGauge,
+    backup_failures: IntCounter,
+    follow_lag: IntGauge,
+    follow_connected: IntGauge,
     gate_open: IntGauge,
     license_until: IntGauge,
     export_lag: Box<[IntGauge]>,
@@ -150,6 +209,15 @@ pub struct Metrics {
     connections: IntGauge,
     turned_away: BTreeMap<&'static str, IntCounter>,
     certificate_expires: IntGauge,
+    sync_seconds: Histogram,
+    wal_failures: IntCounter,
+    modes: Box<[IntGauge]>,
+    clock_safe: IntGauge,
+    started: IntGauge,
+    disk_free: IntGauge,
+    blocked: Box<[IntGauge]>,
+    log_dropped: IntCounter,
+    world: World,
 }
 
 impl Default for Metrics {
@@ -209,6 +277,11 @@ impl Metrics {
             key_floor: gauge(&registry, &KEY_FLOOR)?,
             copies_last_index: gauge(&registry, &COPIES_LAST)?,
             copies_failures: keep(&registry, IntCounter::new(COPIES_FAIL.name, COPIES_FAIL.help)?)?,
+            backup_last_index: gauge(&registry, &BACKUP_LAST)?,
+            backup_time: gauge(&registry, &BACKUP_TIME)?,
+            backup_failures: keep(&registry, IntCounter::new(BACKUP_FAIL.name, BACKUP_FAIL.help)?)?,
+            follow_lag: gauge(&registry, &FOLLOW_LAG)?,
+            follow_connected: gauge(&registry, &FOLLOW_CONNECTED)?,
             gate_open: gauge(&registry, &GATE)?,
             license_until: gauge(&registry, &LICENSE)?,
             export_lag: gauges(&registry, &EXPORT_LAG, &EXPORTERS)?,
@@ -220,6 +293,15 @@ impl Metrics {
             connections: gauge(&registry, &CONNECTIONS)?,
             turned_away: turned_away(&registry)?,
             certificate_expires: gauge(&registry, &CERTIFICATE)?,
+            sync_seconds: histogram(&registry, &SYNC, exponential_buckets(0.000_1, 2.0, 18)?)?,
+            wal_failures: keep(&registry, IntCounter::new(WAL_FAILURES.name, WAL_FAILURES.help)?)?,
+            modes: gauges(&registry, &MODE, &MODES)?,
+            clock_safe: gauge(&registry, &CLOCK_SAFE)?,
+            started: gauge(&registry, &STARTED)?,
+            disk_free: gauge(&registry, &DISK_FREE)?,
+            blocked: gauges(&registry, &BLOCKED, &BLOCKS)?,
+            log_dropped: keep(&registry, IntCounter::new(LOG_DROPPED.name, LOG_DROPPED.help)?)?,
+            world: World::register(&registry)?,
             registry,
         })
     }
@@ -337,6 +419,23 @@ impl Metrics {
         self.copies_failures.inc();
     }
 
+    /// A backup up to this record was done at this time, in milliseconds since 1970.
+    pub fn backed_up(&self, last_index: u64, at_ms: u64) {
+        set(&self.backup_last_index, last_index);
+        set(&self.backup_time, at_ms / 1_000);
+    }
+
+    /// A backup failed.
+    pub fn backup_failed(&self) {
+        self.backup_failures.inc();
+    }
+
+    /// Whether the node that is followed answers, and how many of its records are not here yet.
+    pub fn set_follow(&self, connected: bool, lag: u64) {
+        set(&self.follow_connected, connected.into());
+        set(&self.follow_lag, lag);
+    }
+
     /// The license counts until this moment, grace included, in milliseconds since 1970; or none does.
     pub fn set_licensed(&self, gate_open: bool, until_ms: Option<u64>) {
         set(&self.gate_open, gate_open.into());
@@ -384,6 +483,47 @@ impl Metrics {
     /// The TLS certificate is valid until then, in milliseconds since 1970.
     pub fn set_certificate_expires(&self, until_ms: u64) {
         set(&self.certificate_expires, until_ms / 1_000);
+    }
+
+    /// A commit took this long to be written and synced.
+    pub fn synced(&self, took: Duration) {
+        self.sync_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The log could not be written.
+    pub fn wal_failed(&self) {
+        self.wal_failures.inc();
+    }
+
+    /// The node stands so towards proposals, one of [`MODES`], and can trust its clock or not.
+    pub fn set_mode(&self, mode: &str, clock_safe: bool) {
+        MODES.iter().zip(&self.modes).for_each(|(name, gauge)| gauge.set((*name == mode).into()));
+        self.clock_safe.set(clock_safe.into());
+    }
+
+    /// The node started at this moment, in milliseconds since 1970.
+    pub fn started(&self, at_ms: u64) {
+        set(&self.started, at_ms / 1_000);
+    }
+
+    /// So many bytes are free for the data directory.
+    pub fn set_disk_free(&self, bytes: u64) {
+        set(&self.disk_free, bytes);
+    }
+
+    /// So many projects in memory are held up, in the order of [`BLOCKS`].
+    pub fn set_blocked(&self, projects: [u64; BLOCKS.len()]) {
+        self.blocked.iter().zip(projects).for_each(|(gauge, projects)| set(gauge, projects));
+    }
+
+    /// So many log lines found no room since the start.
+    pub fn set_log_dropped(&self, lines: u64) {
+        self.log_dropped.inc_by(lines.saturating_sub(self.log_dropped.get()));
+    }
+
+    /// What is known of the world outside.
+    pub fn world(&self) -> &World {
+        &self.world
     }
 
     /// All metrics in Prometheus text format; see [`CONTENT_TYPE`].
@@ -456,127 +596,4 @@ fn rejections(registry: &Registry) -> prometheus::Result<BTreeMap<Code, IntCount
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(metrics: &Metrics) -> String {
-        String::from_utf8(metrics.render()).unwrap()
-    }
-
-    #[test]
-    fn every_name_is_exposed_before_the_first_event() {
-        let text = text(&Metrics::new());
-        for series in [
-            "swoosh_transition_total{transition=\"Council_QuorumCert\"} 0",
-            "swoosh_guard_fail_total{guard=\"window\"} 0",
-            "swoosh_state_advance_latency_seconds_count{region=\"execution\"} 0",
-            "swoosh_retry_count{transition=\"Execution_Submit\"} 0",
-            "swoosh_quarantine_total 0",
-            "swoosh_recovery_time_seconds 0",
-            "swoosh_wal_lag_records 0",
-            "swoosh_rejection_total{code=\"stale_head\"} 0",
-            "swoosh_rejection_total{code=\"guard_quorum\"} 0",
-            "swoosh_queue_depth 0",
-            "swoosh_batch_records_count 0",
-            "swoosh_commit_seconds_count 0",
-            "swoosh_wal_last_index 0",
-            "swoosh_projects 0",
-            "swoosh_decision_export_lag_records{exporter=\"bubble\"} 0",
-            "swoosh_decision_export_position{exporter=\"jsonl\"} 0",
-            "swoosh_decision_export_failures{exporter=\"bubble\"} 0",
-            "swoosh_effects{phase=\"running\"} 0",
-            "swoosh_effect_attempts_total{effect=\"fetch\"} 0",
-            "swoosh_effect_failures_total{effect=\"provision\"} 0",
-            "swoosh_connections 0",
-            "swoosh_connections_turned_away_total{reason=\"peer_full\"} 0",
-            "swoosh_tls_certificate_expires_seconds 0",
-            concat!("swoosh_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
-        ] {
-            assert!(text.lines().any(|line| line == series), "{series}");
-        }
-    }
-
-    #[test]
-    fn every_label_has_its_own_handle() {
-        let metrics = Metrics::new();
-        for &transition in Transition::ALL {
-            metrics.transition_accepted(transition, Region::Boot, Duration::from_millis(1));
-            metrics.retried(transition);
-        }
-        GuardName::ALL.iter().for_each(|&guard| metrics.guard_failed(guard));
-        GuardName::ALL.iter().for_each(|&guard| metrics.rejected(Code::Guard(guard)));
-        Code::PLAIN.iter().for_each(|&code| metrics.rejected(code));
-        let text = text(&metrics);
-        for family in
-            ["swoosh_transition_total{", "swoosh_retry_count{", "swoosh_guard_fail_total{", "swoosh_rejection_total{"]
-        {
-            assert!(text.lines().filter(|line| line.starts_with(family)).all(|line| line.ends_with(" 1")), "{family}");
-        }
-        let latencies =
-            format!("swoosh_state_advance_latency_seconds_count{{region=\"boot\"}} {}", Transition::ALL.len());
-        assert!(text.contains(&latencies));
-        assert!(text.contains("swoosh_quarantine_total 2"));
-    }
-
-    #[test]
-    fn commits_and_gauges_show_what_they_were_told() {
-        let metrics = Metrics::new();
-        metrics.committed(3, Duration::from_millis(2), 17);
-        metrics.set_wal_lag(4);
-        metrics.set_queue_depth(5);
-        metrics.add_projects(4);
-        metrics.add_projects(2);
-        metrics.set_heads(7, 700);
-        metrics.evicted(8);
-        ["a", "b", "a"].iter().for_each(|project| metrics.project_damaged(&project.parse().unwrap()));
-        metrics.snapshot_passed_over();
-        metrics.set_log(9, 10, 11);
-        metrics.start_checked();
-        metrics.exported(12);
-        metrics.export_failed();
-        metrics.set_licensed(true, Some(1_760_832_000_999));
-        metrics.recovered_in(Duration::from_millis(1500));
-        metrics.set_export("bubble", 7, 8, 9);
-        metrics.set_effects("running", 2);
-        metrics.effect_begun(EffectName::Fetch);
-        metrics.effect_failed(EffectName::Fetch);
-        metrics.set_connections(7);
-        metrics.turned_away("idle");
-        metrics.set_certificate_expires(8_000);
-        let text = text(&metrics);
-        for line in [
-            "swoosh_batch_records_sum 3",
-            "swoosh_batch_records_bucket{le=\"4\"} 1",
-            "swoosh_commit_seconds_sum 0.002",
-            "swoosh_wal_last_index 17",
-            "swoosh_network_gate_open 1",
-            "swoosh_license_until_seconds 1760832000",
-            "swoosh_wal_lag_records 4",
-            "swoosh_queue_depth 5",
-            "swoosh_projects 6",
-            "swoosh_heads 7",
-            "swoosh_heads_bytes 700",
-            "swoosh_evictions_total 8",
-            "swoosh_projects_damaged 2",
-            "swoosh_snapshots_passed_over_total 1",
-            "swoosh_wal_first_index 9",
-            "swoosh_start_checked 1",
-            "swoosh_replay_tail_records 10",
-            "swoosh_key_floor_beat 11",
-            "swoosh_export_last_index 12",
-            "swoosh_export_failures_total 1",
-            "swoosh_recovery_time_seconds 1.5",
-            "swoosh_decision_export_position{exporter=\"bubble\"} 7",
-            "swoosh_decision_export_lag_records{exporter=\"bubble\"} 8",
-            "swoosh_decision_export_failures{exporter=\"bubble\"} 9",
-            "swoosh_effects{phase=\"running\"} 2",
-            "swoosh_effect_attempts_total{effect=\"fetch\"} 1",
-            "swoosh_effect_failures_total{effect=\"fetch\"} 1",
-            "swoosh_connections 7",
-            "swoosh_connections_turned_away_total{reason=\"idle\"} 1",
-            "swoosh_tls_certificate_expires_seconds 8",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}");
-        }
-    }
-}
+mod tests;

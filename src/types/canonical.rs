@@ -78,7 +78,7 @@ pub fn canonical_bytes<T: Serialize>(document: &T) -> Vec<u8> {
 /// Bytes that are canonical already, put into a document as they stand. Only [`canonical_bytes`] knows it; to any
 /// other serializer it is a list of numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Verbatim<'a>(pub &'a [u8]);
+pub struct Verbatim<'a>(pub &'a [u8]);
 
 /// The name by which the serializer knows [`Verbatim`].
 const VERBATIM: &str = "$swoosh::Verbatim";

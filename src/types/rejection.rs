@@ -113,6 +113,7 @@ codes! {
     NotDurable = "not_durable", "The node could not make the transition durable";
     ProjectDamaged = "project_damaged", "The project's records do not lead where they say; the node refuses it";
     ReadOnly = "read_only", "The node accepts no transitions";
+    Follower = "follower", "The node follows another one and accepts nothing itself";
 }
 
 super::text::serde_as_text!(Code);

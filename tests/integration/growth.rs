@@ -165,7 +165,7 @@ fn run(site: &Site, command: &str) -> (bool, String) {
 }
 
 /// Changes rows of a family behind the node's back.
-fn tamper(site: &Site, family: &str, mut change: impl FnMut(&[u8], &[u8]) -> Option<Vec<u8>>) {
+pub(crate) fn tamper(site: &Site, family: &str, mut change: impl FnMut(&[u8], &[u8]) -> Option<Vec<u8>>) {
     let path = site.journal();
     let families = DB::list_cf(&Options::default(), &path).unwrap();
     let db = DB::open_cf(&Options::default(), &path, &families).unwrap();
@@ -217,7 +217,7 @@ fn a_project_whose_records_are_damaged_is_refused_and_the_others_go_on() {
         let answer = daemon.post(&next);
         is_refused(&answer, 503, Code::ProjectDamaged);
         let said = answer.text();
-        assert!(said.contains(&format!("record {index}")) && said.contains("runbooks/snapshot-restore.md"), "{said}");
+        assert!(said.contains(&format!("record {index}")) && said.contains("runbooks/corrupt-journal.md"), "{said}");
     }
     is_refused(&daemon.get("/state?project=ill"), 503, Code::ProjectDamaged);
     well.accept(&daemon, Transition::ControlPause);

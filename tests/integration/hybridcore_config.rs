@@ -376,36 +376,28 @@ fn what_is_composed_is_as_packer_formats_it_and_packer_accepts_it() {
         eprintln!("skipped: packer is not installed");
         return;
     }
-    desk.build(["config", "render"], &[]).good();
-    desk.build(["templates", "compose"], &[]).good();
-    let packer = |arguments: &[&str]| {
-        let mut command = Command::new("packer");
-        command.args(arguments).current_dir(desk.folder.path()).env("CHECKPOINT_DISABLE", "1").stdin(Stdio::null());
-        let ran = command.output().unwrap();
-        assert!(
-            ran.status.success(),
-            "{arguments:?}: {}{}",
-            String::from_utf8_lossy(&ran.stdout),
-            String::from_utf8_lossy(&ran.stderr)
-        );
-    };
-    let provisioners = "configs/dev/file.linux-image.provisioners.pkrvars.hcl";
-    for path in [RENDERED, provisioners, COMPOSED] {
-        packer(&["fmt", "-check", path]);
+    for builder in ["file.linux-image", "null.linux-check"] {
+        desk.run(&["config", "render", "dev", "--builder", builder]).good();
+        desk.run(&["templates", "compose", "dev", "--builder", builder]).good();
+        let folder = format!("configs/dev/{builder}");
+        let files = [format!("{folder}.pkrvars.hcl"), format!("{folder}.provisioners.pkrvars.hcl")];
+        for path in [&files[0], &files[1], &folder] {
+            packer(&desk, &["fmt", "-check", path]);
+        }
+        let files = files.map(|file| format!("-var-file={file}"));
+        packer(&desk, &["validate", &files[0], &files[1], &folder]);
+        let run = ["-var", "swoosh_output=out", "-var", "swoosh_manifest=out/manifest.json"];
+        packer(&desk, &[&["build", &files[0], &files[1]], &run[..], &[&folder]].concat());
     }
-    let files = [format!("-var-file={RENDERED}"), format!("-var-file={provisioners}")];
-    packer(&["validate", &files[0], &files[1], COMPOSED]);
-    packer(&[
-        "build",
-        &files[0],
-        &files[1],
-        "-var",
-        "swoosh_output=out",
-        "-var",
-        "swoosh_manifest=out/m.json",
-        COMPOSED,
-    ]);
     assert!(fs::read_to_string(desk.path("out/swoosh-base-1.0.0.txt")).unwrap().contains("labels: environment=dev"));
+}
+
+fn packer(desk: &Desk, arguments: &[&str]) {
+    let mut command = Command::new("packer");
+    command.args(arguments).current_dir(desk.folder.path()).env("CHECKPOINT_DISABLE", "1").stdin(Stdio::null());
+    let ran = command.output().unwrap();
+    let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+    assert!(ran.status.success(), "{arguments:?}: {said}");
 }
 
 fn has_packer() -> bool {

@@ -63,12 +63,12 @@ fn nothing_begins_before_a_license_is_granted() {
     let shown = license(&daemon);
     assert!(shown["missing"].as_array().unwrap().contains(&json!("license")), "{shown}");
     assert_eq!(shown["network"]["open"], false);
-    assert!(daemon.get("/metrics").text().contains("swoosh_network_gate_open 0"));
+    assert!(daemon.measures("swoosh_network_gate_open 0"));
     kaching.be(Mood::kind());
     licensed(&daemon, true);
     eventually("the gate opens", || gate_is_open(&daemon));
     project.accept(&daemon, Transition::BootLicensed);
-    assert!(daemon.get("/metrics").text().contains("swoosh_network_gate_open 1"));
+    assert!(daemon.measures("swoosh_network_gate_open 1"));
 }
 
 #[test]

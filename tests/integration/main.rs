@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
+mod backup;
+mod compat;
 mod daemon_basics;
+mod dashboards;
 mod decisions;
 mod demo;
+mod deploy;
 mod disk;
 mod disk_faults;
 mod durability;
 mod effects;
 mod feature_trees;
+mod follow;
 mod growth;
 mod house_rules;
 mod hybridcore_config;
@@ -28,6 +33,7 @@ mod pushed_facts;
 mod record_replay;
 mod rejections;
 mod replay;
+mod runbooks;
 mod scripts;
 mod secrets;
 mod serving;
@@ -35,6 +41,7 @@ mod simulation;
 mod source;
 mod sources;
 mod statechart;
+mod supervision;
 mod support;
 mod vectors;
 mod ways_out;

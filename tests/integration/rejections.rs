@@ -2,7 +2,7 @@
 //! `docs/rejections.md` says, the problem document is whole, no head moves, and the daemon serves on.
 
 mod guards;
-mod node;
+pub(crate) mod node;
 mod policy;
 mod request;
 mod sequence;

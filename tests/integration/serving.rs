@@ -6,7 +6,7 @@ mod drain;
 mod floods;
 mod http2;
 mod slow;
-mod tls;
+pub(crate) mod tls;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

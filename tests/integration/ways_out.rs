@@ -25,13 +25,15 @@ const PATHS: &[(&str, &[&str])] = &[
 const WORDS: &[(&[&str], &[&str])] = &[
     (&["TcpStream", "::", "connect"], &["src/cli/bench/"]),
     (&["TcpStream", "::", "connect_timeout"], &[]),
-    (&["UnixStream", "::", "connect"], &[]),
+    (&["UnixStream", "::", "connect"], CONTROL),
     (&["LentClient", "::"], &[]),
     (&["Http", "::", "exempt"], &["src/facts/kaching/fetch.rs"]),
 ];
 
 /// The SDK, which runs in other people's programs; the gated client; commands that play the caller.
 const CLIENTS: &[&str] = &["src/client/", "src/platform/outbound.rs"];
+/// The node's own socket in its data directory, which leads nowhere else.
+const CONTROL: &[&str] = &["src/cli/backup/control.rs"];
 /// The gated child process; the children of hybridcore, which ask its `Leave` (in a daemon, the gate) before and
 /// while they run; commands that start daemons and peers of their own, or a person's editor.
 const PROCESSES: &[&str] = &[

@@ -1,5 +1,6 @@
 //! The daemon: a child process of this very program.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -30,13 +31,18 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts a daemon on the settings file and waits until it listens.
-    pub async fn start(settings: &Path, directory: &Path) -> anyhow::Result<Daemon> {
+    /// Starts a daemon on the settings file and waits until it listens. `environment` is laid over our own.
+    pub async fn start(
+        settings: &Path,
+        directory: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Daemon> {
         let began = Instant::now();
         let program = own_program()?;
         let log = File::options().create(true).append(true).open(directory.join(LOG))?;
         let mut command = Command::new(&program);
         command.arg0("swoosh").arg("serve").arg("--config").arg(settings).args(["--listen", "127.0.0.1:0"]);
+        command.envs(environment);
         command.current_dir(directory).stdin(Stdio::null()).stdout(log).stderr(Stdio::piped()).kill_on_drop(true);
         // Ctrl-C in the terminal is for the demo, which then stops its daemon.
         command.process_group(0);

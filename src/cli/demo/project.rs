@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::cast::{CANDIDATES, Cast};
+use super::repositories::Repositories;
 use super::servers::{PINNED, Servers};
 use crate::machine::state::State;
-use crate::types::canonical::canonical_hash;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
-use crate::types::inputs::Assets;
 
 /// A commit or tree id out of one hexadecimal digit.
 fn git_id(digit: char) -> String {
@@ -18,13 +17,10 @@ fn git_id(digit: char) -> String {
 }
 
 /// The project document: three seats for five candidates, two approvals.
-pub(super) fn document(cast: &Cast, servers: &Servers) -> anyhow::Result<Value> {
+pub(super) fn document(cast: &Cast, servers: &Servers, repositories: &Repositories) -> anyhow::Result<Value> {
     Ok(json!({
-        "sources": {
-            "app": {"url": "https://git.example/app", "ref": git_id('a')},
-            "docs": {"url": "https://git.example/docs", "ref": "v1.0.0"},
-        },
-        "upstreams": {"swarm": {"url": "ssh://git.example/swarm", "ref": git_id('c')}},
+        "sources": repositories.sources(),
+        "upstreams": repositories.upstreams(),
         "roles": {
             "lead": {"capabilities": ["plan"], "seats": 1},
             "reviewer": {"capabilities": ["review"], "seats": 2},
@@ -48,37 +44,17 @@ pub(super) fn profiles(cast: &Cast) -> anyhow::Result<Value> {
     Ok(json!({"candidates": candidates}))
 }
 
-/// A commit for every source: the pinned one, or one that the tag stands for.
+/// A commit for every source, as somebody says who never looked.
 pub(super) fn resolved(state: &State) -> Value {
-    let all = state.ingestion.sources.iter().chain(&state.ingestion.upstreams);
-    let commit = |reference: &str| if reference.len() == 40 { reference.to_owned() } else { git_id('b') };
-    let commits = all.map(|(name, source)| (name.as_str(), json!({"commit": commit(source.reference.as_str())})));
+    let all = state.ingestion.sources.keys().chain(state.ingestion.upstreams.keys());
+    let commits = all.map(|name| (name.as_str(), json!({"commit": git_id('b')})));
     json!({"resolved": commits.collect::<BTreeMap<_, _>>()})
 }
 
-/// A tree for every commit.
-pub(super) fn fetched(state: &State) -> Value {
-    let resolved = state.ingestion.resolved.iter();
-    let trees = resolved.map(|(name, source)| (name.as_str(), json!({"commit": source.commit, "tree": git_id('d')})));
-    json!({"fetched": trees.collect::<BTreeMap<_, _>>()})
-}
-
-/// A passed check for every source.
-pub(super) fn checks(state: &State) -> Value {
-    let outcome = |name| json!({"check": "schema", "source": name, "ok": true});
-    json!({"outcomes": state.ingestion.fetched.keys().map(outcome).collect::<Vec<_>>()})
-}
-
-/// The assets that the environment is made of, with the hash of their manifest.
-pub(super) fn installed() -> anyhow::Result<Value> {
-    let asset = |name: &str| -> anyhow::Result<_> { Ok((name.parse()?, Hash::of(name.as_bytes()))) };
-    let assets: Assets = ["image/base", "image/tools"].into_iter().map(asset).collect::<anyhow::Result<_>>()?;
-    Ok(json!({"assets": assets, "manifest_hash": canonical_hash(&assets)}))
-}
-
-/// Health by asset, as the outcome and as the fact say it.
-pub(super) fn health(tools: &str) -> Value {
-    json!({"image/base": "ok", "image/tools": tools})
+/// Every asset healthy, as somebody says who never looked.
+pub(super) fn healthy(state: &State) -> Value {
+    let outcomes = state.environment.assets.keys().map(|asset| (asset.as_str(), "ok"));
+    json!({"outcomes": outcomes.collect::<BTreeMap<_, _>>()})
 }
 
 /// What the pinned servers answer, as the outcome says it.

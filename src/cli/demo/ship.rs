@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cast::Cast;
+use super::repositories::Repositories;
 use super::servers::Servers;
 use crate::types::backbeat::{AmplitudePoint, Schedule, WindowSpec};
 use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
 use crate::types::keys::PublicKey;
-use crate::types::names::WindowClass;
+use crate::types::names::{EffectName, WindowClass};
 
 /// The settings file.
 pub(super) const SETTINGS: &str = "swoosh.yaml";
@@ -20,6 +21,12 @@ pub(super) const DATA: &str = "data";
 pub(super) const FACTS: &str = "facts.json";
 /// How long a project goes on after its license, in milliseconds.
 pub(super) const GRACE_MS: u64 = 4_000;
+/// What is built: a file that describes an image.
+pub(super) const BUILDER: &str = "source.file.linux-image";
+/// What that build is called.
+pub(super) const BUILD: &str = "file.linux-image";
+/// How long the node waits before it works at an effect again that failed, in milliseconds.
+const RETRY_MIN_MS: u64 = 1_000;
 const BACKBEAT: &str = "backbeat.yaml";
 
 /// A schedule in a hurry: beats of 100 ms, 24 of which make a cycle. A second plan window at the end of the
@@ -43,9 +50,30 @@ pub(super) fn schedule() -> anyhow::Result<Schedule> {
     Ok(schedule)
 }
 
+/// Sources and environment are the node's own to work at; only for the tools it waits for a worker. Nothing is given
+/// up while the story makes it wait.
+fn effects() -> Value {
+    let builtin = EffectName::ALL.iter().filter(|effect| **effect != EffectName::Probe);
+    let mut effects: serde_json::Map<_, _> = builtin.map(|effect| (effect.to_string(), json!("builtin"))).collect();
+    let more = json!({
+        "attempts": 100,
+        "retry_min_ms": RETRY_MIN_MS,
+        "retry_max_ms": 1_500,
+        "builds": [{"environment": "dev", "builder": BUILDER}],
+    });
+    effects.extend(more.as_object().cloned().unwrap_or_default());
+    effects.into()
+}
+
 /// Writes settings and schedule; returns the settings file.
-pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey, servers: &Servers) -> anyhow::Result<PathBuf> {
-    let believed = [FactKind::Capacity, FactKind::Health, FactKind::Liveness];
+pub(super) fn write(
+    directory: &Path,
+    cast: &Cast,
+    platform: PublicKey,
+    servers: &Servers,
+    repositories: &Repositories,
+) -> anyhow::Result<PathBuf> {
+    let believed = [FactKind::Capacity, FactKind::Liveness];
     let sources: serde_json::Map<_, _> = believed.iter().map(|kind| (kind.to_string(), json!([platform]))).collect();
     let operator = cast.key("operator")?.to_string();
     let settings = json!({
@@ -58,6 +86,8 @@ pub(super) fn write(directory: &Path, cast: &Cast, platform: PublicKey, servers:
         "facts": {"file": FACTS, "sources": sources},
         "kaching": {"url": servers.kaching.url(), "keys": [servers.kaching.key()]},
         "license": {"grace_ms": GRACE_MS},
+        "effects": effects(),
+        "sources": {"floating_refs": repositories.floating()},
         "mcp": {"interval_ms": 150, "settle_ms": 50, "timeout_ms": 3_000, "valid_for_ms": 600_000},
         "decisions": {"bubble": servers.bubble.url(), "retry_min_ms": 20, "retry_max_ms": 200},
     });

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::cast::{Cast, now_ms};
 use super::daemon::Daemon;
+use super::follow::Followed;
 use super::moment::Moment;
 use super::outside::Outside;
-use super::project;
+use super::repositories::Repositories;
 use super::servers::Servers;
 use super::story::Story;
 use crate::client::{Accepted, Client, Draft, Event, Prepared, ProposeError};
@@ -43,6 +44,8 @@ pub(super) struct Stage {
     pub outside: Outside,
     /// The servers outside.
     pub servers: Servers,
+    /// The git repositories outside.
+    pub repositories: Repositories,
     /// The window schedule, as the node follows it.
     pub schedule: Schedule,
     /// The demo's directory.
@@ -55,6 +58,8 @@ pub(super) struct Stage {
     pub project: ProjectName,
     /// The project's head, as read last.
     pub head: Head,
+    /// What of the node's own doing was told.
+    pub followed: Followed,
 }
 
 impl Stage {
@@ -103,13 +108,21 @@ impl Stage {
         bail!("the window closed {WINDOW_TRIES} times before {} by {who} arrived", draft.transition())
     }
 
-    /// Reads where an accepted proposal led, and tells it.
+    /// Tells an accepted proposal, and what the node did by itself before it.
     pub async fn told(&mut self, who: &str, accepted: &Accepted) -> anyhow::Result<()> {
-        self.refresh().await?;
-        let region = chart::spec(accepted.receipt.transition).region;
-        let now = format!("{region} {}", self.state().region_state(region));
-        self.story.accepted(who, &accepted.receipt, &now);
-        Ok(())
+        let receipt = &accepted.receipt;
+        self.catch_up(Some(receipt.index)).await?;
+        let now = self.after(receipt.transition, receipt.index).await?;
+        self.story.accepted(who, receipt, &now);
+        self.refresh().await
+    }
+
+    /// Where a transition's region stood after the record at `index`.
+    pub async fn after(&self, transition: Transition, index: u64) -> anyhow::Result<String> {
+        let view = self.reader()?.state_at(&self.project, None, index).await?;
+        let state: State = serde_json::from_value(serde_json::to_value(&view.projection)?)?;
+        let region = chart::spec(transition).region;
+        Ok(format!("{region} {}", state.region_state(region)))
     }
 
     /// The worker reports the outcome of the effect that is open.
@@ -194,12 +207,22 @@ impl Stage {
         guard: GuardName,
     ) -> anyhow::Result<()> {
         let Err(problem) = answer else { bail!("{transition} by {who} passed, but {guard} was to refuse it") };
-        let before = self.head.hash();
         self.story.refused(who, transition, &problem);
         let judged = problem.guard_outcomes.iter().any(|outcome| outcome.guard == guard && !outcome.ok);
         ensure!(judged || problem.guard == Some(guard), "{guard} was to refuse it, not {}", problem.code);
+        self.still().await.with_context(|| format!("the refused {transition} moved the head"))
+    }
+
+    /// Makes sure that nothing happened since the head was read last but what the node did by itself, and tells that.
+    pub async fn still(&mut self) -> anyhow::Result<()> {
+        let mut hash = self.head.hash();
+        for entry in self.catch_up(None).await? {
+            if entry.record.state_pre_hash == hash {
+                hash = entry.record.state_post_hash;
+            }
+        }
         self.refresh().await?;
-        ensure!(self.head.hash() == before, "the refused {transition} moved the head");
+        ensure!(self.head.hash() == hash, "the head is {}, and was to be {hash}", self.head.hash());
         Ok(())
     }
 
@@ -229,11 +252,6 @@ impl Stage {
         };
         let patience = || format!("the daemon did not take the {kind} fact from its fact file");
         tokio::time::timeout(FACT_PATIENCE, held).await.with_context(patience)?
-    }
-
-    /// The health of the assets, as the platform sees it.
-    pub async fn health(&mut self, tools: &str) -> anyhow::Result<()> {
-        self.fact(FactKind::Health, serde_json::json!({"assets": project::health(tools)})).await
     }
 
     /// How long it is until a moment, in milliseconds; `None` when it does not come within two cycles.

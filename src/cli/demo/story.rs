@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::wording::{Wording, wrap};
-use crate::types::names::{GuardName, Transition};
+use crate::client::WalEntry;
+use crate::types::hash::Hash;
+use crate::types::ids::DecisionId;
+use crate::types::names::{EffectName, GuardName, Transition};
 use crate::types::receipt::Receipt;
 use crate::types::rejection::Problem;
 
@@ -38,6 +41,34 @@ pub(super) struct Story {
     pub wording: Wording,
     /// What was counted.
     pub tally: Tally,
+}
+
+/// What the log holds of an accepted transition.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    /// Which.
+    pub transition: Transition,
+    /// Where.
+    pub index: u64,
+    /// The head that it left.
+    pub head: Hash,
+    /// Its decision record.
+    pub decision: DecisionId,
+}
+
+impl From<&Receipt> for Recorded {
+    fn from(receipt: &Receipt) -> Recorded {
+        let Receipt { transition, index, state_post_hash, decision, .. } = receipt;
+        Recorded { transition: *transition, index: *index, head: *state_post_hash, decision: decision.clone() }
+    }
+}
+
+impl From<&WalEntry> for Recorded {
+    fn from(entry: &WalEntry) -> Recorded {
+        let record = &entry.record;
+        let decision = DecisionId::of(&record.project, record.index, &entry.chain);
+        Recorded { transition: record.transition, index: record.index, head: record.state_post_hash, decision }
+    }
 }
 
 const GREEN: &str = "32";
@@ -113,16 +144,43 @@ impl Story {
 
     /// A proposal was accepted; `now` is where its region stands.
     pub fn accepted(&mut self, who: &str, receipt: &Receipt, now: &str) {
+        self.recorded(who, &Recorded::from(receipt), now, "");
+    }
+
+    /// A transition stands in the log; `detail` is what there is to say of it.
+    pub fn recorded(&mut self, who: &str, record: &Recorded, now: &str, detail: &str) {
         self.tally.accepted += 1;
+        let plain = self.wording.plain(detail);
         let document = json!({
-            "transition": receipt.transition, "by": who, "index": receipt.index, "now": now,
-            "head": receipt.state_post_hash, "decision": receipt.decision,
+            "transition": record.transition, "by": who, "index": record.index, "now": now,
+            "head": record.head, "decision": record.decision, "detail": plain,
         });
         self.step("accepted", document, || {
-            let head = self.paint(DIM, &format!("#{} head {}…", receipt.index, receipt.state_post_hash.short(8)));
+            let head = self.paint(DIM, &format!("#{} head {}…", record.index, record.head.short(8)));
             let mark = self.paint(GREEN, "✓");
-            format!("   {mark} {:<29} {who:<10} {now:<24} {head}", receipt.transition.as_str())
+            let line = format!("   {mark} {:<29} {who:<10} {now:<24} {head}", record.transition.as_str());
+            if plain.is_empty() { line } else { format!("{line}\n{}", self.paint(DIM, &wrap(&plain, 7, 9))) }
         });
+    }
+
+    /// What the node is at.
+    pub fn progress(&self, effect: EffectName, what: &str) {
+        let plain = self.wording.plain(what);
+        self.step("progress", json!({"effect": effect, "text": plain}), || {
+            self.paint(DIM, &wrap(&format!("… {effect}: {plain}"), 5, 9))
+        });
+    }
+
+    /// One entry of a list, in as many lines as it needs.
+    pub fn entry(&self, document: Value, text: &str) {
+        let plain = self.wording.plain(text);
+        self.step("item", document, || self.paint(DIM, &wrap(&plain, 7, 9)));
+    }
+
+    /// One line of a list.
+    pub fn item(&self, document: Value, text: &str) {
+        let plain = self.wording.plain(text);
+        self.step("item", document, || format!("       {plain}"));
     }
 
     /// A proposal was refused.

@@ -10,15 +10,12 @@ use super::standins::kaching::Mood;
 use crate::client::{Accepted, Client, FactsView};
 use crate::types::fact::FactKind;
 use crate::types::names::{GuardName, Transition};
-use crate::types::record::Record;
-use crate::types::rejection::{Code, Problem};
+use crate::types::rejection::Code;
 
 /// How long the daemon may take to see something.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is asked.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Records read of the log at once; the node's own proposals all come long before that many.
-const PAGE: u64 = 1_000;
 
 impl Stage {
     /// The license server answers so from now on, and the daemon asks it at once.
@@ -107,12 +104,12 @@ impl Stage {
         transition: Transition,
         inputs: Value,
     ) -> anyhow::Result<Accepted> {
-        let draft = self.draft(transition, &inputs)?;
-        let answer = self.propose(who, &draft).await?;
-        self.own(own).await?;
-        let refused = |problem: Box<Problem>| anyhow::anyhow!("{transition} by {who} was to pass: {}", problem.detail);
-        let accepted = answer.map_err(refused)?;
-        self.told(who, &accepted).await?;
+        let accepted = self.accept(who, transition, inputs).await?;
+        let first = self.reader()?.wal(accepted.receipt.index.saturating_sub(1), 1).await?;
+        ensure!(
+            first.records.iter().any(|entry| entry.record.transition == own && entry.record.signer == self.node),
+            "the node did not propose {own} before {transition}"
+        );
         Ok(accepted)
     }
 
@@ -126,26 +123,14 @@ impl Stage {
     ) -> anyhow::Result<()> {
         let draft = self.draft(transition, &inputs)?;
         let Err(problem) = self.propose(who, &draft).await? else { anyhow::bail!("{transition} by {who} passed") };
-        self.own(own).await?;
+        let first = self.catch_up(None).await?;
+        ensure!(
+            first.iter().any(|entry| entry.record.transition == own),
+            "the node did not propose {own} before it refused {transition}"
+        );
         self.story.refused(who, transition, &problem);
         ensure!(problem.code == Code::Blocked, "{transition} was to be blocked, not {}", problem.code);
         self.refresh().await
-    }
-
-    /// Tells what the node has proposed itself.
-    async fn own(&mut self, transition: Transition) -> anyhow::Result<()> {
-        let page = self.reader()?.wal(1, PAGE).await?;
-        let is_own = |record: &Record| {
-            record.transition == transition && record.signer == self.node && record.project == self.project
-        };
-        let found = page.records.into_iter().rev().find(|entry| is_own(&entry.record));
-        let entry = found.with_context(|| format!("the node did not propose {transition}"))?;
-        let cause: Value = serde_json::from_slice(&entry.inputs.canonical())?;
-        let cause = cause.get("cause").and_then(Value::as_str).unwrap_or_default();
-        let index = entry.record.index;
-        self.story.check(&format!("#{index}: the node itself comes first with {transition}: {cause}"));
-        self.story.tally.accepted += 1;
-        Ok(())
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use crate::types::json::Json;
+
 /// The widest line of the story, in characters.
 const WIDTH: usize = 110;
 /// How many digits of a hash are shown.
@@ -69,9 +73,70 @@ fn push(lines: &mut [String], text: &str) {
     }
 }
 
+/// What the inputs of one of the node's own transitions say, in a line; nothing when they say nothing of interest.
+pub(super) fn outcome(inputs: &Json) -> String {
+    let inputs: Value = serde_json::from_slice(&inputs.canonical()).unwrap_or_default();
+    let member = |name: &str| inputs.get(name).filter(|value| !value.is_null());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let ids = |set: &Value, id: &str| {
+        let one = |(name, source): (&String, &Value)| format!("{name} {}", git_id(source.get(id)));
+        set.as_object().map(|set| set.iter().map(one).collect::<Vec<_>>().join(", ")).unwrap_or_default()
+    };
+    if let Some(failure) = member("failure") {
+        return text(failure.get("detail").unwrap_or(failure));
+    }
+    if let Some(cause) = member("cause").or_else(|| member("rationale")) {
+        return text(cause);
+    }
+    let lines = [
+        member("resolved").map(|set| format!("commits: {}", ids(set, "commit"))),
+        member("fetched").map(|set| format!("trees: {}", ids(set, "tree"))),
+        member("content_hash").map(|hash| format!("content hash {}", text(hash))),
+        member("assets").map(pairs),
+        member("outcomes").map(outcomes),
+    ];
+    lines.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn git_id(id: Option<&Value>) -> String {
+    let id = id.and_then(Value::as_str).unwrap_or_default();
+    format!("{}…", id.get(..DIGITS).unwrap_or(id))
+}
+
+fn pairs(map: &Value) -> String {
+    let one = |(name, value): (&String, &Value)| format!("{name} {}", value.as_str().unwrap_or_default());
+    map.as_object().map(|map| map.iter().map(one).collect::<Vec<_>>().join(", ")).unwrap_or_default()
+}
+
+fn outcomes(outcomes: &Value) -> String {
+    let Some(checks) = outcomes.as_array() else { return pairs(outcomes) };
+    let mut passed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for check in checks.iter().filter(|check| check["ok"] == true) {
+        let (name, source) =
+            (check["check"].as_str().unwrap_or_default(), check["source"].as_str().unwrap_or_default());
+        passed.entry(name).or_default().push(source);
+    }
+    passed.iter().map(|(name, of)| format!("{name} passed for {}", of.join(", "))).collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn outcomes_are_told_in_a_line() {
+        let told = |inputs: Value| outcome(&Json::parse(&serde_json::to_vec(&inputs).unwrap()).unwrap());
+        let commit = "a".repeat(40);
+        assert_eq!(told(json!({"resolved": {"app": {"commit": commit}}})), "commits: app aaaaaaaa…");
+        let checks =
+            json!([{"check": "scan", "source": "app", "ok": true}, {"check": "scan", "source": "b", "ok": true}]);
+        assert_eq!(told(json!({"outcomes": checks})), "scan passed for app, b");
+        assert_eq!(told(json!({"outcomes": {"image": "ok"}})), "image ok");
+        assert_eq!(told(json!({"failure": {"detail": "no disk", "unknown": false}})), "no disk");
+        assert_eq!(told(json!({"effect": "default/1/release"})), "");
+    }
 
     #[test]
     fn keys_become_names_and_hashes_short() {

@@ -47,7 +47,11 @@ impl Vault {
 }
 
 /// The plain bytes of a stored file; `None` where it is encrypted and there is no key.
-pub(super) fn open(path: &Path, bytes: Vec<u8>, keys: &[Box<dyn age::Identity>]) -> anyhow::Result<Option<Vec<u8>>> {
+pub(in crate::cli) fn open(
+    path: &Path,
+    bytes: Vec<u8>,
+    keys: &[Box<dyn age::Identity>],
+) -> anyhow::Result<Option<Vec<u8>>> {
     if !path.to_string_lossy().ends_with(AGE) {
         return Ok(Some(bytes));
     }
@@ -61,7 +65,7 @@ pub(super) fn open(path: &Path, bytes: Vec<u8>, keys: &[Box<dyn age::Identity>])
 }
 
 /// Writes a file so that it is there whole or not at all, also after a loss of power; its hash.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<Hash> {
+pub(in crate::cli) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<Hash> {
     let folder = path.parent().context("the file has no folder")?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let cannot = || format!("cannot write {}", path.display());

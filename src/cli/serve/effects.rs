@@ -4,6 +4,7 @@ mod outside;
 mod points;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 
@@ -54,6 +55,7 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
         runtime: tokio::runtime::Handle::current(),
         root: root.clone(),
         points,
+        began: (Instant::now(), crate::hybridcore::logs::now_ms()),
     };
     let workshop = workshop(node, settings, secrets, root)?;
     let runner = Runner::start(rules(&settings.effects)?, Arc::new(host), Arc::new(workshop))?;
@@ -95,11 +97,17 @@ fn workshop(node: &Node, settings: &Settings, secrets: &Secrets, root: std::path
         git: ChildGit::of_this_program().context("this program cannot find itself")?,
         limits: Limits::default(),
         scan,
-        tool: Tool { sentinel: own_program(), ..Tool::default() },
+        tool: Tool { program: packer(), sentinel: own_program(), ..Tool::default() },
         definitions,
         builds: builds.collect(),
         outside: Box::new(World::new(node, settings, secrets)?),
     })
+}
+
+/// The packer that `swoosh packer` would take as well.
+fn packer() -> std::ffi::OsString {
+    let named = std::env::var_os("SWOOSH_PACKER").filter(|program| !program.is_empty());
+    named.unwrap_or_else(|| Tool::default().program)
 }
 
 /// This very program, also where its file was replaced meanwhile.
@@ -117,6 +125,8 @@ struct NodeHost {
     runtime: tokio::runtime::Handle,
     root: std::path::PathBuf,
     points: Points,
+    /// Waits must not depend on somebody setting the clock.
+    began: (Instant, u64),
 }
 
 impl NodeHost {
@@ -139,7 +149,8 @@ impl NodeHost {
 
 impl Host for NodeHost {
     fn now_ms(&self) -> u64 {
-        crate::hybridcore::logs::now_ms()
+        let (instant, wall_ms) = self.began;
+        wall_ms + u64::try_from(instant.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn journal(&self) -> Journal {
@@ -158,6 +169,7 @@ impl Host for NodeHost {
         let open = ours.map(|open| Open {
             id: open.id.clone(),
             opened_at_ms: open.opened_at.physical_ms(),
+            seen: view.index,
             blocked: blocked(state, open.id.effect),
         });
         Ok(open.collect())

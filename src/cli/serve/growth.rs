@@ -82,7 +82,7 @@ impl Growth {
 
     fn damaged(&self, project: &ProjectName, error: &dyn std::fmt::Display) {
         self.metrics.project_damaged(project);
-        tracing::error!(%project, %error, runbook = "runbooks/snapshot-restore.md",
+        tracing::error!(%project, %error, runbook = "runbooks/corrupt-journal.md",
             "a project's records do not lead where they say; it is refused, the others go on");
     }
 

@@ -12,10 +12,11 @@ use super::bus::Bus;
 use super::effects;
 use super::exporters::{self, Exports, Work};
 use super::outside;
-use super::ports::{ClockPort, DecisionPort, Watch};
-use crate::effects::{Phase as EffectPhase, Runner};
+use super::ports::{ClockPort, DecisionPort, Questions, Watch};
+use super::scrape::Scrape;
+use crate::effects::Runner;
 use crate::facts::kaching::Keeper;
-use crate::facts::{self, BuiltIn, FactFile, FactStore, FactTable, Speaker, Standing, Trust};
+use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
 use crate::ingress::{
     self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES,
     Queries,
@@ -64,9 +65,10 @@ impl Node {
         }
         let metrics = Arc::new(Metrics::new());
         let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
+        metrics.started(clock.now().wall_ms);
         let facts = Arc::new(believe(settings, &loaded.key, clock.clone())?);
         let pushed = outside::restore(settings, &facts)?;
-        let speaker = Speaker::new(facts.clone(), loaded.key.clone());
+        let speaker = Speaker::new(facts.clone(), loaded.key.clone()).counted(Arc::new(Questions(metrics.clone())));
         let license = outside::license_keeper(settings, &speaker, &secrets)?;
         let (journal, recovered) = open_journal(settings, &loaded.key, &metrics)?;
         let bus = Bus::new();
@@ -161,7 +163,16 @@ impl Node {
         let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
         let metrics = self.metrics.clone();
         let (handle, bus, effects) = (self.handle.clone(), self.bus.clone(), settings.effects.clone());
-        let shown = Shown { handle, metrics: metrics.clone(), facts, gate, exports, bus, effects };
+        let scrape = Scrape {
+            handle: handle.clone(),
+            metrics: metrics.clone(),
+            facts: facts.clone(),
+            gate: gate.clone(),
+            exports: exports.clone(),
+            bus: bus.clone(),
+            data: settings.data.clone(),
+        };
+        let shown = Shown { handle, facts, gate, exports, scrape, bus, effects };
         let limits = limits(settings);
         AppState {
             handle: self.handle.clone(),
@@ -181,7 +192,7 @@ impl Node {
 }
 
 /// What the HTTP server allows.
-fn limits(settings: &Settings) -> Limits {
+pub(super) fn limits(settings: &Settings) -> Limits {
     let (http, limits, tls) = (&settings.http, &settings.limits, &settings.tls);
     Limits {
         body_limit_bytes: http.body_limit_bytes,
@@ -225,7 +236,7 @@ fn connections(asked: usize, open_files: Option<u64>) -> usize {
 }
 
 /// The fact table: the node's own facts, and those of the fact file.
-fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::Result<FactTable> {
+pub(super) fn believe(settings: &Settings, key: &SecretKey, clock: Arc<Clock>) -> anyhow::Result<FactTable> {
     let trust = Trust {
         cluster: settings.cluster.clone(),
         node: key.public(),
@@ -295,13 +306,13 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
 fn index_effects(journal: &Journal) {
     match journal.index_effects() {
         Ok(damaged) => damaged.iter().for_each(|(project, error)| {
-            tracing::error!(%project, %error, "its open effects are not known; see runbooks/snapshot-restore.md");
+            tracing::error!(%project, %error, "its open effects are not known; see runbooks/corrupt-journal.md");
         }),
         Err(error) => tracing::error!(%error, "open effects cannot be listed; the next start tries it again"),
     }
 }
 
-fn options(settings: &Settings, node_key: SecretKey) -> Options {
+pub(super) fn options(settings: &Settings, node_key: SecretKey) -> Options {
     Options {
         cluster: settings.cluster.clone(),
         node_key,
@@ -321,32 +332,17 @@ fn options(settings: &Settings, node_key: SecretKey) -> Options {
 /// What the routes show and cannot know themselves.
 struct Shown {
     handle: Handle,
-    metrics: Arc<Metrics>,
     facts: Arc<FactTable>,
     gate: NetworkGate,
     exports: Arc<Exports>,
+    scrape: Scrape,
     bus: Arc<Bus>,
     effects: Effects,
 }
 
 impl Queries for Shown {
     fn metrics(&self) -> Vec<u8> {
-        let status = self.handle.status();
-        self.metrics.set_queue_depth(status.queue as u64);
-        self.metrics.set_wal_lag(status.wal_lag);
-        self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
-        let until_ms = match facts::standing(&self.facts.load(), self.facts.clock().now()) {
-            Standing::Licensed { until_ms } => Some(until_ms),
-            Standing::Unlicensed { .. } => None,
-        };
-        self.metrics.set_licensed(self.gate.is_open(), until_ms);
-        self.exports.measure(&self.metrics);
-        if let Some(runner) = self.bus.runner() {
-            let counts = runner.board().count();
-            let count = |phase| counts.get(&phase).copied().unwrap_or(0);
-            EffectPhase::OPEN.iter().for_each(|phase| self.metrics.set_effects(phase.as_str(), count(*phase)));
-        }
-        self.metrics.render()
+        self.scrape.render()
     }
 
     fn effects(&self, filter: &EffectFilter) -> Result<EffectsPage, ReadError> {

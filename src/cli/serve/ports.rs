@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::bus::Bus;
 use crate::decisions;
+use crate::facts::{Asked, Provider};
 use crate::ingress::{Traffic, Turned};
 use crate::journal::SnapshotWarning;
 use crate::machine::chart;
@@ -54,6 +55,21 @@ pub(super) struct Watch {
     pub bus: Arc<Bus>,
 }
 
+/// Counts what providers ask outside.
+pub(super) struct Questions(pub Arc<Metrics>);
+
+impl std::fmt::Debug for Questions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Questions")
+    }
+}
+
+impl Asked for Questions {
+    fn asked(&self, provider: Provider, brought: bool, took: Duration) {
+        self.0.world().asked(provider.as_str(), brought, took);
+    }
+}
+
 impl sequencer::Observer for Watch {
     fn accepted(&self, record: &Record, took: Duration) {
         self.metrics.transition_accepted(record.transition, chart::spec(record.transition).region, took);
@@ -84,13 +100,17 @@ impl sequencer::Observer for Watch {
         self.metrics.committed(records as u64, took, last_index);
     }
 
+    fn synced(&self, took: Duration) {
+        self.metrics.synced(took);
+    }
+
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str) {
         tracing::error!(%project, %transition, reason, "a proposal of the node's own could not be built");
     }
 
     fn project_damaged(&self, project: &ProjectName, reason: &str) {
         self.metrics.project_damaged(project);
-        tracing::error!(%project, reason, runbook = "runbooks/snapshot-restore.md",
+        tracing::error!(%project, reason, runbook = "runbooks/corrupt-journal.md",
             "a project's records do not lead where they say; it is refused, the others go on");
     }
 
@@ -104,6 +124,7 @@ impl sequencer::Observer for Watch {
     }
 
     fn log_failed(&self, reason: &str) {
+        self.metrics.wal_failed();
         tracing::error!(
             reason,
             runbook = "runbooks/recovery.md",
@@ -133,10 +154,15 @@ impl Traffic for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::TURNED_AWAY_REASONS;
+    use crate::telemetry::metrics::{PROVIDERS, TURNED_AWAY_REASONS};
 
     #[test]
     fn every_reason_to_close_a_connection_is_counted_under_its_name() {
         assert_eq!(Turned::ALL.map(Turned::as_str), TURNED_AWAY_REASONS);
+    }
+
+    #[test]
+    fn every_provider_is_counted_under_its_name() {
+        assert_eq!(Provider::ALL.map(Provider::as_str), PROVIDERS);
     }
 }

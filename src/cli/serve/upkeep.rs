@@ -8,9 +8,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::backups::Backups;
 use super::growth::{Growth, Pruning};
 use super::node::{Node, fact_files};
 use super::{bundles, providers};
+use crate::cli::backup::Control;
 use crate::cli::export::{Plan, Rounds};
 use crate::facts::watch_license;
 use crate::settings::Settings;
@@ -25,6 +27,9 @@ pub(super) struct Upkeep {
     tasks: Vec<JoinHandle<()>>,
     reload: Vec<Arc<Notify>>,
     growth: Growth,
+    backups: Option<Backups>,
+    /// Closed when the node stops.
+    _control: Option<Control>,
 }
 
 /// Starts the tasks. The fact files have been read once when this returns.
@@ -46,7 +51,25 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
     }
     tasks.extend(node.take_exporters().into_iter().map(tokio::spawn));
     tasks.extend(providers::spawn(node, settings)?);
-    Ok(Upkeep { tasks, reload, growth })
+    let backups = Backups::of(settings, node.handle(), node.metrics());
+    if let Some(backups) = backups.clone() {
+        let often = Duration::from_millis(settings.backup.every_ms);
+        tasks.push(tokio::spawn(every(often, move || backups.round())));
+    }
+    let _control = control(node, settings);
+    Ok(Upkeep { tasks, reload, growth, backups, _control })
+}
+
+/// The socket for checkpoints. A node whose data directory can hold none works without.
+pub(in crate::cli) fn control(node: &Node, settings: &Settings) -> Option<Control> {
+    let handle = node.handle().clone();
+    let control = Control::listen(&settings.data, move || handle.journal());
+    control
+        .inspect_err(|error| {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "`swoosh backup create` cannot reach this node; backup.directory works all the same");
+        })
+        .ok()
 }
 
 /// The tasks that keep the node from growing.
@@ -91,6 +114,7 @@ impl Upkeep {
     /// Ends the tasks.
     pub fn stop(self) {
         self.growth.stop();
+        self.backups.iter().for_each(Backups::stop);
         self.tasks.into_iter().for_each(|task| task.abort());
     }
 }

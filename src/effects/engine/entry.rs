@@ -34,6 +34,8 @@ pub(super) struct Entry {
     pub failures: u32,
     /// Times in a row that its outcome did not pass.
     pub refusals: u32,
+    /// Index of the project's last record when it was looked at.
+    pub seen: u64,
     pub blocked: Option<String>,
     pub reason: Option<String>,
 }

@@ -23,8 +23,10 @@ impl Engine {
             State::Running { begun_ms, .. } => Some(begun_ms),
             _ => None,
         };
-        let reason = entry.blocked.clone().or_else(|| entry.reason.clone());
-        let (phase, attempt, next_ms) = (entry.phase(), entry.attempt, entry.due_ms());
+        let held = self.held.filter(|_| matches!(entry.state, State::Waiting { .. }));
+        let reason = entry.blocked.clone().or(held.map(|stop| stop.to_string())).or_else(|| entry.reason.clone());
+        let phase = if held.is_some() { Phase::Suspended } else { entry.phase() };
+        let (attempt, next_ms) = (entry.attempt, entry.due_ms().filter(|_| held.is_none()));
         Progress { id, phase, attempt, begun_ms, next_ms, reason, step: None }
     }
 
@@ -40,7 +42,7 @@ impl Engine {
             let place = place(id.effect);
             place == Place::Nowhere || !self.busy.contains(&(id.project.clone(), place))
         };
-        if self.running < self.rules.workers { self.starts.iter().find(is_free) } else { None }
+        if self.running < self.rules.workers && self.held.is_none() { self.starts.iter().find(is_free) } else { None }
     }
 
     /// Puts an effect where its time is waited for.

@@ -1,9 +1,10 @@
 //! Takes signed beats, or says why not, and leads the schedule by them.
 
 use std::path::Path;
+use std::time::Instant;
 
 use super::BeatRules;
-use crate::facts::{SayError, Speaker};
+use crate::facts::{Provider, SayError, Speaker};
 use crate::machine::facts::FactBody;
 use crate::types::backbeat::{BeatClaim, BeatFault, BeatNote, Schedule};
 use crate::types::canonical::{DecodeError, from_slice};
@@ -72,6 +73,11 @@ impl Conductor {
     /// Leads what the table holds.
     pub fn new(rules: BeatRules, speaker: Speaker) -> Conductor {
         Conductor { rules, speaker, last: None }
+    }
+
+    /// The source was asked since `began`, or waited for since then, and led or did not.
+    pub(super) fn asked(&self, led: bool, began: Instant) {
+        self.speaker.asked(Provider::Backbeat, led, began);
     }
 
     /// Goes on from the beat that was taken last before a restart: the shift holds, however long ago that was.

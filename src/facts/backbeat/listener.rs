@@ -1,6 +1,6 @@
 //! Asks the source: one beat an answer, or a stream of them as server-sent events.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Conductor;
 use crate::facts::events::EventReader;
@@ -71,7 +71,12 @@ impl Listener {
     pub async fn run(mut self) {
         loop {
             self.gate.opened().await;
+            let began = Instant::now();
             if let Err(ended) = self.listen().await {
+                // A beat that is refused is counted where it is heard.
+                if !matches!(ended, Ended::Refused(_)) {
+                    self.conductor.asked(false, began);
+                }
                 self.complain(&ended);
             }
             tokio::time::sleep(self.options.poll).await;
@@ -89,14 +94,14 @@ impl Listener {
     async fn listen(&mut self) -> Result<(), Ended> {
         let Listener { options, conductor, http, complaint, .. } = self;
         let hear = async |client: LentClient| {
-            let accept = "text/event-stream, application/json";
+            let (accept, began) = ("text/event-stream, application/json", Instant::now());
             let asked = client.get(options.address.clone()).header(reqwest::header::ACCEPT, accept).send();
             let response =
                 tokio::time::timeout(options.timeout, asked).await.map_err(|_| Ended::Late)?.map_err(broken)?;
             if !response.status().is_success() {
                 return Err(Ended::Status(response.status().as_u16()));
             }
-            let mut ear = Ear { conductor, complaint, address: &options.address };
+            let mut ear = Ear { conductor, complaint, address: &options.address, waited_since: began };
             if is_stream(&response) {
                 ear.hear_stream(response, options.silence).await
             } else {
@@ -122,6 +127,8 @@ struct Ear<'a> {
     conductor: &'a mut Conductor,
     complaint: &'a mut Option<String>,
     address: &'a reqwest::Url,
+    /// Since when a beat is waited for.
+    waited_since: Instant,
 }
 
 impl Ear<'_> {
@@ -157,7 +164,9 @@ impl Ear<'_> {
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let beat = self.conductor.take(bytes).map_err(|refused| refused.to_string())?;
+        let taken = self.conductor.take(bytes);
+        self.conductor.asked(taken.is_ok(), std::mem::replace(&mut self.waited_since, Instant::now()));
+        let beat = taken.map_err(|refused| refused.to_string())?;
         if self.complaint.take().is_some() {
             tracing::info!(source = %self.address, beat, "the beat source leads");
         }

@@ -16,10 +16,11 @@ pub mod token;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::asked::Provider;
 use super::speaker::Speaker;
 use crate::platform::entropy;
 use crate::types::civil::{MAX_MS, rfc3339};
@@ -84,7 +85,10 @@ impl Keeper {
 
     /// Asks once and does what follows; says how long to wait until the next time.
     async fn step(&mut self) -> Duration {
-        match self.server.fetch(&self.pins).await {
+        let began = Instant::now();
+        let fetched = self.server.fetch(&self.pins).await;
+        self.speaker.asked(Provider::License, matches!(fetched, Fetched::Granted { .. }), began);
+        match fetched {
             Fetched::Granted { text, token } => self.granted(text, *token),
             Fetched::Denied { reason } => {
                 self.denied(&reason);

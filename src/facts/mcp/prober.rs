@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::damping::{Damping, DampingRules};
 use super::probe::{ProbeError, ProbeLimits, probe};
-use crate::facts::Speaker;
+use crate::facts::{Provider, Speaker};
 use crate::platform::gate::NetworkGate;
 use crate::platform::outbound::{Http, HttpLimits};
 use crate::types::fact::{FactKind, ToolStatus, Tooling};
@@ -115,7 +115,8 @@ impl Prober {
         }
         for url in wanted {
             if !tasks.contains_key(url) {
-                let task = watch_server(url.clone(), self.options.clone(), self.gate.clone(), board.clone());
+                let (speaker, options) = (self.speaker.clone(), self.options.clone());
+                let task = watch_server(url.clone(), options, speaker, self.gate.clone(), board.clone());
                 tasks.insert(url.clone(), tokio::spawn(task).abort_handle());
             }
         }
@@ -150,7 +151,7 @@ async fn say(board: Arc<Board>, speaker: Speaker, valid_for: Duration) {
 }
 
 /// Probes one server for ever.
-async fn watch_server(url: Url, options: ProberOptions, gate: NetworkGate, board: Arc<Board>) {
+async fn watch_server(url: Url, options: ProberOptions, speaker: Speaker, gate: NetworkGate, board: Arc<Board>) {
     let address = match reqwest::Url::parse(url.as_str()) {
         Ok(address) if matches!(address.scheme(), "http" | "https") => address,
         _ => return board.put(&url, down("it is no http:// or https:// address; change the pin")),
@@ -161,9 +162,11 @@ async fn watch_server(url: Url, options: ProberOptions, gate: NetworkGate, board
     let mut damping = Damping::new(options.damping);
     loop {
         gate.opened().await;
+        let began = Instant::now();
         let found = probe(&http, options.limits).await;
         // What failed because the gate closed says nothing about the server.
         if !matches!(&found, Err(ProbeError::Outbound(closed)) if closed.is_closed()) {
+            speaker.asked(Provider::Mcp, found.is_ok(), began);
             let before = damping.counts().cloned();
             damping.take(found.as_ref().ok().map(|seen| seen.identity.clone()));
             if damping.counts() != before.as_ref() {

@@ -60,7 +60,8 @@ pub(super) fn collect(place: &Place<'_>, transcript: &Transcript, manifest: Opti
             }
         }
         if told.files.is_empty() || !files.is_empty() {
-            let Told { build, builder, id, .. } = told;
+            // The manifest's words come as they are.
+            let [build, builder, id] = [told.build, told.builder, told.id].map(|text| place.redactor.clean(&text));
             collected.artifacts.push(Artifact { build, builder, id, files });
         }
     }

@@ -106,11 +106,12 @@ pub fn build(session: &Session<'_>, request: &BuildRequest) -> Result<RunReport,
         return Ok(RunReport { status: Status::Skipped, ..last.clone() });
     }
     let (run_id, folder) = runs::make(session, &request.name)?;
-    let mut report = work.begin(&run_id, &folder, &inputs)?;
+    let mut report = work.begin(&run_id, &folder, &inputs).inspect_err(|_| runs::clean_up(&folder))?;
     let mut made = work.run(&folder, &run_id, &template);
     if made.installed {
         work.seen.plugins = tool::plugins(&[session.plugins(), session.packer_folder()], session.leave);
-        inputs = work.inputs(&before)?;
+        // Plugins are inputs. When they cannot be hashed now, the next build finds drift.
+        inputs = work.inputs(&before).unwrap_or(inputs);
     }
     report.plugins = work.seen.plugins.clone();
     report.inputs = inputs;
@@ -330,7 +331,7 @@ impl<'a> Work<'a> {
         });
         if let Some((manifest, hash)) = &found {
             report.manifest_path = kept_path(root, &path);
-            report.manifest_hash = Some(*hash);
+            report.manifest_hash = Some(self.scrub(&path).unwrap_or(*hash));
             if manifest.foreign > 0 {
                 report.warnings.push(format!("{} of the manifest name another run, or none", manifest.foreign));
             }
@@ -356,6 +357,18 @@ impl<'a> Work<'a> {
         }
         report.failure = made.failure.take();
         report.status = if report.failure.is_some() { Status::Failed } else { Status::Succeeded };
+    }
+
+    /// Takes secrets out of the manifest, which packer wrote as the template wanted it; its hash when there were any.
+    fn scrub(&self, path: &Path) -> Option<Hash> {
+        let text = fs::read_to_string(path).ok()?;
+        let clean = self.desk.redactor.clean(&text);
+        if clean == text {
+            return None;
+        }
+        // A manifest that still held a secret would be worse than none.
+        fs::write(path, &clean).or_else(|_| fs::remove_file(path)).ok()?;
+        Some(Hash::of(clean.as_bytes()))
     }
 
     /// Packer's word that all is well is not enough.

@@ -52,14 +52,26 @@ fn a_program_that_is_not_there_and_a_folder_that_is_not_there_are_told_apart() {
     assert!(matches!(told(&nowhere, &bounds()).0, Err(RunError::Spawn { .. })));
 }
 
+/// Runs a script, and wants it to stop once it has said something: from then on it is as it means to be.
+fn stopped_once_ready(script: &str, bounds: &Bounds) -> Result<End, RunError> {
+    let leave = Cancellable::default();
+    let ends = leave.clone();
+    run(&shell(script), bounds, &leave, &mut |_, _| ends.cancel())
+}
+
 #[test]
-fn a_program_over_its_time_is_interrupted_and_may_clean_up() {
+fn a_program_over_its_time_is_ended() {
+    let limits = Bounds { time_limit: Duration::from_millis(200), ..bounds() };
+    let (end, _) = told(&shell("exec sleep 600"), &limits);
+    assert!(matches!(end, Err(RunError::TimedOut { .. })));
+}
+
+#[test]
+fn a_program_that_must_stop_is_interrupted_and_may_clean_up() {
     let folder = tempfile::tempdir().unwrap();
     let cleaned = folder.path().join("cleaned");
-    let script = format!("trap 'touch {}; exit 1' INT; while :; do sleep 0.05; done", cleaned.display());
-    let limits = Bounds { time_limit: Duration::from_millis(500), ..bounds() };
-    let (end, _) = told(&shell(&script), &limits);
-    assert!(matches!(end, Err(RunError::TimedOut { .. })));
+    let script = format!("trap 'touch {}; exit 1' INT; echo ready; while :; do sleep 0.05; done", cleaned.display());
+    assert!(matches!(stopped_once_ready(&script, &bounds()), Err(RunError::Stopped { .. })));
     assert!(cleaned.exists());
 }
 
@@ -68,9 +80,8 @@ fn a_program_that_ignores_the_interrupt_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
     let script = format!("trap '' INT; sleep 600 & echo $! > {}; echo ready; wait", pid_file.display());
-    let limits = Bounds { time_limit: Duration::from_secs(1), grace: Duration::from_millis(100), ..bounds() };
-    let (end, _) = told(&shell(&script), &limits);
-    assert!(matches!(end, Err(RunError::TimedOut { .. })));
+    let limits = Bounds { grace: Duration::from_millis(100), ..bounds() };
+    assert!(matches!(stopped_once_ready(&script, &limits), Err(RunError::Stopped { .. })));
     let grandchild = std::fs::read_to_string(pid_file).unwrap();
     // A killed process that nobody has waited for yet is a zombie: state Z.
     let gone = || {
@@ -107,7 +118,7 @@ fn a_program_stops_when_its_leave_ends_and_never_begins_without() {
     let leave = Cancellable::default();
     let ends = leave.clone();
     let mut on_line = |_: Stream, _: &str| ends.cancel();
-    let result = run(&shell("echo begun; sleep 600"), &bounds(), &leave, &mut on_line);
+    let result = run(&shell("echo begun; exec sleep 600"), &bounds(), &leave, &mut on_line);
     assert!(matches!(result, Err(RunError::Stopped { stop: Stop::Cancelled, .. })));
     let mut never = |_: Stream, _: &str| panic!("it ran");
     let result = run(&shell("echo begun"), &bounds(), &leave, &mut never);

@@ -43,28 +43,36 @@ pub struct Lint {
     pub lines: Vec<String>,
 }
 
-/// Linters of a stack and their arguments, run in the folder that holds its assets.
-fn linters(stack: Stack) -> Vec<(&'static str, Vec<&'static str>)> {
+/// Linters of a stack and their arguments, run in the folder that holds its assets, whose files are named: told of the folder
+/// alone, ansible-lint guesses which files matter, and passes over roles.
+fn linters(stack: Stack, files: &[String]) -> Vec<(&'static str, Vec<String>)> {
+    let own = |tool: &'static str, arguments: &[&str]| (tool, arguments.iter().map(|own| (*own).to_owned()).collect());
+    let named = |(tool, mut arguments): (&'static str, Vec<String>), suffixes: &[&str]| {
+        arguments.push("--".to_owned());
+        let wanted = |file: &&String| suffixes.iter().any(|suffix| file.ends_with(suffix));
+        arguments.extend(files.iter().filter(wanted).cloned());
+        (tool, arguments)
+    };
+    let yaml = [".yml", ".yaml"];
     match stack {
         Stack::Ansible => vec![
-            ("ansible-lint", vec!["--offline", "--nocolor", "-p", "."]),
-            ("yamllint", vec!["--format", "parsable", "."]),
+            named(own("ansible-lint", &["--offline", "--nocolor", "-p"]), &yaml),
+            named(own("yamllint", &["--format", "parsable"]), &yaml),
         ],
-        Stack::Puppet => vec![("puppet-lint", vec!["--fail-on-warnings", "."])],
+        Stack::Puppet => vec![named(own("puppet-lint", &["--fail-on-warnings"]), &[".pp"])],
     }
 }
 
-/// Lints the assets of a stack, which stand in `folder`. `path` takes the place of this process's `PATH`.
-pub fn lint(stack: Stack, folder: &Path, path: Option<&str>, leave: &dyn Leave) -> Vec<Lint> {
-    let one =
-        |(tool, arguments): (&'static str, Vec<&'static str>)| run_one(stack, tool, &arguments, folder, path, leave);
-    linters(stack).into_iter().map(one).collect()
+/// Lints `files`, the assets of a stack by their path in `folder`. `path` takes the place of this process's `PATH`.
+pub fn lint(stack: Stack, folder: &Path, files: &[String], path: Option<&str>, leave: &dyn Leave) -> Vec<Lint> {
+    let one = |(tool, arguments): (&'static str, Vec<String>)| run_one(stack, tool, &arguments, folder, path, leave);
+    linters(stack, files).into_iter().map(one).collect()
 }
 
 fn run_one(
     stack: Stack,
     tool: &'static str,
-    arguments: &[&str],
+    arguments: &[String],
     folder: &Path,
     path: Option<&str>,
     leave: &dyn Leave,
@@ -127,15 +135,16 @@ mod tests {
 
     #[test]
     fn a_linter_that_is_there_says_clean_or_findings_and_one_that_is_not_is_told_as_skipped() {
-        let tools = tools(&[("ansible-lint", "echo site.yml:1 bad; exit 2"), ("puppet-lint", "exit 0")]);
+        let tools = tools(&[("ansible-lint", "echo $*; exit 2"), ("puppet-lint", "exit 0")]);
+        let files = ["ansible.cfg", "roles/base/tasks/main.yml", "site.yml"].map(str::to_owned);
         let path = tools.path().to_str().unwrap();
         let assets = tempfile::tempdir().unwrap();
-        let ansible = lint(Stack::Ansible, assets.path(), Some(path), &Always);
+        let ansible = lint(Stack::Ansible, assets.path(), &files, Some(path), &Always);
         let told: Vec<_> = ansible.iter().map(|lint| (lint.tool, lint.outcome)).collect();
         assert_eq!(told, [("ansible-lint", Outcome::Findings), ("yamllint", Outcome::Skipped)]);
-        assert_eq!(ansible[0].lines, ["site.yml:1 bad"]);
+        assert_eq!(ansible[0].lines, ["--offline --nocolor -p -- roles/base/tasks/main.yml site.yml"]);
         assert!(ansible[1].lines[0].contains("yamllint is not installed"));
-        assert_eq!(lint(Stack::Puppet, assets.path(), Some(path), &Always)[0].outcome, Outcome::Clean);
+        assert_eq!(lint(Stack::Puppet, assets.path(), &files, Some(path), &Always)[0].outcome, Outcome::Clean);
     }
 
     #[test]
@@ -144,7 +153,7 @@ mod tests {
         let leave = Cancellable::default();
         leave.cancel();
         let assets = tempfile::tempdir().unwrap();
-        let lints = lint(Stack::Puppet, assets.path(), Some(tools.path().to_str().unwrap()), &leave);
+        let lints = lint(Stack::Puppet, assets.path(), &[], Some(tools.path().to_str().unwrap()), &leave);
         assert_eq!(lints[0].outcome, Outcome::Failed);
         assert!(lints[0].lines[0].contains("interrupted"), "{lints:?}");
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::failure::GitError;
 use super::git::{RemoteRef, Reply, Request};
 use super::mirrors::{Route, RouteError};
-use super::session::Session;
+use super::session::{Event, Session};
 use crate::types::inputs::{ResolvedSource, ResolvedSources, SourceSet, SourceSpec};
 use crate::types::text::{GitId, GitRef, Name};
 
@@ -102,6 +102,7 @@ impl ResolveError {
 /// What every source of a set means now. Nothing is written; the first that means nothing ends it.
 pub fn resolve(session: &Session<'_>, set: &SourceSet) -> Result<ResolvedSources, ResolveError> {
     let one = |(name, spec): (&Name, &SourceSpec)| {
+        (session.events)(&Event::Begun { name: name.clone() });
         let resolution = resolve_one(session, name, spec)?;
         Ok((name.clone(), ResolvedSource { commit: resolution.commit }))
     };

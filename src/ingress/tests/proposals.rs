@@ -25,6 +25,11 @@ async fn a_lone_callers_batch_is_committed_by_the_sequencer_itself() {
     let (world, head) = World::begun().await;
     let answered = world.post(&world.pause(head, 1)).await;
     assert_eq!(answered.status, StatusCode::ACCEPTED);
+    // Whoever watches is told after the caller.
+    let began = std::time::Instant::now();
+    while world.committers.names().len() < 2 && began.elapsed() < std::time::Duration::from_secs(60) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     assert_eq!(world.committers.names(), ["sequencer", "sequencer"]);
 }
 

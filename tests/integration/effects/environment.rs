@@ -56,6 +56,17 @@ fn an_environment_is_provisioned_checked_and_taken_down_by_itself() {
 }
 
 #[test]
+fn a_node_builds_with_the_packer_that_its_environment_names() {
+    let yard = yard();
+    let mine = yard.program("mine", "exec packer \"$@\"");
+    let named = format!("SWOOSH_PACKER={}", mine.display());
+    let daemon = yard.site.start_by(&["env", &named]).unwrap();
+    yard.begin(&daemon, yard.document("v1.0"));
+    state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    assert!(!yard.ledger().is_empty(), "another packer was run");
+}
+
+#[test]
 fn an_asset_that_was_changed_fails_the_check_until_it_is_made_anew() {
     let yard = yard();
     let daemon = yard.site.start();

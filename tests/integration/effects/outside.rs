@@ -31,7 +31,7 @@ fn work_is_interrupted_when_the_license_ends_and_goes_on_when_there_is_one() {
     yard.site.tell(&[(FactKind::License, None, other)]);
     daemon.signal("HUP");
     daemon.wait_for("/facts", |answer| answer.json()["network"]["open"] == false);
-    daemon.wait_for("/effects", |_| phase_of(&daemon, "validate").is_some_and(|one| one["phase"] == "waiting"));
+    daemon.wait_for("/effects", |_| phase_of(&daemon, "validate").is_some_and(|one| one["phase"] == "suspended"));
     fs::write(yard.site.file("go"), "").unwrap();
     assert_eq!(yard.ledger().len(), 1, "nothing begins while the gate is closed");
     yard.site.tell(&[]);

@@ -29,32 +29,47 @@ fn compile(library: &Path) -> Result<(), String> {
     }
 }
 
-fn shift(file: &Path, seconds: i64) {
-    // Written in place: the daemon has it mapped.
-    File::options().write(true).open(file).unwrap().write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
+/// The clock that a daemon is shown.
+pub(crate) struct Shown {
+    folder: tempfile::TempDir,
+}
+
+impl Shown {
+    /// Shows it a time that is so many seconds ahead.
+    pub(crate) fn shift(&self, seconds: i64) {
+        // Written in place: the daemon has it mapped.
+        let file = File::options().write(true).open(self.folder.path().join("shift")).unwrap();
+        file.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
+    }
+}
+
+/// Starts the daemon of a site with a clock that can be shifted; says why where that is not possible.
+pub(crate) fn clocked(site: &Site) -> Result<(Daemon, Shown), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (library, file) = (folder.path().join("clock_shift.so"), folder.path().join("shift"));
+    compile(&library)?;
+    fs::write(&file, 0i64.to_ne_bytes()).unwrap();
+    let (preload, shown) = (format!("LD_PRELOAD={}", library.display()), format!("CLOCK_SHIFT={}", file.display()));
+    Ok((site.start_by(&["env", &preload, &shown]).unwrap(), Shown { folder }))
 }
 
 #[test]
 fn a_wall_clock_that_jumps_stops_the_node_until_it_is_right_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, file) = (folder.path().join("clock_shift.so"), folder.path().join("shift"));
-    if let Err(why) = compile(&library) {
-        return skipped(&why);
-    }
-    fs::write(&file, 0i64.to_ne_bytes()).unwrap();
-    let (preload, shown) = (format!("LD_PRELOAD={}", library.display()), format!("CLOCK_SHIFT={}", file.display()));
     let site = Site::new();
-    let daemon = site.start_by(&["env", &preload, &shown]).unwrap();
+    let (daemon, clock) = match clocked(&site) {
+        Ok(clocked) => clocked,
+        Err(why) => return skipped(&why),
+    };
     let mut project = Project::new(&site, "clocked");
     project.drive(&daemon, Region::Boot, "LICENSED");
     for seconds in [HOUR_SECONDS, -HOUR_SECONDS] {
         let signed = project.signed(&Ask::new(Transition::ControlPause));
-        shift(&file, seconds);
+        clock.shift(seconds);
         let mut table = Table::new(&site, &daemon);
         table.refused("a clock that jumped", &proposal(&bytes(&signed), &[]), 503, "clock_unsafe");
         table.finish();
         is_unsafe(&daemon);
-        shift(&file, 0);
+        clock.shift(0);
         assert_eq!(daemon.get("/health/ready").status, 200);
         let answer = daemon.post(&bytes(&signed));
         project.advance(&signed.proposal, &answer.receipt());

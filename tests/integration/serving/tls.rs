@@ -19,7 +19,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// Puts a fixture beside the settings, for its owner alone.
-fn put(site: &Site, from: &str, name: &str) {
+pub(crate) fn put(site: &Site, from: &str, name: &str) {
     let to = site.file(name);
     std::fs::write(&to, std::fs::read(fixture(from)).unwrap()).unwrap();
     std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -30,7 +30,7 @@ fn reader() -> SecretKey {
 }
 
 /// A site with a certificate, whose authority's client certificates are believed, and one reader.
-fn site(more: Value) -> Site {
+pub(crate) fn secured(more: Value) -> Site {
     let site = Site::with(always_open(), |settings| {
         settings["tls"] = json!({"certificate": "node.pem", "key": "node.key", "client_ca": "ca.pem"});
         for (key, value) in more.as_object().unwrap() {
@@ -66,7 +66,7 @@ fn code(read: Result<impl Sized, ReadError>) -> Option<Code> {
 
 #[test]
 fn a_client_certificate_or_the_signature_of_a_reader_opens_the_reads() {
-    let site = site(json!({}));
+    let site = secured(json!({}));
     let daemon = site.start_on(OPEN);
     run(async {
         let anybody = client(&daemon, trusting("ca.pem", None));
@@ -87,7 +87,7 @@ fn a_client_certificate_or_the_signature_of_a_reader_opens_the_reads() {
 
 #[test]
 fn a_certificate_of_an_authority_that_is_not_believed_opens_nothing() {
-    let site = site(json!({}));
+    let site = secured(json!({}));
     let daemon = site.start_on(OPEN);
     run(async {
         let stranger = client(&daemon, trusting("ca.pem", Some("stranger.pem")));
@@ -111,7 +111,7 @@ async fn metrics(daemon: &Daemon) -> String {
 
 #[test]
 fn certificates_can_be_required_of_everybody() {
-    let site = site(json!({"require_client_certificate": true}));
+    let site = secured(json!({"require_client_certificate": true}));
     let daemon = site.start_on(OPEN);
     run(async {
         assert!(client(&daemon, trusting("ca.pem", Some("reader.pem"))).health().await.is_ok());
@@ -121,7 +121,7 @@ fn certificates_can_be_required_of_everybody() {
 
 #[test]
 fn http2_is_agreed_on_and_http1_is_spoken_to_whoever_knows_no_other() {
-    let site = site(json!({}));
+    let site = secured(json!({}));
     let daemon = site.start();
     run(async {
         // The client's set-up chooses the provider.
@@ -139,7 +139,7 @@ fn http2_is_agreed_on_and_http1_is_spoken_to_whoever_knows_no_other() {
 
 #[test]
 fn a_handshake_that_stalls_is_cut_off_while_others_shake_hands() {
-    let site = site(json!({"handshake_timeout_ms": 200}));
+    let site = secured(json!({"handshake_timeout_ms": 200}));
     let daemon = site.start();
     let mut silent = daemon.connect();
     let mut halfway = from(super::address(2), &daemon);
@@ -154,7 +154,7 @@ fn a_handshake_that_stalls_is_cut_off_while_others_shake_hands() {
 
 #[test]
 fn new_files_are_used_after_a_hang_up_and_bad_ones_are_not() {
-    let site = site(json!({}));
+    let site = secured(json!({}));
     let daemon = site.start();
     let believes = |authority: &str| run(async { client(&daemon, trusting(authority, None)).health().await.is_ok() });
     assert!(believes("ca.pem") && !believes("other-ca.pem"));
@@ -177,7 +177,7 @@ fn new_files_are_used_after_a_hang_up_and_bad_ones_are_not() {
 #[test]
 fn a_start_with_files_that_cannot_be_used_says_which_and_why() {
     let refused = |change: &dyn Fn(&Site)| {
-        let site = site(json!({}));
+        let site = secured(json!({}));
         change(&site);
         let (exit, said) = site.start_refused();
         assert_eq!(exit, Some(1), "{said}");

@@ -226,6 +226,28 @@ impl Site {
         Command::new(&self.program).args(arguments).arg("--data").arg(self.data()).output().unwrap()
     }
 
+    /// Runs the program on another data directory, offline.
+    pub fn run_in(&self, data: &Path, arguments: &[&str]) -> Output {
+        Command::new(&self.program).args(arguments).arg("--data").arg(data).output().unwrap()
+    }
+
+    /// Runs the program with these arguments and no others.
+    pub fn tool(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.program).args(arguments).output().unwrap()
+    }
+
+    /// Starts the daemon of this site on another data directory.
+    pub fn start_in(&self, data: &Path) -> Result<Daemon, (Option<i32>, String)> {
+        Daemon::spawn(self.command().arg("--data").arg(data))
+    }
+
+    /// Starts a follower of the node at an address, with this data directory.
+    pub fn follow(&self, address: SocketAddr, data: &Path) -> Result<Daemon, (Option<i32>, String)> {
+        let mut command = Command::new(&self.program);
+        command.arg("follow").arg(format!("http://{address}")).arg("--data").arg(data);
+        Daemon::spawn(&mut command)
+    }
+
     /// Starts the daemon and sends it SIGKILL so many milliseconds later, wherever it is by then.
     pub fn start_and_kill(&self, after_ms: u64) {
         let mut command = self.command();
@@ -268,6 +290,13 @@ impl Daemon {
     pub fn bare(folder: &Path) -> Daemon {
         let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
         Daemon::spawn(command.arg("serve").current_dir(folder)).unwrap_or_else(|refused| panic!("{refused:?}"))
+    }
+
+    /// Starts the program with a settings file, on a data directory.
+    pub fn with_settings(settings: &Path, data: &Path) -> Daemon {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+        command.arg("serve").arg("--config").arg(settings).arg("--data").arg(data);
+        Daemon::spawn(&mut command).unwrap_or_else(|refused| panic!("{refused:?}"))
     }
 
     /// Waits until it listens; if it ends before, tells its exit code and standard error.
@@ -329,6 +358,11 @@ impl Daemon {
     #[track_caller]
     pub fn post(&self, body: &[u8]) -> Answer {
         self.send(&proposal(body, &[]))
+    }
+
+    /// Whether the metrics have this line. The help of a metric may begin like one of its values.
+    pub fn measures(&self, line: &str) -> bool {
+        self.get("/metrics").text().lines().any(|found| found == line)
     }
 
     /// Index of the last durable record.

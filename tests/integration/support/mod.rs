@@ -11,8 +11,10 @@ pub mod hands;
 pub mod http;
 pub mod inputs;
 pub mod outside;
+pub mod prometheus;
 pub mod random;
 pub mod route;
+pub mod runbook;
 pub mod sockets;
 #[path = "../../../src/cli/demo/standins/mod.rs"]
 pub mod standins;

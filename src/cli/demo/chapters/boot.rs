@@ -28,7 +28,7 @@ pub(in crate::cli::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> 
 }
 
 async fn begin(stage: &mut Stage) -> anyhow::Result<()> {
-    let document = json!({"document": project::document(&stage.cast, &stage.servers)?});
+    let document = json!({"document": project::document(&stage.cast, &stage.servers, &stage.repositories)?});
     let draft = stage.draft(BootConfigOk, &document)?;
     forged(stage, &draft).await?;
     stage.refuse_at("stranger", draft.clone(), GuardName::Identity, Moment::Any).await?;

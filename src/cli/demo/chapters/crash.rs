@@ -72,7 +72,7 @@ async fn load_and_kill(stage: &mut Stage) -> anyhow::Result<Vec<Run>> {
 }
 
 async fn restart(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.daemon = Daemon::start(&stage.settings, &stage.directory).await?;
+    stage.daemon = Daemon::start(&stage.settings, &stage.directory, &stage.repositories.environment()).await?;
     stage.cast.connect(&stage.daemon.url, stage.node)?;
     let took = stage.daemon.start_took.as_secs_f64();
     stage.story.check(&format!("a new daemon recovered the same directory in {took:.2} s"));

@@ -3,12 +3,13 @@
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{quarantine, vote};
+use super::{environment, ingestion, quarantine, vote};
 use crate::cli::demo::beats::{BEAT_MS, EARLIER_MS, PRESSURE};
 use crate::cli::demo::cast::now_ms;
 use crate::cli::demo::moment::Moment;
 use crate::cli::demo::project;
 use crate::cli::demo::stage::Stage;
+use crate::machine::state::State;
 use crate::types::fact::FactKind;
 use crate::types::ids::WindowId;
 use crate::types::names::Transition::*;
@@ -99,29 +100,56 @@ async fn spent_window(stage: &mut Stage) -> anyhow::Result<()> {
     anyhow::bail!("{SUBMISSIONS} submissions all came too late in their cycles; is this machine very busy?")
 }
 
-/// The environment is checked again, and as long as that lasts the next beat does not begin.
+/// The image is gone when the environment is checked again, and as long as that lasts the next beat does not begin.
 async fn next_beat(stage: &mut Stage) -> anyhow::Result<()> {
     let last = used_window(stage)?;
-    stage
-        .story
-        .say("The agent has the assets checked again. Until that is done, no beat begins and no plan is locked.");
+    stage.story.say(
+        "Somebody moves the image away, and the agent has the assets checked again. Until it is back and found good, \
+         no beat begins.",
+    );
+    let assets = stage.assets()?;
+    let (_, path) = assets.first_key_value().context("there is no image")?;
+    let away = path.with_extension("away");
+    std::fs::rename(path, &away)?;
     stage.accept("agent", EnvironmentRecheck, json!({})).await?;
+    stage.settles("the image is missed", |state| state.environment.last_failure.is_some()).await?;
     let draft = stage.draft(ExecutionNextWindow, &json!({}))?;
     stage.refuse_at("agent", draft.clone(), GuardName::Ready, Moment::Fresh(last)).await?;
-    stage.outcome(EnvironmentGreen, json!({"outcomes": project::health("ok")})).await?;
+    std::fs::rename(away, path)?;
+    stage.story.check("the image is back; the node, which checks again and again, finds it");
+    stage.settles("the image is found again", environment::is_ready).await?;
     stage.accept_at("agent", draft, Moment::Fresh(last)).await?;
     Ok(())
 }
 
 async fn second_beat(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.accept("agent", EnvironmentRecheck, json!({})).await?;
-    let plan = project::plan(stage.state());
-    stage.refuse("agent", ExecutionPlanLocked, plan, GuardName::Pin).await?;
-    stage.outcome(EnvironmentGreen, json!({"outcomes": project::health("ok")})).await?;
+    new_version(stage).await?;
     lock(stage).await?;
     review(stage).await?;
     quarantine::tell(stage).await?;
     submit(stage).await
+}
+
+/// The content moves on under the loop, which goes on only when it is pinned anew.
+async fn new_version(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.story.say(
+        "A commit comes into `app` and is tagged v1.1.0. The agent asks for a new version of the content, and the node \
+         ingests it beside the loop, which stays pinned to the old one.",
+    );
+    let sources = stage.repositories.release("v1.1.0")?;
+    let before = stage.state().ingestion.version;
+    stage.accept("agent", IngestionNewVersion, json!({"sources": sources})).await?;
+    let arrived = |state: &State| ingestion::is_ready(state) && state.ingestion.version > before;
+    stage.settles("the new version is READY", arrived).await?;
+    stage.show_sources()?;
+    let version = json!({"version": stage.state().ingestion.version});
+    stage.accept("agent", CouncilReaffirm, version.clone()).await?;
+    let plan = project::plan(stage.state());
+    stage.refuse("agent", ExecutionPlanLocked, plan, GuardName::Pin).await?;
+    stage.accept("agent", EnvironmentReaffirm, version).await?;
+    let anew = project::prerequisites(stage.state());
+    stage.accept("agent", ExecutionPlanChange, anew).await?;
+    Ok(())
 }
 
 async fn lock(stage: &mut Stage) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use serde_json::json;
 
-use crate::cli::demo::project;
+use crate::cli::demo::chapters::environment::is_ready;
 use crate::cli::demo::ship::GRACE_MS;
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::standins::kaching::Mood;
@@ -37,12 +37,13 @@ async fn outage(stage: &mut Stage) -> anyhow::Result<()> {
 async fn grace(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.say(&format!(
         "Now KACHING denies the license. That is its word and counts at once; the project has {} s of grace (three \
-         days by default), in which everything goes on. The agent has the assets checked, and is overtaken by the node.",
+         days by default), in which everything goes on: the agent has the assets checked, is overtaken by the node, and the node checks them.",
         GRACE_MS / 1_000
     ));
     stage.kaching(Mood::Status(403)).await;
     stage.sees(FactKind::License, "its license was denied", |view| !is_believed(view)).await?;
     stage.accept_after(LicenseGraceEntered, "agent", EnvironmentRecheck, json!({})).await?;
+    stage.settles("the assets are checked in the grace", is_ready).await?;
     Ok(())
 }
 
@@ -50,8 +51,7 @@ async fn grace(stage: &mut Stage) -> anyhow::Result<()> {
 async fn expiry(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.waiting(Duration::from_millis(GRACE_MS), "the grace is over at the latest");
     stage.sees(FactKind::License, "the grace is over", |view| !view.network.open).await?;
-    let report = stage.answering(EnvironmentGreen, json!({"outcomes": project::health("ok")}))?;
-    stage.blocked_after(LicenseExpired, "worker", EnvironmentGreen, report).await?;
+    stage.blocked_after(LicenseExpired, "agent", EnvironmentRecheck, json!({})).await?;
     let last = last_index(stage.reader()?).await?;
     let held = stage.servers.bubble.documents().len() as u64;
     ensure!(held < last, "decision records left the node without a license");
@@ -64,8 +64,8 @@ async fn expiry(stage: &mut Stage) -> anyhow::Result<()> {
 async fn renewal(stage: &mut Stage) -> anyhow::Result<()> {
     stage.license().await?;
     stage.story.check("KACHING grants a new license; the node fetches it, and the gate opens");
-    let report = stage.answering(EnvironmentGreen, json!({"outcomes": project::health("ok")}))?;
-    stage.accept_after(LicenseRenewed, "worker", EnvironmentGreen, report).await?;
+    stage.accept_after(LicenseRenewed, "agent", EnvironmentRecheck, json!({})).await?;
+    stage.settles("the assets are checked again", is_ready).await?;
     let sent = stage.exported().await?;
     stage.story.check(&format!("BUBBLE catches up: it holds all {sent} decision records"));
     Ok(())

@@ -26,7 +26,7 @@ pub(super) struct Run {
 
 /// Starts all clients. `count` follows the receipts they hold.
 pub(super) fn start(stage: &Stage, count: &Arc<AtomicU64>) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<Run>>>> {
-    let document = json!({"document": project::document(&stage.cast, &stage.servers)?});
+    let document = json!({"document": project::document(&stage.cast, &stage.servers, &stage.repositories)?});
     let mut tasks = Vec::new();
     for n in 1..=PROJECTS {
         let project: ProjectName = format!("load-{n}").parse()?;

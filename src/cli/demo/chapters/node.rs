@@ -1,10 +1,15 @@
 //! A daemon in an empty directory.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
 
 use crate::cli::demo::cast::Cast;
 use crate::cli::demo::daemon::Daemon;
+use crate::cli::demo::follow::Followed;
 use crate::cli::demo::outside::Outside;
+use crate::cli::demo::repositories::Repositories;
 use crate::cli::demo::servers::Servers;
 use crate::cli::demo::ship;
 use crate::cli::demo::stage::Stage;
@@ -29,8 +34,13 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
     story.wording.call(outside.platform().public(), "platform");
     let servers = Servers::start(cast.cluster()).await?;
     introduce(&mut story, &servers);
-    let settings = ship::write(directory, &cast, outside.platform().public(), &servers)?;
-    let daemon = Daemon::start(&settings, directory).await?;
+    let packer = packer()?;
+    story.say(&format!(
+        "Two tools are the real ones: git makes and serves the sources, and {packer} builds the environment."
+    ));
+    let repositories = Repositories::make(&directory.join("repositories"))?;
+    let settings = ship::write(directory, &cast, outside.platform().public(), &servers, &repositories)?;
+    let daemon = Daemon::start(&settings, directory, &repositories.environment()).await?;
     let health = Client::reader(&daemon.url)?.health().await?;
     cast.add("node", keyfile::load(&directory.join(ship::DATA).join("node.key"))?.into());
     anyhow::ensure!(cast.key("node")? == health.node, "the daemon has another key than its key file");
@@ -50,13 +60,27 @@ pub(in crate::cli::demo) async fn open(directory: &Path, mut story: Story) -> an
         daemon,
         outside,
         servers,
+        repositories,
         schedule: ship::schedule()?,
         directory: directory.to_owned(),
         settings,
         node: health.node,
         head: Head::genesis(&project),
         project,
+        followed: Followed::default(),
     })
+}
+
+/// Which packer is here.
+fn packer() -> anyhow::Result<String> {
+    let program = std::env::var_os("SWOOSH_PACKER").filter(|program| !program.is_empty());
+    let program = program.unwrap_or_else(|| "packer".into());
+    let said = Command::new(program).arg("version").env("CHECKPOINT_DISABLE", "1").stdin(Stdio::null()).output();
+    let said = said.ok().filter(|said| said.stdout.starts_with(b"Packer v")).context(
+        "the demo builds an environment with packer, and `packer version` does not work here; `make demo` installs it \
+         with apt-get, elsewhere https://developer.hashicorp.com/packer/install tells how, and SWOOSH_PACKER may name it",
+    )?;
+    Ok(String::from_utf8_lossy(&said.stdout).lines().next().unwrap_or("packer").to_owned())
 }
 
 /// Who is outside.
@@ -66,6 +90,6 @@ fn introduce(story: &mut Story, servers: &Servers) {
     story.say(
         "Outside of it, stand-ins run on this machine, which speak what the real servers speak: KACHING signs \
          licenses, BACKBEAT leads the beats, BUBBLE takes the decision records, and `search` and `archive` are two MCP \
-         servers. Capacity, health and pulses are told by a platform, which signs them into a file.",
+         servers. Capacity and pulses are told by a platform, which signs them into a file.",
     );
 }

@@ -1,6 +1,6 @@
 //! A breach: the proposal is refused, and the node quarantines the project until a human lets it go.
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use serde_json::json;
 
 use crate::cli::demo::moment::Moment;
@@ -38,17 +38,15 @@ async fn breach(stage: &mut Stage) -> anyhow::Result<()> {
     let problem = stage.refused_somehow("agent", &draft, Moment::Open(WindowClass::Reverb)).await?;
     ensure!(problem.code == Code::PolicyBreach, "a secret was submitted, and the answer was {}", problem.code);
     let before = stage.head.hash();
+    stage.story.say("The node itself answers:");
+    let own = stage.catch_up(None).await?;
+    let answer = own.iter().find(|entry| entry.record.transition == PolicyQuarantine);
+    ensure!(
+        answer.is_some_and(|entry| entry.record.state_pre_hash == before),
+        "the quarantine is not the node's own answer to the breach"
+    );
     stage.refresh().await?;
     ensure!(stage.state().policy.phase == PolicyState::Quarantined, "the breach quarantined nothing");
-    let index = stage.reader()?.state(&stage.project, Some("policy")).await?.index;
-    let page = stage.reader()?.wal(index, 1).await?;
-    let Some(entry) = page.records.first() else { bail!("the node's Policy_Quarantine is not in the log") };
-    let own = entry.record.signer == stage.node && entry.record.state_pre_hash == before;
-    ensure!(own, "the quarantine is not the node's own answer to the breach");
-    stage
-        .story
-        .check(&format!("#{index}: the node itself answered with {}; policy QUARANTINED", entry.record.transition));
-    stage.story.tally.accepted += 1;
     Ok(())
 }
 

@@ -188,6 +188,8 @@ fn secrets_are_in_no_argument_line_report_log_or_file() {
     let secret = "hunter2,with\nsecond-line-of-it";
     let leak = r#"echo "1,,ui,say,it is $PKR_VAR_password" | tr '\n' ' '; echo
 echo "1,,ui,error,second-line-of-it"; echo "1,a,error,hunter2%!(PACKER_COMMA)with"; echo "plain second-line-of-it" >&2
+echo "{\"builds\": [{\"name\": \"hunter2,with\", \"artifact_id\": \"second-line-of-it\",
+  \"custom_data\": {\"run\": \"$PKR_VAR_swoosh_run\"}}]}" > "$PKR_VAR_swoosh_manifest"
 env > ../environment; cat ${JSON:-/dev/null} > ../file; ls -l ${JSON:-/dev/null} > ../mode; exit 1"#;
     for template in ["templates/web.pkr.hcl", "templates/web.json"] {
         let script = format!("for a; do case $a in -var-file=*) JSON=${{a#-var-file=}};; esac; done\n{leak}");
@@ -196,7 +198,7 @@ env > ../environment; cat ${JSON:-/dev/null} > ../file; ls -l ${JSON:-/dev/null}
         let mut request = BuildRequest::new(name(), template);
         request.secrets.insert("password".to_owned(), Secret::new(secret.to_owned()));
         let report = desk.build_as(&request);
-        assert_eq!(report.status, Status::Failed);
+        assert_eq!((report.status, report.artifacts[0].id.as_str()), (Status::Failed, "[redacted]"));
         let environment = fs::read_to_string(desk.folder.path().join("environment")).unwrap();
         assert!(environment.contains("PKR_VAR_password=hunter2"), "it is there for packer");
         let told = format!("{:?}{}", desk.events.lock().unwrap(), everything(&desk.root()));

@@ -1,0 +1,94 @@
+//! Backups: copies of a whole data directory that a node can be put back from.
+//!
+//! ```text
+//! DIR/backups/<id>.json        what one backup holds, with hashes; written last
+//! DIR/objects/<ab>/<hash>[.age] files by the hash of what stands there; backups share them
+//! DIR/lock                     held by who writes
+//! ```
+//! Tables of the journal never change, so that a backup writes only those that are new since the last one.
+//! What no backup names does not count: an interrupted backup leaves nothing but files that the next one removes.
+
+mod check;
+mod checkpoint;
+mod command;
+mod control;
+mod create;
+mod prune;
+mod repository;
+mod restore;
+mod restore_command;
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use checkpoint::Staged as StagedCheckpoint;
+pub use command::BackupCommand;
+pub(super) use control::Control;
+pub(super) use create::{Job, create};
+pub(super) use prune::{Keep, prune};
+pub(super) use repository::Repository;
+pub use restore_command::RestoreCommand;
+pub(super) use restore_command::said;
+
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::incarnation::Incarnation;
+use crate::types::keys::PublicKey;
+use crate::types::text::ClusterId;
+
+/// Version of the manifest's form.
+const FORMAT: u64 = 1;
+/// The journal's place in a backup and in a data directory.
+const JOURNAL: &str = "journal";
+/// The watermark's, beside it.
+const WATERMARK: &str = "journal.watermark";
+/// The node's key.
+const NODE_KEY: &str = "node.key";
+
+/// What one backup holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    /// Version of this form.
+    pub format: u64,
+    /// Its name.
+    pub id: String,
+    /// The program that made it.
+    pub version: String,
+    /// Version of the journal's layout.
+    pub journal_format: u64,
+    pub node: PublicKey,
+    pub cluster: ClusterId,
+    pub incarnation: u64,
+    /// How the incarnations after the first one began.
+    pub incarnations: Vec<Incarnation>,
+    pub first_index: u64,
+    pub last_index: u64,
+    pub last_chain: Hash,
+    pub taken_at: Hlc,
+    /// Whom its files are encrypted for; for nobody, they are not.
+    pub recipients: Vec<String>,
+    pub files: Vec<Stored>,
+}
+
+/// One file of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stored {
+    /// Below the data directory, with slashes.
+    pub path: String,
+    /// Of what it holds.
+    pub sha256: Hash,
+    pub bytes: u64,
+    /// Below the backup directory, with slashes.
+    pub object: String,
+    /// Of the object as it stands there.
+    pub object_sha256: Hash,
+    pub object_bytes: u64,
+}
+
+impl Manifest {
+    /// Whether the node's key is in it.
+    pub fn has_node_key(&self) -> bool {
+        self.files.iter().any(|file| file.path == NODE_KEY)
+    }
+}

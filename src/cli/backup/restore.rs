@@ -1,0 +1,178 @@
+//! Putting a backup back: into a folder beside the new data directory first, which takes its name when all is
+//! there and checked.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::check::assemble;
+use super::repository::Repository;
+use super::{JOURNAL, Manifest, NODE_KEY};
+use crate::journal::{Durability, Journal, JournalOptions, NextIncarnation, SWEEP_AT_ONCE, StoreLimits};
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::text::ProjectName;
+
+/// Records between snapshots, for a journal that gets no records.
+const NO_SNAPSHOTS: u64 = 1_000_000;
+
+/// What is to be put back, and how.
+pub(super) struct Order<'a> {
+    pub repository: &'a Repository,
+    pub backup: Option<&'a str>,
+    /// The last record that is kept.
+    pub index: Option<u64>,
+    /// The data directory, which must be empty or not there.
+    pub to: &'a Path,
+    pub keys: &'a [Box<dyn age::Identity>],
+    /// The node to follow from there on; then nothing of the log changes.
+    pub follow: Option<&'a str>,
+    pub at: Hlc,
+    pub reason: &'a str,
+}
+
+/// What was put back.
+#[derive(Debug, Serialize)]
+pub(super) struct Restored {
+    pub backup: String,
+    pub last_index: u64,
+    pub last_chain: Hash,
+    pub incarnation: u64,
+    /// Records of the backup that were not kept.
+    pub dropped: u64,
+    /// Each project's head, reduced again.
+    pub projects: std::collections::BTreeMap<ProjectName, Hash>,
+    pub has_node_key: bool,
+}
+
+/// Puts a backup back.
+pub(super) fn restore(order: &Order<'_>) -> anyhow::Result<Restored> {
+    let manifest = choose(order)?;
+    is_free(order.to)?;
+    let to = std::path::absolute(order.to)?;
+    let (parent, name) = (to.parent().context("the data directory has no parent")?, name_of(&to)?);
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let staging = tempfile::Builder::new().prefix(&format!(".{name}.restoring-")).tempdir_in(parent);
+    let staging = staging.with_context(|| format!("cannot write to {}", parent.display()))?;
+    assemble(order.repository, &manifest, order.keys, staging.path())?;
+    let journal = staging.path().join(JOURNAL);
+    is_what_it_says(&journal, &manifest)?;
+    begin(order, &manifest, &journal)?;
+    let restored = settle(order, &manifest, &journal)?;
+    if to.is_dir() {
+        fs::remove_dir(&to).with_context(|| format!("{} is not empty any more", to.display()))?;
+    }
+    let folder = staging.keep();
+    fs::rename(&folder, &to).with_context(|| format!("cannot rename {} to {}", folder.display(), to.display()))?;
+    File::open(parent).and_then(|parent| parent.sync_all()).context("cannot sync the parent directory")?;
+    Ok(restored)
+}
+
+fn name_of(to: &Path) -> anyhow::Result<String> {
+    let name = to.file_name().and_then(|name| name.to_str());
+    Ok(name.context("the data directory has no name")?.to_owned())
+}
+
+/// The backup that is meant: by name, the newest one that holds the record, or the newest.
+fn choose(order: &Order<'_>) -> anyhow::Result<Manifest> {
+    let Some(index) = order.index else { return order.repository.find(order.backup) };
+    let holds = |manifest: &Manifest| (manifest.first_index..=manifest.last_index).contains(&index);
+    if order.backup.is_some() {
+        let named = order.repository.find(order.backup)?;
+        let (id, first, last) = (&named.id, named.first_index, named.last_index);
+        anyhow::ensure!(holds(&named), "the backup {id} holds records {first} to {last}, and not record {index}");
+        return Ok(named);
+    }
+    let newest = order.repository.find(None)?;
+    let all = order.repository.list()?.into_iter().rev().filter_map(|listed| listed.found.ok());
+    let (first, last) = (newest.first_index, newest.last_index);
+    all.into_iter().find(holds).with_context(|| {
+        format!(
+            "no backup holds record {index}; the newest holds records {first} to {last}, `swoosh backup list` shows the others"
+        )
+    })
+}
+
+/// Nothing is overwritten: whatever stands there may be what somebody still needs.
+fn is_free(to: &Path) -> anyhow::Result<()> {
+    let taken = || {
+        format!(
+            "{} is there already and not empty; nothing is overwritten: name another directory, or move that one away",
+            to.display()
+        )
+    };
+    match fs::read_dir(to) {
+        Ok(mut entries) => anyhow::ensure!(entries.next().is_none(), taken()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot look into {}", to.display())),
+    }
+    Ok(())
+}
+
+fn is_what_it_says(path: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    let journal = Journal::open_read_only(path)?;
+    journal.check_chain(&mut |_| ())?;
+    let (index, chain) = journal.last();
+    anyhow::ensure!(
+        (index, chain) == (manifest.last_index, manifest.last_chain),
+        "the backup {} says that it ends at record {}, chain {}; its log ends at record {index}, chain {chain}",
+        manifest.id,
+        manifest.last_index,
+        manifest.last_chain
+    );
+    Ok(())
+}
+
+/// Begins the next incarnation, whose number no backup here has; or says whom the log follows.
+fn begin(order: &Order<'_>, manifest: &Manifest, journal: &Path) -> anyhow::Result<()> {
+    if let Some(primary) = order.follow {
+        return Ok(Journal::set_following(journal, primary)?);
+    }
+    let known = order.repository.list()?.into_iter().filter_map(|listed| listed.found.ok());
+    let highest = known.map(|manifest| manifest.incarnation).max().unwrap_or(0).max(manifest.incarnation);
+    let reason = format!("restored from backup {}: {}", manifest.id, order.reason);
+    let next = NextIncarnation { number: highest + 1, at: order.at, reason: &reason, last: order.index };
+    Journal::begin_incarnation(journal, &next)?;
+    Ok(())
+}
+
+/// Opens what is left as a node would, and reduces every project again.
+fn settle(order: &Order<'_>, manifest: &Manifest, path: &Path) -> anyhow::Result<Restored> {
+    let wanted = JournalOptions {
+        path: PathBuf::from(path),
+        node: manifest.node,
+        cluster: manifest.cluster.clone(),
+        snapshot_every: NO_SNAPSHOTS,
+        durability: Durability::Sync,
+        store: StoreLimits::default(),
+        medium: None,
+    };
+    let journal = match order.follow {
+        Some(_) => Journal::reopen_following(wanted)?,
+        None => Journal::open(wanted)?,
+    };
+    let recovered = journal.recover_tail()?;
+    let names = journal.projects()?;
+    for some in names.chunks(SWEEP_AT_ONCE) {
+        if let Some((project, error)) = journal.sweep(some)?.damaged.into_iter().next() {
+            return Err(anyhow::Error::from(error).context(format!("project {project} cannot be reduced again")));
+        }
+    }
+    let mut projects = std::collections::BTreeMap::new();
+    for project in names {
+        if let Some(found) = journal.latest_head(&project)? {
+            projects.insert(project, found.head.hash());
+        }
+    }
+    Ok(Restored {
+        backup: manifest.id.clone(),
+        last_index: recovered.last_index,
+        last_chain: recovered.last_chain,
+        incarnation: journal.identity().incarnation,
+        dropped: manifest.last_index - recovered.last_index,
+        projects,
+        has_node_key: manifest.files.iter().any(|file| file.path == NODE_KEY),
+    })
+}

@@ -1,0 +1,95 @@
+//! `swoosh restore`: put a backup back.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::Repository;
+use super::restore::{Order, Restored, restore};
+use crate::cli::age_identities;
+use crate::cli::output::{Output, count, fields};
+use crate::cli::time;
+
+/// What `swoosh restore` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Put a backup back into a new data directory",
+    long_about = "Put a backup back into a new data directory.\n\nEvery file is checked against its hash, the chain is followed, and \
+        every project is reduced again, before the directory takes its name; what is there already is never \
+        overwritten. What a node answered for after the backup is not in it. So the log goes on as another \
+        incarnation, which is a link of its chain: followers of the old one refuse it. With --index the records after \
+        that one are left out as well.\n\nWith --follow nothing of the log changes: the copy is a follower's, to begin \
+        where the log of a node is pruned. runbooks/restore-backup.md leads through it.",
+    after_help = "Examples:\n  swoosh restore --from /backup/swoosh --to /var/lib/swoosh --identity key.txt --reason \"ops: the disk died\"\n  \
+        swoosh restore --from /backup/swoosh --to ./then --index 4711 --reason \"ops: undo the import of Monday\"\n  \
+        swoosh restore --from /backup/swoosh --to ./standby --follow https://node-1.example:7400"
+)]
+pub struct RestoreCommand {
+    /// The directory of backups
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The data directory to make; it must be empty or not there
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Which backup; left out, the newest, or the newest that holds the record of --index
+    #[arg(long, value_name = "ID")]
+    backup: Option<String>,
+    /// The last record that is kept
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    index: Option<u64>,
+    /// A file with age secret keys, for an encrypted backup
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Make a follower's directory, of the node at this address
+    #[arg(long, value_name = "URL")]
+    follow: Option<String>,
+    /// Who restores, and why; kept in the chain
+    #[arg(long, value_name = "TEXT", value_parser = said, required_unless_present = "follow")]
+    reason: Option<String>,
+}
+
+/// A reason, which must say something.
+pub(in crate::cli) fn said(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("say who does it, and why".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+impl RestoreCommand {
+    /// Does what was asked.
+    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        let repository = Repository::at(&self.from);
+        let keys = age_identities(self.identity.as_deref())?;
+        let restored = restore(&Order {
+            repository: &repository,
+            backup: self.backup.as_deref(),
+            index: self.index,
+            to: &self.to,
+            keys: &keys,
+            follow: self.follow.as_deref(),
+            at: time::now(),
+            reason: self.reason.as_deref().unwrap_or_default(),
+        })?;
+        output.say(&restored, || self.text(&restored))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn text(&self, restored: &Restored) -> String {
+        let to = self.to.display();
+        let about = fields(&[
+            ("backup", restored.backup.clone()),
+            ("last record", format!("{}, chain {}", restored.last_index, restored.last_chain)),
+            ("left out", count(restored.dropped, "record")),
+            ("incarnation", restored.incarnation.to_string()),
+            ("projects", format!("{}, each reduced again", restored.projects.len())),
+        ]);
+        let next = match (&self.follow, restored.has_node_key) {
+            (Some(url), _) => format!("next: swoosh follow {url} --data {to}"),
+            (None, true) => format!("next: swoosh serve --data {to}, with the settings of the node"),
+            (None, false) => {
+                format!(
+                    "next: put the node's key back as {to}/node.key (mode 0600); it is not in the backup. Then start the node"
+                )
+            }
+        };
+        format!("restored to {to}\n{about}\n{next}")
+    }
+}

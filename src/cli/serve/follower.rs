@@ -1,0 +1,155 @@
+//! A follower's server: reads as any node's, and nothing that writes.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::Semaphore;
+
+use super::bus::Bus;
+use super::node::{believe, fact_files, limits, options};
+use super::ports::{ClockPort, DecisionPort, Watch};
+use super::{outside, stop, tls};
+use crate::cli::backup::Control;
+use crate::cli::follow::Follower;
+use crate::client::Client;
+use crate::facts::FactTable;
+use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, PUSHES, Pushed, Queries};
+use crate::journal::{Journal, Recovered};
+use crate::platform::clock::Clock;
+use crate::platform::entropy;
+use crate::platform::gate::{self, NetworkGate};
+use crate::platform::shutdown::StopSignals;
+use crate::sequencer::{Handle, Ports};
+use crate::settings::Settings;
+use crate::telemetry::metrics::Metrics;
+use crate::types::fact::Fact;
+use crate::types::hlc::Hlc;
+use crate::types::rejection::{Code, Rejection};
+
+/// Follows a node and serves reads, until it is told to stop or what it is given does not hold.
+pub(in crate::cli) async fn run(
+    settings: &Settings,
+    client: Client,
+    primary: String,
+    (journal, recovered): (Journal, Recovered),
+) -> anyhow::Result<()> {
+    let signals = StopSignals::listen().context("cannot listen for signals")?;
+    let tls = tls::load(settings)?;
+    let metrics = Arc::new(Metrics::new());
+    metrics.set_wal_last_index(recovered.last_index);
+    let (handle, facts) = start(settings, &primary, &metrics, (journal, &recovered))?;
+    let listener = tokio::net::TcpListener::bind(settings.listen).await;
+    let listener =
+        listener.with_context(|| format!("cannot listen on {}; name another with --listen", settings.listen))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    eprintln!("listening on {scheme}://{}", listener.local_addr()?);
+    tracing::info!(address = %listener.local_addr()?, scheme, primary, last_index = recovered.last_index, "following");
+    let shared = handle.clone();
+    // `swoosh backup create` works on a follower as on any node.
+    let _control = Control::listen(&settings.data, move || shared.journal()).inspect_err(|error| {
+        tracing::warn!(error = format!("{error:#}"), "`swoosh backup create` cannot reach this node")
+    });
+    let follower = Follower {
+        client,
+        handle: handle.clone(),
+        metrics: metrics.clone(),
+        primary,
+        data: settings.data.clone(),
+        sweep_every: settings.journal.sweep_every,
+    };
+    let state = app_state(settings, &handle, &metrics, facts);
+    let reload = {
+        let (tls, metrics) = (tls.clone(), metrics.clone());
+        move || tls.iter().for_each(|tls| tls::reload(tls, &metrics))
+    };
+    let draining = handle.clone();
+    let stops = stop::listen(signals, reload, move || draining.drain());
+    tokio::select! {
+        served = super::serve(listener, state, tls, stops) => served.context("the server failed")?,
+        error = follower.run() => {
+            tracing::error!(error = format!("{error:#}"), runbook = "runbooks/promote-follower.md", "the follower stops");
+            return Err(error.context("the follower stops"));
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The way to the journal, and the facts that reads are judged by: who may read stands in the settings.
+fn start(
+    settings: &Settings,
+    primary: &str,
+    metrics: &Arc<Metrics>,
+    (journal, recovered): (Journal, &Recovered),
+) -> anyhow::Result<(Handle, Arc<FactTable>)> {
+    let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
+    // It signs nothing that leaves the process; the log is sealed by the node that is followed.
+    let key = entropy::secret_key()?;
+    let facts = Arc::new(believe(settings, &key, clock.clone())?);
+    drop(fact_files(settings, &facts));
+    let ports = Ports {
+        clock: Arc::new(ClockPort(clock)),
+        facts: facts.clone(),
+        describe: Arc::new(DecisionPort),
+        observer: Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new() }),
+    };
+    let reason = format!("follows {primary}, and has not heard of it yet");
+    Ok((Handle::following(options(settings, key), ports, journal, recovered, reason), facts))
+}
+
+fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts: Arc<FactTable>) -> AppState {
+    let identity = handle.journal().identity().clone();
+    let limits = limits(settings);
+    let (_, gate) = gate::closed("a follower goes nowhere but to the node that it follows");
+    AppState {
+        handle: handle.clone(),
+        meta: NodeInfo {
+            cluster: identity.cluster,
+            node: identity.node,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        limits,
+        gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new() })),
+        queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), facts, gate }),
+        intake: Arc::new(NoIntake),
+        listeners: crate::ingress::listeners(),
+        pushes: Arc::new(Semaphore::new(PUSHES)),
+    }
+}
+
+/// Facts are pushed to nodes that judge.
+struct NoIntake;
+
+impl Intake for NoIntake {
+    fn push(&self, _fact: Fact) -> Result<Pushed, Rejection> {
+        Err(Rejection::new(Code::Follower, "this node follows another one and judges nothing; push facts to that one"))
+    }
+}
+
+/// What the routes show and cannot know themselves.
+struct Shown {
+    handle: Handle,
+    metrics: Arc<Metrics>,
+    facts: Arc<FactTable>,
+    gate: NetworkGate,
+}
+
+impl Queries for Shown {
+    fn metrics(&self) -> Vec<u8> {
+        let status = self.handle.status();
+        self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
+        self.metrics.render()
+    }
+
+    fn facts(&self, filter: &FactFilter) -> serde_json::Value {
+        outside::facts_document(&self.facts, &self.gate, filter)
+    }
+
+    fn last_snapshot_hlc(&self) -> Option<Hlc> {
+        self.handle.status().last_snapshot
+    }
+
+    fn wal_lag(&self) -> u64 {
+        self.handle.status().wal_lag
+    }
+}

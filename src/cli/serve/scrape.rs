@@ -1,0 +1,161 @@
+//! What is measured when somebody asks for the metrics, and not before.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::bus::Bus;
+use super::exporters::Exports;
+use crate::effects::Phase;
+use crate::facts::{FactTable, Standing, standing};
+use crate::machine::facts::{FactBody, KnownFact};
+use crate::machine::state::{LicenseStatus, State};
+use crate::platform::clock::{Now, Safety};
+use crate::platform::gate::NetworkGate;
+use crate::sequencer::{Handle, Mode};
+use crate::telemetry::log;
+use crate::telemetry::metrics::{BLOCKS, FactStanding, Metrics, WindowStanding};
+use crate::types::fact::FactKind;
+use crate::types::names::{PolicyState, WindowClass};
+
+/// The parts of a node that are measured.
+pub(super) struct Scrape {
+    pub handle: Handle,
+    pub metrics: Arc<Metrics>,
+    pub facts: Arc<FactTable>,
+    pub gate: NetworkGate,
+    pub exports: Arc<Exports>,
+    pub bus: Arc<Bus>,
+    pub data: PathBuf,
+}
+
+impl Scrape {
+    /// Measures, and writes all metrics.
+    pub fn render(&self) -> Vec<u8> {
+        self.sequencer();
+        self.license();
+        self.facts();
+        self.projects();
+        self.effects();
+        self.exports.measure(&self.metrics);
+        self.metrics.set_log_dropped(log::dropped());
+        if let Ok(disk) = rustix::fs::statvfs(&self.data) {
+            self.metrics.set_disk_free(disk.f_bavail.saturating_mul(disk.f_frsize));
+        }
+        self.metrics.render()
+    }
+
+    fn sequencer(&self) {
+        let status = self.handle.status();
+        self.metrics.set_queue_depth(status.queue as u64);
+        self.metrics.set_wal_lag(status.wal_lag);
+        self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
+        self.metrics.set_mode(mode(&status.mode), status.clock_unsafe.is_none());
+    }
+
+    fn license(&self) {
+        let now = self.facts.clock().now();
+        let until_ms = match standing(&self.facts.load(), now) {
+            Standing::Licensed { until_ms } => Some(until_ms),
+            Standing::Unlicensed { .. } => None,
+        };
+        self.metrics.set_licensed(self.gate.is_open(), until_ms);
+        self.metrics.world().set_license_left(until_ms.unwrap_or_default().saturating_sub(now.wall_ms));
+    }
+
+    fn facts(&self) {
+        let (facts, now) = (self.facts.facts(), self.facts.clock().now());
+        let world = self.metrics.world();
+        let mut kinds: BTreeMap<FactKind, FactStanding> = BTreeMap::new();
+        for known in facts.set().iter() {
+            add(kinds.entry(known.fact.claim.kind).or_default(), known, now.wall_ms);
+        }
+        for &kind in FactKind::ALL {
+            world.set_facts(kind, kinds.remove(&kind).unwrap_or_default(), now.wall_ms);
+        }
+        let body = |kind| facts.set().at(kind, None).map(|known| &known.body);
+        if let Some(FactBody::Tooling(tooling)) = body(FactKind::Tooling) {
+            let up = tooling.servers.values().filter(|status| status.reachable).count() as u64;
+            world.set_tools(up, tooling.servers.len() as u64 - up);
+        }
+        world.set_windows(self.windows(body(FactKind::Windows), now).as_ref());
+    }
+
+    /// Where the schedule for all projects stands, while the clock can be trusted.
+    fn windows(&self, body: Option<&FactBody>, now: Now) -> Option<WindowStanding> {
+        let (Some(FactBody::Windows(schedule)), Safety::Safe) = (body, now.safety) else { return None };
+        let at = self.handle.now();
+        let (position, pressure_permille) = (schedule.position(at), schedule.pressure(at));
+        let open = WindowClass::ALL.iter().copied().filter(|&class| schedule.is_open(class, at)).collect();
+        Some(WindowStanding { beat: position.beat, cycle: position.cycle, pressure_permille, open })
+    }
+
+    fn effects(&self) {
+        if let Some(runner) = self.bus.runner() {
+            let counts = runner.board().count();
+            let count = |phase| counts.get(&phase).copied().unwrap_or(0);
+            Phase::OPEN.iter().for_each(|phase| self.metrics.set_effects(phase.as_str(), count(*phase)));
+        }
+    }
+
+    /// What holds up projects in memory; there, every project is that is in EXECUTION.
+    fn projects(&self) {
+        let mut blocked = [0; BLOCKS.len()];
+        for view in self.handle.views().values() {
+            for (count, holds) in blocked.iter_mut().zip(blocks(view.head.state())) {
+                *count += u64::from(holds);
+            }
+        }
+        self.metrics.set_blocked(blocked);
+    }
+}
+
+fn add(standing: &mut FactStanding, known: &KnownFact, now_ms: u64) {
+    let (observed_ms, until_ms) = (known.fact.claim.observed_at.physical_ms(), known.fact.believed_until_ms());
+    standing.held += 1;
+    standing.expired += u64::from(until_ms < now_ms);
+    if standing.observed_ms.is_none_or(|newest| newest < observed_ms) {
+        (standing.observed_ms, standing.until_ms) = (Some(observed_ms), until_ms);
+    }
+}
+
+/// How the sequencer stands towards proposals, as the metrics name it.
+fn mode(mode: &Mode) -> &'static str {
+    match mode {
+        Mode::Accepting => "accepting",
+        Mode::Draining => "draining",
+        Mode::Refusing(_) => "refusing",
+        Mode::ReadOnly(_) => "read_only",
+        Mode::Following(_) => "following",
+    }
+}
+
+/// What holds a project up, in the order of [`BLOCKS`].
+fn blocks(state: &State) -> [bool; BLOCKS.len()] {
+    let control = &state.control;
+    [
+        control.paused,
+        control.recovery,
+        control.license == LicenseStatus::Grace,
+        control.license == LicenseStatus::Expired,
+        state.policy.phase == PolicyState::Quarantined,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::MODES;
+
+    #[test]
+    fn every_mode_has_its_metric() {
+        let modes = [
+            Mode::Accepting,
+            Mode::Draining,
+            Mode::Refusing(String::new()),
+            Mode::ReadOnly(String::new()),
+            Mode::Following(String::new()),
+        ];
+        assert_eq!(modes.each_ref().map(mode), MODES);
+    }
+}

@@ -1,0 +1,142 @@
+//! `GET /wal/feed`: the log for those who follow it, with everything that proves it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::Uri;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::fault::{Answer, Fault};
+use super::query::Query;
+use super::{AppState, json, schema};
+use crate::sequencer::Mode;
+use crate::sequencer::queries::{Journal, ReadError};
+use crate::types::feed::{FeedFact, FeedPage, FeedRecord};
+use crate::types::hash::Hash;
+use crate::types::json::Json;
+
+/// Bytes of records after which a page ends early.
+const PAGE_BYTES: usize = 8 << 20;
+/// How often it is looked for what somebody waits for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A stretch of the log.
+#[derive(Clone, Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes FeedPage")]
+pub(super) struct FeedAnswer {
+    /// The cluster.
+    #[schema(value_type = schema::ClusterId)]
+    cluster: String,
+    /// The node, which sealed the records.
+    #[schema(value_type = schema::PublicKey)]
+    node: String,
+    /// How the incarnations of the log after the first one began.
+    incarnations: Vec<Value>,
+    /// Index of the first record that is not pruned.
+    first_index: u64,
+    /// Index of the last durable record.
+    last_index: u64,
+    /// Records by rising index.
+    records: Vec<FeedEntry>,
+    /// Every fact that they name, each once: its hash and the fact.
+    facts: Vec<Value>,
+}
+
+/// One record, and what proves it.
+#[derive(Clone, Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes FeedRecord")]
+pub(super) struct FeedEntry {
+    /// The record.
+    #[schema(value_type = schema::Record)]
+    record: Value,
+    /// Its link in the chain.
+    #[schema(value_type = schema::Hash)]
+    chain: String,
+    /// The inputs that it names by hash.
+    inputs: Value,
+    /// The signed root of the batch that it was committed in.
+    #[schema(value_type = schema::BatchSeal)]
+    seal: Value,
+    /// Path from its leaf to that root.
+    #[schema(value_type = Vec<schema::Hash>)]
+    path: Vec<String>,
+}
+
+/// Follow the write-ahead log.
+///
+/// Records with what proves them: inputs, facts, the batch's seal and the path to it, and how the log's incarnations
+/// began. With `wait_ms` the answer waits until there is a record to give. `swoosh follow` reads this.
+#[utoipa::path(get, path = "/wal/feed", tag = "records",
+    params(
+        ("from" = u64, Query, description = "Index of the first record wanted, from 1."),
+        ("limit" = Option<u64>, Query, description = "Most records, 1 to 1000; 100 when left out."),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for a record, 0 to 10000; 0 when left out."),
+    ),
+    responses(
+        (status = 200, description = "Records by rising index; none where the log ends before.", body = FeedAnswer),
+        (status = 400, description = "`bad_query`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`pruned`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn feed(State(state): State<AppState>, uri: Uri) -> Answer {
+    let query = Query::read(&uri, &["from", "limit", "wait_ms"])?;
+    let from = query.number("from", 1..=u64::MAX)?.unwrap_or(1);
+    let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
+    let patience = Duration::from_millis(query.number("wait_ms", 0..=10_000)?.unwrap_or(0));
+    let began = Instant::now();
+    while is_worth_waiting(&state, from) && began.elapsed() < patience {
+        tokio::time::sleep(LOOK).await;
+    }
+    json(&state.read(move |state| page(state, from, limit)).await?)
+}
+
+/// Whether the record may still come.
+fn is_worth_waiting(state: &AppState, from: u64) -> bool {
+    let status = state.handle.status();
+    status.last_index < from && matches!(status.mode, Mode::Accepting | Mode::Following(_))
+}
+
+fn page(state: &AppState, from: u64, limit: usize) -> Answer<FeedPage> {
+    let last_index = state.handle.status().last_index;
+    let journal = state.handle.journal();
+    let identity = journal.identity().clone();
+    let mut page = FeedPage {
+        cluster: identity.cluster,
+        node: identity.node,
+        incarnations: journal.incarnations().to_vec(),
+        first_index: journal.first_index(),
+        last_index,
+        records: Vec::new(),
+        facts: Vec::new(),
+    };
+    let (mut bytes, mut facts) = (0, BTreeSet::new());
+    // Nothing past the last durable index is shown.
+    let wanted = if from > last_index { None } else { Some(journal.records_from(from)) };
+    for stored in wanted.into_iter().flatten() {
+        let stored = stored?;
+        let index = stored.record.index;
+        if index > last_index || page.records.len() == limit || bytes >= PAGE_BYTES {
+            break;
+        }
+        facts.extend(stored.record.facts());
+        let inputs = object(&journal, index, &stored.record.inputs_hash)?;
+        bytes += stored.encoded.len() + inputs.0;
+        let (record, chain, seal, path) = (stored.record, stored.chain, stored.seal, stored.path);
+        page.records.push(FeedRecord { record, chain, inputs: inputs.1, seal, path });
+    }
+    for hash in facts {
+        page.facts.push(FeedFact { hash, fact: object(&journal, from, &hash)?.1 });
+    }
+    Ok(page)
+}
+
+/// A stored document, and how many bytes it has.
+fn object(journal: &Journal, index: u64, hash: &Hash) -> Answer<(usize, Json)> {
+    let bytes = journal.object(hash)?.ok_or(ReadError::InputsMissing { index, hash: *hash })?;
+    let parsed = Json::parse(&bytes).map_err(|error| Fault::internal(&error))?;
+    Ok((bytes.len(), parsed))
+}

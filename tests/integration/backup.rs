@@ -1,0 +1,313 @@
+//! Backups of a running node, and what is put back from them: the same heads, records, receipts and keys.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use swoosh::journal::Journal;
+use swoosh::types::names::{Region, Transition};
+
+use crate::support::daemon::{Daemon, Site, always_open};
+use crate::support::driver::{Project, bytes};
+use crate::support::world::Ask;
+
+/// Waits until something holds; two minutes is more than a busy machine takes.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "{what} never happened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[track_caller]
+pub fn good(output: Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stdout));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[track_caller]
+fn bad(output: &Output) -> String {
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+/// Every project's head after a record, as the node tells it.
+pub fn heads_at(daemon: &Daemon, index: u64) -> BTreeMap<String, String> {
+    let projects = daemon.get("/projects").json()["projects"].as_array().unwrap().clone();
+    let named = projects.iter().map(|project| project["project"].as_str().unwrap().to_owned());
+    let head = |name: String| {
+        let state = daemon.get(&format!("/state?project={name}&at={index}")).json();
+        (state["index"].as_u64() > Some(0)).then(|| (name, state["hash"].as_str().unwrap().to_owned()))
+    };
+    named.filter_map(head).collect()
+}
+
+/// Where a test keeps its backups, and what it restores.
+struct Shelf(tempfile::TempDir);
+
+impl Shelf {
+    fn new() -> Shelf {
+        Shelf(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    fn backups(&self) -> PathBuf {
+        self.0.path().join("backups")
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    #[track_caller]
+    fn create(&self, site: &Site) -> Value {
+        good(site.run(&["--json", "backup", "create", "--to", text(&self.backups())]))
+    }
+
+    fn restore(&self, site: &Site, to: &str, more: &[&str]) -> Output {
+        let (from, to) = (self.backups(), self.place(to));
+        let given = ["--json", "restore", "--from", text(&from), "--to", text(&to), "--reason", "a test"];
+        site.tool(&[&given[..], more].concat())
+    }
+
+    fn verify(&self, site: &Site) -> Output {
+        site.tool(&["--json", "backup", "verify", "--from", text(&self.backups())])
+    }
+
+    /// The file of a backup that holds this.
+    fn object(&self, backup: &Value, path: &str) -> PathBuf {
+        let files = backup["backup"]["files"].as_array().unwrap();
+        let file = files.iter().find(|file| file["path"].as_str().unwrap().contains(path)).unwrap();
+        self.backups().join(file["object"].as_str().unwrap())
+    }
+}
+
+/// A project with some records.
+fn busy<'a>(site: &'a Site, daemon: &Daemon, name: &str) -> Project<'a> {
+    let mut project = Project::new(site, name);
+    project.drive(daemon, Region::Boot, "LICENSED");
+    project
+}
+
+fn toggle(project: &mut Project<'_>, daemon: &Daemon) {
+    project.accept(daemon, Transition::ControlPause);
+    project.accept(daemon, Transition::ControlResume);
+}
+
+#[test]
+fn a_backup_under_load_gives_back_every_head_as_it_was_at_its_last_record() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    let daemon = site.start();
+    let mut projects: Vec<_> = ["one", "two", "three"].iter().map(|name| busy(&site, &daemon, name)).collect();
+    let enough = AtomicBool::new(false);
+    let made: Vec<Value> = std::thread::scope(|scope| {
+        for project in &mut projects {
+            let (daemon, enough) = (&daemon, &enough);
+            scope.spawn(move || {
+                while !enough.load(Ordering::Relaxed) {
+                    toggle(project, daemon)
+                }
+            });
+        }
+        let made = (0..3).map(|_| shelf.create(&site)).collect();
+        enough.store(true, Ordering::Relaxed);
+        made
+    });
+    assert!(made.iter().all(|made| made["while_running"] == true));
+    let files = made[2]["backup"]["files"].as_array().unwrap().len() as u64;
+    assert!(made[2]["written_files"].as_u64().unwrap() < files, "tables of before are not written again: {}", made[2]);
+    let leftover = std::fs::read_dir(site.data().join("checkpoints")).unwrap().count();
+    assert_eq!(leftover, 0, "the checkpoint goes when the backup is made");
+    good(shelf.verify(&site));
+    let restored = good(shelf.restore(&site, "again", &[]));
+    let last = made[2]["backup"]["last_index"].as_u64().unwrap();
+    assert_eq!((restored["last_index"].as_u64(), &restored["incarnation"]), (Some(last), &json!(2)));
+    let heads: BTreeMap<String, String> = serde_json::from_value(restored["projects"].clone()).unwrap();
+    assert_eq!(heads, heads_at(&daemon, last));
+    daemon.terminate();
+    std::fs::copy(site.data().join("node.key"), shelf.place("again").join("node.key")).unwrap();
+    let daemon = site.start_in(&shelf.place("again")).unwrap();
+    for project in &mut projects {
+        project.refresh(&daemon);
+        let shown = daemon.get(&format!("/state?project={}&projection=control", project.name)).json();
+        if shown["projection"]["control"]["paused"] == true {
+            project.accept(&daemon, Transition::ControlResume);
+        }
+        toggle(project, &daemon);
+    }
+    daemon.terminate();
+    let journal = Journal::open_read_only(shelf.place("again").join("journal")).unwrap();
+    let report = swoosh::journal::verify::verify(&journal, &mut |_| ());
+    assert!(report.is_good(), "{:?}", report.problems);
+    assert_eq!((report.incarnations.len(), report.incarnations[0].after), (1, last));
+    let replayed = swoosh::journal::replay::replay(&journal, &mut |_| (), None);
+    assert_eq!((replayed.fault, replayed.replayed), (None, report.records));
+}
+
+#[test]
+fn a_restore_to_a_record_forgets_what_came_later_and_repeats_what_came_before() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    let daemon = site.start();
+    let mut project = busy(&site, &daemon, "one");
+    let early = project.signed(&Ask::new(Transition::ControlPause));
+    let receipt = daemon.post(&bytes(&early));
+    project.advance(&early.proposal, &receipt.receipt());
+    let kept = daemon.last_index();
+    let late = project.signed(&Ask::new(Transition::ControlResume));
+    let answer = daemon.post(&bytes(&late));
+    project.advance(&late.proposal, &answer.receipt());
+    busy(&site, &daemon, "later");
+    let heads = heads_at(&daemon, kept);
+    daemon.terminate();
+    let made = shelf.create(&site);
+    assert_eq!(made["while_running"], false);
+    let past = (kept + 1_000).to_string();
+    assert!(bad(&shelf.restore(&site, "past", &["--index", &past])).contains("no backup holds record"));
+    let restored = good(shelf.restore(&site, "then", &["--index", &kept.to_string()]));
+    assert_eq!(restored["last_index"], kept);
+    let found: BTreeMap<String, String> = serde_json::from_value(restored["projects"].clone()).unwrap();
+    assert_eq!(found, heads);
+    std::fs::copy(site.data().join("node.key"), shelf.place("then").join("node.key")).unwrap();
+    let daemon = site.start_in(&shelf.place("then")).unwrap();
+    assert_eq!(daemon.last_index(), kept);
+    let again = daemon.post(&bytes(&early));
+    assert_eq!((again.status, &again.body), (202, &receipt.body), "its key is bound as before");
+    let again = daemon.post(&bytes(&late));
+    assert_eq!(again.status, 202, "{}", again.text());
+    assert_ne!(again.body, answer.body, "it was forgotten, and is accepted in the new incarnation");
+    assert_eq!(again.receipt().index, kept + 1);
+    assert_ne!(again.receipt().chain, answer.receipt().chain);
+}
+
+#[test]
+fn damage_to_a_backup_is_named_and_nothing_is_restored_from_it() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    let daemon = site.start();
+    busy(&site, &daemon, "one");
+    let made = shelf.create(&site);
+    let id = made["backup"]["id"].as_str().unwrap().to_owned();
+    daemon.terminate();
+    let table = shelf.object(&made, ".sst");
+    let whole = std::fs::read(&table).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    let damages: [(&str, Option<&[u8]>); 3] =
+        [("torn", Some(&whole[..whole.len() / 2])), ("flipped", Some(&flipped)), ("missing", None)];
+    for (damage, now) in damages {
+        match now {
+            Some(bytes) => std::fs::write(&table, bytes).unwrap(),
+            None => std::fs::remove_file(&table).unwrap(),
+        }
+        let said = bad(&shelf.verify(&site));
+        assert!(said.contains(&id) && said.contains(".sst"), "{damage}: {said}");
+        let said = bad(&shelf.restore(&site, damage, &[]));
+        assert!(said.contains(".sst"), "{damage}: {said}");
+        assert!(!shelf.place(damage).exists(), "{damage}");
+    }
+    let left = std::fs::read_dir(shelf.0.path()).unwrap().count();
+    assert_eq!(left, 1, "what was begun is removed");
+    let mended = good(site.run(&["--json", "backup", "create", "--to", text(&shelf.backups())]));
+    assert_eq!(mended["mended"].as_array().unwrap().len(), 1, "the next backup writes the file again");
+    good(shelf.verify(&site));
+    std::fs::write(shelf.backups().join(format!("backups/{id}.json")), "{}").unwrap();
+    assert!(bad(&shelf.verify(&site)).contains(&id));
+}
+
+#[test]
+fn nothing_is_overwritten_and_wrong_places_are_told() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    let daemon = site.start();
+    busy(&site, &daemon, "one");
+    assert!(bad(&shelf.restore(&site, "x", &[])).contains("there is no backup in"));
+    let inside = site.data().join("backups");
+    assert!(bad(&site.run(&["backup", "create", "--to", text(&inside)])).contains("in the data directory"));
+    shelf.create(&site);
+    std::fs::create_dir(shelf.place("full")).unwrap();
+    std::fs::write(shelf.place("full").join("precious"), "x").unwrap();
+    assert!(bad(&shelf.restore(&site, "full", &[])).contains("nothing is overwritten"));
+    assert_eq!(std::fs::read_dir(shelf.place("full")).unwrap().count(), 1);
+    assert!(bad(&shelf.restore(&site, "y", &["--backup", "none"])).contains("the newest are"));
+}
+
+#[test]
+fn an_encrypted_backup_holds_the_node_s_key_and_opens_with_its_identity_alone() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    let daemon = site.start();
+    busy(&site, &daemon, "one");
+    let identity = shelf.place("identity.age");
+    let told = good(site.tool(&["--json", "secrets", "identity", "--out", text(&identity)]));
+    let recipient = told["recipient"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned();
+    let made =
+        good(site.run(&["--json", "backup", "create", "--to", text(&shelf.backups()), "--recipient", &recipient]));
+    let heads = heads_at(&daemon, made["backup"]["last_index"].as_u64().unwrap());
+    daemon.terminate();
+    let secret = std::fs::read(site.data().join("node.key")).unwrap();
+    for entry in std::fs::read_dir(shelf.backups().join("objects")).unwrap() {
+        for object in std::fs::read_dir(entry.unwrap().path()).unwrap() {
+            let object = object.unwrap().path();
+            assert!(object.extension().is_some_and(|extension| extension == "age"), "{}", object.display());
+            let bytes = std::fs::read(&object).unwrap();
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret));
+        }
+    }
+    assert!(bad(&shelf.restore(&site, "closed", &[])).contains("--identity"));
+    let restored = good(shelf.restore(&site, "open", &["--identity", text(&identity)]));
+    assert_eq!(restored["has_node_key"], true);
+    assert_eq!(std::fs::read(shelf.place("open").join("node.key")).unwrap(), secret);
+    let daemon = site.start_in(&shelf.place("open")).unwrap();
+    assert_eq!(heads_at(&daemon, daemon.last_index()), heads);
+}
+
+#[test]
+fn a_node_makes_backups_by_itself_and_keeps_as_many_as_it_should() {
+    let shelf = Shelf::new();
+    let site = Site::with(always_open(), |settings| {
+        settings["backup"] = json!({"directory": shelf.backups(), "every_ms": 300, "keep": 2, "keep_ms": 0});
+    });
+    let daemon = site.start();
+    let mut project = busy(&site, &daemon, "one");
+    let list = || good(site.tool(&["--json", "backup", "list", "--from", text(&shelf.backups())]))["backups"].clone();
+    let newest = || list().as_array().unwrap().last().map(|backup| backup["id"].clone());
+    let mut seen = std::collections::BTreeSet::new();
+    eventually("the fourth backup", || {
+        toggle(&mut project, &daemon);
+        if shelf.backups().join("backups").is_dir() {
+            seen.extend(newest().map(|id| id.to_string()));
+        }
+        (seen.len() >= 4).then_some(())
+    });
+    daemon.kill();
+    good(site.tool(&["--json", "backup", "prune", "--from", text(&shelf.backups()), "--keep", "1"]));
+    assert_eq!(list().as_array().unwrap().len(), 1);
+    good(shelf.verify(&site));
+    good(shelf.restore(&site, "again", &[]));
+}
+
+#[test]
+fn what_a_killed_backup_left_is_removed_and_earlier_ones_stay_good() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    let daemon = site.start();
+    let mut project = busy(&site, &daemon, "one");
+    shelf.create(&site);
+    let partial = shelf.backups().join("objects/00");
+    std::fs::create_dir_all(&partial).unwrap();
+    std::fs::write(partial.join(".partial-abc"), "half").unwrap();
+    std::fs::write(partial.join("0".repeat(64)), "an object that no backup names").unwrap();
+    good(shelf.verify(&site));
+    toggle(&mut project, &daemon);
+    shelf.create(&site);
+    assert!(!partial.join(".partial-abc").exists() && !partial.join("0".repeat(64)).exists());
+    good(shelf.verify(&site));
+}

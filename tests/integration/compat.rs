@@ -1,0 +1,123 @@
+//! Data directories of released formats: each is kept under `tests/compat/`, and this build opens it, finds it whole,
+//! and reduces it to the same heads. `SWOOSH_BLESS=1` makes the one of the present format where there is none; what
+//! is there is never made anew, because a build that reads only its own writing proves nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use swoosh::journal::replay::replay;
+use swoosh::journal::verify::verify;
+use swoosh::journal::{Durability, FORMAT, Journal, JournalOptions, StoreLimits};
+use swoosh::types::hash::Hash;
+use swoosh::types::keys::PublicKey;
+use swoosh::types::names::{Region, Transition};
+use swoosh::types::text::{ClusterId, ProjectName};
+
+use crate::backup::{good, text};
+use crate::support::daemon::Site;
+use crate::support::driver::Project;
+
+/// What a kept directory must lead to.
+#[derive(Debug, Serialize, Deserialize)]
+struct Expected {
+    node: PublicKey,
+    cluster: ClusterId,
+    records: u64,
+    last_chain: Hash,
+    incarnation: u64,
+    heads: BTreeMap<ProjectName, Hash>,
+}
+
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat")
+}
+
+/// Files of a directory that are of the log; RocksDB's own talk and options name places and are not needed.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.join("journal")).unwrap();
+    for entry in std::fs::read_dir(from.join("journal")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if !["LOG", "LOCK", "OPTIONS"].iter().any(|prefix| name.starts_with(prefix)) {
+            std::fs::copy(from.join("journal").join(&name), to.join("journal").join(&name)).unwrap();
+        }
+    }
+    std::fs::copy(from.join("journal.watermark"), to.join("journal.watermark")).unwrap();
+}
+
+/// A log with every region in it, two projects, and a second incarnation.
+fn make(to: &Path) {
+    let site = Site::new();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (backups, again) = (folder.path().join("backups"), folder.path().join("again"));
+    let node = site.start();
+    let mut project = Project::new(&site, "alpha");
+    project.drive(&node, Region::Execution, "REVERB");
+    Project::new(&site, "beta").drive(&node, Region::Boot, "LICENSED");
+    node.terminate();
+    good(site.run(&["--json", "backup", "create", "--to", text(&backups)]));
+    let restore = ["--json", "restore", "--from", text(&backups), "--to", text(&again), "--reason", "a golden log"];
+    good(site.tool(&restore));
+    std::fs::copy(site.data().join("node.key"), again.join("node.key")).unwrap();
+    let node = site.start_in(&again).unwrap();
+    project.accept(&node, Transition::ControlPause);
+    node.terminate();
+    copy(&again, to);
+    let journal = Journal::open_read_only(to.join("journal")).unwrap();
+    let report = replay(&journal, &mut |_| (), None);
+    assert_eq!(report.fault, None);
+    let identity = journal.identity().clone();
+    let expected = Expected {
+        node: identity.node,
+        cluster: identity.cluster,
+        records: report.replayed,
+        last_chain: report.last_chain,
+        incarnation: identity.incarnation,
+        heads: report.heads.into_iter().map(|(project, head)| (project, head.hash)).collect(),
+    };
+    std::fs::write(to.join("expected.json"), format!("{}\n", serde_json::to_string_pretty(&expected).unwrap()))
+        .unwrap();
+}
+
+#[test]
+fn data_directories_of_every_released_format_open_verify_and_replay() {
+    let own = kept().join(format!("format-{FORMAT}"));
+    if std::env::var_os("SWOOSH_BLESS").is_some() && !own.exists() {
+        make(&own);
+    }
+    assert!(own.is_dir(), "there is no golden log of format {FORMAT}; run with SWOOSH_BLESS=1");
+    for entry in std::fs::read_dir(kept()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            opens(&path);
+        }
+    }
+}
+
+fn opens(golden: &Path) {
+    let expected: Expected = serde_json::from_slice(&std::fs::read(golden.join("expected.json")).unwrap()).unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    copy(golden, folder.path());
+    let journal = Journal::open(JournalOptions {
+        path: folder.path().join("journal"),
+        node: expected.node,
+        cluster: expected.cluster.clone(),
+        snapshot_every: 100,
+        durability: Durability::Sync,
+        store: StoreLimits::default(),
+        medium: None,
+    });
+    let journal = journal.unwrap();
+    let recovered = journal.recover_tail().unwrap();
+    assert_eq!((recovered.last_index, recovered.last_chain), (expected.records, expected.last_chain));
+    assert_eq!(journal.identity().incarnation, expected.incarnation);
+    let report = verify(&journal, &mut |_| ());
+    assert!(report.is_good(), "{}: {:?}", golden.display(), report.problems);
+    let replayed = replay(&journal, &mut |_| (), None);
+    assert_eq!((&replayed.fault, replayed.replayed), (&None, expected.records));
+    let heads: BTreeMap<_, _> = replayed.heads.into_iter().map(|(project, head)| (project, head.hash)).collect();
+    assert_eq!(heads, expected.heads, "{}", golden.display());
+    for (project, hash) in &expected.heads {
+        assert_eq!(journal.latest_head(project).unwrap().unwrap().head.hash(), *hash);
+    }
+}

@@ -1,0 +1,290 @@
+//! Dashboards, alerts and the list of metrics, against a real daemon and a real Prometheus.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use swoosh::types::names::{Region, Transition};
+
+use crate::support::daemon::{Daemon, Site};
+use crate::support::driver::Project;
+use crate::support::prometheus::{Prometheus, promtool};
+use crate::support::world::Ask;
+
+/// What a description says of a panel that is empty until something happened.
+const EVENT_ONLY: &str = "Event-only:";
+/// What the brief calls by names that Prometheus' conventions know better.
+const FIXED_BY_THE_BRIEF: &str = "swoosh_retry_count";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rules() -> PathBuf {
+    root().join("deploy/prometheus/swoosh.rules.yml")
+}
+
+/// The dashboards by their file names.
+fn dashboards() -> BTreeMap<String, Value> {
+    let files = std::fs::read_dir(root().join("dashboards")).unwrap().map(|entry| entry.unwrap().path());
+    let named = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    named
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap())
+        })
+        .collect()
+}
+
+/// An expression of a panel, as Grafana asks it for one node.
+struct Asked {
+    panel: String,
+    expression: String,
+    event_only: bool,
+}
+
+fn asked() -> Vec<Asked> {
+    let mut all = Vec::new();
+    for (name, dashboard) in dashboards() {
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let event_only = panel["description"].as_str().unwrap_or_default().contains(EVENT_ONLY);
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let expression = target["expr"].as_str().unwrap();
+                let expression = expression.replace("$instance", ".*").replace("$__rate_interval", "10s");
+                let expression = expression.replace("$__range", "1m");
+                assert!(!expression.contains('$'), "a variable that nobody fills in: {expression}");
+                all.push(Asked { panel: format!("{name}: {}", panel["title"]), expression, event_only });
+            }
+        }
+    }
+    all
+}
+
+/// Names of SWOOSH's metrics in a text.
+fn names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let family = |word: &str| {
+        let parts = ["_bucket", "_sum", "_count"].into_iter().find_map(|part| word.strip_suffix(part));
+        parts.filter(|_| word != FIXED_BY_THE_BRIEF).unwrap_or(word).to_owned()
+    };
+    words.filter(|word| word.starts_with("swoosh_")).map(family).collect()
+}
+
+/// The families that a daemon exposes: name, kind, help.
+fn families(text: &str) -> Vec<[String; 3]> {
+    let mut lines = text.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) else { continue };
+        let kind = lines.next().and_then(|line| line.strip_prefix(&format!("# TYPE {name} "))).unwrap();
+        found.push([name.to_owned(), kind.to_owned(), help.to_owned()]);
+    }
+    found
+}
+
+/// A node that has seen acceptances, refusals, repeats and a quarantine.
+fn drive(site: &Site, daemon: &Daemon) {
+    let mut project = Project::new(site, "alpha");
+    project.drive(daemon, Region::Execution, "REVERB");
+    let signed = project.signed(&Ask::new(Transition::ControlPause));
+    let body = crate::support::driver::bytes(&signed);
+    assert_eq!(daemon.post(&body).status, 202);
+    assert_eq!(daemon.post(&body).header("idempotency-replayed"), Some("true"));
+    assert_eq!(daemon.post(b"{}").status, 400);
+    let mut other = Project::new(site, "beta");
+    other.drive(daemon, Region::Boot, "LICENSED");
+    let mut wrong = Ask::new(Transition::ExecutionAllReady);
+    wrong.head = Some(swoosh::types::hash::Hash::of(b"elsewhere"));
+    assert_eq!(other.propose(daemon, &wrong).code(), "stale_head");
+}
+
+fn load(site: &Site, daemon: &Daemon, project: &mut Project<'_>) {
+    let _ = site;
+    for _ in 0..5 {
+        project.accept(daemon, Transition::ControlPause);
+        project.accept(daemon, Transition::ControlResume);
+    }
+    assert_eq!(daemon.post(b"{}").status, 400);
+}
+
+#[test]
+fn every_panel_and_every_alert_finds_what_it_asks_for() {
+    let site = Site::with(crate::support::daemon::always_open(), |settings| {
+        settings["decisions"] = json!({"jsonl": "decisions.jsonl"});
+    });
+    let daemon = site.start();
+    drive(&site, &daemon);
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let prometheus = Prometheus::scrape(daemon.address, &rules(), folder.path());
+    let mut project = Project::new(&site, "gamma");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    for Asked { panel, expression, event_only } in asked() {
+        if event_only {
+            prometheus.query(&expression);
+            continue;
+        }
+        let mut found = Vec::new();
+        prometheus.until(&format!("{panel} shows something: {expression}"), || {
+            load(&site, &daemon, &mut project);
+            found = prometheus.query(&expression);
+            !found.is_empty()
+        });
+        let values = found.iter().map(|series| series["value"][1].as_str().unwrap().to_owned());
+        assert!(!values.clone().any(|value| value == "NaN"), "{panel}: {expression}: {found:?}");
+    }
+    let text = std::fs::read_to_string(rules()).unwrap();
+    for name in names(&text) {
+        let selector = format!("{{__name__=~\"{name}|{name}_bucket\",job=\"swoosh\"}}");
+        prometheus
+            .until(&format!("{name}, which an alert reads, is there"), || !prometheus.query(&selector).is_empty());
+    }
+    assert_eq!(prometheus.alerts("firing"), Vec::<String>::new(), "nothing is wrong with this node");
+    daemon.kill();
+    prometheus
+        .until("the node's end is told", || prometheus.alerts("pending").iter().any(|alert| alert == "SwooshDown"));
+}
+
+#[test]
+fn each_alert_fires_when_it_should_and_is_silent_when_it_should_be() {
+    let told =
+        promtool(&["test", "rules", root().join("deploy/prometheus/swoosh.rules.test.yml").to_str().unwrap()], b"");
+    assert!(
+        told.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&told.stdout),
+        String::from_utf8_lossy(&told.stderr)
+    );
+    let (rules, tests) =
+        (std::fs::read_to_string(rules()).unwrap(), root().join("deploy/prometheus/swoosh.rules.test.yml"));
+    let tests = std::fs::read_to_string(tests).unwrap();
+    for alert in alert_names(&rules) {
+        for what in ["fires", "is silent"] {
+            assert!(tests.contains(&format!("- name: {alert} {what}\n")), "no test in which {alert} {what}");
+        }
+    }
+}
+
+fn alert_names(rules: &str) -> Vec<String> {
+    rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_alert_names_a_runbook_that_is_there_and_stands_in_the_operators_page() {
+    let (rules, page) = (std::fs::read_to_string(rules()).unwrap(), root().join("docs/operating.md"));
+    let page = std::fs::read_to_string(page).unwrap();
+    let books: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("runbook: ")).collect();
+    let alerts = alert_names(&rules);
+    assert_eq!(alerts.len(), books.len());
+    assert!(alerts.len() > 20, "{alerts:?}");
+    for (alert, book) in alerts.iter().zip(books) {
+        assert!(root().join(book).is_file(), "{alert} names {book}, which is not there");
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{alert}` ")));
+        assert!(
+            row.is_some_and(|row| row.contains(&format!("(../{book})"))),
+            "docs/operating.md: {alert} leads to {book}"
+        );
+    }
+}
+
+#[test]
+fn prometheus_finds_nothing_to_complain_about_but_the_name_that_the_brief_fixes() {
+    let site = Site::new();
+    let daemon = site.start();
+    let told = promtool(&["check", "metrics"], &daemon.get("/metrics").body);
+    let complaints = String::from_utf8_lossy(&told.stderr).into_owned() + &String::from_utf8_lossy(&told.stdout);
+    let others: Vec<&str> = complaints.lines().filter(|line| !line.starts_with(FIXED_BY_THE_BRIEF)).collect();
+    assert_eq!(others, Vec::<&str>::new());
+    assert_eq!(complaints.lines().count(), 2, "{complaints}");
+}
+
+/// What a metric is measured in, which its name says.
+fn unit(name: &str) -> &'static str {
+    let units = [
+        ("_seconds", "seconds"),
+        ("_bytes", "bytes"),
+        ("_records", "records"),
+        ("_permille", "thousandths"),
+        ("_index", "index"),
+        ("_position", "index"),
+        ("_beat", "beats"),
+        ("_info", "1"),
+        ("_mode", "0 or 1"),
+        ("_open", "0 or 1"),
+        ("_safe", "0 or 1"),
+    ];
+    units.into_iter().find_map(|(ending, unit)| name.ends_with(ending).then_some(unit)).unwrap_or("count")
+}
+
+/// The list of metrics, as docs/metrics.md has it.
+fn page(exposed: &str) -> String {
+    let mut page = String::from(
+        "# Metrics\n\nWhat `GET /metrics` tells, in Prometheus' text format. Written from the daemon's own list: do not \
+         edit; `SWOOSH_BLESS=1\ncargo test --test integration dashboards::` writes it anew. The first seven are the \
+         brief's. [operating.md](operating.md) says what to\nwatch.\n\n| metric | label | kind | unit | what |\n| --- | \
+         --- | --- | --- | --- |\n",
+    );
+    const BRIEF: [&str; 7] = [
+        "swoosh_transition_total",
+        "swoosh_guard_fail_total",
+        "swoosh_state_advance_latency_seconds",
+        "swoosh_retry_count",
+        "swoosh_quarantine_total",
+        "swoosh_recovery_time_seconds",
+        "swoosh_wal_lag_records",
+    ];
+    let mut families = families(exposed);
+    families
+        .sort_by_key(|[name, ..]| (BRIEF.iter().position(|first| first == name).unwrap_or(BRIEF.len()), name.clone()));
+    assert!(BRIEF.iter().zip(&families).all(|(first, [name, ..])| first == name), "one of the brief's is missing");
+    for [name, kind, help] in families {
+        let series = exposed
+            .lines()
+            .find(|line| !line.starts_with('#') && line.starts_with(&name.to_string()) && line.contains('{'));
+        let label = series.and_then(|line| line.split_once('{')?.1.split_once('=')).map_or("", |(label, _)| label);
+        let label = if label == "le" { "" } else { label };
+        page += &format!("| `{name}` | {label} | {kind} | {} | {help} |\n", unit(&name));
+    }
+    page
+}
+
+#[test]
+fn the_list_of_metrics_is_what_a_daemon_exposes() {
+    let site = Site::new();
+    let page = page(&site.start().get("/metrics").text());
+    let path = root().join("docs/metrics.md");
+    if std::env::var_os("SWOOSH_BLESS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == page, "docs/metrics.md is not what a daemon exposes; SWOOSH_BLESS=1 writes it");
+}
+
+#[test]
+fn dashboards_and_alerts_name_no_metric_that_is_not_there_and_every_metric_is_shown_somewhere() {
+    let site = Site::new();
+    let exposed = site.start().get("/metrics").text();
+    let known: BTreeSet<String> = families(&exposed).into_iter().map(|[name, ..]| name).collect();
+    let mut shown = names(&std::fs::read_to_string(rules()).unwrap());
+    for Asked { expression, .. } in asked() {
+        shown.append(&mut names(&expression));
+    }
+    assert_eq!(shown.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(known.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn every_dashboard_can_be_provisioned() {
+    let wanted = ["swoosh-effects", "swoosh-guards", "swoosh-journal", "swoosh-overview", "swoosh-windows"];
+    let dashboards = dashboards();
+    assert_eq!(dashboards.keys().collect::<Vec<_>>(), wanted);
+    for (name, dashboard) in dashboards {
+        assert_eq!(dashboard["uid"], json!(name));
+        assert!(dashboard.get("id").is_none(), "{name}: Grafana gives ids");
+        let panels = dashboard["panels"].as_array().unwrap();
+        let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids.len(), panels.len(), "{name}: panels share an id");
+        let panels: Vec<_> = panels.iter().filter(|panel| panel["type"] != "row").collect();
+        let titles: BTreeSet<&str> = panels.iter().map(|panel| panel["title"].as_str().unwrap()).collect();
+        assert_eq!(titles.len(), panels.len(), "{name}: panels share a title");
+    }
+}

@@ -1,0 +1,130 @@
+//! What a service manager hears of a daemon, over a real datagram socket, and what SIGHUP changes.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use serde_json::json;
+use swoosh::types::names::{Region, Transition};
+
+use crate::support::daemon::{Daemon, Site};
+use crate::support::driver::Project;
+use crate::support::world::Ask;
+
+/// A service manager that listens.
+struct Manager {
+    socket: UnixDatagram,
+    _folder: tempfile::TempDir,
+}
+
+impl Manager {
+    /// Starts a daemon under it, which must answer a watchdog this often.
+    fn start(site: &Site, watchdog_ms: u64) -> (Manager, Daemon) {
+        // Not below the target folder: a socket's path is short.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (notify, watchdog) =
+            (format!("NOTIFY_SOCKET={}", path.display()), format!("WATCHDOG_USEC={}", watchdog_ms * 1_000));
+        let daemon = site.start_by(&["env", &notify, &watchdog]).unwrap();
+        (Manager { socket, _folder: folder }, daemon)
+    }
+
+    fn next(&self) -> String {
+        let mut bytes = [0; 4096];
+        let length = self.socket.recv(&mut bytes).expect("the daemon says nothing");
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    /// Waits for a message with this line; what else is in it.
+    fn hears(&self, line: &str) -> String {
+        loop {
+            let message = self.next();
+            if message.lines().any(|found| found == line) {
+                return message;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_service_manager_hears_of_start_watchdog_reload_and_end() {
+    let site = Site::new();
+    let (manager, daemon) = Manager::start(&site, 200);
+    let first = manager.next();
+    let address = daemon.address.to_string();
+    assert!(first.starts_with("READY=1\nSTATUS=accepting; http://") && first.contains(&address), "{first}");
+    for _ in 0..3 {
+        manager.hears("WATCHDOG=1");
+    }
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    while !manager.next().contains("2 records, 1 projects in memory") {}
+    daemon.signal("HUP");
+    let reloading = manager.hears("RELOADING=1");
+    let clock = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).unwrap();
+    assert!(clock.parse::<u64>().unwrap() > 0);
+    manager.hears("READY=1");
+    daemon.signal("TERM");
+    assert!(manager.hears("STOPPING=1").contains("STATUS=draining"));
+    assert!(daemon.wait().0.success());
+}
+
+#[test]
+fn a_hang_up_changes_the_level_of_the_log() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.accept(&daemon, Transition::BootConfigOk);
+    // A caller is answered before the line is written.
+    daemon.wait_for("/health/live", |_| daemon.log().iter().any(|line| line.contains("Boot_ConfigOk")));
+    let change = |level: &str| {
+        site.change_settings(|settings| settings["log"] = json!({"level": level}));
+        daemon.signal("HUP");
+    };
+    let read = |times: usize| {
+        let told = |line: &&String| line.contains("the log's level was read again");
+        daemon.wait_for("/health/live", |_| daemon.log().iter().filter(told).count() == times);
+    };
+    change("info,swoosh::transition=off,swoosh::cli=debug");
+    read(1);
+    project.accept(&daemon, Transition::BootLicensed);
+    assert_eq!(project.propose(&daemon, &Ask::new(Transition::BootLicensed)).status, 400);
+    change("info,swoosh=loud");
+    daemon.wait_for("/health/live", |_| {
+        daemon
+            .log()
+            .iter()
+            .any(|line| line.contains("level stays as it was") || line.contains("settings stay as they were"))
+    });
+    change("info");
+    read(2);
+    project.accept(&daemon, Transition::ControlPause);
+    let log = daemon.terminate();
+    let accepted: Vec<_> = log.iter().filter(|line| line.contains("transition accepted")).collect();
+    assert_eq!(accepted.len(), 2, "{accepted:?}");
+    assert!(accepted[0].contains("Boot_ConfigOk") && accepted[1].contains("Control_Pause"));
+    assert!(log.iter().any(|line| line.contains("proposal refused")), "one module's level was debug");
+}
+
+#[test]
+fn a_hang_up_brings_the_settings_newer_policies_into_force() {
+    let site = Site::new();
+    let permit = "@id(\"all\") permit (principal, action, resource);";
+    let forbid = "@id(\"no-pause\") forbid (principal, action == Action::\"Control_Pause\", resource);";
+    std::fs::write(site.file("p.cedar"), permit).unwrap();
+    site.change_settings(|settings| settings["policies"] = json!({"path": "p.cedar", "serial": 5}));
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    std::fs::write(site.file("p.cedar"), format!("{permit}\n{forbid}")).unwrap();
+    daemon.signal("HUP");
+    daemon.wait_for("/health/live", |_| daemon.log().iter().any(|line| line.contains("raise policies.serial")));
+    project.accept(&daemon, Transition::ControlPause);
+    project.accept(&daemon, Transition::ControlResume);
+    site.change_settings(|settings| settings["policies"] = json!({"path": "p.cedar", "serial": 6}));
+    daemon.signal("HUP");
+    daemon.wait_for("/health/live", |_| daemon.log().iter().any(|line| line.contains("the policies were read again")));
+    let refused = project.propose(&daemon, &Ask::new(Transition::ControlPause));
+    assert!(refused.code() == "guard_policy" && refused.text().contains("no-pause"), "{}", refused.text());
+}
