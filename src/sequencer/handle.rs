@@ -310,11 +310,22 @@ impl Handle {
             Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
             Mode::Following(reason) => return refuse(Code::Follower, reason),
         }
-        let (reply, answer) = oneshot::channel();
         let arrived = Instant::now();
         let loaded = self.preload(&project).await;
-        self.inbox.push_own(OwnRequest { outcome, reply, arrived, loaded });
+        let answer = self.enter_own(outcome, arrived, loaded);
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
+    }
+
+    /// Puts an outcome ahead of whoever waits; where its answer comes.
+    pub(super) fn enter_own(
+        &self,
+        outcome: super::OwnOutcome,
+        arrived: Instant,
+        loaded: Option<Box<RecoveredHead>>,
+    ) -> oneshot::Receiver<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.push_own(OwnRequest { outcome, reply, arrived, loaded });
+        answer
     }
 
     /// Loads a project that is not in memory off the sequencer's way, unless as many are being loaded as may

@@ -12,7 +12,7 @@ use super::commit::Job;
 use super::desk::Desk;
 use super::handle::{Assembled, assemble};
 use super::pipeline::Pipeline;
-use super::{Handle, Options, Outcome, Ports, Verified};
+use super::{Handle, Options, Outcome, OwnOutcome, Ports, Verified};
 use crate::journal::{Journal, Log, Recovered};
 
 /// Judging and committing, step by step, over any log.
@@ -37,7 +37,7 @@ impl<L: Log + 'static> Single<L> {
         Single { handle, pipeline, desk, jobs, at_once }
     }
 
-    /// Durable heads, and whatever else can be asked. Its `propose`, `stop` and `tidy` wait for turns of others.
+    /// Durable heads, and whatever else can be asked. Its `propose`, `propose_outcome` and `stop` wait for turns of others.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -47,6 +47,12 @@ impl<L: Log + 'static> Single<L> {
         let proposal = verified.proposal();
         self.handle.is_open(&proposal.project(), proposal.transition)?;
         self.handle.enter(verified, Instant::now(), None)
+    }
+
+    /// Takes the outcome of an effect that the node ran; where its answer comes, or what it is told at once.
+    pub fn propose_outcome(&self, outcome: OwnOutcome) -> Result<oneshot::Receiver<Outcome>, Outcome> {
+        self.handle.is_open(&outcome.effect.project, outcome.transition)?;
+        Ok(self.handle.enter_own(outcome, Instant::now(), None))
     }
 
     /// One turn of the sequencer: judges what waits and hands a batch over. A lone caller's batch is committed in

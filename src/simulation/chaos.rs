@@ -17,7 +17,7 @@ impl World {
             let rate = self.rates.of(*fault);
             if rate > 0 && !of_messages(*fault) && random.often(rate) && self.strike(*fault, random) {
                 self.trace.event(fault.as_str());
-                self.tally.fired(*fault);
+                self.fired(*fault, None);
             }
         }
     }
@@ -54,7 +54,7 @@ impl World {
             Fault::ClockAhead | Fault::ClockBack => return self.skew(fault == Fault::ClockAhead, random),
             Fault::LicenseDenied => {
                 self.outside.license(true, random.below(3) == 0, now_ms);
-                self.moods.unlicensed = Some(self.turn + 100 + random.below(1_500));
+                self.moods.unlicensed = Some(self.turn + 50 + random.below(600));
                 self.tell(FactKind::License);
             }
             Fault::McpFlap => {

@@ -6,6 +6,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::healing::Times;
+use crate::types::names::Transition;
+use crate::types::rejection::Code;
+
 macro_rules! faults {
     ($($name:ident $text:literal $rate:literal $what:literal,)*) => {
         /// A kind of fault.
@@ -44,7 +48,7 @@ faults! {
     DuplicateAnswer "duplicate-answer" 200 "an answer arrives twice",
     DropAnswer "drop-answer" 300 "an answer is lost, and the client repeats",
     DelayAnswer "delay-answer" 300 "an answer comes late",
-    Misplaced "misplaced" 500 "a proposal with another head, clock, key, window or signer",
+    Misplaced "misplaced" 500 "a proposal with another head, clock, key, window, signer or inputs",
     EffectRepeat "effect-repeat" 200 "the outcome of an effect comes again under another key",
     Kill "kill" 25 "the process is killed at some operation of the disk",
     PowerLoss "power-loss" 25 "the power fails at some operation of the disk; a suffix of what was not synced is gone, the watermark may be torn",
@@ -167,6 +171,12 @@ pub struct Tally {
     pub fired: BTreeMap<Fault, u64>,
     /// Everything else that is counted, by name.
     pub counted: BTreeMap<&'static str, u64>,
+    /// Transitions that were accepted, by name.
+    pub accepted: BTreeMap<&'static str, u64>,
+    /// Proposals that were refused, by code.
+    pub refused: BTreeMap<Code, u64>,
+    /// How long what a fault struck took to go on (see `healing.rs`).
+    pub healed: BTreeMap<Fault, Times>,
 }
 
 impl Tally {
@@ -185,10 +195,24 @@ impl Tally {
         self.counted.get(what).copied().unwrap_or(0)
     }
 
+    /// A proposal was refused.
+    pub fn refused(&mut self, code: Code) {
+        *self.refused.entry(code).or_default() += 1;
+    }
+
+    /// A transition was accepted.
+    pub fn accepted(&mut self, transition: Transition) {
+        self.count("transitions");
+        *self.accepted.entry(transition.as_str()).or_default() += 1;
+    }
+
     /// Adds what another one counted.
     pub fn add(&mut self, other: &Tally) {
         other.fired.iter().for_each(|(fault, times)| *self.fired.entry(*fault).or_default() += times);
         other.counted.iter().for_each(|(what, times)| *self.counted.entry(what).or_default() += times);
+        other.accepted.iter().for_each(|(what, times)| *self.accepted.entry(what).or_default() += times);
+        other.refused.iter().for_each(|(code, times)| *self.refused.entry(*code).or_default() += times);
+        other.healed.iter().for_each(|(fault, times)| self.healed.entry(*fault).or_default().add(times));
     }
 }
 

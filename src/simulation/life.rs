@@ -5,7 +5,9 @@ use super::oracle::{UNREADABLE, Violation};
 use super::outside::{BEAT_MS, EPOCH_MS, HORIZON_MS};
 use super::random::Random;
 use super::world::World;
+use crate::journal::{Journal, Retention};
 use crate::sequencer::Mode;
+use crate::types::hlc::Hlc;
 
 impl World {
     /// Starts a node that is down, looks after one that runs.
@@ -35,9 +37,7 @@ impl World {
         self.tally.count("starts");
         self.trace.event("start");
         let journal = node.single.handle().journal();
-        let before = self.oracle.last().0;
         let seen = self.oracle.started(&journal, found.last);
-        (before..self.oracle.last().0).for_each(|_| self.tally.count("transitions"));
         match seen {
             Ok(adopted) => (0..adopted).for_each(|_| self.tally.count("records adopted at a start")),
             Err(violation) if violation.invariant == UNREADABLE && (fired || self.moods.damaged.is_some()) => {
@@ -99,25 +99,39 @@ impl World {
         }
     }
 
-    /// The rounds of `cli/serve/growth`: keys, snapshots, records, objects, idle heads, pulses.
+    /// The rounds of `cli/serve/growth` and `upkeep`: keys, snapshots, records, objects, idle heads, pulses.
     fn upkeep(&mut self, random: &mut Random) {
         self.nudge_all();
         let Some(node) = &self.node else { return };
         let (handle, journal) = (node.single.handle(), node.single.handle().journal());
         handle.tidy();
-        let now_ms = handle.now().physical_ms();
-        let floor = now_ms.saturating_sub(HORIZON_MS).saturating_sub(EPOCH_MS) / BEAT_MS;
-        let done = match random.below(4) {
-            0 => journal.prune_keys(floor).map(|report| report.keys).unwrap_or(0),
-            1 => journal.thin_snapshots().unwrap_or(0),
-            2 => journal.collect_objects(&|| true).map(|report| report.objects).unwrap_or(0),
+        let now = handle.now();
+        let (round, done) = match random.below(6) {
+            0 => ("keys pruned", prune_keys(&journal, now)),
+            1 => ("snapshots thinned", journal.thin_snapshots().unwrap_or(0)),
+            2 => ("objects collected", journal.collect_objects(&|| true).map_or(0, |report| report.objects)),
+            3 => ("records pruned", prune_records(&journal, now, random)),
+            4 => ("snapshots of old records taken", sweep(&journal)),
             _ => {
                 self.site.disk.keep_copy();
-                0
+                ("copies of the directory kept", 1)
             }
         };
-        if done > 0 {
-            self.tally.count("rounds of upkeep with something to do");
-        }
+        (0..done).for_each(|_| self.tally.count(round));
     }
+}
+
+fn prune_keys(journal: &Journal, now: Hlc) -> u64 {
+    let floor = now.physical_ms().saturating_sub(HORIZON_MS).saturating_sub(EPOCH_MS) / BEAT_MS;
+    journal.prune_keys(floor).map_or(0, |report| report.keys)
+}
+
+fn prune_records(journal: &Journal, now: Hlc, random: &mut Random) -> u64 {
+    let wanted = Retention { records: 40 + random.below(400), since: now, exported_to: None };
+    journal.prune_wal(&wanted, &|| true).map_or(0, |report| report.records)
+}
+
+fn sweep(journal: &Journal) -> u64 {
+    let old: Vec<_> = journal.sweep_candidates(100).into_iter().map(|candidate| candidate.project).collect();
+    journal.sweep(&old).map_or(0, |report| report.taken as u64)
 }

@@ -39,6 +39,7 @@ impl World {
         let ahead_ms = self.oracle.last_timestamp().physical_ms().saturating_sub(self.now_ms());
         self.site.clocks.pass(ahead_ms + 120_000);
         self.outside.heal(self.now_ms());
+        self.oracle.licensed_until(self.outside.licensed_until_ms());
         self.start(random)
     }
 
@@ -75,6 +76,7 @@ impl World {
     fn say_again(&mut self) {
         let said = self.outside.refresh(self.now_ms());
         said.into_iter().for_each(|kind| self.tell(kind));
+        self.oracle.licensed_until(self.outside.licensed_until_ms());
     }
 
     /// Proposes and waits for the answer; why not, where it is refused.
@@ -92,7 +94,10 @@ impl World {
         let outcome = answer.map_or_else(Some, |mut answer| answer.try_recv().ok());
         self.after_work(random)?;
         Ok(match outcome {
-            Some(Outcome::Accepted { .. }) => None,
+            Some(Outcome::Accepted { .. }) => {
+                self.went_on(number);
+                None
+            }
             Some(Outcome::Refused(refusal)) => {
                 Some(format!("{transition}: {} {}", refusal.rejection.code, refusal.rejection.reasons.join("; ")))
             }

@@ -7,7 +7,9 @@
 mod chaos;
 pub mod clients;
 mod disk;
+mod effects;
 mod faults;
+mod healing;
 mod invariants;
 mod life;
 mod liveness;
@@ -24,6 +26,7 @@ mod well_formed;
 mod world;
 
 pub use faults::{Fault, Rates, RatesError, Tally};
+pub use healing::Times;
 pub use oracle::Violation;
 pub use planted::Bug;
 pub use run::{Ended, Failure, Plan, Progress, Report, Script, ScriptError, TURNS, replay, run};

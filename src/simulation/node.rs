@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::disk::Disk;
 use super::faults::{Fault, Tally};
 use super::outside::{Outside, schedule};
@@ -17,7 +19,7 @@ use crate::journal::{
 use crate::platform::clock::{Clock, Reading, Safety, TimeSource};
 use crate::sequencer::{self, Describe, Memory, Observer, Options, Ports, Single};
 use crate::types::decision::Decision;
-use crate::types::fact::{FactClaim, FactKind};
+use crate::types::fact::{Fact, FactClaim, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
@@ -120,8 +122,8 @@ impl Observer for Watch {
     fn accepted(&self, record: &Record, _took: Duration) {
         self.told(|told| told.accepted.push(record.clone()));
     }
-    fn refused(&self, _project: &ProjectName, _transition: Transition, _rejection: &Rejection) {
-        self.told(|told| told.tally.count("refused"));
+    fn refused(&self, _project: &ProjectName, _transition: Transition, rejection: &Rejection) {
+        self.told(|told| told.tally.refused(rejection.code));
     }
     fn repeated(&self, _transition: Transition) {
         self.told(|told| told.tally.count("repeats"));
@@ -231,14 +233,23 @@ impl Site {
     /// Tells a node what is said of a kind. What it does not believe, it goes without.
     pub fn tell(&self, node: &Node, outside: &Outside, kind: FactKind) {
         let Some(fact) = outside.fact(kind) else { return };
-        let fact = match (self.bug, kind) {
-            (Some(Bug::OpensWindows), FactKind::Windows) => {
-                let body = super::well_formed::strict(&schedule(|_: WindowClass| (0, super::outside::CYCLE_BEATS)));
-                FactClaim { body, ..fact.claim }.sign(&self.cluster, &self.key)
+        drop(node.table.insert(self.distorted(fact, kind)));
+    }
+
+    /// What a planted bug makes of a fact.
+    fn distorted(&self, fact: Fact, kind: FactKind) -> Fact {
+        let body = match (self.bug, kind) {
+            (Some(Bug::OpensWindows), FactKind::Windows) => schedule(|_: WindowClass| (0, super::outside::CYCLE_BEATS)),
+            (Some(Bug::BelievesInLicenses), FactKind::License) => json!({"id": "license-1", "scopes": ["swoosh"]}),
+            (Some(Bug::PermitsEverything), FactKind::Policy) => {
+                json!({"serial": 1, "policies": "@id(\"all\") permit (principal, action, resource);"})
             }
-            _ => fact,
+            _ => return fact,
         };
-        drop(node.table.insert(fact));
+        let observed_ms = fact.claim.observed_at.physical_ms();
+        let for_ever = super::well_formed::reading(observed_ms + super::outside::LASTS_MS * 700);
+        let body = super::well_formed::strict(&body);
+        FactClaim { body, valid_until: for_ever, ..fact.claim }.sign(&self.cluster, &self.key)
     }
 
     fn options(&self) -> Options {

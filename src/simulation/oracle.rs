@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::faults::Tally;
 use super::invariants::{self, Step};
 use super::random::Random;
 use crate::journal::{Journal, ReadError};
@@ -14,6 +15,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey};
 use crate::types::json::Json;
+use crate::types::names::EffectName;
 use crate::types::receipt::Receipt;
 use crate::types::record::Record;
 use crate::types::text::{ClusterId, ProjectName};
@@ -44,6 +46,8 @@ pub struct Past {
     pub keys: BTreeMap<(ProjectName, IdemKey), u64>,
     /// Which record ended an effect with its outcome.
     pub outcomes: BTreeMap<EffectId, u64>,
+    /// When the last license runs out that the license server gave, in milliseconds.
+    pub licensed_until_ms: u64,
 }
 
 /// The oracle.
@@ -58,6 +62,8 @@ pub struct Oracle {
     told: u64,
     /// Receipts that were given of records that were not seen yet.
     unchecked: Vec<(ProjectName, IdemKey)>,
+    /// What was seen, counted.
+    seen: Tally,
 }
 
 impl Oracle {
@@ -65,7 +71,12 @@ impl Oracle {
     pub fn new(cluster: ClusterId) -> Oracle {
         let past = Past { links: vec![Hash::ZERO], ..Past::default() };
         let (heads, receipts, led_to) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Oracle { cluster, past, heads, receipts, led_to, told: 0, unchecked: Vec::new() }
+        Oracle { cluster, past, heads, receipts, led_to, told: 0, unchecked: Vec::new(), seen: Tally::default() }
+    }
+
+    /// What was seen since this was asked last, counted.
+    pub fn take_seen(&mut self) -> Tally {
+        std::mem::take(&mut self.seen)
     }
 
     /// Index and chain value of the last record seen.
@@ -107,6 +118,7 @@ impl Oracle {
     }
 
     fn note(&mut self, record: &Record, inputs: &Json, after: Arc<Head>, chain: Hash) {
+        self.seen.accepted(record.transition);
         let place = (record.project.clone(), record.idem_key.clone());
         self.past.keys.insert(place, record.index);
         if let Some(effect) = invariants::outcome_of(record.transition, inputs) {
@@ -140,6 +152,19 @@ impl Oracle {
             return Ok(());
         }
         self.compare(project, key)
+    }
+
+    /// The license server gave a license that lasts so long.
+    pub fn licensed_until(&mut self, until_ms: u64) {
+        self.past.licensed_until_ms = until_ms;
+    }
+
+    /// An effect of a project whose outcome came already.
+    pub fn ended_effect(&self, project: &ProjectName, random: &mut Random) -> Option<EffectId> {
+        let first = EffectId { project: project.clone(), index: 0, effect: *EffectName::ALL.first()? };
+        let ended = self.past.outcomes.range(first..).map(|(effect, _)| effect);
+        let ended: Vec<_> = ended.take_while(|effect| effect.project == *project).collect();
+        ended.get(random.index(ended.len())).map(|effect| (*effect).clone())
     }
 
     /// Somebody was told of a record.

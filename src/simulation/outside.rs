@@ -18,19 +18,19 @@ pub const START_MS: u64 = 1_760_875_200_000;
 /// Where the one pinned server listens.
 pub const SERVER_URL: &str = "https://mcp.example/search";
 /// One beat, in milliseconds.
-pub const BEAT_MS: u64 = 1_000;
+pub const BEAT_MS: u64 = 250;
 /// Beats of a cycle.
 pub const CYCLE_BEATS: u64 = 60;
 /// The schedule's epoch: 2025-01-01T00:00:00Z, in milliseconds.
 pub const EPOCH_MS: u64 = 1_735_689_600_000;
 /// How long a license counts after it ran out, in milliseconds.
-pub const GRACE_MS: u64 = 120_000;
+pub const GRACE_MS: u64 = 20_000;
 /// How long an idempotency key is good, in milliseconds.
-pub const HORIZON_MS: u64 = 1_800_000;
+pub const HORIZON_MS: u64 = 240_000;
 /// How long a license token lasts, in milliseconds.
-const LICENSE_MS: u64 = 600_000;
+const LICENSE_MS: u64 = 60_000;
 /// How long the other facts are believed, in milliseconds.
-const LASTS_MS: u64 = 43_200_000;
+pub const LASTS_MS: u64 = 43_200_000;
 
 /// The windows of a class: first beat in the cycle, and how many.
 pub fn windows(class: WindowClass) -> (u64, u64) {
@@ -72,6 +72,7 @@ pub struct Outside {
     cluster: ClusterId,
     hands: Arc<Hands>,
     serial: u64,
+    licensed_until_ms: u64,
     /// Whether the license server denies.
     pub denied: bool,
     /// Whether providers reach nobody, so that facts run out.
@@ -82,7 +83,8 @@ impl Outside {
     /// All well.
     pub fn new(cluster: &ClusterId, hands: Arc<Hands>) -> Outside {
         let said = BTreeMap::new();
-        let mut outside = Outside { said, cluster: cluster.clone(), hands, serial: 1, denied: false, silent: false };
+        let (cluster, serial, licensed_until_ms) = (cluster.clone(), 1, 0);
+        let mut outside = Outside { said, cluster, hands, serial, licensed_until_ms, denied: false, silent: false };
         outside.say(FactKind::Settings, settings(&outside.hands.clone()), LASTS_MS * 700, START_MS);
         outside.say(FactKind::Windows, schedule(windows), LASTS_MS * 700, START_MS);
         outside.heal(START_MS);
@@ -102,7 +104,15 @@ impl Outside {
             body: strict(&body),
         };
         let fact = claim.sign(&self.cluster, &node.secret);
+        if kind == FactKind::License && body["scopes"] == json!(["swoosh"]) {
+            self.licensed_until_ms = observed_ms + lasts_ms;
+        }
         self.said.insert(kind, Said { body, observed_ms, lasts_ms, fact });
+    }
+
+    /// When the last license runs out that counts here.
+    pub fn licensed_until_ms(&self) -> u64 {
+        self.licensed_until_ms
     }
 
     /// Every fact as it stands.

@@ -24,11 +24,19 @@ pub enum Bug {
     OpensWindows,
     /// After a restart the floor of time is forgotten: stamps may go back.
     ForgetsTime,
+    /// A sync that fails is taken for one that did not.
+    IgnoresFailedSyncs,
+    /// The watermark is written to one place only, over what stood there.
+    WritesOneSlot,
+    /// The guards believe in a license that never runs out.
+    BelievesInLicenses,
+    /// The guards believe in policies that permit everything.
+    PermitsEverything,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 8] = [
+    pub const ALL: [Bug; 12] = [
         Bug::AnswersBeforeCommit,
         Bug::SkipsSyncs,
         Bug::ForgetsWatermark,
@@ -37,6 +45,10 @@ impl Bug {
         Bug::DropsInputs,
         Bug::OpensWindows,
         Bug::ForgetsTime,
+        Bug::IgnoresFailedSyncs,
+        Bug::WritesOneSlot,
+        Bug::BelievesInLicenses,
+        Bug::PermitsEverything,
     ];
 
     /// The name on the command line.
@@ -52,7 +64,12 @@ impl Bug {
 
     /// What it makes of the disk.
     pub fn lies(bug: Option<Bug>) -> Lies {
-        Lies { skips_syncs: bug == Some(Bug::SkipsSyncs), forgets_watermark: bug == Some(Bug::ForgetsWatermark) }
+        Lies {
+            skips_syncs: bug == Some(Bug::SkipsSyncs),
+            ignores_failed_syncs: bug == Some(Bug::IgnoresFailedSyncs),
+            forgets_watermark: bug == Some(Bug::ForgetsWatermark),
+            writes_one_slot: bug == Some(Bug::WritesOneSlot),
+        }
     }
 }
 

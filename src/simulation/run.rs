@@ -16,6 +16,7 @@ use super::random::Random;
 use super::shrink::shrunk;
 use super::world::World;
 use crate::types::hash::Hash;
+use crate::types::names::Transition;
 
 /// Turns of one world, before its faults stop, where nobody says otherwise.
 pub const TURNS: u64 = 1_500;
@@ -119,6 +120,17 @@ impl Report {
         self.tally.of("transitions")
     }
 
+    /// Transitions of the chart that no world accepted.
+    pub fn never_accepted(&self) -> Vec<&'static str> {
+        let names = Transition::ALL.iter().map(|transition| transition.as_str());
+        names.filter(|name| !self.tally.accepted.contains_key(name)).collect()
+    }
+
+    /// How often an invariant was asked of a transition.
+    pub fn checks_of_transitions(&self) -> u64 {
+        self.transitions() * invariants::ALL.len() as u64
+    }
+
     /// Whether nothing broke and everything stated happened.
     pub fn is_good(&self) -> bool {
         self.failure.is_none() && self.never_fired.is_empty()
@@ -173,7 +185,7 @@ impl Script {
             let alive = world.come_to_life(&mut Random::of(self.seed, u64::MAX));
             broke = alive.err().map(|violation| (self.turns.len(), violation));
         }
-        Ended { trace: world.trace.hash(), tally: world.tally, broke }
+        Ended { trace: world.trace.hash(), tally: world.counted(), broke }
     }
 }
 

@@ -17,6 +17,7 @@ use super::clients::hands::Hands;
 use super::clients::{self, Ask, Common, Twist};
 use super::disk::Disk;
 use super::faults::{Fault, Rates, Tally};
+use super::healing::Healing;
 use super::network::{Network, Parcel};
 use super::node::{Clocks, Node, Site};
 use super::oracle::{Oracle, UNREADABLE, Violation};
@@ -27,7 +28,7 @@ use super::trace::Trace;
 use super::well_formed::text;
 use crate::sequencer::{Mode, Outcome, Verified};
 use crate::types::backbeat::Schedule;
-use crate::types::ids::IdemKey;
+use crate::types::ids::{EffectId, IdemKey};
 use crate::types::json::Json;
 use crate::types::names::Transition;
 use crate::types::rejection::Code;
@@ -35,7 +36,7 @@ use crate::types::text::{ClusterId, ProjectName};
 use crate::verify::{Headers, verify};
 
 /// Projects of a world.
-const PROJECTS: usize = 7;
+pub(super) const PROJECTS: usize = 7;
 /// Turns after which a client repeats what was not answered.
 const PATIENCE: u64 = 18;
 
@@ -76,10 +77,13 @@ pub struct World {
     pub(super) turn: u64,
     pub(super) moods: Moods,
     pub(super) network: Network,
+    healing: Healing,
     hands: Arc<Hands>,
     schedule: Schedule,
     clients: Vec<Client>,
     owed: Vec<Owed>,
+    /// Outcomes that the node proposed itself, and where it hears of them.
+    pub(super) own: Vec<(EffectId, oneshot::Receiver<Outcome>)>,
     numbers: u64,
 }
 
@@ -122,10 +126,12 @@ impl World {
             turn: 0,
             moods: Moods::default(),
             network: Network::default(),
+            healing: Healing::default(),
             hands,
             schedule: announced,
             clients: (0..PROJECTS).map(client).collect(),
             owed: Vec::new(),
+            own: Vec::new(),
             numbers: 0,
         }
     }
@@ -135,12 +141,25 @@ impl World {
         self.site.clocks.true_ms()
     }
 
+    /// What every client knows.
+    pub(super) fn common(&self) -> Common<'_> {
+        Common {
+            cluster: &self.site.cluster,
+            hands: &self.hands,
+            outside: &self.outside,
+            schedule: &self.schedule,
+            now_ms: self.site.clocks.true_ms(),
+        }
+    }
+
     /// One turn.
     pub fn take_turn(&mut self, random: &mut Random) -> Result<(), Violation> {
         self.pass_time(random);
         self.go_wrong(random);
         self.live(random)?;
+        self.oracle.licensed_until(self.outside.licensed_until_ms());
         self.clients_send(random);
+        self.run_effect(random)?;
         self.deliver(random)?;
         self.work(random);
         self.after_work(random)
@@ -158,7 +177,7 @@ impl World {
     }
 
     fn clients_send(&mut self, random: &mut Random) {
-        for _ in 0..random.pick([0, 1, 1, 1, 2, 4]) {
+        for _ in 0..random.pick([1, 2, 2, 3, 4, 6]) {
             let client = random.index(self.clients.len());
             self.client_sends(client, random);
         }
@@ -190,59 +209,81 @@ impl World {
     }
 
     pub(super) fn send(&mut self, parcel: Parcel, random: &mut Random) {
-        self.network.send(parcel, self.turn, &self.rates, random, &mut self.tally);
+        let client = parcel.client();
+        let happened = self.network.send(parcel, self.turn, &self.rates, random);
+        happened.into_iter().for_each(|fault| self.fired(fault, Some(client)));
+    }
+
+    /// A fault happened to a client, or to everybody.
+    pub(super) fn fired(&mut self, fault: Fault, client: Option<usize>) {
+        self.tally.fired(fault);
+        self.healing.struck(fault, client, self.site.clocks.true_ms());
+    }
+
+    /// A client holds a receipt.
+    pub(super) fn went_on(&mut self, client: usize) {
+        self.healing.went_on(client, self.site.clocks.true_ms(), &mut self.tally);
+    }
+
+    /// Everything that was counted.
+    pub fn counted(&mut self) -> Tally {
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.add(&self.oracle.take_seen());
+        tally
     }
 
     /// Builds what a client's project needs next, on the durable head that the node shows.
     fn propose(&mut self, number: usize, random: &mut Random) -> Option<(IdemKey, Arc<[u8]>)> {
         let node = self.node.as_ref()?;
-        let client = self.clients.get_mut(number)?;
-        let view = node.single.handle().view(&client.project).ok()?;
+        let project = &self.clients.get(number)?.project;
+        let view = node.single.handle().view(project).ok()?;
         let state = view.head.state();
         if state.phase() == crate::machine::state::TopPhase::Terminated {
             // A new project takes its place.
+            let client = self.clients.get_mut(number)?;
             client.lives += 1;
             client.project = text(&format!("p{number}-{}", client.lives));
             return None;
         }
-        let common = Common {
-            cluster: &self.site.cluster,
-            hands: &self.hands,
-            outside: &self.outside,
-            schedule: &self.schedule,
-            now_ms: self.site.clocks.true_ms(),
-        };
         let misplaced = random.often(self.rates.of(Fault::Misplaced));
         let repeats = random.often(self.rates.of(Fault::EffectRepeat));
-        let transition = match random.below(16) {
-            _ if repeats => outcome(random),
-            0 => clients::plausible(state, random),
-            _ => clients::forward(state, &common, random)?,
+        let repeated = if repeats { self.oracle.ended_effect(project, random) } else { None };
+        let common = self.common();
+        let (transition, twist) = match (repeated, random.below(16)) {
+            (Some(effect), _) => (clients::outcome_of(effect.effect, random), Twist::Effect(effect)),
+            (None, 0) => (clients::plausible(state, random)?, Twist::None),
+            (None, _) => {
+                let forward = clients::forward(state, &common, random);
+                // Whoever waits for a window does something else meanwhile.
+                (forward.or_else(|| clients::plausible(state, random))?, Twist::None)
+            }
         };
-        let twist = match (misplaced, repeats) {
-            (true, _) => Twist::Misplaced(random.next()),
-            (_, true) => Twist::Effect,
-            _ => Twist::None,
-        };
+        let twist = if misplaced { Twist::Misplaced(random.next()) } else { twist };
         let fired = match twist {
             Twist::None => None,
             Twist::Misplaced(_) => Some(Fault::Misplaced),
-            Twist::Effect => Some(Fault::EffectRepeat),
+            Twist::Effect(_) => Some(Fault::EffectRepeat),
         };
-        fired.into_iter().for_each(|fault| self.tally.fired(fault));
-        self.numbers += 1;
-        let ask = Ask { transition, twist, number: self.numbers, breach_inputs: client.breach_inputs.clone() };
+        let breach_inputs = self.clients.get(number).and_then(|client| client.breach_inputs.clone());
+        let ask = Ask { transition, twist, number: self.numbers + 1, breach_inputs };
         let signed = clients::build(&view.head, &ask, &common, random);
+        let bytes = signed.to_json().ok()?.canonical();
+        self.numbers += 1;
+        fired.into_iter().for_each(|fault| self.fired(fault, Some(number)));
         let key = signed.proposal.idem_key.clone();
-        if transition == Transition::ExecutionSubmit {
+        if transition == Transition::ExecutionSubmit
+            && let Some(client) = self.clients.get_mut(number)
+        {
             client.breach_inputs = serde_json::to_value(&signed.proposal.inputs).ok();
         }
-        let bytes = signed.to_json().ok()?.canonical();
         Some((key, bytes.into()))
     }
 
     fn deliver(&mut self, random: &mut Random) -> Result<(), Violation> {
-        while let Some(parcel) = self.network.deliver(self.turn, &mut self.tally) {
+        while let Some((parcel, overtaken)) = self.network.deliver(self.turn) {
+            if overtaken {
+                self.fired(Fault::Reorder, Some(parcel.client()));
+            }
             match parcel {
                 Parcel::Proposal(client, bytes) => self.arrives(client, &bytes, random)?,
                 Parcel::Answer(client, key, outcome) => self.answered(client, &key, &outcome),
@@ -288,9 +329,10 @@ impl World {
     pub(super) fn after_work(&mut self, random: &mut Random) -> Result<(), Violation> {
         self.see_accepted()?;
         self.answers_leave(random)?;
+        self.outcomes_told()?;
         self.readers_look(random)?;
         let fired = self.site.disk.take_fired();
-        fired.into_iter().for_each(|trap| self.tally.fired(super::node::fault_of(trap)));
+        fired.into_iter().for_each(|trap| self.fired(super::node::fault_of(trap), None));
         if self.site.disk.is_off() {
             self.go_off(random);
         }
@@ -313,14 +355,11 @@ impl World {
             let inputs = stored.and_then(|bytes| Json::parse(&bytes).ok());
             if let Some(inputs) = inputs.filter(|_| record.index == self.oracle.last().0 + 1) {
                 self.oracle.see(record, &inputs)?;
-                self.tally.count("transitions");
                 self.trace.record(record, self.oracle.last().1);
             }
         }
         if !self.site.disk.is_off() && self.oracle.is_behind() {
-            let before = self.oracle.last().0;
             let caught_up = self.oracle.catch_up(&journal, self.oracle.last_told());
-            (before..self.oracle.last().0).for_each(|_| self.tally.count("transitions"));
             self.excused(caught_up)?;
         }
         Ok(())
@@ -385,6 +424,9 @@ impl World {
     }
 
     fn answered(&mut self, client: usize, key: &IdemKey, outcome: &Outcome) {
+        if matches!(outcome, Outcome::Accepted { .. }) {
+            self.went_on(client);
+        }
         let turn = self.turn;
         let Some(client) = self.clients.get_mut(client) else { return };
         let Some(waiting) = client.waiting.as_mut().filter(|waiting| waiting.key == *key) else { return };
@@ -430,12 +472,14 @@ impl World {
     /// Whoever waits for the node waits in vain.
     pub(super) fn cut_off(&mut self) {
         self.owed.clear();
+        self.own.clear();
         self.network.lose_answers();
     }
 
     /// Nothing is under way, and nobody waits.
     pub(super) fn calm(&mut self) {
         self.owed.clear();
+        self.own.clear();
         self.network.lose_all();
         self.clients.iter_mut().for_each(|client| client.waiting = None);
     }
@@ -445,22 +489,20 @@ impl World {
         self.clients.iter().map(|client| client.project.clone()).collect()
     }
 
+    /// The project that a client looks after now.
+    pub(super) fn project(&self, client: usize) -> Option<ProjectName> {
+        self.clients.get(client).map(|client| client.project.clone())
+    }
+
     /// Builds a proposal for a project and posts it, without a network between.
     pub(super) fn post(&mut self, number: usize, transition: Transition, random: &mut Random) -> Option<Verified> {
         let node = self.node.as_ref()?;
         let client = self.clients.get(number)?;
         let view = node.single.handle().view(&client.project).ok()?;
-        let common = Common {
-            cluster: &self.site.cluster,
-            hands: &self.hands,
-            outside: &self.outside,
-            schedule: &self.schedule,
-            now_ms: self.site.clocks.true_ms(),
-        };
-        self.numbers += 1;
         let breach_inputs = client.breach_inputs.clone();
-        let ask = Ask { transition, twist: Twist::None, number: self.numbers, breach_inputs };
-        let signed = clients::build(&view.head, &ask, &common, random);
+        let ask = Ask { transition, twist: Twist::None, number: self.numbers + 1, breach_inputs };
+        let signed = clients::build(&view.head, &ask, &self.common(), random);
+        self.numbers += 1;
         let bytes = signed.to_json().ok()?.canonical();
         let decode = crate::machine::chart::Inputs::decode;
         verify(&bytes, &Headers::default(), &self.site.cluster, decode).ok()
@@ -470,35 +512,12 @@ impl World {
     pub(super) fn wants(&self, project: &ProjectName, random: &mut Random) -> Option<Transition> {
         let node = self.node.as_ref()?;
         let view = node.single.handle().view(project).ok()?;
-        let common = Common {
-            cluster: &self.site.cluster,
-            hands: &self.hands,
-            outside: &self.outside,
-            schedule: &self.schedule,
-            now_ms: self.now_ms(),
-        };
-        clients::forward(view.head.state(), &common, random)
+        clients::forward(view.head.state(), &self.common(), random)
     }
 }
 
 fn text_of(value: &Value) -> Schedule {
     super::well_formed::known(serde_json::from_value(value.clone()).ok(), "the schedule")
-}
-
-/// The outcome of some effect.
-fn outcome(random: &mut Random) -> Transition {
-    use Transition::*;
-    random.pick([
-        IngestionSourcesResolved,
-        IngestionBytesOk,
-        IngestionSchemaOk,
-        IngestionCorpusBuilt,
-        CouncilMcpGreen,
-        EnvironmentCapacityOk,
-        EnvironmentInstalled,
-        EnvironmentGreen,
-        EnvironmentReleased,
-    ])
 }
 
 /// Whether a proposal may have been applied although this was answered.

@@ -88,6 +88,34 @@ fn time_that_goes_back_over_a_restart_is_found() {
 }
 
 #[test]
+fn a_failed_sync_that_is_ignored_is_found() {
+    found(Bug::IgnoresFailedSyncs, "sync-fails=300,power-loss=300", &["acknowledged-is-kept", "starts"]);
+}
+
+#[test]
+fn a_watermark_without_a_second_slot_is_found() {
+    found(Bug::WritesOneSlot, "power-loss=300", &["starts"]);
+}
+
+#[test]
+fn a_license_that_is_believed_in_for_ever_is_found() {
+    found(Bug::BelievesInLicenses, "license-denied=200", &["license-gate"]);
+}
+
+#[test]
+fn a_policy_that_permits_everything_is_found() {
+    found(Bug::PermitsEverything, "none", &["policy-holds"]);
+}
+
+#[test]
+fn every_bug_that_can_be_planted_is_found_by_a_test() {
+    let this = include_str!("simulation.rs");
+    let missing =
+        |bug: &Bug| !this.contains(&format!("found(Bug::{bug:?}")) && !this.contains(&format!("Bug::{bug:?},\n"));
+    assert_eq!(Bug::ALL.into_iter().filter(missing).collect::<Vec<_>>(), []);
+}
+
+#[test]
 fn a_script_that_is_none_is_refused_and_says_why() {
     let refused = |text: &str| Script::parse(text.as_bytes()).unwrap_err().to_string();
     assert!(refused("{}").starts_with("it is no script of `swoosh chaos sim`"));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::connect::exit;
 use crate::cli::data::{progress, progress_done};
 use crate::cli::output::{Output, Table, count};
-use crate::simulation::{Bug, Ended, Failure, Fault, Plan, Progress, Rates, Report, Script, TURNS, replay, run};
+use crate::simulation::{Bug, Ended, Failure, Fault, Plan, Progress, Rates, Report, Script, TURNS, Times, replay, run};
 
 /// What `swoosh chaos sim` takes.
 #[derive(Debug, clap::Args)]
@@ -142,13 +142,25 @@ fn replay_script(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
 fn document(plan: &Plan, report: &Report, took_ms: u64) -> Value {
     let fired: serde_json::Map<String, Value> =
         report.tally.fired.iter().map(|(fault, times)| (fault.to_string(), json!(times))).collect();
+    let refused: serde_json::Map<String, Value> =
+        report.tally.refused.iter().map(|(code, times)| (code.to_string(), json!(times))).collect();
     let never: Vec<&str> = report.never_fired.iter().map(|fault| fault.as_str()).collect();
+    let heal_ms: serde_json::Map<String, Value> =
+        report.tally.healed.iter().map(|(fault, times)| (fault.to_string(), healed(times))).collect();
     json!({
-        "good": report.is_good(), "seed": plan.seed, "faults": plan.rates, "worlds": report.worlds,
+        "good": report.is_good(), "seed": plan.seed, "turns": plan.turns, "faults": plan.rates,
+        "planted": plan.bug.map(Bug::name), "worlds": report.worlds,
         "transitions": report.transitions(), "took_ms": took_ms, "trace": report.trace,
-        "fired": fired, "never_fired": never, "counted": report.tally.counted,
-        "invariants": Report::invariants(), "failure": report.failure,
+        "fired": fired, "never_fired": never, "heal_ms": heal_ms,
+        "accepted": report.tally.accepted, "never_accepted": report.never_accepted(), "refused": refused, "counted": report.tally.counted,
+        "invariants": Report::invariants(), "checks_of_transitions": report.checks_of_transitions(),
+        "failure": report.failure,
     })
+}
+
+/// How long work took to go on after a fault of one kind, in simulated milliseconds.
+fn healed(times: &Times) -> Value {
+    json!({"times": times.count(), "p50": times.percentile(50), "p99": times.percentile(99)})
 }
 
 fn text(plan: &Plan, report: &Report, took_ms: u64) -> String {
@@ -163,13 +175,21 @@ fn text(plan: &Plan, report: &Report, took_ms: u64) -> String {
         took_ms % 1_000,
         report.trace,
     );
-    let mut fired = Table::new();
-    report.tally.fired.iter().for_each(|(fault, times)| fired.row([fault.to_string(), times.to_string()]));
+    let mut fired = Table::with(&["", "times", "heals in ms, p50", "p99"]);
+    for (fault, times) in &report.tally.fired {
+        let heal_ms = |of_hundred| report.tally.healed.get(fault).map_or(0, |healed| healed.percentile(of_hundred));
+        fired.row([fault.to_string(), times.to_string(), heal_ms(50).to_string(), heal_ms(99).to_string()]);
+    }
+    let mut refused = Table::new();
+    report.tally.refused.iter().for_each(|(code, times)| refused.row([code.to_string(), times.to_string()]));
     let mut counted = Table::new();
     report.tally.counted.iter().for_each(|(what, times)| counted.row([(*what).to_owned(), times.to_string()]));
     // Writing to a text cannot fail.
-    let _ = writeln!(text, "{}\n\ncounted\n{}", fired.text(2), counted.text(2));
+    let _ = writeln!(text, "{}\n\nrefused\n{}\n\ncounted\n{}", fired.text(2), refused.text(2), counted.text(2));
     let _ = writeln!(text, "\nchecked: {}", Report::invariants().join(", "));
+    if !report.never_accepted().is_empty() {
+        let _ = writeln!(text, "\nnever accepted: {}", report.never_accepted().join(", "));
+    }
     if !report.never_fired.is_empty() {
         let names: Vec<&str> = report.never_fired.iter().map(|fault| fault.as_str()).collect();
         let _ = writeln!(text, "\nNEVER FIRED: {}; run longer, or say how often with --faults", names.join(", "));

@@ -17,14 +17,20 @@ use super::random::Random;
 use super::well_formed::{known, strict, text};
 use crate::machine::chart;
 use crate::machine::head::Head;
-use crate::machine::state::State;
+use crate::machine::state::{LicenseStatus, State};
 use crate::types::backbeat::Schedule;
+use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
+use crate::types::ids::EffectId;
+use crate::types::json::Json;
 use crate::types::keys::PublicKey;
 use crate::types::names::*;
 use crate::types::proposal::{Proposal, SignedProposal};
 use crate::types::text::ClusterId;
+
+/// What no policy lets through as a submission.
+pub const SECRET: &str = "ucxl://agent:dev@default/out/key.pem";
 
 /// What every client knows.
 pub struct Common<'a> {
@@ -41,14 +47,14 @@ pub struct Common<'a> {
 }
 
 /// How far a proposal is from one that would pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Twist {
     /// As it should be.
     None,
-    /// Another head, clock, key, window or signer.
+    /// Another head, clock, key, window, signer or inputs; or another transition at the wrong time.
     Misplaced(u64),
-    /// An outcome of an effect that is not open.
-    Effect,
+    /// The outcome of this effect, open or not.
+    Effect(EffectId),
 }
 
 /// What a client proposes.
@@ -63,6 +69,9 @@ pub struct Ask {
     pub breach_inputs: Option<Value>,
 }
 
+/// Ways in which a proposal may be misplaced.
+const WAYS: u64 = 9;
+
 /// The present beat.
 fn beat(now_ms: u64) -> u64 {
     now_ms.saturating_sub(EPOCH_MS) / BEAT_MS
@@ -72,21 +81,7 @@ fn beat(now_ms: u64) -> u64 {
 pub fn build(head: &Head, ask: &Ask, common: &Common<'_>, random: &mut Random) -> SignedProposal {
     let (state, hands) = (head.state(), common.hands);
     let spec = chart::spec(ask.transition);
-    let alive = alive(state, common);
-    let bundle = common.outside.bundle();
-    let bundle = (bundle.0, Hash::of(bundle.1.as_bytes()));
-    let maker =
-        Maker { hands, cluster: common.cluster, alive: &alive, bundle, breach_inputs: ask.breach_inputs.as_ref() };
-    let mut inputs = inputs::valid(ask.transition, head, maker);
-    if ask.twist == Twist::Effect && spec.closes.is_some() {
-        let effect = known(spec.closes, "effect");
-        let (project, index) = (&state.meta.project, random.below(60));
-        inputs["effect"] = json!(format!("{project}/{index}/{effect}"));
-    }
-    if ask.transition == Transition::ExecutionSubmit && random.below(24) == 0 {
-        inputs["submission"] = json!("ucxl://agent:dev@default/out/key.pem");
-    }
-    let inputs = strict(&inputs);
+    let inputs = inputs_of(head, ask, common, random);
     let last = state.hlc_last.as_ref().as_ref().map_or(Hlc::default(), |last| last.hlc);
     let hlc = last.tick(common.now_ms).unwrap_or(last);
     let signer = inputs::signer(ask.transition, state, hands);
@@ -104,21 +99,62 @@ pub fn build(head: &Head, ask: &Ask, common: &Common<'_>, random: &mut Random) -
     };
     let proposal = match ask.twist {
         Twist::Misplaced(how) => misplaced(proposal, how, common, random),
-        Twist::None | Twist::Effect => proposal,
+        Twist::None | Twist::Effect(_) => proposal,
     };
     let hand = known(hands.of(&proposal.signer), "signer");
     proposal.sign(common.cluster, &hand.secret)
 }
 
+/// The inputs of what a client asks for, on a head.
+pub fn inputs_of(head: &Head, ask: &Ask, common: &Common<'_>, random: &mut Random) -> Json {
+    let alive = alive(head.state(), common);
+    let bundle = common.outside.bundle();
+    let bundle = (bundle.0, Hash::of(bundle.1.as_bytes()));
+    let (hands, breach_inputs) = (common.hands, ask.breach_inputs.as_ref());
+    let maker = Maker { hands, cluster: common.cluster, alive: &alive, bundle, breach_inputs };
+    let mut inputs = inputs::valid(ask.transition, head, maker);
+    match &ask.twist {
+        Twist::Effect(effect) => inputs["effect"] = json!(effect.to_string()),
+        Twist::Misplaced(how) if how % WAYS == 7 => bend(&mut inputs),
+        Twist::Misplaced(_) | Twist::None => {}
+    }
+    if ask.transition == Transition::ExecutionSubmit && random.below(24) == 0 {
+        inputs["submission"] = json!(SECRET);
+    }
+    strict(&inputs)
+}
+
+/// One of the outcomes that an effect may have, mostly a good one.
+pub fn outcome_of(effect: EffectName, random: &mut Random) -> Transition {
+    let spec = chart::effect(effect);
+    let outcomes = match random.below(8) {
+        0 => spec.failure,
+        1 => return spec.unknown,
+        _ => spec.success,
+    };
+    outcomes.get(random.index(outcomes.len())).copied().unwrap_or(spec.unknown)
+}
+
+/// A vote or an outcome too few, and hashes of something else.
+fn bend(inputs: &mut Value) {
+    for list in ["votes", "outcomes"] {
+        inputs.get_mut(list).and_then(Value::as_array_mut).and_then(Vec::pop);
+    }
+    for hash in ["content_hash", "member_set_hash", "assets_hash", "plan_hash"] {
+        inputs.get_mut(hash).into_iter().for_each(|value| *value = json!(Hash::of(b"another")));
+    }
+}
+
 fn misplaced(mut proposal: Proposal, how: u64, common: &Common<'_>, random: &mut Random) -> Proposal {
     let hlc = |ms| Hlc::new(ms, 0).unwrap_or_default();
-    match how % 7 {
+    match how % WAYS {
         0 => proposal.current_state_hash = Hash::of(b"another"),
         1 => proposal.hlc = hlc(common.now_ms + 5_001 + random.below(90_000)),
         2 => proposal.hlc = hlc(common.now_ms.saturating_sub(300_001 + random.below(90_000))),
         3 => proposal.idem_key.beat = random.below(5),
         4 => proposal.idem_key.goal = text("swoosh.x"),
         5 => proposal.window_id = None,
+        6 | 7 => {}
         _ => proposal.signer = common.hands.get(["stranger", "reader", "v1", "worker"][random.index(4)]).public,
     }
     proposal
@@ -126,7 +162,7 @@ fn misplaced(mut proposal: Proposal, how: u64, common: &Common<'_>, random: &mut
 
 /// Members that count as alive by what is said of them.
 fn alive(state: &State, common: &Common<'_>) -> BTreeSet<PublicKey> {
-    let Some(body) = common.outside.body(crate::types::fact::FactKind::Liveness) else { return BTreeSet::new() };
+    let Some(body) = common.outside.body(FactKind::Liveness) else { return BTreeSet::new() };
     let recovering = state.control.recovery;
     let counts = |key: &&PublicKey| {
         let pulse = &body["members"][key.to_string()];
@@ -149,6 +185,10 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
     if state.control.paused {
         return Some(Transition::ControlResume);
     }
+    // Whoever has no license asks now and then whether there is one again.
+    if state.control.license == LicenseStatus::Expired && random.below(12) != 0 {
+        return None;
+    }
     let region = random.pick([
         Region::Execution,
         Region::Execution,
@@ -163,9 +203,20 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
         None if state.execution.phase == ExecutionState::Reverb => Transition::ExecutionNextWindow,
         None => route::next(state, Goal::new(Region::Execution, "REVERB"))?,
     };
+    let next = if next == Transition::EnvironmentGreen { as_it_is_found(common) } else { next };
     let open = |class| is_open(class, common.now_ms);
     // Some come too early all the same.
     chart::spec(next).window.is_none_or(|class| open(class) || random.below(12) == 0).then_some(next)
+}
+
+/// What a check of the environment's health ends in.
+fn as_it_is_found(common: &Common<'_>) -> Transition {
+    let health = common.outside.body(FactKind::Health).and_then(|body| body["assets"]["image/tools"].as_str());
+    match health {
+        Some("degraded") => Transition::EnvironmentAmber,
+        Some("failed") => Transition::EnvironmentHealthFailed,
+        _ => Transition::EnvironmentGreen,
+    }
 }
 
 /// Whether a class's window is open by the announced schedule.
@@ -176,7 +227,7 @@ pub fn is_open(class: WindowClass, at_ms: u64) -> bool {
 }
 
 /// A transition that may start from here; the end seldom, what throws back sometimes.
-pub fn plausible(state: &State, random: &mut Random) -> Transition {
+pub fn plausible(state: &State, random: &mut Random) -> Option<Transition> {
     let here: Vec<Transition> = Transition::ALL
         .iter()
         .copied()
@@ -186,6 +237,7 @@ pub fn plausible(state: &State, random: &mut Random) -> Transition {
         .collect();
     let seldom = |transition| match transition {
         Transition::ControlTerminate | Transition::PolicyConfirmedBlock => 60,
+        Transition::ControlPause => 6,
         Transition::CouncilReplan
         | Transition::CouncilReElect
         | Transition::CouncilEject
@@ -194,8 +246,8 @@ pub fn plausible(state: &State, random: &mut Random) -> Transition {
         | Transition::IngestionRollbackIndex => 3,
         _ => 1,
     };
-    let pick = here.get(random.index(here.len())).copied().unwrap_or(Transition::ControlPause);
-    if random.below(seldom(pick)) == 0 { pick } else { Transition::ControlPause }
+    let pick = here.get(random.index(here.len())).copied()?;
+    (random.below(seldom(pick)) == 0).then_some(pick)
 }
 
 /// Keys of the candidates.

@@ -7,6 +7,7 @@ mod execution_entry;
 mod hlc_monotone;
 mod index_follows;
 mod license_gate;
+mod policy_holds;
 mod quarantine_sticky;
 mod quorum_certificate;
 mod windows;
@@ -54,7 +55,7 @@ pub const OF_ANSWERS_AND_STARTS: [&str; 12] = [
 ];
 
 /// The invariants that are asked at every transition, by name.
-pub const ALL: [(&str, Check); 10] = [
+pub const ALL: [(&str, Check); 11] = [
     ("index-follows", index_follows::check),
     ("hlc-monotone", hlc_monotone::check),
     ("epoch-advances-once", epoch_advances_once::check),
@@ -65,6 +66,7 @@ pub const ALL: [(&str, Check); 10] = [
     ("quarantine-sticky", quarantine_sticky::check),
     ("windows", windows::check),
     ("license-gate", license_gate::check),
+    ("policy-holds", policy_holds::check),
 ];
 
 /// The effect whose outcome a transition brings.

@@ -20,7 +20,7 @@ pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
 mod tests {
     use super::super::fixture::{asked, head, record};
     use super::*;
-    use crate::simulation::outside::START_MS;
+    use crate::simulation::outside::{BEAT_MS, START_MS};
     use crate::simulation::well_formed::{reading, text};
     use crate::types::names::Transition;
 
@@ -28,8 +28,8 @@ mod tests {
     fn what_happens_outside_of_its_window_is_found() {
         let (mut it, genesis) = (record(Transition::ExecutionPlanLocked), head(|_| ()));
         it.window_id = Some(text("backbeat:W-2025-10-19-02"));
-        assert_eq!(asked(check, &it, &genesis, &genesis, &Past::default()), Ok(()), "it plans at the full minute");
-        it.timestamp = reading(START_MS + 45_000);
+        assert_eq!(asked(check, &it, &genesis, &genesis, &Past::default()), Ok(()), "it plans as the cycle begins");
+        it.timestamp = reading(START_MS + 45 * BEAT_MS);
         assert!(asked(check, &it, &genesis, &genesis, &Past::default()).is_err());
     }
 }
