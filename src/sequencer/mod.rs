@@ -25,6 +25,7 @@ mod own;
 mod pipeline;
 pub mod queries;
 mod retry;
+mod single;
 mod trace;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 pub use heads::Memory;
 pub use own::OwnOutcome;
 use serde::Serialize;
+pub use single::Single;
 pub use trace::{Step, Trace, Traced};
 
 use crate::facts::FactTable;

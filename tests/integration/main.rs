@@ -38,6 +38,7 @@ mod runbooks;
 mod scripts;
 mod secrets;
 mod serving;
+mod simulation;
 mod source;
 mod sources;
 mod statechart;

@@ -291,6 +291,7 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
         cluster: settings.cluster.clone(),
         snapshot_every: settings.journal.snapshot_every,
         durability: durability(settings),
+        medium: None,
         store: StoreLimits {
             cache_bytes: usize::try_from(settings.journal.cache_bytes)?,
             write_buffer_bytes: usize::try_from(settings.journal.write_buffer_bytes)?,

@@ -218,6 +218,7 @@ impl World {
             snapshot_every: 100,
             durability: Durability::Sync,
             store: crate::journal::StoreLimits::default(),
+            medium: None,
         });
         let journal = journal.unwrap();
         let recovered = journal.recover().unwrap();
