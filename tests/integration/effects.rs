@@ -17,6 +17,7 @@ use super::support::world::Ask;
 mod crashes;
 mod environment;
 mod events;
+mod external;
 mod ingestion;
 mod outside;
 
