@@ -33,6 +33,7 @@ use crate::settings::{EffectMode, Effects, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::types::civil::rfc3339;
 use crate::types::ids::EffectId;
+use crate::types::inputs::BuildChoice;
 use crate::types::names::{EffectName, GuardName, IngestionState};
 use crate::types::proposal::MAX_EVIDENCE;
 use crate::types::rejection::Code;
@@ -297,12 +298,18 @@ fn task(state: &State, effect: EffectName) -> Task {
         EffectName::Allocate => Task::Allocate,
         EffectName::Provision => Task::Provision {
             version: state.binding(),
+            builds: environment.builds.iter().map(chosen).collect(),
             allocation: environment.allocation.clone(),
             assets: environment.assets.clone(),
         },
         EffectName::Healthcheck => Task::Healthcheck { assets: environment.assets.clone() },
         EffectName::Release => Task::Release { assets: environment.assets.clone() },
     }
+}
+
+fn chosen(build: &BuildChoice) -> Build {
+    let BuildChoice { environment, builder, variant } = build.clone();
+    Build { environment, builder: builder.to_string(), variant }
 }
 
 fn answer(outcome: sequencer::Outcome) -> Answer {
