@@ -20,6 +20,7 @@ mod events;
 mod external;
 mod ingestion;
 mod outside;
+mod watch;
 
 /// A node that runs effects, and a repository.
 struct Yard {
