@@ -25,6 +25,7 @@ mod own;
 mod pipeline;
 pub mod queries;
 mod retry;
+mod trace;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 pub use heads::Memory;
 pub use own::OwnOutcome;
 use serde::Serialize;
+pub use trace::{Step, Trace, Traced};
 
 use crate::facts::FactTable;
 use crate::journal::{Durability, SnapshotWarning};
@@ -97,6 +99,12 @@ pub trait Describe: Send + Sync {
 pub trait Observer: Send + Sync {
     /// A transition is durable. `took` is from its arrival.
     fn accepted(&self, record: &Record, took: Duration);
+    /// Whether it wants to be told of [`Observer::traced`]; asked once.
+    fn traces(&self) -> bool {
+        false
+    }
+    /// A transition is durable, and this was its way.
+    fn traced(&self, _traced: Traced) {}
     /// A proposal was refused.
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection);
     /// An outcome of an effect of a blocked project was kept.
