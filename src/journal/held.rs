@@ -104,7 +104,7 @@ mod tests {
         let node = node.reopen();
         node.journal.recover().unwrap();
         assert_eq!(node.journal.held_outcome(&fetch).unwrap(), Some(outcome(1)));
-        assert_eq!(node.journal.held_outcomes().unwrap(), [fetch.clone()]);
+        assert_eq!(node.journal.held_outcomes().unwrap(), std::slice::from_ref(&fetch));
         let closed = Write::EffectClosed { id: fetch.clone() };
         node.journal.append(&Batch { entries: Vec::new(), writes: vec![closed] }).unwrap();
         assert_eq!(node.journal.held_outcome(&fetch).unwrap(), None);
