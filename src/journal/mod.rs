@@ -25,6 +25,7 @@ mod fold;
 mod frame;
 #[cfg(test)]
 mod growth_tests;
+mod held;
 mod history;
 mod incarnations;
 mod layout;
@@ -65,6 +66,7 @@ pub use effects::{EffectRowError, OpenRow};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
+pub use held::HeldOutcome;
 pub use incarnations::{IncarnationError, NextIncarnation, Origin};
 pub use layout::FORMAT;
 pub use objects::{CollectReport, ObjectsPin};

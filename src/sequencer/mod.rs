@@ -28,6 +28,7 @@ mod retry;
 mod single;
 mod trace;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
-use crate::types::names::Transition;
+use crate::types::names::{EffectName, Transition};
 use crate::types::record::Record;
 use crate::types::rejection::Rejection;
 use crate::types::text::{ClusterId, ProjectName};
@@ -75,6 +76,8 @@ pub struct Options {
     pub sweep_every: u64,
     /// When answers are given.
     pub durability: Durability,
+    /// Effects whose outcomes callers bring: one that comes while its project is blocked is kept.
+    pub external: BTreeSet<EffectName>,
 }
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.
@@ -106,6 +109,8 @@ pub trait Observer: Send + Sync {
     fn traced(&self, _traced: Traced) {}
     /// A proposal was refused.
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection);
+    /// An outcome of an effect of a blocked project was kept.
+    fn held(&self, _project: &ProjectName) {}
     /// A known key came again.
     fn repeated(&self, transition: Transition);
     /// A batch is durable.

@@ -1,5 +1,6 @@
 //! The page that reads as the pipeline: take, weigh, push, hand over, settle.
 
+mod held;
 mod outcomes;
 
 use std::collections::BTreeMap;
@@ -298,7 +299,7 @@ impl Pipeline {
         let beat = current_beat(scene.facts.set(), project, scene.stamp.at);
         let cause = cause(transition, &scene.head);
         let inputs = inputs(document).ok()?;
-        let wish = Wish { project, transition, topic, inputs, cause, beat };
+        let wish = Wish { project, transition, topic, inputs, cause, beat, evidence: Vec::new() };
         let options = &self.shared.options;
         let own = propose(wish, &scene.head, &options.cluster, &options.node_key, scene.stamp.at.physical_ms());
         let own =
@@ -382,7 +383,10 @@ impl Pipeline {
     }
 
     /// Refuses, once the head that the judgement rests on is durable; a breach quarantines first.
-    fn refuse(&mut self, project: &ProjectName, scene: &Scene, request: Request, refused: Refused) {
+    fn refuse(&mut self, project: &ProjectName, scene: &Scene, request: Request, mut refused: Refused) {
+        if refused.rejection.code == Code::Blocked {
+            self.hold(project, scene, &request.verified, &mut refused.rejection);
+        }
         let transition = request.verified.proposal().transition;
         self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
         if let Some(breach) = refused.breach {

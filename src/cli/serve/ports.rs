@@ -106,6 +106,10 @@ impl sequencer::Observer for Watch {
         tracing::debug!(%project, %transition, code = %rejection.code, reasons, "proposal refused");
     }
 
+    fn held(&self, project: &ProjectName) {
+        self.bus.held(project);
+    }
+
     fn repeated(&self, transition: Transition) {
         self.metrics.retried(transition);
     }

@@ -61,6 +61,7 @@ impl Pipeline {
             cause: outcome.cause(),
             // The same whenever it is proposed: the key is the effect's.
             beat: 0,
+            evidence: outcome.evidence.clone(),
         };
         let (options, wall_ms) = (&self.shared.options, scene.stamp.at.physical_ms());
         let own = propose(wish, &scene.head, &options.cluster, &options.node_key, wall_ms);

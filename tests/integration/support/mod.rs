@@ -19,6 +19,7 @@ pub mod runbook;
 pub mod sockets;
 #[path = "../../../src/cli/demo/standins/mod.rs"]
 pub mod standins;
+pub mod tls_front;
 pub mod tracer;
 pub mod wal;
 pub mod world;
