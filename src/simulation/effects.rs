@@ -46,7 +46,7 @@ impl World {
         let transition = clients::outcome_of(effect.effect, random);
         let ask = Ask { transition, twist: Twist::Effect(effect.clone()), number: 0, breach_inputs: None };
         let inputs = clients::inputs_of(&view.head, &ask, &self.common(), random);
-        Some(OwnOutcome { effect, transition, inputs })
+        Some(OwnOutcome { effect, transition, inputs, evidence: Vec::new() })
     }
 
     /// What the executor was told counts like any other answer.

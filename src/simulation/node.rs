@@ -1,5 +1,6 @@
 //! The node: the sequencer and the journal that the daemon runs, over the simulated clock and disk.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -262,6 +263,7 @@ impl Site {
             memory: Memory { projects: self.heads, bytes: 64 << 20, idle_rounds: 4 },
             sweep_every: 200,
             durability: Durability::Sync,
+            external: BTreeSet::new(),
         }
     }
 }
