@@ -111,7 +111,7 @@ impl World {
             disk: Arc::new(Disk::new(Bug::lies(bug))),
             clocks: Arc::new(Clocks::at(START_MS)),
             bug,
-            heads: 5,
+            heads: 6,
         };
         let client = |n| Client { project: text(&format!("p{n}")), waiting: None, breach_inputs: None, lives: 1 };
         let announced: Schedule = text_of(&schedule(windows));
