@@ -7,6 +7,7 @@ mod effects;
 mod exporters;
 pub(super) mod follower;
 mod growth;
+mod migration;
 pub(super) mod node;
 pub(super) mod outside;
 mod pins;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::ingress;
 use crate::platform::descriptors;
@@ -107,8 +109,14 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     let reload = Reload::new(config, overrides, settings, node.speaker().clone());
     let supervised = Supervised::ready(node.handle().clone(), format!("{scheme}://{address}"));
     let watched = tokio::spawn(supervised.clone().watch());
-    let stops = stops(signals, &node, upkeep.reloader(), reload, supervised, tls.clone());
-    serve(listener, node.app_state(settings), tls, stops).await?;
+    let state = node.app_state(settings);
+    let legacy = migration::serve(&node, settings, state.gate.clone()).await?;
+    let stopping = legacy.as_ref().map(migration::Listener::stopper);
+    let stops = stops(signals, &node, (upkeep.reloader(), reload), supervised, (tls.clone(), stopping));
+    serve(listener, state, tls, stops).await?;
+    if let Some(legacy) = legacy {
+        legacy.finish().await;
+    }
     upkeep.stop();
     watched.abort();
     let (handle, runner) = (node.handle().clone(), node.runner());
@@ -124,10 +132,9 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
 fn stops(
     signals: StopSignals,
     node: &Node,
-    files: impl Fn() + Send + 'static,
-    reload: Reload,
+    (files, reload): (impl Fn() + Send + 'static, Reload),
     supervised: Supervised,
-    tls: Option<Arc<ingress::Tls>>,
+    (tls, legacy): (Option<Arc<ingress::Tls>>, Option<CancellationToken>),
 ) -> stop::Stops {
     let (handle, metrics, stopping) = (node.handle().clone(), node.metrics().clone(), supervised.clone());
     let reload = move || {
@@ -139,6 +146,7 @@ fn stops(
     };
     let drain = move || {
         stopping.stopping();
+        legacy.iter().for_each(CancellationToken::cancel);
         handle.drain();
     };
     stop::listen(signals, reload, drain)

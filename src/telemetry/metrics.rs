@@ -1,21 +1,24 @@
 //! Every metric: name, labels, help. Handles are made for all labels at the start, so that counting hashes
 //! no label, and a series is there, at zero, before its first event. `docs/metrics.md` is written from this list.
 
+mod make;
+mod migration;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder, exponential_buckets,
+    Encoder as _, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    exponential_buckets,
 };
 
 use crate::types::names::{EffectName, GuardName, Region, Transition};
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
+use make::{counters, gauge, gauges, histogram, histograms, keep, set};
+pub use migration::Migration;
 pub use world::{FactStanding, WindowStanding, World};
 
 /// Media type of [`Metrics::render`].
@@ -131,6 +134,19 @@ const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the
 const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Attempts at effects that were begun.");
 const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Attempts at effects that failed.");
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
+// Taking WHOOSH's place.
+const MIGRATION_MODE: Name =
+    labelled("swoosh_migration_mode", "mode", "1 for how far the migration is, 0 for the others; off without one.");
+const MIGRATION_PROPOSALS: Name =
+    labelled("swoosh_migration_proposals_total", "decided", "Proposals of WHOOSH's clients, by who decided them.");
+const MIGRATION_UNKEYED: Name =
+    metric("swoosh_migration_unkeyed_total", "Proposals of WHOOSH's clients that brought no idempotency key.");
+const MIGRATION_DIVERGENCES: Name =
+    labelled("swoosh_migration_divergences_total", "kind", "Differences found between WHOOSH and SWOOSH.");
+const MIGRATION_DIFFERING: Name =
+    metric("swoosh_migration_projects_differing", "Projects whose states differed when they were compared last.");
+const MIGRATION_UNANSWERED: Name =
+    labelled("swoosh_migration_upstream_failures_total", "cause", "Requests that WHOOSH gave no answer to.");
 
 /// The exporters of decision records, as metrics and `/health` name them.
 pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
@@ -218,6 +234,7 @@ pub struct Metrics {
     blocked: Box<[IntGauge]>,
     log_dropped: IntCounter,
     world: World,
+    migration: Migration,
 }
 
 impl Default for Metrics {
@@ -302,6 +319,7 @@ impl Metrics {
             blocked: gauges(&registry, &BLOCKED, &BLOCKS)?,
             log_dropped: keep(&registry, IntCounter::new(LOG_DROPPED.name, LOG_DROPPED.help)?)?,
             world: World::register(&registry)?,
+            migration: Migration::register(&registry)?,
             registry,
         })
     }
@@ -521,6 +539,11 @@ impl Metrics {
         self.log_dropped.inc_by(lines.saturating_sub(self.log_dropped.get()));
     }
 
+    /// How the migration from WHOOSH stands.
+    pub fn migration(&self) -> &Migration {
+        &self.migration
+    }
+
     /// What is known of the world outside.
     pub fn world(&self) -> &World {
         &self.world
@@ -539,48 +562,6 @@ impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Metrics")
     }
-}
-
-fn set(gauge: &IntGauge, value: u64) {
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-}
-
-fn keep<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn gauge(registry: &Registry, name: &Name) -> prometheus::Result<IntGauge> {
-    keep(registry, IntGauge::new(name.name, name.help)?)
-}
-
-fn gauges(registry: &Registry, name: &Name, labels: &[&str]) -> prometheus::Result<Box<[IntGauge]>> {
-    let vec = keep(registry, IntGaugeVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
-    labels.iter().map(|label| vec.get_metric_with_label_values(&[label])).collect()
-}
-
-fn histogram(registry: &Registry, name: &Name, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
-    keep(registry, Histogram::with_opts(HistogramOpts::new(name.name, name.help).buckets(buckets))?)
-}
-
-fn counters<'a>(
-    registry: &Registry,
-    name: &Name,
-    labels: impl Iterator<Item = &'a str>,
-) -> prometheus::Result<Box<[IntCounter]>> {
-    let vec = keep(registry, IntCounterVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
-    labels.map(|label| vec.get_metric_with_label_values(&[label])).collect()
-}
-
-fn histograms<'a>(
-    registry: &Registry,
-    name: &Name,
-    buckets: Vec<f64>,
-    labels: impl Iterator<Item = &'a str>,
-) -> prometheus::Result<Box<[Histogram]>> {
-    let options = HistogramOpts::new(name.name, name.help).buckets(buckets);
-    let vec = keep(registry, HistogramVec::new(options, &[name.label])?)?;
-    labels.map(|label| vec.get_metric_with_label_values(&[label])).collect()
 }
 
 fn turned_away(registry: &Registry) -> prometheus::Result<BTreeMap<&'static str, IntCounter>> {

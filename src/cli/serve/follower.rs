@@ -114,6 +114,7 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
         intake: Arc::new(NoIntake),
         listeners: crate::ingress::listeners(),
         pushes: Arc::new(Semaphore::new(PUSHES)),
+        migration: None,
     }
 }
 

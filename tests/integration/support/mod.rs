@@ -20,6 +20,7 @@ pub mod sockets;
 pub mod standins;
 pub mod tracer;
 pub mod wal;
+pub mod whoosh;
 pub mod world;
 
 use swoosh::types::json::Json;
