@@ -19,6 +19,7 @@ mod scrape;
 mod stop;
 mod supervise;
 pub(super) mod tls;
+mod traces;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::ingress;
@@ -100,24 +102,27 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr()?;
+    let legacy = migration::bind(settings).await?;
     eprintln!("listening on {scheme}://{address}");
     tracing::info!(%address, scheme, node = %node.key(), "serving");
     if let Some(tls) = &tls {
         tls::watch(tls, node.metrics());
     }
     let upkeep = upkeep::spawn(&mut node, settings)?;
+    let traces = node.take_traces().map(traces::Sender::start);
     let reload = Reload::new(config, overrides, settings, node.speaker().clone());
     let supervised = Supervised::ready(node.handle().clone(), format!("{scheme}://{address}"));
     let watched = tokio::spawn(supervised.clone().watch());
     let state = node.app_state(settings);
-    let legacy = migration::serve(&node, settings, state.gate.clone()).await?;
+    let legacy = legacy.map(|listener| migration::serve(&node, listener, state.gate.clone())).transpose()?;
     let stopping = legacy.as_ref().map(migration::Listener::stopper);
     let stops = stops(signals, &node, (upkeep.reloader(), reload), supervised, (tls.clone(), stopping));
-    serve(listener, state, tls, stops).await?;
-    if let Some(legacy) = legacy {
-        legacy.finish().await;
+    serve((listener, legacy), state, tls, stops).await?;
+    let license = upkeep.stop();
+    if traces.is_none() {
+        // Where there are spans, the last of them still go outside.
+        license.iter().for_each(JoinHandle::abort);
     }
-    upkeep.stop();
     watched.abort();
     let (handle, runner) = (node.handle().clone(), node.runner());
     let stop = move || {
@@ -125,6 +130,10 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
         handle.stop();
     };
     tokio::task::spawn_blocking(stop).await?;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+    license.iter().for_each(JoinHandle::abort);
     tracing::info!("stopped");
     Ok(())
 }
@@ -154,15 +163,22 @@ fn stops(
 
 /// Serves until the first stop, then drains until that is done or the second one comes.
 async fn serve(
-    listener: tokio::net::TcpListener,
+    (listener, legacy): (tokio::net::TcpListener, Option<migration::Listener>),
     state: ingress::AppState,
     tls: Option<Arc<ingress::Tls>>,
     mut stops: stop::Stops,
 ) -> std::io::Result<()> {
     let gate = state.gate.clone();
     let drain = async { drop((&mut stops.drain).await) };
+    let serving = async {
+        let served = ingress::serve(listener, ingress::router(state), gate, tls, drain).await;
+        if let Some(legacy) = legacy {
+            legacy.finish().await;
+        }
+        served
+    };
     tokio::select! {
-        served = ingress::serve(listener, ingress::router(state), gate, tls, drain) => served,
+        served = serving => served,
         Ok(()) = &mut stops.hurry => Ok(()),
     }
 }

@@ -38,10 +38,12 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod traffic;
 mod transition;
 mod windows;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,9 +110,26 @@ pub trait Queries: Send + Sync {
     }
 }
 
-/// What the routes work on. Cheap to clone.
+/// What the routes work on. Cheap to clone: each layer and each request clones it.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Parts>);
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> AppState {
+        AppState(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What [`AppState`] is made of.
+pub struct Parts {
     /// The way to the sequencer.
     pub handle: Handle,
     /// What the node says of itself.
@@ -131,7 +150,7 @@ pub struct AppState {
     pub migration: Option<Arc<dyn Migration>>,
 }
 
-/// How many facts may be pushed at once; see [`AppState::pushes`].
+/// How many facts may be pushed at once; see [`Parts::pushes`].
 pub const PUSHES: usize = 4;
 
 /// All routes. Who may read is told by a request's [`Caller`]; without one, everybody.

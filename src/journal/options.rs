@@ -57,6 +57,8 @@ fn of(family: Family, cache: &Cache) -> Options {
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(compression(family));
+    // What is flushed is soon compacted, and compressed then: doing both costs the writer.
+    options.set_compression_per_level(&[DBCompressionType::None, compression(family)]);
     options.set_write_buffer_size(memtable_bytes(family));
     options.set_level_compaction_dynamic_level_bytes(true);
     if family == Family::Idem {

@@ -65,3 +65,50 @@ pub fn compare(shown: &Value, own: &Map<String, Value>) -> Result<Compared, Stri
 fn hash(document: &Value) -> Option<String> {
     try_canonical_bytes(document).ok().map(|bytes| Hash::of(&bytes).to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn own() -> Map<String, Value> {
+        let own = json!({"council": {"phase": "ELECT", "version": 2}, "ingestion": {"phase": "READY"}});
+        own.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn only_what_whoosh_shows_is_compared_in_any_case_of_its_sections() {
+        let agrees = compare(&json!({"projection": {"Council": {"phase": "ELECT"}}}), &own()).unwrap();
+        assert!(agrees.agrees() && agrees.wrong_hash.is_none());
+        assert!(compare(&json!({"projection": {}}), &own()).unwrap().agrees());
+        let differs =
+            json!({"projection": {"COUNCIL": {"phase": "READY", "version": 2, "seats": 3}, "Mood": {"x": 1}}});
+        let differs = compare(&differs, &own()).unwrap();
+        assert_eq!(differs.places, ["council.phase", "council.seats", "mood.x"]);
+        assert_eq!(
+            (&differs.whoosh["council.phase"], &differs.swoosh["council.phase"]),
+            (&json!("READY"), &json!("ELECT"))
+        );
+        assert_eq!(differs.swoosh["council.seats"], Value::Null);
+    }
+
+    #[test]
+    fn the_hashes_agree_where_the_states_do_and_a_wrong_one_is_found() {
+        let projection = json!({"Council": {"phase": "ELECT"}});
+        let right = hash(&projection).unwrap();
+        let found = compare(&json!({"hash": right, "projection": projection}), &own()).unwrap();
+        assert_eq!((found.hash, found.wrong_hash), (Some(right.clone()), None));
+        let found = compare(&json!({"hash": "sha256-00", "projection": projection}), &own()).unwrap();
+        assert_eq!(found.wrong_hash, Some(("sha256-00".to_owned(), right)));
+    }
+
+    #[test]
+    fn what_is_no_state_is_said_and_odd_numbers_do_no_harm() {
+        for shown in [json!(null), json!({}), json!({"projection": []}), json!({"projection": {"Council": 7}})] {
+            assert!(compare(&shown, &own()).is_err(), "{shown}");
+        }
+        let odd = compare(&json!({"hash": "x", "projection": {"Council": {"load": 1.5, "n": -1}}}), &own()).unwrap();
+        assert_eq!(odd.places, ["council.load", "council.n"]);
+    }
+}

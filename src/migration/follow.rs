@@ -122,6 +122,17 @@ impl Shim {
         project: &ProjectName,
         fill: impl FnOnce(Divergence) -> Divergence,
     ) -> Result<bool, Rejection> {
+        let mut compared = self.look(project).await?;
+        if !compared.agrees() && routing.decides_any() {
+            // The node itself may have decided something since WHOOSH was told last.
+            self.pass_on(routing).await?;
+            compared = self.look(project).await?;
+        }
+        self.weigh(routing, project, &compared, fill)
+    }
+
+    /// Both states of a project, side by side.
+    async fn look(&self, project: &ProjectName) -> Result<Compared, Rejection> {
         let target = format!("/state?project={project}");
         let answer = self.send(Call { method: "GET".into(), target, ..Call::default() }).await?;
         let own = self.core.state(project)?;
@@ -132,7 +143,17 @@ impl Shim {
             (200, None) => parse(&answer).and_then(|shown| compare(&shown, &Map::new())),
             (status, _) => Err(format!("WHOOSH answers {status} to GET /state")),
         };
-        let compared = compared.map_err(|reason| Rejection::new(Code::LegacyUnreachable, reason))?;
+        compared.map_err(|reason| Rejection::new(Code::LegacyUnreachable, reason))
+    }
+
+    /// Takes note of what comparing came to.
+    fn weigh(
+        &self,
+        routing: &Routing,
+        project: &ProjectName,
+        compared: &Compared,
+        fill: impl FnOnce(Divergence) -> Divergence,
+    ) -> Result<bool, Rejection> {
         if let Some((said, found)) = &compared.wrong_hash {
             let detail = format!("WHOOSH says its state hashes to {said}; what it shows hashes to {found}");
             self.tell(routing, project, (DivergenceKind::Hash, detail, said.clone(), found.clone()), fill);
@@ -170,6 +191,8 @@ impl Shim {
     pub(super) async fn compare_all(&self, routing: &Routing) -> Result<Vec<ProjectName>, Rejection> {
         let mut differing = Vec::new();
         for project in self.core.projects()? {
+            // Not in the middle of a transition that one of the two applied already.
+            let _turn = self.turn(&project).await;
             if !self.compare_one(routing, &project, |found| found).await? {
                 differing.push(project);
             }

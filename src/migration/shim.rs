@@ -26,6 +26,8 @@ const TRIES: usize = 8;
 const TURNS: usize = 10_000;
 /// How often WHOOSH is told of what was decided without a client's request, in mode `regions`.
 const PASS_ON_EVERY: Duration = Duration::from_millis(500);
+/// How long a client waits for its turn, before anything was done.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Characters of one side of a divergence.
 const SIDE: usize = 4_000;
 
@@ -77,7 +79,9 @@ impl Shim {
     /// Goes on where the store says it was.
     pub fn new(parts: Parts) -> Arc<Shim> {
         let routing = parts.store.routing();
-        let told = parts.store.position().unwrap_or_else(|| parts.core.last_index());
+        // A restored log may end before what WHOOSH was told of.
+        let last_index = parts.core.last_index();
+        let told = parts.store.position().unwrap_or(last_index).min(last_index);
         parts.watch.routed(&routing);
         Arc::new(Shim {
             core: parts.core,
@@ -108,7 +112,12 @@ impl Shim {
         let (reply, answer) = oneshot::channel();
         tokio::spawn(async move {
             let _until_it_is_done = permit;
-            let routing = self.routing.clone().read_owned().await;
+            // A switch may take its time, and a client must not wait for ever.
+            let Ok(routing) = tokio::time::timeout(PATIENCE, self.routing.clone().read_owned()).await else {
+                return drop(
+                    reply.send(Err(Rejection::new(Code::Overloaded, "the migration is being switched; send it again"))),
+                );
+            };
             match (call.method.as_str(), path(&call)) {
                 ("POST", "/transition") => self.transition(&routing, call, reply).await,
                 (_, "/state") => drop(reply.send(self.state(&routing, call).await)),
@@ -130,9 +139,13 @@ impl Shim {
         self.watch.proposal(here, has_key);
         let caller = self.callers.who(&call).inspect(|caller| caller.count(has_key));
         // One proposal of a project at a time: SWOOSH applies them in the order in which WHOOSH did.
-        let _turn = match &asked {
-            Ok(asked) => Some(self.turn(&asked.project).await),
-            Err(_) => None,
+        let turn = match &asked {
+            Ok(asked) => tokio::time::timeout(PATIENCE, self.turn(&asked.project)).await.map(Some),
+            Err(_) => Ok(None),
+        };
+        let Ok(_turn) = turn else {
+            let reason = "too many proposals of this project wait already; wait for their answers";
+            return drop(reply.send(Err(Rejection::new(Code::TooManyRequests, reason))));
         };
         if here {
             self.decide(routing, &call, (caller, asked), reply).await;
@@ -186,7 +199,6 @@ impl Shim {
         if asked.signed {
             return self.core.propose(call.body.clone(), wire::forms(call)).await;
         }
-        let mut last = None;
         for _ in 0..TRIES {
             let body = match self.signed(caller, asked, decided) {
                 Ok(body) => body,
@@ -194,13 +206,12 @@ impl Shim {
             };
             let judged = self.core.propose(body, Default::default()).await;
             match judged {
-                Judged::Refused(refused) if signs_anew(refused.rejection.code) => last = Some(refused),
+                Judged::Refused(refused) if signs_anew(refused.rejection.code) => {}
                 judged => return judged,
             }
         }
-        let reason = "other proposals of the project are always faster; send it again";
-        let unlucky = || Refused { rejection: Rejection::new(Code::Overloaded, reason), retry_after_ms: Some(100) };
-        Judged::Refused(last.unwrap_or_else(unlucky))
+        let reason = "other proposals of the project were always faster; send it again";
+        Judged::Refused(Refused { rejection: Rejection::new(Code::Overloaded, reason), retry_after_ms: Some(100) })
     }
 
     /// What SWOOSH would say; nothing changes.
@@ -228,7 +239,7 @@ impl Shim {
     }
 
     /// Waits for a project's turn.
-    async fn turn(&self, project: &ProjectName) -> OwnedMutexGuard<()> {
+    pub(super) async fn turn(&self, project: &ProjectName) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = lock(&self.turns);
             if turns.len() >= TURNS {

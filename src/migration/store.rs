@@ -205,3 +205,68 @@ fn read_position(path: &Path) -> Result<Option<u64>, StoreError> {
 fn sync_directory(directory: &Path) -> Result<(), StoreError> {
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed(directory))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::hlc::Hlc;
+    use crate::types::migration::{DivergenceKind, MigrationMode};
+
+    fn divergence(detail: &str) -> Divergence {
+        Divergence {
+            number: 0,
+            at: Hlc::default(),
+            mode: MigrationMode::Shadow,
+            kind: DivergenceKind::State,
+            project: None,
+            transition: None,
+            caller: None,
+            detail: detail.to_owned(),
+            whoosh: String::new(),
+            swoosh: String::new(),
+        }
+    }
+
+    #[test]
+    fn divergences_keep_their_numbers_over_restarts_and_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        store.diverged(divergence("a")).unwrap();
+        store.divergences_bytes = MOST_BYTES + 1;
+        store.diverged(divergence("b")).unwrap();
+        assert!(folder.path().join(OLDER_DIVERGENCES).is_file());
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        let found: Vec<_> = store.divergences(10).into_iter().map(|found| (found.number, found.detail)).collect();
+        assert_eq!(found, [(2, "b".to_owned()), (1, "a".to_owned())]);
+        assert_eq!(store.divergences(1).len(), 1);
+    }
+
+    #[test]
+    fn a_cut_off_line_is_taken_out_and_damage_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(DIVERGENCES);
+        Store::open(folder.path()).unwrap().diverged(divergence("a")).unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole[..], b"{\"number\":2,"].concat()).unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        store.diverged(divergence("b")).unwrap();
+        assert_eq!(Store::open(folder.path()).unwrap().divergences_found(), 2);
+        fs::write(&path, [&whole[..], b"junk\n"].concat()).unwrap();
+        let error = Store::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("divergences.jsonl line 2"), "{error}");
+    }
+
+    #[test]
+    fn the_position_is_kept_whole_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        assert_eq!((store.position(), store.routing()), (None, Routing::default()));
+        store.set_position(7).unwrap();
+        store.set_position(123_456).unwrap();
+        assert_eq!(Store::open(folder.path()).unwrap().position(), Some(123_456));
+        fs::write(folder.path().join(POSITION), "").unwrap();
+        assert!(Store::open(folder.path()).unwrap_err().to_string().contains("position line 1"));
+    }
+}

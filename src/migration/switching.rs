@@ -17,17 +17,16 @@ impl Shim {
     /// meanwhile wait.
     pub async fn order(&self, order: SignedOrder) -> Result<Switch, Rejection> {
         self.check(&order)?;
+        self.follows(&order)?;
+        // Most of what WHOOSH does not know is told while clients are still served, the rest while they wait.
+        let before = self.routing.read().await.clone();
+        let mut passed_on = if before.decides_any() { self.pass_on(&before).await? } else { 0 };
         let mut routing = self.routing.write().await;
-        let number = lock(&self.store).last_switch().map_or(0, |switch| switch.number);
-        if order.order.follows != number {
-            let reason = format!("the order follows switch {}, and the last one is {number}", order.order.follows);
-            return Err(Rejection::new(Code::OrderStale, format!("{reason}; look again, and sign it anew")));
-        }
+        let number = self.follows(&order)?;
         let (from, to) = (routing.clone(), order.order.routing.clone());
-        let passed_on = match from.decides_any() {
-            true => self.pass_on(&from).await?,
-            false => 0,
-        };
+        if from.decides_any() {
+            passed_on += self.pass_on(&from).await?;
+        }
         if to.goes_beyond(&from) {
             self.must_agree(&from).await?;
         }
@@ -44,6 +43,17 @@ impl Shim {
         let (from, to, by) = (&switch.from, &routing, switch.order.order.signer);
         tracing::warn!(%from, %to, number = switch.number, %by, rationale = %switch.order.order.rationale, "the migration was switched");
         Ok(switch)
+    }
+
+    /// Number of the last switch, which an order must follow.
+    fn follows(&self, order: &SignedOrder) -> Result<u64, Rejection> {
+        let (number, follows) =
+            (lock(&self.store).last_switch().map_or(0, |switch| switch.number), order.order.follows);
+        if follows == number {
+            return Ok(number);
+        }
+        let reason = format!("the order follows switch {follows}, and the last one is {number}");
+        Err(Rejection::new(Code::OrderStale, format!("{reason}; look again, and sign it anew")))
     }
 
     fn check(&self, order: &SignedOrder) -> Result<(), Rejection> {

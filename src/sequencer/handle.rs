@@ -15,7 +15,7 @@ use super::desk::Desk;
 use super::fair::Full;
 use super::inbox::{Inbox, OwnRequest, Request};
 use super::pipeline::{Pipeline, durable, is_watched};
-use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Verified, retry};
+use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Trace, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Recovered, RecoveredHead, fingerprint};
 use crate::machine::chart::Inputs;
@@ -115,6 +115,8 @@ pub(super) struct Shared {
     last_snapshot: Mutex<Option<Hlc>>,
     heads: AtomicUsize,
     heads_bytes: AtomicUsize,
+    /// Whether the way of proposals is noted.
+    pub tracing: bool,
     /// Projects that may be loaded at once off the sequencer's way.
     loading: Arc<Semaphore>,
 }
@@ -127,6 +129,7 @@ impl Shared {
         journal: Journal,
         (last_index, snapshot): (u64, Option<Hlc>),
     ) -> Arc<Shared> {
+        let tracing = ports.observer.traces();
         Arc::new(Shared {
             options,
             ports,
@@ -140,6 +143,7 @@ impl Shared {
             last_snapshot: Mutex::new(snapshot),
             heads: AtomicUsize::new(0),
             heads_bytes: AtomicUsize::new(0),
+            tracing,
             loading: Arc::new(Semaphore::new(LOADED_AT_ONCE)),
         })
     }
@@ -258,6 +262,11 @@ impl Handle {
 
     /// Proposes, and waits for an answer that is durable.
     pub async fn propose(&self, verified: Verified) -> Outcome {
+        self.propose_traced(verified, self.trace(|| None)).await
+    }
+
+    /// The same, of a proposal whose way is noted since [`Handle::trace`].
+    pub async fn propose_traced(&self, verified: Verified, trace: Option<Box<Trace>>) -> Outcome {
         let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
         let refuse = |code, reason: &str| {
             let rejection = Rejection::new(code, reason);
@@ -278,7 +287,7 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let arrived = Instant::now();
         let loaded = self.preload(&project).await;
-        if let Err(full) = self.inbox.push(Request { verified, reply, arrived, loaded }) {
+        if let Err(full) = self.inbox.push(Request { verified, reply, arrived, trace, loaded }) {
             let (code, reason) = no_room(full, &project);
             return refuse(code, &reason);
         }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::fair::{FairQueue, Full};
 use super::mend::Failure;
 use super::own::OwnOutcome;
-use super::{Outcome, Verified};
+use super::{Outcome, Trace, Verified};
 use crate::journal::{Recovered, RecoveredHead};
 use crate::machine::chart;
 use crate::types::names::Region;
@@ -24,6 +24,8 @@ pub(super) struct Request {
     pub verified: Verified,
     pub reply: Reply,
     pub arrived: Instant,
+    /// Its way, where somebody draws spans.
+    pub trace: Option<Box<Trace>>,
     /// The project's head, where it was not in memory when the proposal came.
     pub loaded: Option<Box<RecoveredHead>>,
 }

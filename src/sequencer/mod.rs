@@ -25,6 +25,7 @@ mod own;
 mod pipeline;
 pub mod queries;
 mod retry;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 pub use heads::Memory;
 pub use own::OwnOutcome;
 use serde::Serialize;
+pub use trace::{Step, Trace, Traced};
 
 use crate::facts::FactTable;
 use crate::journal::{Durability, SnapshotWarning};
@@ -94,6 +96,12 @@ pub trait Describe: Send + Sync {
 pub trait Observer: Send + Sync {
     /// A transition is durable. `took` is from its arrival.
     fn accepted(&self, record: &Record, took: Duration);
+    /// Whether it wants to be told of [`Observer::traced`]; asked once.
+    fn traces(&self) -> bool {
+        false
+    }
+    /// A transition is durable, and this was its way.
+    fn traced(&self, _traced: Traced) {}
     /// A proposal was refused.
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection);
     /// A known key came again.

@@ -14,7 +14,7 @@ use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
 use super::inbox::{Done, Inbox, Reply, Request};
 use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
-use super::{Outcome, Refusal, Verified, retry};
+use super::{Outcome, Refusal, Trace, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, Recovered, RecoveredHead, fingerprint};
 use crate::machine::chart;
@@ -155,6 +155,7 @@ impl Pipeline {
             Ok(scene) => scene,
             Err(rejection) => return self.refuse_now(request, rejection),
         };
+        request.trace.iter_mut().for_each(|trace| trace.step());
         let verdict = self.weigh(&scene, &request.verified);
         if let Some(scene) = self.change_license(&project, &scene, &request.verified, &verdict) {
             let verdict = self.weigh(&scene, &request.verified);
@@ -278,6 +279,7 @@ impl Pipeline {
         topic: &'static str,
         document: &T,
     ) -> Option<()> {
+        let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
         let beat = current_beat(scene.facts.set(), project, scene.stamp.at);
         let cause = cause(transition, &scene.head);
         let inputs = inputs(document).ok()?;
@@ -288,7 +290,7 @@ impl Pipeline {
             own.map_err(|error| self.shared.ports.observer.own_failed(project, transition, &error.to_string())).ok()?;
         match self.weigh(scene, &own) {
             Verdict::Accepted(accepted) => {
-                self.push(project, scene, own, *accepted, None, Instant::now());
+                self.push(project, scene, (own, trace), *accepted, None, Instant::now());
                 Some(())
             }
             Verdict::Refused(refused) => {
@@ -303,7 +305,8 @@ impl Pipeline {
         let transition = request.verified.proposal().transition;
         match verdict {
             Verdict::Accepted(accepted) => {
-                self.push(project, scene, request.verified, *accepted, Some(request.reply), request.arrived);
+                let Request { verified, trace, reply, arrived, .. } = request;
+                self.push(project, scene, (verified, trace), *accepted, Some(reply), arrived);
             }
             Verdict::Repeat(receipt) => {
                 self.shared.ports.observer.repeated(transition);
@@ -319,11 +322,12 @@ impl Pipeline {
         &mut self,
         project: &ProjectName,
         scene: &Scene,
-        verified: Verified,
+        (verified, mut trace): (Verified, Option<Box<Trace>>),
         accepted: Accepted,
         reply: Option<Reply>,
         arrived: Instant,
     ) {
+        trace.iter_mut().for_each(|trace| trace.judged());
         let record = record(project, scene.stamp, &verified, accepted.outcomes, accepted.next.hash());
         let encoded = record.encode();
         let chain = Record::chain(&self.chain, &encoded);
@@ -349,6 +353,7 @@ impl Pipeline {
             effects,
             reply,
             arrived,
+            trace,
         });
     }
 

@@ -169,6 +169,7 @@ impl Settings {
             ("decisions.bubble_token", &self.decisions.bubble_token),
             ("kaching.token", &self.kaching.token),
             ("effects.slurp_token", &self.effects.slurp_token),
+            ("traces.token", &self.traces.token),
         ];
         let tokens = self.migration.callers.values().map(|caller| ("migration.callers", &caller.token));
         all.into_iter().chain(tokens).filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()

@@ -12,6 +12,7 @@ use super::kaching::Kaching;
 use super::migration::Migration;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
 use super::serving::{Http, Limits, Tls};
+use super::traces::Traces;
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
@@ -84,6 +85,8 @@ pub struct Settings {
     pub tls: Tls,
     /// The log.
     pub log: Log,
+    /// Spans of accepted transitions.
+    pub traces: Traces,
 }
 
 /// The Cedar policies.
@@ -327,6 +330,7 @@ impl Default for Settings {
             limits: Limits::default(),
             tls: Tls::default(),
             log: Log::default(),
+            traces: Traces::default(),
         }
     }
 }

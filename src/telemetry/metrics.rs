@@ -1,8 +1,9 @@
 //! Every metric: name, labels, help. Handles are made for all labels at the start, so that counting hashes
 //! no label, and a series is there, at zero, before its first event. `docs/metrics.md` is written from this list.
 
-mod make;
 mod migration;
+mod register;
+mod spans;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +18,9 @@ use prometheus::{
 use crate::types::names::{EffectName, GuardName, Region, Transition};
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
-use make::{counters, gauge, gauges, histogram, histograms, keep, set};
 pub use migration::Migration;
+use register::{counters, gauge, gauges, histogram, histograms, keep, set};
+pub use spans::Spans;
 pub use world::{FactStanding, WindowStanding, World};
 
 /// Media type of [`Metrics::render`].
@@ -130,6 +132,10 @@ const ASKED_SECONDS: Name =
 // What telemetry itself loses.
 const LOG_DROPPED: Name =
     metric("swoosh_log_lines_dropped_total", "Log lines that found no room because nobody read the log.");
+const SPANS_SENT: Name = metric("swoosh_trace_spans_sent_total", "Spans that the trace collector took.");
+const SPANS_DROPPED: Name =
+    labelled("swoosh_trace_spans_dropped_total", "reason", "Spans that the trace collector never got.");
+const SPANS_WAITING: Name = metric("swoosh_trace_spans_waiting", "Spans that wait for the trace collector.");
 const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the node runs, by what they are at.");
 const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Attempts at effects that were begun.");
 const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Attempts at effects that failed.");
@@ -233,6 +239,7 @@ pub struct Metrics {
     disk_free: IntGauge,
     blocked: Box<[IntGauge]>,
     log_dropped: IntCounter,
+    spans: Spans,
     world: World,
     migration: Migration,
 }
@@ -318,6 +325,7 @@ impl Metrics {
             disk_free: gauge(&registry, &DISK_FREE)?,
             blocked: gauges(&registry, &BLOCKED, &BLOCKS)?,
             log_dropped: keep(&registry, IntCounter::new(LOG_DROPPED.name, LOG_DROPPED.help)?)?,
+            spans: Spans::register(&registry)?,
             world: World::register(&registry)?,
             migration: Migration::register(&registry)?,
             registry,
@@ -542,6 +550,11 @@ impl Metrics {
     /// How the migration from WHOOSH stands.
     pub fn migration(&self) -> &Migration {
         &self.migration
+    }
+
+    /// What became of spans.
+    pub fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     /// What is known of the world outside.

@@ -15,6 +15,7 @@ mod durability;
 mod effects;
 mod feature_trees;
 mod follow;
+mod fuzz;
 mod growth;
 mod house_rules;
 mod hybridcore_config;
@@ -43,6 +44,7 @@ mod sources;
 mod statechart;
 mod supervision;
 mod support;
+mod traces;
 mod vectors;
 mod ways_out;
 

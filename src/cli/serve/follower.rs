@@ -13,7 +13,7 @@ use crate::cli::backup::Control;
 use crate::cli::follow::Follower;
 use crate::client::Client;
 use crate::facts::FactTable;
-use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, PUSHES, Pushed, Queries};
+use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, PUSHES, Parts, Pushed, Queries};
 use crate::journal::{Journal, Recovered};
 use crate::platform::clock::Clock;
 use crate::platform::entropy;
@@ -65,7 +65,7 @@ pub(in crate::cli) async fn run(
     let draining = handle.clone();
     let stops = stop::listen(signals, reload, move || draining.drain());
     tokio::select! {
-        served = super::serve(listener, state, tls, stops) => served.context("the server failed")?,
+        served = super::serve((listener, None), state, tls, stops) => served.context("the server failed")?,
         error = follower.run() => {
             tracing::error!(error = format!("{error:#}"), runbook = "runbooks/promote-follower.md", "the follower stops");
             return Err(error.context("the follower stops"));
@@ -91,7 +91,7 @@ fn start(
         clock: Arc::new(ClockPort(clock)),
         facts: facts.clone(),
         describe: Arc::new(DecisionPort),
-        observer: Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new() }),
+        observer: Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None }),
     };
     let reason = format!("follows {primary}, and has not heard of it yet");
     Ok((Handle::following(options(settings, key), ports, journal, recovered, reason), facts))
@@ -101,7 +101,7 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
     let identity = handle.journal().identity().clone();
     let limits = limits(settings);
     let (_, gate) = gate::closed("a follower goes nowhere but to the node that it follows");
-    AppState {
+    AppState::from(Parts {
         handle: handle.clone(),
         meta: NodeInfo {
             cluster: identity.cluster,
@@ -109,13 +109,13 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         limits,
-        gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new() })),
+        gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None })),
         queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), facts, gate }),
         intake: Arc::new(NoIntake),
         listeners: crate::ingress::listeners(),
         pushes: Arc::new(Semaphore::new(PUSHES)),
         migration: None,
-    }
+    })
 }
 
 /// Facts are pushed to nodes that judge.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use reqwest::Method;
+use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, block_in_place};
 use tokio_util::sync::CancellationToken;
 
@@ -116,13 +117,21 @@ pub(super) struct Listener {
     kept: JoinHandle<()>,
 }
 
-/// Serves WHOOSH's clients, where there is a shim.
-pub(super) async fn serve(node: &Node, settings: &Settings, gate: Arc<Gate>) -> anyhow::Result<Option<Listener>> {
-    let Some(shim) = node.shim() else { return Ok(None) };
+/// A socket for WHOOSH's clients, where the settings name a WHOOSH.
+pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+    if settings.migration.upstream.is_none() {
+        return Ok(None);
+    }
     let listen = settings.migration.listen;
-    let listener = tokio::net::TcpListener::bind(listen).await;
+    let listener = TcpListener::bind(listen).await;
     let listener = listener
         .with_context(|| format!("migration.listen: cannot listen on {listen}; see runbooks/whoosh-cutover.md"))?;
+    Ok(Some(listener))
+}
+
+/// Serves WHOOSH's clients.
+pub(super) fn serve(node: &Node, listener: TcpListener, gate: Arc<Gate>) -> anyhow::Result<Listener> {
+    let shim = node.shim().context("there is a socket for the clients of WHOOSH, and no shim")?;
     let address = listener.local_addr()?;
     shim.served_on(format!("http://{address}"));
     eprintln!("serving the clients of WHOOSH on http://{address}");
@@ -132,7 +141,7 @@ pub(super) async fn serve(node: &Node, settings: &Settings, gate: Arc<Gate>) -> 
     let stopped = stop.clone().cancelled_owned();
     let served = tokio::spawn(ingress::serve(listener, legacy_router(state), gate, None, stopped));
     let kept = tokio::spawn(shim.keep());
-    Ok(Some(Listener { stop, served, kept }))
+    Ok(Listener { stop, served, kept })
 }
 
 impl Listener {

@@ -15,11 +15,12 @@ use super::migration::{self, Decided};
 use super::outside;
 use super::ports::{ClockPort, DecisionPort, Questions, Watch};
 use super::scrape::Scrape;
+use super::traces;
 use crate::effects::Runner;
 use crate::facts::kaching::Keeper;
 use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
 use crate::ingress::{
-    self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES,
+    self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES, Parts,
     Queries,
 };
 use crate::journal::{self, Journal, JournalOptions, ReadError, Recovered, StoreLimits};
@@ -52,6 +53,7 @@ pub(in crate::cli) struct Node {
     decided: Arc<Decided>,
     runner: Option<Runner>,
     shim: Option<Arc<Shim>>,
+    traces: Option<traces::Sender>,
 }
 
 /// Descriptors that are kept for everything but connections: the store may have 1,024 tables open.
@@ -75,15 +77,17 @@ impl Node {
         let speaker = Speaker::new(facts.clone(), loaded.key.clone()).counted(Arc::new(Questions(metrics.clone())));
         let license = outside::license_keeper(settings, &speaker, &secrets)?;
         let (journal, recovered) = open_journal(settings, &loaded.key, &metrics)?;
-        let bus = Bus::new();
+        let (bus, waiting) = (Bus::new(), traces::queue(settings, &metrics));
         let ports = Ports {
             clock: Arc::new(ClockPort(clock)),
             facts: facts.clone(),
             describe: Arc::new(DecisionPort),
-            observer: Arc::new(Watch { metrics: metrics.clone(), bus: bus.clone() }),
+            observer: Arc::new(Watch { metrics: metrics.clone(), bus: bus.clone(), traces: waiting.clone() }),
         };
         let key = loaded.key.public();
         let (keeper, gate) = gate::closed("no license was found valid yet");
+        let way_out = |waiting| traces::sender(settings, &secrets, (waiting, &metrics), &gate, key);
+        let traces = waiting.as_ref().map(way_out).transpose()?.flatten();
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
         let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
         let (keeper, exports) = (Some(keeper), Arc::new(exports));
@@ -104,6 +108,7 @@ impl Node {
             decided: Arc::default(),
             runner,
             shim: None,
+            traces,
         };
         // Before any effect begins: it may be WHOOSH's.
         node.shim = migration::start(&node, settings, &secrets)?;
@@ -176,6 +181,11 @@ impl Node {
         std::mem::take(&mut self.exporters)
     }
 
+    /// Hands over what sends spans, where the settings name a collector.
+    pub(super) fn take_traces(&mut self) -> Option<traces::Sender> {
+        self.traces.take()
+    }
+
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
@@ -192,7 +202,7 @@ impl Node {
         };
         let shown = Shown { handle, facts, gate, exports, scrape, bus, effects, decided: self.decided.clone() };
         let limits = limits(settings);
-        AppState {
+        AppState::from(Parts {
             handle: self.handle.clone(),
             meta: NodeInfo {
                 cluster: settings.cluster.clone(),
@@ -200,13 +210,13 @@ impl Node {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             limits,
-            gate: Gate::new(limits, Arc::new(Watch { metrics, bus: self.bus.clone() })),
+            gate: Gate::new(limits, Arc::new(Watch { metrics, bus: self.bus.clone(), traces: None })),
             listeners: ingress::listeners(),
             queries: Arc::new(shown),
             intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
             pushes: Arc::new(Semaphore::new(PUSHES)),
             migration: self.shim().map(migration::routes),
-        }
+        })
     }
 }
 

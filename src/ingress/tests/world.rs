@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 use crate::facts::{FactTable, Trust};
 use crate::ingress::{
-    AppState, Caller, FactFilter, Gate, Intake, Limits, NodeInfo, Pushed, Queries, Traffic, Turned, router,
+    AppState, Caller, FactFilter, Gate, Intake, Limits, NodeInfo, Parts, Pushed, Queries, Traffic, Turned, router,
 };
 use crate::journal::{Durability, Journal, JournalOptions};
 use crate::platform::clock::{Reading, TimeSource};
@@ -237,7 +237,7 @@ impl World {
         let handle = Handle::start(options, ports, journal, recovered).unwrap();
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
         let gate = Gate::new(limits, Arc::new(Nobody));
-        let state = AppState {
+        let state = AppState::from(Parts {
             listeners: crate::ingress::listeners(),
             handle: handle.clone(),
             meta,
@@ -247,7 +247,7 @@ impl World {
             intake: Arc::new(Taker),
             pushes: Arc::new(Semaphore::new(1)),
             migration: None,
-        };
+        });
         World { router: router(state), handle, operator, reader: reader(), committers, _directory: directory }
     }
 

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
-use super::make::{counters, gauge, gauges, keep, set};
+use super::register::{counters, gauge, gauges, keep, set};
 use super::{
     MIGRATION_DIFFERING, MIGRATION_DIVERGENCES, MIGRATION_MODE, MIGRATION_PROPOSALS, MIGRATION_UNANSWERED,
     MIGRATION_UNKEYED,

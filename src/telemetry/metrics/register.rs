@@ -1,4 +1,4 @@
-//! Making handles: one for each label, registered.
+//! Makes and registers metrics of each kind, with a handle for every label.
 
 use prometheus::core::Collector;
 use prometheus::{
