@@ -101,6 +101,9 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("decisions.request_timeout_ms", 100, 600_000),
     bound("decisions.retry_min_ms", 10, 600_000),
     bound("decisions.retry_max_ms", 10, HOUR_MS),
+    bound("migration.timeout_ms", 100, 600_000),
+    bound("migration.answer_bytes", 4_096, 16_777_216),
+    bound("migration.in_flight", 1, 100_000),
     bound("http.body_limit_bytes", 4_096, 16_777_216),
     bound("http.request_timeout_ms", 100, 600_000),
     bound("http.body_pause_timeout_ms", 10, 600_000),
@@ -163,6 +166,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_backup(settings)?;
     super::kaching::check(settings)?;
     super::effects::check(settings)?;
+    super::migration::check(settings)?;
     super::traces::check(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));

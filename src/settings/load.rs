@@ -139,6 +139,9 @@ impl Settings {
         for path in optional.flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
         }
+        for caller in self.migration.callers.values_mut() {
+            caller.key = directory.join(&caller.key);
+        }
     }
 
     /// The policies: of the file or directory that `policies.path` names, or the built-in ones. Whether
@@ -168,7 +171,8 @@ impl Settings {
             ("effects.slurp_token", &self.effects.slurp_token),
             ("traces.token", &self.traces.token),
         ];
-        all.into_iter().filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
+        let tokens = self.migration.callers.values().map(|caller| ("migration.callers", &caller.token));
+        all.into_iter().chain(tokens).filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::backup::Backup;
 use super::effects::Effects;
 use super::kaching::Kaching;
+use super::migration::Migration;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
 use super::serving::{Http, Limits, Tls};
 use super::traces::Traces;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub backup: Backup,
     /// Decision Records and where they go.
     pub decisions: Decisions,
+    /// Taking WHOOSH's place.
+    pub migration: Migration,
     /// What other settings name as `secret:<name>`.
     pub secrets: SecretsFile,
     /// The HTTP server.
@@ -321,6 +324,7 @@ impl Default for Settings {
             exports: Exports::default(),
             backup: Backup::default(),
             decisions: Decisions::default(),
+            migration: Migration::default(),
             secrets: SecretsFile::default(),
             http: Http::default(),
             limits: Limits::default(),

@@ -25,6 +25,7 @@ mod identities;
 mod import_law;
 mod kills;
 mod license;
+mod migration;
 mod model;
 mod network_gate;
 mod packer;

@@ -11,6 +11,7 @@ use super::bundles;
 use super::bus::Bus;
 use super::effects;
 use super::exporters::{self, Exports, Work};
+use super::migration::{self, Decided};
 use super::outside;
 use super::ports::{ClockPort, DecisionPort, Questions, Watch};
 use super::scrape::Scrape;
@@ -23,6 +24,7 @@ use crate::ingress::{
     Queries,
 };
 use crate::journal::{self, Journal, JournalOptions, ReadError, Recovered, StoreLimits};
+use crate::migration::Shim;
 use crate::platform::clock::Clock;
 use crate::platform::descriptors;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
@@ -49,7 +51,9 @@ pub(in crate::cli) struct Node {
     exports: Arc<Exports>,
     exporters: Vec<Work>,
     bus: Arc<Bus>,
+    decided: Arc<Decided>,
     runner: Option<Runner>,
+    shim: Option<Arc<Shim>>,
     traces: Option<traces::Sender>,
 }
 
@@ -102,9 +106,13 @@ impl Node {
             exports,
             exporters,
             bus,
+            decided: Arc::default(),
             runner,
+            shim: None,
             traces,
         };
+        // Before any effect begins: it may be WHOOSH's.
+        node.shim = migration::start(&node, settings, &secrets)?;
         node.runner = Some(effects::start(&node, settings, &secrets)?);
         Ok(node)
     }
@@ -142,6 +150,16 @@ impl Node {
     /// What happens here, for whoever listens.
     pub(super) fn bus(&self) -> &Arc<Bus> {
         &self.bus
+    }
+
+    /// Which regions are decided here.
+    pub(super) fn decided(&self) -> &Arc<Decided> {
+        &self.decided
+    }
+
+    /// What takes WHOOSH's place, where the settings name one.
+    pub(super) fn shim(&self) -> Option<Arc<Shim>> {
+        self.shim.clone()
     }
 
     /// What runs effects, where the settings have the node do that.
@@ -183,7 +201,7 @@ impl Node {
             bus: bus.clone(),
             data: settings.data.clone(),
         };
-        let shown = Shown { handle, facts, gate, exports, scrape, bus, effects };
+        let shown = Shown { handle, facts, gate, exports, scrape, bus, effects, decided: self.decided.clone() };
         let limits = limits(settings);
         AppState::from(Parts {
             handle: self.handle.clone(),
@@ -198,6 +216,7 @@ impl Node {
             queries: Arc::new(shown),
             intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
             pushes: Arc::new(Semaphore::new(PUSHES)),
+            migration: self.shim().map(migration::routes),
         })
     }
 }
@@ -350,6 +369,7 @@ struct Shown {
     scrape: Scrape,
     bus: Arc<Bus>,
     effects: Effects,
+    decided: Arc<Decided>,
 }
 
 impl Queries for Shown {
@@ -358,7 +378,7 @@ impl Queries for Shown {
     }
 
     fn effects(&self, filter: &EffectFilter) -> Result<EffectsPage, ReadError> {
-        effects::page(&self.handle, &self.effects, &self.bus, filter)
+        effects::page(&self.handle, (&self.effects, &self.decided), &self.bus, filter)
     }
 
     fn events(&self) -> broadcast::Receiver<Arc<Happened>> {

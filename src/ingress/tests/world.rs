@@ -248,6 +248,7 @@ impl World {
             queries: Arc::new(Canned),
             intake: Arc::new(Taker),
             pushes: Arc::new(Semaphore::new(1)),
+            migration: None,
         });
         World { router: router(state), handle, operator, reader: reader(), committers, _directory: directory }
     }

@@ -22,6 +22,7 @@ pub mod standins;
 pub mod tls_front;
 pub mod tracer;
 pub mod wal;
+pub mod whoosh;
 pub mod world;
 
 use swoosh::types::json::Json;
