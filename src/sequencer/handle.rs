@@ -22,6 +22,7 @@ use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Docket, Explanation};
 use crate::machine::reduce::Stamp;
+use crate::machine::upgrade;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::names::Transition;
@@ -455,10 +456,14 @@ impl Handle {
         }
     }
 
-    /// Brings a project into memory that may have to be acted on without a caller; others stay where they are.
+    /// Brings a project into memory that may have to be acted on without a caller; others stay where they are. One of
+    /// an older statechart goes over to this program's.
     /// Whether its head can be loaded, with every check.
     pub fn watch(&self, project: &ProjectName) -> Result<(), FoldError> {
         let Some(loaded) = self.shared.journal().latest_head(project)? else { return Ok(()) };
+        if upgrade::barrier(loaded.head.state()).is_some() {
+            self.inbox.nudge(project.clone());
+        }
         let (memory, facts) = (self.shared.options.memory, self.facts());
         let has_room = self.shared.heads.load(Ordering::Relaxed) < memory.projects
             && self.shared.heads_bytes.load(Ordering::Relaxed) < memory.bytes;

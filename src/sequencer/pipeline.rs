@@ -1,6 +1,7 @@
 //! The page that reads as the pipeline: take, weigh, push, hand over, settle.
 
 mod outcomes;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -155,6 +156,7 @@ impl Pipeline {
             Ok(scene) => scene,
             Err(rejection) => return self.refuse_now(request, rejection),
         };
+        let scene = self.upgraded(&project, scene);
         request.trace.iter_mut().for_each(|trace| trace.step());
         let verdict = self.weigh(&scene, &request.verified);
         if let Some(scene) = self.change_license(&project, &scene, &request.verified, &verdict) {
@@ -261,6 +263,7 @@ impl Pipeline {
     /// Proposes what the pulses of a project's elected set call for, without waiting for a caller.
     fn follow_liveness(&mut self, project: &ProjectName) {
         let Ok(scene) = self.scene(project) else { return };
+        let scene = self.upgraded(project, scene);
         let spec = chart::spec(Transition::ControlQuorumLost);
         let (cluster, facts, at) = (&self.shared.options.cluster, scene.facts.set(), scene.stamp.at);
         let case = Case { cluster, head: &scene.head, facts, at, spec, asked: None };

@@ -22,7 +22,7 @@ use crate::ingress::{
     self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES,
     Queries,
 };
-use crate::journal::{self, Journal, JournalOptions, ReadError, Recovered, StoreLimits};
+use crate::journal::{self, ChartError, Journal, JournalOptions, ReadError, Recovered, StoreLimits, Written};
 use crate::platform::clock::Clock;
 use crate::platform::descriptors;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
@@ -297,6 +297,7 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
             open_files: i32::try_from(settings.journal.open_files)?,
         },
     })?;
+    enter(&journal)?;
     let recovered = journal.recover_tail()?;
     index_effects(&journal);
     for accepted in journal.acceptances()? {
@@ -309,6 +310,26 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(last_index = recovered.last_index, chained = recovered.chained, took_ms, "recovered");
     Ok((journal, recovered))
+}
+
+/// Enters that this program writes here from now on, unless a program with a newer statechart did before. Projects go
+/// over one by one, each with a record of its own.
+fn enter(journal: &Journal) -> Result<(), ChartError> {
+    let own = Written::by_this_program();
+    let Some(held) = journal.enter(&own)? else { return Ok(()) };
+    if held.chart_version != own.chart_version {
+        let (from_version, to_version) = (held.chart_version, own.chart_version);
+        tracing::warn!(from_version, to_version, "projects go over to a newer statechart; there is no way back");
+    }
+    if held.policy_engine != own.policy_engine {
+        let (from, to) = (held.policy_engine, own.policy_engine);
+        tracing::warn!(
+            from,
+            to,
+            "another policy engine judges from here on; `swoosh replay --reguard` tells where it differs"
+        );
+    }
+    Ok(())
 }
 
 /// A directory from before effects had rows gets them now. A node that cannot do that serves all the same.
