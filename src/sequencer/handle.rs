@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
@@ -427,6 +427,16 @@ impl Handle {
     pub fn is_alive(&self) -> bool {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         !threads.is_empty() && threads.iter().all(|thread| !thread.is_finished())
+    }
+
+    /// Whether both threads run, and the sequencer takes what it is given within this time.
+    pub async fn works_within(&self, limit: Duration) -> bool {
+        if !self.is_alive() {
+            return false;
+        }
+        let (asking, answer) = oneshot::channel();
+        self.inbox.ask(asking);
+        matches!(tokio::time::timeout(limit, answer).await, Ok(Ok(())))
     }
 
     /// Whether a project's head is in memory.

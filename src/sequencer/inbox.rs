@@ -65,6 +65,8 @@ struct Lanes {
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     loaded: Vec<(ProjectName, RecoveredHead)>,
+    /// Who wants to know whether the sequencer still works.
+    asking: Vec<oneshot::Sender<()>>,
     tidy: bool,
     stopping: bool,
     /// Whether the sequencer waits to be woken; waking it costs a system call.
@@ -82,6 +84,8 @@ pub(super) struct Work {
     pub own: Vec<OwnRequest>,
     /// Heads that came from the journal unasked.
     pub loaded: Vec<(ProjectName, RecoveredHead)>,
+    /// Who wants to know whether the sequencer still works.
+    pub asking: Vec<oneshot::Sender<()>>,
     pub requests: Vec<Request>,
     /// Whether heads that nobody uses may go.
     pub tidy: bool,
@@ -107,6 +111,7 @@ impl Inbox {
             done: VecDeque::new(),
             mended: None,
             loaded: Vec::new(),
+            asking: Vec::new(),
             tidy: false,
             stopping: false,
             asleep: false,
@@ -160,6 +165,12 @@ impl Inbox {
         self.wake(lanes);
     }
 
+    pub fn ask(&self, asking: oneshot::Sender<()>) {
+        let mut lanes = self.lock();
+        lanes.asking.push(asking);
+        self.wake(lanes);
+    }
+
     pub fn push_tidy(&self) {
         let mut lanes = self.lock();
         lanes.tidy = true;
@@ -192,7 +203,11 @@ impl Inbox {
         loop {
             let own = !lanes.nudged.is_empty() || !lanes.own.is_empty();
             let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty() || own;
-            let news = !lanes.done.is_empty() || lanes.mended.is_some() || lanes.tidy || !lanes.loaded.is_empty();
+            let news = !lanes.done.is_empty()
+                || lanes.mended.is_some()
+                || lanes.tidy
+                || !lanes.loaded.is_empty()
+                || !lanes.asking.is_empty();
             if news || (room > 0 && waiting) || lanes.stopping {
                 break;
             }
@@ -203,6 +218,7 @@ impl Inbox {
         let done = lanes.done.drain(..).collect();
         let mended = lanes.mended.take();
         let (tidy, loaded) = (std::mem::take(&mut lanes.tidy), std::mem::take(&mut lanes.loaded));
+        let asking = std::mem::take(&mut lanes.asking);
         let mut nudged = Vec::new();
         while nudged.len() < room
             && let Some(project) = lanes.nudged.pop_first()
@@ -220,6 +236,6 @@ impl Inbox {
             requests.push(request);
         }
         let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty() && lanes.own.is_empty();
-        Work { done, mended, nudged, own, loaded, requests, tidy, stopping }
+        Work { done, mended, nudged, own, loaded, asking, requests, tidy, stopping }
     }
 }

@@ -128,6 +128,8 @@ impl Pipeline {
         loop {
             let room = self.shared.options.batch_max.saturating_sub(self.open.len());
             let work = self.inbox.take(room);
+            // Whoever asked may have given up.
+            work.asking.into_iter().for_each(|asking| _ = asking.send(()));
             work.done.into_iter().for_each(|done| self.settle(done));
             work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
             work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));

@@ -37,6 +37,7 @@ use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
 use outside::World;
 use points::Points;
+pub(super) use points::allow as allow_crash_points;
 
 /// Starts the engine, where the settings have the node run an effect.
 pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyhow::Result<Option<Runner>> {
