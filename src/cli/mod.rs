@@ -21,6 +21,7 @@ mod identity;
 mod interrupt;
 mod keys;
 mod license;
+mod logging;
 mod mcp;
 mod output;
 mod packer;

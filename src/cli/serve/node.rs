@@ -15,6 +15,7 @@ use super::outside;
 use super::ports::{ClockPort, DecisionPort, Questions, Watch};
 use super::scrape::Scrape;
 use super::traces;
+use crate::cli::logging;
 use crate::effects::Runner;
 use crate::facts::kaching::Keeper;
 use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
@@ -22,11 +23,13 @@ use crate::ingress::{
     self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES,
     Queries,
 };
-use crate::journal::{self, ChartError, Journal, JournalOptions, ReadError, Recovered, StoreLimits, Written};
+use crate::journal::{
+    self, ChartError, Journal, JournalOptions, OpenError, ReadError, Recovered, StoreLimits, Written,
+};
 use crate::platform::clock::Clock;
 use crate::platform::descriptors;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
-use crate::platform::keyfile;
+use crate::platform::keyfile::{self, LoadedKey};
 use crate::platform::secrets::Secrets;
 use crate::sequencer::{Handle, Memory, Options, Ports};
 use crate::settings::{Durability, Effects, Settings};
@@ -61,7 +64,8 @@ impl Node {
         std::fs::create_dir_all(&settings.data)
             .with_context(|| format!("cannot make the data directory {}", settings.data.display()))?;
         let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
-        let loaded = keyfile::load_or_create(&settings.node_key_path())?;
+        logging::keep_out(&secrets);
+        let loaded = node_key(settings)?;
         if loaded.created {
             eprintln!("made a node key in {}", settings.node_key_path().display());
         }
@@ -243,6 +247,24 @@ fn connections(asked: usize, open_files: Option<u64>) -> usize {
         );
     }
     room.min(asked)
+}
+
+/// The node's key, made where there is nothing yet. Beside a log that is there a new key would never fit, and a directory
+/// that follows another node is left as it is.
+fn node_key(settings: &Settings) -> anyhow::Result<LoadedKey> {
+    let (path, journal) = (settings.node_key_path(), settings.data.join("journal"));
+    if !path.exists() && journal.join("CURRENT").is_file() {
+        let held = Journal::open_read_only(&journal)?;
+        if let Some(primary) = held.follows() {
+            return Err(OpenError::Following { path: journal, primary: primary.to_owned() }.into());
+        }
+        let (node, key) = (held.identity().node, path.display());
+        anyhow::bail!(
+            "the log in {} is of node {node}, and its key is not in {key}; put it back from a backup",
+            journal.display()
+        );
+    }
+    Ok(keyfile::load_or_create(&path)?)
 }
 
 /// The fact table: the node's own facts, and those of the fact file.
