@@ -22,6 +22,7 @@ mod identity;
 mod interrupt;
 mod keys;
 mod license;
+mod logging;
 mod mcp;
 mod migration;
 mod output;

@@ -46,6 +46,7 @@ mod statechart;
 mod supervision;
 mod support;
 mod traces;
+mod upgrade;
 mod vectors;
 mod ways_out;
 

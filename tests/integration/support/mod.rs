@@ -10,6 +10,7 @@ pub mod git_server;
 pub mod hands;
 pub mod http;
 pub mod inputs;
+pub mod older;
 pub mod otlp;
 pub mod outside;
 pub mod prometheus;
