@@ -34,6 +34,7 @@ mod pushed_facts;
 mod record_replay;
 mod rejections;
 mod replay;
+mod requirements;
 mod runbooks;
 mod scripts;
 mod secrets;
