@@ -35,6 +35,7 @@ mod pushed_facts;
 mod record_replay;
 mod rejections;
 mod replay;
+mod requirements;
 mod runbooks;
 mod scripts;
 mod secrets;
