@@ -10,7 +10,7 @@ export PATH := /usr/lib/ccache:$(PATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo bench fetch validate test lint fmt clean prerequisites
+.PHONY: help build demo bench chaos fetch validate test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,19 @@ bench: build ## Measure this machine, beside etcd and Restate where they are ins
 	@command -v restate-server >/dev/null || [ -n "$$RESTATE_SERVER" ] || \
 		echo "skipped: Restate (npm install @restatedev/restate-server; RESTATE_SERVER names its restate-server)"
 	"$(CARGO_TARGET_DIR)/debug/swoosh" bench $(BENCH)
+
+# Where a run writes; the report is put beside the recipes.
+CHAOS_RUN := chaos/run
+chaos: build ## Live through simulated and real faults (20 minutes); writes chaos/REPORT.md and chaos/report.json
+	@tools/install-prerequisites.sh chaos
+	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
+	"$(CARGO_TARGET_DIR)/debug/swoosh" --json chaos sim --seed $(or $(SEED),1) --transitions $(or $(SIMULATED),5000000) \
+		>$(CHAOS_RUN)/simulation.json
+	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),480) \
+		--transitions $(or $(TRANSITIONS),200000) --simulation $(CHAOS_RUN)/simulation.json --output $(CHAOS_RUN)/real \
+		|| { cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md; exit 1; }
+	cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md
+	cp $(CHAOS_RUN)/real/report.json chaos/report.json
 
 fetch: build ## Fetch the pinned upstreams of tools/upstreams.env into third_party/
 	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/fetch_upstreams.sh

@@ -78,6 +78,9 @@ impl Report {
             let (accepted, wanted) = (self.outcome.accepted, self.plan.transitions);
             failures.push(format!("{accepted} transitions were accepted, and {wanted} were wanted"));
         }
+        if self.simulation.as_ref().is_some_and(|said| said["good"] != true) {
+            failures.push("the simulation found something; its script is in the JSON".to_owned());
+        }
         if self.outcome.violation_count > 0 {
             failures.push(format!("{} violations", self.outcome.violation_count));
         }
@@ -122,9 +125,8 @@ impl Report {
         self.counts(&mut text);
         self.faults(&mut text);
         self.invariants(&mut text);
-        if let Some(simulation) = &self.simulation {
-            let shown = serde_json::to_string_pretty(simulation).unwrap_or_default();
-            let _ = write!(text, "\n## Simulation\n\n```json\n{shown}\n```\n");
+        if let Some(said) = &self.simulation {
+            simulation(&mut text, said);
         }
         violations(&mut text, &self.outcome.violations, self.outcome.violation_count);
         text
@@ -180,6 +182,26 @@ impl Report {
             let _ = writeln!(text, "- {name}: {says}");
         }
     }
+}
+
+/// What `swoosh --json chaos sim` said, in short.
+fn simulation(text: &mut String, said: &Value) {
+    let _ = write!(
+        text,
+        "\n## Simulation\n\nSeed {}: {} transitions in {} worlds, {} s; trace `{}`. Heals in simulated milliseconds.\n\n",
+        said["seed"],
+        said["transitions"],
+        said["worlds"],
+        said["took_ms"].as_u64().unwrap_or(0) / 1_000,
+        said["trace"].as_str().unwrap_or_default(),
+    );
+    text.push_str("| fault | fired | heal p50 | heal p99 |\n| --- | --- | --- | --- |\n");
+    for (fault, fired) in said["fired"].as_object().into_iter().flatten() {
+        let heal = &said["heal_ms"][fault];
+        let _ = writeln!(text, "| {fault} | {fired} | {} | {} |", heal["p50"], heal["p99"]);
+    }
+    let names = said["invariants"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let _ = write!(text, "\nInvariants: {}.\n", names.collect::<Vec<_>>().join(", "));
 }
 
 fn violations(text: &mut String, violations: &[Violation], count: u64) {

@@ -108,16 +108,12 @@ pub(super) fn run(plan: &Plan, folder: &Path, keep: bool) -> anyhow::Result<Outc
     let (mut stage, upstream) = open(plan, folder)?;
     stage.start()?;
     let crowd = Crowd::start(plan, folder, &stage, upstream)?;
-    let steps = act(plan, &mut stage, began);
+    let mut steps = Vec::new();
+    let acted = act(plan, &mut stage, began, &mut steps);
     stage.tally.stop();
-    let steps = steps.and_then(|steps| crowd.end().map(|()| steps));
-    let steps = match steps {
-        Ok(steps) => steps,
-        Err(error) => {
-            stage.tally.violate("the-run-comes-to-its-end", "every step can be done", format!("{error:#}"));
-            Vec::new()
-        }
-    };
+    if let Err(error) = acted.and_then(|()| crowd.end()) {
+        stage.tally.violate("the-run-comes-to-its-end", "every step can be done", format!("{error:#}"));
+    }
     settle(plan, stage, steps, began, keep)
 }
 
@@ -154,12 +150,13 @@ impl Crowd {
     /// Waits until every client knows the fate of what it sent.
     fn end(self) -> anyhow::Result<()> {
         let Crowd { runtime, proxy, tasks } = self;
-        let waited = runtime.block_on(tokio::time::timeout(HEAL_PATIENCE, async {
+        let ends = async {
             for task in tasks {
                 task.await.context("a client panicked")??;
             }
             anyhow::Ok(())
-        }));
+        };
+        let waited = runtime.block_on(async { tokio::time::timeout(HEAL_PATIENCE, ends).await });
         waited.context("the clients did not come to an end")??;
         // Copies that are still under way are heard of no more.
         runtime.shutdown_timeout(Duration::from_secs(1));
@@ -179,8 +176,8 @@ fn project(number: usize, clients: usize) -> anyhow::Result<ProjectName> {
 }
 
 /// The faults, one after the other: first those that must happen, in an order by chance, then any.
-fn act(plan: &Plan, stage: &mut Stage, began: Instant) -> anyhow::Result<Vec<Step>> {
-    let (mut steps, mut fired) = (Vec::new(), BTreeMap::<Fault, u64>::new());
+fn act(plan: &Plan, stage: &mut Stage, began: Instant, steps: &mut Vec<Step>) -> anyhow::Result<()> {
+    let mut fired = BTreeMap::<Fault, u64>::new();
     let playable: Vec<Fault> = plan.faults.iter().copied().filter(|fault| !fault.is_network()).collect();
     let mut order = random_order(plan, &playable, &mut stage.random);
     let limit = Duration::from_secs(plan.seconds * PATIENCE_FACTOR) + MORE_PATIENCE;
@@ -195,7 +192,7 @@ fn act(plan: &Plan, stage: &mut Stage, began: Instant) -> anyhow::Result<Vec<Ste
         let network =
             plan.faults.iter().all(|fault| !fault.is_network() || stage.tally.disturbed(*fault) >= plan.least(*fault));
         if (missing.is_empty() && is_over && network) || began.elapsed() > limit || stage.tally.violations().1 > 0 {
-            return Ok(steps);
+            return Ok(());
         }
         while order.last().is_some_and(|fault| !missing.contains(fault)) {
             order.pop();

@@ -43,6 +43,7 @@ pub(super) fn stop(stage: &mut Stage) -> anyhow::Result<Episode> {
 pub(super) fn descriptors(stage: &mut Stage) -> anyhow::Result<Episode> {
     let node = stage.node()?;
     let (process, address) = (node.id(), node.address);
+    let usual = usual_limit(process)?;
     let limit = open_files(process)? + stage.random.between(0, 3);
     limit_files(process, &format!("{limit}:"))?;
     let mut greedy = Vec::new();
@@ -53,7 +54,7 @@ pub(super) fn descriptors(stage: &mut Stage) -> anyhow::Result<Episode> {
     let starved_ms = stage.linger(500, 2_500);
     drop(greedy);
     stage.lift(None);
-    limit_files(process, "65536:")?;
+    limit_files(process, &format!("{usual}:"))?;
     let then = stage.restart_if_read_only()?;
     let told = format!("{limit} descriptors and no more for {starved_ms} ms; {then}");
     Ok(if is_starved { Episode::once(told) } else { Episode::unfelt(told) })
@@ -61,6 +62,13 @@ pub(super) fn descriptors(stage: &mut Stage) -> anyhow::Result<Episode> {
 
 fn open_files(process: u32) -> anyhow::Result<u64> {
     Ok(std::fs::read_dir(format!("/proc/{process}/fd"))?.count() as u64)
+}
+
+/// The soft limit that the node has given itself.
+fn usual_limit(process: u32) -> anyhow::Result<u64> {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("/proc tells no limit")?;
+    Ok(line.split_whitespace().next().context("/proc tells no soft limit")?.parse()?)
 }
 
 fn limit_files(process: u32, limit: &str) -> anyhow::Result<()> {
