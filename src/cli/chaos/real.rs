@@ -2,6 +2,7 @@
 
 mod caller;
 mod check;
+mod clock;
 mod disk;
 mod episodes;
 mod faults;

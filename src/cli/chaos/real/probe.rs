@@ -1,26 +1,9 @@
 //! Which faults this machine allows.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::disk;
 use super::faults::Fault;
-use super::tracer;
-
-/// Where distributions put libfaketime.
-const FAKETIME: [&str; 6] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib64/faketime/libfaketimeMT.so.1",
-    "/usr/lib/faketime/libfaketimeMT.so.1",
-    "/usr/local/lib/faketime/libfaketimeMT.so.1",
-    "/opt/homebrew/lib/faketime/libfaketimeMT.so.1",
-];
-
-/// The library that shifts clocks.
-pub(super) fn faketime() -> Option<PathBuf> {
-    FAKETIME.iter().map(Path::new).find(|path| path.is_file()).map(Path::to_path_buf)
-}
+use super::{clock, disk, tracer};
 
 /// Why a fault cannot be made here; none where it can.
 pub(super) fn skipped(fault: Fault) -> Option<String> {
@@ -32,9 +15,7 @@ pub(super) fn skipped(fault: Fault) -> Option<String> {
             let why = disk::namespace().and_then(|()| tracer::is_possible());
             why.err().map(|why| format!("{why}, so nothing can be made read-only"))
         }
-        Fault::ClockShift | Fault::ClockJump if faketime().is_none() => {
-            Some("there is no libfaketime; Debian: apt-get install faketime".to_owned())
-        }
+        Fault::ClockShift | Fault::ClockJump => clock::is_possible().err(),
         _ => None,
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn torn_log(stage: &mut Stage) -> anyhow::Result<Episode> {
 /// A bit of a table flips.
 pub(super) fn flipped_table(stage: &mut Stage) -> anyhow::Result<Episode> {
     damaged(stage, Harmless::IsPutBack, |stage| {
-        let tables = with_extension(stage, "sst")?;
+        let mut tables = with_extension(stage, "sst")?;
+        tables.retain(|table| table.metadata().is_ok_and(|found| found.len() > 0));
         let Some(table) = stage.random.pick(&tables).cloned() else { return Ok(None) };
         let at = stage.random.below(table.metadata()?.len());
         flip(&table, at)?;
