@@ -10,7 +10,10 @@ export PATH := /usr/lib/ccache:$(PATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo bench chaos fetch validate test lint fmt clean prerequisites
+FUZZ_TARGETS := json canonical envelope headers hlc record receipt snapshot ucxl git packer redactor
+FUZZ_SECONDS ?= 60
+
+.PHONY: help build demo bench chaos fuzz mutants fetch validate test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +43,19 @@ chaos: build ## Live through simulated and real faults (20 minutes); writes chao
 		|| { cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md; exit 1; }
 	cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md
 	cp $(CHAOS_RUN)/real/report.json chaos/report.json
+
+# libFuzzer's instrumentation is an unstable option of rustc; the sanitizers are left out, as there is no `unsafe` here.
+fuzz: prerequisites ## Look for bytes that break a promise, a minute for each way in (FUZZ_SECONDS, FUZZ_TARGETS)
+	@cargo fuzz --version >/dev/null 2>&1 || { \
+		echo "installing cargo-fuzz, two minutes"; cargo install --locked cargo-fuzz; }
+	@for target in $(FUZZ_TARGETS); do \
+		echo "$$target: $(FUZZ_SECONDS) s"; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --target-dir "$(CARGO_TARGET_DIR)/fuzz" $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 || exit 1; \
+	done
+
+mutants: prerequisites ## Plant the bugs of chaos/mutants.toml one at a time; each must be caught (an hour)
+	tools/mutants.py $(MUTANTS)
 
 fetch: build ## Fetch the pinned upstreams of tools/upstreams.env into third_party/
 	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/fetch_upstreams.sh

@@ -1,6 +1,7 @@
-//! `swoosh chaos`: proof by faults. `real` runs the daemon itself, `check` looks at a run again.
+//! `swoosh chaos`: proof by faults. `sim` runs the simulation, `real` the daemon itself; `check` looks at a run again.
 
 mod real;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ pub(super) struct ChaosCommand {
 
 #[derive(Debug, Subcommand)]
 enum ChaosSubcommand {
+    Sim(sim::SimCommand),
     Real(real::RealCommand),
     Check(real::CheckCommand),
 }
@@ -24,6 +26,7 @@ enum ChaosSubcommand {
 impl ChaosCommand {
     pub fn run(&self, output: &Output) -> anyhow::Result<ExitCode> {
         match &self.command {
+            ChaosSubcommand::Sim(command) => command.run(output),
             ChaosSubcommand::Real(command) => command.run(*output),
             ChaosSubcommand::Check(command) => command.run(*output),
         }

@@ -109,6 +109,7 @@ async fn chapters(stage: &mut Stage) -> anyhow::Result<()> {
     chapters::environment::tell(stage).await?;
     chapters::license::tell(stage).await?;
     chapters::execution::tell(stage).await?;
+    chapters::rollback::tell(stage).await?;
     let before = chapters::crash::tell(stage).await?;
     chapters::decisions::tell(stage).await?;
     chapters::replay::tell(stage, before).await

@@ -135,6 +135,7 @@ impl FollowCommand {
             cluster: source.cluster.clone(),
             snapshot_every: journal.snapshot_every,
             durability: Durability::Sync,
+            medium: None,
             store: StoreLimits {
                 cache_bytes: usize::try_from(journal.cache_bytes)?,
                 write_buffer_bytes: usize::try_from(journal.write_buffer_bytes)?,

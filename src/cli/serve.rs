@@ -18,6 +18,7 @@ mod scrape;
 mod stop;
 mod supervise;
 pub(super) mod tls;
+mod traces;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::task::JoinHandle;
 
 use crate::ingress;
 use crate::platform::descriptors;
@@ -104,12 +106,17 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
         tls::watch(tls, node.metrics());
     }
     let upkeep = upkeep::spawn(&mut node, settings)?;
+    let traces = node.take_traces().map(traces::Sender::start);
     let reload = Reload::new(config, overrides, settings, node.speaker().clone());
     let supervised = Supervised::ready(node.handle().clone(), format!("{scheme}://{address}"));
     let watched = tokio::spawn(supervised.clone().watch());
     let stops = stops(signals, &node, upkeep.reloader(), reload, supervised, tls.clone());
     serve(listener, node.app_state(settings), tls, stops).await?;
-    upkeep.stop();
+    let license = upkeep.stop();
+    if traces.is_none() {
+        // Where there are spans, the last of them still go outside.
+        license.iter().for_each(JoinHandle::abort);
+    }
     watched.abort();
     let (handle, runner) = (node.handle().clone(), node.runner());
     let stop = move || {
@@ -117,6 +124,10 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
         handle.stop();
     };
     tokio::task::spawn_blocking(stop).await?;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+    license.iter().for_each(JoinHandle::abort);
     tracing::info!("stopped");
     Ok(())
 }

@@ -36,6 +36,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod traffic;
 mod transition;
 mod windows;

@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::status::status;
-use super::{AppState, Caller, Gate, Peer, body, json, json_bytes, schema};
-use crate::sequencer::{DryRun, Outcome, Verified};
+use super::{AppState, Caller, Gate, Peer, body, json, json_bytes, schema, trace};
+use crate::sequencer::{DryRun, Outcome, Trace, Verified};
 use crate::types::hash::Hash;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Problem};
@@ -63,6 +63,8 @@ pub(super) struct DryRunAnswer {
         ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "Stands in for `hlc`."),
         ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "Stands in for `window_id`."),
         ("X-Hmmm-Signature" = Option<schema::Signature>, Header, description = "Stands in for `signature`."),
+        ("traceparent" = Option<String>, Header, description = "The caller's span (W3C Trace Context); a header that is \
+            not well formed is ignored."),
     ),
     request_body(content = schema::Proposal, content_type = "application/json"),
     responses(
@@ -98,6 +100,7 @@ pub(super) async fn propose(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    let mut way = state.handle.trace(|| trace::parent(&headers));
     let checked = Query::read(&uri, &["dry_run"]).and_then(|query| query.flag("dry_run"));
     let checked = checked.and_then(|dry_run| body::check_media_type(&headers).map(|()| dry_run));
     let dry_run = match checked {
@@ -113,14 +116,16 @@ pub(super) async fn propose(
     // Held until the answer: what the proposal is made into takes as much as its bytes.
     let mut memory = state.gate.memory(peer);
     let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
+    way.iter_mut().for_each(|way| way.step());
     let verified = state.handle.verify(&bytes, &forms).inspect_err(|_| state.gate.charge(peer, bytes.len()))?;
+    way.iter_mut().for_each(|way| way.verified());
     drop(bytes);
-    if dry_run { try_out(state, peer, verified).await } else { submit(state, peer, verified).await }
+    if dry_run { try_out(state, peer, verified).await } else { submit(state, peer, verified, way).await }
 }
 
-async fn submit(state: AppState, peer: Peer, verified: Verified) -> Answer {
+async fn submit(state: AppState, peer: Peer, verified: Verified, way: Option<Box<Trace>>) -> Answer {
     let limit_ms = state.limits.request_timeout_ms;
-    let proposed = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.propose(verified));
+    let proposed = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.propose_traced(verified, way));
     match proposed.await {
         Ok(Outcome::Accepted { receipt, replayed }) => Ok(accepted(&receipt, replayed)),
         Ok(Outcome::Refused(refusal)) => {

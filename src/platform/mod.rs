@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod entropy;
 pub mod gate;
 pub mod keyfile;
+pub mod otlp;
 pub mod outbound;
 pub mod secrets;
 pub mod shutdown;

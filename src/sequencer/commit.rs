@@ -9,7 +9,7 @@ use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
 use super::mend::Failure;
 use super::pipeline::{answer, not_durable};
-use super::{Outcome, Verified};
+use super::{Outcome, Trace, Traced, Verified};
 use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, Snapshot, Write};
 use crate::machine::head::Head;
@@ -36,6 +36,8 @@ pub(super) struct Pending {
     pub effects: Delta,
     pub reply: Option<Reply>,
     pub arrived: Instant,
+    /// Its way, where somebody draws spans.
+    pub trace: Option<Box<Trace>>,
 }
 
 /// One batch.
@@ -127,7 +129,7 @@ impl<L: Log> Committer<L> {
                 answer(reply, Outcome::Accepted { receipt: receipt.clone(), replayed: false });
             }
         }
-        self.watch(&job, began);
+        self.watch(job, began);
         Ok(receipts)
     }
 
@@ -282,7 +284,8 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    fn watch(&self, job: &Job, began: Instant) {
+    fn watch(&self, job: Job, began: Instant) {
+        let ended = Instant::now();
         let observer = &self.shared.ports.observer;
         if !job.evicted.is_empty() {
             observer.evicted(job.evicted.len());
@@ -292,6 +295,13 @@ impl<L: Log> Committer<L> {
         }
         if let Some(last) = job.records.last() {
             observer.committed(job.records.len(), began.elapsed(), last.record.index);
+        }
+        if self.shared.tracing {
+            let way = |pending: Pending| {
+                let (record, chain, commit) = (pending.record, pending.chain, (began, ended));
+                pending.trace.map(|trace| Traced { record, chain, trace: *trace, commit })
+            };
+            job.records.into_iter().filter_map(way).for_each(|traced| observer.traced(traced));
         }
     }
 }

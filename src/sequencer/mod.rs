@@ -25,7 +25,10 @@ mod own;
 mod pipeline;
 pub mod queries;
 mod retry;
+mod single;
+mod trace;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +36,8 @@ pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 pub use heads::Memory;
 pub use own::OwnOutcome;
 use serde::Serialize;
+pub use single::Single;
+pub use trace::{Step, Trace, Traced};
 
 use crate::facts::FactTable;
 use crate::journal::{Durability, SnapshotWarning};
@@ -43,7 +48,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
-use crate::types::names::Transition;
+use crate::types::names::{EffectName, Transition};
 use crate::types::record::Record;
 use crate::types::rejection::Rejection;
 use crate::types::text::{ClusterId, ProjectName};
@@ -71,6 +76,8 @@ pub struct Options {
     pub sweep_every: u64,
     /// When answers are given.
     pub durability: Durability,
+    /// Effects whose outcomes callers bring: one that comes while its project is blocked is kept.
+    pub external: BTreeSet<EffectName>,
 }
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.
@@ -94,8 +101,16 @@ pub trait Describe: Send + Sync {
 pub trait Observer: Send + Sync {
     /// A transition is durable. `took` is from its arrival.
     fn accepted(&self, record: &Record, took: Duration);
+    /// Whether it wants to be told of [`Observer::traced`]; asked once.
+    fn traces(&self) -> bool {
+        false
+    }
+    /// A transition is durable, and this was its way.
+    fn traced(&self, _traced: Traced) {}
     /// A proposal was refused.
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection);
+    /// An outcome of an effect of a blocked project was kept.
+    fn held(&self, _project: &ProjectName) {}
     /// A known key came again.
     fn repeated(&self, transition: Transition);
     /// A batch is durable.

@@ -122,6 +122,11 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("limits.failures", 1, 1_000_000),
     bound("limits.failures_forgiven_per_second", 1, 1_000_000),
     bound("tls.handshake_timeout_ms", 10, 600_000),
+    bound("traces.sample_permille", 0, 1_000),
+    bound("traces.queue", 64, 1_000_000),
+    bound("traces.batch", 8, 8_192),
+    bound("traces.every_ms", 10, MINUTE_MS),
+    bound("traces.timeout_ms", 100, MINUTE_MS),
 ];
 
 /// Schemes that sources may be fetched by.
@@ -158,6 +163,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_backup(settings)?;
     super::kaching::check(settings)?;
     super::effects::check(settings)?;
+    super::traces::check(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
     }

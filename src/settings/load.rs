@@ -166,6 +166,7 @@ impl Settings {
             ("decisions.bubble_token", &self.decisions.bubble_token),
             ("kaching.token", &self.kaching.token),
             ("effects.slurp_token", &self.effects.slurp_token),
+            ("traces.token", &self.traces.token),
         ];
         all.into_iter().filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
     }

@@ -17,6 +17,7 @@ mod provider_checks;
 mod providers;
 mod schedule;
 mod serving;
+mod traces;
 
 pub use backup::Backup;
 pub use effects::{Build, EffectMode, Effects};
@@ -26,6 +27,7 @@ pub use model::*;
 pub use providers::*;
 pub use schedule::{backbeat, schedule_of};
 pub use serving::{Http, Limits, Tls};
+pub use traces::{TraceProtocol, Traces};
 
 use crate::types::fact::GuardSettings;
 use crate::types::inputs::IdentityGrant;

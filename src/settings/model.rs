@@ -11,6 +11,7 @@ use super::effects::Effects;
 use super::kaching::Kaching;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
 use super::serving::{Http, Limits, Tls};
+use super::traces::Traces;
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
@@ -81,6 +82,8 @@ pub struct Settings {
     pub tls: Tls,
     /// The log.
     pub log: Log,
+    /// Spans of accepted transitions.
+    pub traces: Traces,
 }
 
 /// The Cedar policies.
@@ -323,6 +326,7 @@ impl Default for Settings {
             limits: Limits::default(),
             tls: Tls::default(),
             log: Log::default(),
+            traces: Traces::default(),
         }
     }
 }

@@ -217,3 +217,20 @@ fn half_a_tls_setup_is_refused_with_what_is_missing() {
     assert!(refusal(required).contains("nobody's certificate is believed"));
     assert!(Settings::from_yaml("tls: {certificate: a.pem, key: b.pem, client_ca: c.pem}").is_ok());
 }
+
+#[test]
+fn traces_that_could_not_be_sent_or_would_leak_are_refused() {
+    for (yaml, told) in [
+        ("traces: {token: 'secret:t'}", "set traces.collector"),
+        ("traces: {collector: 'https://c.example'}", "set traces.protocol to http"),
+        ("traces: {collector: 'http://c.example', protocol: http, token: 'secret:t'}", "use https://"),
+        ("traces: {collector: 'http://u:p@c.example'}", "without credentials"),
+        ("traces: {collector: 'http://127.0.0.1:4317', queue: 64, batch: 100}", "less than traces.batch"),
+        ("traces: {collector: 'http://127.0.0.1:4317', protocol: thrift}", "traces.protocol"),
+    ] {
+        assert!(refusal(yaml).contains(told), "{yaml}: {}", refusal(yaml));
+    }
+    let good = "traces: {collector: 'https://c.example/x', protocol: http, token: 'secret:t', sample_permille: 10}";
+    let settings = Settings::from_yaml(good).unwrap();
+    assert!(settings.secret_references().iter().any(|(key, _)| *key == "traces.token"));
+}

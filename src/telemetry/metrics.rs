@@ -1,21 +1,24 @@
 //! Every metric: name, labels, help. Handles are made for all labels at the start, so that counting hashes
 //! no label, and a series is there, at zero, before its first event. `docs/metrics.md` is written from this list.
 
+mod register;
+mod spans;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder, exponential_buckets,
+    Encoder as _, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    exponential_buckets,
 };
 
 use crate::types::names::{EffectName, GuardName, Region, Transition};
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
+use register::{counters, gauge, gauges, histogram, histograms, keep, set};
+pub use spans::Spans;
 pub use world::{FactStanding, WindowStanding, World};
 
 /// Media type of [`Metrics::render`].
@@ -127,6 +130,10 @@ const ASKED_SECONDS: Name =
 // What telemetry itself loses.
 const LOG_DROPPED: Name =
     metric("swoosh_log_lines_dropped_total", "Log lines that found no room because nobody read the log.");
+const SPANS_SENT: Name = metric("swoosh_trace_spans_sent_total", "Spans that the trace collector took.");
+const SPANS_DROPPED: Name =
+    labelled("swoosh_trace_spans_dropped_total", "reason", "Spans that the trace collector never got.");
+const SPANS_WAITING: Name = metric("swoosh_trace_spans_waiting", "Spans that wait for the trace collector.");
 const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the node runs, by what they are at.");
 const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Attempts at effects that were begun.");
 const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Attempts at effects that failed.");
@@ -217,6 +224,7 @@ pub struct Metrics {
     disk_free: IntGauge,
     blocked: Box<[IntGauge]>,
     log_dropped: IntCounter,
+    spans: Spans,
     world: World,
 }
 
@@ -301,6 +309,7 @@ impl Metrics {
             disk_free: gauge(&registry, &DISK_FREE)?,
             blocked: gauges(&registry, &BLOCKED, &BLOCKS)?,
             log_dropped: keep(&registry, IntCounter::new(LOG_DROPPED.name, LOG_DROPPED.help)?)?,
+            spans: Spans::register(&registry)?,
             world: World::register(&registry)?,
             registry,
         })
@@ -521,6 +530,11 @@ impl Metrics {
         self.log_dropped.inc_by(lines.saturating_sub(self.log_dropped.get()));
     }
 
+    /// What became of spans.
+    pub fn spans(&self) -> &Spans {
+        &self.spans
+    }
+
     /// What is known of the world outside.
     pub fn world(&self) -> &World {
         &self.world
@@ -539,48 +553,6 @@ impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Metrics")
     }
-}
-
-fn set(gauge: &IntGauge, value: u64) {
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-}
-
-fn keep<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn gauge(registry: &Registry, name: &Name) -> prometheus::Result<IntGauge> {
-    keep(registry, IntGauge::new(name.name, name.help)?)
-}
-
-fn gauges(registry: &Registry, name: &Name, labels: &[&str]) -> prometheus::Result<Box<[IntGauge]>> {
-    let vec = keep(registry, IntGaugeVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
-    labels.iter().map(|label| vec.get_metric_with_label_values(&[label])).collect()
-}
-
-fn histogram(registry: &Registry, name: &Name, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
-    keep(registry, Histogram::with_opts(HistogramOpts::new(name.name, name.help).buckets(buckets))?)
-}
-
-fn counters<'a>(
-    registry: &Registry,
-    name: &Name,
-    labels: impl Iterator<Item = &'a str>,
-) -> prometheus::Result<Box<[IntCounter]>> {
-    let vec = keep(registry, IntCounterVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
-    labels.map(|label| vec.get_metric_with_label_values(&[label])).collect()
-}
-
-fn histograms<'a>(
-    registry: &Registry,
-    name: &Name,
-    buckets: Vec<f64>,
-    labels: impl Iterator<Item = &'a str>,
-) -> prometheus::Result<Box<[Histogram]>> {
-    let options = HistogramOpts::new(name.name, name.help).buckets(buckets);
-    let vec = keep(registry, HistogramVec::new(options, &[name.label])?)?;
-    labels.map(|label| vec.get_metric_with_label_values(&[label])).collect()
 }
 
 fn turned_away(registry: &Registry) -> prometheus::Result<BTreeMap<&'static str, IntCounter>> {

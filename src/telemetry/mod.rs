@@ -1,9 +1,10 @@
-//! What operators see: metrics and the log.
+//! What operators see: metrics, the log, and traces.
 //!
 //! **Architecture invariant.** Telemetry only tells: nothing is decided by a metric or a log line, and
-//! neither holds the pipeline back. Every metric name stands in `metrics` and nowhere else.
+//! none holds the pipeline back. Every metric name stands in `metrics` and nowhere else.
 
 pub mod log;
 pub mod metrics;
+pub mod traces;
 
 pub use metrics::Metrics;

@@ -138,13 +138,42 @@ impl<'de> Deserialize<'de> for Passed {
 /// Decodes a typed document from a strict value, by way of its canonical bytes, so that what acts is
 /// what was signed.
 pub fn from_json<T: DeserializeOwned>(json: &Json) -> Result<T, DecodeError> {
-    from_canonical(&json.canonical())
+    from_checked(&json.canonical())
 }
 
-/// Decodes a typed document from canonical bytes.
+/// Decodes a typed document from canonical bytes that were stored, all of them. What was decoded can be written
+/// again: a number beyond [`MAX_INTEGER`], which no canonical form has, is refused.
 pub fn from_canonical<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    if has_large_number(bytes) {
+        return Err(DecodeError::Schema(format!("it holds a number beyond {MAX_INTEGER}")));
+    }
+    from_checked(bytes)
+}
+
+/// The same for bytes that come right from [`Json::canonical`], or whose hash is checked.
+pub(crate) fn from_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    T::deserialize(&mut reader).map_err(|error| DecodeError::Schema(strip_position(&error.to_string())))
+    let decoded = T::deserialize(&mut reader).and_then(|decoded| reader.end().map(|()| decoded));
+    decoded.map_err(|error| DecodeError::Schema(strip_position(&error.to_string())))
+}
+
+/// Whether a number outside of any text is too large to be written canonically.
+fn has_large_number(bytes: &[u8]) -> bool {
+    let (mut in_text, mut escaped, mut number) = (false, false, 0_u64);
+    for &byte in bytes {
+        if in_text {
+            in_text = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        in_text = byte == b'"';
+        number =
+            if byte.is_ascii_digit() { number.saturating_mul(10).saturating_add(u64::from(byte - b'0')) } else { 0 };
+        if number > MAX_INTEGER {
+            return true;
+        }
+    }
+    false
 }
 
 /// Positions in canonical bytes mean nothing to whoever wrote the original.

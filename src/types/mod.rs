@@ -29,4 +29,5 @@ pub mod rejection;
 pub mod secret;
 pub mod sorted_map;
 pub mod text;
+pub mod trace;
 pub mod ucxl;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical::{DecodeError, Passed, canonical_bytes, from_canonical, to_json};
+use super::canonical::{DecodeError, Passed, canonical_bytes, from_checked, to_json};
 use super::hash::Hash;
 use super::hlc::Hlc;
 use super::ids::{IdemKey, WindowId};
@@ -83,7 +83,7 @@ impl Proposal {
 
     /// Decodes the canonical bytes of a proposal whose inputs were read already.
     pub fn decode(canonical: &[u8], inputs: Json) -> Result<Proposal, DecodeError> {
-        let read: WithoutInputs = from_canonical(canonical)?;
+        let read: WithoutInputs = from_checked(canonical)?;
         Ok(Proposal {
             project: read.project,
             current_state_hash: read.current_state_hash,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical::{DecodeError, Passed, canonical_bytes, from_canonical};
+use super::canonical::{DecodeError, Passed, canonical_bytes, from_checked};
 use super::hash::Hash;
 use super::hlc::Hlc;
 use super::ids::{IdemKey, WindowId};
@@ -163,8 +163,8 @@ impl Passage {
     pub fn decode(encoded: &[u8]) -> Result<Passage, DecodeError> {
         match std::str::from_utf8(encoded).ok().and_then(outcomes_in) {
             // Half of a record is outcomes, which need not even be looked through.
-            Some(place) => from_canonical(&[&encoded[..place.start - OUTCOMES.len()], &encoded[place.end..]].concat()),
-            None => from_canonical(encoded),
+            Some(place) => from_checked(&[&encoded[..place.start - OUTCOMES.len()], &encoded[place.end..]].concat()),
+            None => from_checked(encoded),
         }
     }
 

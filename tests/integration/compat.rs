@@ -105,6 +105,7 @@ fn opens(golden: &Path) {
         snapshot_every: 100,
         durability: Durability::Sync,
         store: StoreLimits::default(),
+        medium: None,
     });
     let journal = journal.unwrap();
     let recovered = journal.recover_tail().unwrap();

@@ -152,7 +152,8 @@ fn connected_to(process: u32, listening: u16) -> Vec<std::net::SocketAddr> {
 #[test]
 fn whoever_else_goes_outside_waits_for_the_license_and_then_goes() {
     let kaching = kaching(Mood::Status(403));
-    let others = ["bubble", "backbeat", "capacity", "health", "liveness"].map(|name| (name, Counter::start()));
+    let others =
+        ["bubble", "backbeat", "capacity", "health", "liveness", "traces"].map(|name| (name, Counter::start()));
     let url = |name: &str| {
         let (_, counter) = others.iter().find(|(other, _)| *other == name).unwrap();
         format!("http://{}/", counter.address)
@@ -162,6 +163,7 @@ fn whoever_else_goes_outside_waits_for_the_license_and_then_goes() {
         settings["kaching"] =
             json!({"url": kaching.url(), "keys": [kaching.key()], "retry_min_ms": 10, "retry_max_ms": 1_000});
         settings["decisions"] = json!({"bubble": url("bubble")});
+        settings["traces"] = json!({"collector": url("traces"), "every_ms": 10});
         settings["backbeat"] =
             json!({"file": settings["backbeat"], "source": url("backbeat"), "source_key": kaching.key()});
         for name in ["capacity", "health", "liveness"] {

@@ -11,6 +11,7 @@ const PATHS: &[(&str, &[&str])] = &[
     ("reqwest::ClientBuilder", CLIENTS),
     ("reqwest::get", CLIENTS),
     ("reqwest::blocking", CLIENTS),
+    ("opentelemetry_otlp", &["src/platform/otlp.rs"]),
     ("hyper::client", CLIENTS),
     ("hyper_util::client", CLIENTS),
     ("std::process::Command", PROCESSES),
@@ -91,6 +92,7 @@ fn ways_out_are_found_in_whatever_form_they_are_written() {
         "use crate::platform::outbound::{Exemption, Http};",
         "fn f() { Http::exempt(x, y, z); }",
         "fn f() { LentClient::new(); }",
+        "use opentelemetry_otlp::SpanExporter;",
     ] {
         assert_eq!(found(text), 1, "{text}");
     }

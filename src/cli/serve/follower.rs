@@ -91,7 +91,7 @@ fn start(
         clock: Arc::new(ClockPort(clock)),
         facts: facts.clone(),
         describe: Arc::new(DecisionPort),
-        observer: Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new() }),
+        observer: Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None }),
     };
     let reason = format!("follows {primary}, and has not heard of it yet");
     Ok((Handle::following(options(settings, key), ports, journal, recovered, reason), facts))
@@ -109,7 +109,7 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         limits,
-        gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new() })),
+        gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None })),
         queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), facts, gate }),
         intake: Arc::new(NoIntake),
         listeners: crate::ingress::listeners(),

@@ -14,6 +14,7 @@ use super::exporters::{self, Exports, Work};
 use super::outside;
 use super::ports::{ClockPort, DecisionPort, Questions, Watch};
 use super::scrape::Scrape;
+use super::traces;
 use crate::effects::Runner;
 use crate::facts::kaching::Keeper;
 use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
@@ -32,6 +33,7 @@ use crate::settings::{Durability, Effects, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::types::hlc::Hlc;
 use crate::types::keys::{PublicKey, SecretKey};
+use crate::types::names::EffectName;
 
 /// A running node, without its HTTP server.
 pub(in crate::cli) struct Node {
@@ -48,6 +50,7 @@ pub(in crate::cli) struct Node {
     exporters: Vec<Work>,
     bus: Arc<Bus>,
     runner: Option<Runner>,
+    traces: Option<traces::Sender>,
 }
 
 /// Descriptors that are kept for everything but connections: the store may have 1,024 tables open.
@@ -71,15 +74,17 @@ impl Node {
         let speaker = Speaker::new(facts.clone(), loaded.key.clone()).counted(Arc::new(Questions(metrics.clone())));
         let license = outside::license_keeper(settings, &speaker, &secrets)?;
         let (journal, recovered) = open_journal(settings, &loaded.key, &metrics)?;
-        let bus = Bus::new();
+        let (bus, waiting) = (Bus::new(), traces::queue(settings, &metrics));
         let ports = Ports {
             clock: Arc::new(ClockPort(clock)),
             facts: facts.clone(),
             describe: Arc::new(DecisionPort),
-            observer: Arc::new(Watch { metrics: metrics.clone(), bus: bus.clone() }),
+            observer: Arc::new(Watch { metrics: metrics.clone(), bus: bus.clone(), traces: waiting.clone() }),
         };
         let key = loaded.key.public();
         let (keeper, gate) = gate::closed("no license was found valid yet");
+        let way_out = |waiting| traces::sender(settings, &secrets, (waiting, &metrics), &gate, key);
+        let traces = waiting.as_ref().map(way_out).transpose()?.flatten();
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
         let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
         let (keeper, exports) = (Some(keeper), Arc::new(exports));
@@ -98,8 +103,9 @@ impl Node {
             exporters,
             bus,
             runner,
+            traces,
         };
-        node.runner = effects::start(&node, settings, &secrets)?;
+        node.runner = Some(effects::start(&node, settings, &secrets)?);
         Ok(node)
     }
 
@@ -158,6 +164,11 @@ impl Node {
         std::mem::take(&mut self.exporters)
     }
 
+    /// Hands over what sends spans, where the settings name a collector.
+    pub(super) fn take_traces(&mut self) -> Option<traces::Sender> {
+        self.traces.take()
+    }
+
     /// What the HTTP routes work on.
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
@@ -182,7 +193,7 @@ impl Node {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             limits,
-            gate: Gate::new(limits, Arc::new(Watch { metrics, bus: self.bus.clone() })),
+            gate: Gate::new(limits, Arc::new(Watch { metrics, bus: self.bus.clone(), traces: None })),
             listeners: ingress::listeners(),
             queries: Arc::new(shown),
             intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
@@ -281,6 +292,7 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
         cluster: settings.cluster.clone(),
         snapshot_every: settings.journal.snapshot_every,
         durability: durability(settings),
+        medium: None,
         store: StoreLimits {
             cache_bytes: usize::try_from(settings.journal.cache_bytes)?,
             write_buffer_bytes: usize::try_from(settings.journal.write_buffer_bytes)?,
@@ -325,6 +337,7 @@ pub(super) fn options(settings: &Settings, node_key: SecretKey) -> Options {
         },
         sweep_every: settings.journal.sweep_every,
         durability: durability(settings),
+        external: EffectName::ALL.iter().copied().filter(|effect| !settings.effects.is_builtin(*effect)).collect(),
     }
 }
 

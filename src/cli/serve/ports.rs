@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus::Bus;
+use super::traces::way;
 use crate::decisions;
 use crate::facts::{Asked, Provider};
 use crate::ingress::{Traffic, Turned};
@@ -13,6 +14,7 @@ use crate::platform::clock::{Clock, Safety};
 use crate::sequencer;
 use crate::telemetry::log::transition_accepted;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::json::Json;
@@ -49,10 +51,12 @@ impl sequencer::Describe for DecisionPort {
     }
 }
 
-/// Metrics and log lines of what the sequencer does.
+/// Metrics, log lines and spans of what the sequencer does.
 pub(super) struct Watch {
     pub metrics: Arc<Metrics>,
     pub bus: Arc<Bus>,
+    /// Where spans are wanted.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// Counts what providers ask outside.
@@ -81,6 +85,16 @@ impl sequencer::Observer for Watch {
         }
     }
 
+    fn traces(&self) -> bool {
+        self.traces.is_some()
+    }
+
+    fn traced(&self, traced: sequencer::Traced) {
+        if let Some(traces) = &self.traces {
+            traces.put(way(traced));
+        }
+    }
+
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection) {
         self.metrics.rejected(rejection.code);
         let failed = rejection.guard_outcomes.iter().filter(|outcome| !outcome.ok).map(|outcome| outcome.guard);
@@ -90,6 +104,10 @@ impl sequencer::Observer for Watch {
         guards.into_iter().for_each(|guard| self.metrics.guard_failed(guard));
         let reasons = rejection.reasons.join("; ");
         tracing::debug!(%project, %transition, code = %rejection.code, reasons, "proposal refused");
+    }
+
+    fn held(&self, project: &ProjectName) {
+        self.bus.held(project);
     }
 
     fn repeated(&self, transition: Transition) {

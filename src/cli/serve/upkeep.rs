@@ -25,6 +25,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The tasks, and the way to hurry them.
 pub(super) struct Upkeep {
     tasks: Vec<JoinHandle<()>>,
+    /// What watches the license, and so keeps the gate open.
+    license: Option<JoinHandle<()>>,
     reload: Vec<Arc<Notify>>,
     growth: Growth,
     backups: Option<Backups>,
@@ -43,7 +45,7 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
         reload.push(hurry);
     }
     tasks.push(tokio::spawn(bundles::keep(settings.clone(), node.facts().clone(), node.key())));
-    tasks.extend(node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper))));
+    let license = node.take_keeper().map(|keeper| tokio::spawn(watch_license(node.facts().clone(), keeper)));
     if let Some(license) = node.take_license() {
         let hurry = Arc::new(Notify::new());
         tasks.push(tokio::spawn(license.run(hurry.clone())));
@@ -57,7 +59,7 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
         tasks.push(tokio::spawn(every(often, move || backups.round())));
     }
     let _control = control(node, settings);
-    Ok(Upkeep { tasks, reload, growth, backups, _control })
+    Ok(Upkeep { tasks, license, reload, growth, backups, _control })
 }
 
 /// The socket for checkpoints. A node whose data directory can hold none works without.
@@ -111,10 +113,11 @@ impl Upkeep {
         move || reload.iter().for_each(|hurry| hurry.notify_one())
     }
 
-    /// Ends the tasks.
-    pub fn stop(self) {
+    /// Ends the tasks, but for the one that watches the license: without it nothing goes outside any more.
+    pub fn stop(self) -> Option<JoinHandle<()>> {
         self.growth.stop();
         self.backups.iter().for_each(Backups::stop);
         self.tasks.into_iter().for_each(|task| task.abort());
+        self.license
     }
 }

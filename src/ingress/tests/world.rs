@@ -26,7 +26,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
-use crate::types::names::Transition;
+use crate::types::names::{EffectName, Transition};
 use crate::types::proposal::{Proposal, SignedProposal};
 use crate::types::record::Record;
 use crate::types::rejection::{Code, Rejection};
@@ -218,6 +218,7 @@ impl World {
             snapshot_every: 100,
             durability: Durability::Sync,
             store: crate::journal::StoreLimits::default(),
+            medium: None,
         });
         let journal = journal.unwrap();
         let recovered = journal.recover().unwrap();
@@ -230,6 +231,7 @@ impl World {
             memory: Memory { projects: 10, ..Memory::default() },
             sweep_every: 1_000,
             durability: Durability::Sync,
+            external: EffectName::ALL.iter().copied().collect(),
         };
         let (facts, committers) = (Arc::new(facts(&node, &operator)), Committers::default());
         let ports =

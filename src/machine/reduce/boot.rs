@@ -24,6 +24,7 @@ pub(super) fn config_ok(next: &mut State, document: &ProjectDocument) {
     council.tool_pins = document.tool_pins.clone();
     let environment = Arc::make_mut(&mut next.environment);
     environment.allocation = document.allocation.clone();
+    environment.builds = document.builds.clone();
     environment.retry_limit = document.limits.retries;
     Arc::make_mut(&mut next.execution).approval_threshold = document.approval_threshold;
 }

@@ -3,7 +3,7 @@
 use super::{Pipeline, Scene, Verdict, answer};
 use crate::sequencer::inbox::{OwnRequest, Request};
 use crate::sequencer::own::{OwnOutcome, Wish, propose, violations};
-use crate::sequencer::{Outcome, Refusal, Verified};
+use crate::sequencer::{Outcome, Refusal, Trace, Verified};
 use crate::types::names::Transition;
 use crate::types::rejection::{Code, Rejection};
 
@@ -20,6 +20,7 @@ impl Pipeline {
                 Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms: None };
             Outcome::Refused(Box::new(refusal))
         };
+        let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
         let built = self.scene(&project).and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
         let (mut verified, mut scene) = match built {
             Ok(built) => built,
@@ -37,7 +38,7 @@ impl Pipeline {
         if let Some((violation, accepted)) = self.violation(&scene, &outcome, &verdict) {
             (verified, verdict) = (violation, accepted);
         }
-        self.act(&project, &scene, Request { verified, reply, arrived, loaded: None }, verdict);
+        self.act(&project, &scene, Request { verified, reply, arrived, trace, loaded: None }, verdict);
     }
 
     /// What is proposed in the place of an outcome that calls content good which a policy calls a breach.
@@ -60,6 +61,7 @@ impl Pipeline {
             cause: outcome.cause(),
             // The same whenever it is proposed: the key is the effect's.
             beat: 0,
+            evidence: outcome.evidence.clone(),
         };
         let (options, wall_ms) = (&self.shared.options, scene.stamp.at.physical_ms());
         let own = propose(wish, &scene.head, &options.cluster, &options.node_key, wall_ms);

@@ -47,6 +47,9 @@ fn every_name_is_exposed_before_the_first_event() {
         "swoosh_provider_failures_total{provider=\"license\"} 0",
         "swoosh_provider_request_seconds_count{provider=\"backbeat\"} 0",
         "swoosh_log_lines_dropped_total 0",
+        "swoosh_trace_spans_sent_total 0",
+        "swoosh_trace_spans_dropped_total{reason=\"not_sent\"} 0",
+        "swoosh_trace_spans_waiting 0",
         concat!("swoosh_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
     ] {
         assert!(text.lines().any(|line| line == series), "{series}");
@@ -211,6 +214,24 @@ fn how_a_node_stands_is_one_of_its_modes() {
         "swoosh_disk_free_bytes 6",
         "swoosh_log_lines_dropped_total 7",
         "swoosh_start_time_seconds 9",
+    ] {
+        assert!(shown.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
+fn what_becomes_of_spans_is_counted_by_its_reason() {
+    let metrics = Metrics::new();
+    metrics.spans().sent(16);
+    metrics.spans().dropped("queue_full", 17);
+    metrics.spans().dropped("no such reason", 1);
+    metrics.spans().set_waiting(18);
+    let shown = text(&metrics);
+    for line in [
+        "swoosh_trace_spans_sent_total 16",
+        "swoosh_trace_spans_dropped_total{reason=\"queue_full\"} 17",
+        "swoosh_trace_spans_dropped_total{reason=\"not_sent\"} 0",
+        "swoosh_trace_spans_waiting 18",
     ] {
         assert!(shown.lines().any(|found| found == line), "{line}");
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntGauge, Opts, Registry, exponential_buckets};
 
+use super::register::{counters, gauge, gauges, histograms, keep, set};
 use super::{
     ASKED, ASKED_IN_VAIN, ASKED_SECONDS, BEAT, FACT_AGE, FACT_LEFT, FACTS, FACTS_EXPIRED, LICENSE_LEFT, Name, PRESSURE,
-    PROVIDERS, TOOLS, WINDOW_INDEX, WINDOW_OPEN, counters, gauge, gauges, histograms, keep, set,
+    PROVIDERS, TOOLS, WINDOW_INDEX, WINDOW_OPEN,
 };
 use crate::types::fact::FactKind;
 use crate::types::names::WindowClass;

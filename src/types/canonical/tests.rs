@@ -240,3 +240,21 @@ impl Serialize for Twice {
         serializer.collect_map([(self.0, 1), (self.0, 2)])
     }
 }
+
+/// The fuzzer found that a snapshot whose bytes held a number beyond 2^53−1 was read, and that writing it again to
+/// hash it panicked.
+#[test]
+fn what_is_read_from_stored_bytes_can_be_written_again() {
+    let read = |text: &str| from_canonical::<BTreeMap<String, u64>>(text.as_bytes());
+    assert_eq!(
+        read(r#"{"n":9007199254740991}"#).map(|map| canonical_bytes(&map)).ok(),
+        Some(br#"{"n":9007199254740991}"#.to_vec())
+    );
+    for text in [r#"{"n":9007199254740992}"#, r#"{"n":18446744073709551615}"#, r#"{"\"":1,"n\\":90071992547409921}"#] {
+        let refused = read(text).unwrap_err().to_string();
+        assert!(refused.contains("9007199254740991"), "{refused}");
+    }
+    let in_text = from_canonical::<Vec<String>>(br#"["99999999999999999999\"","\\","9007199254740992"]"#);
+    assert_eq!(in_text.map(|texts| texts.len()).ok(), Some(3));
+    assert!(from_canonical::<u64>(b"1 1").is_err(), "bytes after the document are passed over");
+}

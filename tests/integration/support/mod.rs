@@ -10,6 +10,7 @@ pub mod git_server;
 pub mod hands;
 pub mod http;
 pub mod inputs;
+pub mod otlp;
 pub mod outside;
 pub mod prometheus;
 pub mod random;
@@ -18,6 +19,7 @@ pub mod runbook;
 pub mod sockets;
 #[path = "../../../src/cli/demo/standins/mod.rs"]
 pub mod standins;
+pub mod tls_front;
 pub mod tracer;
 pub mod wal;
 pub mod world;
