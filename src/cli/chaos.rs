@@ -1,5 +1,6 @@
-//! `swoosh chaos`: proof by faults. `sim` runs the simulation.
+//! `swoosh chaos`: proof by faults. `sim` runs the simulation, `real` the daemon itself; `check` looks at a run again.
 
+mod real;
 mod sim;
 
 use std::process::ExitCode;
@@ -18,12 +19,16 @@ pub(super) struct ChaosCommand {
 #[derive(Debug, Subcommand)]
 enum ChaosSubcommand {
     Sim(sim::SimCommand),
+    Real(real::RealCommand),
+    Check(real::CheckCommand),
 }
 
 impl ChaosCommand {
     pub fn run(&self, output: &Output) -> anyhow::Result<ExitCode> {
         match &self.command {
             ChaosSubcommand::Sim(command) => command.run(output),
+            ChaosSubcommand::Real(command) => command.run(*output),
+            ChaosSubcommand::Check(command) => command.run(*output),
         }
     }
 }

@@ -11,6 +11,8 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use rocksdb::{ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, WriteOptions};
 
@@ -236,11 +238,7 @@ impl Store {
 
     pub(super) fn write(&self, rows: WriteBatch, sync: bool) -> Result<(), StorageError> {
         match self {
-            Store::Rocks(db) => {
-                let mut options = WriteOptions::default();
-                options.set_sync(sync);
-                Ok(db.write_opt(rows.rocks, &options)?)
-            }
+            Store::Rocks(db) => write_to_rocks(db, &rows.rocks, sync),
             Store::Other(backend) => backend.write(rows.changes, sync),
         }
     }
@@ -299,6 +297,36 @@ impl<'a> Column<'a> {
     pub(super) fn inside(self) -> &'a ColumnFamily {
         self.handle.unwrap()
     }
+}
+
+/// The first pause of a write that RocksDB is not ready for, and the longest.
+const PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Writes to RocksDB. Where it is behind with its tables, the wait is here and not inside of it: a writer that waits
+/// in there when a table finds no room keeps the recovery from beginning that it waits for, and both wait for ever,
+/// also once there is room again. Out here the next try is told what is wrong.
+fn write_to_rocks(db: &DB, rows: &rocksdb::WriteBatch, sync: bool) -> Result<(), StorageError> {
+    let mut options = WriteOptions::default();
+    options.set_sync(sync);
+    options.set_no_slowdown(true);
+    let mut pause = PAUSE;
+    loop {
+        match db.write_opt(rocksdb::WriteBatch::from_data(rows.data()), &options) {
+            Err(error) if is_stall(&error) => {}
+            written => return Ok(written?),
+        }
+        thread::sleep(pause);
+        // A stop ends when tables are written, which is soon noticed. A slow-down counts every try as bytes to come,
+        // so trying at once again would put it off.
+        let is_stopped = matches!(db.property_int_value("rocksdb.is-write-stopped"), Ok(Some(1)));
+        pause = if is_stopped { PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+    }
+}
+
+/// Whether RocksDB asks for patience, and nothing was written.
+fn is_stall(error: &rocksdb::Error) -> bool {
+    error.kind() == rocksdb::ErrorKind::Incomplete && error.as_ref().contains("Write stall")
 }
 
 fn error_of(text: &str) -> StorageError {
