@@ -356,6 +356,8 @@ fn passes(code: Code) -> bool {
             | Code::NotDurable
             | Code::ReadOnly
             | Code::ProjectDamaged
+            // The node keeps the outcome and records it itself.
+            | Code::OutcomeHeld
     )
 }
 

@@ -1,7 +1,8 @@
 //! A run: clients and proxy start, faults happen one after the other, everything is held against the log at the end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use super::random::Random;
 use super::site::Site;
 use super::stage::{Episode, HEAL_PATIENCE, Stage};
 use super::tally::{Tally, Violation};
+use super::watch::{Watch, Watched};
 use crate::cli::bench::world::World;
 use crate::journal::Journal;
 use crate::types::text::ProjectName;
@@ -48,6 +50,8 @@ pub(super) struct Plan {
     pub times: Option<u64>,
     /// What can happen here; what cannot is left out.
     pub faults: Vec<Fault>,
+    /// Alerting rules by which a Prometheus watches the node.
+    pub rules: Option<PathBuf>,
 }
 
 impl Plan {
@@ -90,6 +94,7 @@ pub(super) struct Outcome {
     pub checked: Checked,
     pub verified: Value,
     pub replayed: Value,
+    pub watched: Option<Watched>,
     pub violations: Vec<Violation>,
     pub violation_count: u64,
 }
@@ -98,6 +103,7 @@ pub(super) struct Outcome {
 struct Crowd {
     runtime: tokio::runtime::Runtime,
     proxy: Arc<Proxy>,
+    address: SocketAddr,
     tasks: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
@@ -108,13 +114,17 @@ pub(super) fn run(plan: &Plan, folder: &Path, keep: bool) -> anyhow::Result<Outc
     let (mut stage, upstream) = open(plan, folder)?;
     stage.start()?;
     let crowd = Crowd::start(plan, folder, &stage, upstream)?;
+    let watch = plan.rules.as_deref().map(|rules| Watch::start(folder, rules, crowd.address)).transpose()?;
     let mut steps = Vec::new();
     let acted = act(plan, &mut stage, began, &mut steps);
+    let watched = watch.map(Watch::end).transpose()?;
     stage.tally.stop();
     if let Err(error) = acted.and_then(|()| crowd.end()) {
         stage.tally.violate("the-run-comes-to-its-end", "every step can be done", format!("{error:#}"));
     }
-    settle(plan, stage, steps, began, keep)
+    let mut outcome = settle(plan, stage, steps, began, keep)?;
+    outcome.watched = watched;
+    Ok(outcome)
 }
 
 fn open(plan: &Plan, folder: &Path) -> anyhow::Result<(Stage, Upstream)> {
@@ -144,12 +154,12 @@ impl Crowd {
             let caller = Caller::new(stage.world.clone(), stage.tally.clone(), log, random, address, what)?;
             tasks.push(runtime.spawn(caller.run()));
         }
-        Ok(Crowd { runtime, proxy, tasks })
+        Ok(Crowd { runtime, proxy, address, tasks })
     }
 
     /// Waits until every client knows the fate of what it sent.
     fn end(self) -> anyhow::Result<()> {
-        let Crowd { runtime, proxy, tasks } = self;
+        let Crowd { runtime, proxy, tasks, .. } = self;
         let ends = async {
             for task in tasks {
                 task.await.context("a client panicked")??;
@@ -283,6 +293,7 @@ fn settle(plan: &Plan, mut stage: Stage, steps: Vec<Step>, began: Instant, keep:
         checked,
         verified,
         replayed,
+        watched: None,
         violations,
         violation_count,
     })
