@@ -22,11 +22,15 @@ pub mod journal;
 #[cfg(feature = "machine")]
 pub mod machine;
 #[cfg(feature = "server")]
+pub mod migration;
+#[cfg(feature = "server")]
 pub mod platform;
 #[cfg(feature = "server")]
 pub mod sequencer;
 #[cfg(feature = "server")]
 pub mod settings;
+#[cfg(feature = "server")]
+pub mod simulation;
 #[cfg(feature = "server")]
 pub mod telemetry;
 pub mod types;

@@ -19,7 +19,7 @@ mod servers;
 mod ship;
 mod stage;
 #[allow(dead_code, reason = "the demo uses a part of what the tests use")]
-mod standins;
+pub(super) mod standins;
 mod story;
 mod watch;
 mod wording;

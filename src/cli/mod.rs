@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod backup;
 mod bench;
 mod builds;
+mod chaos;
 mod config;
 mod connect;
 mod council;
@@ -21,7 +22,9 @@ mod identity;
 mod interrupt;
 mod keys;
 mod license;
+mod logging;
 mod mcp;
+mod migration;
 mod output;
 mod packer;
 mod policy;
@@ -73,6 +76,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoCommand),
     Bench(bench::BenchCommand),
+    Chaos(chaos::ChaosCommand),
     Follow(follow::FollowCommand),
     Backup(backup::BackupCommand),
     Restore(backup::RestoreCommand),
@@ -97,6 +101,7 @@ enum Command {
     Identity(identity::IdentityCommand),
     Council(council::CouncilCommand),
     Mcp(mcp::McpCommand),
+    Migration(migration::MigrationCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
@@ -129,6 +134,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     match command {
         Command::Bench(command) => command.run(json),
+        Command::Chaos(command) => command.run(&output),
         Command::Follow(command) => command.run(),
         Command::Backup(command) => command.run(output),
         Command::Restore(command) => command.run(output),
@@ -153,6 +159,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Identity(command) => command.run(output),
         Command::Council(command) => command.run(output),
         Command::Mcp(command) => command.run(output),
+        Command::Migration(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),

@@ -9,7 +9,7 @@
 //! The states of the projects decide; these rows say where to look. A directory from before there were any gets
 //! them once, from the states.
 
-use rocksdb::WriteBatch;
+use super::store::WriteBatch;
 
 use super::error::{AppendError, FoldError, ReadError, StorageError};
 use super::held::HELD;

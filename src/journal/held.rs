@@ -1,7 +1,7 @@
 //! Outcomes of effects that a caller brought while their project was blocked, in the `outbox` family:
 //! `held/<project>/<index>/<name>`, by the sequencer, gone with the record that closes the effect.
 
-use rocksdb::WriteBatch;
+use super::store::WriteBatch;
 use serde::{Deserialize, Serialize};
 
 use super::Journal;

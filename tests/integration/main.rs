@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
 mod backup;
+mod chaos;
 mod compat;
 mod daemon_basics;
 mod dashboards;
@@ -25,6 +26,7 @@ mod identities;
 mod import_law;
 mod kills;
 mod license;
+mod migration;
 mod model;
 mod network_gate;
 mod packer;
@@ -39,12 +41,14 @@ mod runbooks;
 mod scripts;
 mod secrets;
 mod serving;
+mod simulation;
 mod source;
 mod sources;
 mod statechart;
 mod supervision;
 mod support;
 mod traces;
+mod upgrade;
 mod vectors;
 mod ways_out;
 
