@@ -13,7 +13,7 @@ endif
 FUZZ_TARGETS := json canonical envelope headers hlc record receipt snapshot ucxl git packer redactor
 FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo bench fuzz mutants fetch validate test lint fmt clean prerequisites
+.PHONY: help build demo bench chaos fuzz mutants fetch validate test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,19 @@ bench: build ## Measure this machine, beside etcd and Restate where they are ins
 	@command -v restate-server >/dev/null || [ -n "$$RESTATE_SERVER" ] || \
 		echo "skipped: Restate (npm install @restatedev/restate-server; RESTATE_SERVER names its restate-server)"
 	"$(CARGO_TARGET_DIR)/debug/swoosh" bench $(BENCH)
+
+# Where a run writes; the report is put beside the recipes.
+CHAOS_RUN := chaos/run
+chaos: build ## Live through simulated and real faults (20 minutes); writes chaos/REPORT.md and chaos/report.json
+	@tools/install-prerequisites.sh chaos
+	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
+	"$(CARGO_TARGET_DIR)/debug/swoosh" --json chaos sim --seed $(or $(SEED),1) --transitions $(or $(SIMULATED),5000000) \
+		>$(CHAOS_RUN)/simulation.json
+	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),480) \
+		--transitions $(or $(TRANSITIONS),200000) --simulation $(CHAOS_RUN)/simulation.json --output $(CHAOS_RUN)/real \
+		|| { cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md; exit 1; }
+	cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md
+	cp $(CHAOS_RUN)/real/report.json chaos/report.json
 
 # libFuzzer's instrumentation is an unstable option of rustc; the sanitizers are left out, as there is no `unsafe` here.
 fuzz: prerequisites ## Look for bytes that break a promise, a minute for each way in (FUZZ_SECONDS, FUZZ_TARGETS)

@@ -30,6 +30,8 @@ pub mod sequencer;
 #[cfg(feature = "server")]
 pub mod settings;
 #[cfg(feature = "server")]
+pub mod simulation;
+#[cfg(feature = "server")]
 pub mod telemetry;
 pub mod types;
 #[cfg(feature = "server")]

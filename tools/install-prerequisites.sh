@@ -6,7 +6,7 @@
 # `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
 # its lack stops nothing, and prometheus with its promtool, which the dashboards and alerts are tried with: without it those
 # tests fail and name this script. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without
-# it, and say so.
+# it, and say so. Told `chaos`, it installs strace alone; without it, the chaos run reports those faults as skipped.
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -62,6 +62,9 @@ install_one() {
 
 if [ "${1:-}" = tests ] && has apt-get && ! has strace; then
     install_one strace "with which tests break the disk under a daemon" || echo "strace could not be installed; tests that break the disk under a daemon will be skipped" >&2
+fi
+if [ "${1:-}" = chaos ] && has apt-get; then
+    has strace || install_one strace "which breaks the disk under a daemon" || echo "strace could not be installed; chaos reports those faults as skipped" >&2
 fi
 
 # A program named packer that is not the image builder (cracklib has one) does not count.

@@ -5,13 +5,13 @@ mod daemon;
 mod fill;
 mod floor;
 mod hot;
-mod http;
+pub(super) mod http;
 mod load;
 mod peers;
 mod report;
-mod story;
+pub(super) mod story;
 mod wake;
-mod world;
+pub(super) mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

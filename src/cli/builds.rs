@@ -74,6 +74,15 @@ pub(super) struct BuildArgs {
     /// One answer, which wins over all files: a value in HCL, or plain text; NAME.MEMBER for one member of an object
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
+    /// What the build may take, once for each resource; it wins over all answers, as a project's allocation does
+    #[arg(long = "allocate", value_name = "RESOURCE=AMOUNT", value_parser = amount)]
+    allocate: Vec<(Name, u64)>,
+}
+
+fn amount(text: &str) -> Result<(Name, u64), String> {
+    let wrong = || format!("{text:?} allocates nothing; write RESOURCE=AMOUNT, as in --allocate memory_mib=4096");
+    let (name, amount) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((name.parse().map_err(|_| wrong())?, amount.parse().map_err(|_| wrong())?))
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -100,7 +109,8 @@ impl BuildArgs {
         }
         answers.extend(layers::settings(&self.set)?);
         let (environment, variant) = (self.environment.clone(), self.variant.clone());
-        Ok(BuildRequest { environment, builder: self.builder.clone(), variant, answers })
+        let allocation = self.allocate.iter().cloned().collect();
+        Ok(BuildRequest { environment, builder: self.builder.clone(), variant, answers, allocation })
     }
 }
 

@@ -135,6 +135,11 @@ impl Node {
         self.runtime.block_on(question).map_err(|error| self.explain(error.into()))
     }
 
+    /// Waits for something that is not the node's answer alone.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     fn explain(&self, error: ProposeError) -> anyhow::Error {
         let problem = match error {
             ProposeError::Rejected(problem) | ProposeError::Read(ReadError::Problem(problem)) => problem,

@@ -44,6 +44,7 @@ impl DataArgs {
             snapshot_every: NO_SNAPSHOTS,
             durability: crate::journal::Durability::Sync,
             store: crate::journal::StoreLimits::default(),
+            medium: None,
         };
         Ok(if follows { Journal::reopen_following(wanted) } else { Journal::open(wanted) }?)
     }

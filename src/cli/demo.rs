@@ -19,7 +19,7 @@ mod servers;
 mod ship;
 mod stage;
 #[allow(dead_code, reason = "the demo uses a part of what the tests use")]
-mod standins;
+pub(super) mod standins;
 mod story;
 mod watch;
 mod wording;
@@ -109,6 +109,7 @@ async fn chapters(stage: &mut Stage) -> anyhow::Result<()> {
     chapters::environment::tell(stage).await?;
     chapters::license::tell(stage).await?;
     chapters::execution::tell(stage).await?;
+    chapters::rollback::tell(stage).await?;
     let before = chapters::crash::tell(stage).await?;
     chapters::decisions::tell(stage).await?;
     chapters::replay::tell(stage, before).await

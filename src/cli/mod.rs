@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod backup;
 mod bench;
 mod builds;
+mod chaos;
 mod config;
 mod connect;
 mod council;
@@ -21,6 +22,7 @@ mod identity;
 mod interrupt;
 mod keys;
 mod license;
+mod logging;
 mod mcp;
 mod migration;
 mod output;
@@ -74,6 +76,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoCommand),
     Bench(bench::BenchCommand),
+    Chaos(chaos::ChaosCommand),
     Follow(follow::FollowCommand),
     Backup(backup::BackupCommand),
     Restore(backup::RestoreCommand),
@@ -131,6 +134,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     match command {
         Command::Bench(command) => command.run(json),
+        Command::Chaos(command) => command.run(&output),
         Command::Follow(command) => command.run(),
         Command::Backup(command) => command.run(output),
         Command::Restore(command) => command.run(output),

@@ -34,8 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ingress;
 use crate::platform::descriptors;
 use crate::platform::shutdown::StopSignals;
-use crate::settings::{LogFormat, Overrides, Settings};
-use crate::telemetry::log;
+use crate::settings::{Overrides, Settings};
 use node::Node;
 use reload::Reload;
 use supervise::Supervised;
@@ -65,6 +64,9 @@ pub struct ServeCommand {
     /// Address to listen on, in place of the settings' one; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// For tests: die where SWOOSH_CRASH_AT says
+    #[arg(long, hide = true)]
+    allow_crash_points: bool,
 }
 
 impl ServeCommand {
@@ -80,11 +82,10 @@ impl ServeCommand {
         let overrides = Overrides { data: self.data, listen: self.listen };
         let loaded = Settings::load(self.config.as_deref(), overrides.clone());
         let settings = loaded.context("the settings cannot be used")?;
-        let format = match settings.log.format {
-            LogFormat::Json => log::Format::Json,
-            LogFormat::Text => log::Format::Text,
-        };
-        let _guard = log::open(&settings.log.level, format)?;
+        let _guard = super::logging::open(&settings)?;
+        if self.allow_crash_points {
+            effects::allow_crash_points();
+        }
         descriptors::raise();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run(&settings, self.config, overrides))?;

@@ -11,6 +11,9 @@ use reqwest::{Certificate, Identity, RequestBuilder, Url};
 /// The most bytes of an answer that are read.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
+/// Longer than anybody listens.
+const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// How long to wait for the node, by what is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -215,13 +218,33 @@ impl Link {
         self.exchange(request).await
     }
 
+    /// Reads what does not end; an answer that is no success ends, and is read whole.
+    pub async fn listen(
+        &self,
+        url: Url,
+        headers: &[(&'static str, String)],
+    ) -> Result<Result<Stream, Reply>, LinkError> {
+        let request = headers.iter().fold(self.http.get(url), |request, (name, value)| request.header(*name, value));
+        // The exchange lasts as long as the stream; who listens bounds the silence between its parts.
+        let response = request.timeout(ENDLESS).send().await.map_err(|error| self.error(&error))?;
+        let kind = header(response.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
+        if response.status().as_u16() == 200 && kind.starts_with("text/event-stream") {
+            return Ok(Ok(Stream { response, link: self.clone() }));
+        }
+        self.read_whole(response).await.map(Err)
+    }
+
     /// Posts a JSON document.
     pub async fn post(&self, url: Url, body: Vec<u8>) -> Result<Reply, LinkError> {
         self.exchange(self.http.post(url).header(CONTENT_TYPE, "application/json").body(body)).await
     }
 
     async fn exchange(&self, request: RequestBuilder) -> Result<Reply, LinkError> {
-        let mut response = request.send().await.map_err(|error| self.error(&error))?;
+        let response = request.send().await.map_err(|error| self.error(&error))?;
+        self.read_whole(response).await
+    }
+
+    async fn read_whole(&self, mut response: reqwest::Response) -> Result<Reply, LinkError> {
         let (status, headers) = (response.status().as_u16(), response.headers());
         let retry_after_ms = header(headers, RETRY_AFTER.as_str()).and_then(|text| text.parse::<u64>().ok());
         let replayed = header(headers, "idempotency-replayed").is_some_and(|text| text.eq_ignore_ascii_case("true"));
@@ -249,6 +272,28 @@ impl Link {
             () if error.is_timeout() => LinkError::Timeout { node },
             () => LinkError::Broken { node, cause },
         }
+    }
+}
+
+/// An answer that goes on.
+#[derive(Debug)]
+pub(super) struct Stream {
+    response: reqwest::Response,
+    link: Link,
+}
+
+impl Stream {
+    /// What comes next, within a time; `None` at the end.
+    pub async fn chunk(&mut self, patience: Duration) -> Result<Option<Vec<u8>>, LinkError> {
+        match tokio::time::timeout(patience, self.response.chunk()).await {
+            Ok(chunk) => chunk.map(|bytes| bytes.map(|bytes| bytes.to_vec())).map_err(|error| self.link.error(&error)),
+            Err(_) => Err(LinkError::Timeout { node: self.link.node() }),
+        }
+    }
+
+    /// Why what came is not taken.
+    pub fn too_large(&self) -> LinkError {
+        LinkError::TooLarge { node: self.link.node() }
     }
 }
 

@@ -22,6 +22,7 @@ mod answers;
 mod clock;
 mod draft;
 mod entropy;
+mod events;
 mod identity;
 mod link;
 mod propose;
@@ -40,6 +41,7 @@ pub use answers::{
 pub use clock::HlcClock;
 pub use draft::{Draft, DraftError, op_class};
 pub use entropy::EntropyError;
+pub use events::{EventStream, NodeEvent};
 pub use identity::Identity;
 pub use link::{BuildError, LinkError, Timeouts, TlsFiles};
 pub use propose::{Accepted, Event, Observer, Prepared, ProposeError};

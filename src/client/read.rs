@@ -232,7 +232,7 @@ impl Client {
     }
 
     /// The signature on a read, for a node whose reads are closed; others do not look at it.
-    fn read_headers(&self, url: &Url) -> Vec<(&'static str, String)> {
+    pub(super) fn read_headers(&self, url: &Url) -> Vec<(&'static str, String)> {
         let Some(signing) = self.reading.as_ref().or(self.signing.as_ref()) else { return Vec::new() };
         let hlc = self.clock.now();
         let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));

@@ -201,6 +201,7 @@ impl Engine {
             reason: None,
         };
         match self.left.remove(&id) {
+            _ if open.held.is_some() => {}
             Some(note) => self.resume(&id, &mut entry, note, now_ms),
             None => {
                 let failures = self.failing.get(&(id.project.clone(), id.effect)).copied().unwrap_or(0);
@@ -208,6 +209,9 @@ impl Engine {
                     entry.state = State::Waiting { until_ms: now_ms + self.rules.wait_ms(failures) };
                 }
             }
+        }
+        if let Some(outcome) = open.held.clone() {
+            entry.state = State::Reporting { outcome, until_ms: now_ms };
         }
         self.entries.insert(id.clone(), entry);
         self.queue(&id);
@@ -273,6 +277,21 @@ impl Engine {
             self.held = held;
             let waiting = self.entries.iter().filter(|(_, entry)| matches!(entry.state, State::Waiting { .. }));
             self.changed.extend(waiting.map(|(id, _)| id.clone()));
+            if held.is_none() {
+                self.report_now();
+            }
+        }
+    }
+
+    /// What did not pass may pass now: the license came back.
+    fn report_now(&mut self) {
+        let refused = |entry: &Entry| entry.is_report() && entry.refusals > 0;
+        let refused: Vec<_> =
+            self.entries.iter().filter(|(_, entry)| refused(entry)).map(|(id, _)| id.clone()).collect();
+        for id in refused {
+            if let Some(Entry { state: State::Reporting { outcome, .. }, .. }) = self.entries.get(&id).cloned() {
+                self.set(&id, State::Reporting { outcome, until_ms: 0 });
+            }
         }
     }
 

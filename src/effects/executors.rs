@@ -13,7 +13,7 @@ pub use index::{Index, IndexedSource, indexed};
 pub use workspace::{ProjectFolder, settle_index};
 
 use super::outcome::Report;
-use super::task::Task;
+use super::task::{Build, Task};
 use super::worker::{Ended, Execute, Failed, Job, Work};
 use crate::hybridcore::definitions::Definitions;
 use crate::hybridcore::packer::Tool;
@@ -22,18 +22,7 @@ use crate::hybridcore::sources::config::ScanConfig;
 use crate::hybridcore::sources::git::Limits;
 use crate::types::inputs::{AssetOutcomes, ServersSeen, UnreachableServers};
 use crate::types::names::Transition;
-use crate::types::text::{Name, ProjectName};
-
-/// One build of an environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Build {
-    /// Which overlay of the environments.
-    pub environment: Name,
-    /// Which builder of the inventory.
-    pub builder: String,
-    /// Which variant.
-    pub variant: Option<Name>,
-}
+use crate::types::text::ProjectName;
 
 /// What executors learn and tell outside of their workspace.
 pub trait Outside: Send + Sync + 'static {
@@ -63,7 +52,7 @@ pub struct Workshop {
     pub tool: Tool,
     /// What builds are made from.
     pub definitions: Definitions,
-    /// What is built.
+    /// What is built for projects that do not say.
     pub builds: Vec<Build>,
     /// The world.
     pub outside: Box<dyn Outside>,
@@ -78,7 +67,7 @@ impl Execute for Workshop {
             Task::Index { version, fetched, kept } => self.index(job, *version, fetched, kept, work),
             Task::Probe => self.probe(job),
             Task::Allocate => self.allocate(job),
-            Task::Provision { .. } => self.provision(job, work),
+            Task::Provision { builds, allocation, .. } => self.provision(job, builds, allocation, work),
             Task::Healthcheck { assets } => self.healthcheck(job, assets, work),
             Task::Release { assets } => self.release(job, assets, work),
         };

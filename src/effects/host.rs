@@ -11,7 +11,7 @@ use crate::types::ids::EffectId;
 use crate::types::names::EffectName;
 use crate::types::text::ProjectName;
 
-/// An effect that the node is to run.
+/// An effect that the node is to run, or whose outcome it is to propose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
     /// Which.
@@ -22,6 +22,8 @@ pub struct Open {
     pub seen: u64,
     /// Why nothing is to be done about it now; its project is paused, say.
     pub blocked: Option<String>,
+    /// The outcome that somebody else brought while the project was blocked; there is nothing to work at.
+    pub held: Option<Outcome>,
 }
 
 /// What became of an outcome that was proposed.
@@ -74,7 +76,8 @@ pub trait Host: Send + Sync + 'static {
     fn journal(&self) -> Journal;
     /// Whether an effect is the node's to run.
     fn runs(&self, effect: EffectName) -> bool;
-    /// Effects of a project that are open on its durable head and are the node's to run.
+    /// Effects of a project that are open on its durable head, and are the node's to run or wait with an outcome that
+    /// was kept.
     fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String>;
     /// What an effect asks for; `None` when it is not open any more.
     fn task(&self, id: &EffectId) -> Result<Option<Task>, String>;

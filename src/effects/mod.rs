@@ -25,12 +25,12 @@ mod worker;
 
 pub use board::{Board, Phase, Progress};
 pub use engine::{Command, Engine, Rules};
-pub use executors::{Build, Index, IndexedSource, Outside, ProjectFolder, Workshop, indexed, settle_index};
+pub use executors::{Index, IndexedSource, Outside, ProjectFolder, Workshop, indexed, settle_index};
 pub use host::{Answer, Host, Open, Point, Reply};
 pub use note::Note;
 pub use outcome::{Outcome, Report, detail, failed_transition};
 pub use runner::{Runner, StartError};
-pub use task::{Task, Wanted, is_idempotent};
+pub use task::{Build, Task, Wanted, is_idempotent};
 pub use worker::{Ended, Execute, Failed, Job, Step, Work};
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::worker::{Ended, Execute, Failed, Job, Step, Work, WorkLeave};
 use crate::hybridcore::leave::{Cancellable, Stop};
 use crate::journal::{OpenRow, ReadError};
 use crate::types::ids::EffectId;
+use crate::types::names::EffectName;
 use crate::types::text::ProjectName;
 
 /// The longest that the thread sleeps.
@@ -88,6 +89,7 @@ impl Runner {
         let (inbox, board) = (Arc::new(Inbox::default()), Board::default());
         let engine = Engine::new(rules, left(&*host)?);
         inbox.lock().moved = open_projects(&*host)?;
+        inbox.lock().moved.extend(host.journal().held_outcomes()?.into_iter().map(|id| id.project));
         let shell = Shell {
             engine,
             host,
@@ -150,6 +152,9 @@ fn left(host: &dyn Host) -> Result<BTreeMap<EffectId, Note>, ReadError> {
 
 fn open_projects(host: &dyn Host) -> Result<BTreeSet<ProjectName>, ReadError> {
     let mut projects = BTreeSet::new();
+    if !EffectName::ALL.iter().any(|effect| host.runs(*effect)) {
+        return Ok(projects);
+    }
     let mut after: Option<EffectId> = None;
     loop {
         let page = host.journal().open_effects_after(after.as_ref(), PAGE)?;

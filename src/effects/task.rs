@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::types::inputs::{Allocation, Assets, FetchedSources, ResolvedSources, SourceSet};
 use crate::types::names::EffectName;
+use crate::types::text::Name;
 
 /// The work of one effect, read from the project's durable head when it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Task {
     Provision {
         /// The content version that they are made for.
         version: u64,
+        /// What the project has built; empty where it leaves that to the node.
+        builds: Vec<Build>,
         /// What the environment may take.
         allocation: Allocation,
         /// What an earlier attempt left on record.
@@ -59,6 +62,17 @@ pub enum Task {
         /// What is on record.
         assets: Assets,
     },
+}
+
+/// One build of an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Which overlay of the environments.
+    pub environment: Name,
+    /// Which builder of the inventory.
+    pub builder: String,
+    /// Which variant.
+    pub variant: Option<Name>,
 }
 
 /// The repositories of a project.

@@ -29,7 +29,7 @@ fn id(text: &str) -> EffectId {
 }
 
 fn open(text: &str) -> Open {
-    Open { id: id(text), opened_at_ms: 0, seen: 9, blocked: None }
+    Open { id: id(text), opened_at_ms: 0, seen: 9, blocked: None, held: None }
 }
 
 fn blocked(text: &str) -> Open {
@@ -318,4 +318,20 @@ fn the_failures_are_those_of_the_statechart() {
         let spec = crate::machine::chart::effect(effect);
         assert_eq!(failed_transition(effect), spec.unknown, "{effect}");
     }
+}
+
+#[test]
+fn an_outcome_that_was_kept_is_proposed_when_its_project_goes_on_and_nothing_is_run() {
+    let mut engine = Engine::new(rules(), BTreeMap::new());
+    let held = |open: Open| Open { held: Some(success("a/3/fetch")), ..open };
+    engine.found(&project(), &[held(blocked("a/3/fetch"))], 0);
+    assert!(ticked(&mut engine, 1_000).is_empty());
+    engine.found(&project(), &[held(open("a/3/fetch"))], 2_000);
+    assert_eq!(ticked(&mut engine, 2_000), ["propose a/3/fetch Ingestion_BytesOk"]);
+    engine.answered(&id("a/3/fetch"), Answer::Later("the license is expired".to_owned()), 2_000);
+    engine.hold(Some(Stop::GateClosed));
+    engine.hold(None);
+    assert_eq!(ticked(&mut engine, 2_000), ["propose a/3/fetch Ingestion_BytesOk"], "the license came back");
+    engine.answered(&id("a/3/fetch"), Answer::Accepted, 2_001);
+    assert_eq!(said(&mut engine), ["forget a/3/fetch"]);
 }

@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use thiserror::Error;
 
+use super::config::schema::Declaration;
 use super::config::store::{self, Batch, CONFIGS_FOLDER, Change, StoreError};
 use super::config::template::Rendered;
 use super::config::{
-    self, BuildFacts, ConfigError, EnvConfig, Finding, Given, Layer, LayerError, Overlay, Resolved, SecretVariables,
-    Selection,
+    self, BuildFacts, ConfigError, EnvConfig, Finding, Given, Layer, LayerError, Overlay, Resolved, Schema,
+    SecretVariables, Selection,
 };
 use super::definitions::Definitions;
 use super::leave::Leave;
@@ -26,6 +27,7 @@ use super::provisioners::{self, Plan, PlanError, Toggles};
 use super::state::document::DocumentError;
 use super::templates::{self, Builder, ComposeError, Composition, Inventory, InventoryError, MANIFEST_FILE};
 use crate::types::hash::Hash;
+use crate::types::inputs::{Allocation, SortedMap};
 use crate::types::text::Name;
 
 /// What a rendered variable file's name ends with.
@@ -34,6 +36,9 @@ const VARIABLES_SUFFIX: &str = ".pkrvars.hcl";
 const PROVISIONERS_SUFFIX: &str = ".provisioners.pkrvars.hcl";
 /// Packer variables that whoever runs packer sets for each run.
 pub const RUN_VARIABLES: [&str; 3] = ["swoosh_output", "swoosh_manifest", "swoosh_run"];
+
+/// The variable that holds the whole allocation, where the schema declares it.
+pub const ALLOCATION_VARIABLE: &str = "allocation";
 
 /// What is to be built.
 #[derive(Clone, Debug)]
@@ -46,6 +51,8 @@ pub struct BuildRequest {
     pub variant: Option<Name>,
     /// Answers, the one that wins last.
     pub answers: Vec<Overlay>,
+    /// What the build may take, by resource: it wins over all answers, because it is what capacity was found for.
+    pub allocation: Allocation,
 }
 
 /// Why a build cannot be prepared; nothing was written.
@@ -98,6 +105,8 @@ pub struct Design {
     pub composition: Composition,
     /// Hash of everything that goes into the build but secrets and what the templates fetch.
     pub inputs_hash: Hash,
+    /// What it may take.
+    pub allocation: Allocation,
 }
 
 /// A build whose files are written.
@@ -115,6 +124,9 @@ pub struct Prepared {
     pub secrets: SecretVariables,
     /// Hash of everything that goes into the build.
     pub inputs_hash: Hash,
+    /// What it may take, by resource.
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub allocation: Allocation,
     /// Hash of the composed files.
     pub checksum: Hash,
     /// What is worth knowing.
@@ -144,8 +156,28 @@ pub fn resolve(definitions: &Definitions, request: &BuildRequest) -> Result<(Bui
     let inventory = Inventory::load(definitions)?;
     let builder = inventory.builder(&request.builder)?.clone();
     let selection = selection(&builder, request)?;
-    let resolved = config::resolve(definitions, &selection, &request.answers)?;
+    let mut answers = request.answers.clone();
+    answers.extend(allocated(&Schema::load(definitions).map_err(ConfigError::from)?, &request.allocation));
+    let resolved = config::resolve(definitions, &selection, &answers)?;
     Ok((builder, resolved))
+}
+
+/// The allocation as answers: every amount in the variable that names its resource, and all of them together in
+/// [`ALLOCATION_VARIABLE`], as far as the schema has these.
+fn allocated(schema: &Schema, allocation: &Allocation) -> Option<Overlay> {
+    if allocation.is_empty() {
+        return None;
+    }
+    let number = |amount: &u64| config::Value::Number((*amount).into());
+    let amount_of = |declared: &Declaration| declared.resource.as_ref().and_then(|resource| allocation.get(resource));
+    let declared = schema.variables.iter();
+    let amounts = declared.filter_map(|(name, declared)| Some((name.clone(), number(amount_of(declared)?))));
+    let mut values: BTreeMap<String, config::Value> = amounts.collect();
+    if schema.variables.contains_key(ALLOCATION_VARIABLE) {
+        let all = allocation.iter().map(|(name, amount)| (name.to_string(), number(amount))).collect();
+        values.insert(ALLOCATION_VARIABLE.to_owned(), config::Value::Object(all));
+    }
+    Some(answers_of("the allocation", values))
 }
 
 /// Computes everything that a request means, and checks that its parts agree.
@@ -166,8 +198,19 @@ pub fn design(definitions: &Definitions, request: &BuildRequest) -> Result<Desig
     }
     let provisioners_text = config::file_text(&emitted)?;
     let inputs_hash = inputs_hash(&config, &provisioners_text, &composition);
-    let environment = request.environment.clone();
-    Ok(Design { builder, environment, name, merged, config, plan, provisioners_text, composition, inputs_hash })
+    let (environment, allocation) = (request.environment.clone(), request.allocation.clone());
+    Ok(Design {
+        builder,
+        environment,
+        name,
+        merged,
+        config,
+        plan,
+        provisioners_text,
+        composition,
+        inputs_hash,
+        allocation,
+    })
 }
 
 fn facts(builder: &Builder, request: &BuildRequest, name: &str) -> BuildFacts {
@@ -305,6 +348,7 @@ pub fn written(desk: &Desk<'_>, design: &Design, batch: &Batch) -> Result<Prepar
         var_files: var_files.collect(),
         secrets: design.config.secrets.clone(),
         inputs_hash: design.inputs_hash,
+        allocation: design.allocation.clone(),
         checksum: design.composition.manifest().checksum,
         findings: design.config.findings.clone(),
         changes,
@@ -312,7 +356,7 @@ pub fn written(desk: &Desk<'_>, design: &Design, batch: &Batch) -> Result<Prepar
 }
 
 /// Answers out of a map of a caller's own, such as an allocation.
-pub fn answers_of(label: &str, values: BTreeMap<String, config::Value>) -> Overlay {
+fn answers_of(label: &str, values: BTreeMap<String, config::Value>) -> Overlay {
     let place = config::Place { file: label.to_owned(), line: 0 };
     let values = values.into_iter().map(|(name, value)| (name, (Given::Value(value), place.clone())));
     Overlay { layer: Layer::Answers, file: label.to_owned(), values: values.collect(), typed: BTreeMap::new() }

@@ -52,6 +52,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::HlcBehind
         | Code::NotEnabled
         | Code::Blocked
+        | Code::OutcomeHeld
         | Code::Terminated
         | Code::NotLicensed
         | Code::PolicyBreach

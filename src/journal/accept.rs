@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
 use serde::{Deserialize, Serialize};
 
 use super::error::{OpenError, ReadError, RecoverError, StorageError};
 use super::layout::{Family, meta};
 use super::open::{last_record, open_to_write};
 use super::promise::Keeper;
-use super::watermark::{self, Mark, Watermark, WatermarkError};
+use super::store::{Place, Scan, Store, WriteBatch};
+use super::watermark::{Mark, Watermark, WatermarkError};
 use super::{Inner, Journal, StoreLimits};
 use crate::types::canonical::{from_canonical, try_canonical_bytes};
 use crate::types::hash::Hash;
@@ -108,7 +108,7 @@ impl Journal {
         let Err(problem) = kept else { return Err(AcceptError::Whole { last }) };
         let incarnation = journal.identity().incarnation;
         let pretended = Keeper::pretend(path, Mark { sequence: 0, index: last, chain, incarnation });
-        let recovered = Journal::look_only(path.to_path_buf(), pretended)?.recover().map_err(AcceptError::Broken)?;
+        let recovered = Journal::look_only(&Place::from(path), pretended)?.recover().map_err(AcceptError::Broken)?;
         let kept = recovered.heads.into_iter().map(|(project, head)| (project, head.index)).collect();
         Ok(Loss { last, chain, promised: known, problem, kept, incarnation })
     }
@@ -116,8 +116,9 @@ impl Journal {
     /// Accepts a loss as it was looked at: writes down in the journal that, when and why it was accepted, and
     /// makes the watermark anew. Refused while a node runs on the directory.
     pub fn accept_end(path: &Path, loss: &Loss, at: Hlc, reason: &str) -> Result<Mark, AcceptError> {
-        let db = open_to_write(path, &StoreLimits::default())?;
-        let (found, chain) = last_record(&db, path)?;
+        let place = Place::from(path);
+        let db = open_to_write(&place, &StoreLimits::default())?;
+        let (found, chain) = last_record(&db, &place)?;
         if (found, chain) != (loss.last, loss.chain) {
             return Err(AcceptError::OtherEnd { named: loss.last, found });
         }
@@ -127,7 +128,7 @@ impl Journal {
         write_down(&db, &acceptance)?;
         // A crash before this leaves the node refusing, and the acceptance to be given again.
         let mark = Mark { sequence: 0, index: found, chain, incarnation: loss.incarnation };
-        Ok(Watermark::create(watermark::beside(path), mark)?.mark())
+        Ok(Watermark::create(&place, mark)?.mark())
     }
 
     /// Every loss that was accepted, the first one first.
@@ -146,23 +147,26 @@ impl Inner {
 
 type MetaRow = (Box<[u8]>, Box<[u8]>);
 
-fn accepted(db: &DB) -> Result<Vec<MetaRow>, StorageError> {
-    let family = db.cf_handle(Family::Meta.name()).ok_or_else(|| StorageError("no column family meta".into()))?;
-    let rows = db.iterator_cf(family, IteratorMode::From(meta::ACCEPTED, Direction::Forward));
-    let ours = rows.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.starts_with(meta::ACCEPTED)));
-    Ok(ours.collect::<Result<_, _>>()?)
+fn accepted(db: &Store) -> Result<Vec<MetaRow>, StorageError> {
+    let family = db.column(Family::Meta).ok_or_else(|| StorageError("no column family meta".into()))?;
+    let mut rows = db.walk(family, Scan::default());
+    let mut ours = Vec::new();
+    rows.seek(meta::ACCEPTED);
+    while let Some((key, value)) = rows.item()?.filter(|(key, _)| key.starts_with(meta::ACCEPTED)) {
+        ours.push((key.into(), value.into()));
+        rows.next();
+    }
+    Ok(ours)
 }
 
-fn write_down(db: &DB, acceptance: &Acceptance) -> Result<(), StorageError> {
-    let family = db.cf_handle(Family::Meta.name()).ok_or_else(|| StorageError("no column family meta".into()))?;
+fn write_down(db: &Store, acceptance: &Acceptance) -> Result<(), StorageError> {
+    let family = db.column(Family::Meta).ok_or_else(|| StorageError("no column family meta".into()))?;
     let number = accepted(db)?.len() as u64;
-    let mut synced = WriteOptions::default();
-    synced.set_sync(true);
     let key = [meta::ACCEPTED, &number.to_be_bytes()].concat();
     let bytes = try_canonical_bytes(acceptance).map_err(|error| StorageError(error.to_string()))?;
     let mut rows = WriteBatch::default();
     rows.put_cf(family, key, bytes);
     // What is open is looked up again from what is left.
     rows.delete_cf(family, meta::EFFECTS_INDEXED);
-    Ok(db.write_opt(rows, &synced)?)
+    db.write(rows, true)
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use rocksdb::{WriteBatch, WriteOptions};
-
 use super::error::{AppendError, StorageError};
 use super::frame;
 use super::layout::{Family, idem_key, idem_value, meta, scoped_key, wal_key};
 use super::snapshot::Snapshot;
+use super::store::WriteBatch;
 use super::{Durability, Inner, Journal, Mode, Stage, SweepCandidate, Tail};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -144,10 +143,10 @@ impl Journal {
             (tail.stage, (tail.last_index, tail.last_chain))
         };
         match stage {
-            Stage::Opened => Ok(self.0.db.flush_wal(true)?),
+            Stage::Opened => self.0.db.sync(),
             Stage::Stopped { .. } => Err(StorageError("an earlier write or sync failed".to_owned())),
             Stage::Recovered => {
-                self.0.or_stop(self.0.db.flush_wal(true).map_err(StorageError::from))?;
+                self.0.or_stop(self.0.db.sync())?;
                 self.0.or_stop(self.0.promise(end))
             }
         }
@@ -292,8 +291,6 @@ impl Inner {
     }
 
     pub(super) fn write(&self, rows: WriteBatch, sync: bool) -> Result<(), StorageError> {
-        let mut options = WriteOptions::default();
-        options.set_sync(sync);
-        Ok(self.db.write_opt(rows, &options)?)
+        self.db.write(rows, sync)
     }
 }

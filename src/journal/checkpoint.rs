@@ -7,13 +7,13 @@
 
 use std::path::{Path, PathBuf};
 
-use rocksdb::FlushOptions;
 use rocksdb::checkpoint::Checkpoint;
 
 use super::error::{AppendError, ReadError, RecoverError, StorageError};
 use super::layout::Family;
+use super::store::Place;
 use super::tail::Walk;
-use super::watermark::{self, Mark, Watermark, WatermarkError};
+use super::watermark::{Mark, Watermark, WatermarkError};
 use super::{Inner, Journal, Mode, Stage};
 
 /// Why there is no copy.
@@ -55,13 +55,14 @@ impl Journal {
             Stage::Opened => return Err(AppendError::NotRecovered.into()),
             Stage::Stopped { full } => return Err(AppendError::Stopped { full }.into()),
         }
-        journal.or_stop(journal.db.flush_wal(true).map_err(StorageError::from)).map_err(failed)?;
+        journal.or_stop(journal.db.sync()).map_err(failed)?;
         journal.or_stop(journal.promise(end)).map_err(failed)?;
-        let copied = Checkpoint::new(&journal.db).and_then(|checkpoint| checkpoint.create_checkpoint(to));
+        let db = journal.db.directory().map_err(failed)?;
+        let copied = Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(to));
         copied.map_err(|error| failed(error.into()))?;
         let incarnation = journal.identity.incarnation;
         let mark = Mark { sequence: 0, index: end.0, chain: end.1, incarnation };
-        Ok(Watermark::create(watermark::beside(to), mark)?.mark())
+        Ok(Watermark::create(&Place::from(to), mark)?.mark())
     }
 
     /// Follows the chain from the first record that is there to the last one, and holds its end against the
@@ -85,7 +86,6 @@ impl Journal {
 impl Inner {
     /// Writes what is in memory to tables, every family's together.
     fn flush(&self) -> Result<(), StorageError> {
-        let families = Family::ALL.map(|family| self.family(family));
-        Ok(self.db.flush_cfs_opt(&families, &FlushOptions::default())?)
+        self.db.flush(&Family::ALL)
     }
 }

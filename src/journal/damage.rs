@@ -196,14 +196,14 @@ impl Scene {
     /// Both slots say what the older one says, as before the newest was written.
     fn forget_newest_mark(&self) {
         let bytes = fs::read(self.now.watermark()).unwrap();
-        let newest = watermark::read(&self.now.watermark()).unwrap().unwrap().mark;
+        let newest = watermark::read(&self.now.place()).unwrap().unwrap().mark;
         let (one, two) = bytes.split_at(4096);
         let of = |slot: &[u8]| [slot, slot].concat();
         fs::write(self.now.watermark(), of(one)).unwrap();
-        if watermark::read(&self.now.watermark()).unwrap().unwrap().mark == newest {
+        if watermark::read(&self.now.place()).unwrap().unwrap().mark == newest {
             fs::write(self.now.watermark(), of(two)).unwrap();
         }
-        assert_eq!(watermark::read(&self.now.watermark()).unwrap().unwrap().mark.index, RECORDS - 1);
+        assert_eq!(watermark::read(&self.now.place()).unwrap().unwrap().mark.index, RECORDS - 1);
     }
 
     fn delete(&self, extension: &str) {
@@ -408,9 +408,9 @@ fn no_flip_and_no_cut_in_any_file_is_silent() {
 fn data_ahead_of_the_watermark_is_adopted_and_promised() {
     let scene = Scene::new(false);
     scene.put_back_watermark();
-    assert_eq!(watermark::read(&scene.now.watermark()).unwrap().unwrap().mark.index, 3);
+    assert_eq!(watermark::read(&scene.now.place()).unwrap().unwrap().mark.index, 3);
     let (index, chain) = start(&scene).unwrap();
-    let mark = watermark::read(&scene.now.watermark()).unwrap().unwrap().mark;
+    let mark = watermark::read(&scene.now.place()).unwrap().unwrap().mark;
     assert_eq!((mark.index, mark.chain), (index, chain));
     scene.cut(0);
     assert!(start(&scene).is_ok(), "what was adopted is in tables by now");
@@ -421,7 +421,7 @@ fn every_batch_is_promised_before_append_returns() {
     let mut node = Node::new();
     for index in 1..=RECORDS {
         node.commit(&["a"]);
-        let mark = watermark::read(&node.directory.watermark()).unwrap().unwrap().mark;
+        let mark = watermark::read(&node.directory.place()).unwrap().unwrap().mark;
         // The first write is the start's own.
         assert_eq!((mark.index, mark.chain, mark.sequence), (index, node.chain, index + 1));
     }
@@ -430,7 +430,7 @@ fn every_batch_is_promised_before_append_returns() {
 #[test]
 fn with_an_interval_a_sync_promises_what_it_synced() {
     let mut node = Node::new();
-    let mark = |node: &Node| watermark::read(&node.directory.watermark()).unwrap().unwrap().mark.index;
+    let mark = |node: &Node| watermark::read(&node.directory.place()).unwrap().unwrap().mark.index;
     node.reopen_with(Durability::Interval(Duration::from_millis(1)));
     node.commit(&["a", "b"]);
     assert_eq!(mark(&node), 0);
@@ -449,7 +449,7 @@ fn a_watermark_of_another_chain_or_incarnation_is_refused() {
         (Mark { sequence: 0, index, chain: Hash::of(b"another"), incarnation: 1 }, "record 2"),
         (Mark { sequence: 0, index, chain, incarnation: 2 }, "incarnation 2"),
     ] {
-        drop(watermark::Watermark::create(directory.watermark(), mark).unwrap());
+        drop(watermark::Watermark::create(&directory.place(), mark).unwrap());
         let journal = Journal::open(options(directory.path())).unwrap();
         let error = journal.recover().unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains("runbooks/recovery.md"), "{error}");
@@ -518,7 +518,7 @@ fn a_loss_that_moved_a_journal_that_is_held_and_one_that_does_not_hold_are_not_a
     assert!(matches!(other, Err(AcceptError::OtherEnd { named: 4, found: 5 })), "{other:?}");
     let mut node = Node::new();
     node.commit(&["a", "a", "a"]);
-    node.journal.0.db.delete_cf(node.journal.0.family(Family::Wal), layout::wal_key(2)).unwrap();
+    node.journal.0.db.inside().delete_cf(node.journal.0.family(Family::Wal).inside(), layout::wal_key(2)).unwrap();
     let broken = node.directory.copy();
     fs::remove_file(broken.watermark()).unwrap();
     assert!(matches!(Journal::loss(broken.path()), Err(AcceptError::Broken(_))));
@@ -533,7 +533,7 @@ fn a_record_without_its_key_or_decision_is_told() {
             Family::Idem => layout::idem_key(&record.project, &record.idem_key),
             _ => layout::scoped_key(&record.project, 1),
         };
-        node.journal.0.db.delete_cf(node.journal.0.family(family), key).unwrap();
+        node.journal.0.db.inside().delete_cf(node.journal.0.family(family).inside(), key).unwrap();
         let node = node.reopen();
         assert!(matches!(node.journal.recover(), Err(RecoverError::Torn { index: 1, .. })));
     }

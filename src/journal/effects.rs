@@ -3,14 +3,16 @@
 //!
 //! ```text
 //!  effect/<project>/<index>/<name> → when it was opened        with the record, gone with the one that closes it
+//!  held/<project>/<index>/<name>   → an outcome that waits      see `held.rs`, gone with the same record
 //!  work/<project>/<index>/<name>   → the runner's own note      by the runner, gone with the same record
 //! ```
 //! The states of the projects decide; these rows say where to look. A directory from before there were any gets
 //! them once, from the states.
 
-use rocksdb::WriteBatch;
+use super::store::WriteBatch;
 
 use super::error::{AppendError, FoldError, ReadError, StorageError};
+use super::held::HELD;
 use super::layout::{Family, meta, parse_scoped, scope_end, scoped_key};
 use super::{Inner, Journal, Mode};
 use crate::types::hlc::Hlc;
@@ -127,7 +129,7 @@ impl Journal {
 }
 
 impl Inner {
-    fn write_effects(&self, rows: WriteBatch) -> Result<(), EffectRowError> {
+    pub(super) fn write_effects(&self, rows: WriteBatch) -> Result<(), EffectRowError> {
         self.write_effect_rows(rows, true)
     }
 
@@ -147,7 +149,7 @@ impl Inner {
 
     /// An effect begins without a note: after a loss that was accepted, an index comes a second time.
     pub(super) fn stage_opened(&self, rows: &mut WriteBatch, id: &EffectId, opened_at: Hlc) {
-        rows.delete_cf(self.family(Family::Outbox), effect_key(NOTE, id));
+        [NOTE, HELD].iter().for_each(|kind| rows.delete_cf(self.family(Family::Outbox), effect_key(kind, id)));
         self.stage_open(rows, id, opened_at);
     }
 
@@ -156,8 +158,7 @@ impl Inner {
     }
 
     pub(super) fn stage_closed(&self, rows: &mut WriteBatch, id: &EffectId) {
-        rows.delete_cf(self.family(Family::Outbox), effect_key(OPEN, id));
-        rows.delete_cf(self.family(Family::Outbox), effect_key(NOTE, id));
+        [OPEN, NOTE, HELD].iter().for_each(|kind| rows.delete_cf(self.family(Family::Outbox), effect_key(kind, id)));
     }
 
     fn open_rows(&self, from: Vec<u8>, end: Vec<u8>, limit: usize) -> Result<Vec<OpenRow>, ReadError> {
@@ -178,13 +179,13 @@ fn prefixed(prefix: &[u8], key: &[u8]) -> Vec<u8> {
     [prefix, key].concat()
 }
 
-fn effect_key(prefix: &[u8], id: &EffectId) -> Vec<u8> {
+pub(super) fn effect_key(prefix: &[u8], id: &EffectId) -> Vec<u8> {
     let mut key = prefixed(prefix, &scoped_key(&id.project, id.index));
     key.extend_from_slice(id.effect.as_str().as_bytes());
     key
 }
 
-fn parse_key(prefix: &[u8], key: &[u8]) -> Result<EffectId, ReadError> {
+pub(super) fn parse_key(prefix: &[u8], key: &[u8]) -> Result<EffectId, ReadError> {
     let parse = || {
         let (project, index, name) = parse_scoped(key.strip_prefix(prefix)?)?;
         let effect = std::str::from_utf8(name).ok()?.parse().ok()?;
@@ -193,7 +194,7 @@ fn parse_key(prefix: &[u8], key: &[u8]) -> Result<EffectId, ReadError> {
     parse().ok_or_else(|| mangled(key))
 }
 
-fn mangled(key: &[u8]) -> ReadError {
+pub(super) fn mangled(key: &[u8]) -> ReadError {
     ReadError::Row { project: String::from_utf8_lossy(key).into_owned(), family: Family::Outbox.name() }
 }
 

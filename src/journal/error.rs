@@ -18,6 +18,11 @@ use super::watermark::WatermarkError;
 pub struct StorageError(pub(super) String);
 
 impl StorageError {
+    /// What another store than RocksDB says.
+    pub fn new(text: impl Into<String>) -> StorageError {
+        StorageError(text.into())
+    }
+
     /// Whether the disk had no room for a write. A sync that found no room is another matter: what it was
     /// to write may be gone.
     pub fn is_full(&self) -> bool {
@@ -308,7 +313,8 @@ impl FoldError {
                 Divergence::PreHash { index, .. }
                 | Divergence::InputsHash { index, .. }
                 | Divergence::Inputs { index, .. }
-                | Divergence::PostHash { index, .. },
+                | Divergence::PostHash { index, .. }
+                | Divergence::Newer { index, .. },
             ) => Some(*index),
         }
     }

@@ -1,10 +1,9 @@
 //! How far the exporters of decision records have come, in the `outbox` family: whoever prunes the log
 //! leaves alone what an exporter has not sent yet.
 
-use rocksdb::WriteBatch;
-
 use super::error::{ReadError, StorageError};
 use super::layout::{Family, exporter_key, exporter_name};
+use super::store::WriteBatch;
 use super::{AppendError, Inner, Journal, Mode};
 
 /// An exporter, and the last record whose decision it has delivered.

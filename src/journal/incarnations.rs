@@ -6,11 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
-
 use super::error::{OpenError, StorageError};
 use super::layout::{Family, exporter_name, meta, parse_idem_value, parse_scoped, wal_key};
 use super::open::{first_record, last_record, number, open_to_write, required};
+use super::store::{Column, Place, Scan, Store, WriteBatch};
 use super::watermark::{self, Mark, Watermark, WatermarkError};
 use super::{Inner, Journal, JournalOptions, StoreLimits};
 use crate::types::canonical::{canonical_bytes, from_canonical};
@@ -109,7 +108,8 @@ impl Journal {
 
     /// Says of a journal that no process holds that it follows another node from here on.
     pub fn set_following(path: &Path, primary: &str) -> Result<(), IncarnationError> {
-        let db = open_to_write(path, &StoreLimits::default())?;
+        let place = Place::from(path);
+        let db = open_to_write(&place, &StoreLimits::default())?;
         let mut rows = WriteBatch::default();
         rows.put_cf(family(&db, Family::Meta)?, meta::FOLLOWS, primary);
         Ok(write(&db, rows)?)
@@ -119,14 +119,15 @@ impl Journal {
     /// earlier one, when every later one is removed. Meant for a copy: what was removed is gone. Afterwards the
     /// journal follows nobody.
     pub fn begin_incarnation(path: &Path, next: &NextIncarnation<'_>) -> Result<Incarnation, IncarnationError> {
-        let db = open_to_write(path, &StoreLimits::default())?;
-        let (last, chain) = last_record(&db, path)?;
-        let found: u64 = required(&db, path, meta::INCARNATION)?;
+        let place = Place::from(path);
+        let db = open_to_write(&place, &StoreLimits::default())?;
+        let (last, chain) = last_record(&db, &place)?;
+        let found: u64 = required(&db, &place, meta::INCARNATION)?;
         if next.number <= found {
             return Err(IncarnationError::Number { wanted: next.number, found });
         }
         let (after, chain) = match next.last {
-            Some(wanted) if wanted != last => (wanted, cut(&db, path, wanted, last)?),
+            Some(wanted) if wanted != last => (wanted, cut(&db, &place, wanted, last)?),
             _ => (last, chain),
         };
         let mut all = read(&db)?;
@@ -144,32 +145,27 @@ impl Journal {
         rows.delete_cf(meta_family, meta::EFFECTS_INDEXED);
         write(&db, rows)?;
         // A crash before this leaves a journal that does not open; see `promote`.
-        Watermark::create(
-            watermark::beside(path),
-            Mark { sequence: 0, index: after, chain, incarnation: next.number },
-        )?;
+        Watermark::create(&place, Mark { sequence: 0, index: after, chain, incarnation: next.number })?;
         Ok(begun)
     }
 
     /// Makes a journal that follows one that a node writes to: the next incarnation begins after its last
     /// record. May be done again when it was interrupted.
     pub fn promote(path: &Path, at: Hlc, reason: &str) -> Result<Incarnation, IncarnationError> {
-        let db = open_to_write(path, &StoreLimits::default())?;
-        let (last, chain) = last_record(&db, path)?;
-        let follows = db.get_cf(family(&db, Family::Meta)?, meta::FOLLOWS).map_err(StorageError::from)?.is_some();
-        let number: u64 = required(&db, path, meta::INCARNATION)?;
+        let place = Place::from(path);
+        let db = open_to_write(&place, &StoreLimits::default())?;
+        let (last, chain) = last_record(&db, &place)?;
+        let follows = db.get_cf(family(&db, Family::Meta)?, meta::FOLLOWS)?.is_some();
+        let number: u64 = required(&db, &place, meta::INCARNATION)?;
         let begun = read(&db)?;
         drop(db);
-        let mark = watermark::read(&watermark::beside(path))?.map(|found| found.mark);
+        let mark = watermark::read(&place)?.map(|found| found.mark);
         match begun.last() {
             _ if follows => {
                 Journal::begin_incarnation(path, &NextIncarnation { number: number + 1, at, reason, last: None })
             }
             Some(begun) if begun.after == last && mark.is_some_and(|mark| mark.incarnation < begun.number) => {
-                Watermark::create(
-                    watermark::beside(path),
-                    Mark { sequence: 0, index: last, chain, incarnation: number },
-                )?;
+                Watermark::create(&place, Mark { sequence: 0, index: last, chain, incarnation: number })?;
                 Ok(begun.clone())
             }
             _ => Err(IncarnationError::NotFollowing { path: path.to_path_buf() }),
@@ -185,17 +181,15 @@ impl Inner {
 }
 
 /// How the incarnations of a directory began.
-pub(super) fn read(db: &DB) -> Result<Vec<Incarnation>, StorageError> {
-    let rows = db.iterator_cf(family(db, Family::Meta)?, IteratorMode::From(meta::BEGUN, Direction::Forward));
+pub(super) fn read(db: &Store) -> Result<Vec<Incarnation>, StorageError> {
+    let mut rows = db.walk(family(db, Family::Meta)?, Scan::default());
     let mut found = Vec::new();
-    for row in rows {
-        let (key, value) = row?;
-        if !key.starts_with(meta::BEGUN) {
-            break;
-        }
-        let begun = from_canonical(&value);
+    rows.seek(meta::BEGUN);
+    while let Some((_, value)) = rows.item()?.filter(|(key, _)| key.starts_with(meta::BEGUN)) {
+        let begun = from_canonical(value);
         found
             .push(begun.map_err(|error| StorageError(format!("an incarnation's beginning does not decode: {error}")))?);
+        rows.next();
     }
     Ok(found)
 }
@@ -204,19 +198,17 @@ pub(super) fn begun_key(number: u64) -> Vec<u8> {
     [meta::BEGUN, &number.to_be_bytes()].concat()
 }
 
-fn family(db: &DB, family: Family) -> Result<&rocksdb::ColumnFamily, StorageError> {
-    db.cf_handle(family.name()).ok_or_else(|| StorageError(format!("no column family {}", family.name())))
+fn family(db: &Store, family: Family) -> Result<Column<'_>, StorageError> {
+    db.column(family).ok_or_else(|| StorageError(format!("no column family {}", family.name())))
 }
 
-fn write(db: &DB, rows: WriteBatch) -> Result<(), StorageError> {
-    let mut synced = WriteOptions::default();
-    synced.set_sync(true);
-    Ok(db.write_opt(rows, &synced)?)
+fn write(db: &Store, rows: WriteBatch) -> Result<(), StorageError> {
+    db.write(rows, true)
 }
 
 /// Removes every record after `wanted` and what they wrote; the link of `wanted`.
-fn cut(db: &DB, path: &Path, wanted: u64, last: u64) -> Result<Hash, IncarnationError> {
-    let first = first_record(db, path)?;
+fn cut(db: &Store, place: &Place, wanted: u64, last: u64) -> Result<Hash, IncarnationError> {
+    let first = first_record(db, place)?;
     let no_such_record = IncarnationError::NoSuchRecord { wanted, first, last };
     if wanted < first || wanted > last {
         return Err(no_such_record);
@@ -228,8 +220,8 @@ fn cut(db: &DB, path: &Path, wanted: u64, last: u64) -> Result<Hash, Incarnation
     delete_after(db, Family::Decisions, wanted, &scoped)?;
     delete_after(db, Family::Snapshots, wanted, &scoped)?;
     delete_after(db, Family::Idem, wanted, &|_, value| parse_idem_value(value).map(|(_, index, _)| index))?;
-    turn_back(db, path, first - 1, wanted)?;
-    match last_record(db, path)? {
+    turn_back(db, place, first - 1, wanted)?;
+    match last_record(db, place)? {
         (found, chain) if found == wanted => Ok(chain),
         _ => Err(no_such_record),
     }
@@ -239,38 +231,41 @@ fn cut(db: &DB, path: &Path, wanted: u64, last: u64) -> Result<Hash, Incarnation
 type IndexOf = dyn Fn(&[u8], &[u8]) -> Option<u64>;
 
 /// Deletes the rows of a family that belong to records after `wanted`.
-fn delete_after(db: &DB, of: Family, wanted: u64, index: &IndexOf) -> Result<(), StorageError> {
+fn delete_after(db: &Store, of: Family, wanted: u64, index: &IndexOf) -> Result<(), StorageError> {
     let handle = family(db, of)?;
     let mut rows = WriteBatch::default();
-    for row in db.iterator_cf(handle, IteratorMode::Start) {
-        let (key, value) = row?;
-        let found = index(&key, &value).ok_or_else(|| StorageError(format!("a row of {} is mangled", of.name())))?;
+    let mut walk = db.walk(handle, Scan::default());
+    walk.seek_to_first();
+    while let Some((key, value)) = walk.item()? {
+        let found = index(key, value).ok_or_else(|| StorageError(format!("a row of {} is mangled", of.name())))?;
         if found > wanted {
-            rows.delete_cf(handle, &key);
+            rows.delete_cf(handle, key);
         }
         if rows.len() >= AT_ONCE {
-            db.write(std::mem::take(&mut rows))?;
+            db.write(std::mem::take(&mut rows), false)?;
         }
+        walk.next();
     }
     write(db, rows)
 }
 
 /// What counted on the records that are gone counts on those that are left: snapshots may have covered others, and
 /// exporters are to take the records that come.
-fn turn_back(db: &DB, path: &Path, floor: u64, wanted: u64) -> Result<(), IncarnationError> {
+fn turn_back(db: &Store, place: &Place, floor: u64, wanted: u64) -> Result<(), IncarnationError> {
     let mut rows = WriteBatch::default();
-    let lower = number(db, path, meta::REPLAY_FLOOR)?.unwrap_or(0).min(floor);
+    let lower = number(db, place, meta::REPLAY_FLOOR)?.unwrap_or(0).min(floor);
     rows.put_cf(family(db, Family::Meta)?, meta::REPLAY_FLOOR, lower.to_string());
     let outbox = family(db, Family::Outbox)?;
-    for row in db.iterator_cf(outbox, IteratorMode::Start) {
-        let (key, value) = row.map_err(StorageError::from)?;
-        let exporter = exporter_name(&key).and_then(|_| std::str::from_utf8(&value).ok());
-        let Some((word, index)) = exporter.and_then(|text| text.split_once(' ')) else {
-            continue;
-        };
-        if index.parse::<u64>().is_ok_and(|index| index > wanted) {
-            rows.put_cf(outbox, &key, format!("{word} {wanted}"));
+    let mut walk = db.walk(outbox, Scan::default());
+    walk.seek_to_first();
+    while let Some((key, value)) = walk.item()? {
+        let exporter = exporter_name(key).and_then(|_| std::str::from_utf8(value).ok());
+        if let Some((word, index)) = exporter.and_then(|text| text.split_once(' '))
+            && index.parse::<u64>().is_ok_and(|index| index > wanted)
+        {
+            rows.put_cf(outbox, key, format!("{word} {wanted}"));
         }
+        walk.next();
     }
     Ok(write(db, rows)?)
 }

@@ -15,6 +15,7 @@
 mod accept;
 mod base;
 mod batch;
+mod chart;
 mod checkpoint;
 #[cfg(test)]
 mod damage;
@@ -25,6 +26,7 @@ mod fold;
 mod frame;
 #[cfg(test)]
 mod growth_tests;
+mod held;
 mod history;
 mod incarnations;
 mod layout;
@@ -40,6 +42,7 @@ mod recover;
 pub mod replay;
 mod room;
 mod snapshot;
+mod store;
 mod sweep;
 mod tail;
 #[cfg(test)]
@@ -56,25 +59,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rocksdb::{ColumnFamily, DB};
-
 pub use accept::{AcceptError, Acceptance, Loss};
 pub use base::PrunePoint;
 pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
+pub use chart::{ChartError, Written};
 pub use checkpoint::CheckpointError;
 pub use effects::{EffectRowError, OpenRow};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
+pub use held::HeldOutcome;
 pub use incarnations::{IncarnationError, NextIncarnation, Origin};
 pub use layout::FORMAT;
 pub use objects::{CollectReport, ObjectsPin};
+pub use parallel::stay_in_this_thread;
 pub use prune::{PruneError, PruneReport};
 pub use prune_wal::{Retention, WalPruneReport};
 pub use read::BoundKey;
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};
 pub use room::{RoomError, find_room};
 pub use snapshot::{LiveKey, Snapshot, SnapshotDocument};
+pub use store::{Backend, Change, Medium, Step, StoredRow};
 pub use sweep::{SweepError, SweepReport};
 pub use thin::GENERATIONS;
 pub use unsnapshotted::SweepCandidate;
@@ -82,6 +87,7 @@ pub use watermark::{Mark, WatermarkError};
 
 use layout::Family;
 use promise::Keeper;
+use store::{Column, Place, Store};
 use unsnapshotted::Unsnapshotted;
 
 use crate::types::hash::Hash;
@@ -117,6 +123,8 @@ pub struct JournalOptions {
     pub durability: Durability,
     /// What the store may take.
     pub store: StoreLimits,
+    /// A disk in the place of the directory, which the path then only names: the simulation's.
+    pub medium: Option<Arc<dyn Medium>>,
 }
 
 /// What RocksDB may take.
@@ -141,8 +149,8 @@ impl Default for StoreLimits {
 pub struct Journal(Arc<Inner>);
 
 struct Inner {
-    db: DB,
-    path: PathBuf,
+    db: Store,
+    place: Place,
     identity: JournalIdentity,
     mode: Mode,
     /// What it was opened with; `None` for one that is only looked at.
@@ -208,12 +216,22 @@ enum Stage {
 impl Journal {
     /// The data directory.
     pub fn path(&self) -> &Path {
-        &self.0.path
+        &self.0.place.path
     }
 
     /// Whose journal it is.
     pub fn identity(&self) -> &JournalIdentity {
         &self.0.identity
+    }
+
+    /// The same data directory, opened anew to look at it.
+    pub fn view(&self) -> Result<Journal, OpenError> {
+        Journal::look_at(&self.0.place)
+    }
+
+    /// Whether there is room for what opening the journal again writes.
+    pub fn find_room(&self) -> Result<(), RoomError> {
+        room::find(&self.0.place)
     }
 
     /// What it was opened with; `None` for one that is only looked at.
@@ -251,8 +269,8 @@ impl Journal {
 impl Inner {
     /// The handle of a family.
     #[expect(clippy::expect_used, reason = "open() opens every family, and none is ever dropped")]
-    fn family(&self, family: Family) -> &ColumnFamily {
-        self.db.cf_handle(family.name()).expect("open() opens every family")
+    fn family(&self, family: Family) -> Column<'_> {
+        self.db.column(family).expect("open() opens every family")
     }
 
     fn tail(&self) -> MutexGuard<'_, Tail> {

@@ -9,7 +9,7 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use rocksdb::{Direction, IteratorMode, ReadOptions, WriteBatch};
+use super::store::{Scan, WriteBatch};
 
 use super::error::{ReadError, StorageError};
 use super::frame::Frame;
@@ -139,20 +139,20 @@ impl Inner {
 
     /// Some objects from a key on that are not marked, and where to go on.
     fn unmarked(&self, from: &[u8], marks: &Marks, report: &mut CollectReport) -> Result<Doomed, StorageError> {
-        let mut options = ReadOptions::default();
-        options.fill_cache(false);
-        let mode = IteratorMode::From(from, Direction::Forward);
+        let mut rows = self.db.walk(self.family(Family::Objects), Scan { once: true, ..Scan::default() });
         let mut doomed = Vec::new();
-        for row in self.db.iterator_cf_opt(self.family(Family::Objects), options, mode) {
-            let (key, _) = row?;
+        rows.seek(from);
+        while let Some((key, _)) = rows.item()? {
             report.objects += 1;
-            let Ok(hash) = <[u8; 32]>::try_from(&*key) else { continue };
-            if !marks.has(&hash) {
+            if let Ok(hash) = <[u8; 32]>::try_from(key)
+                && !marks.has(&hash)
+            {
                 doomed.push(hash);
+                if doomed.len() == AT_ONCE {
+                    return Ok((doomed, Some([key, &[0]].concat())));
+                }
             }
-            if doomed.len() == AT_ONCE {
-                return Ok((doomed, Some([&*key, &[0]].concat())));
-            }
+            rows.next();
         }
         Ok((doomed, None))
     }

@@ -1,5 +1,6 @@
 //! One function over many items on all cores, in order.
 
+use std::cell::Cell;
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
@@ -22,8 +23,21 @@ pub(super) fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync
     spread(items, share, &work)
 }
 
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whatever the calling thread asks of a journal from here on is done by that thread alone, so that it is done in the
+/// same order each time: a simulated disk draws its faults in the order in which it is asked.
+pub fn stay_in_this_thread() {
+    ALONE.set(true);
+}
+
 /// How many threads are worth starting.
 pub(super) fn cores() -> usize {
+    if ALONE.get() {
+        return 1;
+    }
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::error::{RecoverError, StorageError};
 use super::layout::Family;
+use super::store::Place;
 use super::watermark::{self, Mark, Watermark, WatermarkError};
 use super::{Inner, Journal};
 use crate::types::hash::Hash;
@@ -18,10 +19,9 @@ pub(super) enum Keeper {
 }
 
 impl Keeper {
-    pub(super) fn read(journal: &Path) -> Keeper {
-        let path = watermark::beside(journal);
-        let found = watermark::read(&path).map(|found| found.map(|found| found.mark));
-        Keeper::Reader { path, found }
+    pub(super) fn read(place: &Place) -> Keeper {
+        let found = watermark::read(place).map(|found| found.map(|found| found.mark));
+        Keeper::Reader { path: place.watermark(), found }
     }
 
     /// Whoever looks at a journal as if this were what its watermark says.
@@ -111,7 +111,7 @@ impl Inner {
     /// on disk. RocksDB does as much for the log, which it writes to tables when it opens.
     pub(super) fn settle(&self, (index, chain): (u64, Hash)) -> Result<(), RecoverError> {
         let Keeper::Writer(watermark) = &self.keeper else { return Ok(()) };
-        self.db.flush_wal(true).map_err(StorageError::from)?;
+        self.db.sync()?;
         Ok(watermark.lock().unwrap_or_else(PoisonError::into_inner).advance(index, chain)?)
     }
 }

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use rocksdb::WriteBatch;
-
 use super::error::{FoldError, ReadError, StorageError};
 use super::layout::{Family, meta, scoped_key};
+use super::store::WriteBatch;
 use super::{AppendError, Inner, Journal, Mode};
 use crate::types::text::ProjectName;
 

@@ -9,13 +9,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use rocksdb::WriteBatch;
-
 use super::base::{self, PrunePoint};
-use super::error::{FoldError, ReadError, StorageError};
+use super::error::{FoldError, ReadError};
 use super::frame::Frame;
 use super::layout::{Family, base_key, meta, scoped_key, wal_key};
 use super::prune::PruneError;
+use super::store::WriteBatch;
 use super::tail::outline;
 use super::{AppendError, Inner, Journal, Mode, Snapshot};
 use crate::types::canonical::canonical_bytes;
@@ -66,7 +65,7 @@ impl Journal {
         if report.records > 0 {
             let first = wal_key(report.first_index);
             let family = self.0.family(Family::Wal);
-            self.0.db.delete_file_in_range_cf(family, wal_key(0), first).map_err(StorageError::from)?;
+            self.0.db.drop_tables(family, &wal_key(0), &first)?;
         }
         Ok(report)
     }

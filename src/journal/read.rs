@@ -1,10 +1,9 @@
 //! Reading what is there.
 
-use rocksdb::{DBIterator, DBRawIterator, Direction, IteratorMode, ReadOptions};
-
 use super::error::{ReadError, StorageError};
 use super::frame::{Frame, StoredRecord};
 use super::layout::{Family, idem_key, parse_idem_value, parse_scoped, scope_end, scoped_key, wal_index, wal_key};
+use super::store::{Item, Scan, Walk};
 use super::{Inner, Journal};
 use crate::types::hash::Hash;
 use crate::types::ids::IdemKey;
@@ -50,8 +49,7 @@ impl Journal {
 
     /// Whether an object is there already, so that it need not be written again.
     pub fn has_object(&self, hash: &Hash) -> Result<bool, ReadError> {
-        let found = self.0.db.get_pinned_cf(self.0.family(Family::Objects), hash.as_bytes());
-        Ok(found.map_err(StorageError::from)?.is_some())
+        Ok(self.0.db.has_cf(self.0.family(Family::Objects), hash.as_bytes())?)
     }
 
     /// The canonical bytes of the decision record that the record at an index left.
@@ -90,8 +88,7 @@ pub(super) struct Row {
 
 /// Rows of the WAL without a gap.
 struct Rows<'a> {
-    rows: DBIterator<'a>,
-    next: u64,
+    rows: Passing<'a>,
     pruned: Option<ReadError>,
 }
 
@@ -102,23 +99,14 @@ impl Iterator for Rows<'_> {
         if let Some(pruned) = self.pruned.take() {
             return Some(Err(pruned));
         }
-        let index = self.next;
-        let row = self.rows.next()?;
-        self.next += 1;
-        Some(match row {
-            Err(error) => Err(ReadError::RecordStorage { index, source: error.into() }),
-            Ok((key, value)) => match wal_index(&key) {
-                Some(found) if found == index => Ok(Row { index, value }),
-                Some(_) => Err(ReadError::Missing { index }),
-                None => Err(ReadError::Key { index: index.saturating_sub(1) }),
-            },
-        })
+        let row = self.rows.next_row()?;
+        Some(row.map(|(index, value)| Row { index, value: value.into() }))
     }
 }
 
 /// Rows of the WAL without a gap, looked at where RocksDB holds them.
 pub(super) struct Passing<'a> {
-    rows: DBRawIterator<'a>,
+    rows: Walk<'a>,
     next: u64,
     started: bool,
 }
@@ -134,11 +122,10 @@ impl Passing<'_> {
             self.started = true;
         }
         self.next += 1;
-        if !self.rows.valid() {
-            let failed = self.rows.status().err()?;
-            return Some(Err(ReadError::RecordStorage { index, source: failed.into() }));
-        }
-        let (key, value) = self.rows.item()?;
+        let (key, value) = match self.rows.item() {
+            Ok(item) => item?,
+            Err(source) => return Some(Err(ReadError::RecordStorage { index, source })),
+        };
         Some(match wal_index(key) {
             Some(found) if found == index => Ok((index, value)),
             Some(_) => Err(ReadError::Missing { index }),
@@ -149,47 +136,37 @@ impl Passing<'_> {
 
 /// Keys of a family that lie within bounds.
 pub(super) struct Keys<'a> {
-    rows: DBRawIterator<'a>,
+    rows: Walk<'a>,
     started: bool,
 }
 
-/// Key and value of a row.
-pub(super) type KeyValue<'a> = (&'a [u8], &'a [u8]);
-
 impl Keys<'_> {
     /// Key and value of the next row.
-    pub(super) fn next_row(&mut self) -> Result<Option<KeyValue<'_>>, StorageError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Item<'_>>, StorageError> {
         if self.started {
             self.rows.next();
         } else {
             self.rows.seek_to_first();
             self.started = true;
         }
-        self.item()
+        self.rows.item()
     }
 
     /// Key and value of the row before, from the last one backwards.
-    pub(super) fn previous_row(&mut self) -> Result<Option<KeyValue<'_>>, StorageError> {
+    pub(super) fn previous_row(&mut self) -> Result<Option<Item<'_>>, StorageError> {
         if self.started {
             self.rows.prev();
         } else {
             self.rows.seek_to_last();
             self.started = true;
         }
-        self.item()
-    }
-
-    fn item(&self) -> Result<Option<KeyValue<'_>>, StorageError> {
-        if !self.rows.valid() {
-            self.rows.status()?;
-        }
-        Ok(self.rows.item())
+        self.rows.item()
     }
 }
 
 impl Inner {
     pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        Ok(self.db.get_cf(self.family(family), key).map_err(StorageError::from)?)
+        Ok(self.db.get_cf(self.family(family), key)?)
     }
 
     /// The frame at an index.
@@ -198,38 +175,24 @@ impl Inner {
             return Err(pruned);
         }
         let found = self.db.get_cf(self.family(Family::Wal), wal_key(index));
-        found.map_err(|error| ReadError::RecordStorage { index, source: error.into() })
+        found.map_err(|source| ReadError::RecordStorage { index, source })
     }
 
     /// Rows of the WAL from an index on; a gap, also right at the start, is an error.
     pub(super) fn rows_from(&self, index: u64) -> impl Iterator<Item = Result<Row, ReadError>> + use<'_> {
-        let mut options = ReadOptions::default();
-        options.fill_cache(false);
-        options.set_readahead_size(2 << 20);
-        let key = wal_key(index);
-        let mode = IteratorMode::From(&key, Direction::Forward);
-        Rows {
-            rows: self.db.iterator_cf_opt(self.family(Family::Wal), options, mode),
-            next: index,
-            pruned: self.pruned(index),
-        }
+        Rows { rows: self.passing_from(index), pruned: self.pruned(index) }
     }
 
     /// The same rows, to be looked at in passing.
     pub(super) fn passing_from(&self, index: u64) -> Passing<'_> {
-        let mut options = ReadOptions::default();
-        options.fill_cache(false);
-        options.set_readahead_size(2 << 20);
-        let rows = self.db.raw_iterator_cf_opt(self.family(Family::Wal), options);
+        let rows = self.db.walk(self.family(Family::Wal), Scan { once: true, ..Scan::default() });
         Passing { rows, next: index, started: false }
     }
 
     /// Rows of a family with keys from `from` to before `end`.
     pub(super) fn keys(&self, family: Family, from: Vec<u8>, end: Vec<u8>) -> Keys<'_> {
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound(from);
-        options.set_iterate_upper_bound(end);
-        Keys { rows: self.db.raw_iterator_cf_opt(self.family(family), options), started: false }
+        let scan = Scan { from: Some(from), end: Some(end), once: false };
+        Keys { rows: self.db.walk(self.family(family), scan), started: false }
     }
 
     pub(super) fn project_indexes(

@@ -163,7 +163,8 @@ impl Start {
     fn load(journal: &Inner, unsnapshotted: Unsnapshotted, floor: u64) -> Result<Start, RecoverError> {
         let (tracks, snapshots) = (BTreeMap::new(), BTreeMap::new());
         let mut start = Start { unsnapshotted, tracks, snapshots, newest: None, caught_up: 0, warnings: Vec::new() };
-        let found = parallel::map(journal.projects_in(Family::Snapshots)?, |project| {
+        // Snapshots may be gone that the floor counts on, all of a project's as well.
+        let found = parallel::map(journal.every_project()?, |project| {
             let mut warnings = Vec::new();
             let good = journal.good_snapshot(&project, u64::MAX, &mut warnings);
             good.map(|good| (project, good, warnings))
@@ -174,9 +175,7 @@ impl Start {
                 Some((snapshot, head)) => start.take(&project, &snapshot, head),
                 None => Track::genesis(&project),
             };
-            if !warnings.is_empty() {
-                start.catch_up(journal, &project, &mut track, floor)?;
-            }
+            start.catch_up(journal, &project, &mut track, floor)?;
             start.warnings.extend(warnings);
             start.tracks.insert(project, track);
         }
@@ -190,8 +189,8 @@ impl Start {
         Track { head, index, applied: 0 }
     }
 
-    /// The replay floor counts on the newest snapshot; without it, the project's records up to the floor are
-    /// replayed one by one.
+    /// The replay floor counts on the newest snapshot; where that is not good, or gone, the project's records up to
+    /// the floor are replayed one by one.
     fn catch_up(
         &mut self,
         journal: &Inner,
@@ -238,6 +237,15 @@ impl Inner {
             .and_then(|text| text.parse().ok())
             .map(|floor: u64| floor.max(self.first_index() - 1))
             .ok_or_else(unreadable)
+    }
+
+    /// Every project that has a record or a snapshot.
+    fn every_project(&self) -> Result<Vec<ProjectName>, ReadError> {
+        let mut projects = self.projects_in(Family::Decisions)?;
+        projects.extend(self.projects_in(Family::Snapshots)?);
+        projects.sort_unstable();
+        projects.dedup();
+        Ok(projects)
     }
 
     /// Whether a project has a record.

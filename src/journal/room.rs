@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::store::Place;
+
 /// What must fit before the journal is opened again: opening writes what is in RocksDB's log to tables.
 const PROBE_BYTES: usize = 8 << 20;
 
@@ -21,6 +23,14 @@ impl RoomError {
     /// Whether there is no room, and nothing else is wrong.
     pub fn is_full(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// The same, wherever a journal is.
+pub(super) fn find(place: &Place) -> Result<(), RoomError> {
+    match &place.medium {
+        None => find_room(&place.path),
+        Some(medium) => medium.find_room().map_err(|source| RoomError { path: place.path.clone(), source }),
     }
 }
 

@@ -14,6 +14,7 @@ use super::frame::Frame;
 use super::layout::{Family, parse_idem_value, parse_scoped, scope_end, scoped_key};
 use super::read::mangled;
 use super::recover::SnapshotWarning;
+use super::store::Scan;
 use super::{Batch, Inner, Journal, Write, base};
 use crate::machine::head::Head;
 use crate::machine::state::State;
@@ -238,16 +239,15 @@ impl Inner {
 
     /// Shows every project that has a row in a family of scoped keys, and the number of its first row.
     pub(super) fn each_project(&self, family: Family, see: &mut dyn FnMut(ProjectName, u64)) -> Result<(), ReadError> {
-        let mut rows = self.db.raw_iterator_cf(self.family(family));
+        let mut rows = self.db.walk(self.family(family), Scan::default());
         rows.seek_to_first();
-        while let Some(key) = rows.key() {
+        while let Some((key, _)) = rows.item()? {
             let unreadable =
                 || ReadError::Row { project: String::from_utf8_lossy(key).into_owned(), family: family.name() };
             let (project, number, _) = parse_scoped(key).ok_or_else(unreadable)?;
             rows.seek(scope_end(&project));
             see(project, number);
         }
-        rows.status().map_err(super::StorageError::from)?;
         Ok(())
     }
 }

@@ -42,6 +42,7 @@ pub fn options(path: &Path) -> JournalOptions {
         snapshot_every: 4,
         durability: Durability::Sync,
         store: StoreLimits::default(),
+        medium: None,
     }
 }
 
@@ -62,6 +63,11 @@ impl Directory {
     /// The journal's directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same, as the journal names it.
+    pub(in crate::journal) fn place(&self) -> Place {
+        Place::directory(self.path())
     }
 
     /// The watermark beside it.
@@ -223,13 +229,13 @@ impl Node {
 
     /// Writes everything to tables.
     pub fn flush(&self) {
-        let families = Family::ALL.map(|family| self.journal.0.family(family));
-        self.journal.0.db.flush_cfs_opt(&families, &rocksdb::FlushOptions::default()).unwrap();
+        let families = Family::ALL.map(|family| self.journal.0.family(family).inside());
+        self.journal.0.db.inside().flush_cfs_opt(&families, &rocksdb::FlushOptions::default()).unwrap();
     }
 
     /// Puts other bytes in the place of a row.
     pub(in crate::journal) fn overwrite(&self, family: Family, key: &[u8], bytes: &[u8]) {
-        self.journal.0.db.put_cf(self.journal.0.family(family), key, bytes).unwrap();
+        self.journal.0.db.inside().put_cf(self.journal.0.family(family).inside(), key, bytes).unwrap();
     }
 
     /// Flips the lowest bit of a byte of the frame at `index`, counted from its start or, if negative, its end.
@@ -242,7 +248,7 @@ impl Node {
 
     /// How many rows a family has.
     pub(in crate::journal) fn rows(&self, family: Family) -> usize {
-        self.journal.0.db.iterator_cf(self.journal.0.family(family), IteratorMode::Start).count()
+        self.journal.0.db.inside().iterator_cf(self.journal.0.family(family).inside(), IteratorMode::Start).count()
     }
 }
 

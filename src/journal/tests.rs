@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use rocksdb::DB;
+
 use super::layout::{meta, scoped_key, wal_key};
 use super::testing::{Node, cluster, name, node_key, options};
 use super::*;
@@ -121,6 +123,26 @@ fn a_bad_newest_snapshot_falls_back_to_the_one_before() {
     assert_eq!(node.journal.head_at(&name("a"), 8).unwrap().unwrap(), node.heads[&name("a")]);
 }
 
+/// Found by the simulation: an older copy of the snapshots was put back, `recover` took the older snapshot of a project
+/// for its newest, began at the replay floor that counted on the one that was gone, and refused a log that held
+/// everything: «record 170 starts from …, but the head before it is …».
+#[test]
+fn snapshots_that_are_gone_are_made_up_for_by_records_before_the_replay_floor() {
+    for gone in [vec![8], vec![5, 8]] {
+        let node = busy();
+        for index in [5, 8, 9, 7] {
+            node.journal.put_snapshot(node.snapshot(index)).unwrap();
+        }
+        let family = node.journal.0.family(Family::Snapshots).inside();
+        for index in gone {
+            let project = &node.history[index as usize - 1].0;
+            node.journal.0.db.inside().delete_cf(family, scoped_key(project, index)).unwrap();
+        }
+        let node = node.reopen();
+        assert_eq!(hashes(&node.journal.recover().unwrap()), known(&node));
+    }
+}
+
 #[test]
 fn a_head_of_the_past_is_the_one_recorded_at_every_index() {
     let node = busy();
@@ -206,7 +228,7 @@ impl Node {
 #[test]
 fn a_missing_record_is_named() {
     let node = busy();
-    node.journal.0.db.delete_cf(node.journal.0.family(Family::Wal), wal_key(4)).unwrap();
+    node.journal.0.db.inside().delete_cf(node.journal.0.family(Family::Wal).inside(), wal_key(4)).unwrap();
     let node = node.reopen();
     assert_eq!(node.journal.recover().unwrap_err().index(), Some(4));
     let report = verify::verify(&node.journal, &mut |_| ());
@@ -223,7 +245,7 @@ fn a_lost_tail_is_noticed_where_a_snapshot_or_the_floor_shows_it() {
         if all {
             [8, 7].into_iter().for_each(|index| node.journal.put_snapshot(node.snapshot(index)).unwrap());
         }
-        node.journal.0.db.delete_cf(node.journal.0.family(Family::Wal), wal_key(9)).unwrap();
+        node.journal.0.db.inside().delete_cf(node.journal.0.family(Family::Wal).inside(), wal_key(9)).unwrap();
         let node = node.reopen();
         assert_eq!(node.journal.recover().unwrap_err().index(), Some(9));
     }
@@ -239,7 +261,7 @@ fn inputs_that_are_missing_or_changed_stop_the_replay_at_their_record() {
     assert!(matches!(error, RecoverError::Fault(FoldError::Diverged(Divergence::InputsHash { index: 5, .. }))));
     let report = verify::verify(&node.journal, &mut |_| ());
     assert!(matches!(report.problems[0], verify::Problem { index: 5, flaw: verify::Flaw::ObjectMangled { .. } }));
-    node.journal.0.db.delete_cf(node.journal.0.family(Family::Objects), hash.as_bytes()).unwrap();
+    node.journal.0.db.inside().delete_cf(node.journal.0.family(Family::Objects).inside(), hash.as_bytes()).unwrap();
     assert_eq!(node.journal.recover().unwrap_err().index(), Some(5));
 }
 
@@ -267,11 +289,11 @@ fn verification_tells_what_is_wrong_with_each_record() {
     let node = busy();
     assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
     let (a, b) = (name("a"), name("b"));
-    let db = &node.journal.0.db;
-    db.delete_cf(node.journal.0.family(Family::Decisions), scoped_key(&a, 1)).unwrap();
+    let db = node.journal.0.db.inside();
+    db.delete_cf(node.journal.0.family(Family::Decisions).inside(), scoped_key(&a, 1)).unwrap();
     let of_two = node.journal.record(2).unwrap().unwrap().record;
     let of_three = node.journal.record(3).unwrap().unwrap().record;
-    db.delete_cf(node.journal.0.family(Family::Idem), layout::idem_key(&b, &of_two.idem_key)).unwrap();
+    db.delete_cf(node.journal.0.family(Family::Idem).inside(), layout::idem_key(&b, &of_two.idem_key)).unwrap();
     let other = layout::idem_value(&Hash::ZERO, 3, b"{}");
     node.overwrite(Family::Idem, &layout::idem_key(&a, &of_three.idem_key), &other);
     node.overwrite(Family::Decisions, &scoped_key(&name("c"), 4), b"{}");
@@ -386,7 +408,7 @@ fn a_later_format_is_refused_also_with_families_that_are_not_known_yet() {
 fn records_without_a_word_on_whose_they_are_are_refused() {
     let node = busy();
     for key in [meta::FORMAT, meta::NODE] {
-        node.journal.0.db.delete_cf(node.journal.0.family(Family::Meta), key).unwrap();
+        node.journal.0.db.inside().delete_cf(node.journal.0.family(Family::Meta).inside(), key).unwrap();
     }
     let Node { directory, journal, .. } = node;
     drop(journal);

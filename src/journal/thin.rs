@@ -1,12 +1,11 @@
 //! Removing snapshots that nobody needs: the newest ones stay, and of the older ones as many as keep reading
 //! the past cheap.
 
-use rocksdb::WriteBatch;
-
 use super::error::ReadError;
 use super::layout::{Family, parse_scoped, scope_end, scoped_key};
 use super::prune::PruneError;
 use super::read::mangled;
+use super::store::WriteBatch;
 use super::{AppendError, Inner, Journal, Mode};
 use crate::types::text::ProjectName;
 

@@ -20,7 +20,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::store::{Medium, Place};
 use crate::types::hash::Hash;
 
 const MAGIC: &[u8; 8] = b"SWOOSHWM";
@@ -112,47 +114,88 @@ pub(super) struct Found {
 
 /// Reads the newest valid slot; `None` where there is no file. A file appears whole or not at all, so one
 /// without a valid slot was damaged.
-pub(super) fn read(path: &Path) -> Result<Option<Found>, WatermarkError> {
-    let mut bytes = Vec::new();
-    let limit = 2 * SLOT_BYTES as u64;
-    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(path, "cannot be read", &error)),
-    }
+pub(super) fn read(place: &Place) -> Result<Option<Found>, WatermarkError> {
+    let path = place.watermark();
+    let found = match &place.medium {
+        None => read_file(&path),
+        Some(medium) => medium.read_watermark(),
+    };
+    let Some(bytes) = found.map_err(|error| failed(&path, "cannot be read", &error))? else { return Ok(None) };
     let slots = bytes.chunks(SLOT_BYTES).enumerate();
     let valid = slots.filter_map(|(slot, bytes)| decode(bytes).map(|mark| Found { mark, slot }));
     let newest = valid.max_by_key(|found| found.mark.sequence);
-    newest.map(Some).ok_or_else(|| WatermarkError::Damaged { path: path.to_path_buf() })
+    newest.map(Some).ok_or(WatermarkError::Damaged { path })
+}
+
+fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let limit = 2 * SLOT_BYTES as u64;
+    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The watermark, open for writing.
 pub(super) struct Watermark {
     path: PathBuf,
-    file: File,
+    paper: Paper,
     found: Found,
+}
+
+/// What it is written on.
+enum Paper {
+    File(File),
+    Medium(Arc<dyn Medium>),
+}
+
+impl Paper {
+    fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Paper::File(file) => file.write_all_at(bytes, at),
+            Paper::Medium(medium) => medium.write_watermark(at, bytes),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self {
+            Paper::File(file) => file.sync_data(),
+            Paper::Medium(medium) => medium.sync_watermark(),
+        }
+    }
 }
 
 impl Watermark {
     /// Opens the file that holds what was found.
-    pub(super) fn open(path: PathBuf, found: Found) -> Result<Watermark, WatermarkError> {
+    pub(super) fn open(place: &Place, found: Found) -> Result<Watermark, WatermarkError> {
+        let path = place.watermark();
+        if let Some(medium) = &place.medium {
+            return Ok(Watermark { path, paper: Paper::Medium(medium.clone()), found });
+        }
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(|error| failed(&path, "cannot be opened", &error))?;
         // A file that was cut is laid out again, or its writes would change metadata each time.
         let whole = file.metadata().map(|metadata| metadata.len() >= 2 * SLOT_BYTES as u64);
         if !whole.map_err(|error| failed(&path, "cannot be read", &error))? {
-            return Watermark::create(path, found.mark);
+            return Watermark::create(place, found.mark);
         }
-        Ok(Watermark { path, file, found })
+        Ok(Watermark { path, paper: Paper::File(file), found })
     }
 
     /// Makes the file, whole or not at all, with both slots saying the same.
-    pub(super) fn create(path: PathBuf, mark: Mark) -> Result<Watermark, WatermarkError> {
+    pub(super) fn create(place: &Place, mark: Mark) -> Result<Watermark, WatermarkError> {
+        let (path, found) = (place.watermark(), Found { mark, slot: 0 });
+        if let Some(medium) = &place.medium {
+            let made = medium.make_watermark(&both_slots(&mark));
+            made.map_err(|error| failed(&path, "cannot be made", &error))?;
+            return Ok(Watermark { path, paper: Paper::Medium(medium.clone()), found });
+        }
         let draft = path.with_extension("watermark.new");
         lay_out(&path, &draft, &mark).map_err(|error| failed(&path, "cannot be made", &error))?;
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(|error| failed(&path, "cannot be opened", &error))?;
-        Ok(Watermark { path, file, found: Found { mark, slot: 0 } })
+        Ok(Watermark { path, paper: Paper::File(file), found })
     }
 
     /// What it says now.
@@ -167,9 +210,9 @@ impl Watermark {
         let mark = Mark { sequence: sequence + 1, index, chain, incarnation };
         let slot = 1 - self.found.slot;
         let at = (slot * SLOT_BYTES) as u64;
-        let written = self.file.write_all_at(&encode(&mark), at);
+        let written = self.paper.write(at, &encode(&mark));
         written.map_err(|error| failed(&self.path, "cannot be written", &error))?;
-        self.file.sync_data().map_err(|error| failed(&self.path, "cannot be synced", &error))?;
+        self.paper.sync().map_err(|error| failed(&self.path, "cannot be synced", &error))?;
         self.found = Found { mark, slot };
         Ok(())
     }
@@ -185,13 +228,17 @@ fn failed(path: &Path, what: &'static str, error: &io::Error) -> WatermarkError 
     WatermarkError::File { path: path.to_path_buf(), what, reason: error.to_string() }
 }
 
-fn lay_out(path: &Path, draft: &Path, mark: &Mark) -> io::Result<()> {
+fn both_slots(mark: &Mark) -> Vec<u8> {
     let mut bytes = vec![0; 2 * SLOT_BYTES];
     for slot in bytes.chunks_mut(SLOT_BYTES) {
         slot.iter_mut().zip(encode(mark)).for_each(|(to, from)| *to = from);
     }
+    bytes
+}
+
+fn lay_out(path: &Path, draft: &Path, mark: &Mark) -> io::Result<()> {
     let mut file = File::create(draft)?;
-    file.write_all(&bytes)?;
+    file.write_all(&both_slots(mark))?;
     file.sync_all()?;
     fs::rename(draft, path)?;
     match path.parent() {
@@ -248,61 +295,62 @@ mod tests {
     }
 
     /// A watermark advanced to 7 and then 9.
-    fn advanced() -> (tempfile::TempDir, PathBuf) {
+    fn advanced() -> (tempfile::TempDir, PathBuf, Place) {
         let directory = tempfile::tempdir().unwrap();
-        let path = beside(&directory.path().join("journal"));
-        assert_eq!(read(&path), Ok(None));
-        let mut watermark = Watermark::create(path.clone(), mark(0)).unwrap();
+        let place = Place::directory(directory.path().join("journal"));
+        let path = place.watermark();
+        assert_eq!(read(&place), Ok(None));
+        let mut watermark = Watermark::create(&place, mark(0)).unwrap();
         for index in [7, 9] {
             watermark.advance(index, mark(index).chain).unwrap();
         }
-        (directory, path)
+        (directory, path, place)
     }
 
     #[test]
     fn the_newest_slot_counts_and_the_file_never_grows() {
-        let (directory, path) = advanced();
+        let (directory, path, place) = advanced();
         assert_eq!(path, directory.path().join("journal.watermark"));
-        let found = read(&path).unwrap().unwrap();
+        let found = read(&place).unwrap().unwrap();
         assert_eq!(found.mark, Mark { sequence: 2, ..mark(9) });
-        let mut watermark = Watermark::open(path.clone(), found).unwrap();
+        let mut watermark = Watermark::open(&place, found).unwrap();
         watermark.advance(10, mark(10).chain).unwrap();
-        assert_eq!(read(&path).unwrap().unwrap().mark.index, 10);
+        assert_eq!(read(&place).unwrap().unwrap().mark.index, 10);
         assert_eq!(fs::metadata(&path).unwrap().len(), 2 * SLOT_BYTES as u64);
     }
 
     #[test]
     fn a_torn_slot_leaves_the_other_and_is_the_next_to_be_written() {
-        let (_directory, path) = advanced();
+        let (_directory, path, place) = advanced();
         corrupt(&path, 20);
-        let found = read(&path).unwrap().unwrap();
+        let found = read(&place).unwrap().unwrap();
         assert_eq!(found.mark.index, 7);
-        let mut watermark = Watermark::open(path.clone(), found).unwrap();
+        let mut watermark = Watermark::open(&place, found).unwrap();
         watermark.advance(11, mark(11).chain).unwrap();
         corrupt(&path, SLOT_BYTES as u64 + 20);
-        assert_eq!(read(&path).unwrap().unwrap().mark.index, 11, "the torn slot was written, not the good one");
+        assert_eq!(read(&place).unwrap().unwrap().mark.index, 11, "the torn slot was written, not the good one");
     }
 
     #[test]
     fn any_flipped_byte_of_a_slot_is_noticed_and_two_bad_slots_are_damage() {
         for at in 0..(CONTENT_BYTES + 32) as u64 {
-            let (_directory, path) = advanced();
+            let (_directory, path, place) = advanced();
             corrupt(&path, at);
-            assert_eq!(read(&path).unwrap().unwrap().mark.index, 7, "byte {at}");
+            assert_eq!(read(&place).unwrap().unwrap().mark.index, 7, "byte {at}");
             corrupt(&path, SLOT_BYTES as u64 + at);
-            assert_eq!(read(&path), Err(WatermarkError::Damaged { path: path.clone() }), "byte {at}");
+            assert_eq!(read(&place), Err(WatermarkError::Damaged { path: path.clone() }), "byte {at}");
         }
     }
 
     #[test]
     fn a_cut_file_is_laid_out_again() {
-        let (_directory, path) = advanced();
+        let (_directory, path, place) = advanced();
         OpenOptions::new().write(true).open(&path).unwrap().set_len(WRITTEN_BYTES as u64).unwrap();
-        let found = read(&path).unwrap().unwrap();
-        let mut watermark = Watermark::open(path.clone(), found).unwrap();
+        let found = read(&place).unwrap().unwrap();
+        let mut watermark = Watermark::open(&place, found).unwrap();
         watermark.advance(12, mark(12).chain).unwrap();
-        assert_eq!(read(&path).unwrap().unwrap().mark.index, 12);
+        assert_eq!(read(&place).unwrap().unwrap().mark.index, 12);
         OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
-        assert_eq!(read(&path), Err(WatermarkError::Damaged { path }));
+        assert_eq!(read(&place), Err(WatermarkError::Damaged { path }));
     }
 }

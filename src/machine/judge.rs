@@ -344,6 +344,19 @@ pub fn held_by_license(state: &State, rejection: &Rejection) -> bool {
     }
 }
 
+/// Whether nothing but a block of its project holds an outcome back: every guard lets it pass but the license's, which
+/// blocks by itself.
+pub fn held_by_block(docket: &Docket<'_>) -> bool {
+    let mut outcomes = Vec::new();
+    match guards(docket, &mut outcomes) {
+        Ok(()) => true,
+        Err(refused) => {
+            let others_pass = outcomes.iter().all(|outcome| outcome.ok || outcome.guard == GuardName::License);
+            others_pass && refused.rejection.code != Code::PolicyBreach
+        }
+    }
+}
+
 /// Whether a transition could pass now, as far as that can be said without a proposal.
 #[derive(Clone, Debug)]
 pub struct Explanation {

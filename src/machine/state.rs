@@ -328,6 +328,10 @@ pub struct Environment {
     pub phase: EnvironmentState,
     /// What it needs.
     pub allocation: Allocation,
+    /// What is built for it; empty where the project leaves that to the node. States without any are those from before
+    /// there were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<BuildChoice>,
     /// What was built, also in part.
     pub assets: Assets,
     /// Hash of the manifest over the assets.

@@ -32,18 +32,22 @@ impl<L: Log> Desk<L> {
     pub fn run(&self, jobs: &Receiver<Job>) {
         loop {
             match jobs.recv_timeout(MEND_INTERVAL) {
-                Ok(job) => {
-                    let mut committer = self.lock();
-                    let done = committer.take(job);
-                    committer.inbox.push_done(done);
-                }
+                Ok(job) => self.commit(job),
                 Err(RecvTimeoutError::Timeout) => self.mend(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn mend(&self) {
+    /// Commits a batch and tells the sequencer.
+    pub fn commit(&self, job: Job) {
+        let mut committer = self.lock();
+        let done = committer.take(job);
+        committer.inbox.push_done(done);
+    }
+
+    /// One try to mend the log, where it needs it.
+    pub fn mend(&self) {
         let mut committer = self.lock();
         if committer.mending {
             committer.mend();

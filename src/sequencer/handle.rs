@@ -2,26 +2,27 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::commit::{Committer, MAX_INTERVAL};
+use super::commit::{Committer, Job, MAX_INTERVAL};
 use super::desk::Desk;
 use super::fair::Full;
-use super::inbox::{Inbox, OwnRequest, Request};
+use super::inbox::{Done, Inbox, OwnRequest, Request};
 use super::pipeline::{Pipeline, durable, is_watched};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Trace, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::{Durability, FoldError, Journal, Recovered, RecoveredHead, fingerprint};
+use crate::journal::{Durability, FoldError, Journal, Log, Recovered, RecoveredHead, fingerprint};
 use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Docket, Explanation};
 use crate::machine::reduce::Stamp;
+use crate::machine::upgrade;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::names::Transition;
@@ -229,30 +230,13 @@ pub struct Handle {
 
 impl Handle {
     /// Starts both threads on what was recovered.
-    pub fn start(
-        mut options: Options,
-        ports: Ports,
-        journal: Journal,
-        recovered: Recovered,
-    ) -> Result<Handle, StartError> {
-        if let Durability::Interval(interval) = &mut options.durability {
-            *interval = (*interval).min(MAX_INTERVAL);
-        }
-        let last = (recovered.last_index, recovered.next_link, recovered.last_timestamp);
-        let acknowledged = (recovered.last_index, recovered.last_chain);
-        let (heads, views) = durable(recovered.heads, options.memory);
-        let inbox = Arc::new(Inbox::new(options.queue, options.project_queue));
-        let shared = Shared::of(options, ports, journal.clone(), (recovered.last_index, recovered.last_snapshot_hlc));
-        *shared.views_mut() = views;
-        shared.note_memory(heads.size());
-        let (jobs, queue) = sync_channel(1);
-        let committer = Committer::new(shared.clone(), inbox.clone(), journal, acknowledged);
-        let desk = Arc::new(Desk::new(committer));
-        let own = desk.clone();
-        let commit_now = Box::new(move |job| own.commit_now(job));
-        let pipeline = Pipeline::new(shared.clone(), inbox.clone(), (jobs, commit_now), heads, last);
-        let threads = vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || desk.run(&queue))?];
-        Ok(Handle { shared, inbox, threads: Arc::new(Mutex::new(threads)) })
+    pub fn start(options: Options, ports: Ports, journal: Journal, recovered: Recovered) -> Result<Handle, StartError> {
+        let log = journal.clone();
+        let Assembled { handle, pipeline, desk, jobs } =
+            assemble(options, ports, journal, recovered, log, |desk, job| desk.commit_now(job));
+        let threads = vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || desk.run(&jobs))?];
+        handle.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(threads);
+        Ok(handle)
     }
 
     /// Verifies a request's body and headers. Costs a signature check: call it off the sequencer's way.
@@ -267,31 +251,57 @@ impl Handle {
 
     /// The same, of a proposal whose way is noted since [`Handle::trace`].
     pub async fn propose_traced(&self, verified: Verified, trace: Option<Box<Trace>>) -> Outcome {
-        let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
-        let refuse = |code, reason: &str| {
-            let rejection = Rejection::new(code, reason);
-            let facts = self.shared.ports.facts.facts();
-            let retry_after_ms = retry::after_ms(code, transition, facts.set(), &project, self.now());
-            let refusal = Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms };
-            Outcome::Refused(Box::new(refusal))
-        };
-        match &*self.shared.mode() {
-            Mode::Accepting => {}
-            Mode::Draining => return refuse(Code::Draining, "the node is shutting down; try another or wait"),
-            Mode::Refusing(reason) => return refuse(Code::NotDurable, reason),
-            Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
-            Mode::Following(reason) => {
-                return refuse(Code::Follower, &format!("this node {reason}; propose to that one"));
-            }
-        }
-        let (reply, answer) = oneshot::channel();
         let arrived = Instant::now();
-        let loaded = self.preload(&project).await;
-        if let Err(full) = self.inbox.push(Request { verified, reply, arrived, trace, loaded }) {
-            let (code, reason) = no_room(full, &project);
-            return refuse(code, &reason);
+        let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
+        if let Err(refused) = self.is_open(&project, transition) {
+            return refused;
         }
-        answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
+        let loaded = self.preload(&project).await;
+        match self.enter((verified, trace), arrived, loaded) {
+            Ok(answer) => {
+                let gone =
+                    || self.refuse(&project, transition, Code::Draining, "the node shut down before it could answer");
+                answer.await.unwrap_or_else(|_| gone())
+            }
+            Err(refused) => refused,
+        }
+    }
+
+    /// Puts a proposal into the queue; where its answer comes.
+    pub(super) fn enter(
+        &self,
+        (verified, trace): (Verified, Option<Box<Trace>>),
+        arrived: Instant,
+        loaded: Option<Box<RecoveredHead>>,
+    ) -> Result<oneshot::Receiver<Outcome>, Outcome> {
+        let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
+        let (reply, answer) = oneshot::channel();
+        let pushed = self.inbox.push(Request { verified, reply, arrived, trace, loaded });
+        pushed.map_err(|full| {
+            let (code, reason) = no_room(full, &project);
+            self.refuse(&project, transition, code, &reason)
+        })?;
+        Ok(answer)
+    }
+
+    /// Whether proposals are taken.
+    pub(super) fn is_open(&self, project: &ProjectName, transition: Transition) -> Result<(), Outcome> {
+        let (code, reason) = match &*self.shared.mode() {
+            Mode::Accepting => return Ok(()),
+            Mode::Draining => (Code::Draining, "the node is shutting down; try another or wait".to_owned()),
+            Mode::Refusing(reason) => (Code::NotDurable, reason.clone()),
+            Mode::ReadOnly(reason) => (Code::ReadOnly, reason.clone()),
+            Mode::Following(reason) => (Code::Follower, format!("this node {reason}; propose to that one")),
+        };
+        Err(self.refuse(project, transition, code, &reason))
+    }
+
+    fn refuse(&self, project: &ProjectName, transition: Transition, code: Code, reason: &str) -> Outcome {
+        let rejection = Rejection::new(code, reason);
+        let facts = self.shared.ports.facts.facts();
+        let retry_after_ms = retry::after_ms(code, transition, facts.set(), project, self.now());
+        let refusal = Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms };
+        Outcome::Refused(Box::new(refusal))
     }
 
     /// Proposes the outcome of an effect that the node ran, on the project's own head and ahead of whoever waits,
@@ -310,11 +320,22 @@ impl Handle {
             Mode::ReadOnly(reason) => return refuse(Code::ReadOnly, reason),
             Mode::Following(reason) => return refuse(Code::Follower, reason),
         }
-        let (reply, answer) = oneshot::channel();
         let arrived = Instant::now();
         let loaded = self.preload(&project).await;
-        self.inbox.push_own(OwnRequest { outcome, reply, arrived, loaded });
+        let answer = self.enter_own(outcome, arrived, loaded);
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
+    }
+
+    /// Puts an outcome ahead of whoever waits; where its answer comes.
+    pub(super) fn enter_own(
+        &self,
+        outcome: super::OwnOutcome,
+        arrived: Instant,
+        loaded: Option<Box<RecoveredHead>>,
+    ) -> oneshot::Receiver<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.push_own(OwnRequest { outcome, reply, arrived, loaded });
+        answer
     }
 
     /// Loads a project that is not in memory off the sequencer's way, unless as many are being loaded as may
@@ -428,6 +449,16 @@ impl Handle {
         !threads.is_empty() && threads.iter().all(|thread| !thread.is_finished())
     }
 
+    /// Whether both threads run, and the sequencer takes what it is given within this time.
+    pub async fn works_within(&self, limit: Duration) -> bool {
+        if !self.is_alive() {
+            return false;
+        }
+        let (asking, answer) = oneshot::channel();
+        self.inbox.ask(asking);
+        matches!(tokio::time::timeout(limit, answer).await, Ok(Ok(())))
+    }
+
     /// Whether a project's head is in memory.
     pub fn is_in_memory(&self, project: &ProjectName) -> bool {
         self.shared.cached_view(project).is_some()
@@ -455,10 +486,14 @@ impl Handle {
         }
     }
 
-    /// Brings a project into memory that may have to be acted on without a caller; others stay where they are.
+    /// Brings a project into memory that may have to be acted on without a caller; others stay where they are. One of
+    /// an older statechart goes over to this program's.
     /// Whether its head can be loaded, with every check.
     pub fn watch(&self, project: &ProjectName) -> Result<(), FoldError> {
         let Some(loaded) = self.shared.journal().latest_head(project)? else { return Ok(()) };
+        if upgrade::barrier(loaded.head.state()).is_some() {
+            self.inbox.nudge(project.clone());
+        }
         let (memory, facts) = (self.shared.options.memory, self.facts());
         let has_room = self.shared.heads.load(Ordering::Relaxed) < memory.projects
             && self.shared.heads_bytes.load(Ordering::Relaxed) < memory.bytes;
@@ -495,6 +530,42 @@ impl Handle {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         threads.into_iter().for_each(|thread| drop(thread.join()));
     }
+}
+
+/// A sequencer whose parts nobody runs yet.
+pub(super) struct Assembled<L> {
+    pub handle: Handle,
+    pub pipeline: Pipeline,
+    pub desk: Arc<Desk<L>>,
+    pub jobs: Receiver<Job>,
+}
+
+/// Connects the parts on what was recovered. `at_once` commits for the sequencer where a lone caller waits.
+pub(super) fn assemble<L: Log + 'static>(
+    mut options: Options,
+    ports: Ports,
+    journal: Journal,
+    recovered: Recovered,
+    log: L,
+    at_once: impl Fn(&Desk<L>, Job) -> Result<Done, Box<Job>> + Send + 'static,
+) -> Assembled<L> {
+    if let Durability::Interval(interval) = &mut options.durability {
+        *interval = (*interval).min(MAX_INTERVAL);
+    }
+    let last = (recovered.last_index, recovered.next_link, recovered.last_timestamp);
+    let acknowledged = (recovered.last_index, recovered.last_chain);
+    let (heads, views) = durable(recovered.heads, options.memory);
+    let inbox = Arc::new(Inbox::new(options.queue, options.project_queue));
+    let shared = Shared::of(options, ports, journal, (recovered.last_index, recovered.last_snapshot_hlc));
+    *shared.views_mut() = views;
+    shared.note_memory(heads.size());
+    let (sender, jobs) = sync_channel(1);
+    let committer = Committer::new(shared.clone(), inbox.clone(), log, acknowledged);
+    let desk = Arc::new(Desk::new(committer));
+    let own = desk.clone();
+    let commit_now = Box::new(move |job| at_once(&own, job));
+    let pipeline = Pipeline::new(shared.clone(), inbox.clone(), (sender, commit_now), heads, last);
+    Assembled { handle: Handle { shared, inbox, threads: Arc::default() }, pipeline, desk, jobs }
 }
 
 /// What is said to a proposal that finds no room.

@@ -65,10 +65,47 @@ struct Lanes {
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     loaded: Vec<(ProjectName, RecoveredHead)>,
+    /// Who wants to know whether the sequencer still works.
+    asking: Vec<oneshot::Sender<()>>,
     tidy: bool,
     stopping: bool,
     /// Whether the sequencer waits to be woken; waking it costs a system call.
     asleep: bool,
+}
+
+impl Lanes {
+    fn has_work(&self, room: usize) -> bool {
+        let own = !self.nudged.is_empty() || !self.own.is_empty();
+        let waiting = !self.urgent.is_empty() || !self.normal.is_empty() || own;
+        let asked = !self.loaded.is_empty() || !self.asking.is_empty();
+        let news = !self.done.is_empty() || self.mended.is_some() || self.tidy || asked;
+        news || (room > 0 && waiting) || self.stopping
+    }
+
+    fn take(&mut self, room: usize) -> Work {
+        let done = self.done.drain(..).collect();
+        let mended = self.mended.take();
+        let (tidy, loaded) = (std::mem::take(&mut self.tidy), std::mem::take(&mut self.loaded));
+        let asking = std::mem::take(&mut self.asking);
+        let mut nudged = Vec::new();
+        while nudged.len() < room
+            && let Some(project) = self.nudged.pop_first()
+        {
+            nudged.push(project);
+        }
+        let room = room - nudged.len();
+        let taken = room.min(self.own.len());
+        let own: Vec<_> = self.own.drain(..taken).collect();
+        let room = room - taken;
+        let mut requests = Vec::with_capacity(room.min(self.urgent.len() + self.normal.len()));
+        while requests.len() < room
+            && let Some(request) = self.urgent.pop().or_else(|| self.normal.pop())
+        {
+            requests.push(request);
+        }
+        let stopping = self.stopping && self.urgent.is_empty() && self.normal.is_empty() && self.own.is_empty();
+        Work { done, mended, nudged, own, loaded, asking, requests, tidy, stopping }
+    }
 }
 
 /// What the sequencer took out.
@@ -82,6 +119,8 @@ pub(super) struct Work {
     pub own: Vec<OwnRequest>,
     /// Heads that came from the journal unasked.
     pub loaded: Vec<(ProjectName, RecoveredHead)>,
+    /// Who wants to know whether the sequencer still works.
+    pub asking: Vec<oneshot::Sender<()>>,
     pub requests: Vec<Request>,
     /// Whether heads that nobody uses may go.
     pub tidy: bool,
@@ -107,6 +146,7 @@ impl Inbox {
             done: VecDeque::new(),
             mended: None,
             loaded: Vec::new(),
+            asking: Vec::new(),
             tidy: false,
             stopping: false,
             asleep: false,
@@ -160,6 +200,12 @@ impl Inbox {
         self.wake(lanes);
     }
 
+    pub fn ask(&self, asking: oneshot::Sender<()>) {
+        let mut lanes = self.lock();
+        lanes.asking.push(asking);
+        self.wake(lanes);
+    }
+
     pub fn push_tidy(&self) {
         let mut lanes = self.lock();
         lanes.tidy = true;
@@ -189,37 +235,17 @@ impl Inbox {
     /// with no room only news from the committer wakes.
     pub fn take(&self, room: usize) -> Work {
         let mut lanes = self.lock();
-        loop {
-            let own = !lanes.nudged.is_empty() || !lanes.own.is_empty();
-            let waiting = !lanes.urgent.is_empty() || !lanes.normal.is_empty() || own;
-            let news = !lanes.done.is_empty() || lanes.mended.is_some() || lanes.tidy || !lanes.loaded.is_empty();
-            if news || (room > 0 && waiting) || lanes.stopping {
-                break;
-            }
+        while !lanes.has_work(room) {
             lanes.asleep = true;
             lanes = self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
         lanes.asleep = false;
-        let done = lanes.done.drain(..).collect();
-        let mended = lanes.mended.take();
-        let (tidy, loaded) = (std::mem::take(&mut lanes.tidy), std::mem::take(&mut lanes.loaded));
-        let mut nudged = Vec::new();
-        while nudged.len() < room
-            && let Some(project) = lanes.nudged.pop_first()
-        {
-            nudged.push(project);
-        }
-        let room = room - nudged.len();
-        let taken = room.min(lanes.own.len());
-        let own: Vec<_> = lanes.own.drain(..taken).collect();
-        let room = room - taken;
-        let mut requests = Vec::with_capacity(room.min(lanes.urgent.len() + lanes.normal.len()));
-        while requests.len() < room
-            && let Some(request) = lanes.urgent.pop().or_else(|| lanes.normal.pop())
-        {
-            requests.push(request);
-        }
-        let stopping = lanes.stopping && lanes.urgent.is_empty() && lanes.normal.is_empty() && lanes.own.is_empty();
-        Work { done, mended, nudged, own, loaded, requests, tidy, stopping }
+        lanes.take(room)
+    }
+
+    /// The same without waiting; `None` where there is nothing to do.
+    pub fn try_take(&self, room: usize) -> Option<Work> {
+        let mut lanes = self.lock();
+        lanes.has_work(room).then(|| lanes.take(room))
     }
 }

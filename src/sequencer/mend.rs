@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::Mode;
 use super::commit::Committer;
-use crate::journal::{AppendError, Journal, Log, OpenError, ReadError, RecoverError, Recovered, RoomError, find_room};
+use crate::journal::{AppendError, Journal, Log, OpenError, ReadError, RecoverError, Recovered, RoomError};
 
 /// How often room is looked for.
 pub(super) const MEND_INTERVAL: Duration = Duration::from_secs(1);
@@ -109,7 +109,7 @@ impl<L: Log> Committer<L> {
 
     fn try_mend(&mut self) -> Result<Recovered, MendError> {
         let held = self.shared.journal();
-        find_room(held.path())?;
+        held.find_room()?;
         let wanted = held.options().cloned().or(self.wanted.take()).ok_or(MendError::NoOptions)?;
         self.wanted = Some(wanted.clone());
         self.let_go(held)?;
@@ -129,7 +129,7 @@ impl<L: Log> Committer<L> {
         if held.options().is_none() {
             return Ok(());
         }
-        let view = Journal::open_read_only(held.path())?;
+        let view = held.view()?;
         self.log.reopened(&view);
         drop(self.shared.set_journal(view));
         held.close(CLOSE_PATIENCE).map_err(|held| {

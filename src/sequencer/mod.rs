@@ -25,8 +25,10 @@ mod own;
 mod pipeline;
 pub mod queries;
 mod retry;
+mod single;
 mod trace;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ pub use handle::{DryRun, Handle, RejectionEntry, Status, View};
 pub use heads::Memory;
 pub use own::OwnOutcome;
 use serde::Serialize;
+pub use single::Single;
 pub use trace::{Step, Trace, Traced};
 
 use crate::facts::FactTable;
@@ -45,7 +48,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
-use crate::types::names::Transition;
+use crate::types::names::{EffectName, Transition};
 use crate::types::record::Record;
 use crate::types::rejection::Rejection;
 use crate::types::text::{ClusterId, ProjectName};
@@ -73,6 +76,8 @@ pub struct Options {
     pub sweep_every: u64,
     /// When answers are given.
     pub durability: Durability,
+    /// Effects whose outcomes callers bring: one that comes while its project is blocked is kept.
+    pub external: BTreeSet<EffectName>,
 }
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.
@@ -104,6 +109,8 @@ pub trait Observer: Send + Sync {
     fn traced(&self, _traced: Traced) {}
     /// A proposal was refused.
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection);
+    /// An outcome of an effect of a blocked project was kept.
+    fn held(&self, _project: &ProjectName) {}
     /// A known key came again.
     fn repeated(&self, transition: Transition);
     /// A batch is durable.
@@ -112,6 +119,8 @@ pub trait Observer: Send + Sync {
     fn synced(&self, _took: Duration) {}
     /// A proposal of the node's own could not be built.
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
+    /// A project goes over to a newer statechart.
+    fn upgraded(&self, _project: &ProjectName, _from_version: u64, _to_version: u64) {}
     /// A project's records do not lead where they say, or cannot be read: it is refused, the others go on.
     fn project_damaged(&self, _project: &ProjectName, _reason: &str) {}
     /// A snapshot was passed over for an older one.

@@ -13,6 +13,7 @@ use crate::types::keys::SecretKey;
 use crate::types::names::Transition;
 use crate::types::proposal::Proposal;
 use crate::types::text::{ClusterId, ProjectName, TextError};
+use crate::types::ucxl::EvidenceRef;
 use crate::verify::VerifiedProposal;
 
 /// The outcome of an effect that the node ran itself.
@@ -24,6 +25,8 @@ pub struct OwnOutcome {
     pub transition: Transition,
     /// Its inputs, which name the effect.
     pub inputs: Json,
+    /// What backs it: the worker's proposal, where a worker brought it.
+    pub evidence: Vec<EvidenceRef>,
 }
 
 impl OwnOutcome {
@@ -46,7 +49,8 @@ pub(super) fn violations(outcome: &OwnOutcome, breach: &Breach) -> Vec<OwnOutcom
         let kept = members.iter().filter(|(name, _)| kept.contains(&name.as_str()));
         let inputs = kept.map(|(name, value)| (name.clone(), value.clone())).chain(bare.clone()).collect();
         let transition = Transition::IngestionPolicyViolation;
-        OwnOutcome { effect: outcome.effect.clone(), transition, inputs: Json::Object(inputs) }
+        let (effect, evidence) = (outcome.effect.clone(), outcome.evidence.clone());
+        OwnOutcome { effect, transition, inputs: Json::Object(inputs), evidence }
     };
     vec![with(&["effect", "outcomes"]), with(&["effect"])]
 }
@@ -74,6 +78,7 @@ pub(super) struct Wish<'a> {
     /// What caused it: the key is derived from that, so that one cause never acts twice.
     pub cause: Hash,
     pub beat: u64,
+    pub evidence: Vec<EvidenceRef>,
 }
 
 /// Builds and signs: the clock is max(clock, last) + 1.
@@ -104,7 +109,7 @@ pub(super) fn propose(
         idem_key,
         hlc: last.tick(wall_ms)?,
         window_id: None,
-        evidence: Vec::new(),
+        evidence: wish.evidence,
     };
     Ok(VerifiedProposal::own(proposal, inputs, cluster, key))
 }

@@ -1,6 +1,8 @@
 //! The page that reads as the pipeline: take, weigh, push, hand over, settle.
 
+mod held;
 mod outcomes;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use super::commit::{Job, Pending};
 use super::desk::CommitNow;
 use super::handle::{Shared, View};
 use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
-use super::inbox::{Done, Inbox, Reply, Request};
+use super::inbox::{Done, Inbox, Reply, Request, Work};
 use super::mend::Failure;
 use super::own::{Wish, cause, inputs, propose};
 use super::{Outcome, Refusal, Trace, Verified, retry};
@@ -125,24 +127,41 @@ impl Pipeline {
     /// Runs until it is told to stop and everything taken is answered.
     pub fn run(mut self) {
         loop {
-            let room = self.shared.options.batch_max.saturating_sub(self.open.len());
-            let work = self.inbox.take(room);
-            work.done.into_iter().for_each(|done| self.settle(done));
-            work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
-            work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
-            work.nudged.iter().for_each(|project| self.follow_liveness(project));
-            work.own.into_iter().for_each(|own| self.weigh_outcome(own));
-            work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
-            if work.tidy {
-                self.heads.next_round();
-                self.tidying = true;
-            }
-            self.hand_over();
-            self.shared.note_memory(self.heads.size());
-            if work.stopping && self.open.is_empty() && self.committing.is_none() {
+            let work = self.inbox.take(self.room());
+            if self.turn(work) {
                 return;
             }
         }
+    }
+
+    /// One turn, where there is something to do; whether there was.
+    pub fn try_turn(&mut self) -> bool {
+        let work = self.inbox.try_take(self.room());
+        work.map(|work| self.turn(work)).is_some()
+    }
+
+    /// Proposals that the open batch can still take.
+    fn room(&self) -> usize {
+        self.shared.options.batch_max.saturating_sub(self.open.len())
+    }
+
+    /// Does what came in; whether it was the last.
+    fn turn(&mut self, work: Work) -> bool {
+        // Whoever asked may have given up.
+        work.asking.into_iter().for_each(|asking| _ = asking.send(()));
+        work.done.into_iter().for_each(|done| self.settle(done));
+        work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
+        work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
+        work.nudged.iter().for_each(|project| self.follow_liveness(project));
+        work.own.into_iter().for_each(|own| self.weigh_outcome(own));
+        work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
+        if work.tidy {
+            self.heads.next_round();
+            self.tidying = true;
+        }
+        self.hand_over();
+        self.shared.note_memory(self.heads.size());
+        work.stopping && self.open.is_empty() && self.committing.is_none()
     }
 
     /// Judges one proposal and does what follows.
@@ -155,6 +174,7 @@ impl Pipeline {
             Ok(scene) => scene,
             Err(rejection) => return self.refuse_now(request, rejection),
         };
+        let scene = self.upgraded(&project, scene);
         request.trace.iter_mut().for_each(|trace| trace.step());
         let verdict = self.weigh(&scene, &request.verified);
         if let Some(scene) = self.change_license(&project, &scene, &request.verified, &verdict) {
@@ -261,6 +281,7 @@ impl Pipeline {
     /// Proposes what the pulses of a project's elected set call for, without waiting for a caller.
     fn follow_liveness(&mut self, project: &ProjectName) {
         let Ok(scene) = self.scene(project) else { return };
+        let scene = self.upgraded(project, scene);
         let spec = chart::spec(Transition::ControlQuorumLost);
         let (cluster, facts, at) = (&self.shared.options.cluster, scene.facts.set(), scene.stamp.at);
         let case = Case { cluster, head: &scene.head, facts, at, spec, asked: None };
@@ -283,7 +304,7 @@ impl Pipeline {
         let beat = current_beat(scene.facts.set(), project, scene.stamp.at);
         let cause = cause(transition, &scene.head);
         let inputs = inputs(document).ok()?;
-        let wish = Wish { project, transition, topic, inputs, cause, beat };
+        let wish = Wish { project, transition, topic, inputs, cause, beat, evidence: Vec::new() };
         let options = &self.shared.options;
         let own = propose(wish, &scene.head, &options.cluster, &options.node_key, scene.stamp.at.physical_ms());
         let own =
@@ -367,7 +388,10 @@ impl Pipeline {
     }
 
     /// Refuses, once the head that the judgement rests on is durable; a breach quarantines first.
-    fn refuse(&mut self, project: &ProjectName, scene: &Scene, request: Request, refused: Refused) {
+    fn refuse(&mut self, project: &ProjectName, scene: &Scene, request: Request, mut refused: Refused) {
+        if refused.rejection.code == Code::Blocked {
+            self.hold(project, scene, &request.verified, &mut refused.rejection);
+        }
         let transition = request.verified.proposal().transition;
         self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
         if let Some(breach) = refused.breach {

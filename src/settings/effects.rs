@@ -21,6 +21,16 @@ pub enum EffectMode {
     External,
 }
 
+impl EffectMode {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            EffectMode::Builtin => "builtin",
+            EffectMode::External => "external",
+        }
+    }
+}
+
 /// One environment that provisioning builds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -132,7 +132,7 @@ impl Settings {
         let records = [&mut self.decisions.redaction, &mut self.decisions.jsonl, &mut self.policies.bundle];
         let secrets = [&mut self.secrets.file, &mut self.secrets.identity, &mut self.exports.directory];
         let effects = [&mut self.effects.workspace, &mut self.effects.definitions];
-        let backup = [&mut self.backup.directory];
+        let backup = [&mut self.backup.directory, &mut self.log.file];
         let tls = &mut self.tls;
         let tls = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca];
         let optional = optional.into_iter().chain(records).chain(secrets).chain(effects).chain(tls).chain(backup);

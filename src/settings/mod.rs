@@ -12,6 +12,7 @@ mod effects;
 mod kaching;
 mod keys;
 mod load;
+mod log_filter;
 mod migration;
 mod model;
 mod provider_checks;

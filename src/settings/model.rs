@@ -289,6 +289,12 @@ pub struct Log {
     pub level: String,
     /// How lines look.
     pub format: LogFormat,
+    /// A file that gets every line as well.
+    pub file: Option<PathBuf>,
+    /// How large it may be before it rolls over, in bytes.
+    pub file_max_bytes: u64,
+    /// How many rolled files are kept.
+    pub file_keep: u32,
 }
 
 #[expect(clippy::expect_used, reason = "the texts are names; every test that makes default settings keeps it true")]
@@ -428,6 +434,6 @@ impl Default for Decisions {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { level: "info".into(), format: LogFormat::Json }
+        Log { level: "info".into(), format: LogFormat::Json, file: None, file_max_bytes: 10 << 20, file_keep: 5 }
     }
 }

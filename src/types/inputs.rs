@@ -113,6 +113,19 @@ pub struct ToolPin {
 /// Amounts by resource, in the resource's own unit (`vcpu`, `memory_mib`, …).
 pub type Allocation = SortedMap<Name, Count>;
 
+/// One build of an environment, by the names of the node's definitions (`swoosh templates list`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildChoice {
+    /// Which overlay of the environments.
+    pub environment: Name,
+    /// Which builder of the inventory; `source.` may be left out.
+    pub builder: Name,
+    /// Which variant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Name>,
+}
+
 /// How large a quorum must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -188,6 +201,9 @@ pub struct ProjectDocument {
     /// What the environment needs.
     #[serde(default)]
     pub allocation: Allocation,
+    /// What the node builds for the environment; left out, what its settings say (`effects.builds`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<BuildChoice>,
     /// Limits.
     #[serde(default)]
     pub limits: Limits,

@@ -90,6 +90,7 @@ codes! {
     HlcBehind = "hlc_behind", "The clock reading is too far behind";
     NotEnabled = "not_enabled", "The transition is not enabled in this state";
     Blocked = "blocked", "The project is blocked";
+    OutcomeHeld = "outcome_held", "The project is blocked; the outcome is kept until it goes on";
     Terminated = "terminated", "The project is terminated";
     NotLicensed = "not_licensed", "The project has not passed its license check";
     PolicyBreach = "policy_breach", "The proposal breaches a policy";

@@ -72,7 +72,7 @@ pub enum FetchError {
 fn pin_place(error: &ResolveError) -> &'static str {
     match error {
         ResolveError::Missing { .. } | ResolveError::Floats { .. } => " (the pin stands in tools/upstreams.env)",
-        ResolveError::Route { .. } | ResolveError::Git { .. } => "",
+        ResolveError::Route { .. } | ResolveError::Git { .. } | ResolveError::Overrides(_) => "",
     }
 }
 

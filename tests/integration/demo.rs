@@ -53,5 +53,8 @@ fn the_demo_comes_to_its_end_and_leaves_nothing_behind() {
     let told = |words: &&str| steps.iter().any(|step| step["text"].as_str().is_some_and(|text| text.contains(words)));
     let untold: Vec<_> = ["BACKBEAT leads", "`archive` is back"].into_iter().filter(|words| !told(words)).collect();
     assert!(untold.is_empty(), "nothing was told of {untold:?}");
+    let went_back = |step: &&Value| step["transition"] == "Ingestion_RollbackIndex" && step["step"] == "accepted";
+    assert_eq!(steps.iter().filter(went_back).count(), 1, "the index goes back to the former one");
+    assert_eq!(hashed("content_hash"), 2, "both indexes are shown");
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

@@ -17,8 +17,10 @@ use super::support::world::Ask;
 mod crashes;
 mod environment;
 mod events;
+mod external;
 mod ingestion;
 mod outside;
+mod watch;
 
 /// A node that runs effects, and a repository.
 struct Yard {

@@ -90,6 +90,7 @@ fn journal(site: &Site) -> Journal {
         snapshot_every: 100,
         durability: Durability::Sync,
         store: StoreLimits::default(),
+        medium: None,
     });
     let journal = journal.unwrap();
     journal.recover_tail().unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
 mod backup;
+mod chaos;
 mod compat;
 mod daemon_basics;
 mod dashboards;
@@ -35,16 +36,19 @@ mod pushed_facts;
 mod record_replay;
 mod rejections;
 mod replay;
+mod requirements;
 mod runbooks;
 mod scripts;
 mod secrets;
 mod serving;
+mod simulation;
 mod source;
 mod sources;
 mod statechart;
 mod supervision;
 mod support;
 mod traces;
+mod upgrade;
 mod vectors;
 mod ways_out;
 

@@ -8,6 +8,8 @@ packages        = ["ca-certificates", "openssh-server"]
 puppet_enabled  = false
 vcpus           = 2
 
+allocation = {}
+
 labels = {
   managed_by = "swoosh"
 }

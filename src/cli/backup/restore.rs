@@ -147,6 +147,7 @@ fn settle(order: &Order<'_>, manifest: &Manifest, path: &Path) -> anyhow::Result
         snapshot_every: NO_SNAPSHOTS,
         durability: Durability::Sync,
         store: StoreLimits::default(),
+        medium: None,
     };
     let journal = match order.follow {
         Some(_) => Journal::reopen_following(wanted)?,

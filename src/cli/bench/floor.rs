@@ -52,6 +52,7 @@ pub(super) fn measure(world: &World, directory: &Path, measured: Duration) -> an
         snapshot_every: 1_000,
         durability: Durability::Sync,
         store: crate::journal::StoreLimits::default(),
+        medium: None,
     })?;
     journal.recover()?;
     let mut written = 0;

@@ -11,14 +11,14 @@ use tokio::net::{TcpSocket, TcpStream};
 const ANSWER_LIMIT: usize = 1 << 20;
 
 /// A connection that is kept.
-pub(super) struct Connection {
+pub(in crate::cli) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// What matters of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(in crate::cli) struct Reply {
     pub status: u16,
     /// Whether the receipt had been given before.
     pub replayed: bool,
@@ -27,7 +27,7 @@ pub(super) struct Reply {
 }
 
 /// The request that posts a proposal.
-pub(super) fn post(body: &[u8]) -> Vec<u8> {
+pub(in crate::cli) fn post(body: &[u8]) -> Vec<u8> {
     let mut request = format!(
         "POST /transition HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -38,12 +38,12 @@ pub(super) fn post(body: &[u8]) -> Vec<u8> {
 }
 
 /// The request that reads.
-pub(super) fn get(target: &str) -> Vec<u8> {
+pub(in crate::cli) fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
 }
 
 /// A stream to the daemon, from an address of one's own choice.
-pub(super) async fn connect(address: SocketAddr, from: Option<Ipv4Addr>) -> anyhow::Result<TcpStream> {
+pub(in crate::cli) async fn connect(address: SocketAddr, from: Option<Ipv4Addr>) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     if let Some(from) = from {
         socket.bind((from, 0).into())?;

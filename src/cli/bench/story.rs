@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::world::{Hand, SERVER_URL, World, now_ms, strict};
+use super::world::{Hand, World, now_ms, strict};
 use crate::machine::chart::{self, Inputs};
 use crate::machine::election;
 use crate::machine::head::Head;
@@ -25,17 +25,17 @@ use crate::types::names::{
 use crate::types::proposal::Proposal;
 
 /// Records that bring a project from genesis into the loop, to the locked plan.
-pub(super) const LIFECYCLE: u64 = 14;
+pub(in crate::cli) const LIFECYCLE: u64 = 14;
 
 /// A step that is ready to be signed.
-pub(super) struct Step<'w> {
+pub(in crate::cli) struct Step<'w> {
     pub proposal: Proposal,
     pub inputs: Inputs,
     pub secret: &'w SecretKey,
 }
 
 /// The next transition of a project.
-pub(super) fn next(state: &State) -> Transition {
+pub(in crate::cli) fn next(state: &State) -> Transition {
     match state.boot.phase {
         BootState::Uninitialized => return Transition::BootConfigOk,
         BootState::LicenseCheck => return Transition::BootLicensed,
@@ -82,9 +82,13 @@ fn environment(state: &State) -> Option<Transition> {
 }
 
 /// The step after a head. Its key is numbered by the records the project has, so that none comes twice.
-pub(super) fn step<'w>(world: &'w World, head: &Head) -> anyhow::Result<Step<'w>> {
+pub(in crate::cli) fn step<'w>(world: &'w World, head: &Head) -> anyhow::Result<Step<'w>> {
+    step_by(world, head, next(head.state()))
+}
+
+/// The step after a head by this transition.
+pub(in crate::cli) fn step_by<'w>(world: &'w World, head: &Head, transition: Transition) -> anyhow::Result<Step<'w>> {
     let state = head.state();
-    let transition = next(state);
     let spec = chart::spec(transition);
     let hand = match transition {
         Transition::ExecutionApprove => {
@@ -120,7 +124,7 @@ pub(super) fn step<'w>(world: &'w World, head: &Head) -> anyhow::Result<Step<'w>
 }
 
 /// A project that is in the loop, `steps` requests ahead: each one's signed body.
-pub(super) fn chain(world: &World, head: &Head, steps: usize) -> anyhow::Result<(Vec<Vec<u8>>, Head)> {
+pub(in crate::cli) fn chain(world: &World, head: &Head, steps: usize) -> anyhow::Result<(Vec<Vec<u8>>, Head)> {
     let mut head = head.clone();
     let mut bodies = Vec::with_capacity(steps);
     let unread = Stamp { index: 0, at: Hlc::default() };
@@ -147,7 +151,7 @@ fn document(world: &World) -> anyhow::Result<Value> {
             "lead": {"capabilities": ["plan"], "seats": 1},
             "reviewer": {"capabilities": ["review"], "seats": 2},
         },
-        "tool_pins": {"search": {"url": SERVER_URL, "server": "search", "version": "1.2.0"}},
+        "tool_pins": {"search": {"url": world.server_url, "server": "search", "version": "1.2.0"}},
         "allocation": {"vcpu": 4, "memory_mib": 8192},
         "limits": {"retries": 2},
         "council": {"quorum": "majority", "min_members": 3},
@@ -210,7 +214,9 @@ fn execution(state: &State, transition: Transition) -> Value {
             "rework_round": state.execution.rework_round,
             "council_epoch": state.epoch.council,
         }),
-        Transition::ExecutionRework => json!({"rationale": "The review asks for another round."}),
+        Transition::ExecutionRework | Transition::CouncilReplan | Transition::EnvironmentDeprovision => {
+            json!({"rationale": "The review asks for another round."})
+        }
         Transition::EnvironmentReaffirm => json!({"version": state.ingestion.version}),
         _ => json!({}),
     }

@@ -20,12 +20,12 @@ use crate::types::names::Role;
 use crate::types::text::ClusterId;
 
 /// Candidates of every council.
-pub(super) const VOTERS: usize = 5;
-/// Where the one pinned server would listen; nobody asks it.
-pub(super) const SERVER_URL: &str = "https://mcp.example/search";
+pub(in crate::cli) const VOTERS: usize = 5;
+/// Where the one pinned server of the benchmark would listen; nobody asks it.
+const SERVER_URL: &str = "https://mcp.example/search";
 
 /// Somebody with a key.
-pub(super) struct Hand {
+pub(in crate::cli) struct Hand {
     pub key: PublicKey,
     pub secret: SecretKey,
     name: String,
@@ -44,9 +44,11 @@ impl Hand {
 }
 
 /// Keys and settings, the same for every node of a run.
-pub(super) struct World {
+pub(in crate::cli) struct World {
     pub cluster: ClusterId,
     pub schedule: Schedule,
+    /// Where the one pinned server listens.
+    pub server_url: String,
     /// One hand for each role, then the voters.
     hands: Vec<Hand>,
     /// Who signs the facts.
@@ -55,7 +57,7 @@ pub(super) struct World {
 }
 
 /// The wall clock, in milliseconds.
-pub(super) fn now_ms() -> u64 {
+pub(in crate::cli) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -69,6 +71,7 @@ impl World {
         Ok(World {
             cluster: Settings::default().cluster,
             schedule: serde_json::from_value(always_open())?,
+            server_url: SERVER_URL.to_owned(),
             hands,
             witness: Hand::new("witness", &[]),
             log_level: log_level.to_owned(),
@@ -135,7 +138,8 @@ impl World {
     }
 
     fn facts(&self) -> anyhow::Result<Vec<crate::types::fact::Fact>> {
-        let tooling = json!({"servers": {SERVER_URL: {"reachable": true, "server": "search", "version": "1.2.0"}}});
+        let tooling =
+            json!({"servers": {&self.server_url: {"reachable": true, "server": "search", "version": "1.2.0"}}});
         let bodies = [
             (FactKind::License, json!({"id": "bench", "scopes": ["swoosh"]})),
             (FactKind::Tooling, tooling),
@@ -145,7 +149,8 @@ impl World {
         bodies.into_iter().map(|(kind, body)| self.fact(kind, &body)).collect()
     }
 
-    fn fact(&self, kind: FactKind, body: &Value) -> anyhow::Result<crate::types::fact::Fact> {
+    /// What the witness says, from now on and for as long as facts of the kind may hold.
+    pub fn fact(&self, kind: FactKind, body: &Value) -> anyhow::Result<crate::types::fact::Fact> {
         let hlc = |ms| Hlc::new(ms, 0).context("the wall clock is past the year 9999");
         let claim = FactClaim {
             kind,
@@ -160,7 +165,7 @@ impl World {
 }
 
 /// A JSON value as a strict one.
-pub(super) fn strict(value: &Value) -> anyhow::Result<Json> {
+pub(in crate::cli) fn strict(value: &Value) -> anyhow::Result<Json> {
     Ok(Json::parse(&serde_json::to_vec(value)?)?)
 }
 

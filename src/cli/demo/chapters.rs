@@ -12,4 +12,5 @@ mod load;
 pub(super) mod node;
 mod quarantine;
 pub(super) mod replay;
+pub(super) mod rollback;
 mod vote;

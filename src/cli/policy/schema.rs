@@ -83,8 +83,8 @@ fn cedar_type(kind: &str, named: &BTreeSet<String>) -> String {
         "SourceSet" => map(SOURCE),
         "RoleSpecs" => map(ROLE),
         "ProjectDocument" => format!(
-            "{{ sources: {}, upstreams?: {}, roles: {}, tool_pins?: {}, allocation?: {}, limits?: {{ retries?: Long }}, \
-             council?: {{ quorum?: String, min_members?: Long }}, approval_threshold: Long, identities: {} }}",
+            "{{ sources: {}, upstreams?: {}, roles: {}, tool_pins?: {}, allocation?: {}, builds?: Set<{{ environment: String, builder: \
+             String, variant?: String }}>, limits?: {{ retries?: Long }}, council?: {{ quorum?: String, min_members?: Long }}, approval_threshold: Long, identities: {} }}",
             map(SOURCE),
             map(SOURCE),
             map(ROLE),

@@ -60,6 +60,7 @@ fn journal(directory: &std::path::Path, tamper: impl Fn(&mut Record)) -> Journal
         snapshot_every: 1_000,
         durability: Durability::Sync,
         store: crate::journal::StoreLimits::default(),
+        medium: None,
     })
     .unwrap();
     journal.recover().unwrap();

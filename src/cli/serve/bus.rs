@@ -1,14 +1,18 @@
 //! What happens on this node, for whoever listens: the engine of effects, and callers of `GET /events`.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::broadcast;
 
 use crate::effects::{Progress, Runner};
 use crate::ingress::{EffectView, Happened, transition_event};
 use crate::machine::chart;
+use crate::settings::EffectMode;
 use crate::types::names::{Region, Transition};
 use crate::types::record::Record;
+use crate::types::text::ProjectName;
 
 /// Events that a slow listener may be behind; who is further behind is told how many it missed.
 const BEHIND: usize = 1_024;
@@ -17,21 +21,62 @@ const BEHIND: usize = 1_024;
 pub(super) struct Bus {
     runner: OnceLock<Runner>,
     events: broadcast::Sender<Arc<Happened>>,
+    holding: Holding,
+}
+
+/// Which projects the runner is told of: all where the node runs effects itself, and those that have an outcome kept.
+#[derive(Default)]
+struct Holding {
+    all: AtomicBool,
+    /// Whether `projects` holds any; nobody takes its lock for each transition.
+    any: AtomicBool,
+    projects: Mutex<BTreeSet<ProjectName>>,
+}
+
+impl Holding {
+    fn change(&self, change: impl FnOnce(&mut BTreeSet<ProjectName>)) {
+        let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut projects);
+        self.any.store(!projects.is_empty(), Ordering::Release);
+    }
+
+    fn has(&self, project: &ProjectName) -> bool {
+        let held = || self.projects.lock().unwrap_or_else(PoisonError::into_inner).contains(project);
+        self.all.load(Ordering::Acquire) || (self.any.load(Ordering::Acquire) && held())
+    }
 }
 
 impl Bus {
     /// One that nobody listens to yet.
     pub fn new() -> Arc<Bus> {
-        Arc::new(Bus { runner: OnceLock::new(), events: broadcast::channel(BEHIND).0 })
+        Arc::new(Bus { runner: OnceLock::new(), events: broadcast::channel(BEHIND).0, holding: Holding::default() })
     }
 
-    /// Tells this runner of projects that moved, from here on.
-    pub fn connect(&self, runner: &Runner) {
+    /// Tells this runner of projects that moved, from here on: of all, or of those that have an outcome kept.
+    pub fn connect(&self, runner: &Runner, all: bool) {
+        self.holding.all.store(all, Ordering::Release);
         // There is one runner; a second one would not be told anything.
         let _ = self.runner.set(runner.clone());
     }
 
-    /// The runner, where the node runs effects.
+    /// A project has an outcome kept from here on, or no more.
+    pub fn holds(&self, project: &ProjectName, holds: bool) {
+        self.holding.change(|projects| {
+            if holds {
+                projects.insert(project.clone())
+            } else {
+                projects.remove(project)
+            };
+        });
+    }
+
+    /// An outcome was kept.
+    pub fn held(&self, project: &ProjectName) {
+        self.holds(project, true);
+        self.runner.get().into_iter().for_each(|runner| runner.moved(project));
+    }
+
+    /// The runner.
     pub fn runner(&self) -> Option<&Runner> {
         self.runner.get()
     }
@@ -43,16 +88,17 @@ impl Bus {
 
     /// A transition is durable.
     pub fn accepted(&self, record: &Record) {
-        if let Some(runner) = self.runner.get().filter(|_| concerns_effects(record.transition)) {
+        let concerns = concerns_effects(record.transition) && self.holding.has(&record.project);
+        if let Some(runner) = self.runner.get().filter(|_| concerns) {
             runner.moved(&record.project);
         }
         self.send(|| transition_event(record));
     }
 
     /// An effect stands otherwise.
-    pub fn effect(&self, progress: &Progress) {
+    pub fn effect(&self, progress: &Progress, mode: EffectMode) {
         self.send(|| {
-            let (project, data) = (progress.id.project.clone(), serde_json::to_string(&view(progress)));
+            let (project, data) = (progress.id.project.clone(), serde_json::to_string(&view(progress, mode)));
             Happened { kind: "effect", project, index: None, data: data.unwrap_or_default() }
         });
     }
@@ -70,15 +116,15 @@ fn concerns_effects(transition: Transition) -> bool {
     chart::spec(transition).region != Region::Execution
 }
 
-/// An effect that the node runs, as it is shown.
-pub(super) fn view(progress: &Progress) -> EffectView {
+/// An effect as it is shown.
+pub(super) fn view(progress: &Progress, mode: EffectMode) -> EffectView {
     let step = progress.step.as_ref();
     EffectView {
         id: progress.id.clone(),
         project: progress.id.project.clone(),
         effect: progress.id.effect,
         opened_at: None,
-        mode: "builtin",
+        mode: mode.as_str(),
         phase: progress.phase.as_str(),
         attempt: progress.attempt,
         begun_ms: progress.begun_ms,

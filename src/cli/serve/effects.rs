@@ -22,7 +22,7 @@ use crate::hybridcore::sources::child::ChildGit;
 use crate::hybridcore::sources::config::ScanConfig;
 use crate::hybridcore::sources::git::Limits;
 use crate::ingress::{EffectFilter, EffectView, EffectsPage};
-use crate::journal::{Journal, ReadError};
+use crate::journal::{HeldOutcome, Journal, ReadError};
 use crate::machine::chart;
 use crate::machine::judge;
 use crate::machine::state::{LicenseStatus, State};
@@ -30,23 +30,29 @@ use crate::platform::entropy;
 use crate::platform::gate::{GatePass, NetworkGate};
 use crate::platform::secrets::Secrets;
 use crate::sequencer::{self, Handle, OwnOutcome};
-use crate::settings::{Effects, Settings};
+use crate::settings::{EffectMode, Effects, Settings};
 use crate::telemetry::metrics::Metrics;
+use crate::types::civil::rfc3339;
 use crate::types::ids::EffectId;
+use crate::types::inputs::BuildChoice;
 use crate::types::names::{EffectName, GuardName, IngestionState};
+use crate::types::proposal::MAX_EVIDENCE;
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
+use crate::types::ucxl::EvidenceRef;
 use outside::World;
 use points::Points;
+pub(super) use points::allow as allow_crash_points;
 
-/// Starts the engine, where the settings have the node run an effect.
-pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyhow::Result<Option<Runner>> {
+/// Starts the engine: it runs the effects that the settings have the node run, and proposes outcomes of others that came
+/// while their projects were blocked.
+pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyhow::Result<Runner> {
     let points = Points::from_environment()?;
-    if !settings.effects.any_builtin() {
-        return Ok(None);
-    }
     let root = std::path::absolute(settings.workspaces_path())?;
-    std::fs::create_dir_all(&root).with_context(|| format!("effects.workspace: cannot make {}", root.display()))?;
+    let any_builtin = settings.effects.any_builtin();
+    if any_builtin {
+        std::fs::create_dir_all(&root).with_context(|| format!("effects.workspace: cannot make {}", root.display()))?;
+    }
     let host = NodeHost {
         handle: node.handle().clone(),
         effects: settings.effects.clone(),
@@ -61,8 +67,8 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
     };
     let workshop = workshop(node, settings, secrets, root)?;
     let runner = Runner::start(rules(&settings.effects)?, Arc::new(host), Arc::new(workshop))?;
-    node.bus().connect(&runner);
-    Ok(Some(runner))
+    node.bus().connect(&runner, any_builtin);
+    Ok(runner)
 }
 
 fn rules(effects: &Effects) -> anyhow::Result<Rules> {
@@ -151,6 +157,23 @@ impl NodeHost {
     }
 }
 
+impl NodeHost {
+    /// The outcome that a worker brought while the project was blocked. What the node runs itself, it answers itself.
+    fn held(&self, journal: &Journal, id: &EffectId) -> Result<Option<HeldOutcome>, ReadError> {
+        if self.effects.is_builtin(id.effect) { Ok(None) } else { journal.held_outcome(id) }
+    }
+}
+
+/// What the record of a kept outcome shows: what came with it, and whose signed proposal it was.
+fn evidence(project: &ProjectName, held: &HeldOutcome) -> Vec<EvidenceRef> {
+    let signer = held.signer.to_string();
+    let key = signer.rsplit(':').next().unwrap_or_default();
+    let date: String = rfc3339(held.at.physical_ms()).chars().take(10).collect();
+    let address = format!("ucxl://{key}:worker@{project}/{date}/proposals/{}", held.proposal_hash);
+    let own = address.parse().inspect_err(|error| tracing::error!(address, %error, "a worker has no address")).ok();
+    own.into_iter().chain(held.evidence.iter().cloned()).take(MAX_EVIDENCE).collect()
+}
+
 impl Host for NodeHost {
     fn now_ms(&self) -> u64 {
         let (instant, wall_ms) = self.began;
@@ -169,14 +192,22 @@ impl Host for NodeHost {
         let view = self.handle.view(project).map_err(|error| error.to_string())?;
         let state = view.head.state();
         self.settle(state);
-        let ours = state.open_effects().filter(|open| self.runs(open.id.effect));
-        let open = ours.map(|open| Open {
-            id: open.id.clone(),
-            opened_at_ms: open.opened_at.physical_ms(),
-            seen: view.index,
-            blocked: blocked(state, open.id.effect),
-        });
-        Ok(open.collect())
+        let journal = self.journal();
+        let mut found = Vec::new();
+        for open in state.open_effects() {
+            let held = self.held(&journal, &open.id).map_err(|error| error.to_string())?;
+            if self.runs(open.id.effect) || held.is_some() {
+                found.push(Open {
+                    id: open.id.clone(),
+                    opened_at_ms: open.opened_at.physical_ms(),
+                    seen: view.index,
+                    blocked: blocked(state, open.id.effect),
+                    held: held.map(|held| Outcome { transition: held.transition, inputs: held.inputs }),
+                });
+            }
+        }
+        self.bus.holds(project, found.iter().any(|open| open.held.is_some()));
+        Ok(found)
     }
 
     fn task(&self, id: &EffectId) -> Result<Option<Task>, String> {
@@ -188,9 +219,16 @@ impl Host for NodeHost {
 
     fn propose(&self, id: &EffectId, outcome: Outcome, reply: Reply) {
         let (handle, id, bus) = (self.handle.clone(), id.clone(), self.bus.clone());
+        let held = self.held(&self.journal(), &id).ok().flatten();
         self.runtime.spawn(async move {
             let Outcome { transition, inputs } = outcome;
-            let answer = answer(handle.propose_outcome(OwnOutcome { effect: id.clone(), transition, inputs }).await);
+            let evidence = held.as_ref().map(|held| evidence(&id.project, held)).unwrap_or_default();
+            let own = OwnOutcome { effect: id.clone(), transition, inputs, evidence };
+            let answer = match answer(handle.propose_outcome(own).await) {
+                // It is not the node's to say that the work of others failed.
+                Answer::Refused(reason) if held.is_some() => Answer::Later(reason),
+                answer => answer,
+            };
             if let Answer::Later(reason) | Answer::Refused(reason) = &answer {
                 tracing::warn!(%id, %transition, reason, "an outcome was not accepted");
             }
@@ -208,7 +246,7 @@ impl Host for NodeHost {
     }
 
     fn changed(&self, progress: &Progress) {
-        self.bus.effect(progress);
+        self.bus.effect(progress, self.effects.mode(progress.id.effect));
     }
 
     fn failed(&self, id: &EffectId, reason: &str) {
@@ -265,12 +303,18 @@ fn task(state: &State, effect: EffectName) -> Task {
         EffectName::Allocate => Task::Allocate,
         EffectName::Provision => Task::Provision {
             version: state.binding(),
+            builds: environment.builds.iter().map(chosen).collect(),
             allocation: environment.allocation.clone(),
             assets: environment.assets.clone(),
         },
         EffectName::Healthcheck => Task::Healthcheck { assets: environment.assets.clone() },
         EffectName::Release => Task::Release { assets: environment.assets.clone() },
     }
+}
+
+fn chosen(build: &BuildChoice) -> Build {
+    let BuildChoice { environment, builder, variant } = build.clone();
+    Build { environment, builder: builder.to_string(), variant }
 }
 
 fn answer(outcome: sequencer::Outcome) -> Answer {
@@ -312,20 +356,20 @@ pub(super) fn page(
     rows.truncate(filter.limit);
     let next = rows.last().filter(|_| more).map(|row| row.id.clone());
     let one = |row: crate::journal::OpenRow| {
-        let builtin = effects.is_builtin(row.id.effect) && decided.runs(row.id.effect);
-        let progress = bus.runner().filter(|_| builtin).and_then(|runner| runner.board().get(&row.id));
+        let ours = decided.runs(row.id.effect);
+        let mode = if ours { effects.mode(row.id.effect) } else { EffectMode::External };
+        let progress = bus.runner().and_then(|runner| runner.board().get(&row.id));
         let unknown = Progress {
             id: row.id,
-            phase: if builtin { Phase::Waiting } else { Phase::External },
+            phase: if mode == EffectMode::Builtin { Phase::Waiting } else { Phase::External },
             attempt: 0,
             begun_ms: None,
             next_ms: None,
             reason: None,
             step: None,
         };
-        let mode = if builtin { "builtin" } else { "external" };
-        let view = bus::view(&progress.unwrap_or(unknown));
-        EffectView { opened_at: Some(row.opened_at), mode, ..view }
+        let view = bus::view(&progress.unwrap_or(unknown), mode);
+        EffectView { opened_at: Some(row.opened_at), ..view }
     };
     Ok(EffectsPage { effects: rows.into_iter().map(one).collect(), next })
 }

@@ -106,6 +106,10 @@ impl sequencer::Observer for Watch {
         tracing::debug!(%project, %transition, code = %rejection.code, reasons, "proposal refused");
     }
 
+    fn held(&self, project: &ProjectName) {
+        self.bus.held(project);
+    }
+
     fn repeated(&self, transition: Transition) {
         self.metrics.retried(transition);
     }
@@ -120,6 +124,10 @@ impl sequencer::Observer for Watch {
 
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str) {
         tracing::error!(%project, %transition, reason, "a proposal of the node's own could not be built");
+    }
+
+    fn upgraded(&self, project: &ProjectName, from_version: u64, to_version: u64) {
+        tracing::info!(%project, from_version, to_version, "the project goes over to this program's statechart");
     }
 
     fn project_damaged(&self, project: &ProjectName, reason: &str) {

@@ -81,7 +81,8 @@ pub(super) enum Action {
     /// a shorter one. What a variable led to is recorded. Mirrors are https://, ssh://, file://, or
     /// http:// on a loopback address. The variables:
     ///
-    ///   SWOOSH_SOURCES_MIRROR=file:///media   https://h/a/b.git is file:///media/h/a/b.git
+    ///   SWOOSH_SOURCES_MIRROR=file:///media   https://h/a/b.git is file:///media/h/a/b.git; what is
+    ///                                         file:// itself stays where it is
     ///   SWOOSH_SOURCES_MIRROR_NAME=file:///x  for the source NAME: upper case, _ for . and -
     ///   SWOOSH_SOURCES_OFFLINE=1              nothing but mirrors and files is asked
     #[command(verbatim_doc_comment)]

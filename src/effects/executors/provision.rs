@@ -16,7 +16,7 @@ use crate::hybridcore::prepare::{self, Desk, Prepared};
 use crate::hybridcore::retry::Sleep;
 use crate::hybridcore::sources::Workspace;
 use crate::types::canonical::canonical_hash;
-use crate::types::inputs::{AssetHealth, AssetOutcomes, Assets};
+use crate::types::inputs::{Allocation, AssetHealth, AssetOutcomes, Assets};
 use crate::types::names::Transition;
 
 /// How long an attempt waits for somebody who builds in the same folder from the command line.
@@ -26,17 +26,19 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 struct Yard<'a> {
     session: &'a Session<'a>,
     workshop: &'a Workshop,
+    allocation: &'a Allocation,
 }
 
 impl Workshop {
     /// Builds one after the other. The first that fails ends it; what is there by then is reported with the failure.
-    pub(super) fn provision(&self, job: &Job, work: &Work<'_>) -> Done {
+    pub(super) fn provision(&self, job: &Job, builds: &[Build], allocation: &Allocation, work: &Work<'_>) -> Done {
+        let builds = if builds.is_empty() { &self.builds } else { builds };
         self.in_environment(job, work, |session| {
             packer::recover_all(session).map_err(Failed::passing)?;
-            let yard = Yard { session, workshop: self };
+            let yard = Yard { session, workshop: self, allocation };
             let mut assets = Assets::new();
-            for (number, build) in self.builds.iter().enumerate() {
-                let (done, total) = (number as u64, self.builds.len() as u64);
+            for (number, build) in builds.iter().enumerate() {
+                let (done, total) = (number as u64, builds.len() as u64);
                 (work.tell)(Step { text: format!("building {}", build.builder), done, total });
                 if let Err(mut failed) = yard.build(build, &mut assets) {
                     failed.report.assets = (!assets.is_empty()).then_some(assets);
@@ -156,6 +158,7 @@ impl Yard<'_> {
             builder: build.builder.clone(),
             variant: build.variant.clone(),
             answers: Vec::new(),
+            allocation: self.allocation.clone(),
         };
         prepare::prepare(&desk, &request).map_err(Failed::lasting)
     }
@@ -164,14 +167,7 @@ impl Yard<'_> {
 fn request(prepared: Prepared) -> Result<BuildRequest, Failed> {
     let name = prepared.name.parse().map_err(Failed::lasting)?;
     let secrets = prepared.secrets.from_environment().map_err(Failed::lasting)?;
-    let secrets = secrets
-        .environment()
-        .map(|(variable, secret)| (variable.strip_prefix("PKR_VAR_").unwrap_or(&variable).to_owned(), secret.clone()));
-    let mut request = BuildRequest::new(name, prepared.folder);
-    request.secrets = secrets.collect();
-    request.var_files = prepared.var_files;
-    request.inputs_hash = Some(prepared.inputs_hash);
-    Ok(request)
+    Ok(BuildRequest::of_prepared(name, prepared, &secrets))
 }
 
 fn build_failed(error: BuildError) -> Failed {

@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::syntax::Place;
 use super::value::{Value, first_line};
 use crate::hybridcore::definitions::{Definitions, DefinitionsError};
+use crate::types::text::Name;
 
 /// Where the schema stands in the definitions.
 pub const SCHEMA_FILE: &str = "schema.yaml";
@@ -212,6 +213,9 @@ pub struct Declaration {
     /// Platforms that it is for; all when left out.
     #[serde(default)]
     pub platforms: Vec<String>,
+    /// The resource of a project's allocation whose amount it is: that amount wins over every layer.
+    #[serde(default)]
+    pub resource: Option<Name>,
     /// What to use instead, when it is on its way out.
     #[serde(default)]
     pub deprecated: Option<String>,
@@ -271,6 +275,10 @@ impl Schema {
             }
             if declaration.secret && declaration.kind != Kind::Text {
                 return Err(malformed(format!("{name} is a secret of type {}; secrets are strings", declaration.kind)));
+            }
+            if declaration.resource.is_some() && !matches!(declaration.kind, Kind::Whole | Kind::Number) {
+                let found = declaration.kind.to_string();
+                return Err(malformed(format!("{name} is a resource of type {found}; amounts are integers")));
             }
             declaration.place.line = line_of(text, name);
         }
@@ -337,6 +345,7 @@ mod tests {
             ("variables: {a: {type: text, description: x}}", "is no type"),
             ("variables: {a-b: {type: bool, description: x}}", "variable's name"),
             ("variables: {a: {type: bool, description: x, secret: true}}", "secrets are strings"),
+            ("variables: {a: {type: bool, description: x, resource: vcpu}}", "amounts are integers"),
             ("variables: {a: {type: bool}}", "description"),
             ("variables: {a: {type: bool, description: x, sort: 1}}", "sort"),
             ("[]", "schema.yaml"),

@@ -13,6 +13,7 @@ use super::session::{BuildRequest, Session};
 use super::tool::Seen;
 use crate::hybridcore::leave::Leave;
 use crate::types::hash::Hash;
+use crate::types::inputs::{Allocation, SortedMap};
 
 /// The most files that go into one build.
 const MOST_FILES: usize = 50_000;
@@ -55,6 +56,9 @@ pub struct Recipe {
     /// The caller's own hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs_hash: Option<Hash>,
+    /// What the build may take, by resource.
+    #[serde(default, skip_serializing_if = "SortedMap::is_empty")]
+    pub allocation: Allocation,
 }
 
 impl Recipe {
@@ -72,6 +76,7 @@ impl Recipe {
             only: request.only.clone(),
             except: request.except.clone(),
             inputs_hash: request.inputs_hash,
+            allocation: request.allocation.clone(),
         })
     }
 }
@@ -348,6 +353,7 @@ build {
             assets: Vec::new(),
             only: Vec::new(),
             except: Vec::new(),
+            allocation: Allocation::new(),
             inputs_hash: None,
         }
     }

@@ -15,6 +15,7 @@ use crate::hybridcore::process::Bounds;
 use crate::hybridcore::retry::{RetryPolicy, Waiter};
 use crate::hybridcore::sources::Workspace;
 use crate::types::hash::Hash;
+use crate::types::inputs::Allocation;
 use crate::types::secret::Secret;
 use crate::types::text::Name;
 
@@ -79,6 +80,8 @@ pub struct BuildRequest {
     pub force: bool,
     /// A hash of inputs that the caller knows of; another one means drift.
     pub inputs_hash: Option<Hash>,
+    /// What the build may take, by resource, for the record.
+    pub allocation: Allocation,
 }
 
 impl BuildRequest {
@@ -98,6 +101,7 @@ impl BuildRequest {
             parallel: 0,
             force: false,
             inputs_hash: None,
+            allocation: Allocation::new(),
         }
     }
 
@@ -110,6 +114,7 @@ impl BuildRequest {
             var_files: prepared.var_files,
             secrets: secrets.collect(),
             inputs_hash: Some(prepared.inputs_hash),
+            allocation: prepared.allocation,
             ..BuildRequest::new(name, prepared.folder)
         }
     }

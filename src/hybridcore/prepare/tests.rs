@@ -15,7 +15,34 @@ fn request(environment: &str, builder: &str, variant: Option<&str>, set: &[(&str
         builder: builder.to_owned(),
         variant: variant.map(|variant| variant.parse().unwrap()),
         answers: config::layers::settings(&set).unwrap(),
+        allocation: Allocation::new(),
     }
+}
+
+#[test]
+fn an_allocation_wins_over_every_layer_and_reaches_packer_whole() {
+    let set = [("vcpus", "64"), ("ssh_username", "packer")];
+    let set: Vec<_> = PROXMOX.into_iter().chain(set).collect();
+    let mut request = request("dev", "proxmox-iso.linux-debian-12", None, &set);
+    let amounts = [("vcpu", 3), ("memory_mib", 8_192), ("gpu", 1)];
+    request.allocation = amounts.iter().map(|(name, amount)| (name.parse().unwrap(), *amount)).collect();
+    let design = design(&Definitions::built_in(), &request).unwrap();
+    let lines: Vec<String> = design.config.text.lines().map(|line| line.replace(' ', "")).collect();
+    for line in ["vcpus=3", "memory_mib=8192", "gpu=1", "disk_gib=20"] {
+        assert!(lines.iter().any(|found| found == line), "{line}: {lines:?}");
+    }
+    let explained = config::explain(&design.merged, Some("vcpus"));
+    assert_eq!(explained[0].steps.last().unwrap().place.file, "the allocation");
+    let without = super::design(&Definitions::built_in(), &BuildRequest { allocation: Allocation::new(), ..request });
+    assert_ne!(without.unwrap().inputs_hash, design.inputs_hash, "another allocation is another build");
+}
+
+#[test]
+fn an_allocation_that_the_schema_does_not_allow_is_refused_with_its_place() {
+    let mut request = request("dev", "file.linux-image", None, &[]);
+    request.allocation = [("vcpu".parse().unwrap(), 100_000)].into_iter().collect();
+    let error = design(&Definitions::built_in(), &request).unwrap_err().to_string();
+    assert!(error.contains("vcpus") && error.contains("the allocation"), "{error}");
 }
 
 /// What Proxmox needs beside its overlay.
@@ -49,6 +76,7 @@ fn deterministic_configs_are_byte_identical_to_the_golden_files() {
     assert_eq!(
         design.config.text,
         "# Rendered by `swoosh config render`. Change overlays or answers instead of this file.\n\
+         image_allocation  = {}\n\
          image_description = \"swoosh-base 1.0.0 (linux, prod)\"\n\
          image_labels = {\n  environment = \"prod\"\n  managed_by  = \"swoosh\"\n  medium      = \"file\"\n  \
          profile     = \"hardened\"\n}\n\

@@ -36,6 +36,18 @@ pub enum FetchError {
     /// A state document cannot be written.
     #[error(transparent)]
     Update(#[from] UpdateError),
+    /// Another commit was forced since.
+    #[error("{name} was resolved to {resolved}, and {audit_id} forces {commit} since; resolve the set again")]
+    Forced {
+        /// The source.
+        name: Name,
+        /// The commit that it was resolved to.
+        resolved: GitId,
+        /// The commit that is forced.
+        commit: GitId,
+        /// By which override.
+        audit_id: String,
+    },
     /// A source of the set has no commit.
     #[error("{name} was not resolved; resolve the set again")]
     Unresolved {
@@ -68,7 +80,8 @@ pub fn fetch(session: &Session<'_>, set: &SourceSet, resolved: &ResolvedSources)
             None => return Err(FetchError::Unresolved { name: name.clone() }),
         };
         let route = resolve::route(session, name, spec)?;
-        let is_commit = spec.reference.as_str() == commit.as_str();
+        let override_id = forced_to(session, name, &commit)?;
+        let is_commit = override_id.is_some() || spec.reference.as_str() == commit.as_str();
         // What was resolved to a commit is a tag, unless it is allowed to float.
         let kind = match session.rules.floating.get(name) {
             _ if is_commit => RefKind::Commit,
@@ -76,7 +89,7 @@ pub fn fetch(session: &Session<'_>, set: &SourceSet, resolved: &ResolvedSources)
             _ => RefKind::Tag,
         };
         let resolution = Resolution { commit: commit.clone(), kind, reference: None, route };
-        let brought = bring_one(session, name, spec, &resolution, None)?;
+        let brought = bring_one(session, name, spec, &resolution, override_id.as_deref())?;
         fetched.insert(name.clone(), FetchedSource { commit, tree: brought.tree });
     }
     Ok(fetched)
@@ -196,9 +209,27 @@ fn pin(spec: &SourceSpec, resolution: &Resolution) -> Pin {
     }
 }
 
+/// Where a source was left.
+pub(super) fn left_at(session: &Session<'_>, name: &Name) -> Result<Option<GitId>, DocumentError> {
+    let mut known: SourcesDocument = documents::read(&session.workspace.state(), SOURCES_FILE)?;
+    Ok(known.sources.remove(name).map(|entry| entry.commit_sha))
+}
+
 /// The commit that an override forces on a source now, and the override's audit id.
 pub(super) fn forced(session: &Session<'_>, name: &Name) -> Result<Option<(GitId, String)>, DocumentError> {
     let document: OverridesDocument = documents::read(&session.workspace.state(), OVERRIDES_FILE)?;
     let active = document.active(name, (session.now_ms)());
     Ok(active.map(|entry| (entry.commit_sha.clone(), entry.audit_id.clone())))
+}
+
+/// The override that forces the very commit that a source was resolved to.
+fn forced_to(session: &Session<'_>, name: &Name, resolved: &GitId) -> Result<Option<String>, FetchError> {
+    match forced(session, name)? {
+        None => Ok(None),
+        Some((commit, audit_id)) if commit == *resolved => Ok(Some(audit_id)),
+        Some((commit, audit_id)) => {
+            let (name, resolved) = (name.clone(), resolved.clone());
+            Err(FetchError::Forced { name, resolved, commit, audit_id })
+        }
+    }
 }

@@ -55,6 +55,14 @@ pub enum Request {
         /// The repository's folder.
         folder: PathBuf,
     },
+    /// Files of a working tree that a checkout which was cut short cannot have left: they are neither what one of the
+    /// commits has there, nor the beginning of it. Nothing is written.
+    Edited {
+        /// The repository's folder.
+        folder: PathBuf,
+        /// The commits, beside the head: those that the checkout went between. Unknown ones do not count.
+        commits: Vec<GitId>,
+    },
     /// Whether one commit is among the ancestors of another, or the same.
     Descends {
         /// The repository's folder.
@@ -92,6 +100,7 @@ impl Request {
             Request::Fetch { .. } => "fetching",
             Request::Checkout { .. } => "checking out",
             Request::Inspect { .. } => "looking at the working tree",
+            Request::Edited { .. } => "looking for edits",
             Request::Descends { .. } => "comparing histories",
             Request::Survey { .. } => "surveying the tree",
             Request::Digest { .. } => "hashing the content",
@@ -235,6 +244,13 @@ pub enum Reply {
     },
     /// Of [`Request::Inspect`].
     Inspected(Inspection),
+    /// Of [`Request::Edited`].
+    Edited {
+        /// How many files.
+        changed: u64,
+        /// The first of them.
+        examples: Vec<String>,
+    },
     /// Of [`Request::Descends`].
     Descends {
         /// Whether it does.

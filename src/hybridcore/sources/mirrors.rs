@@ -11,7 +11,7 @@ use crate::hybridcore::state::document::Versioned;
 
 /// Names the mirror of one source: `SWOOSH_SOURCES_MIRROR_AZURE=file:///media/azure.git`.
 pub const NAME_PREFIX: &str = "SWOOSH_SOURCES_MIRROR_";
-/// Names the mirror of everything: the host and path of each address are appended.
+/// Names the mirror of everything that is not on this machine: the host and path of each address are appended.
 pub const BASE_VARIABLE: &str = "SWOOSH_SOURCES_MIRROR";
 /// When it is `1`, only mirrors and files are asked.
 pub const OFFLINE_VARIABLE: &str = "SWOOSH_SOURCES_OFFLINE";
@@ -147,7 +147,8 @@ impl MirrorTable {
         if let Some(url) = self.environment.get(&variable) {
             return Some((variable, url.clone(), Origin::Environment));
         }
-        if let Some(base) = self.environment.get(BASE_VARIABLE) {
+        // A file is where it says already; only a mirror that names this very source leads elsewhere.
+        if let Some(base) = self.environment.get(BASE_VARIABLE).filter(|_| own.scheme() != "file") {
             let url = format!("{}/{}", base.trim_end_matches('/'), own.host_and_path().trim_start_matches('/'));
             return Some((BASE_VARIABLE.to_owned(), url, Origin::Environment));
         }

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::failure::GitError;
+use super::fetch;
 use super::git::{RemoteRef, Reply, Request};
 use super::mirrors::{Route, RouteError};
 use super::session::{Event, Session};
+use crate::hybridcore::state::document::DocumentError;
 use crate::types::inputs::{ResolvedSource, ResolvedSources, SourceSet, SourceSpec};
 use crate::types::text::{GitId, GitRef, Name};
 
@@ -43,7 +45,7 @@ pub struct Resolution {
 }
 
 /// Why a reference means nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Debug, Error)]
 pub enum ResolveError {
     /// There is no way to the repository.
     #[error("{name}: {source}")]
@@ -54,6 +56,9 @@ pub enum ResolveError {
         #[source]
         source: RouteError,
     },
+    /// Overrides cannot be read.
+    #[error(transparent)]
+    Overrides(#[from] DocumentError),
     /// The repository did not answer.
     #[error("{name}: {source}")]
     Git {
@@ -99,10 +104,14 @@ impl ResolveError {
     }
 }
 
-/// What every source of a set means now. Nothing is written; the first that means nothing ends it.
+/// What every source of a set means now; where an override forces a commit, that one. Nothing is written; the first that means nothing ends it.
 pub fn resolve(session: &Session<'_>, set: &SourceSet) -> Result<ResolvedSources, ResolveError> {
     let one = |(name, spec): (&Name, &SourceSpec)| {
         (session.events)(&Event::Begun { name: name.clone() });
+        if let Some((commit, audit_id)) = fetch::forced(session, name)? {
+            session.note(name, format!("{audit_id} forces {commit}"));
+            return Ok((name.clone(), ResolvedSource { commit }));
+        }
         let resolution = resolve_one(session, name, spec)?;
         Ok((name.clone(), ResolvedSource { commit: resolution.commit }))
     };

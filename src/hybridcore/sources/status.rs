@@ -7,7 +7,7 @@ use super::documents::{self, Marker, OVERRIDES_FILE, OverridesDocument, PINS_FIL
 use super::documents::{ScanOutcome, ScanStatus, SourceEntry, SourcesDocument};
 use super::session::Session;
 use super::sync;
-use super::tree::{self, Found};
+use super::tree::{self, Found, TreeError};
 use crate::hybridcore::state::document::DocumentError;
 use crate::types::civil::{DAY_MS, parse_rfc3339};
 use crate::types::inputs::{SourceSet, SourceSpec};
@@ -134,7 +134,8 @@ fn condition(
     let inspection = match tree::look(session, name, &session.workspace.tree(name)) {
         Ok(Found::Whole(inspection)) => inspection,
         Ok(Found::Nothing) => return (Condition::Missing, Some("sync brings it".to_owned()), None),
-        Ok(Found::Partial | Found::Interrupted) => {
+        Ok(Found::Interrupted) => return interrupted(session, name, recorded),
+        Ok(Found::Partial) => {
             return (Condition::Unfinished, Some("resume finishes it".to_owned()), None);
         }
         Err(error) => return (Condition::Unusable, Some(error.to_string()), None),
@@ -147,6 +148,20 @@ fn condition(
     match recorded.filter(|entry| Some(&entry.commit_sha) != head.as_ref()) {
         Some(entry) => (Condition::Diverged, Some(format!("it was left at {}", entry.commit_sha)), head),
         None => (Condition::Clean, None, head),
+    }
+}
+
+/// A checkout that was cut short: resume finishes it, unless somebody edited the tree since.
+fn interrupted(
+    session: &Session<'_>,
+    name: &Name,
+    recorded: Option<&SourceEntry>,
+) -> (Condition, Option<String>, Option<GitId>) {
+    let left_at = recorded.map(|entry| &entry.commit_sha);
+    match tree::refuse_edited(session, name, &session.workspace.tree(name), left_at) {
+        Ok(()) => (Condition::Unfinished, Some("resume finishes it".to_owned()), None),
+        Err(error @ TreeError::Dirty { .. }) => (Condition::Dirty, Some(error.to_string()), None),
+        Err(error) => (Condition::Unusable, Some(error.to_string()), None),
     }
 }
 

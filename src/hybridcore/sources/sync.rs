@@ -193,7 +193,14 @@ fn choose<'a>(set: &'a SourceSet, names: &BTreeSet<Name>) -> Result<Vec<(&'a Nam
 fn look_at_all(session: &Session<'_>, chosen: &[(&Name, &SourceSpec)]) -> Result<(), SyncError> {
     for (name, spec) in chosen {
         let folder = session.workspace.tree(name);
-        let Found::Whole(inspection) = tree::look(session, name, &folder)? else { continue };
+        let inspection = match tree::look(session, name, &folder)? {
+            Found::Whole(inspection) => inspection,
+            Found::Interrupted => {
+                tree::refuse_edited(session, name, &folder, fetch::left_at(session, name)?.as_ref())?;
+                continue;
+            }
+            _ => continue,
+        };
         let route = resolve::route(session, name, spec)?;
         // Where it should go is not known yet; where it was locked is good as well.
         let locked = pin_of(session, name, spec)?.map(|pin| pin.commit_sha);

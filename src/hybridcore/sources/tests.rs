@@ -47,6 +47,8 @@ struct FakeGit {
     heads: Mutex<BTreeMap<String, GitId>>,
     /// Changed files by folder.
     changes: Mutex<BTreeMap<String, u64>>,
+    /// Files by folder that no checkout can have left.
+    edits: Mutex<BTreeMap<String, u64>>,
     /// Failures of requests to come, by what is asked.
     failures: Mutex<Vec<(&'static str, GitError)>>,
     rewritten: bool,
@@ -99,6 +101,10 @@ impl FakeGit {
                 let changed = self.changes.lock().unwrap().get(&key).copied().unwrap_or(0);
                 let examples = (0..changed).map(|n| format!("file-{n}")).collect();
                 Reply::Inspected(Inspection { tree: head.as_ref().map(|_| id('e')), head, changed, examples })
+            }
+            Request::Edited { folder, .. } => {
+                let changed = self.edits.lock().unwrap().get(&folder.display().to_string()).copied().unwrap_or(0);
+                Reply::Edited { changed, examples: (0..changed).map(|n| format!("edit-{n}")).collect() }
             }
             Request::Descends { .. } => Reply::Descends { descends: !self.rewritten },
             Request::Survey { .. } => Reply::Surveyed(Survey { files: 3, bytes: 30, ..Survey::default() }),

@@ -185,6 +185,26 @@ pub fn refuse_strange(target: &Target, inspection: &Inspection) -> Result<(), Tr
     }
 }
 
+/// Refuses a working tree that somebody edited after a checkout in it was cut short: going on would overwrite that.
+pub fn refuse_edited(
+    session: &Session<'_>,
+    name: &Name,
+    folder: &Path,
+    left_at: Option<&GitId>,
+) -> Result<(), TreeError> {
+    let begun = fs::read_to_string(beside(folder, BUSY)).ok().and_then(|text| text.trim().parse().ok());
+    let commits = begun.into_iter().chain(left_at.cloned()).collect();
+    let request = Request::Edited { folder: folder.to_owned(), commits };
+    let fail = |source| TreeError::Git { name: name.clone(), source };
+    match session.ask_once(name, &request).map_err(fail)? {
+        Reply::Edited { changed: 0, .. } => Ok(()),
+        Reply::Edited { changed, examples } => {
+            Err(TreeError::Dirty { folder: folder.to_owned(), changed, examples: examples.join(", ") })
+        }
+        other => Err(fail(GitError::unexpected(request.what(), &other))),
+    }
+}
+
 /// Brings a working tree to its commit. The caller holds the lock of its folder, and calls [`settle`] when it has
 /// recorded the commit.
 pub fn bring(session: &Session<'_>, target: &Target) -> Result<Brought, TreeError> {
@@ -197,6 +217,7 @@ pub fn bring(session: &Session<'_>, target: &Target) -> Result<Brought, TreeErro
             make(session, target)
         }
         Found::Interrupted => {
+            refuse_edited(session, &target.name, &target.folder, target.left_at.as_ref())?;
             session.note(&target.name, "finishing a checkout that was interrupted");
             remove_git_locks(&target.folder.join(".git"));
             move_on(session, target)

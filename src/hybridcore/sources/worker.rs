@@ -14,6 +14,7 @@ use super::git::{Phase, Progress, Reply, Request};
 use crate::hybridcore::logs::Redactor;
 
 mod digest;
+mod edited;
 mod local;
 mod remote;
 mod tree;
@@ -67,6 +68,7 @@ fn answer(request: &Request, said: &mut Said) -> Result<Reply, Failure> {
         Request::Fetch { remote, folder, wanted, limits } => remote::fetch(remote, folder, wanted, limits, said),
         Request::Checkout { folder, commit, limits } => tree::checkout(folder, commit, limits, said),
         Request::Inspect { folder } => tree::inspect(folder),
+        Request::Edited { folder, commits } => edited::edited(folder, commits),
         Request::Descends { folder, ancestor, descendant } => tree::descends(folder, ancestor, descendant),
         Request::Survey { folder, commit } => tree::survey(folder, commit),
         Request::Digest { folder, commit, list, limits } => digest::digest(folder, commit, list, limits, said),

@@ -26,7 +26,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
-use crate::types::names::Transition;
+use crate::types::names::{EffectName, Transition};
 use crate::types::proposal::{Proposal, SignedProposal};
 use crate::types::record::Record;
 use crate::types::rejection::{Code, Rejection};
@@ -66,13 +66,18 @@ impl Traffic for Nobody {
     fn shed(&self, _: Code) {}
 }
 
-/// Remembers which thread committed each batch.
+/// Remembers which thread committed each batch, and lets none go on while it is held.
 #[derive(Clone, Default)]
-pub struct Committers(Arc<Mutex<Vec<String>>>);
+pub struct Committers(Arc<Mutex<Vec<String>>>, Arc<Mutex<()>>);
 
 impl Committers {
     pub fn names(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// While this is kept, whoever has committed a batch hangs.
+    pub fn hold(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.1.lock().unwrap()
     }
 }
 
@@ -82,6 +87,7 @@ impl Observer for Committers {
     fn repeated(&self, _: Transition) {}
     fn committed(&self, _: usize, _: Duration, _: u64) {
         self.0.lock().unwrap().push(std::thread::current().name().unwrap_or_default().to_owned());
+        drop(self.1.lock());
     }
     fn own_failed(&self, _: &ProjectName, _: Transition, _: &str) {}
     fn log_failed(&self, _: &str) {}
@@ -218,6 +224,7 @@ impl World {
             snapshot_every: 100,
             durability: Durability::Sync,
             store: crate::journal::StoreLimits::default(),
+            medium: None,
         });
         let journal = journal.unwrap();
         let recovered = journal.recover().unwrap();
@@ -230,6 +237,7 @@ impl World {
             memory: Memory { projects: 10, ..Memory::default() },
             sweep_every: 1_000,
             durability: Durability::Sync,
+            external: EffectName::ALL.iter().copied().collect(),
         };
         let (facts, committers) = (Arc::new(facts(&node, &operator)), Committers::default());
         let ports =

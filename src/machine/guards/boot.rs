@@ -6,7 +6,7 @@ use super::{Case, Judged, ingestion};
 use crate::machine::chart::{self, Inputs};
 use crate::machine::state::Identity;
 use crate::types::council::verify_rotation;
-use crate::types::inputs::{IdentityGrant, ProjectDocument, RoleSpecs};
+use crate::types::inputs::{BuildChoice, IdentityGrant, ProjectDocument, RoleSpecs};
 use crate::types::keys::PublicKey;
 use crate::types::names::Role;
 use crate::types::text::ProjectName;
@@ -42,6 +42,10 @@ fn document_faults(document: &ProjectDocument, project: &ProjectName) -> Vec<Str
     when(document.sources.is_empty(), "sources: name at least one".into());
     for name in document.sources.keys().filter(|name| document.upstreams.contains_key(*name)) {
         when(true, format!("{name} is both a source and an upstream"));
+    }
+    let again = |(at, build): &(usize, &BuildChoice)| document.builds.iter().take(*at).any(|other| other == *build);
+    if let Some((_, build)) = document.builds.iter().enumerate().find(again) {
+        when(true, format!("builds: {} stands twice for {}", build.builder, build.environment));
     }
     when(!(1..=100).contains(&document.limits.retries), "limits.retries must be from 1 to 100".into());
     when(!(1..=64).contains(&document.council.min_members), "council.min_members must be from 1 to 64".into());

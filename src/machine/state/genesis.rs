@@ -54,6 +54,7 @@ impl Default for Environment {
         Environment {
             phase: EnvironmentState::Allocate,
             allocation: Allocation::new(),
+            builds: Vec::new(),
             assets: Assets::new(),
             assets_hash: None,
             outcomes: AssetOutcomes::new(),

@@ -144,10 +144,16 @@ impl Filling {
         }
     }
 
+    fn build(&self) -> BuildChoice {
+        let name = |text: &str| text.parse().unwrap();
+        BuildChoice { environment: name("dev"), builder: name("file.linux-image"), variant: self.some(name("minimal")) }
+    }
+
     fn environment(&self) -> Environment {
         Environment {
             phase: self.one_of(EnvironmentState::ALL),
             allocation: self.named(self.number),
+            builds: vec![self.build()],
             assets: self.named(self.hash),
             assets_hash: self.some(self.hash),
             outcomes: self.named(AssetHealth::Degraded),

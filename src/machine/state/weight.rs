@@ -91,6 +91,7 @@ impl State {
             + packed::<AssetName, Hash>(environment.assets.len())
             + packed::<AssetName, AssetHealth>(environment.outcomes.len())
             + texts(environment.assets.len() + environment.outcomes.len())
+            + environment.builds.len() * (size_of::<BuildChoice>() + 3 * TEXT)
             + effects(&environment.effects)
             + tree::<PublicKey, Approval>(execution.approvals.len())
             + execution.submissions.len() * (size_of::<Submission>() + TEXT)

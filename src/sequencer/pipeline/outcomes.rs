@@ -21,7 +21,8 @@ impl Pipeline {
             Outcome::Refused(Box::new(refusal))
         };
         let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
-        let built = self.scene(&project).and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
+        let scene = self.scene(&project).map(|scene| self.upgraded(&project, scene));
+        let built = scene.and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
         let (mut verified, mut scene) = match built {
             Ok(built) => built,
             Err(rejection) => return answer(reply, refuse(rejection)),
@@ -61,6 +62,7 @@ impl Pipeline {
             cause: outcome.cause(),
             // The same whenever it is proposed: the key is the effect's.
             beat: 0,
+            evidence: outcome.evidence.clone(),
         };
         let (options, wall_ms) = (&self.shared.options, scene.stamp.at.physical_ms());
         let own = propose(wish, &scene.head, &options.cluster, &options.node_key, wall_ms);

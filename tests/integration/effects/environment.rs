@@ -7,6 +7,7 @@ use serde_json::json;
 use swoosh::types::names::{EffectName, EnvironmentState, Transition};
 
 use super::{Yard, count, insist, records, state_where};
+use crate::support::driver::Project;
 use crate::support::world::Ask;
 
 pub const ENVIRONMENT: [&str; 4] = ["allocate", "provision", "healthcheck", "release"];
@@ -104,4 +105,58 @@ fn a_build_that_fails_half_way_leaves_what_it_made_on_record_and_is_taken_down_p
     assert!(detail.contains("no-such"), "{detail}");
     daemon.wait_for("/wal?project=p&limit=1000", |_| count(&daemon, "Environment_Released") > 0);
     assert_eq!(count(&daemon, "Environment_ProvisionFailed"), 3);
+}
+
+#[test]
+fn a_project_has_built_what_its_document_names_instead_of_the_nodes_default() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    let mut document = yard.document("v1.0");
+    document["builds"] = json!([{"environment": "prod", "builder": "file.linux-image", "variant": "hardened"}]);
+    yard.begin(&daemon, document);
+    let state = state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    let assets: Vec<_> = state.environment.assets.keys().map(ToString::to_string).collect();
+    assert!(assets.iter().all(|asset| asset.starts_with("file.linux-image.hardened/")), "{assets:?}");
+    assert!(yard.workspace().join("environment/configs/prod").is_dir());
+    assert!(!yard.workspace().join("environment/configs/dev").exists());
+}
+
+#[test]
+fn a_build_that_the_nodes_definitions_do_not_have_fails_with_those_that_they_have() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    let mut document = yard.document("v1.0");
+    document["builds"] = json!([{"environment": "dev", "builder": "file.no-such"}]);
+    yard.begin(&daemon, document);
+    let state = state_where(&daemon, |state| state.environment.last_failure.is_some());
+    let detail = state.environment.last_failure.clone().unwrap().detail.to_string();
+    assert!(detail.contains("file.no-such") && detail.contains("file.linux-image"), "{detail}");
+}
+
+#[test]
+fn a_document_that_names_a_build_twice_is_refused() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    let mut document = yard.document("v1.0");
+    let build = json!({"environment": "dev", "builder": "file.linux-image"});
+    document["builds"] = json!([build, build]);
+    let config = Ask::new(Transition::BootConfigOk).with(json!({"document": document}));
+    let answer = Project::new(&yard.site, "p").propose(&daemon, &config);
+    assert_eq!(answer.code(), "guard_document", "{}", answer.text());
+    assert!(answer.text().contains("stands twice"), "{}", answer.text());
+}
+
+#[test]
+fn the_allocation_reaches_the_build_and_stands_in_its_record() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    yard.begin(&daemon, yard.document("v1.0"));
+    state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    let folder = yard.workspace().join("environment");
+    let read = |part: &str| fs::read_to_string(files(&folder, part).first().unwrap()).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&read("run.json")).unwrap();
+    assert_eq!(run["recipe"]["allocation"], json!({"vcpu": 4, "memory_mib": 8192}));
+    let made = run["artifacts"][0]["files"][0]["path"].as_str().unwrap();
+    let made = fs::read_to_string(folder.join(made)).unwrap();
+    assert!(made.contains("allocation: memory_mib=8192, vcpu=4\n"), "{made}");
 }

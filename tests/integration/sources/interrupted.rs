@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::*;
 use crate::support::git_server::Mood;
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
+pub(super) fn wait_until(what: &str, done: impl Fn() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(120), "{what} never came");
@@ -63,4 +63,56 @@ fn a_server_that_asks_who_we_are_is_told_of_with_what_to_set() {
     assert!(told.contains("SWOOSH_GIT_TOKEN") && !told.contains("hunter2"), "{told}");
     let log = fs::read_to_string(desk.root().join("logs/sources.log")).unwrap();
     assert!(!log.contains("hunter2"), "{log}");
+}
+
+/// A working tree at v1 in which a checkout of the second commit was cut short: that is recorded, and one file is half
+/// written.
+fn cut_short(desk: &Desk) -> PathBuf {
+    desk.run(&["sources", "sync"]).good();
+    let second = desk.repository.git(&["rev-parse", "main"]);
+    GitRepository { folder: desk.tree() }.git(&["fetch", "-q", &desk.repository.folder.display().to_string(), "main"]);
+    fs::write(desk.root().join("sources/.alpha.busy"), format!("{second}\n")).unwrap();
+    fs::create_dir_all(desk.tree().join("b")).unwrap();
+    fs::write(desk.tree().join("b/c.txt"), b"tw").unwrap();
+    desk.tree().join("a.txt")
+}
+
+#[test]
+fn a_checkout_that_was_cut_short_half_way_through_a_file_is_finished() {
+    let desk = Desk::new();
+    let file = cut_short(&desk);
+    // A kill may leave what is to be replaced away, too.
+    fs::remove_file(&file).unwrap();
+    desk.run(&["sources", "sync"]).good();
+    desk.run(&["sources", "status"]).good();
+    assert_eq!(fs::read(&file).unwrap(), b"one\n");
+    assert!(!desk.tree().join("b/c.txt").exists(), "v1 does not have it");
+}
+
+#[test]
+fn what_somebody_edited_or_added_since_a_checkout_was_cut_short_is_never_overwritten() {
+    let desk = Desk::new();
+    let file = cut_short(&desk);
+    let added = desk.tree().join("thesis.txt");
+    for edited in [&file, &added, &desk.tree().join("b/c.txt")] {
+        let before = fs::read(edited).ok();
+        fs::write(edited, "mine").unwrap();
+        for command in ["sync", "resume"] {
+            // Resume has something to do only where a marker says so.
+            let marker = desk.root().join("state/sources-resume.json");
+            let pending = r#"{"schema_version": 1, "command_id": "c", "operator": "o", "started_at": "2025-10-19T01:23:45Z",
+                "update": false, "pending": ["alpha"], "done": []}"#;
+            fs::write(&marker, pending).unwrap();
+            let told = desk.run(&["sources", command]).failure();
+            let remedy = format!("git -C {} reset --hard", desk.tree().display());
+            let name = edited.file_name().unwrap().to_str().unwrap();
+            assert!(told.contains(name) && told.contains(&remedy), "{command}: {told}");
+            assert_eq!(fs::read(edited).unwrap(), b"mine");
+        }
+        match before {
+            Some(bytes) => fs::write(edited, bytes).unwrap(),
+            None => fs::remove_file(edited).unwrap(),
+        }
+    }
+    desk.run(&["sources", "resume"]).good();
 }

@@ -19,6 +19,8 @@ pub enum Mood {
     StallsPacks = 2,
     /// Asks for credentials.
     Asks = 3,
+    /// Asks for credentials, and takes any.
+    AsksOnce = 4,
 }
 
 /// A server of the repositories in a folder. It runs until the test's process ends.
@@ -55,6 +57,7 @@ struct Asked {
     path: String,
     query: String,
     content_type: String,
+    authorized: bool,
     body: Vec<u8>,
 }
 
@@ -64,7 +67,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let (mut length, mut chunked, mut content_type) = (0, false, String::new());
+    let (mut length, mut chunked, mut content_type, mut authorized) = (0, false, String::new(), false);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
@@ -73,12 +76,13 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
             ("content-length", value) => length = value.parse().ok()?,
             ("transfer-encoding", "chunked") => chunked = true,
             ("content-type", value) => content_type = value.to_owned(),
+            ("authorization", value) => authorized = value.starts_with("Basic "),
             ("expect", _) => reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?,
             _ => {}
         }
     }
     let body = if chunked { read_chunks(reader)? } else { read_exactly(reader, length)? };
-    Some(Asked { method, path: path.to_owned(), query: query.to_owned(), content_type, body })
+    Some(Asked { method, path: path.to_owned(), query: query.to_owned(), content_type, authorized, body })
 }
 
 fn read_exactly(reader: &mut BufReader<TcpStream>, length: usize) -> Option<Vec<u8>> {
@@ -106,7 +110,8 @@ fn serve(stream: TcpStream, folder: &Path, mood: &AtomicU64, packs: &AtomicU64) 
     let mut out = stream;
     while let Some(asked) = read(&mut reader) {
         let mood_now = mood.load(Ordering::SeqCst);
-        if mood_now == Mood::Asks as u64 {
+        let asks = mood_now == Mood::Asks as u64 || (mood_now == Mood::AsksOnce as u64 && !asked.authorized);
+        if asks {
             let answer =
                 "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n";
             out.write_all(answer.as_bytes()).ok()?;
@@ -118,7 +123,7 @@ fn serve(stream: TcpStream, folder: &Path, mood: &AtomicU64, packs: &AtomicU64) 
         out.write_all(head.as_bytes()).ok()?;
         if is_pack && body.windows(4).any(|window| window == b"PACK") {
             packs.fetch_add(1, Ordering::SeqCst);
-            if mood_now != Mood::Good as u64 {
+            if mood_now == Mood::CutsPacks as u64 || mood_now == Mood::StallsPacks as u64 {
                 out.write_all(&body[..body.len() / 2]).ok()?;
                 out.flush().ok()?;
                 while mood_now == Mood::StallsPacks as u64 && reader.get_mut().peek(&mut [0]).ok()? > 0 {

@@ -10,6 +10,7 @@ use crate::hybridcore::sources::pin::{self, PinRequest};
 use crate::hybridcore::sources::scan;
 use crate::hybridcore::sources::status::{self, ScanState};
 use crate::hybridcore::sources::sync::{self, SyncOptions};
+use crate::hybridcore::sources::{fetch, resolve};
 
 fn world() -> (World, SourceSet) {
     let world = World::new(FakeGit::with_refs(&[("refs/tags/v1", 'a'), ("refs/tags/v2", 'b')]));
@@ -94,6 +95,25 @@ fn manual_override_request_needs_its_approval_and_links_to_the_audit_entry() {
     assert!(world.state("sources.lock").contains(id('a').as_str()), "the lock is not touched");
     let report = sync::sync(&world.session(), &set, &SyncOptions::default()).unwrap();
     assert_eq!(report.synced[0].commit_sha, id('f'), "sync obeys it");
+}
+
+#[test]
+fn a_forced_commit_counts_for_every_way_to_resolve_and_fetch_until_it_is_released() {
+    let (world, set) = world();
+    let resolved = resolve(&world.session(), &set).unwrap();
+    pin::pin(&world.session(), &set, &request()).unwrap();
+    let alpha = name("alpha");
+    let forced = resolve(&world.session(), &set).unwrap();
+    assert_eq!((&resolved[&alpha].commit, &forced[&alpha].commit), (&id('a'), &id('f')));
+    let error = fetch(&world.session(), &set, &resolved).unwrap_err().to_string();
+    assert!(error.contains("ovr-000001 forces") && error.contains("resolve the set again"), "{error}");
+    let fetched = fetch(&world.session(), &set, &forced).unwrap();
+    assert_eq!(fetched[&alpha].commit, id('f'));
+    assert!(world.state(SOURCES_FILE).contains("ovr-000001"), "the record names the override");
+    assert!(world.state("sources.lock").contains(id('a').as_str()), "the lock is not touched");
+    assert!(!doctor::diagnose(&world.session(), &set, 7).is_bad());
+    pin::release(&world.session(), &alpha, "over").unwrap();
+    assert_eq!(resolve(&world.session(), &set).unwrap()[&alpha].commit, id('a'));
 }
 
 #[test]

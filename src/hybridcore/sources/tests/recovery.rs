@@ -191,3 +191,23 @@ fn writers_are_serialised_by_the_lock_file_and_readers_are_not() {
     drop(held);
     sync_all(&world, &set(&[("alpha", "v1")])).unwrap();
 }
+
+#[test]
+fn edits_after_a_checkout_was_cut_short_stop_resume_with_path_and_remedy() {
+    let world = World::new(FakeGit::with_refs(V1));
+    let both = set(&[("alpha", "v1"), ("beta", "main")]);
+    sync_all(&world, &both).unwrap();
+    fs::write(world.folder.path().join("sources/.alpha.busy"), format!("{}\n", id('a'))).unwrap();
+    world.git.edits.lock().unwrap().insert(world.tree("alpha"), 1);
+    let before = world.all_state();
+    world.git.asked();
+    let error = sync_all(&world, &both).unwrap_err().to_string();
+    let remedy = format!("git -C {} reset --hard", world.tree("alpha"));
+    assert!(error.contains("edit-0") && error.contains(&remedy), "{error}");
+    assert_eq!((world.git.whats(), world.all_state()), (vec!["looking for edits"], before));
+    let overview = crate::hybridcore::sources::status::overview(&world.session(), &both, 7).unwrap();
+    let told = overview.sources.iter().find(|source| source.name == name("alpha")).unwrap();
+    assert_eq!(told.condition, crate::hybridcore::sources::status::Condition::Dirty);
+    world.git.edits.lock().unwrap().clear();
+    assert!(sync_all(&world, &both).unwrap().is_complete());
+}

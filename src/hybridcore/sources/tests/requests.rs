@@ -116,6 +116,22 @@ fn mirrors_are_asked_instead_and_offline_nothing_else_is() {
 }
 
 #[test]
+fn the_mirror_of_everything_leaves_files_where_they_are_and_one_by_name_does_not() {
+    let mut world = World::new(FakeGit::default());
+    world.mirrors.environment.insert(BASE_VARIABLE.to_owned(), "file:///media".to_owned());
+    world.mirrors.offline = true;
+    let spec = |url: &str| SourceSpec { url: url.parse().unwrap(), reference: "v1".parse().unwrap() };
+    let asked = |world: &World, url: &str| {
+        let route = resolve::route(&world.session(), &name("alpha"), &spec(url)).unwrap();
+        (route.address.to_string(), route.mirror.is_some())
+    };
+    assert_eq!(asked(&world, "file:///srv/alpha.git"), ("file:///srv/alpha.git".to_owned(), false));
+    assert_eq!(asked(&world, "ssh://git@h/alpha.git"), ("file:///media/h/alpha.git".to_owned(), true));
+    world.mirrors.environment.insert("SWOOSH_SOURCES_MIRROR_ALPHA".to_owned(), "file:///own.git".to_owned());
+    assert_eq!(asked(&world, "file:///srv/alpha.git"), ("file:///own.git".to_owned(), true));
+}
+
+#[test]
 fn credentials_go_to_https_alone_and_are_never_shown() {
     let mut world = World::new(FakeGit::default());
     let ours = Credentials { user: "bob".to_owned(), password: "hunter2".to_owned() };

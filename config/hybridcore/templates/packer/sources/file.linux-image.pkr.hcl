@@ -6,6 +6,7 @@ version: ${var.image_version}
 description: ${var.image_description}
 labels: ${join(", ", local.labels)}
 packages: ${join(", ", var.image_packages)}
+allocation: ${join(", ", local.allocation)}
 ansible: ${var.ansible_enabled}
 EOT
 }

@@ -6,6 +6,11 @@ variable "image_version" {
   type = string
 }
 
+variable "image_allocation" {
+  type    = map(number)
+  default = {}
+}
+
 variable "image_description" {
   type    = string
   default = ""

@@ -1,0 +1,250 @@
+//! `swoosh effects --watch`: hears from the node what happens, and shows it.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::{line, what};
+use crate::cli::connect::Node;
+use crate::cli::interrupt;
+use crate::cli::output::Output;
+use crate::client::{EffectView, EventStream, NodeEvent, ReadError};
+use crate::hybridcore::leave::{Cancellable, Leave as _};
+use crate::types::text::ProjectName;
+
+/// How often a node that gives no events is asked.
+const LOOK: Duration = Duration::from_millis(300);
+/// How long is waited for an event before the operator's interrupt is looked for.
+const LISTEN: Duration = Duration::from_millis(100);
+/// How long a lost node is looked for.
+const LOST: Duration = Duration::from_secs(60);
+/// The longest wait between two tries to reach it.
+const WAIT: Duration = Duration::from_secs(5);
+/// Characters of a step that a bar shows.
+const SHOWN: usize = 100;
+
+/// Follows effects until no work of the node's own is open.
+pub(super) fn follow(node: &Node, project: Option<&ProjectName>, output: Output) -> anyhow::Result<ExitCode> {
+    let bars = std::io::stderr().is_terminal().then(Bars::default).filter(|_| !output.is_json());
+    let view = View { output, bars, effects: BTreeMap::new(), told: BTreeMap::new() };
+    Watch { node, project, leave: interrupt::leave(), view, heard: None }.run()
+}
+
+struct Watch<'a> {
+    node: &'a Node,
+    project: Option<&'a ProjectName>,
+    leave: Cancellable,
+    view: View,
+    /// Index of the last transition that was heard of.
+    heard: Option<u64>,
+}
+
+/// Why listening ended.
+enum Ended {
+    /// What is open may be something else now.
+    Moved,
+    /// The stream is over.
+    Lost(String),
+    /// The operator wants no more.
+    Interrupted,
+}
+
+impl Watch<'_> {
+    fn run(mut self) -> anyhow::Result<ExitCode> {
+        // Listened to before anything is read, so that nothing falls between.
+        let mut stream = match self.listen() {
+            Ok(stream) => Some(stream),
+            Err(error) => self.give_up_listening(error)?,
+        };
+        let mut found = false;
+        loop {
+            match self.node.wait(self.node.client().effects(self.project)) {
+                Ok(effects) => self.view.see(effects)?,
+                // A node that was there a moment ago may come back.
+                Err(error) if found && error.is_passing() => {
+                    stream = self.listen_again(&error.to_string())?;
+                    continue;
+                }
+                Err(error) => return self.node.ask(async { Err(error) }),
+            }
+            found = true;
+            if !self.view.effects.values().any(|effect| effect.mode == "builtin") {
+                return Ok(ExitCode::SUCCESS);
+            }
+            match self.hear(stream.as_mut())? {
+                Ended::Moved => {}
+                Ended::Lost(why) => stream = self.listen_again(&why)?,
+                Ended::Interrupted => return Ok(interrupt::exit_code()),
+            }
+            if self.leave.stop().is_some() {
+                return Ok(interrupt::exit_code());
+            }
+        }
+    }
+
+    fn listen(&self) -> Result<EventStream, ReadError> {
+        self.node.wait(self.node.client().events(self.project, "effect,transition", self.heard))
+    }
+
+    /// A node that answers and has no events is asked again and again; one that does not answer is an error.
+    fn give_up_listening(&self, error: ReadError) -> anyhow::Result<Option<EventStream>> {
+        if matches!(error, ReadError::Link(_)) {
+            return self.node.ask(async { Err(error) });
+        }
+        eprintln!("the node gives no events ({error}); asking it every {} ms instead", LOOK.as_millis());
+        Ok(None)
+    }
+
+    fn listen_again(&self, why: &str) -> anyhow::Result<Option<EventStream>> {
+        let from = self.heard.map(|index| format!(" from record {}", index + 1)).unwrap_or_default();
+        eprintln!("the events broke off ({why}); listening again{from}");
+        let (begun, mut wait) = (Instant::now(), LISTEN);
+        loop {
+            match self.listen() {
+                Ok(stream) => return Ok(Some(stream)),
+                Err(error @ ReadError::Link(_)) if begun.elapsed() < LOST && self.leave.stop().is_none() => {
+                    std::thread::sleep(wait);
+                    wait = (wait * 2).min(WAIT);
+                    drop(error);
+                }
+                Err(error) => return self.give_up_listening(error),
+            }
+        }
+    }
+
+    /// Shows effects as they go on, until something may have opened or closed one.
+    fn hear(&mut self, stream: Option<&mut EventStream>) -> anyhow::Result<Ended> {
+        let Some(stream) = stream else {
+            std::thread::sleep(LOOK);
+            return Ok(Ended::Moved);
+        };
+        let mut moved: Option<Instant> = None;
+        loop {
+            if self.leave.stop().is_some() {
+                return Ok(Ended::Interrupted);
+            }
+            if moved.is_some_and(|since| since.elapsed() >= LOOK) {
+                return Ok(Ended::Moved);
+            }
+            match self.node.wait(async { tokio::time::timeout(LISTEN, stream.next()).await }) {
+                // Nothing more comes at the moment, so what came can be looked at.
+                Err(_) if moved.is_some() => return Ok(Ended::Moved),
+                Err(_) => {}
+                Ok(Ok(None)) => return Ok(Ended::Lost("the node ended them".to_owned())),
+                Ok(Err(error)) => return Ok(Ended::Lost(error.to_string())),
+                Ok(Ok(Some(event))) => {
+                    if self.take(event)? {
+                        moved.get_or_insert_with(Instant::now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes an event in; whether what is open may be something else after it.
+    fn take(&mut self, event: NodeEvent) -> anyhow::Result<bool> {
+        self.heard = event.id.or(self.heard);
+        if event.kind != "effect" {
+            return Ok(event.kind == "transition");
+        }
+        let Ok(effect) = serde_json::from_value::<EffectView>(event.data) else { return Ok(false) };
+        if effect.phase == "closed" {
+            return Ok(true);
+        }
+        self.view.go_on(effect)?;
+        Ok(false)
+    }
+}
+
+/// What is shown: bars on a terminal; elsewhere a line for each change, as JSON where that was asked for.
+struct View {
+    output: Output,
+    bars: Option<Bars>,
+    effects: BTreeMap<String, EffectView>,
+    told: BTreeMap<String, EffectView>,
+}
+
+impl View {
+    /// All that is open.
+    fn see(&mut self, effects: Vec<EffectView>) -> anyhow::Result<()> {
+        self.effects = effects.into_iter().map(|effect| (effect.id.to_string(), effect)).collect();
+        self.show()
+    }
+
+    /// One stands otherwise. Events do not say when it was opened.
+    fn go_on(&mut self, effect: EffectView) -> anyhow::Result<()> {
+        let id = effect.id.to_string();
+        let opened_at = self.effects.get(&id).and_then(|known| known.opened_at);
+        self.effects.insert(id, EffectView { opened_at, ..effect });
+        self.show()
+    }
+
+    fn show(&mut self) -> anyhow::Result<()> {
+        match &mut self.bars {
+            Some(bars) => {
+                bars.show(&self.effects);
+                Ok(())
+            }
+            None => self.tell(),
+        }
+    }
+
+    /// What changed since it was told.
+    fn tell(&mut self) -> anyhow::Result<()> {
+        let (effects, output) = (&self.effects, self.output);
+        for (id, effect) in self.told.extract_if(.., |id, _| !effects.contains_key(id)).collect::<Vec<_>>() {
+            output.say(&json!({"id": id, "phase": "closed"}), || {
+                line(&EffectView { phase: "closed".to_owned(), ..effect })
+            })?;
+        }
+        for (id, effect) in effects {
+            let news = EffectView { opened_at: None, ..effect.clone() };
+            if self.told.insert(id.clone(), news.clone()).as_ref() != Some(&news) {
+                output.say(effect, || line(effect))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A bar for each effect that the node runs.
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    by_id: BTreeMap<String, ProgressBar>,
+}
+
+impl Bars {
+    fn show(&mut self, effects: &BTreeMap<String, EffectView>) {
+        for (_, bar) in self.by_id.extract_if(.., |id, _| !effects.contains_key(id)) {
+            bar.finish_with_message("closed");
+        }
+        for effect in effects.values().filter(|effect| effect.mode == "builtin") {
+            let all = &self.all;
+            let bar = self.by_id.entry(effect.id.to_string()).or_insert_with(|| {
+                let bar = all.add(ProgressBar::no_length()).with_prefix(effect.id.to_string());
+                bar.enable_steady_tick(Duration::from_millis(120));
+                bar
+            });
+            let total = effect.total.filter(|total| *total > 0);
+            bar.set_style(style(total.is_some()));
+            if let Some(total) = total {
+                bar.set_length(total);
+                bar.set_position(effect.done.unwrap_or(0));
+            }
+            let text: String = format!("{} {}", effect.phase, what(effect)).chars().take(SHOWN).collect();
+            bar.set_message(text);
+        }
+    }
+}
+
+fn style(measured: bool) -> ProgressStyle {
+    let template =
+        if measured { "{spinner} {prefix:32} {bar:24} {percent:>3} % {msg}" } else { "{spinner} {prefix:32} {msg}" };
+    // A template that is no good would only look worse.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,68 @@
+//! Outcomes of effects that callers bring while their project is blocked (DESIGN §7): kept on disk, and proposed by
+//! the node when the project goes on.
+
+use super::{Pipeline, Scene};
+use crate::journal::HeldOutcome;
+use crate::machine::judge;
+use crate::sequencer::Verified;
+use crate::types::canonical::canonical_hash;
+use crate::types::ids::EffectId;
+use crate::types::proposal::SignedProposal;
+use crate::types::rejection::{Code, Rejection};
+use crate::types::text::ProjectName;
+
+impl Pipeline {
+    /// Keeps the outcome of an effect that nothing but the block holds back, and says so in the rejection.
+    pub(super) fn hold(
+        &mut self,
+        project: &ProjectName,
+        scene: &Scene,
+        verified: &Verified,
+        rejection: &mut Rejection,
+    ) {
+        let Some(id) = verified.inputs().effect().cloned() else { return };
+        if !self.shared.options.external.contains(&id.effect) || !self.may_hold(project, scene, verified) {
+            return;
+        }
+        match self.keep(&id, verified, scene) {
+            Ok(Some(false)) => {
+                rejection.reasons.push(format!("another outcome of {id} is kept already, and that one counts"));
+            }
+            Ok(kept) => {
+                rejection.code = Code::OutcomeHeld;
+                let reason = "is kept and is recorded when the project goes on; it need not be sent again";
+                rejection.reasons.push(format!("the outcome of {id} {reason}"));
+                if kept.is_none() {
+                    self.shared.ports.observer.held(project);
+                }
+            }
+            Err(reason) => rejection.reasons.push(format!("the outcome of {id} is not kept: {reason}; send it again")),
+        }
+    }
+
+    /// Whether it would pass but for the block. Only on a durable head: the record that opens an effect drops what is
+    /// kept of one of that id.
+    fn may_hold(&mut self, project: &ProjectName, scene: &Scene, verified: &Verified) -> bool {
+        let is_durable = self.head(project).is_ok_and(|(_, batch)| batch <= self.durable_batch);
+        is_durable && judge::held_by_block(&self.docket(scene, verified))
+    }
+
+    /// Keeps an outcome, unless one is kept: whether that is the same.
+    fn keep(&self, id: &EffectId, verified: &Verified, scene: &Scene) -> Result<Option<bool>, String> {
+        let proposal = verified.proposal().clone();
+        let outcome = HeldOutcome {
+            transition: proposal.transition,
+            inputs: proposal.inputs.clone(),
+            signer: proposal.signer,
+            evidence: proposal.evidence.clone(),
+            proposal_hash: canonical_hash(&SignedProposal { proposal, signature: verified.signature() }),
+            at: scene.stamp.at,
+        };
+        let journal = self.shared.journal();
+        if let Some(kept) = journal.held_outcome(id).map_err(|error| error.to_string())? {
+            return Ok(Some(kept.is_same(&outcome)));
+        }
+        journal.hold_outcome(id, &outcome).map_err(|error| error.to_string())?;
+        Ok(None)
+    }
+}

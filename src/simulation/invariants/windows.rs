@@ -1,0 +1,35 @@
+//! What has a window happens in it, by the announced schedule, at the caller's time and at the node's.
+
+use super::Step;
+use crate::machine::chart;
+use crate::simulation::clients::is_open;
+use crate::simulation::oracle::Past;
+
+/// Both times lie in a window of the class.
+pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
+    let Some(class) = chart::spec(step.record.transition).window else { return Ok(()) };
+    for (whose, at) in [("caller's", step.record.hlc), ("node's", step.record.timestamp)] {
+        if !is_open(class, at.physical_ms()) {
+            return Err(format!("no window for {class} is open at the {whose} time {at}"));
+        }
+    }
+    if step.record.window_id.is_none() { Err("it names no window".into()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{asked, head, record};
+    use super::*;
+    use crate::simulation::outside::{BEAT_MS, START_MS};
+    use crate::simulation::well_formed::{reading, text};
+    use crate::types::names::Transition;
+
+    #[test]
+    fn what_happens_outside_of_its_window_is_found() {
+        let (mut it, genesis) = (record(Transition::ExecutionPlanLocked), head(|_| ()));
+        it.window_id = Some(text("backbeat:W-2025-10-19-02"));
+        assert_eq!(asked(check, &it, &genesis, &genesis, &Past::default()), Ok(()), "it plans as the cycle begins");
+        it.timestamp = reading(START_MS + 45 * BEAT_MS);
+        assert!(asked(check, &it, &genesis, &genesis, &Past::default()).is_err());
+    }
+}

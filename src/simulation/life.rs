@@ -1,0 +1,137 @@
+//! The life of the node: it starts, goes off, is mended, and is kept in order as the daemon keeps itself.
+
+use super::node::StartError;
+use super::oracle::{UNREADABLE, Violation};
+use super::outside::{BEAT_MS, EPOCH_MS, HORIZON_MS};
+use super::random::Random;
+use super::world::World;
+use crate::journal::{Journal, Retention};
+use crate::sequencer::Mode;
+use crate::types::hlc::Hlc;
+
+impl World {
+    /// Starts a node that is down, looks after one that runs.
+    pub(super) fn live(&mut self, random: &mut Random) -> Result<(), Violation> {
+        if self.node.is_none() {
+            return if random.below(3) == 0 { self.start(random) } else { Ok(()) };
+        }
+        self.look_after(random);
+        if self.turn.is_multiple_of(64) {
+            self.upkeep(random);
+        }
+        if self.turn.is_multiple_of(16) && self.moods.damaged.is_none() {
+            self.ask_again(3, random)?;
+        }
+        Ok(())
+    }
+
+    /// One try to start; refusing is right only where something is wrong.
+    pub(super) fn start(&mut self, random: &mut Random) -> Result<(), Violation> {
+        let every_head = random.below(4) == 0;
+        let started = self.site.start(&self.outside, every_head);
+        let fired = self.site.disk.has_fired() || self.site.disk.is_off();
+        let (node, found) = match started {
+            Ok(started) => started,
+            Err(error) => return self.start_refused(&error, fired, random),
+        };
+        self.tally.count("starts");
+        self.trace.event("start");
+        let journal = node.single.handle().journal();
+        let seen = self.oracle.started(&journal, found.last);
+        match seen {
+            Ok(adopted) => (0..adopted).for_each(|_| self.tally.count("records adopted at a start")),
+            Err(violation) if violation.invariant == UNREADABLE && (fired || self.moods.damaged.is_some()) => {
+                self.tally.count("starts refused");
+                return self.after_work(random);
+            }
+            Err(violation) => return Err(violation),
+        }
+        for (project, hash, _) in &found.heads {
+            if self.oracle.head(project).hash() != *hash {
+                let what = format!("recovery leads {project} to another head than its records");
+                return Err(Violation { invariant: "replay-equal", what });
+            }
+        }
+        self.node = Some(node);
+        Ok(())
+    }
+
+    fn start_refused(&mut self, error: &StartError, fired: bool, random: &mut Random) -> Result<(), Violation> {
+        self.tally.count("starts refused");
+        self.trace.event("refused");
+        if !fired && self.moods.damaged.is_none() && !self.site.disk.is_full() {
+            let what = format!("nothing is wrong with the disk, and the node does not start: {error}");
+            return Err(Violation { invariant: "starts", what });
+        }
+        self.after_work(random)
+    }
+
+    /// The process is gone, and with it every connection.
+    pub(super) fn go_off(&mut self, random: &mut Random) {
+        self.node = None;
+        self.site.disk.switch_on(random);
+        self.cut_off();
+        self.trace.event("off");
+    }
+
+    /// Ends the process between two steps.
+    pub(super) fn end_process(&mut self, random: &mut Random) -> bool {
+        let ran = self.node.is_some();
+        self.site.disk.switch_off(super::disk::Trap::Kill);
+        self.go_off(random);
+        ran
+    }
+
+    /// What an operator does who looks at `/health/ready` now and then.
+    fn look_after(&mut self, random: &mut Random) {
+        let Some(node) = &mut self.node else { return };
+        if node.doubts_its_clock() && random.below(40) == 0 {
+            node.clock.accept_jump();
+            self.tally.count("jumps accepted");
+        }
+        match node.single.handle().status().mode {
+            Mode::Refusing(_) => node.single.mend(),
+            Mode::ReadOnly(_) if random.below(8) == 0 => {
+                self.tally.count("restarts by the operator");
+                self.end_process(random);
+            }
+            Mode::ReadOnly(_) | Mode::Accepting | Mode::Draining | Mode::Following(_) => {}
+        }
+    }
+
+    /// The rounds of `cli/serve/growth` and `upkeep`: keys, snapshots, records, objects, idle heads, pulses.
+    fn upkeep(&mut self, random: &mut Random) {
+        self.nudge_all();
+        let Some(node) = &self.node else { return };
+        let (handle, journal) = (node.single.handle(), node.single.handle().journal());
+        handle.tidy();
+        let now = handle.now();
+        let (round, done) = match random.below(6) {
+            0 => ("keys pruned", prune_keys(&journal, now)),
+            1 => ("snapshots thinned", journal.thin_snapshots().unwrap_or(0)),
+            2 => ("objects collected", journal.collect_objects(&|| true).map_or(0, |report| report.objects)),
+            3 => ("records pruned", prune_records(&journal, now, random)),
+            4 => ("snapshots of old records taken", sweep(&journal)),
+            _ => {
+                self.site.disk.keep_copy();
+                ("copies of the directory kept", 1)
+            }
+        };
+        (0..done).for_each(|_| self.tally.count(round));
+    }
+}
+
+fn prune_keys(journal: &Journal, now: Hlc) -> u64 {
+    let floor = now.physical_ms().saturating_sub(HORIZON_MS).saturating_sub(EPOCH_MS) / BEAT_MS;
+    journal.prune_keys(floor).map_or(0, |report| report.keys)
+}
+
+fn prune_records(journal: &Journal, now: Hlc, random: &mut Random) -> u64 {
+    let wanted = Retention { records: 40 + random.below(400), since: now, exported_to: None };
+    journal.prune_wal(&wanted, &|| true).map_or(0, |report| report.records)
+}
+
+fn sweep(journal: &Journal) -> u64 {
+    let old: Vec<_> = journal.sweep_candidates(100).into_iter().map(|candidate| candidate.project).collect();
+    journal.sweep(&old).map_or(0, |report| report.taken as u64)
+}

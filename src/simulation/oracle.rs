@@ -1,0 +1,264 @@
+//! What must be true, kept outside of the node: every record that anybody was told of, reduced once more, and every
+//! receipt as it was given first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::faults::Tally;
+use super::invariants::{self, Step};
+use super::random::Random;
+use crate::journal::{Journal, ReadError};
+use crate::machine::head::Head;
+use crate::machine::replay;
+use crate::types::canonical::from_slice;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::ids::{EffectId, IdemKey};
+use crate::types::json::Json;
+use crate::types::names::EffectName;
+use crate::types::receipt::Receipt;
+use crate::types::record::Record;
+use crate::types::text::{ClusterId, ProjectName};
+
+/// A broken invariant.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+#[error("{invariant}: {what}")]
+pub struct Violation {
+    /// Which one.
+    pub invariant: &'static str,
+    /// How it is broken.
+    pub what: String,
+}
+
+/// What a record is that cannot be read: a violation where nothing is wrong with the disk.
+pub const UNREADABLE: &str = "readable";
+
+/// What happened so far, as invariants see it.
+#[derive(Default)]
+pub struct Past {
+    /// Index of the last record that was seen.
+    pub last_index: u64,
+    /// When it was accepted.
+    pub last_timestamp: Hlc,
+    /// Chain values by index, from 0 on.
+    pub links: Vec<Hash>,
+    /// Which record bound a key.
+    pub keys: BTreeMap<(ProjectName, IdemKey), u64>,
+    /// Which record ended an effect with its outcome.
+    pub outcomes: BTreeMap<EffectId, u64>,
+    /// When the last license runs out that the license server gave, in milliseconds.
+    pub licensed_until_ms: u64,
+}
+
+/// The oracle.
+pub struct Oracle {
+    cluster: ClusterId,
+    past: Past,
+    heads: BTreeMap<ProjectName, Arc<Head>>,
+    receipts: BTreeMap<(ProjectName, IdemKey), Arc<[u8]>>,
+    /// Hashes of heads by project and index, for what readers are shown.
+    led_to: BTreeMap<(ProjectName, u64), Hash>,
+    /// The last index that somebody was shown or answered for.
+    told: u64,
+    /// Receipts that were given of records that were not seen yet.
+    unchecked: Vec<(ProjectName, IdemKey)>,
+    /// What was seen, counted.
+    seen: Tally,
+}
+
+impl Oracle {
+    /// One that has seen nothing.
+    pub fn new(cluster: ClusterId) -> Oracle {
+        let past = Past { links: vec![Hash::ZERO], ..Past::default() };
+        let (heads, receipts, led_to) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Oracle { cluster, past, heads, receipts, led_to, told: 0, unchecked: Vec::new(), seen: Tally::default() }
+    }
+
+    /// What was seen since this was asked last, counted.
+    pub fn take_seen(&mut self) -> Tally {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Index and chain value of the last record seen.
+    pub fn last(&self) -> (u64, Hash) {
+        (self.past.last_index, self.past.links.last().copied().unwrap_or(Hash::ZERO))
+    }
+
+    /// When the last record was accepted.
+    pub fn last_timestamp(&self) -> Hlc {
+        self.past.last_timestamp
+    }
+
+    /// A project's head as it must be.
+    pub fn head(&self, project: &ProjectName) -> Arc<Head> {
+        self.heads.get(project).cloned().unwrap_or_else(|| Arc::new(Head::genesis(project)))
+    }
+
+    /// Whether a key was answered for.
+    pub fn is_acknowledged(&self, project: &ProjectName, key: &IdemKey) -> bool {
+        self.receipts.contains_key(&(project.clone(), key.clone()))
+    }
+
+    /// A record became durable: every invariant is asked.
+    pub fn see(&mut self, record: &Record, inputs: &Json) -> Result<(), Violation> {
+        let before = self.head(&record.project);
+        let after = replay::step(&before, record, inputs)
+            .map_err(|error| Violation { invariant: "replay-equal", what: error.to_string() })?;
+        let previous = self.last().1;
+        let chain = Record::chain(&previous, &record.encode());
+        let step = Step { cluster: &self.cluster, record, inputs, before: &before, after: &after };
+        for (invariant, check) in invariants::ALL {
+            check(&step, &self.past).map_err(|what| {
+                let what = format!("record {}, {} of {}: {what}", record.index, record.transition, record.project);
+                Violation { invariant, what }
+            })?;
+        }
+        self.note(record, inputs, Arc::new(after), chain);
+        Ok(())
+    }
+
+    fn note(&mut self, record: &Record, inputs: &Json, after: Arc<Head>, chain: Hash) {
+        self.seen.accepted(record.transition);
+        let place = (record.project.clone(), record.idem_key.clone());
+        self.past.keys.insert(place, record.index);
+        if let Some(effect) = invariants::outcome_of(record.transition, inputs) {
+            self.past.outcomes.insert(effect, record.index);
+        }
+        (self.past.last_index, self.past.last_timestamp) = (record.index, record.timestamp);
+        self.past.links.push(chain);
+        self.led_to.insert((record.project.clone(), record.index), after.hash());
+        self.heads.insert(record.project.clone(), after);
+    }
+
+    /// A caller was given a receipt.
+    pub fn given(&mut self, project: &ProjectName, key: &IdemKey, bytes: &Arc<[u8]>) -> Result<(), Violation> {
+        let place = (project.clone(), key.clone());
+        if let Some(first) = self.receipts.get(&place) {
+            if first == bytes {
+                return Ok(());
+            }
+            let what = format!("the key {key} of {project} got another receipt than before");
+            return Err(Violation { invariant: "receipts-never-change", what });
+        }
+        let wrong = |what: String| Violation { invariant: "receipts-prove-themselves", what };
+        let receipt: Receipt = from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        if (&receipt.project, &receipt.idem_key) != (project, key) {
+            return Err(wrong(format!("the receipt for {key} of {project} is of {}", receipt.idem_key)));
+        }
+        self.told = self.told.max(receipt.index);
+        self.receipts.insert(place.clone(), bytes.clone());
+        if receipt.index > self.past.last_index {
+            self.unchecked.push(place);
+            return Ok(());
+        }
+        self.compare(project, key)
+    }
+
+    /// The license server gave a license that lasts so long.
+    pub fn licensed_until(&mut self, until_ms: u64) {
+        self.past.licensed_until_ms = until_ms;
+    }
+
+    /// An effect of a project whose outcome came already.
+    pub fn ended_effect(&self, project: &ProjectName, random: &mut Random) -> Option<EffectId> {
+        let first = EffectId { project: project.clone(), index: 0, effect: *EffectName::ALL.first()? };
+        let ended = self.past.outcomes.range(first..).map(|(effect, _)| effect);
+        let ended: Vec<_> = ended.take_while(|effect| effect.project == *project).collect();
+        ended.get(random.index(ended.len())).map(|effect| (*effect).clone())
+    }
+
+    /// Somebody was told of a record.
+    pub fn told(&mut self, index: u64) {
+        self.told = self.told.max(index);
+    }
+
+    /// The last record that somebody was told of.
+    pub fn last_told(&self) -> u64 {
+        self.told
+    }
+
+    /// Whether somebody was told of a record that was not seen yet.
+    pub fn is_behind(&self) -> bool {
+        self.told > self.past.last_index
+    }
+
+    /// The receipt that was given is of the record that was seen.
+    fn compare(&self, project: &ProjectName, key: &IdemKey) -> Result<(), Violation> {
+        let place = (project.clone(), key.clone());
+        let Some(bytes) = self.receipts.get(&place) else { return Ok(()) };
+        let wrong = |what: String| Violation { invariant: "acknowledged-is-kept", what };
+        let receipt: Receipt = from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        let index = usize::try_from(receipt.index).unwrap_or(usize::MAX);
+        let kept =
+            self.past.links.get(index) == Some(&receipt.chain) && self.past.keys.get(&place) == Some(&receipt.index);
+        let post = self.led_to.get(&(project.clone(), receipt.index)) == Some(&receipt.state_post_hash);
+        if kept && post {
+            return Ok(());
+        }
+        Err(wrong(format!("{key} of {project} was answered for as record {index}, and that is another one")))
+    }
+
+    /// A reader was shown a head.
+    pub fn shown(&mut self, project: &ProjectName, index: u64, hash: Hash) -> Result<(), Violation> {
+        let expected = match index {
+            0 => Some(Head::genesis(project).hash()),
+            _ => self.led_to.get(&(project.clone(), index)).copied(),
+        };
+        self.told = self.told.max(index);
+        if expected == Some(hash) {
+            return Ok(());
+        }
+        let what = format!("{project} was shown at record {index} as {hash}, which no durable record leads to");
+        Err(Violation { invariant: "reads-are-durable", what })
+    }
+
+    /// A node started: everything that anybody was told of is there, and what else is there is seen now.
+    pub fn started(&mut self, journal: &Journal, last: (u64, Hash)) -> Result<u64, Violation> {
+        let lost = |what: String| Violation { invariant: "acknowledged-is-kept", what };
+        let (index, chain) = self.last();
+        if last.0 < self.told {
+            return Err(lost(format!("a start found records up to {}, and {} was answered for", last.0, self.told)));
+        }
+        if index > 0 {
+            let unreadable = |error: ReadError| Violation { invariant: UNREADABLE, what: error.to_string() };
+            let stored = journal.record(index).map_err(unreadable)?;
+            if stored.is_none_or(|stored| stored.chain != chain) {
+                return Err(lost(format!("record {index} was answered for, and another one is in its place")));
+            }
+        }
+        self.catch_up(journal, last.0)
+    }
+
+    /// Sees every record up to `last` that was not seen yet; how many.
+    pub fn catch_up(&mut self, journal: &Journal, last: u64) -> Result<u64, Violation> {
+        let unreadable = |what: String| Violation { invariant: UNREADABLE, what };
+        let from = self.past.last_index + 1;
+        for index in from..=last {
+            let stored = journal.record(index).map_err(|error| unreadable(error.to_string()))?;
+            let stored = stored.ok_or_else(|| unreadable(format!("record {index} is missing")))?;
+            let bytes = journal.object(&stored.record.inputs_hash).map_err(|error| unreadable(error.to_string()))?;
+            let bytes = bytes.ok_or_else(|| unreadable(format!("the inputs of record {index} are missing")))?;
+            let inputs = Json::parse(&bytes).map_err(|error| unreadable(error.to_string()))?;
+            self.see(&stored.record, &inputs)?;
+        }
+        let waiting = std::mem::take(&mut self.unchecked);
+        waiting.iter().try_for_each(|(project, key)| self.compare(project, key))?;
+        Ok(last.saturating_sub(from - 1))
+    }
+
+    /// Some receipts that were given, at random.
+    pub fn some_receipts(&self, most: usize, random: &mut Random) -> Vec<(ProjectName, IdemKey, Arc<[u8]>)> {
+        let places: Vec<_> = self.receipts.keys().collect();
+        (0..most.min(places.len()))
+            .filter_map(|_| {
+                let place = places.get(random.index(places.len()))?;
+                Some((place.0.clone(), place.1.clone(), self.receipts.get(*place)?.clone()))
+            })
+            .collect()
+    }
+
+    /// Every receipt that was given is of a record that was seen.
+    pub fn all_kept(&self) -> Result<(), Violation> {
+        self.receipts.keys().try_for_each(|(project, key)| self.compare(project, key))
+    }
+}

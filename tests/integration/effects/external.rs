@@ -1,0 +1,109 @@
+//! Outcomes that workers bring while the project is blocked: kept on disk, and recorded when it goes on.
+
+use serde_json::{Value, json};
+use swoosh::types::names::{IngestionState, Transition};
+
+use super::super::support::daemon::Daemon;
+use super::super::support::driver::{Project, bytes};
+use super::super::support::world::Ask;
+use super::{Yard, count, state_where};
+
+const RESOLVED: Transition = Transition::IngestionSourcesResolved;
+
+/// A project of which every effect is somebody else's, blocked in DISCOVER.
+fn blocked<'a>(yard: &'a Yard, daemon: &Daemon, by: Transition) -> Project<'a> {
+    let mut project = yard.begin(daemon, yard.document("v1.0"));
+    project.accept(daemon, by);
+    project
+}
+
+/// What a worker is told that posts this outcome.
+fn told(daemon: &Daemon, project: &Project<'_>, ask: &Ask) -> (String, String) {
+    let answer = daemon.post(&bytes(&project.signed(ask)));
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    (answer.code(), answer.text())
+}
+
+fn phase_of(daemon: &Daemon, effect: &str) -> String {
+    let effects = daemon.get("/effects?project=p").json()["effects"].clone();
+    let found = effects.as_array().unwrap().iter().find(|open| open["effect"] == effect).unwrap().clone();
+    assert_eq!(found["mode"], "external", "{found}");
+    found["phase"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_outcome_for_a_paused_project_survives_a_kill_and_is_recorded_once_after_resume() {
+    let yard = Yard::new(&[], |_| {});
+    let daemon = yard.site.start();
+    let project = blocked(&yard, &daemon, Transition::ControlPause);
+    let resolved = Ask::new(RESOLVED).by("worker");
+    let (code, text) = told(&daemon, &project, &resolved);
+    assert!(code == "outcome_held" && text.contains("need not be sent again"), "{text}");
+    assert_eq!(told(&daemon, &project, &resolved).0, "outcome_held", "sent again, it is harmless");
+    let other = Ask::new(Transition::IngestionResolveFailed).by("worker");
+    let (code, text) = told(&daemon, &project, &other);
+    assert!(code == "blocked" && text.contains("that one counts"), "{text}");
+    daemon.kill();
+    let daemon = yard.site.start();
+    daemon.wait_for("/effects?project=p", |_| phase_of(&daemon, "resolve") == "reporting");
+    assert_eq!(count(&daemon, RESOLVED.as_str()), 0, "nothing is recorded before the project goes on");
+    let mut project = Project::new(&yard.site, "p");
+    super::insist(&mut project, &daemon, &Ask::new(Transition::ControlResume));
+    state_where(&daemon, |state| state.ingestion.phase == IngestionState::Fetch);
+    assert_eq!(count(&daemon, RESOLVED.as_str()), 1);
+    assert_eq!(phase_of(&daemon, "fetch"), "external");
+    assert_eq!(evidence_of(&daemon, RESOLVED), worker(&yard));
+}
+
+/// The agent that the first evidence of the record names.
+fn evidence_of(daemon: &Daemon, transition: Transition) -> String {
+    let records = daemon.get("/wal?project=p&limit=1000").json()["records"].clone();
+    let records = records.as_array().unwrap();
+    let record = records.iter().find(|record| record["record"]["transition"] == transition.as_str()).unwrap();
+    let address = record["record"]["evidence"][0].as_str().unwrap().to_owned();
+    assert!(address.contains("@p/") && address.contains("/proposals/sha256-"), "{address}");
+    address.trim_start_matches("ucxl://").split(":worker@").next().unwrap().to_owned()
+}
+
+fn worker(yard: &Yard) -> String {
+    yard.site.hands.get("worker").key().to_string().rsplit(':').next().unwrap().to_owned()
+}
+
+#[test]
+fn an_outcome_for_a_quarantined_project_is_recorded_after_the_release() {
+    let yard = Yard::new(&[], |_| {});
+    let daemon = yard.site.start();
+    let mut project = blocked(&yard, &daemon, Transition::PolicyQuarantine);
+    let resolved = Ask::new(RESOLVED).by("worker");
+    assert_eq!(told(&daemon, &project, &resolved).0, "outcome_held");
+    super::insist(&mut project, &daemon, &Ask::new(Transition::PolicyRelease));
+    state_where(&daemon, |state| state.ingestion.phase == IngestionState::Fetch);
+}
+
+#[test]
+fn an_outcome_that_would_not_pass_anyway_is_not_kept() {
+    let yard = Yard::new(&[], |_| {});
+    let daemon = yard.site.start();
+    let project = blocked(&yard, &daemon, Transition::ControlPause);
+    let mut inputs: Value = project.valid(RESOLVED);
+    inputs["resolved"] = json!({});
+    let (code, text) = told(&daemon, &project, &Ask::new(RESOLVED).by("worker").with(inputs));
+    assert_eq!(code, "blocked", "{text}");
+    let mut inputs: Value = project.valid(RESOLVED);
+    inputs["effect"] = json!("p/9/resolve");
+    assert_eq!(told(&daemon, &project, &Ask::new(RESOLVED).by("worker").with(inputs)).0, "blocked");
+    assert_eq!(phase_of(&daemon, "resolve"), "external");
+}
+
+#[test]
+fn what_cancels_the_effect_takes_its_kept_outcome_with_it() {
+    let yard = Yard::new(&[], |_| {});
+    let daemon = yard.site.start();
+    let mut project = blocked(&yard, &daemon, Transition::ControlPause);
+    assert_eq!(told(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
+    project.accept(&daemon, Transition::ControlTerminate);
+    daemon.kill();
+    let daemon = yard.site.start();
+    assert_eq!(daemon.get("/effects").json()["effects"], json!([]));
+    assert_eq!(count(&daemon, RESOLVED.as_str()), 0);
+}

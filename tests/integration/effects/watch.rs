@@ -1,0 +1,119 @@
+//! `swoosh effects --watch`: fed by events, over a lost connection too, and where there are none to be had.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::json;
+use swoosh::types::names::Transition;
+
+use super::super::support::daemon::Daemon;
+use super::super::support::driver::Project;
+use super::super::support::world::Ask;
+use super::{Yard, insist};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A command that watches, and every line it says, on whichever channel.
+struct Watching {
+    child: Child,
+    said: Receiver<String>,
+}
+
+impl Watching {
+    fn begin(daemon: &Daemon) -> Watching {
+        let node = format!("http://{}", daemon.address);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+        command.args(["effects", "--watch", "--project", "p", "--node", &node]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (say, said) = channel();
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let also = say.clone();
+        std::thread::spawn(move || {
+            BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| say.send(line))
+        });
+        std::thread::spawn(move || {
+            BufReader::new(err).lines().map_while(Result::ok).try_for_each(|line| also.send(line))
+        });
+        Watching { child, said }
+    }
+
+    /// Waits for a line with this in it.
+    #[track_caller]
+    fn until(&self, part: &str) -> String {
+        let mut heard = Vec::new();
+        loop {
+            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never {part:?} in {heard:#?}"));
+            if line.contains(part) {
+                return line;
+            }
+            heard.push(line);
+        }
+    }
+
+    fn end(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+/// A node whose own effect is asked for again and again, because the capacity is never there.
+fn yard() -> Yard {
+    Yard::new(&["allocate"], |settings| {
+        settings["limits"] = json!({"connections_per_peer": 1_000, "requests_per_peer": 1_000, "requests": 1_000});
+    })
+}
+
+fn begin<'a>(yard: &'a Yard, daemon: &Daemon) -> Project<'a> {
+    let mut document = yard.document("v1.0");
+    document["allocation"] = json!({"vcpu": 1_000_000_000});
+    yard.begin(daemon, document)
+}
+
+#[test]
+fn a_watch_goes_on_over_a_restart_of_the_node_from_the_last_record_it_heard_of() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    let mut project = begin(&yard, &daemon);
+    let watching = Watching::begin(&daemon);
+    watching.until("/allocate");
+    insist(&mut project, &daemon, &Ask::new(Transition::ControlPause));
+    watching.until("suspended");
+    let address = daemon.address.to_string();
+    daemon.terminate();
+    let told = watching.until("broke off");
+    assert!(told.contains("listening again from record "), "{told}");
+    let daemon = yard.site.start_on(&address);
+    // That closes what is open.
+    insist(&mut project, &daemon, &Ask::new(Transition::ControlTerminate));
+    watching.until("closed");
+    assert_eq!(watching.end(), Some(0));
+}
+
+#[test]
+fn a_watch_asks_again_and_again_where_the_node_has_no_room_for_listeners_and_says_so() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    let mut project = begin(&yard, &daemon);
+    insist(&mut project, &daemon, &Ask::new(Transition::ControlPause));
+    let listeners: Vec<_> = (0..256).map(|_| listen(&daemon)).collect();
+    let watching = Watching::begin(&daemon);
+    let told = watching.until("gives no events");
+    assert!(told.contains("overloaded") && told.contains("asking it every 300 ms"), "{told}");
+    watching.until("suspended");
+    insist(&mut project, &daemon, &Ask::new(Transition::ControlTerminate));
+    assert_eq!(watching.end(), Some(0));
+    drop(listeners);
+}
+
+/// Somebody who listens and never hangs up; the node has answered when this returns.
+fn listen(daemon: &Daemon) -> TcpStream {
+    let mut stream = TcpStream::connect(daemon.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /events HTTP/1.1\r\nhost: n\r\n\r\n").unwrap();
+    let mut first = String::new();
+    BufReader::new(&stream).read_line(&mut first).unwrap();
+    assert!(first.contains("200"), "{first}");
+    stream
+}

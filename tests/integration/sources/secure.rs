@@ -1,0 +1,141 @@
+//! https to a real TLS server in front of git's own http-backend; ssh to a real sshd, where this machine has one.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::support::git_server::Mood;
+use crate::support::{skipped, tls_front};
+
+/// The repository over https, served by this server behind TLS.
+fn over_https(desk: &Desk) -> GitServer {
+    let server = GitServer::start(&desk.folder.path().join("served"));
+    let plain: SocketAddr = server.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let port = tls_front::start(plain).port();
+    desk.configure_url(&format!("https://localhost:{port}/alpha.git"), "v1", "");
+    server
+}
+
+fn believe(desk: &mut Desk, authority: PathBuf) {
+    desk.variables.retain(|(name, _)| name != "SSL_CERT_FILE");
+    desk.variables.push(("SSL_CERT_FILE".to_owned(), authority.display().to_string()));
+}
+
+#[test]
+fn a_repository_comes_over_https_where_its_authority_is_believed_and_not_otherwise() {
+    let mut desk = Desk::new();
+    let _server = over_https(&desk);
+    believe(&mut desk, tls_front::other_authority());
+    let told = desk.run(&["sources", "sync"]).failure();
+    assert!(told.contains("SSL_CERT_FILE") && told.contains("certificate"), "{told}");
+    assert!(!desk.tree().exists() && desk.state("sources.json").is_none(), "nothing is left");
+    believe(&mut desk, tls_front::authority());
+    desk.run(&["sources", "sync"]).good();
+    assert_eq!(desk.head(), desk.repository.git(&["rev-parse", "v1^{commit}"]));
+    desk.run(&["sources", "status"]).good();
+}
+
+#[test]
+fn a_token_opens_a_repository_over_https_and_stands_in_no_file() {
+    let mut desk = Desk::new();
+    let server = over_https(&desk);
+    server.be(Mood::AsksOnce);
+    believe(&mut desk, tls_front::authority());
+    let told = desk.run(&["sources", "sync"]).failure();
+    assert!(told.contains("SWOOSH_GIT_TOKEN"), "{told}");
+    desk.variables.push(("SWOOSH_GIT_TOKEN".to_owned(), "hunter2-hunter2".to_owned()));
+    desk.run(&["sources", "sync"]).good();
+    assert_eq!(desk.head(), desk.repository.git(&["rev-parse", "v1^{commit}"]));
+    let mut folders = vec![desk.root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => {
+                    let bytes = fs::read(entry.path()).unwrap();
+                    assert!(!bytes.windows(7).any(|piece| piece == b"hunter2"), "{}", entry.path().display());
+                }
+            }
+        }
+    }
+}
+
+/// Where the ssh server stands; none where it is not installed, which is said aloud.
+fn sshd() -> Option<PathBuf> {
+    let found = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].map(PathBuf::from);
+    let found = found.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        skipped("there is no sshd on this machine; apt-get install openssh-server");
+    }
+    found
+}
+
+/// An ssh server of this user's own, an agent that holds its key, and a list of its host key.
+struct Ssh {
+    server: std::process::Child,
+    agent: std::process::Child,
+    port: u16,
+}
+
+impl Drop for Ssh {
+    fn drop(&mut self) {
+        for child in [&mut self.server, &mut self.agent] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) {
+    let output = Command::new(program).args(arguments).envs(variables.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Ssh {
+    fn start(program: &Path, desk: &mut Desk) -> Ssh {
+        let place = desk.folder.path().join("ssh");
+        fs::create_dir_all(&place).unwrap();
+        let file = |name: &str| place.join(name).display().to_string();
+        for key in ["host", "mine"] {
+            run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &file(key)], &[]);
+        }
+        fs::copy(place.join("mine.pub"), place.join("authorized")).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
+             PasswordAuthentication no\nPidFile none\n",
+            file("host"),
+            file("authorized")
+        );
+        fs::write(place.join("settings"), settings).unwrap();
+        let server = Command::new(program).args(["-D", "-e", "-f", &file("settings")]).stderr(Stdio::null()).spawn();
+        let agent = Command::new("ssh-agent").args(["-D", "-a", &file("agent")]).stdout(Stdio::null()).spawn();
+        let ssh = Ssh { server: server.unwrap(), agent: agent.unwrap(), port };
+        super::interrupted::wait_until("the agent", || place.join("agent").exists());
+        let reached = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        super::interrupted::wait_until("the ssh server", reached);
+        run("ssh-add", &["-q", &file("mine")], &[("SSH_AUTH_SOCK", &file("agent"))]);
+        let host = fs::read_to_string(place.join("host.pub")).unwrap();
+        fs::write(place.join("known"), format!("[127.0.0.1]:{port} {host}")).unwrap();
+        desk.variables.push(("SSH_AUTH_SOCK".to_owned(), file("agent")));
+        ssh
+    }
+}
+
+#[test]
+fn a_repository_comes_over_ssh_from_a_host_that_is_known_and_from_no_other() {
+    let Some(program) = sshd() else { return };
+    let mut desk = Desk::new();
+    let ssh = Ssh::start(&program, &mut desk);
+    let path = desk.repository.folder.display().to_string();
+    let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    desk.configure_url(&format!("ssh://{}@127.0.0.1:{}{path}", user.trim(), ssh.port), "v1", "");
+    let none = desk.folder.path().join("ssh/nobody");
+    fs::write(&none, "").unwrap();
+    desk.variables.push(("SWOOSH_SSH_KNOWN_HOSTS".to_owned(), none.display().to_string()));
+    let told = desk.run(&["sources", "sync"]).failure();
+    assert!(told.contains("known_hosts"), "{told}");
+    let known = desk.folder.path().join("ssh/known").display().to_string();
+    desk.variables.push(("SWOOSH_SSH_KNOWN_HOSTS".to_owned(), known));
+    desk.run(&["sources", "sync"]).good();
+    assert_eq!(desk.head(), desk.repository.git(&["rev-parse", "v1^{commit}"]));
+}
