@@ -22,6 +22,8 @@ pub mod journal;
 #[cfg(feature = "machine")]
 pub mod machine;
 #[cfg(feature = "server")]
+pub mod migration;
+#[cfg(feature = "server")]
 pub mod platform;
 #[cfg(feature = "server")]
 pub mod sequencer;

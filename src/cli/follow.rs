@@ -15,8 +15,7 @@ use super::connect::NodeArgs;
 use crate::client::{Client, TlsFiles};
 use crate::journal::{Durability, Journal, JournalOptions, Origin, StoreLimits};
 use crate::platform::descriptors;
-use crate::settings::{LogFormat, Overrides, Settings};
-use crate::telemetry::log;
+use crate::settings::{Overrides, Settings};
 use crate::types::feed::FeedPage;
 use crate::types::incarnation::{self, Incarnation};
 use crate::types::keys::PublicKey;
@@ -82,11 +81,7 @@ impl FollowCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let overrides = Overrides { data: Some(self.data.clone()), listen: self.listen };
         let mut settings = Settings::load(self.config.as_deref(), overrides).context("the settings cannot be used")?;
-        let format = match settings.log.format {
-            LogFormat::Json => log::Format::Json,
-            LogFormat::Text => log::Format::Text,
-        };
-        let _guard = log::open(&settings.log.level, format)?;
+        let _guard = super::logging::open(&settings)?;
         descriptors::raise();
         std::fs::create_dir_all(&self.data).with_context(|| format!("cannot make {}", self.data.display()))?;
         let held = self.held()?;

@@ -22,7 +22,9 @@ mod identity;
 mod interrupt;
 mod keys;
 mod license;
+mod logging;
 mod mcp;
+mod migration;
 mod output;
 mod packer;
 mod policy;
@@ -99,6 +101,7 @@ enum Command {
     Identity(identity::IdentityCommand),
     Council(council::CouncilCommand),
     Mcp(mcp::McpCommand),
+    Migration(migration::MigrationCommand),
     Receipt(receipt::ReceiptCommand),
     Wal(wal::WalCommand),
     Replay(replay::ReplayCommand),
@@ -156,6 +159,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Identity(command) => command.run(output),
         Command::Council(command) => command.run(output),
         Command::Mcp(command) => command.run(output),
+        Command::Migration(command) => command.run(output),
         Command::Receipt(command) => command.run(output),
         Command::Wal(command) => command.run(output),
         Command::Replay(command) => command.run(output),

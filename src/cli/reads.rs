@@ -134,6 +134,7 @@ pub(super) fn decision_text(decision: &Decision) -> String {
         ("key", decision.idem_key.to_string()),
         ("accepted at", decision.timestamp.to_string()),
     ];
+    about.extend(decision.on_behalf_of.clone().map(|caller| ("on behalf of", caller)));
     about.extend(decision.window_id.map(|window| ("window", window.to_string())));
     about.extend([
         ("head before", decision.state_pre_hash.to_string()),

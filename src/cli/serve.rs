@@ -7,6 +7,7 @@ mod effects;
 mod exporters;
 pub(super) mod follower;
 mod growth;
+mod migration;
 pub(super) mod node;
 pub(super) mod outside;
 mod pins;
@@ -28,12 +29,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::ingress;
 use crate::platform::descriptors;
 use crate::platform::shutdown::StopSignals;
-use crate::settings::{LogFormat, Overrides, Settings};
-use crate::telemetry::log;
+use crate::settings::{Overrides, Settings};
 use node::Node;
 use reload::Reload;
 use supervise::Supervised;
@@ -63,6 +64,9 @@ pub struct ServeCommand {
     /// Address to listen on, in place of the settings' one; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// For tests: die where SWOOSH_CRASH_AT says
+    #[arg(long, hide = true)]
+    allow_crash_points: bool,
 }
 
 impl ServeCommand {
@@ -78,11 +82,10 @@ impl ServeCommand {
         let overrides = Overrides { data: self.data, listen: self.listen };
         let loaded = Settings::load(self.config.as_deref(), overrides.clone());
         let settings = loaded.context("the settings cannot be used")?;
-        let format = match settings.log.format {
-            LogFormat::Json => log::Format::Json,
-            LogFormat::Text => log::Format::Text,
-        };
-        let _guard = log::open(&settings.log.level, format)?;
+        let _guard = super::logging::open(&settings)?;
+        if self.allow_crash_points {
+            effects::allow_crash_points();
+        }
         descriptors::raise();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run(&settings, self.config, overrides))?;
@@ -100,6 +103,7 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
         listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr()?;
+    let legacy = migration::bind(settings).await?;
     eprintln!("listening on {scheme}://{address}");
     tracing::info!(%address, scheme, node = %node.key(), "serving");
     if let Some(tls) = &tls {
@@ -110,8 +114,11 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     let reload = Reload::new(config, overrides, settings, node.speaker().clone());
     let supervised = Supervised::ready(node.handle().clone(), format!("{scheme}://{address}"));
     let watched = tokio::spawn(supervised.clone().watch());
-    let stops = stops(signals, &node, upkeep.reloader(), reload, supervised, tls.clone());
-    serve(listener, node.app_state(settings), tls, stops).await?;
+    let state = node.app_state(settings);
+    let legacy = legacy.map(|listener| migration::serve(&node, listener, state.gate.clone())).transpose()?;
+    let stopping = legacy.as_ref().map(migration::Listener::stopper);
+    let stops = stops(signals, &node, (upkeep.reloader(), reload), supervised, (tls.clone(), stopping));
+    serve((listener, legacy), state, tls, stops).await?;
     let license = upkeep.stop();
     if traces.is_none() {
         // Where there are spans, the last of them still go outside.
@@ -135,10 +142,9 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
 fn stops(
     signals: StopSignals,
     node: &Node,
-    files: impl Fn() + Send + 'static,
-    reload: Reload,
+    (files, reload): (impl Fn() + Send + 'static, Reload),
     supervised: Supervised,
-    tls: Option<Arc<ingress::Tls>>,
+    (tls, legacy): (Option<Arc<ingress::Tls>>, Option<CancellationToken>),
 ) -> stop::Stops {
     let (handle, metrics, stopping) = (node.handle().clone(), node.metrics().clone(), supervised.clone());
     let reload = move || {
@@ -150,6 +156,7 @@ fn stops(
     };
     let drain = move || {
         stopping.stopping();
+        legacy.iter().for_each(CancellationToken::cancel);
         handle.drain();
     };
     stop::listen(signals, reload, drain)
@@ -157,15 +164,22 @@ fn stops(
 
 /// Serves until the first stop, then drains until that is done or the second one comes.
 async fn serve(
-    listener: tokio::net::TcpListener,
+    (listener, legacy): (tokio::net::TcpListener, Option<migration::Listener>),
     state: ingress::AppState,
     tls: Option<Arc<ingress::Tls>>,
     mut stops: stop::Stops,
 ) -> std::io::Result<()> {
     let gate = state.gate.clone();
     let drain = async { drop((&mut stops.drain).await) };
+    let serving = async {
+        let served = ingress::serve(listener, ingress::router(state), gate, tls, drain).await;
+        if let Some(legacy) = legacy {
+            legacy.finish().await;
+        }
+        served
+    };
     tokio::select! {
-        served = ingress::serve(listener, ingress::router(state), gate, tls, drain) => served,
+        served = serving => served,
         Ok(()) = &mut stops.hurry => Ok(()),
     }
 }

@@ -13,6 +13,7 @@ use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey, WindowId};
 use crate::types::json::Json;
 use crate::types::keys::PublicKey;
+use crate::types::migration::Divergence;
 use crate::types::names::{EffectName, GuardName, Region, Transition, WindowClass};
 use crate::types::record::{GuardOutcome, Record};
 use crate::types::rejection::Problem;
@@ -343,6 +344,12 @@ pub(super) struct Effects {
 #[derive(Deserialize)]
 pub(super) struct Rejections {
     pub rejections: Vec<Value>,
+}
+
+/// `GET /migration/divergences`.
+#[derive(Deserialize)]
+pub(super) struct Divergences {
+    pub divergences: Vec<Divergence>,
 }
 
 /// `GET /facts`: what the node believes.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Client;
 use super::answers::{
-    EffectView, Effects, FactsView, Health, ProjectView, Projects, PushedFact, Rejections, StateView, TransitionsView,
-    WalPage, WindowsView,
+    Divergences, EffectView, Effects, FactsView, Health, ProjectView, Projects, PushedFact, Rejections, StateView,
+    TransitionsView, WalPage, WindowsView,
 };
 use super::link::{LinkError, Reply};
 use crate::types::canonical::canonical_bytes;
@@ -17,6 +17,7 @@ use crate::types::feed::FeedPage;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{DecisionId, EffectId};
+use crate::types::migration::{Divergence, MigrationView, SignedOrder, Switch};
 use crate::types::read::{HLC_HEADER, SIGNATURE_HEADER, SIGNER_HEADER, SignedRead};
 use crate::types::rejection::{Code, Problem};
 use crate::types::text::ProjectName;
@@ -203,6 +204,25 @@ impl Client {
     pub async fn push_fact(&self, fact: &Fact) -> Result<PushedFact, ReadError> {
         let url = self.link.url(&["facts"], &[]);
         let reply = self.link.post(url.clone(), canonical_bytes(fact)).await?;
+        self.decode(&url, &reply)
+    }
+
+    /// `GET /migration`: how the migration from WHOOSH stands.
+    pub async fn migration(&self) -> Result<MigrationView, ReadError> {
+        self.read(self.link.url(&["migration"], &[])).await
+    }
+
+    /// `GET /migration/divergences`: the last differences between WHOOSH and SWOOSH, newest first, at most `limit`.
+    pub async fn divergences(&self, limit: u64) -> Result<Vec<Divergence>, ReadError> {
+        let url = self.link.url(&["migration", "divergences"], &[("limit", limit.to_string())]);
+        Ok(self.read::<Divergences>(url).await?.divergences)
+    }
+
+    /// `POST /migration/mode`: switches the migration; [`Order::sign`](crate::types::migration::Order::sign) makes an
+    /// order. It counts once.
+    pub async fn order(&self, order: &SignedOrder) -> Result<Switch, ReadError> {
+        let url = self.link.url(&["migration", "mode"], &[]);
+        let reply = self.link.post(url.clone(), canonical_bytes(order)).await?;
         self.decode(&url, &reply)
     }
 

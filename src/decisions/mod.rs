@@ -30,6 +30,7 @@ use crate::types::hlc::Hlc;
 use crate::types::ids::{DecisionId, IdemKey, WindowId};
 use crate::types::json::Json;
 use crate::types::keys::PublicKey;
+use crate::types::migration::signed_for;
 use crate::types::names::Transition;
 use crate::types::record::{Record, encoded_outcomes};
 use crate::types::text::ProjectName;
@@ -47,6 +48,7 @@ pub fn build(record: &Record, chain: &Hash, inputs: &Json) -> Decision {
         justification: justification(inputs).unwrap_or(&summary).to_owned(),
         summary,
         signer: record.signer,
+        on_behalf_of: signed_for(&record.evidence).map(|(caller, _)| caller.to_owned()),
         idem_key: record.idem_key.clone(),
         hlc: record.hlc,
         timestamp: record.timestamp,
@@ -77,6 +79,7 @@ pub fn encode(record: &Record, encoded: &[u8], chain: &Hash, inputs: &Json) -> V
         justification: justification(inputs).unwrap_or(&summary),
         summary: &summary,
         signer: &record.signer,
+        on_behalf_of: signed_for(&record.evidence).map(|(caller, _)| caller),
         idem_key: &record.idem_key,
         hlc: record.hlc,
         timestamp: record.timestamp,
@@ -103,6 +106,8 @@ struct Encoded<'a> {
     index: u64,
     inputs_hash: &'a Hash,
     justification: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<&'a str>,
     policy_engine: &'a str,
     project: &'a ProjectName,
     signer: &'a PublicKey,

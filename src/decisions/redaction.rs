@@ -49,6 +49,8 @@ pub struct Treatments {
     #[serde(skip_serializing_if = "Option::is_none")]
     signer: Option<Treatment>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     idem_key: Option<Treatment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     window_id: Option<Treatment>,
@@ -64,11 +66,12 @@ pub struct Treatments {
 
 impl Treatments {
     /// The fields, by name.
-    fn fields(&self) -> [(&'static str, Option<Treatment>); 9] {
+    fn fields(&self) -> [(&'static str, Option<Treatment>); 10] {
         [
             ("summary", self.summary),
             ("justification", self.justification),
             ("signer", self.signer),
+            ("on_behalf_of", self.on_behalf_of),
             ("idem_key", self.idem_key),
             ("window_id", self.window_id),
             ("guard_outcomes", self.guard_outcomes),

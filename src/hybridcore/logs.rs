@@ -133,7 +133,7 @@ impl Logger {
     pub fn log(&self, level: Level, message: &str) {
         let Some(file) = self.file.as_ref().filter(|_| level >= self.least) else { return };
         let line = self.line(now_ms(), level, message);
-        file.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
+        file.lock().unwrap_or_else(PoisonError::into_inner).write(format!("{line}\n").as_bytes());
     }
 
     /// Writes what happened.
@@ -149,6 +149,43 @@ impl Logger {
     /// Writes what failed.
     pub fn error(&self, message: &str) {
         self.log(Level::Error, message);
+    }
+}
+
+/// A file of lines that rolls over, for whoever writes lines of a form of its own. What cannot be written is told on
+/// standard error, once, and stops nothing.
+#[derive(Debug)]
+pub struct LineFile(Rolling);
+
+/// Lines that are written under one lock of the file, in bytes.
+const AT_ONCE: usize = 64 << 10;
+
+impl LineFile {
+    /// Opens the file at a path, and creates it where it is missing.
+    pub fn open(path: &Path, rotation: Rotation) -> io::Result<LineFile> {
+        Ok(LineFile(Rolling::open(path.to_owned(), rotation)?))
+    }
+}
+
+impl io::Write for LineFile {
+    /// Takes whole lines.
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.0.rotation.max_bytes).map_or(AT_ONCE, |most| most.min(AT_ONCE));
+        let mut gathered: Vec<u8> = Vec::new();
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            if !gathered.is_empty() && gathered.len() + line.len() > most {
+                self.0.write(&std::mem::take(&mut gathered));
+            }
+            gathered.extend_from_slice(line);
+        }
+        if !gathered.is_empty() {
+            self.0.write(&gathered);
+        }
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -180,16 +217,16 @@ impl Rolling {
         Ok(Rolling { path, rotation, file, complained: false })
     }
 
-    fn write(&mut self, line: &str) {
-        if let Err(error) = self.try_write(line)
+    fn write(&mut self, lines: &[u8]) {
+        if let Err(error) = self.try_write(lines)
             && !std::mem::replace(&mut self.complained, true)
         {
             eprintln!("{} cannot be written ({error}); the work goes on without that log", self.path.display());
         }
     }
 
-    fn try_write(&mut self, line: &str) -> io::Result<()> {
-        let added = line.len() as u64 + 1;
+    fn try_write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let added = lines.len() as u64;
         loop {
             self.lock()?;
             let bytes = self.file.metadata()?.len();
@@ -199,7 +236,7 @@ impl Rolling {
             // Another process may fill the new file before it is locked, so it is looked at again.
             self.roll()?;
         }
-        let written = self.file.write_all(format!("{line}\n").as_bytes());
+        let written = self.file.write_all(lines);
         self.file.unlock()?;
         written
     }
@@ -284,6 +321,23 @@ mod tests {
             assert!(fs::metadata(folder.path().join(name)).unwrap().len() <= 200, "{name}");
         }
         assert!(fs::read_to_string(folder.path().join("packer.log")).unwrap().contains("line number 19"));
+    }
+
+    #[test]
+    fn lines_of_any_form_roll_over_between_lines_however_many_come_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.log");
+        let mut file = LineFile::open(&path, Rotation { max_bytes: 100, keep: 1_000 }).unwrap();
+        let line = |n: usize| format!("{{\"line\":{n:02}}}\n");
+        let all: String = (0..40).map(line).collect();
+        assert_eq!(file.write(all.as_bytes()).unwrap(), all.len());
+        file.write_all(line(40).as_bytes()).unwrap();
+        let rolled = fs::read_dir(folder.path()).unwrap().count() - 1;
+        let older =
+            (1..=rolled).rev().map(|n| fs::read_to_string(folder.path().join(format!("node.log.{n}"))).unwrap());
+        let texts: Vec<String> = older.chain([fs::read_to_string(&path).unwrap()]).collect();
+        assert!(texts.len() > 3 && texts.iter().all(|text| text.len() <= 100 && text.ends_with('\n')), "{texts:?}");
+        assert_eq!(texts.concat(), all + &line(40));
     }
 
     #[test]

@@ -23,8 +23,10 @@ mod facts;
 mod fault;
 mod feed;
 mod health;
+mod legacy;
 mod limits;
 mod markdown;
+mod migration;
 mod openapi;
 mod peer;
 mod query;
@@ -66,7 +68,9 @@ pub use effects::{EffectFilter, EffectView, EffectsPage};
 pub use events::{Happened, listeners, transition_event};
 pub use facts::{FactFilter, Intake, Pushed};
 pub use health::ExportView;
+pub use legacy::{Carrier, LegacyState, legacy_router};
 pub use limits::Limits;
+pub use migration::Migration;
 pub use peer::{Caller, Peer};
 pub use serve::{Tls, TlsError, TlsFiles, serve};
 pub use traffic::{Traffic, Turned};
@@ -142,6 +146,8 @@ pub struct Parts {
     pub listeners: Arc<Semaphore>,
     /// Facts that may be pushed at once.
     pub pushes: Arc<Semaphore>,
+    /// The WHOOSH migration, where the settings name a WHOOSH.
+    pub migration: Option<Arc<dyn Migration>>,
 }
 
 /// How many facts may be pushed at once; see [`Parts::pushes`].
@@ -166,6 +172,9 @@ pub fn router(state: AppState) -> Router {
         .route("/events", get(events::events))
         .route("/facts", get(facts::facts).post(facts::push))
         .route("/metrics", get(records::metrics))
+        .route("/migration", get(migration::view))
+        .route("/migration/divergences", get(migration::divergences))
+        .route("/migration/mode", post(migration::order))
         .route("/openapi.json", get(docs::openapi_json))
         .route("/docs", get(docs::reference))
         .route("/docs/rejections", get(docs::rejections))

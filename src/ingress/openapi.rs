@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{effects, events, explain, facts, feed, health, records, schema, state, transition, windows};
+use super::{effects, events, explain, facts, feed, health, migration, records, schema, state, transition, windows};
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -20,6 +20,7 @@ use super::{effects, events, explain, facts, feed, health, records, schema, stat
         (name = "state", description = "What is, and what could be done now."),
         (name = "records", description = "What was decided, and why."),
         (name = "health", description = "How the node is."),
+        (name = "migration", description = "Taking WHOOSH's place, step by step."),
     ),
     paths(
         transition::propose,
@@ -39,6 +40,9 @@ use super::{effects, events, explain, facts, feed, health, records, schema, stat
         health::live,
         health::ready,
         records::metrics,
+        migration::view,
+        migration::divergences,
+        migration::order,
     ),
     components(schemas(
         schema::Proposal,

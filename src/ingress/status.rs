@@ -14,8 +14,13 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-        Code::ReadsClosed => StatusCode::FORBIDDEN,
-        Code::NotFound | Code::UnknownProject | Code::UnknownIndex | Code::UnknownDecision => StatusCode::NOT_FOUND,
+        Code::ReadsClosed | Code::CallerUnknown => StatusCode::FORBIDDEN,
+        Code::LegacyUnreachable => StatusCode::BAD_GATEWAY,
+        Code::LegacyTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::OrderStale | Code::MigrationDiverged => StatusCode::CONFLICT,
+        Code::NotFound | Code::MigrationOff | Code::UnknownProject | Code::UnknownIndex | Code::UnknownDecision => {
+            StatusCode::NOT_FOUND
+        }
         Code::Pruned => StatusCode::GONE,
         Code::ClockUnsafe
         | Code::Overloaded
@@ -87,6 +92,12 @@ mod tests {
             ("unknown_decision", 404),
             ("pruned", 410),
             ("reads_closed", 403),
+            ("caller_unknown", 403),
+            ("legacy_unreachable", 502),
+            ("legacy_timeout", 504),
+            ("migration_off", 404),
+            ("order_stale", 409),
+            ("migration_diverged", 409),
             ("clock_unsafe", 503),
             ("overloaded", 503),
             ("draining", 503),

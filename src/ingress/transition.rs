@@ -20,7 +20,7 @@ use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Problem};
 
 /// Tells a receipt that was given before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What would become of a proposal.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]

@@ -313,7 +313,8 @@ impl FoldError {
                 Divergence::PreHash { index, .. }
                 | Divergence::InputsHash { index, .. }
                 | Divergence::Inputs { index, .. }
-                | Divergence::PostHash { index, .. },
+                | Divergence::PostHash { index, .. }
+                | Divergence::Newer { index, .. },
             ) => Some(*index),
         }
     }

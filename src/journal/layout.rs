@@ -74,6 +74,8 @@ pub(super) mod meta {
     pub const WAL_FLOOR: &[u8] = b"wal_floor";
     /// Followed by a project: the second copy of its base.
     pub const BASE: &[u8] = b"base/";
+    /// Under which statechart and policy engine programs write, see `chart.rs`; absent where none said so.
+    pub const WRITTEN: &[u8] = b"written";
     /// There when every open effect has its row, see `effects.rs`.
     pub const EFFECTS_INDEXED: &[u8] = b"effects_indexed";
     /// After all bases.

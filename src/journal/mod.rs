@@ -15,6 +15,7 @@
 mod accept;
 mod base;
 mod batch;
+mod chart;
 mod checkpoint;
 #[cfg(test)]
 mod damage;
@@ -61,6 +62,7 @@ use std::time::{Duration, Instant};
 pub use accept::{AcceptError, Acceptance, Loss};
 pub use base::PrunePoint;
 pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
+pub use chart::{ChartError, Written};
 pub use checkpoint::CheckpointError;
 pub use effects::{EffectRowError, OpenRow};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};

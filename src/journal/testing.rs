@@ -278,6 +278,7 @@ fn decision(stored: &StoredRecord) -> Decision {
         transition: record.transition,
         summary: "a test".to_owned(),
         justification: "a test".to_owned(),
+        on_behalf_of: None,
         signer: record.signer,
         idem_key: record.idem_key,
         hlc: record.hlc,

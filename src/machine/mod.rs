@@ -19,3 +19,4 @@ pub mod policy;
 pub mod reduce;
 pub mod replay;
 pub mod state;
+pub mod upgrade;

@@ -2,6 +2,7 @@
 
 use super::head::Head;
 use super::reduce::{Stamp, reduce};
+use super::upgrade;
 use crate::types::canonical::DecodeError;
 use crate::types::hash::Hash;
 use crate::types::json::{Json, JsonError};
@@ -41,6 +42,18 @@ pub enum Divergence {
         index: u64,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// The record is of a newer statechart than this program's.
+    #[error(
+        "record {index} is under statechart version {version}, and this program has version {known}: run a newer program"
+    )]
+    Newer {
+        /// Which record.
+        index: u64,
+        /// The chart's version from it on.
+        version: u64,
+        /// This program's.
+        known: u64,
     },
     /// Reducing leads to another head.
     #[error("record {index} leads to {found}, but says {expected}")]
@@ -109,6 +122,7 @@ fn advance(
     post: &Hash,
 ) -> Result<Head, Divergence> {
     let index = stamp.index;
+    let head = &*upgrade::begun(head, &proposal.current_state_hash);
     if proposal.current_state_hash != head.hash() {
         return Err(Divergence::PreHash { index, expected: head.hash(), found: proposal.current_state_hash });
     }
@@ -117,6 +131,10 @@ fn advance(
     }
     let typed = inputs.typed.as_ref().map_err(|source| Divergence::Inputs { index, source: source.clone() })?;
     let next = head.advance(reduce(head, proposal, typed, stamp));
+    let (version, known) = (next.state().meta.chart_version, upgrade::PRESENT.version);
+    if version > known {
+        return Err(Divergence::Newer { index, version, known });
+    }
     if next.hash() != *post {
         return Err(Divergence::PostHash { index, expected: *post, found: next.hash() });
     }

@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+use zeroize::Zeroizing;
+
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::agefile::{AgeError, Identities};
 use crate::types::secret::{Secret, SecretRef};
 use crate::types::text::Name;
+
+/// A secret of fewer bytes would be found in too many places where it is none.
+const SHORTEST_KNOWN: usize = 4;
 
 /// Why secrets cannot be had. No message holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +110,20 @@ impl Secrets {
         self.named.keys()
     }
 
+    /// Every secret that is long enough to be known again, as it is and as JSON writes it, the longest first.
+    pub fn as_written(&self) -> Vec<Secret> {
+        let json = |secret: &Secret| {
+            let quoted = Zeroizing::new(serde_json::to_string(secret.expose()).unwrap_or_default());
+            let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            Secret::new(inner.unwrap_or_default().to_owned())
+        };
+        let mut all: Vec<_> = self.named.values().flat_map(|secret| [secret.clone(), json(secret)]).collect();
+        all.retain(|secret| secret.expose().len() >= SHORTEST_KNOWN);
+        all.sort_by(|a, b| b.expose().len().cmp(&a.expose().len()).then_with(|| a.expose().cmp(b.expose())));
+        all.dedup_by(|a, b| a.expose() == b.expose());
+        all
+    }
+
     /// The secret that a setting names; `key` is the setting's, for the error.
     pub fn find(&self, key: &str, reference: Option<&SecretRef>) -> Result<Option<Secret>, SecretsError> {
         let Some(reference) = reference else { return Ok(None) };
@@ -193,5 +212,12 @@ mod tests {
         }
         assert_eq!(Secrets::open(None, None).unwrap().names().count(), 0);
         assert!(matches!(Secrets::open(Some(directory.path()), None), Err(SecretsError::Read { .. })));
+    }
+
+    #[test]
+    fn secrets_are_known_again_as_they_are_and_as_json_writes_them() {
+        let secrets = Secrets::parse(b"short: abc\nplain: hunter2-hunter2\nquoted: 'a\"b\\c-long'\n").unwrap();
+        let written: Vec<String> = secrets.as_written().iter().map(|secret| secret.expose().to_owned()).collect();
+        assert_eq!(written, ["hunter2-hunter2", "a\\\"b\\\\c-long", "a\"b\\c-long"]);
     }
 }

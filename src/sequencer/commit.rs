@@ -208,13 +208,15 @@ impl<L: Log> Committer<L> {
         });
     }
 
-    /// Snapshots: every N records, on entering REVERB, before eviction, and by the sweep.
+    /// Snapshots: every N records, on entering REVERB, at the barrier of a newer chart, before eviction, and by the sweep.
     fn push_snapshots(&self, batch: &mut Batch, job: &Job) -> Result<(), String> {
         let mut taken = BTreeSet::new();
         for pending in job.records.iter().rev() {
             let project = &pending.record.project;
-            let reverb = pending.record.transition == Transition::ExecutionApprovalsThreshold;
-            if (reverb || self.shared.journal().is_snapshot_due(project)) && taken.insert(project.clone()) {
+            let transition = pending.record.transition;
+            // Where a loop ends, and where what comes after is of a newer chart.
+            let marked = matches!(transition, Transition::ExecutionApprovalsThreshold | Transition::BootChartUpgraded);
+            if (marked || self.shared.journal().is_snapshot_due(project)) && taken.insert(project.clone()) {
                 self.push_snapshot(batch, project, &pending.head, pending.record.index, job)?;
             }
         }

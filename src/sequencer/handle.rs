@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
@@ -22,6 +22,7 @@ use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
 use crate::machine::judge::{self, Docket, Explanation};
 use crate::machine::reduce::Stamp;
+use crate::machine::upgrade;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::names::Transition;
@@ -448,6 +449,16 @@ impl Handle {
         !threads.is_empty() && threads.iter().all(|thread| !thread.is_finished())
     }
 
+    /// Whether both threads run, and the sequencer takes what it is given within this time.
+    pub async fn works_within(&self, limit: Duration) -> bool {
+        if !self.is_alive() {
+            return false;
+        }
+        let (asking, answer) = oneshot::channel();
+        self.inbox.ask(asking);
+        matches!(tokio::time::timeout(limit, answer).await, Ok(Ok(())))
+    }
+
     /// Whether a project's head is in memory.
     pub fn is_in_memory(&self, project: &ProjectName) -> bool {
         self.shared.cached_view(project).is_some()
@@ -475,10 +486,14 @@ impl Handle {
         }
     }
 
-    /// Brings a project into memory that may have to be acted on without a caller; others stay where they are.
+    /// Brings a project into memory that may have to be acted on without a caller; others stay where they are. One of
+    /// an older statechart goes over to this program's.
     /// Whether its head can be loaded, with every check.
     pub fn watch(&self, project: &ProjectName) -> Result<(), FoldError> {
         let Some(loaded) = self.shared.journal().latest_head(project)? else { return Ok(()) };
+        if upgrade::barrier(loaded.head.state()).is_some() {
+            self.inbox.nudge(project.clone());
+        }
         let (memory, facts) = (self.shared.options.memory, self.facts());
         let has_room = self.shared.heads.load(Ordering::Relaxed) < memory.projects
             && self.shared.heads_bytes.load(Ordering::Relaxed) < memory.bytes;

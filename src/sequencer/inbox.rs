@@ -65,6 +65,8 @@ struct Lanes {
     done: VecDeque<Done>,
     mended: Option<Box<Recovered>>,
     loaded: Vec<(ProjectName, RecoveredHead)>,
+    /// Who wants to know whether the sequencer still works.
+    asking: Vec<oneshot::Sender<()>>,
     tidy: bool,
     stopping: bool,
     /// Whether the sequencer waits to be woken; waking it costs a system call.
@@ -75,7 +77,8 @@ impl Lanes {
     fn has_work(&self, room: usize) -> bool {
         let own = !self.nudged.is_empty() || !self.own.is_empty();
         let waiting = !self.urgent.is_empty() || !self.normal.is_empty() || own;
-        let news = !self.done.is_empty() || self.mended.is_some() || self.tidy || !self.loaded.is_empty();
+        let asked = !self.loaded.is_empty() || !self.asking.is_empty();
+        let news = !self.done.is_empty() || self.mended.is_some() || self.tidy || asked;
         news || (room > 0 && waiting) || self.stopping
     }
 
@@ -83,6 +86,7 @@ impl Lanes {
         let done = self.done.drain(..).collect();
         let mended = self.mended.take();
         let (tidy, loaded) = (std::mem::take(&mut self.tidy), std::mem::take(&mut self.loaded));
+        let asking = std::mem::take(&mut self.asking);
         let mut nudged = Vec::new();
         while nudged.len() < room
             && let Some(project) = self.nudged.pop_first()
@@ -100,7 +104,7 @@ impl Lanes {
             requests.push(request);
         }
         let stopping = self.stopping && self.urgent.is_empty() && self.normal.is_empty() && self.own.is_empty();
-        Work { done, mended, nudged, own, loaded, requests, tidy, stopping }
+        Work { done, mended, nudged, own, loaded, asking, requests, tidy, stopping }
     }
 }
 
@@ -115,6 +119,8 @@ pub(super) struct Work {
     pub own: Vec<OwnRequest>,
     /// Heads that came from the journal unasked.
     pub loaded: Vec<(ProjectName, RecoveredHead)>,
+    /// Who wants to know whether the sequencer still works.
+    pub asking: Vec<oneshot::Sender<()>>,
     pub requests: Vec<Request>,
     /// Whether heads that nobody uses may go.
     pub tidy: bool,
@@ -140,6 +146,7 @@ impl Inbox {
             done: VecDeque::new(),
             mended: None,
             loaded: Vec::new(),
+            asking: Vec::new(),
             tidy: false,
             stopping: false,
             asleep: false,
@@ -190,6 +197,12 @@ impl Inbox {
     pub fn push_loaded(&self, project: ProjectName, loaded: RecoveredHead) {
         let mut lanes = self.lock();
         lanes.loaded.push((project, loaded));
+        self.wake(lanes);
+    }
+
+    pub fn ask(&self, asking: oneshot::Sender<()>) {
+        let mut lanes = self.lock();
+        lanes.asking.push(asking);
         self.wake(lanes);
     }
 

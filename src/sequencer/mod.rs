@@ -119,6 +119,8 @@ pub trait Observer: Send + Sync {
     fn synced(&self, _took: Duration) {}
     /// A proposal of the node's own could not be built.
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
+    /// A project goes over to a newer statechart.
+    fn upgraded(&self, _project: &ProjectName, _from_version: u64, _to_version: u64) {}
     /// A project's records do not lead where they say, or cannot be read: it is refused, the others go on.
     fn project_damaged(&self, _project: &ProjectName, _reason: &str) {}
     /// A snapshot was passed over for an older one.

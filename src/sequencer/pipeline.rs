@@ -2,6 +2,7 @@
 
 mod held;
 mod outcomes;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -146,6 +147,8 @@ impl Pipeline {
 
     /// Does what came in; whether it was the last.
     fn turn(&mut self, work: Work) -> bool {
+        // Whoever asked may have given up.
+        work.asking.into_iter().for_each(|asking| _ = asking.send(()));
         work.done.into_iter().for_each(|done| self.settle(done));
         work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
         work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
@@ -171,6 +174,7 @@ impl Pipeline {
             Ok(scene) => scene,
             Err(rejection) => return self.refuse_now(request, rejection),
         };
+        let scene = self.upgraded(&project, scene);
         request.trace.iter_mut().for_each(|trace| trace.step());
         let verdict = self.weigh(&scene, &request.verified);
         if let Some(scene) = self.change_license(&project, &scene, &request.verified, &verdict) {
@@ -277,6 +281,7 @@ impl Pipeline {
     /// Proposes what the pulses of a project's elected set call for, without waiting for a caller.
     fn follow_liveness(&mut self, project: &ProjectName) {
         let Ok(scene) = self.scene(project) else { return };
+        let scene = self.upgraded(project, scene);
         let spec = chart::spec(Transition::ControlQuorumLost);
         let (cluster, facts, at) = (&self.shared.options.cluster, scene.facts.set(), scene.stamp.at);
         let case = Case { cluster, head: &scene.head, facts, at, spec, asked: None };

@@ -3,6 +3,7 @@
 use yaml_serde::Value;
 
 use super::load::SettingsError;
+use super::log_filter;
 use super::model::Settings;
 use super::provider_checks::check_providers;
 use super::serving::Tls;
@@ -101,6 +102,9 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("decisions.request_timeout_ms", 100, 600_000),
     bound("decisions.retry_min_ms", 10, 600_000),
     bound("decisions.retry_max_ms", 10, HOUR_MS),
+    bound("migration.timeout_ms", 100, 600_000),
+    bound("migration.answer_bytes", 4_096, 16_777_216),
+    bound("migration.in_flight", 1, 100_000),
     bound("http.body_limit_bytes", 4_096, 16_777_216),
     bound("http.request_timeout_ms", 100, 600_000),
     bound("http.body_pause_timeout_ms", 10, 600_000),
@@ -122,6 +126,8 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("limits.failures", 1, 1_000_000),
     bound("limits.failures_forgiven_per_second", 1, 1_000_000),
     bound("tls.handshake_timeout_ms", 10, 600_000),
+    bound("log.file_max_bytes", 4_096, 1 << 40),
+    bound("log.file_keep", 0, 1_000),
     bound("traces.sample_permille", 0, 1_000),
     bound("traces.queue", 64, 1_000_000),
     bound("traces.batch", 8, 8_192),
@@ -163,12 +169,19 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_backup(settings)?;
     super::kaching::check(settings)?;
     super::effects::check(settings)?;
+    super::migration::check(settings)?;
     super::traces::check(settings)?;
     if settings.facts.sources.contains_key(&FactKind::Settings) {
         return Err(invalid("facts.sources.settings", "settings facts are the node's alone; take this kind out"));
     }
-    let filter = tracing_subscriber::EnvFilter::builder().parse(&settings.log.level);
+    check_log(settings)
+}
+
+fn check_log(settings: &Settings) -> Result<(), SettingsError> {
+    let log = &settings.log;
     let example = "write a level such as info, or info,swoosh::sequencer=debug";
+    log_filter::check(&log.level).map_err(|error| invalid("log.level", format!("{error}; {example}")))?;
+    let filter = tracing_subscriber::EnvFilter::builder().parse(&log.level);
     filter.map(drop).map_err(|error| invalid("log.level", format!("{error}; {example}")))
 }
 

@@ -10,6 +10,7 @@ use crate::types::fact::FactKind;
 const FREE: &[(&str, &[&str])] = &[
     ("identities", &["name", "roles", "delegate", "delegate.op_classes", "delegate.projects"]),
     ("facts.sources", &[]),
+    ("migration.callers", &["key", "token"]),
 ];
 
 /// All keys with their sections, as the default settings have them.

@@ -132,12 +132,15 @@ impl Settings {
         let records = [&mut self.decisions.redaction, &mut self.decisions.jsonl, &mut self.policies.bundle];
         let secrets = [&mut self.secrets.file, &mut self.secrets.identity, &mut self.exports.directory];
         let effects = [&mut self.effects.workspace, &mut self.effects.definitions];
-        let backup = [&mut self.backup.directory];
+        let backup = [&mut self.backup.directory, &mut self.log.file];
         let tls = &mut self.tls;
         let tls = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca];
         let optional = optional.into_iter().chain(records).chain(secrets).chain(effects).chain(tls).chain(backup);
         for path in optional.flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
+        }
+        for caller in self.migration.callers.values_mut() {
+            caller.key = directory.join(&caller.key);
         }
     }
 
@@ -168,7 +171,8 @@ impl Settings {
             ("effects.slurp_token", &self.effects.slurp_token),
             ("traces.token", &self.traces.token),
         ];
-        all.into_iter().filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
+        let tokens = self.migration.callers.values().map(|caller| ("migration.callers", &caller.token));
+        all.into_iter().chain(tokens).filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
     }
 }
 

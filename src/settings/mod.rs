@@ -12,6 +12,8 @@ mod effects;
 mod kaching;
 mod keys;
 mod load;
+mod log_filter;
+mod migration;
 mod model;
 mod provider_checks;
 mod providers;
@@ -23,6 +25,7 @@ pub use backup::Backup;
 pub use effects::{Build, EffectMode, Effects};
 pub use kaching::Kaching;
 pub use load::{Overrides, SettingsError, default_policies};
+pub use migration::{Migration, MigrationCaller};
 pub use model::*;
 pub use providers::*;
 pub use schedule::{backbeat, schedule_of};
@@ -47,6 +50,11 @@ impl Settings {
     /// Where the license is kept that was fetched last.
     pub fn license_path(&self) -> std::path::PathBuf {
         self.data.join("license.json")
+    }
+
+    /// Where the migration keeps its switches and what it found.
+    pub fn migration_path(&self) -> std::path::PathBuf {
+        self.data.join("migration")
     }
 
     /// Where facts are kept that were pushed.

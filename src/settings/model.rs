@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::backup::Backup;
 use super::effects::Effects;
 use super::kaching::Kaching;
+use super::migration::Migration;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
 use super::serving::{Http, Limits, Tls};
 use super::traces::Traces;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub backup: Backup,
     /// Decision Records and where they go.
     pub decisions: Decisions,
+    /// Taking WHOOSH's place.
+    pub migration: Migration,
     /// What other settings name as `secret:<name>`.
     pub secrets: SecretsFile,
     /// The HTTP server.
@@ -286,6 +289,12 @@ pub struct Log {
     pub level: String,
     /// How lines look.
     pub format: LogFormat,
+    /// A file that gets every line as well.
+    pub file: Option<PathBuf>,
+    /// How large it may be before it rolls over, in bytes.
+    pub file_max_bytes: u64,
+    /// How many rolled files are kept.
+    pub file_keep: u32,
 }
 
 #[expect(clippy::expect_used, reason = "the texts are names; every test that makes default settings keeps it true")]
@@ -321,6 +330,7 @@ impl Default for Settings {
             exports: Exports::default(),
             backup: Backup::default(),
             decisions: Decisions::default(),
+            migration: Migration::default(),
             secrets: SecretsFile::default(),
             http: Http::default(),
             limits: Limits::default(),
@@ -424,6 +434,6 @@ impl Default for Decisions {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { level: "info".into(), format: LogFormat::Json }
+        Log { level: "info".into(), format: LogFormat::Json, file: None, file_max_bytes: 10 << 20, file_keep: 5 }
     }
 }

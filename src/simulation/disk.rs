@@ -48,8 +48,8 @@ pub struct Lies {
     pub ignores_failed_syncs: bool,
     /// The watermark is never written.
     pub forgets_watermark: bool,
-    /// Both slots of the watermark lie in the same place.
-    pub writes_one_slot: bool,
+    /// The watermark is cut before it is written.
+    pub cuts_watermark: bool,
 }
 
 #[derive(Default)]
@@ -474,7 +474,9 @@ impl Medium for Arc<Disk> {
         if contents.lies.forgets_watermark {
             return Ok(());
         }
-        let at = if contents.lies.writes_one_slot { 0 } else { at };
+        if contents.lies.cuts_watermark {
+            (contents.watermark.shown, contents.watermark.durable) = (Some(Vec::new()), Some(Vec::new()));
+        }
         let at = usize::try_from(at).map_err(|_| broken("far out"))?;
         let fired = contents.passes(&[Trap::PowerLoss, Trap::Kill, Trap::FailWrite]);
         if fired == Some(Trap::FailWrite) {

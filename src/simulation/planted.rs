@@ -26,8 +26,8 @@ pub enum Bug {
     ForgetsTime,
     /// A sync that fails is taken for one that did not.
     IgnoresFailedSyncs,
-    /// The watermark is written to one place only, over what stood there.
-    WritesOneSlot,
+    /// The watermark is cut before it is written anew.
+    CutsWatermark,
     /// The guards believe in a license that never runs out.
     BelievesInLicenses,
     /// The guards believe in policies that permit everything.
@@ -46,7 +46,7 @@ impl Bug {
         Bug::OpensWindows,
         Bug::ForgetsTime,
         Bug::IgnoresFailedSyncs,
-        Bug::WritesOneSlot,
+        Bug::CutsWatermark,
         Bug::BelievesInLicenses,
         Bug::PermitsEverything,
     ];
@@ -68,7 +68,7 @@ impl Bug {
             skips_syncs: bug == Some(Bug::SkipsSyncs),
             ignores_failed_syncs: bug == Some(Bug::IgnoresFailedSyncs),
             forgets_watermark: bug == Some(Bug::ForgetsWatermark),
-            writes_one_slot: bug == Some(Bug::WritesOneSlot),
+            cuts_watermark: bug == Some(Bug::CutsWatermark),
         }
     }
 }

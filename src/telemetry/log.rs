@@ -1,8 +1,10 @@
-//! The log: JSON lines (or text) on standard output, written by a thread of its own, so that a slow reader
+//! The log: JSON lines (or text) on standard output, and in a file besides, written by a thread of its own, so that a slow reader
 //! of the log never holds the pipeline back. What does not fit into the thread's queue is dropped, counted,
 //! and told in a line of its own.
 
+mod clean;
 mod straight;
+mod text;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,9 +22,12 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::types::record::Record;
+pub use clean::{Cleaner, clean_with};
 
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 65_536;
+/// What tells of lines that were dropped.
+const TARGET: &str = "swoosh::telemetry";
 /// How long the thread waits for more lines once some are there.
 const GATHERING: Duration = Duration::from_millis(2);
 /// How long the end of the process waits for the last lines.
@@ -56,10 +61,10 @@ pub enum LogError {
     Twice(#[from] TryInitError),
 }
 
-/// Opens the log of the process on standard output. Keep the guard until the end.
-pub fn open(filter: &str, format: Format) -> Result<LogGuard, LogError> {
+/// Opens the log of the process on standard output, and in a file besides. Keep the guard until the end.
+pub fn open(filter: &str, format: Format, file: Option<Box<dyn Write + Send>>) -> Result<LogGuard, LogError> {
     let (filter, changeable) = reload::Layer::new(parse(filter)?);
-    let (writer, guard) = queue(io::stdout(), format)?;
+    let (writer, guard) = queue(Both { out: io::stdout(), file }, format)?;
     tracing_subscriber::registry().with(filter).with(layer(format, writer.clone())).try_init()?;
     // There is one log in a process, so it is set once.
     let _ = FILTER.set(changeable);
@@ -99,7 +104,25 @@ where
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     match format {
         Format::Json => Box::new(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)),
-        Format::Text => Box::new(layer),
+        Format::Text => Box::new(layer.event_format(text::Text)),
+    }
+}
+
+/// Standard output, and a file that gets the same.
+struct Both {
+    out: io::Stdout,
+    file: Option<Box<dyn Write + Send>>,
+}
+
+impl Write for Both {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        // The file first: whoever reads standard output may be gone.
+        let told = self.file.as_mut().map_or(Ok(()), |file| file.write_all(lines));
+        self.out.write_all(lines).and(told).map(|()| lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -245,15 +268,19 @@ fn take_lines(lines: &Lines, taken: &mut Waiting) {
 fn tell_dropped(out: &mut impl Write, format: Format, count: u64) {
     let _ = match (count, format) {
         (0, _) => Ok(()),
-        (_, Format::Json) => writeln!(out, r#"{{"level":"WARN","message":"log lines dropped","dropped":{count}}}"#),
-        (_, Format::Text) => writeln!(out, "WARN log lines dropped dropped={count}"),
+        (_, Format::Json) => writeln!(
+            out,
+            r#"{{"timestamp":"{}","level":"WARN","message":"log lines dropped","dropped":{count},"target":"{TARGET}"}}"#,
+            text::now()
+        ),
+        (_, Format::Text) => writeln!(out, "[{}] WARN {TARGET}: log lines dropped dropped={count}", text::now()),
     };
 }
 
 impl Write for LineQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // The subscriber writes each line in one piece.
-        self.0.put(|bytes| bytes.extend_from_slice(line));
+        self.0.put(|bytes| clean::append(line, bytes));
         Ok(line.len())
     }
 
@@ -383,7 +410,9 @@ mod tests {
     #[test]
     fn text_is_for_people() {
         let text = logged(Format::Text, || tracing::info!(answer = 42, "hello"));
-        assert!(text.contains("hello") && text.contains("answer=42") && !text.contains('\u{1b}'), "{text}");
+        let (time, rest) = text.split_once("] ").unwrap();
+        assert!(time.strip_prefix('[').is_some_and(|time| time.ends_with("+00:00")), "{text}");
+        assert_eq!(rest, format!("INFO {}: hello answer=42\n", module_path!()));
     }
 
     /// A reader that says when it is asked to take something, and then takes nothing until it is let go.
@@ -417,7 +446,9 @@ mod tests {
         }
         drop(go);
         finish(&guard);
-        let told = r#"{"level":"WARN","message":"log lines dropped","dropped":97}"#;
-        assert_eq!(memory.text(), format!("{{}}\n{{}}\n{{}}\n{told}\n"));
+        let told = r#""level":"WARN","message":"log lines dropped","dropped":97,"target":"swoosh::telemetry"}"#;
+        let text = memory.text();
+        let last = text.strip_prefix("{}\n{}\n{}\n{\"timestamp\":").unwrap();
+        assert!(last.ends_with(&format!("{told}\n")) && last.lines().count() == 1, "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! Every metric: name, labels, help. Handles are made for all labels at the start, so that counting hashes
 //! no label, and a series is there, at zero, before its first event. `docs/metrics.md` is written from this list.
 
+mod migration;
 mod register;
 mod spans;
 mod world;
@@ -17,6 +18,7 @@ use prometheus::{
 use crate::types::names::{EffectName, GuardName, Region, Transition};
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
+pub use migration::Migration;
 use register::{counters, gauge, gauges, histogram, histograms, keep, set};
 pub use spans::Spans;
 pub use world::{FactStanding, WindowStanding, World};
@@ -138,6 +140,19 @@ const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the
 const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Attempts at effects that were begun.");
 const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Attempts at effects that failed.");
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
+// Taking WHOOSH's place.
+const MIGRATION_MODE: Name =
+    labelled("swoosh_migration_mode", "mode", "1 for how far the migration is, 0 for the others; off without one.");
+const MIGRATION_PROPOSALS: Name =
+    labelled("swoosh_migration_proposals_total", "decided", "Proposals of WHOOSH's clients, by who decided them.");
+const MIGRATION_UNKEYED: Name =
+    metric("swoosh_migration_unkeyed_total", "Proposals of WHOOSH's clients that brought no idempotency key.");
+const MIGRATION_DIVERGENCES: Name =
+    labelled("swoosh_migration_divergences_total", "kind", "Differences found between WHOOSH and SWOOSH.");
+const MIGRATION_DIFFERING: Name =
+    metric("swoosh_migration_projects_differing", "Projects whose states differed when they were compared last.");
+const MIGRATION_UNANSWERED: Name =
+    labelled("swoosh_migration_upstream_failures_total", "cause", "Requests that WHOOSH gave no answer to.");
 
 /// The exporters of decision records, as metrics and `/health` name them.
 pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
@@ -226,6 +241,7 @@ pub struct Metrics {
     log_dropped: IntCounter,
     spans: Spans,
     world: World,
+    migration: Migration,
 }
 
 impl Default for Metrics {
@@ -311,6 +327,7 @@ impl Metrics {
             log_dropped: keep(&registry, IntCounter::new(LOG_DROPPED.name, LOG_DROPPED.help)?)?,
             spans: Spans::register(&registry)?,
             world: World::register(&registry)?,
+            migration: Migration::register(&registry)?,
             registry,
         })
     }
@@ -528,6 +545,11 @@ impl Metrics {
     /// So many log lines found no room since the start.
     pub fn set_log_dropped(&self, lines: u64) {
         self.log_dropped.inc_by(lines.saturating_sub(self.log_dropped.get()));
+    }
+
+    /// How the migration from WHOOSH stands.
+    pub fn migration(&self) -> &Migration {
+        &self.migration
     }
 
     /// What became of spans.

@@ -31,6 +31,9 @@ pub struct Decision {
     pub justification: String,
     /// Who proposed.
     pub signer: PublicKey,
+    /// For whom the signer proposed, where it is a delegate of the WHOOSH migration: a caller's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
     /// Under which key.
     pub idem_key: IdemKey,
     /// The caller's clock.

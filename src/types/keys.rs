@@ -26,6 +26,8 @@ pub mod domain {
     pub const ROTATION: &str = "swoosh/rotation/v1\n";
     /// A read on an address where reads are closed (DESIGN §8).
     pub const READ: &str = "swoosh/read/v1\n";
+    /// An operator's order to the WHOOSH migration (DESIGN §8).
+    pub const MIGRATION: &str = "swoosh/migration/v1\n";
 }
 
 /// Text is not a key or a signature.

@@ -19,6 +19,7 @@ pub mod incarnation;
 pub mod inputs;
 pub mod json;
 pub mod keys;
+pub mod migration;
 pub mod names;
 pub mod proposal;
 pub mod read;

@@ -108,6 +108,12 @@ codes! {
     FactSerial = "fact_serial", "The policy bundle does not follow the one that is held";
     FactsFull = "facts_full", "The node keeps no more pushed facts";
     ReadsClosed = "reads_closed", "Reads are closed on this address";
+    CallerUnknown = "caller_unknown", "The migration knows no such caller";
+    LegacyUnreachable = "legacy_unreachable", "WHOOSH cannot be reached";
+    LegacyTimeout = "legacy_timeout", "WHOOSH did not answer in time";
+    MigrationOff = "migration_off", "This node migrates nothing";
+    OrderStale = "order_stale", "The migration was switched meanwhile";
+    MigrationDiverged = "migration_diverged", "WHOOSH and SWOOSH differ";
     ClockUnsafe = "clock_unsafe", "The node's clock jumped; it accepts nothing until the clocks agree";
     Overloaded = "overloaded", "The node has more to do than it can hold";
     Draining = "draining", "The node is shutting down";
@@ -244,7 +250,7 @@ mod tests {
         for (code, text) in entries() {
             let status = text.trim_start().strip_prefix("**").and_then(|rest| rest.split_once(".**"));
             let status: u16 = status.and_then(|(status, _)| status.parse().ok()).unwrap_or_default();
-            assert!((400..=503).contains(&status), "{code}: the status comes first");
+            assert!((400..=504).contains(&status), "{code}: the status comes first");
             for part in ["\n    ", "\n**What to do:** ", "\nRule: "] {
                 assert!(text.contains(part), "{code}: {part:?} is missing");
             }

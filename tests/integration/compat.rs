@@ -1,6 +1,7 @@
 //! Data directories of released formats: each is kept under `tests/compat/`, and this build opens it, finds it whole,
 //! and reduces it to the same heads. `SWOOSH_BLESS=1` makes the one of the present format where there is none; what
-//! is there is never made anew, because a build that reads only its own writing proves nothing.
+//! is there is never made anew, because a build that reads only its own writing proves nothing. What a format gained since,
+//! and an earlier build of it passes over, is a new revision: a directory of its own beside the earlier ones.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use swoosh::journal::replay::replay;
 use swoosh::journal::verify::verify;
-use swoosh::journal::{Durability, FORMAT, Journal, JournalOptions, StoreLimits};
+use swoosh::journal::{Durability, FORMAT, Journal, JournalOptions, StoreLimits, Written};
 use swoosh::types::hash::Hash;
 use swoosh::types::keys::PublicKey;
 use swoosh::types::names::{Region, Transition};
@@ -17,6 +18,9 @@ use swoosh::types::text::{ClusterId, ProjectName};
 use crate::backup::{good, text};
 use crate::support::daemon::Site;
 use crate::support::driver::Project;
+
+/// What the present format gained so far: rows of open effects (2), and who wrote to the directory (2).
+const REVISION: u64 = 2;
 
 /// What a kept directory must lead to.
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,7 +85,7 @@ fn make(to: &Path) {
 
 #[test]
 fn data_directories_of_every_released_format_open_verify_and_replay() {
-    let own = kept().join(format!("format-{FORMAT}"));
+    let own = kept().join(format!("format-{FORMAT}.{REVISION}"));
     if std::env::var_os("SWOOSH_BLESS").is_some() && !own.exists() {
         make(&own);
     }
@@ -119,5 +123,29 @@ fn opens(golden: &Path) {
     assert_eq!(heads, expected.heads, "{}", golden.display());
     for (project, hash) in &expected.heads {
         assert_eq!(journal.latest_head(project).unwrap().unwrap().head.hash(), *hash);
+    }
+}
+
+/// The very files, with a node on them: it finds every project where it was, says that it writes here now, and goes on.
+#[test]
+fn a_node_starts_on_data_directories_of_every_released_format_and_goes_on() {
+    for entry in std::fs::read_dir(kept()).unwrap() {
+        let golden = entry.unwrap().path();
+        let expected: Expected = serde_json::from_slice(&std::fs::read(golden.join("expected.json")).unwrap()).unwrap();
+        let site = Site::new();
+        assert_eq!(expected.node, site.hands.get("node").key(), "the key is in the node's hand");
+        copy(&golden, &site.data());
+        let node = site.start();
+        for (name, hash) in &expected.heads {
+            let shown = node.get(&format!("/state?project={name}")).json();
+            assert_eq!(shown["hash"], hash.to_string(), "{}: {name}", golden.display());
+        }
+        let mut project = Project::new(&site, "alpha");
+        project.refresh(&node);
+        project.accept(&node, Transition::ControlResume);
+        node.terminate();
+        good(site.run(&["wal", "verify"]));
+        let journal = Journal::open_read_only(site.journal()).unwrap();
+        assert_eq!(journal.written().unwrap(), Some(Written::by_this_program()));
     }
 }

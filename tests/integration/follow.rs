@@ -174,6 +174,7 @@ fn a_follower_is_no_node_until_it_is_promoted() {
     node.terminate();
     let taken = site.start_in(&follower).err().expect("it serves on a follower's directory");
     assert!(taken.1.contains("swoosh promote"), "{}", taken.1);
+    assert!(!follower.join("node.key").exists(), "nothing is made in a directory that is not the node's");
     let asked = site.run_in(&follower, &["promote"]);
     assert!(!asked.status.success(), "it is asked for --yes");
     good(site.run_in(&follower, &["--json", "promote", "--yes", "--reason", "a test"]));

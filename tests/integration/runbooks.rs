@@ -3,6 +3,7 @@
 
 mod copies;
 mod journal;
+mod migration;
 mod outside;
 mod projects;
 

@@ -93,8 +93,8 @@ fn a_failed_sync_that_is_ignored_is_found() {
 }
 
 #[test]
-fn a_watermark_without_a_second_slot_is_found() {
-    found(Bug::WritesOneSlot, "power-loss=300", &["starts"]);
+fn a_watermark_that_is_cut_before_it_is_written_is_found() {
+    found(Bug::CutsWatermark, "power-loss=300", &["starts"]);
 }
 
 #[test]

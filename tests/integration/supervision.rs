@@ -128,3 +128,62 @@ fn a_hang_up_brings_the_settings_newer_policies_into_force() {
     let refused = project.propose(&daemon, &Ask::new(Transition::ControlPause));
     assert!(refused.code() == "guard_policy" && refused.text().contains("no-pause"), "{}", refused.text());
 }
+
+#[test]
+fn a_filter_that_would_silence_the_log_by_mistake_is_refused_and_the_old_one_stays() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.accept(&daemon, Transition::BootConfigOk);
+    let refused =
+        |daemon: &Daemon| daemon.log().iter().filter(|line| line.contains("settings stay as they were")).count();
+    for (times, level) in ["banana", "", "hyper=debug", "info,swoosh::fcts=debug"].into_iter().enumerate() {
+        site.change_settings(|settings| settings["log"] = json!({"level": level}));
+        daemon.signal("HUP");
+        daemon.wait_for("/health/live", |_| refused(&daemon) > times);
+    }
+    project.accept(&daemon, Transition::BootLicensed);
+    let log = daemon.terminate();
+    let accepted = log.iter().filter(|line| line.contains("transition accepted")).count();
+    assert_eq!(accepted, 2, "{log:#?}");
+    site.change_settings(|settings| settings["log"] = json!({"level": "banana"}));
+    assert!(site.start_refused().1.contains("\"banana\" is no level"));
+}
+
+#[test]
+fn a_log_file_gets_every_line_and_rolls_over() {
+    let site = Site::new();
+    site.change_settings(|settings| {
+        settings["log"] = json!({"file": "node.log", "file_max_bytes": 4_096, "file_keep": 1_000});
+    });
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    for _ in 0..10 {
+        project.accept(&daemon, Transition::ControlPause);
+        project.accept(&daemon, Transition::ControlResume);
+    }
+    let log = daemon.terminate();
+    let rolled =
+        (1..).map(|n| site.file(&format!("node.log.{n}"))).take_while(|path| path.exists()).collect::<Vec<_>>();
+    assert!(rolled.len() > 1, "{rolled:?}");
+    let texts: Vec<String> = rolled
+        .iter()
+        .rev()
+        .chain(std::iter::once(&site.file("node.log")))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    assert!(texts.iter().all(|text| text.len() <= 4_096));
+    assert_eq!(texts.concat().lines().collect::<Vec<_>>(), log.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(log.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log:#?}");
+}
+
+#[test]
+fn a_variable_alone_makes_no_node_die() {
+    let site = Site::new();
+    let daemon = site.start_by(&["sh", "-c", "export SWOOSH_CRASH_AT=nonsense; exec \"$0\" \"$@\""]).unwrap();
+    daemon.wait_for("/health/live", |_| {
+        daemon.log().iter().any(|line| line.contains("SWOOSH_CRASH_AT is set and does not count"))
+    });
+    daemon.terminate();
+}

@@ -214,8 +214,9 @@ fn without_a_collector_nothing_is_drawn() {
     }
 }
 
-#[tokio::test]
-async fn the_token_is_sent_with_every_batch_and_a_closed_gate_lets_none_out() {
+#[test]
+fn the_token_is_sent_with_every_batch_and_a_closed_gate_lets_none_out() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let collector = Collector::start();
         let (keeper, gate) = gate::closed("no license yet");
@@ -223,13 +224,14 @@ async fn the_token_is_sent_with_every_batch_and_a_closed_gate_lets_none_out() {
         let token = Some(Secret::new("canary".to_owned()));
         let resource = resource(&"test".parse().unwrap(), &SecretKey::from_bytes(&[1; 32]).public());
         let way_out = Way::new(gate, (protocol, address), Duration::from_secs(60), token, resource);
-        assert!(matches!(way_out.send(Vec::new()).await, Err(SendError::Closed(_))));
+        let send = || runtime.block_on(way_out.send(Vec::new()));
+        assert!(matches!(send(), Err(SendError::Closed(_))));
         keeper.open();
-        way_out.send(Vec::new()).await.unwrap();
+        send().unwrap();
         assert_eq!(collector.bearers(), ["Bearer canary"], "{protocol:?}");
         assert!(!format!("{way_out:?}").contains("canary"));
         keeper.close("the license ran out");
-        assert!(matches!(way_out.send(Vec::new()).await, Err(SendError::Closed(_))));
+        assert!(matches!(send(), Err(SendError::Closed(_))));
         assert_eq!(collector.bearers().len(), 1);
     }
 }

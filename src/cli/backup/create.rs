@@ -15,7 +15,15 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 
 /// What stands in a data directory beside the journal and is worth keeping: what was fetched and pushed.
-const BESIDE: [&str; 3] = ["license.json", "backbeat.json", "policy-bundles.json"];
+const BESIDE: [&str; 6] = [
+    "license.json",
+    "backbeat.json",
+    "policy-bundles.json",
+    // Who decides what, and how far WHOOSH was told.
+    "migration/switches.jsonl",
+    "migration/position",
+    "migration/divergences.jsonl",
+];
 /// A folder of them.
 const FACTS: &str = "facts";
 

@@ -44,7 +44,7 @@ pub struct SimCommand {
     #[arg(long, default_value_t = 400_000, value_name = "N")]
     shrinking: usize,
     /// Worlds that live side by side, each in one thread; 0 means one for each core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, visible_alias = "jobs", default_value_t = 0, value_name = "N")]
     side_by_side: usize,
     /// Live through a script that a failing run printed, instead
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "transitions", "faults", "turns", "plant"])]
@@ -59,6 +59,7 @@ pub struct SimCommand {
 
 fn after_help() -> String {
     let mut text = "Examples:\n  swoosh chaos sim --seed 7 --transitions 1000000\n  \
+        swoosh --json chaos sim --transitions 5000000 > simulation.json\n  \
         swoosh chaos sim --faults power-loss=100,sync-fails=50\n  \
         swoosh chaos sim --plant skips-syncs --script-to broken.json; swoosh chaos sim --script broken.json\n\n\
         Faults, and how often in ten thousand turns, messages or proposals:\n"

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use super::bus::{self, Bus};
+use super::migration::Decided;
 use super::node::Node;
 use crate::effects::{
     Answer, Build, Host, Open, Outcome, Phase, Point, Progress, ProjectFolder, Reply, Rules, Runner, Task, Wanted,
@@ -41,6 +42,7 @@ use crate::types::text::ProjectName;
 use crate::types::ucxl::EvidenceRef;
 use outside::World;
 use points::Points;
+pub(super) use points::allow as allow_crash_points;
 
 /// Starts the engine: it runs the effects that the settings have the node run, and proposes outcomes of others that came
 /// while their projects were blocked.
@@ -60,6 +62,7 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
         runtime: tokio::runtime::Handle::current(),
         root: root.clone(),
         points,
+        decided: node.decided().clone(),
         began: (Instant::now(), crate::hybridcore::logs::now_ms()),
     };
     let workshop = workshop(node, settings, secrets, root)?;
@@ -130,6 +133,8 @@ struct NodeHost {
     runtime: tokio::runtime::Handle,
     root: std::path::PathBuf,
     points: Points,
+    /// While WHOOSH decides a region, whoever works for it works there.
+    decided: Arc<Decided>,
     /// Waits must not depend on somebody setting the clock.
     began: (Instant, u64),
 }
@@ -141,7 +146,7 @@ impl NodeHost {
         let (true, Some(content_hash)) = (ingestion.phase == IngestionState::Ready, &ingestion.content_hash) else {
             return;
         };
-        if !self.effects.is_builtin(EffectName::Index) {
+        if !self.runs(EffectName::Index) {
             return;
         }
         let folder = ProjectFolder::new(&self.root, &state.meta.project);
@@ -180,7 +185,7 @@ impl Host for NodeHost {
     }
 
     fn runs(&self, effect: EffectName) -> bool {
-        self.effects.is_builtin(effect)
+        self.effects.is_builtin(effect) && self.decided.runs(effect)
     }
 
     fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String> {
@@ -191,7 +196,7 @@ impl Host for NodeHost {
         let mut found = Vec::new();
         for open in state.open_effects() {
             let held = self.held(&journal, &open.id).map_err(|error| error.to_string())?;
-            if self.effects.is_builtin(open.id.effect) || held.is_some() {
+            if self.runs(open.id.effect) || held.is_some() {
                 found.push(Open {
                     id: open.id.clone(),
                     opened_at_ms: open.opened_at.physical_ms(),
@@ -337,7 +342,7 @@ fn answer(outcome: sequencer::Outcome) -> Answer {
 /// What `GET /effects` answers: what is open by the journal, and how the engine stands with it.
 pub(super) fn page(
     handle: &Handle,
-    effects: &Effects,
+    (effects, decided): (&Effects, &Decided),
     bus: &Bus,
     filter: &EffectFilter,
 ) -> Result<EffectsPage, ReadError> {
@@ -351,7 +356,8 @@ pub(super) fn page(
     rows.truncate(filter.limit);
     let next = rows.last().filter(|_| more).map(|row| row.id.clone());
     let one = |row: crate::journal::OpenRow| {
-        let mode = effects.mode(row.id.effect);
+        let ours = decided.runs(row.id.effect);
+        let mode = if ours { effects.mode(row.id.effect) } else { EffectMode::External };
         let progress = bus.runner().and_then(|runner| runner.board().get(&row.id));
         let unknown = Progress {
             id: row.id,

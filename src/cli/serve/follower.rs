@@ -65,7 +65,7 @@ pub(in crate::cli) async fn run(
     let draining = handle.clone();
     let stops = stop::listen(signals, reload, move || draining.drain());
     tokio::select! {
-        served = super::serve(listener, state, tls, stops) => served.context("the server failed")?,
+        served = super::serve((listener, None), state, tls, stops) => served.context("the server failed")?,
         error = follower.run() => {
             tracing::error!(error = format!("{error:#}"), runbook = "runbooks/promote-follower.md", "the follower stops");
             return Err(error.context("the follower stops"));
@@ -114,6 +114,7 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
         intake: Arc::new(NoIntake),
         listeners: crate::ingress::listeners(),
         pushes: Arc::new(Semaphore::new(PUSHES)),
+        migration: None,
     })
 }
 

@@ -11,10 +11,12 @@ use super::bundles;
 use super::bus::Bus;
 use super::effects;
 use super::exporters::{self, Exports, Work};
+use super::migration::{self, Decided};
 use super::outside;
 use super::ports::{ClockPort, DecisionPort, Questions, Watch};
 use super::scrape::Scrape;
 use super::traces;
+use crate::cli::logging;
 use crate::effects::Runner;
 use crate::facts::kaching::Keeper;
 use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
@@ -22,11 +24,14 @@ use crate::ingress::{
     self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES, Parts,
     Queries,
 };
-use crate::journal::{self, Journal, JournalOptions, ReadError, Recovered, StoreLimits};
+use crate::journal::{
+    self, ChartError, Journal, JournalOptions, OpenError, ReadError, Recovered, StoreLimits, Written,
+};
+use crate::migration::Shim;
 use crate::platform::clock::Clock;
 use crate::platform::descriptors;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
-use crate::platform::keyfile;
+use crate::platform::keyfile::{self, LoadedKey};
 use crate::platform::secrets::Secrets;
 use crate::sequencer::{Handle, Memory, Options, Ports};
 use crate::settings::{Durability, Effects, Settings};
@@ -49,7 +54,9 @@ pub(in crate::cli) struct Node {
     exports: Arc<Exports>,
     exporters: Vec<Work>,
     bus: Arc<Bus>,
+    decided: Arc<Decided>,
     runner: Option<Runner>,
+    shim: Option<Arc<Shim>>,
     traces: Option<traces::Sender>,
 }
 
@@ -62,7 +69,8 @@ impl Node {
         std::fs::create_dir_all(&settings.data)
             .with_context(|| format!("cannot make the data directory {}", settings.data.display()))?;
         let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
-        let loaded = keyfile::load_or_create(&settings.node_key_path())?;
+        logging::keep_out(&secrets);
+        let loaded = node_key(settings)?;
         if loaded.created {
             eprintln!("made a node key in {}", settings.node_key_path().display());
         }
@@ -102,9 +110,13 @@ impl Node {
             exports,
             exporters,
             bus,
+            decided: Arc::default(),
             runner,
+            shim: None,
             traces,
         };
+        // Before any effect begins: it may be WHOOSH's.
+        node.shim = migration::start(&node, settings, &secrets)?;
         node.runner = Some(effects::start(&node, settings, &secrets)?);
         Ok(node)
     }
@@ -142,6 +154,16 @@ impl Node {
     /// What happens here, for whoever listens.
     pub(super) fn bus(&self) -> &Arc<Bus> {
         &self.bus
+    }
+
+    /// Which regions are decided here.
+    pub(super) fn decided(&self) -> &Arc<Decided> {
+        &self.decided
+    }
+
+    /// What takes WHOOSH's place, where the settings name one.
+    pub(super) fn shim(&self) -> Option<Arc<Shim>> {
+        self.shim.clone()
     }
 
     /// What runs effects, where the settings have the node do that.
@@ -183,7 +205,7 @@ impl Node {
             bus: bus.clone(),
             data: settings.data.clone(),
         };
-        let shown = Shown { handle, facts, gate, exports, scrape, bus, effects };
+        let shown = Shown { handle, facts, gate, exports, scrape, bus, effects, decided: self.decided.clone() };
         let limits = limits(settings);
         AppState::from(Parts {
             handle: self.handle.clone(),
@@ -198,6 +220,7 @@ impl Node {
             queries: Arc::new(shown),
             intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
             pushes: Arc::new(Semaphore::new(PUSHES)),
+            migration: self.shim().map(migration::routes),
         })
     }
 }
@@ -244,6 +267,24 @@ fn connections(asked: usize, open_files: Option<u64>) -> usize {
         );
     }
     room.min(asked)
+}
+
+/// The node's key, made where there is nothing yet. Beside a log that is there a new key would never fit, and a directory
+/// that follows another node is left as it is.
+fn node_key(settings: &Settings) -> anyhow::Result<LoadedKey> {
+    let (path, journal) = (settings.node_key_path(), settings.data.join("journal"));
+    if !path.exists() && journal.join("CURRENT").is_file() {
+        let held = Journal::open_read_only(&journal)?;
+        if let Some(primary) = held.follows() {
+            return Err(OpenError::Following { path: journal, primary: primary.to_owned() }.into());
+        }
+        let (node, key) = (held.identity().node, path.display());
+        anyhow::bail!(
+            "the log in {} is of node {node}, and its key is not in {key}; put it back from a backup",
+            journal.display()
+        );
+    }
+    Ok(keyfile::load_or_create(&path)?)
 }
 
 /// The fact table: the node's own facts, and those of the fact file.
@@ -299,6 +340,7 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
             open_files: i32::try_from(settings.journal.open_files)?,
         },
     })?;
+    enter(&journal)?;
     let recovered = journal.recover_tail()?;
     index_effects(&journal);
     for accepted in journal.acceptances()? {
@@ -311,6 +353,26 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(last_index = recovered.last_index, chained = recovered.chained, took_ms, "recovered");
     Ok((journal, recovered))
+}
+
+/// Enters that this program writes here from now on, unless a program with a newer statechart did before. Projects go
+/// over one by one, each with a record of its own.
+fn enter(journal: &Journal) -> Result<(), ChartError> {
+    let own = Written::by_this_program();
+    let Some(held) = journal.enter(&own)? else { return Ok(()) };
+    if held.chart_version != own.chart_version {
+        let (from_version, to_version) = (held.chart_version, own.chart_version);
+        tracing::warn!(from_version, to_version, "projects go over to a newer statechart; there is no way back");
+    }
+    if held.policy_engine != own.policy_engine {
+        let (from, to) = (held.policy_engine, own.policy_engine);
+        tracing::warn!(
+            from,
+            to,
+            "another policy engine judges from here on; `swoosh replay --reguard` tells where it differs"
+        );
+    }
+    Ok(())
 }
 
 /// A directory from before effects had rows gets them now. A node that cannot do that serves all the same.
@@ -350,6 +412,7 @@ struct Shown {
     scrape: Scrape,
     bus: Arc<Bus>,
     effects: Effects,
+    decided: Arc<Decided>,
 }
 
 impl Queries for Shown {
@@ -358,7 +421,7 @@ impl Queries for Shown {
     }
 
     fn effects(&self, filter: &EffectFilter) -> Result<EffectsPage, ReadError> {
-        effects::page(&self.handle, &self.effects, &self.bus, filter)
+        effects::page(&self.handle, (&self.effects, &self.decided), &self.bus, filter)
     }
 
     fn events(&self) -> broadcast::Receiver<Arc<Happened>> {

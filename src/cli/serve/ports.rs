@@ -126,6 +126,10 @@ impl sequencer::Observer for Watch {
         tracing::error!(%project, %transition, reason, "a proposal of the node's own could not be built");
     }
 
+    fn upgraded(&self, project: &ProjectName, from_version: u64, to_version: u64) {
+        tracing::info!(%project, from_version, to_version, "the project goes over to this program's statechart");
+    }
+
     fn project_damaged(&self, project: &ProjectName, reason: &str) {
         self.metrics.project_damaged(project);
         tracing::error!(%project, reason, runbook = "runbooks/corrupt-journal.md",

@@ -35,8 +35,8 @@ impl Supervised {
         supervisor::stopping("draining: what was accepted is answered");
     }
 
-    /// Says how the node is, and that it is alive as long as its sequencer runs, for ever; at once, where nobody
-    /// listens.
+    /// Says how the node is, and that it is alive as long as its sequencer takes what it is given, for ever; at once,
+    /// where nobody listens.
     pub async fn watch(self) {
         if !supervisor::is_there() {
             return;
@@ -46,8 +46,14 @@ impl Supervised {
         let pause = watchdog.map_or(STATUS_EVERY, |interval| (interval / 2).min(STATUS_EVERY));
         loop {
             tokio::time::sleep(pause).await;
-            if watchdog.is_some() && self.handle.is_alive() {
-                supervisor::alive();
+            if let Some(interval) = watchdog {
+                // What is left of the manager's patience.
+                match self.handle.works_within(interval.saturating_sub(pause)).await {
+                    true => supervisor::alive(),
+                    false => {
+                        tracing::error!("the sequencer gives no sign of life; the service manager may end the node")
+                    }
+                }
             }
             if self.handle.status().mode != Mode::Draining {
                 supervisor::status(&self.status());

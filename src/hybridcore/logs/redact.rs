@@ -7,6 +7,10 @@ use std::sync::Arc;
 const MARK: &str = "[redacted]";
 /// A known secret shorter than this would take too much else with it.
 const SHORTEST_SECRET: usize = 4;
+/// What begins a secret wherever it stands: key files of ours, age identities, tokens of servers.
+const BEGINNINGS: &[&str] = &["hmmm:secret:", "AGE-SECRET-KEY-", "Bearer ", "bearer "];
+/// A word that follows one of them and is shorter than this is prose.
+const SHORTEST_KEY: usize = 8;
 /// Names whose value is a secret when it follows as `name=value` or `name: value`.
 const NAMES: &[&str] = &["password", "passwd", "secret", "token", "api_key", "apikey", "access_key", "authorization"];
 
@@ -40,7 +44,7 @@ impl Redactor {
                 line = line.replace(secret.as_str(), MARK);
             }
         }
-        without_assignments(&without_user_info(&line))
+        without_assignments(&without_keys(&without_user_info(&line)))
     }
 }
 
@@ -63,6 +67,31 @@ fn without_user_info(line: &str) -> String {
             None => out.push_str(authority),
         }
         rest = following;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Keys and tokens that are known by how they begin, without what follows.
+fn without_keys(line: &str) -> String {
+    let mut line = line.to_owned();
+    for beginning in BEGINNINGS {
+        if line.contains(beginning) {
+            line = without_key(&line, beginning);
+        }
+    }
+    line
+}
+
+fn without_key(line: &str, beginning: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find(beginning) {
+        let (before, after) = rest.split_at(at + beginning.len());
+        out.push_str(before);
+        let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.+/=~".contains(c))).unwrap_or(after.len());
+        out.push_str(if end < SHORTEST_KEY { &after[..end] } else { MARK });
+        rest = &after[end..];
     }
     out.push_str(rest);
     out
@@ -147,6 +176,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn keys_go_wherever_they_stand_and_what_only_looks_like_their_beginning_stays() {
+        for (line, cleaned) in [
+            ("read hmmm:secret:AbCd_efGh-1234 from x", "read hmmm:secret:[redacted] from x"),
+            ("AGE-SECRET-KEY-1QQQQQQQQQQ.", "AGE-SECRET-KEY-[redacted]"),
+            ("said Bearer abc.def-ghi, then", "said Bearer [redacted], then"),
+            ("the Bearer of it", "the Bearer of it"),
+            ("hmmm:pubkey:AbCd_efGh-1234", "hmmm:pubkey:AbCd_efGh-1234"),
+        ] {
+            assert_eq!(clean(line), cleaned, "{line}");
+            assert_eq!(clean(cleaned), cleaned);
+        }
+    }
+
     proptest! {
         #[test]
         fn no_known_secret_survives_in_any_text(before in "\\PC{0,20}", after in "\\PC{0,20}") {
@@ -155,7 +198,7 @@ mod tests {
         }
 
         #[test]
-        fn text_of_any_kind_is_cleaned_without_a_panic_and_once_is_enough(line in "(\\PC|token|=|:|://|@|\"){0,40}") {
+        fn text_of_any_kind_is_cleaned_without_a_panic_and_once_is_enough(line in "(\\PC|token|=|:|://|@|\"|hmmm:secret:|Bearer ){0,40}") {
             let once = clean(&line);
             prop_assert_eq!(clean(&once), once);
         }

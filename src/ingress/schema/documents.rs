@@ -220,6 +220,9 @@ pub(in crate::ingress) struct Decision {
     justification: String,
     /// Who proposed.
     signer: PublicKey,
+    /// For whom the signer proposed, where it is a delegate of the WHOOSH migration: a caller's name.
+    #[schema(required = false)]
+    on_behalf_of: String,
     /// Under which key.
     idem_key: IdemKey,
     /// The caller's clock.

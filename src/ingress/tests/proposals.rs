@@ -140,3 +140,18 @@ async fn a_draining_node_says_when_to_come_again_and_goes_on_answering_reads() {
     assert_eq!(world.get("/health/live").await.status, StatusCode::OK);
     assert_eq!(world.get("/state").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the lock is what hangs the sequencer, on a thread of its own")]
+async fn a_sequencer_that_hangs_is_told_from_one_that_works_although_its_thread_lives() {
+    let (world, head) = World::begun().await;
+    let (soon, long) = (std::time::Duration::from_millis(20), std::time::Duration::from_secs(60));
+    assert!(world.handle.works_within(long).await);
+    let held = world.committers.hold();
+    assert_eq!(world.post(&world.pause(head, 1)).await.status, 202);
+    assert!(!world.handle.works_within(soon).await && world.handle.is_alive());
+    drop(held);
+    assert!(world.handle.works_within(long).await);
+    world.handle.stop();
+    assert!(!world.handle.works_within(soon).await);
+}

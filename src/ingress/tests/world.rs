@@ -66,13 +66,18 @@ impl Traffic for Nobody {
     fn shed(&self, _: Code) {}
 }
 
-/// Remembers which thread committed each batch.
+/// Remembers which thread committed each batch, and lets none go on while it is held.
 #[derive(Clone, Default)]
-pub struct Committers(Arc<Mutex<Vec<String>>>);
+pub struct Committers(Arc<Mutex<Vec<String>>>, Arc<Mutex<()>>);
 
 impl Committers {
     pub fn names(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// While this is kept, whoever has committed a batch hangs.
+    pub fn hold(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.1.lock().unwrap()
     }
 }
 
@@ -82,6 +87,7 @@ impl Observer for Committers {
     fn repeated(&self, _: Transition) {}
     fn committed(&self, _: usize, _: Duration, _: u64) {
         self.0.lock().unwrap().push(std::thread::current().name().unwrap_or_default().to_owned());
+        drop(self.1.lock());
     }
     fn own_failed(&self, _: &ProjectName, _: Transition, _: &str) {}
     fn log_failed(&self, _: &str) {}
@@ -248,6 +254,7 @@ impl World {
             queries: Arc::new(Canned),
             intake: Arc::new(Taker),
             pushes: Arc::new(Semaphore::new(1)),
+            migration: None,
         });
         World { router: router(state), handle, operator, reader: reader(), committers, _directory: directory }
     }

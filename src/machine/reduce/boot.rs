@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Step;
 use crate::machine::chart::{BootChartUpgraded, BootIdentityGranted, BootIdentityRevoked, BootIdentityRotated};
 use crate::machine::state::{Identity, State};
+use crate::machine::upgrade::{self, Chart};
 use crate::types::hlc::Hlc;
 use crate::types::inputs::ProjectDocument;
 use crate::types::names::{BootState, EffectName};
@@ -65,7 +66,5 @@ pub(super) fn identity_rotated(next: &mut State, inputs: &BootIdentityRotated, s
 }
 
 pub(super) fn chart_upgraded(next: &mut State, inputs: &BootChartUpgraded) {
-    let meta = Arc::make_mut(&mut next.meta);
-    meta.chart_version = inputs.to_version;
-    meta.schema_hash = inputs.schema_hash;
+    upgrade::migrate(next, Chart { version: inputs.to_version, schema_hash: inputs.schema_hash });
 }

@@ -21,7 +21,8 @@ impl Pipeline {
             Outcome::Refused(Box::new(refusal))
         };
         let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
-        let built = self.scene(&project).and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
+        let scene = self.scene(&project).map(|scene| self.upgraded(&project, scene));
+        let built = scene.and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
         let (mut verified, mut scene) = match built {
             Ok(built) => built,
             Err(rejection) => return answer(reply, refuse(rejection)),

@@ -218,7 +218,11 @@ impl Site {
     pub fn start_by(&self, launcher: &[&str]) -> Result<Daemon, (Option<i32>, String)> {
         let mut command = Command::new(launcher[0]);
         command.args(&launcher[1..]).arg(&self.program);
-        Daemon::spawn(self.serve(&mut command))
+        self.serve(&mut command);
+        if launcher.iter().any(|word| word.starts_with("SWOOSH_CRASH_AT=")) {
+            command.arg("--allow-crash-points");
+        }
+        Daemon::spawn(&mut command)
     }
 
     /// Runs the program on the data directory, offline.

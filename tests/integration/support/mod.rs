@@ -10,6 +10,7 @@ pub mod git_server;
 pub mod hands;
 pub mod http;
 pub mod inputs;
+pub mod older;
 pub mod otlp;
 pub mod outside;
 pub mod prometheus;
@@ -22,6 +23,7 @@ pub mod standins;
 pub mod tls_front;
 pub mod tracer;
 pub mod wal;
+pub mod whoosh;
 pub mod world;
 
 use swoosh::types::json::Json;

@@ -1,5 +1,7 @@
 //! Crashes on demand: a test names a point, and the daemon dies there as if it had been killed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::bail;
 
 use crate::effects::Point;
@@ -9,6 +11,14 @@ use crate::types::names::EffectName;
 /// The variable that names a point: `start:fetch`, say.
 const VARIABLE: &str = "SWOOSH_CRASH_AT";
 
+/// Whether the variable counts; nobody dies of a variable alone.
+static ALLOWED: AtomicBool = AtomicBool::new(false);
+
+/// Lets the variable count, as `swoosh serve --allow-crash-points` asks.
+pub(in crate::cli::serve) fn allow() {
+    ALLOWED.store(true, Ordering::Relaxed);
+}
+
 /// Where to die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Points(Option<(Point, EffectName)>);
@@ -16,6 +26,10 @@ pub(super) struct Points(Option<(Point, EffectName)>);
 impl Points {
     pub fn from_environment() -> anyhow::Result<Points> {
         let Ok(text) = std::env::var(VARIABLE) else { return Ok(Points(None)) };
+        if !ALLOWED.load(Ordering::Relaxed) {
+            tracing::warn!("{VARIABLE} is set and does not count; it is for tests of this program alone");
+            return Ok(Points(None));
+        }
         let parsed = text.split_once(':').and_then(|(point, effect)| {
             let point = Point::ALL.into_iter().find(|known| known.as_str() == point)?;
             Some((point, effect.parse().ok()?))

@@ -1,0 +1,186 @@
+//! `swoosh migration`: how taking WHOOSH's place stands, what differs, and the operator's order that switches it.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::connect::{Node, NodeArgs, SignerArgs};
+use super::output::{Output, Table, count, fields};
+use crate::types::migration::{Divergence, MigrationMode, MigrationView, Order, Routing, Switch};
+use crate::types::names::Region;
+use crate::types::text::Rationale;
+
+/// What `swoosh migration` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Take WHOOSH's place step by step, and go back",
+    long_about = "Take WHOOSH's place step by step, and go back.\n\n\
+        With migration.upstream in its settings a node stands between WHOOSH and its clients, which notice nothing: \
+        migration.listen answers on the paths that they know. Who decides follows from the mode:\n\n\
+        shadow   WHOOSH decides; SWOOSH applies the same and compares answers, states and hashes\n\
+        regions  SWOOSH decides in the regions named, WHOOSH in the others; each is told what the other decided\n\
+        cutover  SWOOSH decides everything, and nothing is written to WHOOSH\n\
+        bypass   WHOOSH decides again, after it was told of everything that SWOOSH decided; SWOOSH follows\n\n\
+        docs/migration.md has the whole story, runbooks/whoosh-cutover.md the commands in their order.",
+    after_help = "Examples:\n  swoosh migration status\n  swoosh migration divergences --limit 5\n  \
+        swoosh migration mode regions --region council --rationale 'Step 3 of the plan.' --key operator.key\n  \
+        swoosh migration mode cutover --rationale 'A week without a divergence.' --key operator.key\n  \
+        swoosh migration mode bypass --rationale 'Latency of council agents.' --key operator.key"
+)]
+pub struct MigrationCommand {
+    #[command(subcommand)]
+    action: MigrationAction,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum MigrationAction {
+    /// Show who decides what, which projects differ, and which callers send no idempotency key yet
+    #[command(after_help = "Example:\n  swoosh --json migration status")]
+    Status {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Switch who decides; the order is signed by an operator of the node's settings
+    ///
+    /// The switch is durable and in force when the command returns. Before SWOOSH decides more than it did, all
+    /// projects are compared, and it is refused while any differs. Before it decides less, WHOOSH is told of
+    /// everything that SWOOSH decided.
+    #[command(
+        after_help = "Examples:\n  swoosh migration mode regions --region council --rationale 'Step 3.' --key operator.key\n  \
+        swoosh migration mode bypass --rationale 'Roll back: see incident 7.' --key operator.key"
+    )]
+    Mode {
+        /// shadow, regions, cutover or bypass
+        #[arg(value_name = "MODE")]
+        mode: MigrationMode,
+        /// Region that SWOOSH is to decide, in mode regions; may be given many times
+        #[arg(long = "region", value_name = "REGION", value_delimiter = ',')]
+        regions: Vec<Region>,
+        /// Why; it is kept with the switch
+        #[arg(long, value_name = "TEXT")]
+        rationale: Rationale,
+        #[command(flatten)]
+        signer: SignerArgs,
+    },
+    /// List what differed between WHOOSH and SWOOSH, newest first, with both sides
+    #[command(
+        after_help = "Examples:\n  swoosh migration divergences\n  swoosh --json migration divergences --limit 1000"
+    )]
+    Divergences {
+        /// Most divergences, 1 to 1000
+        #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        limit: u64,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+impl MigrationCommand {
+    /// Shows or switches.
+    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        match self.action {
+            MigrationAction::Status { node } => {
+                let node = node.reader()?;
+                let view = node.ask(node.client().migration())?;
+                output.say(&view, || status(&view))?;
+            }
+            MigrationAction::Mode { mode, regions, rationale, signer } => {
+                let routing = Routing { mode, regions: regions.into_iter().collect() };
+                if let Some(fault) = routing.fault() {
+                    anyhow::bail!("{fault}; regions are given with --region");
+                }
+                let switch = order(&signer.signer()?, routing, rationale)?;
+                output.say(&switch, || switched(&switch))?;
+            }
+            MigrationAction::Divergences { limit, node } => {
+                let node = node.reader()?;
+                let divergences = node.ask(node.client().divergences(limit))?;
+                output.say(&json!({"divergences": divergences}), || listed(&divergences))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Signs an order on the last switch, and sends it.
+fn order(node: &Node, routing: Routing, rationale: Rationale) -> anyhow::Result<Switch> {
+    let client = node.client();
+    let (Some(cluster), Some(identity)) = (client.cluster().cloned(), client.identity().cloned()) else {
+        anyhow::bail!("an order is signed; name your key's file with --key");
+    };
+    let follows = node.ask(client.migration())?.switches;
+    let order = Order { routing, follows, rationale, hlc: client.clock().now(), signer: identity.public() };
+    node.ask(client.order(&order.sign(&cluster, identity.key())))
+}
+
+fn switched(switch: &Switch) -> String {
+    let to = &switch.order.order.routing;
+    let told = match switch.passed_on {
+        0 => String::new(),
+        transitions => format!("; WHOOSH was told of {} before", count(transitions, "transition")),
+    };
+    format!("switch {}: from {} to {to}, at record {}{told}", switch.number, switch.from, switch.last_index)
+}
+
+fn status(view: &MigrationView) -> String {
+    let differing: Vec<&str> = view.diverged.iter().map(|project| project.as_str()).collect();
+    let differing = if differing.is_empty() { "none".to_owned() } else { differing.join(", ") };
+    let last = view.last_switch.as_ref().map_or_else(
+        || "none yet".to_owned(),
+        |switch| {
+            format!(
+                "{} at {}, by {}: {}",
+                switch.number, switch.at, switch.order.order.signer, switch.order.order.rationale
+            )
+        },
+    );
+    let mut table = Table::with(&["caller", "proposals", "without a key", "delegate"]);
+    for caller in &view.callers {
+        let (proposals, without) = (caller.proposals.to_string(), caller.without_key.to_string());
+        table.row([caller.name.to_string(), proposals, without, caller.delegate.to_string()]);
+    }
+    let about = fields(&[
+        ("mode", view.routing.to_string()),
+        ("last switch", last),
+        ("WHOOSH", view.upstream.clone()),
+        ("its clients", view.listen.clone()),
+        ("differing", differing),
+        ("divergences", view.divergences.to_string()),
+        ("not passed on", view.not_passed_on.to_string()),
+    ]);
+    format!("{about}\n{}", table.text(2))
+}
+
+fn listed(divergences: &[Divergence]) -> String {
+    if divergences.is_empty() {
+        return "WHOOSH and SWOOSH did not differ so far".to_owned();
+    }
+    let one = |found: &Divergence| {
+        let mut about = vec![("mode", found.mode.to_string())];
+        about.extend(found.project.as_ref().map(|project| ("project", project.to_string())));
+        about.extend(found.transition.map(|transition| ("after", transition.to_string())));
+        about.extend(found.caller.as_ref().map(|caller| ("caller", caller.to_string())));
+        about.extend([("WHOOSH", found.whoosh.clone()), ("SWOOSH", found.swoosh.clone())]);
+        format!("{} at {}: {}: {}\n{}", found.number, found.at, found.kind.as_str(), found.detail, fields(&about))
+    };
+    divergences.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_divergence_is_told_with_both_sides() {
+        let found = serde_json::from_value::<Divergence>(json!({
+            "number": 3, "at": "2025-10-19T00:00:00.000+00:00#0", "mode": "shadow", "kind": "state", "project": "alpha",
+            "detail": "the states differ in council.phase", "whoosh": "{\"council.phase\":\"READY\"}",
+            "swoosh": "{\"council.phase\":\"ELECT\"}",
+        }));
+        let text = listed(&[found.unwrap()]);
+        for part in ["3 at 2025-10-19", "council.phase", "READY", "ELECT", "alpha"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(listed(&[]).contains("did not differ"));
+    }
+}

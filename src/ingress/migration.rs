@@ -1,0 +1,123 @@
+//! `GET /migration`, `GET /migration/divergences`, `POST /migration/mode`: how the WHOOSH migration stands, and the
+//! operator's signed order that switches it.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use futures::future::BoxFuture;
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+use super::fault::{Answer, Fault};
+use super::query::Query;
+use super::{AppState, Caller, body, json, schema};
+use crate::types::canonical::from_json;
+use crate::types::json::Json;
+use crate::types::migration::{Divergence, MigrationView, SignedOrder, Switch};
+use crate::types::rejection::{Code, Rejection};
+
+/// The WHOOSH migration, as the routes see it.
+pub trait Migration: Send + Sync {
+    /// How it stands.
+    fn view(&self) -> MigrationView;
+    /// The last divergences, newest first.
+    fn divergences(&self, limit: usize) -> Vec<Divergence>;
+    /// Carries out an order; it is durable when this is ready. It goes on to its end also when nobody waits.
+    fn order(&self, order: SignedOrder) -> BoxFuture<'static, Result<Switch, Rejection>>;
+}
+
+/// Differences between WHOOSH and SWOOSH.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct DivergencesAnswer {
+    /// How many were found in all.
+    found: u64,
+    /// The last ones, newest first, with both sides.
+    #[schema(value_type = Vec<Object>)]
+    divergences: Vec<Divergence>,
+}
+
+fn migration(state: &AppState) -> Answer<&Arc<dyn Migration>> {
+    let reason = "this node migrates nothing; set migration.upstream to the address of WHOOSH (docs/migration.md)";
+    state.migration.as_ref().ok_or_else(|| Fault::new(Code::MigrationOff, reason))
+}
+
+/// Show how the migration from WHOOSH stands.
+///
+/// Who decides what, the last switch with the order that made it, which projects differ, and how many proposals of
+/// each caller still come without an idempotency key.
+#[utoipa::path(get, path = "/migration", tag = "migration",
+    responses(
+        (status = 200, description = "How it stands.", body = Object),
+        (status = 404, description = "`migration_off`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn view(State(state): State<AppState>, uri: Uri) -> Answer {
+    Query::read(&uri, &[])?;
+    json(&migration(&state)?.view())
+}
+
+/// List differences between WHOOSH and SWOOSH.
+///
+/// The last 1000, each with what both sides say. They are kept on disk.
+#[utoipa::path(get, path = "/migration/divergences", tag = "migration",
+    params(("limit" = Option<u64>, Query, description = "Most divergences, 1 to 1000; 100 when left out.")),
+    responses(
+        (status = 200, description = "Newest first.", body = DivergencesAnswer),
+        (status = 404, description = "`migration_off`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn divergences(State(state): State<AppState>, uri: Uri) -> Answer {
+    let limit = Query::read(&uri, &["limit"])?.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
+    let migration = migration(&state)?;
+    json(&DivergencesAnswer { found: migration.view().divergences, divergences: migration.divergences(limit) })
+}
+
+/// Switch the migration.
+///
+/// The order is signed by an identity of the settings with role `operator`, and names the number of the last switch,
+/// so that it counts once. The switch is durable, and in force, when it is answered. Before SWOOSH decides more than
+/// it did, all projects are compared; before it decides less, WHOOSH is told of everything that SWOOSH decided.
+#[utoipa::path(post, path = "/migration/mode", tag = "migration",
+    request_body(content = Object, content_type = "application/json",
+        description = "`{\"order\": {routing: {mode, regions?}, follows, rationale, hlc, signer}, \"signature\"}`, as \
+            `swoosh migration mode` sends it."),
+    responses(
+        (status = 200, description = "The switch, as it is kept.", body = Object),
+        (status = 400, description = "The order does not count; `code` and `reasons` say why.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`migration_off`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`order_stale` or `migration_diverged`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 502, description = "`legacy_unreachable`: WHOOSH has to be asked or told first, and cannot be.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 504, description = "`legacy_timeout`.",
+            body = schema::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn order(
+    State(state): State<AppState>,
+    caller: Option<Extension<Caller>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    Query::read(&uri, &[])?;
+    let migration = migration(&state)?.clone();
+    body::check_media_type(&headers)?;
+    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
+    let mut memory = state.gate.memory(peer);
+    let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
+    let document = Json::parse(&bytes).map_err(Rejection::from)?;
+    let order: SignedOrder = from_json(&document).map_err(Rejection::from)?;
+    let switched = migration.order(order).await.map_err(Fault::from);
+    json(&switched.inspect_err(|fault| {
+        if matches!(fault.code(), Code::SignatureInvalid | Code::IdentityUnknown | Code::RoleNotAllowed) {
+            state.gate.charge(peer, bytes.len());
+        }
+    })?)
+}

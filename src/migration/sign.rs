@@ -1,0 +1,69 @@
+//! Delegated signing: from what an unsigned client asks to a proposal that the caller's delegate signed.
+
+use super::callers::Caller;
+use super::ports::Standing;
+use super::wire::Asked;
+use crate::client::op_class;
+use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
+use crate::types::json::Json;
+use crate::types::migration::{key_for, on_behalf};
+use crate::types::proposal::{Proposal, SignedProposal};
+use crate::types::rejection::{Code, Rejection};
+use crate::types::text::ClusterId;
+
+/// Signs as the caller's delegate: on the project's head, at a fresh clock, with the caller's own clock as evidence.
+/// `earlier` holds the inputs that the client's key is bound to.
+pub(super) fn sign(
+    asked: &Asked,
+    caller: &Caller,
+    (standing, earlier): (&Standing, Option<Json>),
+    (hlc, decided): (Hlc, bool),
+    cluster: &ClusterId,
+) -> Result<SignedProposal, Rejection> {
+    let schema = |reason: &str| Rejection::new(Code::Schema, reason);
+    let inputs = with_effect(asked, standing, earlier);
+    let inputs_hash = Hash::of(&inputs.canonical());
+    let unique = Hash::of_parts([inputs_hash.as_bytes().as_slice(), hlc.to_string().as_bytes()]);
+    let class = op_class(asked.transition);
+    let key = asked.key.clone().or_else(|| key_for(&caller.name, standing.beat, class, &unique.short(32)));
+    let named = on_behalf(&caller.name, &asked.project, decided, asked.hlc);
+    let proposal = Proposal {
+        project: Some(asked.project.clone()),
+        current_state_hash: standing.head,
+        transition: asked.transition,
+        inputs,
+        inputs_hash,
+        signer: caller.delegate(),
+        idem_key: key.ok_or_else(|| schema("no idempotency key can be made for this caller; send one"))?,
+        hlc,
+        window_id: asked.window_id.or(standing.window_id),
+        evidence: named
+            .ok_or_else(|| schema("the caller's name and the project make no UCXL address"))
+            .map(|named| std::iter::once(named).chain(asked.evidence.iter().cloned()).collect())?,
+    };
+    Ok(proposal.sign(cluster, caller.key()))
+}
+
+/// The inputs, with the effect that they answer: a WHOOSH client knows no effects. A repeat under a known key gets
+/// the inputs of the first time, so that it is the same proposal.
+fn with_effect(asked: &Asked, standing: &Standing, earlier: Option<Json>) -> Json {
+    let Json::Object(mut members) = asked.inputs.clone() else { return asked.inputs.clone() };
+    if members.contains_key("effect") {
+        return asked.inputs.clone();
+    }
+    if let Some(before) = earlier.filter(|before| without_effect(before) == asked.inputs) {
+        return before;
+    }
+    if let Some(effect) = &standing.effect {
+        members.insert("effect".to_owned(), Json::String(effect.to_string()));
+    }
+    Json::Object(members)
+}
+
+/// Inputs without the effect that they name.
+pub(super) fn without_effect(inputs: &Json) -> Json {
+    let Json::Object(mut members) = inputs.clone() else { return inputs.clone() };
+    members.remove("effect");
+    Json::Object(members)
+}

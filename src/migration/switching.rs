@@ -1,0 +1,150 @@
+//! Carrying out an operator's order, and telling WHOOSH of what SWOOSH decided.
+
+use super::shim::{Shim, lock};
+use super::sign::without_effect;
+use super::wire;
+use crate::types::migration::{Call, Divergence, DivergenceKind, Routing, SignedOrder, Switch};
+use crate::types::names::{Region, Transition};
+use crate::types::rejection::{Code, Rejection};
+
+/// Records that are read at once.
+const PAGE: usize = 200;
+
+impl Shim {
+    /// Checks an order and carries it out. It is in force, durably, when this returns.
+    ///
+    /// Requests that are under way are finished before, under the routing that they began with; those that come
+    /// meanwhile wait.
+    pub async fn order(&self, order: SignedOrder) -> Result<Switch, Rejection> {
+        self.check(&order)?;
+        self.follows(&order)?;
+        // Most of what WHOOSH does not know is told while clients are still served, the rest while they wait.
+        let before = self.routing.read().await.clone();
+        let mut passed_on = if before.decides_any() { self.pass_on(&before).await? } else { 0 };
+        let mut routing = self.routing.write().await;
+        let number = self.follows(&order)?;
+        let (from, to) = (routing.clone(), order.order.routing.clone());
+        if from.decides_any() {
+            passed_on += self.pass_on(&from).await?;
+        }
+        if to.goes_beyond(&from) {
+            self.must_agree(&from).await?;
+        }
+        let last_index = self.core.last_index();
+        if !from.decides_any() {
+            // Whatever SWOOSH holds so far, it holds because WHOOSH decided it, or beside WHOOSH.
+            *self.told.lock().await = last_index;
+            lock(&self.store).set_position(last_index)?;
+        }
+        let switch = Switch { number: number + 1, at: self.core.now(), from, order, last_index, passed_on };
+        lock(&self.store).switched(switch.clone())?;
+        *routing = to;
+        self.watch.routed(&routing);
+        let (from, to, by) = (&switch.from, &routing, switch.order.order.signer);
+        tracing::warn!(%from, %to, number = switch.number, %by, rationale = %switch.order.order.rationale, "the migration was switched");
+        Ok(switch)
+    }
+
+    /// Number of the last switch, which an order must follow.
+    fn follows(&self, order: &SignedOrder) -> Result<u64, Rejection> {
+        let (number, follows) =
+            (lock(&self.store).last_switch().map_or(0, |switch| switch.number), order.order.follows);
+        if follows == number {
+            return Ok(number);
+        }
+        let reason = format!("the order follows switch {follows}, and the last one is {number}");
+        Err(Rejection::new(Code::OrderStale, format!("{reason}; look again, and sign it anew")))
+    }
+
+    fn check(&self, order: &SignedOrder) -> Result<(), Rejection> {
+        if let Some(fault) = order.order.routing.fault() {
+            return Err(Rejection::new(Code::Schema, fault));
+        }
+        if !order.is_signed(&self.cluster) {
+            let reason = format!(
+                "signature is not an ed25519 signature over \"swoosh/migration/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ JCS(order) by \
+                 {} for cluster {}",
+                order.order.signer, self.cluster
+            );
+            return Err(Rejection::new(Code::SignatureInvalid, reason));
+        }
+        self.core.may_order(&order.order.signer, order.order.hlc)
+    }
+
+    async fn must_agree(&self, routing: &Routing) -> Result<(), Rejection> {
+        let differing = self.compare_all(routing).await?;
+        if differing.is_empty() {
+            return Ok(());
+        }
+        let count = differing.len();
+        let names: Vec<&str> = differing.iter().take(10).map(|project| project.as_str()).collect();
+        let reason = format!(
+            "{count} projects differ, among them {}; `swoosh migration divergences` shows both sides, \
+             runbooks/whoosh-cutover.md says how they come together",
+            names.join(", ")
+        );
+        Err(Rejection::new(Code::MigrationDiverged, reason))
+    }
+
+    /// Tells WHOOSH, in order, of everything that SWOOSH holds and WHOOSH did not decide itself; how much that was.
+    /// What WHOOSH refuses is a divergence, and no reason to stop.
+    pub(super) async fn pass_on(&self, routing: &Routing) -> Result<u64, Rejection> {
+        let mut told = self.told.lock().await;
+        let mut passed = 0;
+        while *told < self.core.last_index() {
+            let records = self.core.records_after(*told, PAGE)?;
+            let Some(last) = records.last().map(|record| record.index) else { break };
+            for record in records {
+                if !record.mirrored && concerns(routing, record.transition) {
+                    let inputs = without_effect(&record.inputs);
+                    let body = serde_json::json!({
+                        "project": record.project, "transition": record.transition, "inputs": inputs,
+                    });
+                    self.deliver(routing, &record, body.to_string().into_bytes()).await?;
+                    passed += 1;
+                    // Kept with each, so that a crash tells WHOOSH at most one of them twice.
+                    lock(&self.store).set_position(record.index)?;
+                }
+                *told = record.index;
+            }
+            lock(&self.store).set_position(last)?;
+        }
+        Ok(passed)
+    }
+
+    async fn deliver(&self, routing: &Routing, record: &super::PassedOn, body: Vec<u8>) -> Result<(), Rejection> {
+        let header = |name: &str, value: String| (name.to_owned(), value.into_bytes());
+        let headers = vec![
+            header("content-type", "application/json".into()),
+            header("idempotency-key", record.idem_key.to_string()),
+        ];
+        let call = Call { method: "POST".into(), target: "/transition".into(), headers, body };
+        let answer = self.send(call).await?;
+        match answer.status {
+            200..=299 => Ok(()),
+            status @ 400..=499 => {
+                let found = self.finding(routing, DivergenceKind::Delivery, "WHOOSH refuses what SWOOSH decided");
+                let whoosh = format!("{status} {}", String::from_utf8_lossy(&answer.body));
+                self.diverged(Divergence {
+                    project: Some(record.project.clone()),
+                    transition: Some(record.transition),
+                    whoosh,
+                    swoosh: format!("accepted as record {}", record.index),
+                    ..found
+                });
+                Ok(())
+            }
+            status => {
+                let reason = format!("WHOOSH answers {status} to record {}, which it must be told of", record.index);
+                Err(Rejection::new(Code::LegacyUnreachable, reason))
+            }
+        }
+    }
+}
+
+/// Whether WHOOSH has to be told: not of regions that it decides itself, and not of projects' beginnings and licenses,
+/// which each of the two has by itself.
+fn concerns(routing: &Routing, transition: Transition) -> bool {
+    let license = transition.as_str().starts_with("License_");
+    wire::region(transition).is_some_and(|region| region != Region::Boot && routing.decides(region)) && !license
+}

@@ -1,0 +1,153 @@
+//! WHOOSH's wire format (docs/migration.md): what its clients post, and what they are answered.
+
+use serde_json::json;
+
+use super::ports::{Forms, Refused};
+use crate::client::op_class;
+use crate::types::hlc::Hlc;
+use crate::types::ids::{IdemKey, WindowId};
+use crate::types::json::Json;
+use crate::types::migration::Call;
+use crate::types::names::{Region, Transition};
+use crate::types::proposal::{MAX_EVIDENCE, default_project};
+use crate::types::rejection::{Code, Rejection};
+use crate::types::text::ProjectName;
+use crate::types::ucxl::EvidenceRef;
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub project: ProjectName,
+    pub transition: Transition,
+    pub inputs: Json,
+    pub evidence: Vec<EvidenceRef>,
+    /// The client's key, where it sends one already.
+    pub key: Option<IdemKey>,
+    /// The client's clock.
+    pub hlc: Option<Hlc>,
+    /// The window that it means.
+    pub window_id: Option<WindowId>,
+    /// Whether the client signed the proposal itself.
+    pub signed: bool,
+}
+
+impl Asked {
+    /// The region of the transition.
+    pub fn region(&self) -> Option<Region> {
+        region(self.transition)
+    }
+}
+
+/// The region of a transition: it has the name of its op class.
+pub(super) fn region(transition: Transition) -> Option<Region> {
+    op_class(transition).as_str().parse().ok()
+}
+
+/// The header forms of a request.
+pub(super) fn forms(call: &Call) -> Forms {
+    Forms {
+        idempotency_key: call.values("idempotency-key"),
+        hlc: call.values("x-swoosh-hlc"),
+        window_id: call.values("x-swoosh-window-id"),
+        signature: call.values("x-hmmm-signature"),
+    }
+}
+
+/// Whether a request brings an idempotency key, as a header or in its body.
+pub(super) fn has_key(call: &Call, asked: Option<&Asked>) -> bool {
+    asked.map_or_else(|| !call.values("idempotency-key").is_empty(), |asked| asked.key.is_some())
+}
+
+/// Reads a request. Members that SWOOSH does not know are WHOOSH's own affair.
+pub(super) fn read(call: &Call) -> Result<Asked, Rejection> {
+    let schema = |reason: String| Rejection::new(Code::Schema, reason);
+    let document = Json::parse(&call.body)?;
+    let Some(members) = document.as_object() else {
+        return Err(schema("the body must be one JSON object with `transition` and `inputs`".to_owned()));
+    };
+    let forms = forms(call);
+    let text = |name: &str| match members.get(name) {
+        None => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.as_str())),
+        Some(other) => Err(schema(format!("{name} must be a string, not {}", other.kind()))),
+    };
+    let parsed = |name: &str, error: &dyn std::fmt::Display| schema(format!("{name}: {error}"));
+    let transition = text("transition")?.ok_or_else(|| schema("missing field `transition`".to_owned()))?;
+    let project = match text("project")? {
+        Some(project) => project.parse().map_err(|error| parsed("project", &error))?,
+        None => default_project(),
+    };
+    let key = one("Idempotency-Key", "idem_key", text("idem_key")?, &forms.idempotency_key)?;
+    let hlc = one("X-Swoosh-Hlc", "hlc", text("hlc")?, &forms.hlc)?;
+    let window_id = one("X-Swoosh-Window-Id", "window_id", text("window_id")?, &forms.window_id)?;
+    Ok(Asked {
+        project,
+        transition: transition.parse().map_err(|error| parsed("transition", &error))?,
+        inputs: members.get("inputs").cloned().unwrap_or_else(Json::empty_object),
+        evidence: evidence(members.get("evidence"))?,
+        key: key.map(|key| key.parse()).transpose().map_err(|error| parsed("idem_key", &error))?,
+        hlc: hlc.map(|hlc| hlc.parse()).transpose().map_err(|error| parsed("hlc", &error))?,
+        window_id: window_id.map(|id| id.parse()).transpose().map_err(|error| parsed("window_id", &error))?,
+        signed: members.contains_key("signature") || !forms.signature.is_empty(),
+    })
+}
+
+/// A value that stands in the body or in a header; both must agree.
+fn one<'a>(
+    header: &str,
+    member: &str,
+    body: Option<&'a str>,
+    headers: &'a [String],
+) -> Result<Option<&'a str>, Rejection> {
+    let conflict = |reason: String| Err(Rejection::new(Code::HeaderConflict, reason));
+    match (body, headers) {
+        (body, []) => Ok(body),
+        (None, [value]) => Ok(Some(value.trim())),
+        (Some(body), [value]) if body == value.trim() => Ok(Some(body)),
+        (Some(_), [_]) => conflict(format!("the header {header} and the body's {member} differ; send one of them")),
+        _ => conflict(format!("the header {header} stands {} times", headers.len())),
+    }
+}
+
+fn evidence(member: Option<&Json>) -> Result<Vec<EvidenceRef>, Rejection> {
+    let schema = |reason: String| Rejection::new(Code::Schema, reason);
+    let Some(member) = member else { return Ok(Vec::new()) };
+    let Json::Array(items) = member else {
+        return Err(schema(format!("evidence must be an array, not {}", member.kind())));
+    };
+    // One place is the shim's, which names the caller there.
+    if items.len() >= MAX_EVIDENCE {
+        return Err(schema(format!("evidence holds more than {} addresses", MAX_EVIDENCE - 1)));
+    }
+    let address = |item: &Json| {
+        let text = item.as_str().ok_or_else(|| schema(format!("evidence must hold strings, not {}", item.kind())))?;
+        text.parse().map_err(|error| schema(format!("evidence: {error}")))
+    };
+    items.iter().map(address).collect()
+}
+
+/// WHOOSH's word for an accepted transition, with SWOOSH's receipt beside it.
+pub(super) fn accepted(asked: &Asked, receipt: &[u8]) -> Vec<u8> {
+    let receipt: serde_json::Value = serde_json::from_slice(receipt).unwrap_or_default();
+    let document = json!({
+        "status": "accepted", "project": asked.project, "transition": asked.transition,
+        "hash": receipt["state_post_hash"], "receipt": receipt,
+    });
+    document.to_string().into_bytes()
+}
+
+/// WHOOSH's word for a transition that is not accepted: reason and failing guard, with SWOOSH's code beside them.
+pub(super) fn refused(refused: &Refused) -> Vec<u8> {
+    let rejection = &refused.rejection;
+    let mut document = json!({
+        "status": "rejected", "reason": rejection.reasons.join("; "), "code": rejection.code,
+        "reasons": rejection.reasons,
+    });
+    if let Some(guard) = rejection.guard() {
+        document["guard"] = json!(guard);
+    }
+    if let Some(wait_ms) = refused.retry_after_ms {
+        document["retry_after_ms"] = json!(wait_ms);
+    }
+    document.to_string().into_bytes()
+}

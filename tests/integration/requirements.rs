@@ -1,0 +1,99 @@
+//! The tables of docs/hybridcore.md: whatever the seeds ask for stands in them, and every test that they name is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The scenarios of the contracts `hybridcore` and `hybridcore-sources`, by their names there.
+const SCENARIOS: [&str; 27] = [
+    "Air-gap doc",
+    "Atomic writes",
+    "Audit trail",
+    "Avoid duplication",
+    "Builder catalog",
+    "Class coverage",
+    "Dependency-free imports",
+    "Deterministic configs",
+    "Diagram availability",
+    "Diagram governance linkage",
+    "Diagram upkeep",
+    "Dirty repo",
+    "Escalation rubric",
+    "Interrupted sync resume",
+    "Manual override request",
+    "Matrix upkeep",
+    "Metadata update",
+    "Missing override metadata",
+    "Mocked failure",
+    "Partial clone recovery",
+    "Pinned versions",
+    "Registry visibility",
+    "Remediation linkage",
+    "Schema reference",
+    "Shared formatter",
+    "Structured results",
+    "Toggle enforcement",
+];
+
+/// Failure modes of the contract of the scale-up wrapper, as docs/UPSTREAMS.md tells them.
+const FAILURES: [&str; 4] =
+    ["missing upstream reference", "floating reference", "`third_party/` tracked", "network outage"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join("docs").join(name)).unwrap()
+}
+
+/// Every `fn name` of the sources and the tests.
+fn functions() -> BTreeSet<String> {
+    let (mut found, mut folders) = (BTreeSet::new(), vec![root().join("src"), root().join("tests")]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.extend(functions_of(&path));
+            }
+        }
+    }
+    found
+}
+
+fn functions_of(path: &PathBuf) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let name = |rest: &str| rest.split(['(', '<']).next().unwrap_or_default().trim().to_owned();
+    text.split("fn ").skip(1).map(name).collect()
+}
+
+/// What looks like the name of a test in a row of a table: words in backticks, joined by at least three `_`.
+fn named(row: &str) -> impl Iterator<Item = &str> {
+    let is_name = |word: &&str| {
+        let plain = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        plain && word.matches('_').count() >= 3
+    };
+    row.split('`').skip(1).step_by(2).filter(is_name)
+}
+
+#[test]
+fn every_test_that_the_tables_of_hybridcore_name_is_there() {
+    let (functions, page) = (functions(), page("hybridcore.md"));
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with('|')).collect();
+    let tests: BTreeSet<&str> = rows.iter().flat_map(|row| named(row)).collect();
+    assert!(tests.len() > 100, "the tables name {} tests", tests.len());
+    let missing: Vec<_> = tests.into_iter().filter(|name| !functions.contains(*name)).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:#?}");
+}
+
+#[test]
+fn every_scenario_of_the_contracts_has_its_row() {
+    let page = page("hybridcore.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| Scenario: ")).collect();
+    let missing: Vec<_> = SCENARIOS.iter().filter(|name| !rows.iter().any(|row| row.contains(**name))).collect();
+    assert!(missing.is_empty(), "no row tells of {missing:?}");
+    let upstreams = self::page("UPSTREAMS.md");
+    let untold: Vec<_> = FAILURES.iter().filter(|name| !upstreams.contains(&format!("| {name} |"))).collect();
+    assert!(untold.is_empty(), "docs/UPSTREAMS.md does not tell of {untold:?}");
+}
