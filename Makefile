@@ -48,7 +48,7 @@ soak: build ## Hours of real faults (HOURS), watched by Prometheus with the oper
 	@tools/install-prerequisites.sh chaos
 	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
 	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $$(( $(or $(HOURS),4) * 3600 )) \
-		--rules deploy/prometheus/swoosh.rules.yml --output $(CHAOS_RUN)/soak
+		--clients 8 --pace 300 --rules deploy/prometheus/swoosh.rules.yml --output $(CHAOS_RUN)/soak
 
 # libFuzzer's instrumentation is an unstable option of rustc; the sanitizers are left out, as there is no `unsafe` here.
 fuzz: prerequisites ## Look for bytes that break a promise, a minute for each way in (FUZZ_SECONDS, FUZZ_TARGETS)

@@ -59,6 +59,9 @@ pub(in crate::cli) struct RealCommand {
     /// Clients
     #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=999))]
     clients: u16,
+    /// How long each client waits after every proposal, for runs of hours: the data directory lies in memory
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pace: u64,
     /// Accepted transitions at the least; the run goes on until there are so many
     #[arg(long, value_name = "N", default_value_t = 0)]
     transitions: u64,
@@ -121,7 +124,7 @@ impl RealCommand {
         let simulation = self.simulation.as_deref().map(read_simulation).transpose()?;
         let (seed, seconds, transitions, times) = (self.seed, self.seconds, self.transitions, self.times);
         let (clients, rules) = (self.clients.into(), self.rules.clone());
-        let plan = Plan { seed, seconds, transitions, clients, times, faults, rules };
+        let plan = Plan { seed, seconds, transitions, clients, pace_ms: self.pace, times, faults, rules };
         self.empty_output()?;
         let outcome = run::run(&plan, &self.output, self.keep)?;
         let report = Report::new(plan, &skipped, outcome, simulation);

@@ -34,6 +34,8 @@ pub(super) const LOGS: &str = "clients";
 pub(super) const KEPT_DATA: &str = "data";
 /// Accepted between two faults, at the least, while the faults that must happen happen.
 const BREATH: u64 = 100;
+/// The longest time for that; and how long load runs undisturbed between two faults later on.
+const LONG_BREATH: Duration = Duration::from_secs(5);
 /// How much longer than asked for a run may last until every fault has happened.
 const PATIENCE_FACTOR: u64 = 3;
 const MORE_PATIENCE: Duration = Duration::from_secs(300);
@@ -47,6 +49,8 @@ pub(super) struct Plan {
     pub seconds: u64,
     pub transitions: u64,
     pub clients: usize,
+    /// How long each client waits after every proposal, in milliseconds.
+    pub pace_ms: u64,
     pub times: Option<u64>,
     /// What can happen here; what cannot is left out.
     pub faults: Vec<Fault>,
@@ -151,7 +155,8 @@ impl Crowd {
             let log = Arc::new(Log::create(&folder.join(LOGS).join(format!("client-{number:03}.jsonl")))?);
             let random = Random::new(plan.seed, 1_000 + number as u64);
             let what = (number, way(number), project(number, plan.clients)?);
-            let caller = Caller::new(stage.world.clone(), stage.tally.clone(), log, random, address, what)?;
+            let mut caller = Caller::new(stage.world.clone(), stage.tally.clone(), log, random, address, what)?;
+            caller.pause = Duration::from_millis(plan.pace_ms);
             tasks.push(runtime.spawn(caller.run()));
         }
         Ok(Crowd { runtime, proxy, address, tasks })
@@ -213,7 +218,11 @@ fn act(plan: &Plan, stage: &mut Stage, began: Instant, steps: &mut Vec<Step>) ->
             *fired.entry(fault).or_default() += step.fired;
             steps.push(step);
         }
-        stage.breathe(if missing.is_empty() { 10 * BREATH } else { BREATH }, Duration::from_secs(5));
+        if missing.is_empty() {
+            std::thread::sleep(LONG_BREATH);
+        } else {
+            stage.breathe(BREATH, LONG_BREATH);
+        }
     }
 }
 
