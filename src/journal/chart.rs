@@ -3,7 +3,7 @@
 //! It is written before the first record of a newer chart, so that a program that does not know that chart is told at
 //! its start, and not by a record that it cannot reduce.
 
-use rocksdb::WriteBatch;
+use super::store::WriteBatch;
 use serde::{Deserialize, Serialize};
 
 use super::error::{AppendError, ReadError, StorageError};

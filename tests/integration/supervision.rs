@@ -167,8 +167,12 @@ fn a_log_file_gets_every_line_and_rolls_over() {
     let rolled =
         (1..).map(|n| site.file(&format!("node.log.{n}"))).take_while(|path| path.exists()).collect::<Vec<_>>();
     assert!(rolled.len() > 1, "{rolled:?}");
-    let texts = rolled.iter().rev().chain([&site.file("node.log")]).map(|path| std::fs::read_to_string(path).unwrap());
-    let texts: Vec<String> = texts.collect();
+    let texts: Vec<String> = rolled
+        .iter()
+        .rev()
+        .chain(std::iter::once(&site.file("node.log")))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     assert!(texts.iter().all(|text| text.len() <= 4_096));
     assert_eq!(texts.concat().lines().collect::<Vec<_>>(), log.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(log.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log:#?}");
