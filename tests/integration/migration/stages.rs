@@ -77,6 +77,10 @@ fn one_unchanged_client_goes_through_every_stage_and_back() {
     a_repeat_gets_the_first_answer(&running, &script);
     reads_have_whooshs_form(&running, "cutover");
 
+    // The same order again changes nothing, and tells WHOOSH nothing.
+    assert_eq!(running.switch(&["cutover"])["passed_on"], 0);
+    assert_eq!(moved.whoosh.proposals(), sent);
+
     // And back: WHOOSH is told of everything first, and decides the next step.
     let switch = running.switch(&["bypass"]);
     assert_eq!(switch["passed_on"], script.steps.len());
@@ -93,7 +97,7 @@ fn one_unchanged_client_goes_through_every_stage_and_back() {
     carry(&running, "soak", true);
     assert_eq!(moved.whoosh.accepted("soak"), Vec::<String>::new());
     assert_eq!(running.divergences(), Vec::<Value>::new());
-    assert_eq!(running.view()["switches"], 6);
+    assert_eq!(running.view()["switches"], 7);
 }
 
 /// A client that lost the answer sends the same again.
