@@ -13,7 +13,7 @@ endif
 FUZZ_TARGETS := json canonical envelope headers hlc record receipt snapshot ucxl git packer redactor
 FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo bench chaos fuzz mutants fetch validate test lint fmt clean prerequisites
+.PHONY: help build demo bench chaos soak fuzz mutants fetch validate test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ chaos: build ## Live through simulated and real faults (20 minutes); writes chao
 		|| { cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md; exit 1; }
 	cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md
 	cp $(CHAOS_RUN)/real/report.json chaos/report.json
+
+soak: build ## Hours of real faults (HOURS), watched by Prometheus with the operators' alerting rules
+	@tools/install-prerequisites.sh chaos
+	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
+	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $$(( $(or $(HOURS),4) * 3600 )) \
+		--clients 8 --pace 300 --rules deploy/prometheus/swoosh.rules.yml --output $(CHAOS_RUN)/soak
 
 # libFuzzer's instrumentation is an unstable option of rustc; the sanitizers are left out, as there is no `unsafe` here.
 fuzz: prerequisites ## Look for bytes that break a promise, a minute for each way in (FUZZ_SECONDS, FUZZ_TARGETS)

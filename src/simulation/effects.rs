@@ -15,14 +15,14 @@ use crate::types::receipt::Receipt;
 
 impl World {
     /// The executor is done with an effect, or with one that has ended already.
-    pub(super) fn run_effect(&mut self, random: &mut Random) -> Result<(), Violation> {
+    pub(super) fn run_effect(&mut self, random: &mut Random) {
         let repeats = random.often(self.rates.of(Fault::EffectRepeat));
         let client = random.index(super::world::PROJECTS);
         if !repeats && random.below(4) != 0 {
-            return Ok(());
+            return;
         }
-        let Some(outcome) = self.outcome(client, repeats, random) else { return Ok(()) };
-        let Some(node) = &self.node else { return Ok(()) };
+        let Some(outcome) = self.outcome(client, repeats, random) else { return };
+        let Some(node) = &self.node else { return };
         let effect = outcome.effect.clone();
         let answer = node.single.propose_outcome(outcome);
         if repeats {
@@ -32,7 +32,6 @@ impl World {
         if let Ok(answer) = answer {
             self.own.push((effect, answer));
         }
-        Ok(())
     }
 
     fn outcome(&self, client: usize, repeats: bool, random: &mut Random) -> Option<OwnOutcome> {

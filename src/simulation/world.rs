@@ -159,7 +159,7 @@ impl World {
         self.live(random)?;
         self.oracle.licensed_until(self.outside.licensed_until_ms());
         self.clients_send(random);
-        self.run_effect(random)?;
+        self.run_effect(random);
         self.deliver(random)?;
         self.work(random);
         self.after_work(random)

@@ -17,6 +17,7 @@ mod site;
 mod stage;
 mod tally;
 mod tracer;
+mod watch;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ pub(in crate::cli) struct RealCommand {
     /// Clients
     #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=999))]
     clients: u16,
+    /// How long each client waits after every proposal, for runs of hours: the data directory lies in memory
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pace: u64,
     /// Accepted transitions at the least; the run goes on until there are so many
     #[arg(long, value_name = "N", default_value_t = 0)]
     transitions: u64,
@@ -76,6 +80,9 @@ pub(in crate::cli) struct RealCommand {
     /// What `swoosh --json chaos sim` said; it goes into the report
     #[arg(long, value_name = "FILE")]
     simulation: Option<PathBuf>,
+    /// Have a Prometheus watch by these alerting rules; none may fire once nothing is wrong any more (waits an hour)
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
     /// List the faults, how often each must happen, and which this machine allows
     #[arg(long)]
     list: bool,
@@ -83,7 +90,8 @@ pub(in crate::cli) struct RealCommand {
 
 fn after_help() -> String {
     let mut text = "Examples:\n  swoosh chaos real --list\n  swoosh chaos real --seconds 60 --seed 7\n  \
-        swoosh chaos real --faults kill,torn-log --times 3 --keep\n  swoosh chaos check chaos-run\n\n\
+        swoosh chaos real --faults kill,torn-log --times 3 --keep\n  swoosh chaos check chaos-run\n  \
+        swoosh chaos real --seconds 14400 --rules deploy/prometheus/swoosh.rules.yml\n\n\
         Faults:\n"
         .to_owned();
     let mut table = Table::new();
@@ -115,7 +123,8 @@ impl RealCommand {
         skipped.iter().for_each(|(fault, why)| eprintln!("SKIPPED {fault}: {why}"));
         let simulation = self.simulation.as_deref().map(read_simulation).transpose()?;
         let (seed, seconds, transitions, times) = (self.seed, self.seconds, self.transitions, self.times);
-        let plan = Plan { seed, seconds, transitions, clients: self.clients.into(), times, faults };
+        let (clients, rules) = (self.clients.into(), self.rules.clone());
+        let plan = Plan { seed, seconds, transitions, clients, pace_ms: self.pace, times, faults, rules };
         self.empty_output()?;
         let outcome = run::run(&plan, &self.output, self.keep)?;
         let report = Report::new(plan, &skipped, outcome, simulation);

@@ -150,3 +150,38 @@ fn reads_show_each_region_from_whoever_decides_it() {
         .collect();
     assert_eq!(phases, words(&moved.whoosh.phases("p")));
 }
+
+/// Clients that race for every step of a script: each step is accepted once.
+#[track_caller]
+fn race(running: &Running<'_>, project: &str) {
+    running.begin(project);
+    let (clients, script) = (running.clients, Script::lifecycle(&running.moved.site, project));
+    for (transition, inputs) in &script.steps {
+        let bytes = body(project, *transition, inputs);
+        let racers: Vec<_> = (0..4)
+            .map(|_| {
+                let bytes = bytes.clone();
+                std::thread::spawn(move || post(clients, &bytes, &[]).status)
+            })
+            .collect();
+        let mut statuses: Vec<u16> = racers.into_iter().map(|racer| racer.join().unwrap()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [202, 400, 400, 400], "{transition}");
+    }
+}
+
+#[test]
+fn clients_that_race_are_decided_once_by_whoever_decides_and_followed_in_order() {
+    let moved = Move::new();
+    let running = moved.start();
+    race(&running, "shadow");
+    running.agree("shadow");
+    running.switch(&["regions", "--region", "council,execution"]);
+    race(&running, "regions");
+    running.agree("regions");
+    running.switch(&["cutover"]);
+    race(&running, "cutover");
+    running.switch(&["bypass"]);
+    running.agree("cutover");
+    assert_eq!(running.divergences(), Vec::<Value>::new());
+}

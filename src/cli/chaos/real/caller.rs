@@ -61,6 +61,8 @@ pub(super) struct Caller {
     pub number: usize,
     pub way: Way,
     pub project: ProjectName,
+    /// How long it waits after every proposal.
+    pub pause: Duration,
     stream: Option<TcpStream>,
     head: Head,
     last_index: u64,
@@ -97,8 +99,23 @@ impl Caller {
         (number, way, project): (usize, Way, ProjectName),
     ) -> anyhow::Result<Caller> {
         let head = Head::genesis(&project);
-        let (stream, last_index, sent, held) = (None, 0, 0, Vec::new());
-        Ok(Caller { world, tally, log, random, address, number, way, project, stream, head, last_index, sent, held })
+        let (stream, last_index, sent, held, pause) = (None, 0, 0, Vec::new(), Duration::ZERO);
+        Ok(Caller {
+            world,
+            tally,
+            log,
+            random,
+            address,
+            number,
+            way,
+            project,
+            pause,
+            stream,
+            head,
+            last_index,
+            sent,
+            held,
+        })
     }
 
     /// Drives the project until the run stops; then everything it sent is answered.
@@ -106,6 +123,9 @@ impl Caller {
         while !self.tally.is_stopping() {
             let pending = self.prepare(None)?;
             self.settle(pending).await?;
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause).await;
+            }
             if self.random.happens(REPEATED) {
                 self.repeat().await;
             }
@@ -356,6 +376,8 @@ fn passes(code: Code) -> bool {
             | Code::NotDurable
             | Code::ReadOnly
             | Code::ProjectDamaged
+            // The node keeps the outcome and records it itself.
+            | Code::OutcomeHeld
     )
 }
 

@@ -9,6 +9,7 @@ use super::check::INVARIANTS;
 use super::faults::Fault;
 use super::run::{Outcome, Plan, by_name};
 use super::tally::Violation;
+use super::watch::Watched;
 
 /// What the clients check while they run, and what each says.
 const WATCHED: [(&str, &str); 14] = [
@@ -81,6 +82,9 @@ impl Report {
         if self.simulation.as_ref().is_some_and(|said| said["good"] != true) {
             failures.push("the simulation found something; its script is in the JSON".to_owned());
         }
+        if let Some(watched) = self.outcome.watched.as_ref().filter(|watched| !watched.still_firing.is_empty()) {
+            failures.push(format!("alerts fire where nothing is wrong any more: {}", watched.still_firing.join(", ")));
+        }
         if self.outcome.violation_count > 0 {
             failures.push(format!("{} violations", self.outcome.violation_count));
         }
@@ -111,6 +115,7 @@ impl Report {
             "violations": outcome.violations,
             "violation_count": outcome.violation_count,
             "steps": outcome.steps,
+            "alerts": outcome.watched,
             "simulation": self.simulation,
         })
     }
@@ -125,6 +130,9 @@ impl Report {
         self.counts(&mut text);
         self.faults(&mut text);
         self.invariants(&mut text);
+        if let Some(watched) = &self.outcome.watched {
+            alerts(&mut text, watched);
+        }
         if let Some(said) = &self.simulation {
             simulation(&mut text, said);
         }
@@ -182,6 +190,18 @@ impl Report {
             let _ = writeln!(text, "- {name}: {says}");
         }
     }
+}
+
+/// What the operators' rules said during a soak.
+fn alerts(text: &mut String, watched: &Watched) {
+    text.push_str(
+        "\n## Alerts\n\nBy a Prometheus that watched through the proxy.\n\n| alert | fired for |\n| --- | --- |\n",
+    );
+    for (alert, seconds) in &watched.fired_s {
+        let _ = writeln!(text, "| {alert} | {seconds} s |");
+    }
+    let still = if watched.still_firing.is_empty() { "none".to_owned() } else { watched.still_firing.join(", ") };
+    let _ = write!(text, "\nStill firing when nothing was wrong any more: {still}.\n");
 }
 
 /// What `swoosh --json chaos sim` said, in short.

@@ -1,7 +1,8 @@
 //! A run: clients and proxy start, faults happen one after the other, everything is held against the log at the end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use super::random::Random;
 use super::site::Site;
 use super::stage::{Episode, HEAL_PATIENCE, Stage};
 use super::tally::{Tally, Violation};
+use super::watch::{Watch, Watched};
 use crate::cli::bench::world::World;
 use crate::journal::Journal;
 use crate::types::text::ProjectName;
@@ -32,6 +34,8 @@ pub(super) const LOGS: &str = "clients";
 pub(super) const KEPT_DATA: &str = "data";
 /// Accepted between two faults, at the least, while the faults that must happen happen.
 const BREATH: u64 = 100;
+/// The longest time for that; and how long load runs undisturbed between two faults later on.
+const LONG_BREATH: Duration = Duration::from_secs(5);
 /// How much longer than asked for a run may last until every fault has happened.
 const PATIENCE_FACTOR: u64 = 3;
 const MORE_PATIENCE: Duration = Duration::from_secs(300);
@@ -45,9 +49,13 @@ pub(super) struct Plan {
     pub seconds: u64,
     pub transitions: u64,
     pub clients: usize,
+    /// How long each client waits after every proposal, in milliseconds.
+    pub pace_ms: u64,
     pub times: Option<u64>,
     /// What can happen here; what cannot is left out.
     pub faults: Vec<Fault>,
+    /// Alerting rules by which a Prometheus watches the node.
+    pub rules: Option<PathBuf>,
 }
 
 impl Plan {
@@ -90,6 +98,7 @@ pub(super) struct Outcome {
     pub checked: Checked,
     pub verified: Value,
     pub replayed: Value,
+    pub watched: Option<Watched>,
     pub violations: Vec<Violation>,
     pub violation_count: u64,
 }
@@ -98,6 +107,7 @@ pub(super) struct Outcome {
 struct Crowd {
     runtime: tokio::runtime::Runtime,
     proxy: Arc<Proxy>,
+    address: SocketAddr,
     tasks: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
@@ -108,13 +118,17 @@ pub(super) fn run(plan: &Plan, folder: &Path, keep: bool) -> anyhow::Result<Outc
     let (mut stage, upstream) = open(plan, folder)?;
     stage.start()?;
     let crowd = Crowd::start(plan, folder, &stage, upstream)?;
+    let watch = plan.rules.as_deref().map(|rules| Watch::start(folder, rules, crowd.address)).transpose()?;
     let mut steps = Vec::new();
     let acted = act(plan, &mut stage, began, &mut steps);
+    let watched = watch.map(Watch::end).transpose()?;
     stage.tally.stop();
     if let Err(error) = acted.and_then(|()| crowd.end()) {
         stage.tally.violate("the-run-comes-to-its-end", "every step can be done", format!("{error:#}"));
     }
-    settle(plan, stage, steps, began, keep)
+    let mut outcome = settle(plan, stage, steps, began, keep)?;
+    outcome.watched = watched;
+    Ok(outcome)
 }
 
 fn open(plan: &Plan, folder: &Path) -> anyhow::Result<(Stage, Upstream)> {
@@ -141,15 +155,16 @@ impl Crowd {
             let log = Arc::new(Log::create(&folder.join(LOGS).join(format!("client-{number:03}.jsonl")))?);
             let random = Random::new(plan.seed, 1_000 + number as u64);
             let what = (number, way(number), project(number, plan.clients)?);
-            let caller = Caller::new(stage.world.clone(), stage.tally.clone(), log, random, address, what)?;
+            let mut caller = Caller::new(stage.world.clone(), stage.tally.clone(), log, random, address, what)?;
+            caller.pause = Duration::from_millis(plan.pace_ms);
             tasks.push(runtime.spawn(caller.run()));
         }
-        Ok(Crowd { runtime, proxy, tasks })
+        Ok(Crowd { runtime, proxy, address, tasks })
     }
 
     /// Waits until every client knows the fate of what it sent.
     fn end(self) -> anyhow::Result<()> {
-        let Crowd { runtime, proxy, tasks } = self;
+        let Crowd { runtime, proxy, tasks, .. } = self;
         let ends = async {
             for task in tasks {
                 task.await.context("a client panicked")??;
@@ -203,7 +218,11 @@ fn act(plan: &Plan, stage: &mut Stage, began: Instant, steps: &mut Vec<Step>) ->
             *fired.entry(fault).or_default() += step.fired;
             steps.push(step);
         }
-        stage.breathe(if missing.is_empty() { 10 * BREATH } else { BREATH }, Duration::from_secs(5));
+        if missing.is_empty() {
+            std::thread::sleep(LONG_BREATH);
+        } else {
+            stage.breathe(BREATH, LONG_BREATH);
+        }
     }
 }
 
@@ -283,6 +302,7 @@ fn settle(plan: &Plan, mut stage: Stage, steps: Vec<Step>, began: Instant, keep:
         checked,
         verified,
         replayed,
+        watched: None,
         violations,
         violation_count,
     })

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::faults::Fault;
 use crate::types::names::Transition;
 
-/// Most violations that are kept; more are counted.
+/// Most violations that are kept, and told at once; more are counted.
 const KEPT: usize = 50;
+const TOLD: u64 = 5;
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -134,9 +135,11 @@ impl Tally {
     pub fn violate(&self, invariant: &'static str, expected: impl Into<String>, found: impl Into<String>) {
         let step = self.step.load(Ordering::Relaxed);
         let violation = Violation { seed: self.seed, step, invariant, expected: expected.into(), found: found.into() };
-        eprintln!("\n{violation}");
         let mut violations = lock(&self.violations);
         violations.1 += 1;
+        if violations.1 <= TOLD {
+            eprintln!("\n{violation}");
+        }
         if violations.0.len() < KEPT {
             violations.0.push(violation);
         }
