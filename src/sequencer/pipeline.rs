@@ -1,7 +1,7 @@
 //! The page that reads as the pipeline: take, weigh, push, hand over, settle.
 
 mod held;
-mod node;
+mod initiative;
 mod outcomes;
 mod upgrade;
 

@@ -1,4 +1,4 @@
-//! What the node proposes itself: license changes, quarantines, a quorum lost or back.
+//! What the node proposes of its own accord: what follows from its facts, and quarantines.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -82,7 +82,7 @@ impl Pipeline {
         }
     }
 
-    /// Holds a project that a policy found in breach.
+    /// Puts a project into quarantine for what a policy calls a breach.
     pub(super) fn quarantine(&mut self, project: &ProjectName, scene: &Scene, breach: Breach) {
         let rationale: String = breach.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         #[derive(serde::Serialize)]
