@@ -254,15 +254,18 @@ impl Caller {
         self.tally.promised.fetch_max(receipt.index, Ordering::Relaxed);
         self.tally.accept(receipt.transition, began);
         self.advance(&pending, &receipt);
-        if self.held.len() < KEPT {
-            self.held.push((pending.request, answer.body().to_vec()));
-        } else if let Some(old) = {
-            let at = usize::try_from(self.random.below(KEPT as u64))?;
-            self.held.get_mut(at)
-        } {
-            *old = (pending.request, answer.body().to_vec());
-        }
+        self.keep(pending.request, answer.body().to_vec());
         Ok(Fate::Known)
+    }
+
+    /// Keeps a proposal and its receipt, in the place of another one where there are many.
+    fn keep(&mut self, request: Message, receipt: Vec<u8>) {
+        let at = usize::try_from(self.random.below(KEPT as u64)).unwrap_or(0);
+        if self.held.len() < KEPT {
+            self.held.push((request, receipt));
+        } else if let Some(old) = self.held.get_mut(at) {
+            *old = (request, receipt);
+        }
     }
 
     /// The receipt is of what was asked, and proves itself.

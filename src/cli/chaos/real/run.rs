@@ -25,6 +25,7 @@ use super::stage::{Episode, HEAL_PATIENCE, Stage};
 use super::tally::{Tally, Violation};
 use super::watch::{Watch, Watched};
 use crate::cli::bench::world::World;
+use crate::hybridcore::leave::Leave as _;
 use crate::journal::Journal;
 use crate::types::text::ProjectName;
 
@@ -192,6 +193,8 @@ fn project(number: usize, clients: usize) -> anyhow::Result<ProjectName> {
 
 /// The faults, one after the other: first those that must happen, in an order by chance, then any.
 fn act(plan: &Plan, stage: &mut Stage, began: Instant, steps: &mut Vec<Step>) -> anyhow::Result<()> {
+    // Process 1 of a namespace is deaf to an interrupt that it does not listen for.
+    let leave = crate::cli::interrupt::leave();
     let mut fired = BTreeMap::<Fault, u64>::new();
     let playable: Vec<Fault> = plan.faults.iter().copied().filter(|fault| !fault.is_network()).collect();
     let mut order = random_order(plan, &playable, &mut stage.random);
@@ -206,7 +209,11 @@ fn act(plan: &Plan, stage: &mut Stage, began: Instant, steps: &mut Vec<Step>) ->
         let is_over = began.elapsed() >= Duration::from_secs(plan.seconds) && stage.accepted() >= plan.transitions;
         let network =
             plan.faults.iter().all(|fault| !fault.is_network() || stage.tally.disturbed(*fault) >= plan.least(*fault));
-        if (missing.is_empty() && is_over && network) || began.elapsed() > limit || stage.tally.violations().1 > 0 {
+        if leave.stop().is_some()
+            || (missing.is_empty() && is_over && network)
+            || began.elapsed() > limit
+            || stage.tally.violations().1 > 0
+        {
             return Ok(());
         }
         while order.last().is_some_and(|fault| !missing.contains(fault)) {

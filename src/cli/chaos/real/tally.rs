@@ -19,7 +19,7 @@ const TOLD: u64 = 5;
 pub(super) struct Violation {
     /// The run's seed.
     pub seed: u64,
-    /// The step in which it was seen.
+    /// The step in which it was seen; what the checker found, at which record.
     pub step: u64,
     /// What must hold.
     pub invariant: &'static str,
