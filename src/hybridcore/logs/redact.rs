@@ -90,8 +90,10 @@ fn without_key(line: &str, beginning: &str) -> String {
         let (before, after) = rest.split_at(at + beginning.len());
         out.push_str(before);
         let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.+/=~".contains(c))).unwrap_or(after.len());
-        out.push_str(if end < SHORTEST_KEY { &after[..end] } else { MARK });
-        rest = &after[end..];
+        // What is prose may be the beginning of a secret itself.
+        let is_key = end >= SHORTEST_KEY;
+        out.push_str(if is_key { MARK } else { "" });
+        rest = if is_key { &after[end..] } else { after };
     }
     out.push_str(rest);
     out
@@ -183,6 +185,7 @@ mod tests {
             ("AGE-SECRET-KEY-1QQQQQQQQQQ.", "AGE-SECRET-KEY-[redacted]"),
             ("said Bearer abc.def-ghi, then", "said Bearer [redacted], then"),
             ("the Bearer of it", "the Bearer of it"),
+            ("Bearer Bearer tokentoken", "Bearer Bearer [redacted]"),
             ("hmmm:pubkey:AbCd_efGh-1234", "hmmm:pubkey:AbCd_efGh-1234"),
         ] {
             assert_eq!(clean(line), cleaned, "{line}");
