@@ -98,6 +98,7 @@ fn a_program_with_an_older_chart_refuses_to_start_and_says_what_to_do() {
             snapshot_every: 1_000,
             durability: swoosh::journal::Durability::Sync,
             store: swoosh::journal::StoreLimits::default(),
+            medium: None,
         });
         writer.unwrap().enter(written).unwrap();
     };

@@ -39,6 +39,7 @@ impl<'a> Writer<'a> {
             snapshot_every: 1_000,
             durability: Durability::Sync,
             store: StoreLimits::default(),
+            medium: None,
         });
         let journal = journal.unwrap();
         journal.recover().unwrap();
