@@ -1,5 +1,7 @@
 //! Where WHOOSH decides: its answer is handed through, SWOOSH does the same, and both are compared.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::callers::Caller;
@@ -190,7 +192,11 @@ impl Shim {
     /// Compares all projects; those that differ.
     pub(super) async fn compare_all(&self, routing: &Routing) -> Result<Vec<ProjectName>, Rejection> {
         let mut differing = Vec::new();
-        for project in self.core.projects()? {
+        let mut projects: BTreeSet<ProjectName> = self.core.projects()?.into_iter().collect();
+        // Also those that WHOOSH alone has, as far as a client showed them.
+        projects.extend(lock(&self.differing).keys().cloned());
+        projects.extend(lock(&self.store).divergences(usize::MAX).into_iter().filter_map(|found| found.project));
+        for project in projects {
             // Not in the middle of a transition that one of the two applied already.
             let _turn = self.turn(&project).await;
             if !self.compare_one(routing, &project, |found| found).await? {

@@ -3,7 +3,7 @@
 use super::shim::{Shim, lock};
 use super::sign::without_effect;
 use super::wire;
-use crate::types::migration::{Call, Divergence, DivergenceKind, Routing, SignedOrder, Switch};
+use crate::types::migration::{Call, Divergence, DivergenceKind, MigrationMode, Routing, SignedOrder, Switch};
 use crate::types::names::{Region, Transition};
 use crate::types::rejection::{Code, Rejection};
 
@@ -19,12 +19,18 @@ impl Shim {
         self.check(&order)?;
         self.follows(&order)?;
         // Most of what WHOOSH does not know is told while clients are still served, the rest while they wait.
-        let before = self.routing.read().await.clone();
-        let mut passed_on = if before.decides_any() { self.pass_on(&before).await? } else { 0 };
+        let to = order.order.routing.clone();
+        let mut passed_on = 0;
+        {
+            let from = self.routing.read().await;
+            if must_know(&from, &to) {
+                passed_on += self.pass_on(&from).await?;
+            }
+        }
         let mut routing = self.routing.write().await;
         let number = self.follows(&order)?;
-        let (from, to) = (routing.clone(), order.order.routing.clone());
-        if from.decides_any() {
+        let from = routing.clone();
+        if must_know(&from, &to) {
             passed_on += self.pass_on(&from).await?;
         }
         if to.goes_beyond(&from) {
@@ -140,6 +146,13 @@ impl Shim {
             }
         }
     }
+}
+
+/// Whether WHOOSH has to know of everything before a switch: it is to decide more, to be told more, or to be compared
+/// with. Nothing is written to it where nothing changes.
+fn must_know(from: &Routing, to: &Routing) -> bool {
+    let changes = from.goes_beyond(to) || to.goes_beyond(from) || to.mode == MigrationMode::Regions;
+    from.decides_any() && changes
 }
 
 /// Whether WHOOSH has to be told: not of regions that it decides itself, and not of projects' beginnings and licenses,

@@ -263,22 +263,17 @@ impl Metrics {
     fn register(registry: Registry) -> prometheus::Result<Metrics> {
         let transitions = Transition::ALL.iter().map(|transition| transition.as_str());
         let guards = GuardName::ALL.iter().map(|guard| guard.as_str());
+        let regions = Region::ALL.iter().map(|region| region.as_str());
         let effects = EffectName::ALL.iter().map(|effect| effect.as_str());
-        // From 100 µs to 13 s.
-        let seconds = exponential_buckets(0.000_1, 2.0, 18)?;
-        let records = exponential_buckets(1.0, 2.0, 15)?;
+        // From 100 µs to 13 s, and from 1 record to 16,384.
+        let (seconds, records) = (exponential_buckets(0.000_1, 2.0, 18)?, exponential_buckets(1.0, 2.0, 15)?);
         let build =
             IntGauge::with_opts(Opts::new(BUILD.name, BUILD.help).const_label(BUILD.label, env!("CARGO_PKG_VERSION")))?;
         keep(&registry, build)?.set(1);
         Ok(Metrics {
             transitions: counters(&registry, &TRANSITION, transitions.clone())?,
             guard_fails: counters(&registry, &GUARD_FAIL, guards)?,
-            latencies: histograms(
-                &registry,
-                &LATENCY,
-                seconds.clone(),
-                Region::ALL.iter().map(|region| region.as_str()),
-            )?,
+            latencies: histograms(&registry, &LATENCY, seconds.clone(), regions)?,
             retries: counters(&registry, &RETRY, transitions)?,
             quarantines: keep(&registry, IntCounter::new(QUARANTINE.name, QUARANTINE.help)?)?,
             recovery_seconds: keep(&registry, Gauge::new(RECOVERY.name, RECOVERY.help)?)?,

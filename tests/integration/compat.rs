@@ -144,7 +144,7 @@ fn a_node_starts_on_data_directories_of_every_released_format_and_goes_on() {
         project.refresh(&node);
         project.accept(&node, Transition::ControlResume);
         node.terminate();
-        good(site.run(&["wal", "verify"]));
+        good(site.run(&["--json", "wal", "verify"]));
         let journal = Journal::open_read_only(site.journal()).unwrap();
         assert_eq!(journal.written().unwrap(), Some(Written::by_this_program()));
     }

@@ -144,8 +144,7 @@ impl<'a> Work<'a> {
         let root = session.workspace.root();
         let folder = found_path(root, &recipe.folder);
         let log = session.log.clone().with("build", &request.name);
-        let desk = Desk::new(request.name.clone(), folder, log, &request.environment, &request.secrets)
-            .map_err(BuildError::Scratch)?;
+        let desk = Desk::of_request(session, request, folder, log).map_err(BuildError::Scratch)?;
         // First whether there is a packer at all: nothing is written when there is none.
         let seen = tool::probe(session, &desk).map_err(BuildError::Packer)?;
         let lock = runs::lock(session, &request.name, "build")?;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Phase, classify};
 use super::machine::{self, ArtifactPart, Loudness, Record, Said};
-use super::session::{Event, Session};
+use super::sensitive;
+use super::session::{BuildRequest, Event, Session};
 use super::transcript::Transcript;
 use crate::hybridcore::logs::{Logger, Redactor};
 use crate::hybridcore::process::{self, End, Program, RunError, Stream};
-use crate::types::secret::Secret;
 use crate::types::text::Name;
 
 /// Names the run in the environment of packer and of all that it starts, so that they can be found again.
@@ -85,16 +85,23 @@ impl Called {
 impl Desk {
     /// A desk without secrets.
     pub fn plain(name: Name, folder: PathBuf, log: Logger) -> io::Result<Desk> {
-        Desk::new(name, folder, log, &BTreeMap::new(), &BTreeMap::new())
+        Desk::new(name, folder, log, &BTreeMap::new(), Vec::new())
     }
 
-    /// A desk whose calls get these variables; `secrets` are told to nobody, nor are others that sound like it.
-    pub fn new(
+    /// A desk for a request's calls: neither its secrets nor what its template calls sensitive is told to anybody.
+    pub fn of_request(session: &Session<'_>, request: &BuildRequest, folder: PathBuf, log: Logger) -> io::Result<Desk> {
+        let mut hidden: Vec<String> = request.secrets.values().map(|secret| secret.expose().to_owned()).collect();
+        hidden.extend(sensitive::values(session, request));
+        Desk::new(request.name.clone(), folder, log, &request.environment, hidden)
+    }
+
+    /// A desk whose calls get these variables; `secrets` are told to nobody, nor are variables that sound like it.
+    fn new(
         name: Name,
         folder: PathBuf,
         log: Logger,
         variables: &BTreeMap<String, String>,
-        secrets: &BTreeMap<String, Secret>,
+        secrets: Vec<String>,
     ) -> io::Result<Desk> {
         let scratch = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir()?;
         std::fs::create_dir(scratch.path().join("home"))?;
@@ -205,11 +212,10 @@ impl Desk {
 pub(super) const SCRATCH_PREFIX: &str = "swoosh-packer-";
 
 /// Everything that nobody may be told: whole values, and their lines, since packer tells lines one by one.
-fn secret_texts(variables: &BTreeMap<String, String>, secrets: &BTreeMap<String, Secret>) -> Vec<String> {
+fn secret_texts(variables: &BTreeMap<String, String>, secrets: Vec<String>) -> Vec<String> {
     let named = variables.iter().filter(|(name, _)| sounds_secret(name)).map(|(_, value)| value.clone());
     let token = std::env::var(GITHUB_TOKEN).ok();
-    let values: Vec<String> =
-        secrets.values().map(|secret| secret.expose().to_owned()).chain(named).chain(token).collect();
+    let values: Vec<String> = secrets.into_iter().chain(named).chain(token).collect();
     let lines = values.iter().flat_map(|value| value.lines()).map(|line| line.trim().to_owned());
     let lines: Vec<String> = lines.collect();
     values.into_iter().chain(lines).collect()

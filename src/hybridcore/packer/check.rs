@@ -90,8 +90,7 @@ pub fn validate(session: &Session<'_>, request: &BuildRequest) -> Result<CheckRe
     let folder =
         request.folder.as_ref().map_or_else(|| session.workspace.root().to_owned(), |path| session.absolute(path));
     let log = session.log.clone().with("build", &request.name);
-    let mut desk = Desk::new(request.name.clone(), folder, log, &request.environment, &request.secrets)
-        .map_err(BuildError::Scratch)?;
+    let mut desk = Desk::of_request(session, request, folder, log).map_err(BuildError::Scratch)?;
     let seen = tool::probe(session, &desk).map_err(BuildError::Packer)?;
     // What a build sets has a value here as well, so that a template needs no default for it.
     for name in ["run", "output", "manifest"] {

@@ -25,6 +25,7 @@ pub mod machine;
 pub mod manifest;
 pub mod report;
 pub mod runs;
+mod sensitive;
 mod session;
 pub mod status;
 mod tool;

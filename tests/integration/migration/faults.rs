@@ -262,3 +262,18 @@ fn effects_run_here_only_where_swoosh_decides() {
     running.agree("p");
     assert_eq!(moved.whoosh.phases("p")["Environment"], "PROVISION");
 }
+
+#[test]
+fn a_project_that_only_whoosh_has_holds_the_cut_over_back() {
+    let moved = Move::new();
+    let (running, script) = begun(&moved);
+    moved.whoosh.add("stray");
+    let (transition, inputs) = &script.steps[0];
+    assert_eq!(post(running.clients, &body("stray", *transition, inputs), &[]).status, 202);
+    let found = running.diverges(2);
+    assert_eq!((kinds(&found), &found[0]["project"]), (vec!["state", "answer"], &json!("stray")));
+    drop(running);
+    let running = moved.start();
+    let (good, said) = running.try_switch(&["cutover"]);
+    assert!(!good && said.contains("stray"), "{said}");
+}

@@ -77,6 +77,10 @@ fn one_unchanged_client_goes_through_every_stage_and_back() {
     a_repeat_gets_the_first_answer(&running, &script);
     reads_have_whooshs_form(&running, "cutover");
 
+    // The same order again changes nothing, and tells WHOOSH nothing.
+    assert_eq!(running.switch(&["cutover"])["passed_on"], 0);
+    assert_eq!(moved.whoosh.proposals(), sent);
+
     // And back: WHOOSH is told of everything first, and decides the next step.
     let switch = running.switch(&["bypass"]);
     assert_eq!(switch["passed_on"], script.steps.len());
@@ -93,7 +97,7 @@ fn one_unchanged_client_goes_through_every_stage_and_back() {
     carry(&running, "soak", true);
     assert_eq!(moved.whoosh.accepted("soak"), Vec::<String>::new());
     assert_eq!(running.divergences(), Vec::<Value>::new());
-    assert_eq!(running.view()["switches"], 6);
+    assert_eq!(running.view()["switches"], 7);
 }
 
 /// A client that lost the answer sends the same again.
@@ -149,4 +153,39 @@ fn reads_show_each_region_from_whoever_decides_it() {
         .map(|(section, members)| (section.clone(), members["phase"].as_str().unwrap().to_owned()))
         .collect();
     assert_eq!(phases, words(&moved.whoosh.phases("p")));
+}
+
+/// Clients that race for every step of a script: each step is accepted once.
+#[track_caller]
+fn race(running: &Running<'_>, project: &str) {
+    running.begin(project);
+    let (clients, script) = (running.clients, Script::lifecycle(&running.moved.site, project));
+    for (transition, inputs) in &script.steps {
+        let bytes = body(project, *transition, inputs);
+        let racers: Vec<_> = (0..4)
+            .map(|_| {
+                let bytes = bytes.clone();
+                std::thread::spawn(move || post(clients, &bytes, &[]).status)
+            })
+            .collect();
+        let mut statuses: Vec<u16> = racers.into_iter().map(|racer| racer.join().unwrap()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [202, 400, 400, 400], "{transition}");
+    }
+}
+
+#[test]
+fn clients_that_race_are_decided_once_by_whoever_decides_and_followed_in_order() {
+    let moved = Move::new();
+    let running = moved.start();
+    race(&running, "shadow");
+    running.agree("shadow");
+    running.switch(&["regions", "--region", "council,execution"]);
+    race(&running, "regions");
+    running.agree("regions");
+    running.switch(&["cutover"]);
+    race(&running, "cutover");
+    running.switch(&["bypass"]);
+    running.agree("cutover");
+    assert_eq!(running.divergences(), Vec::<Value>::new());
 }

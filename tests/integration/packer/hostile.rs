@@ -74,6 +74,20 @@ fn secrets_that_a_template_prints_are_told_and_stored_nowhere() {
 }
 
 #[test]
+fn what_a_template_itself_calls_sensitive_is_printed_and_logged_nowhere() {
+    let desk = Desk::new("true");
+    let declared = "variable \"pass\" {\n  default   = \"hunter2-in-the-file\"\n  sensitive = true\n}\n";
+    let shell = "echo it is ${var.pass}; echo ${var.pass} >&2; exit 1";
+    desk.write("web.pkr.hcl", &format!("{declared}{}", template(shell)));
+    let output = desk.command(&["build", "web.pkr.hcl"]).output().unwrap();
+    let told = [output.stdout.clone(), output.stderr.clone(), everything(&desk.root().join("state"))].concat();
+    let failed = Ran::of(output).failed("builder").said;
+    let log = fs::read_to_string(desk.root().join(failed["log"].as_str().unwrap())).unwrap();
+    assert!(log.contains("it is [redacted]") && !log.contains("hunter2"), "{log}");
+    assert!(!String::from_utf8_lossy(&told).contains("hunter2"));
+}
+
+#[test]
 fn a_missing_packer_is_told_with_how_to_install_it_and_nothing_changes() {
     let desk = Desk::new("true");
     for command in [["build", "web.pkr.hcl"], ["validate", "web.pkr.hcl"], ["fmt", "web.pkr.hcl"]] {
