@@ -24,8 +24,8 @@ const PATHS: &[(&str, &[&str])] = &[
 
 /// Words in a row that open a way out, and who may write them.
 const WORDS: &[(&[&str], &[&str])] = &[
-    (&["TcpStream", "::", "connect"], &["src/cli/bench/"]),
-    (&["TcpStream", "::", "connect_timeout"], &[]),
+    (&["TcpStream", "::", "connect"], CALLERS),
+    (&["TcpStream", "::", "connect_timeout"], &["src/cli/chaos/real/"]),
     (&["UnixStream", "::", "connect"], CONTROL),
     (&["LentClient", "::"], &[]),
     (&["Http", "::", "exempt"], &["src/facts/kaching/fetch.rs"]),
@@ -33,6 +33,8 @@ const WORDS: &[(&[&str], &[&str])] = &[
 
 /// The SDK, which runs in other people's programs; the gated client; commands that play the caller.
 const CLIENTS: &[&str] = &["src/client/", "src/platform/outbound.rs"];
+/// Commands that play the callers of nodes they start, and what stands between.
+const CALLERS: &[&str] = &["src/cli/bench/", "src/cli/chaos/real/"];
 /// The node's own socket in its data directory, which leads nowhere else.
 const CONTROL: &[&str] = &["src/cli/backup/control.rs"];
 /// The gated child process; the children of hybridcore, which ask its `Leave` (in a daemon, the gate) before and
@@ -42,6 +44,7 @@ const PROCESSES: &[&str] = &[
     "src/hybridcore/process.rs",
     "src/cli/demo/",
     "src/cli/bench/",
+    "src/cli/chaos/real/",
     "src/cli/secrets/edit.rs",
 ];
 

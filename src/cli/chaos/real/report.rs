@@ -122,7 +122,7 @@ impl Report {
 
     /// For people.
     pub fn markdown(&self) -> String {
-        let mut text = String::from("# Chaos report\n\nWritten by `make chaos`; docs/chaos.md explains it.\n");
+        let mut text = String::from("# Chaos report\n\nWritten by `make chaos`; docs/chaos-real.md explains it.\n");
         let failures = self.failures();
         let verdict =
             if failures.is_empty() { "Passed".to_owned() } else { format!("FAILED: {}", failures.join("; ")) };
