@@ -3,7 +3,7 @@
 //! A project stands under one version of the chart, which its state names. A program with a newer one proposes
 //! `Boot_ChartUpgraded` before anything else, signed as the node; the record is the barrier, and reducing it migrates
 //! the state. Records before it are of the older version: whoever changes the chart enters the old one in [`PAST`],
-//! writes the step from it in [`migrate`], and lets reducers whose meaning changed look at the state's version.
+//! writes the step from it in `migrate`, and lets reducers whose meaning changed look at the state's version.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -70,7 +70,7 @@ impl Migration {
         set(&self.differing, projects);
     }
 
-    /// WHOOSH gave no answer, for one of [`CAUSES`].
+    /// WHOOSH gave no answer, for one of `CAUSES`.
     pub fn unanswered(&self, cause: &str) {
         let place = CAUSES.iter().position(|known| *known == cause);
         place.and_then(|place| self.unanswered.get(place)).into_iter().for_each(IntCounter::inc);
