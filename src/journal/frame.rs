@@ -9,7 +9,7 @@
 //! ```
 
 use super::error::ReadError;
-use crate::types::canonical::{canonical_bytes, from_canonical};
+use crate::types::canonical::{canonical_bytes, from_checked};
 use crate::types::hash::Hash;
 use crate::types::json::MAX_INTEGER;
 use crate::types::receipt::{BatchSeal, Receipt};
@@ -98,7 +98,7 @@ impl<'a> Frame<'a> {
         if index > MAX_INTEGER {
             return Err(ReadError::Frame { index, what: "its index is over 2^53−1" });
         }
-        let record: Record = from_canonical(self.record).map_err(|source| ReadError::Record { index, source })?;
+        let record: Record = from_checked(self.record).map_err(|source| ReadError::Record { index, source })?;
         if record.index != index {
             return Err(ReadError::Misplaced { index, found: record.index });
         }
@@ -124,7 +124,7 @@ impl<'a> Frame<'a> {
 
     fn read_seal(&self) -> Result<BatchSeal, ReadError> {
         let index = self.index;
-        let seal: BatchSeal = from_canonical(self.seal).map_err(|source| ReadError::Record { index, source })?;
+        let seal: BatchSeal = from_checked(self.seal).map_err(|source| ReadError::Record { index, source })?;
         if seal.batch.first.max(seal.batch.last) > MAX_INTEGER {
             return Err(ReadError::Frame { index, what: "its seal names an index over 2^53−1" });
         }

@@ -150,7 +150,7 @@ pub fn from_canonical<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeErro
     from_checked(bytes)
 }
 
-/// The same for bytes that come right from [`Json::canonical`], or whose hash is checked.
+/// The same for bytes that come right from [`Json::canonical`], or whose hash or numbers are checked besides.
 pub(crate) fn from_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let decoded = T::deserialize(&mut reader).and_then(|decoded| reader.end().map(|()| decoded));
