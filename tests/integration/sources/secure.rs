@@ -94,6 +94,8 @@ impl Ssh {
     fn start(program: &Path, desk: &mut Desk) -> Ssh {
         let place = desk.folder.path().join("ssh");
         fs::create_dir_all(&place).unwrap();
+        // Without it sshd does not start as root; where this is not root, it is not asked for.
+        let _ = fs::create_dir("/run/sshd");
         let file = |name: &str| place.join(name).display().to_string();
         for key in ["host", "mine"] {
             run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &file(key)], &[]);
