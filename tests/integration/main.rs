@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
 mod backup;
+mod bench;
 mod chaos;
 mod compat;
 mod daemon_basics;

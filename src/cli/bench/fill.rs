@@ -40,12 +40,16 @@ pub(super) fn fill(world: &Arc<World>, directory: &Path, size: Size, ask: &[usiz
     std::fs::create_dir_all(directory)?;
     let settings = world.settings(directory)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // What a node starts beside the sequencer runs on the runtime that it is started within.
+    let within = runtime.enter();
     let node = Node::start(&settings)?;
+    drop(within);
     anyhow::ensure!(!fact_files(&settings, node.facts()).is_empty(), "the settings name no fact file");
     let handle = node.handle().clone();
     runtime.block_on(drive(world, &handle, size))?;
     let heads = ask.iter().map(|n| Ok(Head::clone(&handle.view(&project(*n)?)?.head)));
     let heads = heads.collect::<anyhow::Result<Vec<_>>>()?;
+    node.runner().into_iter().for_each(|runner| runner.stop());
     handle.stop();
     Ok(heads)
 }

@@ -167,7 +167,7 @@ impl Node {
     }
 
     /// What runs effects, where the settings have the node do that.
-    pub(super) fn runner(&self) -> Option<Runner> {
+    pub fn runner(&self) -> Option<Runner> {
         self.runner.clone()
     }
 
