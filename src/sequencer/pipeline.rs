@@ -29,7 +29,7 @@ use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::IdemKey;
-use crate::types::names::Transition;
+use crate::types::names::{CouncilState, Transition};
 use crate::types::record::{GuardOutcome, Record};
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
@@ -448,10 +448,13 @@ impl Pipeline {
     }
 }
 
-/// Whether a project may have to be acted on without a caller, because its elected set is watched. It stays in
-/// memory as long as there is room.
+/// Whether something must be done for a project without a caller: its elected set is watched, or its tools are probed
+/// before its council is ready. It stays in memory as long as there is room.
 pub(super) fn is_watched(head: &Head, facts: &FactSet) -> bool {
-    head.state().phase() == TopPhase::Execution && facts.iter().any(|fact| fact.fact.claim.kind == FactKind::Liveness)
+    let state = head.state();
+    let is_probed = state.council.phase == CouncilState::ToolingSync && !state.council.tool_pins.is_empty();
+    let has_pulses = || facts.iter().any(|fact| fact.fact.claim.kind == FactKind::Liveness);
+    is_probed || (state.phase() == TopPhase::Execution && has_pulses())
 }
 
 /// What a transition opened and ended. Most touch no effect, and those cost nothing.

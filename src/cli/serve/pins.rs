@@ -10,8 +10,10 @@ use crate::facts::mcp::Pins;
 use crate::machine::state::TopPhase;
 use crate::sequencer::Handle;
 
-/// How often a log that grew is looked through for other pins.
+/// How often it is looked whether something changed that may change the pins.
 const LOOK: Duration = Duration::from_millis(250);
+/// After so many looks the heads are looked through whatever changed.
+const ANYWAY: u64 = 20;
 
 /// Servers that projects in memory pin, as long as they may still need them.
 fn pinned(handle: &Handle) -> Pins {
@@ -30,20 +32,22 @@ pub(super) fn channel(handle: &Handle) -> (watch::Sender<Pins>, watch::Receiver<
     watch::channel(pinned(handle))
 }
 
-/// Tells other pins for ever.
+/// Tells other pins for ever. A head that came into memory brings its pins though nothing was recorded: after a
+/// start nothing is, until its tools were probed.
 pub(super) async fn watch_pins(handle: Handle, pins: watch::Sender<Pins>) {
     let mut seen = None;
-    loop {
-        let last_index = handle.status().last_index;
-        if seen != Some(last_index) {
+    for look in 0_u64.. {
+        let status = handle.status();
+        let now = Some((status.last_index, status.heads));
+        if seen != now || look % ANYWAY == 0 {
             let now = pinned(&handle);
             pins.send_if_modified(|held| {
                 let differs = *held != now;
                 *held = now;
                 differs
             });
-            seen = Some(last_index);
         }
+        seen = now;
         tokio::time::sleep(LOOK).await;
     }
 }

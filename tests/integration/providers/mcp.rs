@@ -75,6 +75,21 @@ fn pinned_servers_are_probed_and_the_council_is_ready_once_they_answer_as_pinned
     assert_eq!(tooling["source"], site.hands.get("node").key().to_string());
 }
 
+/// Real-process chaos killed a node while every council waited for its tools: after the start nothing was in memory, so
+/// that nothing was probed, and as nothing was accepted without tools, nothing ever came into what is probed.
+#[test]
+fn a_council_that_waits_for_its_tools_finds_them_after_a_kill_without_anybody_asking() {
+    let search = McpStandIn::start("search", "1.2.0").unwrap();
+    let site = probing();
+    let daemon = site.start();
+    let mut project = synced(&site, &daemon, &[("search", &search)]);
+    eventually("the server is seen", || is_green(&daemon));
+    daemon.kill();
+    let daemon = site.start();
+    eventually("the server is seen again", || is_green(&daemon));
+    project.accept(&daemon, Transition::CouncilMcpGreen);
+}
+
 #[test]
 fn servers_that_hang_flood_lie_or_fail_cost_the_others_nothing() {
     let names = ["hangs", "floods", "garbage", "fails"];
