@@ -111,6 +111,31 @@ fn a_damaged_snapshot_falls_back_says_so_and_is_replaced() {
 }
 
 #[test]
+fn a_base_keeps_its_decision_when_its_record_is_pruned() {
+    let node = busy(40);
+    cover(&node);
+    let decisions = |node: &Node| {
+        PROJECTS.map(|project| {
+            let first = node.journal.project_indexes(&name(project), 0).next().unwrap().unwrap();
+            (first, node.journal.decision(&name(project), first).unwrap().unwrap())
+        })
+    };
+    let last = PROJECTS.map(|project| node.journal.last_of(&name(project)).unwrap().unwrap());
+    let whole = |node: &Node, index: u64| {
+        let project = node.journal.record(index).unwrap().unwrap().record.project;
+        node.journal.decision(&project, index).unwrap().unwrap()
+    };
+    let before = last.map(|index| whole(&node, index));
+    let report = node.journal.prune_wal(&keep(0), &|| true).unwrap();
+    assert!(last.iter().any(|&index| index < report.first_index), "no base stands on a pruned record");
+    let after = decisions(&node);
+    for (index, decision) in last.into_iter().zip(before) {
+        let kept = after.iter().find(|(first, _)| *first == index);
+        assert!(index >= report.first_index || kept.is_some_and(|(_, kept)| *kept == decision), "record {index}");
+    }
+}
+
+#[test]
 fn pruned_records_are_gone_and_the_rest_stands_on_what_is_left() {
     let node = busy(40);
     cover(&node);

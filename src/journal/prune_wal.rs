@@ -161,6 +161,7 @@ impl Inner {
         let mut rows = WriteBatch::default();
         for (project, &index) in bases {
             self.keep_base(&mut rows, project, index)?;
+            self.keep_decision(&mut rows, project, index)?;
         }
         rows.put_cf(self.family(Family::Meta), meta::WAL_FLOOR, canonical_bytes(&point));
         rows.delete_range_cf(self.family(Family::Wal), wal_key(0), wal_key(point.first_index()));
@@ -184,6 +185,16 @@ impl Inner {
             && let Some((_, second)) = self.second_base(project)?
         {
             rows.put_cf(self.family(Family::Snapshots), key, second);
+        }
+        Ok(())
+    }
+
+    /// Writes a base's decision in full, as its record goes.
+    fn keep_decision(&self, rows: &mut WriteBatch, project: &ProjectName, index: u64) -> Result<(), ReadError> {
+        if index >= self.first_index()
+            && let Some(whole) = self.decision(project, index)?
+        {
+            rows.put_cf(self.family(Family::Decisions), scoped_key(project, index), whole);
         }
         Ok(())
     }

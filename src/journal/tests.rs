@@ -389,10 +389,10 @@ fn a_directory_that_is_held_is_refused() {
 #[test]
 fn a_later_format_is_refused_also_with_families_that_are_not_known_yet() {
     let node = busy();
-    node.overwrite(Family::Meta, meta::FORMAT, b"2");
+    node.overwrite(Family::Meta, meta::FORMAT, b"3");
     let Node { directory, journal, .. } = node;
     drop(journal);
-    assert!(matches!(refusal(options(directory.path())), OpenError::Format { found, .. } if found == "2"));
+    assert!(matches!(refusal(options(directory.path())), OpenError::Format { found, .. } if found == "3"));
     let mut db = DB::open_cf_descriptors(
         &super::options::database(true, &StoreLimits::default()),
         directory.path(),
