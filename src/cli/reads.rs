@@ -115,7 +115,9 @@ impl DecisionCommand {
         let decision = match self.index {
             Some(index) => node.ask(node.client().decision_at(&self.of.parse()?, index))?,
             None => {
-                let id: DecisionId = self.of.parse().context("or name a project and an index: decision default 17")?;
+                let id: DecisionId = self.of.parse().map_err(|error| {
+                    anyhow::anyhow!("{error}, or name a project and an index: swoosh decision default 17")
+                })?;
                 node.ask(node.client().decision(&id))?
             }
         };

@@ -104,6 +104,7 @@ impl Growth {
                 return;
             }
             let one = Instant::now();
+            self.mend(project);
             // Whoever is in memory was checked when it was loaded.
             if !self.handle.is_in_memory(project)
                 && let Err(error) = self.handle.watch(project)
@@ -115,6 +116,18 @@ impl Growth {
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.metrics.start_checked();
         tracing::info!(projects = projects.len(), took_ms, "checked what the start left");
+    }
+
+    /// Gives what a project stands on whose records are pruned its two copies again: one alone is enough to go on with,
+    /// and not to rely on.
+    fn mend(&self, project: &ProjectName) {
+        match self.handle.journal().mend_base(project) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(%project, "a copy of what the project stands on was missing or damaged; it was made again")
+            }
+            Err(error) => tracing::warn!(%project, %error, "what the project stands on could not be looked at"),
+        }
     }
 
     /// One round of exports.
