@@ -294,6 +294,18 @@ fn old_snapshots_are_thinned_and_two_generations_stay() {
     let left = node.journal.snapshots(&name("a")).unwrap();
     assert_eq!(left, [&of_a[..1], &of_a[of_a.len() - GENERATIONS..]].concat());
     assert_eq!(node.journal.thin_snapshots().unwrap(), 0);
+    // A damaged one stays as long as nothing newer is good, and goes then.
+    let [older, newest] = [left[1], left[2]];
+    for index in [older, newest] {
+        node.overwrite(Family::Snapshots, &scoped_key(&name("a"), index), b"{}");
+    }
+    node.journal.0.tail().unsnapshotted.snapshot(&name("a"), newest);
+    assert_eq!(node.journal.thin_snapshots().unwrap(), 0);
+    assert_eq!(verify::verify(&node.journal, &mut |_| ()).problem_count, 2);
+    node.journal.put_snapshot(node.snapshot(newest)).unwrap();
+    assert_eq!(node.journal.thin_snapshots().unwrap(), 1);
+    assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
+    assert_eq!(node.journal.snapshots(&name("a")).unwrap(), [left[0], newest]);
 }
 
 #[test]
