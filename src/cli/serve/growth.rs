@@ -194,7 +194,9 @@ impl Pruning {
     fn keys(&self) {
         let Some(floor) = horizon(&self.growth.handle) else { return };
         match self.growth.handle.journal().prune_keys(floor) {
-            Ok(report) => tracing::info!(floor, ?report, "pruned idempotency keys"),
+            Ok(report) => {
+                tracing::info!(floor, keys = report.keys, projects = report.projects, "pruned idempotency keys");
+            }
             Err(error) => tracing::warn!(floor, %error, "idempotency keys could not be pruned"),
         }
     }
@@ -224,7 +226,10 @@ impl Pruning {
         });
         match pruned {
             Ok((report, _)) if report.records == 0 => {}
-            Ok((report, objects)) => tracing::info!(?report, objects, "pruned records"),
+            Ok((report, objects)) => {
+                let (first_index, records, bases) = (report.first_index, report.records, report.bases);
+                tracing::info!(first_index, records, bases, objects, "pruned records");
+            }
             Err(PruneError::Project { project, source }) => self.growth.damaged(&project, &source),
             Err(error) => tracing::warn!(%error, "records could not be pruned"),
         }
