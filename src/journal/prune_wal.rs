@@ -70,6 +70,15 @@ impl Journal {
         Ok(report)
     }
 
+    /// Looks at both copies of what a project stands on whose records are pruned, and writes the good one over the
+    /// other where that is missing or damaged. Returns whether there was anything to mend.
+    pub fn mend_base(&self, project: &ProjectName) -> Result<bool, PruneError> {
+        if matches!(self.0.mode, Mode::ReadOnly) {
+            return Err(AppendError::ReadOnly.into());
+        }
+        Ok(!self.0.base_flaws(project)?.is_empty() && self.0.mend_base(project)?)
+    }
+
     /// Index of the first record that must stay.
     pub fn prunable(&self, wanted: &Retention) -> Result<u64, ReadError> {
         let (last, _) = self.last();
