@@ -12,6 +12,7 @@ use crate::types::canonical::canonical_bytes;
 use crate::types::fact::{Fact, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
+use crate::types::json::Json;
 use crate::types::keys::PublicKey;
 use crate::types::text::{ClusterId, ProjectName};
 
@@ -136,6 +137,45 @@ struct Ledger {
     since_ms: BTreeMap<Place, u64>,
 }
 
+/// Policies that a table compiled and still remembers.
+const BUNDLES: usize = 4;
+
+/// Compiled policies by the body that they were read from, so that a bundle that is said again, as providers do, is not
+/// compiled again.
+#[derive(Debug)]
+pub struct Bundles {
+    known: Mutex<BTreeMap<Json, FactBody>>,
+    most: usize,
+}
+
+impl Bundles {
+    /// Remembers so many at most.
+    pub fn remembering(most: usize) -> Bundles {
+        Bundles { known: Mutex::default(), most }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Json, FactBody>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, fact: Fact) -> Result<KnownFact, FactError> {
+        let claim = &fact.claim;
+        if claim.kind != FactKind::Policy {
+            return KnownFact::read(fact);
+        }
+        if let Some(body) = self.known().get(&claim.body).cloned() {
+            return Ok(KnownFact { hash: fact.hash(), fact, body });
+        }
+        let read = KnownFact::read(fact)?;
+        let mut known = self.known();
+        if known.len() >= self.most {
+            known.clear();
+        }
+        known.insert(read.fact.claim.body.clone(), read.body.clone());
+        Ok(read)
+    }
+}
+
 /// The fact table. Reading is one load; writers take turns.
 pub struct FactTable {
     trust: Trust,
@@ -145,12 +185,19 @@ pub struct FactTable {
     ledger: Mutex<Ledger>,
     /// Told of every exchange.
     exchanged: watch::Sender<()>,
+    bundles: Arc<Bundles>,
 }
 
 impl FactTable {
     /// An empty table.
     pub fn new(trust: Trust, clock: Arc<Clock>) -> FactTable {
-        FactTable { trust, clock, now: ArcSwap::default(), ledger: Mutex::default(), exchanged: watch::Sender::new(()) }
+        FactTable::sharing(trust, clock, Arc::new(Bundles::remembering(BUNDLES)))
+    }
+
+    /// An empty table that shares with others what it compiles.
+    pub fn sharing(trust: Trust, clock: Arc<Clock>, bundles: Arc<Bundles>) -> FactTable {
+        let (now, ledger, exchanged) = (ArcSwap::default(), Mutex::default(), watch::Sender::new(()));
+        FactTable { trust, clock, now, ledger, exchanged, bundles }
     }
 
     /// The facts as they are now. The guard is cheap but must not be kept; see [`FactTable::facts`].
@@ -250,7 +297,7 @@ impl FactTable {
         let claim = &fact.claim;
         match self.newest(claim.kind, claim.project.as_ref(), claim.source) {
             Some(held) if claim.observed_at <= held => Ok(Checked::NotNewer { held }),
-            _ => Ok(Checked::Known(Box::new(KnownFact::read(fact)?))),
+            _ => Ok(Checked::Known(Box::new(self.bundles.read(fact)?))),
         }
     }
 
@@ -340,7 +387,6 @@ fn check_serial(known: &KnownFact, set: &FactSet) -> Result<(), FactRefusal> {
 mod tests {
     use super::*;
     use crate::facts::fixture::*;
-    use crate::types::json::Json;
     use crate::types::keys::SecretKey;
 
     #[test]
@@ -444,5 +490,24 @@ mod tests {
         assert!(matches!(table.insert(bundle(2, other, NOW_MS + 3)), Err(FactRefusal::Serial { found: 2, held: 2 })));
         assert!(table.insert(bundle(3, other, NOW_MS + 2)).is_ok(), "a refused fact leaves no trace");
         assert!(matches!(table.insert(bundle(4, "permit", NOW_MS + 5)), Err(FactRefusal::Body(_))));
+    }
+
+    #[test]
+    fn a_bundle_that_is_said_again_is_not_compiled_again_and_another_one_is() {
+        let table = table();
+        let held = |serial, text: &str, ms| {
+            table.insert(policy(serial, text, ms).sign(&cluster(), &node())).unwrap();
+            let facts = table.facts();
+            let FactBody::Policy(held) = &facts.set().at(FactKind::Policy, None).unwrap().body else { panic!() };
+            held.clone()
+        };
+        let (permit, forbid) = ("permit (principal, action, resource);", "forbid (principal, action, resource);");
+        let first = held(2, permit, NOW_MS);
+        assert!(Arc::ptr_eq(&first, &held(2, permit, NOW_MS + 1)));
+        let other = held(3, forbid, NOW_MS + 2);
+        assert_eq!((other.serial(), other.hash()), (3, Hash::of(forbid.as_bytes())));
+        // More than are remembered: those that are not are compiled anew.
+        (4..4 + BUNDLES as u64).for_each(|serial| drop(held(serial, permit, NOW_MS + serial)));
+        assert_eq!(held(9, forbid, NOW_MS + 20).hash(), other.hash());
     }
 }

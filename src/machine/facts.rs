@@ -10,6 +10,7 @@ use crate::types::civil::MAX_MS;
 use crate::types::fact::*;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
+use crate::types::json::Json;
 use crate::types::text::ProjectName;
 
 /// The body of a fact, by kind.
@@ -22,7 +23,7 @@ pub enum FactBody {
     Capacity(Capacity),
     Health(Health),
     Liveness(Liveness),
-    Policy(Box<CompiledPolicies>),
+    Policy(Arc<CompiledPolicies>),
     Settings(GuardSettings),
 }
 
@@ -65,13 +66,11 @@ pub enum FactError {
     Policy(#[from] PolicyError),
 }
 
-impl KnownFact {
-    /// Reads a fact's body; checks no signature.
-    pub fn read(fact: Fact) -> Result<KnownFact, FactError> {
-        let kind = fact.claim.kind;
-        let body = &fact.claim.body;
+impl FactBody {
+    /// Reads the body of a fact of a kind.
+    pub fn read(kind: FactKind, body: &Json) -> Result<FactBody, FactError> {
         let error = |source| FactError::Body { kind, source };
-        let body = match kind {
+        Ok(match kind {
             FactKind::License => FactBody::License(from_json(body).map_err(error)?),
             FactKind::Windows => {
                 let schedule: Schedule = from_json(body).map_err(error)?;
@@ -82,9 +81,16 @@ impl KnownFact {
             FactKind::Capacity => FactBody::Capacity(from_json(body).map_err(error)?),
             FactKind::Health => FactBody::Health(from_json(body).map_err(error)?),
             FactKind::Liveness => FactBody::Liveness(from_json(body).map_err(error)?),
-            FactKind::Policy => FactBody::Policy(Box::new(CompiledPolicies::compile(from_json(body).map_err(error)?)?)),
+            FactKind::Policy => FactBody::Policy(Arc::new(CompiledPolicies::compile(from_json(body).map_err(error)?)?)),
             FactKind::Settings => FactBody::Settings(from_json(body).map_err(error)?),
-        };
+        })
+    }
+}
+
+impl KnownFact {
+    /// Reads a fact's body; checks no signature.
+    pub fn read(fact: Fact) -> Result<KnownFact, FactError> {
+        let body = FactBody::read(fact.claim.kind, &fact.claim.body)?;
         Ok(KnownFact { hash: fact.hash(), fact, body })
     }
 

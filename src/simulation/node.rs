@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::faults::{Fault, Tally};
 use super::outside::{Outside, schedule};
 use super::planted::{Bug, CarelessLog};
 use crate::decisions;
-use crate::facts::{FactTable, Trust};
+use crate::facts::{Bundles, FactTable, Trust};
 use crate::journal::{
     Durability, Journal, JournalOptions, OpenError, RecoverError, Recovered, SnapshotWarning, StoreLimits,
 };
@@ -65,6 +65,9 @@ impl Clocks {
         self.skew_ms.load(Ordering::Relaxed)
     }
 }
+
+/// What the nodes of all worlds compiled: the same few bundles, after every start.
+static BUNDLES: LazyLock<Arc<Bundles>> = LazyLock::new(|| Arc::new(Bundles::remembering(256)));
 
 struct Source(Arc<Clocks>);
 
@@ -194,7 +197,7 @@ impl Site {
             path: PathBuf::from("/simulated/journal"),
             node: self.key.public(),
             cluster: self.cluster.clone(),
-            snapshot_every: 24,
+            snapshot_every: 12,
             durability: Durability::Sync,
             store: StoreLimits::default(),
             medium: Some(Arc::new(self.disk.clone())),
@@ -212,7 +215,7 @@ impl Site {
         let clock = Arc::new(Clock::new(Box::new(Source(self.clocks.clone())), 5_000));
         let trust =
             Trust { cluster: self.cluster.clone(), node: self.key.public(), sources: [].into(), max_ahead_ms: 5_000 };
-        let table = Arc::new(FactTable::new(trust, clock.clone()));
+        let table = Arc::new(FactTable::sharing(trust, clock.clone(), BUNDLES.clone()));
         let watch = Arc::new(Watch::default());
         let ports = Ports {
             clock: Arc::new(ClockPort(clock.clone())),

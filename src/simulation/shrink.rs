@@ -1,7 +1,7 @@
 //! Making a failing script short: turns are left out, in ever smaller pieces, while the same invariant still breaks.
 
 use super::oracle::Violation;
-use super::run::Script;
+use super::run::{Looking, Script};
 
 /// The shortest script found that breaks the same invariant as the one given does after so many turns, when at most
 /// `left` turns are lived through to find it.
@@ -27,7 +27,7 @@ fn pass(script: &mut Script, (piece, to_the_end): (usize, bool), violation: &Vio
         let mut shorter = script.clone();
         shorter.turns.drain(at..end);
         *left = left.saturating_sub(shorter.turns.len() + 1);
-        match shorter.live(to_the_end).broke {
+        match shorter.live(to_the_end, Looking::Closely).broke {
             Some((turns, found)) if found.invariant == violation.invariant => {
                 shorter.turns.truncate(turns);
                 *script = shorter;

@@ -24,10 +24,12 @@ use super::oracle::{Oracle, UNREADABLE, Violation};
 use super::outside::{Outside, START_MS, schedule, windows};
 use super::planted::Bug;
 use super::random::Random;
+use super::run::Looking;
 use super::trace::Trace;
 use super::well_formed::text;
 use crate::sequencer::{Mode, Outcome, Verified};
 use crate::types::backbeat::Schedule;
+use crate::types::canonical::canonical_bytes;
 use crate::types::ids::{EffectId, IdemKey};
 use crate::types::json::Json;
 use crate::types::names::Transition;
@@ -37,6 +39,8 @@ use crate::verify::{Headers, verify};
 
 /// Projects of a world.
 pub(super) const PROJECTS: usize = 7;
+/// A client whose project is held up does something else one time in so many: nearly all of it is refused.
+const RESTLESS: u64 = 8;
 /// Turns after which a client repeats what was not answered.
 const PATIENCE: u64 = 18;
 
@@ -77,6 +81,7 @@ pub struct World {
     pub(super) turn: u64,
     pub(super) moods: Moods,
     pub(super) network: Network,
+    pub(super) looking: Looking,
     healing: Healing,
     hands: Arc<Hands>,
     schedule: Schedule,
@@ -101,7 +106,7 @@ pub(super) struct Moods {
 
 impl World {
     /// A world in which nothing has happened.
-    pub fn new(rates: Rates, bug: Option<Bug>) -> World {
+    pub fn new(rates: Rates, bug: Option<Bug>, heads: usize, looking: Looking) -> World {
         crate::journal::stay_in_this_thread();
         let cluster: ClusterId = text("sim");
         let hands = Arc::new(Hands::new());
@@ -111,7 +116,7 @@ impl World {
             disk: Arc::new(Disk::new(Bug::lies(bug))),
             clocks: Arc::new(Clocks::at(START_MS)),
             bug,
-            heads: 6,
+            heads,
         };
         let client = |n| Client { project: text(&format!("p{n}")), waiting: None, breach_inputs: None, lives: 1 };
         let announced: Schedule = text_of(&schedule(windows));
@@ -119,7 +124,8 @@ impl World {
             site,
             node: None,
             outside: Outside::new(&cluster, hands.clone()),
-            oracle: Oracle::new(cluster),
+            oracle: Oracle::new(cluster, looking),
+            looking,
             tally: Tally::default(),
             trace: Trace::default(),
             rates,
@@ -254,8 +260,9 @@ impl World {
             (None, 0) => (clients::plausible(state, random)?, Twist::None),
             (None, _) => {
                 let forward = clients::forward(state, &common, random);
-                // Whoever waits for a window does something else meanwhile.
-                (forward.or_else(|| clients::plausible(state, random))?, Twist::None)
+                // Whoever waits for a window does something else meanwhile; whoever is held up, now and then.
+                let waits = forward.is_none() && (!clients::is_held_up(state) || random.below(RESTLESS) == 0);
+                (if waits { clients::plausible(state, random) } else { forward }?, Twist::None)
             }
         };
         let twist = if misplaced { Twist::Misplaced(random.next()) } else { twist };
@@ -267,7 +274,7 @@ impl World {
         let breach_inputs = self.clients.get(number).and_then(|client| client.breach_inputs.clone());
         let ask = Ask { transition, twist, number: self.numbers + 1, breach_inputs };
         let signed = clients::build(&view.head, &ask, &common, random);
-        let bytes = signed.to_json().ok()?.canonical();
+        let bytes = canonical_bytes(&signed);
         self.numbers += 1;
         fired.into_iter().for_each(|fault| self.fired(fault, Some(number)));
         let key = signed.proposal.idem_key.clone();
@@ -503,7 +510,7 @@ impl World {
         let ask = Ask { transition, twist: Twist::None, number: self.numbers + 1, breach_inputs };
         let signed = clients::build(&view.head, &ask, &self.common(), random);
         self.numbers += 1;
-        let bytes = signed.to_json().ok()?.canonical();
+        let bytes = canonical_bytes(&signed);
         let decode = crate::machine::chart::Inputs::decode;
         verify(&bytes, &Headers::default(), &self.site.cluster, decode).ok()
     }

@@ -10,6 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signer as _;
 
+mod remembered;
+
+pub use remembered::Remembering;
+
 /// First lines of the messages that are signed.
 pub mod domain {
     /// A proposal (DESIGN §3).
@@ -126,7 +130,9 @@ impl PublicKey {
 
     /// Checks a signature strictly: no small-order key, no malleated `S` (RFC 8032 §5.1.7, cofactorless).
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
-        self.point().is_some_and(|point| point.verify(message, signature))
+        remembered::passes(&self.0, message, signature, || {
+            self.point().is_some_and(|point| point.check(message, signature))
+        })
     }
 
     /// The point that the bytes stand for, which a tenth of a check goes into; `None` where they stand for none.
@@ -142,6 +148,10 @@ pub struct PublicPoint(ed25519_dalek::VerifyingKey);
 impl PublicPoint {
     /// Checks a signature as strictly as [`PublicKey::verify`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        remembered::passes(self.0.as_bytes(), message, signature, || self.check(message, signature))
+    }
+
+    fn check(&self, message: &[u8], signature: &Signature) -> bool {
         self.0.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
     }
 }
@@ -221,7 +231,7 @@ impl SecretKey {
 
     /// Signs one message.
     pub fn sign(&self, message: &[u8]) -> Signature {
-        Signature(self.0.sign(message).to_bytes())
+        remembered::made(self.public(), message, || Signature(self.0.sign(message).to_bytes()))
     }
 
     /// The form that key files hold: `hmmm:secret:<base64url>`. Never print it anywhere else.

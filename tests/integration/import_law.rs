@@ -129,6 +129,18 @@ fn a_module_that_the_law_does_not_know_is_a_breach() {
 }
 
 #[test]
+fn nobody_but_the_simulation_remembers_signatures() {
+    let may = |module: &[String]| {
+        let starts = |with: &[&str]| module.len() >= with.len() && with.iter().zip(module).all(|(a, b)| a == b);
+        starts(&["types", "keys"]) || starts(&["simulation"])
+    };
+    let named = files().into_iter().filter(|file| file.shipped.iter().any(|token| token.text == "Remembering"));
+    let (allowed, breaches): (Vec<_>, Vec<_>) = named.partition(|file| may(&file.module));
+    assert_eq!(breaches.into_iter().map(|file| file.path).collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(allowed.len() > 1, "the name is looked for that it has");
+}
+
+#[test]
 fn one_command_imports_the_simulation_and_main_imports_the_command_line_alone() {
     assert_eq!(breaches_of("src/cli/demo.rs", "use crate::simulation::World;").len(), 1);
     assert!(breaches_of("src/cli/chaos/sim.rs", "use crate::simulation::run;").is_empty());

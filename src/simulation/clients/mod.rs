@@ -179,8 +179,16 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
     if state.policy.phase == PolicyState::Quarantined {
         return Some(random.pick([Transition::PolicyRelease, Transition::PolicyRelease, Transition::PolicyUpdated]));
     }
-    if state.control.recovery && random.below(2) == 0 {
-        return Some(Transition::ControlRecovered);
+    if state.control.recovery {
+        let members = state.council.members.len();
+        let back = alive(state, common).len() > members / 2;
+        if random.below(if back { 2 } else { 12 }) == 0 {
+            return Some(Transition::ControlRecovered);
+        }
+        // As long as too few are back nothing moves but the council; whoever tries all the same is refused.
+        if !back && members > 0 && random.below(4) != 0 {
+            return None;
+        }
     }
     if state.control.paused {
         return Some(Transition::ControlResume);
@@ -207,6 +215,11 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
     let open = |class| is_open(class, common.now_ms);
     // Some come too early all the same.
     chart::spec(next).window.is_none_or(|class| open(class) || random.below(12) == 0).then_some(next)
+}
+
+/// Whether a project waits for a license, or for its council to come back.
+pub fn is_held_up(state: &State) -> bool {
+    state.control.license == LicenseStatus::Expired || state.control.recovery
 }
 
 /// What a check of the environment's health ends in.
