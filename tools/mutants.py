@@ -188,7 +188,8 @@ def main():
     mutants = [mutant for mutant in listed if not wanted or mutant["name"] in wanted]
     tree = copy_tree()
     entries = {} if wanted else known(mutants, tree, "--keep-caught" in sys.argv)
-    for number, mutant in enumerate(mutants, 1):
+    # Those that a test of the library may catch come first: they take a third of the others' time.
+    for number, mutant in enumerate(sorted(mutants, key=lambda mutant: "lib" not in mutant), 1):
         began = time.monotonic()
         already = mutant["name"] in entries
         if not already:
