@@ -10,10 +10,10 @@ export PATH := /usr/lib/ccache:$(PATH)
 endif
 
 .DEFAULT_GOAL := help
-# Those of the second line need the daemon's libraries, RocksDB among them.
-FUZZ_TARGETS := json canonical envelope headers hlc record receipt ucxl \
-	snapshot git packer redactor
+# What needs the least comes first: `types` alone, then the machine with its policies, then the daemon's libraries with RocksDB.
+FUZZ_MACHINE := envelope headers
 FUZZ_SERVER := snapshot git packer redactor
+FUZZ_TARGETS := json canonical hlc record receipt ucxl $(FUZZ_MACHINE) $(FUZZ_SERVER)
 FUZZ_SECONDS ?= 60
 
 .PHONY: help build demo bench chaos soak fuzz schemathesis mutants fetch validate test lint fmt clean prerequisites
@@ -59,7 +59,11 @@ fuzz: prerequisites ## Look for bytes that break a promise, a minute for each wa
 		echo "installing cargo-fuzz, two minutes"; cargo install --locked cargo-fuzz; }
 	@for target in $(FUZZ_TARGETS); do \
 		echo "$$target: $(FUZZ_SECONDS) s"; \
-		case " $(FUZZ_SERVER) " in *" $$target "*) features="--features server";; *) features=;; esac; \
+		case " $(FUZZ_MACHINE) / $(FUZZ_SERVER) " in \
+			*" $$target "*/*) features="--features machine";; \
+			*/*" $$target "*) features="--features server";; \
+			*) features=;; \
+		esac; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --target-dir "$(CARGO_TARGET_DIR)/fuzz" $$features $$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 || exit 1; \
 	done
@@ -98,6 +102,7 @@ lint: prerequisites ## Check format, lints, feature sets, licences and documenta
 		echo "skipped: cargo deny check (cargo-deny is not installed; cargo install --locked cargo-deny)"; \
 	fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+	tools/mutants.py --check
 
 fmt: ## Format the source
 	cargo fmt

@@ -3,15 +3,15 @@
 //! Each entry is fed by the fuzzer (`fuzz_targets/`) and, from the kept corpus and mutations of it, by the
 //! integration tests (`tests/integration/fuzz.rs`). An entry panics when a promise is broken.
 
-use swoosh::machine::chart::Inputs;
 use swoosh::types::canonical::{canonical_bytes, from_canonical, from_slice};
 use swoosh::types::hlc::Hlc;
 use swoosh::types::json::Json;
 use swoosh::types::receipt::Receipt;
 use swoosh::types::record::{Passage, Record, encoded_outcomes};
 use swoosh::types::ucxl::{Ucxl, normal_form};
-use swoosh::verify::{Headers, verify};
 
+#[cfg(feature = "machine")]
+pub mod machine;
 #[cfg(feature = "server")]
 pub mod server;
 
@@ -22,12 +22,14 @@ pub type Entry = fn(&[u8]);
 pub const ENTRIES: &[(&str, Entry)] = &[
     ("json", json),
     ("canonical", canonical),
-    ("envelope", envelope),
-    ("headers", headers),
     ("hlc", hlc),
     ("record", record),
     ("receipt", receipt),
     ("ucxl", ucxl),
+    #[cfg(feature = "machine")]
+    ("envelope", machine::envelope),
+    #[cfg(feature = "machine")]
+    ("headers", machine::headers),
     #[cfg(feature = "server")]
     ("snapshot", server::snapshot),
     #[cfg(feature = "server")]
@@ -59,26 +61,6 @@ pub fn canonical(bytes: &[u8]) {
         assert_ne!(longer, document, "bytes after a document were passed over");
     }
     assert_eq!(from_canonical::<Json>(&canonical).ok(), Some(document));
-}
-
-/// A body is verified or refused; a proposal that is verified has the signature that its own bytes ask for.
-pub fn envelope(bytes: &[u8]) {
-    let cluster = "test".parse().expect("a cluster's name");
-    if let Ok(verified) = verify(bytes, &Headers::default(), &cluster, Inputs::decode) {
-        let proposal = verified.proposal();
-        assert!(proposal.signer.verify(&proposal.message(&cluster), &verified.signature()));
-    }
-}
-
-/// Header forms, one a line, never do more than the body's own members could.
-pub fn headers(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let mut lines = text.split('\n').map(|line| vec![line.to_owned()]);
-    let mut next = || lines.next().unwrap_or_default();
-    let headers = Headers { idempotency_key: next(), hlc: next(), window_id: next(), signature: next() };
-    let cluster = "test".parse().expect("a cluster's name");
-    let refused = verify(b"{}", &headers, &cluster, Inputs::decode);
-    assert!(refused.is_err(), "a proposal without a transition was verified");
 }
 
 /// A clock's text is the clock's only text.

@@ -6,7 +6,8 @@ out is kept in the target folder as well: a run that was interrupted goes on whe
 tests and the bug are the same. Exits with 1 when a bug was not caught or could not be planted.
 
 `tools/mutants.py NAME...` plants those alone, anew, and writes no report; `--keep-caught` takes over what was caught in an
-earlier state of the tree (after a test was mended, say), and the report says of which bugs that is so.
+earlier state of the tree (after a test was mended, say), and the report says of which bugs that is so. `--check` only looks
+whether each bug can be planted, which `make lint` asks for: code that moves on must not leave its bug behind.
 """
 
 import ctypes
@@ -127,6 +128,15 @@ def plant(mutant):
         path.write_text(sound)
 
 
+def misplaced(mutants):
+    """Bugs that cannot be planted any longer: the code has moved on under them."""
+    for mutant in mutants:
+        path = ROOT / mutant["file"]
+        count = path.read_text().count(mutant["from"]) if path.is_file() else 0
+        if count != 1:
+            yield f"{mutant['name']}: `from` stands {count} times in {mutant['file']}; mend it in chaos/mutants.toml"
+
+
 def mark_of(mutant):
     """What was planted and who was asked: with another answer to either, a result is worth nothing."""
     return hashlib.sha256(json.dumps(mutant, sort_keys=True).encode()).hexdigest()[:16]
@@ -186,6 +196,10 @@ def main():
     if unknown:
         sys.exit(f"no such bug: {', '.join(sorted(unknown))}; chaos/mutants.toml lists them")
     mutants = [mutant for mutant in listed if not wanted or mutant["name"] in wanted]
+    if stale := list(misplaced(mutants)):
+        sys.exit("\n".join(stale))
+    if "--check" in sys.argv:
+        sys.exit(0)
     tree = copy_tree()
     entries = {} if wanted else known(mutants, tree, "--keep-caught" in sys.argv)
     # Those that a test of the library may catch come first: they take a third of the others' time.
