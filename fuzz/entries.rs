@@ -7,7 +7,7 @@ use swoosh::types::canonical::{canonical_bytes, from_canonical, from_slice};
 use swoosh::types::hlc::Hlc;
 use swoosh::types::json::Json;
 use swoosh::types::receipt::Receipt;
-use swoosh::types::record::{Passage, Record, encoded_outcomes};
+use swoosh::types::record::{Passage, Record};
 use swoosh::types::ucxl::{Ucxl, normal_form};
 
 #[cfg(feature = "machine")]
@@ -78,7 +78,6 @@ pub fn hlc(bytes: &[u8]) {
 
 /// A stored record is read as what it was written from, and replay reads of it what the record says.
 pub fn record(bytes: &[u8]) {
-    let _ = encoded_outcomes(bytes);
     let passage = Passage::decode(bytes);
     let Ok(record) = from_canonical::<Record>(bytes) else { return };
     let encoded = record.encode();

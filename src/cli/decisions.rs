@@ -252,13 +252,14 @@ fn verify_stored(output: Output, journal: &Journal) -> anyhow::Result<ExitCode> 
     for stored in journal.records_from(journal.first_index()) {
         let stored = stored.context("`swoosh wal verify` lists everything that is wrong")?;
         let decision = decisions::recompute(journal, &stored)?;
-        let bytes = journal.decision(&decision.project, decision.index)?;
+        let bytes = journal.decision(&decision.project, decision.index);
         comparison.compared += 1;
         progress(decision.index);
         let problems = match bytes {
-            None => vec!["it is not stored".to_owned()],
-            Some(bytes) if try_canonical_bytes(&decision).is_ok_and(|again| again == bytes) => Vec::new(),
-            Some(bytes) => match Json::parse(&bytes) {
+            Err(error) => vec![error.to_string()],
+            Ok(None) => vec!["it is not stored".to_owned()],
+            Ok(Some(bytes)) if try_canonical_bytes(&decision).is_ok_and(|again| again == bytes) => Vec::new(),
+            Ok(Some(bytes)) => match Json::parse(&bytes) {
                 Ok(document) => decisions::differences(&document, &decision),
                 Err(error) => vec![format!("what is stored is no JSON: {error}")],
             },

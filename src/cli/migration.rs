@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::connect::{Node, NodeArgs, SignerArgs};
 use super::output::{Output, Table, count, fields};
+use super::time::{self, Span};
+use crate::types::hlc::Hlc;
 use crate::types::migration::{Divergence, MigrationMode, MigrationView, Order, Routing, Switch};
 use crate::types::names::Region;
 use crate::types::text::Rationale;
@@ -44,9 +46,11 @@ enum MigrationAction {
     ///
     /// The switch is durable and in force when the command returns. Before SWOOSH decides more than it did, all
     /// projects are compared, and it is refused while any differs. Before it decides less, WHOOSH is told of
-    /// everything that SWOOSH decided.
+    /// everything that SWOOSH decided. With --quiet-for it is also refused while the last divergence, or the last switch,
+    /// is younger than that.
     #[command(
         after_help = "Examples:\n  swoosh migration mode regions --region council --rationale 'Step 3.' --key operator.key\n  \
+        swoosh migration mode cutover --quiet-for 7d --rationale 'Step 4.' --key operator.key\n  \
         swoosh migration mode bypass --rationale 'Roll back: see incident 7.' --key operator.key"
     )]
     Mode {
@@ -59,6 +63,9 @@ enum MigrationAction {
         /// Why; it is kept with the switch
         #[arg(long, value_name = "TEXT")]
         rationale: Rationale,
+        /// Only if nothing differed, and nothing was switched, for so long; such as 7d
+        #[arg(long, value_name = "SPAN")]
+        quiet_for: Option<Span>,
         #[command(flatten)]
         signer: SignerArgs,
     },
@@ -82,14 +89,19 @@ impl MigrationCommand {
             MigrationAction::Status { node } => {
                 let node = node.reader()?;
                 let view = node.ask(node.client().migration())?;
-                output.say(&view, || status(&view))?;
+                let last = last_divergence(&node)?;
+                output.say(&view, || status(&view, last))?;
             }
-            MigrationAction::Mode { mode, regions, rationale, signer } => {
+            MigrationAction::Mode { mode, regions, rationale, quiet_for, signer } => {
                 let routing = Routing { mode, regions: regions.into_iter().collect() };
                 if let Some(fault) = routing.fault() {
                     anyhow::bail!("{fault}; regions are given with --region");
                 }
-                let switch = order(&signer.signer()?, routing, rationale)?;
+                let node = signer.signer()?;
+                if let Some(span) = quiet_for {
+                    soaked(&node, span)?;
+                }
+                let switch = order(&node, routing, rationale)?;
                 output.say(&switch, || switched(&switch))?;
             }
             MigrationAction::Divergences { limit, node } => {
@@ -100,6 +112,36 @@ impl MigrationCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Refuses what has not been quiet for so long: something differed meanwhile, or the last switch is younger.
+fn soaked(node: &Node, Span(wanted_ms): Span) -> anyhow::Result<()> {
+    let view = node.ask(node.client().migration())?;
+    let (now_ms, wanted) = (time::now().physical_ms(), time::spell(wanted_ms));
+    let since = |at: Hlc| now_ms.saturating_sub(at.physical_ms());
+    if let Some(last) = node.ask(node.client().divergences(1))?.first().filter(|last| since(last.at) < wanted_ms) {
+        anyhow::bail!(
+            "it was not quiet for {wanted}: {} divergences were found in all, the last one {} ago ({}); nothing was switched. \
+             `swoosh migration divergences` shows both sides",
+            view.divergences,
+            time::spell(since(last.at)),
+            last.detail
+        );
+    }
+    if let Some(switch) = view.last_switch.filter(|switch| since(switch.at) < wanted_ms) {
+        let ago = time::spell(since(switch.at));
+        anyhow::bail!(
+            "it was not quiet for {wanted}: {} is in force for {ago} only; nothing was switched. Wait, or ask for less",
+            view.routing
+        );
+    }
+    Ok(())
+}
+
+/// When something differed last, in words.
+fn last_divergence(node: &Node) -> anyhow::Result<String> {
+    let last = node.ask(node.client().divergences(1))?;
+    Ok(last.first().map_or_else(|| "none yet".to_owned(), |last| format!("{}: {}", last.at, last.detail)))
 }
 
 /// Signs an order on the last switch, and sends it.
@@ -122,7 +164,7 @@ fn switched(switch: &Switch) -> String {
     format!("switch {}: from {} to {to}, at record {}{told}", switch.number, switch.from, switch.last_index)
 }
 
-fn status(view: &MigrationView) -> String {
+fn status(view: &MigrationView, last_divergence: String) -> String {
     let differing: Vec<&str> = view.diverged.iter().map(|project| project.as_str()).collect();
     let differing = if differing.is_empty() { "none".to_owned() } else { differing.join(", ") };
     let last = view.last_switch.as_ref().map_or_else(
@@ -146,6 +188,7 @@ fn status(view: &MigrationView) -> String {
         ("its clients", view.listen.clone()),
         ("differing", differing),
         ("divergences", view.divergences.to_string()),
+        ("the last one", last_divergence),
         ("not passed on", view.not_passed_on.to_string()),
     ]);
     format!("{about}\n{}", table.text(2))

@@ -42,7 +42,12 @@ impl PromoteCommand {
         };
         let data = self.data.path().display();
         let Some(reason) = self.reason.as_deref().filter(|_| self.yes) else {
-            let primary = primary.unwrap_or_else(|| "nobody".to_owned());
+            let Some(primary) = primary else {
+                anyhow::bail!(
+                    "{data} follows no other node, so there is nothing to promote; start it with `swoosh serve`. A promotion that \
+                     was interrupted goes on with --yes and --reason"
+                )
+            };
             output.say(&json!({"promoted": false, "last_index": last, "follows": primary, "node": node}), || {
                 format!(
                     "{data} follows {primary}, and holds its log up to record {last}\nwhat that node accepted after it would be \

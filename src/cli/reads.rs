@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::connect::{NodeArgs, exit};
@@ -115,7 +114,9 @@ impl DecisionCommand {
         let decision = match self.index {
             Some(index) => node.ask(node.client().decision_at(&self.of.parse()?, index))?,
             None => {
-                let id: DecisionId = self.of.parse().context("or name a project and an index: decision default 17")?;
+                let id: DecisionId = self.of.parse().map_err(|error| {
+                    anyhow::anyhow!("{error}, or name a project and an index: swoosh decision default 17")
+                })?;
                 node.ask(node.client().decision(&id))?
             }
         };

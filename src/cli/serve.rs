@@ -22,12 +22,14 @@ pub(super) mod tls;
 mod traces;
 mod upkeep;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -93,14 +95,25 @@ impl ServeCommand {
     }
 }
 
+/// Takes the address that is served on.
+pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => "another process listens there: stop it, or name another address with --listen",
+            ErrorKind::AddrNotAvailable => "this machine has no such address: name one of its own, or 0.0.0.0 for all",
+            ErrorKind::PermissionDenied => "this user may not listen there: name a port from 1024 on",
+            _ => "name another address with --listen",
+        };
+        anyhow::anyhow!("cannot listen on {address} ({error}); {remedy}")
+    })
+}
+
 async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides) -> anyhow::Result<()> {
     let signals = StopSignals::listen().context("cannot listen for signals")?;
     // Before the journal is opened: what is wrong with the files is told at once.
     let tls = tls::load(settings)?;
     let mut node = Node::start(settings)?;
-    let listener = tokio::net::TcpListener::bind(settings.listen).await;
-    let listener =
-        listener.with_context(|| format!("cannot listen on {}; is another node running there?", settings.listen))?;
+    let listener = listen(settings.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr()?;
     let legacy = migration::bind(settings).await?;

@@ -238,6 +238,7 @@ fn take(output: Output, journal: &Journal, project: Option<&ProjectName>) -> any
         journal.put_snapshot(Snapshot::of(&stored.record, stored.chain, head.head.state()))?;
         taken.push(look(journal, project, index));
     }
+    journal.thin_snapshots()?;
     journal.sync()?;
     output.say(&json!({"taken": taken, "projects": wanted.len()}), || {
         let table = if taken.is_empty() { String::new() } else { format!("\n{}", list_text(&taken)) };

@@ -67,7 +67,7 @@ fn headline(view: &TransitionsView) -> String {
     let known = windows.collect::<Vec<_>>().join(", ");
     about.push((
         "windows",
-        if known.is_empty() { "no valid schedule; see `swoosh fact list`".to_owned() } else { known },
+        if known.is_empty() { "no valid schedule; see `swoosh fact show`".to_owned() } else { known },
     ));
     format!("project {}\n{}", view.project, fields(&about))
 }

@@ -11,7 +11,7 @@ use super::connect::exit;
 use super::data::{self, DataArgs};
 use super::output::{Output, Table, count, fields};
 use crate::client::{WalEntry, WalPage};
-use crate::journal::verify::{MAX_PROBLEMS, VerifyReport, verify};
+use crate::journal::verify::{Flaw, MAX_PROBLEMS, VerifyReport, verify};
 use crate::journal::{Journal, StoredRecord};
 use crate::types::json::Json;
 use crate::types::text::ProjectName;
@@ -33,7 +33,8 @@ enum WalAction {
     /// Check every record
     ///
     /// Checks frame, chain, canonical bytes, inputs and facts, the caller's signature, the batch's seal, the
-    /// receipt, the decision record and the idempotency key. Lists what is wrong by index, the first first, and
+    /// receipt, the decision record and the idempotency key; then every snapshot, what is open, and how far exporters
+    /// are. Lists what is wrong by index, the first first, and
     /// exits with 1. Whether records lead to the states that they name, `swoosh replay` tells.
     #[command(after_help = "Examples:\n  swoosh wal verify\n  swoosh --json wal verify --data /var/lib/swoosh")]
     Verify(DataArgs),
@@ -135,7 +136,9 @@ fn report_text(report: &VerifyReport) -> String {
         lines.push("the log could not be read any further".to_owned());
     }
     lines.push(about);
-    lines.push("nothing was changed; runbooks/recovery.md tells what to do".to_owned());
+    let snapshots_alone = report.problems.iter().all(|problem| matches!(problem.flaw, Flaw::Snapshot { .. }));
+    let book = if snapshots_alone && report.complete { "snapshot-restore.md" } else { "recovery.md" };
+    lines.push(format!("nothing was changed; runbooks/{book} tells what to do"));
     lines.join("\n")
 }
 

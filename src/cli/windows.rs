@@ -85,7 +85,7 @@ impl WindowsCommand {
         let view: WindowsView = node.ask(node.client().windows(&self.project.project, self.at, self.count))?;
         let known = view.known.with_context(|| {
             format!(
-                "the node knows no valid window schedule for {}; `swoosh facts` shows what it believes",
+                "the node knows no valid window schedule for {}; `swoosh fact show` shows what it believes",
                 view.project
             )
         })?;

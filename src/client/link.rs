@@ -270,6 +270,10 @@ impl Link {
             }
             () if error.is_connect() => LinkError::Connect { node, cause },
             () if error.is_timeout() => LinkError::Timeout { node },
+            () if cause.contains("invalid HTTP version") && self.base.scheme() == "http" => {
+                let cause = format!("{cause}; where the node has TLS, its address begins with https://");
+                LinkError::Broken { node, cause }
+            }
             () => LinkError::Broken { node, cause },
         }
     }

@@ -321,7 +321,10 @@ impl Stuck<ReadOnlyError> {
 /// The decision as it was written with its record; made again where that is not there or cannot be read.
 fn stored_decision(journal: &Journal, stored: &StoredRecord) -> Result<Decision, RecomputeError> {
     let record = &stored.record;
-    let bytes = journal.decision(&record.project, record.index)?;
+    let bytes = match journal.decision(&record.project, record.index) {
+        Err(ReadError::Row { .. }) => None,
+        found => found?,
+    };
     let decision = bytes.and_then(|bytes| from_canonical::<Decision>(&bytes).ok());
     decision.map_or_else(|| recompute(journal, stored), Ok)
 }

@@ -1,7 +1,7 @@
 //! Decision records: what an accepted transition decided, and why, from its WAL record alone.
 //!
 //! ```text
-//! record + inputs ── build ──► Decision ──► journal (decisions)
+//! record + inputs ── wording ──► journal (decisions) ── with the record ──► Decision
 //! journal ── Exporter ── Redaction ──► Sink: a JSONL file, BUBBLE over HTTP
 //! log ── recompute ──► Decision ── differences ◄── a document that somebody holds
 //! ```
@@ -20,105 +20,23 @@ pub use recompute::{RecomputeError, differences, recompute, recompute_at};
 pub use redaction::{Exported, Redacted, Redaction, RedactionError, Treatment};
 pub use summary::summary;
 
-use serde::Serialize;
-
-use crate::types::canonical::{Verbatim, canonical_bytes};
 use crate::types::civil::rfc3339;
-use crate::types::decision::Decision;
+use crate::types::decision::{Decision, Wording};
 use crate::types::hash::Hash;
-use crate::types::hlc::Hlc;
-use crate::types::ids::{DecisionId, IdemKey, WindowId};
 use crate::types::json::Json;
-use crate::types::keys::PublicKey;
-use crate::types::migration::signed_for;
-use crate::types::names::Transition;
-use crate::types::record::{Record, encoded_outcomes};
-use crate::types::text::ProjectName;
+use crate::types::record::Record;
 use crate::types::ucxl::EvidenceRef;
 
 /// The decision that a record made. `chain` is the record's link, `inputs` what it names by hash.
 pub fn build(record: &Record, chain: &Hash, inputs: &Json) -> Decision {
-    let summary = summary(record.transition, inputs);
-    Decision {
-        id: DecisionId::of(&record.project, record.index, chain),
-        project: record.project.clone(),
-        index: record.index,
-        chain: *chain,
-        transition: record.transition,
-        justification: justification(inputs).unwrap_or(&summary).to_owned(),
-        summary,
-        signer: record.signer,
-        on_behalf_of: signed_for(&record.evidence).map(|(caller, _)| caller.to_owned()),
-        idem_key: record.idem_key.clone(),
-        hlc: record.hlc,
-        timestamp: record.timestamp,
-        window_id: record.window_id,
-        state_pre_hash: record.state_pre_hash,
-        state_post_hash: record.state_post_hash,
-        inputs_hash: record.inputs_hash,
-        guard_outcomes: record.guard_outcomes.clone(),
-        policy_engine: record.policy_engine.clone(),
-        evidence: record.evidence.clone(),
-        ucxl: links(record),
-    }
+    Decision::of(record, chain, wording(record, inputs))
 }
 
-/// The canonical bytes of [`build`]'s document, given those of the record: its outcomes, which are most of both,
-/// are taken over as they stand.
-pub fn encode(record: &Record, encoded: &[u8], chain: &Hash, inputs: &Json) -> Vec<u8> {
-    let Some(guard_outcomes) = encoded_outcomes(encoded) else {
-        return canonical_bytes(&build(record, chain, inputs));
-    };
+/// What the decision says beyond its record, which is what the journal keeps of it.
+pub fn wording(record: &Record, inputs: &Json) -> Wording {
     let summary = summary(record.transition, inputs);
-    canonical_bytes(&Encoded {
-        id: DecisionId::of(&record.project, record.index, chain),
-        project: &record.project,
-        index: record.index,
-        chain,
-        transition: record.transition,
-        justification: justification(inputs).unwrap_or(&summary),
-        summary: &summary,
-        signer: &record.signer,
-        on_behalf_of: signed_for(&record.evidence).map(|(caller, _)| caller),
-        idem_key: &record.idem_key,
-        hlc: record.hlc,
-        timestamp: record.timestamp,
-        window_id: record.window_id,
-        state_pre_hash: &record.state_pre_hash,
-        state_post_hash: &record.state_post_hash,
-        inputs_hash: &record.inputs_hash,
-        guard_outcomes: Verbatim(guard_outcomes),
-        policy_engine: &record.policy_engine,
-        evidence: &record.evidence,
-        ucxl: links(record),
-    })
-}
-
-/// [`Decision`], borrowed, in the order of its canonical members.
-#[derive(Serialize)]
-struct Encoded<'a> {
-    chain: &'a Hash,
-    evidence: &'a [EvidenceRef],
-    guard_outcomes: Verbatim<'a>,
-    hlc: Hlc,
-    id: DecisionId,
-    idem_key: &'a IdemKey,
-    index: u64,
-    inputs_hash: &'a Hash,
-    justification: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    on_behalf_of: Option<&'a str>,
-    policy_engine: &'a str,
-    project: &'a ProjectName,
-    signer: &'a PublicKey,
-    state_post_hash: &'a Hash,
-    state_pre_hash: &'a Hash,
-    summary: &'a str,
-    timestamp: Hlc,
-    transition: Transition,
-    ucxl: Vec<EvidenceRef>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    window_id: Option<WindowId>,
+    let justification = justification(inputs).unwrap_or(&summary).to_owned();
+    Wording { summary, justification, ucxl: links(record) }
 }
 
 /// Why, in the words of whoever proposed: a rationale, a justification, a failure's detail, or a cause.

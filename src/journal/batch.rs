@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::decision;
 use super::error::{AppendError, StorageError};
 use super::frame;
 use super::layout::{Family, idem_key, idem_value, meta, scoped_key, wal_key};
 use super::snapshot::Snapshot;
 use super::store::WriteBatch;
 use super::{Durability, Inner, Journal, Mode, Stage, SweepCandidate, Tail};
+use crate::types::decision::Wording;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey};
@@ -46,14 +48,15 @@ pub enum Write {
         /// The canonical bytes.
         bytes: Vec<u8>,
     },
-    /// A decision record. Every record has one: it also lists the record under its project.
+    /// What a decision record says beyond its record. Every record has one: it also lists the record under its
+    /// project.
     Decision {
         /// The project.
         project: ProjectName,
         /// Index of the record.
         index: u64,
-        /// The decision's canonical bytes.
-        bytes: Vec<u8>,
+        /// The words.
+        wording: Wording,
     },
     /// An idempotency key, bound.
     Key {
@@ -260,8 +263,8 @@ impl Inner {
     pub(super) fn stage_write(&self, rows: &mut WriteBatch, write: &Write) {
         match write {
             Write::Object { hash, bytes } => rows.put_cf(self.family(Family::Objects), hash.as_bytes(), bytes),
-            Write::Decision { project, index, bytes } => {
-                rows.put_cf(self.family(Family::Decisions), scoped_key(project, *index), bytes);
+            Write::Decision { project, index, wording } => {
+                rows.put_cf(self.family(Family::Decisions), scoped_key(project, *index), decision::encode(wording));
             }
             Write::Key { project, key, fingerprint, index, receipt } => {
                 let value = idem_value(fingerprint, *index, receipt);

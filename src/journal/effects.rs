@@ -24,6 +24,30 @@ const OPEN_END: &[u8] = b"effect0";
 const NOTE: &[u8] = b"work/";
 const NOTE_END: &[u8] = b"work0";
 
+/// What a row tells of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// That it is open.
+    Open,
+    /// An outcome that waits.
+    Held,
+    /// What its runner noted.
+    Note,
+}
+
+impl Kind {
+    const ALL: [(Kind, &'static [u8]); 3] = [(Kind::Open, OPEN), (Kind::Held, HELD), (Kind::Note, NOTE)];
+
+    /// What the row is called.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Kind::Open => "the opening",
+            Kind::Held => "the outcome that waits",
+            Kind::Note => "the note",
+        }
+    }
+}
+
 /// An open effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenRow {
@@ -168,8 +192,7 @@ impl Inner {
             && let Some((key, value)) = keys.next_row()?
         {
             let id = parse_key(OPEN, key)?;
-            let opened_at = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            found.push(OpenRow { opened_at: opened_at.ok_or_else(|| mangled(key))?, id });
+            found.push(OpenRow { opened_at: parse_opened_at(value).ok_or_else(|| mangled(key))?, id });
         }
         Ok(found)
     }
@@ -192,6 +215,16 @@ pub(super) fn parse_key(prefix: &[u8], key: &[u8]) -> Result<EffectId, ReadError
         Some(EffectId { project, index, effect })
     };
     parse().ok_or_else(|| mangled(key))
+}
+
+/// Which effect a row is about, and what it tells.
+pub(super) fn parse_row(key: &[u8]) -> Option<(Kind, EffectId)> {
+    Kind::ALL.into_iter().find_map(|(kind, prefix)| Some((kind, parse_key(prefix, key).ok()?)))
+}
+
+/// When an effect was opened.
+pub(super) fn parse_opened_at(value: &[u8]) -> Option<Hlc> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 pub(super) fn mangled(key: &[u8]) -> ReadError {

@@ -37,7 +37,9 @@ impl Journal {
     pub fn begin_exports(&self, names: &[&str]) -> Result<Vec<u64>, ExportError> {
         self.0.writable()?;
         let held = self.export_positions()?;
-        let index = |name: &str| held.iter().find(|position| position.name == name).map_or(0, |held| held.index);
+        // After a loss that was accepted, what comes in the place of what is gone is to be delivered as well.
+        let last = self.last().0;
+        let index = |name: &str| held.iter().find(|held| held.name == name).map_or(0, |held| held.index.min(last));
         let resting = held.iter().filter(|position| !names.contains(&position.name.as_str()));
         let resting = resting.map(|position| ExportPosition { active: false, ..position.clone() });
         let running =
@@ -92,7 +94,7 @@ impl Inner {
     }
 }
 
-fn parse(key: &[u8], value: &[u8]) -> Option<ExportPosition> {
+pub(super) fn parse(key: &[u8], value: &[u8]) -> Option<ExportPosition> {
     let name = exporter_name(key)?.to_owned();
     let (word, index) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     let active = match word {
@@ -137,6 +139,17 @@ mod tests {
         assert_eq!(node.journal.begin_exports(&["file"]).unwrap(), [3]);
         assert_eq!(node.journal.export_floor().unwrap(), Some(3));
         assert_eq!(node.journal.begin_exports(&["server"]).unwrap(), [1]);
+    }
+
+    #[test]
+    fn an_exporter_that_is_beyond_the_log_s_end_takes_the_records_that_come() {
+        let mut node = Node::new();
+        node.commit(&["a", "a"]);
+        node.overwrite(Family::Outbox, &exporter_key("file"), b"active 9");
+        let report = crate::journal::verify::verify(&node.journal, &mut |_| ());
+        assert!(report.problems[0].to_string().contains("sent record 9, and the log ends at record 2"));
+        assert_eq!(node.journal.begin_exports(&["file"]).unwrap(), [2]);
+        assert!(crate::journal::verify::verify(&node.journal, &mut |_| ()).is_good());
     }
 
     #[test]

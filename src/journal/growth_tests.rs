@@ -111,6 +111,31 @@ fn a_damaged_snapshot_falls_back_says_so_and_is_replaced() {
 }
 
 #[test]
+fn a_base_keeps_its_decision_when_its_record_is_pruned() {
+    let node = busy(40);
+    cover(&node);
+    let decisions = |node: &Node| {
+        PROJECTS.map(|project| {
+            let first = node.journal.project_indexes(&name(project), 0).next().unwrap().unwrap();
+            (first, node.journal.decision(&name(project), first).unwrap().unwrap())
+        })
+    };
+    let last = PROJECTS.map(|project| node.journal.last_of(&name(project)).unwrap().unwrap());
+    let whole = |node: &Node, index: u64| {
+        let project = node.journal.record(index).unwrap().unwrap().record.project;
+        node.journal.decision(&project, index).unwrap().unwrap()
+    };
+    let before = last.map(|index| whole(&node, index));
+    let report = node.journal.prune_wal(&keep(0), &|| true).unwrap();
+    assert!(last.iter().any(|&index| index < report.first_index), "no base stands on a pruned record");
+    let after = decisions(&node);
+    for (index, decision) in last.into_iter().zip(before) {
+        let kept = after.iter().find(|(first, _)| *first == index);
+        assert!(index >= report.first_index || kept.is_some_and(|(_, kept)| *kept == decision), "record {index}");
+    }
+}
+
+#[test]
 fn pruned_records_are_gone_and_the_rest_stands_on_what_is_left() {
     let node = busy(40);
     cover(&node);
@@ -200,6 +225,35 @@ fn a_base_that_is_damaged_has_a_second_copy_and_gets_a_new_one() {
     }
 }
 
+/// An older copy of the snapshots put back: the newer base is gone, an older one is there again.
+#[test]
+fn an_older_base_that_was_put_back_is_passed_over_and_both_copies_are_made_again() {
+    let mut node = busy(20);
+    cover(&node);
+    node.journal.prune_wal(&keep(4), &|| true).unwrap();
+    let first = node.journal.snapshots(&name("a")).unwrap()[0];
+    let older = node.journal.0.get(Family::Snapshots, &scoped_key(&name("a"), first)).unwrap().unwrap();
+    (0..10).for_each(|_| drop(node.commit(&["a", "b"])));
+    cover(&node);
+    node.journal.prune_wal(&keep(4), &|| true).unwrap();
+    let rows = node.journal.0.family(Family::Snapshots).inside();
+    for project in PROJECTS.map(name) {
+        for index in node.journal.snapshots(&project).unwrap() {
+            node.journal.0.db.inside().delete_cf(rows, scoped_key(&project, index)).unwrap();
+        }
+    }
+    node.overwrite(Family::Snapshots, &scoped_key(&name("a"), first), &older);
+    let node = restart(node);
+    assert_eq!(heads(&node), known(&node));
+    assert!(matches!(node.journal.head_at(&name("a"), first + 1), Err(FoldError::Read(ReadError::Pruned { .. }))));
+    let report = verify::verify(&node.journal, &mut |_| ());
+    assert!(report.problem_count >= 4 && report.problems[0].to_string().contains("it is missing"), "{report:?}");
+    let mended = PROJECTS.map(|project| node.journal.mend_base(&name(project)).unwrap());
+    assert_eq!((mended, node.journal.mend_base(&name("a"))), ([true; 4], Ok(false)));
+    let report = verify::verify(&node.journal, &mut |_| ());
+    assert!(report.is_good(), "{:?}", report.problems);
+}
+
 #[test]
 fn a_project_without_any_good_base_is_refused_and_not_begun_anew() {
     let node = busy(20);
@@ -265,6 +319,18 @@ fn old_snapshots_are_thinned_and_two_generations_stay() {
     let left = node.journal.snapshots(&name("a")).unwrap();
     assert_eq!(left, [&of_a[..1], &of_a[of_a.len() - GENERATIONS..]].concat());
     assert_eq!(node.journal.thin_snapshots().unwrap(), 0);
+    // A damaged one stays as long as nothing newer is good, and goes then.
+    let [older, newest] = [left[1], left[2]];
+    for index in [older, newest] {
+        node.overwrite(Family::Snapshots, &scoped_key(&name("a"), index), b"{}");
+    }
+    node.journal.0.tail().unsnapshotted.snapshot(&name("a"), newest);
+    assert_eq!(node.journal.thin_snapshots().unwrap(), 0);
+    assert_eq!(verify::verify(&node.journal, &mut |_| ()).problem_count, 2);
+    node.journal.put_snapshot(node.snapshot(newest)).unwrap();
+    assert_eq!(node.journal.thin_snapshots().unwrap(), 1);
+    assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
+    assert_eq!(node.journal.snapshots(&name("a")).unwrap(), [left[0], newest]);
 }
 
 #[test]

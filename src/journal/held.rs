@@ -45,6 +45,11 @@ impl HeldOutcome {
     }
 }
 
+/// The outcome of a stored row.
+pub(super) fn parse(value: &[u8]) -> Option<HeldOutcome> {
+    from_slice(value).ok()
+}
+
 impl Journal {
     /// Keeps an outcome until its effect is closed, on disk by the time it returns.
     pub fn hold_outcome(&self, id: &EffectId, outcome: &HeldOutcome) -> Result<(), EffectRowError> {
@@ -57,7 +62,7 @@ impl Journal {
     pub fn held_outcome(&self, id: &EffectId) -> Result<Option<HeldOutcome>, ReadError> {
         let key = effect_key(HELD, id);
         let Some(bytes) = self.0.get(Family::Outbox, &key)? else { return Ok(None) };
-        from_slice(&bytes).map(Some).map_err(|_| mangled(&key))
+        parse(&bytes).map(Some).ok_or_else(|| mangled(&key))
     }
 
     /// Effects whose outcomes are kept, in the order of their ids.

@@ -5,7 +5,9 @@ use crate::types::ids::IdemKey;
 use crate::types::text::ProjectName;
 
 /// Version of the layout. A directory of another version is refused.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
+/// The oldest version that is opened. Format 1 had whole decision records where there are their words alone now.
+pub const OLDEST_FORMAT: u64 = 1;
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub(super) enum Family {
     Idem,
     /// hash → canonical bytes of inputs and facts.
     Objects,
-    /// project ‖ 0x00 ‖ index → decision record. Its keys are also the list of a project's records.
+    /// project ‖ 0x00 ‖ index → the words of a decision record, see `decision.rs`. Its keys are also the list of a project's records.
     Decisions,
     /// What is to leave the node: `exporter/` ‖ name → how far an exporter of decision records has come; open
     /// effects and notes of them, see `effects.rs`.

@@ -19,6 +19,7 @@ mod chart;
 mod checkpoint;
 #[cfg(test)]
 mod damage;
+mod decision;
 mod effects;
 mod error;
 mod exporters;

@@ -12,7 +12,7 @@ use super::base::PrunePoint;
 use super::error::{OpenError, StorageError};
 use super::frame::Frame;
 use super::incarnations;
-use super::layout::{FORMAT, Family, meta, wal_index, wal_key};
+use super::layout::{FORMAT, Family, OLDEST_FORMAT, meta, wal_index, wal_key};
 use super::promise::Keeper;
 use super::store::{Column, Place, Scan, Store, WriteBatch};
 use super::unsnapshotted::Unsnapshotted;
@@ -55,6 +55,7 @@ impl Journal {
         let found = identity(&db, &place)?;
         may_write(&db, &place, origin)?;
         belongs(&found, &mine, &place)?;
+        raise_format(&db, &place)?;
         let watermark = match promised {
             Some(promised) => Watermark::open(&place, promised),
             None => Watermark::create(&place, Mark::first(found.incarnation)),
@@ -281,7 +282,7 @@ fn identity(db: &Store, place: &Place) -> Result<JournalIdentity, OpenError> {
         return Err(OpenError::Gap { path: place.path.clone(), index: 1, last: last_record(db, place)?.0 });
     }
     let format: String = required(db, place, meta::FORMAT)?;
-    if format != FORMAT.to_string() {
+    if !(OLDEST_FORMAT..=FORMAT).any(|known| format == known.to_string()) {
         return Err(OpenError::Format { path: place.path.clone(), found: format });
     }
     Ok(JournalIdentity {
@@ -289,6 +290,17 @@ fn identity(db: &Store, place: &Place) -> Result<JournalIdentity, OpenError> {
         cluster: required(db, place, meta::CLUSTER)?,
         incarnation: required(db, place, meta::INCARNATION)?,
     })
+}
+
+/// A directory of an older format is one of this format before anything is written to it, so that an older program
+/// is told so, and does not stumble over a row.
+fn raise_format(db: &Store, place: &Place) -> Result<(), OpenError> {
+    if get(db, place, meta::FORMAT)? == Some(FORMAT.to_string()) {
+        return Ok(());
+    }
+    let mut batch = WriteBatch::default();
+    batch.put_cf(family(db, place, Family::Meta)?, meta::FORMAT, FORMAT.to_string());
+    db.write(batch, true).map_err(|source| storage(place, source))
 }
 
 fn belongs(found: &JournalIdentity, mine: &JournalIdentity, place: &Place) -> Result<(), OpenError> {

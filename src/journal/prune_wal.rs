@@ -70,6 +70,15 @@ impl Journal {
         Ok(report)
     }
 
+    /// Looks at both copies of what a project stands on whose records are pruned, and writes the good one over the
+    /// other where that is missing or damaged. Returns whether there was anything to mend.
+    pub fn mend_base(&self, project: &ProjectName) -> Result<bool, PruneError> {
+        if matches!(self.0.mode, Mode::ReadOnly) {
+            return Err(AppendError::ReadOnly.into());
+        }
+        Ok(!self.0.base_flaws(project)?.is_empty() && self.0.mend_base(project)?)
+    }
+
     /// Index of the first record that must stay.
     pub fn prunable(&self, wanted: &Retention) -> Result<u64, ReadError> {
         let (last, _) = self.last();
@@ -161,6 +170,7 @@ impl Inner {
         let mut rows = WriteBatch::default();
         for (project, &index) in bases {
             self.keep_base(&mut rows, project, index)?;
+            self.keep_decision(&mut rows, project, index)?;
         }
         rows.put_cf(self.family(Family::Meta), meta::WAL_FLOOR, canonical_bytes(&point));
         rows.delete_range_cf(self.family(Family::Wal), wal_key(0), wal_key(point.first_index()));
@@ -184,6 +194,16 @@ impl Inner {
             && let Some((_, second)) = self.second_base(project)?
         {
             rows.put_cf(self.family(Family::Snapshots), key, second);
+        }
+        Ok(())
+    }
+
+    /// Writes a base's decision in full, as its record goes.
+    fn keep_decision(&self, rows: &mut WriteBatch, project: &ProjectName, index: u64) -> Result<(), ReadError> {
+        if index >= self.first_index()
+            && let Some(whole) = self.decision(project, index)?
+        {
+            rows.put_cf(self.family(Family::Decisions), scoped_key(project, index), whole);
         }
         Ok(())
     }

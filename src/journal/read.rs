@@ -52,11 +52,6 @@ impl Journal {
         Ok(self.0.db.has_cf(self.0.family(Family::Objects), hash.as_bytes())?)
     }
 
-    /// The canonical bytes of the decision record that the record at an index left.
-    pub fn decision(&self, project: &ProjectName, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
-        self.0.get(Family::Decisions, &scoped_key(project, index))
-    }
-
     /// Indexes of a project's records, from `from` on, rising.
     pub fn project_indexes(
         &self,

@@ -180,6 +180,12 @@ impl Inner {
         Ok((frame.decode_record()?, frame.chain))
     }
 
+    /// Whose record stands at an index.
+    pub(super) fn project_of(&self, index: u64) -> Result<Option<ProjectName>, ReadError> {
+        let Some(bytes) = self.frame_bytes(index)? else { return Ok(None) };
+        Ok(Some(Frame::parse(index, &bytes)?.decode_record()?.project))
+    }
+
     /// The link that the record after an index follows.
     pub(super) fn link_after(&self, index: u64) -> Result<Hash, ReadError> {
         Ok(self.onward(index, self.chain_at(index)?))
@@ -210,7 +216,11 @@ impl Inner {
             Some(next) => scoped_key(project, next),
             None => scope_end(project),
         };
-        let mut rows = self.keys(Family::Snapshots, scoped_key(project, 0), end);
+        let base = self.second_base(project)?;
+        // What lies before a base leads nowhere: the records between are gone.
+        let from = base.as_ref().map_or(0, |(base, _)| *base).min(index.saturating_add(1));
+        let from = if from < self.first_index() { from } else { 0 };
+        let mut rows = self.keys(Family::Snapshots, scoped_key(project, from), end);
         while let Some((key, bytes)) = rows.previous_row()? {
             let (_, index, _) = parse_scoped(key).ok_or_else(|| mangled(project, Family::Snapshots))?;
             match self.check_snapshot(project, index, bytes)? {
@@ -218,7 +228,7 @@ impl Inner {
                 Err(reason) => warnings.push(SnapshotWarning { project: project.clone(), index, reason }),
             }
         }
-        match self.second_base(project)? {
+        match base {
             Some((base, row)) if base <= index => match self.check_snapshot(project, base, &row)? {
                 Ok(good) => Ok(Some(good)),
                 Err(_) if index == u64::MAX => Err(ReadError::Baseless { project: project.clone(), index: base }),

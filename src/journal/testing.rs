@@ -12,9 +12,8 @@ use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
 use crate::machine::reduce::{Stamp, reduce};
 use crate::types::canonical::canonical_bytes;
-use crate::types::decision::Decision;
+use crate::types::decision::Wording;
 use crate::types::hlc::Hlc;
-use crate::types::ids::DecisionId;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
 use crate::types::proposal::Proposal;
@@ -257,7 +256,7 @@ fn writes(stored: &StoredRecord, inputs: &Json) -> Vec<Write> {
     let (project, index) = (record.project.clone(), record.index);
     vec![
         Write::Object { hash: record.inputs_hash, bytes: inputs.canonical() },
-        Write::Decision { project: project.clone(), index, bytes: canonical_bytes(&decision(stored)) },
+        Write::Decision { project: project.clone(), index, wording: wording() },
         Write::Key {
             project,
             key: record.idem_key.clone(),
@@ -268,28 +267,6 @@ fn writes(stored: &StoredRecord, inputs: &Json) -> Vec<Write> {
     ]
 }
 
-fn decision(stored: &StoredRecord) -> Decision {
-    let record = stored.record.clone();
-    Decision {
-        id: DecisionId::of(&record.project, record.index, &stored.chain),
-        project: record.project,
-        index: record.index,
-        chain: stored.chain,
-        transition: record.transition,
-        summary: "a test".to_owned(),
-        justification: "a test".to_owned(),
-        on_behalf_of: None,
-        signer: record.signer,
-        idem_key: record.idem_key,
-        hlc: record.hlc,
-        timestamp: record.timestamp,
-        window_id: record.window_id,
-        state_pre_hash: record.state_pre_hash,
-        state_post_hash: record.state_post_hash,
-        inputs_hash: record.inputs_hash,
-        guard_outcomes: record.guard_outcomes,
-        policy_engine: record.policy_engine,
-        evidence: record.evidence,
-        ucxl: Vec::new(),
-    }
+fn wording() -> Wording {
+    Wording { summary: "a test".to_owned(), justification: "a test".to_owned(), ucxl: Vec::new() }
 }

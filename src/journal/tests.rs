@@ -10,6 +10,7 @@ use super::layout::{meta, scoped_key, wal_key};
 use super::testing::{Node, cluster, name, node_key, options};
 use super::*;
 use crate::machine::replay::Divergence;
+use crate::types::hlc::Hlc;
 use crate::types::keys::SecretKey;
 
 /// Nine records of three projects in three batches.
@@ -121,6 +122,47 @@ fn a_bad_newest_snapshot_falls_back_to_the_one_before() {
     assert_eq!(snapshots, [3, 0, 4]);
     assert_eq!(recovered.replayed, 2 + 3 + 1);
     assert_eq!(node.journal.head_at(&name("a"), 8).unwrap().unwrap(), node.heads[&name("a")]);
+}
+
+#[test]
+fn a_snapshot_that_is_not_used_and_a_row_of_the_outbox_that_is_none_are_told_with_their_records() {
+    let mut node = busy();
+    [3, 4, 8].into_iter().for_each(|index| node.journal.put_snapshot(node.snapshot(index)).unwrap());
+    let opened = Write::EffectOpened { id: "a/3/fetch".parse().unwrap(), opened_at: Hlc::new(7, 0).unwrap() };
+    node.journal.append(&Batch { entries: Vec::new(), writes: vec![opened] }).unwrap();
+    node.journal.note_effect(&"a/3/fetch".parse().unwrap(), b"{}").unwrap();
+    node.commit(&["a"]);
+    assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
+    let mut torn = node.journal.0.get(Family::Snapshots, &scoped_key(&name("a"), 8)).unwrap().unwrap();
+    *torn.last_mut().unwrap() ^= 1;
+    let key = |kind: &[u8], project: &str, index| [kind, &scoped_key(&name(project), index), b"fetch"].concat();
+    let rows: [(Family, Vec<u8>, &[u8], &str); 8] = [
+        (Family::Snapshots, scoped_key(&name("a"), 8), &torn, "record 8: the snapshot of project a here is not used"),
+        (Family::Snapshots, scoped_key(&name("b"), 3), b"{}", "record 3: the snapshot of project b here is not used"),
+        (Family::Snapshots, b"strange".to_vec(), b"", "snapshots: the key \u{ab}strange\u{bb} is none of its"),
+        (Family::Outbox, b"strange\0".to_vec(), b"", "outbox: the key \u{ab}strange\\x00\u{bb} is none of its"),
+        (Family::Outbox, b"exporter/file".to_vec(), b"busy 1", "position of the exporter file does not decode"),
+        (
+            Family::Outbox,
+            key(b"effect/", "a", 3),
+            b"now",
+            "record 3: in the table outbox: the opening of the effect a/3/fetch",
+        ),
+        (Family::Outbox, key(b"held/", "b", 3), b"{", "the outcome that waits of the effect b/3/fetch does not decode"),
+        (Family::Outbox, key(b"work/", "b", 3), b"", "the note of the effect b/3/fetch: record 3 is of project a"),
+    ];
+    for (number, (family, key, value, _)) in rows.iter().enumerate() {
+        node.overwrite(*family, key, value);
+        let found = verify::verify(&node.journal, &mut |_| ()).problem_count;
+        assert_eq!(found, number as u64 + 1);
+    }
+    let told: Vec<_> = verify::verify(&node.journal, &mut |_| ()).problems.iter().map(ToString::to_string).collect();
+    for (.., wanted) in rows {
+        assert!(told.iter().any(|told| told.contains(wanted)), "{wanted}: {told:#?}");
+    }
+    node.overwrite(Family::Outbox, &key(b"effect/", "a", 77), b"1970-01-01T00:00:00.007+00:00#0");
+    let told = verify::verify(&node.journal, &mut |_| ()).problems;
+    assert!(told.iter().any(|told| told.to_string().contains("a/77/fetch: the log ends at record 10")), "{told:#?}");
 }
 
 /// Found by the simulation: an older copy of the snapshots was put back, `recover` took the older snapshot of a project
@@ -389,10 +431,10 @@ fn a_directory_that_is_held_is_refused() {
 #[test]
 fn a_later_format_is_refused_also_with_families_that_are_not_known_yet() {
     let node = busy();
-    node.overwrite(Family::Meta, meta::FORMAT, b"2");
+    node.overwrite(Family::Meta, meta::FORMAT, b"3");
     let Node { directory, journal, .. } = node;
     drop(journal);
-    assert!(matches!(refusal(options(directory.path())), OpenError::Format { found, .. } if found == "2"));
+    assert!(matches!(refusal(options(directory.path())), OpenError::Format { found, .. } if found == "3"));
     let mut db = DB::open_cf_descriptors(
         &super::options::database(true, &StoreLimits::default()),
         directory.path(),

@@ -1,5 +1,5 @@
 //! Removing snapshots that nobody needs: the newest ones stay, and of the older ones as many as keep reading
-//! the past cheap.
+//! the past cheap. One that is damaged goes once a good one of a later record is there: nobody reads it.
 
 use super::error::ReadError;
 use super::layout::{Family, parse_scoped, scope_end, scoped_key};
@@ -31,7 +31,11 @@ impl Journal {
 
 impl Inner {
     fn thin(&self, project: &ProjectName) -> Result<u64, PruneError> {
-        let doomed = surplus(&self.snapshot_indexes(project)?);
+        let indexes = self.snapshot_indexes(project)?;
+        let mut doomed = surplus(&indexes);
+        doomed.extend(
+            self.useless(project, &indexes)?.into_iter().filter(|index| !doomed.contains(index)).collect::<Vec<_>>(),
+        );
         if doomed.is_empty() {
             return Ok(0);
         }
@@ -41,6 +45,31 @@ impl Inner {
         }
         self.or_stop(self.write(rows, false))?;
         Ok(doomed.len() as u64)
+    }
+
+    /// Of rising indexes those of snapshots that are damaged, where the newest one is good. What a project of a pruned log
+    /// stands on is none of them: that is mended from its other copy.
+    fn useless(&self, project: &ProjectName, indexes: &[u64]) -> Result<Vec<u64>, ReadError> {
+        let Some((newest, older)) = indexes.split_last().filter(|(_, older)| !older.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let base = self.second_base(project)?.map_or(0, |(base, _)| base);
+        if self.is_damaged(project, *newest)? {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for &index in older.iter().filter(|index| **index > base) {
+            if self.is_damaged(project, index)? {
+                found.push(index);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a snapshot cannot be used. One whose record cannot be read is left alone: the record is what is wrong then.
+    fn is_damaged(&self, project: &ProjectName, index: u64) -> Result<bool, ReadError> {
+        let Some(bytes) = self.get(Family::Snapshots, &scoped_key(project, index))? else { return Ok(false) };
+        Ok(self.check_snapshot(project, index, &bytes).is_ok_and(|checked| checked.is_err()))
     }
 
     /// Indexes of a project's snapshots, rising.

@@ -1,5 +1,7 @@
 //! Checking a data directory record by record, offline. It reduces nothing; `replay` does.
 
+mod tables;
+
 use super::error::{ReadError, RecoverError};
 use super::frame::{Frame, StoredRecord};
 use super::read::Row;
@@ -11,6 +13,7 @@ use crate::types::incarnation::Incarnation;
 use crate::types::keys::PublicKey;
 use crate::types::receipt::ReceiptError;
 use crate::types::record::Record;
+use crate::types::text::ProjectName;
 
 use super::fold::take_chunk;
 
@@ -109,11 +112,29 @@ pub enum Flaw {
     /// What the watermark promises is not there.
     #[error("{0}")]
     Promise(Box<RecoverError>),
+    /// A snapshot cannot be used.
+    #[error(
+        "the snapshot of project {project} here is not used: {reason}; an older one and the records after it stand in for it"
+    )]
+    Snapshot {
+        /// Of which project.
+        project: ProjectName,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A row of another table is not what belongs there.
+    #[error("in the table {family}: {what}")]
+    Table {
+        /// Which table.
+        family: &'static str,
+        /// What is wrong.
+        what: String,
+    },
 }
 
 /// Looks at every record: frame, chain, canonical bytes, objects, the caller's signature, the batch's seal
 /// and path, the decision record and the idempotency key; where records were pruned, also what the log and
-/// its projects stand on. Writes nothing. `progress` is told the last index,
+/// its projects stand on. Then at every snapshot and every row of the outbox. Writes nothing. `progress` is told the last index,
 /// now and then. A damaged record ends nothing, unless RocksDB cannot read on.
 pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport {
     let mut report = VerifyReport {
@@ -146,6 +167,7 @@ pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport 
         }
         if end {
             report.complete = true;
+            report.tables(journal);
             report.promise(journal, promised);
             return report;
         }

@@ -87,9 +87,13 @@ pub fn load(path: &Path) -> Result<SecretKey, KeyFileError> {
     if mode & 0o077 != 0 {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MOST_BYTES).read_to_string(&mut text).map_err(io_error("read", path))?;
-    text.parse().map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(io_error("read", path))?;
+    // What is no text is no key either.
+    std::str::from_utf8(&bytes)
+        .unwrap_or_default()
+        .parse()
+        .map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
 }
 
 /// Makes a new key and its file, with mode 0600; the file is there whole and durable, or not at all.

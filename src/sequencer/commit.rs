@@ -197,8 +197,8 @@ impl<L: Log> Committer<L> {
         batch.writes.extend(opened.map(|id| Write::EffectOpened { id, opened_at }));
         batch.writes.extend(pending.effects.closed.iter().cloned().map(|id| Write::EffectClosed { id }));
         let inputs = &pending.verified.proposal().inputs;
-        let bytes = self.shared.ports.describe.describe_encoded(record, &pending.encoded, &pending.chain, inputs);
-        batch.writes.push(Write::Decision { project: project.clone(), index, bytes });
+        let wording = self.shared.ports.describe.describe(record, inputs);
+        batch.writes.push(Write::Decision { project: project.clone(), index, wording });
         batch.writes.push(Write::Key {
             project,
             key: record.idem_key.clone(),

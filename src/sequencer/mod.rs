@@ -42,8 +42,7 @@ pub use trace::{Step, Trace, Traced};
 use crate::facts::FactTable;
 use crate::journal::{Durability, SnapshotWarning};
 use crate::machine::chart::Inputs;
-use crate::types::canonical::canonical_bytes;
-use crate::types::decision::Decision;
+use crate::types::decision::Wording;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
@@ -88,13 +87,8 @@ pub trait Clock: Send + Sync {
 
 /// Writes the decision record of an accepted transition.
 pub trait Describe: Send + Sync {
-    /// The decision that a record made.
-    fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision;
-
-    /// Its canonical bytes, given those of the record, which hold half of them already.
-    fn describe_encoded(&self, record: &Record, _encoded: &[u8], chain: &Hash, inputs: &Json) -> Vec<u8> {
-        canonical_bytes(&self.describe(record, chain, inputs))
-    }
+    /// What the decision says beyond its record.
+    fn describe(&self, record: &Record, inputs: &Json) -> Wording;
 }
 
 /// Whoever watches: metrics, logs, spans. Called off the callers' way; must not block.

@@ -28,7 +28,7 @@ pub struct Overrides {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {}: {source}; name a file that is there and that this user may read", .path.display())]
     Read {
         /// Which file.
         path: PathBuf,

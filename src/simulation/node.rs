@@ -19,7 +19,7 @@ use crate::journal::{
 };
 use crate::platform::clock::{Clock, Reading, Safety, TimeSource};
 use crate::sequencer::{self, Describe, Memory, Observer, Options, Ports, Single};
-use crate::types::decision::Decision;
+use crate::types::decision::Wording;
 use crate::types::fact::{Fact, FactClaim, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -90,12 +90,8 @@ impl sequencer::Clock for ClockPort {
 struct DecisionPort;
 
 impl Describe for DecisionPort {
-    fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision {
-        decisions::build(record, chain, inputs)
-    }
-
-    fn describe_encoded(&self, record: &Record, encoded: &[u8], chain: &Hash, inputs: &Json) -> Vec<u8> {
-        decisions::encode(record, encoded, chain, inputs)
+    fn describe(&self, record: &Record, inputs: &Json) -> Wording {
+        decisions::wording(record, inputs)
     }
 }
 

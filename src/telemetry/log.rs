@@ -247,19 +247,18 @@ fn write_lines(mut out: impl Write, format: Format, lines: &Lines) {
     }
 }
 
-/// Waits for lines, and then a little for more, so that a busy node wakes the thread seldom.
+/// Waits for lines, and then a little for more, so that a busy node wakes the thread seldom: a thread that is woken
+/// for each line takes the processor from who writes the next.
 fn take_lines(lines: &Lines, taken: &mut Waiting) {
     taken.bytes.clear();
     let mut waiting = lines.lock();
-    if waiting.lines > 0 && !waiting.stopping {
-        let more = lines.wake.wait_timeout_while(waiting, GATHERING, |waiting| !waiting.stopping);
-        waiting = more.unwrap_or_else(PoisonError::into_inner).0;
-    }
     while waiting.lines == 0 && !waiting.stopping {
         waiting.idle = true;
         waiting = lines.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
     }
     waiting.idle = false;
+    let more = lines.wake.wait_timeout_while(waiting, GATHERING, |waiting| !waiting.stopping);
+    let mut waiting = more.unwrap_or_else(PoisonError::into_inner).0;
     (taken.stopping, taken.dropped) = (waiting.stopping, std::mem::take(&mut waiting.dropped));
     waiting.lines = 0;
     std::mem::swap(&mut waiting.bytes, &mut taken.bytes);
@@ -431,6 +430,32 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// A reader that counts how often it is given something.
+    struct Counting(Arc<std::sync::atomic::AtomicUsize>);
+
+    impl Write for Counting {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_follow_each_other_closely_are_written_together() {
+        let writes = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (mut writer, guard) = queue(Counting(writes.clone()), Format::Json).unwrap();
+        for _ in 0..500 {
+            writer.write_all(b"{}\n").unwrap();
+            // Lets a thread that was woken by the line write it.
+            thread::yield_now();
+        }
+        finish(&guard);
+        assert!(writes.load(Ordering::Relaxed) < 250, "{} writes of 500 lines", writes.load(Ordering::Relaxed));
     }
 
     #[test]

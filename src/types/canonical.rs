@@ -75,26 +75,6 @@ pub fn canonical_bytes<T: Serialize>(document: &T) -> Vec<u8> {
     try_canonical_bytes(document).expect("document types always serialise")
 }
 
-/// Bytes that are canonical already, put into a document as they stand. Only [`canonical_bytes`] knows it; to any
-/// other serializer it is a list of numbers.
-#[derive(Clone, Copy, Debug)]
-pub struct Verbatim<'a>(pub &'a [u8]);
-
-/// The name by which the serializer knows [`Verbatim`].
-const VERBATIM: &str = "$swoosh::Verbatim";
-
-impl Serialize for Verbatim<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Bytes<'a>(&'a [u8]);
-        impl Serialize for Bytes<'_> {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_bytes(self.0)
-            }
-        }
-        serializer.serialize_newtype_struct(VERBATIM, &Bytes(self.0))
-    }
-}
-
 /// `sha256` of the canonical bytes.
 ///
 /// # Panics

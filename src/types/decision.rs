@@ -6,8 +6,9 @@ use super::hash::Hash;
 use super::hlc::Hlc;
 use super::ids::{DecisionId, IdemKey, WindowId};
 use super::keys::PublicKey;
+use super::migration::signed_for;
 use super::names::Transition;
-use super::record::GuardOutcome;
+use super::record::{GuardOutcome, Record};
 use super::text::ProjectName;
 use super::ucxl::EvidenceRef;
 
@@ -57,4 +58,44 @@ pub struct Decision {
     pub evidence: Vec<EvidenceRef>,
     /// Where the decision belongs: the UCXL evidence, or the record's own derived address.
     pub ucxl: Vec<EvidenceRef>,
+}
+
+/// What a decision says that its WAL record does not: the words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wording {
+    /// What the transition means, in a sentence.
+    pub summary: String,
+    /// Why, in the caller's words where it gave any.
+    pub justification: String,
+    /// Where the decision belongs.
+    pub ucxl: Vec<EvidenceRef>,
+}
+
+impl Decision {
+    /// The decision that a record made, in these words. `chain` is the record's link.
+    pub fn of(record: &Record, chain: &Hash, wording: Wording) -> Decision {
+        Decision {
+            id: DecisionId::of(&record.project, record.index, chain),
+            project: record.project.clone(),
+            index: record.index,
+            chain: *chain,
+            transition: record.transition,
+            summary: wording.summary,
+            justification: wording.justification,
+            signer: record.signer,
+            on_behalf_of: signed_for(&record.evidence).map(|(caller, _)| caller.to_owned()),
+            idem_key: record.idem_key.clone(),
+            hlc: record.hlc,
+            timestamp: record.timestamp,
+            window_id: record.window_id,
+            state_pre_hash: record.state_pre_hash,
+            state_post_hash: record.state_post_hash,
+            inputs_hash: record.inputs_hash,
+            guard_outcomes: record.guard_outcomes.clone(),
+            policy_engine: record.policy_engine.clone(),
+            evidence: record.evidence.clone(),
+            ucxl: wording.ucxl,
+        }
+    }
 }

@@ -152,12 +152,6 @@ fn outcomes_in(encoded: &str) -> Option<std::ops::Range<usize>> {
     Some(start..start + length)
 }
 
-/// The canonical bytes of the outcomes in a canonical record.
-pub fn encoded_outcomes(encoded: &[u8]) -> Option<&[u8]> {
-    let place = outcomes_in(std::str::from_utf8(encoded).ok()?)?;
-    encoded.get(place)
-}
-
 impl Passage {
     /// Reads a canonical record.
     pub fn decode(encoded: &[u8]) -> Result<Passage, DecodeError> {
@@ -222,7 +216,12 @@ mod tests {
             for evidence in [&[][..], &["bubble://dr/,guard_outcomes:", "ucxl://a:b@c/~~latest/hlc:"]] {
                 let record = record(reason, evidence);
                 let encoded = record.encode();
-                assert_eq!(encoded_outcomes(&encoded), Some(&canonical_bytes(&record.guard_outcomes)[..]), "{reason}");
+                let place = outcomes_in(std::str::from_utf8(&encoded).unwrap());
+                assert_eq!(
+                    place.map(|place| &encoded[place]),
+                    Some(&canonical_bytes(&record.guard_outcomes)[..]),
+                    "{reason}"
+                );
                 let passage = Passage::decode(&encoded).unwrap();
                 assert_eq!(passage.proposal(Json::empty_object()), record.proposal(Json::empty_object()).proposal);
                 assert_eq!((passage.index, &passage.project), (record.index, &record.project));

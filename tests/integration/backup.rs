@@ -263,6 +263,10 @@ fn an_encrypted_backup_holds_the_node_s_key_and_opens_with_its_identity_alone() 
         }
     }
     assert!(bad(&shelf.restore(&site, "closed", &[])).contains("--identity"));
+    let other = shelf.place("other.age");
+    good(site.tool(&["--json", "secrets", "identity", "--out", text(&other)]));
+    let said = bad(&shelf.restore(&site, "closed", &["--identity", text(&other)]));
+    assert!(said.contains("--identity names the file") && said.contains("Nothing was restored"), "{said}");
     let restored = good(shelf.restore(&site, "open", &["--identity", text(&identity)]));
     assert_eq!(restored["has_node_key"], true);
     assert_eq!(std::fs::read(shelf.place("open").join("node.key")).unwrap(), secret);

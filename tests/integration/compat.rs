@@ -19,8 +19,8 @@ use crate::backup::{good, text};
 use crate::support::daemon::Site;
 use crate::support::driver::Project;
 
-/// What the present format gained so far: rows of open effects (2), and who wrote to the directory (2).
-const REVISION: u64 = 2;
+/// What the present format gained since it began: nothing yet.
+const REVISION: u64 = 1;
 
 /// What a kept directory must lead to.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! Followers: they hold the same log and heads as the node, refuse what writes, and notice another history.
 
+mod secured;
+
 use std::path::Path;
 
 use serde_json::Value;

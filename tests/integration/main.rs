@@ -29,6 +29,7 @@ mod kills;
 mod license;
 mod migration;
 mod model;
+mod named_commands;
 mod network_gate;
 mod packer;
 mod policies;

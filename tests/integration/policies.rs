@@ -101,6 +101,46 @@ fn a_newer_bundle_counts_while_the_node_runs_and_an_older_one_never_again() {
     wait_denied(&daemon, &mut project);
 }
 
+/// The bundle that each record was judged by, as the log tells it: its serial in the reasons, its fact by its hash.
+fn bundles(daemon: &Daemon) -> Vec<(u64, Value)> {
+    let records = daemon.get("/wal?from=1&limit=1000").json()["records"].as_array().unwrap().clone();
+    let judged = records.iter().map(|entry| entry.get("record").unwrap_or(entry)).map(|record| {
+        let outcomes = record["guard_outcomes"].as_array().unwrap();
+        let policy = outcomes.iter().find(|outcome| outcome["guard"] == "policy").unwrap();
+        let reason = policy["reasons"][0].as_str().unwrap();
+        let serial = reason.strip_prefix("bundle ").and_then(|rest| rest.split(' ').next()).unwrap();
+        assert!(record["policy_engine"].as_str().unwrap().starts_with("cedar"), "{record}");
+        (serial.parse().unwrap(), policy["facts"].clone())
+    });
+    judged.collect()
+}
+
+#[test]
+fn the_log_tells_by_which_policies_each_record_was_judged_and_they_only_go_forward() {
+    let desk = Desk::new();
+    let daemon = desk.site.start();
+    let mut project = Project::new(&desk.site, "alpha");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    desk.sign(7, "");
+    daemon.signal("HUP");
+    daemon.wait_for("/facts", |_| believed(&daemon)["serial"] == 7);
+    for _ in 0..2 {
+        project.accept(&daemon, Transition::ControlPause);
+        project.accept(&daemon, Transition::ControlResume);
+    }
+    let told = bundles(&daemon);
+    let serials: Vec<u64> = told.iter().map(|(serial, _)| *serial).collect();
+    assert!(serials.is_sorted() && serials.first() == Some(&1) && serials.last() == Some(&7), "{serials:?}");
+    for pair in told.windows(2) {
+        assert_eq!(pair[0].0 == pair[1].0, pair[0].1 == pair[1].1, "one serial, one fact: {pair:?}");
+    }
+    daemon.terminate();
+    // Long after, and without the bundle's file, every record is judged again by the policies that it names.
+    std::fs::remove_file(desk.folder.join("bundle.json")).unwrap();
+    let again = desk.site.run(&["--json", "replay", "--reguard"]);
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+}
+
 #[test]
 fn a_node_does_not_start_with_policies_that_were_replaced() {
     let desk = Desk::new();

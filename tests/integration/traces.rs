@@ -194,6 +194,18 @@ fn a_collector_that_never_answers_holds_up_neither_transitions_nor_the_end() {
 }
 
 #[test]
+fn grpc_to_an_address_with_tls_is_refused_at_the_start_with_what_to_set() {
+    let site = Site::with(always_open(), |settings| {
+        settings["traces"] = json!({"collector": "https://collector.example:4317"});
+    });
+    let (code, said) = site.start_refused();
+    assert!(code == Some(1) && said.contains("traces.collector"), "{said}");
+    assert!(said.contains("set traces.protocol to http"), "{said}");
+    site.change_settings(|settings| settings["traces"]["protocol"] = json!("http"));
+    site.start().terminate();
+}
+
+#[test]
 fn what_waits_is_sent_before_the_end() {
     let collector = Collector::start();
     let site = traced(collector.address, json!({"every_ms": 60_000}));

@@ -156,7 +156,10 @@ impl Repository {
     pub(super) fn plain(&self, stored: &Stored, keys: &[Box<dyn age::Identity>]) -> anyhow::Result<Option<Vec<u8>>> {
         let bytes = self.bytes(stored)?;
         let opened = open_sealed(Path::new(&stored.object), bytes, keys);
-        let Some(plain) = opened.with_context(|| format!("{} cannot be decrypted", stored.object))? else {
+        let why = || {
+            format!("{} cannot be decrypted; --identity names the file of one of its recipients' keys", stored.object)
+        };
+        let Some(plain) = opened.with_context(why)? else {
             return Ok(None);
         };
         let (found, expected) = (Hash::of(&plain), stored.sha256);

@@ -56,7 +56,12 @@ pub(super) fn restore(order: &Order<'_>) -> anyhow::Result<Restored> {
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let staging = tempfile::Builder::new().prefix(&format!(".{name}.restoring-")).tempdir_in(parent);
     let staging = staging.with_context(|| format!("cannot write to {}", parent.display()))?;
-    assemble(order.repository, &manifest, order.keys, staging.path())?;
+    let assembled = assemble(order.repository, &manifest, order.keys, staging.path());
+    assembled.map_err(|error| {
+        anyhow::anyhow!(
+            "{error:#}. Nothing was restored; `swoosh backup verify` tells which backups are whole, and --backup takes another one"
+        )
+    })?;
     let journal = staging.path().join(JOURNAL);
     is_what_it_says(&journal, &manifest)?;
     begin(order, &manifest, &journal)?;

@@ -183,8 +183,8 @@ impl<'a> Taking<'a> {
         if self.written.insert(record.inputs_hash) {
             self.batch.writes.push(Write::Object { hash: record.inputs_hash, bytes: inputs });
         }
-        let bytes = decisions::encode(record, &stored.encoded, &stored.chain, &entry.inputs);
-        self.batch.writes.push(Write::Decision { project: project.clone(), index, bytes });
+        let wording = decisions::wording(record, &entry.inputs);
+        self.batch.writes.push(Write::Decision { project: project.clone(), index, wording });
         self.batch.writes.push(Write::Key {
             project: project.clone(),
             key: record.idem_key.clone(),

@@ -38,9 +38,7 @@ pub(in crate::cli) async fn run(
     let metrics = Arc::new(Metrics::new());
     metrics.set_wal_last_index(recovered.last_index);
     let (handle, facts) = start(settings, &primary, &metrics, (journal, &recovered))?;
-    let listener = tokio::net::TcpListener::bind(settings.listen).await;
-    let listener =
-        listener.with_context(|| format!("cannot listen on {}; name another with --listen", settings.listen))?;
+    let listener = super::listen(settings.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     eprintln!("listening on {scheme}://{}", listener.local_addr()?);
     tracing::info!(address = %listener.local_addr()?, scheme, primary, last_index = recovered.last_index, "following");

@@ -104,6 +104,7 @@ impl Growth {
                 return;
             }
             let one = Instant::now();
+            self.mend(project);
             // Whoever is in memory was checked when it was loaded.
             if !self.handle.is_in_memory(project)
                 && let Err(error) = self.handle.watch(project)
@@ -115,6 +116,18 @@ impl Growth {
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.metrics.start_checked();
         tracing::info!(projects = projects.len(), took_ms, "checked what the start left");
+    }
+
+    /// Gives what a project stands on whose records are pruned its two copies again: one alone is enough to go on with,
+    /// and not to rely on.
+    fn mend(&self, project: &ProjectName) {
+        match self.handle.journal().mend_base(project) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(%project, "a copy of what the project stands on was missing or damaged; it was made again")
+            }
+            Err(error) => tracing::warn!(%project, %error, "what the project stands on could not be looked at"),
+        }
     }
 
     /// One round of exports.
@@ -181,7 +194,9 @@ impl Pruning {
     fn keys(&self) {
         let Some(floor) = horizon(&self.growth.handle) else { return };
         match self.growth.handle.journal().prune_keys(floor) {
-            Ok(report) => tracing::info!(floor, ?report, "pruned idempotency keys"),
+            Ok(report) => {
+                tracing::info!(floor, keys = report.keys, projects = report.projects, "pruned idempotency keys");
+            }
             Err(error) => tracing::warn!(floor, %error, "idempotency keys could not be pruned"),
         }
     }
@@ -211,7 +226,10 @@ impl Pruning {
         });
         match pruned {
             Ok((report, _)) if report.records == 0 => {}
-            Ok((report, objects)) => tracing::info!(?report, objects, "pruned records"),
+            Ok((report, objects)) => {
+                let (first_index, records, bases) = (report.first_index, report.records, report.bases);
+                tracing::info!(first_index, records, bases, objects, "pruned records");
+            }
             Err(PruneError::Project { project, source }) => self.growth.damaged(&project, &source),
             Err(error) => tracing::warn!(%error, "records could not be pruned"),
         }

@@ -67,6 +67,7 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
     let Some(upstream) = &migration.upstream else { return Ok(None) };
     let exchange = Duration::from_millis(migration.timeout_ms);
     let limits = HttpLimits { connect: CONNECT.min(exchange), exchange, answer_bytes: migration.answer_bytes };
+    knows_who_decides(node, settings)?;
     let address = upstream.as_str().trim_end_matches('/').to_owned();
     let parsed = address.parse().context("migration.upstream is no address")?;
     let watch = Arc::new(Counting {
@@ -89,6 +90,20 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
         in_flight: migration.in_flight,
         upstream: address,
     })))
+}
+
+/// Refuses to begin in `shadow` where somebody else's switches are missing: a log that was taken over from a follower may be
+/// one whose projects SWOOSH decides, and WHOOSH, asked again, would know nothing of that.
+fn knows_who_decides(node: &Node, settings: &Settings) -> anyhow::Result<()> {
+    let (path, journal) = (settings.migration_path(), node.handle().journal());
+    let Some(begun) = journal.incarnations().last().filter(|_| !path.exists()) else { return Ok(()) };
+    anyhow::bail!(
+        "incarnation {} of this log began with a restore or a promotion, and {} is not there, which says who decides: SWOOSH or \
+         WHOOSH. Put it there from the old node's directory or a backup; where nothing was ever switched, make it, empty \
+         (runbooks/promote-follower.md)",
+        begun.number,
+        path.display()
+    )
 }
 
 /// The callers with their delegates' keys, whose authority must be limited.

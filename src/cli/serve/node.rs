@@ -345,7 +345,7 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     index_effects(&journal);
     for accepted in journal.acceptances()? {
         let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);
-        tracing::warn!(%at, last, ?promised, reason, "records of this journal were lost, and the loss was accepted");
+        tracing::warn!(%at, last, promised, reason, "records of this journal were lost, and the loss was accepted");
     }
     let took = began.elapsed();
     metrics.recovered_in(took);

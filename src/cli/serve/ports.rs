@@ -15,8 +15,7 @@ use crate::sequencer;
 use crate::telemetry::log::transition_accepted;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
-use crate::types::decision::Decision;
-use crate::types::hash::Hash;
+use crate::types::decision::Wording;
 use crate::types::json::Json;
 use crate::types::names::Transition;
 use crate::types::record::Record;
@@ -42,12 +41,8 @@ impl sequencer::Clock for ClockPort {
 pub(super) struct DecisionPort;
 
 impl sequencer::Describe for DecisionPort {
-    fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision {
-        decisions::build(record, chain, inputs)
-    }
-
-    fn describe_encoded(&self, record: &Record, encoded: &[u8], chain: &Hash, inputs: &Json) -> Vec<u8> {
-        decisions::encode(record, encoded, chain, inputs)
+    fn describe(&self, record: &Record, inputs: &Json) -> Wording {
+        decisions::wording(record, inputs)
     }
 }
 

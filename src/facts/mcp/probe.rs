@@ -106,5 +106,14 @@ async fn look(service: &RunningService<RoleClient, ClientConfig>) -> Result<Seen
 
 /// An error in one line of at most 300 characters: a server may put anything into it.
 fn short(error: &dyn std::error::Error) -> String {
-    error.to_string().chars().filter(|c| !c.is_control()).take(300).collect()
+    readable(&error.to_string()).chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// An error of rmcp without the type of its transport, which it names in brackets.
+fn readable(text: &str) -> String {
+    let cut = text.split_once(" [").and_then(|(before, rest)| {
+        let (of, after) = rest.split_once("] ")?;
+        of.contains("::").then(|| format!("{before} {after}"))
+    });
+    cut.unwrap_or_else(|| text.to_owned())
 }

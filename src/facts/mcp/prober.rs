@@ -171,7 +171,8 @@ async fn watch_server(url: Url, options: ProberOptions, speaker: Speaker, gate: 
             damping.take(found.as_ref().ok().map(|seen| seen.identity.clone()));
             if damping.counts() != before.as_ref() {
                 let problem = found.as_ref().err().map(ToString::to_string);
-                tracing::info!(server = %url, counts = ?damping.counts(), problem, "an MCP server counts otherwise now");
+                let counts = damping.counts().map(|counts| format!("{} {}", counts.server, counts.version));
+                tracing::info!(server = %url, counts, problem, "an MCP server counts otherwise now");
             }
             board.put(&url, status(&damping, found.as_ref().err()));
         }

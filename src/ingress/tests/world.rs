@@ -20,7 +20,7 @@ use crate::journal::{Durability, Journal, JournalOptions};
 use crate::platform::clock::{Reading, TimeSource};
 use crate::sequencer::{Clock, Describe, Handle, Memory, Observer, Options, Ports};
 use crate::types::canonical::to_json;
-use crate::types::decision::Decision;
+use crate::types::decision::Wording;
 use crate::types::fact::{Fact, FactClaim, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -52,8 +52,8 @@ impl TimeSource for Fixed {
 struct Writer;
 
 impl Describe for Writer {
-    fn describe(&self, record: &Record, chain: &Hash, inputs: &Json) -> Decision {
-        crate::decisions::build(record, chain, inputs)
+    fn describe(&self, record: &Record, inputs: &Json) -> Wording {
+        crate::decisions::wording(record, inputs)
     }
 }
 

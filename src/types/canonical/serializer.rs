@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Write as _};
 
 use serde::{Serialize, Serializer, ser};
 
+use super::CanonicalError;
 use super::object::{Member, Object};
-use super::{CanonicalError, VERBATIM};
 use crate::types::json::{MAX_INTEGER, write_escaped, write_integer, write_string};
 
 /// What is written, and what is needed to put objects in order.
@@ -15,13 +15,11 @@ pub(super) struct Writer {
     pub(super) members: Vec<Member>,
     /// Where an object's members are put in order.
     pub(super) scratch: Vec<u8>,
-    /// Whether the bytes that come next are written as they stand.
-    verbatim: bool,
 }
 
 impl Default for Writer {
     fn default() -> Writer {
-        Writer { out: Vec::with_capacity(512), members: Vec::with_capacity(16), scratch: Vec::new(), verbatim: false }
+        Writer { out: Vec::with_capacity(512), members: Vec::with_capacity(16), scratch: Vec::new() }
     }
 }
 
@@ -35,7 +33,6 @@ impl Writer {
     pub(super) fn clear(&mut self) {
         self.out.clear();
         self.members.clear();
-        self.verbatim = false;
     }
 
     fn text(&mut self, text: &[u8]) -> Result<(), CanonicalError> {
@@ -126,9 +123,6 @@ impl<'w> Serializer for &'w mut Writer {
         Ok(())
     }
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), CanonicalError> {
-        if std::mem::take(&mut self.verbatim) {
-            return self.text(bytes);
-        }
         self.collect_seq(bytes)
     }
     fn serialize_none(self) -> Result<(), CanonicalError> {
@@ -146,12 +140,7 @@ impl<'w> Serializer for &'w mut Writer {
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), CanonicalError> {
         self.serialize_str(variant)
     }
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), CanonicalError> {
-        self.verbatim = name == VERBATIM;
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), CanonicalError> {
         value.serialize(self)
     }
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

@@ -166,26 +166,6 @@ fn every_shape_is_written_as_the_reference_writes_it() {
     assert_eq!(canonical_bytes(&shapes), expected.as_bytes());
 }
 
-#[test]
-fn canonical_bytes_stand_in_a_document_as_they_are() {
-    let inner = BTreeMap::from([("b", vec![1, 2]), ("a", vec![])]);
-    let bytes = canonical_bytes(&inner);
-    let outer = canonical_bytes(&BTreeMap::from([("z", Verbatim(&bytes)), ("a\"", Verbatim(b"[]"))]));
-    assert_eq!(outer, br#"{"a\"":[],"z":{"a":[],"b":[1,2]}}"#);
-    assert_eq!(canonical_bytes(&serde_bytes_of(&[1, 2])), b"[1,2]");
-}
-
-/// Bytes that are not said to be canonical.
-fn serde_bytes_of(bytes: &[u8]) -> impl Serialize + '_ {
-    struct Bytes<'a>(&'a [u8]);
-    impl Serialize for Bytes<'_> {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.serialize_bytes(self.0)
-        }
-    }
-    Bytes(bytes)
-}
-
 /// A value that writes another one while it is written.
 struct Nested(u8);
 

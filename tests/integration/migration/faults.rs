@@ -55,7 +55,57 @@ fn a_difference_is_kept_with_both_sides_and_holds_the_cut_over_back_until_it_is_
     let found = running.divergences();
     assert_eq!(found[0]["kind"], "answer");
     assert!(found[0]["swoosh"].as_str().unwrap().starts_with("not_enabled: "), "{}", found[0]);
+    // They are together, and were not for long: whoever asks for quiet is told to wait, and nothing is switched.
+    let (good, said) = running.try_switch(&["cutover", "--quiet-for", "1d"]);
+    assert!(!good && said.contains("it was not quiet for 1d") && said.contains("divergences were found"), "{said}");
+    assert_eq!(running.view()["switches"], 0);
+    running.switch(&["cutover", "--quiet-for", "0s"]);
+    let (good, said) = running.try_switch(&["bypass", "--quiet-for", "1h"]);
+    assert!(!good && said.contains("not quiet for 1h"), "{said}");
+}
+
+#[test]
+fn a_step_waits_until_the_one_before_was_quiet_for_as_long_as_was_asked() {
+    let moved = Move::new();
+    let (running, script) = begun(&moved);
+    running.switch(&["regions", "--region", "council", "--quiet-for", "1d"]);
+    assert_eq!(step(&running, &script, 0), 202);
+    running.agree("p");
+    let (good, said) = running.try_switch(&["cutover", "--quiet-for", "1d"]);
+    assert!(!good && said.contains("regions council is in force for"), "{said}");
+    let (good, said) = running.try_switch(&["cutover", "--quiet-for", "soon"]);
+    assert!(!good && said.contains("is not a length of time"), "{said}");
     running.switch(&["cutover"]);
+}
+
+/// WHOOSH knows nothing of what SWOOSH decided since the cut-over: a log that was taken over must not ask it again.
+#[test]
+fn a_promoted_follower_goes_on_under_the_old_node_s_switches_or_does_not_start() {
+    let moved = Move::new();
+    let (running, script) = begun(&moved);
+    running.switch(&["cutover"]);
+    assert_eq!(step(&running, &script, 0), 202);
+    let (site, node) = (&moved.site, &running.daemon);
+    let follower = site.file("follower");
+    let following = site.follow(node.address, &follower).unwrap();
+    let last = node.last_index();
+    following.wait_for("/health", |answer| answer.json()["last_index"].as_u64() == Some(last));
+    following.terminate();
+    running.daemon.kill();
+    let promoted = site.run_in(&follower, &["promote", "--yes", "--reason", "a test"]);
+    assert!(promoted.status.success(), "{promoted:?}");
+    std::fs::copy(site.data().join("node.key"), follower.join("node.key")).unwrap();
+    let (code, said) = site.start_in(&follower).err().expect("it starts, and nobody told it who decides");
+    assert!(
+        code == Some(1) && said.contains("which says who decides") && said.contains("promote-follower.md"),
+        "{said}"
+    );
+    std::fs::create_dir(follower.join("migration")).unwrap();
+    for name in ["switches.jsonl", "position"] {
+        std::fs::copy(site.data().join("migration").join(name), follower.join("migration").join(name)).unwrap();
+    }
+    let daemon = site.start_in(&follower).unwrap();
+    assert_eq!(daemon.get("/migration").json()["routing"]["mode"], "cutover");
 }
 
 #[test]

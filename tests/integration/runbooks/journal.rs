@@ -112,10 +112,12 @@ fn a_damaged_snapshot_is_replaced_and_copies_leave() {
     let mut book = open("snapshot-restore.md", &site);
     book.set("EXPORT", site.file("export").display());
     book.tells("Check", 0, "p");
-    book.tells("Check", 1, "the log is good");
+    book.tells("Check", 1, "record 2: the snapshot of project p here is not used");
+    book.tells("Check", 1, "snapshot-restore.md");
     book.run("Action", 0);
     book.run("Action", 1);
     book.tells("Proof", 0, "the export is good");
+    book.tells("Proof", 0, "the log is good");
     book.finish();
     let daemon = site.start();
     assert!(daemon.measures("swoosh_snapshots_passed_over_total 0"));

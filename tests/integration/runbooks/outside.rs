@@ -40,6 +40,8 @@ fn an_exporter_that_stands_still_goes_on_where_it_stood() {
     let bubble = Bubble::start(BubbleMood::Status(503), None);
     let site = Site::with(always_open(), |settings| {
         settings["decisions"] = json!({"bubble": bubble.url(), "retry_min_ms": 10, "retry_max_ms": 20});
+        // Nobody listens there.
+        settings["traces"] = json!({"collector": "http://127.0.0.1:1", "every_ms": 10});
     });
     let daemon = site.start();
     let mut project = Project::new(&site, "p");
@@ -49,6 +51,15 @@ fn an_exporter_that_stands_still_goes_on_where_it_stood() {
     daemon.wait_for("/health", |answer| answer.text().contains("503"));
     book.tells("Check", 0, "\"problem\"");
     book.tells("Check", 1, "swoosh_decision_export_lag_records{exporter=\"bubble\"} 2");
+    let none = "swoosh_trace_spans_dropped_total{reason=\"not_sent\"} 0";
+    eventually("spans are lost", || !daemon.measures(none));
+    let spans = book.run("Check", 2);
+    assert!(
+        spans.contains("swoosh_trace_spans_dropped_total{reason=\"not_sent\"}") && !spans.contains(none),
+        "{spans}"
+    );
+    let told = "spans are lost until the trace collector takes them";
+    eventually("the log says so", || daemon.log().iter().any(|line| line.contains(told)));
     book.run("Action", 0);
     bubble.be(BubbleMood::Take);
     daemon.wait_for("/health", |answer| answer.json()["decision_export"][0]["lag"] == 0);

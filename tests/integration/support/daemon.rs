@@ -247,8 +247,13 @@ impl Site {
 
     /// Starts a follower of the node at an address, with this data directory.
     pub fn follow(&self, address: SocketAddr, data: &Path) -> Result<Daemon, (Option<i32>, String)> {
+        self.follow_with(&format!("http://{address}"), data, &[])
+    }
+
+    /// Starts a follower of the node at a URL, with more arguments.
+    pub fn follow_with(&self, url: &str, data: &Path, more: &[&str]) -> Result<Daemon, (Option<i32>, String)> {
         let mut command = Command::new(&self.program);
-        command.arg("follow").arg(format!("http://{address}")).arg("--data").arg(data);
+        command.arg("follow").arg(url).arg("--data").arg(data).args(more);
         Daemon::spawn(&mut command)
     }
 

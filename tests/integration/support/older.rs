@@ -67,10 +67,10 @@ impl<'a> Writer<'a> {
         let (seal, path, chain) = (Arc::new(sealed.seal.clone()), receipt.path.clone(), self.chain);
         let entry = LogEntry { index, project: project.clone(), encoded, chain, seal, path };
         let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
-        let decision = canonical_bytes(&swoosh::decisions::build(&record, &chain, &signed.proposal.inputs));
+        let wording = swoosh::decisions::wording(&record, &signed.proposal.inputs);
         let writes = vec![
             Write::Object { hash: record.inputs_hash, bytes: signed.proposal.inputs.canonical() },
-            Write::Decision { project: project.clone(), index, bytes: decision },
+            Write::Decision { project: project.clone(), index, wording },
             Write::Key {
                 project,
                 key: record.idem_key.clone(),
