@@ -36,5 +36,5 @@ pub mod telemetry;
 pub mod types;
 #[cfg(feature = "server")]
 pub mod upstreams;
-#[cfg(feature = "server")]
+#[cfg(feature = "machine")]
 pub mod verify;

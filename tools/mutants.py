@@ -1,15 +1,23 @@
 #!/usr/bin/env python3
 """Plants the bugs of chaos/mutants.toml one at a time in a copy of the tree, and asks the tests.
 
-Writes chaos/MUTANTS.md and chaos/mutants.json: who caught what. Exits with 1 when a bug was not caught or could not be
-planted. `tools/mutants.py NAME...` plants those alone and writes nothing.
+Writes chaos/MUTANTS.md and chaos/mutants.json after every bug: who caught what, and what was not asked yet. What was found
+out is kept in the target folder as well: a run that was interrupted goes on where it stopped, as long as the sources, the
+tests and the bug are the same. Exits with 1 when a bug was not caught or could not be planted.
+
+`tools/mutants.py NAME...` plants those alone, anew, and writes no report; `--keep-caught` takes over what was caught in an
+earlier state of the tree (after a test was mended, say), and the report says of which bugs that is so. `--check` only looks
+whether each bug can be planted, which `make lint` asks for: code that moves on must not leave its bug behind.
 """
 
+import ctypes
+import hashlib
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,37 +29,82 @@ COPY = TARGET / "mutants-tree"
 # The dependencies stay as they are; our own code is compiled as quickly as it can be.
 QUICK = ["--config", "profile.dev.package.swoosh.opt-level=0", "--config", "profile.dev.incremental=true"]
 LIMIT_S = 1800
+STATE = TARGET / "mutants-state.json"
+# What a result depends on: a change anywhere else is no reason to ask again.
+ASKED_OF = ("src/", "tests/", "statechart.yaml", "Cargo.toml", "Cargo.lock", "build.rs", "build/", "fuzz/")
+PR_SET_PDEATHSIG = 1
 
 
 def copy_tree():
-    """The tree as it is, without what is ignored; files that did not change keep their time."""
+    """The tree as it is, without what is ignored; returns its mark. Files that did not change keep their time."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True)
     wanted = set(listed.stdout.splitlines())
-    for name in wanted:
+    mark = hashlib.sha256()
+    for name in sorted(wanted):
         source, there = ROOT / name, COPY / name
-        if source.is_file() and not (there.is_file() and there.read_bytes() == source.read_bytes()):
+        if not source.is_file():
+            continue
+        content = source.read_bytes()
+        if name.startswith(ASKED_OF):
+            mark.update(f"{name}\0{len(content)}\0".encode() + content)
+        if not (there.is_file() and there.read_bytes() == content):
             there.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, there)
+            # With the time of now: a bug that an interrupted run left planted was compiled after the source's own time.
+            shutil.copy(source, there)
     for there in COPY.rglob("*"):
         if there.is_file() and str(there.relative_to(COPY)) not in wanted:
             there.unlink()
+    return mark.hexdigest()[:16]
+
+
+def leave_nothing_behind():
+    """In the child: it dies with this program however that ends, and what the tests start can be interrupted."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def end(child):
+    """Ends cargo, the compilers and the tests it started."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.communicate()
+
+
+def run(command):
+    """What the command said, and how it ended; nothing of it outlives this call. None: it hung."""
+    environment = {**os.environ, "RUST_BACKTRACE": "0"}
+    with subprocess.Popen(
+        command, cwd=COPY, env=environment, text=True, errors="replace", start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=leave_nothing_behind,
+    ) as child:
+        try:
+            stdout, stderr = child.communicate(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            end(child)
+            return None
+        except BaseException:
+            end(child)
+            raise
+    return stdout, stderr, child.returncode
 
 
 def ask(kind, filters):
     """Whether the tests build, and which of them fail."""
     which = ["--lib"] if kind == "lib" else ["--test", "integration"]
-    command = ["cargo", "test", "--locked", *QUICK, *which, "--", *filters]
-    environment = {**os.environ, "RUST_BACKTRACE": "0"}
-    try:
-        done = subprocess.run(command, cwd=COPY, capture_output=True, text=True, env=environment, timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
+    said = run(["cargo", "test", "--locked", *QUICK, *which, "--", *filters])
+    if said is None:
         return True, [f"(the tests hung for {LIMIT_S} s)"]
-    built = "running " in done.stdout
-    failed = sorted(set(re.findall(r"^test (\S+)(?: - should panic)? \.\.\. FAILED", done.stdout, re.M)))
-    if built and done.returncode != 0 and not failed:
+    stdout, stderr, code = said
+    built = "running " in stdout
+    failed = sorted(set(re.findall(r"^test (\S+)(?: - should panic)? \.\.\. FAILED", stdout, re.M)))
+    if built and code != 0 and not failed:
         failed = ["(the test program died)"]
     if not built:
-        sys.stderr.write(done.stderr[-2000:])
+        sys.stderr.write(stderr[-2000:])
+    if built and re.search(r"^running 0 tests", stdout, re.M):
+        sys.stderr.write(f"no {kind} test is named {' or '.join(filters)}\n")
     return built, failed
 
 
@@ -75,8 +128,46 @@ def plant(mutant):
         path.write_text(sound)
 
 
-def report(results):
+def misplaced(mutants):
+    """Bugs that cannot be planted any longer: the code has moved on under them."""
+    for mutant in mutants:
+        path = ROOT / mutant["file"]
+        count = path.read_text().count(mutant["from"]) if path.is_file() else 0
+        if count != 1:
+            yield f"{mutant['name']}: `from` stands {count} times in {mutant['file']}; mend it in chaos/mutants.toml"
+
+
+def mark_of(mutant):
+    """What was planted and who was asked: with another answer to either, a result is worth nothing."""
+    return hashlib.sha256(json.dumps(mutant, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def known(mutants, tree, keep_caught):
+    """What earlier runs found out that still holds."""
+    state = json.loads(STATE.read_text()) if STATE.is_file() else {}
+    found = {}
+    for mutant in mutants:
+        entry = state.get(mutant["name"])
+        if entry and entry["bug"] == mark_of(mutant):
+            caught = entry["result"]["result"] == "caught"
+            if entry["tree"] == tree or (keep_caught and caught):
+                found[mutant["name"]] = entry
+    return found
+
+
+def remember(entries):
+    """Adds to what the target folder knows; whole or not at all."""
+    state = json.loads(STATE.read_text()) if STATE.is_file() else {}
+    fresh = STATE.with_suffix(".new")
+    fresh.write_text(json.dumps({**state, **entries}, indent=2) + "\n")
+    fresh.replace(STATE)
+
+
+def report(mutants, entries, tree):
+    not_run = {"result": "NOT RUN"}
+    results = [{"name": m["name"], "story": m["story"], **entries.get(m["name"], {"result": not_run})["result"]} for m in mutants]
     caught = sum(result["result"] == "caught" for result in results)
+    earlier = [name for name, entry in entries.items() if entry["tree"] != tree]
     lines = [
         "# Planted bugs",
         "",
@@ -90,28 +181,49 @@ def report(results):
         shown = ", ".join(f"`{name}`" if not name.startswith(("(", "*")) else name for name in by[:3])
         more = f" and {len(by) - 3} more" if len(by) > 3 else ""
         lines.append(f"| {result['name']} | {result['story']} | {shown}{more} |")
+    if earlier:
+        lines += ["", f"Asked of an earlier state of the tree, and not again: {', '.join(earlier)}."]
     (ROOT / "chaos/MUTANTS.md").write_text("\n".join(lines) + "\n")
     (ROOT / "chaos/mutants.json").write_text(json.dumps(results, indent=2) + "\n")
 
 
 def main():
-    mutants = tomllib.loads((ROOT / "chaos/mutants.toml").read_text())["mutant"]
-    wanted = sys.argv[1:]
-    unknown = set(wanted) - {mutant["name"] for mutant in mutants}
+    for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(ending, lambda number, _frame: sys.exit(128 + number))
+    listed = tomllib.loads((ROOT / "chaos/mutants.toml").read_text())["mutant"]
+    wanted = [word for word in sys.argv[1:] if not word.startswith("--")]
+    unknown = set(wanted) - {mutant["name"] for mutant in listed}
     if unknown:
         sys.exit(f"no such bug: {', '.join(sorted(unknown))}; chaos/mutants.toml lists them")
-    mutants = [mutant for mutant in mutants if not wanted or mutant["name"] in wanted]
-    copy_tree()
-    results = []
-    for number, mutant in enumerate(mutants, 1):
+    mutants = [mutant for mutant in listed if not wanted or mutant["name"] in wanted]
+    if stale := list(misplaced(mutants)):
+        sys.exit("\n".join(stale))
+    if "--check" in sys.argv:
+        sys.exit(0)
+    try:
+        sys.exit(ask_all(mutants, bool(wanted)))
+    finally:
+        # What was built last has a bug; the next build puts the sound one in its place.
+        (TARGET / "debug/swoosh").unlink(missing_ok=True)
+
+
+def ask_all(mutants, alone):
+    """Plants one after the other; whether something was found. Alone, nothing that is known counts, and nothing is reported."""
+    tree = copy_tree()
+    entries = {} if alone else known(mutants, tree, "--keep-caught" in sys.argv)
+    # Those that only tests of the library are asked of come first: they take a third of the others' time.
+    for number, mutant in enumerate(sorted(mutants, key=lambda mutant: "integration" in mutant), 1):
         began = time.monotonic()
-        result = {"name": mutant["name"], "story": mutant["story"], **plant(mutant)}
-        results.append(result)
-        took = time.monotonic() - began
-        print(f"{number}/{len(mutants)} {mutant['name']}: {result['result']} ({took:.0f} s) {', '.join(result.get('by', []))[:160]}{result.get('why', '')}", flush=True)
-    if not wanted:
-        report(results)
-    sys.exit(any(result["result"] != "caught" for result in results))
+        already = mutant["name"] in entries
+        if not already:
+            entries[mutant["name"]] = {"bug": mark_of(mutant), "tree": tree, "result": plant(mutant)}
+            remember({mutant["name"]: entries[mutant["name"]]})
+        result = entries[mutant["name"]]["result"]
+        took = "known" if already else f"{time.monotonic() - began:.0f} s"
+        print(f"{number}/{len(mutants)} {mutant['name']}: {result['result']} ({took}) {', '.join(result.get('by', []))[:160]}{result.get('why', '')}", flush=True)
+        if not alone:
+            report(mutants, entries, tree)
+    return any(entry["result"]["result"] != "caught" for entry in entries.values())
 
 
 if __name__ == "__main__":

@@ -91,8 +91,8 @@ pub struct EffectsPage {
 #[utoipa::path(get, path = "/effects", tag = "state",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's effects."),
-        ("after" = Option<String>, Query, description = "Only effects whose ids sort after this one."),
-        ("limit" = Option<u64>, Query, description = "Most effects, 1 to 10000; 1000 when left out."),
+        ("after" = Option<schema::EffectId>, Query, description = "Only effects whose ids sort after this one."),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10000, description = "Most effects, 1 to 10000; 1000 when left out."),
     ),
     responses(
         (status = 200, description = "Open effects.", body = EffectsPage),

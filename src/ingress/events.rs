@@ -16,11 +16,13 @@ use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::ToSchema;
 
 use super::fault::{Answer, Fault};
 use super::health;
 use super::query::Query;
 use super::{AppState, schema};
+use crate::types::json::MAX_INTEGER;
 use crate::types::record::Record;
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
@@ -34,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often something is sent where nothing happens.
 const ALIVE: Duration = Duration::from_secs(10);
 /// What may be asked for.
-const KINDS: [&str; 3] = ["transition", "effect", "health"];
+pub(super) const KINDS: [&str; 3] = ["transition", "effect", "health"];
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,19 @@ pub struct Happened {
     pub index: Option<u64>,
     /// What is told, as JSON.
     pub data: String,
+}
+
+/// One event of the stream.
+#[derive(Clone, Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes what a listener is told")]
+pub(super) struct EventAnswer {
+    /// `transition`, `effect` or `health`.
+    event: String,
+    /// What is told, as JSON.
+    data: String,
+    /// Index of the record, of a transition.
+    #[schema(nullable = false)]
+    id: Option<String>,
 }
 
 /// What is told of a transition.
@@ -68,12 +83,13 @@ pub fn transition_event(record: &Record) -> Happened {
 #[utoipa::path(get, path = "/events", tag = "state",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's transitions and effects."),
-        ("kinds" = Option<String>, Query, example = "transition,effect",
+        ("kinds" = Option<schema::EventKinds>, Query,
             description = "Which events, separated by commas; all when left out."),
         ("from" = Option<u64>, Query, description = "Also transitions from this index on; `Last-Event-ID` outweighs it."),
+        ("Last-Event-ID" = Option<u64>, Header, description = "Id of the last event that was heard; those after it follow."),
     ),
     responses(
-        (status = 200, description = "The events.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events, each as this says.", body = EventAnswer, content_type = "text/event-stream"),
         (status = 400, description = "`bad_query`.",
             body = schema::Problem, content_type = "application/problem+json"),
         (status = 503, description = "`overloaded`.",
@@ -83,9 +99,11 @@ pub fn transition_event(record: &Record) -> Happened {
 pub(super) async fn events(State(state): State<AppState>, uri: Uri, headers: HeaderMap) -> Answer<Response> {
     let query = Query::read(&uri, &["project", "kinds", "from"])?;
     let wanted = Wanted { project: query.parsed("project")?, kinds: kinds(query.text("kinds"))? };
+    // Looked at even where it is outweighed: what the route does not take is refused.
+    let asked = query.number("from", 0..=MAX_INTEGER)?;
     let from = match headers.get("last-event-id") {
         Some(id) => Some(last_event(id.to_str().unwrap_or_default())?.saturating_add(1)),
-        None => query.number("from", 0..=u64::MAX)?,
+        None => asked,
     };
     let full = || Fault::new(Code::Overloaded, format!("{LISTENERS} callers listen already"));
     let permit = state.listeners.clone().try_acquire_owned().map_err(|_| full())?;
@@ -125,7 +143,9 @@ fn kinds(text: Option<&str>) -> Answer<Vec<&'static str>> {
 }
 
 fn last_event(text: &str) -> Answer<u64> {
-    text.parse().map_err(|_| bad(format!("Last-Event-ID must be the index of a record, not {text:?}")))
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let index = text.parse().ok().filter(|index| digits && *index <= MAX_INTEGER);
+    index.ok_or_else(|| bad(format!("Last-Event-ID must be the index of a record, not {text:?}")))
 }
 
 /// What a listener wants to hear.

@@ -60,7 +60,7 @@ pub struct FactFilter {
 /// whether the node may talk to the world outside.
 #[utoipa::path(get, path = "/facts", tag = "state",
     params(
-        ("kind" = Option<String>, Query, description = "Of this kind only: `license`, `windows`, `tooling`, \
+        ("kind" = Option<schema::FactKind>, Query, description = "Of this kind only: `license`, `windows`, `tooling`, \
             `capacity`, `health`, `liveness`, `policy` or `settings`."),
         ("project" = Option<schema::ProjectName>, Query, description = "Those that hold for this project: its own, and \
             those for all projects."),

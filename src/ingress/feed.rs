@@ -15,7 +15,7 @@ use crate::sequencer::Mode;
 use crate::sequencer::queries::{Journal, ReadError};
 use crate::types::feed::{FeedFact, FeedPage, FeedRecord};
 use crate::types::hash::Hash;
-use crate::types::json::Json;
+use crate::types::json::{Json, MAX_INTEGER};
 
 /// Bytes of records after which a page ends early.
 const PAGE_BYTES: usize = 8 << 20;
@@ -70,9 +70,10 @@ pub(super) struct FeedEntry {
 /// began. With `wait_ms` the answer waits until there is a record to give. `swoosh follow` reads this.
 #[utoipa::path(get, path = "/wal/feed", tag = "records",
     params(
-        ("from" = u64, Query, description = "Index of the first record wanted, from 1."),
-        ("limit" = Option<u64>, Query, description = "Most records, 1 to 1000; 100 when left out."),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for a record, 0 to 10000; 0 when left out."),
+        ("from" = Option<u64>, Query, minimum = 1, description = "Index of the first record wanted; 1 when left out."),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Most records, 1 to 1000; 100 when left out."),
+        ("wait_ms" = Option<u64>, Query, minimum = 0, maximum = 10000,
+            description = "How long to wait for a record, 0 to 10000; 0 when left out."),
     ),
     responses(
         (status = 200, description = "Records by rising index; none where the log ends before.", body = FeedAnswer),
@@ -84,7 +85,7 @@ pub(super) struct FeedEntry {
 )]
 pub(super) async fn feed(State(state): State<AppState>, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["from", "limit", "wait_ms"])?;
-    let from = query.number("from", 1..=u64::MAX)?.unwrap_or(1);
+    let from = query.number("from", 1..=MAX_INTEGER)?.unwrap_or(1);
     let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
     let patience = Duration::from_millis(query.number("wait_ms", 0..=10_000)?.unwrap_or(0));
     let began = Instant::now();

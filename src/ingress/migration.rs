@@ -63,7 +63,7 @@ pub(super) async fn view(State(state): State<AppState>, uri: Uri) -> Answer {
 ///
 /// The last 1000, each with what both sides say. They are kept on disk.
 #[utoipa::path(get, path = "/migration/divergences", tag = "migration",
-    params(("limit" = Option<u64>, Query, description = "Most divergences, 1 to 1000; 100 when left out.")),
+    params(("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Most divergences, 1 to 1000; 100 when left out.")),
     responses(
         (status = 200, description = "Newest first.", body = DivergencesAnswer),
         (status = 404, description = "`migration_off`.",

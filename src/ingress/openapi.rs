@@ -2,10 +2,11 @@
 
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{effects, events, explain, facts, feed, health, migration, records, schema, state, transition, windows};
+use crate::types::json::MAX_INTEGER;
 
 /// All routes and documents.
 #[derive(OpenApi)]
@@ -52,6 +53,10 @@ use super::{effects, events, explain, facts, feed, health, migration, records, s
         schema::Decision,
         schema::Record,
         schema::Role,
+        schema::EffectId,
+        schema::EventKinds,
+        schema::FactKind,
+        schema::Projection,
     )),
 )]
 struct Description;
@@ -61,12 +66,18 @@ pub(super) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document = serde_json::to_value(Description::openapi()).unwrap_or_default();
     let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     operations.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()).for_each(drop_null_parameters);
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            bound_indexes(operation);
+            tell_common_answers(path, method, operation);
+        }
+    }
     // Strict reading: no member but these.
     document["components"]["schemas"]["Proposal"]["additionalProperties"] = Value::Bool(false);
     document
 });
 
-/// A parameter that is left out is not null; utoipa says so of optional ones whose schema has a name.
+/// A parameter that is left out is not null; utoipa says so of optional ones whose schema has a name, and of headers.
 fn drop_null_parameters(operation: &mut Value) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
@@ -75,7 +86,54 @@ fn drop_null_parameters(operation: &mut Value) {
         if let Some(named) = named.cloned() {
             parameter["schema"] = named;
         }
+        let kinds = parameter["schema"]["type"].as_array();
+        if let Some(one) = kinds.and_then(|kinds| kinds.iter().find(|kind| *kind != "null")).cloned() {
+            parameter["schema"]["type"] = one;
+        }
     }
+}
+
+/// Indexes go as far as numbers of JSON do.
+fn bound_indexes(operation: &mut Value) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    let numbers = parameters.into_iter().flatten().filter_map(|parameter| parameter["schema"].as_object_mut());
+    for schema in numbers.filter(|schema| schema.get("format").is_some_and(|format| format == "int64")) {
+        schema.entry("maximum").or_insert(MAX_INTEGER.into());
+    }
+}
+
+/// What the layers before a route answer, and what reading a request comes to: the same on every route.
+fn tell_common_answers(path: &str, method: &str, operation: &mut Value) {
+    let watches = path.starts_with("/health") || path == "/metrics";
+    let (reads, posts) = (method == "get" && !watches, method == "post");
+    let common = [
+        (true, 400, "`bad_query`."),
+        (
+            reads,
+            403,
+            "`reads_closed`: on an address that is no loopback one, a read is signed by an identity with role \
+            `reader`, or made with a client certificate.",
+        ),
+        (posts, 408, "The body took too long to arrive."),
+        (posts, 413, "The body is too large."),
+        (posts, 415, "Not plain application/json."),
+        (!watches, 429, "This peer has its share under way already; `Retry-After` says when to try again."),
+        (true, 503, "The node has no room now, or cannot say; `Retry-After` says when to try again."),
+    ];
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for (_, status, description) in common.into_iter().filter(|(applies, ..)| *applies) {
+        responses.entry(status.to_string()).or_insert_with(|| problem(status, description));
+    }
+}
+
+fn problem(status: u16, description: &str) -> Value {
+    let schema = json!({"$ref": "#/components/schemas/Problem"});
+    let mut response = json!({"description": description, "content": {"application/problem+json": {"schema": schema}}});
+    if matches!(status, 429 | 503) {
+        let seconds = json!({"type": "integer", "format": "int64", "minimum": 0});
+        response["headers"] = json!({"Retry-After": {"description": "Seconds to wait.", "schema": seconds}});
+    }
+    response
 }
 
 /// The description as it is answered and kept: indented, with a line end.
@@ -94,6 +152,19 @@ mod tests {
         }
         let golden = std::fs::read_to_string(path).unwrap_or_default();
         assert!(golden == *TEXT, "openapi/openapi.json differs from the code; set SWOOSH_BLESS=1 to write it anew");
+    }
+
+    #[test]
+    fn nothing_is_described_as_null() {
+        fn without_null(value: &Value) -> bool {
+            match value {
+                Value::Null => false,
+                Value::Object(map) => map.values().all(without_null),
+                Value::Array(items) => items.iter().all(without_null),
+                _ => true,
+            }
+        }
+        assert!(without_null(&DOCUMENT));
     }
 
     #[test]

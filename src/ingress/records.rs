@@ -17,6 +17,7 @@ use crate::sequencer::queries::{Journal, ReadError, StoredRecord, TopPhase};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::ids::DecisionId;
+use crate::types::json::MAX_INTEGER;
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
 
@@ -54,7 +55,7 @@ pub(super) struct ProjectsAnswer {
 #[utoipa::path(get, path = "/projects", tag = "state",
     params(
         ("after" = Option<schema::ProjectName>, Query, description = "Only projects whose names sort after this one."),
-        ("limit" = Option<u64>, Query, description = "Most projects, 1 to 10000; 1000 when left out."),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10000, description = "Most projects, 1 to 10000; 1000 when left out."),
     ),
     responses((status = 200, description = "Every project that has a record.", body = ProjectsAnswer)),
 )]
@@ -113,7 +114,7 @@ pub(super) struct WalEntry {
 #[utoipa::path(get, path = "/wal", tag = "records",
     params(
         ("from" = Option<u64>, Query, description = "Index of the first record wanted; the first one that is there when left out."),
-        ("limit" = Option<u64>, Query, description = "Most records, 1 to 1000; 100 when left out."),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Most records, 1 to 1000; 100 when left out."),
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's records."),
     ),
     responses(
@@ -126,7 +127,7 @@ pub(super) struct WalEntry {
 )]
 pub(super) async fn wal(State(state): State<AppState>, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["from", "limit", "project"])?;
-    let from = query.number("from", 0..=u64::MAX)?.map(|from| from.max(1));
+    let from = query.number("from", 0..=MAX_INTEGER)?.map(|from| from.max(1));
     let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
     let project: Option<ProjectName> = query.parsed("project")?;
     let bytes = state
@@ -288,7 +289,7 @@ pub(super) struct RejectionsAnswer {
 #[utoipa::path(get, path = "/rejections", tag = "records",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's."),
-        ("limit" = Option<u64>, Query, description = "Most rejections, 1 to 1000; 100 when left out."),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Most rejections, 1 to 1000; 100 when left out."),
     ),
     responses((status = 200, description = "Newest first.", body = RejectionsAnswer)),
 )]

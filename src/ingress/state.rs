@@ -15,6 +15,7 @@ use super::{AppState, json, schema};
 use crate::sequencer::View;
 use crate::sequencer::queries::{Head, HlcLast, Section, TopPhase};
 use crate::types::hash::Hash;
+use crate::types::json::MAX_INTEGER;
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
 
@@ -52,7 +53,7 @@ pub(super) struct StateAnswer {
     tag = "state",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "The project; `default` when left out."),
-        ("projection" = Option<String>, Query, example = "Council,Ingestion",
+        ("projection" = Option<schema::Projection>, Query,
             description = "Section names in any case, separated by commas; all sections when left out."),
         ("at" = Option<u64>, Query, description = "The state after the record at this index of the WAL."),
     ),
@@ -68,7 +69,7 @@ pub(super) struct StateAnswer {
 pub(super) async fn state(State(state): State<AppState>, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["project", "projection", "at"])?;
     let project = query.project()?;
-    let at = query.number("at", 0..=u64::MAX)?;
+    let at = query.number("at", 0..=MAX_INTEGER)?;
     let sections = sections(query.text("projection"))?;
     let answer = state.read(move |state| {
         let view = match at {

@@ -1,5 +1,6 @@
 //! The routes, in process, over a real journal with a fixed clock.
 
+mod described;
 mod facts;
 mod proposals;
 mod reads;

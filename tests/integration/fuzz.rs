@@ -78,7 +78,7 @@ fn mutated(random: &mut Random, corpus: &[(String, Vec<u8>)]) -> Vec<u8> {
 
 #[test]
 fn no_bytes_break_a_promise_of_an_entry() {
-    for (name, entry) in ENTRIES {
+    for &(name, entry) in ENTRIES {
         let corpus = corpus(name);
         assert!(!corpus.is_empty(), "the corpus of {name} is empty");
         corpus.iter().for_each(|(file, bytes)| feed(name, entry, file, bytes));

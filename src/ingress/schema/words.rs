@@ -6,6 +6,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::ingress::events::KINDS;
+use crate::sequencer::queries::Section;
+use crate::types::fact;
 use crate::types::names;
 use crate::types::rejection;
 
@@ -55,7 +58,7 @@ macro_rules! choice {
 /// All names of a kind, as they are written.
 macro_rules! all {
     ($type:ty) => {
-        <$type>::ALL.iter().map(ToString::to_string).collect()
+        <$type>::ALL.iter().map(ToString::to_string).collect::<Vec<String>>()
     };
 }
 
@@ -107,7 +110,21 @@ word!(
     r"^bubble://dr/[a-z0-9][a-z0-9._-]{0,62}/\d+-[0-9a-f]{16}$",
     "bubble://dr/default/17-0123456789abcdef"
 );
+word!(
+    EffectId,
+    "The id of an effect: project, index of the record that opened it, and its name.",
+    format!("^[a-z0-9][a-z0-9._-]{{0,62}}/(0|[1-9][0-9]{{0,15}})/({})$", all!(names::EffectName).join("|")),
+    "default/17/fetch"
+);
+word!(
+    Projection,
+    "Sections of the state in any case, separated by commas.",
+    list_of(Section::ALL.map(|section| in_any_case(section.as_str()))),
+    "Council,Ingestion"
+);
+word!(EventKinds, "Kinds of events, separated by commas.", list_of(KINDS), "transition,effect");
 
+choice!(FactKind, "What a fact is about.", all!(fact::FactKind));
 choice!(Transition, "A transition of the statechart.", all!(names::Transition));
 choice!(GuardName, "A pure condition on a transition.", all!(names::GuardName));
 choice!(WindowClass, "A class of BACKBEAT window.", all!(names::WindowClass));
@@ -120,6 +137,21 @@ choice!(
     ["BOOT", "PROJECT_LIFECYCLE", "EXECUTION", "TERMINATED"].map(str::to_owned).into()
 );
 choice!(Code, "A stable code; `GET /docs/rejections` has an entry for each.", codes());
+
+/// Some of these, separated by commas.
+fn list_of<const N: usize>(words: [impl AsRef<str>; N]) -> String {
+    let one = words.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("|");
+    format!("^({one})(,({one}))*$")
+}
+
+/// Letters of a pattern stand for themselves in both cases.
+fn in_any_case(word: &str) -> String {
+    let letter = |letter: char| match letter.is_ascii_alphabetic() {
+        true => format!("[{}{}]", letter.to_ascii_uppercase(), letter.to_ascii_lowercase()),
+        false => letter.to_string(),
+    };
+    word.chars().map(letter).collect()
+}
 
 /// Guards that are told of by codes of their own, and never as `guard_<name>`.
 const TOLD_PLAINLY: [names::GuardName; 4] =
