@@ -52,12 +52,20 @@ pub struct Lies {
     pub cuts_watermark: bool,
 }
 
+/// The watermark's file, once it was made.
+#[derive(Clone, Default)]
+struct Sheet {
+    bytes: Option<Vec<u8>>,
+    /// Where a bit is not as it was written.
+    flipped: BTreeSet<usize>,
+}
+
 #[derive(Default)]
 struct Watermark {
     /// What a reader sees.
-    shown: Option<Vec<u8>>,
+    shown: Sheet,
     /// What survives a loss of power.
-    durable: Option<Vec<u8>>,
+    durable: Sheet,
     /// Writes that no sync has brought to disk.
     pending: Vec<(usize, Vec<u8>)>,
 }
@@ -292,14 +300,8 @@ impl Disk {
     pub fn flip_watermark(&self, random: &mut Random) -> bool {
         let contents = &mut *self.contents();
         let at = random.index(100) + 4096 * random.index(2);
-        let mut flipped = false;
-        for bytes in [&mut contents.watermark.shown, &mut contents.watermark.durable].into_iter().flatten() {
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte ^= 4;
-                flipped = true;
-            }
-        }
-        flipped
+        let shown = contents.watermark.shown.flip(at);
+        contents.watermark.durable.flip(at) || shown
     }
 
     /// Keeps a copy of the directory.
@@ -317,7 +319,7 @@ impl Disk {
         true
     }
 
-    /// What an operator does after damage: puts the newest copy and every row back as they were.
+    /// What an operator does after damage: puts the newest copy, every row and the watermark back as they were.
     pub fn repair(&self) {
         let contents = &mut *self.contents();
         if let Some(newest) = contents.newest.take() {
@@ -328,8 +330,40 @@ impl Disk {
             let row = contents.families.get_mut(family).and_then(|rows| rows.get_mut(&key));
             row.into_iter().filter(|row| **row == is).for_each(|row| *row = was.clone());
         }
+        contents.watermark.shown.mend();
+        contents.watermark.durable.mend();
         contents.full = false;
         contents.traps.clear();
+    }
+}
+
+impl Sheet {
+    fn of(bytes: Vec<u8>) -> Sheet {
+        Sheet { bytes: Some(bytes), flipped: BTreeSet::new() }
+    }
+
+    /// Flips a bit of a byte; whether there is one.
+    fn flip(&mut self, at: usize) -> bool {
+        let Some(byte) = self.bytes.as_mut().and_then(|bytes| bytes.get_mut(at)) else { return false };
+        *byte ^= 4;
+        if !self.flipped.remove(&at) {
+            self.flipped.insert(at);
+        }
+        true
+    }
+
+    fn mend(&mut self) {
+        std::mem::take(&mut self.flipped).into_iter().for_each(|at| _ = self.flip(at));
+        self.flipped.clear();
+    }
+
+    fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let file = self.bytes.get_or_insert_with(Vec::new);
+        if file.len() < at + bytes.len() {
+            file.resize(at + bytes.len(), 0);
+        }
+        file.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
+        self.flipped.retain(|place| !(at..at + bytes.len()).contains(place));
     }
 }
 
@@ -343,18 +377,10 @@ impl Watermark {
                 std::cmp::Ordering::Equal if torn => random.index(bytes.len()),
                 _ => 0,
             };
-            overwrite(&mut self.durable, at, bytes.get(..written).unwrap_or_default());
+            self.durable.overwrite(at, bytes.get(..written).unwrap_or_default());
         }
         self.shown.clone_from(&self.durable);
     }
-}
-
-fn overwrite(file: &mut Option<Vec<u8>>, at: usize, bytes: &[u8]) {
-    let file = file.get_or_insert_with(Vec::new);
-    if file.len() < at + bytes.len() {
-        file.resize(at + bytes.len(), 0);
-    }
-    file.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
 }
 
 /// The store on a disk, open.
@@ -453,7 +479,7 @@ impl Medium for Arc<Disk> {
     fn read_watermark(&self) -> io::Result<Option<Vec<u8>>> {
         let mut contents = self.contents();
         contents.read().map_err(|error| broken(&error.to_string()))?;
-        Ok(contents.watermark.shown.clone())
+        Ok(contents.watermark.shown.bytes.clone())
     }
 
     fn make_watermark(&self, bytes: &[u8]) -> io::Result<()> {
@@ -463,8 +489,8 @@ impl Medium for Arc<Disk> {
             Some(_) => return Err(broken("Input/output error")),
             None => contents.watermark = Watermark::default(),
         }
-        contents.watermark.shown = Some(bytes.to_vec());
-        contents.watermark.durable = Some(bytes.to_vec());
+        contents.watermark.shown = Sheet::of(bytes.to_vec());
+        contents.watermark.durable = Sheet::of(bytes.to_vec());
         Ok(())
     }
 
@@ -475,14 +501,14 @@ impl Medium for Arc<Disk> {
             return Ok(());
         }
         if contents.lies.cuts_watermark {
-            (contents.watermark.shown, contents.watermark.durable) = (Some(Vec::new()), Some(Vec::new()));
+            (contents.watermark.shown, contents.watermark.durable) = (Sheet::of(Vec::new()), Sheet::of(Vec::new()));
         }
         let at = usize::try_from(at).map_err(|_| broken("far out"))?;
         let fired = contents.passes(&[Trap::PowerLoss, Trap::Kill, Trap::FailWrite]);
         if fired == Some(Trap::FailWrite) {
             return Err(broken("Input/output error"));
         }
-        overwrite(&mut contents.watermark.shown, at, bytes);
+        contents.watermark.shown.overwrite(at, bytes);
         contents.watermark.pending.push((at, bytes.to_vec()));
         contents.is_on().map_err(|error| broken(&error.to_string()))
     }
@@ -506,7 +532,7 @@ impl Medium for Arc<Disk> {
             return Ok(());
         }
         for (at, bytes) in std::mem::take(&mut contents.watermark.pending) {
-            overwrite(&mut contents.watermark.durable, at, &bytes);
+            contents.watermark.durable.overwrite(at, &bytes);
         }
         Ok(())
     }

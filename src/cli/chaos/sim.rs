@@ -20,9 +20,9 @@ use crate::simulation::{Bug, Ended, Failure, Fault, Plan, Progress, Rates, Repor
     long_about = "Live through simulated worlds full of faults and check what must hold after every transition.\n\n\
         Each world has one node (the real machine, sequencer and journal), a disk that tears, loses, flips, fills up and \
         fails, clocks that jump, clients behind a network that duplicates, reorders, drops and delays, and a license \
-        server, MCP server, environment and council that come and go. Everything follows from the seed; every world is \
-        lived through twice and must leave the same trace. After its turns (1500) the faults stop, and every project must be \
-        able to reach the next REVERB; then the whole log is verified and replayed.\n\n\
+        server, MCP server, environment and council that come and go. Everything follows from the seed; one world \
+        in four is lived through twice and must leave the same trace. After its turns (1500) the faults stop, and every project \
+        must be able to reach the next REVERB; then the whole log is verified and replayed.\n\n\
         Exits with 1 where an invariant breaks, and prints a script, shrunk, that breaks it again; also where a fault \
         that was asked for never happened. docs/chaos.md explains the instrument.",
     after_long_help = after_help()
@@ -150,7 +150,7 @@ fn document(plan: &Plan, report: &Report, took_ms: u64) -> Value {
         report.tally.healed.iter().map(|(fault, times)| (fault.to_string(), healed(times))).collect();
     json!({
         "good": report.is_good(), "seed": plan.seed, "turns": plan.turns, "faults": plan.rates,
-        "planted": plan.bug.map(Bug::name), "worlds": report.worlds,
+        "planted": plan.bug.map(Bug::name), "worlds": report.worlds, "worlds_lived_again": report.worlds_lived_again(),
         "transitions": report.transitions(), "took_ms": took_ms, "trace": report.trace,
         "fired": fired, "never_fired": never, "heal_ms": heal_ms,
         "accepted": report.tally.accepted, "never_accepted": report.never_accepted(), "refused": refused, "counted": report.tally.counted,
@@ -168,10 +168,11 @@ fn text(plan: &Plan, report: &Report, took_ms: u64) -> String {
     let transitions = report.transitions();
     let rate = transitions * 1_000 / took_ms.max(1);
     let mut text = format!(
-        "seed {}: {} in {}, {}.{:03} s, {rate} a second; trace {}\n\nfaults fired\n",
+        "seed {}: {} in {}, {} of them lived twice, {}.{:03} s, {rate} a second; trace {}\n\nfaults fired\n",
         plan.seed,
         count(transitions, "transition"),
         count(report.worlds, "world"),
+        report.worlds_lived_again(),
         took_ms / 1_000,
         took_ms % 1_000,
         report.trace,

@@ -208,10 +208,11 @@ fn alerts(text: &mut String, watched: &Watched) {
 fn simulation(text: &mut String, said: &Value) {
     let _ = write!(
         text,
-        "\n## Simulation\n\nSeed {}: {} transitions in {} worlds, {} s; trace `{}`. Heals in simulated milliseconds.\n\n",
+        "\n## Simulation\n\nSeed {}: {} transitions in {} worlds, {} of them lived twice, {} s; trace `{}`. Heals in simulated milliseconds.\n\n",
         said["seed"],
         said["transitions"],
         said["worlds"],
+        said["worlds_lived_again"],
         said["took_ms"].as_u64().unwrap_or(0) / 1_000,
         said["trace"].as_str().unwrap_or_default(),
     );
