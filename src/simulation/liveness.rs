@@ -26,11 +26,11 @@ impl World {
         }
         self.ask_again(64, random)?;
         self.tally.count("logs verified and replayed from their first record");
+        self.mend_bases();
         if self.looking == Looking::AtTheTrace {
             return Ok(());
         }
         self.oracle.all_kept()?;
-        self.mend_bases();
         self.audit()
     }
 

@@ -225,7 +225,8 @@ fn twice(script: &Script) -> Ended {
     // Whoever does the same as before breaks nothing that was not broken before.
     let second = script.live(true, if first.broke.is_some() { Looking::Closely } else { Looking::AtTheTrace });
     if first.trace != second.trace || first.tally != second.tally || first.broke != second.broke {
-        let what = format!("the same seed gave the traces {} and {}", first.trace, second.trace);
+        let differs = if first.tally == second.tally { "" } else { ", and other counts" };
+        let what = format!("the same seed gave the traces {} and {}{differs}", first.trace, second.trace);
         first.broke = Some((script.turns.len(), Violation { invariant: "same-seed-same-trace", what }));
     }
     first

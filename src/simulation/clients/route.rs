@@ -65,6 +65,10 @@ fn council(state: &State, goal: &str) -> Transition {
     match (state.council.phase, goal) {
         (CouncilState::PlanRoles, _) => Transition::CouncilProfilesLoaded,
         (_, "PLAN_ROLES") => Transition::CouncilReplan,
+        // So many were ejected that those who are left make no council.
+        (CouncilState::Elect, _) if (state.council.candidates.len() as u64) < state.council.rules.min_members => {
+            Transition::CouncilReplan
+        }
         (CouncilState::Elect, _) => Transition::CouncilQuorumCert,
         (CouncilState::ToolingSync, "READY") => Transition::CouncilMcpGreen,
         (CouncilState::ToolingSync | CouncilState::Ready, _) => Transition::CouncilReElect,
