@@ -121,6 +121,12 @@ impl Inner {
         Ok(Some((u64::from_be_bytes(*index), row.to_vec())))
     }
 
+    /// Whether a project had records that are pruned: the decision of the last of them stays.
+    pub(super) fn has_pruned(&self, project: &ProjectName) -> Result<bool, ReadError> {
+        let end = scoped_key(project, self.first_index());
+        Ok(self.keys(Family::Decisions, scoped_key(project, 0), end).next_row()?.is_some())
+    }
+
     /// Every project that has a base.
     pub(super) fn based_projects(&self) -> Result<Vec<ProjectName>, ReadError> {
         let mut rows = self.keys(Family::Meta, meta::BASE.to_vec(), meta::BASE_END.to_vec());

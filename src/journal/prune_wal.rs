@@ -142,7 +142,7 @@ impl Inner {
         Ok(last)
     }
 
-    fn write_bases(&self, bases: &[(&ProjectName, &u64)]) -> Result<(), PruneError> {
+    pub(super) fn write_bases(&self, bases: &[(&ProjectName, &u64)]) -> Result<(), PruneError> {
         let mut rows = WriteBatch::default();
         for &(project, &index) in bases {
             let snapshot = self

@@ -70,8 +70,9 @@ fn ground(journal: &Inner, fold: &mut Fold<'_>) -> Result<(), ReadError> {
     let (chain, timestamp) = journal.foothold(last_pruned)?;
     (fold.last_index, fold.last_chain, fold.last_timestamp) = (last_pruned, chain, timestamp);
     for project in journal.based_projects()? {
+        // One without begins behind the floor: pruning was interrupted after its base was written.
         let good = journal.good_snapshot(&project, last_pruned, &mut Vec::new())?;
-        let (snapshot, head) = good.ok_or(ReadError::Baseless { project: project.clone(), index: last_pruned })?;
+        let Some((snapshot, head)) = good else { continue };
         fold.tracks.insert(project, Track { head, index: snapshot.index, applied: 0 });
     }
     Ok(())

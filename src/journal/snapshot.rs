@@ -234,6 +234,8 @@ impl Inner {
                 Err(_) if index == u64::MAX => Err(ReadError::Baseless { project: project.clone(), index: base }),
                 Err(_) => Err(self.pruned(base).unwrap_or(ReadError::Missing { index: base })),
             },
+            // Pruning was interrupted after the base was written and before anything went.
+            Some(_) if !self.has_pruned(project)? => Ok(None),
             // Its records before the base are gone; the beginning is no answer.
             Some(_) => Err(self.pruned(index).unwrap_or(ReadError::Missing { index })),
             None => Ok(None),

@@ -125,13 +125,13 @@ impl RealCommand {
         let (seed, seconds, transitions, times) = (self.seed, self.seconds, self.transitions, self.times);
         let (clients, rules) = (self.clients.into(), self.rules.clone());
         let plan = Plan { seed, seconds, transitions, clients, pace_ms: self.pace, times, faults, rules };
-        self.empty_output()?;
-        let outcome = run::run(&plan, &self.output, self.keep)?;
+        let outcome = run::run(&plan, &self.empty_output()?, self.keep)?;
         let report = Report::new(plan, &skipped, outcome, simulation);
         self.tell(output, &report)
     }
 
-    fn empty_output(&self) -> anyhow::Result<()> {
+    /// The folder, made; its whole path, as settings that lie in it name others.
+    fn empty_output(&self) -> anyhow::Result<PathBuf> {
         let folder = &self.output;
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         anyhow::ensure!(
@@ -139,7 +139,7 @@ impl RealCommand {
             "{} holds another run; remove it, or name another directory with --output",
             folder.display()
         );
-        Ok(())
+        folder.canonicalize().with_context(|| format!("cannot look at {}", folder.display()))
     }
 
     fn tell(&self, output: Output, report: &Report) -> anyhow::Result<ExitCode> {
