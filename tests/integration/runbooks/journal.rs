@@ -145,7 +145,16 @@ fn room_brings_a_node_with_a_full_disk_back() {
     let ballast = mounted.0.join("ballast");
     fs::write(&ballast, b"").unwrap();
     let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", ballast.display())).output();
-    let refused = project.propose(&daemon, &Ask::new(Transition::ControlPause));
+    // What is left of the log's last page still takes a record or two.
+    let mut wanted = Transition::ControlPause;
+    let mut refused = project.propose(&daemon, &Ask::new(wanted));
+    for next in [Transition::ControlResume, Transition::ControlPause].into_iter().cycle().take(8) {
+        if refused.status == 202 {
+            project.refresh(&daemon);
+            wanted = next;
+            refused = project.propose(&daemon, &Ask::new(wanted));
+        }
+    }
     assert_eq!(refused.code(), "not_durable", "{}", refused.text());
 
     let mut book = Runbook::open("disk-full.md");
@@ -157,7 +166,7 @@ fn room_brings_a_node_with_a_full_disk_back() {
     daemon.wait_for("/health/ready", |answer| answer.status == 200);
     book.tells("Proof", 0, "ready");
     book.finish();
-    project.accept(&daemon, Transition::ControlPause);
+    project.accept(&daemon, wanted);
 }
 
 /// A file system that goes with the test.

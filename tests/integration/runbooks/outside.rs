@@ -9,6 +9,7 @@ use crate::serving::tls::{put, secured};
 use crate::support::bubble::{Bubble, Mood as BubbleMood};
 use crate::support::daemon::{Site, always_open};
 use crate::support::driver::Project;
+use crate::support::http::Answer;
 use crate::support::skipped;
 use crate::support::sockets::{Mood, eventually, kaching};
 
@@ -48,7 +49,8 @@ fn an_exporter_that_stands_still_goes_on_where_it_stood() {
     project.drive(&daemon, Region::Boot, "LICENSED");
     let mut book = open("stalled-exporter.md", &site);
     ask(&mut book, &daemon);
-    daemon.wait_for("/health", |answer| answer.text().contains("503"));
+    let problem = |answer: &Answer| answer.json()["decision_export"][0]["problem"].as_str().map(str::to_owned);
+    daemon.wait_for("/health", |answer| problem(answer).is_some_and(|problem| problem.contains("503")));
     book.tells("Check", 0, "\"problem\"");
     book.tells("Check", 1, "swoosh_decision_export_lag_records{exporter=\"bubble\"} 2");
     let none = "swoosh_trace_spans_dropped_total{reason=\"not_sent\"} 0";
