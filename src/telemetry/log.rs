@@ -449,13 +449,18 @@ mod tests {
     fn lines_that_follow_each_other_closely_are_written_together() {
         let writes = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let (mut writer, guard) = queue(Counting(writes.clone()), Format::Json).unwrap();
-        for _ in 0..500 {
-            writer.write_all(b"{}\n").unwrap();
-            // Lets a thread that was woken by the line write it.
-            thread::yield_now();
-        }
+        // Rounds, as a busy machine may hold this thread up for longer than lines are gathered: one round is enough.
+        let together = (0..200).any(|_| {
+            let before = writes.load(Ordering::Relaxed);
+            for _ in 0..50 {
+                writer.write_all(b"{}\n").unwrap();
+                // Long enough for a thread that was woken by the line to write it.
+                thread::sleep(Duration::from_micros(50));
+            }
+            writes.load(Ordering::Relaxed) - before <= 15
+        });
         finish(&guard);
-        assert!(writes.load(Ordering::Relaxed) < 250, "{} writes of 500 lines", writes.load(Ordering::Relaxed));
+        assert!(together, "{} writes", writes.load(Ordering::Relaxed));
     }
 
     #[test]
