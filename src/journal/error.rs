@@ -222,6 +222,14 @@ pub enum ReadError {
         /// What it says.
         found: Hash,
     },
+    /// Inputs or a fact are not what they were when they were stored under their hash.
+    #[error("the object {expected} is mangled: what is stored there hashes to {found}")]
+    ObjectMangled {
+        /// The hash that it is stored under.
+        expected: Hash,
+        /// The hash of what is there.
+        found: Hash,
+    },
     /// A record does not decode.
     #[error("record {index} does not decode: {source}")]
     Record {
@@ -288,7 +296,7 @@ impl ReadError {
             | ReadError::Misplaced { index, .. }
             | ReadError::InputsMissing { index, .. }
             | ReadError::Inputs { index, .. } => Some(*index),
-            ReadError::Storage(_) | ReadError::Row { .. } => None,
+            ReadError::Storage(_) | ReadError::Row { .. } | ReadError::ObjectMangled { .. } => None,
         }
     }
 }

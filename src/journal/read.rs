@@ -42,9 +42,13 @@ impl Journal {
         })
     }
 
-    /// The canonical bytes of inputs or a fact.
+    /// The canonical bytes of inputs or a fact. Bytes that do not hash to their address are given to nobody.
     pub fn object(&self, hash: &Hash) -> Result<Option<Vec<u8>>, ReadError> {
-        self.0.get(Family::Objects, hash.as_bytes())
+        let Some(bytes) = self.0.get(Family::Objects, hash.as_bytes())? else { return Ok(None) };
+        match Hash::of(&bytes) {
+            found if found == *hash => Ok(Some(bytes)),
+            found => Err(ReadError::ObjectMangled { expected: *hash, found }),
+        }
     }
 
     /// Whether an object is there already, so that it need not be written again.

@@ -299,6 +299,7 @@ fn inputs_that_are_missing_or_changed_stop_the_replay_at_their_record() {
     let hash = node.journal.record(5).unwrap().unwrap().record.inputs_hash;
     node.overwrite(Family::Objects, hash.as_bytes(), b"{\"rationale\":\"another reason\"}");
     let node = node.reopen();
+    assert!(matches!(node.journal.object(&hash), Err(ReadError::ObjectMangled { expected, .. }) if expected == hash));
     let error = node.journal.recover().unwrap_err();
     assert!(matches!(error, RecoverError::Fault(FoldError::Diverged(Divergence::InputsHash { index: 5, .. }))));
     let report = verify::verify(&node.journal, &mut |_| ());

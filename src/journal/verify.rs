@@ -252,10 +252,11 @@ fn look(journal: &Journal, row: &Row, previous: &Hash) -> Vec<Flaw> {
 
 fn objects(journal: &Journal, record: &Record, flaws: &mut Vec<Flaw>) -> Result<(), ReadError> {
     for expected in std::iter::once(record.inputs_hash).chain(record.facts()) {
-        match journal.object(&expected)?.map(|bytes| Hash::of(&bytes)) {
-            Some(found) if found == expected => {}
-            Some(found) => flaws.push(Flaw::ObjectMangled { expected, found }),
-            None => flaws.push(Flaw::ObjectMissing(expected)),
+        match journal.object(&expected) {
+            Ok(Some(_)) => {}
+            Ok(None) => flaws.push(Flaw::ObjectMissing(expected)),
+            Err(ReadError::ObjectMangled { expected, found }) => flaws.push(Flaw::ObjectMangled { expected, found }),
+            Err(error) => return Err(error),
         }
     }
     if flaws.is_empty() {

@@ -19,8 +19,10 @@ use crate::journal::{Backend, Change, Medium, Step, StorageError, StoredRow};
 
 type Bytes = Arc<[u8]>;
 type Rows = BTreeMap<Bytes, Bytes>;
-/// What a row was before a write.
-type Before = (&'static str, Bytes, Option<Bytes>);
+/// A row's place.
+type Place = (&'static str, Bytes);
+/// What a row was before a write, and what it had been before it was flipped without a sign of it.
+type Before = (Place, Option<Bytes>, Option<Bytes>);
 
 /// What happens at an operation of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,20 +72,27 @@ struct Watermark {
     pending: Vec<(usize, Vec<u8>)>,
 }
 
+/// The rows of a directory. A copy of them has the same flipped rows: what was damaged is so in every copy, and an
+/// operator who puts one back can put its rows right too.
+#[derive(Clone, Default)]
+struct Image {
+    families: BTreeMap<&'static str, Rows>,
+    /// What rows were before they were flipped without a sign of it.
+    flipped: BTreeMap<Place, Bytes>,
+}
+
 #[derive(Default)]
 struct Contents {
-    families: BTreeMap<&'static str, Rows>,
+    rows: Image,
     unsynced: Vec<Vec<Before>>,
     /// A sync failed: nothing becomes durable before the store is opened anew.
     adrift: bool,
     watermark: Watermark,
     made: bool,
-    /// Rows that were flipped without a sign of it, as they were.
-    flipped: BTreeMap<(&'static str, Bytes), (Bytes, Bytes)>,
-    unreadable: BTreeSet<(&'static str, Bytes)>,
+    unreadable: BTreeSet<Place>,
     /// An older copy of the directory, and the newest one while the older is in its place.
-    older: Option<BTreeMap<&'static str, Rows>>,
-    newest: Option<BTreeMap<&'static str, Rows>>,
+    older: Option<Image>,
+    newest: Option<Image>,
     traps: Vec<(Trap, u32)>,
     fired: Vec<Trap>,
     full: bool,
@@ -106,6 +115,35 @@ fn error(text: &str) -> StorageError {
 
 fn no_room() -> StorageError {
     error("IO error: No space left on device: While appending to file: journal/000004.log")
+}
+
+impl Image {
+    /// Puts a row, or takes it away; what it was, and what it had been before it was flipped.
+    fn set(
+        &mut self,
+        place: &Place,
+        value: Option<Bytes>,
+        flipped_from: Option<Bytes>,
+    ) -> (Option<Bytes>, Option<Bytes>) {
+        let rows = self.families.entry(place.0).or_default();
+        let was = match value {
+            Some(value) => rows.insert(place.1.clone(), value),
+            None => rows.remove(&place.1),
+        };
+        let was_flipped_from = match flipped_from {
+            Some(first) => self.flipped.insert(place.clone(), first),
+            None => self.flipped.remove(place),
+        };
+        (was, was_flipped_from)
+    }
+
+    /// Puts every flipped row back as it was written.
+    fn mend(&mut self) {
+        for ((family, key), was) in std::mem::take(&mut self.flipped) {
+            let row = self.families.get_mut(family).and_then(|rows| rows.get_mut(&key));
+            row.into_iter().for_each(|row| *row = was.clone());
+        }
+    }
 }
 
 impl Contents {
@@ -132,14 +170,10 @@ impl Contents {
     }
 
     fn put(&mut self, family: &'static str, key: Bytes, value: Option<Bytes>, undo: &mut Vec<Before>) {
-        let rows = self.families.entry(family).or_default();
-        let before = match value {
-            Some(value) => rows.insert(key.clone(), value),
-            None => rows.remove(&key),
-        };
-        self.unreadable.remove(&(family, key.clone()));
-        self.flipped.remove(&(family, key.clone()));
-        undo.push((family, key, before));
+        let place = (family, key);
+        let before = self.rows.set(&place, value, None);
+        self.unreadable.remove(&place);
+        undo.push((place, before.0, before.1));
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
@@ -149,7 +183,7 @@ impl Contents {
                 Change::Put(family, key, value) => self.put(family, key, Some(value), &mut undo),
                 Change::Delete(family, key) => self.put(family, key, None, &mut undo),
                 Change::DeleteRange(family, from, end) => {
-                    let rows = self.families.entry(family).or_default();
+                    let rows = self.rows.families.entry(family).or_default();
                     let doomed: Vec<Bytes> = rows.range(from..end).map(|(key, _)| key.clone()).collect();
                     doomed.into_iter().for_each(|key| self.put(family, key, None, &mut undo));
                 }
@@ -159,12 +193,8 @@ impl Contents {
     }
 
     fn undo(&mut self, batch: Vec<Before>) {
-        for (family, key, before) in batch.into_iter().rev() {
-            let rows = self.families.entry(family).or_default();
-            match before {
-                Some(value) => drop(rows.insert(key, value)),
-                None => drop(rows.remove(&key)),
-            }
+        for (place, value, flipped_from) in batch.into_iter().rev() {
+            self.rows.set(&place, value, flipped_from);
         }
     }
 
@@ -267,7 +297,7 @@ impl Disk {
     /// Flips a bit of some row of a family; a silent flip is not noticed by the store itself. Whether there was one.
     pub fn flip(&self, family: &'static str, silent: bool, random: &mut Random) -> bool {
         let contents = &mut *self.contents();
-        let Some(rows) = contents.families.get_mut(family) else { return false };
+        let Some(rows) = contents.rows.families.get_mut(family) else { return false };
         // Late rows are those that somebody will read.
         let nth = random.index(rows.len().min(40));
         let Some((key, value)) = rows.iter_mut().rev().nth(nth) else { return false };
@@ -282,17 +312,16 @@ impl Disk {
             *byte ^= 1 << random.below(8);
         }
         *value = bytes.into();
-        let first = contents.flipped.get(&place).map_or(was, |(first, _)| first.clone());
-        contents.flipped.insert(place, (first, value.clone()));
+        contents.rows.flipped.entry(place).or_insert(was);
         true
     }
 
     /// Drops the newest rows of a family, `most` at the most: a snapshot rollback.
     pub fn drop_newest(&self, family: &'static str, most: usize) -> usize {
         let contents = &mut *self.contents();
-        let Some(rows) = contents.families.get_mut(family) else { return 0 };
+        let Some(rows) = contents.rows.families.get(family) else { return 0 };
         let doomed: Vec<Bytes> = rows.keys().rev().take(most).cloned().collect();
-        doomed.iter().for_each(|key| drop(rows.remove(key)));
+        doomed.iter().for_each(|key| _ = contents.rows.set(&(family, key.clone()), None, None));
         doomed.len()
     }
 
@@ -307,14 +336,14 @@ impl Disk {
     /// Keeps a copy of the directory.
     pub fn keep_copy(&self) {
         let mut contents = self.contents();
-        contents.older = Some(contents.families.clone());
+        contents.older = Some(contents.rows.clone());
     }
 
     /// Puts the copy in the place of the directory; the watermark, which lies beside it, stays. Whether there is one.
     pub fn put_copy_back(&self) -> bool {
         let contents = &mut *self.contents();
         let Some(older) = contents.older.take().filter(|_| contents.newest.is_none()) else { return false };
-        contents.newest = Some(std::mem::replace(&mut contents.families, older));
+        contents.newest = Some(std::mem::replace(&mut contents.rows, older));
         contents.unsynced.clear();
         true
     }
@@ -323,13 +352,10 @@ impl Disk {
     pub fn repair(&self) {
         let contents = &mut *self.contents();
         if let Some(newest) = contents.newest.take() {
-            contents.families = newest;
+            contents.rows = newest;
         }
         contents.unreadable.clear();
-        for ((family, key), (was, is)) in std::mem::take(&mut contents.flipped) {
-            let row = contents.families.get_mut(family).and_then(|rows| rows.get_mut(&key));
-            row.into_iter().filter(|row| **row == is).for_each(|row| *row = was.clone());
-        }
+        contents.rows.mend();
         contents.watermark.shown.mend();
         contents.watermark.durable.mend();
         contents.full = false;
@@ -393,7 +419,7 @@ impl Backend for Opened {
     fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         let contents = &mut *self.disk.contents();
         contents.read()?;
-        let row = contents.families.get(family).and_then(|rows| rows.get_key_value(key));
+        let row = contents.rows.families.get(family).and_then(|rows| rows.get_key_value(key));
         let Some((key, value)) = row.map(|(key, value)| (key.clone(), value.clone())) else { return Ok(None) };
         contents.readable(family, &key).map(|()| Some(value))
     }
@@ -401,7 +427,7 @@ impl Backend for Opened {
     fn step(&self, family: &'static str, step: Step<'_>) -> Result<Option<StoredRow>, StorageError> {
         let contents = &mut *self.disk.contents();
         contents.read()?;
-        let Some(rows) = contents.families.get(family) else { return Ok(None) };
+        let Some(rows) = contents.rows.families.get(family) else { return Ok(None) };
         let from = |bound| rows.range::<[u8], _>((bound, Bound::Unbounded)).next();
         let row = match step {
             Step::At(key) => from(Bound::Included(key)),
