@@ -330,6 +330,26 @@ fn objects_go_with_the_last_record_that_names_them() {
     assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
 }
 
+/// The simulation's find (seed 1): a bit of a record's `inputs_hash` was flipped on disk. The collector took its word,
+/// deleted the inputs that nobody named any more, and the operator who put the record right had a log without them.
+#[test]
+fn nothing_is_collected_on_the_word_of_a_damaged_log() {
+    let node = busy(40);
+    let inputs = node.journal.record(38).unwrap().unwrap().record.inputs_hash;
+    let frame = node.journal.0.frame_bytes(38).unwrap().unwrap();
+    let text = inputs.to_string();
+    let starts_at = frame.windows(text.len()).position(|part| part == text.as_bytes()).unwrap();
+    let digit = starts_at + text.rfind(|digit: char| digit.is_ascii_digit()).unwrap();
+    node.flip(38, digit as isize);
+    assert_ne!(node.journal.record(38).unwrap().unwrap().record.inputs_hash, inputs, "it still decodes");
+    let error = node.journal.collect_objects(&|| true).unwrap_err();
+    assert!(error.to_string().contains("the chain breaks at record 38"), "{error}");
+    assert!(node.journal.has_object(&inputs).unwrap());
+    node.flip(38, digit as isize);
+    assert_eq!(node.journal.collect_objects(&|| true).unwrap().collected, 0);
+    assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
+}
+
 #[test]
 fn old_snapshots_are_thinned_and_two_generations_stay() {
     let node = busy(30);

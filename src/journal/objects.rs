@@ -49,15 +49,20 @@ pub struct CollectReport {
 /// Hashes of objects that may go, and where to look on.
 type Doomed = (Vec<[u8; 32]>, Option<Vec<u8>>);
 
-/// The filter of what is needed.
+/// The filter of what is needed, and how far the log was read for it.
 struct Marks {
     bits: Vec<u64>,
+    /// The last record that was read.
+    last: u64,
+    /// The link that the next one follows.
+    link: Hash,
 }
 
 impl Marks {
-    fn for_records(records: u64) -> Marks {
+    /// Of so many records, which begin after `last`.
+    fn after(last: u64, link: Hash, records: u64) -> Marks {
         let bits = records.saturating_mul(BITS_PER_RECORD).clamp(1 << 16, MOST_BITS);
-        Marks { bits: vec![0; usize::try_from(bits / 64 + 1).unwrap_or(1 << 10)] }
+        Marks { bits: vec![0; usize::try_from(bits / 64 + 1).unwrap_or(1 << 10)], last, link }
     }
 
     /// Word and bit of each place; a hash is as random as any.
@@ -92,20 +97,24 @@ impl Journal {
 
     /// Deletes inputs and facts that no record of the log names. Ends early, with what was done, when `goes_on`
     /// says so, which it asks often.
+    ///
+    /// Nothing is deleted on the word of a damaged log: a record that is missing, or does not follow from the one
+    /// before, is an error.
     pub fn collect_objects(&self, goes_on: &dyn Fn() -> bool) -> Result<CollectReport, PruneError> {
         if matches!(self.0.mode, Mode::ReadOnly) {
             return Err(AppendError::ReadOnly.into());
         }
         let (last, _) = self.last();
         let first = self.first_index();
-        let mut marks = Marks::for_records(last + 1 - first);
+        let mut marks = Marks::after(first - 1, self.0.link_after(first - 1)?, last + 1 - first);
         let mut report = CollectReport::default();
-        let mut marked = first - 1;
-        while marked < last {
+        while marks.last < last {
             if !goes_on() {
                 return Ok(report);
             }
-            marked = self.0.mark(marked, &mut marks, MARKED_AT_ONCE)?;
+            if self.0.mark(&mut marks, MARKED_AT_ONCE)? == 0 {
+                return Err(ReadError::Missing { index: marks.last + 1 }.into());
+            }
         }
         let mut cursor = Some(Vec::new());
         while let Some(from) = cursor.filter(|_| goes_on()) {
@@ -115,7 +124,7 @@ impl Journal {
                 continue;
             }
             let mut pin = self.pin_objects();
-            marked = self.0.mark(marked, &mut marks, usize::MAX)?;
+            self.0.mark(&mut marks, usize::MAX)?;
             report.collected += self.0.sweep_objects(&doomed, &marks)?;
             *pin.0 += 1;
         }
@@ -124,17 +133,19 @@ impl Journal {
 }
 
 impl Inner {
-    /// Marks what at most so many records after `marked` name; the last of them.
-    fn mark(&self, marked: u64, marks: &mut Marks, most: usize) -> Result<u64, ReadError> {
-        let mut last = marked;
-        for row in self.rows_from(marked + 1).take(most) {
+    /// Marks what at most so many more records name; how many there were.
+    fn mark(&self, marks: &mut Marks, most: usize) -> Result<u64, ReadError> {
+        let before = marks.last;
+        for row in self.rows_from(before + 1).take(most) {
             let row = row?;
-            let record = Frame::parse(row.index, &row.value)?.decode_record()?;
+            let frame = Frame::parse(row.index, &row.value)?;
+            frame.check_link(&marks.link)?;
+            let record = frame.decode_record()?;
             marks.mark(&record.inputs_hash);
             record.facts().iter().for_each(|hash| marks.mark(hash));
-            last = row.index;
+            (marks.last, marks.link) = (row.index, self.onward(row.index, frame.chain));
         }
-        Ok(last)
+        Ok(marks.last - before)
     }
 
     /// Some objects from a key on that are not marked, and where to go on.

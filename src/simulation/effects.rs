@@ -18,7 +18,7 @@ impl World {
     pub(super) fn run_effect(&mut self, random: &mut Random) {
         let repeats = random.often(self.rates.of(Fault::EffectRepeat));
         let client = random.index(super::world::PROJECTS);
-        if !repeats && random.below(4) != 0 {
+        if !repeats && random.below(2) != 0 {
             return;
         }
         let Some(outcome) = self.outcome(client, repeats, random) else { return };
@@ -36,15 +36,15 @@ impl World {
 
     fn outcome(&self, client: usize, repeats: bool, random: &mut Random) -> Option<OwnOutcome> {
         let project = self.project(client)?;
-        let view = self.node.as_ref()?.single.handle().view(&project).ok()?;
-        let open: Vec<&EffectId> = view.head.state().open_effects().map(|open| &open.id).collect();
+        let head = self.durable_head(&project)?;
+        let open: Vec<&EffectId> = head.state().open_effects().map(|open| &open.id).collect();
         let effect = match repeats {
             true => self.oracle.ended_effect(&project, random)?,
             false => (*open.get(random.index(open.len()))?).clone(),
         };
         let transition = clients::outcome_of(effect.effect, random);
         let ask = Ask { transition, twist: Twist::Effect(effect.clone()), number: 0, breach_inputs: None };
-        let inputs = clients::inputs_of(&view.head, &ask, &self.common(), random);
+        let inputs = clients::inputs_of(&head, &ask, &self.common(), random);
         Some(OwnOutcome { effect, transition, inputs, evidence: Vec::new() })
     }
 

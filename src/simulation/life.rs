@@ -16,7 +16,7 @@ impl World {
             return if random.below(3) == 0 { self.start(random) } else { Ok(()) };
         }
         self.look_after(random);
-        if self.turn.is_multiple_of(64) {
+        if self.turn.is_multiple_of(96) {
             self.upkeep(random);
         }
         if self.turn.is_multiple_of(16) && self.moods.damaged.is_none() {

@@ -24,7 +24,7 @@ use crate::types::names::Transition;
 pub const TURNS: u64 = 1_500;
 
 /// One world in so many, the first among them, is lived through twice and must leave the same trace.
-pub const LIVED_AGAIN: u64 = 4;
+pub const LIVED_AGAIN: u64 = 6;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -219,6 +219,11 @@ pub fn replay(script: &Script) -> Ended {
     twice(script)
 }
 
+fn once(script: &Script) -> Ended {
+    let _remembering = Remembering::begin();
+    script.live(true, Looking::Closely)
+}
+
 fn twice(script: &Script) -> Ended {
     let _remembering = Remembering::begin();
     let mut first = script.live(true, Looking::Closely);
@@ -266,7 +271,7 @@ pub fn run(plan: &Plan, tell: &(dyn Fn(Progress) + Sync)) -> Report {
                     let number = next.fetch_add(1, Ordering::AcqRel);
                     let script = Script::of(plan, number);
                     let again = number.is_multiple_of(LIVED_AGAIN);
-                    let ended = if again { twice(&script) } else { script.live(true, Looking::Closely) };
+                    let ended = if again { twice(&script) } else { once(&script) };
                     let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
                     board.ended.insert(number, ended);
                     let (progress, broke) = board.standing();

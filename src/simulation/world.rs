@@ -27,6 +27,7 @@ use super::random::Random;
 use super::run::Looking;
 use super::trace::Trace;
 use super::well_formed::text;
+use crate::machine::head::Head;
 use crate::sequencer::{Mode, Outcome, Verified};
 use crate::types::backbeat::Schedule;
 use crate::types::canonical::canonical_bytes;
@@ -183,7 +184,7 @@ impl World {
     }
 
     fn clients_send(&mut self, random: &mut Random) {
-        for _ in 0..random.pick([1, 2, 2, 3, 4, 6]) {
+        for _ in 0..random.pick([2, 4, 6, 8, 10, 12]) {
             let client = random.index(self.clients.len());
             self.client_sends(client, random);
         }
@@ -240,10 +241,9 @@ impl World {
 
     /// Builds what a client's project needs next, on the durable head that the node shows.
     fn propose(&mut self, number: usize, random: &mut Random) -> Option<(IdemKey, Arc<[u8]>)> {
-        let node = self.node.as_ref()?;
         let project = &self.clients.get(number)?.project;
-        let view = node.single.handle().view(project).ok()?;
-        let state = view.head.state();
+        let head = self.durable_head(project)?;
+        let state = head.state();
         if state.phase() == crate::machine::state::TopPhase::Terminated {
             // A new project takes its place.
             let client = self.clients.get_mut(number)?;
@@ -273,7 +273,7 @@ impl World {
         };
         let breach_inputs = self.clients.get(number).and_then(|client| client.breach_inputs.clone());
         let ask = Ask { transition, twist, number: self.numbers + 1, breach_inputs };
-        let signed = clients::build(&view.head, &ask, &common, random);
+        let signed = clients::build(&head, &ask, &common, random);
         let bytes = canonical_bytes(&signed);
         self.numbers += 1;
         fired.into_iter().for_each(|fault| self.fired(fault, Some(number)));
@@ -503,12 +503,11 @@ impl World {
 
     /// Builds a proposal for a project and posts it, without a network between.
     pub(super) fn post(&mut self, number: usize, transition: Transition, random: &mut Random) -> Option<Verified> {
-        let node = self.node.as_ref()?;
         let client = self.clients.get(number)?;
-        let view = node.single.handle().view(&client.project).ok()?;
+        let head = self.durable_head(&client.project)?;
         let breach_inputs = client.breach_inputs.clone();
         let ask = Ask { transition, twist: Twist::None, number: self.numbers + 1, breach_inputs };
-        let signed = clients::build(&view.head, &ask, &self.common(), random);
+        let signed = clients::build(&head, &ask, &self.common(), random);
         self.numbers += 1;
         let bytes = canonical_bytes(&signed);
         let decode = crate::machine::chart::Inputs::decode;
@@ -517,9 +516,18 @@ impl World {
 
     /// What a project needs next.
     pub(super) fn wants(&self, project: &ProjectName, random: &mut Random) -> Option<Transition> {
-        let node = self.node.as_ref()?;
-        let view = node.single.handle().view(project).ok()?;
-        clients::forward(view.head.state(), &self.common(), random)
+        clients::forward(self.durable_head(project)?.state(), &self.common(), random)
+    }
+
+    /// What a client knows of its project: what the node shows, where it holds the head in memory, and else what the
+    /// client's last receipt led to. Heads that a node leads out of its log for every look would cost most of a run's
+    /// time; readers, repeats and starts ask for those.
+    pub(super) fn durable_head(&self, project: &ProjectName) -> Option<Arc<Head>> {
+        let handle = self.node.as_ref()?.single.handle();
+        if handle.is_in_memory(project) || self.oracle.is_behind() {
+            return Some(handle.view(project).ok()?.head.clone());
+        }
+        Some(self.oracle.head(project))
     }
 }
 
