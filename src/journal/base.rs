@@ -4,15 +4,17 @@
 //! the node signed when the record was committed. The chain goes on from there. Every project that had a
 //! record before it keeps a **base**: a snapshot of its last record before the floor, with that record's
 //! frame and the link before it, so that it proves itself without the log. A base is written twice, in two
-//! families, because nothing is left to replay it from.
+//! families, because nothing is left to replay it from. The next base is written twice beside it, and takes its place
+//! in the write that raises the floor: pruning that is interrupted leaves both copies of what a project stands on.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{OpenError, ReadError};
 use super::frame::Frame;
-use super::layout::{Family, base_key, meta, parse_base, scoped_key};
+use super::layout::{Family, Slot, base_key, parse_base, scoped_key};
 use super::{Inner, Journal};
 use crate::types::canonical::from_canonical;
 use crate::types::hash::Hash;
@@ -114,11 +116,39 @@ impl Inner {
         Ok((stored.record, stored.chain))
     }
 
-    /// The second copy of a project's base: index and row.
+    /// The second copy of what a project stands on, else of what it is about to stand on: index and row.
     pub(super) fn second_base(&self, project: &ProjectName) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
-        let Some(bytes) = self.get(Family::Meta, &base_key(project))? else { return Ok(None) };
+        Ok(self.base_in_slot(project)?.map(|(_, index, row)| (index, row)))
+    }
+
+    /// The second copy of what a project stands on, else of what it is about to stand on, and its slot.
+    pub(super) fn base_in_slot(&self, project: &ProjectName) -> Result<Option<(Slot, u64, Vec<u8>)>, ReadError> {
+        let mut bases = Vec::new();
+        for slot in Slot::ALL {
+            bases.extend(self.slot(project, slot)?.map(|(index, row)| (slot, index, row)));
+        }
+        let first = self.first_index();
+        // What lies behind the floor is of pruning that was interrupted, or goes on now.
+        Ok(bases.into_iter().max_by_key(|(_, index, _)| (*index < first, *index)))
+    }
+
+    /// What stands in a slot of a project: index and row.
+    fn slot(&self, project: &ProjectName, slot: Slot) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
+        let Some(bytes) = self.get(Family::Meta, &base_key(project, slot))? else { return Ok(None) };
         let (index, row) = bytes.split_first_chunk::<8>().ok_or_else(|| super::read::mangled(project, Family::Meta))?;
         Ok(Some((u64::from_be_bytes(*index), row.to_vec())))
+    }
+
+    /// The slot that a project does not stand on.
+    pub(super) fn free_slot(&self, project: &ProjectName) -> Result<Slot, ReadError> {
+        let stands_on = self.base_in_slot(project)?.filter(|(_, index, _)| *index < self.first_index());
+        Ok(stands_on.map_or(Slot::One, |(slot, ..)| slot.other()))
+    }
+
+    /// The second copy of the base that is about to be stood on, if it is of this record.
+    pub(super) fn coming_base(&self, project: &ProjectName, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        let coming = self.slot(project, self.free_slot(project)?)?;
+        Ok(coming.filter(|(found, _)| *found == index).map(|(_, row)| row))
     }
 
     /// Whether a project had records that are pruned: the decision of the last of them stays.
@@ -129,14 +159,17 @@ impl Inner {
 
     /// Every project that has a base.
     pub(super) fn based_projects(&self) -> Result<Vec<ProjectName>, ReadError> {
-        let mut rows = self.keys(Family::Meta, meta::BASE.to_vec(), meta::BASE_END.to_vec());
-        let mut projects = Vec::new();
-        while let Some((key, _)) = rows.next_row()? {
-            let unreadable =
-                || ReadError::Row { project: String::from_utf8_lossy(key).into_owned(), family: Family::Meta.name() };
-            projects.push(parse_base(key).ok_or_else(unreadable)?);
+        let mut projects = BTreeSet::new();
+        for slot in Slot::ALL {
+            let (from, end) = slot.range();
+            let mut rows = self.keys(Family::Meta, from, end);
+            while let Some((key, _)) = rows.next_row()? {
+                let project = String::from_utf8_lossy(key).into_owned();
+                let unreadable = || ReadError::Row { project, family: Family::Meta.name() };
+                projects.insert(parse_base(key, slot).ok_or_else(unreadable)?);
+            }
         }
-        Ok(projects)
+        Ok(projects.into_iter().collect())
     }
 
     /// What is wrong with the two copies of a project's base.

@@ -74,14 +74,15 @@ pub(super) mod meta {
     pub const LAST_SNAPSHOT: &[u8] = b"last_snapshot";
     /// Where the log begins, see `base.rs`; absent while nothing was pruned.
     pub const WAL_FLOOR: &[u8] = b"wal_floor";
-    /// Followed by a project: the second copy of its base.
-    pub const BASE: &[u8] = b"base/";
+    /// Followed by a project: the second copy of its base, in one of two slots. What a project stands on is never
+    /// written over: the next base goes to the other slot until the log's floor is raised to it.
+    pub const BASES: [&[u8]; 2] = [b"base/", b"base2/"];
     /// Under which statechart and policy engine programs write, see `chart.rs`; absent where none said so.
     pub const WRITTEN: &[u8] = b"written";
     /// There when every open effect has its row, see `effects.rs`.
     pub const EFFECTS_INDEXED: &[u8] = b"effects_indexed";
-    /// After all bases.
-    pub const BASE_END: &[u8] = b"base0";
+    /// After all bases of each slot.
+    pub const BASES_END: [&[u8]; 2] = [b"base0", b"base20"];
     /// What stands before the number (8 bytes, big-endian) of each incarnation but the first: how it began.
     pub const BEGUN: &[u8] = b"begun/";
     /// After all of them.
@@ -112,14 +113,42 @@ pub(super) fn scoped_key(project: &ProjectName, number: u64) -> Vec<u8> {
     key
 }
 
-/// Key of the second copy of a project's base.
-pub(super) fn base_key(project: &ProjectName) -> Vec<u8> {
-    [meta::BASE, project.as_str().as_bytes()].concat()
+/// A slot of bases, 0 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// The first.
+    One,
+    /// The second.
+    Two,
 }
 
-/// Whose base stands under a key.
-pub(super) fn parse_base(key: &[u8]) -> Option<ProjectName> {
-    std::str::from_utf8(key.strip_prefix(meta::BASE)?).ok()?.parse().ok()
+impl Slot {
+    pub(super) const ALL: [Slot; 2] = [Slot::One, Slot::Two];
+
+    pub(super) fn other(self) -> Slot {
+        if self == Slot::One { Slot::Two } else { Slot::One }
+    }
+
+    fn prefix(self) -> &'static [u8] {
+        let [one, two] = meta::BASES;
+        if self == Slot::One { one } else { two }
+    }
+
+    /// Where all its keys lie.
+    pub(super) fn range(self) -> (Vec<u8>, Vec<u8>) {
+        let [one, two] = meta::BASES_END;
+        (self.prefix().to_vec(), if self == Slot::One { one } else { two }.to_vec())
+    }
+}
+
+/// Key of the second copy of a project's base.
+pub(super) fn base_key(project: &ProjectName, slot: Slot) -> Vec<u8> {
+    [slot.prefix(), project.as_str().as_bytes()].concat()
+}
+
+/// Whose base stands under a key of a slot.
+pub(super) fn parse_base(key: &[u8], slot: Slot) -> Option<ProjectName> {
+    std::str::from_utf8(key.strip_prefix(slot.prefix())?).ok()?.parse().ok()
 }
 
 /// The first key after all keys of a project.

@@ -63,9 +63,8 @@ impl Journal {
             self.0.stretch(end, wanted, &mut report)?;
         }
         if report.records > 0 {
-            let first = wal_key(report.first_index);
-            let family = self.0.family(Family::Wal);
-            self.0.db.drop_tables(family, &wal_key(0), &first)?;
+            let last_gone = wal_key(report.first_index - 1);
+            self.0.db.drop_tables(self.0.family(Family::Wal), &wal_key(0), &last_gone)?;
         }
         Ok(report)
     }
@@ -152,7 +151,7 @@ impl Inner {
             let row = base::join(&snapshot.encode(), &self.link_after(index - 1)?, &frame);
             let second = [index.to_be_bytes().as_slice(), &row].concat();
             rows.put_cf(self.family(Family::Snapshots), scoped_key(project, index), row);
-            rows.put_cf(self.family(Family::Meta), base_key(project), second);
+            rows.put_cf(self.family(Family::Meta), base_key(project, self.free_slot(project)?), second);
         }
         self.or_stop(self.write(rows, false))?;
         Ok(())
@@ -186,15 +185,18 @@ impl Inner {
         Ok(self.or_stop(self.write(rows, true))?)
     }
 
-    /// Puts a base back in its place if a snapshot of the same record was written over it meanwhile.
+    /// Puts a base back in its place if a snapshot of the same record was written over it meanwhile, and gives the slot
+    /// of the base before it free.
     fn keep_base(&self, rows: &mut WriteBatch, project: &ProjectName, index: u64) -> Result<(), ReadError> {
         let key = scoped_key(project, index);
         let is_base = |row: &Vec<u8>| base::split(row).1.is_some();
         if !self.get(Family::Snapshots, &key)?.as_ref().is_some_and(is_base)
-            && let Some((_, second)) = self.second_base(project)?
+            && let Some(second) = self.coming_base(project, index)?
         {
             rows.put_cf(self.family(Family::Snapshots), key, second);
         }
+        let stood_on = self.free_slot(project)?.other();
+        rows.delete_cf(self.family(Family::Meta), base_key(project, stood_on));
         Ok(())
     }
 
@@ -210,7 +212,7 @@ impl Inner {
 
     /// Gives a project's base its two good copies again. Returns whether it has one.
     pub(super) fn mend_base(&self, project: &ProjectName) -> Result<bool, PruneError> {
-        let Some((index, second)) = self.second_base(project)? else { return Ok(false) };
+        let Some((slot, index, second)) = self.base_in_slot(project)? else { return Ok(false) };
         let first = self.get(Family::Snapshots, &scoped_key(project, index))?;
         let candidates = [first, Some(second)].into_iter().flatten();
         let mut good = None;
@@ -221,7 +223,11 @@ impl Inner {
         }
         let Some(row) = good else { return Ok(false) };
         let mut rows = WriteBatch::default();
-        rows.put_cf(self.family(Family::Meta), base_key(project), [index.to_be_bytes().as_slice(), &row].concat());
+        rows.put_cf(
+            self.family(Family::Meta),
+            base_key(project, slot),
+            [index.to_be_bytes().as_slice(), &row].concat(),
+        );
         rows.put_cf(self.family(Family::Snapshots), scoped_key(project, index), row);
         self.or_stop(self.write(rows, true))?;
         self.tail().unsnapshotted.snapshot(project, index);

@@ -258,10 +258,11 @@ impl Store {
         Ok(tables.filter_map(|table| table.end_key).collect())
     }
 
-    /// Gives back the room of tables that hold nothing but rows of a range.
-    pub(super) fn drop_tables(&self, column: Column<'_>, from: &[u8], end: &[u8]) -> Result<(), StorageError> {
+    /// Gives back the room of tables that hold nothing but rows of a range. RocksDB counts `last` itself to the range,
+    /// unlike the end of every other range: a table that ends with it goes.
+    pub(super) fn drop_tables(&self, column: Column<'_>, from: &[u8], last: &[u8]) -> Result<(), StorageError> {
         match (self, column.handle) {
-            (Store::Rocks(db), Some(handle)) => Ok(db.delete_file_in_range_cf(handle, from, end)?),
+            (Store::Rocks(db), Some(handle)) => Ok(db.delete_file_in_range_cf(handle, from, last)?),
             _ => Ok(()),
         }
     }
