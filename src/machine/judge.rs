@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::beats::Beats;
 use super::bounds;
-use super::chart::{Inputs, TransitionSpec, passes, spec};
+use super::chart::{self, Inputs, TransitionSpec, passes, spec};
 use super::facts::FactSet;
 use super::guards::{Case, Judged, breach_of, guard};
 use super::head::Head;
@@ -17,7 +17,7 @@ use super::state::{Identity, LicenseStatus, State, TopPhase};
 use crate::types::hlc::Hlc;
 use crate::types::inputs::Breach;
 use crate::types::keys::PublicKey;
-use crate::types::names::{BootState, GuardName, PolicyState, Role, Transition};
+use crate::types::names::{BootState, EffectName, GuardName, PolicyState, Role, Transition};
 use crate::types::proposal::Proposal;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Rejection};
@@ -143,18 +143,34 @@ pub fn key_form(docket: &Docket<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Step 5, second half, for a key that is not bound yet: its beat lies within the horizon, see [`Beats`]. Outcomes
-/// of effects, and what the node proposes itself, may come however late: what they answer is open only once.
+/// Step 5, second half, for a key that is not bound, or not any more: its beat lies within the horizon, see [`Beats`].
+/// What the node proposes itself may come however late, and so may the outcome of an effect that is open.
 pub fn key_horizon(docket: &Docket<'_>, prune_floor: u64) -> Result<(), Rejection> {
     let key = &docket.proposal.idem_key;
-    if docket.spec().closes.is_some() || key.goal.is_reserved() {
+    if key.goal.is_reserved() {
         return Ok(());
+    }
+    if let Some(closes) = docket.spec().closes {
+        return late_outcome(docket, closes, prune_floor);
     }
     let case = docket.case();
     let (settings, _) =
         case.settings().map_err(|judged| Rejection::new(Code::IdentityUnknown, judged.reasons.join("; ")))?;
     let beats = Beats::known(docket.facts, case.project(), docket.stamp.at, prune_floor);
     beats.judge(key.beat, docket.spec(), settings)
+}
+
+/// The outcome of an effect that was answered may be one that was accepted under a key that is forgotten since.
+fn late_outcome(docket: &Docket<'_>, closes: EffectName, prune_floor: u64) -> Result<(), Rejection> {
+    let beat = docket.proposal.idem_key.beat;
+    let open = docket.head.state().effects(chart::effect(closes).region).get(&closes);
+    let named = docket.inputs.effect();
+    if beat >= prune_floor || open.is_some_and(|open| named.is_none_or(|named| open.id == *named)) {
+        return Ok(());
+    }
+    let effect = named.map_or_else(|| format!("a {closes} effect"), |named| format!("the effect {named}"));
+    let reason = format!("beat {beat} is not {prune_floor} or later, where keys are kept, and {effect} is not open");
+    Err(Rejection::new(Code::IdemKeyExpired, reason))
 }
 
 /// Steps 6 to 9: head, clock, enabled, guards; then the reducer, bounds and invariants.

@@ -149,6 +149,32 @@ fn a_pruned_log_serves_says_what_is_gone_and_repeats_what_it_answered() {
     assert!(!good && said.contains(&format!("record 2 is pruned: the log begins at record {first}")), "{said}");
 }
 
+/// Found by the simulation (seed 1, world 2714): outcomes may come however late, so that nothing looked at their key's
+/// beat, and the repeat of one whose key is forgotten was refused with `stale_head`, as if it had never been accepted.
+#[test]
+fn the_repeat_of_an_outcome_whose_key_is_forgotten_is_told_so_and_late_outcomes_still_pass() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "late");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let signed =
+        project.signed(&Ask::new(Transition::IngestionSourcesResolved).under("goal-1:1:ingestion:of-long-ago"));
+    let answer = daemon.post(&bytes(&signed));
+    project.advance(&signed.proposal, &answer.receipt());
+    assert_eq!(daemon.post(&bytes(&signed)).body, answer.body);
+    daemon.terminate();
+    assert_eq!(journal(&site).prune_keys(5).unwrap().keys, 1);
+
+    let daemon = site.start();
+    let again = daemon.post(&bytes(&signed));
+    is_refused(&again, 400, Code::IdemKeyExpired);
+    assert!(again.text().contains("beat 1 is not 5 or later, where keys are kept"), "{}", again.text());
+    assert_eq!(hash_of(&daemon, &project), project.head.hash().to_string());
+    let late = Ask::new(Transition::IngestionBytesOk).under("goal-1:2:ingestion:of-long-ago");
+    project.propose(&daemon, &late).receipt();
+    daemon.terminate();
+}
+
 /// Runs the program on a site's data directory.
 fn run(site: &Site, command: &str) -> (bool, String) {
     let mut words = command.split(' ');
