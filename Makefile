@@ -41,7 +41,7 @@ chaos: build ## Live through simulated and real faults (20 minutes); writes chao
 	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
 	"$(CARGO_TARGET_DIR)/debug/swoosh" --json chaos sim --seed $(or $(SEED),1) --transitions $(or $(SIMULATED),5000000) \
 		>$(CHAOS_RUN)/simulation.json || true # what it found stands in the report, and fails it
-	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),480) \
+	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),200) \
 		--transitions $(or $(TRANSITIONS),200000) --simulation $(CHAOS_RUN)/simulation.json --output $(CHAOS_RUN)/real \
 		|| { cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md; exit 1; }
 	cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md

@@ -1,6 +1,7 @@
 //! `swoosh wal`: check and show the log of a data directory, and accept that a part of it is lost.
 
 mod accept;
+mod barriers;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,13 @@ enum WalAction {
     #[command(after_help = "Examples:\n  swoosh wal show --limit 5\n  swoosh wal show --project alpha --from 100\n  \
         swoosh --json wal show --from 17 --limit 1     # the whole record with its inputs, as GET /wal")]
     Show(ShowArgs),
+    /// List the records from which another version holds
+    ///
+    /// Another version of a project's statechart, another bundle of policies, another policy engine: the first record
+    /// that each judged, and what held before. What begins the log is listed as well. Exits with 1 where a version went
+    /// back, which no node lets happen. docs/upgrade.md tells what each barrier means.
+    #[command(after_help = "Examples:\n  swoosh wal barriers --data /var/lib/swoosh\n  swoosh --json wal barriers")]
+    Barriers(DataArgs),
     /// Accept that every record after the last one left is lost
     ///
     /// For a journal that a node refuses to start on, once nothing newer can be found (runbooks/recovery.md). Tells
@@ -77,6 +85,7 @@ impl WalCommand {
         match self.action {
             WalAction::Verify(args) => check(output, &args),
             WalAction::Show(args) => show(output, &args),
+            WalAction::Barriers(args) => barriers::list(output, &args),
             WalAction::Accept(args) => accept::accept(output, &args),
         }
     }

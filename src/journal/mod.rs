@@ -13,6 +13,7 @@
 //! with less than the watermark promises.
 
 mod accept;
+mod barriers;
 mod base;
 mod batch;
 mod chart;
@@ -61,6 +62,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use accept::{AcceptError, Acceptance, Loss};
+pub use barriers::{Barrier, VersionChange};
 pub use base::PrunePoint;
 pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
 pub use chart::{ChartError, Written};

@@ -135,6 +135,25 @@ fn the_log_tells_by_which_policies_each_record_was_judged_and_they_only_go_forwa
         assert_eq!(pair[0].0 == pair[1].0, pair[0].1 == pair[1].1, "one serial, one fact: {pair:?}");
     }
     daemon.terminate();
+    // The log's own list has the same barrier, and the engine that asked.
+    let listed = desk.site.run(&["--json", "wal", "barriers"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let of = |what: &str| -> Vec<Value> {
+        let all = listed["barriers"].as_array().unwrap().iter();
+        all.filter(|barrier| barrier["version_of"] == what).cloned().collect()
+    };
+    let first_by_seven = serials.iter().position(|serial| *serial == 7).unwrap() as u64 + 1;
+    let bundles: Vec<_> =
+        of("policies").iter().map(|one| (one["index"].clone(), one["from"].clone(), one["to"].clone())).collect();
+    assert_eq!(bundles, [(json!(1), Value::Null, json!(1)), (json!(first_by_seven), json!(1), json!(7))]);
+    let engines = of("policy_engine");
+    assert!(engines.len() == 1 && engines[0]["to"].as_str().unwrap().starts_with("cedar"), "{listed}");
+    assert_eq!(listed["ok"], true);
+    let shown = String::from_utf8(desk.site.run(&["wal", "barriers"]).stdout).unwrap();
+    assert!(
+        shown.contains("bundle 1 ") && shown.contains("bundle 7 (") && shown.contains("(the log begins)"),
+        "{shown}"
+    );
     // Long after, and without the bundle's file, every record is judged again by the policies that it names.
     std::fs::remove_file(desk.folder.join("bundle.json")).unwrap();
     let again = desk.site.run(&["--json", "replay", "--reguard"]);

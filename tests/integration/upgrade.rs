@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use swoosh::journal::{FoldError, Journal, Written};
+use swoosh::journal::{FoldError, Journal, VersionChange, Written};
 use swoosh::machine::replay::Divergence;
 use swoosh::machine::upgrade::PRESENT;
 use swoosh::types::names::Transition;
@@ -66,6 +66,12 @@ fn a_project_of_an_older_chart_goes_over_once_with_a_record_of_the_node_s() {
     let verified = site.run(&["wal", "verify"]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     let journal = Journal::open_read_only(site.journal()).unwrap();
+    let listed = journal.barriers(&mut |_| ()).unwrap();
+    let of_charts = listed.iter().filter(|one| matches!(one.change, VersionChange::Statechart { .. }));
+    let (name, schema_hash) = (project.name.clone(), PRESENT.schema_hash);
+    let (from, to) = (PRESENT.version - 1, PRESENT.version);
+    let expected = VersionChange::Statechart { project: name, from, to, schema_hash };
+    assert_eq!(of_charts.map(|one| (one.index, &one.change)).collect::<Vec<_>>(), [(3, &expected)]);
     assert_eq!(journal.written().unwrap(), Some(Written::by_this_program()));
     assert_eq!(journal.latest_head(&project.name).unwrap().unwrap().head.hash(), project.head.hash());
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::story;
 use super::world::World;
@@ -14,6 +15,9 @@ use crate::verify::VerifiedProposal;
 
 /// Projects that are filled side by side; their records interleave as those of so many clients would.
 const SIDE_BY_SIDE: usize = 1_024;
+
+/// How often it is told how far a large directory is.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
 
 /// What is to be in a directory.
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +59,10 @@ pub(super) fn fill(world: &Arc<World>, directory: &Path, size: Size, ask: &[usiz
 }
 
 async fn drive(world: &Arc<World>, handle: &Handle, size: Size) -> anyhow::Result<()> {
-    let taken = Arc::new(AtomicUsize::new(0));
+    let (taken, made) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..SIDE_BY_SIDE.min(size.projects) {
-        let (world, handle, taken) = (world.clone(), handle.clone(), taken.clone());
+        let (world, handle, taken, made) = (world.clone(), handle.clone(), taken.clone(), made.clone());
         tasks.spawn(async move {
             loop {
                 let n = taken.fetch_add(1, Ordering::Relaxed);
@@ -66,13 +70,25 @@ async fn drive(world: &Arc<World>, handle: &Handle, size: Size) -> anyhow::Resul
                     return anyhow::Ok(());
                 }
                 fill_one(&world, &handle, &project(n)?, size.records).await?;
+                made.fetch_add(size.records, Ordering::Relaxed);
             }
         });
     }
-    while let Some(done) = tasks.join_next().await {
-        done??;
+    let began = Instant::now();
+    let mut next = tokio::time::interval_at(tokio::time::Instant::now() + TOLD_EVERY, TOLD_EVERY);
+    loop {
+        tokio::select! {
+            done = tasks.join_next() => match done {
+                Some(done) => done??,
+                None => return Ok(()),
+            },
+            _ = next.tick() => {
+                let made = made.load(Ordering::Relaxed);
+                let per_second = made / began.elapsed().as_secs().max(1);
+                super::tell(&format!("  {made} of {} records are there, {per_second} a second", size.total()));
+            }
+        }
     }
-    Ok(())
 }
 
 async fn fill_one(world: &World, handle: &Handle, project: &ProjectName, records: u64) -> anyhow::Result<()> {
