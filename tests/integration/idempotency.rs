@@ -101,6 +101,20 @@ fn repeats_in_flight_wait_for_the_one_receipt_and_conflicts_do_not() {
     assert_eq!(codes, ["", "idem_key_conflict"]);
 }
 
+/// The planted bug `key-conflict-unseen` passed every test: conflicts were asked of keys in flight alone.
+#[test]
+fn a_key_that_is_bound_on_disk_is_refused_to_another_proposal() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "bound");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let first = project.proposal(&Ask::new(Transition::ControlPause));
+    let key = first.idem_key.to_string();
+    project.propose(&daemon, &Ask::new(Transition::ControlPause).under(&key)).receipt();
+    let other = Ask::new(Transition::ControlResume).under(&key).with(json!({"rationale": "other words"}));
+    assert_eq!(project.propose(&daemon, &other).code(), "idem_key_conflict");
+}
+
 #[test]
 fn a_rejection_binds_no_key_and_an_outcome_has_no_horizon() {
     let site = Site::new();
