@@ -36,12 +36,12 @@ bench: build ## Measure this machine, beside etcd and Restate where they are ins
 
 # Where a run writes; the report is put beside the recipes.
 CHAOS_RUN := chaos/run
-chaos: build ## Live through simulated and real faults (20 to 25 minutes); writes chaos/REPORT.md and chaos/report.json
+chaos: build ## Live through simulated and real faults (20 minutes); writes chaos/REPORT.md and chaos/report.json
 	@tools/install-prerequisites.sh chaos
 	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
 	"$(CARGO_TARGET_DIR)/debug/swoosh" --json chaos sim --seed $(or $(SEED),1) --transitions $(or $(SIMULATED),5000000) \
 		>$(CHAOS_RUN)/simulation.json || true # what it found stands in the report, and fails it
-	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),200) \
+	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),150) \
 		--transitions $(or $(TRANSITIONS),200000) --simulation $(CHAOS_RUN)/simulation.json --output $(CHAOS_RUN)/real \
 		|| { cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md; exit 1; }
 	cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md

@@ -7,7 +7,7 @@ use super::clients::{self, Ask, Twist};
 use super::faults::Fault;
 use super::oracle::Violation;
 use super::random::Random;
-use super::world::World;
+use super::world::{RESTLESS, World};
 use crate::sequencer::{Outcome, OwnOutcome};
 use crate::types::canonical::from_slice;
 use crate::types::ids::EffectId;
@@ -37,6 +37,10 @@ impl World {
     fn outcome(&self, client: usize, repeats: bool, random: &mut Random) -> Option<OwnOutcome> {
         let project = self.project(client)?;
         let head = self.durable_head(&project)?;
+        // An executor keeps the outcomes of a project that is blocked, and asks now and then.
+        if !repeats && clients::is_blocked(head.state()) && random.below(RESTLESS) != 0 {
+            return None;
+        }
         let open: Vec<&EffectId> = head.state().open_effects().map(|open| &open.id).collect();
         let effect = match repeats {
             true => self.oracle.ended_effect(&project, random)?,

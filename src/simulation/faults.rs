@@ -64,12 +64,12 @@ faults! {
     SnapshotRollback "snapshot-rollback" 8 "the newest snapshots are gone: older ones and replay take their place",
     ClockAhead "clock-ahead" 10 "the wall clock jumps ahead, for a while",
     ClockBack "clock-back" 10 "the wall clock jumps back, for a while",
-    LicenseDenied "license-denied" 15 "the license server denies, for a while",
+    LicenseDenied "license-denied" 10 "the license server denies, for a while",
     McpFlap "mcp-flap" 60 "the MCP server goes, comes, or has another version",
     CapacityChurn "capacity-churn" 60 "capacity and health of the environment change",
     VotersSilent "voters-silent" 15 "members of the council fall silent, for a while",
     ProvidersSilent "providers-silent" 4 "no provider is reached, so that facts run out",
-    PolicyUpdate "policy-update" 10 "a new policy bundle comes into force",
+    PolicyUpdate "policy-update" 40 "a new policy bundle comes into force",
 }
 
 impl fmt::Display for Fault {

@@ -190,10 +190,10 @@ impl Script {
         })
     }
 
-    /// Heads that the node keeps in memory: in one world of three fewer than there are projects, so that they come and
+    /// Heads that the node keeps in memory: in one world of five fewer than there are projects, so that they come and
     /// go all the time, and in the others one more, so that those go that nobody asks for.
     fn heads(&self) -> usize {
-        if self.seed.is_multiple_of(3) { PROJECTS - 1 } else { PROJECTS + 1 }
+        if self.seed.is_multiple_of(5) { PROJECTS - 1 } else { PROJECTS + 1 }
     }
 
     fn live_on(&self, to_the_end: bool, looking: Looking) -> Ended {

@@ -41,7 +41,7 @@ use crate::verify::{Headers, verify};
 /// Projects of a world.
 pub(super) const PROJECTS: usize = 7;
 /// A client whose project is held up does something else one time in so many: nearly all of it is refused.
-const RESTLESS: u64 = 8;
+pub(super) const RESTLESS: u64 = 8;
 /// Turns after which a client repeats what was not answered.
 const PATIENCE: u64 = 18;
 
@@ -239,7 +239,7 @@ impl World {
         tally
     }
 
-    /// Builds what a client's project needs next, on the durable head that the node shows.
+    /// Builds what a client's project needs next, on the head that its client knows of.
     fn propose(&mut self, number: usize, random: &mut Random) -> Option<(IdemKey, Arc<[u8]>)> {
         let project = &self.clients.get(number)?.project;
         let head = self.durable_head(project)?;

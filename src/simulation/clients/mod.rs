@@ -72,6 +72,9 @@ pub struct Ask {
 /// Ways in which a proposal may be misplaced.
 const WAYS: u64 = 9;
 
+/// Whom a policy struck asks a human one time in so many, and waits for a newer policy otherwise.
+const PATIENT: u64 = 16;
+
 /// The present beat.
 fn beat(now_ms: u64) -> u64 {
     now_ms.saturating_sub(EPOCH_MS) / BEAT_MS
@@ -118,7 +121,7 @@ pub fn inputs_of(head: &Head, ask: &Ask, common: &Common<'_>, random: &mut Rando
         Twist::Misplaced(how) if how % WAYS == 7 => bend(&mut inputs),
         Twist::Misplaced(_) | Twist::None => {}
     }
-    if ask.transition == Transition::ExecutionSubmit && random.below(24) == 0 {
+    if ask.transition == Transition::ExecutionSubmit && random.below(8) == 0 {
         inputs["submission"] = json!(SECRET);
     }
     strict(&inputs)
@@ -177,7 +180,7 @@ fn alive(state: &State, common: &Common<'_>) -> BTreeSet<PublicKey> {
 /// What a project needs next: what blocks it is lifted first. `None` where it is best to wait.
 pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Option<Transition> {
     if state.policy.phase == PolicyState::Quarantined {
-        return Some(random.pick([Transition::PolicyRelease, Transition::PolicyRelease, Transition::PolicyUpdated]));
+        return lifts(state, common, random);
     }
     if state.control.recovery {
         let members = state.council.members.len();
@@ -211,15 +214,44 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
         None if state.execution.phase == ExecutionState::Reverb => Transition::ExecutionNextWindow,
         None => route::next(state, Goal::new(Region::Execution, "REVERB"))?,
     };
-    let next = if next == Transition::EnvironmentGreen { as_it_is_found(common) } else { next };
+    let next = match next {
+        Transition::EnvironmentGreen => as_it_is_found(common),
+        Transition::CouncilMcpGreen if !tooling_answers(common) => {
+            // Some believe that the servers are there all the same.
+            *[Transition::CouncilMcpGreen, Transition::CouncilMcpRed].get(random.index(16))?
+        }
+        next => next,
+    };
     let open = |class| is_open(class, common.now_ms);
     // Some come too early all the same.
     chart::spec(next).window.is_none_or(|class| open(class) || random.below(12) == 0).then_some(next)
 }
 
-/// Whether a project waits for a license, or for its council to come back.
+/// What lifts a quarantine: a policy that came after the one that struck, which is waited for a while, and else a human.
+fn lifts(state: &State, common: &Common<'_>, random: &mut Random) -> Option<Transition> {
+    match state.policy.struck_serial {
+        Some(struck) if struck < common.outside.bundle().0 && random.below(4) != 0 => Some(Transition::PolicyUpdated),
+        Some(_) if random.below(PATIENT) != 0 => None,
+        _ => Some(random.pick([Transition::PolicyRelease, Transition::PolicyRelease, Transition::PolicyUpdated])),
+    }
+}
+
+/// Whether a project waits for a license, for its council to come back, or for a newer policy.
 pub fn is_held_up(state: &State) -> bool {
-    state.control.license == LicenseStatus::Expired || state.control.recovery
+    state.control.license == LicenseStatus::Expired
+        || state.control.recovery
+        || state.policy.phase == PolicyState::Quarantined
+}
+
+/// Whether the outcomes of a project's effects are refused until somebody lifts what blocks it.
+pub fn is_blocked(state: &State) -> bool {
+    is_held_up(state) || state.control.paused
+}
+
+/// Whether the MCP servers are there as the project pins them.
+fn tooling_answers(common: &Common<'_>) -> bool {
+    let server = common.outside.body(FactKind::Tooling).map(|body| &body["servers"][super::outside::SERVER_URL]);
+    server.is_some_and(|server| server["reachable"] == true && server["version"] == "1.2.0")
 }
 
 /// What a check of the environment's health ends in.
@@ -249,7 +281,8 @@ pub fn plausible(state: &State, random: &mut Random) -> Option<Transition> {
         })
         .collect();
     let seldom = |transition| match transition {
-        Transition::ControlTerminate | Transition::PolicyConfirmedBlock => 60,
+        Transition::ControlTerminate => 60,
+        Transition::PolicyConfirmedBlock => 12,
         Transition::ControlPause => 6,
         Transition::CouncilReplan
         | Transition::CouncilReElect
@@ -257,6 +290,12 @@ pub fn plausible(state: &State, random: &mut Random) -> Option<Transition> {
         | Transition::EnvironmentDeprovision
         | Transition::PolicyQuarantine
         | Transition::IngestionRollbackIndex => 3,
+        // Hardly ever true, and the node's own to say.
+        Transition::LicenseExpired
+        | Transition::LicenseGraceEntered
+        | Transition::LicenseRenewed
+        | Transition::ControlQuorumLost
+        | Transition::ControlRecovered => 4,
         _ => 1,
     };
     let pick = here.get(random.index(here.len())).copied()?;

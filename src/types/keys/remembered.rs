@@ -1,5 +1,5 @@
-//! Signatures that this thread made or checked before, for the simulation alone: it lives through the same world
-//! twice, and the same bytes under the same key need not be weighed again.
+//! Signatures that this thread made or checked before, for the simulation alone: clients, node and tools live in one
+//! thread and ask about the same bytes under the same key many times, and a world may be lived through twice.
 //!
 //! Nothing is remembered unless a [`Remembering`] is held, which nobody but the simulation does
 //! (`tests/integration/import_law.rs`). What is remembered is exact: key, signature and message, by one hash over all three.
