@@ -15,11 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::error::{OpenError, ReadError};
 use super::frame::Frame;
 use super::layout::{Family, Slot, base_key, parse_base, scoped_key};
-use super::{Inner, Journal};
+use super::{Inner, Journal, StoredRecord};
 use crate::types::canonical::from_canonical;
 use crate::types::hash::Hash;
 use crate::types::receipt::Receipt;
-use crate::types::record::Record;
 use crate::types::text::ProjectName;
 
 /// The last record that is gone.
@@ -98,8 +97,13 @@ impl Inner {
     }
 
     /// The record that an anchor carries, proven by the node's own signature.
-    pub(super) fn anchored(&self, index: u64, anchor: Option<Anchor<'_>>) -> Result<(Record, Hash), String> {
+    pub(super) fn anchored(&self, index: u64, anchor: Option<Anchor<'_>>) -> Result<StoredRecord, String> {
         let anchor = anchor.ok_or_else(|| format!("record {index} is pruned, and it carries no copy of it"))?;
+        self.proven(index, anchor).map_err(|reason| format!("its record does not hold: {reason}"))
+    }
+
+    /// A record that follows the link before it and is sealed by this node.
+    pub(super) fn proven(&self, index: u64, anchor: Anchor<'_>) -> Result<StoredRecord, String> {
         let read = || {
             let frame = Frame::parse(index, anchor.frame)?;
             frame.check_link(&anchor.previous)?;
@@ -107,13 +111,10 @@ impl Inner {
         };
         let stored = read().map_err(|error: ReadError| error.to_string())?;
         if stored.seal.node != self.identity.node {
-            return Err(format!("its record is sealed by {}, which is not this node", stored.seal.node));
+            return Err(format!("it is sealed by {}, which is not this node", stored.seal.node));
         }
-        stored
-            .receipt()
-            .verify(&self.identity.cluster)
-            .map_err(|error| format!("its record does not hold: {error}"))?;
-        Ok((stored.record, stored.chain))
+        stored.receipt().verify(&self.identity.cluster).map_err(|error| error.to_string())?;
+        Ok(stored)
     }
 
     /// The second copy of what a project stands on, else of what it is about to stand on: index and row.

@@ -36,6 +36,17 @@ pub enum PruneError {
         /// What is wrong.
         source: Box<FoldError>,
     },
+    /// A record that was to stand for those before it is not as the node sealed it. It stays, and they stay.
+    #[error(
+        "record {index} is to stand for those before it, and it does not hold ({reason}); nothing is pruned. \
+         `swoosh wal verify` tells what is damaged; put it back from a backup or a follower"
+    )]
+    Unproven {
+        /// Which record.
+        index: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// The disk failed.
     #[error("it could not be pruned ({0}); it is tried again with the next round")]
     Storage(#[from] StorageError),

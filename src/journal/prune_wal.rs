@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::base::{self, PrunePoint};
+use super::base::{self, Anchor, PrunePoint};
 use super::error::{FoldError, ReadError};
 use super::frame::Frame;
 use super::layout::{Family, base_key, meta, scoped_key, wal_key};
@@ -18,7 +18,9 @@ use super::store::WriteBatch;
 use super::tail::outline;
 use super::{AppendError, Inner, Journal, Mode, Snapshot};
 use crate::types::canonical::canonical_bytes;
+use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
+use crate::types::receipt::Receipt;
 use crate::types::text::ProjectName;
 
 /// Records that one stretch has at most.
@@ -46,6 +48,12 @@ pub struct WalPruneReport {
     pub records: u64,
     /// Projects that got a new base.
     pub bases: u64,
+}
+
+/// The link before a record, and its frame.
+struct Carried {
+    previous: Hash,
+    frame: Vec<u8>,
 }
 
 impl Journal {
@@ -113,10 +121,7 @@ impl Inner {
         for some in bases.iter().collect::<Vec<_>>().chunks(BASES_AT_ONCE) {
             self.write_bases(some)?;
         }
-        let index = end - 1;
-        let bytes = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
-        let frame = Frame::parse(index, &bytes)?;
-        let receipt = frame.stored(frame.decode_record()?)?.receipt();
+        let (receipt, _) = self.to_stand_on(end - 1)?;
         let exported_to = wanted.exported_to.clone();
         self.raise_wal_floor(PrunePoint { receipt, exported_to }, &bases)?;
         report.first_index = end;
@@ -147,14 +152,24 @@ impl Inner {
             let snapshot = self
                 .snapshot_then(project, index)
                 .map_err(|error| PruneError::Project { project: project.clone(), source: Box::new(error) })?;
-            let frame = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
-            let row = base::join(&snapshot.encode(), &self.link_after(index - 1)?, &frame);
+            let (_, Carried { previous, frame }) = self.to_stand_on(index)?;
+            let row = base::join(&snapshot.encode(), &previous, &frame);
             let second = [index.to_be_bytes().as_slice(), &row].concat();
             rows.put_cf(self.family(Family::Snapshots), scoped_key(project, index), row);
             rows.put_cf(self.family(Family::Meta), base_key(project, self.free_slot(project)?), second);
         }
         self.or_stop(self.write(rows, false))?;
         Ok(())
+    }
+
+    /// The receipt of a record that is to stand for those before it, and what a base carries of it. A chain does not
+    /// cover how its records were sealed: what was never looked at would be all that is left.
+    fn to_stand_on(&self, index: u64) -> Result<(Receipt, Carried), PruneError> {
+        let frame = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
+        let previous = self.link_after(index - 1)?;
+        let proven = self.proven(index, Anchor { previous, frame: &frame });
+        let receipt = proven.map_err(|reason| PruneError::Unproven { index, reason })?.receipt();
+        Ok((receipt, Carried { previous, frame }))
     }
 
     /// The snapshot of a project as one of its records left it, taken now if there is none.

@@ -154,6 +154,7 @@ impl Inner {
             return Ok(Err(format!("it is of project {} at record {}", snapshot.project, snapshot.index)));
         }
         let carried = self.pruned(index).map(|_| self.anchored(index, anchor));
+        let carried = carried.map(|found| found.map(|stored| (stored.record, stored.chain)));
         let (record, chain) = match carried.transpose() {
             Ok(carried) => carried.map_or_else(|| self.linked_record(index), Ok)?,
             Err(reason) => return Ok(Err(reason)),

@@ -39,17 +39,22 @@ pub(super) fn stop(stage: &mut Stage) -> anyhow::Result<Episode> {
     Ok(Episode::once(format!("stopped for {stopped_ms} ms")))
 }
 
-/// No descriptor is left: the limit comes down to what is open, and everything that closes is taken at once.
+/// What proposals are refused with when the log cannot open a file.
+const STARVED: [&str; 2] = ["not_durable", "read_only"];
+
+/// No descriptor is left: the limit comes down to what is open, and everything that closes is taken at once. Felt when as
+/// many are open as may be, or when the log could not open a file, after which it closes some and never comes near again.
 pub(super) fn descriptors(stage: &mut Stage) -> anyhow::Result<Episode> {
     let node = stage.node()?;
     let (process, address) = (node.id(), node.address);
     let usual = usual_limit(process)?;
     let limit = open_files(process)? + stage.random.between(0, 3);
+    let refused = stage.tally.refused(&STARVED);
     limit_files(process, &format!("{limit}:"))?;
     let mut greedy = Vec::new();
     let is_starved = eventually(FELT_PATIENCE, || {
         greedy.extend(TcpStream::connect_timeout(&address, Duration::from_millis(100)));
-        open_files(process).is_ok_and(|open| open >= limit)
+        open_files(process).is_ok_and(|open| open >= limit) || stage.tally.refused(&STARVED) > refused
     });
     let starved_ms = stage.linger(500, 2_500);
     drop(greedy);
