@@ -40,7 +40,8 @@ impl World {
         let seen = self.oracle.started(&journal, found.last);
         match seen {
             Ok(adopted) => (0..adopted).for_each(|_| self.tally.count("records adopted at a start")),
-            Err(violation) if violation.invariant == UNREADABLE && (fired || self.moods.damaged.is_some()) => {
+            // A trap that the start did not meet may catch whoever looks at what it found.
+            Err(violation) if violation.invariant == UNREADABLE && (fired || self.is_excused()) => {
                 self.tally.count("starts refused");
                 return self.after_work(random);
             }

@@ -376,7 +376,7 @@ impl World {
     fn excused(&self, result: Result<u64, Violation>) -> Result<(), Violation> {
         match result {
             Err(violation) if violation.invariant == UNREADABLE => {
-                if self.moods.damaged.is_some() || self.site.disk.has_fired() || self.site.disk.is_off() {
+                if self.is_excused() {
                     Ok(())
                 } else {
                     Err(violation)
@@ -384,6 +384,11 @@ impl World {
             }
             other => other.map(drop),
         }
+    }
+
+    /// Whether something is wrong with the disk.
+    pub(super) fn is_excused(&self) -> bool {
+        self.moods.damaged.is_some() || self.site.disk.has_fired() || self.site.disk.is_off()
     }
 
     fn answers_leave(&mut self, random: &mut Random) -> Result<(), Violation> {
