@@ -1,6 +1,7 @@
 //! Followers: they hold the same log and heads as the node, refuse what writes, and notice another history.
 
 mod secured;
+mod tampered;
 
 use std::path::Path;
 
