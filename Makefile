@@ -36,7 +36,7 @@ bench: build ## Measure this machine, beside etcd and Restate where they are ins
 
 # Where a run writes; the report is put beside the recipes.
 CHAOS_RUN := chaos/run
-chaos: build ## Live through simulated and real faults (20 minutes); writes chaos/REPORT.md and chaos/report.json
+chaos: build ## Live through simulated and real faults (18 to 23 minutes on 2 cores); writes chaos/REPORT.md and chaos/report.json
 	@tools/install-prerequisites.sh chaos
 	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
 	"$(CARGO_TARGET_DIR)/debug/swoosh" --json chaos sim --seed $(or $(SEED),1) --transitions $(or $(SIMULATED),5000000) \
