@@ -136,6 +136,7 @@ async fn what_a_sink_takes_in_part_or_refuses_comes_again_and_nothing_is_left_ou
     let progress = run_until(exporter(&node, 0, sink.clone()), |progress| noted(&node, progress, 7)).await;
     assert_eq!(sink.taken(), (1..=7).collect::<Vec<_>>());
     assert_eq!(progress.failures(), 3);
+    assert_eq!(node.journal.export_positions().unwrap()[0].index, 7);
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ pub(super) fn stop(stage: &mut Stage) -> anyhow::Result<Episode> {
 const STARVED: [&str; 2] = ["not_durable", "read_only"];
 
 /// No descriptor is left: the limit comes down to what is open, and everything that closes is taken at once. Felt when as
-/// many are open as may be, or when the log could not open a file, after which it closes some and never comes near again.
+/// many are open as may be, or when the log could not open a file: as many are then not always seen open at one moment.
 pub(super) fn descriptors(stage: &mut Stage) -> anyhow::Result<Episode> {
     let node = stage.node()?;
     let (process, address) = (node.id(), node.address);
