@@ -124,6 +124,12 @@ impl State {
         }
     }
 
+    /// Whether the project is under this version of the statechart or a newer one. Rules that a version
+    /// introduced hold from its barrier on; records before it keep the rules that they were judged by.
+    pub fn is_under(&self, chart_version: u64) -> bool {
+        self.meta.chart_version >= chart_version
+    }
+
     /// The state that a region is in, as the chart names it.
     pub fn region_state(&self, region: Region) -> &'static str {
         match region {

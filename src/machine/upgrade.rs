@@ -27,9 +27,15 @@ pub struct Chart {
 /// This program's.
 pub const PRESENT: Chart = Chart { version: chart::VERSION, schema_hash: chart::SCHEMA_HASH };
 
-/// Released versions before this one, whose records this program replays from their beginning. The first release
-/// has none.
-pub const PAST: &[Chart] = &[];
+/// Released versions before this one, whose records this program replays from their beginning.
+pub const PAST: &[Chart] = &[Chart { version: 1, schema_hash: Hash::from_bytes(VERSION_1) }];
+
+/// Schema hash of version 1.
+#[rustfmt::skip]
+const VERSION_1: [u8; 32] = [
+    0xa1, 0x7a, 0x2b, 0x56, 0x71, 0x06, 0x68, 0x25, 0x0d, 0x8d, 0x16, 0x51, 0x62, 0x13, 0x0d, 0xa0,
+    0x59, 0xba, 0xab, 0x79, 0x40, 0x9d, 0xfa, 0xa7, 0x88, 0xa6, 0x1c, 0xc7, 0x06, 0x36, 0xd8, 0xb5,
+];
 
 /// The inputs of the barrier that a project needs and that may pass now.
 pub fn barrier(state: &State) -> Option<BootChartUpgraded> {
