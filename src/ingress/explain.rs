@@ -133,7 +133,7 @@ pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answ
         let (view, explained) = state.handle.explain(&project)?;
         let (facts, time) = (state.handle.facts(), state.handle.now());
         let schedule = schedule(facts.set(), &project, time);
-        let prune_floor = state.handle.journal().prune_floor();
+        let floor = state.handle.journal().key_floor(&project)?;
         let windows = |schedule: &Schedule| {
             WindowClass::ALL.iter().map(|&class| (class, WindowAnswer::of(schedule, class, time))).collect()
         };
@@ -142,7 +142,7 @@ pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answ
             head: view.head.hash(),
             exists: view.index > 0,
             time,
-            beat: Beats::known(facts.set(), &view.head.state().meta.project, time, prune_floor).now,
+            beat: Beats::known(facts.set(), &view.head.state().meta.project, time, floor).now,
             window_id: schedule.map(|schedule| schedule.position(time).window_id),
             pressure: schedule.map(|schedule| schedule.pressure(time)),
             windows: schedule.map(windows),

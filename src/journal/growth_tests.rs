@@ -507,7 +507,7 @@ fn perform(mut node: Node, act: &Act, given: &mut Given) -> Node {
         Act::Sweep => cover(&node),
         Act::Thin => drop(node.journal.thin_snapshots().unwrap()),
         Act::Prune(records) => drop(node.journal.prune_wal(&keep(*records), &|| true).unwrap()),
-        Act::PruneKeys(beat) => drop(node.journal.prune_keys(*beat).unwrap()),
+        Act::PruneKeys(horizon_ms) => drop(node.prune_keys(*horizon_ms)),
         Act::Collect => drop(node.journal.collect_objects(&|| true).unwrap()),
         Act::Restart => node = restart(node),
     }
@@ -519,11 +519,13 @@ proptest! {
 
     #[test]
     fn whatever_is_pruned_whenever_heads_and_answers_to_repeats_stay(acts in prop::collection::vec(act(), 1..25)) {
-        let (mut node, mut given, mut floors) = (Node::new(), Given::new(), (0, 0));
+        let (mut node, mut given, mut floors) = (Node::new(), Given::new(), (0, [0; 4]));
         for act in &acts {
             node = perform(node, act, &mut given);
-            let now = (node.journal.first_index(), node.journal.prune_floor());
-            prop_assert!(now.0 >= floors.0 && now.1 >= floors.1, "a floor fell");
+            let of = |project: &str| node.journal.key_floor(&name(project)).unwrap();
+            let now = (node.journal.first_index(), PROJECTS.map(of));
+            let rose = now.1.iter().zip(&floors.1).all(|(now, before)| now >= before);
+            prop_assert!(now.0 >= floors.0 && rose, "a floor fell");
             floors = now;
         }
         node = restart(node);
@@ -534,7 +536,10 @@ proptest! {
         for ((project, _), (key, receipt)) in &given {
             match node.journal.bound_key(project, key).unwrap() {
                 Some(bound) => prop_assert_eq!(&bound.receipt, receipt),
-                None => prop_assert!(key.beat < node.journal.prune_floor(), "a key is forgotten that is not refused"),
+                None => {
+                    let floor = node.journal.key_floor(project).unwrap();
+                    prop_assert!(key.beat < floor, "a key is forgotten that is not refused");
+                }
             }
         }
     }

@@ -143,6 +143,10 @@ impl Journal {
         rows.delete_cf(meta_family, meta::FOLLOWS);
         // Which effects are open, the next start reads from the states.
         rows.delete_cf(meta_family, meta::EFFECTS_INDEXED);
+        // Records that take the place of lost ones bind young keys.
+        if number(&db, &place, meta::KEYS_AGED)?.is_some_and(|aged| aged > after) {
+            rows.put_cf(meta_family, meta::KEYS_AGED, after.to_string());
+        }
         write(&db, rows)?;
         // A crash before this leaves a journal that does not open; see `promote`.
         Watermark::create(&place, Mark { sequence: 0, index: after, chain, incarnation: next.number })?;

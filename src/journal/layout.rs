@@ -66,8 +66,13 @@ pub(super) mod meta {
     pub const CLUSTER: &[u8] = b"cluster";
     /// The incarnation, in decimal; a restore begins the next one.
     pub const INCARNATION: &[u8] = b"incarnation";
-    /// Beat below which idempotency keys may be gone, in decimal.
+    /// Beat below which idempotency keys of every project may be gone, in decimal. Programs up to statechart
+    /// version 1 raised it; since then each project has a floor of its own, and this one stays as they left it.
     pub const PRUNE_FLOOR: &[u8] = b"prune_floor";
+    /// Before a project's name: the beat below which its idempotency keys may be gone, in decimal.
+    pub const KEY_FLOOR: &[u8] = b"key_floor/";
+    /// Index of the last record whose idempotency key was old enough to go, in decimal; absent before the first.
+    pub const KEYS_AGED: &[u8] = b"keys_aged";
     /// Index up to which snapshots cover every record, in decimal.
     pub const REPLAY_FLOOR: &[u8] = b"replay_floor";
     /// The proposal's clock of the snapshot that was taken last.
@@ -144,6 +149,11 @@ impl Slot {
 /// Key of the second copy of a project's base.
 pub(super) fn base_key(project: &ProjectName, slot: Slot) -> Vec<u8> {
     [slot.prefix(), project.as_str().as_bytes()].concat()
+}
+
+/// Key of a project's floor of idempotency keys.
+pub(super) fn key_floor_key(project: &ProjectName) -> Vec<u8> {
+    [meta::KEY_FLOOR, project.as_str().as_bytes()].concat()
 }
 
 /// Whose base stands under a key of a slot.

@@ -32,6 +32,8 @@ mod held;
 mod history;
 mod incarnations;
 mod layout;
+#[cfg(test)]
+mod key_tests;
 mod objects;
 mod open;
 mod options;
@@ -164,7 +166,13 @@ struct Inner {
     follows: Option<String>,
     /// What was promised. Nobody takes `tail` while holding it.
     keeper: Keeper,
-    prune_floor: AtomicU64,
+    /// Beat below which keys of every project may be gone, as programs before per-project floors left it.
+    prune_floor: u64,
+    /// Held while keys are pruned.
+    ageing: Mutex<()>,
+    /// Readers see records up to this index: it is on disk and the watermark promises it. All of them while nobody
+    /// writes.
+    shown: AtomicU64,
     /// Where the log begins, where it was pruned.
     point: Mutex<Option<PrunePoint>>,
     /// The same, for who only asks whether a record is there.
@@ -261,11 +269,6 @@ impl Journal {
     pub fn last(&self) -> (u64, Hash) {
         let tail = self.0.tail();
         (tail.last_index, tail.last_chain)
-    }
-
-    /// Beat below which idempotency keys may be gone.
-    pub fn prune_floor(&self) -> u64 {
-        self.0.prune_floor.load(Ordering::Acquire)
     }
 }
 

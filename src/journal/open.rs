@@ -107,7 +107,6 @@ impl Journal {
         let point = PrunePoint::read(get(&db, &place, meta::WAL_FLOOR)?.map(String::into_bytes))?;
         let unsnapshotted = Unsnapshotted::new(snapshot_every);
         let tail = Tail { stage: Stage::Opened, last_index, last_chain, unsnapshotted };
-        let prune_floor = AtomicU64::new(prune_floor);
         Ok(Journal(Arc::new(Inner {
             db,
             place,
@@ -118,6 +117,8 @@ impl Journal {
             follows,
             keeper,
             prune_floor,
+            ageing: Mutex::new(()),
+            shown: AtomicU64::new(u64::MAX),
             first_index: AtomicU64::new(point.as_ref().map_or(1, PrunePoint::first_index)),
             point: Mutex::new(point),
             objects: Mutex::new(0),

@@ -99,7 +99,7 @@ impl Inner {
         if self.get(Family::Decisions, &decision)?.is_none() {
             return torn("decision record");
         }
-        let pruned = record.idem_key.beat < self.prune_floor.load(std::sync::atomic::Ordering::Acquire);
+        let pruned = record.idem_key.beat < self.key_floor(&record.project)?;
         if !pruned && self.get(Family::Idem, &key)?.is_none() {
             return torn("idempotency key");
         }

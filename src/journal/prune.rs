@@ -1,22 +1,40 @@
-//! Pruning idempotency keys that lie behind the horizon.
+//! Pruning idempotency keys that are older than the horizon.
+//!
+//! ```text
+//! records, oldest first ──▶ stamped before (last stamp − horizon)? ──▶ floor of the project above the key's beat,
+//!        ▲                        │ no: the round ends                 synced ──▶ key gone, record counted as aged
+//!        └────────────────────────┴───────────────────────────────────────────────────────┘
+//! ```
+//! A key ages by the stamp of its record, so neither the wall clock nor a window schedule decides when it goes. A
+//! beat is a caller's number and means something within its project alone, so each project has its own floor. The
+//! floor rises only above beats of keys that are pruned: no beat that was never used is refused by a jump of a clock.
 
-use std::sync::atomic::Ordering;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use super::error::{FoldError, ReadError, StorageError};
-use super::layout::{Family, meta, scoped_key};
+use super::layout::{Family, idem_key, key_floor_key, meta, parse_idem_value, scoped_key};
+use super::read::mangled;
 use super::store::WriteBatch;
 use super::{AppendError, Inner, Journal, Mode};
+use crate::types::hlc::Hlc;
+use crate::types::record::Record;
 use crate::types::text::ProjectName;
 
-/// What was pruned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Records whose keys go at once.
+const AT_ONCE: u64 = 1_024;
+/// Keys of a project that a round looks at below its floor: those that an earlier round left.
+const LOOKED_AT: usize = 64;
+
+/// What a round pruned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PruneReport {
-    /// The floor that holds now.
-    pub floor: u64,
-    /// Projects that had keys below it.
-    pub projects: u64,
+    /// Index of the last record whose key is old enough to go.
+    pub aged: u64,
     /// Keys that are gone.
     pub keys: u64,
+    /// Keys that are old and stay, since their beat is ahead of what a key may name.
+    pub ahead: u64,
 }
 
 /// Why keys were not pruned.
@@ -52,51 +70,155 @@ pub enum PruneError {
     Storage(#[from] StorageError),
 }
 
+/// Keys that are old enough to go.
+#[derive(Default)]
+struct Old {
+    /// The last record that was read and is old.
+    aged: Option<u64>,
+    /// Their rows.
+    rows: Vec<Vec<u8>>,
+    /// The floor that each project needs before they go.
+    floors: BTreeMap<ProjectName, u64>,
+    ahead: u64,
+    /// Whether the record after them is young, or there is none.
+    end: bool,
+}
+
 impl Journal {
-    /// Raises the prune floor to a beat, on disk before anything else, and then forgets the keys of earlier
-    /// beats. A floor below the present one changes nothing: it only rises.
-    pub fn prune_keys(&self, floor_beat: u64) -> Result<PruneReport, PruneError> {
+    /// Beat below which idempotency keys of a project may be gone. It only rises.
+    pub fn key_floor(&self, project: &ProjectName) -> Result<u64, ReadError> {
+        self.0.key_floor(project)
+    }
+
+    /// Index of the last record whose idempotency key was old enough to be pruned; 0 before the first.
+    pub fn keys_aged(&self) -> Result<u64, ReadError> {
+        self.0.keys_aged()
+    }
+
+    /// When the last record was accepted that is on disk for certain; the earliest time where there is none.
+    pub fn last_timestamp(&self) -> Result<Hlc, ReadError> {
+        let (index, _) = self.last_promised();
+        Ok(self.0.foothold(index)?.1)
+    }
+
+    /// Prunes the keys of records that were accepted more than `horizon_ms` before the last one. Floors are on disk
+    /// before a key goes. A key whose beat is above `newest` of its project stays: a floor above it would refuse the
+    /// beats that callers name now. Between two stretches it asks `goes_on`.
+    pub fn prune_keys(
+        &self,
+        horizon_ms: u64,
+        newest: &dyn Fn(&ProjectName) -> u64,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<PruneReport, PruneError> {
         if matches!(self.0.mode, Mode::ReadOnly) {
             return Err(AppendError::ReadOnly.into());
         }
-        let floor = self.0.raise_floor(floor_beat)?;
-        let mut report = PruneReport { floor, projects: 0, keys: 0 };
-        for project in self.0.projects_in(Family::Idem)? {
-            let keys = self.0.prune_project(&project, floor)?;
-            report.keys += keys;
-            report.projects += u64::from(keys > 0);
+        let _one_at_a_time = self.0.ageing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, _) = self.last_promised();
+        let since_ms = self.0.foothold(last)?.1.physical_ms().saturating_sub(horizon_ms);
+        let mut report = PruneReport { aged: self.0.keys_aged()?, ..PruneReport::default() };
+        while goes_on() {
+            let old = self.0.old_keys((report.aged + 1, last), since_ms, newest);
+            let Some(aged) = old.aged else { break };
+            let end = old.end;
+            report.ahead += old.ahead;
+            report.keys += self.0.forget(old, aged)?;
+            report.aged = aged;
+            if end {
+                break;
+            }
         }
         Ok(report)
     }
 }
 
 impl Inner {
-    fn raise_floor(&self, wanted: u64) -> Result<u64, StorageError> {
-        // Two prunings must not write their floors in the wrong order.
-        let _one_at_a_time = self.appending();
-        let present = self.prune_floor.load(Ordering::Acquire);
-        if wanted <= present {
-            return Ok(present);
-        }
-        let mut rows = WriteBatch::default();
-        rows.put_cf(self.family(Family::Meta), meta::PRUNE_FLOOR, wanted.to_string());
-        self.or_stop(self.write(rows, true))?;
-        self.prune_floor.store(wanted, Ordering::Release);
-        Ok(wanted)
+    pub(super) fn key_floor(&self, project: &ProjectName) -> Result<u64, ReadError> {
+        let own = self.number(&key_floor_key(project))?.unwrap_or(0);
+        Ok(own.max(self.prune_floor))
     }
 
-    fn prune_project(&self, project: &ProjectName, floor: u64) -> Result<u64, PruneError> {
-        let (from, end) = (scoped_key(project, 0), scoped_key(project, floor));
-        let mut doomed = self.keys(Family::Idem, from.clone(), end.clone());
-        let mut count = 0;
-        while doomed.next_row()?.is_some() {
-            count += 1;
+    fn keys_aged(&self) -> Result<u64, ReadError> {
+        let stored = self.number(meta::KEYS_AGED)?.unwrap_or(0);
+        // Keys of pruned records that are still there are older than those of the records that are left.
+        Ok(stored.max(self.first_index() - 1))
+    }
+
+    fn number(&self, key: &[u8]) -> Result<Option<u64>, ReadError> {
+        let Some(bytes) = self.get(Family::Meta, key)? else { return Ok(None) };
+        let unreadable = || ReadError::Row {
+            project: String::from_utf8_lossy(key).into_owned(),
+            family: Family::Meta.name(),
+        };
+        std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).map(Some).ok_or_else(unreadable)
+    }
+
+    /// The keys of records from an index on that were accepted before `since_ms`, some at a time. A record that
+    /// cannot be read is passed over: its key stays.
+    fn old_keys(&self, (from, last): (u64, u64), since_ms: u64, newest: &dyn Fn(&ProjectName) -> u64) -> Old {
+        let mut old = Old::default();
+        for index in from..from.saturating_add(AT_ONCE).min(last.saturating_add(1)) {
+            let Ok((record, _)) = self.linked_record(index) else { continue };
+            if record.timestamp.physical_ms() >= since_ms {
+                old.end = true;
+                break;
+            }
+            old.add(&record, newest(&record.project));
         }
-        if count > 0 {
-            let mut rows = WriteBatch::default();
-            rows.delete_range_cf(self.family(Family::Idem), from, end);
-            self.or_stop(self.write(rows, false))?;
+        old
+    }
+
+    /// Forgets old keys; returns how many.
+    fn forget(&self, old: Old, aged: u64) -> Result<u64, PruneError> {
+        let (meta_family, keys) = (self.family(Family::Meta), self.family(Family::Idem));
+        let mut floors = WriteBatch::default();
+        for (project, floor) in &old.floors {
+            if *floor > self.key_floor(project)? {
+                floors.put_cf(meta_family, key_floor_key(project), floor.to_string());
+            }
         }
-        Ok(count)
+        if !floors.is_empty() {
+            self.or_stop(self.write(floors, true))?;
+        }
+        let mut rows = WriteBatch::default();
+        let mut gone = old.rows.len() as u64;
+        old.rows.into_iter().for_each(|row| rows.delete_cf(keys, row));
+        for project in old.floors.keys() {
+            gone += self.stage_left(&mut rows, project)?;
+        }
+        rows.put_cf(meta_family, meta::KEYS_AGED, aged.to_string());
+        self.or_stop(self.write(rows, false))?;
+        Ok(gone)
+    }
+
+    /// Keys below the floor that an earlier round left because their beat was ahead then, or their record unreadable.
+    fn stage_left(&self, rows: &mut WriteBatch, project: &ProjectName) -> Result<u64, ReadError> {
+        let (floor, aged) = (self.key_floor(project)?, self.keys_aged()?);
+        let mut below = self.keys(Family::Idem, scoped_key(project, 0), scoped_key(project, floor));
+        let mut found = 0;
+        for _ in 0..LOOKED_AT {
+            let Some((key, value)) = below.next_row()? else { break };
+            let (_, index, _) = parse_idem_value(value).ok_or_else(|| mangled(project, Family::Idem))?;
+            // Younger rows wait for their own round.
+            if index <= aged {
+                rows.delete_cf(self.family(Family::Idem), key);
+                found += 1;
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Old {
+    fn add(&mut self, record: &Record, newest: u64) {
+        let (project, beat) = (&record.project, record.idem_key.beat);
+        self.aged = Some(record.index);
+        if beat > newest {
+            self.ahead += 1;
+            return;
+        }
+        let floor = self.floors.entry(project.clone()).or_default();
+        *floor = (*floor).max(beat.saturating_add(1));
+        self.rows.push(idem_key(project, &record.idem_key));
     }
 }

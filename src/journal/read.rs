@@ -65,7 +65,7 @@ impl Journal {
         self.0.project_indexes(project, from)
     }
 
-    /// What an idempotency key of a project is bound to. Keys below the prune floor may be gone.
+    /// What an idempotency key of a project is bound to. Keys below the project's floor may be gone.
     pub fn bound_key(&self, project: &ProjectName, key: &IdemKey) -> Result<Option<BoundKey>, ReadError> {
         let Some(value) = self.0.get(Family::Idem, &idem_key(project, key))? else { return Ok(None) };
         let (fingerprint, index, receipt) = parse_idem_value(&value).ok_or_else(|| mangled(project, Family::Idem))?;

@@ -34,8 +34,6 @@ pub struct Recovered {
     pub replayed: u64,
     /// Records whose place in the chain was checked.
     pub chained: u64,
-    /// Beat below which idempotency keys may be gone.
-    pub prune_floor: u64,
     /// Snapshots that were passed over.
     pub warnings: Vec<SnapshotWarning>,
 }
@@ -95,7 +93,6 @@ impl Journal {
             heads,
             replayed: start.caught_up + fold.applied,
             chained: fold.last_index - floor,
-            prune_floor: self.prune_floor(),
             warnings: start.warnings,
         })
     }

@@ -82,7 +82,7 @@ pub struct SnapshotDocument {
     /// The snapshot.
     #[serde(flatten)]
     pub snapshot: Snapshot,
-    /// Keys bound by then and not behind the prune floor of now.
+    /// Keys bound by then and not below the project's floor of now.
     pub keys: BTreeMap<IdemKey, LiveKey>,
 }
 
@@ -111,9 +111,9 @@ impl Journal {
         Ok(Some(SnapshotDocument { snapshot, keys: self.live_keys(project, index)? }))
     }
 
-    /// The keys of a project that records up to `index` bound, from the prune floor on.
+    /// The keys of a project that records up to `index` bound, from the project's floor on.
     pub fn live_keys(&self, project: &ProjectName, index: u64) -> Result<BTreeMap<IdemKey, LiveKey>, ReadError> {
-        let from = scoped_key(project, self.prune_floor());
+        let from = scoped_key(project, self.key_floor(project)?);
         let mut rows = self.0.keys(Family::Idem, from, scope_end(project));
         let mut live = BTreeMap::new();
         while let Some((key, value)) = rows.next_row()? {

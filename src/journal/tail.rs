@@ -39,7 +39,6 @@ impl Journal {
             heads: std::collections::BTreeMap::new(),
             replayed: 0,
             chained: end.0 - floor,
-            prune_floor: self.prune_floor(),
             warnings: Vec::new(),
         })
     }

@@ -94,6 +94,8 @@ pub struct Node {
     /// Project and head after each record, from index 1.
     pub history: Vec<(ProjectName, Head)>,
     pub chain: Hash,
+    /// The beats that keys name, by index, where they are not the index.
+    pub beats: BTreeMap<u64, u64>,
     signer: SecretKey,
 }
 
@@ -103,7 +105,8 @@ impl Node {
         let journal = Journal::open(options(directory.path())).unwrap();
         journal.recover().unwrap();
         let signer = SecretKey::from_bytes(&[2; 32]);
-        Node { directory, journal, heads: BTreeMap::new(), history: Vec::new(), chain: Hash::ZERO, signer }
+        let (heads, beats) = (BTreeMap::new(), BTreeMap::new());
+        Node { directory, journal, heads, history: Vec::new(), chain: Hash::ZERO, beats, signer }
     }
 
     pub fn last(&self) -> u64 {
@@ -152,6 +155,7 @@ impl Node {
         let transition = if index.is_multiple_of(3) { Transition::ControlResume } else { Transition::ControlPause };
         let inputs = Json::Object([("rationale".to_owned(), Json::String(format!("reason {index}")))].into());
         let clock = Hlc::new(1_760_000_000_000 + index, 0).unwrap();
+        let beat = self.beats.get(&index).copied().unwrap_or(index);
         let proposal = Proposal {
             project: Some(project.clone()),
             current_state_hash: head.hash(),
@@ -159,7 +163,7 @@ impl Node {
             inputs_hash: Hash::of(&inputs.canonical()),
             inputs: inputs.clone(),
             signer: self.signer.public(),
-            idem_key: format!("goal:{index}:control:uuid-{index:08}").parse().unwrap(),
+            idem_key: format!("goal:{beat}:control:uuid-{index:08}").parse().unwrap(),
             hlc: clock,
             window_id: None,
             evidence: Vec::new(),
@@ -208,14 +212,20 @@ impl Node {
     /// Closes the journal and opens it again, without recovering it. One that has less than was promised is
     /// opened to be looked at.
     pub fn reopen(self) -> Node {
-        let Node { directory, journal, heads, history, chain, signer } = self;
+        let Node { directory, journal, heads, history, chain, beats, signer } = self;
         drop(journal);
         let journal = match Journal::open(options(directory.path())) {
             Err(OpenError::Lost { .. }) => Journal::open_read_only(directory.path()),
             opened => opened,
         };
         let journal = journal.unwrap_or_else(|error| panic!("{error}"));
-        Node { directory, journal, heads, history, chain, signer }
+        Node { directory, journal, heads, history, chain, beats, signer }
+    }
+
+    /// Prunes the keys of records that are this many milliseconds older than the last one; each record is a
+    /// millisecond younger than the one before.
+    pub fn prune_keys(&self, horizon_ms: u64) -> PruneReport {
+        self.journal.prune_keys(horizon_ms, &|_| u64::MAX, &|| true).unwrap()
     }
 
     /// Opens the journal again with another durability, and recovers it.

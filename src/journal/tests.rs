@@ -379,25 +379,6 @@ fn nothing_is_appended_to_a_chain_that_was_not_checked() {
     assert_eq!(node.journal.append(&batch), Ok(()));
 }
 
-#[test]
-fn pruning_takes_only_what_lies_below_the_floor_which_only_rises() {
-    let node = busy();
-    let bound = |node: &Node, index: u64| {
-        let record = node.journal.record(index).unwrap().unwrap().record;
-        node.journal.bound_key(&record.project, &record.idem_key).unwrap().is_some()
-    };
-    let report = node.journal.prune_keys(5).unwrap();
-    assert_eq!(report, PruneReport { floor: 5, projects: 3, keys: 4 });
-    let kept: Vec<u64> = (1..=9).filter(|&index| bound(&node, index)).collect();
-    assert_eq!(kept, [5, 6, 7, 8, 9]);
-    assert_eq!(node.journal.prune_keys(2).unwrap(), PruneReport { floor: 5, projects: 0, keys: 0 });
-    let node = node.reopen();
-    assert_eq!(node.journal.prune_floor(), 5);
-    assert_eq!(node.journal.recover().unwrap().prune_floor, 5);
-    assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
-    assert_eq!(node.journal.prune_keys(6).unwrap().keys, 1);
-}
-
 fn refusal(options: JournalOptions) -> OpenError {
     match Journal::open(options) {
         Ok(_) => panic!("the directory was accepted"),
@@ -484,7 +465,7 @@ fn looking_at_a_directory_changes_nothing_in_it() {
     assert!(verify::verify(&journal, &mut |_| ()).is_good());
     assert_eq!(replay::replay(&journal, &mut |_| (), None).fault, None);
     assert_eq!(journal.append(&Batch::default()), Err(AppendError::ReadOnly));
-    assert!(journal.prune_keys(3).is_err());
+    assert!(journal.prune_keys(3, &|_| u64::MAX, &|| true).is_err());
     drop(journal);
     assert_eq!(listing(directory.path()), before);
 }

@@ -301,7 +301,7 @@ fn key(journal: &Journal, stored: &StoredRecord, flaws: &mut Vec<Flaw>) -> Resul
     let record = &stored.record;
     let expected = fingerprint(record.transition, &record.inputs_hash, &record.signer);
     match journal.bound_key(&record.project, &record.idem_key)? {
-        None if record.idem_key.beat < journal.prune_floor() => {}
+        None if record.idem_key.beat < journal.key_floor(&record.project)? => {}
         None => flaws.push(Flaw::KeyMissing),
         Some(bound) => {
             let same = bound.fingerprint == expected && bound.index == record.index;

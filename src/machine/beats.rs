@@ -1,17 +1,20 @@
-//! The beats that an idempotency key may name (DESIGN §4, idempotency).
+//! The beats that an idempotency key may name.
 //!
-//! Keys of beats below the prune floor may have been forgotten, so the floor bounds every key from behind,
-//! whatever is known of the schedule: nothing pruned ever runs again. The rest follows from what is known:
+//! Keys of beats below the project's floor may have been pruned, so the floor bounds every key from behind,
+//! independent of the schedule: no pruned key ever runs again. The rest follows from the windows fact:
 //!
 //! | windows fact | beat of now | oldest | newest |
 //! | --- | --- | --- | --- |
 //! | valid | the schedule's | horizon behind now | `key_ahead` ahead of now |
 //! | expired | the same, by the last schedule known | the same | the same |
-//! | none | the prune floor | the prune floor | any |
+//! | none | the floor | the floor | `key_ahead` ahead of now, in milliseconds since 1970 |
 //!
-//! No beat of now lies below the prune floor: a schedule with longer beats counts on from it. Without a valid
-//! fact only what passes while a project is paused is let through, so that operators can pause, end and
-//! repair a project while BACKBEAT is down.
+//! The last row bounds a key by the most beats that any schedule can have counted: a beat lasts at least a
+//! millisecond. A key with no upper bound would never be pruned.
+//!
+//! No beat of now lies below the floor: a schedule with longer beats counts on from it. Without a valid fact only
+//! transitions pass that pass while a project is paused, so that operators can pause, end and repair a project while
+//! BACKBEAT is down.
 
 use super::chart::{TransitionSpec, passes};
 use super::facts::{FactBody, FactSet};
@@ -24,9 +27,10 @@ use crate::types::text::ProjectName;
 /// What is known of a project's beats at a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Beats<'a> {
-    /// The beat of now: what a new key should name.
+    /// The beat of now, which a new key should name.
     pub now: u64,
-    prune_floor: u64,
+    floor: u64,
+    at: Hlc,
     schedule: Option<&'a Schedule>,
     /// Why the schedule cannot be believed.
     doubt: Option<Doubt>,
@@ -39,17 +43,17 @@ enum Doubt {
 }
 
 impl<'a> Beats<'a> {
-    /// Reads the windows fact; keys of beats below `prune_floor` may have been forgotten.
-    pub fn known(facts: &'a FactSet, project: &ProjectName, at: Hlc, prune_floor: u64) -> Beats<'a> {
+    /// Reads the windows fact. Keys of beats below `floor`, the project's own, may have been pruned.
+    pub fn known(facts: &'a FactSet, project: &ProjectName, at: Hlc, floor: u64) -> Beats<'a> {
         let fact = facts.get(FactKind::Windows, project);
         let schedule = fact.and_then(|fact| if let FactBody::Windows(it) = &fact.body { Some(it) } else { None });
-        let now = schedule.map_or(prune_floor, |schedule| schedule.position(at).beat.max(prune_floor));
+        let now = schedule.map_or(floor, |schedule| schedule.position(at).beat.max(floor));
         let doubt = match fact {
             None => Some(Doubt::Missing),
             Some(fact) if fact.is_valid(at) => None,
             Some(fact) => Some(Doubt::Expired { until_ms: fact.fact.believed_until_ms() }),
         };
-        Beats { now, prune_floor, schedule, doubt }
+        Beats { now, floor, at, schedule, doubt }
     }
 
     /// Whether a key of this beat may be used for a transition.
@@ -61,13 +65,33 @@ impl<'a> Beats<'a> {
             ));
         }
         let horizon = self.schedule.map_or(0, |schedule| schedule.beats_in(settings.key_horizon_ms));
-        let oldest = self.now.saturating_sub(horizon).max(self.prune_floor);
-        let newest = self.schedule.map(|schedule| self.now.saturating_add(schedule.beats_in(settings.key_ahead_ms)));
-        if beat >= oldest && newest.is_none_or(|newest| beat <= newest) {
+        let oldest = self.now.saturating_sub(horizon).max(self.floor);
+        let newest = self.newest(settings);
+        if (oldest..=newest).contains(&beat) {
             return Ok(());
         }
-        let range = newest.map_or(format!("{oldest} or later"), |newest| format!("from {oldest} to {newest}"));
+        let unbounded = self.schedule.is_none() && beat < oldest;
+        let range = if unbounded { format!("{oldest} or later") } else { format!("from {oldest} to {newest}") };
         Err(Rejection::new(Code::IdemKeyExpired, format!("beat {beat} is not {range}; the beat now is {}", self.now)))
+    }
+
+    /// The newest beat that a key may name. A schedule that is missing counts as one of the shortest beats since 1970.
+    pub fn newest(&self, settings: &GuardSettings) -> u64 {
+        let ahead_ms = settings.key_ahead_ms;
+        match self.schedule {
+            Some(schedule) => self.now.saturating_add(schedule.beats_in(ahead_ms)),
+            None => self.now.max(self.at.physical_ms()).saturating_add(ahead_ms),
+        }
+    }
+
+    /// Whether a key of this beat may be used for the outcome of an effect, which may come late and never early.
+    pub fn judge_outcome(&self, beat: u64, settings: &GuardSettings) -> Result<(), Rejection> {
+        let newest = self.newest(settings);
+        if beat <= newest {
+            return Ok(());
+        }
+        let reason = format!("beat {beat} is not {newest} or earlier; the beat now is {}", self.now);
+        Err(Rejection::new(Code::IdemKeyExpired, reason))
     }
 }
 

@@ -144,32 +144,34 @@ pub fn key_form(docket: &Docket<'_>) -> Result<(), Rejection> {
 }
 
 /// Step 5, second half, for a key that is not bound, or not any more: its beat lies within the horizon, see [`Beats`].
-/// What the node proposes itself may come however late, and so may the outcome of an effect that is open.
-pub fn key_horizon(docket: &Docket<'_>, prune_floor: u64) -> Result<(), Rejection> {
+/// `floor` is the project's: keys of beats below it may have been pruned. The node's own proposals may come at any time,
+/// the outcome of an effect that is open at any later time.
+pub fn key_horizon(docket: &Docket<'_>, floor: u64) -> Result<(), Rejection> {
     let key = &docket.proposal.idem_key;
     if key.goal.is_reserved() {
         return Ok(());
     }
-    if let Some(closes) = docket.spec().closes {
-        return late_outcome(docket, closes, prune_floor);
-    }
     let case = docket.case();
     let (settings, _) =
         case.settings().map_err(|judged| Rejection::new(Code::IdentityUnknown, judged.reasons.join("; ")))?;
-    let beats = Beats::known(docket.facts, case.project(), docket.stamp.at, prune_floor);
+    let beats = Beats::known(docket.facts, case.project(), docket.stamp.at, floor);
+    if let Some(closes) = docket.spec().closes {
+        late_outcome(docket, closes, floor)?;
+        return beats.judge_outcome(key.beat, settings);
+    }
     beats.judge(key.beat, docket.spec(), settings)
 }
 
 /// The outcome of an effect that was answered may be one that was accepted under a key that is forgotten since.
-fn late_outcome(docket: &Docket<'_>, closes: EffectName, prune_floor: u64) -> Result<(), Rejection> {
+fn late_outcome(docket: &Docket<'_>, closes: EffectName, floor: u64) -> Result<(), Rejection> {
     let beat = docket.proposal.idem_key.beat;
     let open = docket.head.state().effects(chart::effect(closes).region).get(&closes);
     let named = docket.inputs.effect();
-    if beat >= prune_floor || open.is_some_and(|open| named.is_none_or(|named| open.id == *named)) {
+    if beat >= floor || open.is_some_and(|open| named.is_none_or(|named| open.id == *named)) {
         return Ok(());
     }
     let effect = named.map_or_else(|| format!("a {closes} effect"), |named| format!("the effect {named}"));
-    let reason = format!("beat {beat} is not {prune_floor} or later, where keys are kept, and {effect} is not open");
+    let reason = format!("beat {beat} is not {floor} or later, where keys are kept, and {effect} is not open");
     Err(Rejection::new(Code::IdemKeyExpired, reason))
 }
 

@@ -380,7 +380,7 @@ impl Handle {
                 || Rejection::new(Code::IdemKeyConflict, "the key is bound to another proposal; use a new uuid");
             return Ok(if same { DryRun::Repeat(bound.receipt) } else { self.would_refuse(&docket, conflict()) });
         }
-        let horizon = judge::key_horizon(&docket, self.shared.journal().prune_floor());
+        let horizon = judge::key_horizon(&docket, self.shared.journal().key_floor(&project)?);
         let weighed = horizon.map_err(Into::into).and_then(|()| judge::merits(&docket, identity));
         Ok(match weighed {
             Ok(accepted) => DryRun::Accepted { state_post_hash: accepted.next.hash(), outcomes: accepted.outcomes },

@@ -224,7 +224,10 @@ impl Pipeline {
         let identity = judge::identity(&docket)?;
         judge::key_form(&docket)?;
         self.look_up(&docket)?;
-        judge::key_horizon(&docket, self.shared.journal().prune_floor())?;
+        // After the look-up: a key goes only once its project's floor is above it.
+        let floor = self.shared.journal().key_floor(&docket.proposal.project());
+        let floor = floor.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
+        judge::key_horizon(&docket, floor)?;
         judge::merits(&docket, identity).map_err(|refused| Verdict::Refused(Box::new(refused)))
     }
 

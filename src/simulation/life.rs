@@ -2,7 +2,7 @@
 
 use super::node::StartError;
 use super::oracle::{UNREADABLE, Violation};
-use super::outside::{BEAT_MS, EPOCH_MS, HORIZON_MS};
+use super::outside::HORIZON_MS;
 use super::random::Random;
 use super::world::World;
 use crate::journal::{Journal, Retention};
@@ -108,7 +108,7 @@ impl World {
         handle.tidy();
         let now = handle.now();
         let (round, done) = match random.below(6) {
-            0 => ("keys pruned", prune_keys(&journal, now)),
+            0 => ("keys pruned", prune_keys(&journal)),
             1 => ("snapshots thinned", journal.thin_snapshots().unwrap_or(0)),
             2 => ("objects collected", journal.collect_objects(&|| true).map_or(0, |report| report.objects)),
             // What the oracle has not read yet, nobody could read any more.
@@ -124,9 +124,8 @@ impl World {
     }
 }
 
-fn prune_keys(journal: &Journal, now: Hlc) -> u64 {
-    let floor = now.physical_ms().saturating_sub(HORIZON_MS).saturating_sub(EPOCH_MS) / BEAT_MS;
-    journal.prune_keys(floor).map_or(0, |report| report.keys)
+fn prune_keys(journal: &Journal) -> u64 {
+    journal.prune_keys(HORIZON_MS, &|_| u64::MAX, &|| true).map_or(0, |report| report.keys)
 }
 
 fn prune_records(journal: &Journal, now: Hlc, random: &mut Random) -> u64 {

@@ -464,12 +464,11 @@ impl World {
     pub(super) fn ask_again(&mut self, most: usize, random: &mut Random) -> Result<(), Violation> {
         let Some(node) = &self.node else { return Ok(()) };
         let journal = node.single.handle().journal();
-        let floor = journal.prune_floor();
         for (project, key, receipt) in self.oracle.some_receipts(most, random) {
             let bound = journal.bound_key(&project, &key);
             let same = match bound {
                 Ok(Some(bound)) => bound.receipt[..] == receipt[..],
-                Ok(None) => key.beat < floor,
+                Ok(None) => journal.key_floor(&project).is_ok_and(|floor| key.beat < floor),
                 // What cannot be read is refused, never made up.
                 Err(_) => true,
             };

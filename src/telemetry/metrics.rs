@@ -75,7 +75,7 @@ const WAL_FIRST: Name = metric("swoosh_wal_first_index", "Index of the first rec
 const START_CHECKED: Name =
     metric("swoosh_start_checked", "1 once the node has loaded every project that its start found, and checked it.");
 const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a start would check.");
-const KEY_FLOOR: Name = metric("swoosh_key_floor_beat", "Beat below which idempotency keys are pruned.");
+const KEYS_AGED: Name = metric("swoosh_keys_aged_index", "Index of the last record whose idempotency key is pruned.");
 const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
 const COPIES_FAIL: Name = metric("swoosh_export_failures_total", "Rounds of exports that failed.");
 const BACKUP_LAST: Name = metric("swoosh_backup_last_index", "Last record of the last backup that the node made.");
@@ -212,7 +212,7 @@ pub struct Metrics {
     wal_first_index: IntGauge,
     start_checked: IntGauge,
     replay_tail: IntGauge,
-    key_floor: IntGauge,
+    keys_aged: IntGauge,
     copies_last_index: IntGauge,
     copies_failures: IntCounter,
     backup_last_index: IntGauge,
@@ -293,7 +293,7 @@ impl Metrics {
             wal_first_index: gauge(&registry, &WAL_FIRST)?,
             start_checked: gauge(&registry, &START_CHECKED)?,
             replay_tail: gauge(&registry, &REPLAY_TAIL)?,
-            key_floor: gauge(&registry, &KEY_FLOOR)?,
+            keys_aged: gauge(&registry, &KEYS_AGED)?,
             copies_last_index: gauge(&registry, &COPIES_LAST)?,
             copies_failures: keep(&registry, IntCounter::new(COPIES_FAIL.name, COPIES_FAIL.help)?)?,
             backup_last_index: gauge(&registry, &BACKUP_LAST)?,
@@ -419,10 +419,10 @@ impl Metrics {
     }
 
     /// The log begins at this record, a start would check so many, and keys below this beat are pruned.
-    pub fn set_log(&self, first_index: u64, replay_tail: u64, key_floor: u64) {
+    pub fn set_log(&self, first_index: u64, replay_tail: u64, keys_aged: u64) {
         set(&self.wal_first_index, first_index);
         set(&self.replay_tail, replay_tail);
-        set(&self.key_floor, key_floor);
+        set(&self.keys_aged, keys_aged);
     }
 
     /// Every project that the start found was loaded and checked.

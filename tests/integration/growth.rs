@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use rocksdb::{DB, IteratorMode, Options};
 use serde_json::{Value, json};
 use swoosh::journal::{Durability, Journal, JournalOptions, Retention, StoreLimits};
+use swoosh::types::fact::FactKind;
 use swoosh::types::hlc::Hlc;
 use swoosh::types::names::{Region, Transition};
 use swoosh::types::rejection::Code;
 
-use crate::support::daemon::{Daemon, Site, always_open};
+use crate::support::daemon::{Daemon, Site, always_open, now_ms};
 use crate::support::driver::{Project, bytes};
 use crate::support::http::Answer;
 use crate::support::world::Ask;
@@ -162,17 +163,62 @@ fn the_repeat_of_an_outcome_whose_key_is_forgotten_is_told_so_and_late_outcomes_
     let answer = daemon.post(&bytes(&signed));
     project.advance(&signed.proposal, &answer.receipt());
     assert_eq!(daemon.post(&bytes(&signed)).body, answer.body);
+    project.accept(&daemon, Transition::ControlPause);
+    project.accept(&daemon, Transition::ControlResume);
     daemon.terminate();
-    assert_eq!(journal(&site).prune_keys(5).unwrap().keys, 1);
+    let report = journal(&site).prune_keys(0, &|_| u64::MAX, &|| true).unwrap();
+    assert_eq!((report.aged, report.keys), (4, 4));
+    let floor = journal(&site).key_floor(&"late".parse().unwrap()).unwrap();
 
     let daemon = site.start();
     let again = daemon.post(&bytes(&signed));
     is_refused(&again, 400, Code::IdemKeyExpired);
-    assert!(again.text().contains("beat 1 is not 5 or later, where keys are kept"), "{}", again.text());
+    let said = format!("beat 1 is not {floor} or later, where keys are kept");
+    assert!(again.text().contains(&said), "{}", again.text());
     assert_eq!(hash_of(&daemon, &project), project.head.hash().to_string());
     let late = Ask::new(Transition::IngestionBytesOk).under("goal-1:2:ingestion:of-long-ago");
     project.propose(&daemon, &late).receipt();
     daemon.terminate();
+}
+
+/// A floor of beats for the whole node, counted by the common schedule, took the receipts of a project with a schedule
+/// of its own within a minute, and refused every key that named its beats.
+#[test]
+fn a_project_with_its_own_schedule_keeps_its_receipts_and_goes_on_by_its_own_beats() {
+    let site = Site::with(always_open(), |settings| settings["retention"] = json!({"every_ms": 100}));
+    let mut own = always_open();
+    own["epoch"] = json!(Hlc::new(now_ms() - 3_600_000, 0).unwrap());
+    site.tell(&[(FactKind::Windows, Some("own".to_owned()), own)]);
+    let daemon = site.start();
+    let mut project = Project::new(&site, "own");
+    let beat = |daemon: &Daemon| daemon.get("/transitions?project=own").json()["beat"].as_u64().unwrap();
+    let first = beat(&daemon);
+    assert!(first < 100, "{first}");
+    let signed = project.signed(&Ask::new(Transition::BootConfigOk).under(&format!("goal-1:{first}:boot:the-first")));
+    let answer = daemon.post(&bytes(&signed));
+    project.advance(&signed.proposal, &answer.receipt());
+
+    std::thread::sleep(Duration::from_secs(1));
+    let again = daemon.post(&bytes(&signed));
+    assert_eq!((again.status, &again.body), (202, &answer.body));
+    assert!(beat(&daemon) <= first + 1);
+    let next = Ask::new(Transition::BootLicensed).under(&format!("goal-1:{first}:boot:the-second"));
+    project.propose(&daemon, &next).receipt();
+}
+
+/// The key of an outcome could name any beat, and was then never pruned.
+#[test]
+fn no_key_of_an_outcome_may_name_a_beat_more_than_a_day_ahead() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "ahead");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let ahead = Ask::new(Transition::IngestionSourcesResolved).under("goal-1:9007199254740991:ingestion:far-ahead");
+    is_refused(&project.propose(&daemon, &ahead), 400, Code::IdemKeyExpired);
+    let ahead = daemon.get("/transitions?project=ahead").json()["beat"].as_u64().unwrap() + 1_500;
+    let ahead = Ask::new(Transition::IngestionSourcesResolved).under(&format!("goal-1:{ahead}:ingestion:a-day-ahead"));
+    is_refused(&project.propose(&daemon, &ahead), 400, Code::IdemKeyExpired);
+    project.accept(&daemon, Transition::IngestionSourcesResolved);
 }
 
 /// Runs the program on a site's data directory.

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use crate::cli::export::Rounds;
 use crate::hybridcore::leave::{Leave, Stop};
-use crate::journal::{PruneError, Retention, SWEEP_AT_ONCE, SweepReport};
+use crate::journal::{PruneError, PruneReport, Retention, SWEEP_AT_ONCE, SweepReport};
+use crate::machine::beats::Beats;
 use crate::machine::facts::FactBody;
 use crate::platform::gate::NetworkGate;
 use crate::sequencer::Handle;
@@ -14,7 +15,6 @@ use crate::settings::Settings;
 use crate::telemetry::metrics::Metrics;
 use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
-use crate::types::proposal::default_project;
 use crate::types::text::ProjectName;
 
 /// Sweeps that one look makes at most.
@@ -148,7 +148,8 @@ impl Growth {
 
     fn tell(&self) {
         let journal = self.handle.journal();
-        self.metrics.set_log(journal.first_index(), journal.replay_tail(), journal.prune_floor());
+        let keys_aged = journal.keys_aged().unwrap_or_default();
+        self.metrics.set_log(journal.first_index(), journal.replay_tail(), keys_aged);
     }
 }
 
@@ -189,15 +190,15 @@ impl Pruning {
         self.growth.tell();
     }
 
-    /// Prunes keys whose beat lies behind the horizon. The floor is persisted before anything goes, and the
-    /// sequencer refuses keys below it, so that nothing pruned can ever run again.
+    /// Prunes keys whose records are older than the horizon, by the stamps of the log. Floors are persisted before
+    /// a key goes, and the sequencer refuses keys below them, so that no pruned key runs again.
     fn keys(&self) {
-        let Some(floor) = horizon(&self.growth.handle) else { return };
-        match self.growth.handle.journal().prune_keys(floor) {
-            Ok(report) => {
-                tracing::info!(floor, keys = report.keys, projects = report.projects, "pruned idempotency keys");
-            }
-            Err(error) => tracing::warn!(floor, %error, "idempotency keys could not be pruned"),
+        let journal = self.growth.handle.journal();
+        let newest = |project: &ProjectName| newest_beat(&self.growth.handle, project);
+        match journal.prune_keys(self.horizon_ms, &newest, &|| self.growth.goes_on()) {
+            Ok(report) if report.keys == 0 && report.ahead == 0 => {}
+            Ok(PruneReport { aged, keys, ahead }) => tracing::info!(aged, keys, ahead, "pruned idempotency keys"),
+            Err(error) => tracing::warn!(%error, "idempotency keys could not be pruned"),
         }
     }
 
@@ -212,13 +213,14 @@ impl Pruning {
     fn records(&self) {
         // No longer ago than the horizon of keys, whatever the retention says.
         let kept_ms = self.wal_ms.max(self.horizon_ms);
-        let since_ms = self.growth.handle.now().physical_ms().saturating_sub(kept_ms);
-        let wanted = Retention {
-            records: self.wal_records,
-            since: Hlc::new(since_ms, 0).unwrap_or_default(),
-            exported_to: self.exported_to.clone(),
-        };
         let journal = self.growth.handle.journal();
+        // A wall clock that is ahead must not make young records old.
+        let last = match journal.last_timestamp() {
+            Ok(last) => last,
+            Err(error) => return tracing::warn!(%error, "records could not be pruned"),
+        };
+        let since = Hlc::new(last.physical_ms().saturating_sub(kept_ms), 0).unwrap_or_default();
+        let wanted = Retention { records: self.wal_records, since, exported_to: self.exported_to.clone() };
         let goes_on = || self.growth.goes_on();
         let pruned = journal.prune_wal(&wanted, &goes_on).and_then(|report| {
             let objects = if report.records > 0 { journal.collect_objects(&goes_on)?.collected } else { 0 };
@@ -236,16 +238,14 @@ impl Pruning {
     }
 }
 
-/// The oldest beat that a key may have now.
-fn horizon(handle: &Handle) -> Option<u64> {
-    let facts = handle.facts();
-    let project = default_project();
-    let body = |kind| facts.set().at(kind, None).or_else(|| facts.set().get(kind, &project)).map(|fact| &fact.body);
-    let (Some(FactBody::Windows(schedule)), Some(FactBody::Settings(settings))) =
-        (body(FactKind::Windows), body(FactKind::Settings))
+/// The newest beat that a key of a project may name at the last stamp; 0, which prunes nothing, where that is unknown.
+fn newest_beat(handle: &Handle, project: &ProjectName) -> u64 {
+    let (facts, journal) = (handle.facts(), handle.journal());
+    let settings = facts.set().get(FactKind::Settings, project).map(|fact| &fact.body);
+    let (Some(FactBody::Settings(settings)), Ok(at), Ok(floor)) =
+        (settings, journal.last_timestamp(), journal.key_floor(project))
     else {
-        return None;
+        return 0;
     };
-    let now = schedule.position(handle.now()).beat;
-    now.checked_sub(schedule.beats_in(settings.key_horizon_ms)).filter(|floor| *floor > handle.journal().prune_floor())
+    Beats::known(facts.set(), project, at, floor).newest(settings)
 }

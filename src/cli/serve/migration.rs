@@ -255,7 +255,8 @@ impl Core for Sequenced {
         let view = block_in_place(|| self.handle.view(project)).map_err(damaged)?;
         let (state, spec, now) = (view.head.state(), chart::spec(transition), self.handle.now());
         let facts = self.handle.facts();
-        let beats = Beats::known(facts.set(), project, now, self.handle.journal().prune_floor());
+        let floor = block_in_place(|| self.handle.journal().key_floor(project)).map_err(unread)?;
+        let beats = Beats::known(facts.set(), project, now, floor);
         let window = || match facts.set().get(FactKind::Windows, project).map(|fact| &fact.body) {
             Some(FactBody::Windows(schedule)) => Some(schedule.position(now).window_id),
             _ => None,

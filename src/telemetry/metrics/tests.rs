@@ -124,7 +124,7 @@ fn commits_and_gauges_show_what_they_were_told() {
         "swoosh_wal_first_index 9",
         "swoosh_start_checked 1",
         "swoosh_replay_tail_records 10",
-        "swoosh_key_floor_beat 11",
+        "swoosh_keys_aged_index 11",
         "swoosh_export_last_index 12",
         "swoosh_export_failures_total 1",
         "swoosh_backup_last_index 13",

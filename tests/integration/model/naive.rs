@@ -208,20 +208,25 @@ impl Model {
         if reserved && !node {
             return Some("reserved_goal");
         }
-        if reserved || table::ends(asked.line.name).is_some() {
+        if reserved {
             return None;
         }
         let line = asked.line;
+        let is_outcome = table::ends(line.name).is_some();
         let safe = matches!(line.region, "control" | "policy") || line.compensation;
-        if asked.valid(FactKind::Windows).is_none() && !safe && !line.name.starts_with("Boot_Identity") {
+        if asked.valid(FactKind::Windows).is_none() && !is_outcome && !safe && !line.name.starts_with("Boot_Identity") {
             return Some("beats_unknown");
         }
-        // The last schedule known still counts; without any, nothing was ever forgotten here.
-        let (schedule, _) = asked.known(FactKind::Windows)?;
+        // The last schedule known still counts; without any, beats are at least a millisecond long.
+        let Some((schedule, _)) = asked.known(FactKind::Windows) else {
+            let newest = asked.at.physical_ms() + asked.setting("key_ahead_ms");
+            return (key.beat > newest).then_some("idem_key_expired");
+        };
         let beat_ms = schedule["beat_ms"].as_u64().unwrap();
         let epoch: Hlc = schedule["epoch"].as_str().unwrap().parse().unwrap();
         let now = (asked.at.physical_ms() - epoch.physical_ms()) / beat_ms;
-        let behind = key.beat + asked.setting("key_horizon_ms") / beat_ms < now;
+        // Outcomes of effects may come late.
+        let behind = !is_outcome && key.beat + asked.setting("key_horizon_ms") / beat_ms < now;
         let ahead = key.beat > now + asked.setting("key_ahead_ms") / beat_ms;
         (behind || ahead).then_some("idem_key_expired")
     }
