@@ -131,6 +131,9 @@ impl Journal {
         }
         let mut tail = self.0.tail();
         (tail.last_index, tail.last_chain) = end;
+        if synced {
+            self.0.show(end.0);
+        }
         Ok(())
     }
 
@@ -150,7 +153,9 @@ impl Journal {
             Stage::Stopped { .. } => Err(StorageError("an earlier write or sync failed".to_owned())),
             Stage::Recovered => {
                 self.0.or_stop(self.0.db.sync())?;
-                self.0.or_stop(self.0.promise(end))
+                self.0.or_stop(self.0.promise(end))?;
+                self.0.show(end.0);
+                Ok(())
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn encode(wording: &Wording) -> Vec<u8> {
 impl Journal {
     /// The canonical bytes of the decision record that the record at an index left.
     pub fn decision(&self, project: &ProjectName, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
-        self.0.decision(project, index)
+        if index > self.0.shown() { Ok(None) } else { self.0.decision(project, index) }
     }
 }
 

@@ -17,17 +17,17 @@ impl Journal {
     /// The head of a project as of the last of its records at or before `index`; before its first record,
     /// the genesis head. `None` when the project has no record at all.
     pub fn head_at(&self, project: &ProjectName, index: u64) -> Result<Option<Head>, FoldError> {
-        Ok(self.0.track_at(project, index)?.map(|found| found.head))
+        Ok(self.0.shown_track(project, index)?.map(|found| found.head))
     }
 
     /// The head of a project as of its last record, for one that is not in memory.
     pub fn latest_head(&self, project: &ProjectName) -> Result<Option<RecoveredHead>, FoldError> {
-        self.0.track_at(project, u64::MAX)
+        self.0.shown_track(project, u64::MAX)
     }
 
     /// Index of a project's last record; `None` when it has none.
     pub fn last_of(&self, project: &ProjectName) -> Result<Option<u64>, ReadError> {
-        let mut rows = self.0.keys(Family::Decisions, scoped_key(project, 0), scope_end(project));
+        let mut rows = self.0.keys(Family::Decisions, scoped_key(project, 0), self.0.shown_end(project));
         let Some((key, _)) = rows.previous_row()? else { return Ok(None) };
         parse_scoped(key).map(|(_, index, _)| Some(index)).ok_or_else(|| mangled(project, Family::Decisions))
     }
@@ -64,11 +64,34 @@ impl Journal {
 
     /// Every project that has a record.
     pub fn projects(&self) -> Result<Vec<ProjectName>, ReadError> {
-        self.0.projects_in(Family::Decisions)
+        let shown = self.0.shown();
+        let mut projects = Vec::new();
+        let mut see = |project, first| projects.extend((first <= shown).then_some(project));
+        self.0.each_project(Family::Decisions, &mut see)?;
+        Ok(projects)
     }
 }
 
 impl Inner {
+    /// The head of a project as of the last of its records at or before `index`, as readers see it.
+    fn shown_track(&self, project: &ProjectName, index: u64) -> Result<Option<RecoveredHead>, FoldError> {
+        let shown = self.shown();
+        let Some(first) = self.project_indexes(project, 0).next().transpose()? else { return Ok(None) };
+        if first > shown {
+            return Ok(None);
+        }
+        let is_ahead = match shown.checked_add(1) {
+            Some(next) => self.project_indexes(project, next).next().is_some(),
+            None => false,
+        };
+        self.track_at(project, if is_ahead { index.min(shown) } else { index })
+    }
+
+    /// The first key after those of a project's records that readers see.
+    fn shown_end(&self, project: &ProjectName) -> Vec<u8> {
+        self.shown().checked_add(1).map_or_else(|| scope_end(project), |next| scoped_key(project, next))
+    }
+
     pub(super) fn track_at(&self, project: &ProjectName, index: u64) -> Result<Option<RecoveredHead>, FoldError> {
         if !self.is_known(project)? {
             return Ok(None);

@@ -10,7 +10,8 @@
 //! **Architecture invariant.** The only module that knows RocksDB. It knows nothing of guards, of callers
 //! and of the order in which proposals are judged; it neither signs nor reads a clock. It never skips a
 //! record that it cannot read or that does not lead where it says, and never repairs one. It never opens
-//! with less than the watermark promises.
+//! with less than the watermark promises. Readers see no record that is not on disk and promised: with
+//! `durability: interval` a record is in the log before it is either.
 
 mod accept;
 mod barriers;
@@ -31,9 +32,9 @@ mod growth_tests;
 mod held;
 mod history;
 mod incarnations;
-mod layout;
 #[cfg(test)]
 mod key_tests;
+mod layout;
 mod objects;
 mod open;
 mod options;
@@ -273,6 +274,16 @@ impl Journal {
 }
 
 impl Inner {
+    /// Index of the last record that readers see.
+    fn shown(&self) -> u64 {
+        self.shown.load(Ordering::Acquire)
+    }
+
+    /// Readers see records up to an index from here on.
+    fn show(&self, index: u64) {
+        self.shown.store(index, Ordering::Release);
+    }
+
     /// The handle of a family.
     #[expect(clippy::expect_used, reason = "open() opens every family, and none is ever dropped")]
     fn family(&self, family: Family) -> Column<'_> {

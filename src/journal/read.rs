@@ -23,6 +23,9 @@ pub struct BoundKey {
 impl Journal {
     /// The record at an index.
     pub fn record(&self, index: u64) -> Result<Option<StoredRecord>, ReadError> {
+        if index > self.0.shown() {
+            return Ok(None);
+        }
         let Some(bytes) = self.0.frame_bytes(index)? else { return Ok(None) };
         let frame = Frame::parse(index, &bytes)?;
         frame.stored(frame.decode_record()?).map(Some)
@@ -31,7 +34,10 @@ impl Journal {
     /// The records from an index on, as they are now. A gap is an error; the first error ends it.
     pub fn records_from(&self, index: u64) -> impl Iterator<Item = Result<StoredRecord, ReadError>> {
         let mut failed = false;
-        self.0.rows_from(index.max(1)).map_while(move |row| {
+        let shown = self.0.shown();
+        let rows = self.0.rows_from(index.max(1));
+        let rows = rows.take_while(move |row| row.as_ref().map_or(true, |row| row.index <= shown));
+        rows.map_while(move |row| {
             let stored = row.and_then(|row| {
                 let frame = Frame::parse(row.index, &row.value)?;
                 frame.stored(frame.decode_record()?)
@@ -62,14 +68,16 @@ impl Journal {
         project: &ProjectName,
         from: u64,
     ) -> impl Iterator<Item = Result<u64, ReadError>> + use<'_> {
-        self.0.project_indexes(project, from)
+        let shown = self.0.shown();
+        self.0.project_indexes(project, from).take_while(move |index| index.as_ref().map_or(true, |index| *index <= shown))
     }
 
     /// What an idempotency key of a project is bound to. Keys below the project's floor may be gone.
     pub fn bound_key(&self, project: &ProjectName, key: &IdemKey) -> Result<Option<BoundKey>, ReadError> {
         let Some(value) = self.0.get(Family::Idem, &idem_key(project, key))? else { return Ok(None) };
         let (fingerprint, index, receipt) = parse_idem_value(&value).ok_or_else(|| mangled(project, Family::Idem))?;
-        Ok(Some(BoundKey { fingerprint, index, receipt: receipt.to_vec() }))
+        let bound = BoundKey { fingerprint, index, receipt: receipt.to_vec() };
+        Ok(Some(bound).filter(|bound| bound.index <= self.0.shown()))
     }
 }
 

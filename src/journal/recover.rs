@@ -9,7 +9,7 @@ use super::layout::meta;
 use super::read::mangled;
 use super::snapshot::Snapshot;
 use super::unsnapshotted::Unsnapshotted;
-use super::{Family, Inner, Journal, Mark, Stage, Tail, parallel};
+use super::{Family, Inner, Journal, Mark, Mode, Stage, Tail, parallel};
 use crate::machine::head::Head;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -128,6 +128,9 @@ impl Inner {
         if tail.stage == Stage::Opened {
             self.settle(end)?;
             tail.stage = Stage::Recovered;
+            if !matches!(self.mode, Mode::ReadOnly) {
+                self.show(end.0);
+            }
         }
         Ok(())
     }

@@ -95,7 +95,9 @@ impl Journal {
 
     /// Indexes of a project's snapshots, rising.
     pub fn snapshots(&self, project: &ProjectName) -> Result<Vec<u64>, ReadError> {
-        self.0.snapshot_indexes(project)
+        let mut indexes = self.0.snapshot_indexes(project)?;
+        indexes.retain(|index| *index <= self.0.shown());
+        Ok(indexes)
     }
 
     /// A project's snapshot at an index, checked against the record there.

@@ -66,6 +66,44 @@ fn sigterm_answers_what_is_in_flight_and_ends_well() {
     assert_eq!(wal::read(&daemon)[receipt.index as usize - 1].chain, receipt.chain);
 }
 
+/// With `durability: interval` a record is in the log before it is synced. Projects that were not in memory were read
+/// from there, so that readers saw a head that a crash could take back.
+#[test]
+fn no_reader_sees_a_record_before_it_is_on_disk() {
+    let site = Site::with(always_open(), |settings| {
+        settings["journal"] = json!({"durability": "interval", "interval_ms": 3000});
+    });
+    let daemon = site.start();
+    let mut older = Project::new(&site, "older");
+    older.accept(&daemon, Transition::BootConfigOk);
+    let last = daemon.last_index();
+    let project = Project::new(&site, "young");
+    let signed = project.signed(&Ask::new(Transition::BootConfigOk));
+    let seen = || {
+        let targets = ["/state?project=young", "/wal?project=young", "/effects?project=young", "/wal/feed?from=2", "/wal?from=2"];
+        let decision = format!("/decisions/young/{}", last + 1);
+        let mut seen: Vec<_> = targets.map(|target| daemon.get(target)).map(|answer| (answer.status, answer.json())).into();
+        seen.push((daemon.get(&decision).status, daemon.get("/projects").json()));
+        seen.push((200, json!([daemon.last_index(), daemon.get("/transitions?project=young").json()["exists"]])));
+        seen
+    };
+    let before = seen();
+    let answer = std::thread::scope(|scope| {
+        let posted = scope.spawn(|| daemon.post(&bytes(&signed)));
+        while daemon.get("/health").json()["walLag"] == 0 {
+            assert!(!posted.is_finished(), "it was not in flight");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert_eq!(seen(), before);
+        assert!(!posted.is_finished(), "it was not in flight");
+        posted.join().unwrap()
+    });
+    assert_eq!(answer.receipt().index, last + 1);
+    let after = seen();
+    assert!(before.iter().zip(&after).all(|(before, after)| before != after || before.1 == json!({"effects": []})));
+}
+
 /// Callers go on posting while the node stops: whatever was accepted was answered, and the log holds
 /// nothing that nobody was told of.
 #[test]
