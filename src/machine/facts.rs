@@ -11,6 +11,7 @@ use crate::types::fact::*;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
+use crate::types::shared_map::SharedMap;
 use crate::types::text::ProjectName;
 
 /// The body of a fact, by kind.
@@ -119,7 +120,7 @@ pub struct FactSet {
 #[derive(Clone, Debug, Default)]
 struct OfKind {
     for_all: Option<Arc<KnownFact>>,
-    by_project: BTreeMap<ProjectName, Arc<KnownFact>>,
+    by_project: SharedMap<ProjectName, Arc<KnownFact>>,
 }
 
 impl FactSet {
@@ -131,6 +132,16 @@ impl FactSet {
             Some(project) => drop(of_kind.by_project.insert(project, Arc::new(fact))),
             None => of_kind.for_all = Some(Arc::new(fact)),
         }
+    }
+
+    /// Takes the fact of a project out; the one for all projects holds for it from then on.
+    pub fn remove(&mut self, kind: FactKind, project: &ProjectName) -> Option<Arc<KnownFact>> {
+        self.kinds.get_mut(&kind)?.by_project.remove(project)
+    }
+
+    /// Whether any fact of a kind is held.
+    pub fn has(&self, kind: FactKind) -> bool {
+        self.kinds.get(&kind).is_some_and(|of_kind| of_kind.for_all.is_some() || !of_kind.by_project.is_empty())
     }
 
     /// The fact that holds for a project: its own, or the one for all projects.

@@ -456,7 +456,7 @@ impl Pipeline {
 pub(super) fn is_watched(head: &Head, facts: &FactSet) -> bool {
     let state = head.state();
     let is_probed = state.council.phase == CouncilState::ToolingSync && !state.council.tool_pins.is_empty();
-    let has_pulses = || facts.iter().any(|fact| fact.fact.claim.kind == FactKind::Liveness);
+    let has_pulses = || facts.has(FactKind::Liveness);
     is_probed || (state.phase() == TopPhase::Execution && has_pulses())
 }
 

@@ -28,6 +28,7 @@ pub mod record;
 pub mod rejection;
 #[cfg(feature = "server")]
 pub mod secret;
+pub mod shared_map;
 pub mod sorted_map;
 pub mod text;
 pub mod trace;

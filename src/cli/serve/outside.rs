@@ -113,6 +113,7 @@ fn rejection(error: &PushError) -> Rejection {
             FactRefusal::Signature { .. } => Code::SignatureInvalid,
             FactRefusal::Future { .. } => Code::FactAhead,
             FactRefusal::Body(_) => Code::FactBody,
+            FactRefusal::Full { .. } => Code::FactsFull,
             FactRefusal::Serial { .. } => Code::FactSerial,
         },
         PushError::TooLarge { .. } => Code::ContentTooLarge,
