@@ -162,8 +162,11 @@ impl Follower {
         let work = move || -> anyhow::Result<()> {
             let began = Instant::now();
             let journal = handle.journal();
+            // Objects that need not be written again must not be collected before the records are there.
+            let pin = journal.pin_objects();
             let taken = take(&journal, &handle, &page)?;
             journal.append(&taken.batch)?;
+            drop(pin);
             handle.publish(taken.heads, taken.last_index, taken.snapshot);
             metrics.committed(taken.batch.entries.len() as u64, began.elapsed(), taken.last_index);
             let old = journal.sweep_candidates(sweep_every);

@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
 use super::bus::Bus;
+use super::growth::Growth;
 use super::node::{believe, fact_files, limits, options};
 use super::ports::{ClockPort, DecisionPort, Watch};
-use super::{outside, stop, tls};
+use super::{outside, stop, tls, upkeep};
 use crate::cli::backup::Control;
 use crate::cli::follow::Follower;
 use crate::client::Client;
@@ -25,6 +26,9 @@ use crate::telemetry::metrics::Metrics;
 use crate::types::fact::Fact;
 use crate::types::hlc::Hlc;
 use crate::types::rejection::{Code, Rejection};
+
+/// Why a follower's network gate stays closed.
+const GOES_NOWHERE: &str = "a follower goes nowhere but to the node that it follows";
 
 /// Follows a node and serves reads, until it is told to stop or what it is given does not hold.
 pub(in crate::cli) async fn run(
@@ -62,13 +66,19 @@ pub(in crate::cli) async fn run(
     };
     let draining = handle.clone();
     let stops = stop::listen(signals, reload, move || draining.drain());
-    tokio::select! {
-        served = super::serve((listener, None), state, tls, stops) => served.context("the server failed")?,
+    // The primary's rounds do not reach this directory: it would grow for as long as it follows.
+    let growth = Growth::new(handle, metrics, gate::closed(GOES_NOWHERE).1);
+    let pruning = upkeep::prune(growth.clone(), settings);
+    let ended = tokio::select! {
+        served = super::serve((listener, None), state, tls, stops) => served.context("the server failed"),
         error = follower.run() => {
             tracing::error!(error = format!("{error:#}"), runbook = "runbooks/promote-follower.md", "the follower stops");
-            return Err(error.context("the follower stops"));
+            Err(error.context("the follower stops"))
         }
-    }
+    };
+    growth.stop();
+    pruning.abort();
+    ended?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -98,7 +108,7 @@ fn start(
 fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts: Arc<FactTable>) -> AppState {
     let identity = handle.journal().identity().clone();
     let limits = limits(settings);
-    let (_, gate) = gate::closed("a follower goes nowhere but to the node that it follows");
+    let (_, gate) = gate::closed(GOES_NOWHERE);
     AppState::from(Parts {
         handle: handle.clone(),
         meta: NodeInfo {

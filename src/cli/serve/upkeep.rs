@@ -78,11 +78,10 @@ pub(in crate::cli) fn control(node: &Node, settings: &Settings) -> Option<Contro
 fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let round = Duration::from_millis(settings.heads.idle_ms / IDLE_ROUNDS).max(Duration::from_millis(10));
     let (tidy, sweep, first) = (node.handle().clone(), growth.clone(), growth.clone());
-    let pruning = Pruning::new(growth.clone(), settings);
     let mut tasks = vec![
         tokio::spawn(every(round, move || tidy.tidy())),
         tokio::spawn(every(SWEEP_INTERVAL, move || sweep.sweep())),
-        tokio::spawn(every(Duration::from_millis(settings.retention.every_ms), move || pruning.round())),
+        prune(growth.clone(), settings),
         tokio::spawn(async move { drop(tokio::task::spawn_blocking(move || first.after_start()).await) }),
     ];
     if let Some(plan) = Plan::of(&settings.exports)? {
@@ -92,6 +91,12 @@ fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Resu
         tasks.push(tokio::spawn(every(every_round, move || exporting.export(&rounds))));
     }
     Ok(tasks)
+}
+
+/// Prunes what is too old, on a node or a follower; stops with `growth`.
+pub(super) fn prune(growth: Growth, settings: &Settings) -> JoinHandle<()> {
+    let pruning = Pruning::new(growth, settings);
+    tokio::spawn(every(Duration::from_millis(settings.retention.every_ms), move || pruning.round()))
 }
 
 /// Does something again and again, off the runtime's threads.
