@@ -47,6 +47,8 @@ pub(super) struct Job {
     pub evicted: Vec<Evicted>,
 }
 
+/// Facts that are remembered as stored: providers say new ones for as long as the node runs.
+pub(super) const STORED_FACTS: usize = 8_192;
 /// Projects that one sweep takes snapshots of at most, so that a batch stays short.
 const SWEEP_PROJECTS: usize = 64;
 
@@ -186,6 +188,10 @@ impl<L: Log> Committer<L> {
         let (project, index) = (record.project.clone(), record.index);
         batch.writes.push(Write::Object { hash: record.inputs_hash, bytes: pending.verified.inputs_bytes().to_vec() });
         for hash in record.facts() {
+            // To write one again does no harm.
+            if self.stored_facts.len() >= STORED_FACTS {
+                self.stored_facts.clear();
+            }
             if self.stored_facts.insert(hash)
                 && let Some(bytes) = pending.facts.bytes(&hash)
             {

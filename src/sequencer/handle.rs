@@ -1,6 +1,6 @@
 //! The sequencer from outside: propose, try without doing, read durable heads.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
@@ -15,6 +15,7 @@ use super::desk::Desk;
 use super::fair::Full;
 use super::inbox::{Done, Inbox, OwnRequest, Request};
 use super::pipeline::{Pipeline, durable, is_watched};
+use super::rejections::{RejectionEntry, Rejections};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Trace, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Log, Recovered, RecoveredHead, fingerprint};
@@ -31,9 +32,6 @@ use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 use crate::verify::{Headers, verify};
 
-/// Rejections that are remembered for `GET /rejections`.
-const REMEMBERED: usize = 1_000;
-
 /// Projects that are loaded at once off the sequencer's way; the sequencer loads the others itself.
 const LOADED_AT_ONCE: usize = 4;
 
@@ -47,21 +45,6 @@ pub struct View {
     pub head: Arc<Head>,
     /// Index of the project's last record; 0 for a project that does not exist.
     pub index: u64,
-}
-
-/// A rejection that is remembered.
-#[derive(Clone, Debug, Serialize)]
-pub struct RejectionEntry {
-    /// When, by the node's clock.
-    pub at: Hlc,
-    /// The project.
-    pub project: ProjectName,
-    /// What was proposed.
-    pub transition: Transition,
-    /// Why not.
-    pub code: Code,
-    /// Why not, in words.
-    pub reasons: Vec<String>,
 }
 
 /// How the sequencer is.
@@ -108,7 +91,7 @@ pub(super) struct Shared {
     /// Another one after it was opened again.
     journal: RwLock<Journal>,
     views: RwLock<BTreeMap<ProjectName, Arc<View>>>,
-    rejections: Mutex<VecDeque<RejectionEntry>>,
+    rejections: Mutex<Rejections>,
     mode: Mutex<Mode>,
     draining: AtomicBool,
     last_index: AtomicU64,
@@ -210,13 +193,8 @@ impl Shared {
 
     pub fn note_refusal(&self, project: &ProjectName, transition: Transition, rejection: &Rejection, at: Hlc) {
         self.ports.observer.refused(project, transition, rejection);
-        let (code, reasons) = (rejection.code, rejection.reasons.clone());
-        let entry = RejectionEntry { at, project: project.clone(), transition, code, reasons };
         let mut remembered = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() == REMEMBERED {
-            remembered.pop_front();
-        }
-        remembered.push_back(entry);
+        remembered.note(project, transition, rejection, at);
     }
 }
 
@@ -466,9 +444,7 @@ impl Handle {
 
     /// The last rejections, newest first.
     pub fn rejections(&self, project: Option<&ProjectName>, limit: usize) -> Vec<RejectionEntry> {
-        let remembered = self.shared.rejections.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = remembered.iter().rev().filter(|entry| project.is_none_or(|project| entry.project == *project));
-        wanted.take(limit).cloned().collect()
+        self.shared.rejections.lock().unwrap_or_else(PoisonError::into_inner).newest(project, limit)
     }
 
     /// How the sequencer is.

@@ -55,6 +55,27 @@ pub(super) struct Done {
     pub result: Result<Vec<Arc<[u8]>>, Failure>,
 }
 
+/// In which order the lanes are served, one at a time; an empty one is passed over. Urgent proposals get the largest
+/// share, and no lane waits for another to be empty: a caller who floods the urgent lane must not stop the rest.
+const SERVED: [Lane; 8] = [
+    Lane::Own,
+    Lane::Urgent,
+    Lane::Normal,
+    Lane::Urgent,
+    Lane::Nudged,
+    Lane::Urgent,
+    Lane::Normal,
+    Lane::Urgent,
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Own,
+    Urgent,
+    Normal,
+    Nudged,
+}
+
 struct Lanes {
     urgent: FairQueue<Request>,
     normal: FairQueue<Request>,
@@ -69,46 +90,61 @@ struct Lanes {
     asking: Vec<oneshot::Sender<()>>,
     tidy: bool,
     stopping: bool,
+    /// Where in [`SERVED`] the next one comes from.
+    turn: usize,
     /// Whether the sequencer waits to be woken; waking it costs a system call.
     asleep: bool,
 }
 
 impl Lanes {
-    fn has_work(&self, room: usize) -> bool {
-        let own = !self.nudged.is_empty() || !self.own.is_empty();
-        let waiting = !self.urgent.is_empty() || !self.normal.is_empty() || own;
+    /// Whether there is something to do. A sequencer that stops waits for the committer like any other: what is in
+    /// flight (`idle` is false) comes back as news.
+    fn has_work(&self, room: usize, idle: bool) -> bool {
         let asked = !self.loaded.is_empty() || !self.asking.is_empty();
         let news = !self.done.is_empty() || self.mended.is_some() || self.tidy || asked;
-        news || (room > 0 && waiting) || self.stopping
+        news || (room > 0 && self.waiting() > 0) || (self.stopping && idle)
+    }
+
+    fn waiting(&self) -> usize {
+        self.urgent.len() + self.normal.len() + self.own.len() + self.nudged.len()
     }
 
     fn take(&mut self, room: usize) -> Work {
-        let done = self.done.drain(..).collect();
-        let mended = self.mended.take();
-        let (tidy, loaded) = (std::mem::take(&mut self.tidy), std::mem::take(&mut self.loaded));
-        let asking = std::mem::take(&mut self.asking);
-        let mut nudged = Vec::new();
-        while nudged.len() < room
-            && let Some(project) = self.nudged.pop_first()
-        {
-            nudged.push(project);
+        let mut work = Work {
+            done: self.done.drain(..).collect(),
+            mended: self.mended.take(),
+            loaded: std::mem::take(&mut self.loaded),
+            asking: std::mem::take(&mut self.asking),
+            tidy: std::mem::take(&mut self.tidy),
+            ..Work::default()
+        };
+        for _ in 0..room.min(self.waiting()) {
+            self.serve(&mut work);
         }
-        let room = room - nudged.len();
-        let taken = room.min(self.own.len());
-        let own: Vec<_> = self.own.drain(..taken).collect();
-        let room = room - taken;
-        let mut requests = Vec::with_capacity(room.min(self.urgent.len() + self.normal.len()));
-        while requests.len() < room
-            && let Some(request) = self.urgent.pop().or_else(|| self.normal.pop())
-        {
-            requests.push(request);
+        work.stopping = self.stopping && self.urgent.is_empty() && self.normal.is_empty() && self.own.is_empty();
+        work
+    }
+
+    /// Takes one out of the lane whose turn it is, or of the next one that is not empty.
+    fn serve(&mut self, work: &mut Work) {
+        for _ in 0..SERVED.len() {
+            let lane = SERVED[self.turn];
+            self.turn = (self.turn + 1) % SERVED.len();
+            let served = match lane {
+                Lane::Own => self.own.pop_front().map(|own| work.own.push(own)),
+                Lane::Urgent => self.urgent.pop().map(|request| work.requests.push(request)),
+                Lane::Normal => self.normal.pop().map(|request| work.requests.push(request)),
+                Lane::Nudged => self.nudged.pop_first().map(|project| work.nudged.push(project)),
+            };
+            if served.is_some() {
+                return;
+            }
         }
-        let stopping = self.stopping && self.urgent.is_empty() && self.normal.is_empty() && self.own.is_empty();
-        Work { done, mended, nudged, own, loaded, asking, requests, tidy, stopping }
     }
 }
 
 /// What the sequencer took out.
+#[derive(Default)]
 pub(super) struct Work {
     pub done: Vec<Done>,
     /// What the journal holds, when it was opened again.
@@ -149,6 +185,7 @@ impl Inbox {
             asking: Vec::new(),
             tidy: false,
             stopping: false,
+            turn: 0,
             asleep: false,
         };
         Inbox { lanes: Mutex::new(lanes), wake: Condvar::new() }
@@ -202,6 +239,8 @@ impl Inbox {
 
     pub fn ask(&self, asking: oneshot::Sender<()>) {
         let mut lanes = self.lock();
+        // Those that gave up must not pile up while the sequencer is stuck.
+        lanes.asking.retain(|waiting| !waiting.is_closed());
         lanes.asking.push(asking);
         self.wake(lanes);
     }
@@ -232,10 +271,10 @@ impl Inbox {
     }
 
     /// Waits until there is something to do. `room` is how many requests the open batch can still take;
-    /// with no room only news from the committer wakes.
-    pub fn take(&self, room: usize) -> Work {
+    /// with no room only news from the committer wakes. `idle` says that no record is on its way to the disk.
+    pub fn take(&self, room: usize, idle: bool) -> Work {
         let mut lanes = self.lock();
-        while !lanes.has_work(room) {
+        while !lanes.has_work(room, idle) {
             lanes.asleep = true;
             lanes = self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
@@ -244,8 +283,54 @@ impl Inbox {
     }
 
     /// The same without waiting; `None` where there is nothing to do.
-    pub fn try_take(&self, room: usize) -> Option<Work> {
+    pub fn try_take(&self, room: usize, idle: bool) -> Option<Work> {
         let mut lanes = self.lock();
-        lanes.has_work(room).then(|| lanes.take(room))
+        lanes.has_work(room, idle).then(|| lanes.take(room))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox() -> Inbox {
+        Inbox::new(1_000, 1_000)
+    }
+
+    /// While it stopped, the sequencer's thread asked again and again until the last batch was on disk.
+    #[test]
+    fn a_stopping_sequencer_has_nothing_to_do_until_its_batch_is_done() {
+        let inbox = inbox();
+        inbox.stop();
+        assert!(inbox.try_take(10, false).is_none());
+        inbox.push_done(Done { number: 1, result: Ok(Vec::new()) });
+        assert!(inbox.try_take(10, false).is_some_and(|work| work.done.len() == 1 && work.stopping));
+        assert!(inbox.try_take(10, true).is_some_and(|work| work.stopping));
+    }
+
+    /// A thousand projects to look at took all of the room, batch after batch.
+    #[test]
+    fn projects_to_look_at_leave_room_for_others() {
+        let inbox = inbox();
+        (0..1_000).for_each(|n| inbox.nudge(format!("project-{n}").parse().unwrap()));
+        let (reply, _answer) = oneshot::channel();
+        let effect = "p/1/fetch".parse().unwrap();
+        let (transition, inputs) = (crate::types::names::Transition::IngestionBytesOk, crate::types::json::Json::empty_object());
+        let outcome = OwnOutcome { effect, transition, inputs, evidence: Vec::new() };
+        inbox.push_own(OwnRequest { outcome, reply, arrived: Instant::now(), loaded: None });
+        let work = inbox.try_take(2, true).unwrap();
+        assert_eq!((work.own.len(), work.nudged.len()), (1, 1));
+    }
+
+    /// Whoever asked and gave up stayed in the list for as long as the sequencer was stuck.
+    #[test]
+    fn those_who_gave_up_asking_are_forgotten() {
+        let inbox = inbox();
+        for _ in 0..100 {
+            let (asking, answer) = oneshot::channel();
+            inbox.ask(asking);
+            drop(answer);
+        }
+        assert_eq!(inbox.lock().asking.len(), 1);
     }
 }

@@ -125,7 +125,7 @@ impl Pipeline {
     /// Runs until it is told to stop and everything taken is answered.
     pub fn run(mut self) {
         loop {
-            let work = self.inbox.take(self.room());
+            let work = self.inbox.take(self.room(), self.is_idle());
             if self.turn(work) {
                 return;
             }
@@ -134,13 +134,18 @@ impl Pipeline {
 
     /// One turn, where there is something to do; whether there was.
     pub fn try_turn(&mut self) -> bool {
-        let work = self.inbox.try_take(self.room());
+        let work = self.inbox.try_take(self.room(), self.is_idle());
         work.map(|work| self.turn(work)).is_some()
     }
 
     /// Proposals that the open batch can still take.
     fn room(&self) -> usize {
         self.shared.options.batch_max.saturating_sub(self.open.len())
+    }
+
+    /// Whether no record is on its way to the disk.
+    fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.committing.is_none()
     }
 
     /// Does what came in; whether it was the last.
@@ -159,7 +164,7 @@ impl Pipeline {
         }
         self.hand_over();
         self.shared.note_memory(self.heads.size());
-        work.stopping && self.open.is_empty() && self.committing.is_none()
+        work.stopping && self.is_idle()
     }
 
     /// Judges one proposal and does what follows.
