@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
-use super::store::{MOST_BYTES, MOST_FACTS};
 use crate::machine::facts::{FactBody, FactError, FactSet, KnownFact};
 use crate::platform::clock::Clock;
 use crate::types::canonical::canonical_bytes;
@@ -17,6 +16,12 @@ use crate::types::json::Json;
 use crate::types::keys::PublicKey;
 use crate::types::shared_map::SharedMap;
 use crate::types::text::{ClusterId, ProjectName};
+
+#[cfg(test)]
+mod bounds_tests;
+mod room;
+
+use room::{ROOM, Room};
 
 /// The facts at one moment, and the bytes that the journal stores of them. Whoever judged by it finds in
 /// it the bytes of every fact the guards read, even when the table holds newer facts by then.
@@ -162,20 +167,6 @@ struct Ledger {
     /// When places were last looked through for facts that ended.
     searched_ms: Option<u64>,
 }
-
-/// How much of facts about single projects is held. A fact about all projects always has room.
-#[derive(Clone, Copy, Debug)]
-struct Room {
-    /// Places, of a kind and a project each.
-    places: usize,
-    /// Bytes of their facts.
-    bytes: usize,
-}
-
-/// Twice of what the store of pushed facts takes, so that a node's own providers find room beside it.
-const ROOM: Room = Room { places: 2 * MOST_FACTS, bytes: 2 * MOST_BYTES as usize };
-/// From one search for facts that ended to the next.
-const SEARCH_INTERVAL_MS: u64 = 60_000;
 
 /// Policies that a table compiled and still remembers.
 const BUNDLES: usize = 4;
@@ -358,55 +349,6 @@ impl FactTable {
         Ok(ranked)
     }
 
-    /// Counts a fact about a single project in, or refuses it where there is no room.
-    fn make_room(&self, known: &KnownFact, ledger: &mut Ledger, next: &mut FactsNow) -> Result<(), FactRefusal> {
-        let claim = &known.fact.claim;
-        let Some(project) = &claim.project else { return Ok(()) };
-        let (before, after) = (next.size(claim.kind, project), canonical_bytes(&known.fact).len());
-        let fits = |ledger: &Ledger| {
-            let places = ledger.since_ms.len() + usize::from(before == 0);
-            places <= self.room.places && ledger.bytes + after - before <= self.room.bytes
-        };
-        if !fits(ledger) {
-            self.forget_ended((claim.kind, project), ledger, next);
-        }
-        if !fits(ledger) {
-            return Err(FactRefusal::Full { places: ledger.since_ms.len(), bytes: ledger.bytes });
-        }
-        ledger.bytes = ledger.bytes + after - before;
-        Ok(())
-    }
-
-    /// Forgets facts about single projects, but one, that ended so long ago that no fact of an earlier moment could be
-    /// believed in their place: who took one back must not see it return.
-    fn forget_ended(&self, but: (FactKind, &ProjectName), ledger: &mut Ledger, next: &mut FactsNow) {
-        let now_ms = self.clock.now().wall_ms;
-        if ledger.searched_ms.is_some_and(|then_ms| now_ms.saturating_sub(then_ms) < SEARCH_INTERVAL_MS) {
-            return;
-        }
-        ledger.searched_ms = Some(now_ms);
-        let Ledger { newest, since_ms, bytes, .. } = ledger;
-        let over = |kind: FactKind, seen: &Hlc| seen.physical_ms().saturating_add(kind.max_lifetime_ms()) < now_ms;
-        let mut recent = BTreeSet::new();
-        newest.retain(|(kind, project, _), seen| {
-            let stays = project.is_none() || !over(*kind, seen);
-            if stays {
-                recent.insert((*kind, project.clone()));
-            }
-            stays
-        });
-        since_ms.retain(|place, _| {
-            let (kind, project) = place;
-            let Some(project) = project.as_ref().filter(|project| (*kind, *project) != but) else { return true };
-            if recent.contains(place) {
-                return true;
-            }
-            *bytes -= next.size(*kind, project);
-            next.remove(*kind, project);
-            false
-        });
-    }
-
     /// Whether a fact takes its place: after what its source said before, and after what any other source saw
     /// that is believed. Of policy bundles the serial decides, and the node's own defaults yield.
     fn rank(&self, known: &KnownFact, ledger: &Ledger, set: &FactSet) -> Result<Inserted, FactRefusal> {
@@ -478,7 +420,6 @@ fn check_serial(known: &KnownFact, set: &FactSet) -> Result<(), FactRefusal> {
 mod tests {
     use super::*;
     use crate::facts::fixture::*;
-    use crate::types::fact::FactClaim;
     use crate::types::keys::SecretKey;
 
     #[test]
@@ -568,67 +509,6 @@ mod tests {
         let late = license(&kaching(), NOW_MS - 59_000).sign(&cluster(), &kaching());
         assert_eq!(table.weigh(&late).unwrap(), Inserted::Held(late.hash()), "and weighing changes nothing");
         assert!(table.bytes(&said.hash()).is_some());
-    }
-
-    /// Capacity of a project whose number this is, seen at a moment, for an hour.
-    fn capacity(number: u64, seen_ms: u64) -> Fact {
-        let claim = FactClaim {
-            kind: FactKind::Capacity,
-            project: Some(format!("project-{number}").parse().unwrap()),
-            source: node().public(),
-            observed_at: Hlc::new(seen_ms, 0).unwrap(),
-            valid_until: Hlc::new(seen_ms + 3_600_000, 0).unwrap(),
-            body: Json::Object([("resources".to_owned(), Json::empty_object())].into()),
-        };
-        claim.sign(&cluster(), &node())
-    }
-
-    /// Places were never dropped, so that a source that names new projects made the table grow for as long as the
-    /// node ran.
-    #[test]
-    fn facts_about_single_projects_have_a_bound_and_those_that_ended_long_ago_make_room() {
-        let day_ms = FactKind::Capacity.max_lifetime_ms();
-        let mut table = table();
-        table.room.places = 100;
-        let fill = |from: u64, seen_ms: u64| (from..from + 100).map(|n| capacity(n, seen_ms)).collect::<Vec<_>>();
-        let held = |outcomes: &[Result<Inserted, FactRefusal>]| outcomes.iter().filter(|it| it.is_ok()).count();
-        assert_eq!(held(&table.insert_all(fill(0, NOW_MS - day_ms - 1))), 100);
-        assert_eq!(held(&table.insert_all(fill(100, NOW_MS))), 100, "the first ones ended more than a day ago");
-        let refused = table.insert(capacity(200, NOW_MS));
-        assert!(matches!(refused, Err(FactRefusal::Full { places: 100, .. })), "{refused:?}");
-        assert!(matches!(table.insert(capacity(150, NOW_MS + 1)), Ok(Inserted::Held(_))), "a place that is held stays");
-        let all = license(&kaching(), NOW_MS).sign(&cluster(), &kaching());
-        assert!(matches!(table.insert(all), Ok(Inserted::Held(_))), "what holds for all projects has room");
-        let facts = table.facts();
-        assert_eq!((facts.set().iter().count(), facts.bytes.len()), (101, 101));
-        let ledger = table.ledger();
-        assert_eq!((ledger.since_ms.len(), ledger.newest.len()), (101, 101));
-        let of_projects = facts.set().iter().filter(|fact| fact.fact.claim.project.is_some());
-        assert_eq!(ledger.bytes, of_projects.map(|fact| facts.bytes(&fact.hash).unwrap().len()).sum::<usize>());
-    }
-
-    /// A source takes a fact back with one that ends in the past. To forget that one would let the first one return.
-    #[test]
-    fn a_fact_that_was_taken_back_is_not_forgotten_while_an_earlier_one_could_be_believed() {
-        let mut table = table();
-        table.room.places = 1;
-        let first = capacity(1, NOW_MS - 10_000);
-        let back = FactClaim { observed_at: Hlc::new(NOW_MS - 5_000, 0).unwrap(), ..first.claim.clone() };
-        let back = FactClaim { valid_until: Hlc::new(NOW_MS - 4_000, 0).unwrap(), ..back };
-        table.insert(first.clone()).unwrap();
-        table.insert(back.sign(&cluster(), &node())).unwrap();
-        assert!(matches!(table.insert(capacity(2, NOW_MS)), Err(FactRefusal::Full { .. })));
-        assert!(matches!(table.insert(first), Ok(Inserted::NotNewer { .. })));
-    }
-
-    #[test]
-    fn facts_about_single_projects_have_a_bound_in_bytes() {
-        let mut table = table();
-        let one = canonical_bytes(&capacity(1, NOW_MS)).len();
-        table.room.bytes = 3 * one;
-        let outcomes = table.insert_all((1..=4).map(|n| capacity(n, NOW_MS)).collect());
-        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 3);
-        assert!(matches!(table.insert(capacity(2, NOW_MS + 1)), Ok(Inserted::Held(_))));
     }
 
     #[test]

@@ -146,10 +146,8 @@ impl Inner {
 
     fn number(&self, key: &[u8]) -> Result<Option<u64>, ReadError> {
         let Some(bytes) = self.get(Family::Meta, key)? else { return Ok(None) };
-        let unreadable = || ReadError::Row {
-            project: String::from_utf8_lossy(key).into_owned(),
-            family: Family::Meta.name(),
-        };
+        let unreadable =
+            || ReadError::Row { project: String::from_utf8_lossy(key).into_owned(), family: Family::Meta.name() };
         std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).map(Some).ok_or_else(unreadable)
     }
 

@@ -69,7 +69,9 @@ impl Journal {
         from: u64,
     ) -> impl Iterator<Item = Result<u64, ReadError>> + use<'_> {
         let shown = self.0.shown();
-        self.0.project_indexes(project, from).take_while(move |index| index.as_ref().map_or(true, |index| *index <= shown))
+        self.0
+            .project_indexes(project, from)
+            .take_while(move |index| index.as_ref().map_or(true, |index| *index <= shown))
     }
 
     /// What an idempotency key of a project is bound to. Keys below the project's floor may be gone.

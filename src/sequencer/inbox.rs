@@ -57,16 +57,8 @@ pub(super) struct Done {
 
 /// In which order the lanes are served, one at a time; an empty one is passed over. Urgent proposals get the largest
 /// share, and no lane waits for another to be empty: a caller who floods the urgent lane must not stop the rest.
-const SERVED: [Lane; 8] = [
-    Lane::Own,
-    Lane::Urgent,
-    Lane::Normal,
-    Lane::Urgent,
-    Lane::Nudged,
-    Lane::Urgent,
-    Lane::Normal,
-    Lane::Urgent,
-];
+const SERVED: [Lane; 8] =
+    [Lane::Own, Lane::Urgent, Lane::Normal, Lane::Urgent, Lane::Nudged, Lane::Urgent, Lane::Normal, Lane::Urgent];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
@@ -315,7 +307,8 @@ mod tests {
         (0..1_000).for_each(|n| inbox.nudge(format!("project-{n}").parse().unwrap()));
         let (reply, _answer) = oneshot::channel();
         let effect = "p/1/fetch".parse().unwrap();
-        let (transition, inputs) = (crate::types::names::Transition::IngestionBytesOk, crate::types::json::Json::empty_object());
+        let (transition, inputs) =
+            (crate::types::names::Transition::IngestionBytesOk, crate::types::json::Json::empty_object());
         let outcome = OwnOutcome { effect, transition, inputs, evidence: Vec::new() };
         inbox.push_own(OwnRequest { outcome, reply, arrived: Instant::now(), loaded: None });
         let work = inbox.try_take(2, true).unwrap();

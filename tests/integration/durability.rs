@@ -80,9 +80,11 @@ fn no_reader_sees_a_record_before_it_is_on_disk() {
     let project = Project::new(&site, "young");
     let signed = project.signed(&Ask::new(Transition::BootConfigOk));
     let seen = || {
-        let targets = ["/state?project=young", "/wal?project=young", "/effects?project=young", "/wal/feed?from=2", "/wal?from=2"];
+        let targets =
+            ["/state?project=young", "/wal?project=young", "/effects?project=young", "/wal/feed?from=2", "/wal?from=2"];
         let decision = format!("/decisions/young/{}", last + 1);
-        let mut seen: Vec<_> = targets.map(|target| daemon.get(target)).map(|answer| (answer.status, answer.json())).into();
+        let mut seen: Vec<_> =
+            targets.map(|target| daemon.get(target)).map(|answer| (answer.status, answer.json())).into();
         seen.push((daemon.get(&decision).status, daemon.get("/projects").json()));
         seen.push((200, json!([daemon.last_index(), daemon.get("/transitions?project=young").json()["exists"]])));
         seen

@@ -5,7 +5,8 @@ mod tampered;
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use swoosh::journal::{GENERATIONS, Journal};
 use swoosh::types::names::{Region, Transition};
 
 use crate::backup::{eventually, good, heads_at, text};
@@ -74,6 +75,33 @@ fn a_follower_catches_up_under_load_goes_on_after_kills_and_refuses_what_writes(
     let second = data.with_file_name("second");
     let second = site.follow(follower.address, &second).unwrap();
     catches_up(&second, &node);
+}
+
+/// Nothing pruned a follower's directory, so that it grew for as long as it followed.
+#[test]
+fn a_follower_prunes_as_the_node_does() {
+    let (site, data) = (Site::new(), folder());
+    let data = data.path().join("follower");
+    let node = site.start();
+    let mut project = Project::new(&site, "one");
+    project.drive(&node, Region::Boot, "LICENSED");
+    site.change_settings(|settings| {
+        settings["journal"] = json!({"snapshot_every": 1});
+        settings["retention"] = json!({"every_ms": 100});
+    });
+    let url = format!("http://{}", node.address);
+    let follower = site.follow_with(&url, &data, &["--config", site.config().to_str().unwrap()]).unwrap();
+    for _ in 0..6 {
+        toggle(&mut project, &node);
+        catches_up(&follower, &node);
+    }
+    let name = "one".parse().unwrap();
+    eventually("the thinning of snapshots", || {
+        let journal = Journal::open_read_only(data.join("journal")).ok()?;
+        (journal.snapshots(&name).ok()?.len() <= GENERATIONS + 1).then_some(())
+    });
+    let text = follower.terminate().join("\n");
+    assert!(text.contains("removed old snapshots"), "{text}");
 }
 
 #[test]
