@@ -8,10 +8,10 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::fair::{FairQueue, Full};
-use super::mend::Failure;
+use super::mend::{Failure, Mended};
 use super::own::OwnOutcome;
 use super::{Outcome, Trace, Verified};
-use crate::journal::{Recovered, RecoveredHead};
+use crate::journal::RecoveredHead;
 use crate::machine::chart;
 use crate::types::names::Region;
 use crate::types::text::ProjectName;
@@ -76,7 +76,7 @@ struct Lanes {
     /// As many as effects run at the most.
     own: VecDeque<OwnRequest>,
     done: VecDeque<Done>,
-    mended: Option<Box<Recovered>>,
+    mended: Option<Box<Mended>>,
     loaded: Vec<(ProjectName, RecoveredHead)>,
     /// Who wants to know whether the sequencer still works.
     asking: Vec<oneshot::Sender<()>>,
@@ -140,7 +140,7 @@ impl Lanes {
 pub(super) struct Work {
     pub done: Vec<Done>,
     /// What the journal holds, when it was opened again.
-    pub mended: Option<Box<Recovered>>,
+    pub mended: Option<Box<Mended>>,
     /// Projects to look at of the node's own accord.
     pub nudged: Vec<ProjectName>,
     /// Outcomes of the node's own effects.
@@ -204,9 +204,9 @@ impl Inbox {
         self.wake(lanes);
     }
 
-    pub fn push_mended(&self, recovered: Box<Recovered>) {
+    pub fn push_mended(&self, mended: Box<Mended>) {
         let mut lanes = self.lock();
-        lanes.mended = Some(recovered);
+        lanes.mended = Some(mended);
         self.wake(lanes);
     }
 

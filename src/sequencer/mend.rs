@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::Mode;
 use super::commit::Committer;
 use crate::journal::{AppendError, Journal, Log, OpenError, ReadError, RecoverError, Recovered, RoomError};
+use crate::types::record::Record;
 
 /// How often room is looked for.
 pub(super) const MEND_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,6 +57,13 @@ impl Display for Failure {
     }
 }
 
+/// What the journal held when it was opened again.
+pub(super) struct Mended {
+    pub recovered: Recovered,
+    /// Records of the failed batch that are on the disk after all, the first one first.
+    pub adopted: Vec<Record>,
+}
+
 /// Why the log is not mended.
 #[derive(Debug, thiserror::Error)]
 enum MendError {
@@ -87,15 +95,19 @@ impl MendError {
     }
 }
 
+fn adopted(journal: &Journal, index: u64) -> Result<Record, ReadError> {
+    journal.record(index)?.map(|stored| stored.record).ok_or(ReadError::Missing { index })
+}
+
 impl<L: Log> Committer<L> {
     /// One try to open the journal again.
     pub fn mend(&mut self) {
         match self.try_mend() {
-            Ok(recovered) => {
+            Ok(mended) => {
                 self.mending = false;
                 self.stored_facts.clear();
-                self.acknowledged = (recovered.last_index, recovered.last_chain);
-                self.inbox.push_mended(Box::new(recovered));
+                self.acknowledged = (mended.recovered.last_index, mended.recovered.last_chain);
+                self.inbox.push_mended(Box::new(mended));
             }
             Err(error) if error.passes() => {}
             Err(error) => {
@@ -107,7 +119,7 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    fn try_mend(&mut self) -> Result<Recovered, MendError> {
+    fn try_mend(&mut self) -> Result<Mended, MendError> {
         let held = self.shared.journal();
         held.find_room()?;
         let wanted = held.options().cloned().or(self.wanted.take()).ok_or(MendError::NoOptions)?;
@@ -119,9 +131,11 @@ impl<L: Log> Committer<L> {
         if index > 0 && journal.record(index)?.is_none_or(|stored| stored.chain != chain) {
             return Err(MendError::Lost { index });
         }
+        let adopted = (index + 1..=recovered.last_index).map(|index| adopted(&journal, index));
+        let adopted = adopted.collect::<Result<_, _>>()?;
         self.log.reopened(&journal);
         self.shared.set_journal(journal);
-        Ok(recovered)
+        Ok(Mended { recovered, adopted })
     }
 
     /// Closes the journal. Readers get one that only looks, so that reads go on.

@@ -3,22 +3,24 @@
 mod held;
 mod initiative;
 mod outcomes;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::commit::{Job, Pending};
 use super::desk::CommitNow;
 use super::handle::{Shared, View};
 use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
 use super::inbox::{Done, Inbox, Reply, Request, Work};
-use super::mend::Failure;
+use super::mend::{Failure, Mended};
 use super::{Outcome, Refusal, Trace, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::{Durability, Recovered, RecoveredHead, fingerprint};
+use crate::journal::{Durability, RecoveredHead, fingerprint};
 use crate::machine::chart;
 use crate::machine::facts::FactSet;
 use crate::machine::head::Head;
@@ -65,7 +67,8 @@ impl From<Rejection> for Verdict {
     }
 }
 
-/// A proposal in the light of its project's speculative head.
+/// A proposal in the light of its project's speculative head. [`Pipeline::push`] consumes it, because its index and
+/// its stamp are good for one record.
 struct Scene {
     head: Arc<Head>,
     facts: Arc<FactsNow>,
@@ -153,7 +156,7 @@ impl Pipeline {
         // Whoever asked may have given up.
         work.asking.into_iter().for_each(|asking| _ = asking.send(()));
         work.done.into_iter().for_each(|done| self.settle(done));
-        work.mended.into_iter().for_each(|recovered| self.go_on(*recovered));
+        work.mended.into_iter().for_each(|mended| self.go_on(*mended));
         work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
         work.nudged.iter().for_each(|project| self.follow_liveness(project));
         work.own.into_iter().for_each(|own| self.weigh_outcome(own));
@@ -179,14 +182,15 @@ impl Pipeline {
         };
         let scene = self.upgraded(&project, scene);
         request.trace.iter_mut().for_each(|trace| trace.step());
-        let verdict = self.weigh(&scene, &request.verified);
-        if let Some(scene) = self.change_license(&project, &scene, &request.verified, &verdict) {
-            let verdict = self.weigh(&scene, &request.verified);
-            return self.act(&project, &scene, request, verdict);
+        let mut verdict = self.weigh(&scene, &request.verified);
+        let (scene, changed) = self.change_license(&project, scene, &request.verified, &verdict);
+        if changed {
+            verdict = self.weigh(&scene, &request.verified);
         }
-        self.act(&project, &scene, request, verdict);
+        self.act(&project, scene, request, verdict);
     }
 
+    /// Reads the clock, once for everything that one request leads to: see [`Pipeline::push`].
     fn scene(&mut self, project: &ProjectName) -> Result<Scene, Rejection> {
         if self.failed {
             return Err(Rejection::new(Code::NotDurable, "the log cannot be written; GET /health/ready says why"));
@@ -263,7 +267,7 @@ impl Pipeline {
         }
     }
 
-    fn act(&mut self, project: &ProjectName, scene: &Scene, request: Request, verdict: Verdict) {
+    fn act(&mut self, project: &ProjectName, scene: Scene, request: Request, verdict: Verdict) {
         let transition = request.verified.proposal().transition;
         match verdict {
             Verdict::Accepted(accepted) => {
@@ -279,16 +283,17 @@ impl Pipeline {
         }
     }
 
-    /// Puts an accepted proposal into the open batch and moves the speculative head.
+    /// Puts an accepted proposal into the open batch and moves the speculative head. Returns the scene after it, on
+    /// the same facts and the same reading of the clock: a second reading could fail after the record was pushed.
     fn push(
         &mut self,
         project: &ProjectName,
-        scene: &Scene,
+        scene: Scene,
         (verified, mut trace): (Verified, Option<Box<Trace>>),
         accepted: Accepted,
         reply: Option<Reply>,
         arrived: Instant,
-    ) {
+    ) -> Scene {
         trace.iter_mut().for_each(|trace| trace.judged());
         let record = record(project, scene.stamp, &verified, accepted.outcomes, accepted.next.hash());
         let encoded = record.encode();
@@ -303,20 +308,26 @@ impl Pipeline {
         self.next_index += 1;
         self.chain = chain;
         self.stamped = scene.stamp.at;
-        let facts = scene.facts.clone();
+        let after = Scene { head: head.clone(), facts: scene.facts.clone(), stamp: self.following(scene.stamp) };
         self.open.push(Pending {
             record,
             encoded,
             chain,
             fingerprint: print,
             verified,
-            facts,
+            facts: scene.facts,
             head,
             effects,
             reply,
             arrived,
             trace,
         });
+        after
+    }
+
+    /// The stamp of the record that follows one. In the last millisecond of the year 9999 there is none later.
+    fn following(&self, stamp: Stamp) -> Stamp {
+        Stamp { index: self.next_index, at: stamp.at.successor().unwrap_or(stamp.at) }
     }
 
     fn wait_for_key(&mut self, request: Request) {
@@ -329,17 +340,16 @@ impl Pipeline {
     }
 
     /// Refuses, once the head that the judgement rests on is durable; a breach quarantines first.
-    fn refuse(&mut self, project: &ProjectName, scene: &Scene, request: Request, mut refused: Refused) {
+    fn refuse(&mut self, project: &ProjectName, scene: Scene, request: Request, mut refused: Refused) {
         if refused.rejection.code == Code::Blocked {
-            self.hold(project, scene, &request.verified, &mut refused.rejection);
+            self.hold(project, &scene, &request.verified, &mut refused.rejection);
         }
-        let transition = request.verified.proposal().transition;
-        self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
+        let (transition, at) = (request.verified.proposal().transition, scene.stamp.at);
+        self.shared.note_refusal(project, transition, &refused.rejection, at);
+        let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
         if let Some(breach) = refused.breach {
             self.quarantine(project, scene, *breach);
         }
-        let at = scene.stamp.at;
-        let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
         let (head, batch) = match self.head(project) {
             Ok(found) => found,
             Err(rejection) => return self.refuse_now(request, rejection),
@@ -437,8 +447,9 @@ impl Pipeline {
         self.shared.set_mode(failure.mode());
     }
 
-    /// The journal was opened again: goes on from what it holds, as after a start.
-    fn go_on(&mut self, recovered: Recovered) {
+    /// The journal was opened again: goes on from what it holds, as after a start. Records that it adopts were never
+    /// announced, because the batch that wrote them failed; they are announced here.
+    fn go_on(&mut self, Mended { recovered, adopted }: Mended) {
         let last_index = recovered.last_index;
         self.next_index = last_index + 1;
         self.chain = recovered.next_link;
@@ -451,7 +462,12 @@ impl Pipeline {
         self.shared.note_durable(last_index);
         self.shared.note_judged(last_index);
         self.failed = false;
-        self.shared.ports.observer.log_mended(last_index);
+        let observer = &self.shared.ports.observer;
+        observer.log_mended(last_index);
+        adopted.iter().for_each(|record| observer.accepted(record, Duration::ZERO));
+        if !adopted.is_empty() {
+            observer.committed(adopted.len(), Duration::ZERO, last_index);
+        }
         self.shared.accept_again();
     }
 }

@@ -19,23 +19,24 @@ use crate::types::text::ProjectName;
 impl Pipeline {
     /// The project's license status follows its facts lazily: right before a proposal that would pass, or
     /// that nothing but the license holds back. The caller raced; its own proposal is then stale.
+    /// Returns the scene to go on with, and whether the status changed.
     pub(super) fn change_license(
         &mut self,
         project: &ProjectName,
-        scene: &Scene,
+        scene: Scene,
         verified: &Verified,
         verdict: &Verdict,
-    ) -> Option<Scene> {
+    ) -> (Scene, bool) {
         let ripe = match verdict {
             Verdict::Accepted(_) => true,
             Verdict::Refused(refused) => judge::held_by_license(scene.head.state(), &refused.rejection),
             Verdict::Repeat(_) | Verdict::RepeatInFlight => false,
         };
-        let (transition, why) = judge::license_change(&self.docket(scene, verified).case()).filter(|_| ripe)?;
+        let change = judge::license_change(&self.docket(&scene, verified).case()).filter(|_| ripe);
+        let Some((transition, why)) = change else { return (scene, false) };
         let cause_text: String = why.chars().take(400).collect();
         let document = BTreeMap::from([("cause", cause_text)]);
-        self.propose_own(project, scene, transition, "license", &document)?;
-        self.scene(project).ok()
+        self.propose_own(project, scene, transition, "license", &document)
     }
 
     /// Proposes what the pulses of a project's elected set call for, without waiting for a caller.
@@ -47,43 +48,55 @@ impl Pipeline {
         let case = Case { cluster, head: &scene.head, facts, at, spec, asked: None };
         if let Some((transition, alive)) = judge::liveness_change(&case) {
             let document = BTreeMap::from([("alive", alive)]);
-            self.propose_own(project, &scene, transition, "liveness", &document);
+            self.propose_own(project, scene, transition, "liveness", &document);
         }
     }
 
-    /// Puts a proposal of the node's own into the open batch; `None` when it would not pass.
+    /// Puts a proposal of the node's own into the open batch, if it passes. Returns the scene to go on with, and whether
+    /// the proposal passed.
     pub(super) fn propose_own<T: serde::Serialize>(
         &mut self,
+        project: &ProjectName,
+        scene: Scene,
+        transition: Transition,
+        topic: &'static str,
+        document: &T,
+    ) -> (Scene, bool) {
+        let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
+        let Some(own) = self.build_own(project, &scene, transition, topic, document) else { return (scene, false) };
+        match self.weigh(&scene, &own) {
+            Verdict::Accepted(accepted) => {
+                (self.push(project, scene, (own, trace), *accepted, None, Instant::now()), true)
+            }
+            Verdict::Refused(refused) => {
+                self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
+                (scene, false)
+            }
+            Verdict::Repeat(_) | Verdict::RepeatInFlight => (scene, false),
+        }
+    }
+
+    /// Builds and signs a proposal of the node's own; `None` where it cannot be built, which the observer hears.
+    fn build_own<T: serde::Serialize>(
+        &self,
         project: &ProjectName,
         scene: &Scene,
         transition: Transition,
         topic: &'static str,
         document: &T,
-    ) -> Option<()> {
-        let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
+    ) -> Option<Verified> {
         let beat = current_beat(scene.facts.set(), project, scene.stamp.at);
         let cause = cause(transition, &scene.head);
-        let inputs = inputs(document).ok()?;
-        let wish = Wish { project, transition, topic, inputs, cause, beat, evidence: Vec::new() };
         let options = &self.shared.options;
-        let own = propose(wish, &scene.head, &options.cluster, &options.node_key, scene.stamp.at.physical_ms());
-        let own =
-            own.map_err(|error| self.shared.ports.observer.own_failed(project, transition, &error.to_string())).ok()?;
-        match self.weigh(scene, &own) {
-            Verdict::Accepted(accepted) => {
-                self.push(project, scene, (own, trace), *accepted, None, Instant::now());
-                Some(())
-            }
-            Verdict::Refused(refused) => {
-                self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
-                None
-            }
-            Verdict::Repeat(_) | Verdict::RepeatInFlight => None,
-        }
+        let own = inputs(document).and_then(|inputs| {
+            let wish = Wish { project, transition, topic, inputs, cause, beat, evidence: Vec::new() };
+            propose(wish, &scene.head, &options.cluster, &options.node_key, scene.stamp.at.physical_ms())
+        });
+        own.map_err(|error| self.shared.ports.observer.own_failed(project, transition, &error.to_string())).ok()
     }
 
     /// Puts a project into quarantine for what a policy calls a breach.
-    pub(super) fn quarantine(&mut self, project: &ProjectName, scene: &Scene, breach: Breach) {
+    pub(super) fn quarantine(&mut self, project: &ProjectName, scene: Scene, breach: Breach) {
         let rationale: String = breach.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         #[derive(serde::Serialize)]
         struct Document {

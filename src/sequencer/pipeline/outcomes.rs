@@ -23,23 +23,23 @@ impl Pipeline {
         let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
         let scene = self.scene(&project).map(|scene| self.upgraded(&project, scene));
         let built = scene.and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
-        let (mut verified, mut scene) = match built {
+        let (mut verified, scene) = match built {
             Ok(built) => built,
             Err(rejection) => return answer(reply, refuse(rejection)),
         };
         let mut verdict = self.weigh(&scene, &verified);
-        if let Some(moved) = self.change_license(&project, &scene, &verified, &verdict) {
-            verified = match self.sign_outcome(&moved, &outcome) {
+        let (scene, changed) = self.change_license(&project, scene, &verified, &verdict);
+        if changed {
+            verified = match self.sign_outcome(&scene, &outcome) {
                 Ok(verified) => verified,
                 Err(rejection) => return answer(reply, refuse(rejection)),
             };
-            verdict = self.weigh(&moved, &verified);
-            scene = moved;
+            verdict = self.weigh(&scene, &verified);
         }
         if let Some((violation, accepted)) = self.violation(&scene, &outcome, &verdict) {
             (verified, verdict) = (violation, accepted);
         }
-        self.act(&project, &scene, Request { verified, reply, arrived, trace, loaded: None }, verdict);
+        self.act(&project, scene, Request { verified, reply, arrived, trace, loaded: None }, verdict);
     }
 
     /// What is proposed in the place of an outcome that calls content good which a policy calls a breach.

@@ -10,10 +10,10 @@ impl Pipeline {
     /// The caller raced; its own proposal is then stale.
     pub(super) fn upgraded(&mut self, project: &ProjectName, scene: Scene) -> Scene {
         let Some(inputs) = upgrade::barrier(scene.head.state()) else { return scene };
-        if self.propose_own(project, &scene, Transition::BootChartUpgraded, "chart", &inputs).is_none() {
-            return scene;
+        let (scene, passed) = self.propose_own(project, scene, Transition::BootChartUpgraded, "chart", &inputs);
+        if passed {
+            self.shared.ports.observer.upgraded(project, inputs.from_version, inputs.to_version);
         }
-        self.shared.ports.observer.upgraded(project, inputs.from_version, inputs.to_version);
-        self.scene(project).unwrap_or(scene)
+        scene
     }
 }
