@@ -32,7 +32,8 @@ impl DataArgs {
         Ok(Journal::open_read_only(self.journal())?)
     }
 
-    /// The journal, to write to: refused while a node runs on it.
+    /// The journal, to write to, after the checks of a start: refused while a node runs on it, and where a node would
+    /// not start.
     pub fn open_to_write(&self) -> anyhow::Result<Journal> {
         let found = self.open()?;
         let (identity, follows) = (found.identity().clone(), found.follows().is_some());
@@ -46,7 +47,9 @@ impl DataArgs {
             store: crate::journal::StoreLimits::default(),
             medium: None,
         };
-        Ok(if follows { Journal::reopen_following(wanted) } else { Journal::open(wanted) }?)
+        let journal = if follows { Journal::reopen_following(wanted) } else { Journal::open(wanted) }?;
+        journal.recover_tail()?;
+        Ok(journal)
     }
 
     /// The directory as it was given.

@@ -14,10 +14,11 @@ use crate::journal::Journal;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Take a follower's data directory over for a node that writes",
-    long_about = "Take a follower's data directory over for a node that writes.\n\nTells what would be done and changes nothing, until it \
-        is told --yes. Then the next incarnation begins after the last record that was followed, as a link of the chain, \
-        and the directory follows nobody any more. Whatever the old node accepted after that record is not in it, so the \
-        old node must never run again: see runbooks/promote-follower.md. Refused while a process runs on the directory.",
+    long_about = "Take a follower's data directory over for a node that writes.\n\nWithout --yes it says what it would do and \
+        changes nothing. With --yes the next incarnation begins after the last record that was followed, as a link of the chain, \
+        and the directory follows no node any more. Whatever the old node accepted after that record is not in it, so the \
+        old node must never run again: see runbooks/promote-follower.md. Refused while a process runs on the directory, and \
+        where a node would not start: a directory that lost acknowledged records is not promoted (runbooks/recovery.md).",
     after_help = "Examples:\n  swoosh promote --data /var/lib/swoosh-follower\n  \
         swoosh promote --data /var/lib/swoosh-follower --yes --reason \"ops: node-1 is gone for good\""
 )]
@@ -48,6 +49,7 @@ impl PromoteCommand {
                      was interrupted goes on with --yes and --reason"
                 )
             };
+            Journal::check_start(path.as_path())?;
             output.say(&json!({"promoted": false, "last_index": last, "follows": primary, "node": node}), || {
                 format!(
                     "{data} follows {primary}, and holds its log up to record {last}\nwhat that node accepted after it would be \
@@ -57,7 +59,7 @@ impl PromoteCommand {
             })?;
             return Ok(ExitCode::FAILURE);
         };
-        let begun = Journal::promote(&path, time::now(), reason)?;
+        let begun = Journal::promote(path.as_path(), time::now(), reason)?;
         output.say(&json!({"promoted": true, "incarnation": begun, "node": node}), || {
             format!(
                 "incarnation {} began after record {}\nnext: put the key of node {node} into {data}/node.key (mode 0600), then\n  \

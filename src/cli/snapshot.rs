@@ -123,7 +123,6 @@ impl SnapshotCommand {
                 let journal = self.data.open_to_write().with_context(held)?;
                 let vault = Vault::for_recipients(recipients)?;
                 let plan = Plan { directory: to.clone(), wal: *wal, vault, hook: None };
-                journal.recover_tail()?;
                 export(output, &journal, plan)
             }
             SnapshotAction::Verify { from, identity } => verify(output, from, identity.as_deref()),

@@ -52,10 +52,11 @@ enum WalAction {
     Barriers(DataArgs),
     /// Accept that every record after the last one left is lost
     ///
-    /// For a journal that a node refuses to start on, once nothing newer can be found (runbooks/recovery.md). Tells
-    /// what would be given up and changes nothing, until it is told --yes. Then the watermark is made anew for the
-    /// record that the journal ends at; no record is repaired or removed. When, why and what was given up stays in
-    /// the journal: `swoosh wal verify` shows it. Refused while a node runs on the directory.
+    /// For a journal that a node refuses to start on, once nothing newer can be found (runbooks/recovery.md). Without
+    /// --yes it says what would be given up and changes nothing. With --yes it writes the watermark again for the
+    /// record that the journal ends at, and begins the next incarnation there, because other records will take the
+    /// lost indexes. Followers of the old incarnation refuse it. No record is repaired. When, why and what was given up
+    /// stays in the journal: `swoosh wal verify` shows it. Refused while a node runs on the directory.
     #[command(after_help = "Examples:\n  swoosh wal accept --data /var/lib/swoosh --last 41\n  \
         swoosh wal accept --data /var/lib/swoosh --last 41 --yes --reason \"ops: the disk died, no copy is newer\"")]
     Accept(accept::AcceptArgs),

@@ -1,17 +1,22 @@
 //! Accepting a loss: a person decides that every record after the last one left is given up.
 //!
-//! Nothing of the journal is repaired. The watermark is made anew for the end that is there, and what was
-//! given up, when and why stays written in the journal, where `swoosh wal verify` shows it.
+//! No record is repaired. The watermark is written again for the end that is there, and the journal keeps when, why
+//! and which records were given up; `swoosh wal verify` shows it.
+//!
+//! The next records take the indexes of the lost ones, which the node sealed and which others may hold. So the
+//! acceptance begins an incarnation, and two records at one index are never of the same one. A journal that follows
+//! begins none: it writes nothing of its own, and asks its node for the lost records again.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::cut::drop_after;
 use super::error::{OpenError, ReadError, RecoverError, StorageError};
+use super::incarnations::{IncarnationError, NextIncarnation, family, stage_next};
 use super::layout::{Family, meta};
-use super::open::{last_record, open_to_write};
+use super::open::{last_record, open_to_write, required};
 use super::promise::Keeper;
 use super::store::{Place, Scan, Store, WriteBatch};
 use super::watermark::{Mark, Watermark, WatermarkError};
@@ -34,7 +39,10 @@ pub struct Loss {
     pub problem: RecoverError,
     /// The last record that each project is left with. Whose the lost ones were, nothing shows any more.
     pub kept: BTreeMap<ProjectName, u64>,
-    incarnation: u64,
+    /// The incarnation of the watermark, where it says one: an older copy of the journal may not know of it.
+    incarnation: Option<u64>,
+    /// Whom the journal follows; accepting begins an incarnation of a journal that follows nobody.
+    pub follows: Option<String>,
 }
 
 impl Loss {
@@ -94,29 +102,35 @@ pub enum AcceptError {
     /// The watermark cannot be made.
     #[error(transparent)]
     Watermark(#[from] WatermarkError),
+    /// What the lost records wrote cannot be removed.
+    #[error(transparent)]
+    Rows(#[from] IncarnationError),
 }
 
 impl Journal {
     /// Looks at a journal that a node refuses to start on, and tells what accepting its end gives up. Writes
     /// nothing.
-    pub fn loss(path: &Path) -> Result<Loss, AcceptError> {
-        let journal = Journal::open_read_only(path)?;
+    pub fn loss(place: impl Into<Place>) -> Result<Loss, AcceptError> {
+        let place = place.into();
+        let journal = Journal::look_at(&place)?;
         let (last, chain) = journal.last();
         let promised = journal.0.keeper.promised();
-        let known = promised.as_ref().ok().and_then(|mark| mark.map(|mark| mark.index));
+        let mark = promised.as_ref().ok().copied().flatten();
+        let (known, of_watermark) = (mark.map(|mark| mark.index), mark.map(|mark| mark.incarnation));
         let kept = promised.map_err(RecoverError::from).and_then(|mark| journal.0.keeps(mark.as_ref(), last));
         let Err(problem) = kept else { return Err(AcceptError::Whole { last }) };
         let incarnation = journal.identity().incarnation;
-        let pretended = Keeper::pretend(path, Mark { sequence: 0, index: last, chain, incarnation });
-        let recovered = Journal::look_only(&Place::from(path), pretended)?.recover().map_err(AcceptError::Broken)?;
+        let pretended = Keeper::pretend(&place.path, Mark { sequence: 0, index: last, chain, incarnation });
+        let recovered = Journal::look_only(&place, pretended)?.recover().map_err(AcceptError::Broken)?;
         let kept = recovered.heads.into_iter().map(|(project, head)| (project, head.index)).collect();
-        Ok(Loss { last, chain, promised: known, problem, kept, incarnation })
+        let follows = journal.follows().map(str::to_owned);
+        Ok(Loss { last, chain, promised: known, problem, kept, incarnation: of_watermark, follows })
     }
 
-    /// Accepts a loss as it was looked at: writes down in the journal that, when and why it was accepted, and
-    /// makes the watermark anew. Refused while a node runs on the directory.
-    pub fn accept_end(path: &Path, loss: &Loss, at: Hlc, reason: &str) -> Result<Mark, AcceptError> {
-        let place = Place::from(path);
+    /// Accepts a loss as it was looked at: writes to the journal that, when and why it was accepted, begins the next
+    /// incarnation after the last record, and writes the watermark again. Refused while a node runs on the directory.
+    pub fn accept_end(place: impl Into<Place>, loss: &Loss, at: Hlc, reason: &str) -> Result<Mark, AcceptError> {
+        let place = place.into();
         let db = open_to_write(&place, &StoreLimits::default())?;
         let (found, chain) = last_record(&db, &place)?;
         if (found, chain) != (loss.last, loss.chain) {
@@ -125,9 +139,11 @@ impl Journal {
         let problem = loss.problem.to_string();
         let acceptance =
             Acceptance { at, last: found, chain, promised: loss.promised, problem, reason: reason.to_owned() };
-        write_down(&db, &acceptance)?;
-        // A crash before this leaves the node refusing, and the acceptance to be given again.
-        let mark = Mark { sequence: 0, index: found, chain, incarnation: loss.incarnation };
+        drop_after(&db, &place, found)?;
+        let incarnation = write_down(&db, &place, loss, &acceptance)?;
+        // A crash before this leaves the node refusing, and the acceptance to be given again. It then begins one more
+        // incarnation: a number is never used twice.
+        let mark = Mark { sequence: 0, index: found, chain, incarnation };
         Ok(Watermark::create(&place, mark)?.mark())
     }
 
@@ -159,14 +175,24 @@ fn accepted(db: &Store) -> Result<Vec<MetaRow>, StorageError> {
     Ok(ours)
 }
 
-fn write_down(db: &Store, acceptance: &Acceptance) -> Result<(), StorageError> {
-    let family = db.column(Family::Meta).ok_or_else(|| StorageError("no column family meta".into()))?;
+/// Writes an acceptance, and how the incarnation began that follows from it, in one batch; returns the journal's
+/// incarnation from here on. Its number is higher than any that the journal or the watermark knows.
+fn write_down(db: &Store, place: &Place, loss: &Loss, acceptance: &Acceptance) -> Result<u64, AcceptError> {
+    let meta_family = family(db, Family::Meta)?;
     let number = accepted(db)?.len() as u64;
     let key = [meta::ACCEPTED, &number.to_be_bytes()].concat();
     let bytes = try_canonical_bytes(acceptance).map_err(|error| StorageError(error.to_string()))?;
     let mut rows = WriteBatch::default();
-    rows.put_cf(family, key, bytes);
+    rows.put_cf(meta_family, key, bytes);
+    let mut incarnation: u64 = required(db, place, meta::INCARNATION)?;
+    if db.get_cf(meta_family, meta::FOLLOWS)?.is_none() {
+        incarnation = incarnation.max(loss.incarnation.unwrap_or(0)) + 1;
+        let reason = format!("a loss was accepted: {}", acceptance.reason);
+        let next = NextIncarnation { number: incarnation, at: acceptance.at, reason: &reason, last: None };
+        stage_next(db, &mut rows, (loss.last, loss.chain), &next)?;
+    }
     // What is open is looked up again from what is left.
-    rows.delete_cf(family, meta::EFFECTS_INDEXED);
-    db.write(rows, true)
+    rows.delete_cf(meta_family, meta::EFFECTS_INDEXED);
+    db.write(rows, true)?;
+    Ok(incarnation)
 }

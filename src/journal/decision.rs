@@ -91,6 +91,8 @@ mod tests {
         assert_eq!(format(&looked_at), Some(b"1".to_vec()), "who looks changes nothing");
         drop(looked_at);
         let opened = Journal::open(options(directory.path())).unwrap();
+        assert_eq!(format(&opened), Some(b"1".to_vec()), "nothing is written before the checks of a start");
+        opened.recover().unwrap();
         assert_eq!(format(&opened), Some(FORMAT.to_string().into_bytes()));
         assert_eq!(opened.decision(&name("alpha"), 1).unwrap(), Some(whole));
     }

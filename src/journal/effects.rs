@@ -14,7 +14,7 @@ use super::store::WriteBatch;
 use super::error::{AppendError, FoldError, ReadError, StorageError};
 use super::held::HELD;
 use super::layout::{Family, meta, parse_scoped, scope_end, scoped_key};
-use super::{Inner, Journal, Mode};
+use super::{Inner, Journal};
 use crate::types::hlc::Hlc;
 use crate::types::ids::EffectId;
 use crate::types::text::ProjectName;
@@ -162,9 +162,7 @@ impl Inner {
     }
 
     fn write_effect_rows(&self, rows: WriteBatch, sync: bool) -> Result<(), EffectRowError> {
-        if matches!(self.mode, Mode::ReadOnly) {
-            return Err(AppendError::ReadOnly.into());
-        }
+        self.may_change()?;
         if rows.is_empty() {
             return Ok(());
         }

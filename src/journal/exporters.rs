@@ -4,7 +4,7 @@
 use super::error::{ReadError, StorageError};
 use super::layout::{Family, exporter_key, exporter_name};
 use super::store::WriteBatch;
-use super::{AppendError, Inner, Journal, Mode};
+use super::{AppendError, Inner, Journal};
 
 /// An exporter, and the last record whose decision it has delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Journal {
     /// Names the exporters that run from now on; all others rest. Returns the positions of those named, in
     /// their order.
     pub fn begin_exports(&self, names: &[&str]) -> Result<Vec<u64>, ExportError> {
-        self.0.writable()?;
+        self.0.may_change()?;
         let held = self.export_positions()?;
         // After a loss that was accepted, what comes in the place of what is gone is to be delivered as well.
         let last = self.last().0;
@@ -57,7 +57,7 @@ impl Journal {
     /// Notes that an exporter has delivered everything up to a record. A crash of the machine may take the last
     /// notes back, never the log: then an exporter delivers twice, and never too little.
     pub fn note_exported(&self, name: &str, index: u64) -> Result<(), ExportError> {
-        self.0.writable()?;
+        self.0.may_change()?;
         let mut rows = WriteBatch::default();
         self.0.stage_position(&mut rows, &ExportPosition { name: name.to_owned(), index, active: true });
         Ok(self.0.write(rows, false)?)
@@ -83,10 +83,6 @@ impl Journal {
 }
 
 impl Inner {
-    fn writable(&self) -> Result<(), AppendError> {
-        if matches!(self.mode, Mode::ReadOnly) { Err(AppendError::ReadOnly) } else { Ok(()) }
-    }
-
     fn stage_position(&self, rows: &mut WriteBatch, position: &ExportPosition) {
         let word = if position.active { "active" } else { "resting" };
         let value = format!("{word} {}", position.index);

@@ -1,24 +1,23 @@
 //! Incarnations of a log: how the next one begins, and journals that only follow.
 //!
-//! A restored log, and one that a follower takes over, goes on under the next number. What began it stands in
-//! `meta`, and the chain goes through it: see [`Incarnation`]. A journal that follows says so in `meta` too; no
+//! A restored log, one that a follower takes over, and one whose loss was accepted go on under the next number. How it
+//! began is in `meta`, and the chain goes through it: see [`Incarnation`]. A journal that follows says so in `meta` too; no
 //! node writes to it until it is promoted, which begins an incarnation.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::checks::{self, CheckError, Checked};
+use super::cut::cut;
 use super::error::{OpenError, StorageError};
-use super::layout::{Family, exporter_name, meta, parse_idem_value, parse_scoped, wal_key};
-use super::open::{first_record, last_record, number, open_to_write, required};
+use super::layout::{Family, meta};
+use super::open::required;
 use super::store::{Column, Place, Scan, Store, WriteBatch};
-use super::watermark::{self, Mark, Watermark, WatermarkError};
-use super::{Inner, Journal, JournalOptions, StoreLimits};
+use super::watermark::{Mark, Watermark, WatermarkError};
+use super::{Inner, Journal, JournalOptions};
 use crate::types::canonical::{canonical_bytes, from_canonical};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::incarnation::{self, Incarnation};
-
-/// Rows that are deleted at once.
-const AT_ONCE: usize = 10_000;
 
 /// Whom a journal follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +47,9 @@ pub enum IncarnationError {
     /// It cannot be opened, or a process holds it.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A node would not start on it.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// The record is not there.
     #[error("there is no record {wanted} to end at: the journal holds records {first} to {last}")]
     NoSuchRecord {
@@ -106,10 +108,10 @@ impl Journal {
         Journal::open_as(wanted, Some(&origin))
     }
 
-    /// Says of a journal that no process holds that it follows another node from here on.
-    pub fn set_following(path: &Path, primary: &str) -> Result<(), IncarnationError> {
-        let place = Place::from(path);
-        let db = open_to_write(&place, &StoreLimits::default())?;
+    /// Says of a journal that no process holds that it follows another node from here on. Refused where a node would
+    /// not start.
+    pub fn set_following(place: impl Into<Place>, primary: &str) -> Result<(), IncarnationError> {
+        let Checked { db, .. } = checks::open(&place.into())?;
         let mut rows = WriteBatch::default();
         rows.put_cf(family(&db, Family::Meta)?, meta::FOLLOWS, primary);
         Ok(write(&db, rows)?)
@@ -117,64 +119,84 @@ impl Journal {
 
     /// Begins the next incarnation of a journal that no process holds, after its last record, or after an
     /// earlier one, when every later one is removed. Meant for a copy: what was removed is gone. Afterwards the
-    /// journal follows nobody.
-    pub fn begin_incarnation(path: &Path, next: &NextIncarnation<'_>) -> Result<Incarnation, IncarnationError> {
-        let place = Place::from(path);
-        let db = open_to_write(&place, &StoreLimits::default())?;
-        let (last, chain) = last_record(&db, &place)?;
-        let found: u64 = required(&db, &place, meta::INCARNATION)?;
-        if next.number <= found {
-            return Err(IncarnationError::Number { wanted: next.number, found });
-        }
-        let (after, chain) = match next.last {
-            Some(wanted) if wanted != last => (wanted, cut(&db, &place, wanted, last)?),
-            _ => (last, chain),
-        };
-        let mut all = read(&db)?;
-        all.retain(|incarnation| incarnation.after <= after);
-        let link = incarnation::onward(&all, after, chain);
-        let begun = Incarnation { number: next.number, after, link, at: next.at, reason: next.reason.to_owned() };
-        let mut rows = WriteBatch::default();
-        let meta_family = family(&db, Family::Meta)?;
-        rows.delete_range_cf(meta_family, meta::BEGUN, meta::BEGUN_END);
-        all.push(begun.clone());
-        all.iter().for_each(|begun| rows.put_cf(meta_family, begun_key(begun.number), canonical_bytes(begun)));
-        rows.put_cf(meta_family, meta::INCARNATION, next.number.to_string());
-        rows.delete_cf(meta_family, meta::FOLLOWS);
-        // Which effects are open, the next start reads from the states.
-        rows.delete_cf(meta_family, meta::EFFECTS_INDEXED);
-        // Records that take the place of lost ones bind young keys.
-        if number(&db, &place, meta::KEYS_AGED)?.is_some_and(|aged| aged > after) {
-            rows.put_cf(meta_family, meta::KEYS_AGED, after.to_string());
-        }
-        write(&db, rows)?;
-        // A crash before this leaves a journal that does not open; see `promote`.
-        Watermark::create(&place, Mark { sequence: 0, index: after, chain, incarnation: next.number })?;
-        Ok(begun)
+    /// journal follows nobody. Refused where a node would not start.
+    pub fn begin_incarnation(
+        place: impl Into<Place>,
+        next: &NextIncarnation<'_>,
+    ) -> Result<Incarnation, IncarnationError> {
+        let place = place.into();
+        begin(&place, checks::open(&place)?, next)
     }
 
     /// Makes a journal that follows one that a node writes to: the next incarnation begins after its last
-    /// record. May be done again when it was interrupted.
-    pub fn promote(path: &Path, at: Hlc, reason: &str) -> Result<Incarnation, IncarnationError> {
-        let place = Place::from(path);
-        let db = open_to_write(&place, &StoreLimits::default())?;
-        let (last, chain) = last_record(&db, &place)?;
-        let follows = db.get_cf(family(&db, Family::Meta)?, meta::FOLLOWS)?.is_some();
-        let number: u64 = required(&db, &place, meta::INCARNATION)?;
-        let begun = read(&db)?;
-        drop(db);
-        let mark = watermark::read(&place)?.map(|found| found.mark);
-        match begun.last() {
-            _ if follows => {
-                Journal::begin_incarnation(path, &NextIncarnation { number: number + 1, at, reason, last: None })
-            }
-            Some(begun) if begun.after == last && mark.is_some_and(|mark| mark.incarnation < begun.number) => {
-                Watermark::create(&place, Mark { sequence: 0, index: last, chain, incarnation: number })?;
-                Ok(begun.clone())
-            }
-            _ => Err(IncarnationError::NotFollowing { path: path.to_path_buf() }),
+    /// record. May be done again when it was interrupted. Refused where a node would not start: no acknowledged record
+    /// is given up.
+    pub fn promote(place: impl Into<Place>, at: Hlc, reason: &str) -> Result<Incarnation, IncarnationError> {
+        let place = place.into();
+        if let Some((begun, mark)) = half_begun(&place)? {
+            // The old watermark still says what was promised, under the number before.
+            let Checked { index, chain, .. } = checks::open_as_if(&place, Mark { incarnation: begun.number, ..mark })?;
+            Watermark::create(&place, Mark { sequence: 0, index, chain, incarnation: begun.number })?;
+            return Ok(begun);
         }
+        let checked = checks::open(&place)?;
+        if checked.db.get_cf(family(&checked.db, Family::Meta)?, meta::FOLLOWS)?.is_none() {
+            return Err(IncarnationError::NotFollowing { path: place.path });
+        }
+        let number: u64 = required(&checked.db, &place, meta::INCARNATION)?;
+        begin(&place, checked, &NextIncarnation { number: number + 1, at, reason, last: None })
     }
+}
+
+/// The incarnation that an interrupted promotion began, and the watermark, which is still of the one before.
+fn half_begun(place: &Place) -> Result<Option<(Incarnation, Mark)>, IncarnationError> {
+    let journal = Journal::look_at(place)?;
+    let Some(begun) = journal.incarnations().last().filter(|begun| begun.after == journal.last().0) else {
+        return Ok(None);
+    };
+    let Ok(Some(mark)) = journal.0.keeper.promised() else { return Ok(None) };
+    let half = journal.follows().is_none() && mark.incarnation < begun.number;
+    Ok(half.then(|| (begun.clone(), mark)))
+}
+
+fn begin(place: &Place, checked: Checked, next: &NextIncarnation<'_>) -> Result<Incarnation, IncarnationError> {
+    let Checked { db, index: last, chain } = checked;
+    let found: u64 = required(&db, place, meta::INCARNATION)?;
+    if next.number <= found {
+        return Err(IncarnationError::Number { wanted: next.number, found });
+    }
+    let (after, chain) = match next.last {
+        Some(wanted) if wanted != last => (wanted, cut(&db, place, wanted, last)?),
+        _ => (last, chain),
+    };
+    let mut rows = WriteBatch::default();
+    let begun = stage_next(&db, &mut rows, (after, chain), next)?;
+    rows.delete_cf(family(&db, Family::Meta)?, meta::FOLLOWS);
+    write(&db, rows)?;
+    // A crash before this leaves a journal that does not open; see `promote`.
+    Watermark::create(place, Mark { sequence: 0, index: after, chain, incarnation: next.number })?;
+    Ok(begun)
+}
+
+/// Stages the rows of an incarnation that begins after the last record, whose link is given.
+pub(super) fn stage_next(
+    db: &Store,
+    rows: &mut WriteBatch,
+    (after, chain): (u64, Hash),
+    next: &NextIncarnation<'_>,
+) -> Result<Incarnation, StorageError> {
+    let mut all = read(db)?;
+    all.retain(|incarnation| incarnation.after <= after);
+    let link = incarnation::onward(&all, after, chain);
+    let begun = Incarnation { number: next.number, after, link, at: next.at, reason: next.reason.to_owned() };
+    let meta_family = family(db, Family::Meta)?;
+    rows.delete_range_cf(meta_family, meta::BEGUN, meta::BEGUN_END);
+    all.push(begun.clone());
+    all.iter().for_each(|begun| rows.put_cf(meta_family, begun_key(begun.number), canonical_bytes(begun)));
+    rows.put_cf(meta_family, meta::INCARNATION, next.number.to_string());
+    // The next start looks up again which effects are open, from the states.
+    rows.delete_cf(meta_family, meta::EFFECTS_INDEXED);
+    Ok(begun)
 }
 
 impl Inner {
@@ -202,74 +224,10 @@ pub(super) fn begun_key(number: u64) -> Vec<u8> {
     [meta::BEGUN, &number.to_be_bytes()].concat()
 }
 
-fn family(db: &Store, family: Family) -> Result<Column<'_>, StorageError> {
+pub(super) fn family(db: &Store, family: Family) -> Result<Column<'_>, StorageError> {
     db.column(family).ok_or_else(|| StorageError(format!("no column family {}", family.name())))
 }
 
-fn write(db: &Store, rows: WriteBatch) -> Result<(), StorageError> {
+pub(super) fn write(db: &Store, rows: WriteBatch) -> Result<(), StorageError> {
     db.write(rows, true)
-}
-
-/// Removes every record after `wanted` and what they wrote; the link of `wanted`.
-fn cut(db: &Store, place: &Place, wanted: u64, last: u64) -> Result<Hash, IncarnationError> {
-    let first = first_record(db, place)?;
-    let no_such_record = IncarnationError::NoSuchRecord { wanted, first, last };
-    if wanted < first || wanted > last {
-        return Err(no_such_record);
-    }
-    let mut rows = WriteBatch::default();
-    rows.delete_range_cf(family(db, Family::Wal)?, wal_key(wanted + 1), wal_key(u64::MAX));
-    write(db, rows)?;
-    let scoped = |key: &[u8], _: &[u8]| parse_scoped(key).map(|(_, index, _)| index);
-    delete_after(db, Family::Decisions, wanted, &scoped)?;
-    delete_after(db, Family::Snapshots, wanted, &scoped)?;
-    delete_after(db, Family::Idem, wanted, &|_, value| parse_idem_value(value).map(|(_, index, _)| index))?;
-    turn_back(db, place, first - 1, wanted)?;
-    match last_record(db, place)? {
-        (found, chain) if found == wanted => Ok(chain),
-        _ => Err(no_such_record),
-    }
-}
-
-/// The record that a row, key and value, belongs to.
-type IndexOf = dyn Fn(&[u8], &[u8]) -> Option<u64>;
-
-/// Deletes the rows of a family that belong to records after `wanted`.
-fn delete_after(db: &Store, of: Family, wanted: u64, index: &IndexOf) -> Result<(), StorageError> {
-    let handle = family(db, of)?;
-    let mut rows = WriteBatch::default();
-    let mut walk = db.walk(handle, Scan::default());
-    walk.seek_to_first();
-    while let Some((key, value)) = walk.item()? {
-        let found = index(key, value).ok_or_else(|| StorageError(format!("a row of {} is mangled", of.name())))?;
-        if found > wanted {
-            rows.delete_cf(handle, key);
-        }
-        if rows.len() >= AT_ONCE {
-            db.write(std::mem::take(&mut rows), false)?;
-        }
-        walk.next();
-    }
-    write(db, rows)
-}
-
-/// What counted on the records that are gone counts on those that are left: snapshots may have covered others, and
-/// exporters are to take the records that come.
-fn turn_back(db: &Store, place: &Place, floor: u64, wanted: u64) -> Result<(), IncarnationError> {
-    let mut rows = WriteBatch::default();
-    let lower = number(db, place, meta::REPLAY_FLOOR)?.unwrap_or(0).min(floor);
-    rows.put_cf(family(db, Family::Meta)?, meta::REPLAY_FLOOR, lower.to_string());
-    let outbox = family(db, Family::Outbox)?;
-    let mut walk = db.walk(outbox, Scan::default());
-    walk.seek_to_first();
-    while let Some((key, value)) = walk.item()? {
-        let exporter = exporter_name(key).and_then(|_| std::str::from_utf8(value).ok());
-        if let Some((word, index)) = exporter.and_then(|text| text.split_once(' '))
-            && index.parse::<u64>().is_ok_and(|index| index > wanted)
-        {
-            rows.put_cf(outbox, key, format!("{word} {wanted}"));
-        }
-        walk.next();
-    }
-    Ok(write(db, rows)?)
 }

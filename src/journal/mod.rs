@@ -19,6 +19,8 @@ mod base;
 mod batch;
 mod chart;
 mod checkpoint;
+mod checks;
+mod cut;
 #[cfg(test)]
 mod damage;
 mod decision;
@@ -31,6 +33,8 @@ mod frame;
 mod growth_tests;
 mod held;
 mod history;
+#[cfg(test)]
+mod incarnation_tests;
 mod incarnations;
 #[cfg(test)]
 mod key_tests;
@@ -70,6 +74,7 @@ pub use base::PrunePoint;
 pub use batch::{Batch, Log, LogEntry, SWEEP_AT_ONCE, Write};
 pub use chart::{ChartError, Written};
 pub use checkpoint::CheckpointError;
+pub use checks::CheckError;
 pub use effects::{EffectRowError, OpenRow};
 pub use error::{AppendError, FoldError, OpenError, ReadError, RecoverError, StorageError};
 pub use exporters::{ExportError, ExportPosition};
@@ -85,7 +90,7 @@ pub use read::BoundKey;
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};
 pub use room::{RoomError, find_room};
 pub use snapshot::{LiveKey, Snapshot, SnapshotDocument};
-pub use store::{Backend, Change, Medium, Step, StoredRow};
+pub use store::{Backend, Change, Medium, Place, Step, StoredRow};
 pub use sweep::{SweepError, SweepReport};
 pub use thin::GENERATIONS;
 pub use unsnapshotted::SweepCandidate;
@@ -93,7 +98,7 @@ pub use watermark::{Mark, WatermarkError};
 
 use layout::Family;
 use promise::Keeper;
-use store::{Column, Place, Store};
+use store::{Column, Store};
 use unsnapshotted::Unsnapshotted;
 
 use crate::types::hash::Hash;

@@ -15,7 +15,7 @@ use super::error::{ReadError, StorageError};
 use super::frame::Frame;
 use super::layout::Family;
 use super::prune::PruneError;
-use super::{AppendError, Inner, Journal, Mode};
+use super::{Inner, Journal};
 use crate::types::hash::Hash;
 
 /// Objects that are deleted at once.
@@ -101,9 +101,7 @@ impl Journal {
     /// Nothing is deleted on the word of a damaged log: a record that is missing, or does not follow from the one
     /// before, is an error.
     pub fn collect_objects(&self, goes_on: &dyn Fn() -> bool) -> Result<CollectReport, PruneError> {
-        if matches!(self.0.mode, Mode::ReadOnly) {
-            return Err(AppendError::ReadOnly.into());
-        }
+        self.0.may_change()?;
         let (last, _) = self.last();
         let first = self.first_index();
         let mut marks = Marks::after(first - 1, self.0.link_after(first - 1)?, last + 1 - first);

@@ -55,7 +55,6 @@ impl Journal {
         let found = identity(&db, &place)?;
         may_write(&db, &place, origin)?;
         belongs(&found, &mine, &place)?;
-        raise_format(&db, &place)?;
         let watermark = match promised {
             Some(promised) => Watermark::open(&place, promised),
             None => Watermark::create(&place, Mark::first(found.incarnation)),
@@ -129,7 +128,7 @@ impl Journal {
 }
 
 /// Says what was promised of a directory that does not open.
-fn with_promise(error: OpenError, promised: u64) -> OpenError {
+pub(super) fn with_promise(error: OpenError, promised: u64) -> OpenError {
     match error {
         OpenError::Storage { path, source } if promised > 0 => OpenError::Damaged { path, source, promised },
         OpenError::Absent { path } if promised > 0 => OpenError::Lost { path, last: 0, index: 1, promised },
@@ -164,7 +163,7 @@ fn look(place: &Place) -> Result<Store, OpenError> {
 /// writing drops what RocksDB cannot read, and tables that its MANIFEST does not know, and with them what a person
 /// could still save. It is looked at twice before it is given up, because a process that holds it may have moved
 /// its files meanwhile.
-fn look_first(place: &Place, mark: Option<&Mark>) -> Result<(), OpenError> {
+pub(super) fn look_first(place: &Place, mark: Option<&Mark>) -> Result<(), OpenError> {
     if !place.is_there() {
         return is_all_there(place, 0, mark);
     }
@@ -293,15 +292,17 @@ fn identity(db: &Store, place: &Place) -> Result<JournalIdentity, OpenError> {
     })
 }
 
-/// A directory of an older format is one of this format before anything is written to it, so that an older program
-/// is told so, and does not stumble over a row.
-fn raise_format(db: &Store, place: &Place) -> Result<(), OpenError> {
-    if get(db, place, meta::FORMAT)? == Some(FORMAT.to_string()) {
+/// A directory of an older format becomes one of this format before anything of this format is written to it, so that
+/// an older program refuses it and does not stumble over a row. Called once the checks of a start passed.
+pub(super) fn raise_format(db: &Store) -> Result<(), StorageError> {
+    let family = db.column(Family::Meta).ok_or_else(|| StorageError("no column family meta".into()))?;
+    let format = FORMAT.to_string();
+    if db.get_cf(family, meta::FORMAT)?.as_deref() == Some(format.as_bytes()) {
         return Ok(());
     }
     let mut batch = WriteBatch::default();
-    batch.put_cf(family(db, place, Family::Meta)?, meta::FORMAT, FORMAT.to_string());
-    db.write(batch, true).map_err(|source| storage(place, source))
+    batch.put_cf(family, meta::FORMAT, format);
+    db.write(batch, true)
 }
 
 fn belongs(found: &JournalIdentity, mine: &JournalIdentity, place: &Place) -> Result<(), OpenError> {

@@ -16,7 +16,7 @@ use super::error::{FoldError, ReadError, StorageError};
 use super::layout::{Family, idem_key, key_floor_key, meta, parse_idem_value, scoped_key};
 use super::read::mangled;
 use super::store::WriteBatch;
-use super::{AppendError, Inner, Journal, Mode};
+use super::{AppendError, Inner, Journal};
 use crate::types::hlc::Hlc;
 use crate::types::record::Record;
 use crate::types::text::ProjectName;
@@ -110,9 +110,7 @@ impl Journal {
         newest: &dyn Fn(&ProjectName) -> u64,
         goes_on: &dyn Fn() -> bool,
     ) -> Result<PruneReport, PruneError> {
-        if matches!(self.0.mode, Mode::ReadOnly) {
-            return Err(AppendError::ReadOnly.into());
-        }
+        self.0.may_change()?;
         let _one_at_a_time = self.0.ageing.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, _) = self.last_promised();
         let since_ms = self.0.foothold(last)?.1.physical_ms().saturating_sub(horizon_ms);

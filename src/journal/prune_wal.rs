@@ -16,7 +16,7 @@ use super::layout::{Family, base_key, meta, scoped_key, wal_key};
 use super::prune::PruneError;
 use super::store::WriteBatch;
 use super::tail::outline;
-use super::{AppendError, Inner, Journal, Mode, Snapshot};
+use super::{Inner, Journal, Snapshot};
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -61,9 +61,7 @@ impl Journal {
     /// floor is on disk before anything is gone, and only rises.
     /// Between two stretches it asks `goes_on`.
     pub fn prune_wal(&self, wanted: &Retention, goes_on: &dyn Fn() -> bool) -> Result<WalPruneReport, PruneError> {
-        if matches!(self.0.mode, Mode::ReadOnly) {
-            return Err(AppendError::ReadOnly.into());
-        }
+        self.0.may_change()?;
         let target = self.prunable(wanted)?;
         let mut report = WalPruneReport { first_index: self.first_index(), ..WalPruneReport::default() };
         while report.first_index < target && goes_on() {
@@ -80,9 +78,7 @@ impl Journal {
     /// Looks at both copies of what a project stands on whose records are pruned, and writes the good one over the
     /// other where that is missing or damaged. Returns whether there was anything to mend.
     pub fn mend_base(&self, project: &ProjectName) -> Result<bool, PruneError> {
-        if matches!(self.0.mode, Mode::ReadOnly) {
-            return Err(AppendError::ReadOnly.into());
-        }
+        self.0.may_change()?;
         Ok(!self.0.base_flaws(project)?.is_empty() && self.0.mend_base(project)?)
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use super::error::{ReadError, RecoverError};
 use super::fold::{Fold, Track};
 use super::layout::meta;
+use super::open::raise_format;
 use super::read::mangled;
 use super::snapshot::Snapshot;
 use super::unsnapshotted::Unsnapshotted;
@@ -126,6 +127,9 @@ impl Inner {
         tail.unsnapshotted = unsnapshotted;
         (tail.last_index, tail.last_chain) = end;
         if tail.stage == Stage::Opened {
+            if self.options.is_some() {
+                raise_format(&self.db)?;
+            }
             self.settle(end)?;
             tail.stage = Stage::Recovered;
             if !matches!(self.mode, Mode::ReadOnly) {

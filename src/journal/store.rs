@@ -18,7 +18,7 @@ use rocksdb::{ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, WriteO
 
 use super::error::StorageError;
 use super::layout::Family;
-use super::watermark;
+use super::{JournalOptions, watermark};
 
 /// Key and value of a row.
 pub type StoredRow = (Arc<[u8]>, Arc<[u8]>);
@@ -77,9 +77,9 @@ pub trait Medium: Send + Sync + Debug {
     fn sync_watermark(&self) -> io::Result<()>;
 }
 
-/// Where a journal is.
+/// Where a journal is: a directory, or a disk in its place.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub struct Place {
     pub(super) path: PathBuf,
     pub(super) medium: Option<Arc<dyn Medium>>,
 }
@@ -107,6 +107,12 @@ impl Place {
 impl From<&Path> for Place {
     fn from(path: &Path) -> Place {
         Place::directory(path)
+    }
+}
+
+impl From<&JournalOptions> for Place {
+    fn from(options: &JournalOptions) -> Place {
+        Place { path: options.path.clone(), medium: options.medium.clone() }
     }
 }
 

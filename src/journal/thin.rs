@@ -6,7 +6,7 @@ use super::layout::{Family, parse_scoped, scope_end, scoped_key};
 use super::prune::PruneError;
 use super::read::mangled;
 use super::store::WriteBatch;
-use super::{AppendError, Inner, Journal, Mode};
+use super::{Inner, Journal};
 use crate::types::text::ProjectName;
 
 /// Newest snapshots of a project that always stay: when one is damaged, the next one serves.
@@ -17,9 +17,7 @@ const THINNED_RECORDS: u64 = 10_000;
 impl Journal {
     /// Removes what is too many of the snapshots of projects that got one since the last call; how many.
     pub fn thin_snapshots(&self) -> Result<u64, PruneError> {
-        if matches!(self.0.mode, Mode::ReadOnly) {
-            return Err(AppendError::ReadOnly.into());
-        }
+        self.0.may_change()?;
         let projects = self.0.tail().unsnapshotted.take_snapshotted();
         let mut removed = 0;
         for project in projects {

@@ -149,7 +149,6 @@ fn make(output: Output, args: &CreateArgs) -> anyhow::Result<ExitCode> {
             let journal = DataArgs::at(&places.data).open_to_write()?;
             // It is this process's now, so nobody else uses what stands there.
             tidy(&places.data)?;
-            journal.recover_tail()?;
             let staged = Staged::of(&journal, &places.data)?;
             drop(journal);
             copy(&places, staged.path())

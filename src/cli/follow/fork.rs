@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::client::{Client, ReadError};
-use crate::journal::{Journal, StoredRecord};
+use crate::client::{self, Client};
+use crate::journal::{self, Journal, StoredRecord};
 use crate::types::canonical::canonical_bytes;
 use crate::types::feed::FeedRecord;
 use crate::types::hash::Hash;
@@ -15,6 +15,15 @@ use crate::types::record::Record;
 
 /// The file in the follower's data directory that proves it.
 pub(super) const EVIDENCE: &str = "equivocation.json";
+
+/// Why the first record that differs was not found. It says nothing of the node.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FindError {
+    #[error(transparent)]
+    Asked(#[from] client::ReadError),
+    #[error("what is held here cannot be read: {0}")]
+    Held(#[from] journal::ReadError),
+}
 
 /// One of two records at the same place, with what proves that the node made it.
 #[derive(Debug, Serialize)]
@@ -60,16 +69,19 @@ impl Side {
 }
 
 /// The first record at or before `last`, where both differ, that differs.
-pub(super) async fn find(client: &Client, journal: &Journal, last: u64, first: u64) -> Result<Option<Fork>, ReadError> {
+pub(super) async fn find(client: &Client, journal: &Journal, last: u64, first: u64) -> Result<Option<Fork>, FindError> {
     let (mut same, mut differs) = (first.saturating_sub(1), last);
     while differs - same > 1 {
         let middle = same + (differs - same) / 2;
         let there = client.feed(middle, 1, 0).await?.records.into_iter().next();
-        let alike = there.is_some_and(|there| journal.has_link(middle, &there.chain).unwrap_or(false));
+        let alike = match there {
+            Some(there) => journal.has_link(middle, &there.chain)?,
+            None => false,
+        };
         if alike { same = middle } else { differs = middle }
     }
     let there = client.feed(differs, 1, 0).await?.records.into_iter().next();
-    let (Some(there), Ok(Some(here))) = (there, journal.record(differs)) else { return Ok(None) };
+    let (Some(there), Some(here)) = (there, journal.record(differs)?) else { return Ok(None) };
     let (here, there) = (Side::from(here), Side::from(there));
     let both = here.holds(journal) && there.holds(journal);
     let sealed_by = both.then_some(journal.identity().node);

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::fork::{self, EVIDENCE};
+use super::fork::{self, EVIDENCE, FindError};
 use super::page::take;
 use crate::client::{Client, ReadError};
-use crate::journal::SWEEP_AT_ONCE;
+use crate::journal::{self, SWEEP_AT_ONCE};
 use crate::sequencer::Handle;
 use crate::telemetry::metrics::Metrics;
 use crate::types::feed::FeedPage;
@@ -121,8 +121,9 @@ impl Follower {
         }
         if page.incarnations != journal.incarnations() {
             return lasting(format!(
-                "{primary} has {}, and this directory follows {}: a node was restored or promoted. Keep this directory, which \
-                 may hold records that the node lost, and follow anew with an empty one",
+                "{primary} has {}, and this directory follows {}: the node was restored or promoted, or its loss of records was \
+                 accepted. Keep this directory, which may hold records that the node lost, and begin again with an empty one \
+                 (docs/follower.md)",
                 name(&page.incarnations),
                 name(journal.incarnations())
             ));
@@ -134,16 +135,21 @@ impl Follower {
                 page.last_index
             ));
         }
-        match page.records.first().filter(|entry| entry.record.index == last) {
-            Some(entry) if !journal.has_link(last, &entry.chain).unwrap_or(false) => self.forked(page, last).await,
-            _ => Ok(()),
+        let Some(entry) = page.records.first().filter(|entry| entry.record.index == last) else { return Ok(()) };
+        match journal.has_link(last, &entry.chain) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.forked(page, last).await,
+            Err(error) => Err(unreadable(error)),
         }
     }
 
     async fn forked(&self, page: &FeedPage, last: u64) -> Result<(), Trouble> {
         let journal = self.handle.journal();
         let first = page.first_index.max(journal.first_index());
-        let fork = fork::find(&self.client, &journal, last, first).await.map_err(trouble)?;
+        let fork = fork::find(&self.client, &journal, last, first).await.map_err(|error| match error {
+            FindError::Asked(error) => trouble(error),
+            FindError::Held(error) => unreadable(error),
+        })?;
         let Some(fork) = fork else {
             return Err(Trouble::Lasting(anyhow::anyhow!("{} tells another history than before", self.primary)));
         };
@@ -200,6 +206,13 @@ fn is_pruned(error: &ReadError) -> bool {
 fn trouble(error: ReadError) -> Trouble {
     let passes = error.is_passing() || error.problem().is_some_and(|problem| problem.code == Code::ReadsClosed);
     if passes { Trouble::Passing(error) } else { Trouble::Lasting(error.into()) }
+}
+
+/// A record here that cannot be read says nothing of the node, and must not accuse it.
+fn unreadable(error: journal::ReadError) -> Trouble {
+    Trouble::Lasting(
+        anyhow::Error::from(error).context("a record that is held here cannot be read; see runbooks/recovery.md"),
+    )
 }
 
 fn name(incarnations: &[Incarnation]) -> String {

@@ -340,8 +340,8 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
             open_files: i32::try_from(settings.journal.open_files)?,
         },
     })?;
-    enter(&journal)?;
     let recovered = journal.recover_tail()?;
+    enter(&journal)?;
     index_effects(&journal);
     for accepted in journal.acceptances()? {
         let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);

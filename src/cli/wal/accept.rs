@@ -21,7 +21,7 @@ pub(super) struct AcceptArgs {
     /// Index of the last record that is left, as `swoosh wal verify` tells it
     #[arg(long, value_name = "N")]
     last: u64,
-    /// Do it; without this, what would be given up is told and nothing is changed
+    /// Do it; without this, the command says what would be given up and changes nothing
     #[arg(long, requires = "reason")]
     yes: bool,
     /// Who accepts it, and why; kept in the journal
@@ -37,21 +37,21 @@ fn said(text: &str) -> Result<String, String> {
 /// Tells what would be given up, or gives it up.
 pub(super) fn accept(output: Output, args: &AcceptArgs) -> anyhow::Result<ExitCode> {
     let path = args.data.journal();
-    let loss = Journal::loss(&path)?;
+    let loss = Journal::loss(path.as_path())?;
     if loss.last != args.last {
         return Err(AcceptError::OtherEnd { named: args.last, found: loss.last }.into());
     }
     let reason = args.reason.as_deref().filter(|_| args.yes);
-    if let Some(reason) = reason {
-        Journal::accept_end(&path, &loss, time::now(), reason)?;
-    }
-    output.say(&document(&loss, reason.is_some()), || text(args, &loss, reason.is_some()))?;
+    let mark = reason.map(|reason| Journal::accept_end(path.as_path(), &loss, time::now(), reason)).transpose()?;
+    let incarnation = mark.map(|mark| mark.incarnation);
+    output.say(&document(&loss, incarnation), || text(args, &loss, incarnation))?;
     Ok(exit(reason.is_some()))
 }
 
-fn document(loss: &Loss, accepted: bool) -> Value {
+fn document(loss: &Loss, incarnation: Option<u64>) -> Value {
     json!({
-        "accepted": accepted,
+        "accepted": incarnation.is_some(),
+        "incarnation": incarnation,
         "problem": loss.problem.to_string(),
         "last": loss.last,
         "chain": loss.chain,
@@ -61,21 +61,23 @@ fn document(loss: &Loss, accepted: bool) -> Value {
     })
 }
 
-fn text(args: &AcceptArgs, loss: &Loss, accepted: bool) -> String {
+fn text(args: &AcceptArgs, loss: &Loss, incarnation: Option<u64>) -> String {
     let about = fields(&[
         ("problem", loss.problem.to_string()),
         ("given up", given_up(loss)),
         ("last kept", format!("record {}, chain {}", loss.last, loss.chain)),
         ("projects", kept(loss)),
     ]);
-    if accepted {
+    let data = args.data.path().display();
+    if let Some(incarnation) = incarnation {
         return format!(
-            "accepted: the journal ends at record {}, and the node starts again\n{about}\n\
-             whoever holds a receipt for a record after {} must be told; `swoosh wal verify` shows this from now on",
-            loss.last, loss.last
+            "accepted: the journal ends at record {}; {}\n{about}\n\
+             inform the holders of receipts for records after {}; `swoosh wal verify` shows this from now on",
+            loss.last,
+            next_step(loss, incarnation),
+            loss.last
         );
     }
-    let data = args.data.path().display();
     format!(
         "accepting would give up what this journal lost\n{about}\n\
          whoever holds a receipt for a record after {} was promised something that will not be so\n\
@@ -83,6 +85,15 @@ fn text(args: &AcceptArgs, loss: &Loss, accepted: bool) -> String {
          swoosh wal accept --data {data} --last {} --yes --reason \"WHO: WHY\"",
         loss.last, loss.last
     )
+}
+
+fn next_step(loss: &Loss, incarnation: u64) -> String {
+    match &loss.follows {
+        Some(primary) => format!("it follows {primary} as before, and asks it for the lost records"),
+        None => format!(
+            "the node starts again, under incarnation {incarnation}. Give each follower an empty directory (docs/follower.md)"
+        ),
+    }
 }
 
 fn given_up(loss: &Loss) -> String {
