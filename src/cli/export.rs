@@ -1,11 +1,12 @@
 //! Exports: copies of snapshots and records in a directory outside the data directory.
 //!
 //! ```text
-//! DIR/rounds/<last record>.json                     what the round wrote, with hashes; names the round before
+//! DIR/rounds/<last record>[.wal].json               what the round wrote, with hashes; names the round before
 //! DIR/snapshots/<project>/<record>.json[.age]       a project's state with its live keys
 //! DIR/wal/<first record>-<last record>.jsonl[.age]  records with inputs, seals and the facts that they name
 //! ```
-//! Every file appears whole or not at all, and the round's own file last: what no round names does not count.
+//! Every file appears whole or not at all, and the round's own file last: what no round names does not count. How far
+//! records were exported to a directory, its rounds say, and not the data directory: each export is whole by itself.
 
 mod check;
 mod file;
@@ -27,10 +28,12 @@ use round::read_rounds;
 
 use crate::settings;
 use crate::types::hash::Hash;
+use crate::types::incarnation::Incarnation;
 use crate::types::keys::PublicKey;
 use crate::types::text::{ClusterId, ProjectName};
 
-/// Under which name the journal remembers how far records were exported.
+/// Under which name the journal remembers how far records were exported to the directory of the settings, so that
+/// nothing is pruned before that.
 pub(super) const WAL_EXPORTER: &str = "wal-export";
 
 /// What is exported, where, and for whom.
@@ -64,6 +67,12 @@ pub(super) struct Manifest {
     /// The last record when the round began, and its chain value.
     pub last_index: u64,
     pub last_chain: Hash,
+    /// The first record of the log when the round began; absent in form 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_index: Option<u64>,
+    /// How the incarnations after the first one began; absent in form 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incarnations: Vec<Incarnation>,
     /// Hash of the file of the round before.
     pub previous: Option<Hash>,
     pub files: Vec<Exported>,

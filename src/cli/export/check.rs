@@ -9,6 +9,7 @@ use super::{Content, Exported, Manifest, file, read_rounds};
 use crate::journal::{Snapshot, StoredRecord};
 use crate::machine::head::Head;
 use crate::types::hash::Hash;
+use crate::types::incarnation::Incarnation;
 use crate::types::json::Json;
 use crate::types::record::Record;
 
@@ -35,24 +36,76 @@ pub(in crate::cli) fn check(directory: &Path, keys: &[Box<dyn age::Identity>]) -
         directory.display()
     );
     let mut checked = Checked { rounds: rounds.len(), projects: newest(&rounds).len(), ..Checked::default() };
+    let longest = rounds.iter().map(|(manifest, _)| manifest.incarnations.as_slice()).max_by_key(|all| all.len());
+    let mut trail = Trail { incarnations: longest.unwrap_or_default(), last: None, chain: None };
     let mut previous = None;
     for (manifest, hash) in &rounds {
+        let index = manifest.last_index;
         if manifest.previous != previous {
-            checked
-                .problems
-                .push(format!("the round of record {} does not follow the one before it", manifest.last_index));
+            checked.problems.push(format!("the round of record {index} does not follow the one before it"));
+        }
+        if !trail.incarnations.starts_with(&manifest.incarnations) {
+            checked.problems.push(format!("the round of record {index} is of other incarnations than the others"));
         }
         previous = Some(*hash);
-        checked.last_index = manifest.last_index;
+        checked.last_index = index;
         for exported in &manifest.files {
             checked.files += 1;
-            match look(directory, manifest, exported, keys) {
+            match look(directory, manifest, exported, keys, &mut trail) {
                 Ok(opened) => checked.opened += usize::from(opened),
                 Err(error) => checked.problems.push(format!("{}: {error:#}", exported.path)),
             }
         }
+        checked
+            .problems
+            .extend(trail.end(manifest).err().map(|error| format!("the round of record {index}: {error:#}")));
     }
     Ok(checked)
+}
+
+/// Records that were looked at so far.
+struct Trail<'a> {
+    /// How the incarnations began, as the rounds say.
+    incarnations: &'a [Incarnation],
+    /// The last record.
+    last: Option<u64>,
+    /// Its link, where its file could be looked into.
+    chain: Option<Hash>,
+}
+
+impl Trail<'_> {
+    /// Goes on with a file of records: none may be missing before it, but those that were pruned before the first one.
+    fn file(&mut self, (first, last): (u64, u64), manifest: &Manifest) -> anyhow::Result<()> {
+        let expected = self.last.map_or(manifest.first_index, |before| Some(before + 1)).unwrap_or(first);
+        if first != expected {
+            self.chain = None;
+        }
+        self.last = self.last.max(Some(last));
+        anyhow::ensure!(first <= expected, "records {expected} to {} are in no file of this export", first - 1);
+        Ok(())
+    }
+
+    /// The link that the record after `index` follows, whose own link is `chain`: through the beginnings of the
+    /// incarnations that begin there.
+    fn onward(&self, index: u64, chain: Hash) -> anyhow::Result<Hash> {
+        let mut link = chain;
+        for begun in self.incarnations.iter().filter(|begun| begun.after == index) {
+            anyhow::ensure!(begun.link == link, "incarnation {} does not follow record {index}", begun.number);
+            link = begun.beginning();
+        }
+        Ok(link)
+    }
+
+    /// A round that exported records exported all of them.
+    fn end(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        let holds_records = manifest.files.iter().any(|file| matches!(file.content, Content::Records { .. }));
+        let Some(last) = self.last.filter(|_| holds_records && manifest.first_index.is_some()) else { return Ok(()) };
+        let index = manifest.last_index;
+        anyhow::ensure!(last >= index, "records {} to {index} are in no file of this export", last + 1);
+        let other = self.chain.filter(|chain| last == index && *chain != manifest.last_chain);
+        anyhow::ensure!(other.is_none(), "its last record has another link than the round says");
+        Ok(())
+    }
 }
 
 /// Whether a file could be looked into; what is wrong with it.
@@ -61,14 +114,20 @@ fn look(
     manifest: &Manifest,
     exported: &Exported,
     keys: &[Box<dyn age::Identity>],
+    trail: &mut Trail<'_>,
 ) -> anyhow::Result<bool> {
+    let gap = match &exported.content {
+        Content::Records { first, last } => trail.file((*first, *last), manifest),
+        Content::Snapshot { .. } => Ok(()),
+    };
+    let chain = trail.chain.take_if(|_| matches!(exported.content, Content::Records { .. }));
     let plain_path = exported.path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     anyhow::ensure!(plain_path, "the path leads out of the export");
     let path = directory.join(&exported.path);
     let bytes = std::fs::read(&path)?;
     let found = Hash::of(&bytes);
     anyhow::ensure!(found == exported.sha256, "it hashes to {found}, its round says {}", exported.sha256);
-    let Some(plain) = file::open(&path, bytes, keys)? else { return Ok(false) };
+    let Some(plain) = file::open(&path, bytes, keys)? else { return gap.map(|()| false) };
     match &exported.content {
         Content::Snapshot { state_hash, .. } => {
             let mut document: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&plain)?;
@@ -77,9 +136,11 @@ fn look(
             let found = Head::of(snapshot.state).hash();
             anyhow::ensure!(found == *state_hash, "its state hashes to {found}, its round says {state_hash}");
         }
-        Content::Records { first, last } => records(&plain, *first, *last, manifest)?,
+        Content::Records { first, last } => {
+            trail.chain = Some(records(&plain, (*first, *last), manifest, trail, chain)?);
+        }
     }
-    Ok(true)
+    gap.map(|()| true)
 }
 
 /// A line of a file of records.
@@ -90,8 +151,16 @@ enum Line {
     Fact { fact: Json, hash: Hash },
 }
 
-fn records(plain: &[u8], first: u64, last: u64, manifest: &Manifest) -> anyhow::Result<()> {
-    let (mut next, mut previous) = (first, None);
+/// Looks at every record of a file, which follows the record with the link `previous`, where that is known; the link of
+/// the last one.
+fn records(
+    plain: &[u8],
+    (first, last): (u64, u64),
+    manifest: &Manifest,
+    trail: &Trail<'_>,
+    mut previous: Option<Hash>,
+) -> anyhow::Result<Hash> {
+    let mut next = first;
     for line in plain.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let (record, chain, inputs, seal, path) = match serde_json::from_slice(line)? {
             Line::Record { record, chain, inputs, seal, path } => (record, chain, inputs, seal, path),
@@ -106,7 +175,12 @@ fn records(plain: &[u8], first: u64, last: u64, manifest: &Manifest) -> anyhow::
             "the inputs of record {next} are other ones"
         );
         if let Some(previous) = previous {
-            anyhow::ensure!(Record::chain(&previous, &record.encode()) == chain, "the chain breaks at record {next}");
+            let link = trail.onward(next - 1, previous)?;
+            anyhow::ensure!(
+                Record::chain(&link, &record.encode()) == chain,
+                "the chain breaks at record {next}{}",
+                unsaid(manifest, trail)
+            );
         }
         anyhow::ensure!(seal.node == manifest.node, "record {next} is sealed by another node");
         let stored = StoredRecord { encoded: record.encode(), record: *record, chain, seal, path };
@@ -117,5 +191,14 @@ fn records(plain: &[u8], first: u64, last: u64, manifest: &Manifest) -> anyhow::
         (next, previous) = (next + 1, Some(chain));
     }
     anyhow::ensure!(next == last + 1, "record {next} is missing");
-    Ok(())
+    previous.ok_or_else(|| anyhow::anyhow!("the file has no record"))
+}
+
+/// Rounds of form 1 do not say where an incarnation begins.
+fn unsaid(manifest: &Manifest, trail: &Trail<'_>) -> &'static str {
+    if manifest.incarnation > 1 && trail.incarnations.is_empty() {
+        ", or an incarnation begins there, which rounds of this form do not say; export to a new directory to check it"
+    } else {
+        ""
+    }
 }

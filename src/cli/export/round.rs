@@ -17,8 +17,8 @@ use crate::types::hash::Hash;
 use crate::types::json::Json;
 use crate::types::text::ProjectName;
 
-/// Version of the manifest's form.
-const FORMAT: u64 = 1;
+/// Version of the manifest's form. In form 1 nothing says where the log begins and how its incarnations began.
+const FORMAT: u64 = 2;
 /// Records in one file at most.
 const RECORDS_IN_FILE: u64 = 10_000;
 /// Bytes of records after which a file ends early.
@@ -27,6 +27,8 @@ const FILE_BYTES: usize = 32 << 20;
 /// The rounds of a plan.
 pub(in crate::cli) struct Rounds {
     plan: Plan,
+    /// Whether the journal keeps the records that a round has yet to export.
+    holds_pruning: bool,
 }
 
 /// What a round came to.
@@ -70,17 +72,44 @@ fn last_round(directory: &Path) -> anyhow::Result<Option<(Manifest, Hash)>> {
     round_files(directory)?.into_iter().max().map(|path| read_round(&path)).transpose()
 }
 
+/// The last record that the newest round with records holds; 0 where no round holds any.
+fn exported(directory: &Path) -> anyhow::Result<u64> {
+    let mut paths = round_files(directory)?;
+    paths.sort();
+    for path in paths.iter().rev() {
+        let (manifest, _) = read_round(path)?;
+        let last = manifest.files.iter().filter_map(|file| match &file.content {
+            Content::Records { last, .. } => Some(*last),
+            Content::Snapshot { .. } => None,
+        });
+        if let Some(last) = last.max() {
+            return Ok(last);
+        }
+    }
+    Ok(0)
+}
+
 impl Rounds {
+    /// Rounds that leave the data directory as it is.
     pub fn new(plan: Plan) -> Rounds {
-        Rounds { plan }
+        Rounds { plan, holds_pruning: false }
     }
 
-    /// From here on nothing is pruned that a round has yet to export.
-    pub fn begin(&self, journal: &Journal) -> anyhow::Result<()> {
-        if self.plan.wal {
-            journal.note_exported(WAL_EXPORTER, exported(journal)?)?;
+    /// The rounds of a node. From here on nothing is pruned that a round has yet to export. Where that is not known,
+    /// because the directory cannot be read or is of another history, nothing is pruned at all; each round says why.
+    pub fn of_node(plan: Plan, journal: &Journal) -> anyhow::Result<Rounds> {
+        let rounds = Rounds { plan, holds_pruning: true };
+        if rounds.plan.wal {
+            journal.note_exported(WAL_EXPORTER, rounds.held(journal).unwrap_or(0))?;
         }
-        Ok(())
+        Ok(rounds)
+    }
+
+    /// The last record of this journal that the directory holds.
+    fn held(&self, journal: &Journal) -> anyhow::Result<u64> {
+        let before = last_round(&self.plan.directory)?;
+        self.since(journal, before.as_ref().map(|(manifest, _)| manifest))?;
+        exported(&self.plan.directory)
     }
 
     /// Exports what changed since the last round; `None` when nothing did.
@@ -95,13 +124,14 @@ impl Rounds {
         let before = last_round(directory)?;
         let (last_index, last_chain) = journal.last_promised();
         let since = self.since(journal, before.as_ref().map(|(manifest, _)| manifest))?;
-        if last_index <= since {
+        let held = if self.plan.wal { exported(directory)? } else { last_index };
+        if last_index <= since && last_index <= held {
             return Ok(None);
         }
+        let first_index = journal.first_index();
         let mut files = self.snapshots(journal, since, last_index, goes_on)?;
         if self.plan.wal {
-            let from = exported(journal)? + 1;
-            files.extend(self.records(journal, from.max(journal.first_index())..=last_index, goes_on)?);
+            files.extend(self.records(journal, first_index.max(held + 1)..=last_index, goes_on)?);
         }
         let identity = journal.identity();
         let manifest = Manifest {
@@ -111,12 +141,16 @@ impl Rounds {
             incarnation: identity.incarnation,
             last_index,
             last_chain,
+            first_index: Some(first_index),
+            incarnations: journal.incarnations().to_vec(),
             previous: before.map(|(_, hash)| hash),
             files,
         };
-        let path = directory.join("rounds").join(format!("{last_index:020}.json"));
+        // A round without new records adds those that the rounds before it left out, and comes behind the last of them.
+        let ending = if last_index <= since { "wal.json" } else { "json" };
+        let path = directory.join("rounds").join(format!("{last_index:020}.{ending}"));
         file::write(&path, &canonical_bytes(&manifest))?;
-        if self.plan.wal {
+        if self.plan.wal && self.holds_pruning {
             journal.note_exported(WAL_EXPORTER, last_index)?;
         }
         if let Some(hook) = &self.plan.hook {
@@ -177,7 +211,7 @@ impl Rounds {
         let Some(document) = journal.snapshot_document(project, index)? else { return Ok(None) };
         let state_hash = Head::of(document.snapshot.state.clone()).hash();
         let content = Content::Snapshot { project: project.clone(), index, state_hash };
-        self.put(&format!("snapshots/{project}/{index:020}.json"), canonical_bytes(&document), content).map(Some)
+        self.put(&format!("snapshots/{project}/{index:020}"), "json", canonical_bytes(&document), content).map(Some)
     }
 
     /// The records from one index to another, in files of bounded size.
@@ -200,17 +234,24 @@ impl Rounds {
             if index == last || segment.is_full() {
                 anyhow::ensure!(goes_on(), "the node stops");
                 let (first, lines) = std::mem::take(&mut segment).finish(journal)?;
-                let path = format!("wal/{first:020}-{index:020}.jsonl");
-                files.push(self.put(&path, lines, Content::Records { first, last: index })?);
+                let stem = format!("wal/{first:020}-{index:020}");
+                files.push(self.put(&stem, "jsonl", lines, Content::Records { first, last: index })?);
             }
         }
         Ok(files)
     }
 
-    fn put(&self, plain_path: &str, plain: Vec<u8>, content: Content) -> anyhow::Result<Exported> {
-        let path = self.plan.vault.name(plain_path);
-        let sealed = self.plan.vault.seal(plain)?;
-        let sha256 = file::write(&self.plan.directory.join(&path), &sealed)?;
+    /// Writes a file. One that is there already, with other bytes, stays: an earlier round may name it.
+    fn put(&self, stem: &str, ending: &str, plain: Vec<u8>, content: Content) -> anyhow::Result<Exported> {
+        let (vault, directory) = (&self.plan.vault, &self.plan.directory);
+        let sealed = vault.seal(plain)?;
+        let sha256 = Hash::of(&sealed);
+        let mut path = vault.name(&format!("{stem}.{ending}"));
+        let held = std::fs::read(directory.join(&path)).ok().map(|bytes| Hash::of(&bytes));
+        if held.is_some_and(|held| held != sha256) {
+            path = vault.name(&format!("{stem}-{}.{ending}", sha256.short(12)));
+        }
+        file::write(&directory.join(&path), &sealed)?;
         Ok(Exported { path, sha256, bytes: sealed.len() as u64, content })
     }
 }
@@ -255,12 +296,6 @@ impl Segment {
         self.lines.extend_from_slice(&canonical_bytes(line));
         self.lines.push(b'\n');
     }
-}
-
-/// The last record that was exported.
-fn exported(journal: &Journal) -> anyhow::Result<u64> {
-    let positions = journal.export_positions()?;
-    Ok(positions.into_iter().find(|position| position.name == WAL_EXPORTER).map_or(0, |position| position.index))
 }
 
 fn object(journal: &Journal, index: u64, hash: &Hash) -> anyhow::Result<Json> {

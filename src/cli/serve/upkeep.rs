@@ -86,8 +86,7 @@ fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Resu
     ];
     if let Some(plan) = Plan::of(&settings.exports)? {
         let every_round = Duration::from_millis(settings.exports.every_ms);
-        let (rounds, exporting) = (Rounds::new(plan), growth.clone());
-        rounds.begin(&node.handle().journal())?;
+        let (rounds, exporting) = (Rounds::of_node(plan, &node.handle().journal())?, growth.clone());
         tasks.push(tokio::spawn(every(every_round, move || exporting.export(&rounds))));
     }
     Ok(tasks)
