@@ -52,6 +52,9 @@ impl World {
             Fault::DirectoryRollback => return self.roll_back_directory(random),
             Fault::SnapshotRollback => return self.roll_back_snapshots(random),
             Fault::ClockAhead | Fault::ClockBack => return self.skew(fault == Fault::ClockAhead, random),
+            Fault::ClockStep => return self.step_clock(random),
+            Fault::LossAccepted => return self.lose_and_accept(random),
+            Fault::Promoted => return self.take_over(random),
             Fault::LicenseDenied => {
                 self.outside.license(true, random.below(3) == 0, now_ms);
                 self.moods.unlicensed = Some(self.turn + 50 + random.below(600));
@@ -88,7 +91,7 @@ impl World {
     }
 
     /// The disk is not as it was written from here on, until somebody repairs it.
-    fn damage(&mut self, happened: bool, random: &mut Random) -> bool {
+    pub(super) fn damage(&mut self, happened: bool, random: &mut Random) -> bool {
         if happened && self.moods.damaged.is_none() {
             self.moods.damaged = Some(self.turn + 20 + random.below(150));
         }
@@ -123,6 +126,21 @@ impl World {
         let by: i64 = random.pick([1_000, 4_000, 6_000, 60_000, 600_000]);
         self.site.clocks.set_skew(if ahead { by } else { -by });
         self.moods.skewed = Some(self.turn + 5 + random.below(60));
+        true
+    }
+
+    /// The clock steps soon after the license changed, which the node records of its own before it goes on.
+    fn step_clock(&mut self, random: &mut Random) -> bool {
+        if self.moods.skewed.is_some() {
+            return false;
+        }
+        let denied = self.moods.unlicensed.is_none();
+        self.outside.license(denied, denied && random.below(3) == 0, self.now_ms());
+        self.moods.unlicensed = denied.then(|| self.turn + 20 + random.below(100));
+        self.tell(FactKind::License);
+        let by = random.pick([-600_000, 60_000, 600_000]);
+        self.site.clocks.step_after(1 + random.below(6), by);
+        self.moods.skewed = Some(self.turn + 5 + random.below(30));
         true
     }
 

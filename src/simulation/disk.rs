@@ -284,6 +284,11 @@ impl Disk {
         contents.traps.retain(|(trap, _)| !matches!(trap, Trap::PowerLoss | Trap::Kill));
     }
 
+    /// Takes every trap away that has not fired.
+    pub fn disarm(&self) {
+        self.contents().traps.clear();
+    }
+
     /// There is room again.
     pub fn make_room(&self) {
         self.contents().full = false;

@@ -12,6 +12,9 @@ use crate::types::hlc::Hlc;
 impl World {
     /// Starts a node that is down, looks after one that runs.
     pub(super) fn live(&mut self, random: &mut Random) -> Result<(), Violation> {
+        if let Some(order) = self.order.filter(|_| self.node.is_none()) {
+            return self.carry_out(order, random);
+        }
         if self.node.is_none() {
             return if random.below(3) == 0 { self.start(random) } else { Ok(()) };
         }
@@ -35,6 +38,7 @@ impl World {
             Err(error) => return self.start_refused(&error, fired, random),
         };
         self.tally.count("starts");
+        self.forget_strikes();
         self.trace.event("start");
         let journal = node.single.handle().journal();
         let seen = self.oracle.started(&journal, found.last);

@@ -39,6 +39,9 @@ impl World {
         self.site.disk.repair();
         self.moods = super::world::Moods::default();
         self.end_process(random);
+        if let Some(order) = self.order {
+            self.carry_out(order, random)?;
+        }
         self.calm();
         drop(self.site.disk.take_fired());
         // What was stamped ahead of time is waited for.

@@ -15,6 +15,7 @@ mod life;
 mod liveness;
 mod network;
 mod node;
+mod operators;
 mod oracle;
 mod outside;
 mod planted;

@@ -36,6 +36,8 @@ pub struct Clocks {
     monotonic_ms: AtomicU64,
     wall_ms: AtomicU64,
     skew_ms: AtomicI64,
+    /// After how many readings of the wall clock it steps, and by how much.
+    step: Mutex<Option<(u64, i64)>>,
 }
 
 impl Clocks {
@@ -64,6 +66,25 @@ impl Clocks {
     pub fn skew(&self) -> i64 {
         self.skew_ms.load(Ordering::Relaxed)
     }
+
+    /// The wall clock steps after so many readings.
+    pub fn step_after(&self, readings: u64, milliseconds: i64) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = Some((readings, milliseconds));
+    }
+
+    /// Somebody reads the wall clock.
+    fn read(&self) -> u64 {
+        let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        match *step {
+            Some((0, by)) => {
+                self.set_skew(by);
+                *step = None;
+            }
+            Some((readings, by)) => *step = Some((readings - 1, by)),
+            None => {}
+        }
+        self.true_ms().saturating_add_signed(self.skew())
+    }
 }
 
 /// What the nodes of all worlds compiled: the same few bundles, after every start.
@@ -73,8 +94,7 @@ struct Source(Arc<Clocks>);
 
 impl TimeSource for Source {
     fn read(&self) -> Reading {
-        let wall_ms = self.0.true_ms().saturating_add_signed(self.0.skew());
-        Reading { wall_ms, monotonic_ms: self.0.monotonic_ms.load(Ordering::Relaxed) }
+        Reading { wall_ms: self.0.read(), monotonic_ms: self.0.monotonic_ms.load(Ordering::Relaxed) }
     }
 }
 
@@ -107,6 +127,8 @@ pub struct Told {
     pub tally: Tally,
     /// Proposals of the node's own that it could not build.
     pub own_failed: Vec<String>,
+    /// Why the log could not be written.
+    pub log_failed: Vec<String>,
 }
 
 #[derive(Default)]
@@ -144,8 +166,11 @@ impl Observer for Watch {
     fn evicted(&self, heads: usize) {
         self.told(|told| (0..heads).for_each(|_| told.tally.count("heads evicted")));
     }
-    fn log_failed(&self, _reason: &str) {
-        self.told(|told| told.tally.count("logs failed"));
+    fn log_failed(&self, reason: &str) {
+        self.told(|told| {
+            told.tally.count("logs failed");
+            told.log_failed.push(reason.to_owned());
+        });
     }
     fn log_mended(&self, _last_index: u64) {
         self.told(|told| told.tally.count("logs mended"));

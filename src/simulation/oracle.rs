@@ -15,6 +15,7 @@ use crate::types::canonical::from_slice;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey};
+use crate::types::incarnation::{Incarnation, onward};
 use crate::types::json::Json;
 use crate::types::names::EffectName;
 use crate::types::receipt::Receipt;
@@ -70,6 +71,12 @@ pub struct Oracle {
     led_to: BTreeMap<(ProjectName, u64), Hash>,
     /// The last index that somebody was shown or answered for.
     told: u64,
+    /// How the incarnations of the log began, as the node that runs read them.
+    incarnations: Vec<Incarnation>,
+    /// The link of every record that was seen, by incarnation and index, also of those that were given up.
+    sealed: BTreeMap<(u64, u64), Hash>,
+    /// Project, head and stamp after each record, from index 1.
+    history: Vec<(ProjectName, Arc<Head>, Hlc)>,
     /// Receipts that were given of records that were not seen yet.
     unchecked: Vec<(ProjectName, IdemKey)>,
     /// What was seen, counted.
@@ -89,6 +96,9 @@ impl Oracle {
             receipts,
             led_to,
             told: 0,
+            incarnations: Vec::new(),
+            sealed: BTreeMap::new(),
+            history: Vec::new(),
             unchecked: Vec::new(),
             seen: Tally::default(),
         }
@@ -124,8 +134,8 @@ impl Oracle {
         let before = self.head(&record.project);
         let after = replay::step(&before, record, inputs)
             .map_err(|error| Violation { invariant: "replay-equal", what: error.to_string() })?;
-        let previous = self.last().1;
-        let chain = Record::chain(&previous, &record.encode());
+        let (last, link) = self.last();
+        let chain = Record::chain(&onward(&self.incarnations, last, link), &record.encode());
         let step = Step { cluster: &self.cluster, record, inputs, before: &before, after: &after };
         // The other life was asked.
         let asked = if self.looking == Looking::Closely { invariants::ALL.as_slice() } else { &[] };
@@ -135,8 +145,29 @@ impl Oracle {
                 Violation { invariant, what }
             })?;
         }
+        let number = self.incarnations.iter().rfind(|begun| begun.after < record.index).map_or(1, |begun| begun.number);
+        if self.sealed.insert((number, record.index), chain).is_some_and(|before| before != chain) {
+            let what = format!("the node sealed another record {} in incarnation {number} before", record.index);
+            return Err(Violation { invariant: "never-equivocates", what });
+        }
         self.note(record, inputs, Arc::new(after), chain);
         Ok(())
+    }
+
+    /// An operator accepted that every record after this one is lost: nothing was acknowledged after it any more.
+    pub fn given_up(&mut self, last: u64) {
+        let kept = usize::try_from(last).unwrap_or(usize::MAX);
+        self.past.links.truncate(kept.saturating_add(1));
+        self.history.truncate(kept);
+        self.past.last_index = self.history.len() as u64;
+        self.past.last_timestamp = self.history.last().map_or(Hlc::default(), |(_, _, stamp)| *stamp);
+        self.heads = self.history.iter().map(|(project, head, _)| (project.clone(), head.clone())).collect();
+        self.past.keys.retain(|_, index| *index <= last);
+        self.past.outcomes.retain(|_, index| *index <= last);
+        self.led_to.retain(|(_, index), _| *index <= last);
+        self.receipts.retain(|_, given| given.index <= last);
+        self.unchecked.retain(|place| self.receipts.contains_key(place));
+        self.told = self.told.min(last);
     }
 
     fn note(&mut self, record: &Record, inputs: &Json, after: Arc<Head>, chain: Hash) {
@@ -149,6 +180,7 @@ impl Oracle {
         (self.past.last_index, self.past.last_timestamp) = (record.index, record.timestamp);
         self.past.links.push(chain);
         self.led_to.insert((record.project.clone(), record.index), after.hash());
+        self.history.push((record.project.clone(), after.clone(), record.timestamp));
         self.heads.insert(record.project.clone(), after);
     }
 
@@ -236,6 +268,7 @@ impl Oracle {
     /// A node started: everything that anybody was told of is there, and what else is there is seen now.
     pub fn started(&mut self, journal: &Journal, last: (u64, Hash)) -> Result<u64, Violation> {
         let lost = |what: String| Violation { invariant: "acknowledged-is-kept", what };
+        self.incarnations = journal.incarnations().to_vec();
         let (index, chain) = self.last();
         if last.0 < self.told {
             return Err(lost(format!("a start found records up to {}, and {} was answered for", last.0, self.told)));

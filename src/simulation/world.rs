@@ -20,6 +20,7 @@ use super::faults::{Fault, Rates, Tally};
 use super::healing::Healing;
 use super::network::{Network, Parcel};
 use super::node::{Clocks, Node, Site};
+use super::operators::Order;
 use super::oracle::{Oracle, UNREADABLE, Violation};
 use super::outside::{Outside, START_MS, schedule, windows};
 use super::planted::Bug;
@@ -83,6 +84,10 @@ pub struct World {
     pub(super) moods: Moods,
     pub(super) network: Network,
     pub(super) looking: Looking,
+    /// What an operator does to the directory while the node is down.
+    pub(super) order: Option<Order>,
+    /// Whether an operation of the disk failed since the node started.
+    struck: bool,
     healing: Healing,
     hands: Arc<Hands>,
     schedule: Schedule,
@@ -133,6 +138,8 @@ impl World {
             turn: 0,
             moods: Moods::default(),
             network: Network::default(),
+            order: None,
+            struck: false,
             healing: Healing::default(),
             hands,
             schedule: announced,
@@ -351,6 +358,10 @@ impl World {
         let Some(node) = &self.node else { return Ok(()) };
         let told = node.take_told();
         self.tally.add(&told.tally);
+        self.struck |= self.site.disk.has_fired();
+        if let Some(failed) = told.log_failed.first().filter(|_| !self.struck && !self.is_excused()) {
+            return Err(Violation { invariant: "log-fails-for-a-cause", what: failed.clone() });
+        }
         if let Some(failed) = told.own_failed.first() {
             return Err(Violation { invariant: "own-proposals-build", what: failed.clone() });
         }
@@ -384,6 +395,11 @@ impl World {
             }
             other => other.map(drop),
         }
+    }
+
+    /// A node started: what the disk did before is no excuse any more.
+    pub(super) fn forget_strikes(&mut self) {
+        self.struck = false;
     }
 
     /// Whether something is wrong with the disk.

@@ -39,15 +39,18 @@ pub struct Step<'a> {
 pub type Check = fn(&Step<'_>, &Past) -> Result<(), String>;
 
 /// Those of answers and starts, which the oracle and the world ask.
-pub const OF_ANSWERS_AND_STARTS: [&str; 12] = [
+pub const OF_ANSWERS_AND_STARTS: [&str; 15] = [
     "replay-equal",
     "receipts-never-change",
     "receipts-prove-themselves",
     "repeats-get-receipts",
     "acknowledged-is-kept",
+    "never-equivocates",
+    "log-fails-for-a-cause",
     "reads-are-durable",
     "readable",
     "starts",
+    "orders-end",
     "own-proposals-build",
     "log-verifies",
     "liveness",

@@ -1,0 +1,99 @@
+//! What operators do to the directory of a node that is down, by the functions behind `swoosh wal accept` and
+//! `swoosh promote`. Only the first may give up what was acknowledged.
+
+use super::disk::Trap;
+use super::oracle::Violation;
+use super::random::Random;
+use super::well_formed::reading;
+use super::world::World;
+use crate::journal::{AcceptError, IncarnationError, Journal};
+
+/// What an operator has begun and repeats until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// `swoosh wal accept`.
+    AcceptLoss,
+    /// `swoosh promote`, of a directory that follows already.
+    Promote,
+}
+
+impl World {
+    /// An older copy is put in the place of the directory, and nobody finds the newer one.
+    pub(super) fn lose_and_accept(&mut self, random: &mut Random) -> bool {
+        if !self.put_older_copy_back(random) {
+            return false;
+        }
+        self.order = Some(Order::AcceptLoss);
+        true
+    }
+
+    /// The directory, or an older copy of it, is taken for that of a follower. One that lost records is refused, and the
+    /// newer copy is put back some turns later.
+    pub(super) fn take_over(&mut self, random: &mut Random) -> bool {
+        if self.moods.damaged.is_some() || self.order.is_some() {
+            return false;
+        }
+        let older = random.below(2) == 0 && self.put_older_copy_back(random);
+        if !older {
+            self.end_process(random);
+        }
+        // Whether the node follows must be known afterwards.
+        self.site.disk.disarm();
+        match Journal::set_following(&self.site.journal(), "node-1") {
+            Ok(()) => self.order = Some(Order::Promote),
+            Err(_) if older => return self.damage(true, random),
+            Err(_) => {}
+        }
+        true
+    }
+
+    fn put_older_copy_back(&mut self, random: &mut Random) -> bool {
+        if self.moods.damaged.is_some() || self.order.is_some() || !self.site.disk.put_copy_back() {
+            self.site.disk.keep_copy();
+            return false;
+        }
+        self.site.disk.switch_off(Trap::Kill);
+        self.go_off(random);
+        true
+    }
+
+    /// Goes on with what was begun, until it is done. A trap may interrupt it.
+    pub(super) fn carry_out(&mut self, order: Order, random: &mut Random) -> Result<(), Violation> {
+        let done = match order {
+            Order::AcceptLoss => self.accept_loss(),
+            Order::Promote => self.promote(),
+        };
+        let interrupted = self.is_excused() || self.site.disk.is_full();
+        match done {
+            Ok(()) => self.order = None,
+            Err(_) if interrupted => self.tally.count("orders interrupted"),
+            Err(what) => return Err(Violation { invariant: "orders-end", what }),
+        }
+        self.after_work(random)
+    }
+
+    fn accept_loss(&mut self) -> Result<(), String> {
+        let place = self.site.journal();
+        let loss = match Journal::loss(&place) {
+            Ok(loss) => loss,
+            // The older copy lacks nothing that was promised.
+            Err(AcceptError::Whole { .. }) => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        };
+        let at = reading(self.now_ms());
+        let mark = Journal::accept_end(&place, &loss, at, "an operator").map_err(|error| error.to_string())?;
+        self.oracle.given_up(mark.index);
+        self.tally.count("losses accepted");
+        Ok(())
+    }
+
+    fn promote(&mut self) -> Result<(), String> {
+        match Journal::promote(&self.site.journal(), reading(self.now_ms()), "an operator") {
+            Ok(_) => self.tally.count("promotions"),
+            // The promotion that was interrupted was done.
+            Err(IncarnationError::NotFollowing { .. }) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        Ok(())
+    }
+}
