@@ -271,7 +271,7 @@ pub struct ProjectView {
     pub phase: String,
 }
 
-/// `POST /transition?dry_run=true`: what would happen on the durable head.
+/// `POST /transition?dry_run=true`: what would happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DryRun {
     /// Whether it would be accepted.

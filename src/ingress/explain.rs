@@ -66,7 +66,7 @@ pub(super) struct TransitionAnswer {
     /// Members of its inputs and their types; `?` marks an optional one.
     #[schema(value_type = BTreeMap<String, String>)]
     inputs: BTreeMap<&'static str, &'static str>,
-    /// Whether the state lets it happen.
+    /// Whether the state lets it happen, and the node takes proposals.
     enabled: bool,
     /// Why not, where it does not.
     reasons: Vec<String>,
@@ -117,8 +117,10 @@ impl WindowAnswer {
 
 /// Explain every transition.
 ///
-/// Says of each transition whether the project's state lets it happen now, and how its guards would judge.
-/// Works for a project that does not exist yet, too.
+/// Says of each transition whether the project's state lets it happen now, and how its guards would judge. A change
+/// of the license's status that comes before the next proposal counts already. While the node takes no proposals
+/// (`read_only`, `draining`, `follower`, `clock_unsafe`), no transition is enabled. Works for a project that does not
+/// exist yet, too.
 #[utoipa::path(get, path = "/transitions", tag = "state",
     params(("project" = Option<schema::ProjectName>, Query, description = "The project; `default` when left out.")),
     responses(

@@ -52,13 +52,13 @@ pub(super) struct DryRunAnswer {
 ///
 /// The signed document is verified, ordered, judged by the guards and made durable before it is answered.
 /// Sending it again is harmless: the same key gets the same receipt, byte for byte. With `dry_run=true` it
-/// is judged on the durable head and nothing changes.
+/// takes the same way up to its decision, which is reported, and nothing changes.
 #[utoipa::path(
     post,
     path = "/transition",
     tag = "proposals",
     params(
-        ("dry_run" = Option<bool>, Query, description = "Judge on the durable head and change nothing."),
+        ("dry_run" = Option<bool>, Query, description = "Report the decision and change nothing."),
         ("Idempotency-Key" = Option<schema::IdemKey>, Header, description = "Stands in for `idem_key`."),
         ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "Stands in for `hlc`."),
         ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "Stands in for `window_id`."),
@@ -163,8 +163,12 @@ fn accepted(receipt: &[u8], replayed: bool) -> Response {
 }
 
 async fn try_out(state: AppState, peer: Peer, verified: Verified) -> Answer {
-    let gate = state.gate.clone();
-    let answer = match state.read(move |state| Ok(state.handle.dry_run(&verified)?)).await? {
+    let limit_ms = state.limits.request_timeout_ms;
+    let found = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.dry_run(verified)).await;
+    let found = found.map_err(|_| {
+        Fault::new(Code::NotDurable, format!("the node did not find out within {limit_ms} ms; nothing changed"))
+    })?;
+    let answer = match found {
         DryRun::Accepted { state_post_hash, outcomes } => DryRunAnswer {
             accepted: true,
             state_post_hash: Some(state_post_hash),
@@ -176,7 +180,7 @@ async fn try_out(state: AppState, peer: Peer, verified: Verified) -> Answer {
             DryRunAnswer { accepted: true, replayed: true, receipt: Some(receipt), ..DryRunAnswer::default() }
         }
         DryRun::Refused(refusal) => {
-            charge(&gate, peer, refusal.rejection.code);
+            charge(&state.gate, peer, refusal.rejection.code);
             let guard_outcomes = refusal.rejection.guard_outcomes.clone();
             let problem = Some(Box::new(Fault::from(*refusal).into_problem()));
             DryRunAnswer { problem, guard_outcomes, ..DryRunAnswer::default() }

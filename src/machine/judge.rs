@@ -4,6 +4,7 @@
 //! Events in, one value out: the shell looks up idempotency keys, makes records durable and answers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::beats::Beats;
 use super::bounds;
@@ -375,6 +376,15 @@ pub fn held_by_block(docket: &Docket<'_>) -> bool {
     }
 }
 
+/// The head with the license's status that its facts call for; `None` where it has that status already.
+fn after_license_change(cluster: &ClusterId, head: &Head, facts: &FactSet, at: Hlc) -> Option<Head> {
+    let case = Case { cluster, head, facts, at, spec: spec(Transition::LicenseExpired), asked: None };
+    license_change(&case)?;
+    let mut after = head.state().clone();
+    Arc::make_mut(&mut after.control).license = super::guards::read_license(&case).status;
+    Some(head.advance(after))
+}
+
 /// Whether a transition could pass now, as far as that can be said without a proposal.
 #[derive(Clone, Debug)]
 pub struct Explanation {
@@ -386,8 +396,11 @@ pub struct Explanation {
     pub guards: Vec<(GuardName, Judged)>,
 }
 
-/// Explains every transition of a project.
+/// Explains every transition of a project. Where the license calls for another status, the node changes it before the
+/// next proposal, so the state after that change is what a proposal meets.
 pub fn explain(cluster: &ClusterId, head: &Head, facts: &FactSet, at: Hlc) -> Vec<Explanation> {
+    let after = after_license_change(cluster, head, facts, at);
+    let head = after.as_ref().unwrap_or(head);
     let one = |transition: &Transition| {
         let spec = spec(*transition);
         let case = Case { cluster, head, facts, at, spec, asked: None };

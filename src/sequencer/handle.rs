@@ -18,11 +18,10 @@ use super::pipeline::{Pipeline, durable, is_watched};
 use super::rejections::{RejectionEntry, Rejections};
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Trace, Verified, retry};
 use crate::facts::FactsNow;
-use crate::journal::{Durability, FoldError, Journal, Log, Recovered, RecoveredHead, fingerprint};
+use crate::journal::{Durability, FoldError, Journal, Log, Recovered, RecoveredHead};
 use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
-use crate::machine::judge::{self, Docket, Explanation};
-use crate::machine::reduce::Stamp;
+use crate::machine::judge::{self, Explanation};
 use crate::machine::upgrade;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -68,7 +67,7 @@ pub struct Status {
     pub heads_bytes: usize,
 }
 
-/// What a proposal would come to on the durable head.
+/// What a proposal would come to.
 #[derive(Clone, Debug)]
 pub enum DryRun {
     /// It would be accepted.
@@ -82,6 +81,15 @@ pub enum DryRun {
     Repeat(Vec<u8>),
     /// It would be refused.
     Refused(Box<Refusal>),
+}
+
+impl From<Outcome> for DryRun {
+    fn from(outcome: Outcome) -> DryRun {
+        match outcome {
+            Outcome::Accepted { receipt, .. } => DryRun::Repeat(receipt.to_vec()),
+            Outcome::Refused(refusal) => DryRun::Refused(refusal),
+        }
+    }
 }
 
 /// What both threads and every handle share.
@@ -235,7 +243,7 @@ impl Handle {
             return refused;
         }
         let loaded = self.preload(&project).await;
-        match self.enter((verified, trace), arrived, loaded) {
+        match self.enter((verified, trace), arrived, loaded, None) {
             Ok(answer) => {
                 let gone =
                     || self.refuse(&project, transition, Code::Draining, "the node shut down before it could answer");
@@ -251,10 +259,11 @@ impl Handle {
         (verified, trace): (Verified, Option<Box<Trace>>),
         arrived: Instant,
         loaded: Option<Box<RecoveredHead>>,
+        trial: Option<oneshot::Sender<DryRun>>,
     ) -> Result<oneshot::Receiver<Outcome>, Outcome> {
         let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
         let (reply, answer) = oneshot::channel();
-        let pushed = self.inbox.push(Request { verified, reply, arrived, trace, loaded });
+        let pushed = self.inbox.push(Request { verified, reply, arrived, trace, loaded, trial });
         pushed.map_err(|full| {
             let (code, reason) = no_room(full, &project);
             self.refuse(&project, transition, code, &reason)
@@ -264,14 +273,27 @@ impl Handle {
 
     /// Whether proposals are taken.
     pub(super) fn is_open(&self, project: &ProjectName, transition: Transition) -> Result<(), Outcome> {
-        let (code, reason) = match &*self.shared.mode() {
-            Mode::Accepting => return Ok(()),
+        match self.shut() {
+            None => Ok(()),
+            Some((code, reason)) => Err(self.refuse(project, transition, code, &reason)),
+        }
+    }
+
+    /// Why the node takes no proposal, while that is so.
+    fn shut(&self) -> Option<(Code, String)> {
+        Some(match &*self.shared.mode() {
+            Mode::Accepting => return None,
             Mode::Draining => (Code::Draining, "the node is shutting down; try another or wait".to_owned()),
             Mode::Refusing(reason) => (Code::NotDurable, reason.clone()),
             Mode::ReadOnly(reason) => (Code::ReadOnly, reason.clone()),
             Mode::Following(reason) => (Code::Follower, format!("this node {reason}; propose to that one")),
-        };
-        Err(self.refuse(project, transition, code, &reason))
+        })
+    }
+
+    /// Why no proposal can be accepted now, whichever it is.
+    fn closed(&self) -> Option<Rejection> {
+        let shut = self.shut().map(|(code, reason)| Rejection::new(code, reason));
+        shut.or_else(|| self.status().clock_unsafe.map(|why| Rejection::new(Code::ClockUnsafe, why)))
     }
 
     fn refuse(&self, project: &ProjectName, transition: Transition, code: Code, reason: &str) -> Outcome {
@@ -331,48 +353,25 @@ impl Handle {
         tokio::task::spawn_blocking(load).await.ok().flatten()
     }
 
-    /// Says what would become of a proposal on the durable head, and changes nothing.
-    pub fn dry_run(&self, verified: &Verified) -> Result<DryRun, FoldError> {
-        let project = verified.proposal().project();
-        let view = self.view(&project)?;
-        let facts = self.shared.ports.facts.facts();
-        let docket = Docket {
-            cluster: &self.shared.options.cluster,
-            head: &view.head,
-            facts: facts.set(),
-            proposal: verified.proposal(),
-            inputs: verified.inputs(),
-            stamp: Stamp { index: self.shared.last_index.load(Ordering::Acquire) + 1, at: self.now() },
-        };
-        let judged = judge::identity(&docket).and_then(|identity| judge::key_form(&docket).map(|()| identity));
-        let identity = match judged {
-            Ok(identity) => identity,
-            Err(rejection) => return Ok(self.would_refuse(&docket, rejection)),
-        };
-        let bound = self.shared.journal().bound_key(&project, &docket.proposal.idem_key)?;
-        // A key may stand in the journal before its record is durable.
-        if let Some(bound) = bound.filter(|bound| bound.index < docket.stamp.index) {
-            let proposal = docket.proposal;
-            let same = bound.fingerprint == fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
-            let conflict =
-                || Rejection::new(Code::IdemKeyConflict, "the key is bound to another proposal; use a new uuid");
-            return Ok(if same { DryRun::Repeat(bound.receipt) } else { self.would_refuse(&docket, conflict()) });
+    /// Says what would become of a proposal now, and changes nothing. It takes the way of every proposal, so that the
+    /// mode of the node, its queue, its clock and what the node would propose first count as they do for that.
+    pub async fn dry_run(&self, verified: Verified) -> DryRun {
+        let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
+        if let Err(refused) = self.is_open(&project, transition) {
+            return refused.into();
         }
-        let horizon = judge::key_horizon(&docket, self.shared.journal().key_floor(&project)?);
-        let weighed = horizon.map_err(Into::into).and_then(|()| judge::merits(&docket, identity));
-        Ok(match weighed {
-            Ok(accepted) => DryRun::Accepted { state_post_hash: accepted.next.hash(), outcomes: accepted.outcomes },
-            Err(refused) => self.would_refuse(&docket, refused.rejection),
-        })
-    }
-
-    fn would_refuse(&self, docket: &Docket<'_>, rejection: Rejection) -> DryRun {
-        let project = docket.proposal.project();
-        let (transition, at) = (docket.proposal.transition, docket.stamp.at);
-        let retry_after_ms = retry::after_ms(rejection.code, transition, docket.facts, &project, at);
-        let hlc_last = docket.head.state().hlc_last.as_ref().as_ref().map(|last| last.hlc);
-        let head = Some(docket.head.hash());
-        DryRun::Refused(Box::new(Refusal { rejection, project, head, hlc_last, retry_after_ms }))
+        let loaded = self.preload(&project).await;
+        let (trial, mut accepted) = oneshot::channel();
+        let answer = match self.enter((verified, None), Instant::now(), loaded, Some(trial)) {
+            Ok(answer) => answer.await,
+            Err(refused) => return refused.into(),
+        };
+        let gone = "the node shut down before it could answer";
+        // An acceptance leaves the answer of a proposal unsent.
+        answer
+            .map(DryRun::from)
+            .or_else(|_| accepted.try_recv())
+            .unwrap_or_else(|_| self.refuse(&project, transition, Code::Draining, gone).into())
     }
 
     /// A project's durable head; the genesis head with index 0 when it does not exist.
@@ -391,7 +390,10 @@ impl Handle {
     pub fn explain(&self, project: &ProjectName) -> Result<(Arc<View>, Vec<Explanation>), FoldError> {
         let view = self.view(project)?;
         let facts = self.shared.ports.facts.facts();
-        let explained = judge::explain(&self.shared.options.cluster, &view.head, facts.set(), self.now());
+        let mut explained = judge::explain(&self.shared.options.cluster, &view.head, facts.set(), self.now());
+        if let Some(rejection) = self.closed() {
+            explained.iter_mut().for_each(|explanation| explanation.disabled = Some(rejection.clone()));
+        }
         Ok((view, explained))
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::fair::{FairQueue, Full};
 use super::mend::{Failure, Mended};
 use super::own::OwnOutcome;
-use super::{Outcome, Trace, Verified};
+use super::{DryRun, Outcome, Trace, Verified};
 use crate::journal::RecoveredHead;
 use crate::machine::chart;
 use crate::types::names::Region;
@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub trace: Option<Box<Trace>>,
     /// The project's head, where it was not in memory when the proposal came.
     pub loaded: Option<Box<RecoveredHead>>,
+    /// Of a dry run, where an acceptance is reported. Nothing changes then.
+    pub trial: Option<oneshot::Sender<DryRun>>,
 }
 
 impl Request {
@@ -284,6 +286,12 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::head::Head;
+    use crate::sequencer::own::{Wish, propose};
+    use crate::types::hash::Hash;
+    use crate::types::json::Json;
+    use crate::types::keys::SecretKey;
+    use crate::types::names::Transition;
 
     fn inbox() -> Inbox {
         Inbox::new(1_000, 1_000)
@@ -300,6 +308,31 @@ mod tests {
         assert!(inbox.try_take(10, true).is_some_and(|work| work.stopping));
     }
 
+    fn request(transition: Transition, number: u64) -> Request {
+        let (project, node) = ("default".parse().unwrap(), SecretKey::from_bytes(&[1; 32]));
+        let (head, cluster) = (Head::genesis(&project), "test".parse().unwrap());
+        let cause = Hash::of(&number.to_be_bytes());
+        let inputs = match transition {
+            Transition::ControlPause => Json::parse(br#"{"rationale":"a flood"}"#).unwrap(),
+            _ => Json::empty_object(),
+        };
+        let wish = Wish { project: &project, transition, topic: "test", inputs, cause, beat: 0, evidence: Vec::new() };
+        let verified = propose(wish, &head, &cluster, &node, 1_760_000_000_000).unwrap();
+        let (reply, _) = oneshot::channel();
+        Request { verified, reply, arrived: Instant::now(), trace: None, loaded: None, trial: None }
+    }
+
+    /// Whoever may pause and resume one project could stop all others: nothing else was taken while controls waited.
+    #[test]
+    fn a_flood_of_urgent_proposals_leaves_the_others_their_share() {
+        let inbox = inbox();
+        (0..100).for_each(|n| assert!(inbox.push(request(Transition::ControlPause, n)).is_ok()));
+        (0..10).for_each(|n| assert!(inbox.push(request(Transition::BootLicensed, n)).is_ok()));
+        let work = inbox.try_take(18, true).unwrap();
+        let urgent = work.requests.iter().filter(|request| request.is_urgent()).count();
+        assert_eq!((urgent, work.requests.len() - urgent), (12, 6));
+    }
+
     /// A thousand projects to look at took all of the room, batch after batch.
     #[test]
     fn projects_to_look_at_leave_room_for_others() {
@@ -307,8 +340,7 @@ mod tests {
         (0..1_000).for_each(|n| inbox.nudge(format!("project-{n}").parse().unwrap()));
         let (reply, _answer) = oneshot::channel();
         let effect = "p/1/fetch".parse().unwrap();
-        let (transition, inputs) =
-            (crate::types::names::Transition::IngestionBytesOk, crate::types::json::Json::empty_object());
+        let (transition, inputs) = (Transition::IngestionBytesOk, Json::empty_object());
         let outcome = OwnOutcome { effect, transition, inputs, evidence: Vec::new() };
         inbox.push_own(OwnRequest { outcome, reply, arrived: Instant::now(), loaded: None });
         let work = inbox.try_take(2, true).unwrap();

@@ -5,6 +5,7 @@ mod initiative;
 mod outcomes;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ use crate::types::names::{CouncilState, Transition};
 use crate::types::record::{GuardOutcome, Record};
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
+
+use trial::{Forecast, after_trial};
 
 type KeyPlace = (ProjectName, IdemKey);
 
@@ -84,6 +87,9 @@ pub(super) struct Pipeline {
     heads: Heads,
     keys: BTreeMap<KeyPlace, InFlight>,
     deferred: Vec<Deferred>,
+    forecasts: Vec<Forecast>,
+    /// Whether the request at hand is a dry run: it takes the way of every request, and changes nothing.
+    trying: bool,
     open: Vec<Pending>,
     open_number: u64,
     /// The keys of the batch that the committer has, in its order.
@@ -113,6 +119,8 @@ impl Pipeline {
             heads,
             keys: BTreeMap::new(),
             deferred: Vec::new(),
+            forecasts: Vec::new(),
+            trying: false,
             open: Vec::new(),
             open_number: 1,
             committing: None,
@@ -170,8 +178,14 @@ impl Pipeline {
         work.stopping && self.is_idle()
     }
 
-    /// Judges one proposal and does what follows.
-    fn weigh_and_act(&mut self, mut request: Request) {
+    /// Judges one proposal and does what follows; of a dry run, reports it.
+    fn weigh_and_act(&mut self, request: Request) {
+        self.trying = request.trial.is_some();
+        self.judge_request(request);
+        self.trying = false;
+    }
+
+    fn judge_request(&mut self, mut request: Request) {
         let project = request.verified.proposal().project();
         if let Some(loaded) = request.loaded.take() {
             self.offer(&project, *loaded);
@@ -270,12 +284,15 @@ impl Pipeline {
     fn act(&mut self, project: &ProjectName, scene: Scene, request: Request, verdict: Verdict) {
         let transition = request.verified.proposal().transition;
         match verdict {
+            Verdict::Accepted(accepted) if self.trying => self.forecast(project, request, *accepted),
             Verdict::Accepted(accepted) => {
                 let Request { verified, trace, reply, arrived, .. } = request;
                 self.push(project, scene, (verified, trace), *accepted, Some(reply), arrived);
             }
             Verdict::Repeat(receipt) => {
-                self.shared.ports.observer.repeated(transition);
+                if !self.trying {
+                    self.shared.ports.observer.repeated(transition);
+                }
                 answer(request.reply, Outcome::Accepted { receipt: receipt.into(), replayed: true });
             }
             Verdict::RepeatInFlight => self.wait_for_key(request),
@@ -294,6 +311,9 @@ impl Pipeline {
         reply: Option<Reply>,
         arrived: Instant,
     ) -> Scene {
+        if self.trying {
+            return after_trial(scene, accepted);
+        }
         trace.iter_mut().for_each(|trace| trace.judged());
         let record = record(project, scene.stamp, &verified, accepted.outcomes, accepted.next.hash());
         let encoded = record.encode();
@@ -308,7 +328,11 @@ impl Pipeline {
         self.next_index += 1;
         self.chain = chain;
         self.stamped = scene.stamp.at;
-        let after = Scene { head: head.clone(), facts: scene.facts.clone(), stamp: self.following(scene.stamp) };
+        let after = Scene {
+            head: head.clone(),
+            facts: scene.facts.clone(),
+            stamp: following(Stamp { index: self.next_index, ..scene.stamp }),
+        };
         self.open.push(Pending {
             record,
             encoded,
@@ -325,14 +349,11 @@ impl Pipeline {
         after
     }
 
-    /// The stamp of the record that follows one. In the last millisecond of the year 9999 there is none later.
-    fn following(&self, stamp: Stamp) -> Stamp {
-        Stamp { index: self.next_index, at: stamp.at.successor().unwrap_or(stamp.at) }
-    }
-
     fn wait_for_key(&mut self, request: Request) {
         let proposal = request.verified.proposal();
-        self.shared.ports.observer.repeated(proposal.transition);
+        if !self.trying {
+            self.shared.ports.observer.repeated(proposal.transition);
+        }
         let place = (proposal.project(), proposal.idem_key.clone());
         if let Some(in_flight) = self.keys.get_mut(&place) {
             in_flight.waiting.push(request.reply);
@@ -345,9 +366,9 @@ impl Pipeline {
             self.hold(project, &scene, &request.verified, &mut refused.rejection);
         }
         let (transition, at) = (request.verified.proposal().transition, scene.stamp.at);
-        self.shared.note_refusal(project, transition, &refused.rejection, at);
+        self.note_refusal(project, transition, &refused.rejection, at);
         let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
-        if let Some(breach) = refused.breach {
+        if let Some(breach) = refused.breach.filter(|_| !self.trying) {
             self.quarantine(project, scene, *breach);
         }
         let (head, batch) = match self.head(project) {
@@ -373,7 +394,9 @@ impl Pipeline {
     fn refuse_now(&self, request: Request, rejection: Rejection) {
         let project = request.verified.proposal().project();
         let transition = request.verified.proposal().transition;
-        self.shared.ports.observer.refused(&project, transition, &rejection);
+        if !self.trying {
+            self.shared.ports.observer.refused(&project, transition, &rejection);
+        }
         let refusal = Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms: Some(500) };
         answer(request.reply, Outcome::Refused(Box::new(refusal)));
     }
@@ -431,6 +454,7 @@ impl Pipeline {
         }
         let ready: Vec<_> = self.deferred.extract_if(.., |deferred| deferred.batch <= done.number).collect();
         ready.into_iter().for_each(|deferred| answer(deferred.reply, deferred.outcome));
+        self.report_forecasts(done.number);
     }
 
     /// The log cannot be written: whatever is not durable is refused, and nothing is taken any more.
@@ -441,7 +465,8 @@ impl Pipeline {
         let open = std::mem::take(&mut self.open).into_iter().filter_map(|pending| pending.reply);
         let waiting = std::mem::take(&mut self.keys).into_values().flat_map(|in_flight| in_flight.waiting);
         let deferred = std::mem::take(&mut self.deferred).into_iter().map(|deferred| deferred.reply);
-        for reply in open.chain(waiting).chain(deferred) {
+        let forecasts = std::mem::take(&mut self.forecasts).into_iter().map(|forecast| forecast.reply);
+        for reply in open.chain(waiting).chain(deferred).chain(forecasts) {
             answer(reply, not_durable(&reason));
         }
         self.shared.set_mode(failure.mode());
@@ -488,6 +513,11 @@ fn delta(transition: Transition, before: &Head, after: &Head) -> Delta {
         return Delta::default();
     }
     Delta::between(before.state(), after.state())
+}
+
+/// The stamp after one. In the last millisecond of the year 9999 there is none later.
+fn following(stamp: Stamp) -> Stamp {
+    Stamp { at: stamp.at.successor().unwrap_or(stamp.at), ..stamp }
 }
 
 /// Heads and views of what is durable.

@@ -46,7 +46,7 @@ impl<L: Log + 'static> Single<L> {
     pub fn propose(&self, verified: Verified) -> Result<oneshot::Receiver<Outcome>, Outcome> {
         let proposal = verified.proposal();
         self.handle.is_open(&proposal.project(), proposal.transition)?;
-        self.handle.enter((verified, None), Instant::now(), None)
+        self.handle.enter((verified, None), Instant::now(), None, None)
     }
 
     /// Takes the outcome of an effect that the node ran; where its answer comes, or what it is told at once.

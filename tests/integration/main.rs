@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod disk;
 mod disk_faults;
+mod dry_run;
 mod durability;
 mod effects;
 mod exports;

@@ -324,13 +324,13 @@ impl Core for Sequenced {
             Ok(verified) => verified,
             Err(rejection) => return refused(rejection),
         };
-        match block_in_place(|| self.handle.dry_run(&verified)) {
-            Ok(DryRun::Accepted { .. }) => Judged::Accepted(crate::migration::Decided::default()),
-            Ok(DryRun::Repeat(receipt)) => Judged::Accepted(crate::migration::Decided { receipt, replayed: true }),
-            Ok(DryRun::Refused(refusal)) => {
+        let runtime = tokio::runtime::Handle::current();
+        match block_in_place(|| runtime.block_on(self.handle.dry_run(verified))) {
+            DryRun::Accepted { .. } => Judged::Accepted(crate::migration::Decided::default()),
+            DryRun::Repeat(receipt) => Judged::Accepted(crate::migration::Decided { receipt, replayed: true }),
+            DryRun::Refused(refusal) => {
                 Judged::Refused(Refused { rejection: refusal.rejection, retry_after_ms: refusal.retry_after_ms })
             }
-            Err(error) => refused(damaged(error)),
         }
     }
 

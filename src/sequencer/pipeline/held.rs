@@ -32,7 +32,7 @@ impl Pipeline {
                 rejection.code = Code::OutcomeHeld;
                 let reason = "is kept and is recorded when the project goes on; it need not be sent again";
                 rejection.reasons.push(format!("the outcome of {id} {reason}"));
-                if kept.is_none() {
+                if kept.is_none() && !self.trying {
                     self.shared.ports.observer.held(project);
                 }
             }
@@ -62,7 +62,9 @@ impl Pipeline {
         if let Some(kept) = journal.held_outcome(id).map_err(|error| error.to_string())? {
             return Ok(Some(kept.is_same(&outcome)));
         }
-        journal.hold_outcome(id, &outcome).map_err(|error| error.to_string())?;
+        if !self.trying {
+            journal.hold_outcome(id, &outcome).map_err(|error| error.to_string())?;
+        }
         Ok(None)
     }
 }

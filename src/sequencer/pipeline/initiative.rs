@@ -69,7 +69,7 @@ impl Pipeline {
                 (self.push(project, scene, (own, trace), *accepted, None, Instant::now()), true)
             }
             Verdict::Refused(refused) => {
-                self.shared.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
+                self.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
                 (scene, false)
             }
             Verdict::Repeat(_) | Verdict::RepeatInFlight => (scene, false),

@@ -39,7 +39,7 @@ impl Pipeline {
         if let Some((violation, accepted)) = self.violation(&scene, &outcome, &verdict) {
             (verified, verdict) = (violation, accepted);
         }
-        self.act(&project, scene, Request { verified, reply, arrived, trace, loaded: None }, verdict);
+        self.act(&project, scene, Request { verified, reply, arrived, trace, loaded: None, trial: None }, verdict);
     }
 
     /// What is proposed in the place of an outcome that calls content good which a policy calls a breach.

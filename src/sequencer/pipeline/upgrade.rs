@@ -11,7 +11,7 @@ impl Pipeline {
     pub(super) fn upgraded(&mut self, project: &ProjectName, scene: Scene) -> Scene {
         let Some(inputs) = upgrade::barrier(scene.head.state()) else { return scene };
         let (scene, passed) = self.propose_own(project, scene, Transition::BootChartUpgraded, "chart", &inputs);
-        if passed {
+        if passed && !self.trying {
             self.shared.ports.observer.upgraded(project, inputs.from_version, inputs.to_version);
         }
         scene
