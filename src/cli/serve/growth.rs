@@ -194,7 +194,9 @@ impl Pruning {
     /// a key goes, and the sequencer refuses keys below them, so that no pruned key runs again.
     fn keys(&self) {
         let journal = self.growth.handle.journal();
-        let newest = |project: &ProjectName| newest_beat(&self.growth.handle, project);
+        let at = journal.last_timestamp().ok();
+        let newest =
+            |project: &ProjectName| at.and_then(|at| newest_beat(&self.growth.handle, project, at)).unwrap_or(0);
         match journal.prune_keys(self.horizon_ms, &newest, &|| self.growth.goes_on()) {
             Ok(report) if report.keys == 0 && report.ahead == 0 => {}
             Ok(PruneReport { aged, keys, ahead }) => tracing::info!(aged, keys, ahead, "pruned idempotency keys"),
@@ -238,14 +240,10 @@ impl Pruning {
     }
 }
 
-/// The newest beat that a key of a project may name at the last stamp; 0, which prunes nothing, where that is unknown.
-fn newest_beat(handle: &Handle, project: &ProjectName) -> u64 {
-    let (facts, journal) = (handle.facts(), handle.journal());
-    let settings = facts.set().get(FactKind::Settings, project).map(|fact| &fact.body);
-    let (Some(FactBody::Settings(settings)), Ok(at), Ok(floor)) =
-        (settings, journal.last_timestamp(), journal.key_floor(project))
-    else {
-        return 0;
-    };
-    Beats::known(facts.set(), project, at, floor).newest(settings)
+/// The newest beat that a key of a project may name at a time; `None` where that is unknown.
+fn newest_beat(handle: &Handle, project: &ProjectName, at: Hlc) -> Option<u64> {
+    let facts = handle.facts();
+    let FactBody::Settings(settings) = &facts.set().get(FactKind::Settings, project)?.body else { return None };
+    let floor = handle.journal().key_floor(project).ok()?;
+    Some(Beats::known(facts.set(), project, at, floor).newest(settings))
 }
