@@ -94,11 +94,16 @@ fn strings(items: &[String]) -> String {
     format!("&{items:?}")
 }
 
+fn since(t: &Transition) -> String {
+    let pairs = t.since.iter().map(|(guard, version)| format!("(GuardName::{}, {version})", variant(guard)));
+    format!("&[{}]", pairs.collect::<Vec<_>>().join(", "))
+}
+
 fn push_spec(out: &mut String, chart: &Chart, name: &str, t: &Transition) {
     let needs_license = chart.licensed_regions.contains(&t.region);
     let _ = writeln!(
         out,
-        "    TransitionSpec {{ transition: Transition::{}, region: Region::{}, from: {}, to: {}, op_class: OpClass::{}, signers: {}, guards: {}, window: {}, closes: {}, opens: {}, cancels: {}, compensation: {}, needs_license: {needs_license}, inputs: &{:?} }},",
+        "    TransitionSpec {{ transition: Transition::{}, region: Region::{}, from: {}, to: {}, op_class: OpClass::{}, signers: {}, guards: {}, since: {}, window: {}, closes: {}, opens: {}, cancels: {}, compensation: {}, needs_license: {needs_license}, inputs: &{:?} }},",
         variant(name),
         variant(&t.region),
         strings(&t.from),
@@ -106,6 +111,7 @@ fn push_spec(out: &mut String, chart: &Chart, name: &str, t: &Transition) {
         variant(&t.region),
         list("Role", &t.signers),
         list("GuardName", &chart.guards_of(t)),
+        since(t),
         option("WindowClass", t.window.as_ref()),
         option("EffectName", t.closes.as_ref()),
         list("EffectName", &t.opens),

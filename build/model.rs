@@ -69,6 +69,9 @@ pub struct Transition {
     pub to: Vec<String>,
     pub signers: Vec<String>,
     pub guards: Vec<String>,
+    /// Guards that a later version of the chart added, with that version; under an earlier one they are not asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub since: BTreeMap<String, u64>,
     pub inputs: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
@@ -202,6 +205,14 @@ impl Chart {
             transition.window.iter().for_each(|w| missing("window class", w, self.window_classes.contains_key(w)));
             let effects = transition.opens.iter().chain(&transition.cancels).chain(&transition.closes);
             effects.for_each(|e| missing("effect", e, self.effects.contains_key(e)));
+            for (guard, version) in &transition.since {
+                problems.when(!transition.guards.contains(guard), || {
+                    format!("transition {name}: since names {guard}, which is not one of its guards")
+                });
+                problems.when(!(2..=self.version).contains(version), || {
+                    format!("transition {name}: {guard} cannot be asked since version {version}")
+                });
+            }
             problems.when(transition.from.is_empty() || transition.to.is_empty(), || {
                 format!("transition {name}: leads nowhere")
             });

@@ -14,6 +14,7 @@ use crate::machine::head::Head;
 use crate::machine::judge::{self, Accepted, Docket, Refused};
 use crate::machine::policy::engine_version;
 use crate::machine::reduce::Stamp;
+use crate::machine::upgrade;
 use crate::types::canonical::{DecodeError, from_slice};
 use crate::types::fact::Fact;
 use crate::types::hash::Hash;
@@ -118,6 +119,8 @@ impl<'a> Reguard<'a> {
         let typed = Inputs::decode(record.transition, &inputs.canonical());
         let typed = typed.map_err(|error| format!("the inputs cannot be read: {error}"))?;
         let proposal = record.proposal(inputs.clone()).proposal;
+        // A project begins under the chart of the program that wrote its first record.
+        let head = &*upgrade::begun(head, &proposal.current_state_hash);
         let docket = Docket {
             cluster: &self.journal.identity().cluster,
             head,

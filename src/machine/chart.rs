@@ -34,6 +34,8 @@ pub struct TransitionSpec {
     pub signers: &'static [Role],
     /// Its guards, in the order in which reasons are told.
     pub guards: &'static [GuardName],
+    /// Guards that a later version of the chart added, with that version.
+    pub since: &'static [(GuardName, u64)],
     /// The class of window it needs.
     pub window: Option<WindowClass>,
     /// The effect whose outcome it is.
@@ -48,6 +50,15 @@ pub struct TransitionSpec {
     pub needs_license: bool,
     /// Members of its inputs and their types.
     pub inputs: &'static [(&'static str, &'static str)],
+}
+
+impl TransitionSpec {
+    /// The guards that a project under this version of the chart is asked for. Records are judged again under the
+    /// version that they were accepted under.
+    pub fn guards_under(&self, chart_version: u64) -> impl Iterator<Item = GuardName> {
+        let later = move |guard| self.since.iter().any(|&(name, since)| name == guard && since > chart_version);
+        self.guards.iter().copied().filter(move |&guard| !later(guard))
+    }
 }
 
 /// What the statechart says of one effect.
@@ -110,5 +121,14 @@ mod tests {
     fn tables_stand_in_the_order_of_their_enums() {
         assert!(Transition::ALL.iter().all(|&t| spec(t).transition == t));
         assert!(EffectName::ALL.iter().all(|&e| effect(e).effect == e));
+    }
+
+    /// A project that has not passed its barrier is judged by the guards that it was promised.
+    #[test]
+    fn a_guard_of_a_later_version_is_not_asked_under_an_earlier_one() {
+        let guards = |version| spec(Transition::ExecutionBeatReviewGate).guards_under(version).collect::<Vec<_>>();
+        let (before, after) = (guards(1), guards(2));
+        assert_eq!(after[..before.len()], before);
+        assert_eq!(after[before.len()..], [GuardName::Pin]);
     }
 }

@@ -37,7 +37,8 @@ const VERSION_1: [u8; 32] = [
     0x59, 0xba, 0xab, 0x79, 0x40, 0x9d, 0xfa, 0xa7, 0x88, 0xa6, 0x1c, 0xc7, 0x06, 0x36, 0xd8, 0xb5,
 ];
 
-/// The inputs of the barrier that a project needs and that may pass now.
+/// The inputs of the barrier that a project needs: it passes every block, and only a project that does not exist or has
+/// ended goes without.
 pub fn barrier(state: &State) -> Option<BootChartUpgraded> {
     let meta = &state.meta;
     if meta.chart_version >= PRESENT.version {
@@ -48,8 +49,7 @@ pub fn barrier(state: &State) -> Option<BootChartUpgraded> {
     Some(BootChartUpgraded { from_version: meta.chart_version, to_version, schema_hash })
 }
 
-/// Brings a state from its version to a newer one. A step from a version changes what that version kept otherwise;
-/// so far there is none to take.
+/// Puts a state under a newer version. What an earlier version kept otherwise is changed by the reducer of the barrier.
 pub(super) fn migrate(next: &mut State, to: Chart) {
     let meta = Arc::make_mut(&mut next.meta);
     meta.chart_version = to.version;
@@ -58,7 +58,7 @@ pub(super) fn migrate(next: &mut State, to: Chart) {
 
 /// The head that a project's first record starts from: what nothing has happened to, under the chart that the record
 /// was written by. A head that something happened to is as it is.
-pub(super) fn begun<'a>(head: &'a Head, pre: &Hash) -> Cow<'a, Head> {
+pub fn begun<'a>(head: &'a Head, pre: &Hash) -> Cow<'a, Head> {
     if head.hash() == *pre || head.state().hlc_last.is_some() {
         return Cow::Borrowed(head);
     }
@@ -74,7 +74,8 @@ pub(super) fn begun<'a>(head: &'a Head, pre: &Hash) -> Cow<'a, Head> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::names::{BootState, PolicyState};
+    use crate::machine::state::LicenseStatus;
+    use crate::types::names::{BootState, ControlState, PolicyState};
 
     fn older() -> State {
         let mut state = State::genesis(&"default".parse().unwrap());
@@ -97,14 +98,27 @@ mod tests {
     }
 
     #[test]
-    fn what_blocks_a_project_lets_it_wait_for_its_barrier() {
+    fn nothing_that_blocks_a_project_keeps_it_from_the_rules_of_a_newer_chart() {
         let mut paused = older();
         Arc::make_mut(&mut paused.control).paused = true;
+        let mut recovering = older();
+        Arc::make_mut(&mut recovering.control).recovery = true;
+        let mut expired = older();
+        Arc::make_mut(&mut expired.control).license = LicenseStatus::Expired;
         let mut quarantined = older();
         Arc::make_mut(&mut quarantined.policy).phase = PolicyState::Quarantined;
+        for state in [paused, recovering, expired, quarantined] {
+            assert!(barrier(&state).is_some());
+        }
+    }
+
+    #[test]
+    fn a_project_that_does_not_exist_or_has_ended_needs_no_barrier() {
         let mut unborn = older();
         Arc::make_mut(&mut unborn.boot).phase = BootState::Uninitialized;
-        for state in [paused, quarantined, unborn] {
+        let mut ended = older();
+        Arc::make_mut(&mut ended.control).phase = ControlState::Terminated;
+        for state in [unborn, ended] {
             assert_eq!(barrier(&state), None);
         }
     }

@@ -37,7 +37,7 @@ fn push_transitions(out: &mut String, chart: &Chart, region: &str) {
             codes(Some(&t.from)),
             if t.stays() { "stays".into() } else { codes(Some(&t.to)) },
             t.signers.join(", "),
-            or_none(t.guards.join(", ")),
+            or_none(guards_of(t)),
             or_none(t.window.clone().unwrap_or_default()),
             or_none(effects_of(t)),
             (if t.compensation { "yes" } else { "–" }).to_owned(),
@@ -58,6 +58,15 @@ fn always(chart: &Chart, region: &str) -> String {
     let windowed = chart.transitions.values().any(|t| t.region == region && t.window.is_some());
     let window = if windowed { "; one with a window carries `window` too" } else { "" };
     format!("{}{boot}{window}", names.join(", "))
+}
+
+/// The guards of a transition, and since which version of the chart those are asked that came later.
+fn guards_of(transition: &Transition) -> String {
+    let shown = transition.guards.iter().map(|guard| match transition.since.get(guard) {
+        Some(version) => format!("{guard} (since version {version})"),
+        None => guard.clone(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn effects_of(transition: &Transition) -> String {

@@ -44,7 +44,8 @@ fn prose_does_not_change_the_schema_hash_and_structure_does() {
     assert_eq!(hash("doc: The license is good", "doc: The license is very good"), own);
     assert_eq!(hash("signature: The proposal's", "signature: A proposal's"), own);
     assert_ne!(hash("  submissions: 64", "  submissions: 65"), own);
-    assert_ne!(hash("version: 1", "version: 2"), own);
+    assert_ne!(hash("version: 2", "version: 3"), own);
+    assert_ne!(hash("    since: {ready: 2}\n", ""), own);
 }
 
 #[test]
@@ -100,6 +101,14 @@ fn unknown_names_in_a_transition_are_found() {
 fn a_transition_without_states_or_signers_is_found() {
     finds_in("Control_Pause", "to: [ACTIVE]", "to: []", "transition Control_Pause: leads nowhere");
     finds_in("Control_Pause", "signers: [operator]", "signers: []", "transition Control_Pause: nobody may sign it");
+}
+
+#[test]
+fn a_later_guard_that_no_project_could_be_asked_for_is_found() {
+    let name = "Execution_Submit";
+    finds_in(name, "{ready: 2}", "{pin: 2}", "since names pin, which is not one of its guards");
+    finds_in(name, "{ready: 2}", "{ready: 3}", "ready cannot be asked since version 3");
+    finds_in(name, "{ready: 2}", "{ready: 1}", "ready cannot be asked since version 1");
 }
 
 #[test]
@@ -176,8 +185,8 @@ fn a_name_that_stands_twice_is_found_wherever_it_stands() {
 #[test]
 fn unknown_and_mistyped_members_are_found() {
     finds_in("Control_Pause", "guards: []", "guards: []\n    colour: red", "unknown field `colour`");
-    finds("version: 1\n", "version: one\n", "version: invalid type");
-    finds("version: 1\n", "version: 9007199254740992\n", "9007199254740992 is not a whole number");
+    finds("version: 2\n", "version: one\n", "version: invalid type");
+    finds("version: 2\n", "version: 9007199254740992\n", "9007199254740992 is not a whole number");
     finds_in("Control_Pause", "rationale: Rationale", "Rationale: Rationale", "input Rationale is not in snake case");
 }
 
@@ -236,10 +245,10 @@ fn command(action: Action) -> Answer {
 #[test]
 fn check_answers_with_the_version_and_the_hash() {
     let answer = command(Action::Check(Source { file: None }));
-    assert!(answer.ok && answer.text.starts_with("The statechart is well formed: version 1, 7 regions"), "{answer:?}");
+    assert!(answer.ok && answer.text.starts_with("The statechart is well formed: version 2, 7 regions"), "{answer:?}");
     assert_eq!(answer.json["ok"], true);
     assert_eq!(answer.json["problems"], json!([]));
-    assert_eq!(answer.json["version"], 1);
+    assert_eq!(answer.json["version"], 2);
     assert_eq!(answer.json["schema_hash"], crate::machine::chart::SCHEMA_HASH.to_string());
 }
 

@@ -9,12 +9,14 @@ use swoosh::machine::chart::Inputs;
 use swoosh::machine::head::Head;
 use swoosh::machine::reduce::{Stamp, reduce};
 use swoosh::machine::state::State;
+use swoosh::machine::upgrade::PAST;
 use swoosh::types::canonical::canonical_bytes;
 use swoosh::types::hash::Hash;
 use swoosh::types::names::Transition;
 use swoosh::types::proposal::SignedProposal;
 use swoosh::types::receipt::{Receipt, SealedBatch};
 use swoosh::types::record::Record;
+use swoosh::types::text::ProjectName;
 
 use super::daemon::Site;
 use super::driver::Project;
@@ -106,14 +108,20 @@ fn record(signed: &SignedProposal, stamp: Stamp, state_post_hash: Hash) -> Recor
     }
 }
 
-/// A project whose states say that they are of another version of the chart.
+/// A project under a released version of the chart that this program replays.
 pub fn project<'a>(site: &'a Site, name: &str, chart_version: u64) -> Project<'a> {
     let mut project = Project::new(site, name);
-    let mut state = State::genesis(&project.name);
-    let meta = Arc::make_mut(&mut state.meta);
-    (meta.chart_version, meta.schema_hash) = (chart_version, Hash::of(b"another chart"));
-    project.head = Head::of(state);
+    project.head = genesis(&project.name, chart_version);
     project
+}
+
+/// The head of a project that nothing has happened to, under a released version of the chart.
+pub fn genesis(project: &ProjectName, chart_version: u64) -> Head {
+    let chart = PAST.iter().find(|chart| chart.version == chart_version).unwrap();
+    let mut state = State::genesis(project);
+    let meta = Arc::make_mut(&mut state.meta);
+    (meta.chart_version, meta.schema_hash) = (chart.version, chart.schema_hash);
+    Head::of(state)
 }
 
 /// What makes a project licensed.
