@@ -150,7 +150,7 @@ fn sign(args: &SignArgs) -> anyhow::Result<Fact> {
         claim.valid_until
     );
     let fact = claim.sign(&args.cluster, &key);
-    let read = KnownFact::read(fact.clone());
+    let read = KnownFact::admit(fact.clone());
     read.map_err(|error| anyhow::anyhow!("{error}; `swoosh fact sign --help` shows a body of every kind"))?;
     if fact.believed_until_ms() < fact.claim.valid_until.physical_ms() {
         let days = most_ms / 86_400_000;

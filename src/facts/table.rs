@@ -192,12 +192,12 @@ impl Bundles {
     fn read(&self, fact: Fact) -> Result<KnownFact, FactError> {
         let claim = &fact.claim;
         if claim.kind != FactKind::Policy {
-            return KnownFact::read(fact);
+            return KnownFact::admit(fact);
         }
         if let Some(body) = self.known().get(&claim.body).cloned() {
             return Ok(KnownFact { hash: fact.hash(), fact, body });
         }
-        let read = KnownFact::read(fact)?;
+        let read = KnownFact::admit(fact)?;
         let mut known = self.known();
         if known.len() >= self.most {
             known.clear();

@@ -82,14 +82,25 @@ impl FactBody {
             FactKind::Capacity => FactBody::Capacity(from_json(body).map_err(error)?),
             FactKind::Health => FactBody::Health(from_json(body).map_err(error)?),
             FactKind::Liveness => FactBody::Liveness(from_json(body).map_err(error)?),
-            FactKind::Policy => FactBody::Policy(Arc::new(CompiledPolicies::compile(from_json(body).map_err(error)?)?)),
+            FactKind::Policy => {
+                FactBody::Policy(Arc::new(CompiledPolicies::recorded(from_json(body).map_err(error)?)?))
+            }
             FactKind::Settings => FactBody::Settings(from_json(body).map_err(error)?),
         })
     }
 }
 
 impl KnownFact {
-    /// Reads a fact's body; checks no signature.
+    /// Reads the body of a fact that is new here; checks no signature. What records may not hold is refused.
+    pub fn admit(fact: Fact) -> Result<KnownFact, FactError> {
+        let known = KnownFact::read(fact)?;
+        if let FactBody::Policy(policies) = &known.body {
+            policies.check_texts()?;
+        }
+        Ok(known)
+    }
+
+    /// Reads the body of a fact, also of one that was recorded before more was checked; checks no signature.
     pub fn read(fact: Fact) -> Result<KnownFact, FactError> {
         let body = FactBody::read(fact.claim.kind, &fact.claim.body)?;
         Ok(KnownFact { hash: fact.hash(), fact, body })

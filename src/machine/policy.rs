@@ -23,7 +23,7 @@ use crate::types::hash::Hash;
 use crate::types::json::Json;
 use crate::types::keys::PublicKey;
 use crate::types::names::{Region, Role, Transition};
-use crate::types::text::ProjectName;
+use crate::types::text::{Detail, ProjectName};
 
 use engine::{Scene, context, expression};
 use relevant::Relevant;
@@ -62,6 +62,18 @@ pub enum PolicyError {
     /// A breach must say why.
     #[error("policy {0} has @breach without a reason; write @breach(\"reason\") with 1 to 500 characters")]
     NoReason(String),
+    /// A text that would stand in records is not one that records may hold.
+    #[error(
+        "policy {policy}: {text:?} under @{annotation} is not in Unicode's normal form NFC, or longer than 500 bytes, or holds control characters; rewrite it"
+    )]
+    Text {
+        /// Which policy.
+        policy: String,
+        /// Its annotation.
+        annotation: &'static str,
+        /// What stands there.
+        text: String,
+    },
     /// Two policies share an @id.
     #[error("two policies have the @id {0:?}")]
     DuplicateId(String),
@@ -96,8 +108,15 @@ pub enum Ruling {
 }
 
 impl CompiledPolicies {
-    /// Parses a bundle.
+    /// Parses a bundle that may come into force: every text of it that would stand in records can stand there.
     pub fn compile(bundle: PolicyBundle) -> Result<CompiledPolicies, PolicyError> {
+        let compiled = CompiledPolicies::recorded(bundle)?;
+        compiled.check_texts()?;
+        Ok(compiled)
+    }
+
+    /// Parses a bundle as it was recorded, when texts were not checked yet.
+    pub fn recorded(bundle: PolicyBundle) -> Result<CompiledPolicies, PolicyError> {
         let policies = PolicySet::from_str(&bundle.policies).map_err(|error| PolicyError::Parse(error.to_string()))?;
         let mut names = BTreeMap::new();
         let mut breaches = BTreeMap::new();
@@ -116,6 +135,19 @@ impl CompiledPolicies {
         let hash = Hash::of(bundle.policies.as_bytes());
         let relevant = Transition::ALL.iter().map(|_| OnceLock::new()).collect();
         Ok(CompiledPolicies { bundle, hash, policies, names, breaches, relevant })
+    }
+
+    /// Whether the names of policies and the reasons of breaches can stand in records.
+    pub fn check_texts(&self) -> Result<(), PolicyError> {
+        let names = self.names.iter().map(|(id, name)| (id, "id", name));
+        let breaches = self.breaches.iter().map(|(id, reason)| (id, "breach", reason));
+        for (id, annotation, text) in names.chain(breaches) {
+            if !unicode_normalization::is_nfc(text) || text.parse::<Detail>().is_err() {
+                let policy = self.names.get(id).unwrap_or(id).clone();
+                return Err(PolicyError::Text { policy, annotation, text: text.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Grows with every bundle.
@@ -189,7 +221,7 @@ fn breach_reason(policy: &cedar_policy::Policy, name: &str, reason: &str) -> Res
     if policy.effect() == cedar_policy::Effect::Permit {
         return Err(PolicyError::PermitBreach(name.to_owned()));
     }
-    let fits = reason.parse::<crate::types::text::Detail>().is_ok();
+    let fits = reason.parse::<Detail>().is_ok();
     if fits { Ok(reason.to_owned()) } else { Err(PolicyError::NoReason(name.to_owned())) }
 }
 

@@ -115,6 +115,10 @@ pub trait Observer: Send + Sync {
     fn synced(&self, _took: Duration) {}
     /// A proposal of the node's own could not be built.
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
+    /// A policy breach could not be recorded: the project's proposals are refused until it is.
+    fn quarantine_failed(&self, _project: &ProjectName, _reason: &str) {}
+    /// So many projects have a breach that could not be recorded.
+    fn breaches_unrecorded(&self, _count: usize) {}
     /// A project goes over to a newer statechart.
     fn upgraded(&self, _project: &ProjectName, _from_version: u64, _to_version: u64) {}
     /// A project's records do not lead where they say, or cannot be read: it is refused, the others go on.

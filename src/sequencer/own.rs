@@ -37,12 +37,23 @@ impl OwnOutcome {
     }
 }
 
+/// Most characters of a rationale that the node writes.
+const RATIONALE: usize = 400;
+
+/// Why a project is quarantined, in words that a rationale may hold: how many rules struck, where not all of them are
+/// listed, and what they say, as far as it fits.
+pub(super) fn rationale(breach: &Breach) -> String {
+    let reasons: Vec<&str> = breach.reasons.iter().map(|reason| reason.as_str().trim()).collect();
+    let listed = reasons.len() as u64;
+    let count = breach.more.map(|more| format!("{} rules struck: ", listed.saturating_add(more)));
+    format!("{}{}", count.unwrap_or_default(), reasons.join("; ")).chars().take(RATIONALE).collect()
+}
+
 /// Content that a policy calls a breach is told as that: the outcome in place of one that says it is good.
 /// Without the checks' outcomes where the policy forbids whatever shows them.
 pub(super) fn violations(outcome: &OwnOutcome, breach: &Breach) -> Vec<OwnOutcome> {
     let Json::Object(members) = &outcome.inputs else { return Vec::new() };
-    let reasons: Vec<_> = breach.reasons.iter().map(ToString::to_string).collect();
-    let rationale: String = reasons.join("; ").chars().take(400).collect();
+    let rationale = rationale(breach);
     let bundle_serial = Json::Integer(breach.bundle_serial);
     let bare = [("rationale".to_owned(), Json::String(rationale)), ("bundle_serial".to_owned(), bundle_serial)];
     let with = |kept: &[&str]| {

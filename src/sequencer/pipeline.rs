@@ -1,5 +1,6 @@
 //! The page that reads as the pipeline: take, weigh, push, hand over, settle.
 
+mod breach;
 mod held;
 mod initiative;
 mod outcomes;
@@ -86,6 +87,7 @@ pub(super) struct Pipeline {
     commit_now: CommitNow,
     heads: Heads,
     keys: BTreeMap<KeyPlace, InFlight>,
+    breaches: breach::Breaches,
     deferred: Vec<Deferred>,
     forecasts: Vec<Forecast>,
     /// Whether the request at hand is a dry run: it takes the way of every request, and changes nothing.
@@ -118,6 +120,7 @@ impl Pipeline {
             commit_now,
             heads,
             keys: BTreeMap::new(),
+            breaches: breach::Breaches::new(),
             deferred: Vec::new(),
             forecasts: Vec::new(),
             trying: false,
@@ -190,11 +193,12 @@ impl Pipeline {
         if let Some(loaded) = request.loaded.take() {
             self.offer(&project, *loaded);
         }
-        let scene = match self.scene(&project) {
+        let scene = self.scene(&project).and_then(|scene| self.upgraded(&project, scene));
+        let transition = request.verified.proposal().transition;
+        let scene = match scene.and_then(|scene| self.behind_breach(&project, scene, transition)) {
             Ok(scene) => scene,
             Err(rejection) => return self.refuse_now(request, rejection),
         };
-        let scene = self.upgraded(&project, scene);
         request.trace.iter_mut().for_each(|trace| trace.step());
         let mut verdict = self.weigh(&scene, &request.verified);
         let (scene, changed) = self.change_license(&project, scene, &request.verified, &verdict);
@@ -369,7 +373,7 @@ impl Pipeline {
         self.note_refusal(project, transition, &refused.rejection, at);
         let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
         if let Some(breach) = refused.breach.filter(|_| !self.trying) {
-            self.quarantine(project, scene, *breach);
+            drop(self.quarantine(project, scene, *breach));
         }
         let (head, batch) = match self.head(project) {
             Ok(found) => found,
@@ -446,6 +450,7 @@ impl Pipeline {
             Err(failure) => return self.fail(&failure),
         };
         self.durable_batch = done.number;
+        self.breaches_settled(done.number);
         for (place, receipt) in places.iter().zip(receipts) {
             let waiting = self.keys.remove(place).map(|in_flight| in_flight.waiting).unwrap_or_default();
             for reply in waiting {
@@ -460,6 +465,7 @@ impl Pipeline {
     /// The log cannot be written: whatever is not durable is refused, and nothing is taken any more.
     fn fail(&mut self, failure: &Failure) {
         self.failed = true;
+        self.breaches_lost();
         let reason = failure.to_string();
         self.shared.ports.observer.log_failed(&reason);
         let open = std::mem::take(&mut self.open).into_iter().filter_map(|pending| pending.reply);

@@ -69,6 +69,8 @@ const HEADS_BYTES: Name = metric("swoosh_heads_bytes", "Bytes that the projects 
 const EVICTIONS: Name = metric("swoosh_evictions_total", "Projects that left memory.");
 const DAMAGED: Name =
     metric("swoosh_projects_damaged", "Projects refused because their records do not lead where they say.");
+const BREACHES: Name =
+    metric("swoosh_breaches_unrecorded", "Projects refused because a policy breach could not be recorded.");
 const PASSED_OVER: Name =
     metric("swoosh_snapshots_passed_over_total", "Damaged snapshots that an older one stood in for.");
 const WAL_FIRST: Name = metric("swoosh_wal_first_index", "Index of the first record that is not pruned.");
@@ -208,6 +210,7 @@ pub struct Metrics {
     evictions: IntCounter,
     damaged: IntGauge,
     damaged_projects: Mutex<BTreeSet<ProjectName>>,
+    breaches: IntGauge,
     passed_over: IntCounter,
     wal_first_index: IntGauge,
     start_checked: IntGauge,
@@ -289,6 +292,7 @@ impl Metrics {
             evictions: keep(&registry, IntCounter::new(EVICTIONS.name, EVICTIONS.help)?)?,
             damaged: gauge(&registry, &DAMAGED)?,
             damaged_projects: Mutex::default(),
+            breaches: gauge(&registry, &BREACHES)?,
             passed_over: keep(&registry, IntCounter::new(PASSED_OVER.name, PASSED_OVER.help)?)?,
             wal_first_index: gauge(&registry, &WAL_FIRST)?,
             start_checked: gauge(&registry, &START_CHECKED)?,
@@ -411,6 +415,11 @@ impl Metrics {
             known.insert(project.clone());
         }
         set(&self.damaged, known.len() as u64);
+    }
+
+    /// So many projects have a breach that could not be recorded.
+    pub fn set_breaches_unrecorded(&self, projects: u64) {
+        set(&self.breaches, projects);
     }
 
     /// A damaged snapshot was passed over.

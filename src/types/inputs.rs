@@ -403,6 +403,9 @@ pub struct Breach {
     pub inputs_hash: Hash,
     /// Serial of the bundle that forbade it.
     pub bundle_serial: Count,
-    /// What its `@breach` rules say.
+    /// What its `@breach` rules say, as many as the state may hold.
     pub reasons: Vec<Detail>,
+    /// How many more reasons there were; left out where all are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<Count>,
 }

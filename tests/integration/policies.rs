@@ -10,20 +10,24 @@ use crate::support::daemon::{Daemon, Site, always_open, platform};
 use crate::support::driver::Project;
 use crate::support::world::Ask;
 
-struct Desk {
-    site: Site,
+/// A site whose node reads a signed bundle, and what signs it.
+pub struct Desk {
+    /// The site.
+    pub site: Site,
     folder: PathBuf,
 }
 
 impl Desk {
-    fn new() -> Desk {
+    /// Nothing is signed yet.
+    pub fn new() -> Desk {
         let site = Site::with(always_open(), |settings| settings["policies"] = json!({"bundle": "bundle.json"}));
         let folder = site.data().parent().unwrap().to_owned();
         swoosh::platform::keyfile::store(&folder.join("shhh.key"), &platform()).unwrap();
         Desk { site, folder }
     }
 
-    fn policy(&self, arguments: &[&str]) -> Output {
+    /// Runs `swoosh policy`.
+    pub fn policy(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_swoosh"))
             .arg("policy")
             .args(arguments)
@@ -33,11 +37,17 @@ impl Desk {
     }
 
     /// Signs the built-in policies with a further one.
-    fn sign(&self, serial: u64, further: &str) {
+    pub fn sign(&self, serial: u64, further: &str) {
+        let signed = self.try_sign(serial, further);
+        assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+    }
+
+    /// The same, whether or not it can be done.
+    pub fn try_sign(&self, serial: u64, further: &str) -> Output {
         let text = format!("{}\n{further}\n", swoosh::settings::default_policies());
         std::fs::write(self.folder.join("next.cedar"), text).unwrap();
         let serial = serial.to_string();
-        let signed = self.policy(&[
+        self.policy(&[
             "sign",
             "next.cedar",
             "--serial",
@@ -48,15 +58,14 @@ impl Desk {
             "test",
             "--out",
             "bundle.json",
-        ]);
-        assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+        ])
     }
 }
 
 const NO_PAUSE: &str = r#"@id("no-pause") forbid (principal, action == Action::"Control_Pause", resource);"#;
 
 /// The bundle that the node believes.
-fn believed(daemon: &Daemon) -> Value {
+pub fn believed(daemon: &Daemon) -> Value {
     let facts = daemon.get("/facts").json();
     let facts = facts.as_array().or_else(|| facts["facts"].as_array()).unwrap().clone();
     facts.into_iter().find(|fact| fact["kind"] == "policy").unwrap()

@@ -99,7 +99,7 @@ fn look(fact: &Fact, cluster: &ClusterId) -> Checked {
             "the signature is not its source's for cluster {cluster}; sign it again with --cluster {cluster}"
         ));
     }
-    problems.extend(KnownFact::read(fact.clone()).err().map(|error| error.to_string()));
+    problems.extend(KnownFact::admit(fact.clone()).err().map(|error| error.to_string()));
     if fact.believed_until_ms() < now().physical_ms() {
         problems.push("it may no longer be believed; sign a newer one".to_owned());
     }

@@ -65,7 +65,7 @@ pub(super) fn sign(output: Output, args: &SignArgs) -> anyhow::Result<ExitCode> 
         body: to_json(&bundle)?,
     };
     let fact = claim.sign(&args.cluster, &key);
-    KnownFact::read(fact.clone())?;
+    KnownFact::admit(fact.clone())?;
     let Some(path) = &args.out else {
         output.document(&[&fact])?;
         return Ok(ExitCode::SUCCESS);

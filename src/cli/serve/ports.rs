@@ -121,6 +121,15 @@ impl sequencer::Observer for Watch {
         tracing::error!(%project, %transition, reason, "a proposal of the node's own could not be built");
     }
 
+    fn quarantine_failed(&self, project: &ProjectName, reason: &str) {
+        tracing::error!(%project, reason, runbook = "runbooks/quarantine-release.md",
+            "a policy breach could not be recorded; the project is refused until it is");
+    }
+
+    fn breaches_unrecorded(&self, count: usize) {
+        self.metrics.set_breaches_unrecorded(count as u64);
+    }
+
     fn upgraded(&self, project: &ProjectName, from_version: u64, to_version: u64) {
         tracing::info!(%project, from_version, to_version, "the project goes over to this program's statechart");
     }

@@ -1,7 +1,7 @@
 //! SHHH: the Cedar policies, and whether a newer bundle permits what once struck.
 
 use super::{Case, Judged};
-use crate::machine::chart::{Inputs, spec};
+use crate::machine::chart::{Inputs, bounds, spec};
 use crate::machine::facts::{FactBody, KnownFact};
 use crate::machine::policy::{CompiledPolicies, Question, Ruling};
 use crate::types::fact::FactKind;
@@ -50,13 +50,16 @@ pub(in crate::machine) fn breach_of(case: &Case<'_>) -> Option<Breach> {
     let (policies, _) = policies(case).ok()?;
     let (proposal, _) = case.asked?;
     let Ruling::Breach(reasons) = ask(case, policies, proposal) else { return None };
+    // Texts are checked when a bundle is taken, so none is lost here.
+    let (listed, left) = reasons.split_at(reasons.len().min(bounds::BREACH_REASONS));
     Some(Breach {
         signer: proposal.signer,
         roles: case.identity(&proposal.signer).map(|identity| identity.roles).unwrap_or_default(),
         transition: proposal.transition,
         inputs_hash: proposal.inputs_hash,
         bundle_serial: policies.serial(),
-        reasons: reasons.iter().filter_map(|reason| reason.parse().ok()).collect(),
+        reasons: listed.iter().filter_map(|reason| reason.parse().ok()).collect(),
+        more: Some(left.len() as u64).filter(|more| *more > 0),
     })
 }
 

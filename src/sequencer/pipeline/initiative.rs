@@ -12,7 +12,6 @@ use crate::sequencer::own::{Wish, cause, inputs, propose};
 use crate::sequencer::{Trace, Verified};
 use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
-use crate::types::inputs::Breach;
 use crate::types::names::Transition;
 use crate::types::text::ProjectName;
 
@@ -42,7 +41,7 @@ impl Pipeline {
     /// Proposes what the pulses of a project's elected set call for, without waiting for a caller.
     pub(super) fn follow_liveness(&mut self, project: &ProjectName) {
         let Ok(scene) = self.scene(project) else { return };
-        let scene = self.upgraded(project, scene);
+        let Ok(scene) = self.upgraded(project, scene) else { return };
         let spec = chart::spec(Transition::ControlQuorumLost);
         let (cluster, facts, at) = (&self.shared.options.cluster, scene.facts.set(), scene.stamp.at);
         let case = Case { cluster, head: &scene.head, facts, at, spec, asked: None };
@@ -62,21 +61,37 @@ impl Pipeline {
         topic: &'static str,
         document: &T,
     ) -> (Scene, bool) {
+        let (scene, passed) = self.try_propose_own(project, scene, transition, topic, document);
+        (scene, passed.is_ok())
+    }
+
+    /// The same, with the reason why the proposal did not pass.
+    pub(super) fn try_propose_own<T: serde::Serialize>(
+        &mut self,
+        project: &ProjectName,
+        scene: Scene,
+        transition: Transition,
+        topic: &'static str,
+        document: &T,
+    ) -> (Scene, Result<(), String>) {
         let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
-        let Some(own) = self.build_own(project, &scene, transition, topic, document) else { return (scene, false) };
+        let own = match self.build_own(project, &scene, transition, topic, document) {
+            Ok(own) => own,
+            Err(reason) => return (scene, Err(reason)),
+        };
         match self.weigh(&scene, &own) {
             Verdict::Accepted(accepted) => {
-                (self.push(project, scene, (own, trace), *accepted, None, Instant::now()), true)
+                (self.push(project, scene, (own, trace), *accepted, None, Instant::now()), Ok(()))
             }
             Verdict::Refused(refused) => {
                 self.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
-                (scene, false)
+                (scene, Err(format!("{}: {}", refused.rejection.code, refused.rejection.reasons.join("; "))))
             }
-            Verdict::Repeat(_) | Verdict::RepeatInFlight => (scene, false),
+            Verdict::Repeat(_) | Verdict::RepeatInFlight => (scene, Err("its key is bound already".to_owned())),
         }
     }
 
-    /// Builds and signs a proposal of the node's own; `None` where it cannot be built, which the observer hears.
+    /// Builds and signs a proposal of the node's own; where that fails, the observer hears why.
     fn build_own<T: serde::Serialize>(
         &self,
         project: &ProjectName,
@@ -84,7 +99,7 @@ impl Pipeline {
         transition: Transition,
         topic: &'static str,
         document: &T,
-    ) -> Option<Verified> {
+    ) -> Result<Verified, String> {
         let beat = current_beat(scene.facts.set(), project, scene.stamp.at);
         let cause = cause(transition, &scene.head);
         let options = &self.shared.options;
@@ -92,19 +107,11 @@ impl Pipeline {
             let wish = Wish { project, transition, topic, inputs, cause, beat, evidence: Vec::new() };
             propose(wish, &scene.head, &options.cluster, &options.node_key, scene.stamp.at.physical_ms())
         });
-        own.map_err(|error| self.shared.ports.observer.own_failed(project, transition, &error.to_string())).ok()
-    }
-
-    /// Puts a project into quarantine for what a policy calls a breach.
-    pub(super) fn quarantine(&mut self, project: &ProjectName, scene: Scene, breach: Breach) {
-        let rationale: String = breach.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        #[derive(serde::Serialize)]
-        struct Document {
-            rationale: String,
-            breach: Breach,
-        }
-        let rationale = rationale.chars().take(400).collect();
-        self.propose_own(project, scene, Transition::PolicyQuarantine, "policy", &Document { rationale, breach });
+        own.map_err(|error| {
+            let reason = error.to_string();
+            self.shared.ports.observer.own_failed(project, transition, &reason);
+            reason
+        })
     }
 }
 

@@ -21,7 +21,8 @@ impl Pipeline {
             Outcome::Refused(Box::new(refusal))
         };
         let trace = self.shared.tracing.then(|| Box::new(Trace::begin(None)));
-        let scene = self.scene(&project).map(|scene| self.upgraded(&project, scene));
+        let scene = self.scene(&project).and_then(|scene| self.upgraded(&project, scene));
+        let scene = scene.and_then(|scene| self.behind_breach(&project, scene, outcome.transition));
         let built = scene.and_then(|scene| Ok((self.sign_outcome(&scene, &outcome)?, scene)));
         let (mut verified, scene) = match built {
             Ok(built) => built,

@@ -3,17 +3,26 @@
 use super::{Pipeline, Scene};
 use crate::machine::upgrade;
 use crate::types::names::Transition;
+use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
 impl Pipeline {
-    /// The scene after the barrier, where the project needs one and it may pass; what blocks the project lets it wait.
-    /// The caller raced; its own proposal is then stale.
-    pub(super) fn upgraded(&mut self, project: &ProjectName, scene: Scene) -> Scene {
-        let Some(inputs) = upgrade::barrier(scene.head.state()) else { return scene };
-        let (scene, passed) = self.propose_own(project, scene, Transition::BootChartUpgraded, "chart", &inputs);
-        if passed && !self.trying {
-            self.shared.ports.observer.upgraded(project, inputs.from_version, inputs.to_version);
+    /// The scene after the barrier, where the project needs one. The caller raced; its own proposal is then stale. Nothing
+    /// is judged by rules that the barrier ends: where it does not pass, the project's proposals are refused.
+    pub(super) fn upgraded(&mut self, project: &ProjectName, scene: Scene) -> Result<Scene, Rejection> {
+        let Some(inputs) = upgrade::barrier(scene.head.state()) else { return Ok(scene) };
+        let (scene, passed) = self.try_propose_own(project, scene, Transition::BootChartUpgraded, "chart", &inputs);
+        let (from, to) = (inputs.from_version, inputs.to_version);
+        passed.map_err(|reason| {
+            let advice = "nothing of the project passes before it does (docs/upgrade.md)";
+            Rejection::new(
+                Code::Blocked,
+                format!("the barrier from statechart {from} to {to} fails: {reason}; {advice}"),
+            )
+        })?;
+        if !self.trying {
+            self.shared.ports.observer.upgraded(project, from, to);
         }
-        scene
+        Ok(scene)
     }
 }

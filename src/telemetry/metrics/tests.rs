@@ -88,6 +88,7 @@ fn commits_and_gauges_show_what_they_were_told() {
     metrics.set_heads(7, 700);
     metrics.evicted(8);
     ["a", "b", "a"].iter().for_each(|project| metrics.project_damaged(&project.parse().unwrap()));
+    metrics.set_breaches_unrecorded(3);
     metrics.snapshot_passed_over();
     metrics.set_log(9, 10, 11);
     metrics.start_checked();
@@ -120,6 +121,7 @@ fn commits_and_gauges_show_what_they_were_told() {
         "swoosh_heads_bytes 700",
         "swoosh_evictions_total 8",
         "swoosh_projects_damaged 2",
+        "swoosh_breaches_unrecorded 3",
         "swoosh_snapshots_passed_over_total 1",
         "swoosh_wal_first_index 9",
         "swoosh_start_checked 1",
