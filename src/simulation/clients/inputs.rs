@@ -16,6 +16,7 @@ use crate::types::text::ClusterId;
 use serde_json::{Value, json};
 
 use super::hands::{Hand, Hands, VOTERS};
+use super::voters;
 
 /// What inputs are made of beside the state.
 #[derive(Clone, Copy)]
@@ -30,6 +31,8 @@ pub struct Maker<'a> {
     pub bundle: (u64, Hash),
     /// The inputs of the proposal that breached a policy, for Policy_Updated.
     pub breach_inputs: Option<&'a Value>,
+    /// Whether candidates and voters are taken as they come, whether or not they may vote.
+    pub careless: bool,
 }
 
 /// A commit id out of one hexadecimal digit.
@@ -66,8 +69,10 @@ pub fn document(hands: &Hands) -> Value {
 /// Who would sign a transition in this state.
 pub fn signer<'a>(transition: Transition, state: &State, hands: &'a Hands) -> &'a Hand {
     if transition == Transition::ExecutionApprove {
-        let mut waiting = state.council.members.keys().filter(|key| !state.execution.approvals.contains_key(*key));
-        return waiting.find_map(|key| hands.of(key)).unwrap_or(hands.get("v1"));
+        let approved = voters::approved(state);
+        let waiting = state.council.members.keys().filter(|key| !approved.contains(*key));
+        let mut holders = waiting.map(|key| voters::holder(state, key));
+        return holders.find_map(|key| hands.of(&key)).unwrap_or(hands.get("v1"));
     }
     let spec = chart::spec(transition);
     let may = |role: &Role| spec.signers.contains(role);
@@ -109,17 +114,27 @@ pub fn certificate(state: &State, maker: Maker<'_>, members: &Members, voters: &
 
 fn elect(head: &Head, maker: Maker<'_>) -> Value {
     let candidates = &head.state().council.candidates;
-    let there: Vec<&str> =
-        VOTERS.into_iter().filter(|name| candidates.contains_key(&maker.hands.get(name).key())).collect();
+    let everyone: BTreeSet<PublicKey> = candidates.keys().copied().collect();
+    let electorate = if maker.careless { everyone } else { voters::electorate(head.state()) };
+    let mut there: Vec<&str> =
+        CANDIDATES.into_iter().filter(|name| electorate.contains(&maker.hands.get(name).key())).collect();
+    if maker.careless {
+        there.reverse();
+    }
     let needed = head.state().council.rules.quorum.votes_needed(candidates.len() as u64) as usize;
-    certificate(head.state(), maker, &election::propose(head), &there[..needed.min(there.len())])
+    certificate(head.state(), maker, &election::propose(head, &electorate), &there[..needed.min(there.len())])
 }
 
+/// Everybody who may ever stand for the council: the voters, and the key that one of them may rotate to.
+const CANDIDATES: [&str; 6] = ["v1", "v2", "v3", "v4", "v5", "fresh"];
+
 fn rotation(state: &State, maker: Maker<'_>) -> Value {
-    let (old, new) = (maker.hands.get("reader").key(), maker.hands.get("fresh"));
+    let old = if state.epoch.boot.is_multiple_of(2) { "reader" } else { "v4" };
+    let (old, new) = (maker.hands.get(old).key(), maker.hands.get("fresh"));
     let body = RotationBody { project: state.meta.project.clone(), old, new: new.key() };
     let proof = new.secret.sign(&message(domain::ROTATION, maker.cluster, &canonical_bytes(&body)));
-    json!({"old": old, "new": new.key(), "proof": proof})
+    let overlap_ms = if state.epoch.boot.is_multiple_of(3) { 60_000 } else { 0 };
+    json!({"old": old, "new": new.key(), "proof": proof, "overlap_ms": overlap_ms})
 }
 
 fn assets() -> Assets {
@@ -203,15 +218,24 @@ fn of_boot(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
     match transition {
         BootConfigOk => json!({"document": document(maker.hands)}),
         BootIdentityGranted => {
-            json!({"key": maker.hands.get("reader").key(), "identity": {"name": "reader", "roles": ["reader"]}})
+            let (name, role) =
+                pick(state, [("reader", "reader"), ("v3", "reader"), ("v3", "voter"), ("operator", "reader")]);
+            json!({"key": maker.hands.get(name).key(), "identity": {"name": name, "roles": [role]}})
         }
-        BootIdentityRevoked => json!({"key": maker.hands.get("reader").key(), "rationale": "left the team"}),
+        BootIdentityRevoked => {
+            json!({"key": maker.hands.get(pick(state, ["reader", "v5", "operator"])).key(), "rationale": "left the team"})
+        }
         BootIdentityRotated => rotation(state, maker),
         BootChartUpgraded => json!({
             "from_version": state.meta.chart_version, "to_version": chart::VERSION, "schema_hash": chart::SCHEMA_HASH
         }),
         _ => json!({}),
     }
+}
+
+/// One of some, by how often identities changed.
+fn pick<T: Copy, const N: usize>(state: &State, among: [T; N]) -> T {
+    among[usize::try_from(state.epoch.boot).unwrap_or_default() % N]
 }
 
 fn of_ingestion(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
@@ -251,7 +275,10 @@ fn of_council(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
     match transition {
         CouncilProfilesLoaded => {
             let candidate = |name: &&str| json!({"key": maker.hands.get(name).key(), "capabilities": if *name < "v3" { ["plan"] } else { ["review"] }});
-            json!({"candidates": VOTERS.iter().map(candidate).collect::<Vec<_>>()})
+            let stands = |name: &&&str| voters::may_vote(state, &maker.hands.get(name).key());
+            let standing: Vec<_> = CANDIDATES.iter().filter(stands).map(candidate).collect();
+            let everyone = || VOTERS.iter().map(candidate).collect();
+            json!({"candidates": if maker.careless { everyone() } else { standing }})
         }
         CouncilQuorumCert => elect(head, maker),
         CouncilMcpGreen => json!({"servers": {"search": {"server": "search", "version": "1.2.0"}}}),

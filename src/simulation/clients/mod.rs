@@ -4,6 +4,7 @@
 pub mod hands;
 pub mod inputs;
 pub mod route;
+pub mod voters;
 
 use std::collections::BTreeSet;
 
@@ -114,7 +115,8 @@ pub fn inputs_of(head: &Head, ask: &Ask, common: &Common<'_>, random: &mut Rando
     let bundle = common.outside.bundle();
     let bundle = (bundle.0, Hash::of(bundle.1.as_bytes()));
     let (hands, breach_inputs) = (common.hands, ask.breach_inputs.as_ref());
-    let maker = Maker { hands, cluster: common.cluster, alive: &alive, bundle, breach_inputs };
+    let careless = random.below(4) == 0;
+    let maker = Maker { hands, cluster: common.cluster, alive: &alive, bundle, breach_inputs, careless };
     let mut inputs = inputs::valid(ask.transition, head, maker);
     match &ask.twist {
         Twist::Effect(effect) => inputs["effect"] = json!(effect.to_string()),
@@ -174,13 +176,19 @@ fn alive(state: &State, common: &Common<'_>) -> BTreeSet<PublicKey> {
         let alive = pulse["alive"].as_bool().unwrap_or(false);
         if recovering { alive && lasted >= 60_000 } else { alive || lasted < 30_000 }
     };
-    state.council.members.keys().filter(counts).copied().collect()
+    // A pulse may come from any key that a member had, and counts while the last of them may vote.
+    let voter = |key: &&PublicKey| voters::may_vote(state, &voters::holder(state, key));
+    let answers = |key: &&PublicKey| counts(key) || counts(&&voters::holder(state, key));
+    state.council.members.keys().filter(voter).filter(answers).copied().collect()
 }
 
 /// What a project needs next: what blocks it is lifted first. `None` where it is best to wait.
 pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Option<Transition> {
     if state.policy.phase == PolicyState::Quarantined {
         return lifts(state, common, random);
+    }
+    if voters::is_void(state) && (state.council.phase == CouncilState::Ready || state.control.recovery) {
+        return Some(replaces_the_council(state));
     }
     if state.control.recovery {
         let members = state.council.members.len();
@@ -220,11 +228,28 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
             // Some believe that the servers are there all the same.
             *[Transition::CouncilMcpGreen, Transition::CouncilMcpRed].get(random.index(16))?
         }
+        // Some count approvals that do not count any more.
+        Transition::ExecutionApprove
+            if state.execution.approvals.len() as u64 >= state.execution.approval_threshold && random.below(2) == 0 =>
+        {
+            Transition::ExecutionApprovalsThreshold
+        }
         next => next,
     };
     let open = |class| is_open(class, common.now_ms);
     // Some come too early all the same.
     chart::spec(next).window.is_none_or(|class| open(class) || random.below(12) == 0).then_some(next)
+}
+
+/// What leads to another council where the elected one lost its vote. In the middle of the loop, it takes a recovery.
+fn replaces_the_council(state: &State) -> Transition {
+    use ExecutionState::{Reverb, Review, Work};
+    let busy = matches!(state.execution.phase, Work | Review | Reverb);
+    match state.control.recovery || !busy {
+        true if state.control.paused => Transition::ControlResume,
+        true => Transition::CouncilReElect,
+        false => Transition::ControlQuorumLost,
+    }
 }
 
 /// What lifts a quarantine: a policy that came after the one that struck, which is waited for a while, and else a human.

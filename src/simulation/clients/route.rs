@@ -66,13 +66,17 @@ fn council(state: &State, goal: &str) -> Transition {
         (CouncilState::PlanRoles, _) => Transition::CouncilProfilesLoaded,
         (_, "PLAN_ROLES") => Transition::CouncilReplan,
         // So many were ejected that those who are left make no council.
-        (CouncilState::Elect, _) if (state.council.candidates.len() as u64) < state.council.rules.min_members => {
-            Transition::CouncilReplan
-        }
+        (CouncilState::Elect, _) if !can_elect(state) => Transition::CouncilReplan,
         (CouncilState::Elect, _) => Transition::CouncilQuorumCert,
         (CouncilState::ToolingSync, "READY") => Transition::CouncilMcpGreen,
         (CouncilState::ToolingSync | CouncilState::Ready, _) => Transition::CouncilReElect,
     }
+}
+
+/// Whether candidates who may vote are enough for a council and for its quorum.
+fn can_elect(state: &State) -> bool {
+    let (voters, council) = (super::voters::electorate(state).len() as u64, &state.council);
+    voters >= council.rules.min_members && voters >= council.rules.quorum.votes_needed(council.candidates.len() as u64)
 }
 
 fn environment(state: &State, goal: &str) -> Transition {
@@ -91,13 +95,26 @@ fn environment(state: &State, goal: &str) -> Transition {
     }
 }
 
+/// What council and environment lack for the loop to go forward.
+fn ready_again(state: &State) -> Option<Transition> {
+    [Region::Council, Region::Environment].iter().find_map(|&region| next(state, Goal::new(region, "READY")))
+}
+
 fn execution(state: &State) -> Transition {
+    use ExecutionState::{Reverb, Review, Work};
+    if matches!(state.execution.phase, Work | Review | Reverb)
+        && let Some(step) = ready_again(state)
+    {
+        return step;
+    }
     match state.execution.phase {
         ExecutionState::Inactive => make_ready(state).unwrap_or(Transition::ExecutionAllReady),
         ExecutionState::Plan if stands_as_pinned(state) => Transition::ExecutionPlanLocked,
         ExecutionState::Plan => make_ready(state).unwrap_or(Transition::ExecutionPlanChange),
         ExecutionState::Work => Transition::ExecutionBeatReviewGate,
-        ExecutionState::Review if (state.execution.approvals.len() as u64) < state.execution.approval_threshold => {
+        ExecutionState::Review
+            if (super::voters::approved(state).len() as u64) < state.execution.approval_threshold =>
+        {
             Transition::ExecutionApprove
         }
         ExecutionState::Review => Transition::ExecutionApprovalsThreshold,

@@ -1,5 +1,5 @@
 //! Execution is entered, and a plan is changed, only with ingestion, council and environment READY at one version,
-//! pinned to the hashes that they have.
+//! pinned to the hashes that they have. The loop goes forward only while council and environment are READY.
 
 use super::Step;
 use crate::machine::state::State;
@@ -11,7 +11,24 @@ pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
     let (old, new) = (step.before.state(), step.after.state());
     let enters = old.execution.phase == ExecutionState::Inactive && new.execution.phase != ExecutionState::Inactive;
     let changes = step.record.transition == Transition::ExecutionPlanChange;
+    let ready = old.council.phase == CouncilState::Ready && old.environment.phase == EnvironmentState::Ready;
+    if goes_forward(step.record.transition) && !ready {
+        return Err(format!("council is {}, environment {}", old.council.phase, old.environment.phase));
+    }
     if enters || changes { stands(new) } else { Ok(()) }
+}
+
+fn goes_forward(transition: Transition) -> bool {
+    use Transition::*;
+    matches!(
+        transition,
+        ExecutionPlanLocked
+            | ExecutionBeatReviewGate
+            | ExecutionApprove
+            | ExecutionApprovalsThreshold
+            | ExecutionSubmit
+            | ExecutionNextWindow
+    )
 }
 
 fn stands(state: &State) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! What must hold after every transition: one file for each, written without the code that it checks.
 
+mod approvals;
 mod effects_once;
 mod epoch_advances_once;
 mod exactly_once;
@@ -58,12 +59,13 @@ pub const OF_ANSWERS_AND_STARTS: [&str; 15] = [
 ];
 
 /// The invariants that are asked at every transition, by name.
-pub const ALL: [(&str, Check); 11] = [
+pub const ALL: [(&str, Check); 12] = [
     ("index-follows", index_follows::check),
     ("hlc-monotone", hlc_monotone::check),
     ("epoch-advances-once", epoch_advances_once::check),
     ("execution-entry", execution_entry::check),
     ("quorum-certificate", quorum_certificate::check),
+    ("approvals", approvals::check),
     ("exactly-once", exactly_once::check),
     ("effects-once", effects_once::check),
     ("quarantine-sticky", quarantine_sticky::check),

@@ -1,13 +1,15 @@
 //! Whoever is elected is certified: the certificate's hash is that of the elected set, and enough distinct candidates
-//! signed it.
+//! signed it, all of whom may vote, as may every member.
 
 use super::Step;
+use crate::machine::state::State;
 use crate::simulation::oracle::Past;
 use crate::types::canonical::canonical_bytes;
 use crate::types::council::member_set_hash;
+use crate::types::hlc::Hlc;
 use crate::types::inputs::VoteBody;
-use crate::types::keys::{domain, message};
-use crate::types::names::{CouncilState, Transition};
+use crate::types::keys::{PublicKey, domain, message};
+use crate::types::names::{CouncilState, Role, Transition};
 
 /// The certificate of the council, where it has one.
 pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
@@ -34,11 +36,17 @@ fn votes(step: &Step<'_>) -> Result<(), String> {
     };
     let signed = message(domain::VOTE, step.cluster, &canonical_bytes(&body));
     let candidates = &old.council.candidates;
+    let at = step.record.timestamp;
     let mut voters = std::collections::BTreeSet::new();
     for vote in &certificate.votes {
-        if candidates.contains_key(&vote.voter) && vote.voter.verify(&signed, &vote.signature) {
-            voters.insert(vote.voter);
+        let stands = line(old, vote.voter).into_iter().find(|key| candidates.contains_key(key));
+        let Some(candidate) = stands.filter(|_| may_vote(old, &vote.voter, at)) else { continue };
+        if may_vote(old, &candidate, at) && vote.voter.verify(&signed, &vote.signature) {
+            voters.insert(candidate);
         }
+    }
+    if let Some(member) = council.members.keys().find(|member| !may_vote(old, member, at)) {
+        return Err(format!("{member} is elected and may not vote"));
     }
     // Every project of the simulation elects by majority, at least three members.
     let needed = candidates.len() / 2 + 1;
@@ -46,6 +54,23 @@ fn votes(step: &Step<'_>) -> Result<(), String> {
         return Err(format!("{} of {needed} votes elected {} members", voters.len(), council.members.len()));
     }
     Ok(())
+}
+
+/// Whether a key holds the role voter and is neither revoked nor rotated away. The simulated settings name no voter.
+pub(super) fn may_vote(state: &State, key: &PublicKey, at: Hlc) -> bool {
+    let Some(identity) = state.boot.identities.get(key) else { return false };
+    let gone = identity.revoked || identity.retires_at.is_some_and(|end| end <= at);
+    identity.roles.contains(&Role::Voter) && identity.delegate.is_none() && !gone
+}
+
+/// A key and those that took its place, one after the other.
+pub(super) fn line(state: &State, key: PublicKey) -> Vec<PublicKey> {
+    let mut line = vec![key];
+    for _ in 0..state.boot.identities.len() {
+        let took_over = state.boot.identities.iter().find(|(_, identity)| identity.succeeds == line.last().copied());
+        line.extend(took_over.map(|(key, _)| *key));
+    }
+    line
 }
 
 #[cfg(test)]
