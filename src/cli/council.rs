@@ -93,7 +93,10 @@ impl Place {
             head.hash(),
             view.hash
         );
-        Ok(Election::of(health.cluster, self.project.project.clone(), head))
+        // The settings of the node name voters too, so the state alone does not say who may be seated.
+        let told = node.ask(node.client().transitions(&self.project.project))?;
+        anyhow::ensure!(told.head == head.hash(), "the project moved on while it was read; ask again");
+        Ok(Election::of(health.cluster, self.project.project.clone(), head, told.electorate))
     }
 
     /// The same, while votes count.

@@ -1,7 +1,7 @@
 //! What the node answers to reads. Members that this version does not know are passed over, so that an
 //! older client reads a newer node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -188,6 +188,9 @@ pub struct TransitionsView {
     /// Windows by class.
     #[serde(default)]
     pub windows: BTreeMap<WindowClass, WindowView>,
+    /// Candidates of the council that may be seated and vote now.
+    #[serde(default)]
+    pub electorate: BTreeSet<PublicKey>,
     /// Every transition of the chart.
     pub transitions: Vec<TransitionView>,
 }

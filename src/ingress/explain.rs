@@ -1,6 +1,6 @@
 //! `GET /transitions`: which transitions are enabled now, and why the others are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
 use axum::http::Uri;
@@ -10,12 +10,13 @@ use utoipa::ToSchema;
 use super::fault::Answer;
 use super::query::Query;
 use super::{AppState, json, schema};
-use crate::sequencer::queries::{Beats, Explanation, FactBody, FactSet, Judged};
+use crate::sequencer::queries::{Beats, Explanation, FactBody, FactSet, Judged, electorate};
 use crate::types::backbeat::Schedule;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::WindowId;
+use crate::types::keys::PublicKey;
 use crate::types::names::{GuardName, OpClass, Region, Role, Transition, WindowClass};
 use crate::types::text::ProjectName;
 
@@ -104,6 +105,10 @@ pub(super) struct TransitionsAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, WindowAnswer>>, nullable = false)]
     windows: Option<BTreeMap<WindowClass, WindowAnswer>>,
+    /// Candidates of the council that may be seated and vote now; left out where there are none.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(value_type = Vec<schema::PublicKey>)]
+    electorate: BTreeSet<PublicKey>,
     /// Every transition of the chart.
     transitions: Vec<TransitionAnswer>,
 }
@@ -148,6 +153,7 @@ pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answ
             window_id: schedule.map(|schedule| schedule.position(time).window_id),
             pressure: schedule.map(|schedule| schedule.pressure(time)),
             windows: schedule.map(windows),
+            electorate: electorate(view.head.state(), facts.set(), time),
             transitions: explained.into_iter().map(explain).collect(),
         })
     });

@@ -1,4 +1,4 @@
-//! The election that every agent computes alike (DESIGN §2).
+//! The election that every agent computes alike at the same time.
 //!
 //! Candidates are ranked for each role by how many of its capabilities they have, then by
 //! sha256(seed ‖ key), where the seed is the hash of the council section that Council_ProfilesLoaded left.
@@ -18,13 +18,14 @@ pub fn seed(head: &Head) -> Hash {
     head.state().council.election_seed.unwrap_or_else(|| head.section_hash(Section::Council))
 }
 
-/// The member set that the ranking proposes.
-pub fn propose(head: &Head) -> Members {
+/// The member set that the ranking proposes among the candidates that count
+/// ([`super::identities::Identities::electorate`]).
+pub fn propose(head: &Head, electorate: &BTreeSet<PublicKey>) -> Members {
     let council: &Council = &head.state().council;
     let seed = seed(head);
     let mut members = Members::new();
     for (role, spec) in &council.roles {
-        let free = council.candidates.iter().filter(|(key, _)| !members.contains_key(key));
+        let free = council.candidates.iter().filter(|(key, _)| electorate.contains(key) && !members.contains_key(key));
         let elected = best(&seed, spec, free);
         members.extend(elected.into_iter().map(|key| (key, role.clone())));
     }

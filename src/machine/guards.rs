@@ -39,12 +39,13 @@ pub(super) use policy::breach_of;
 use super::chart::{Inputs, TransitionSpec};
 use super::facts::{FactBody, FactSet, KnownFact};
 use super::head::Head;
+use super::identities::Identities;
 use super::state::{Identity, State};
 use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::keys::PublicKey;
-use crate::types::names::{GuardName, Role};
+use crate::types::names::GuardName;
 use crate::types::proposal::Proposal;
 use crate::types::record::GuardOutcome;
 use crate::types::text::{ClusterId, ProjectName};
@@ -100,17 +101,22 @@ impl<'a> Case<'a> {
         Ok((settings, fact))
     }
 
-    /// The identity behind a key: the project's own, or else the one of the settings. A revoked identity of
-    /// the project stays revoked whatever the settings say. The node is always the settings', so that no
-    /// project can keep it from entering what the license or a breach calls for.
+    /// Who acts here now.
+    pub fn identities(&self) -> Identities<'a> {
+        Identities::of(self.state(), self.settings().ok().map(|(settings, _)| settings), self.at)
+    }
+
+    /// The identity behind a key.
     pub(super) fn identity(&self, key: &PublicKey) -> Option<Identity> {
-        let settings = self.settings().ok().and_then(|(settings, _)| settings.identities.get(key));
-        let own = self.state().boot.identities.get(key);
-        match (own, settings) {
-            (Some(own), settings) if !settings.is_some_and(|grant| grant.roles.contains(&Role::Node)) => {
-                Some(own.clone())
-            }
-            (_, settings) => settings.map(Identity::of),
+        self.identities().get(key)
+    }
+
+    /// Names the settings among the facts that a guard read, where it asked who counts. Version 1 named them with the
+    /// guard `identity` alone.
+    fn naming_settings(&self, judged: Judged) -> Judged {
+        match self.settings() {
+            Ok((_, fact)) if self.state().is_under(2) => judged.read(fact),
+            _ => judged,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::head::Head;
 use super::reduce::Delta;
 use super::state::{Section, State};
 use crate::types::council::member_set_hash;
-use crate::types::names::{CouncilState, ExecutionState, PolicyState, Region, Transition};
+use crate::types::names::{CouncilState, EnvironmentState, ExecutionState, PolicyState, Region, Transition};
 
 /// Every invariant that the step from `before` to `after` breaks; none, when all is well.
 pub fn violations(before: &Head, after: &Head, spec: &TransitionSpec) -> Vec<String> {
@@ -18,6 +18,7 @@ pub fn violations(before: &Head, after: &Head, spec: &TransitionSpec) -> Vec<Str
     regions_follow_the_chart(old, new, spec, &mut broken);
     effects_follow_the_chart(old, new, spec, &mut broken);
     execution_is_entered_ready(old, new, &mut broken);
+    the_loop_goes_on_ready(old, spec, &mut broken);
     certificate_matches_the_elected_set(old, new, &mut broken);
     approvals_are_of_now(new, &mut broken);
     terminal_stays_terminal(old, &mut broken);
@@ -75,6 +76,26 @@ fn execution_is_entered_ready(old: &State, new: &State, broken: &mut Vec<String>
         (new.ingestion.version, new.ingestion.content_hash, new.council.member_set_hash, new.environment.assets_hash);
     if pinned != Some(actual) {
         broken.push("execution is not pinned to the hashes of its prerequisites".into());
+    }
+}
+
+/// From version 2 on, the loop goes forward only while council and environment are READY. Rework leads back.
+fn the_loop_goes_on_ready(old: &State, spec: &TransitionSpec, broken: &mut Vec<String>) {
+    let forward = matches!(
+        spec.transition,
+        Transition::ExecutionPlanLocked
+            | Transition::ExecutionBeatReviewGate
+            | Transition::ExecutionApprove
+            | Transition::ExecutionApprovalsThreshold
+            | Transition::ExecutionSubmit
+            | Transition::ExecutionNextWindow
+    );
+    let ready = (old.council.phase, old.environment.phase) == (CouncilState::Ready, EnvironmentState::Ready);
+    if forward && old.is_under(2) && !ready {
+        broken.push(format!(
+            "{} passes while council is {} and environment {}",
+            spec.transition, old.council.phase, old.environment.phase
+        ));
     }
 }
 

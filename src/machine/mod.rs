@@ -13,6 +13,7 @@ pub mod election;
 pub mod facts;
 pub mod guards;
 pub mod head;
+pub mod identities;
 pub mod invariants;
 pub mod judge;
 pub mod policy;

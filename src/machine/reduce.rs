@@ -14,12 +14,12 @@ mod policy;
 
 use std::sync::Arc;
 
-use super::chart::{self, Inputs};
+use super::chart::{self, Inputs, TransitionSpec};
 use super::head::Head;
 use super::state::{Effects, HlcLast, LicenseStatus, OpenEffect, State};
 use crate::types::hlc::Hlc;
 use crate::types::ids::EffectId;
-use crate::types::names::{EffectName as Name, Region};
+use crate::types::names::{EffectName as Name, Region, Transition};
 use crate::types::proposal::Proposal;
 
 /// What the node adds to a proposal.
@@ -55,14 +55,19 @@ pub fn reduce(head: &Head, proposal: &Proposal, inputs: &Inputs, stamp: Stamp) -
         close(&mut next, effect);
     }
     apply(&mut next, inputs, &Step { head, proposal, stamp });
-    if spec.region == Region::Council && !next.execution.approvals.is_empty() {
-        // Approvals are bound to the council's epoch, which has just moved on.
+    if voids_approvals(head.state(), spec) && !next.execution.approvals.is_empty() {
         Arc::make_mut(&mut next.execution).approvals.clear();
     }
     *Arc::make_mut(&mut next.epoch).of_mut(spec.region) += 1;
     let last = HlcLast { hlc: proposal.hlc, signer: proposal.signer, idem_key: proposal.idem_key.clone() };
     next.hlc_last = Arc::new(Some(last));
     next
+}
+
+/// Whether the approvals given so far are of what is there no more. Those of another council epoch never count again;
+/// from version 2 on, neither do those of an environment that is taken down, because another may be built in its place.
+fn voids_approvals(before: &State, spec: &TransitionSpec) -> bool {
+    spec.region == Region::Council || (before.is_under(2) && spec.transition == Transition::EnvironmentDeprovision)
 }
 
 fn close(next: &mut State, effect: Name) {
@@ -78,10 +83,10 @@ fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
     match inputs {
         Inputs::BootConfigOk(inputs) => boot::config_ok(next, &inputs.document),
         Inputs::BootLicensed(_) => boot::licensed(next, step),
-        Inputs::BootIdentityGranted(inputs) => boot::identity_granted(next, inputs),
-        Inputs::BootIdentityRevoked(inputs) => boot::identity_revoked(next, inputs),
+        Inputs::BootIdentityGranted(inputs) => boot::identity_granted(next, inputs, step),
+        Inputs::BootIdentityRevoked(inputs) => boot::identity_revoked(next, inputs, step),
         Inputs::BootIdentityRotated(inputs) => boot::identity_rotated(next, inputs, step),
-        Inputs::BootChartUpgraded(inputs) => boot::chart_upgraded(next, inputs),
+        Inputs::BootChartUpgraded(inputs) => boot::chart_upgraded(next, inputs, step),
         Inputs::IngestionSourcesResolved(inputs) => ingestion::sources_resolved(next, inputs, step),
         Inputs::IngestionResolveFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Resolve, step),
         Inputs::IngestionBytesOk(inputs) => ingestion::bytes_ok(next, inputs, step),

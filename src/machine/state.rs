@@ -308,7 +308,7 @@ pub struct Council {
     pub tool_pins: BTreeMap<Name, ToolPin>,
     /// Who stands for it.
     pub candidates: BTreeMap<PublicKey, BTreeSet<Capability>>,
-    /// Section hash that ProfilesLoaded left; kept from the first certificate on.
+    /// Section hash that ProfilesLoaded left; kept from the first certificate on, or from the first rotation of a candidate.
     pub election_seed: Option<Hash>,
     /// Who was elected to which role.
     pub members: Members,
@@ -383,6 +383,10 @@ pub struct Approval {
     pub rework_round: u64,
     /// The council's epoch.
     pub council_epoch: u64,
+    /// The key that signed, where it is another than the one that was elected. Approvals from before version 2 of the
+    /// chart name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<PublicKey>,
 }
 
 /// A submitted result.

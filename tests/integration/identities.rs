@@ -3,13 +3,13 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use swoosh::types::council::rotation_proof;
 use swoosh::types::names::{Region, Transition};
 use swoosh::types::rejection::Code;
 
 use crate::support::daemon::{Site, always_open};
 use crate::support::driver::Project;
 use crate::support::hands::VOTERS;
+use crate::support::inputs;
 use crate::support::route::Goal;
 use crate::support::world::{Ask, World};
 
@@ -20,12 +20,17 @@ fn world(region: Region, state: &str) -> World {
     world
 }
 
+/// A licensed project with an operator of its own beside that of the settings: the stranger.
+fn with_own_operator() -> World {
+    let mut world = world(Region::Boot, "LICENSED");
+    let (key, identity) = (world.hands.get("stranger").key(), json!({"name": "own", "roles": ["operator"]}));
+    accept(&mut world, &Ask::new(Transition::BootIdentityGranted).with(json!({"key": key, "identity": identity})));
+    world
+}
+
 /// The rotation of one hand's key to `fresh`.
 fn rotation(world: &World, old: &str, overlap_ms: u64) -> Ask {
-    let (old, fresh) = (world.hands.get(old).key(), world.hands.get("fresh"));
-    let proof = rotation_proof(&world.cluster, &world.head.state().meta.project, &old, &fresh.secret);
-    let inputs = json!({"old": old, "new": fresh.key(), "proof": proof, "overlap_ms": overlap_ms});
-    Ask::new(Transition::BootIdentityRotated).with(inputs)
+    Ask::new(Transition::BootIdentityRotated).with(inputs::rotation(world, old, "fresh", Some(overlap_ms)))
 }
 
 #[track_caller]
@@ -39,41 +44,41 @@ fn code(world: &mut World, ask: &Ask) -> Option<Code> {
 
 #[test]
 fn while_a_rotation_overlaps_both_keys_count_and_at_its_end_the_new_one_alone() {
-    let mut world = world(Region::Boot, "LICENSED");
+    let mut world = with_own_operator();
     let pause = |name: &str| Ask::new(Transition::ControlPause).by(name);
     let resume = |name: &str| Ask::new(Transition::ControlResume).by(name);
     assert_eq!(code(&mut world, &pause("fresh")), Some(Code::IdentityUnknown));
-    let ask = rotation(&world, "operator", 60_000);
+    let ask = rotation(&world, "stranger", 60_000);
     let granted_ms = world.now_ms;
     accept(&mut world, &ask);
     for step_ms in [0, 30_000, 29_000] {
         world.now_ms += step_ms;
-        accept(&mut world, &pause("operator"));
+        accept(&mut world, &pause("stranger"));
         accept(&mut world, &resume("fresh"));
     }
-    let again = rotation(&world, "operator", 0);
+    let again = rotation(&world, "stranger", 0);
     assert_eq!(code(&mut world, &again).map(|code| code.to_string()).as_deref(), Some("guard_rotation"));
     world.now_ms = granted_ms + 120_000;
-    assert_eq!(code(&mut world, &pause("operator")), Some(Code::IdentityRevoked));
+    assert_eq!(code(&mut world, &pause("stranger")), Some(Code::IdentityRevoked));
     accept(&mut world, &pause("fresh"));
 }
 
 #[test]
 fn without_an_overlap_the_new_key_counts_from_the_very_record_that_ends_the_old_one() {
-    let mut world = world(Region::Boot, "LICENSED");
-    let ask = rotation(&world, "operator", 0);
+    let mut world = with_own_operator();
+    let ask = rotation(&world, "stranger", 0);
     accept(&mut world, &ask);
     let pause = |name: &str| Ask::new(Transition::ControlPause).by(name);
-    assert_eq!(code(&mut world, &pause("operator")), Some(Code::IdentityRevoked));
+    assert_eq!(code(&mut world, &pause("stranger")), Some(Code::IdentityRevoked));
     accept(&mut world, &pause("fresh"));
 }
 
 #[test]
 fn an_overlap_has_a_bound() {
-    let mut world = world(Region::Boot, "LICENSED");
-    let ask = rotation(&world, "operator", 7 * 86_400_000 + 1);
+    let mut world = with_own_operator();
+    let ask = rotation(&world, "stranger", 7 * 86_400_000 + 1);
     assert_eq!(code(&mut world, &ask).map(|code| code.to_string()).as_deref(), Some("guard_rotation"));
-    let ask = rotation(&world, "operator", 7 * 86_400_000);
+    let ask = rotation(&world, "stranger", 7 * 86_400_000);
     accept(&mut world, &ask);
 }
 

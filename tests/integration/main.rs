@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::manual_is_multiple_of)]
 
+mod authority;
 mod backup;
 mod bench;
+mod breaches;
 mod chaos;
 mod compat;
 mod daemon_basics;

@@ -229,7 +229,8 @@ fn candidates(world: &World) -> Vec<Value> {
 
 fn certificate(world: &World, head: &Head) -> Value {
     let state = head.state();
-    let members = election::propose(head);
+    // Every voter of this story stands in the project's document.
+    let members = election::propose(head, &state.council.candidates.keys().copied().collect());
     let needed = usize::try_from(state.council.rules.quorum.votes_needed(state.council.candidates.len() as u64));
     let voters = world.voters().take(needed.unwrap_or(usize::MAX));
     let sign =

@@ -35,8 +35,8 @@ impl Ballot {
     pub fn cast(election: &Election, key: &SecretKey) -> anyhow::Result<Ballot> {
         let voter = key.public();
         anyhow::ensure!(
-            election.council().candidates.contains_key(&voter),
-            "{voter} is no candidate of project {}, so its vote would not count",
+            election.electorate.contains(&voter),
+            "{voter} is no candidate of project {} who may vote, so its vote would not count",
             election.project
         );
         let body = election.vote_body();
@@ -67,8 +67,8 @@ impl Ballot {
             body.member_set_hash
         );
         anyhow::ensure!(
-            election.council().candidates.contains_key(&voter),
-            "{voter} is no candidate; leave its vote out"
+            election.electorate.contains(&voter),
+            "{voter} is no candidate who may vote; leave its vote out"
         );
         let vote = Vote { voter, signature: self.signature };
         anyhow::ensure!(

@@ -1,5 +1,6 @@
 //! An election, as it follows from a project's state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub(super) struct Election {
     pub cluster: ClusterId,
     pub project: ProjectName,
     pub head: Head,
+    /// Candidates that may be seated and vote.
+    pub electorate: BTreeSet<PublicKey>,
     /// The member set that the ranking proposes.
     pub members: Members,
 }
@@ -38,9 +41,9 @@ pub(super) struct Ranked {
 }
 
 impl Election {
-    pub fn of(cluster: ClusterId, project: ProjectName, head: Head) -> Election {
-        let members = election::propose(&head);
-        Election { cluster, project, head, members }
+    pub fn of(cluster: ClusterId, project: ProjectName, head: Head, electorate: BTreeSet<PublicKey>) -> Election {
+        let members = election::propose(&head, &electorate);
+        Election { cluster, project, head, electorate, members }
     }
 
     pub fn council(&self) -> &Council {
@@ -76,7 +79,7 @@ impl Election {
         let council = Arc::make_mut(&mut state.council);
         council.election_seed = Some(election::seed(&self.head));
         council.roles = RoleSpecs::from([(role.clone(), RoleSpec { seats: 1, ..spec.clone() })]);
-        while let Some((&key, _)) = election::propose(&Head::of(state.clone())).first_key_value() {
+        while let Some((&key, _)) = election::propose(&Head::of(state.clone()), &self.electorate).first_key_value() {
             let Some(can) = Arc::make_mut(&mut state.council).candidates.remove(&key) else { break };
             let lacks = spec.capabilities.difference(&can).cloned().collect();
             ranked.push(Ranked { role: role.clone(), rank: ranked.len() + 1, key, lacks });
@@ -95,6 +98,7 @@ impl Election {
             "members": self.members,
             "member_set_hash": self.member_set_hash(),
             "candidates": self.council().candidates.len(),
+            "electorate": self.electorate,
             "votes_needed": self.votes_needed(),
             "ranking": self.ranking(),
         })
@@ -135,7 +139,8 @@ pub(super) mod tests {
         ]
         .into();
         Arc::make_mut(&mut state.epoch).council = 3;
-        Election::of("swoosh".parse().unwrap(), project, Head::of(state))
+        let electorate = state.council.candidates.keys().copied().collect();
+        Election::of("swoosh".parse().unwrap(), project, Head::of(state), electorate)
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{Case, Judged, ingestion};
 use crate::machine::chart::{self, Inputs};
 use crate::machine::state::Identity;
 use crate::types::council::verify_rotation;
+use crate::types::fact::GuardSettings;
 use crate::types::inputs::{BuildChoice, IdentityGrant, ProjectDocument, RoleSpecs};
 use crate::types::keys::PublicKey;
 use crate::types::names::Role;
@@ -49,7 +50,7 @@ fn document_faults(document: &ProjectDocument, project: &ProjectName) -> Vec<Str
     }
     when(!(1..=100).contains(&document.limits.retries), "limits.retries must be from 1 to 100".into());
     when(!(1..=64).contains(&document.council.min_members), "council.min_members must be from 1 to 64".into());
-    let operators = document.identities.values().any(|grant| grant.roles.contains(&Role::Operator));
+    let operators = document.identities.values().any(is_operator);
     when(!operators, "identities: grant the role operator at least once".into());
     for (key, grant) in &document.identities {
         wrong.extend(grant_faults(key, grant, project));
@@ -95,16 +96,31 @@ fn grant_faults(key: &PublicKey, grant: &IdentityGrant, project: &ProjectName) -
     wrong
 }
 
-/// Keys of the settings are held by the node's operator and stay; so only the project's own are counted,
-/// unless the settings name an operator.
+fn is_operator(grant: &IdentityGrant) -> bool {
+    grant.roles.contains(&Role::Operator) && grant.delegate.is_none()
+}
+
+/// Operators of the project that nothing ends: not revoked, not about to retire, no delegate.
+fn own_operators(case: &Case<'_>) -> BTreeSet<PublicKey> {
+    let lasts = |identity: &Identity| {
+        let may_act = identity.delegate.is_none() || !case.state().is_under(2);
+        !identity.revoked && identity.retires_at.is_none() && may_act && identity.roles.contains(&Role::Operator)
+    };
+    case.state().boot.identities.iter().filter(|(_, identity)| lasts(identity)).map(|(key, _)| *key).collect()
+}
+
+/// Operators of the settings beside those counted already. Version 1 let a project's identity go before that of the
+/// settings, and did not count those.
+fn operators_of_settings(case: &Case<'_>, settings: &GuardSettings, counted: &BTreeSet<PublicKey>) -> usize {
+    let own = &case.state().boot.identities;
+    let skipped = |key| if case.state().is_under(2) { counted.contains(key) } else { own.contains_key(key) };
+    settings.identities.iter().filter(|(key, grant)| is_operator(grant) && !skipped(*key)).count()
+}
+
+/// At least one operator remains: of the project, or of the settings, whose keys the project cannot take away.
 pub(super) fn operators(case: &Case<'_>) -> Judged {
     let identities = &case.state().boot.identities;
-    let is_operator = |roles: &BTreeSet<Role>| roles.contains(&Role::Operator);
-    let mut left: BTreeSet<PublicKey> = identities
-        .iter()
-        .filter(|(_, i)| !i.revoked && i.retires_at.is_none() && is_operator(&i.roles))
-        .map(|(key, _)| *key)
-        .collect();
+    let mut left = own_operators(case);
     let mut wrong = Vec::new();
     match case.asked {
         Some((_, Inputs::BootIdentityGranted(inputs))) => {
@@ -114,13 +130,15 @@ pub(super) fn operators(case: &Case<'_>) -> Judged {
             if identities.get(&inputs.key).is_some_and(over) {
                 wrong.push(format!("{} is revoked and stays so; grant a new key", inputs.key));
             }
+            wrong.extend(takes_from_settings(case, &inputs.key, &inputs.identity));
             left.remove(&inputs.key);
-            if is_operator(&inputs.identity.roles) {
+            if is_operator(&inputs.identity) {
                 left.insert(inputs.key);
             }
         }
         Some((_, Inputs::BootIdentityRevoked(inputs))) => {
             left.remove(&inputs.key);
+            wrong.extend(ends_platform_key(case, &inputs.key));
             match identities.get(&inputs.key) {
                 None => wrong.push(format!("{} is not an identity of this project", inputs.key)),
                 Some(identity) if identity.revoked => wrong.push(format!("{} is revoked already", inputs.key)),
@@ -133,13 +151,35 @@ pub(super) fn operators(case: &Case<'_>) -> Judged {
         Ok(found) => found,
         Err(judged) => return judged,
     };
-    let from_settings =
-        |(key, grant): (&PublicKey, &IdentityGrant)| is_operator(&grant.roles) && !identities.contains_key(key);
-    let others = settings.identities.iter().filter(|entry| from_settings(*entry)).count();
+    let others = operators_of_settings(case, settings, &left);
     if left.is_empty() && others == 0 {
         wrong.push("no operator would remain".into());
     }
     Judged::unless(wrong, format!("{} operators remain", left.len() + others)).read(fact)
+}
+
+/// A grant adds to what the settings give a key. One that leaves a role out would have no effect, so it is refused.
+fn takes_from_settings(case: &Case<'_>, key: &PublicKey, grant: &IdentityGrant) -> Option<String> {
+    let fixed = case.identities().granted(key).filter(|_| case.state().is_under(2))?;
+    let missing: Vec<&str> = fixed.roles.difference(&grant.roles).map(|role| role.as_str()).collect();
+    if fixed.delegate.is_some() || grant.delegate.is_some() {
+        return Some(format!(
+            "{key} is an identity of the node's settings, as a delegate or granted as one; change it there"
+        ));
+    }
+    if fixed.roles.contains(&Role::Node) {
+        return Some(format!("{key} is the node itself; no project grants it anything"));
+    }
+    (!missing.is_empty()).then(|| {
+        format!("{key} holds {} by the node's settings; name that role too, or change the settings", missing.join(", "))
+    })
+}
+
+/// A project cannot end a key by which the settings control it.
+fn ends_platform_key(case: &Case<'_>, key: &PublicKey) -> Option<String> {
+    let fixed = case.identities().granted(key).filter(|_| case.state().is_under(2))?;
+    let role = fixed.roles.iter().find(|role| matches!(role, Role::Operator | Role::Human | Role::Node))?;
+    Some(format!("{key} is {role} by the node's settings; take it out there"))
 }
 
 /// Who stands for the council, or sits in it, votes; so they cannot become a delegate.
@@ -165,6 +205,7 @@ pub(super) fn rotation(case: &Case<'_>) -> Judged {
         }
         Some(_) => {}
     }
+    wrong.extend(ends_platform_key(case, &inputs.old));
     if let Some(overlap_ms) = inputs.overlap_ms.filter(|overlap_ms| *overlap_ms > MAX_OVERLAP_MS) {
         wrong.push(format!("overlap_ms is {overlap_ms}; both keys may count for {MAX_OVERLAP_MS} at most"));
     }
@@ -174,7 +215,7 @@ pub(super) fn rotation(case: &Case<'_>) -> Judged {
     if !verify_rotation(case.cluster, case.project(), &inputs.old, &inputs.new, &inputs.proof) {
         wrong.push(format!("proof is not a signature by {} over this rotation", inputs.new));
     }
-    Judged::unless(wrong, format!("{} agrees to take over", inputs.new))
+    case.naming_settings(Judged::unless(wrong, format!("{} agrees to take over", inputs.new)))
 }
 
 pub(super) fn chart(case: &Case<'_>) -> Judged {

@@ -19,13 +19,15 @@ pub(super) fn quorum(case: &Case<'_>) -> Judged {
     let (votes, vote_faults) = count_votes(case, inputs);
     wrong.extend(vote_faults);
     let candidates = case.state().council.candidates.len() as u64;
+    // Those who count no more stay in the number: a quorum of the few that are left would be a quorum of fewer keys.
     let needed = case.state().council.rules.quorum.votes_needed(candidates);
     if votes < needed {
         wrong.push(format!("{votes} valid votes of {candidates} candidates; a quorum is {needed}"));
     }
-    let ranked = inputs.members == election::propose(case.head);
+    let ranked = inputs.members == election::propose(case.head, &case.identities().electorate());
     let which = if ranked { "the ranked proposal" } else { "another set than the ranked proposal" };
-    Judged::unless(wrong, format!("{votes} of {candidates} candidates voted for {which}; a quorum is {needed}"))
+    let right = format!("{votes} of {candidates} candidates voted for {which}; a quorum is {needed}");
+    case.naming_settings(Judged::unless(wrong, right))
 }
 
 fn member_faults(case: &Case<'_>, inputs: &CouncilQuorumCert) -> Vec<String> {
@@ -37,6 +39,10 @@ fn member_faults(case: &Case<'_>, inputs: &CouncilQuorumCert) -> Vec<String> {
     }
     let strangers = inputs.members.keys().filter(|key| !council.candidates.contains_key(key));
     wrong.extend(strangers.map(|key| format!("member {key} is not a candidate")));
+    if case.state().is_under(2) {
+        let faults = inputs.members.keys().filter_map(|key| case.identities().voter_fault(key));
+        wrong.extend(faults.map(|fault| format!("it cannot be a member: {fault}")));
+    }
     let mut seats: BTreeMap<_, u64> = BTreeMap::new();
     inputs.members.values().for_each(|role| *seats.entry(role).or_default() += 1);
     for (role, taken) in seats {
@@ -61,9 +67,11 @@ fn member_faults(case: &Case<'_>, inputs: &CouncilQuorumCert) -> Vec<String> {
     wrong
 }
 
-/// Valid votes, and what is wrong with the others.
+/// Valid votes, and what is wrong with the others. While a rotation overlaps, the old key may still cast the vote of
+/// the candidate that took its place, and that candidate votes once.
 fn count_votes(case: &Case<'_>, inputs: &CouncilQuorumCert) -> (u64, Vec<String>) {
-    let state = case.state();
+    let (state, who) = (case.state(), case.identities());
+    let seats = who.seats();
     let body = VoteBody {
         project: case.project().clone(),
         council_epoch: state.epoch.council,
@@ -73,12 +81,13 @@ fn count_votes(case: &Case<'_>, inputs: &CouncilQuorumCert) -> (u64, Vec<String>
     let mut wrong = Vec::new();
     let mut valid = 0;
     for vote in &inputs.votes {
-        if !voters.insert(vote.voter) {
+        let candidate = if state.is_under(2) { seats.holder(&vote.voter) } else { vote.voter };
+        if !voters.insert(candidate) {
             wrong.push(format!("{} votes twice", vote.voter));
-        } else if !state.council.candidates.contains_key(&vote.voter) {
+        } else if !state.council.candidates.contains_key(&candidate) {
             wrong.push(format!("{} votes but is not a candidate", vote.voter));
-        } else if case.identity(&vote.voter).is_some_and(|identity| identity.delegate.is_some()) {
-            wrong.push(format!("{} is a delegate, and a delegate never votes", vote.voter));
+        } else if let Some(fault) = who.voter_fault(&vote.voter).or_else(|| who.voter_fault(&candidate)) {
+            wrong.push(format!("the vote of {} does not count: {fault}", vote.voter));
         } else if !body.verify(case.cluster, vote) {
             wrong.push(format!(
                 "the vote of {} is not its signature over council epoch {}",
@@ -104,10 +113,8 @@ pub(super) fn roster(case: &Case<'_>) -> Judged {
             if keys.len() != inputs.candidates.len() {
                 wrong.push("a candidate stands twice".to_owned());
             }
-            let delegated = |key: &&PublicKey| case.identity(key).is_some_and(|identity| identity.delegate.is_some());
-            wrong.extend(
-                keys.iter().filter(delegated).map(|key| format!("{key} is a delegate, and a delegate never votes")),
-            );
+            wrong.extend(keys.iter().filter_map(|key| case.identities().voter_fault(key)));
+            wrong.extend(rotated_candidates(case, &keys));
             if (keys.len() as u64) < council.rules.min_members {
                 wrong.push(format!(
                     "{} candidates, fewer than council.min_members {}",
@@ -115,16 +122,29 @@ pub(super) fn roster(case: &Case<'_>) -> Judged {
                     council.rules.min_members
                 ));
             }
-            Judged::unless(wrong, format!("{} candidates for {} roles", keys.len(), council.roles.len()))
+            let right = format!("{} candidates for {} roles", keys.len(), council.roles.len());
+            case.naming_settings(Judged::unless(wrong, right))
         }
         Some((_, Inputs::CouncilEject(inputs))) => {
-            if !council.members.contains_key(&inputs.member) {
+            let member = Some(inputs.member).filter(|_| !case.state().is_under(2));
+            let member = member.or_else(|| case.state().member_behind(&inputs.member));
+            if !member.is_some_and(|member| council.members.contains_key(&member)) {
                 wrong.push(format!("{} is not an elected member", inputs.member));
             }
             Judged::unless(wrong, format!("{} is an elected member", inputs.member))
         }
         _ => Judged::open(),
     }
+}
+
+/// Keys whose place another key took: while both count, they are one holder, who stands once and with the new key.
+fn rotated_candidates(case: &Case<'_>, keys: &BTreeSet<PublicKey>) -> Vec<String> {
+    if !case.state().is_under(2) {
+        return Vec::new();
+    }
+    let seats = case.identities().seats();
+    let replaced = |key: &PublicKey| Some(seats.holder(key)).filter(|holder| holder != key);
+    keys.iter().filter_map(|key| Some(format!("{key} was rotated; name {}", replaced(key)?))).collect()
 }
 
 /// Every pin is met by what the outcome says and by what the tooling fact saw.
@@ -183,7 +203,8 @@ fn mismatch<S: std::fmt::Display, V: std::fmt::Display>(
 }
 
 /// Members that count as alive: those that answer and have for long enough, or have been silent too
-/// shortly to be given up. The two delays keep a flapping member from flipping the flag.
+/// shortly to be given up. The two delays keep a flapping member from flipping the flag. From version 2 on, a seat whose
+/// holder may not vote is not alive, and its pulse may come from any key of its line.
 fn alive(
     case: &Case<'_>,
     pulses: &BTreeMap<PublicKey, Pulse>,
@@ -196,7 +217,12 @@ fn alive(
         if recovering { pulse.alive && lasted_ms >= back_after_ms } else { pulse.alive || lasted_ms < lost_after_ms }
     };
     let members = case.state().council.members.keys();
-    members.filter(|key| pulses.get(key).is_some_and(counts)).copied().collect()
+    if !case.state().is_under(2) {
+        return members.filter(|key| pulses.get(key).is_some_and(counts)).copied().collect();
+    }
+    let seats = case.identities().seats();
+    let answers = |member: &PublicKey| seats.line(member).any(|key| pulses.get(&key).is_some_and(counts));
+    members.filter(|member| seats.fault(member).is_none() && answers(member)).copied().collect()
 }
 
 /// How the elected set stands at a moment.

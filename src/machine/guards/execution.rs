@@ -1,9 +1,12 @@
 //! The loop: prerequisites, pins, approvals.
 
+use std::collections::BTreeSet;
+
 use super::{Case, Judged};
 use crate::machine::chart::Inputs;
 use crate::machine::state::State;
 use crate::types::hash::Hash;
+use crate::types::keys::PublicKey;
 use crate::types::names::{CouncilState, EnvironmentState, ExecutionState, IngestionState, Transition};
 
 /// What the three lifecycle regions lack to be READY at ingestion's version.
@@ -38,6 +41,20 @@ fn ready_faults(state: &State) -> Vec<String> {
     wrong
 }
 
+/// Whether too few of the elected council may still vote for it to decide anything. From version 2 of the chart on, the
+/// loop is not entered and does not go forward with such a council.
+fn council_fault(case: &Case<'_>) -> Option<String> {
+    let council = &case.state().council;
+    let elected = council.members.len() as u64;
+    if !case.state().is_under(2) || elected == 0 {
+        return None;
+    }
+    let (counting, needed) = (case.identities().seats().counting(), council.rules.quorum.votes_needed(elected));
+    (counting < needed).then(|| {
+        format!("{counting} of {elected} elected members may vote; the quorum is {needed}; propose Council_ReElect")
+    })
+}
+
 fn hash_fault(name: &str, named: Hash, actual: Option<Hash>) -> Option<String> {
     match actual {
         Some(actual) if actual == named => None,
@@ -49,6 +66,7 @@ fn hash_fault(name: &str, named: Hash, actual: Option<Hash>) -> Option<String> {
 pub(super) fn prerequisites(case: &Case<'_>) -> Judged {
     let state = case.state();
     let mut wrong = lifecycle_faults(state);
+    wrong.extend(council_fault(case));
     let named = match case.asked {
         Some((_, Inputs::ExecutionAllReady(i))) => Some((i.version, i.content_hash, i.member_set_hash, i.assets_hash)),
         Some((_, Inputs::ExecutionPlanChange(i))) => {
@@ -68,7 +86,7 @@ pub(super) fn prerequisites(case: &Case<'_>) -> Judged {
     if case.spec.transition == Transition::ExecutionPlanChange && !has_moved(state) {
         wrong.push(format!("nothing moved: execution is pinned to version {version} with these hashes already"));
     }
-    Judged::unless(wrong, format!("all three regions are READY at version {version}"))
+    case.naming_settings(Judged::unless(wrong, format!("all three regions are READY at version {version}")))
 }
 
 /// Whether any of the four values that execution is pinned to is another now.
@@ -79,12 +97,17 @@ fn has_moved(state: &State) -> bool {
     pinned != Some((ingestion.version, ingestion.content_hash, members, assets))
 }
 
-/// Council and environment are READY at the version that execution is pinned to, and what was pinned is what is
-/// there. Of the content, that is what the pinned version was READY with, whatever ingestion builds now.
+/// Council and environment are READY at the version that execution is pinned to. Of the content, that is what the
+/// pinned version was READY with, whatever ingestion builds now.
+///
+/// Where a plan is locked, no pinned hash may have moved either. Later in the loop members and assets may be others:
+/// a council that was elected again, or an environment that was built again, in a pause or in recovery. The approvals
+/// of those before are cleared then, and Execution_PlanChange, which passes in PLAN alone, pins what is there.
 pub(super) fn pin(case: &Case<'_>) -> Judged {
     let state = case.state();
     let Some(pin) = &state.execution.pin else { return Judged::fail(["execution is not pinned"]) };
     let mut wrong = ready_faults(state);
+    wrong.extend(council_fault(case));
     for (name, bound) in [("council", state.council.version), ("environment", state.environment.version)] {
         if let Some(bound) = bound.filter(|bound| *bound != pin.version) {
             wrong.push(format!("the {name} stands for version {bound}, execution is pinned to {}", pin.version));
@@ -94,22 +117,27 @@ pub(super) fn pin(case: &Case<'_>) -> Judged {
     if content.is_none() {
         wrong.push(format!("version {} is not kept any more; propose Execution_PlanChange", pin.version));
     }
+    let locks = case.spec.transition == Transition::ExecutionPlanLocked;
     let hashes = [
         ("content_hash", pin.content_hash, content),
         ("member_set_hash", pin.member_set_hash, state.council.member_set_hash),
         ("assets_hash", pin.assets_hash, state.environment.assets_hash),
     ];
-    for (name, pinned, actual) in hashes {
+    for (name, pinned, actual) in hashes.into_iter().filter(|_| locks) {
         // Where there is none, the region is not READY, and that is told already.
         if let Some(actual) = actual.filter(|actual| *actual != pinned) {
             wrong.push(format!("{name} is {actual}, execution is pinned to {pinned}; propose Execution_PlanChange"));
         }
     }
-    Judged::unless(wrong, format!("council and environment are READY at version {} as pinned", pin.version))
+    let as_pinned = if locks { " as pinned" } else { "" };
+    let right = format!("council and environment are READY at version {}{as_pinned}", pin.version);
+    case.naming_settings(Judged::unless(wrong, right))
 }
 
 pub(super) fn ready(case: &Case<'_>) -> Judged {
-    Judged::unless(ready_faults(case.state()), "council and environment are READY")
+    let mut wrong = ready_faults(case.state());
+    wrong.extend(council_fault(case));
+    case.naming_settings(Judged::unless(wrong, "council and environment are READY"))
 }
 
 /// An approval counts for one plan, beat, rework round and council.
@@ -134,24 +162,54 @@ pub(super) fn member(case: &Case<'_>) -> Judged {
     let Some((member, role)) = behind.and_then(|key| Some((key, state.council.members.get(&key)?))) else {
         return Judged::fail([format!("{signer} is not an elected member")]);
     };
-    if state.execution.approvals.contains_key(&member) {
-        return Judged::fail([format!("{signer} approved already")]);
+    let mut wrong = Vec::new();
+    if approval_counts(case, &member) {
+        wrong.push(format!("{signer} approved already"));
     }
-    Judged::pass([format!("the signer is elected as {role}")])
+    if state.is_under(2) {
+        let who = case.identities();
+        let fault = who.seats().fault(&member).or_else(|| who.voter_fault(signer));
+        wrong.extend(fault.map(|fault| format!("its approval would not count: {fault}")));
+    }
+    case.naming_settings(Judged::unless(wrong, format!("the signer is elected as {role}")))
+}
+
+/// Whether a member approved, by a key that may still vote.
+fn approval_counts(case: &Case<'_>, member: &PublicKey) -> bool {
+    let given = case.state().execution.approvals.get(member);
+    let faulty =
+        |approval| case.state().is_under(2) && case.identities().seats().approval_fault(member, approval).is_some();
+    given.is_some_and(|approval| !faulty(approval))
+}
+
+/// Approvals that count; those of seats that one key holds are one.
+fn approvals_that_count(case: &Case<'_>) -> u64 {
+    let given = case.state().execution.approvals.keys();
+    if !case.state().is_under(2) {
+        return given.count() as u64;
+    }
+    let seats = case.identities().seats();
+    let counting = given.filter(|member| approval_counts(case, member));
+    counting.map(|member| seats.holder(member)).collect::<BTreeSet<_>>().len() as u64
 }
 
 pub(super) fn threshold(case: &Case<'_>) -> Judged {
     let state = case.state();
     let (members, needed) = (state.council.members.len() as u64, state.execution.approval_threshold);
-    let approvals = state.execution.approvals.len() as u64;
+    let approvals = approvals_that_count(case);
     let mut wrong = Vec::new();
     if needed <= members / 2 || needed > members {
         wrong.push(format!("the threshold {needed} is not between a majority and all of {members} members"));
     }
     if approvals < needed {
         wrong.push(format!("{approvals} approvals; {needed} are needed"));
+        let given = state.execution.approvals.len() as u64;
+        if given > approvals {
+            wrong.push(format!("{} approvals do not count: their keys may not vote any more", given - approvals));
+        }
     }
-    Judged::unless(wrong, format!("{approvals} approvals of {members} members; {needed} are needed"))
+    let right = format!("{approvals} approvals of {members} members; {needed} are needed");
+    case.naming_settings(Judged::unless(wrong, right))
 }
 
 /// Compensations that would pull the ground from under running work wait for a pause or a recovery.

@@ -3,10 +3,11 @@
 use super::{Case, Judged};
 use crate::machine::chart::Inputs;
 use crate::machine::facts::KnownFact;
+use crate::machine::state::State;
 use crate::types::canonical::canonical_hash;
 use crate::types::fact::GuardSettings;
 use crate::types::inputs::{AssetHealth, AssetOutcomes, CheckOutcome, SourceSpec};
-use crate::types::names::{EffectName, IngestionState, Transition};
+use crate::types::names::{EffectName, ExecutionState, IngestionState, Transition};
 use crate::types::text::{GitId, GitRef, Name};
 
 /// The outcome answers the effect that is open, and no other.
@@ -208,5 +209,17 @@ pub(super) fn versions(case: &Case<'_>) -> Judged {
     if ingestion.phase != IngestionState::Ready {
         wrong.push(format!("version {} is not READY yet: ingestion is {}", ingestion.version, ingestion.phase));
     }
+    wrong.extend(moves_under_the_loop(case.state(), named));
     Judged::unless(wrong, format!("ingestion is READY at version {named}"))
+}
+
+/// Work and its review go on at the version that execution is pinned to: a council or an environment that was bound to
+/// another one meanwhile would keep them from going forward. Since version 2 of the chart.
+fn moves_under_the_loop(state: &State, named: u64) -> Option<String> {
+    let phase = state.execution.phase;
+    let busy = matches!(phase, ExecutionState::Work | ExecutionState::Review);
+    let pinned = state.execution.pin.as_ref().map(|pin| pin.version);
+    let moves = state.is_under(2) && busy && pinned.is_some_and(|pinned| pinned != named);
+    let pinned = pinned.unwrap_or_default();
+    moves.then(|| format!("execution is in {phase}, pinned to version {pinned}; reaffirm in REVERB or PLAN"))
 }

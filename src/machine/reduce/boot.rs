@@ -1,13 +1,15 @@
 //! Configuration, license check, identities.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Step;
+use super::{Step, council};
 use crate::machine::chart::{BootChartUpgraded, BootIdentityGranted, BootIdentityRevoked, BootIdentityRotated};
 use crate::machine::state::{Identity, State};
 use crate::machine::upgrade::{self, Chart};
 use crate::types::hlc::Hlc;
 use crate::types::inputs::ProjectDocument;
+use crate::types::keys::PublicKey;
 use crate::types::names::{BootState, EffectName};
 
 /// Every part of the document goes to the section that it concerns.
@@ -38,14 +40,24 @@ pub(super) fn licensed(next: &mut State, step: &Step<'_>) {
     step.open(&mut Arc::make_mut(&mut next.environment).effects, EffectName::Allocate);
 }
 
-pub(super) fn identity_granted(next: &mut State, inputs: &BootIdentityGranted) {
+/// Keys that retired by themselves since are marked as revoked: they leave their place to others and come back never.
+fn bury(next: &mut State, at: Hlc) {
+    if next.is_under(2) {
+        let identities = &mut Arc::make_mut(&mut next.boot).identities;
+        identities.values_mut().filter(|identity| !identity.counts(at)).for_each(|identity| identity.revoked = true);
+    }
+}
+
+pub(super) fn identity_granted(next: &mut State, inputs: &BootIdentityGranted, step: &Step<'_>) {
+    bury(next, step.stamp.at);
     let identities = &mut Arc::make_mut(&mut next.boot).identities;
     // Other roles do not change whose place it took.
     let succeeds = identities.get(&inputs.key).and_then(|known| known.succeeds);
     identities.insert(inputs.key, Identity { succeeds, ..Identity::of(&inputs.identity) });
 }
 
-pub(super) fn identity_revoked(next: &mut State, inputs: &BootIdentityRevoked) {
+pub(super) fn identity_revoked(next: &mut State, inputs: &BootIdentityRevoked, step: &Step<'_>) {
+    bury(next, step.stamp.at);
     if let Some(identity) = Arc::make_mut(&mut next.boot).identities.get_mut(&inputs.key) {
         identity.revoked = true;
     }
@@ -54,6 +66,7 @@ pub(super) fn identity_revoked(next: &mut State, inputs: &BootIdentityRevoked) {
 /// The new key holds all that the old one held, from this record on; the old one counts as long as was asked,
 /// so that whatever it signed meanwhile is not lost.
 pub(super) fn identity_rotated(next: &mut State, inputs: &BootIdentityRotated, step: &Step<'_>) {
+    bury(next, step.stamp.at);
     let identities = &mut Arc::make_mut(&mut next.boot).identities;
     let Some(old) = identities.get_mut(&inputs.old) else { return };
     let new = Identity { succeeds: Some(inputs.old), ..old.clone() };
@@ -63,8 +76,28 @@ pub(super) fn identity_rotated(next: &mut State, inputs: &BootIdentityRotated, s
         None => old.revoked = true,
     }
     identities.insert(inputs.new, new);
+    if next.is_under(2) {
+        council::follow_rotation(next, step.head, &inputs.old, inputs.new);
+    }
 }
 
-pub(super) fn chart_upgraded(next: &mut State, inputs: &BootChartUpgraded) {
+pub(super) fn chart_upgraded(next: &mut State, inputs: &BootChartUpgraded, step: &Step<'_>) {
+    let from = next.meta.chart_version;
     upgrade::migrate(next, Chart { version: inputs.to_version, schema_hash: inputs.schema_hash });
+    if from < 2 && next.is_under(2) {
+        candidates_follow_rotations(next, step);
+    }
+}
+
+/// Version 1 left a candidate whose key was rotated away where it stood.
+fn candidates_follow_rotations(next: &mut State, step: &Step<'_>) {
+    let took_over = |(new, identity): (&PublicKey, &Identity)| identity.succeeds.map(|old| (old, *new));
+    let successors: BTreeMap<PublicKey, PublicKey> = next.boot.identities.iter().filter_map(took_over).collect();
+    let mut moved: Vec<PublicKey> = next.council.candidates.keys().copied().collect();
+    while let Some(old) = moved.pop() {
+        if let Some(new) = successors.get(&old) {
+            council::follow_rotation(next, step.head, &old, *new);
+            moved.push(*new);
+        }
+    }
 }

@@ -8,7 +8,9 @@ use crate::machine::chart::{
     CouncilReplan,
 };
 use crate::machine::election;
+use crate::machine::head::Head;
 use crate::machine::state::{Certificate, Council, State};
+use crate::types::keys::PublicKey;
 use crate::types::names::{CouncilState, EffectName};
 
 pub(super) fn profiles_loaded(next: &mut State, inputs: &CouncilProfilesLoaded) {
@@ -60,8 +62,29 @@ fn dissolve(next: &mut State, phase: CouncilState) -> &mut Council {
     council
 }
 
+/// Takes a member out of the candidates, by whichever key of its line it stands there.
 pub(super) fn eject(next: &mut State, inputs: &CouncilEject) {
-    dissolve(next, CouncilState::Elect).candidates.remove(&inputs.member);
+    let mut leaving = vec![inputs.member];
+    if next.is_under(2) {
+        let member = next.member_behind(&inputs.member).unwrap_or(inputs.member);
+        let stands_for = |key: &&PublicKey| next.member_behind(key) == Some(member);
+        leaving.extend(next.council.candidates.keys().filter(stands_for));
+    }
+    let council = dissolve(next, CouncilState::Elect);
+    council.candidates.retain(|key, _| !leaving.contains(key));
+}
+
+/// The new key stands in the place of the old one. The ranking keeps the seed that the profiles left, so that a rotation
+/// moves nothing but its own candidate.
+pub(super) fn follow_rotation(next: &mut State, head: &Head, old: &PublicKey, new: PublicKey) {
+    if !next.council.candidates.contains_key(old) {
+        return;
+    }
+    let council = Arc::make_mut(&mut next.council);
+    council.election_seed.get_or_insert_with(|| election::seed(head));
+    if let Some(capabilities) = council.candidates.remove(old) {
+        council.candidates.entry(new).or_insert(capabilities);
+    }
 }
 
 pub(super) fn re_elect(next: &mut State) {

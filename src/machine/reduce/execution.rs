@@ -65,9 +65,13 @@ pub(super) fn approve(next: &mut State, inputs: &ExecutionApprove, step: &Step<'
         beat: inputs.beat,
         rework_round: inputs.rework_round,
         council_epoch: inputs.council_epoch,
+        signer: None,
     };
     // The guard saw to it that there is one; a member approves once, with whichever of its keys.
-    let member = next.member_behind(&step.proposal.signer).unwrap_or(step.proposal.signer);
+    let signer = step.proposal.signer;
+    let member = next.member_behind(&signer).unwrap_or(signer);
+    let signer = Some(signer).filter(|signer| next.is_under(2) && *signer != member);
+    let approval = Approval { signer, ..approval };
     mark(next, ExecutionState::Review, step).approvals.insert(member, approval);
 }
 

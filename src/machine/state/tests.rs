@@ -167,7 +167,13 @@ impl Filling {
     fn execution(&self) -> Execution {
         let (number, hash, signer) = (self.number, self.hash, self.key());
         let pin = Pin { version: number, content_hash: hash, member_set_hash: hash, assets_hash: hash };
-        let approval = Approval { plan_hash: hash, beat: number, rework_round: 0, council_epoch: number };
+        let approval = Approval {
+            plan_hash: hash,
+            beat: number,
+            rework_round: 0,
+            council_epoch: number,
+            signer: self.some(signer),
+        };
         let submission: UcxlAddress = "ucxl://a:b@c/…".parse().unwrap();
         Execution {
             phase: self.one_of(ExecutionState::ALL),
@@ -189,6 +195,7 @@ impl Filling {
             inputs_hash: self.hash,
             bundle_serial: self.number,
             reasons: vec![self.detail(); self.names.len()],
+            more: self.some(self.number),
         };
         Policy {
             phase: self.one_of(PolicyState::ALL),

@@ -67,7 +67,12 @@ impl Model {
                 let old = self.identities.get_mut(&text(&inputs["old"])).unwrap();
                 let new = old.clone();
                 old.1 = true;
-                self.identities.insert(text(&inputs["new"]), new);
+                let (gone, come) = (text(&inputs["old"]), text(&inputs["new"]));
+                self.identities.insert(come.clone(), new);
+                if self.candidates.remove(&gone) {
+                    self.candidates.insert(come.clone());
+                }
+                self.took_over.insert(gone, come);
             }
             _ => {}
         }
@@ -187,8 +192,10 @@ impl Model {
             }
             "Council_McpRed" => drop(self.effects.insert("probe", asked.index)),
             "Council_Eject" => {
+                let member = self.member_of(&text(&inputs["member"])).unwrap();
+                let stays = |key: &String| self.member_of(key).as_ref() != Some(&member);
+                self.candidates = self.candidates.iter().filter(|key| stays(key)).cloned().collect();
                 self.dissolve("ELECT");
-                self.candidates.remove(&text(&inputs["member"]));
             }
             "Council_ReElect" => self.dissolve("ELECT"),
             "Council_Replan" => {
@@ -238,6 +245,7 @@ impl Model {
                 self.effects.insert("healthcheck", asked.index);
             }
             "Environment_Deprovision" => {
+                self.approvals.clear();
                 self.go("environment", "ALLOCATE");
                 self.end(&["provision", "healthcheck"]);
                 self.environment_tries = 0;
@@ -293,7 +301,10 @@ impl Model {
                 self.round += 1;
                 self.approvals.clear();
             }
-            "Execution_Approve" => drop(self.approvals.insert(asked.signer())),
+            "Execution_Approve" => {
+                let member = self.member_of(&asked.signer()).unwrap();
+                self.approvals.insert(member, asked.signer());
+            }
             "Execution_ApprovalsThreshold" => self.go("execution", "REVERB"),
             "Execution_Submit" => self.submissions += 1,
             _next_window => {

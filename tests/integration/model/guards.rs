@@ -115,7 +115,13 @@ impl Model {
                 let version = inputs["version"].as_u64().unwrap();
                 version < self.version && self.kept.contains_key(&version)
             }
-            "versions" => self.is("ingestion", "READY") && inputs["version"].as_u64() == Some(self.version),
+            "versions" => {
+                let busy = self.is("execution", "WORK") || self.is("execution", "REVIEW");
+                let pinned = self.pin.as_ref().map(|(version, ..)| *version);
+                self.is("ingestion", "READY")
+                    && inputs["version"].as_u64() == Some(self.version)
+                    && (!busy || pinned == Some(self.version))
+            }
             _ => return None,
         })
     }
@@ -124,13 +130,14 @@ impl Model {
     fn of_lifecycle(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
         let inputs = &asked.inputs;
         Some(match guard {
-            "roster" if asked.line.name == "Council_Eject" => self.members.contains_key(text(&inputs["member"])),
+            "roster" if asked.line.name == "Council_Eject" => self.member_of(text(&inputs["member"])).is_some(),
             "roster" => {
                 let candidates = inputs["candidates"].as_array().unwrap();
                 let keys: BTreeSet<&str> = candidates.iter().map(|candidate| text(&candidate["key"])).collect();
                 keys.len() == candidates.len()
                     && keys.len() as u64 >= self.min_members
                     && !names(&self.roles).is_empty()
+                    && keys.iter().all(|key| self.may_vote(key, asked))
             }
             "quorum" => self.quorum(asked),
             "tooling" => self.tooling(asked),
@@ -167,9 +174,10 @@ impl Model {
             "pin" => {
                 let Some((version, ..)) = &self.pin else { return Some(false) };
                 let bound = self.council_version == Some(*version) && self.environment_version == Some(*version);
-                self.both_ready() && bound && self.stands_as_pinned()
+                let locks = asked.line.name == "Execution_PlanLocked";
+                self.both_ready() && bound && self.council_decides(asked) && (!locks || self.stands_as_pinned())
             }
-            "ready" => self.both_ready(),
+            "ready" => self.both_ready() && self.council_decides(asked),
             "window" => {
                 let Some(schedule) = asked.valid(FactKind::Windows) else { return Some(false) };
                 let class = asked.line.window.unwrap();
@@ -181,7 +189,10 @@ impl Model {
             "fresh_window" => asked.proposal.window_id.is_some_and(|named| self.window.is_none_or(|last| named > last)),
             "member" => {
                 let signer = asked.signer();
-                self.members.contains_key(&signer) && !self.approvals.contains(&signer)
+                let free = |member: String| {
+                    !self.approved(asked).contains(&member) && self.may_vote(&self.holder(&member), asked)
+                };
+                self.may_vote(&signer, asked) && self.member_of(&signer).is_some_and(free)
             }
             "binding" => {
                 let count = |name: &str| inputs[name].as_u64().unwrap();
@@ -190,7 +201,8 @@ impl Model {
                     && count("council_epoch") == self.epochs["council"]
             }
             "threshold" => {
-                self.approvals.len() as u64 >= self.threshold && majority(self.threshold, self.members.len() as u64)
+                self.approved(asked).len() as u64 >= self.threshold
+                    && majority(self.threshold, self.members.len() as u64)
             }
             _ => return None,
         })
@@ -298,16 +310,23 @@ impl Model {
     fn operators_remain(&self, asked: &Asked<'_>) -> bool {
         let key = text(&asked.inputs["key"]).to_owned();
         let mut after = self.identities.clone();
+        let settings = asked.valid(FactKind::Settings).unwrap()["identities"].as_object().unwrap();
+        let given = settings.get(&key).map(|grant| words(&grant["roles"])).unwrap_or_default();
         let fits = if asked.line.name == "Boot_IdentityGranted" {
             let roles = words(&asked.inputs["identity"]["roles"]);
+            if !given.is_subset(&roles) {
+                return false;
+            }
             let before = after.insert(key, (roles.clone(), false));
             !roles.is_empty() && !roles.contains("node") && !before.is_some_and(|(_, revoked)| revoked)
         } else {
+            if controls(&given) {
+                return false;
+            }
             after.insert(key.clone(), (BTreeSet::new(), true));
             self.identities.get(&key).is_some_and(|(_, revoked)| !revoked)
         };
-        let settings = asked.valid(FactKind::Settings).unwrap()["identities"].as_object().unwrap();
-        let fixed = settings.iter().filter(|(key, _)| !self.identities.contains_key(*key));
+        let fixed = settings.iter();
         let mut all = after.values().filter(|(_, revoked)| !revoked).map(|(roles, _)| roles.clone());
         let mut fixed = fixed.map(|(_, grant)| words(&grant["roles"]));
         fits && (all.any(|roles| roles.contains("operator")) || fixed.any(|roles| roles.contains("operator")))
@@ -316,7 +335,10 @@ impl Model {
     fn rotates(&self, asked: &Asked<'_>) -> bool {
         let (old, new) = (&asked.inputs["old"], &asked.inputs["new"]);
         let body = serde_json::json!({"project": "default", "old": old, "new": new});
+        let settings = asked.valid(FactKind::Settings).unwrap()["identities"].as_object().unwrap();
+        let fixed = settings.get(text(old)).is_some_and(|grant| controls(&words(&grant["roles"])));
         self.identities.get(text(old)).is_some_and(|(_, revoked)| !revoked)
+            && !fixed
             && self.identity(text(new), asked).is_none()
             && signed(asked, domain::ROTATION, &body, new, &asked.inputs["proof"])
     }
@@ -370,9 +392,12 @@ impl Model {
             "member_set_hash": inputs["member_set_hash"],
         });
         let votes = inputs["votes"].as_array().unwrap();
-        let voters: BTreeSet<&str> = votes.iter().map(|vote| text(&vote["voter"])).collect();
+        let voters: BTreeSet<String> = votes.iter().map(|vote| self.holder(text(&vote["voter"]))).collect();
         let good = |vote: &Value| {
-            self.candidates.contains(text(&vote["voter"]))
+            let candidate = self.holder(text(&vote["voter"]));
+            self.candidates.contains(&candidate)
+                && self.may_vote(&candidate, asked)
+                && self.may_vote(text(&vote["voter"]), asked)
                 && signed(asked, domain::VOTE, &body, &vote["voter"], &vote["signature"])
         };
         let candidates = self.candidates.len();
@@ -381,7 +406,7 @@ impl Model {
         let fits =
             |role: &Value| self.roles[text(role)]["seats"].as_u64().is_some_and(|seats| seated(text(role)) <= seats);
         hash_of(&inputs["members"]) == text(&inputs["member_set_hash"])
-            && members.keys().all(|key| self.candidates.contains(key))
+            && members.keys().all(|key| self.candidates.contains(key) && self.may_vote(key, asked))
             && members.values().all(fits)
             && members.len() as u64 >= self.min_members
             && majority(self.threshold, members.len() as u64)
@@ -413,6 +438,7 @@ impl Model {
         let moved = !self.pin.as_ref().is_some_and(same);
         self.is("ingestion", "READY")
             && self.both_ready()
+            && self.council_decides(asked)
             && (self.council_version, self.environment_version) == (version, version)
             && inputs["version"].as_u64() == version
             && self.content.is_some()
@@ -433,8 +459,8 @@ impl Model {
     fn liveness(&self, asked: &Asked<'_>) -> bool {
         let Some(fact) = asked.valid(FactKind::Liveness) else { return false };
         let now = asked.at.physical_ms();
-        let counts = |key: &&String| {
-            let Some(pulse) = fact["members"].get(key.as_str()) else { return false };
+        let counts = |key: &str| {
+            let Some(pulse) = fact["members"].get(key) else { return false };
             let since: Hlc = text(&pulse["since"]).parse().unwrap();
             let lasted = now.saturating_sub(since.physical_ms());
             let answers = pulse["alive"] == Value::Bool(true);
@@ -443,7 +469,14 @@ impl Model {
                 false => answers || lasted < asked.setting("lost_after_ms"),
             }
         };
-        let alive: BTreeSet<String> = self.members.keys().filter(counts).cloned().collect();
+        let answers = |member: &&String| {
+            let mut line = vec![(*member).clone()];
+            while let Some(next) = self.took_over.get(line.last().unwrap()) {
+                line.push(next.clone());
+            }
+            self.may_vote(line.last().unwrap(), asked) && line.iter().any(|key| counts(key))
+        };
+        let alive: BTreeSet<String> = self.members.keys().filter(answers).cloned().collect();
         let elected = self.members.len();
         let lost = if self.bft { 3 * alive.len() <= 2 * elected } else { 2 * alive.len() <= elected };
         let wants_lost = asked.line.name == "Control_QuorumLost";
@@ -453,6 +486,11 @@ impl Model {
             && lost == wants_lost
             && words(&asked.inputs["alive"]) == alive
     }
+}
+
+/// Whether roles of the settings control a project, so that it cannot take them away.
+fn controls(roles: &BTreeSet<String>) -> bool {
+    ["operator", "human", "node"].iter().any(|role| roles.contains(*role))
 }
 
 fn council_agrees(roles: &Value, threshold: u64, min_members: u64) -> bool {

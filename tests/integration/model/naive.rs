@@ -27,6 +27,8 @@ pub struct Model {
     pub epochs: BTreeMap<&'static str, u64>,
     pub effects: BTreeMap<&'static str, u64>,
     pub identities: BTreeMap<String, Identity>,
+    /// Which key took the place of which.
+    pub took_over: BTreeMap<String, String>,
     pub sources: Value,
     pub upstreams: Value,
     pub version: u64,
@@ -56,7 +58,8 @@ pub struct Model {
     pub round: u64,
     pub window: Option<WindowId>,
     pub threshold: u64,
-    pub approvals: BTreeSet<String>,
+    /// Who signed for which member.
+    pub approvals: BTreeMap<String, String>,
     pub submissions: u64,
     pub paused: bool,
     pub recovery: bool,
@@ -150,14 +153,70 @@ impl Model {
         self.regions[region] == state
     }
 
-    /// The identity behind a key: the node is the settings', others are the project's own first.
+    /// The identity behind a key: the roles that the settings and the project give it, together. The node is the
+    /// settings'. What the project revoked keeps the roles of the settings that control the project.
     pub fn identity(&self, key: &str, asked: &Asked<'_>) -> Option<Identity> {
         let settings = asked.valid(FactKind::Settings).and_then(|settings| settings["identities"].get(key));
-        let settings = settings.map(|grant| (words(&grant["roles"]), false));
-        if settings.as_ref().is_some_and(|(roles, _)| roles.contains("node")) {
-            return settings;
+        let Some(mut roles) = settings.map(|grant| words(&grant["roles"])) else {
+            return self.identities.get(key).cloned();
+        };
+        match self.identities.get(key) {
+            Some((own, false)) if !roles.contains("node") => roles.extend(own.iter().cloned()),
+            Some((own, true)) if !roles.contains("node") => {
+                roles.retain(|role| ["operator", "human", "reader"].contains(&role.as_str()));
+                if roles.is_empty() {
+                    return Some((own.clone(), true));
+                }
+            }
+            _ => {}
         }
-        self.identities.get(key).cloned().or(settings)
+        Some((roles, false))
+    }
+
+    /// Whether a key's vote counts.
+    pub fn may_vote(&self, key: &str, asked: &Asked<'_>) -> bool {
+        self.identity(key, asked).is_some_and(|(roles, revoked)| roles.contains("voter") && !revoked)
+    }
+
+    /// The key that holds the place of another.
+    pub fn holder(&self, key: &str) -> String {
+        let mut holder = key.to_owned();
+        while let Some(next) = self.took_over.get(&holder) {
+            holder = next.clone();
+        }
+        holder
+    }
+
+    /// The member whose place a key has.
+    pub fn member_of(&self, key: &str) -> Option<String> {
+        let holds = |member: &&String| {
+            let mut at = (*member).clone();
+            loop {
+                if at == key {
+                    return true;
+                }
+                match self.took_over.get(&at) {
+                    Some(next) => at = next.clone(),
+                    None => return false,
+                }
+            }
+        };
+        self.members.keys().find(holds).cloned()
+    }
+
+    /// Members that approved by a key that counts, and whose place counts.
+    pub fn approved(&self, asked: &Asked<'_>) -> BTreeSet<String> {
+        let counts = |(member, signer): &(&String, &String)| {
+            self.may_vote(signer, asked) && self.may_vote(&self.holder(member), asked)
+        };
+        self.approvals.iter().filter(counts).map(|(member, _)| member.clone()).collect()
+    }
+
+    /// Whether a quorum of the elected may vote, where somebody is elected.
+    pub fn council_decides(&self, asked: &Asked<'_>) -> bool {
+        let counting = self.members.keys().filter(|member| self.may_vote(&self.holder(member), asked)).count();
+        let elected = self.members.len();
+        elected == 0 || if self.bft { 3 * counting > 2 * elected } else { 2 * counting > elected }
     }
 
     /// Judges in the order of DESIGN §4.
@@ -242,7 +301,8 @@ impl Model {
         if self.last.as_ref().is_some_and(|last| triple <= *last) {
             return Some("hlc_not_after");
         }
-        if theirs > ours && theirs - ours > asked.setting("max_ahead_ms") {
+        let node = self.identity(&asked.signer(), asked).is_some_and(|(roles, _)| roles.contains("node"));
+        if theirs > ours && theirs - ours > asked.setting("max_ahead_ms") && !node {
             return Some("hlc_ahead");
         }
         (ours > theirs && ours - theirs > asked.setting("max_behind_ms")).then_some("hlc_behind")
@@ -268,7 +328,7 @@ impl Model {
         if (line.name == "Control_Pause" && self.paused) || (line.name == "Control_Resume" && !self.paused) {
             return Some("not_enabled");
         }
-        let always = matches!(line.region, "control" | "policy");
+        let always = matches!(line.region, "control" | "policy") || line.name == "Boot_ChartUpgraded";
         let identities = line.name.starts_with("Boot_Identity");
         let stopped = [
             self.paused && !(always || identities || line.compensation),

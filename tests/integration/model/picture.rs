@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use swoosh::machine::state::State;
+use swoosh::machine::state::{Approval, State};
+use swoosh::types::keys::PublicKey;
 use swoosh::types::names::Region;
 
 use super::naive::Model;
@@ -56,7 +57,9 @@ pub fn of_machine(state: &State) -> Picture {
     put("pin", option(execution.pin.as_ref().map(pin)));
     put("plan", option(execution.plan_hash));
     put("beat", format!("{} round {} window {}", execution.beat, execution.rework_round, option(execution.window)));
-    put("approvals", format!("{} of {}", list(execution.approvals.keys()), execution.approval_threshold));
+    let approval =
+        |(member, approval): (&PublicKey, &Approval)| format!("{member} by {}", approval.signer.unwrap_or(*member));
+    put("approvals", format!("{} of {}", list(execution.approvals.iter().map(approval)), execution.approval_threshold));
     put("submissions", execution.submissions.len().to_string());
     let control = &state.control;
     put("flags", format!("paused {} recovery {} license {}", control.paused, control.recovery, control.license));
@@ -110,7 +113,8 @@ pub fn of_model(model: &Model) -> Picture {
     );
     put("plan", option(model.plan.as_ref()));
     put("beat", format!("{} round {} window {}", model.beat, model.round, option(model.window)));
-    put("approvals", format!("{} of {}", list(model.approvals.iter()), model.threshold));
+    let approvals = model.approvals.iter().map(|(member, signer)| format!("{member} by {signer}"));
+    put("approvals", format!("{} of {}", list(approvals), model.threshold));
     put("submissions", model.submissions.to_string());
     put("flags", format!("paused {} recovery {} license {}", model.paused, model.recovery, model.license));
     put("origin", option(model.origin));

@@ -45,11 +45,11 @@ Environment_Reaffirm | READY | operator agent worker | versions | |
 Execution_AllReady | INACTIVE | operator agent voter | prerequisites | |
 Execution_PlanLocked | PLAN | operator agent voter | window pin | plan |
 Execution_PlanChange | PLAN | operator agent voter | prerequisites | |
-Execution_BeatReviewGate | WORK | operator agent voter | window | review |
+Execution_BeatReviewGate | WORK | operator agent voter | window pin | review |
 Execution_Rework | REVIEW | operator agent voter | window | review |
-Execution_Approve | REVIEW | voter | window member binding | reverb |
-Execution_ApprovalsThreshold | REVIEW | operator agent voter | window threshold | reverb |
-Execution_Submit | REVERB | operator agent voter | window | reverb |
+Execution_Approve | REVIEW | voter | window member binding pin | reverb |
+Execution_ApprovalsThreshold | REVIEW | operator agent voter | window threshold pin | reverb |
+Execution_Submit | REVERB | operator agent voter | window ready | reverb |
 Execution_NextWindow | REVERB | operator agent voter | window fresh_window ready | plan |
 License_GraceEntered | ACTIVE | node | license_status | |
 License_Expired | ACTIVE | node | license_status | |

@@ -72,7 +72,7 @@ fn of_transition(world: &World, transition: Transition, valid: &Value, number: u
             inputs = json!({"key": any_hand().key(), "identity": {"name": "it", "roles": roles[number / 13 % 4]}});
         }
         BootIdentityRevoked => inputs["key"] = json!(any_hand().key()),
-        BootIdentityRotated => inputs["old"] = json!(any_hand().key()),
+        BootIdentityRotated => inputs = inputs::rotation(world, any_hand().name, "fresh", None),
         BootConfigOk => document(&mut inputs["document"], number),
         ExecutionSubmit => inputs["submission"] = json!("ucxl://agent:dev@default/out/key.pem"),
         PolicyQuarantine => inputs["breach"] = json!(world.breach.as_ref()?),
@@ -96,7 +96,7 @@ fn certificate(world: &World, number: usize) -> Value {
         0 => [(key("v1"), role("lead")), (key("v2"), role("reviewer")), (key("v3"), role("reviewer"))].into(),
         1 => [(key("v1"), role("lead")), (key("v2"), role("lead")), (key("v3"), role("poet"))].into(),
         2 => [(key("v4"), role("reviewer")), (key("v5"), role("reviewer"))].into(),
-        _ => election::propose(&world.head),
+        _ => election::propose(&world.head, &inputs::electorate(world.head.state())),
     };
     let alive = world.alive();
     inputs::certificate(world.head.state(), world.maker(&alive), &members, &voters)

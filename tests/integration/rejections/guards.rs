@@ -118,7 +118,7 @@ pub(super) fn votes(table: &mut Table<'_>) {
     let before = project.head.clone();
     project.accept(table.daemon, Transition::CouncilProfilesLoaded);
     let state = project.head.state();
-    let members = swoosh::machine::election::propose(&project.head);
+    let members = swoosh::machine::election::propose(&project.head, &inputs::electorate(state));
     let by = |voters: &[&str]| certificate(state, project.maker(), &members, voters);
     let good = by(&["v1", "v2", "v3"]);
     let with = |name: &str, value: Value| {

@@ -15,6 +15,7 @@ use swoosh::types::names::{Role, Transition};
 use swoosh::types::text::ClusterId;
 
 use super::hands::{Hand, Hands, VOTERS};
+use super::world::World;
 
 /// What inputs are made of beside the state.
 #[derive(Clone, Copy)]
@@ -66,7 +67,7 @@ pub fn document(hands: &Hands) -> Value {
 pub fn signer<'a>(transition: Transition, state: &State, hands: &'a Hands) -> &'a Hand {
     if transition == Transition::ExecutionApprove {
         let mut waiting = state.council.members.keys().filter(|key| !state.execution.approvals.contains_key(*key));
-        return waiting.find_map(|key| hands.of(key)).unwrap_or(hands.get("v1"));
+        return waiting.find_map(|key| hands.of(&holder(state, key))).unwrap_or(hands.get("v1"));
     }
     let spec = chart::spec(transition);
     let may = |role: &Role| spec.signers.contains(role);
@@ -108,13 +109,44 @@ pub fn certificate(state: &State, maker: Maker<'_>, members: &Members, voters: &
 
 fn elect(head: &Head, maker: Maker<'_>) -> Value {
     let candidates = &head.state().council.candidates;
-    let there: Vec<&str> =
-        VOTERS.into_iter().filter(|name| candidates.contains_key(&maker.hands.get(name).key())).collect();
+    let electorate = electorate(head.state());
+    let stands = |name: &&str| electorate.contains(&maker.hands.get(name).key());
+    let there: Vec<&str> = VOTERS.into_iter().chain(["fresh"]).filter(stands).collect();
     let needed = head.state().council.rules.quorum.votes_needed(candidates.len() as u64) as usize;
-    certificate(head.state(), maker, &election::propose(head), &there[..needed.min(there.len())])
+    certificate(head.state(), maker, &election::propose(head, &electorate), &there[..needed.min(there.len())])
 }
 
-fn rotation(state: &State, maker: Maker<'_>) -> Value {
+/// Candidates that may be elected and vote, where the settings name no voter.
+pub fn electorate(state: &State) -> BTreeSet<PublicKey> {
+    state.council.candidates.keys().filter(|key| may_vote(state, key)).copied().collect()
+}
+
+/// The key that holds the place of another after rotations.
+pub fn holder(state: &State, key: &PublicKey) -> PublicKey {
+    let mut holder = *key;
+    while let Some((next, _)) = state.boot.identities.iter().find(|(_, identity)| identity.succeeds == Some(holder)) {
+        holder = *next;
+    }
+    holder
+}
+
+/// Whether a key may vote, where the settings name no voter.
+pub fn may_vote(state: &State, key: &PublicKey) -> bool {
+    state.boot.identities.get(key).is_some_and(|identity| !identity.revoked && identity.roles.contains(&Role::Voter))
+}
+
+/// The rotation of one hand's key to another's.
+pub fn rotation(world: &World, old: &str, new: &str, overlap_ms: Option<u64>) -> Value {
+    let (old, new) = (world.hands.get(old).key(), world.hands.get(new));
+    let proof = council::rotation_proof(&world.cluster, &world.head.state().meta.project, &old, &new.secret);
+    let mut inputs = json!({"old": old, "new": new.key(), "proof": proof});
+    if let Some(overlap_ms) = overlap_ms {
+        inputs["overlap_ms"] = json!(overlap_ms);
+    }
+    inputs
+}
+
+fn default_rotation(state: &State, maker: Maker<'_>) -> Value {
     let (old, new) = (maker.hands.get("reader").key(), maker.hands.get("fresh"));
     let body = RotationBody { project: state.meta.project.clone(), old, new: new.key() };
     let proof = new.secret.sign(&message(domain::ROTATION, maker.cluster, &canonical_bytes(&body)));
@@ -205,7 +237,7 @@ fn of_boot(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
             json!({"key": maker.hands.get("reader").key(), "identity": {"name": "reader", "roles": ["reader"]}})
         }
         BootIdentityRevoked => json!({"key": maker.hands.get("reader").key(), "rationale": "left the team"}),
-        BootIdentityRotated => rotation(state, maker),
+        BootIdentityRotated => default_rotation(state, maker),
         BootChartUpgraded => json!({
             "from_version": state.meta.chart_version, "to_version": chart::VERSION, "schema_hash": chart::SCHEMA_HASH
         }),

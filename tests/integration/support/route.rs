@@ -87,7 +87,18 @@ fn environment(state: &State, goal: &str) -> Transition {
     }
 }
 
+/// What council and environment lack for the loop to go forward.
+fn ready_again(state: &State) -> Option<Transition> {
+    [Region::Council, Region::Environment].iter().find_map(|&region| next(state, Goal::new(region, "READY")))
+}
+
 fn execution(state: &State) -> Transition {
+    use ExecutionState::{Reverb, Review, Work};
+    if matches!(state.execution.phase, Work | Review | Reverb)
+        && let Some(step) = ready_again(state)
+    {
+        return step;
+    }
     match state.execution.phase {
         ExecutionState::Inactive => make_ready(state).unwrap_or(Transition::ExecutionAllReady),
         ExecutionState::Plan if stands_as_pinned(state) => Transition::ExecutionPlanLocked,

@@ -135,13 +135,18 @@ impl World {
         let Some(said) = self.outside.said(FactKind::Liveness) else { return BTreeSet::new() };
         let liveness: Liveness = serde_json::from_value(said.body.clone()).unwrap();
         let recovering = self.head.state().control.recovery;
-        let counts = |key: &&PublicKey| {
-            liveness.members.get(*key).is_some_and(|pulse| {
+        let answers = |key: &PublicKey| {
+            liveness.members.get(key).is_some_and(|pulse| {
                 let lasted = self.next_stamp().at.physical_ms().saturating_sub(pulse.since.physical_ms());
                 if recovering { pulse.alive && lasted >= 60_000 } else { pulse.alive || lasted < 30_000 }
             })
         };
-        self.head.state().council.members.keys().filter(counts).copied().collect()
+        let state = self.head.state();
+        let counts = |key: &&PublicKey| {
+            let holder = inputs::holder(state, key);
+            inputs::may_vote(state, &holder) && (answers(key) || answers(&holder))
+        };
+        state.council.members.keys().filter(counts).copied().collect()
     }
 
     /// Serial and hash of the bundle in force.

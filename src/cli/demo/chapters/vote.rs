@@ -35,7 +35,8 @@ pub(super) async fn votes(stage: &Stage) -> anyhow::Result<(Members, Vec<Vote>)>
 
 async fn cast_vote(client: Client, project: ProjectName) -> anyhow::Result<(Members, Vote)> {
     let head = read_head(&client, &project).await?;
-    let members = election::propose(&head);
+    let told = client.transitions(&project).await?;
+    let members = election::propose(&head, &told.electorate);
     let (cluster, identity) = client.cluster().zip(client.identity()).context("the candidate has no key")?;
     let vote = council::vote(cluster, &project, head.state().epoch.council, &members, identity.key())?;
     Ok((members, vote))
