@@ -378,7 +378,11 @@ fn the_loop_does_not_go_forward_without_its_environment() {
     world.drive(Goal::new(Region::Execution, "REVERB"));
     without_environment(&mut world);
     gone(&mut world, Transition::ExecutionSubmit, "guard_ready");
-    let later = |world: &World| World { now_ms: world.now_ms + 60_000, ..world.clone() };
+    let later = |world: &World| {
+        let mut world = world.clone();
+        world.now_ms += 60_000;
+        world
+    };
     gone(&mut later(&world), Transition::ExecutionNextWindow, "guard_ready");
     world.drive(Goal::new(Region::Environment, "READY"));
     accept(&mut world, &Ask::new(Transition::ExecutionSubmit));
