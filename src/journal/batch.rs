@@ -124,6 +124,7 @@ impl Journal {
         let _one_at_a_time = self.0.appending();
         let (mut rows, end) = self.0.stage(batch)?;
         batch.writes.iter().for_each(|write| self.0.stage_write(&mut rows, write));
+        self.0.or_stop(self.0.stage_policies(&mut rows, batch).map_err(|error| StorageError(error.to_string())))?;
         let synced = durability == Durability::Sync;
         self.0.or_stop(self.0.write(rows, synced))?;
         if synced {

@@ -31,6 +31,7 @@ mod fold;
 mod frame;
 #[cfg(test)]
 mod growth_tests;
+mod hands;
 mod held;
 mod history;
 #[cfg(test)]
@@ -43,6 +44,7 @@ mod objects;
 mod open;
 mod options;
 mod parallel;
+mod policies;
 mod promise;
 mod prune;
 mod prune_wal;
@@ -84,6 +86,7 @@ pub use incarnations::{IncarnationError, NextIncarnation, Origin};
 pub use layout::FORMAT;
 pub use objects::{CollectReport, ObjectsPin};
 pub use parallel::stay_in_this_thread;
+pub use policies::JudgedBy;
 pub use prune::{PruneError, PruneReport};
 pub use prune_wal::{Retention, WalPruneReport};
 pub use read::BoundKey;

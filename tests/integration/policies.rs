@@ -191,6 +191,55 @@ fn a_node_does_not_start_with_policies_that_were_replaced() {
     desk.site.start().terminate();
 }
 
+/// Bundles were kept beside the log alone: a promoted follower, and a node whose file was deleted, took back in silence what a
+/// newer bundle forbids.
+#[test]
+fn the_policies_that_judged_the_last_records_stay_in_force_without_their_files() {
+    let desk = Desk::new();
+    desk.sign(7, NO_PAUSE);
+    let daemon = desk.site.start();
+    let mut project = Project::new(&desk.site, "alpha");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    assert_eq!(bundles(&daemon).last().unwrap().0, 7);
+    let follower = desk.site.file("follower");
+    let following = desk.site.follow(daemon.address, &follower).unwrap();
+    let last = daemon.last_index();
+    following.wait_for("/health", |answer| answer.json()["last_index"].as_u64() == Some(last));
+    following.terminate();
+    let kept = desk.site.data().join("policy-bundles.json");
+    daemon.wait_for("/health", |_| kept.exists());
+    daemon.kill();
+    std::fs::remove_file(desk.folder.join("bundle.json")).unwrap();
+    std::fs::remove_file(kept).unwrap();
+    assert!(desk.site.run_in(&follower, &["promote", "--yes", "--reason", "a test"]).status.success());
+    std::fs::copy(desk.site.data().join("node.key"), follower.join("node.key")).unwrap();
+    for data in [desk.site.data(), follower] {
+        let daemon = desk.site.start_in(&data).unwrap();
+        assert_eq!(believed(&daemon)["serial"], 7, "{}", data.display());
+        project.refresh(&daemon);
+        wait_denied(&daemon, &mut project);
+        daemon.terminate();
+    }
+}
+
+/// Bundles of the settings themselves were not kept at all: serial 8, and then 7, started.
+#[test]
+fn a_lower_serial_in_the_settings_does_not_start_once_a_record_was_judged() {
+    let desk = Desk::new();
+    let serial = |serial: u64| desk.site.change_settings(|settings| settings["policies"] = json!({"serial": serial}));
+    serial(8);
+    desk.site.start().terminate();
+    serial(7);
+    let daemon = desk.site.start();
+    Project::new(&desk.site, "alpha").drive(&daemon, Region::Boot, "LICENSED");
+    daemon.terminate();
+    serial(6);
+    let (_, said) = desk.site.start_refused();
+    assert!(said.contains("judged by policy bundle 7") && said.contains("raise policies.serial"), "{said}");
+    serial(8);
+    desk.site.start().terminate();
+}
+
 #[test]
 fn a_bundle_that_does_not_fit_the_statechart_is_not_signed() {
     let desk = Desk::new();

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::facts::{FactRefusal, FactTable};
+use crate::journal::Journal;
 use crate::machine::facts::FactBody;
 use crate::settings::Settings;
-use crate::types::fact::Fact;
+use crate::types::fact::{Fact, FactKind};
 use crate::types::keys::PublicKey;
+use crate::types::text::ProjectName;
 
 /// Where the bundles that were in force are kept, in the data directory.
 fn kept_in(settings: &Settings) -> PathBuf {
@@ -43,6 +45,38 @@ pub(super) fn restore(settings: &Settings, table: &FactTable) -> anyhow::Result<
         }
     }
     Ok(())
+}
+
+/// Believes again the latest bundles that judged records of the log, where a newer one is not held; a node whose
+/// policies would fall behind them does not start. The files beside the log may be those of another node, or gone.
+pub(super) fn follow_log(journal: &Journal, table: &FactTable) -> anyhow::Result<()> {
+    for judged in journal.judged_by()? {
+        let held = || serial(table, judged.project.as_ref());
+        if held() >= Some(judged.serial) {
+            continue;
+        }
+        let fact = journal.object(&judged.fact)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let refused = fact.map(|fact| table.insert(fact)).and_then(Result::err);
+        if held() < Some(judged.serial) {
+            let why = refused.map(|error| format!(" ({error})")).unwrap_or_default();
+            let found = held().map_or_else(|| "none".to_owned(), |serial| serial.to_string());
+            anyhow::bail!(
+                "records of this log were judged by policy bundle {}, the policies of this node are of bundle {found}, and serials \
+                 never fall; raise policies.serial above it, or list its signer under facts.sources.policy{why}",
+                judged.serial
+            );
+        }
+        tracing::info!(serial = judged.serial, "the policy bundle that judged the last records is in force again");
+    }
+    Ok(())
+}
+
+/// The serial of the bundle that is held for a project, or for all.
+fn serial(table: &FactTable, project: Option<&ProjectName>) -> Option<u64> {
+    match table.facts().set().at(FactKind::Policy, project).map(|held| &held.body) {
+        Some(FactBody::Policy(policies)) => Some(policies.serial()),
+        _ => None,
+    }
 }
 
 /// Keeps every bundle that comes into force, for ever; run it in a task and abort that to stop.

@@ -82,6 +82,7 @@ impl Node {
         let speaker = Speaker::new(facts.clone(), loaded.key.clone()).counted(Arc::new(Questions(metrics.clone())));
         let license = outside::license_keeper(settings, &speaker, &secrets)?;
         let (journal, recovered) = open_journal(settings, &loaded.key, &metrics)?;
+        bundles::follow_log(&journal, &facts)?;
         let (bus, waiting) = (Bus::new(), traces::queue(settings, &metrics));
         let ports = Ports {
             clock: Arc::new(ClockPort(clock)),
