@@ -32,7 +32,7 @@ pub use describe::FactDescription;
 pub use file::FactFile;
 pub use licensed::{Standing, standing, watch_license};
 pub use speaker::{SayError, Speaker};
-pub use store::{FactStore, PushError, Restored};
+pub use store::{FactStore, LastStamp, PushError, Restored};
 pub use table::{Bundles, FactRefusal, FactTable, FactsNow, Inserted, Trust};
 
 #[cfg(test)]

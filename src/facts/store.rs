@@ -9,7 +9,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::table::{FactRefusal, FactTable, Inserted};
 use crate::types::canonical::{canonical_bytes, from_json};
@@ -56,17 +56,22 @@ pub enum PushError {
 pub struct Restored {
     /// Facts that are held again.
     pub held: usize,
-    /// Facts that ran out, whose files are gone now.
+    /// Facts that ended before the last record, whose files are gone now.
     pub expired: usize,
     /// What is wrong with other files, which are left alone.
     pub problems: Vec<String>,
 }
 
+/// When the last record was stamped, in milliseconds; `None` where that is not known.
+pub type LastStamp = Box<dyn Fn() -> Option<u64> + Send + Sync>;
+
 /// The directory, and the table it fills.
-#[derive(Debug)]
 pub struct FactStore {
     directory: PathBuf,
     table: Arc<FactTable>,
+    /// When the last record was stamped as the store was opened.
+    stamped_ms: u64,
+    last_stamp: OnceLock<LastStamp>,
     /// The lock orders pushes.
     kept: Mutex<Kept>,
 }
@@ -93,12 +98,27 @@ impl Kept {
 }
 
 impl FactStore {
-    /// Opens the directory, making it where it is missing, and believes again what may still be believed.
-    pub fn open(directory: PathBuf, table: Arc<FactTable>) -> io::Result<(FactStore, Restored)> {
+    /// Opens the directory, making it where it is missing, and believes again what may still be believed. `stamped_ms` is
+    /// when the last record was stamped: only what ended before that is removed. A wall clock that is ahead makes facts
+    /// look over; they stay on disk and in the table, and count again when it is right.
+    pub fn open(directory: PathBuf, table: Arc<FactTable>, stamped_ms: u64) -> io::Result<(FactStore, Restored)> {
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-        let store = FactStore { directory, table, kept: Mutex::default() };
+        let (kept, last_stamp) = (Mutex::default(), OnceLock::new());
+        let store = FactStore { directory, table, stamped_ms, last_stamp, kept };
         let restored = store.restore()?;
         Ok((store, restored))
+    }
+
+    /// Names who knows when the last record was stamped, from here on.
+    pub fn follow_stamps(&self, last_stamp: LastStamp) {
+        // It is named once, at the start.
+        let _ = self.last_stamp.set(last_stamp);
+    }
+
+    /// The time that may delete: the wall clock, and never later than the last record.
+    fn may_delete_ms(&self) -> u64 {
+        let stamped_ms = self.last_stamp.get().and_then(|last_stamp| last_stamp());
+        self.table.clock().now().wall_ms.min(stamped_ms.unwrap_or(self.stamped_ms))
     }
 
     /// Checks a pushed fact, makes it durable, and holds it. What is not newer than what is held is left alone.
@@ -128,7 +148,7 @@ impl FactStore {
         if kept.has_room(name, bytes) {
             return Ok(());
         }
-        let now_ms = self.table.clock().now().wall_ms;
+        let now_ms = self.may_delete_ms();
         let Kept { bytes_of, sum_bytes } = kept;
         bytes_of.retain(|name, bytes| {
             let path = self.directory.join(name);
@@ -144,7 +164,7 @@ impl FactStore {
     fn restore(&self) -> io::Result<Restored> {
         let mut restored = Restored::default();
         let mut facts = Vec::new();
-        let now_ms = self.table.clock().now().wall_ms;
+        let now_ms = self.may_delete_ms();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
@@ -216,9 +236,34 @@ mod tests {
     use crate::types::hlc::Hlc;
 
     fn open(directory: &Path) -> (Arc<FactTable>, FactStore, Restored) {
+        open_after(directory, NOW_MS)
+    }
+
+    fn open_after(directory: &Path, stamped_ms: u64) -> (Arc<FactTable>, FactStore, Restored) {
         let table = Arc::new(table());
-        let (store, restored) = FactStore::open(directory.join("facts"), table.clone()).unwrap();
+        let (store, restored) = FactStore::open(directory.join("facts"), table.clone(), stamped_ms).unwrap();
         (table, store, restored)
+    }
+
+    /// A node that started with a clock a year ahead removed every fact that was over by it, though they were acknowledged.
+    #[test]
+    fn a_clock_that_is_ahead_of_the_records_removes_no_fact() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, store, _) = open(directory.path());
+        let mut short = license(&kaching(), NOW_MS - 10);
+        short.valid_until = Hlc::new(NOW_MS - 5, 0).unwrap();
+        let short = short.sign(&cluster(), &kaching());
+        let until_ms = short.believed_until_ms();
+        store.push(short.clone()).unwrap();
+        for stamped_ms in [0, until_ms] {
+            let (table, store, restored) = open_after(directory.path(), stamped_ms);
+            assert_eq!((restored.held, restored.expired), (1, 0), "{restored:?}");
+            assert!(table.bytes(&short.hash()).is_some());
+            assert_eq!(store.may_delete_ms(), stamped_ms);
+            store.follow_stamps(Box::new(|| Some(7)));
+            assert_eq!(store.may_delete_ms(), 7);
+        }
+        assert_eq!(open_after(directory.path(), until_ms + 1).2.expired, 1, "a record was stamped later");
     }
 
     #[test]

@@ -78,10 +78,10 @@ impl Node {
         let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
         metrics.started(clock.now().wall_ms);
         let facts = Arc::new(believe(settings, &loaded.key, clock.clone())?);
-        let pushed = outside::restore(settings, &facts)?;
         let speaker = Speaker::new(facts.clone(), loaded.key.clone()).counted(Arc::new(Questions(metrics.clone())));
         let license = outside::license_keeper(settings, &speaker, &secrets)?;
         let (journal, recovered) = open_journal(settings, &loaded.key, &metrics)?;
+        let pushed = outside::restore(settings, &facts, recovered.last_timestamp)?;
         bundles::follow_log(&journal, &facts)?;
         let (bus, waiting) = (Bus::new(), traces::queue(settings, &metrics));
         let ports = Ports {
@@ -95,6 +95,7 @@ impl Node {
         let way_out = |waiting| traces::sender(settings, &secrets, (waiting, &metrics), &gate, key);
         let traces = waiting.as_ref().map(way_out).transpose()?.flatten();
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
+        pushed.follow_stamps(outside::last_stamp(&handle));
         let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
         let (keeper, exports) = (Some(keeper), Arc::new(exports));
         let runner = None;

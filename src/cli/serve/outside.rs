@@ -9,25 +9,37 @@ use serde_json::{Value, json};
 use crate::facts::kaching::fetch::Server;
 use crate::facts::kaching::token::Pins;
 use crate::facts::kaching::{Keeper, Pace};
-use crate::facts::{FactRefusal, FactStore, FactTable, Inserted, PushError, Speaker};
+use crate::facts::{FactRefusal, FactStore, FactTable, Inserted, LastStamp, PushError, Speaker};
 use crate::ingress::{FactFilter, Intake, Pushed};
 use crate::platform::gate::NetworkGate;
 use crate::platform::secrets::Secrets;
+use crate::sequencer::Handle;
 use crate::settings::Settings;
 use crate::types::fact::Fact;
 use crate::types::hlc::Hlc;
 use crate::types::rejection::{Code, Rejection};
 
-/// Believes again what was pushed before the restart.
-pub(super) fn restore(settings: &Settings, table: &Arc<FactTable>) -> anyhow::Result<Arc<FactStore>> {
+/// Believes again what was pushed before the restart, after a log whose last record has this stamp.
+pub(super) fn restore(settings: &Settings, table: &Arc<FactTable>, last: Hlc) -> anyhow::Result<Arc<FactStore>> {
     let path = settings.pushed_facts_path();
-    let opened = FactStore::open(path.clone(), table.clone());
+    let opened = FactStore::open(path.clone(), table.clone(), last.physical_ms());
     let (store, restored) = opened.with_context(|| format!("the pushed facts in {} cannot be read", path.display()))?;
     for problem in &restored.problems {
         tracing::warn!(%problem, "a pushed fact is not believed any more");
     }
     tracing::info!(held = restored.held, expired = restored.expired, "pushed facts restored");
     Ok(Arc::new(store))
+}
+
+/// When the last durable record was stamped.
+pub(super) fn last_stamp(handle: &Handle) -> LastStamp {
+    let handle = handle.clone();
+    Box::new(move || {
+        let journal = handle.journal();
+        let (last, _) = journal.last_promised();
+        let stored = journal.record(last).ok().flatten();
+        stored.map(|stored| stored.record.timestamp.physical_ms())
+    })
 }
 
 /// What a license must be to count here.
