@@ -35,12 +35,14 @@ use crate::types::incarnation::Incarnation;
 use crate::types::keys::PublicKey;
 use crate::types::text::ClusterId;
 
-/// Version of the manifest's form.
-const FORMAT: u64 = 1;
+/// Version of the manifest's form. Form 1 does not say when its last record was stamped.
+const FORMAT: u64 = 2;
 /// The journal's place in a backup and in a data directory.
 const JOURNAL: &str = "journal";
 /// The watermark's, beside it.
 const WATERMARK: &str = "journal.watermark";
+/// How far WHOOSH was told, for a directory whose journal does not say.
+const TOLD: &str = "migration/position";
 /// The node's key.
 const NODE_KEY: &str = "node.key";
 
@@ -64,6 +66,10 @@ pub(super) struct Manifest {
     pub first_index: u64,
     pub last_index: u64,
     pub last_chain: Hash,
+    /// Stamp of the last record; none in an empty log, and in form 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_stamp: Option<Hlc>,
+    /// By the wall clock, which may be wrong.
     pub taken_at: Hlc,
     /// Whom its files are encrypted for; for nobody, they are not.
     pub recipients: Vec<String>,
@@ -90,5 +96,11 @@ impl Manifest {
     /// Whether the node's key is in it.
     pub fn has_node_key(&self) -> bool {
         self.files.iter().any(|file| file.path == NODE_KEY)
+    }
+
+    /// Whether it ends at the same record as another one and begins no later.
+    pub fn holds_as_much_as(&self, other: &Manifest) -> bool {
+        let end = |manifest: &Manifest| (manifest.incarnation, manifest.last_index, manifest.last_chain);
+        end(self) == end(other) && self.first_index <= other.first_index
     }
 }

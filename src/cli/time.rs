@@ -42,6 +42,11 @@ pub(super) fn now() -> Hlc {
     Hlc::new(Clock::system(u64::MAX).now().wall_ms.min(MAX_MS), 0).unwrap_or_default()
 }
 
+/// The time that may delete: a wall clock that is ahead must not age what is kept, so the stamp of the newest record bounds it.
+pub(super) fn may_delete(wall: Hlc, last_record: Hlc) -> Hlc {
+    wall.min(last_record)
+}
+
 /// A time some way after another, at most the last that can be written.
 pub(super) fn after(time: Hlc, span_ms: u64) -> Hlc {
     Hlc::new(time.physical_ms().saturating_add(span_ms).min(MAX_MS), 0).unwrap_or_default()

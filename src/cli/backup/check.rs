@@ -91,6 +91,9 @@ fn log(
         return Ok(());
     }
     let journal = Journal::open_read_only(folder.path().join(JOURNAL))?;
+    if let Err(error) = ends_as_said(&journal, manifest) {
+        checked.problems.push(format!("{error:#}"));
+    }
     let report = verify(&journal, &mut |_| ());
     (checked.opened, checked.records) = (1, report.records);
     checked.problems.extend(report.problems.iter().map(|problem| format!("{}: {problem}", manifest.id)));
@@ -100,7 +103,20 @@ fn log(
     Ok(())
 }
 
-/// Puts the files of a backup into a folder, each checked, on disk when this returns.
+/// Compares the end of a backup's log with its manifest: a log may be whole and end too early.
+pub(super) fn ends_as_said(journal: &Journal, manifest: &Manifest) -> anyhow::Result<()> {
+    let (index, chain) = journal.last();
+    anyhow::ensure!(
+        (index, chain) == (manifest.last_index, manifest.last_chain),
+        "the backup {} says that it ends at record {}, chain {}; its log ends at record {index}, chain {chain}",
+        manifest.id,
+        manifest.last_index,
+        manifest.last_chain
+    );
+    Ok(())
+}
+
+/// Puts the files of a backup into a folder, each checked. The files are on disk when this returns; the folders are not.
 pub(super) fn assemble(
     repository: &Repository,
     manifest: &Manifest,

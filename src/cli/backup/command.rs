@@ -21,8 +21,8 @@ use crate::settings::{Overrides, Settings};
 #[command(
     about = "Make, list, check and prune backups of a data directory",
     long_about = "Make, list, check and prune backups of a data directory.\n\nA backup is consistent, taken while the node runs or \
-        not, and holds everything that a node needs to go on: the journal with its watermark, what was fetched and pushed, \
-        and, where it is encrypted, the node's key. Files that an earlier backup holds are not written again. A node makes \
+        not, and holds the journal with its watermark, what was fetched and pushed, the reports of what was built, and, where it \
+        is encrypted, the node's key. It does not hold what was built, nor the workspaces' trees. Files that an earlier backup holds are not written again. A node makes \
         backups by itself with backup.directory set. `swoosh restore` puts one back; docs/backup.md tells the whole story."
 )]
 pub struct BackupCommand {
@@ -117,6 +117,7 @@ impl BackupCommand {
 /// Where from, where to, whom for.
 struct Places {
     data: PathBuf,
+    workspaces: PathBuf,
     node_key: PathBuf,
     to: PathBuf,
     recipients: Vec<String>,
@@ -127,13 +128,15 @@ impl CreateArgs {
         let Some(config) = &self.config else {
             let data = self.data.path().to_path_buf();
             let to = self.to.clone().context("name the directory of backups with --to")?;
-            return Ok(Places { node_key: data.join("node.key"), data, to, recipients: self.recipients.clone() });
+            let (workspaces, node_key) = (data.join("workspaces"), data.join("node.key"));
+            return Ok(Places { workspaces, node_key, data, to, recipients: self.recipients.clone() });
         };
         let settings = Settings::load(Some(config), Overrides::default()).context("the settings cannot be used")?;
         let none = "the settings name no backup.directory; name one with --to";
         let to = self.to.clone().or(settings.backup.directory.clone()).context(none)?;
         let named = if self.recipients.is_empty() { &settings.backup.recipients } else { &self.recipients };
-        Ok(Places { node_key: settings.node_key_path(), recipients: named.clone(), data: settings.data, to })
+        let (workspaces, node_key) = (settings.workspaces_path(), settings.node_key_path());
+        Ok(Places { workspaces, node_key, recipients: named.clone(), data: settings.data, to })
     }
 }
 
@@ -169,6 +172,7 @@ fn copy(places: &Places, checkpoint: &Path) -> anyhow::Result<Made> {
     create(&Job {
         checkpoint,
         data: &places.data,
+        workspaces: &places.workspaces,
         node_key: &places.node_key,
         repository: &Repository::at(&places.to),
         recipients: &places.recipients,
@@ -256,7 +260,7 @@ fn verify(output: Output, from: &Path, backup: Option<&str>, identity: Option<&P
 
 fn remove(output: Output, from: &Path, keep: Keep) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(from.is_dir(), "there is no directory {}", from.display());
-    let pruned = prune(&Repository::at(from), keep, time::now().physical_ms())?;
+    let pruned = prune(&Repository::at(from), keep, time::now())?;
     output.say(&pruned, || {
         let gone = count(pruned.backups.len() as u64, "backup");
         format!("{gone} and {} removed, {} kept", count(pruned.files, "file"), count(pruned.kept, "backup"))

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::repository::{Lock, Repository};
-use super::{FORMAT, JOURNAL, Manifest, NODE_KEY, Stored, WATERMARK};
+use super::{FORMAT, JOURNAL, Manifest, NODE_KEY, Stored, TOLD, WATERMARK};
 use crate::cli::export::Vault;
 use crate::journal::{self, Journal};
 use crate::types::hash::Hash;
@@ -21,9 +22,14 @@ const BESIDE: [&str; 6] = [
     "policy-bundles.json",
     // Who decides what, and how far WHOOSH was told.
     "migration/switches.jsonl",
-    "migration/position",
+    TOLD,
     "migration/divergences.jsonl",
 ];
+/// Where the reports of packer's runs are, in a project's workspace. Artifacts, trees and logs are left out: they are large.
+const RUNS: &str = "environment/state/runs";
+const REPORT: &str = "run.json";
+/// The workspaces' place in a data directory.
+const WORKSPACES: &str = "workspaces";
 /// A folder of them.
 const FACTS: &str = "facts";
 
@@ -33,6 +39,8 @@ pub(in crate::cli) struct Job<'a> {
     pub checkpoint: &'a Path,
     /// The data directory, for what stands beside the journal.
     pub data: &'a Path,
+    /// The workspaces of projects, for the reports of what was built.
+    pub workspaces: &'a Path,
     /// The node's key; it is kept only where files are encrypted.
     pub node_key: &'a Path,
     /// Where to.
@@ -139,6 +147,10 @@ impl<'a> Writing<'a> {
             first_index: journal.first_index(),
             last_index,
             last_chain,
+            last_stamp: match last_index {
+                0 => None,
+                _ => journal.record(last_index)?.map(|stored| stored.record.timestamp),
+            },
             taken_at: self.job.taken_at,
             recipients: self.recipients.clone(),
             files: Vec::new(),
@@ -157,6 +169,17 @@ impl<'a> Writing<'a> {
             let path = self.job.data.join(&name);
             if path.is_file() {
                 self.put(&path, name)?;
+            }
+        }
+        for project in folders(self.job.workspaces)? {
+            let runs = self.job.workspaces.join(&project).join(RUNS);
+            for run in folders(&runs)? {
+                let report = runs.join(&run).join(REPORT);
+                match self.put(&report, format!("{WORKSPACES}/{project}/{RUNS}/{run}/{REPORT}")) {
+                    // A run without a report never began, or a release removed it meanwhile.
+                    Err(_) if !report.is_file() => {}
+                    put => put?,
+                }
             }
         }
         if !self.recipients.is_empty() && self.job.node_key.is_file() {
@@ -188,6 +211,24 @@ impl<'a> Writing<'a> {
         self.files.push(stored);
         Ok(())
     }
+}
+
+/// The folders in a folder, by name; none where it is missing.
+fn folders(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        entries => entries.with_context(cannot)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(cannot)?;
+        if entry.file_type().with_context(cannot)?.is_dir() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The files of a folder, by name. RocksDB's lock and its own log are of no use elsewhere.

@@ -24,6 +24,23 @@ pub(super) struct Listed {
     pub found: anyhow::Result<Manifest>,
 }
 
+impl Listed {
+    /// Backups in the order of what they hold: by incarnation, then by the last record. The name carries the wall clock,
+    /// which may have been ahead; it decides only between equals. An unreadable manifest may hold anything, and comes last.
+    fn rank(&self) -> (bool, u64, u64, &str) {
+        match &self.found {
+            Ok(manifest) => (false, manifest.incarnation, manifest.last_index, &self.id),
+            Err(_) => (true, 0, 0, &self.id),
+        }
+    }
+
+    /// Whether an unreadable backup is certainly older than another one: its name says an earlier time and an earlier record.
+    fn is_older_than(&self, newest: &Manifest) -> bool {
+        let index = self.id.rsplit_once('-').and_then(|(_, index)| index.parse::<u64>().ok());
+        self.id < newest.id && index.is_some_and(|index| index < newest.last_index)
+    }
+}
+
 /// Held by who writes to a directory of backups.
 pub(super) struct Lock(#[expect(dead_code, reason = "it is held for what its drop does")] File);
 
@@ -47,7 +64,7 @@ impl Repository {
         format!("{time}Z-{last_index}")
     }
 
-    /// Every backup, the oldest first; those whose manifests cannot be read are among them.
+    /// Every backup, the oldest first (see [`Listed::rank`]); those whose manifests cannot be read are among them.
     pub(super) fn list(&self) -> anyhow::Result<Vec<Listed>> {
         let folder = self.manifests();
         if !folder.is_dir() {
@@ -66,7 +83,7 @@ impl Repository {
                 }
             }
         }
-        listed.sort_by(|a, b| a.id.cmp(&b.id));
+        listed.sort_by(|a, b| a.rank().cmp(&b.rank()));
         Ok(listed)
     }
 
@@ -77,21 +94,15 @@ impl Repository {
         all.map(|listed| listed.found.with_context(|| format!("the backup {}: {remedy}", listed.id))).collect()
     }
 
-    /// A backup by its name, or the newest one.
+    /// A backup by its name, or the newest one by [`Listed::rank`].
     pub(super) fn find(&self, id: Option<&str>) -> anyhow::Result<Manifest> {
-        let mut listed = self.list()?;
+        let listed = self.list()?;
         anyhow::ensure!(
             !listed.is_empty(),
             "there is no backup in {}; name a directory that `swoosh backup create` or a node (backup.directory) wrote to",
             self.directory.display()
         );
-        let Some(id) = id else {
-            let newest = listed.pop().context("there is no backup")?;
-            let earlier = "name an earlier one with --backup; `swoosh backup list` lists them";
-            return newest
-                .found
-                .with_context(|| format!("the newest backup, {}, cannot be read; {earlier}", newest.id));
-        };
+        let Some(id) = id else { return newest(listed) };
         let known: Vec<String> = listed.iter().rev().take(5).map(|listed| listed.id.clone()).collect();
         let none = || format!("there is no backup {id:?}; the newest are {}", known.join(", "));
         listed.into_iter().find(|listed| listed.id == id).with_context(none)?.found
@@ -187,6 +198,18 @@ impl Repository {
     }
 }
 
+/// The newest backup. An unreadable one that may be newer is an error: it is not passed over in silence.
+fn newest(listed: Vec<Listed>) -> anyhow::Result<Manifest> {
+    let (good, bad): (Vec<Listed>, Vec<Listed>) = listed.into_iter().partition(|listed| listed.found.is_ok());
+    let newest = good.into_iter().filter_map(|listed| listed.found.ok()).next_back();
+    let doubtful = |listed: &Listed| newest.as_ref().is_none_or(|newest| !listed.is_older_than(newest));
+    if let Some(Listed { id, found: Err(error) }) = bad.into_iter().rev().find(doubtful) {
+        let remedy = "name another one with --backup; `swoosh backup list` lists them";
+        return Err(error.context(format!("the backup {id} may be the newest, and cannot be read; {remedy}")));
+    }
+    newest.context("there is no backup")
+}
+
 /// Whether a path with slashes stays where it is.
 pub(super) fn is_plain(path: &str) -> bool {
     path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
@@ -196,7 +219,11 @@ fn read(path: &Path, id: &str) -> anyhow::Result<Manifest> {
     let cannot = || format!("{} cannot be read", path.display());
     let manifest: Manifest = from_canonical(&fs::read(path).with_context(cannot)?).with_context(cannot)?;
     let (format, named) = (manifest.format, &manifest.id);
-    anyhow::ensure!(format == FORMAT, "{} has form {format}, this program knows form {FORMAT}", path.display());
+    anyhow::ensure!(
+        (1..=FORMAT).contains(&format),
+        "{} has form {format}, this program knows forms 1 to {FORMAT}",
+        path.display()
+    );
     anyhow::ensure!(named == id, "{} names itself {named}; it was renamed", path.display());
     Ok(manifest)
 }

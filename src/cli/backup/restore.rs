@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::check::assemble;
+use super::check::{assemble, ends_as_said};
 use super::repository::Repository;
-use super::{JOURNAL, Manifest, NODE_KEY};
+use super::{JOURNAL, Manifest, NODE_KEY, TOLD};
+use crate::journal::replay::replay;
+use crate::journal::verify::verify;
 use crate::journal::{Durability, Journal, JournalOptions, NextIncarnation, SWEEP_AT_ONCE, StoreLimits};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -31,6 +33,8 @@ pub(super) struct Order<'a> {
     pub follow: Option<&'a str>,
     pub at: Hlc,
     pub reason: &'a str,
+    /// Whether damage in the backup's log is listed and left, instead of an error.
+    pub with_damage: bool,
 }
 
 /// What was put back.
@@ -45,6 +49,10 @@ pub(super) struct Restored {
     /// Each project's head, reduced again.
     pub projects: std::collections::BTreeMap<ProjectName, Hash>,
     pub has_node_key: bool,
+    /// Backups that a clock which was ahead named later, though they end earlier.
+    pub named_later: Vec<String>,
+    /// Damage that is left in it.
+    pub damage: Vec<String>,
 }
 
 /// Puts a backup back.
@@ -65,7 +73,10 @@ pub(super) fn restore(order: &Order<'_>) -> anyhow::Result<Restored> {
     let journal = staging.path().join(JOURNAL);
     is_what_it_says(&journal, &manifest)?;
     begin(order, &manifest, &journal)?;
-    let restored = settle(order, &manifest, &journal)?;
+    let restored = Restored { named_later: named_later(order, &manifest)?, ..settle(order, &manifest, &journal)? };
+    let position = staging.path().join(TOLD);
+    told_no_further(&position, restored.last_index)?;
+    sync_folders(staging.path())?;
     if to.is_dir() {
         fs::remove_dir(&to).with_context(|| format!("{} is not empty any more", to.display()))?;
     }
@@ -119,15 +130,16 @@ fn is_free(to: &Path) -> anyhow::Result<()> {
 fn is_what_it_says(path: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     let journal = Journal::open_read_only(path)?;
     journal.check_chain(&mut |_| ())?;
-    let (index, chain) = journal.last();
-    anyhow::ensure!(
-        (index, chain) == (manifest.last_index, manifest.last_chain),
-        "the backup {} says that it ends at record {}, chain {}; its log ends at record {index}, chain {chain}",
-        manifest.id,
-        manifest.last_index,
-        manifest.last_chain
-    );
-    Ok(())
+    ends_as_said(&journal, manifest)
+}
+
+/// Backups whose names carry a later time than the chosen one's, though what they hold is older: a clock was ahead.
+fn named_later(order: &Order<'_>, chosen: &Manifest) -> anyhow::Result<Vec<String>> {
+    if order.backup.is_some() || order.index.is_some() {
+        return Ok(Vec::new());
+    }
+    let later = order.repository.list()?.into_iter().map(|listed| listed.id).filter(|id| *id > chosen.id);
+    Ok(later.collect())
 }
 
 /// Begins the next incarnation, whose number no backup here has; or says whom the log follows.
@@ -143,8 +155,51 @@ fn begin(order: &Order<'_>, manifest: &Manifest, journal: &Path) -> anyhow::Resu
     Ok(())
 }
 
-/// Opens what is left as a node would, and reduces every project again.
+/// Opens what is left as a node would, checks all of it as `swoosh wal verify` does, and reduces every record again.
 fn settle(order: &Order<'_>, manifest: &Manifest, path: &Path) -> anyhow::Result<Restored> {
+    let journal = open(order, manifest, path)?;
+    let recovered = journal.recover_tail()?;
+    let mut damage = Vec::new();
+    for some in journal.projects()?.chunks(SWEEP_AT_ONCE) {
+        let damaged = journal.sweep(some)?.damaged;
+        damage.extend(damaged.into_iter().map(|(project, error)| format!("project {project}: {error}")));
+    }
+    let checked = verify(&journal, &mut |_| ());
+    damage.extend(checked.problems.iter().map(ToString::to_string));
+    let replayed = replay(&journal, &mut |_| (), None);
+    damage.extend(replayed.fault.map(|fault| format!("not every project can be reduced again: {fault}")));
+    if !damage.is_empty() && !order.with_damage {
+        return Err(is_damaged(manifest, &damage));
+    }
+    Ok(Restored {
+        backup: manifest.id.clone(),
+        last_index: recovered.last_index,
+        last_chain: recovered.last_chain,
+        incarnation: journal.identity().incarnation,
+        dropped: manifest.last_index - recovered.last_index,
+        projects: replayed.heads.into_iter().map(|(project, head)| (project, head.hash)).collect(),
+        has_node_key: manifest.files.iter().any(|file| file.path == NODE_KEY),
+        named_later: Vec::new(),
+        damage,
+    })
+}
+
+/// Corrects how far WHOOSH was told where that is beyond the log's end: the records that come next were not told.
+fn told_no_further(position: &Path, last_index: u64) -> anyhow::Result<()> {
+    let cannot = || format!("cannot correct {}", position.display());
+    let told: Option<u64> = match fs::read_to_string(position) {
+        Ok(text) => text.trim().parse().ok(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(cannot),
+    };
+    if told.is_some_and(|told| told > last_index) {
+        fs::write(position, format!("{last_index}\n")).with_context(cannot)?;
+        File::open(position).and_then(|file| file.sync_all()).with_context(cannot)?;
+    }
+    Ok(())
+}
+
+fn open(order: &Order<'_>, manifest: &Manifest, path: &Path) -> anyhow::Result<Journal> {
     let wanted = JournalOptions {
         path: PathBuf::from(path),
         node: manifest.node,
@@ -154,30 +209,30 @@ fn settle(order: &Order<'_>, manifest: &Manifest, path: &Path) -> anyhow::Result
         store: StoreLimits::default(),
         medium: None,
     };
-    let journal = match order.follow {
+    Ok(match order.follow {
         Some(_) => Journal::reopen_following(wanted)?,
         None => Journal::open(wanted)?,
-    };
-    let recovered = journal.recover_tail()?;
-    let names = journal.projects()?;
-    for some in names.chunks(SWEEP_AT_ONCE) {
-        if let Some((project, error)) = journal.sweep(some)?.damaged.into_iter().next() {
-            return Err(anyhow::Error::from(error).context(format!("project {project} cannot be reduced again")));
-        }
-    }
-    let mut projects = std::collections::BTreeMap::new();
-    for project in names {
-        if let Some(found) = journal.latest_head(&project)? {
-            projects.insert(project, found.head.hash());
-        }
-    }
-    Ok(Restored {
-        backup: manifest.id.clone(),
-        last_index: recovered.last_index,
-        last_chain: recovered.last_chain,
-        incarnation: journal.identity().incarnation,
-        dropped: manifest.last_index - recovered.last_index,
-        projects,
-        has_node_key: manifest.files.iter().any(|file| file.path == NODE_KEY),
     })
+}
+
+fn is_damaged(manifest: &Manifest, damage: &[String]) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the log in the backup {} is damaged ({} found): {}. Nothing was restored; --backup takes another one, and \
+         --with-damage restores this one and lists its damage",
+        manifest.id,
+        damage.len(),
+        damage.iter().take(5).cloned().collect::<Vec<_>>().join("; ")
+    )
+}
+
+/// Syncs every folder below one: the files are on disk already, but not yet their names.
+fn sync_folders(folder: &Path) -> anyhow::Result<()> {
+    let cannot = || format!("cannot sync {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let entry = entry.with_context(cannot)?;
+        if entry.file_type().with_context(cannot)?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(cannot)
 }

@@ -13,8 +13,8 @@ use crate::cli::time;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Put a backup back into a new data directory",
-    long_about = "Put a backup back into a new data directory.\n\nEvery file is checked against its hash, the chain is followed, and \
-        every project is reduced again, before the directory takes its name; what is there already is never \
+    long_about = "Put a backup back into a new data directory.\n\nEvery file is checked against its hash, the log is checked as by `swoosh \
+        wal verify`, and every record is reduced again, before the directory takes its name; what is there already is never \
         overwritten. What a node answered for after the backup is not in it. So the log goes on as another \
         incarnation, which is a link of its chain: followers of the old one refuse it. With --index the records after \
         that one are left out as well.\n\nWith --follow nothing of the log changes: the copy is a follower's, to begin \
@@ -30,12 +30,15 @@ pub struct RestoreCommand {
     /// The data directory to make; it must be empty or not there
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Which backup; left out, the newest, or the newest that holds the record of --index
+    /// Which backup; left out, the one with the latest records, or the latest one that holds the record of --index
     #[arg(long, value_name = "ID")]
     backup: Option<String>,
     /// The last record that is kept
     #[arg(long, value_name = "N", conflicts_with = "follow")]
     index: Option<u64>,
+    /// Restore although the log is damaged, and list the damage
+    #[arg(long)]
+    with_damage: bool,
     /// A file with age secret keys, for an encrypted backup
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
@@ -67,6 +70,7 @@ impl RestoreCommand {
             follow: self.follow.as_deref(),
             at: time::now(),
             reason: self.reason.as_deref().unwrap_or_default(),
+            with_damage: self.with_damage,
         })?;
         output.say(&restored, || self.text(&restored))?;
         Ok(ExitCode::SUCCESS)
@@ -90,6 +94,20 @@ impl RestoreCommand {
                 )
             }
         };
-        format!("restored to {to}\n{about}\n{next}")
+        let warnings: String = warnings(restored).iter().map(|warning| format!("warning: {warning}\n")).collect();
+        format!("restored to {to}\n{about}\n{warnings}{next}")
     }
+}
+
+/// What an operator must know of a restored directory.
+fn warnings(restored: &Restored) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !restored.named_later.is_empty() {
+        warnings.push(format!(
+            "backups with later names hold older records, because a clock was ahead when they were made: {}",
+            restored.named_later.join(", ")
+        ));
+    }
+    warnings.extend(restored.damage.iter().map(|damage| format!("damage is left: {damage}")));
+    warnings
 }

@@ -16,6 +16,7 @@ pub(super) struct Backups {
     handle: Handle,
     metrics: Arc<Metrics>,
     data: PathBuf,
+    workspaces: PathBuf,
     node_key: PathBuf,
     directory: PathBuf,
     recipients: Vec<String>,
@@ -31,6 +32,7 @@ impl Backups {
             handle: handle.clone(),
             metrics: metrics.clone(),
             data: settings.data.clone(),
+            workspaces: settings.workspaces_path(),
             node_key: settings.node_key_path(),
             directory: backup.directory.clone()?,
             recipients: backup.recipients.clone(),
@@ -67,6 +69,7 @@ impl Backups {
         let made = create(&Job {
             checkpoint: staged.path(),
             data: &self.data,
+            workspaces: &self.workspaces,
             node_key: &self.node_key,
             repository: &repository,
             recipients: &self.recipients,
@@ -79,7 +82,7 @@ impl Backups {
         for object in &made.mended {
             tracing::warn!(object, "a file of earlier backups was damaged; check the disk, and `swoosh backup verify`");
         }
-        let pruned = prune(&repository, self.keep, time::now().physical_ms())?;
+        let pruned = prune(&repository, self.keep, time::now())?;
         if !pruned.backups.is_empty() {
             tracing::info!(backups = pruned.backups.len(), files = pruned.files, "removed old backups");
         }
