@@ -4,6 +4,7 @@ mod content;
 mod index;
 mod ingestion;
 mod provision;
+mod release;
 mod workspace;
 
 use std::collections::BTreeSet;

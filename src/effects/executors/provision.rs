@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{Build, Done, Workshop, on_disk};
+use super::{Build, Done, Workshop, on_disk, release};
 use crate::effects::outcome::{Outcomes, Report};
 use crate::effects::worker::{Failed, Job, Step, Work};
 use crate::hybridcore::logs::{Logger, Redactor, Rotation, now_ms};
@@ -61,26 +61,33 @@ impl Workshop {
         Err(Failed { reason: faults.join("; "), again: false, report: report.into() })
     }
 
-    /// Takes down what every run made, also what is on no record of the project. Again after a crash takes down
-    /// the rest.
+    /// Takes down what every run made, also what is on no record of the project. Again after a crash takes down the rest.
+    /// An asset on record that no run here made is somewhere else, and the failure names it: a restored or promoted
+    /// node has the record without the workspace, and an external worker built elsewhere.
     pub(super) fn release(&self, job: &Job, assets: &Assets, work: &Work<'_>) -> Done {
         work.say(format!("taking down {} assets", assets.len()));
-        let kept = self.in_environment(job, work, |session| {
+        let folder = self.folder(&job.id.project);
+        let taken_down = release::read(&folder.released())?;
+        let (mut reasons, stray) = self.in_environment(job, work, |session| {
             packer::recover_all(session).map_err(Failed::passing)?;
+            let runs = packer::runs::all(session, None).map_err(Failed::passing)?;
+            let stray = release::stray(assets, &runs, &taken_down);
             let mut kept = Vec::new();
-            for run in packer::runs::all(session, None).map_err(Failed::passing)? {
+            for run in runs {
                 let (_, removal) = packer::remove(session, &run.name, Some(&run.run_id)).map_err(build_failed)?;
                 kept.extend(removal.kept);
             }
-            Ok(kept)
+            Ok((kept, stray))
         })?;
-        if !kept.is_empty() {
-            let reason = format!("some of it must be taken down by hand: {}", kept.join("; "));
+        reasons.extend(release::not_ours(&stray));
+        if !reasons.is_empty() {
+            let reason = format!("some of it must be taken down by hand: {}", reasons.join("; "));
             return Err(Failed { reason, again: false, report: Box::default() });
         }
-        let folder = self.folder(&job.id.project).environment();
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(on_disk(&folder, &error)),
+        release::note(&folder.released(), assets)?;
+        let environment = folder.environment();
+        match fs::remove_dir_all(&environment) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(on_disk(&environment, &error)),
             _ => Ok((Transition::EnvironmentReleased, Report::default())),
         }
     }

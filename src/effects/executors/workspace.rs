@@ -6,6 +6,7 @@
 //!                   indexes/<version>/index.json, NAME.files
 //!                   indexes/current                  the version that is READY
 //!                   environment/                     what provisioning made
+//!                   released.json                    what the last release took down
 //! ```
 
 use std::fs;
@@ -53,6 +54,11 @@ impl ProjectFolder {
     /// The index of one version.
     pub fn index(&self, version: u64) -> PathBuf {
         self.indexes().join(version.to_string())
+    }
+
+    /// What the last release took down.
+    pub fn released(&self) -> PathBuf {
+        self.root.join("released.json")
     }
 
     /// What provisioning made.

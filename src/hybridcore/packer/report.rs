@@ -151,9 +151,11 @@ impl RunReport {
     /// the output folder, or below the workspace; an artifact without files has that of its id. Nothing once it
     /// was removed.
     pub fn assets(&self) -> BTreeMap<AssetName, Hash> {
-        if self.status == Status::Removed {
-            return BTreeMap::new();
-        }
+        if self.status == Status::Removed { BTreeMap::new() } else { self.made() }
+    }
+
+    /// The same, also after it was removed.
+    pub fn made(&self) -> BTreeMap<AssetName, Hash> {
         let files = self.files().map(|file| (self.asset_name(&file.path), file.hash));
         let ids = self.artifacts.iter().filter(|artifact| artifact.files.is_empty());
         let ids = ids.map(|artifact| (self.id_asset_name(artifact), Hash::of(artifact.id.as_bytes())));

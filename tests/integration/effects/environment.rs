@@ -56,6 +56,33 @@ fn an_environment_is_provisioned_checked_and_taken_down_by_itself() {
     assert_eq!(count(&daemon, "Environment_Installed"), 2);
 }
 
+/// A restored or promoted node has the assets on record and no run that made them: it recorded "released", took nothing down,
+/// and cleared them from the state.
+#[test]
+fn assets_that_no_run_here_made_are_never_recorded_as_released() {
+    let yard = yard();
+    let daemon = yard.site.start();
+    let mut project = yard.begin(&daemon, yard.document("v1.0"));
+    let state = state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    let asset = state.environment.assets.keys().next().unwrap().to_string();
+    daemon.terminate();
+    let backups = yard.site.file("backups");
+    let made = yard.site.run(&["--json", "backup", "create", "--to", backups.to_str().unwrap()]);
+    let made = String::from_utf8(made.stdout).unwrap();
+    assert!(made.contains("\"workspaces/p/environment/state/runs/"), "the reports of runs are left out: {made}");
+    fs::remove_dir_all(yard.workspace().join("environment")).unwrap();
+    let daemon = yard.site.start();
+    insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentDeprovision));
+    let state = state_where(&daemon, |state| state.environment.last_failure.is_some());
+    let detail = state.environment.last_failure.clone().unwrap().detail.to_string();
+    assert!(detail.contains("no run in this workspace made") && detail.contains(&asset), "{detail}");
+    assert!(!state.environment.assets.is_empty(), "they stay on record");
+    assert_eq!(count(&daemon, "Environment_Released"), 0);
+    // A worker that took them down where they are says so.
+    insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentReleased).by("worker"));
+    assert_eq!(count(&daemon, "Environment_Released"), 1);
+}
+
 #[test]
 fn a_node_builds_with_the_packer_that_its_environment_names() {
     let yard = yard();
