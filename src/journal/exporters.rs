@@ -35,12 +35,18 @@ impl Journal {
     /// Names the exporters that run from now on; all others rest. Returns the positions of those named, in
     /// their order.
     pub fn begin_exports(&self, names: &[&str]) -> Result<Vec<u64>, ExportError> {
+        self.begin_exports_beside(names, &[])
+    }
+
+    /// The same, but the exporters of `others` neither rest nor begin.
+    pub fn begin_exports_beside(&self, names: &[&str], others: &[&str]) -> Result<Vec<u64>, ExportError> {
         self.0.may_change()?;
         let held = self.export_positions()?;
         // After a loss that was accepted, what comes in the place of what is gone is to be delivered as well.
         let last = self.last().0;
         let index = |name: &str| held.iter().find(|held| held.name == name).map_or(0, |held| held.index.min(last));
-        let resting = held.iter().filter(|position| !names.contains(&position.name.as_str()));
+        let is_meant = |name: &str| names.contains(&name) || others.contains(&name);
+        let resting = held.iter().filter(|position| !is_meant(&position.name));
         let resting = resting.map(|position| ExportPosition { active: false, ..position.clone() });
         let running =
             names.iter().map(|name| ExportPosition { name: (*name).to_owned(), index: index(name), active: true });
@@ -61,6 +67,16 @@ impl Journal {
         let mut rows = WriteBatch::default();
         self.0.stage_position(&mut rows, &ExportPosition { name: name.to_owned(), index, active: true });
         Ok(self.0.write(rows, false)?)
+    }
+
+    /// Lets an exporter rest, or run again, where it is. One that has no position yet gets none.
+    pub fn rest_exporter(&self, name: &str, rests: bool) -> Result<(), ExportError> {
+        self.0.may_change()?;
+        let held = self.export_positions()?.into_iter().find(|held| held.name == name);
+        let Some(held) = held.filter(|held| held.active == rests) else { return Ok(()) };
+        let mut rows = WriteBatch::default();
+        self.0.stage_position(&mut rows, &ExportPosition { active: !rests, ..held });
+        Ok(self.0.write(rows, true)?)
     }
 
     /// Every exporter that ever ran here, by name.
@@ -135,6 +151,13 @@ mod tests {
         assert_eq!(node.journal.begin_exports(&["file"]).unwrap(), [3]);
         assert_eq!(node.journal.export_floor().unwrap(), Some(3));
         assert_eq!(node.journal.begin_exports(&["server"]).unwrap(), [1]);
+        assert!(node.journal.begin_exports_beside(&[], &["server"]).unwrap().is_empty());
+        assert_eq!(node.journal.export_floor().unwrap(), Some(1), "it is neither rested nor begun");
+        node.journal.rest_exporter("server", true).unwrap();
+        assert_eq!(node.journal.export_floor().unwrap(), None);
+        node.journal.rest_exporter("server", false).unwrap();
+        node.journal.rest_exporter("nobody", false).unwrap();
+        assert_eq!(node.journal.export_floor().unwrap(), Some(1));
     }
 
     #[test]

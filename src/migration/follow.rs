@@ -8,30 +8,13 @@ use super::callers::Caller;
 use super::compare::{Compared, compare};
 use super::ports::{Judged, Refused};
 use super::shim::{Reply, Shim, lock};
-use super::wire::Asked;
+use super::wire::{Asked, Verdict, verdict};
 use crate::types::canonical::canonical_hash;
 use crate::types::migration::{Call, Divergence, DivergenceKind, LegacyAnswer, MigrationMode, Routing, WhooshAnswer};
 use crate::types::names::Transition;
 use crate::types::proposal::default_project;
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
-
-/// What WHOOSH's answer says of a proposal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Accepted,
-    Refused,
-    /// It was not judged: WHOOSH failed, or did not let the client in.
-    Nothing,
-}
-
-fn verdict(answer: &WhooshAnswer) -> Verdict {
-    match answer.status {
-        200..=299 => Verdict::Accepted,
-        400 | 409 | 412 | 422 => Verdict::Refused,
-        _ => Verdict::Nothing,
-    }
-}
 
 type Known<'a> = (Result<&'a Caller, Rejection>, Result<Asked, Rejection>);
 
@@ -50,7 +33,7 @@ impl Shim {
         };
         let _ = reply.send(Ok(LegacyAnswer::Whoosh(answer.clone())));
         let accepted = match verdict(&answer) {
-            Verdict::Nothing => return,
+            Verdict::Nothing | Verdict::NotTaken => return,
             verdict => verdict == Verdict::Accepted,
         };
         match (caller, asked) {

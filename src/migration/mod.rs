@@ -24,7 +24,7 @@ mod wire;
 pub use callers::{Caller, Callers};
 pub use compare::{Compared, compare};
 pub use ports::{
-    BoxFuture, Core, Decided, Forms, Judged, PassedOn, Refused, Shown, Standing, Watch, Whoosh, WhooshError,
+    BoxFuture, Core, Decided, Forms, Judged, PassedOn, Passing, Refused, Shown, Standing, Watch, Whoosh, WhooshError,
 };
 pub use shim::{Parts, Shim};
 pub use store::{Store, StoreError};

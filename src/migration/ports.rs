@@ -93,6 +93,20 @@ pub struct PassedOn {
     pub mirrored: bool,
 }
 
+/// A record on its way to WHOOSH.
+#[derive(Clone, Debug)]
+pub enum Passing {
+    /// It can be read.
+    Record(PassedOn),
+    /// It is damaged or pruned, with all between it and the one asked for.
+    Lost {
+        /// Its index.
+        index: u64,
+        /// Why it cannot be read.
+        reason: String,
+    },
+}
+
 /// SWOOSH, as the shim sees it.
 pub trait Core: Send + Sync + 'static {
     /// Where a project stands for a transition.
@@ -106,7 +120,13 @@ pub trait Core: Send + Sync + 'static {
     /// Says what would become of a proposal.
     fn try_out(&self, body: Vec<u8>, forms: Forms) -> Judged;
     /// At most so many records after an index.
-    fn records_after(&self, index: u64, limit: usize) -> Result<Vec<PassedOn>, Rejection>;
+    fn records_after(&self, index: u64, limit: usize) -> Result<Vec<Passing>, Rejection>;
+    /// The last record that WHOOSH was told of, as the journal keeps it; none where it never was kept there.
+    fn told(&self) -> Result<Option<u64>, Rejection>;
+    /// Keeps how far WHOOSH was told in the journal.
+    fn note_told(&self, index: u64) -> Result<(), Rejection>;
+    /// Says whether pruning waits until WHOOSH was told.
+    fn hold_back(&self, holds: bool) -> Result<(), Rejection>;
     /// Index of the last durable record.
     fn last_index(&self) -> u64;
     /// All projects.

@@ -76,14 +76,27 @@ pub struct Parts {
 }
 
 impl Shim {
-    /// Goes on where the store says it was.
-    pub fn new(parts: Parts) -> Arc<Shim> {
+    /// Goes on where journal and store say it was.
+    pub fn new(parts: Parts) -> Result<Arc<Shim>, Rejection> {
         let routing = parts.store.routing();
-        // A restored log may end before what WHOOSH was told of.
         let last_index = parts.core.last_index();
-        let told = parts.store.position().unwrap_or(last_index).min(last_index);
-        parts.watch.routed(&routing);
-        Arc::new(Shim {
+        // The journal's note of it may be lost in a crash, and a promoted follower has the file alone.
+        let (in_journal, in_file) = (parts.core.told()?, parts.store.position());
+        let kept = in_journal.max(in_file);
+        let told = kept.unwrap_or(last_index).min(last_index);
+        let shim = Shim::of(parts, routing.clone(), told);
+        // A restored log may end before what WHOOSH was told of. That is corrected on disk now, before the log grows past
+        // the old position and the records in between count as told.
+        if kept.is_some() && (in_journal, in_file) != (Some(told), Some(told)) {
+            shim.keep_position(told)?;
+        }
+        shim.hold_back(&routing);
+        shim.watch.routed(&routing);
+        Ok(Arc::new(shim))
+    }
+
+    fn of(parts: Parts, routing: Routing, told: u64) -> Shim {
+        Shim {
             core: parts.core,
             whoosh: parts.whoosh,
             watch: parts.watch,
@@ -98,7 +111,7 @@ impl Shim {
             in_flight: Arc::new(Semaphore::new(parts.in_flight)),
             upstream: parts.upstream,
             served_on: OnceLock::new(),
-        })
+        }
     }
 
     /// Carries a request. It goes on to its end also when the client goes away.

@@ -1,8 +1,9 @@
 //! Carrying out an operator's order, and telling WHOOSH of what SWOOSH decided.
 
+use super::ports::{PassedOn, Passing};
 use super::shim::{Shim, lock};
 use super::sign::without_effect;
-use super::wire;
+use super::wire::{self, Verdict, verdict};
 use crate::types::migration::{Call, Divergence, DivergenceKind, MigrationMode, Routing, SignedOrder, Switch};
 use crate::types::names::{Region, Transition};
 use crate::types::rejection::{Code, Rejection};
@@ -40,15 +41,24 @@ impl Shim {
         if !from.decides_any() {
             // Whatever SWOOSH holds so far, it holds because WHOOSH decided it, or beside WHOOSH.
             *self.told.lock().await = last_index;
-            lock(&self.store).set_position(last_index)?;
+            self.keep_position(last_index)?;
         }
         let switch = Switch { number: number + 1, at: self.core.now(), from, order, last_index, passed_on };
         lock(&self.store).switched(switch.clone())?;
         *routing = to;
+        self.hold_back(&routing);
         self.watch.routed(&routing);
         let (from, to, by) = (&switch.from, &routing, switch.order.order.signer);
         tracing::warn!(%from, %to, number = switch.number, %by, rationale = %switch.order.order.rationale, "the migration was switched");
         Ok(switch)
+    }
+
+    /// Keeps the records that WHOOSH has yet to be told of. Where WHOOSH decides everything it is told of nothing.
+    pub(super) fn hold_back(&self, routing: &Routing) {
+        if let Err(rejection) = self.core.hold_back(routing.decides_any()) {
+            let reason = rejection.reasons.join("; ");
+            tracing::error!(reason, "how far WHOOSH was told cannot be kept; pruning may not wait for it");
+        }
     }
 
     /// Number of the last switch, which an order must follow.
@@ -99,52 +109,81 @@ impl Shim {
         let mut passed = 0;
         while *told < self.core.last_index() {
             let records = self.core.records_after(*told, PAGE)?;
-            let Some(last) = records.last().map(|record| record.index) else { break };
-            for record in records {
-                if !record.mirrored && concerns(routing, record.transition) {
-                    let inputs = without_effect(&record.inputs);
-                    let body = serde_json::json!({
-                        "project": record.project, "transition": record.transition, "inputs": inputs,
-                    });
-                    self.deliver(routing, &record, body.to_string().into_bytes()).await?;
-                    passed += 1;
-                    // Kept with each, so that a crash tells WHOOSH at most one of them twice.
-                    lock(&self.store).set_position(record.index)?;
-                }
-                *told = record.index;
+            if records.is_empty() {
+                break;
             }
-            lock(&self.store).set_position(last)?;
+            for passing in records {
+                match passing {
+                    Passing::Lost { index, reason } => {
+                        self.lost(routing, index, &reason);
+                        *told = index;
+                    }
+                    Passing::Record(record) => {
+                        if !record.mirrored && concerns(routing, record.transition) {
+                            self.deliver(routing, &record).await?;
+                            passed += 1;
+                            // Kept with each, so that a crash tells WHOOSH at most one of them twice.
+                            self.keep_position(record.index)?;
+                        }
+                        *told = record.index;
+                    }
+                }
+            }
+            self.keep_position(*told)?;
         }
         Ok(passed)
     }
 
-    async fn deliver(&self, routing: &Routing, record: &super::PassedOn, body: Vec<u8>) -> Result<(), Rejection> {
+    async fn deliver(&self, routing: &Routing, record: &PassedOn) -> Result<(), Rejection> {
+        let inputs = without_effect(&record.inputs);
+        let body = serde_json::json!({"project": record.project, "transition": record.transition, "inputs": inputs});
         let header = |name: &str, value: String| (name.to_owned(), value.into_bytes());
         let headers = vec![
             header("content-type", "application/json".into()),
             header("idempotency-key", record.idem_key.to_string()),
         ];
-        let call = Call { method: "POST".into(), target: "/transition".into(), headers, body };
+        let call =
+            Call { method: "POST".into(), target: "/transition".into(), headers, body: body.to_string().into_bytes() };
         let answer = self.send(call).await?;
-        match answer.status {
-            200..=299 => Ok(()),
-            status @ 400..=499 => {
-                let found = self.finding(routing, DivergenceKind::Delivery, "WHOOSH refuses what SWOOSH decided");
-                let whoosh = format!("{status} {}", String::from_utf8_lossy(&answer.body));
-                self.diverged(Divergence {
-                    project: Some(record.project.clone()),
-                    transition: Some(record.transition),
-                    whoosh,
-                    swoosh: format!("accepted as record {}", record.index),
-                    ..found
-                });
+        let said = || format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        match verdict(&answer) {
+            Verdict::Accepted => Ok(()),
+            Verdict::Refused | Verdict::NotTaken => {
+                self.not_applied(routing, "WHOOSH refuses what SWOOSH decided", said(), record);
                 Ok(())
             }
-            status => {
-                let reason = format!("WHOOSH answers {status} to record {}, which it must be told of", record.index);
+            // The position stays before the record until WHOOSH has judged it.
+            Verdict::Nothing => {
+                let (status, index) = (answer.status, record.index);
+                let reason =
+                    format!("WHOOSH answers {status} to record {index}, which it must be told of, and judges nothing");
                 Err(Rejection::new(Code::LegacyUnreachable, reason))
             }
         }
+    }
+
+    fn not_applied(&self, routing: &Routing, why: &str, whoosh: String, record: &PassedOn) {
+        let found = self.finding(routing, DivergenceKind::Delivery, why);
+        self.diverged(Divergence {
+            project: Some(record.project.clone()),
+            transition: Some(record.transition),
+            whoosh,
+            swoosh: format!("accepted as record {}", record.index),
+            ..found
+        });
+    }
+
+    /// A record that cannot be read never reaches WHOOSH, and must not keep the ones after it back.
+    fn lost(&self, routing: &Routing, index: u64, reason: &str) {
+        let found = self.finding(routing, DivergenceKind::Delivery, "WHOOSH cannot be told of a record");
+        self.diverged(Divergence { swoosh: format!("record {index} cannot be read: {reason}"), ..found });
+    }
+
+    /// Keeps how far WHOOSH was told: in the journal, so that pruning waits for it, and beside the switches, for a follower
+    /// that takes over.
+    pub(super) fn keep_position(&self, index: u64) -> Result<(), Rejection> {
+        self.core.note_told(index)?;
+        Ok(lock(&self.store).set_position(index)?)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::client::op_class;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{IdemKey, WindowId};
 use crate::types::json::Json;
-use crate::types::migration::Call;
+use crate::types::migration::{Call, WhooshAnswer};
 use crate::types::names::{Region, Transition};
 use crate::types::proposal::{MAX_EVIDENCE, default_project};
 use crate::types::rejection::{Code, Rejection};
@@ -35,6 +35,27 @@ impl Asked {
     /// The region of the transition.
     pub fn region(&self) -> Option<Region> {
         region(self.transition)
+    }
+}
+
+/// How WHOOSH judged a proposal, a client's or one that SWOOSH decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Accepted,
+    Refused,
+    /// WHOOSH does not take it, now or later: it does not know the project, or the request is too large.
+    NotTaken,
+    /// It was not judged: WHOOSH failed, limits rates, or did not let the sender in. The same proposal may pass later.
+    Nothing,
+}
+
+pub(super) fn verdict(answer: &WhooshAnswer) -> Verdict {
+    match answer.status {
+        200..=299 => Verdict::Accepted,
+        400 | 409 | 412 | 422 => Verdict::Refused,
+        401 | 403 | 407 | 408 | 425 | 429 => Verdict::Nothing,
+        402..=499 => Verdict::NotTaken,
+        _ => Verdict::Nothing,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
+use super::migration::TOLD;
 use crate::decisions::Redaction;
 use crate::decisions::export::{Bubble, Exporter, JournalPort, Jsonl, MEDIA_TYPE, Pace, Post, Progress, Reply, Sink};
 use crate::ingress::ExportView;
@@ -70,7 +71,9 @@ pub(super) fn prepare(
         .into_iter()
         .filter_map(|(name, wanted)| wanted.then_some(name))
         .collect();
-    let positions = handle.journal().begin_exports(&names).context("the exporters cannot begin")?;
+    // How far WHOOSH was told is the migration's.
+    let others: &[&str] = if settings.migration.upstream.is_some() { &[TOLD] } else { &[] };
+    let positions = handle.journal().begin_exports_beside(&names, others).context("the exporters cannot begin")?;
     let mut maker = Maker {
         positions: names.into_iter().zip(positions).collect(),
         redaction: Arc::new(redaction),

@@ -17,8 +17,8 @@ use crate::ingress::{self, Carrier, Gate, LegacyState, legacy_router};
 use crate::machine::beats::Beats;
 use crate::machine::chart;
 use crate::migration::{
-    BoxFuture, Caller, Callers, Core, Forms, Judged, Parts, PassedOn, Refused, Shim, Shown, Standing, Store, Watch,
-    Whoosh, WhooshError,
+    BoxFuture, Caller, Callers, Core, Forms, Judged, Parts, PassedOn, Passing, Refused, Shim, Shown, Standing, Store,
+    Watch, Whoosh, WhooshError,
 };
 use crate::platform::keyfile;
 use crate::platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
@@ -44,6 +44,9 @@ use crate::types::text::ProjectName;
 const CONNECT: Duration = Duration::from_secs(3);
 /// Open effects that are read at once.
 const PAGE: usize = 1_000;
+
+/// The exporter under whose name the journal keeps how far WHOOSH was told.
+pub(super) const TOLD: &str = "whoosh";
 
 /// Which regions are decided here: all of them, unless a migration says otherwise.
 #[derive(Debug, Default)]
@@ -76,7 +79,7 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
         handle: node.handle().clone(),
         bus: node.bus().clone(),
     });
-    Ok(Some(Shim::new(Parts {
+    let shim = Shim::new(Parts {
         core: Arc::new(Sequenced {
             handle: node.handle().clone(),
             patience: Duration::from_millis(settings.http.request_timeout_ms),
@@ -89,7 +92,11 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
             .context("the migration's files cannot be used; see runbooks/whoosh-cutover.md")?,
         in_flight: migration.in_flight,
         upstream: address,
-    })))
+    });
+    let cannot = |rejection: Rejection| {
+        anyhow::anyhow!("how far WHOOSH was told is not known: {}", rejection.reasons.join("; "))
+    };
+    shim.map(Some).map_err(cannot)
 }
 
 /// Refuses to begin in `shadow` where somebody else's switches are missing: a log that was taken over from a follower may be
@@ -231,14 +238,49 @@ fn refused(rejection: Rejection) -> Judged {
     Judged::Refused(Refused { rejection, retry_after_ms: None })
 }
 
+/// Why a record cannot be read.
+enum Unreadable {
+    /// Reading failed, and may not fail the next time.
+    Passing(ReadError),
+    /// It is damaged.
+    Damaged(String),
+}
+
+impl From<ReadError> for Unreadable {
+    fn from(error: ReadError) -> Unreadable {
+        match error {
+            ReadError::Storage(_) | ReadError::RecordStorage { .. } => Unreadable::Passing(error),
+            error => Unreadable::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<Unreadable> for Rejection {
+    fn from(unreadable: Unreadable) -> Rejection {
+        match unreadable {
+            Unreadable::Passing(error) => unread(error),
+            Unreadable::Damaged(reason) => Rejection::new(Code::NotDurable, reason),
+        }
+    }
+}
+
 impl Sequenced {
-    fn record(&self, index: u64) -> Result<Option<PassedOn>, Rejection> {
+    fn passing(&self, index: u64) -> Result<Passing, Rejection> {
+        match self.record(index) {
+            Ok(Some(record)) => Ok(Passing::Record(record)),
+            Ok(None) => Ok(Passing::Lost { index, reason: "it is missing".to_owned() }),
+            Err(Unreadable::Damaged(reason)) => Ok(Passing::Lost { index, reason }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn record(&self, index: u64) -> Result<Option<PassedOn>, Unreadable> {
         let journal = self.handle.journal();
-        let Some(stored) = journal.record(index).map_err(unread)? else { return Ok(None) };
+        let Some(stored) = journal.record(index)? else { return Ok(None) };
         let record = stored.record;
-        let bytes = journal.object(&record.inputs_hash).map_err(unread)?;
-        let gone = || Rejection::new(Code::NotDurable, format!("the inputs of record {index} are missing"));
-        let inputs = Json::parse(&bytes.ok_or_else(gone)?)?;
+        let bytes = journal.object(&record.inputs_hash)?;
+        let gone = || Unreadable::Damaged(format!("the inputs of record {index} are missing"));
+        let inputs = Json::parse(&bytes.ok_or_else(gone)?).map_err(|error| Unreadable::Damaged(error.to_string()))?;
         Ok(Some(PassedOn {
             index,
             project: record.project,
@@ -334,12 +376,29 @@ impl Core for Sequenced {
         }
     }
 
-    fn records_after(&self, index: u64, limit: usize) -> Result<Vec<PassedOn>, Rejection> {
-        let last = self.last_index();
+    fn records_after(&self, index: u64, limit: usize) -> Result<Vec<Passing>, Rejection> {
+        let (last, first) = (self.last_index(), self.handle.journal().first_index());
+        let pruned = (index + 1 < first)
+            .then(|| Ok(Passing::Lost { index: first - 1, reason: "it and those before it are pruned".to_owned() }));
         block_in_place(|| {
-            let indexes = (index + 1..=last).take(limit);
-            indexes.map(|index| self.record(index)).filter_map(Result::transpose).collect()
+            let indexes = ((index + 1).max(first)..=last).take(limit);
+            pruned.into_iter().chain(indexes.map(|index| self.passing(index))).collect()
         })
+    }
+
+    fn told(&self) -> Result<Option<u64>, Rejection> {
+        let positions = self.handle.journal().export_positions().map_err(unread)?;
+        Ok(positions.into_iter().find(|position| position.name == TOLD).map(|position| position.index))
+    }
+
+    fn note_told(&self, index: u64) -> Result<(), Rejection> {
+        let noted = block_in_place(|| self.handle.journal().note_exported(TOLD, index));
+        noted.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))
+    }
+
+    fn hold_back(&self, holds: bool) -> Result<(), Rejection> {
+        let noted = block_in_place(|| self.handle.journal().rest_exporter(TOLD, !holds));
+        noted.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))
     }
 
     fn last_index(&self) -> u64 {

@@ -194,6 +194,80 @@ fn what_whoosh_could_not_be_told_is_told_later_and_before_it_decides_again() {
     running.agree("p");
 }
 
+/// Each 4xx of a delivery counted as WHOOSH's refusal: what was decided while its token had expired, or while it limited
+/// rates, never reached it.
+#[test]
+fn an_answer_of_whoosh_that_judges_nothing_is_tried_again() {
+    let moved = Move::new();
+    let (running, script) = begun(&moved);
+    running.switch(&["regions", "--region", "ingestion,council"]);
+    moved.whoosh.set_fault(Fault::Answers(429));
+    assert_eq!(step(&running, &script, 0), 202);
+    for status in [401, 403, 408, 425, 429] {
+        moved.whoosh.set_fault(Fault::Answers(status));
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        assert_eq!(running.view()["not_passed_on"], 1, "{status} counts as told");
+    }
+    assert_eq!((moved.whoosh.accepted("p").len(), kinds(&running.divergences())), (0, vec![]));
+    moved.whoosh.set_fault(Fault::None);
+    running.agree("p");
+    assert_eq!(moved.whoosh.accepted("p").len(), 1);
+    // What WHOOSH will never take must not keep back what comes after it.
+    moved.whoosh.set_fault(Fault::Answers(404));
+    assert_eq!(step(&running, &script, 1), 202);
+    assert_eq!(kinds(&running.diverges(1)).last(), Some(&"delivery"));
+    running.daemon.wait_for("/migration", |answer| answer.json()["not_passed_on"] == 0);
+}
+
+/// A restored log may end before what WHOOSH was told of. That was corrected in memory alone, so that after the next restart
+/// the records that had come in between counted as told.
+#[test]
+fn a_position_beyond_the_log_is_corrected_for_good() {
+    let moved = Move::new();
+    let (running, script) = begun(&moved);
+    running.switch(&["cutover"]);
+    let last = running.daemon.last_index();
+    running.daemon.terminate();
+    let position = moved.site.data().join("migration/position");
+    std::fs::write(&position, format!("{}\n", last + 2)).unwrap();
+    moved.start().daemon.terminate();
+    assert_eq!(std::fs::read_to_string(&position).unwrap(), format!("{last}\n"));
+    let running = moved.start();
+    for number in 0..3 {
+        assert_eq!(step(&running, &script, number), 202);
+    }
+    running.daemon.terminate();
+    let running = moved.start();
+    assert_eq!(running.view()["not_passed_on"], 3);
+    running.switch(&["bypass"]);
+    assert_eq!(moved.whoosh.accepted("p").len(), 3);
+}
+
+/// How far WHOOSH was told held no pruning back: once retention had passed it, the order to let WHOOSH decide again was refused
+/// for ever.
+#[test]
+fn records_that_whoosh_was_not_told_of_are_not_pruned() {
+    let moved = Move::new();
+    let (running, script) = begun(&moved);
+    running.switch(&["cutover"]);
+    let told = running.daemon.last_index();
+    for number in 0..4 {
+        assert_eq!(step(&running, &script, number), 202);
+    }
+    running.daemon.terminate();
+    let exporters = || {
+        let journal = swoosh::journal::Journal::open_read_only(moved.site.data().join("journal")).unwrap();
+        (journal.export_floor().unwrap(), journal.export_positions().unwrap())
+    };
+    let (floor, positions) = exporters();
+    assert_eq!(floor, Some(told), "{positions:?}");
+    let running = moved.start();
+    running.switch(&["bypass"]);
+    assert_eq!(moved.whoosh.accepted("p").len(), 4);
+    running.daemon.terminate();
+    assert_eq!(exporters().0, None, "WHOOSH decides everything and is told of nothing");
+}
+
 #[test]
 fn nothing_that_a_client_sends_is_answered_500_or_changes_anything() {
     let moved = Move::new();

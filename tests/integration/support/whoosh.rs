@@ -49,6 +49,8 @@ pub enum Fault {
     WrongHash,
     /// It answers with its own failure.
     Fails,
+    /// It answers a transition with this status and judges nothing.
+    Answers(u16),
     /// It answers with what is no HTTP.
     Garbage,
     /// It closes the connection without an answer.
@@ -177,7 +179,10 @@ impl Whoosh {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         match (request.method.as_str(), path) {
             _ if fault == Fault::Fails => (500, json!({"status": "error", "reason": "nil pointer dereference"})),
-            ("POST", "/transition") => self.transition(request, fault),
+            ("POST", "/transition") => match fault {
+                Fault::Answers(status) => (status, json!({"status": "error", "reason": "not now"})),
+                fault => self.transition(request, fault),
+            },
             ("GET", "/state") => self.state(query, fault),
             ("GET", "/health") => (200, json!({"status": "ok"})),
             _ => (404, json!({"status": "error", "reason": "no such path"})),
