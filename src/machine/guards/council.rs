@@ -9,6 +9,7 @@ use crate::machine::facts::FactBody;
 use crate::types::council::member_set_hash;
 use crate::types::fact::{FactKind, Pulse};
 use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
 use crate::types::inputs::{ToolPin, VoteBody};
 use crate::types::keys::PublicKey;
 use crate::types::names::{ExecutionState, Transition};
@@ -204,10 +205,12 @@ fn mismatch<S: std::fmt::Display, V: std::fmt::Display>(
 
 /// Members that count as alive: those that answer and have for long enough, or have been silent too
 /// shortly to be given up. The two delays keep a flapping member from flipping the flag. From version 2 on, a seat whose
-/// holder may not vote is not alive, and its pulse may come from any key of its line.
+/// holder may not vote is not alive, and its pulse may come from any key of its line. A member without a pulse is as if it
+/// had been silent since the fact was observed: the source may not have looked at it yet.
 fn alive(
     case: &Case<'_>,
     pulses: &BTreeMap<PublicKey, Pulse>,
+    observed_at: Hlc,
     lost_after_ms: u64,
     back_after_ms: u64,
 ) -> BTreeSet<PublicKey> {
@@ -221,7 +224,11 @@ fn alive(
         return members.filter(|key| pulses.get(key).is_some_and(counts)).copied().collect();
     }
     let seats = case.identities().seats();
-    let answers = |member: &PublicKey| seats.line(member).any(|key| pulses.get(&key).is_some_and(counts));
+    let unknown = Pulse { alive: false, since: observed_at };
+    let answers = |member: &PublicKey| {
+        let mut known = seats.line(member).filter_map(|key| pulses.get(&key)).peekable();
+        if known.peek().is_none() { counts(&unknown) } else { known.any(counts) }
+    };
     members.filter(|member| seats.fault(member).is_none() && answers(member)).copied().collect()
 }
 
@@ -249,7 +256,8 @@ pub fn read_liveness(case: &Case<'_>) -> Result<LivenessReading, Judged> {
     let fact = case.valid_fact(FactKind::Liveness)?;
     let (settings, settings_fact) = case.settings()?;
     let FactBody::Liveness(liveness) = &fact.body else { return Err(Judged::fail(["there is no liveness fact"])) };
-    let alive = alive(case, &liveness.members, settings.lost_after_ms, settings.back_after_ms);
+    let observed_at = fact.fact.claim.observed_at;
+    let alive = alive(case, &liveness.members, observed_at, settings.lost_after_ms, settings.back_after_ms);
     let elected = case.state().council.members.len() as u64;
     let needed = case.state().council.rules.quorum.votes_needed(elected);
     Ok(LivenessReading { alive, elected, needed, facts: vec![fact.hash, settings_fact.hash] })

@@ -55,11 +55,15 @@ fn numbers(words: &[&str]) -> serde_json::Map<String, Value> {
     pairs.map(|(name, value)| (name.to_owned(), json!(value.parse::<u64>().unwrap()))).collect()
 }
 
-/// `since=-40s v1 v2`: all members are alive but these, and all since then.
+/// `since=-40s v1 v2 no:v3`: all members are alive but these, and all since then; of v3 nothing is said.
 fn liveness(world: &World, words: &[&str]) -> Value {
     let since = words[0].strip_prefix("since=").map(span_ms).unwrap();
     let silent: Vec<&str> = words[1..].to_vec();
-    outside::liveness(&world.hands, &silent, world.now_ms.checked_add_signed(since).unwrap())
+    let mut body = outside::liveness(&world.hands, &silent, world.now_ms.checked_add_signed(since).unwrap());
+    for name in silent.iter().filter_map(|word| word.strip_prefix("no:")) {
+        body["members"].as_object_mut().unwrap().remove(&world.hands.get(name).key().to_string()).unwrap();
+    }
+    body
 }
 
 /// `serial=2 without=secrets`, `serial=3 forbids=Execution_Submit`.
