@@ -378,9 +378,11 @@ pub fn held_by_block(docket: &Docket<'_>) -> bool {
     }
 }
 
-/// The head with the license's status that its facts call for; `None` where it has that status already.
+/// The head with the license's status that its facts call for; `None` where it has that status already, or where the
+/// node may propose nothing for want of settings.
 fn after_license_change(cluster: &ClusterId, head: &Head, facts: &FactSet, at: Hlc) -> Option<Head> {
     let case = Case { cluster, head, facts, at, spec: spec(Transition::LicenseExpired), asked: None };
+    case.settings().ok()?;
     license_change(&case)?;
     let mut after = head.state().clone();
     Arc::make_mut(&mut after.control).license = super::guards::read_license(&case).status;
