@@ -71,7 +71,7 @@ pub fn signer<'a>(transition: Transition, state: &State, hands: &'a Hands) -> &'
     if transition == Transition::ExecutionApprove {
         let approved = voters::approved(state);
         let waiting = state.council.members.keys().filter(|key| !approved.contains(*key));
-        let mut holders = waiting.map(|key| voters::holder(state, key));
+        let mut holders = waiting.map(|key| voters::holder(state, key)).filter(|key| voters::may_vote(state, key));
         return holders.find_map(|key| hands.of(&key)).unwrap_or(hands.get("v1"));
     }
     let spec = chart::spec(transition);
