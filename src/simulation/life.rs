@@ -13,7 +13,9 @@ impl World {
     /// Starts a node that is down, looks after one that runs.
     pub(super) fn live(&mut self, random: &mut Random) -> Result<(), Violation> {
         if let Some(order) = self.order.filter(|_| self.node.is_none()) {
-            return self.carry_out(order, random);
+            // Damage is repaired first, and each try replays the log.
+            let waits = self.moods.damaged.is_some() || random.below(4) != 0;
+            return if waits { Ok(()) } else { self.carry_out(order, random) };
         }
         if self.node.is_none() {
             return if random.below(3) == 0 { self.start(random) } else { Ok(()) };
