@@ -12,7 +12,9 @@ use crate::journal::testing::{cluster, name, node_key, options as journal_option
 use crate::journal::{AppendError, Batch, Durability, Journal, Log};
 use crate::machine::chart::{self, Inputs};
 use crate::platform::clock::{Reading, TimeSource};
-use crate::sequencer::{Clock, Describe, Memory, Mode, Observer, Options, Outcome, Ports, Single, Verified};
+use crate::sequencer::{
+    Clock, Describe, Memory, Mode, Observer, Options, Outcome, OwnOutcome, Ports, Single, Verified,
+};
 use crate::types::canonical::{canonical_bytes, to_json};
 use crate::types::decision::Wording;
 use crate::types::fact::{FactClaim, FactKind};
@@ -20,7 +22,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
-use crate::types::names::Transition;
+use crate::types::names::{EffectName, Transition};
 use crate::types::proposal::Proposal;
 use crate::types::record::Record;
 use crate::types::rejection::{Code, Rejection};
@@ -119,7 +121,7 @@ fn facts(operator: &SecretKey) -> FactTable {
             node.public().to_string(): identity("node", &["node"]),
             operator.public().to_string(): identity("ann", &["operator", "human"]),
         },
-        "max_ahead_ms": 5_000, "max_behind_ms": 300_000, "license_grace_ms": 0, "license_scope": "swoosh",
+        "max_ahead_ms": 5_000, "max_behind_ms": 300_000, "license_grace_ms": 10 * HOUR_MS, "license_scope": "swoosh",
         "key_horizon_ms": 604_800_000u64, "key_ahead_ms": 86_400_000, "transports": ["https"],
         "floating_refs": [], "lost_after_ms": 1000, "back_after_ms": 1000,
     });
@@ -232,9 +234,13 @@ impl World {
         verify(&bytes, &Headers::default(), &cluster(), Inputs::decode).unwrap()
     }
 
-    fn log(&self) -> Vec<Transition> {
+    fn records(&self) -> Vec<Record> {
         let records = self.single.handle().journal().records_from(3).collect::<Result<Vec<_>, _>>().unwrap();
-        records.into_iter().map(|stored| stored.record.transition).collect()
+        records.into_iter().map(|stored| stored.record).collect()
+    }
+
+    fn log(&self) -> Vec<Transition> {
+        self.records().into_iter().map(|record| record.transition).collect()
     }
 }
 
@@ -248,12 +254,38 @@ fn a_step_of_the_wall_clock_after_an_own_proposal_writes_no_record_twice() {
         panic!("it named the head before the license ran out")
     };
     assert_eq!(refusal.rejection.code, Code::StaleHead, "{:?}", refusal.rejection);
-    assert_eq!(world.log(), [Transition::LicenseExpired]);
+    assert_eq!(world.log(), [Transition::LicenseGraceEntered]);
     assert_eq!(world.single.handle().status().mode, Mode::Accepting);
     world.clock.set(NOW_MS + 2 * HOUR_MS, None);
     world.head = world.single.handle().view(&name("a")).unwrap().head.hash();
     world.accepted(Transition::ControlPause, &json!({"rationale": "lunch"}));
-    assert_eq!(world.log(), [Transition::LicenseExpired, Transition::ControlPause]);
+    assert_eq!(world.log(), [Transition::LicenseGraceEntered, Transition::ControlPause]);
+}
+
+/// An outcome of the node's own is signed again on the head that the license's record left, and follows that record in
+/// the same batch, also where the clock steps in between.
+#[test]
+fn an_outcome_of_the_node_follows_the_license_s_record_under_the_next_index_and_a_later_stamp() {
+    let mut world = World::licensed();
+    world.clock.set(NOW_MS + 2 * HOUR_MS, Some(1));
+    let head = world.single.handle().view(&name("a")).unwrap().head.clone();
+    let open = head.state().open_effects().find(|open| open.id.effect == EffectName::Resolve).unwrap().id.clone();
+    let inputs = json!({"effect": open.to_string(), "failure": {"detail": "no answer"}});
+    let outcome = OwnOutcome {
+        effect: open,
+        transition: Transition::IngestionResolveFailed,
+        inputs: to_json(&inputs).unwrap(),
+        evidence: Vec::new(),
+    };
+    let mut answer = world.single.propose_outcome(outcome).unwrap();
+    while world.single.judge(true) | world.single.commit() {}
+    match answer.try_recv().expect("an answer") {
+        Outcome::Accepted { .. } => {}
+        Outcome::Refused(refusal) => panic!("{:?}", refusal.rejection),
+    }
+    assert_eq!(world.log(), [Transition::LicenseGraceEntered, Transition::IngestionResolveFailed]);
+    let stamps: Vec<Hlc> = world.records().into_iter().map(|record| record.timestamp).collect();
+    assert!(stamps.is_sorted_by(|before, after| before < after), "{stamps:?}");
 }
 
 /// A batch reaches the disk although its write reports that there was no room. The node adopts its record when it opens
