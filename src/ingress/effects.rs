@@ -27,8 +27,8 @@ pub struct EffectFilter {
 /// An open effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EffectView {
-    /// `<project>/<index>/<effect>`, which its outcome must name.
-    #[schema(value_type = String, example = "default/17/fetch")]
+    /// `<project>/<index>-<digest>/<effect>`, which its outcome must name.
+    #[schema(value_type = String, example = "default/17-0123456789abcdef/fetch")]
     pub id: EffectId,
     /// The project.
     #[schema(value_type = schema::ProjectName)]

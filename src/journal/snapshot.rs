@@ -183,10 +183,10 @@ impl Inner {
         Ok((frame.decode_record()?, frame.chain))
     }
 
-    /// Whose record stands at an index.
-    pub(super) fn project_of(&self, index: u64) -> Result<Option<ProjectName>, ReadError> {
+    /// The record at an index, unchecked.
+    pub(super) fn record_at(&self, index: u64) -> Result<Option<Record>, ReadError> {
         let Some(bytes) = self.frame_bytes(index)? else { return Ok(None) };
-        Ok(Some(Frame::parse(index, &bytes)?.decode_record()?.project))
+        Ok(Some(Frame::parse(index, &bytes)?.decode_record()?))
     }
 
     /// The link that the record after an index follows.

@@ -42,7 +42,9 @@ impl Step<'_> {
     /// Opens an effect under the id of this record.
     fn open(&self, effects: &mut Effects, effect: Name) {
         let project = self.head.state().meta.project.clone();
-        let id = EffectId { project, index: self.stamp.index, effect };
+        let Stamp { index, at } = self.stamp;
+        let digest = self.head.state().is_under(2).then(|| EffectId::digest_of(index, at, self.proposal));
+        let id = EffectId { project, index, digest, effect };
         effects.insert(effect, OpenEffect { id, opened_at: self.stamp.at });
     }
 }
@@ -68,6 +70,12 @@ pub fn reduce(head: &Head, proposal: &Proposal, inputs: &Inputs, stamp: Stamp) -
 /// from version 2 on, neither do those of an environment that is taken down, because another may be built in its place.
 fn voids_approvals(before: &State, spec: &TransitionSpec) -> bool {
     spec.region == Region::Council || (before.is_under(2) && spec.transition == Transition::EnvironmentDeprovision)
+}
+
+/// How many entries a list of a failure may keep. From chart version 2 on, the rest is left out, so that a failure is
+/// recorded however much it says; its record still holds all of it.
+fn most(state: &State, bound: usize) -> usize {
+    if state.is_under(2) { bound } else { usize::MAX }
 }
 
 fn close(next: &mut State, effect: Name) {

@@ -229,7 +229,7 @@ pub struct Boot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenEffect {
-    /// `<project>/<index>/<effect>`.
+    /// `<project>/<index>-<digest>/<effect>`.
     pub id: EffectId,
     /// When it was opened.
     pub opened_at: Hlc,

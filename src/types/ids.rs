@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use super::civil::{self, number};
 use super::hash::Hash;
+use super::hlc::Hlc;
 use super::json::MAX_INTEGER;
 use super::names::{EffectName, OpClass};
+use super::proposal::Proposal;
 use super::text::{ProjectName, TextError, checked_text, serde_as_text};
 
 checked_text!(
@@ -72,31 +74,71 @@ impl FromStr for IdemKey {
 
 serde_as_text!(IdemKey);
 
-/// `<project>/<index>/<effect>` (DESIGN §7): the record that opened the effect, and which it is.
+/// `<project>/<index>-<digest>/<effect>`: the record that opened the effect, and which effect it is.
+///
+/// After a restore or a promotion another record can take the same index, so the index alone does not name a record.
+/// The digest does: see [`EffectId::digest_of`]. Effects that a record of statechart version 1 opened have none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EffectId {
     /// The project the effect belongs to.
     pub project: ProjectName,
     /// Index of the record that opened it.
     pub index: u64,
+    /// First 16 hexadecimal digits of the hash over that record's identity; `None` under statechart version 1.
+    pub digest: Option<Box<str>>,
     /// What is to be done.
     pub effect: EffectName,
 }
 
+/// First line of what the digest of an effect id is taken over.
+const EFFECT_DOMAIN: &[u8] = b"swoosh/effect-id/v1\n";
+/// Digits of a digest.
+const DIGEST_DIGITS: usize = 16;
+
+impl EffectId {
+    /// The digest for effects that the record of this proposal opens at an index and a stamped time:
+    /// `sha256(domain ‖ index ‖ "\n" ‖ stamp ‖ "\n" ‖ transition ‖ "\n" ‖ key ‖ "\n" ‖ hlc ‖ "\n" ‖ head before ‖ inputs
+    /// hash ‖ signer)`, numbers in decimal, the last three as 32 bytes each.
+    pub fn digest_of(index: u64, at: Hlc, proposal: &Proposal) -> Box<str> {
+        let Proposal { transition, idem_key, hlc, .. } = proposal;
+        let texts = format!("{index}\n{at}\n{transition}\n{idem_key}\n{hlc}\n");
+        let (before, inputs) = (proposal.current_state_hash.as_bytes(), proposal.inputs_hash.as_bytes());
+        let parts = [EFFECT_DOMAIN, texts.as_bytes(), before, inputs, proposal.signer.as_bytes()];
+        Hash::of_parts(parts).short(DIGEST_DIGITS).into()
+    }
+
+    /// Parses the digest of an id.
+    pub fn parse_digest(text: &str) -> Option<Box<str>> {
+        is_digest(text).then(|| text.into())
+    }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == DIGEST_DIGITS && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 impl fmt::Display for EffectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.project, self.index, self.effect)
+        match &self.digest {
+            Some(digest) => write!(f, "{}/{}-{digest}/{}", self.project, self.index, self.effect),
+            None => write!(f, "{}/{}/{}", self.project, self.index, self.effect),
+        }
     }
 }
 
 impl FromStr for EffectId {
     type Err = TextError;
     fn from_str(text: &str) -> Result<EffectId, TextError> {
-        let error = || TextError::new(text, "an effect id; write <project>/<index>/<effect>");
+        let form = "an effect id; write <project>/<index>-<16 hexadecimal digits>/<effect>, or <project>/<index>/<effect>";
+        let error = || TextError::new(text, form);
         let parts: Vec<&str> = text.split('/').collect();
-        let [project, index, effect] = parts[..] else { return Err(error()) };
+        let [project, opened, effect] = parts[..] else { return Err(error()) };
+        let (index, digest) = match opened.split_once('-') {
+            Some((index, digest)) => (index, Some(EffectId::parse_digest(digest).ok_or_else(error)?)),
+            None => (opened, None),
+        };
         let index = canonical_number(index).ok_or_else(error)?;
-        Ok(EffectId { project: project.parse()?, index, effect: effect.parse().map_err(|_| error())? })
+        Ok(EffectId { project: project.parse()?, index, digest, effect: effect.parse().map_err(|_| error())? })
     }
 }
 
@@ -171,8 +213,7 @@ impl FromStr for DecisionId {
         let (project, tail) =
             text.strip_prefix("bubble://dr/").and_then(|rest| rest.split_once('/')).ok_or_else(error)?;
         let (index, digest) = tail.split_once('-').ok_or_else(error)?;
-        let hex = digest.len() == 16 && digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let index = canonical_number(index).filter(|_| hex).ok_or_else(error)?;
+        let index = canonical_number(index).filter(|_| is_digest(digest)).ok_or_else(error)?;
         Ok(DecisionId { project: project.parse()?, index, digest: digest.into() })
     }
 }
@@ -190,7 +231,9 @@ mod tests {
         }
         assert_eq!("backbeat:W-2025-10-19-02".parse::<WindowId>().unwrap().to_string(), "backbeat:W-2025-10-19-02");
         assert_eq!("backbeat:W-2025-10-19-12345".parse::<WindowId>().unwrap().ordinal, 12345);
-        assert_eq!("default/17/fetch".parse::<EffectId>().unwrap().to_string(), "default/17/fetch");
+        for text in ["default/17/fetch", "default/17-0123456789abcdef/fetch"] {
+            assert_eq!(text.parse::<EffectId>().unwrap().to_string(), text);
+        }
         let decision = "bubble://dr/default/17-0123456789abcdef";
         assert_eq!(decision.parse::<DecisionId>().unwrap().to_string(), decision);
     }
@@ -214,6 +257,15 @@ mod tests {
         {
             assert!(text.parse::<WindowId>().is_err(), "{text}");
         }
-        assert!("default/017/fetch".parse::<EffectId>().is_err());
+        for text in [
+            "default/017/fetch",
+            "default/17-/fetch",
+            "default/17-0123/fetch",
+            "default/17-0123456789ABCDEF/fetch",
+            "default/17-0123456789abcdef-1/fetch",
+            "default/17-0123456789abcdef",
+        ] {
+            assert!(text.parse::<EffectId>().is_err(), "{text}");
+        }
     }
 }

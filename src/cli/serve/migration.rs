@@ -309,7 +309,7 @@ impl Core for Sequenced {
         };
         let open = state.open_effects().find(|open| answers(open.id.effect)).map(|open| open.id.clone());
         // Where none is open the sequencer shall say so, and not that the client named none.
-        let closed = |effect| EffectId { project: project.clone(), index: 0, effect };
+        let closed = |effect| EffectId { project: project.clone(), index: 0, digest: None, effect };
         let effect = open.or_else(|| EffectName::ALL.iter().copied().find(|&effect| answers(effect)).map(closed));
         Ok(Standing {
             head: view.head.hash(),

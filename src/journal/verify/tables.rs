@@ -1,11 +1,11 @@
 //! The tables that records do not lead to: snapshots, and what is to leave the node.
 
 use crate::journal::effects::{self, Kind};
-use crate::journal::error::ReadError;
 use crate::journal::layout::{Family, parse_scoped};
 use crate::journal::store::Scan;
-use crate::journal::{Inner, Journal, exporters, held, parallel};
+use crate::journal::{Inner, Journal, Sides, exporters, held, parallel, sides};
 use crate::types::ids::EffectId;
+use crate::types::json::Json;
 
 use super::{Flaw, VerifyReport};
 
@@ -79,6 +79,10 @@ fn outbox(inner: &Inner, (key, value): &Row, last: u64) -> Option<(u64, Flaw)> {
             Some(_) => None,
         };
     }
+    if key == sides::POSITION {
+        let unreadable = Sides::parse(value).is_none();
+        return unreadable.then(|| (last, flaw("the position of side writes does not decode".to_owned())));
+    }
     let Some((kind, id)) = effects::parse_row(key) else {
         return Some((last, flaw(format!("the key {} is none of its", shown(key)))));
     };
@@ -95,15 +99,24 @@ fn outbox(inner: &Inner, (key, value): &Row, last: u64) -> Option<(u64, Flaw)> {
         .map(|what| (id.index.min(last), flaw(format!("{} of the effect {id}: {what}", kind.words()))))
 }
 
-/// Whether no record can have opened an effect.
+/// Why no record of this log can have opened an effect.
 fn stray(inner: &Inner, id: &EffectId, last: u64) -> Option<String> {
     if id.index > last {
         return Some(format!("the log ends at record {last}"));
     }
-    match inner.project_of(id.index) {
-        Ok(Some(project)) if project != id.project => Some(format!("record {} is of project {project}", id.index)),
+    let index = id.index;
+    match inner.record_at(index) {
+        Ok(Some(record)) if record.project != id.project => {
+            Some(format!("record {index} is of project {}", record.project))
+        }
+        Ok(Some(record)) => {
+            let proposal = record.proposal(Json::empty_object()).proposal;
+            let digest = EffectId::digest_of(index, record.timestamp, &proposal);
+            let differs = id.digest.as_ref().is_some_and(|named| *named != digest);
+            differs.then(|| format!("record {index} opens effects of the digest {digest}"))
+        }
         // What is wrong with the record itself was told.
-        Ok(_) | Err(ReadError::Pruned { .. }) | Err(_) => None,
+        Ok(None) | Err(_) => None,
     }
 }
 

@@ -19,7 +19,14 @@ pub(super) fn effect(case: &Case<'_>) -> Judged {
     match (open, named) {
         (None, _) => Judged::fail([format!("no {closes} effect is open")]),
         (Some(open), Some(named)) if open.id != *named => {
-            Judged::fail([format!("the open effect is {}, not {named}", open.id)])
+            let mut reason = format!("the open effect is {}, not {named}", open.id);
+            if (&open.id.project, open.id.index) == (&named.project, named.index) {
+                reason.push_str(
+                    ": another record has this index since a restore, a promotion or an accepted loss, so this outcome \
+                     answers a request that is gone; work at the open effect instead",
+                );
+            }
+            Judged::fail([reason])
         }
         (Some(open), _) => Judged::pass([format!("{} is open", open.id)]),
     }

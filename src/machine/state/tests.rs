@@ -50,7 +50,7 @@ impl Filling {
 
     fn effects(&self) -> Effects {
         let effect = self.one_of(EffectName::ALL);
-        let id = EffectId { project: "default".parse().unwrap(), index: self.number, effect };
+        let id = EffectId { project: "default".parse().unwrap(), index: self.number, digest: None, effect };
         [(effect, OpenEffect { id, opened_at: self.clock() })].into()
     }
 

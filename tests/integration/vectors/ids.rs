@@ -116,8 +116,19 @@ fn effects_and_hashes() -> Vec<Row> {
     vec![
         (
             "effect_id",
-            own(&["default/17/fetch", "a.b_c-1/0/release"]),
-            own(&["", "default/17", "default/017/fetch", "default/17/dance", "Default/17/fetch", "default/17/fetch/1"]),
+            own(&["default/17/fetch", "a.b_c-1/0/release", "default/17-0123456789abcdef/fetch"]),
+            own(&[
+                "",
+                "default/17",
+                "default/017/fetch",
+                "default/17/dance",
+                "Default/17/fetch",
+                "default/17/fetch/1",
+                "default/17-/fetch",
+                "default/17-0123/fetch",
+                "default/17-0123456789ABCDEF/fetch",
+                "default/17-0123456789abcdef-1/fetch",
+            ]),
         ),
         (
             "decision_id",
