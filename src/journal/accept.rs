@@ -20,7 +20,7 @@ use super::open::{last_record, open_to_write, required};
 use super::promise::Keeper;
 use super::store::{Place, Scan, Store, WriteBatch};
 use super::watermark::{Mark, Watermark, WatermarkError};
-use super::{Inner, Journal, StoreLimits};
+use super::{Inner, Journal, Sides, StoreLimits};
 use crate::types::canonical::{from_canonical, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -119,8 +119,8 @@ impl Journal {
         let (known, of_watermark) = (mark.map(|mark| mark.index), mark.map(|mark| mark.incarnation));
         let kept = promised.map_err(RecoverError::from).and_then(|mark| journal.0.keeps(mark.as_ref(), last));
         let Err(problem) = kept else { return Err(AcceptError::Whole { last }) };
-        let incarnation = journal.identity().incarnation;
-        let pretended = Keeper::pretend(&place.path, Mark { sequence: 0, index: last, chain, incarnation });
+        let (incarnation, sides) = (journal.identity().incarnation, *journal.0.sides());
+        let pretended = Keeper::pretend(&place.path, Mark { sequence: 0, index: last, chain, incarnation, sides });
         let recovered = Journal::look_only(&place, pretended)?.recover().map_err(AcceptError::Broken)?;
         let kept = recovered.heads.into_iter().map(|(project, head)| (project, head.index)).collect();
         let follows = journal.follows().map(str::to_owned);
@@ -143,7 +143,7 @@ impl Journal {
         let incarnation = write_down(&db, &place, loss, &acceptance)?;
         // A crash before this leaves the node refusing, and the acceptance to be given again. It then begins one more
         // incarnation: a number is never used twice.
-        let mark = Mark { sequence: 0, index: found, chain, incarnation };
+        let mark = Mark { sequence: 0, index: found, chain, incarnation, sides: Sides::read(&db)? };
         Ok(Watermark::create(&place, mark)?.mark())
     }
 

@@ -55,13 +55,15 @@ impl Journal {
             Stage::Opened => return Err(AppendError::NotRecovered.into()),
             Stage::Stopped { full } => return Err(AppendError::Stopped { full }.into()),
         }
+        // No side write between what is copied and what its watermark says.
+        let sides = journal.sides();
         journal.or_stop(journal.db.sync()).map_err(failed)?;
         journal.or_stop(journal.promise(end)).map_err(failed)?;
         let db = journal.db.directory().map_err(failed)?;
         let copied = Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(to));
         copied.map_err(|error| failed(error.into()))?;
         let incarnation = journal.identity.incarnation;
-        let mark = Mark { sequence: 0, index: end.0, chain: end.1, incarnation };
+        let mark = Mark { sequence: 0, index: end.0, chain: end.1, incarnation, sides: *sides };
         Ok(Watermark::create(&Place::from(to), mark)?.mark())
     }
 

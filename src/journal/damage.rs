@@ -446,8 +446,8 @@ fn a_watermark_of_another_chain_or_incarnation_is_refused() {
     let (index, chain) = journal.last();
     drop(journal);
     for (mark, expected) in [
-        (Mark { sequence: 0, index, chain: Hash::of(b"another"), incarnation: 1 }, "record 2"),
-        (Mark { sequence: 0, index, chain, incarnation: 2 }, "incarnation 2"),
+        (Mark { sequence: 0, index, chain: Hash::of(b"another"), incarnation: 1, sides: Sides::NONE }, "record 2"),
+        (Mark { sequence: 0, index, chain, incarnation: 2, sides: Sides::NONE }, "incarnation 2"),
     ] {
         drop(watermark::Watermark::create(&directory.place(), mark).unwrap());
         let journal = Journal::open(options(directory.path())).unwrap();

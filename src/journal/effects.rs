@@ -2,9 +2,12 @@
 //! what whoever runs them noted of its work. Heads need not be in memory to know what is to be done.
 //!
 //! ```text
-//!  effect/<project>/<index>/<name> → when it was opened        with the record, gone with the one that closes it
-//!  held/<project>/<index>/<name>   → an outcome that waits      see `held.rs`, gone with the same record
-//!  work/<project>/<index>/<name>   → the runner's own note      by the runner, gone with the same record
+//!  effect/<id> → when it was opened        with the record, gone with the one that closes it
+//!  held/<id>   → an outcome that waits      see `held.rs`, gone with the same record
+//!  work/<id>   → the runner's own note      by the runner, gone with the same record
+//!
+//!  <id> = project ‖ 0x00 ‖ index (8 bytes, big-endian) ‖ digest ‖ "/" ‖ name; no digest and no "/" under statechart
+//!  version 1. The digest keeps rows of two records apart that took the same index in two incarnations.
 //! ```
 //! The states of the projects decide; these rows say where to look. A directory from before there were any gets
 //! them once, from the states.
@@ -12,7 +15,7 @@
 use super::store::WriteBatch;
 
 use super::error::{AppendError, FoldError, ReadError, StorageError};
-use super::held::HELD;
+use super::held::{HELD, HELD_END};
 use super::layout::{Family, meta, parse_scoped, scope_end, scoped_key};
 use super::{Inner, Journal};
 use crate::types::hlc::Hlc;
@@ -105,11 +108,9 @@ impl Journal {
         self.0.get(Family::Outbox, &effect_key(NOTE, id))
     }
 
-    /// Notes something of an effect, on disk by the time it returns.
+    /// Notes something of an effect, on disk and promised by the time it returns; see `sides.rs`.
     pub fn note_effect(&self, id: &EffectId, note: &[u8]) -> Result<(), EffectRowError> {
-        let mut rows = WriteBatch::default();
-        rows.put_cf(self.0.family(Family::Outbox), effect_key(NOTE, id), note);
-        self.0.write_effects(rows)
+        self.0.write_side(&effect_key(NOTE, id), note)
     }
 
     /// Forgets what was noted of effects that are not open any more.
@@ -144,6 +145,7 @@ impl Journal {
             }
         }
         if damaged.is_empty() {
+            self.0.drop_strays()?;
             let mut rows = WriteBatch::default();
             rows.put_cf(self.0.family(Family::Meta), meta::EFFECTS_INDEXED, b"1");
             self.0.write_effects(rows)?;
@@ -166,7 +168,22 @@ impl Inner {
         if rows.is_empty() {
             return Ok(());
         }
-        Ok(self.write(rows, sync)?)
+        Ok(self.or_stop(self.write(rows, sync))?)
+    }
+
+    /// Drops notes and held outcomes of effects that no state holds open: of records that were cut off or given up.
+    fn drop_strays(&self) -> Result<(), EffectRowError> {
+        let mut rows = WriteBatch::default();
+        for (prefix, end) in [(NOTE, NOTE_END), (HELD, HELD_END)] {
+            let mut keys = self.keys(Family::Outbox, prefix.to_vec(), end.to_vec());
+            while let Some((key, _)) = keys.next_row()? {
+                let id = parse_key(prefix, key)?;
+                if self.get(Family::Outbox, &effect_key(OPEN, &id))?.is_none() {
+                    rows.delete_cf(self.family(Family::Outbox), key);
+                }
+            }
+        }
+        self.write_effects(rows)
     }
 
     /// An effect begins without a note: after a loss that was accepted, an index comes a second time.
@@ -205,15 +222,23 @@ fn prefixed(prefix: &[u8], key: &[u8]) -> Vec<u8> {
 
 pub(super) fn effect_key(prefix: &[u8], id: &EffectId) -> Vec<u8> {
     let mut key = prefixed(prefix, &scoped_key(&id.project, id.index));
+    if let Some(digest) = &id.digest {
+        key.extend_from_slice(digest.as_bytes());
+        key.push(b'/');
+    }
     key.extend_from_slice(id.effect.as_str().as_bytes());
     key
 }
 
 pub(super) fn parse_key(prefix: &[u8], key: &[u8]) -> Result<EffectId, ReadError> {
     let parse = || {
-        let (project, index, name) = parse_scoped(key.strip_prefix(prefix)?)?;
-        let effect = std::str::from_utf8(name).ok()?.parse().ok()?;
-        Some(EffectId { project, index, effect })
+        let (project, index, rest) = parse_scoped(key.strip_prefix(prefix)?)?;
+        let rest = std::str::from_utf8(rest).ok()?;
+        let (digest, effect) = match rest.split_once('/') {
+            Some((digest, effect)) => (Some(EffectId::parse_digest(digest)?), effect),
+            None => (None, rest),
+        };
+        Some(EffectId { project, index, digest, effect: effect.parse().ok()? })
     };
     parse().ok_or_else(|| mangled(key))
 }

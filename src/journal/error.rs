@@ -10,6 +10,7 @@ use crate::types::keys::PublicKey;
 use crate::types::text::{ClusterId, ProjectName};
 
 use super::layout::FORMAT;
+use super::sides::SidesLost;
 use super::watermark::WatermarkError;
 
 /// The store could not do what it was asked; the text is RocksDB's, or the watermark's.
@@ -124,6 +125,16 @@ pub enum OpenError {
         index: u64,
         /// The last record that was promised.
         promised: u64,
+    },
+    /// The journal lacks held outcomes or notes of attempts that the watermark promises.
+    #[error(
+        "in {}, {lost}: a part of the journal was lost. Nothing was changed; put back what was lost, or accept the loss, see runbooks/recovery.md", path.display()
+    )]
+    SidesLost {
+        /// Which directory.
+        path: PathBuf,
+        /// How many there are, and how many were promised.
+        lost: SidesLost,
     },
     /// The journal lacks a record between others.
     #[error(
@@ -354,6 +365,9 @@ pub enum RecoverError {
         /// What is missing.
         what: &'static str,
     },
+    /// Held outcomes or notes of attempts that were promised are not there.
+    #[error("{0}: a part of the journal was lost; see runbooks/recovery.md")]
+    SidesLost(#[from] SidesLost),
     /// The watermark says nothing, or cannot be written.
     #[error(transparent)]
     Watermark(#[from] WatermarkError),
@@ -391,7 +405,7 @@ impl RecoverError {
             RecoverError::Lost { index, .. }
             | RecoverError::Forked { index, .. }
             | RecoverError::Torn { index, .. } => Some(*index),
-            RecoverError::Watermark(_) => None,
+            RecoverError::Watermark(_) | RecoverError::SidesLost(_) => None,
         }
     }
 }

@@ -55,7 +55,7 @@ impl Journal {
         changed.for_each(|position| self.0.stage_position(&mut rows, &position));
         // A full disk keeps nobody from starting who changes nothing.
         if !rows.is_empty() {
-            self.0.write(rows, true)?;
+            self.0.or_stop(self.0.write(rows, true))?;
         }
         Ok(names.iter().map(|name| index(name)).collect())
     }
@@ -66,7 +66,7 @@ impl Journal {
         self.0.may_change()?;
         let mut rows = WriteBatch::default();
         self.0.stage_position(&mut rows, &ExportPosition { name: name.to_owned(), index, active: true });
-        Ok(self.0.write(rows, false)?)
+        Ok(self.0.or_stop(self.0.write(rows, false))?)
     }
 
     /// Lets an exporter rest, or run again, where it is. One that has no position yet gets none.

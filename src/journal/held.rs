@@ -1,5 +1,5 @@
 //! Outcomes of effects that a caller brought while their project was blocked, in the `outbox` family:
-//! `held/<project>/<index>/<name>`, by the sequencer, gone with the record that closes the effect.
+//! `held/<id>`, by the sequencer, gone with the record that closes the effect.
 
 use super::store::WriteBatch;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::types::names::Transition;
 use crate::types::ucxl::EvidenceRef;
 
 pub(super) const HELD: &[u8] = b"held/";
-const HELD_END: &[u8] = b"held0";
+pub(super) const HELD_END: &[u8] = b"held0";
 
 /// An outcome that waits until its project goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,10 +51,15 @@ pub(super) fn parse(value: &[u8]) -> Option<HeldOutcome> {
 }
 
 impl Journal {
-    /// Keeps an outcome until its effect is closed, on disk by the time it returns.
+    /// Keeps an outcome until its effect is closed, on disk and promised by the time it returns; see `sides.rs`.
     pub fn hold_outcome(&self, id: &EffectId, outcome: &HeldOutcome) -> Result<(), EffectRowError> {
+        self.0.write_side(&effect_key(HELD, id), &canonical_bytes(outcome))
+    }
+
+    /// Forgets the outcome that is kept of an effect, which stays open for another one.
+    pub fn drop_held(&self, id: &EffectId) -> Result<(), EffectRowError> {
         let mut rows = WriteBatch::default();
-        rows.put_cf(self.0.family(Family::Outbox), effect_key(HELD, id), canonical_bytes(outcome));
+        rows.delete_cf(self.0.family(Family::Outbox), effect_key(HELD, id));
         self.0.write_effects(rows)
     }
 

@@ -13,7 +13,7 @@ use super::layout::{Family, meta};
 use super::open::required;
 use super::store::{Column, Place, Scan, Store, WriteBatch};
 use super::watermark::{Mark, Watermark, WatermarkError};
-use super::{Inner, Journal, JournalOptions};
+use super::{Inner, Journal, JournalOptions, Sides};
 use crate::types::canonical::{canonical_bytes, from_canonical};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -135,8 +135,9 @@ impl Journal {
         let place = place.into();
         if let Some((begun, mark)) = half_begun(&place)? {
             // The old watermark still says what was promised, under the number before.
-            let Checked { index, chain, .. } = checks::open_as_if(&place, Mark { incarnation: begun.number, ..mark })?;
-            Watermark::create(&place, Mark { sequence: 0, index, chain, incarnation: begun.number })?;
+            let checked = checks::open_as_if(&place, Mark { incarnation: begun.number, ..mark })?;
+            let (sides, Checked { index, chain, .. }) = (Sides::read(&checked.db)?, checked);
+            Watermark::create(&place, Mark { sequence: 0, index, chain, incarnation: begun.number, sides })?;
             return Ok(begun);
         }
         let checked = checks::open(&place)?;
@@ -172,9 +173,10 @@ fn begin(place: &Place, checked: Checked, next: &NextIncarnation<'_>) -> Result<
     let mut rows = WriteBatch::default();
     let begun = stage_next(&db, &mut rows, (after, chain), next)?;
     rows.delete_cf(family(&db, Family::Meta)?, meta::FOLLOWS);
+    let sides = Sides::read(&db)?;
     write(&db, rows)?;
     // A crash before this leaves a journal that does not open; see `promote`.
-    Watermark::create(place, Mark { sequence: 0, index: after, chain, incarnation: next.number })?;
+    Watermark::create(place, Mark { sequence: 0, index: after, chain, incarnation: next.number, sides })?;
     Ok(begun)
 }
 

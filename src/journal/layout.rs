@@ -84,6 +84,8 @@ pub(super) mod meta {
     pub const BASES: [&[u8]; 2] = [b"base/", b"base2/"];
     /// Under which statechart and policy engine programs write, see `chart.rs`; absent where none said so.
     pub const WRITTEN: &[u8] = b"written";
+    /// How many side writes there were, and the link of the last one, see `sides.rs`; absent before the first one.
+    pub const SIDES: &[u8] = b"sides";
     /// There when every open effect has its row, see `effects.rs`.
     pub const EFFECTS_INDEXED: &[u8] = b"effects_indexed";
     /// After all bases of each slot.

@@ -52,6 +52,7 @@ mod read;
 mod recover;
 pub mod replay;
 mod room;
+mod sides;
 mod snapshot;
 mod store;
 mod sweep;
@@ -92,6 +93,7 @@ pub use prune_wal::{Retention, WalPruneReport};
 pub use read::BoundKey;
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};
 pub use room::{RoomError, find_room};
+pub use sides::{Sides, SidesLost};
 pub use snapshot::{LiveKey, Snapshot, SnapshotDocument};
 pub use store::{Backend, Change, Medium, Place, Step, StoredRow};
 pub use sweep::{SweepError, SweepReport};
@@ -175,6 +177,8 @@ struct Inner {
     follows: Option<String>,
     /// What was promised. Nobody takes `tail` while holding it.
     keeper: Keeper,
+    /// The last side write. Held while one is written; taken before the watermark.
+    sides: Mutex<Sides>,
     /// Beat below which keys of every project may be gone, as programs before per-project floors left it.
     prune_floor: u64,
     /// Held while keys are pruned.
@@ -278,6 +282,11 @@ impl Journal {
     pub fn last(&self) -> (u64, Hash) {
         let tail = self.0.tail();
         (tail.last_index, tail.last_chain)
+    }
+
+    /// Whether a write or a sync failed, so that it takes nothing more until it is opened again.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.0.tail().stage, Stage::Stopped { .. })
     }
 }
 

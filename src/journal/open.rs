@@ -17,7 +17,7 @@ use super::promise::Keeper;
 use super::store::{Column, Place, Scan, Store, WriteBatch};
 use super::unsnapshotted::Unsnapshotted;
 use super::watermark::{self, Found, Mark, Watermark, WatermarkError};
-use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Origin, Stage, StoreLimits, Tail, options};
+use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Origin, Sides, Stage, StoreLimits, Tail, options};
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
 use crate::types::incarnation;
@@ -46,7 +46,8 @@ impl Journal {
         origin: Option<&Origin>,
     ) -> Result<Journal, OpenError> {
         let db = open_to_write(&place, &wanted.store)?;
-        is_all_there(&place, last_record(&db, &place)?.0, promised.as_ref().map(|found| &found.mark))?;
+        let found_sides = Sides::read(&db).map_err(|source| storage(&place, source))?;
+        is_all_there(&place, last_record(&db, &place)?.0, found_sides, promised.as_ref().map(|found| &found.mark))?;
         let incarnation = origin.map_or(1, |origin| incarnation::number(&origin.incarnations));
         let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation };
         if is_new(&db, &place)? {
@@ -105,6 +106,7 @@ impl Journal {
         let follows = get(&db, &place, meta::FOLLOWS)?;
         let point = PrunePoint::read(get(&db, &place, meta::WAL_FLOOR)?.map(String::into_bytes))?;
         let unsnapshotted = Unsnapshotted::new(snapshot_every);
+        let sides = Sides::read(&db).map_err(|source| storage(&place, source))?;
         let tail = Tail { stage: Stage::Opened, last_index, last_chain, unsnapshotted };
         Ok(Journal(Arc::new(Inner {
             db,
@@ -115,6 +117,7 @@ impl Journal {
             incarnations,
             follows,
             keeper,
+            sides: Mutex::new(sides),
             prune_floor,
             ageing: Mutex::new(()),
             shown: AtomicU64::new(u64::MAX),
@@ -165,7 +168,7 @@ fn look(place: &Place) -> Result<Store, OpenError> {
 /// its files meanwhile.
 pub(super) fn look_first(place: &Place, mark: Option<&Mark>) -> Result<(), OpenError> {
     if !place.is_there() {
-        return is_all_there(place, 0, mark);
+        return is_all_there(place, 0, Sides::NONE, mark);
     }
     match (look(place).or_else(|_| look(place)), mark) {
         (Ok(db), _) => has_all(&db, place, mark),
@@ -177,7 +180,7 @@ pub(super) fn look_first(place: &Place, mark: Option<&Mark>) -> Result<(), OpenE
 
 fn has_all(db: &Store, place: &Place, mark: Option<&Mark>) -> Result<(), OpenError> {
     let (last, _) = last_record(db, place)?;
-    is_all_there(place, last, mark)?;
+    is_all_there(place, last, Sides::read(db).map_err(|source| storage(place, source))?, mark)?;
     if last > 0 {
         identity(db, place)?;
         has_no_gap(db, place, last)?;
@@ -201,13 +204,16 @@ fn has_no_gap(db: &Store, place: &Place, last: u64) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn is_all_there(place: &Place, last: u64, mark: Option<&Mark>) -> Result<(), OpenError> {
+fn is_all_there(place: &Place, last: u64, sides: Sides, mark: Option<&Mark>) -> Result<(), OpenError> {
     match mark {
         None if last > 0 => Err(WatermarkError::Absent { path: place.watermark(), last }.into()),
         Some(mark) if mark.index > last => {
             Err(OpenError::Lost { path: place.path.clone(), last, index: last + 1, promised: mark.index })
         }
-        _ => Ok(()),
+        Some(mark) => {
+            sides.keep(&mark.sides).map_err(|lost| OpenError::SidesLost { path: place.path.clone(), lost })
+        }
+        None => Ok(()),
     }
 }
 

@@ -58,7 +58,10 @@ impl Inner {
         let Keeper::Writer(watermark) = &self.keeper else { return Ok(()) };
         let mut watermark = watermark.lock().unwrap_or_else(PoisonError::into_inner);
         match watermark.mark().index < index {
-            true => Ok(watermark.advance(index, chain)?),
+            true => {
+                let sides = watermark.mark().sides;
+                Ok(watermark.advance((index, chain), sides)?)
+            }
             false => Ok(()),
         }
     }
@@ -88,6 +91,7 @@ impl Inner {
         if found != mark.chain {
             return Err(RecoverError::Forked { index, expected: mark.chain, found });
         }
+        self.keeps_sides(mark)?;
         if last == 0 { Ok(()) } else { self.is_whole(last) }
     }
 
@@ -112,6 +116,7 @@ impl Inner {
     pub(super) fn settle(&self, (index, chain): (u64, Hash)) -> Result<(), RecoverError> {
         let Keeper::Writer(watermark) = &self.keeper else { return Ok(()) };
         self.db.sync()?;
-        Ok(watermark.lock().unwrap_or_else(PoisonError::into_inner).advance(index, chain)?)
+        let sides = *self.sides();
+        Ok(watermark.lock().unwrap_or_else(PoisonError::into_inner).advance((index, chain), sides)?)
     }
 }

@@ -10,6 +10,8 @@
 //! 8 bytes  "SWOOSHWM"        8 bytes  index
 //! 4 bytes  version           32 bytes chain value at that index
 //! 8 bytes  sequence          8 bytes  incarnation
+//!                            8 bytes  side writes, from version 2 on
+//!                            32 bytes link of the last side write, from version 2 on
 //! 32 bytes sha256 over all of it; numbers are big-endian
 //! ```
 //! A write that a crash tears leaves the other slot, which holds the promise before. The file is laid out
@@ -22,16 +24,18 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::sides::Sides;
 use super::store::{Medium, Place};
 use crate::types::hash::Hash;
 
 const MAGIC: &[u8; 8] = b"SWOOSHWM";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Distance of the slots: two blocks of the disk, so that one torn write never touches both.
 const SLOT_BYTES: usize = 4096;
 /// What a write covers: one sector.
 const WRITTEN_BYTES: usize = 512;
-const CONTENT_BYTES: usize = 68;
+/// What the checksum covers, by version: version 1 knew no side writes.
+const CONTENT_BYTES: [(u32, usize); 2] = [(1, 68), (VERSION, 108)];
 
 /// What was promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +48,14 @@ pub struct Mark {
     pub chain: Hash,
     /// The journal's incarnation.
     pub incarnation: u64,
+    /// Every side write up to this one was made durable and may have been answered for.
+    pub sides: Sides,
 }
 
 impl Mark {
     /// What is promised before the first record.
     pub(super) fn first(incarnation: u64) -> Mark {
-        Mark { sequence: 0, index: 0, chain: Hash::ZERO, incarnation }
+        Mark { sequence: 0, index: 0, chain: Hash::ZERO, incarnation, sides: Sides::NONE }
     }
 }
 
@@ -203,11 +209,11 @@ impl Watermark {
         self.found.mark
     }
 
-    /// Promises everything up to a record, on disk when it returns. After an error nobody knows which slot
-    /// holds what: it must not be written again before it was read again.
-    pub(super) fn advance(&mut self, index: u64, chain: Hash) -> Result<(), WatermarkError> {
+    /// Promises everything up to a record and a side write, on disk when it returns. After an error it is unknown which
+    /// slot holds what: it must not be written again before it was read again.
+    pub(super) fn advance(&mut self, (index, chain): (u64, Hash), sides: Sides) -> Result<(), WatermarkError> {
         let Mark { sequence, incarnation, .. } = self.found.mark;
-        let mark = Mark { sequence: sequence + 1, index, chain, incarnation };
+        let mark = Mark { sequence: sequence + 1, index, chain, incarnation, sides };
         let slot = 1 - self.found.slot;
         let at = (slot * SLOT_BYTES) as u64;
         let written = self.paper.write(at, &encode(&mark));
@@ -249,8 +255,9 @@ fn lay_out(path: &Path, draft: &Path, mark: &Mark) -> io::Result<()> {
 
 fn encode(mark: &Mark) -> [u8; WRITTEN_BYTES] {
     let numbers = [VERSION.to_be_bytes().as_slice(), &mark.sequence.to_be_bytes(), &mark.index.to_be_bytes()].concat();
-    let incarnation = mark.incarnation.to_be_bytes();
-    let content = [MAGIC.as_slice(), &numbers, mark.chain.as_bytes(), &incarnation].concat();
+    let (incarnation, sides) = (mark.incarnation.to_be_bytes(), mark.sides.number.to_be_bytes());
+    let link = mark.sides.link.as_bytes();
+    let content = [MAGIC.as_slice(), &numbers, mark.chain.as_bytes(), &incarnation, &sides, link].concat();
     let check = Hash::of(&content);
     let mut bytes = [0; WRITTEN_BYTES];
     let all = content.iter().chain(check.as_bytes());
@@ -259,24 +266,29 @@ fn encode(mark: &Mark) -> [u8; WRITTEN_BYTES] {
 }
 
 fn decode(bytes: &[u8]) -> Option<Mark> {
-    let (content, rest) = bytes.split_at_checked(CONTENT_BYTES)?;
+    let version = bytes.strip_prefix(MAGIC)?.first_chunk::<4>().map(|version| u32::from_be_bytes(*version))?;
+    let (_, length) = CONTENT_BYTES.into_iter().find(|(known, _)| *known == version)?;
+    let (content, rest) = bytes.split_at_checked(length)?;
     if rest.get(..32)? != Hash::of(content).as_bytes().as_slice() {
         return None;
     }
-    let rest = content.strip_prefix(MAGIC)?;
-    let (version, rest) = rest.split_first_chunk::<4>()?;
-    if u32::from_be_bytes(*version) != VERSION {
-        return None;
-    }
+    let rest = content.get(MAGIC.len() + 4..)?;
     let (sequence, rest) = rest.split_first_chunk::<8>()?;
     let (index, rest) = rest.split_first_chunk::<8>()?;
     let (chain, rest) = rest.split_first_chunk::<32>()?;
+    let (incarnation, rest) = rest.split_first_chunk::<8>()?;
     Some(Mark {
         sequence: u64::from_be_bytes(*sequence),
         index: u64::from_be_bytes(*index),
         chain: Hash::from_bytes(*chain),
-        incarnation: u64::from_be_bytes(*rest.first_chunk::<8>()?),
+        incarnation: u64::from_be_bytes(*incarnation),
+        sides: if rest.is_empty() { Sides::NONE } else { decode_sides(rest)? },
     })
+}
+
+fn decode_sides(bytes: &[u8]) -> Option<Sides> {
+    let (number, rest) = bytes.split_first_chunk::<8>()?;
+    Some(Sides { number: u64::from_be_bytes(*number), link: Hash::from_bytes(*rest.first_chunk::<32>()?) })
 }
 
 #[cfg(test)]
@@ -284,7 +296,8 @@ mod tests {
     use super::*;
 
     fn mark(index: u64) -> Mark {
-        Mark { sequence: 0, index, chain: Hash::of(&index.to_be_bytes()), incarnation: 1 }
+        let sides = Sides { number: index + 1, link: Hash::of(b"the last side write") };
+        Mark { sequence: 0, index, chain: Hash::of(&index.to_be_bytes()), incarnation: 1, sides }
     }
 
     fn corrupt(path: &Path, at: u64) {
@@ -302,7 +315,7 @@ mod tests {
         assert_eq!(read(&place), Ok(None));
         let mut watermark = Watermark::create(&place, mark(0)).unwrap();
         for index in [7, 9] {
-            watermark.advance(index, mark(index).chain).unwrap();
+            watermark.advance((index, mark(index).chain), mark(index).sides).unwrap();
         }
         (directory, path, place)
     }
@@ -314,7 +327,7 @@ mod tests {
         let found = read(&place).unwrap().unwrap();
         assert_eq!(found.mark, Mark { sequence: 2, ..mark(9) });
         let mut watermark = Watermark::open(&place, found).unwrap();
-        watermark.advance(10, mark(10).chain).unwrap();
+        watermark.advance((10, mark(10).chain), mark(10).sides).unwrap();
         assert_eq!(read(&place).unwrap().unwrap().mark.index, 10);
         assert_eq!(fs::metadata(&path).unwrap().len(), 2 * SLOT_BYTES as u64);
     }
@@ -326,14 +339,14 @@ mod tests {
         let found = read(&place).unwrap().unwrap();
         assert_eq!(found.mark.index, 7);
         let mut watermark = Watermark::open(&place, found).unwrap();
-        watermark.advance(11, mark(11).chain).unwrap();
+        watermark.advance((11, mark(11).chain), mark(11).sides).unwrap();
         corrupt(&path, SLOT_BYTES as u64 + 20);
         assert_eq!(read(&place).unwrap().unwrap().mark.index, 11, "the torn slot was written, not the good one");
     }
 
     #[test]
     fn any_flipped_byte_of_a_slot_is_noticed_and_two_bad_slots_are_damage() {
-        for at in 0..(CONTENT_BYTES + 32) as u64 {
+        for at in 0..(108 + 32) {
             let (_directory, path, place) = advanced();
             corrupt(&path, at);
             assert_eq!(read(&place).unwrap().unwrap().mark.index, 7, "byte {at}");
@@ -343,12 +356,31 @@ mod tests {
     }
 
     #[test]
+    fn a_watermark_of_the_first_version_is_read_as_one_without_side_writes() {
+        let chain = mark(9).chain;
+        let content = [
+            MAGIC.as_slice(),
+            &1_u32.to_be_bytes(),
+            &5_u64.to_be_bytes(),
+            &9_u64.to_be_bytes(),
+            chain.as_bytes(),
+            &3_u64.to_be_bytes(),
+        ];
+        let content = content.concat();
+        let bytes = [content.as_slice(), Hash::of(&content).as_bytes(), &[0; 400]].concat();
+        let expected = Mark { sequence: 5, incarnation: 3, sides: Sides::NONE, ..mark(9) };
+        assert_eq!(decode(&bytes), Some(expected));
+        let newer = [MAGIC.as_slice(), &3_u32.to_be_bytes(), &[0; 500]].concat();
+        assert_eq!(decode(&newer), None, "what a newer program wrote is not guessed at");
+    }
+
+    #[test]
     fn a_cut_file_is_laid_out_again() {
         let (_directory, path, place) = advanced();
         OpenOptions::new().write(true).open(&path).unwrap().set_len(WRITTEN_BYTES as u64).unwrap();
         let found = read(&place).unwrap().unwrap();
         let mut watermark = Watermark::open(&place, found).unwrap();
-        watermark.advance(12, mark(12).chain).unwrap();
+        watermark.advance((12, mark(12).chain), mark(12).sides).unwrap();
         assert_eq!(read(&place).unwrap().unwrap().mark.index, 12);
         OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
         assert_eq!(read(&place), Err(WatermarkError::Damaged { path }));

@@ -115,7 +115,8 @@ impl<L: Log> Committer<L> {
             Err(reason) => return Err(self.refuse_all(replies, Failure::for_good(&reason))),
         };
         let empty = batch.entries.is_empty() && batch.writes.is_empty();
-        if !empty && let Err(failure) = self.write(&batch) {
+        // A batch of nothing learns what befell the journal.
+        if (!empty || journal.is_stopped()) && let Err(failure) = self.write(&batch) {
             return Err(self.refuse_all(replies, failure));
         }
         drop(pin);

@@ -28,7 +28,7 @@ impl<L: Log> Desk<L> {
         }
     }
 
-    /// Commits what comes until there is nobody to send more. Looks now and then whether the log needs mending.
+    /// Commits what comes until there is nobody to send more. Looks now and then whether the log needs mending, or stopped.
     pub fn run(&self, jobs: &Receiver<Job>) {
         loop {
             match jobs.recv_timeout(MEND_INTERVAL) {
@@ -46,11 +46,14 @@ impl<L: Log> Desk<L> {
         committer.inbox.push_done(done);
     }
 
-    /// One try to mend the log, where it needs it.
+    /// One try to mend the log, where it needs it. Where a side write stopped the journal, the sequencer hears of it, so
+    /// that the node says so and goes on again, also while no proposal comes.
     pub fn mend(&self) {
         let mut committer = self.lock();
         if committer.mending {
             committer.mend();
+        } else if committer.shared.journal().is_stopped() && committer.shared.is_accepting() {
+            committer.inbox.push_stopped();
         }
     }
 

@@ -191,6 +191,11 @@ impl Shared {
         Rejection::new(Code::ProjectDamaged, format!("{reason}; nothing was skipped or changed, see {RUNBOOK}"))
     }
 
+    /// Whether proposals are taken.
+    pub fn is_accepting(&self) -> bool {
+        matches!(*self.mode(), Mode::Accepting)
+    }
+
     pub fn set_mode(&self, mode: Mode) {
         *self.mode() = mode;
     }

@@ -83,6 +83,8 @@ struct Lanes {
     /// Who wants to know whether the sequencer still works.
     asking: Vec<oneshot::Sender<()>>,
     tidy: bool,
+    /// Whether the journal was found to take nothing more.
+    stopped: bool,
     stopping: bool,
     /// Where in [`SERVED`] the next one comes from.
     turn: usize,
@@ -95,7 +97,7 @@ impl Lanes {
     /// flight (`idle` is false) comes back as news.
     fn has_work(&self, room: usize, idle: bool) -> bool {
         let asked = !self.loaded.is_empty() || !self.asking.is_empty();
-        let news = !self.done.is_empty() || self.mended.is_some() || self.tidy || asked;
+        let news = !self.done.is_empty() || self.mended.is_some() || self.tidy || self.stopped || asked;
         news || (room > 0 && self.waiting() > 0) || (self.stopping && idle)
     }
 
@@ -110,6 +112,7 @@ impl Lanes {
             loaded: std::mem::take(&mut self.loaded),
             asking: std::mem::take(&mut self.asking),
             tidy: std::mem::take(&mut self.tidy),
+            stopped: std::mem::take(&mut self.stopped),
             ..Work::default()
         };
         for _ in 0..room.min(self.waiting()) {
@@ -154,6 +157,8 @@ pub(super) struct Work {
     pub requests: Vec<Request>,
     /// Whether heads that nobody uses may go.
     pub tidy: bool,
+    /// Whether the journal takes nothing more, though no batch failed: a side write did.
+    pub stopped: bool,
     pub stopping: bool,
 }
 
@@ -178,6 +183,7 @@ impl Inbox {
             loaded: Vec::new(),
             asking: Vec::new(),
             tidy: false,
+            stopped: false,
             stopping: false,
             turn: 0,
             asleep: false,
@@ -242,6 +248,13 @@ impl Inbox {
     pub fn push_tidy(&self) {
         let mut lanes = self.lock();
         lanes.tidy = true;
+        self.wake(lanes);
+    }
+
+    /// The journal takes nothing more.
+    pub fn push_stopped(&self) {
+        let mut lanes = self.lock();
+        lanes.stopped = true;
         self.wake(lanes);
     }
 
@@ -341,7 +354,7 @@ mod tests {
         let (reply, _answer) = oneshot::channel();
         let effect = "p/1/fetch".parse().unwrap();
         let (transition, inputs) = (Transition::IngestionBytesOk, Json::empty_object());
-        let outcome = OwnOutcome { effect, transition, inputs, evidence: Vec::new() };
+        let outcome = OwnOutcome { effect, transition, inputs, evidence: Vec::new(), brought_by: None };
         inbox.push_own(OwnRequest { outcome, reply, arrived: Instant::now(), loaded: None });
         let work = inbox.try_take(2, true).unwrap();
         assert_eq!((work.own.len(), work.nudged.len()), (1, 1));

@@ -103,6 +103,9 @@ pub(super) struct Pipeline {
     failed: bool,
     /// Whether heads may still have to leave memory.
     tidying: bool,
+    /// Whether a batch is to be committed even if it is empty, because a side write failed and the journal takes
+    /// nothing more: the batch fails, and everything that follows from that happens in its order.
+    probing: bool,
 }
 
 impl Pipeline {
@@ -133,6 +136,7 @@ impl Pipeline {
             stamped: last.2,
             failed: false,
             tidying: false,
+            probing: false,
         }
     }
 
@@ -172,6 +176,7 @@ impl Pipeline {
         work.nudged.iter().for_each(|project| self.follow_liveness(project));
         work.own.into_iter().for_each(|own| self.weigh_outcome(own));
         work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
+        self.probing |= work.stopped;
         if work.tidy {
             self.heads.next_round();
             self.tidying = true;
@@ -409,15 +414,16 @@ impl Pipeline {
     /// tidying is a batch too, when heads leave.
     fn hand_over(&mut self) {
         let tidy = self.tidying || self.heads.are_too_many();
-        if self.committing.is_some() || self.failed || (self.open.is_empty() && !tidy) {
+        if self.committing.is_some() || self.failed || (self.open.is_empty() && !tidy && !self.probing) {
             return;
         }
         let facts = self.shared.ports.facts.facts();
         let evicted = self.heads.evict(self.durable_batch, |head| is_watched(head, facts.set()));
         self.tidying = evicted.len() == EVICT_AT_ONCE;
-        if self.open.is_empty() && evicted.is_empty() {
+        if self.open.is_empty() && evicted.is_empty() && !self.probing {
             return;
         }
+        self.probing = false;
         let records = std::mem::take(&mut self.open);
         self.committing = Some(records.iter().map(|p| (p.record.project.clone(), p.record.idem_key.clone())).collect());
         let job = Job { number: self.open_number, records, evicted };

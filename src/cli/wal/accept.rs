@@ -8,7 +8,7 @@ use crate::cli::connect::exit;
 use crate::cli::data::DataArgs;
 use crate::cli::output::{Output, count, fields};
 use crate::cli::time;
-use crate::journal::{AcceptError, Acceptance, Journal, Loss};
+use crate::journal::{AcceptError, Acceptance, Journal, Loss, RecoverError};
 
 /// Projects that are listed for people; `--json` has them all.
 const LISTED: usize = 20;
@@ -97,6 +97,9 @@ fn next_step(loss: &Loss, incarnation: u64) -> String {
 }
 
 fn given_up(loss: &Loss) -> String {
+    if let RecoverError::SidesLost(lost) = &loss.problem {
+        return format!("{lost}; what was begun and is not noted is reported as unknown");
+    }
     match (loss.lost(), loss.promised) {
         (Some(lost), _) if lost.start() == lost.end() => format!("record {}", lost.start()),
         (Some(lost), _) => {
