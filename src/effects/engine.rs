@@ -33,6 +33,8 @@ pub struct Rules {
     pub lease_ms: u64,
     /// This process, in notes.
     pub holder: String,
+    /// The log's present incarnation, in notes.
+    pub incarnation: u64,
 }
 
 impl Rules {
@@ -81,6 +83,17 @@ pub enum Command {
 
 type Failing = (ProjectName, EffectName);
 
+/// Entries of [`Engine::failing`] that are kept at most; past it the one that failed longest ago goes.
+const MOST_FAILING: usize = 65_536;
+
+/// Failures of one kind of effect in one project since the last success that was accepted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Streak {
+    failures: u32,
+    /// When the last one was reported.
+    last_ms: u64,
+}
+
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
@@ -98,8 +111,9 @@ pub struct Engine {
     busy: BTreeSet<(ProjectName, Place)>,
     /// Why nothing may begin now, in any project.
     held: Option<Stop>,
-    /// Failures in a row that were reported, so that an effect that opens again and again is not hurried.
-    failing: BTreeMap<Failing, u32>,
+    /// Failures in a row that were reported. Each one of them opens the effect again, and it waits longer each time. Only
+    /// a success that was accepted ends a streak: one that was refused became a failure.
+    failing: BTreeMap<Failing, Streak>,
     commands: Vec<Command>,
     changed: BTreeSet<EffectId>,
 }
@@ -156,11 +170,10 @@ impl Engine {
                 self.opened(open, now_ms);
             }
         }
-        self.failing.retain(|(of, name), _| of != project || open.iter().any(|open| open.id.effect == *name));
     }
 
     fn of(&self, project: &ProjectName) -> impl Iterator<Item = &EffectId> {
-        let first = EffectId { project: project.clone(), index: 0, effect: EffectName::ALL[0] };
+        let first = EffectId { project: project.clone(), index: 0, digest: None, effect: EffectName::ALL[0] };
         let ours = project.clone();
         self.entries.range(first..).map(|(id, _)| id).take_while(move |id| id.project == ours)
     }
@@ -198,15 +211,22 @@ impl Engine {
             refusals: 0,
             seen: open.seen,
             blocked: open.blocked.clone(),
+            held: open.held.is_some(),
             reason: None,
         };
         match self.left.remove(&id) {
             _ if open.held.is_some() => {}
+            note if self.may_have_been_done(open, note.as_ref()) => {
+                entry.attempt = note.map_or(0, |note| note.attempt);
+                let text = "the log was restored or taken over after this effect was opened, and whether it was worked at \
+                            before is unknown; look at what it made, and take it down";
+                self.unknown(&id, &mut entry, text, now_ms);
+            }
             Some(note) => self.resume(&id, &mut entry, note, now_ms),
             None => {
-                let failures = self.failing.get(&(id.project.clone(), id.effect)).copied().unwrap_or(0);
-                if failures > 0 {
-                    entry.state = State::Waiting { until_ms: now_ms + self.rules.wait_ms(failures) };
+                if let Some(streak) = self.failing.get(&(id.project.clone(), id.effect)) {
+                    let until_ms = streak.last_ms.saturating_add(self.rules.wait_ms(streak.failures));
+                    entry.state = State::Waiting { until_ms: until_ms.max(now_ms) };
                 }
             }
         }
@@ -234,22 +254,51 @@ impl Engine {
         // What takes the node down each time must not be tried for ever.
         entry.failures += 1;
         if !is_idempotent(id.effect) || entry.failures >= self.rules.attempts {
-            let text = format!("{cut_short}, and nobody knows how far it came; look at what it made, and take it down");
-            let outcome = outcome::failed(id, &text, true, Report::default());
-            let kept = Note { ended: true, outcome: Some(outcome.clone()), ..self.note(entry, 0) };
-            self.commands.push(Command::Note { id: id.clone(), note: kept });
-            entry.state = State::Reporting { outcome, until_ms: now_ms };
+            let text = format!("{cut_short}, and how far it came is unknown; look at what it made, and take it down");
+            self.unknown(id, entry, &text, now_ms);
+        }
+    }
+
+    /// Whether work that must not be done twice may have been done before this incarnation of the log began: by the
+    /// node whose log this was, or after the record that the log was cut at. A note of this incarnation says what was
+    /// done since; an older one says so only where it holds an outcome.
+    fn may_have_been_done(&self, open: &Open, note: Option<&Note>) -> bool {
+        let says = |note: &Note| note.incarnation == self.rules.incarnation || note.outcome.is_some();
+        open.inherited && !is_idempotent(open.id.effect) && !note.is_some_and(says)
+    }
+
+    /// Keeps and reports that whether the work was done is unknown.
+    fn unknown(&mut self, id: &EffectId, entry: &mut Entry, text: &str, now_ms: u64) {
+        let outcome = outcome::failed(id, text, true, Report::default());
+        let kept = Note { ended: true, outcome: Some(outcome.clone()), ..self.note(entry, 0) };
+        self.commands.push(Command::Note { id: id.clone(), note: kept });
+        self.failed_again(id, now_ms);
+        entry.state = State::Reporting { outcome, until_ms: now_ms };
+    }
+
+    /// Counts a failure that is reported.
+    fn failed_again(&mut self, id: &EffectId, now_ms: u64) {
+        let streak = self.failing.entry((id.project.clone(), id.effect)).or_default();
+        *streak = Streak { failures: streak.failures.saturating_add(1), last_ms: now_ms };
+        if self.failing.len() > MOST_FAILING
+            && let Some(oldest) = self.failing.iter().min_by_key(|(_, streak)| streak.last_ms).map(|(key, _)| key.clone())
+        {
+            self.failing.remove(&oldest);
         }
     }
 
     fn note(&self, entry: &Entry, begun_ms: u64) -> Note {
         let (attempt, failures, holder) = (entry.attempt, entry.failures, self.rules.holder.clone());
-        Note { attempt, failures, holder, begun_ms, ended: false, outcome: None }
+        let incarnation = self.rules.incarnation;
+        Note { attempt, failures, holder, begun_ms, incarnation, ended: false, outcome: None }
     }
 
     /// An effect that is known already, as its project has it now.
     fn look(&mut self, open: &Open, now_ms: u64) {
         let (id, blocked) = (&open.id, &open.blocked);
+        if self.entries.get(id).is_some_and(|entry| entry.held) && open.held.is_none() {
+            return self.let_go(open, now_ms);
+        }
         self.unqueue(id);
         let Some(entry) = self.entries.get_mut(id) else { return };
         let was_blocked = entry.blocked.is_some();
@@ -269,6 +318,24 @@ impl Engine {
             _ => {}
         }
         self.queue(id);
+    }
+
+    /// The outcome that was held is gone: who brought it may no longer do so. The node takes the work over, unless it
+    /// must not be done twice: the worker did it.
+    fn let_go(&mut self, open: &Open, now_ms: u64) {
+        self.unqueue(&open.id);
+        self.entries.remove(&open.id);
+        self.opened(open, now_ms);
+        if is_idempotent(open.id.effect) {
+            return;
+        }
+        self.unqueue(&open.id);
+        if let Some(mut entry) = self.entries.remove(&open.id) {
+            let text = "a worker did it whose outcome does not count any more; look at what it made, and take it down";
+            self.unknown(&open.id, &mut entry, text, now_ms);
+            self.entries.insert(open.id.clone(), entry);
+        }
+        self.queue(&open.id);
     }
 
     /// Whether anything may begin, in any project.
@@ -333,9 +400,11 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(id) else { return };
         entry.attempt += 1;
         entry.state = State::Running { begun_ms: now_ms, cut: None };
-        let (attempt, failures, holder) = (entry.attempt, entry.failures, self.rules.holder.clone());
-        let note = Note { attempt, failures, holder, begun_ms: now_ms, ended: false, outcome: None };
-        self.commands.push(Command::Note { id: id.clone(), note });
+        let attempt = entry.attempt;
+        if let Some(entry) = self.entries.get(id) {
+            let note = self.note(entry, now_ms);
+            self.commands.push(Command::Note { id: id.clone(), note });
+        }
         self.commands.push(Command::Start { id: id.clone(), attempt });
         self.occupy(id, true);
         self.queue(id);
@@ -427,11 +496,8 @@ impl Engine {
 
     /// Keeps an outcome on disk, and proposes it.
     fn report(&mut self, id: &EffectId, outcome: Outcome, begun_ms: u64, now_ms: u64) {
-        let key = (id.project.clone(), id.effect);
         if outcome.transition == outcome::failed_transition(id.effect) {
-            *self.failing.entry(key).or_default() += 1;
-        } else {
-            self.failing.remove(&key);
+            self.failed_again(id, now_ms);
         }
         if let Some(entry) = self.entries.get(id) {
             let note = Note { ended: true, outcome: Some(outcome.clone()), ..self.note(entry, begun_ms) };
@@ -446,12 +512,17 @@ impl Engine {
         let State::Proposed { outcome } = entry.state.clone() else { return };
         let failed = outcome.transition == outcome::failed_transition(id.effect);
         match answer {
-            Answer::Accepted => self.drop_entry(id),
+            Answer::Accepted => {
+                if !failed {
+                    self.failing.remove(&(id.project.clone(), id.effect));
+                }
+                self.drop_entry(id);
+            }
             Answer::Refused(why) if !failed => {
                 entry.refusals = 0;
                 entry.reason = Some(why.clone());
                 let text = format!("{} does not pass: {why}", outcome.transition);
-                let instead = outcome::failed(id, &text, false, Report::default());
+                let instead = outcome::failed(id, &text, false, outcome.made());
                 self.report(id, instead, now_ms, now_ms);
             }
             Answer::Later(why) | Answer::Refused(why) => {

@@ -22,6 +22,9 @@ pub struct Open {
     pub seen: u64,
     /// Why nothing is to be done about it now; its project is paused, say.
     pub blocked: Option<String>,
+    /// Whether it was opened before the log's present incarnation began, so that another node, or this one before a
+    /// restore, may have worked at it and left no note here.
+    pub inherited: bool,
     /// The outcome that somebody else brought while the project was blocked; there is nothing to work at.
     pub held: Option<Outcome>,
 }

@@ -17,6 +17,10 @@ pub struct Note {
     pub holder: String,
     /// When the attempt began, in milliseconds since 1970.
     pub begun_ms: u64,
+    /// The log's incarnation that it was written in; 0 in notes of programs that did not say it. What happened after a
+    /// note of an earlier incarnation may be unknown here.
+    #[serde(default)]
+    pub incarnation: u64,
     /// Whether the attempt ended, so that nothing of it runs any more.
     pub ended: bool,
     /// What came of it, until it is recorded.
@@ -27,7 +31,7 @@ pub struct Note {
 impl Note {
     /// What stands for a note that cannot be read: an attempt was begun, and nothing else is known.
     pub fn unreadable() -> Note {
-        Note { attempt: 1, failures: 0, holder: String::new(), begun_ms: 0, ended: false, outcome: None }
+        Note { attempt: 1, failures: 0, holder: String::new(), begun_ms: 0, incarnation: 0, ended: false, outcome: None }
     }
 
     /// Its bytes.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::types::canonical::to_json;
+use crate::types::canonical::{from_slice, to_json};
 use crate::types::ids::EffectId;
 use crate::types::inputs::{AssetOutcomes, Rationale, ServersSeen, UnreachableServers};
 use crate::types::inputs::{Assets, CheckOutcomes, Count, Failure, FetchedSources, Hash, ResolvedSources};
@@ -11,6 +11,8 @@ use crate::types::json::{Json, JsonError};
 use crate::types::names::{EffectName, Transition};
 use crate::types::text::Detail;
 
+/// Assets that a failure names at most: those that a state can hold. A test compares it to the statechart.
+pub(super) const MOST_ASSETS: usize = 256;
 /// Bytes of a detail.
 const DETAIL_BYTES: usize = 500;
 
@@ -22,6 +24,18 @@ pub struct Outcome {
     pub transition: Transition,
     /// Its inputs.
     pub inputs: Json,
+}
+
+impl Outcome {
+    /// What an outcome says was made and must be taken down again, for the failure that takes its place.
+    pub(super) fn made(&self) -> Report {
+        let assets = match &self.inputs {
+            Json::Object(members) if self.transition == Transition::EnvironmentInstalled => members.get("assets"),
+            _ => None,
+        };
+        let assets: Option<Assets> = assets.and_then(|assets| from_slice(&assets.canonical()).ok());
+        Report { assets, ..Report::default() }
+    }
 }
 
 /// What an executor reports; a member that the transition does not have stays empty.
@@ -85,9 +99,13 @@ impl Report {
     }
 }
 
-/// The outcome that says that an effect failed, or that nobody knows whether it did.
+/// The outcome that says that an effect failed, or that whether it did is unknown. It names no more assets than a
+/// state can hold, so that the failure is recorded however much was made; a release takes down the others as well.
 pub fn failed(id: &EffectId, text: &str, unknown: bool, mut report: Report) -> Outcome {
     let transition = failed_transition(id.effect);
+    let unnamed = report.assets.as_mut().map_or(0, |assets| cut(assets, MOST_ASSETS));
+    let named = format!("{unnamed} of the assets that were made are not named here; {text}");
+    let text = if unnamed > 0 { named.as_str() } else { text };
     if transition == Transition::CouncilMcpRed {
         // It names servers, and has no place for a failure of the whole.
         report.unreachable.get_or_insert_default();
@@ -97,6 +115,15 @@ pub fn failed(id: &EffectId, text: &str, unknown: bool, mut report: Report) -> O
     let inputs = report.into_outcome(id, transition);
     // A report whose own parts cannot be written is told without them.
     inputs.or_else(|_| bare(id, text, unknown)).unwrap_or(Outcome { transition, inputs: Json::empty_object() })
+}
+
+/// Takes out what is beyond the first `most` assets by name; how many that are.
+fn cut(assets: &mut Assets, most: usize) -> usize {
+    let unnamed = assets.len().saturating_sub(most);
+    if unnamed > 0 {
+        *assets = assets.iter().take(most).map(|(name, hash)| (name.clone(), *hash)).collect();
+    }
+    unnamed
 }
 
 fn bare(id: &EffectId, text: &str, unknown: bool) -> Result<Outcome, JsonError> {

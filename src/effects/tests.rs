@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::hybridcore::leave::Stop;
 use crate::types::canonical::canonical_bytes;
+use crate::types::hash::Hash;
 use crate::types::ids::EffectId;
 use crate::types::names::{EffectName, Transition};
 use crate::types::text::ProjectName;
@@ -17,6 +18,7 @@ fn rules() -> Rules {
         retry_max_ms: 1_000,
         lease_ms: 60_000,
         holder: "this process".to_owned(),
+        incarnation: 1,
     }
 }
 
@@ -29,7 +31,7 @@ fn id(text: &str) -> EffectId {
 }
 
 fn open(text: &str) -> Open {
-    Open { id: id(text), opened_at_ms: 0, seen: 9, blocked: None, held: None }
+    Open { id: id(text), opened_at_ms: 0, seen: 9, blocked: None, inherited: false, held: None }
 }
 
 fn blocked(text: &str) -> Open {
@@ -230,7 +232,7 @@ fn an_attempt_that_outlives_its_lease_is_interrupted_and_counts_as_failed() {
 
 fn left(name: &str, ended: bool, outcome: Option<Outcome>) -> Engine {
     let holder = "another process".to_owned();
-    let note = Note { attempt: 4, failures: 1, holder, begun_ms: 0, ended, outcome };
+    let note = Note { attempt: 4, failures: 1, holder, begun_ms: 0, incarnation: 1, ended, outcome };
     assert_eq!(Note::decode(&note.encode()).unwrap(), note);
     let mut engine = Engine::new(rules(), BTreeMap::from([(id(name), note)]));
     engine.found(&project(), &[open(name)], 1_000);
@@ -318,6 +320,7 @@ fn the_failures_are_those_of_the_statechart() {
         let spec = crate::machine::chart::effect(effect);
         assert_eq!(failed_transition(effect), spec.unknown, "{effect}");
     }
+    assert_eq!(outcome::MOST_ASSETS, crate::machine::chart::bounds::ASSETS);
 }
 
 #[test]
@@ -334,4 +337,102 @@ fn an_outcome_that_was_kept_is_proposed_when_its_project_goes_on_and_nothing_is_
     assert_eq!(ticked(&mut engine, 2_000), ["propose a/3/fetch Ingestion_BytesOk"], "the license came back");
     engine.answered(&id("a/3/fetch"), Answer::Accepted, 2_001);
     assert_eq!(said(&mut engine), ["forget a/3/fetch"]);
+}
+
+/// Opens an effect of provisioning that a node before a restore or a promotion may have worked at.
+fn inherited(note: Option<Note>) -> Engine {
+    let left = note.map(|note| (id("a/3/provision"), note)).into_iter().collect();
+    let mut engine = Engine::new(Rules { incarnation: 2, ..rules() }, left);
+    engine.found(&project(), &[Open { inherited: true, ..open("a/3/provision") }], 1_000);
+    engine
+}
+
+fn note(incarnation: u64, ended: bool, outcome: Option<Outcome>) -> Note {
+    Note { attempt: 4, failures: 0, holder: "another process".to_owned(), begun_ms: 0, incarnation, ended, outcome }
+}
+
+#[test]
+fn what_another_incarnation_may_have_done_is_reported_as_unknown_and_never_begun_again() {
+    // Without a note, and with one that was written before the incarnation began: more may have happened after it.
+    for (left, attempt) in [(None, 0), (Some(note(1, true, None)), 4), (Some(note(1, false, None)), 4)] {
+        let mut engine = inherited(left);
+        let told = ticked(&mut engine, 1_000);
+        let noted = format!("note a/3/provision attempt {attempt} with Environment_ProvisionFailed");
+        assert_eq!(told, [noted, "propose a/3/provision Environment_ProvisionFailed".to_owned()]);
+    }
+    let mut engine = inherited(None);
+    engine.tick(1_000);
+    let Some(Command::Propose { outcome, .. }) = engine.take_commands().pop() else { panic!("nothing is proposed") };
+    let inputs = String::from_utf8(canonical_bytes(&outcome.inputs)).unwrap();
+    assert!(inputs.contains("\"unknown\":true") && inputs.contains("restored or taken over"), "{inputs}");
+}
+
+#[test]
+fn what_this_incarnation_noted_of_an_older_effect_counts_and_so_does_an_outcome_of_before() {
+    let mut engine = inherited(Some(note(2, true, None)));
+    assert_eq!(ticked(&mut engine, 1_100)[1], "start a/3/provision attempt 5");
+    let made = Report::default().into_outcome(&id("a/3/provision"), Transition::EnvironmentInstalled).unwrap();
+    let mut engine = inherited(Some(note(1, true, Some(made))));
+    assert_eq!(ticked(&mut engine, 1_000), ["propose a/3/provision Environment_Installed"]);
+    // Work that does nothing twice is simply done again.
+    let mut engine = Engine::new(Rules { incarnation: 2, ..rules() }, BTreeMap::new());
+    engine.found(&project(), &[Open { inherited: true, ..open("a/3/fetch") }], 0);
+    assert_eq!(ticked(&mut engine, 0)[1], "start a/3/fetch attempt 1");
+}
+
+/// A check that says yes, which the node's own guard then refuses, was recorded as a failure thirty times in half a
+/// minute: each yes ended the back-off.
+#[test]
+fn an_outcome_that_is_refused_again_and_again_waits_longer_each_time() {
+    let mut engine = running("a/3/healthcheck");
+    let mut now_ms = 0;
+    let green = |id: &EffectId| Report::default().into_outcome(id, Transition::EnvironmentGreen).unwrap();
+    for (index, wait_ms) in [(4, 100), (5, 200), (6, 400), (7, 800), (8, 1_000)] {
+        let (now, next) = (id(&format!("a/{}/healthcheck", index - 1)), format!("a/{index}/healthcheck"));
+        engine.ended(&now, 1, Ended::Done(green(&now)), now_ms);
+        engine.tick(now_ms);
+        engine.answered(&now, Answer::Refused("health: an asset is not covered".to_owned()), now_ms);
+        engine.tick(now_ms);
+        engine.answered(&now, Answer::Accepted, now_ms);
+        engine.found(&project(), &[open(&next)], now_ms);
+        said(&mut engine);
+        assert_eq!(engine.wakes_at_ms(), Some(now_ms + wait_ms), "{next}");
+        now_ms += wait_ms;
+        assert_eq!(ticked(&mut engine, now_ms).len(), 2);
+    }
+    // A success that is accepted ends the streak.
+    let now = id("a/8/healthcheck");
+    engine.ended(&now, 1, Ended::Done(green(&now)), now_ms);
+    engine.tick(now_ms);
+    engine.answered(&now, Answer::Accepted, now_ms);
+    engine.found(&project(), &[open("a/9/healthcheck")], now_ms);
+    assert_eq!(engine.wakes_at_ms(), Some(now_ms));
+}
+
+#[test]
+fn a_kind_of_effect_that_failed_still_waits_after_another_kind_was_open_in_between() {
+    let mut engine = running("a/3/provision");
+    engine.ended(&id("a/3/provision"), 1, Ended::Failed(Failed::lasting("no such builder")), 0);
+    engine.tick(0);
+    engine.answered(&id("a/3/provision"), Answer::Accepted, 0);
+    engine.found(&project(), &[open("a/4/release")], 10);
+    engine.found(&project(), &[open("a/5/provision")], 20);
+    said(&mut engine);
+    assert_eq!(engine.wakes_at_ms(), Some(100), "from the failure on");
+}
+
+#[test]
+fn a_failure_names_no_more_assets_than_a_state_holds_and_says_how_many_it_leaves_out() {
+    let assets = (0..300).map(|n| (format!("image/{n:03}").parse().unwrap(), Hash::of(b"made"))).collect();
+    let made = Report { assets: Some(assets), ..Report::default() };
+    let outcome = outcome::failed(&id("a/3/provision"), "no room", false, made);
+    let inputs = String::from_utf8(outcome.inputs.canonical()).unwrap();
+    assert_eq!(inputs.matches("image/").count(), 256);
+    assert!(inputs.contains("44 of the assets that were made are not named here; no room"), "{inputs}");
+    // A success with too many is refused by the bound, and the failure in its place still names what was made.
+    let assets = (0..300).map(|n| (format!("image/{n:03}").parse().unwrap(), Hash::of(b"made"))).collect();
+    let made = Report { assets: Some(assets), ..Report::default() };
+    let refused = made.into_outcome(&id("a/3/provision"), Transition::EnvironmentInstalled).unwrap();
+    let instead = outcome::failed(&id("a/3/provision"), "it does not pass", false, refused.made());
+    assert_eq!(String::from_utf8(instead.inputs.canonical()).unwrap().matches("image/").count(), 256);
 }

@@ -37,6 +37,8 @@ pub(super) struct Entry {
     /// Index of the project's last record when it was looked at.
     pub seen: u64,
     pub blocked: Option<String>,
+    /// Whether its outcome is one that was held for a worker.
+    pub held: bool,
     pub reason: Option<String>,
 }
 

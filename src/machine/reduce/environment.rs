@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Step;
+use super::{Step, most};
 use crate::machine::chart::{
     EnvironmentAmber, EnvironmentDeprovision, EnvironmentGreen, EnvironmentHealthFailed, EnvironmentInstalled,
-    EnvironmentProvisionFailed, EnvironmentReaffirm,
+    EnvironmentProvisionFailed, EnvironmentReaffirm, bounds,
 };
 use crate::machine::state::State;
 use crate::types::inputs::Failure;
@@ -37,13 +37,19 @@ pub(super) fn installed(next: &mut State, inputs: &EnvironmentInstalled, step: &
 }
 
 /// What was made half-way stays on record, so that a release knows what to take down. Past the limit the
-/// region steps back to ALLOCATE by way of a release where there is anything to release.
+/// region steps back to ALLOCATE by way of a release where there is anything to release. From chart version 2 on, what
+/// is beyond the bound of assets is left out, by name, so that a failure is always recorded.
 pub(super) fn provision_failed(next: &mut State, inputs: &EnvironmentProvisionFailed, step: &Step<'_>) {
+    let most = most(next, bounds::ASSETS);
     let environment = Arc::make_mut(&mut next.environment);
     environment.tries += 1;
     environment.last_failure = Some(inputs.failure.clone());
     if let Some(assets) = &inputs.assets {
-        environment.assets.extend(assets.clone());
+        for (name, hash) in assets.iter() {
+            if environment.assets.len() < most || environment.assets.contains_key(name) {
+                environment.assets.insert(name.clone(), *hash);
+            }
+        }
     }
     if environment.tries <= environment.retry_limit {
         return step.open(&mut environment.effects, EffectName::Provision);
@@ -72,7 +78,8 @@ pub(super) fn amber(next: &mut State, inputs: &EnvironmentAmber) {
 
 pub(super) fn health_failed(next: &mut State, inputs: &EnvironmentHealthFailed, step: &Step<'_>) {
     if let Some(outcomes) = &inputs.outcomes {
-        Arc::make_mut(&mut next.environment).outcomes = outcomes.clone();
+        let kept = outcomes.iter().take(most(next, bounds::ASSETS)).map(|(name, health)| (name.clone(), *health));
+        Arc::make_mut(&mut next.environment).outcomes = kept.collect();
     }
     again(next, &inputs.failure, EffectName::Healthcheck, step);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Step;
+use super::{Step, most};
 use crate::machine::chart::{
     IngestionBytesOk, IngestionCorpusBuilt, IngestionNewVersion, IngestionPolicyViolation, IngestionRetry,
     IngestionRollbackIndex, IngestionSchemaOk, IngestionSourcesResolved, bounds,
@@ -42,11 +42,12 @@ pub(super) fn failed(
     effect: EffectName,
     step: &Step<'_>,
 ) {
+    let most = most(next, bounds::OUTCOMES);
     let ingestion = Arc::make_mut(&mut next.ingestion);
     ingestion.tries += 1;
     ingestion.last_failure = Some(failure.clone());
     if let Some(outcomes) = outcomes {
-        ingestion.outcomes = outcomes.clone();
+        ingestion.outcomes = outcomes.iter().take(most).cloned().collect();
     }
     if ingestion.tries <= ingestion.retry_limit {
         return step.open(&mut ingestion.effects, effect);
@@ -59,7 +60,8 @@ pub(super) fn failed(
 /// Ingestion stands still in VALIDATE, without an effect, until the quarantine is lifted.
 pub(super) fn policy_violation(next: &mut State, inputs: &IngestionPolicyViolation) {
     if let Some(outcomes) = &inputs.outcomes {
-        Arc::make_mut(&mut next.ingestion).outcomes = outcomes.clone();
+        let kept = outcomes.iter().take(most(next, bounds::OUTCOMES)).cloned().collect();
+        Arc::make_mut(&mut next.ingestion).outcomes = kept;
     }
     let policy = Arc::make_mut(&mut next.policy);
     policy.phase = PolicyState::Quarantined;
