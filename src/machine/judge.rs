@@ -389,6 +389,22 @@ fn after_license_change(cluster: &ClusterId, head: &Head, facts: &FactSet, at: H
     Some(head.advance(after))
 }
 
+/// Whether the signer of a docket may bring an outcome that another key, the node's, signs in its place: known, neither
+/// revoked nor retired, with a role and a delegation that allow it, and not forbidden by a policy that lets the
+/// other key pass. What holds back both keys is judged with the proposal itself.
+pub fn may_bring(docket: &Docket<'_>, in_its_place: &Proposal) -> Result<(), Rejection> {
+    if docket.case().settings().is_err() {
+        return Ok(());
+    }
+    identity(docket)?;
+    let judged = |proposal| guard(GuardName::Policy)(&Docket { proposal, ..*docket }.case());
+    let own = judged(docket.proposal);
+    if own.ok == Some(false) && judged(in_its_place).ok != Some(false) {
+        return Err(Rejection::new(Code::Guard(GuardName::Policy), own.reasons.join("; ")));
+    }
+    Ok(())
+}
+
 /// Whether a transition could pass now, as far as that can be said without a proposal.
 #[derive(Clone, Debug)]
 pub struct Explanation {

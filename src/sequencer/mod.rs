@@ -47,8 +47,9 @@ use crate::machine::chart::Inputs;
 use crate::types::decision::Wording;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
+use crate::types::ids::EffectId;
 use crate::types::json::Json;
-use crate::types::keys::SecretKey;
+use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::names::{EffectName, Transition};
 use crate::types::record::Record;
 use crate::types::rejection::Rejection;
@@ -107,6 +108,8 @@ pub trait Observer: Send + Sync {
     fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection);
     /// An outcome of an effect of a blocked project was kept.
     fn held(&self, _project: &ProjectName) {}
+    /// An outcome that was kept is dropped, because who brought it may no longer do so. The effect stays open.
+    fn held_dropped(&self, _id: &EffectId, _brought_by: &PublicKey, _reason: &str) {}
     /// A known key came again.
     fn repeated(&self, transition: Transition);
     /// A batch is durable.

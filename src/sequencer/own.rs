@@ -9,7 +9,7 @@ use crate::types::hlc::{Hlc, HlcError};
 use crate::types::ids::{EffectId, IdemKey};
 use crate::types::inputs::Breach;
 use crate::types::json::Json;
-use crate::types::keys::SecretKey;
+use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::names::Transition;
 use crate::types::proposal::Proposal;
 use crate::types::text::{ClusterId, ProjectName, TextError};
@@ -27,6 +27,9 @@ pub struct OwnOutcome {
     pub inputs: Json,
     /// What backs it: the worker's proposal, where a worker brought it.
     pub evidence: Vec<EvidenceRef>,
+    /// The worker that brought it while the project was blocked; `None` for the node's own work. The node signs for the
+    /// worker, so the worker must still be allowed to bring it when it is applied.
+    pub brought_by: Option<PublicKey>,
 }
 
 impl OwnOutcome {
@@ -60,8 +63,7 @@ pub(super) fn violations(outcome: &OwnOutcome, breach: &Breach) -> Vec<OwnOutcom
         let kept = members.iter().filter(|(name, _)| kept.contains(&name.as_str()));
         let inputs = kept.map(|(name, value)| (name.clone(), value.clone())).chain(bare.clone()).collect();
         let transition = Transition::IngestionPolicyViolation;
-        let (effect, evidence) = (outcome.effect.clone(), outcome.evidence.clone());
-        OwnOutcome { effect, transition, inputs: Json::Object(inputs), evidence }
+        OwnOutcome { transition, inputs: Json::Object(inputs), ..outcome.clone() }
     };
     vec![with(&["effect", "outcomes"]), with(&["effect"])]
 }

@@ -1,6 +1,7 @@
 //! Every metric: name, labels, help. Handles are made for all labels at the start, so that counting hashes
 //! no label, and a series is there, at zero, before its first event. `docs/metrics.md` is written from this list.
 
+mod effects;
 mod migration;
 mod register;
 mod spans;
@@ -141,6 +142,10 @@ const SPANS_WAITING: Name = metric("swoosh_trace_spans_waiting", "Spans that wai
 const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the node runs, by what they are at.");
 const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Attempts at effects that were begun.");
 const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Attempts at effects that failed.");
+const OUTCOMES_DROPPED: Name = metric(
+    "swoosh_outcomes_dropped_total",
+    "Outcomes that were kept and dropped again, because who brought them may no longer do so.",
+);
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
 // Taking WHOOSH's place.
 const MIGRATION_MODE: Name =
@@ -231,6 +236,7 @@ pub struct Metrics {
     effects: Box<[IntGauge]>,
     effects_begun: Box<[IntCounter]>,
     effects_failed: Box<[IntCounter]>,
+    outcomes_dropped: IntCounter,
     connections: IntGauge,
     turned_away: BTreeMap<&'static str, IntCounter>,
     certificate_expires: IntGauge,
@@ -313,6 +319,7 @@ impl Metrics {
             effects: gauges(&registry, &EFFECTS, &EFFECT_PHASES)?,
             effects_begun: counters(&registry, &EFFECT_BEGUN, effects.clone())?,
             effects_failed: counters(&registry, &EFFECT_FAILED, effects)?,
+            outcomes_dropped: keep(&registry, IntCounter::new(OUTCOMES_DROPPED.name, OUTCOMES_DROPPED.help)?)?,
             connections: gauge(&registry, &CONNECTIONS)?,
             turned_away: turned_away(&registry)?,
             certificate_expires: gauge(&registry, &CERTIFICATE)?,
@@ -480,22 +487,6 @@ impl Metrics {
         for (gauges, value) in each {
             gauges.get(place).into_iter().for_each(|gauge| set(gauge, value));
         }
-    }
-
-    /// So many effects that the node runs are in one of [`EFFECT_PHASES`].
-    pub fn set_effects(&self, phase: &str, effects: u64) {
-        let place = EFFECT_PHASES.iter().position(|name| *name == phase);
-        place.and_then(|place| self.effects.get(place)).into_iter().for_each(|gauge| set(gauge, effects));
-    }
-
-    /// An attempt at an effect was begun.
-    pub fn effect_begun(&self, effect: EffectName) {
-        self.effects_begun.get(effect as usize).into_iter().for_each(IntCounter::inc);
-    }
-
-    /// An attempt at an effect failed.
-    pub fn effect_failed(&self, effect: EffectName) {
-        self.effects_failed.get(effect as usize).into_iter().for_each(IntCounter::inc);
     }
 
     /// This many connections are open.

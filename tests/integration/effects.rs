@@ -18,6 +18,7 @@ mod crashes;
 mod environment;
 mod events;
 mod external;
+mod incarnations;
 mod ingestion;
 mod outside;
 mod watch;

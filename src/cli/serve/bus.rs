@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::broadcast;
 
-use crate::effects::{Progress, Runner};
+use crate::effects::{Phase, Progress, Runner};
 use crate::ingress::{EffectView, Happened, transition_event};
 use crate::machine::chart;
 use crate::settings::EffectMode;
+use crate::types::ids::EffectId;
+use crate::types::keys::PublicKey;
 use crate::types::names::{Region, Transition};
 use crate::types::record::Record;
 use crate::types::text::ProjectName;
@@ -76,6 +78,12 @@ impl Bus {
         self.runner.get().into_iter().for_each(|runner| runner.moved(project));
     }
 
+    /// An outcome that was kept is dropped; its effect waits for another one.
+    pub fn held_dropped(&self, id: &EffectId, brought_by: &PublicKey, reason: &str) {
+        let reason = format!("the outcome that {brought_by} brought was dropped: {reason}");
+        self.effect(&external(id, Some(reason)), EffectMode::External);
+    }
+
     /// The runner.
     pub fn runner(&self) -> Option<&Runner> {
         self.runner.get()
@@ -109,6 +117,12 @@ impl Bus {
             let _ = self.events.send(Arc::new(happened()));
         }
     }
+}
+
+/// An effect that somebody else works at.
+pub(super) fn external(id: &EffectId, reason: Option<String>) -> Progress {
+    let (phase, id) = (Phase::External, id.clone());
+    Progress { id, phase, attempt: 0, begun_ms: None, next_ms: None, reason, step: None }
 }
 
 /// Whether a transition may change what is open, or what is blocked.

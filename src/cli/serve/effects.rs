@@ -66,12 +66,13 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
         began: (Instant::now(), crate::hybridcore::logs::now_ms()),
     };
     let workshop = workshop(node, settings, secrets, root)?;
-    let runner = Runner::start(rules(&settings.effects)?, Arc::new(host), Arc::new(workshop))?;
+    let incarnation = node.handle().journal().identity().incarnation;
+    let runner = Runner::start(rules(&settings.effects, incarnation)?, Arc::new(host), Arc::new(workshop))?;
     node.bus().connect(&runner, any_builtin);
     Ok(runner)
 }
 
-fn rules(effects: &Effects) -> anyhow::Result<Rules> {
+fn rules(effects: &Effects, incarnation: u64) -> anyhow::Result<Rules> {
     let token: [u8; 8] = entropy::random_bytes().context("no random numbers")?;
     Ok(Rules {
         workers: effects.workers,
@@ -80,6 +81,7 @@ fn rules(effects: &Effects) -> anyhow::Result<Rules> {
         retry_max_ms: effects.retry_max_ms,
         lease_ms: effects.lease_ms,
         holder: format!("{}-{:016x}", std::process::id(), u64::from_be_bytes(token)),
+        incarnation,
     })
 }
 
@@ -158,9 +160,15 @@ impl NodeHost {
 }
 
 impl NodeHost {
-    /// The outcome that a worker brought while the project was blocked. What the node runs itself, it answers itself.
+    fn is_open(&self, id: &EffectId) -> bool {
+        let view = self.handle.view(&id.project);
+        view.is_ok_and(|view| view.head.state().open_effects().any(|open| open.id == *id))
+    }
+
+    /// The outcome that a worker brought while the project was blocked. It was answered for, so it goes first, also where
+    /// the node runs the effect itself by now.
     fn held(&self, journal: &Journal, id: &EffectId) -> Result<Option<HeldOutcome>, ReadError> {
-        if self.effects.is_builtin(id.effect) { Ok(None) } else { journal.held_outcome(id) }
+        journal.held_outcome(id)
     }
 }
 
@@ -193,6 +201,7 @@ impl Host for NodeHost {
         let state = view.head.state();
         self.settle(state);
         let journal = self.journal();
+        let begun_after = journal.incarnations().last().map(|begun| begun.after);
         let mut found = Vec::new();
         for open in state.open_effects() {
             let held = self.held(&journal, &open.id).map_err(|error| error.to_string())?;
@@ -202,6 +211,7 @@ impl Host for NodeHost {
                     opened_at_ms: open.opened_at.physical_ms(),
                     seen: view.index,
                     blocked: blocked(state, open.id.effect),
+                    inherited: begun_after.is_some_and(|after| open.id.index <= after),
                     held: held.map(|held| Outcome { transition: held.transition, inputs: held.inputs }),
                 });
             }
@@ -219,14 +229,25 @@ impl Host for NodeHost {
 
     fn propose(&self, id: &EffectId, outcome: Outcome, reply: Reply) {
         let (handle, id, bus) = (self.handle.clone(), id.clone(), self.bus.clone());
-        let held = self.held(&self.journal(), &id).ok().flatten();
+        let held = self.held(&self.journal(), &id);
+        let runs = self.runs(id.effect);
+        let (outcome, evidence, brought_by) = match &held {
+            // What is on disk counts, with the name of who brought it.
+            Ok(Some(held)) => {
+                let kept = Outcome { transition: held.transition, inputs: held.inputs.clone() };
+                (kept, evidence(&id.project, held), Some(held.signer))
+            }
+            Ok(None) if runs => (outcome, Vec::new(), None),
+            // The node signs for others only what it can name the bringer of.
+            Ok(None) => return reply(Answer::Later("nothing is kept of it any more".to_owned())),
+            Err(error) => return reply(Answer::Later(error.to_string())),
+        };
         self.runtime.spawn(async move {
             let Outcome { transition, inputs } = outcome;
-            let evidence = held.as_ref().map(|held| evidence(&id.project, held)).unwrap_or_default();
-            let own = OwnOutcome { effect: id.clone(), transition, inputs, evidence };
+            let own = OwnOutcome { effect: id.clone(), transition, inputs, evidence, brought_by };
             let answer = match answer(handle.propose_outcome(own).await) {
                 // It is not the node's to say that the work of others failed.
-                Answer::Refused(reason) if held.is_some() => Answer::Later(reason),
+                Answer::Refused(reason) if brought_by.is_some() => Answer::Later(reason),
                 answer => answer,
             };
             if let Answer::Later(reason) | Answer::Refused(reason) = &answer {
@@ -246,7 +267,12 @@ impl Host for NodeHost {
     }
 
     fn changed(&self, progress: &Progress) {
-        self.bus.effect(progress, self.effects.mode(progress.id.effect));
+        let mode = self.effects.mode(progress.id.effect);
+        if progress.phase == Phase::Closed && mode == EffectMode::External && self.is_open(&progress.id) {
+            // What was kept of it is gone; the effect itself is not.
+            return self.bus.effect(&bus::external(&progress.id, None), mode);
+        }
+        self.bus.effect(progress, mode);
     }
 
     fn failed(&self, id: &EffectId, reason: &str) {
@@ -359,15 +385,8 @@ pub(super) fn page(
         let ours = decided.runs(row.id.effect);
         let mode = if ours { effects.mode(row.id.effect) } else { EffectMode::External };
         let progress = bus.runner().and_then(|runner| runner.board().get(&row.id));
-        let unknown = Progress {
-            id: row.id,
-            phase: if mode == EffectMode::Builtin { Phase::Waiting } else { Phase::External },
-            attempt: 0,
-            begun_ms: None,
-            next_ms: None,
-            reason: None,
-            step: None,
-        };
+        let phase = if mode == EffectMode::Builtin { Phase::Waiting } else { Phase::External };
+        let unknown = Progress { phase, ..bus::external(&row.id, None) };
         let view = bus::view(&progress.unwrap_or(unknown), mode);
         EffectView { opened_at: Some(row.opened_at), ..view }
     };

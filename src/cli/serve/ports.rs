@@ -16,7 +16,9 @@ use crate::telemetry::log::transition_accepted;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::types::decision::Wording;
+use crate::types::ids::EffectId;
 use crate::types::json::Json;
+use crate::types::keys::PublicKey;
 use crate::types::names::Transition;
 use crate::types::record::Record;
 use crate::types::rejection::{Code, Rejection};
@@ -103,6 +105,13 @@ impl sequencer::Observer for Watch {
 
     fn held(&self, project: &ProjectName) {
         self.bus.held(project);
+    }
+
+    fn held_dropped(&self, id: &EffectId, brought_by: &PublicKey, reason: &str) {
+        self.metrics.outcome_dropped();
+        tracing::warn!(%id, %brought_by, reason,
+            "an outcome that was kept is dropped: who brought it may no longer do so; the effect stays open");
+        self.bus.held_dropped(id, brought_by, reason);
     }
 
     fn repeated(&self, transition: Transition) {

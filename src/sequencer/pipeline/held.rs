@@ -3,11 +3,12 @@
 
 use super::{Pipeline, Scene};
 use crate::journal::HeldOutcome;
-use crate::machine::judge;
-use crate::sequencer::Verified;
+use crate::machine::judge::{self, Docket};
+use crate::sequencer::{OwnOutcome, Verified};
 use crate::types::canonical::canonical_hash;
 use crate::types::ids::EffectId;
-use crate::types::proposal::SignedProposal;
+use crate::types::keys::PublicKey;
+use crate::types::proposal::{Proposal, SignedProposal};
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
@@ -36,7 +37,11 @@ impl Pipeline {
                     self.shared.ports.observer.held(project);
                 }
             }
-            Err(reason) => rejection.reasons.push(format!("the outcome of {id} is not kept: {reason}; send it again")),
+            Err(reason) => {
+                // The node says so at once, if the journal takes nothing more.
+                self.probing |= self.shared.journal().is_stopped();
+                rejection.reasons.push(format!("the outcome of {id} is not kept: {reason}; send it again"));
+            }
         }
     }
 
@@ -45,6 +50,30 @@ impl Pipeline {
     fn may_hold(&mut self, project: &ProjectName, scene: &Scene, verified: &Verified) -> bool {
         let is_durable = self.head(project).is_ok_and(|(_, batch)| batch <= self.durable_batch);
         is_durable && judge::held_by_block(&self.docket(scene, verified))
+    }
+
+    /// Whether the worker that brought an outcome may still bring it on the head that the node signs it for. What was
+    /// allowed when it was kept may have been taken away since: the key, its role, its delegation, or its permission.
+    pub(super) fn may_still_bring(
+        &self,
+        scene: &Scene,
+        verified: &Verified,
+        worker: &PublicKey,
+    ) -> Result<(), Rejection> {
+        let proposal = Proposal { signer: *worker, ..verified.proposal().clone() };
+        let docket = Docket { proposal: &proposal, ..self.docket(scene, verified) };
+        judge::may_bring(&docket, verified.proposal())
+    }
+
+    /// Drops the outcome that is kept of an effect; another one may be brought.
+    pub(super) fn drop_held(&self, outcome: &OwnOutcome, worker: &PublicKey, rejection: &Rejection) {
+        let (id, observer) = (&outcome.effect, &self.shared.ports.observer);
+        let reason = rejection.reasons.join("; ");
+        observer.held_dropped(id, worker, &reason);
+        if let Err(error) = self.shared.journal().drop_held(id) {
+            // It is refused again the next time.
+            observer.own_failed(&id.project, outcome.transition, &format!("it cannot be dropped: {error}"));
+        }
     }
 
     /// Keeps an outcome, unless one is kept: whether that is the same.
@@ -59,6 +88,10 @@ impl Pipeline {
             at: scene.stamp.at,
         };
         let journal = self.shared.journal();
+        if journal.is_stopped() {
+            // A row that is there may not be promised.
+            return Err("the journal takes nothing more".to_owned());
+        }
         if let Some(kept) = journal.held_outcome(id).map_err(|error| error.to_string())? {
             return Ok(Some(kept.is_same(&outcome)));
         }

@@ -28,6 +28,15 @@ impl Pipeline {
             Ok(built) => built,
             Err(rejection) => return answer(reply, refuse(rejection)),
         };
+        if let Some(worker) = &outcome.brought_by
+            && let Err(rejection) = self.may_still_bring(&scene, &verified, worker)
+        {
+            // What takes the right away must be durable first: a held outcome was acknowledged.
+            if self.head(&project).is_ok_and(|(_, batch)| batch <= self.durable_batch) {
+                self.drop_held(&outcome, worker, &rejection);
+            }
+            return answer(reply, refuse(rejection));
+        }
         let mut verdict = self.weigh(&scene, &verified);
         let (scene, changed) = self.change_license(&project, scene, &verified, &verdict);
         if changed {

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use swoosh::types::names::{EffectName, EnvironmentState, Transition};
+use swoosh::types::hash::Hash;
+use swoosh::types::names::{EffectName, EnvironmentState, Region, Transition};
 
 use super::{Yard, count, insist, records, state_where};
+use crate::support::daemon::Site;
 use crate::support::driver::Project;
 use crate::support::world::Ask;
 
@@ -186,4 +188,44 @@ fn the_allocation_reaches_the_build_and_stands_in_its_record() {
     let made = run["artifacts"][0]["files"][0]["path"].as_str().unwrap();
     let made = fs::read_to_string(folder.join(made)).unwrap();
     assert!(made.contains("allocation: memory_mib=8192, vcpu=4\n"), "{made}");
+}
+
+/// A build that made more than a state can hold failed, and its failure was refused for ever.
+#[test]
+fn a_failure_is_recorded_however_many_assets_it_names() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Environment, "PROVISION");
+    let mut inputs = project.valid(Transition::EnvironmentProvisionFailed);
+    let hash = Hash::of(b"made").to_string();
+    inputs["assets"] = (0..300).map(|n| (format!("image/{n:03}"), json!(hash))).collect();
+    project.propose(&daemon, &Ask::new(Transition::EnvironmentProvisionFailed).with(inputs)).receipt();
+    assert_eq!(project.head.state().environment.assets.len(), 256);
+    // What is on record stays, and what another try made as well is left out.
+    let mut inputs = project.valid(Transition::EnvironmentProvisionFailed);
+    inputs["assets"] = json!({"a-new-one": hash, "image/000": Hash::of(b"another")});
+    project.propose(&daemon, &Ask::new(Transition::EnvironmentProvisionFailed).with(inputs)).receipt();
+    let assets = &project.head.state().environment.assets;
+    assert_eq!((assets.len(), assets.keys().any(|name| name.as_str() == "a-new-one")), (256, false));
+}
+
+/// A check says that all is well, and the health guard refuses it: the failure was recorded thirty times in half a minute.
+#[test]
+fn a_check_that_the_guard_refuses_again_and_again_backs_off() {
+    let yard = yard();
+    yard.site.change_settings(|settings| {
+        // What the platform says of health knows nothing of what is built here.
+        let platform = settings["facts"]["sources"]["capacity"].clone();
+        settings["facts"]["sources"]["health"] = platform;
+        settings["effects"]["retry_min_ms"] = json!(50);
+        settings["effects"]["retry_max_ms"] = json!(60_000);
+    });
+    let daemon = yard.site.start();
+    yard.begin(&daemon, yard.document("v1.0"));
+    daemon.wait_for("/wal?project=p&limit=1000", |_| count(&daemon, "Environment_HealthFailed") >= 3);
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let failed = count(&daemon, "Environment_HealthFailed");
+    // After 50, 100, 200 ms and so on: the ninth comes after more than 12 s.
+    assert!((3..=9).contains(&failed), "{failed}");
 }

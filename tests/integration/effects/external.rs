@@ -1,6 +1,7 @@
 //! Outcomes that workers bring while the project is blocked: kept on disk, and recorded when it goes on.
 
 use serde_json::{Value, json};
+use swoosh::types::council::rotation_proof;
 use swoosh::types::names::{IngestionState, Transition};
 
 use super::super::support::daemon::Daemon;
@@ -106,4 +107,40 @@ fn what_cancels_the_effect_takes_its_kept_outcome_with_it() {
     let daemon = yard.site.start();
     assert_eq!(daemon.get("/effects").json()["effects"], json!([]));
     assert_eq!(count(&daemon, RESOLVED.as_str()), 0);
+}
+
+/// A worker that was revoked while its project was paused: the node recorded its outcome under its own signature.
+#[test]
+fn an_outcome_of_a_worker_that_may_no_longer_bring_it_is_dropped_when_the_project_goes_on() {
+    // The key is revoked, retired by a rotation, or loses the role.
+    for taken in [Transition::BootIdentityRevoked, Transition::BootIdentityRotated, Transition::BootIdentityGranted] {
+        let yard = Yard::new(&[], |_| {});
+        let daemon = yard.site.start();
+        let mut project = blocked(&yard, &daemon, Transition::ControlPause);
+        assert_eq!(told(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
+        let worker = yard.site.hands.get("worker").key().to_string();
+        let mut inputs = project.valid(taken);
+        match taken {
+            Transition::BootIdentityRevoked => inputs["key"] = json!(worker),
+            Transition::BootIdentityGranted => {
+                inputs = json!({"key": worker, "identity": {"name": "worker", "roles": ["reader"]}});
+            }
+            _ => {
+                let (old, fresh) = (yard.site.hands.get("worker").key(), yard.site.hands.get("fresh"));
+                let proof = rotation_proof(&yard.site.cluster, &project.name, &old, &fresh.secret);
+                inputs = json!({"old": old, "new": fresh.key(), "proof": proof});
+            }
+        }
+        project.propose(&daemon, &Ask::new(taken).with(inputs)).receipt();
+        super::insist(&mut project, &daemon, &Ask::new(Transition::ControlResume));
+        daemon.wait_for("/metrics", |answer| answer.text().contains("swoosh_outcomes_dropped_total 1"));
+        assert_eq!(count(&daemon, RESOLVED.as_str()), 0, "{taken}");
+        daemon.wait_for("/effects?project=p", |_| phase_of(&daemon, "resolve") == "external");
+        // The effect is open for somebody who may.
+        let second = yard.site.hands.get("stranger").key();
+        let grant = json!({"key": second, "identity": {"name": "second", "roles": ["worker"]}});
+        super::insist(&mut project, &daemon, &Ask::new(Transition::BootIdentityGranted).with(grant));
+        super::insist(&mut project, &daemon, &Ask::new(RESOLVED).by("stranger"));
+        assert_eq!(count(&daemon, RESOLVED.as_str()), 1, "{taken}");
+    }
 }
