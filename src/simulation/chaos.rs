@@ -50,6 +50,7 @@ impl World {
                 return self.moods.damaged.is_none() && self.damage(disk.flip_watermark(random), random);
             }
             Fault::DirectoryRollback => return self.roll_back_directory(random),
+            Fault::SideWritesLost => return self.lose_side_writes(random),
             Fault::SnapshotRollback => return self.roll_back_snapshots(random),
             Fault::ClockAhead | Fault::ClockBack => return self.skew(fault == Fault::ClockAhead, random),
             Fault::ClockStep => return self.step_clock(random),
@@ -102,6 +103,15 @@ impl World {
         // A copy can only be put back under a node that is down.
         if self.moods.damaged.is_some() || !self.site.disk.put_copy_back() {
             self.site.disk.keep_copy();
+            return false;
+        }
+        self.site.disk.switch_off(Trap::Kill);
+        self.go_off(random);
+        self.damage(true, random)
+    }
+
+    fn lose_side_writes(&mut self, random: &mut Random) -> bool {
+        if self.moods.damaged.is_some() || self.order.is_some() || !self.site.disk.lose_side_writes() {
             return false;
         }
         self.site.disk.switch_off(Trap::Kill);
@@ -207,5 +217,7 @@ fn of_messages(fault: Fault) -> bool {
             | Fault::DelayAnswer
             | Fault::Misplaced
             | Fault::EffectRepeat
+            | Fault::WorkerBarred
+            | Fault::OldWorker
     )
 }

@@ -85,6 +85,8 @@ struct Image {
 struct Contents {
     rows: Image,
     unsynced: Vec<Vec<Before>>,
+    /// Writes behind the last one of a record, synced or not, while each is one of the outbox.
+    behind: Vec<Vec<Before>>,
     /// A sync failed: nothing becomes durable before the store is opened anew.
     adrift: bool,
     watermark: Watermark,
@@ -189,6 +191,11 @@ impl Contents {
                 }
             }
         }
+        let of = |family| undo.iter().any(|((of, _), ..)| *of == family);
+        match of("outbox") && !of("wal") {
+            true => self.behind.push(undo.clone()),
+            false => self.behind.clear(),
+        }
         self.unsynced.push(undo);
     }
 
@@ -278,6 +285,7 @@ impl Disk {
                 contents.undo(batch);
             }
             contents.unsynced.clear();
+            contents.behind.clear();
             contents.adrift = false;
             contents.watermark.lose_power(random);
         }
@@ -350,12 +358,27 @@ impl Disk {
         let Some(older) = contents.older.take().filter(|_| contents.newest.is_none()) else { return false };
         contents.newest = Some(std::mem::replace(&mut contents.rows, older));
         contents.unsynced.clear();
+        contents.behind.clear();
+        true
+    }
+
+    /// Loses the log's tail behind the last record: side writes, synced as they are. Whether there were any.
+    pub fn lose_side_writes(&self) -> bool {
+        let contents = &mut *self.contents();
+        let behind = std::mem::take(&mut contents.behind);
+        if behind.is_empty() || contents.newest.is_some() {
+            return false;
+        }
+        contents.newest = Some(contents.rows.clone());
+        behind.into_iter().rev().for_each(|batch| contents.undo(batch));
+        contents.unsynced.clear();
         true
     }
 
     /// What an operator does after damage: puts the newest copy, every row and the watermark back as they were.
     pub fn repair(&self) {
         let contents = &mut *self.contents();
+        contents.behind.clear();
         if let Some(newest) = contents.newest.take() {
             contents.rows = newest;
         }

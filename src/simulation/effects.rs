@@ -49,7 +49,7 @@ impl World {
         let transition = clients::outcome_of(effect.effect, random);
         let ask = Ask { transition, twist: Twist::Effect(effect.clone()), number: 0, breach_inputs: None };
         let inputs = clients::inputs_of(&head, &ask, &self.common(), random);
-        Some(OwnOutcome { effect, transition, inputs, evidence: Vec::new() })
+        Some(OwnOutcome { effect, transition, inputs, evidence: Vec::new(), brought_by: None })
     }
 
     /// What the executor was told counts like any other answer.

@@ -53,6 +53,7 @@ impl World {
             }
             Err(violation) => return Err(violation),
         }
+        self.held_is_kept(&journal)?;
         for (project, hash, _) in &found.heads {
             if self.oracle.head(project).hash() != *hash {
                 let what = format!("recovery leads {project} to another head than its records");
@@ -76,6 +77,7 @@ impl World {
     /// The process is gone, and with it every connection.
     pub(super) fn go_off(&mut self, random: &mut Random) {
         self.node = None;
+        self.workers.node_gone();
         self.site.disk.switch_on(random);
         self.cut_off();
         self.trace.event("off");
@@ -98,6 +100,8 @@ impl World {
         }
         match node.single.handle().status().mode {
             Mode::Refusing(_) => node.single.mend(),
+            // The committer looks by itself whether a side write stopped the journal.
+            Mode::Accepting if random.below(4) == 0 => node.single.mend(),
             Mode::ReadOnly(_) if random.below(8) == 0 => {
                 self.tally.count("restarts by the operator");
                 self.end_process(random);

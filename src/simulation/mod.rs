@@ -19,11 +19,13 @@ mod operators;
 mod oracle;
 mod outside;
 mod planted;
+mod proposals;
 mod random;
 mod run;
 mod shrink;
 mod trace;
 mod well_formed;
+mod workers;
 mod world;
 
 pub use faults::{Fault, Rates, RatesError, Tally};

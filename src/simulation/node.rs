@@ -1,6 +1,5 @@
 //! The node: the sequencer and the journal that the daemon runs, over the simulated clock and disk.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -24,8 +23,9 @@ use crate::types::fact::{Fact, FactClaim, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
-use crate::types::keys::SecretKey;
-use crate::types::names::{Transition, WindowClass};
+use crate::types::ids::EffectId;
+use crate::types::keys::{PublicKey, SecretKey};
+use crate::types::names::{EffectName, Transition, WindowClass};
 use crate::types::record::Record;
 use crate::types::rejection::Rejection;
 use crate::types::text::{ClusterId, ProjectName};
@@ -129,6 +129,8 @@ pub struct Told {
     pub own_failed: Vec<String>,
     /// Why the log could not be written.
     pub log_failed: Vec<String>,
+    /// Effects whose held outcomes were dropped.
+    pub dropped: Vec<EffectId>,
 }
 
 #[derive(Default)]
@@ -156,6 +158,12 @@ impl Observer for Watch {
     }
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str) {
         self.told(|told| told.own_failed.push(format!("{transition} of {project}: {reason}")));
+    }
+    fn held_dropped(&self, id: &EffectId, _brought_by: &PublicKey, _reason: &str) {
+        self.told(|told| {
+            told.tally.count("held outcomes dropped");
+            told.dropped.push(id.clone());
+        });
     }
     fn project_damaged(&self, _project: &ProjectName, _reason: &str) {
         self.told(|told| told.tally.count("projects found damaged"));
@@ -287,7 +295,8 @@ impl Site {
             memory: Memory { projects: self.heads, bytes: 64 << 20, idle_rounds: 4 },
             sweep_every: 200,
             durability: Durability::Sync,
-            external: BTreeSet::new(),
+            // What the builder does is the node's; workers bring everything else.
+            external: EffectName::ALL.iter().copied().filter(|effect| *effect != EffectName::Provision).collect(),
         }
     }
 }

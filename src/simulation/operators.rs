@@ -83,6 +83,7 @@ impl World {
         let at = reading(self.now_ms());
         let mark = Journal::accept_end(&place, &loss, at, "an operator").map_err(|error| error.to_string())?;
         self.oracle.given_up(mark.index);
+        self.workers.given_up();
         self.tally.count("losses accepted");
         Ok(())
     }

@@ -48,6 +48,10 @@ pub struct Past {
     pub keys: BTreeMap<(ProjectName, IdemKey), u64>,
     /// Which record ended an effect with its outcome.
     pub outcomes: BTreeMap<EffectId, u64>,
+    /// Which record opened an effect, by its link.
+    pub opened: BTreeMap<EffectId, Hash>,
+    /// For outcomes that workers built: the link of the record that had opened the effect when they took it up.
+    pub meant: BTreeMap<(ProjectName, IdemKey), Hash>,
     /// When the last license runs out that the license server gave, in milliseconds.
     pub licensed_until_ms: u64,
 }
@@ -177,6 +181,9 @@ impl Oracle {
         if let Some(effect) = invariants::outcome_of(record.transition, inputs) {
             self.past.outcomes.insert(effect, record.index);
         }
+        let open_before: Vec<_> = self.head(&record.project).state().open_effects().map(|open| open.id.clone()).collect();
+        let opened = after.state().open_effects().filter(|open| !open_before.contains(&open.id));
+        self.past.opened.extend(opened.map(|open| (open.id.clone(), chain)));
         (self.past.last_index, self.past.last_timestamp) = (record.index, record.timestamp);
         self.past.links.push(chain);
         self.led_to.insert((record.project.clone(), record.index), after.hash());
@@ -216,10 +223,20 @@ impl Oracle {
 
     /// An effect of a project whose outcome came already.
     pub fn ended_effect(&self, project: &ProjectName, random: &mut Random) -> Option<EffectId> {
-        let first = EffectId { project: project.clone(), index: 0, effect: *EffectName::ALL.first()? };
+        let first = EffectId { project: project.clone(), index: 0, digest: None, effect: *EffectName::ALL.first()? };
         let ended = self.past.outcomes.range(first..).map(|(effect, _)| effect);
         let ended: Vec<_> = ended.take_while(|effect| effect.project == *project).collect();
         ended.get(random.index(ended.len())).map(|effect| (*effect).clone())
+    }
+
+    /// The link of the record that opened an effect.
+    pub fn opened_by(&self, effect: &EffectId) -> Option<Hash> {
+        self.past.opened.get(effect).copied()
+    }
+
+    /// A worker brings the outcome of work that it took up when a record of this link had opened the effect.
+    pub fn meant(&mut self, project: &ProjectName, key: &IdemKey, opened_by: Hash) {
+        self.past.meant.insert((project.clone(), key.clone()), opened_by);
     }
 
     /// Somebody was told of a record.

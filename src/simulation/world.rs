@@ -8,13 +8,14 @@
 //! A turn draws from a sequence of its own, so that a run is a list of turns: leave some out, and the others keep
 //! their meaning.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::clients::hands::Hands;
-use super::clients::{self, Ask, Common, Twist};
+use super::clients::Common;
 use super::disk::Disk;
 use super::faults::{Fault, Rates, Tally};
 use super::healing::Healing;
@@ -28,16 +29,15 @@ use super::random::Random;
 use super::run::Looking;
 use super::trace::Trace;
 use super::well_formed::text;
+use super::workers::Workers;
 use crate::machine::head::Head;
-use crate::sequencer::{Mode, Outcome, Verified};
+use crate::sequencer::{Mode, Outcome};
 use crate::types::backbeat::Schedule;
-use crate::types::canonical::canonical_bytes;
 use crate::types::ids::{EffectId, IdemKey};
 use crate::types::json::Json;
-use crate::types::names::Transition;
 use crate::types::rejection::Code;
 use crate::types::text::{ClusterId, ProjectName};
-use crate::verify::{Headers, verify};
+use crate::verify::Headers;
 
 /// Projects of a world.
 pub(super) const PROJECTS: usize = 7;
@@ -55,11 +55,11 @@ struct Waiting {
 }
 
 /// A caller that looks after one project.
-struct Client {
-    project: ProjectName,
+pub(super) struct Client {
+    pub(super) project: ProjectName,
     waiting: Option<Waiting>,
-    breach_inputs: Option<Value>,
-    lives: u64,
+    pub(super) breach_inputs: Option<Value>,
+    pub(super) lives: u64,
 }
 
 /// An answer that the node owes.
@@ -91,11 +91,14 @@ pub struct World {
     healing: Healing,
     hands: Arc<Hands>,
     schedule: Schedule,
-    clients: Vec<Client>,
+    pub(super) clients: Vec<Client>,
     owed: Vec<Owed>,
+    pub(super) workers: Workers,
     /// Outcomes that the node proposed itself, and where it hears of them.
     pub(super) own: Vec<(EffectId, oneshot::Receiver<Outcome>)>,
-    numbers: u64,
+    /// Which effect a proposal brings the outcome of.
+    pub(super) brings: BTreeMap<IdemKey, EffectId>,
+    pub(super) numbers: u64,
 }
 
 /// What lasts for some turns: until which.
@@ -145,7 +148,9 @@ impl World {
             schedule: announced,
             clients: (0..PROJECTS).map(client).collect(),
             owed: Vec::new(),
+            workers: Workers::default(),
             own: Vec::new(),
+            brings: BTreeMap::new(),
             numbers: 0,
         }
     }
@@ -174,6 +179,7 @@ impl World {
         self.oracle.licensed_until(self.outside.licensed_until_ms());
         self.clients_send(random);
         self.run_effect(random);
+        self.work_outside(random)?;
         self.deliver(random)?;
         self.work(random);
         self.after_work(random)
@@ -246,53 +252,6 @@ impl World {
         tally
     }
 
-    /// Builds what a client's project needs next, on the head that its client knows of.
-    fn propose(&mut self, number: usize, random: &mut Random) -> Option<(IdemKey, Arc<[u8]>)> {
-        let project = &self.clients.get(number)?.project;
-        let head = self.durable_head(project)?;
-        let state = head.state();
-        if state.phase() == crate::machine::state::TopPhase::Terminated {
-            // A new project takes its place.
-            let client = self.clients.get_mut(number)?;
-            client.lives += 1;
-            client.project = text(&format!("p{number}-{}", client.lives));
-            return None;
-        }
-        let misplaced = random.often(self.rates.of(Fault::Misplaced));
-        let repeats = random.often(self.rates.of(Fault::EffectRepeat));
-        let repeated = if repeats { self.oracle.ended_effect(project, random) } else { None };
-        let common = self.common();
-        let (transition, twist) = match (repeated, random.below(16)) {
-            (Some(effect), _) => (clients::outcome_of(effect.effect, random), Twist::Effect(effect)),
-            (None, 0) => (clients::plausible(state, random)?, Twist::None),
-            (None, _) => {
-                let forward = clients::forward(state, &common, random);
-                // Whoever waits for a window does something else meanwhile; whoever is held up, now and then.
-                let waits = forward.is_none() && (!clients::is_held_up(state) || random.below(RESTLESS) == 0);
-                (if waits { clients::plausible(state, random) } else { forward }?, Twist::None)
-            }
-        };
-        let twist = if misplaced { Twist::Misplaced(random.next()) } else { twist };
-        let fired = match twist {
-            Twist::None => None,
-            Twist::Misplaced(_) => Some(Fault::Misplaced),
-            Twist::Effect(_) => Some(Fault::EffectRepeat),
-        };
-        let breach_inputs = self.clients.get(number).and_then(|client| client.breach_inputs.clone());
-        let ask = Ask { transition, twist, number: self.numbers + 1, breach_inputs };
-        let signed = clients::build(&head, &ask, &common, random);
-        let bytes = canonical_bytes(&signed);
-        self.numbers += 1;
-        fired.into_iter().for_each(|fault| self.fired(fault, Some(number)));
-        let key = signed.proposal.idem_key.clone();
-        if transition == Transition::ExecutionSubmit
-            && let Some(client) = self.clients.get_mut(number)
-        {
-            client.breach_inputs = serde_json::to_value(&signed.proposal.inputs).ok();
-        }
-        Some((key, bytes.into()))
-    }
-
     fn deliver(&mut self, random: &mut Random) -> Result<(), Violation> {
         while let Some((parcel, overtaken)) = self.network.deliver(self.turn) {
             if overtaken {
@@ -358,6 +317,7 @@ impl World {
         let Some(node) = &self.node else { return Ok(()) };
         let told = node.take_told();
         self.tally.add(&told.tally);
+        told.dropped.iter().for_each(|effect| self.workers.dropped(effect));
         self.struck |= self.site.disk.has_fired();
         if let Some(failed) = told.log_failed.first().filter(|_| !self.struck && !self.is_excused()) {
             return Err(Violation { invariant: "log-fails-for-a-cause", what: failed.clone() });
@@ -441,6 +401,11 @@ impl World {
             }
             Outcome::Refused(refusal) => {
                 self.trace.refusal(key, refusal.rejection.code);
+                if refusal.rejection.code == Code::OutcomeHeld
+                    && let Some(effect) = self.brings.get(key)
+                {
+                    self.workers.is_held(effect);
+                }
                 if acknowledged && !may_refuse_a_repeat(refusal.rejection.code) {
                     let what = format!("the repeat of {key} of {project} is refused with {}", refusal.rejection.code);
                     return Err(Violation { invariant: "repeats-get-receipts", what });
@@ -519,24 +484,6 @@ impl World {
     /// The project that a client looks after now.
     pub(super) fn project(&self, client: usize) -> Option<ProjectName> {
         self.clients.get(client).map(|client| client.project.clone())
-    }
-
-    /// Builds a proposal for a project and posts it, without a network between.
-    pub(super) fn post(&mut self, number: usize, transition: Transition, random: &mut Random) -> Option<Verified> {
-        let client = self.clients.get(number)?;
-        let head = self.durable_head(&client.project)?;
-        let breach_inputs = client.breach_inputs.clone();
-        let ask = Ask { transition, twist: Twist::None, number: self.numbers + 1, breach_inputs };
-        let signed = clients::build(&head, &ask, &self.common(), random);
-        self.numbers += 1;
-        let bytes = canonical_bytes(&signed);
-        let decode = crate::machine::chart::Inputs::decode;
-        verify(&bytes, &Headers::default(), &self.site.cluster, decode).ok()
-    }
-
-    /// What a project needs next.
-    pub(super) fn wants(&self, project: &ProjectName, random: &mut Random) -> Option<Transition> {
-        clients::forward(self.durable_head(project)?.state(), &self.common(), random)
     }
 
     /// What a client knows of its project: what the node shows, where it holds the head in memory, and else what the

@@ -56,6 +56,8 @@ pub enum Twist {
     Misplaced(u64),
     /// The outcome of this effect, open or not.
     Effect(EffectId),
+    /// A grant that gives the worker its role, or takes it.
+    Worker(bool),
 }
 
 /// What a client proposes.
@@ -103,7 +105,7 @@ pub fn build(head: &Head, ask: &Ask, common: &Common<'_>, random: &mut Random) -
     };
     let proposal = match ask.twist {
         Twist::Misplaced(how) => misplaced(proposal, how, common, random),
-        Twist::None | Twist::Effect(_) => proposal,
+        Twist::None | Twist::Effect(_) | Twist::Worker(_) => proposal,
     };
     let hand = known(hands.of(&proposal.signer), "signer");
     proposal.sign(common.cluster, &hand.secret)
@@ -121,6 +123,10 @@ pub fn inputs_of(head: &Head, ask: &Ask, common: &Common<'_>, random: &mut Rando
     match &ask.twist {
         Twist::Effect(effect) => inputs["effect"] = json!(effect.to_string()),
         Twist::Misplaced(how) if how % WAYS == 7 => bend(&mut inputs),
+        Twist::Worker(works) => {
+            let roles = if *works { json!(["worker"]) } else { json!(["reader"]) };
+            inputs = json!({"key": hands.get("worker").key(), "identity": {"name": "worker", "roles": roles}});
+        }
         Twist::Misplaced(_) | Twist::None => {}
     }
     if ask.transition == Transition::ExecutionSubmit && random.below(8) == 0 {
@@ -138,6 +144,35 @@ pub fn outcome_of(effect: EffectName, random: &mut Random) -> Transition {
         _ => spec.success,
     };
     outcomes.get(random.index(outcomes.len())).copied().unwrap_or(spec.unknown)
+}
+
+/// An open effect of a paused project, whose worker is done and brings the outcome all the same.
+pub fn answers_while_blocked(state: &State, random: &mut Random) -> Option<EffectId> {
+    if !state.control.paused || random.below(3) != 0 {
+        return None;
+    }
+    let open: Vec<&EffectId> = state.open_effects().map(|open| &open.id).collect();
+    open.get(random.index(open.len())).map(|id| (*id).clone())
+}
+
+/// The effect whose outcome a proposal brings.
+pub fn effect_of(proposal: &Proposal) -> Option<EffectId> {
+    chart::spec(proposal.transition).closes?;
+    proposal.inputs.as_object()?.get("effect")?.as_str()?.parse().ok()
+}
+
+/// Whether the worker of a project lost its role.
+fn is_barred(state: &State, hands: &Hands) -> bool {
+    let worker = state.boot.identities.get(&hands.get("worker").key());
+    worker.is_some_and(|worker| !worker.roles.contains(&Role::Worker))
+}
+
+/// What is special about a transition in this state: a worker that lost its role is granted it again.
+pub fn twist_of(transition: Transition, state: &State, common: &Common<'_>) -> Twist {
+    match transition == Transition::BootIdentityGranted && is_barred(state, common.hands) {
+        true => Twist::Worker(true),
+        false => Twist::None,
+    }
 }
 
 /// A vote or an outcome too few, and hashes of something else.
@@ -203,6 +238,9 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
     }
     if state.control.paused {
         return Some(Transition::ControlResume);
+    }
+    if is_barred(state, common.hands) && random.below(2) == 0 {
+        return Some(Transition::BootIdentityGranted);
     }
     // Whoever has no license asks now and then whether there is one again.
     if state.control.license == LicenseStatus::Expired && random.below(12) != 0 {

@@ -5,9 +5,11 @@ mod effects_once;
 mod epoch_advances_once;
 mod exactly_once;
 mod execution_entry;
+mod held_by_right;
 mod hlc_monotone;
 mod index_follows;
 mod license_gate;
+mod outcome_of_its_record;
 mod policy_holds;
 mod quarantine_sticky;
 mod quorum_certificate;
@@ -40,12 +42,14 @@ pub struct Step<'a> {
 pub type Check = fn(&Step<'_>, &Past) -> Result<(), String>;
 
 /// Those of answers and starts, which the oracle and the world ask.
-pub const OF_ANSWERS_AND_STARTS: [&str; 15] = [
+pub const OF_ANSWERS_AND_STARTS: [&str; 17] = [
     "replay-equal",
     "receipts-never-change",
     "receipts-prove-themselves",
     "repeats-get-receipts",
     "acknowledged-is-kept",
+    "held-is-kept",
+    "builds-once",
     "never-equivocates",
     "log-fails-for-a-cause",
     "reads-are-durable",
@@ -59,7 +63,7 @@ pub const OF_ANSWERS_AND_STARTS: [&str; 15] = [
 ];
 
 /// The invariants that are asked at every transition, by name.
-pub const ALL: [(&str, Check); 12] = [
+pub const ALL: [(&str, Check); 14] = [
     ("index-follows", index_follows::check),
     ("hlc-monotone", hlc_monotone::check),
     ("epoch-advances-once", epoch_advances_once::check),
@@ -68,6 +72,8 @@ pub const ALL: [(&str, Check); 12] = [
     ("approvals", approvals::check),
     ("exactly-once", exactly_once::check),
     ("effects-once", effects_once::check),
+    ("outcome-of-its-record", outcome_of_its_record::check),
+    ("held-by-right", held_by_right::check),
     ("quarantine-sticky", quarantine_sticky::check),
     ("windows", windows::check),
     ("license-gate", license_gate::check),
