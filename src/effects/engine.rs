@@ -281,7 +281,8 @@ impl Engine {
         let streak = self.failing.entry((id.project.clone(), id.effect)).or_default();
         *streak = Streak { failures: streak.failures.saturating_add(1), last_ms: now_ms };
         if self.failing.len() > MOST_FAILING
-            && let Some(oldest) = self.failing.iter().min_by_key(|(_, streak)| streak.last_ms).map(|(key, _)| key.clone())
+            && let Some(oldest) =
+                self.failing.iter().min_by_key(|(_, streak)| streak.last_ms).map(|(key, _)| key.clone())
         {
             self.failing.remove(&oldest);
         }

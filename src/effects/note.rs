@@ -31,7 +31,15 @@ pub struct Note {
 impl Note {
     /// What stands for a note that cannot be read: an attempt was begun, and nothing else is known.
     pub fn unreadable() -> Note {
-        Note { attempt: 1, failures: 0, holder: String::new(), begun_ms: 0, incarnation: 0, ended: false, outcome: None }
+        Note {
+            attempt: 1,
+            failures: 0,
+            holder: String::new(),
+            begun_ms: 0,
+            incarnation: 0,
+            ended: false,
+            outcome: None,
+        }
     }
 
     /// Its bytes.

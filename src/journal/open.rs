@@ -210,9 +210,7 @@ fn is_all_there(place: &Place, last: u64, sides: Sides, mark: Option<&Mark>) -> 
         Some(mark) if mark.index > last => {
             Err(OpenError::Lost { path: place.path.clone(), last, index: last + 1, promised: mark.index })
         }
-        Some(mark) => {
-            sides.keep(&mark.sides).map_err(|lost| OpenError::SidesLost { path: place.path.clone(), lost })
-        }
+        Some(mark) => sides.keep(&mark.sides).map_err(|lost| OpenError::SidesLost { path: place.path.clone(), lost }),
         None => Ok(()),
     }
 }

@@ -54,7 +54,8 @@ impl Sides {
     /// The position that a directory shows: the earlier one where its two copies differ.
     pub(super) fn read(db: &Store) -> Result<Sides, StorageError> {
         let copies = [(Family::Meta, meta::SIDES), (Family::Outbox, POSITION)].map(|(family, key)| {
-            let column = db.column(family).ok_or_else(|| StorageError(format!("no column family {}", family.name())))?;
+            let column =
+                db.column(family).ok_or_else(|| StorageError(format!("no column family {}", family.name())))?;
             let Some(bytes) = db.get_cf(column, key)? else { return Ok(Sides::NONE) };
             let mangled = || StorageError(format!("the position of side writes in {} does not decode", family.name()));
             Sides::parse(&bytes).ok_or_else(mangled)

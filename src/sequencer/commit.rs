@@ -116,7 +116,9 @@ impl<L: Log> Committer<L> {
         };
         let empty = batch.entries.is_empty() && batch.writes.is_empty();
         // A batch of nothing learns what befell the journal.
-        if (!empty || journal.is_stopped()) && let Err(failure) = self.write(&batch) {
+        if (!empty || journal.is_stopped())
+            && let Err(failure) = self.write(&batch)
+        {
             return Err(self.refuse_all(replies, failure));
         }
         drop(pin);

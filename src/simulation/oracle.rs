@@ -181,7 +181,8 @@ impl Oracle {
         if let Some(effect) = invariants::outcome_of(record.transition, inputs) {
             self.past.outcomes.insert(effect, record.index);
         }
-        let open_before: Vec<_> = self.head(&record.project).state().open_effects().map(|open| open.id.clone()).collect();
+        let open_before: Vec<_> =
+            self.head(&record.project).state().open_effects().map(|open| open.id.clone()).collect();
         let opened = after.state().open_effects().filter(|open| !open_before.contains(&open.id));
         self.past.opened.extend(opened.map(|open| (open.id.clone(), chain)));
         (self.past.last_index, self.past.last_timestamp) = (record.index, record.timestamp);

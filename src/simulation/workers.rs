@@ -108,7 +108,12 @@ fn rules(incarnation: u64) -> Rules {
 /// What another life of the node noted; `None` where that cannot be read now.
 fn left(journal: &Journal) -> Option<BTreeMap<EffectId, Note>> {
     let notes = journal.effect_notes().ok()?;
-    Some(notes.into_iter().map(|(id, bytes)| (id, Note::decode(&bytes).unwrap_or_else(|_| Note::unreadable()))).collect())
+    Some(
+        notes
+            .into_iter()
+            .map(|(id, bytes)| (id, Note::decode(&bytes).unwrap_or_else(|_| Note::unreadable())))
+            .collect(),
+    )
 }
 
 /// What the engine is told that an answer means, as the daemon tells it.

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::clients::hands::Hands;
 use super::clients::Common;
+use super::clients::hands::Hands;
 use super::disk::Disk;
 use super::faults::{Fault, Rates, Tally};
 use super::healing::Healing;

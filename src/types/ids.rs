@@ -129,7 +129,8 @@ impl fmt::Display for EffectId {
 impl FromStr for EffectId {
     type Err = TextError;
     fn from_str(text: &str) -> Result<EffectId, TextError> {
-        let form = "an effect id; write <project>/<index>-<16 hexadecimal digits>/<effect>, or <project>/<index>/<effect>";
+        let form =
+            "an effect id; write <project>/<index>-<16 hexadecimal digits>/<effect>, or <project>/<index>/<effect>";
         let error = || TextError::new(text, form);
         let parts: Vec<&str> = text.split('/').collect();
         let [project, opened, effect] = parts[..] else { return Err(error()) };

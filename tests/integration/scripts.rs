@@ -75,7 +75,8 @@ fn without_digests(line: &str) -> String {
     while let Some((before, after)) = rest.split_once('-') {
         out.push_str(before);
         let digest = after.get(..17).and_then(|text| text.strip_suffix('/'));
-        let is_digest = digest.is_some_and(|digest| digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+        let is_digest =
+            digest.is_some_and(|digest| digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
         out.push_str(if is_digest { "-<digest>" } else { "-" });
         rest = if is_digest { &after[16..] } else { after };
     }

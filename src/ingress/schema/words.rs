@@ -114,7 +114,10 @@ word!(
     EffectId,
     "The id of an effect: project, index and digest of the record that opened it, and its name. Effects that were opened \
      under statechart version 1 have no digest.",
-    format!("^[a-z0-9][a-z0-9._-]{{0,62}}/(0|[1-9][0-9]{{0,15}})(-[0-9a-f]{{16}})?/({})$", all!(names::EffectName).join("|")),
+    format!(
+        "^[a-z0-9][a-z0-9._-]{{0,62}}/(0|[1-9][0-9]{{0,15}})(-[0-9a-f]{{16}})?/({})$",
+        all!(names::EffectName).join("|")
+    ),
     "default/17-0123456789abcdef/fetch"
 );
 word!(

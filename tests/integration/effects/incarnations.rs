@@ -119,9 +119,11 @@ fn a_restored_node_reports_work_that_was_done_after_the_record_it_goes_back_to_a
     let daemon = yard.site.start();
     yard.begin(&daemon, yard.document("v1.0"));
     state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
-    let opened = daemon.get("/wal?project=p&limit=1000").json()["records"].as_array().unwrap().iter().position(|entry| {
-        entry["record"]["transition"] == "Environment_CapacityOk"
-    });
+    let opened = daemon.get("/wal?project=p&limit=1000").json()["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .position(|entry| entry["record"]["transition"] == "Environment_CapacityOk");
     backup(&yard.site, &backups);
     daemon.terminate();
     restore(&yard.site, &backups, &again, Some(opened.unwrap() as u64 + 1));

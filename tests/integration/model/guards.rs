@@ -515,6 +515,7 @@ fn sources_agree(asked: &Asked<'_>, sources: &Value, upstreams: &Value) -> bool 
 /// Whether an id is of an effect that the record at this index opened: `default/<index>-<16 digits>/<effect>`. The model
 /// knows no digests; a test of the machine asks whether another one is refused.
 fn names_effect(id: &str, index: u64, effect: &str) -> bool {
-    let digest = id.strip_prefix(&format!("default/{index}-")).and_then(|rest| rest.strip_suffix(&format!("/{effect}")));
+    let digest =
+        id.strip_prefix(&format!("default/{index}-")).and_then(|rest| rest.strip_suffix(&format!("/{effect}")));
     digest.is_some_and(|digest| digest.len() == 16)
 }
