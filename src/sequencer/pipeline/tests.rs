@@ -91,7 +91,7 @@ impl Log for FullOnce {
     fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
         self.0.append(batch)?;
         match std::mem::take(&mut *self.1.lock().unwrap()) {
-            true => Err(AppendError::Stopped { full: true }),
+            true => Err(AppendError::Stopped { full: true, corrupt: false }),
             false => Ok(()),
         }
     }
