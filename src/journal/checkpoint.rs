@@ -53,7 +53,7 @@ impl Journal {
         match stage {
             Stage::Recovered => {}
             Stage::Opened => return Err(AppendError::NotRecovered.into()),
-            Stage::Stopped { full } => return Err(AppendError::Stopped { full }.into()),
+            Stage::Stopped { full, corrupt } => return Err(AppendError::Stopped { full, corrupt }.into()),
         }
         journal.or_stop(journal.db.sync()).map_err(failed)?;
         journal.or_stop(journal.promise(end)).map_err(failed)?;
