@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use checkpoint::Staged as StagedCheckpoint;
 pub use command::BackupCommand;
 pub(super) use control::Control;
-pub(super) use create::{Job, create};
+pub(super) use create::{Damaged, Job, create};
 pub(super) use prune::{Keep, prune};
 pub(super) use repository::Repository;
 pub use restore_command::RestoreCommand;

@@ -135,6 +135,7 @@ impl FollowCommand {
                 cache_bytes: usize::try_from(journal.cache_bytes)?,
                 write_buffer_bytes: usize::try_from(journal.write_buffer_bytes)?,
                 open_files: i32::try_from(journal.open_files)?,
+                compacts: true,
             },
         };
         let origin = Origin { primary: self.url.clone(), incarnations: source.incarnations.clone() };

@@ -8,6 +8,7 @@ mod backup;
 mod bench;
 mod builds;
 mod chaos;
+mod clock;
 mod config;
 mod connect;
 mod council;
@@ -82,6 +83,7 @@ enum Command {
     Restore(backup::RestoreCommand),
     Promote(promote::PromoteCommand),
     Serve(serve::ServeCommand),
+    Clock(clock::ClockCommand),
     Keygen(keys::KeygenCommand),
     Key(keys::KeyCommand),
     Propose(propose::ProposeCommand),
@@ -141,6 +143,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Promote(command) => command.run(output),
         Command::Demo(command) => command.run(json),
         Command::Serve(command) => command.run(),
+        Command::Clock(command) => command.run(output),
         Command::Keygen(command) => command.run(output),
         Command::Key(command) => command.run(output),
         Command::Propose(command) => command.run(output),

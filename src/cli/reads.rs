@@ -36,7 +36,7 @@ impl HealthCommand {
 fn health_text(health: &Health) -> String {
     let status = match health.status {
         HealthStatus::Ok => "ok",
-        HealthStatus::Degraded => "degraded: it works, but not as it should; see its log",
+        HealthStatus::Degraded => "degraded: it works, but not as it should",
         HealthStatus::Draining => "draining: it is shutting down",
         HealthStatus::Refusing => "refusing: it accepts nothing; see its log and runbooks/recovery.md",
     };
@@ -50,6 +50,7 @@ fn health_text(health: &Health) -> String {
         ("version", health.version.clone()),
         ("node's time", health.time.to_string()),
     ];
+    lines.extend(health.reason.iter().map(|reason| ("reason", reason.clone())));
     lines.extend(health.decision_export.iter().map(|export| ("decisions", export_text(export))));
     fields(&lines)
 }

@@ -3,6 +3,8 @@
 mod backups;
 mod bundles;
 mod bus;
+mod clock;
+mod clock_socket;
 mod effects;
 mod exporters;
 pub(super) mod follower;
@@ -37,6 +39,8 @@ use crate::ingress;
 use crate::platform::descriptors;
 use crate::platform::shutdown::StopSignals;
 use crate::settings::{Overrides, Settings};
+pub(super) use clock::ClockView;
+pub(super) use clock_socket::{Ask as ClockAsk, ask as ask_clock};
 use node::Node;
 use reload::Reload;
 use supervise::Supervised;

@@ -75,6 +75,7 @@ pub fn guard_settings(license_grace_ms: u64) -> GuardSettings {
         floating_refs: [].into(),
         lost_after_ms: 30_000,
         back_after_ms: 10_000,
+        lead_ms: 0,
     }
 }
 

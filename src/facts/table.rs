@@ -301,6 +301,22 @@ impl FactTable {
         Ok(inserted)
     }
 
+    /// Forgets facts that were seen after a time: the clock was ahead then, and newer ones would count as older.
+    /// How many there were.
+    pub fn forget_after(&self, limit_ms: u64) -> usize {
+        let is_later = |known: &KnownFact| known.fact.claim.observed_at.physical_ms() > limit_ms;
+        let mut ledger = self.ledger();
+        let before = self.facts();
+        let mut next = FactsNow::default();
+        before.set.iter().filter(|known| !is_later(known)).for_each(|known| next.insert(KnownFact::clone(known)));
+        ledger.newest.retain(|_, observed_at| observed_at.physical_ms() <= limit_ms);
+        let forgotten = before.set.iter().filter(|known| is_later(known)).count();
+        self.now.store(Arc::new(next));
+        drop(ledger);
+        self.exchanged.send_replace(());
+        forgotten
+    }
+
     /// What would become of a fact now, changing nothing.
     pub fn weigh(&self, fact: &Fact) -> Result<Inserted, FactRefusal> {
         match self.check(fact.clone())? {

@@ -105,6 +105,7 @@ impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Fault {
         match error {
             ReadError::Pruned { .. } => Fault::new(Code::Pruned, error.to_string()),
+            _ if error.is_damage() => damaged(&error),
             _ => Fault::internal(&error),
         }
     }
@@ -115,15 +116,15 @@ impl From<FoldError> for Fault {
         if let FoldError::Read(error @ ReadError::Pruned { .. }) = error {
             return error.into();
         }
-        // A record that is at fault is its project's alone.
-        match error.index() {
-            None => Fault::internal(&error),
-            Some(_) => {
-                tracing::error!(%error, "a project's records do not lead where they say");
-                Fault::new(Code::ProjectDamaged, format!("{error}; see runbooks/corrupt-journal.md"))
-            }
-        }
+        // Damage is its project's alone.
+        if error.is_damage() { damaged(&error) } else { Fault::internal(&error) }
     }
+}
+
+/// The answer to a request that needs a damaged row.
+fn damaged(error: &dyn std::fmt::Display) -> Fault {
+    tracing::error!(%error, "a stored row is damaged");
+    Fault::new(Code::ProjectDamaged, format!("{error}; see runbooks/corrupt-journal.md"))
 }
 
 /// Whole seconds, rounded up, at least one (RFC 9110 §10.2.3).

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::{AppState, json, schema};
-use crate::sequencer::{Mode, Status};
+use crate::sequencer::{Damage, Mode, Status};
 use crate::types::hlc::Hlc;
 use crate::types::keys::PublicKey;
 use crate::types::rejection::Code;
-use crate::types::text::ClusterId;
+use crate::types::text::{ClusterId, ProjectName};
 
 /// How the node is, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -21,7 +21,8 @@ use crate::types::text::ClusterId;
 pub(super) enum HealthStatus {
     /// All is well.
     Ok,
-    /// Its clock jumped: it reads, but accepts nothing until the clocks agree.
+    /// Its clock cannot be trusted, so it accepts nothing, or its journal is damaged, so it refuses the damaged projects.
+    /// `reason` says which, and what helps.
     Degraded,
     /// It is shutting down.
     Draining,
@@ -74,6 +75,10 @@ pub(super) struct HealthAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
+    /// Damage to the journal that is known: at most 100 projects, then tables whose damage is of no known project.
+    damaged: Vec<DamageView>,
+    /// Projects that are known to be damaged, all of them.
+    projects_damaged: usize,
     /// The cluster, which every signature names.
     #[schema(value_type = schema::ClusterId)]
     cluster: ClusterId,
@@ -87,6 +92,42 @@ pub(super) struct HealthAnswer {
     time: Hlc,
 }
 
+/// Damage to the journal.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct DamageView {
+    /// The damaged project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::ProjectName>, nullable = false)]
+    project: Option<ProjectName>,
+    /// The damaged table, where the project is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    table: Option<&'static str>,
+    /// Whether the project's proposals are refused; else only reads of the damaged row fail.
+    refused: bool,
+    /// The error of the read that found it.
+    reason: String,
+}
+
+/// Damaged projects that are listed at most.
+const MOST_DAMAGED: usize = 100;
+
+fn damaged(damage: &Damage) -> Vec<DamageView> {
+    let projects = damage.projects.iter().take(MOST_DAMAGED).map(|(project, damaged)| DamageView {
+        project: Some(project.clone()),
+        table: None,
+        refused: damaged.refused,
+        reason: damaged.reason.clone(),
+    });
+    let tables = damage.tables.iter().map(|(table, reason)| DamageView {
+        project: None,
+        table: Some(table),
+        refused: false,
+        reason: reason.clone(),
+    });
+    projects.chain(tables).collect()
+}
+
 fn judge(status: &Status) -> (HealthStatus, &'static str, Option<String>) {
     match (&status.mode, &status.clock_unsafe) {
         (Mode::Refusing(reason), _) => (HealthStatus::Refusing, "refusing", Some(reason.clone())),
@@ -94,7 +135,10 @@ fn judge(status: &Status) -> (HealthStatus, &'static str, Option<String>) {
         (Mode::Following(reason), _) => (HealthStatus::Ok, "following", Some(reason.clone())),
         (Mode::Draining, _) => (HealthStatus::Draining, "draining", Some("the node is shutting down".to_owned())),
         (Mode::Accepting, Some(reason)) => (HealthStatus::Degraded, "accepting", Some(reason.clone())),
-        (Mode::Accepting, None) => (HealthStatus::Ok, "accepting", None),
+        (Mode::Accepting, None) => match status.damage.summary() {
+            Some(reason) => (HealthStatus::Degraded, "accepting", Some(reason)),
+            None => (HealthStatus::Ok, "accepting", None),
+        },
     }
 }
 
@@ -124,6 +168,8 @@ pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
         decision_export: state.queries.exports(),
         mode,
         reason,
+        projects_damaged: now.damage.projects.len(),
+        damaged: damaged(&now.damage),
         cluster: state.meta.cluster.clone(),
         node: state.meta.node,
         version: state.meta.version.clone(),
@@ -141,6 +187,8 @@ pub(super) async fn live(uri: Uri) -> Answer {
 }
 
 /// Check that the node accepts proposals.
+///
+/// Damaged projects leave the node ready for the others; the text names them.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses(
     (status = 200, description = "It accepts proposals."),
     (status = 503, description = "It does not; the problem says why.",
@@ -150,8 +198,11 @@ pub(super) async fn ready(State(state): State<AppState>, uri: Uri) -> Answer {
     Query::read(&uri, &[])?;
     let now = state.handle.status();
     let (_, _, reason) = judge(&now);
-    let code = match (&now.mode, &reason) {
-        (Mode::Accepting, None) => return Ok((StatusCode::OK, "ready\n").into_response()),
+    let code = match (&now.mode, &now.clock_unsafe) {
+        (Mode::Accepting, None) => {
+            let but = reason.map_or(String::new(), |reason| format!(" for all other projects: {reason}"));
+            return Ok((StatusCode::OK, format!("ready{but}\n")).into_response());
+        }
         (Mode::Accepting, Some(_)) => Code::ClockUnsafe,
         (Mode::Draining, _) => Code::Draining,
         (Mode::Refusing(_), _) => Code::NotDurable,
@@ -175,6 +226,7 @@ mod tests {
                 wal_lag: 0,
                 last_snapshot: None,
                 clock_unsafe: clock.map(str::to_owned),
+                damage: Damage::default(),
                 heads: 0,
                 heads_bytes: 0,
             })

@@ -49,6 +49,24 @@ pub(super) struct ProjectsAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::ProjectName>, nullable = false)]
     next: Option<ProjectName>,
+    /// Projects of this page that cannot be read, and the reason. Left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    damaged: Vec<DamagedAnswer>,
+    /// Why projects may be missing from all pages: a table that lists them is damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    incomplete: Option<String>,
+}
+
+/// A project that cannot be read.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct DamagedAnswer {
+    /// The project.
+    #[schema(value_type = schema::ProjectName)]
+    project: ProjectName,
+    /// The reason.
+    reason: String,
 }
 
 /// List projects.
@@ -64,16 +82,30 @@ pub(super) async fn projects(State(state): State<AppState>, uri: Uri) -> Answer 
     let limit = query.number("limit", 1..=10_000)?.unwrap_or(1_000) as usize;
     let after: Option<ProjectName> = query.parsed("after")?;
     let answer = state.read(move |state| {
-        let mut names = state.handle.journal().projects()?;
-        names.sort_unstable();
+        let (names, hidden) = state.handle.journal().readable_projects();
+        hidden.iter().for_each(|error| state.handle.read_failed(None, error));
+        let mut names: Vec<_> = names.into_iter().collect();
         names.retain(|name| after.as_ref().is_none_or(|after| name > after));
         let more = names.len() > limit;
         names.truncate(limit);
         let next = names.last().filter(|_| more).cloned();
-        let projects = names.into_iter().map(|name| project(state, name)).collect::<Answer<Vec<_>>>()?;
-        Ok(ProjectsAnswer { projects: projects.into_iter().flatten().collect(), next })
+        let incomplete = hidden.map(|error| error.to_string());
+        let mut answer = ProjectsAnswer { projects: Vec::new(), next, damaged: Vec::new(), incomplete };
+        names.into_iter().try_for_each(|name| list(state, name, &mut answer)).map(|()| answer)
     });
     json(&answer.await?)
+}
+
+/// Adds a project to its list. A damaged one is named, and hides no other one.
+fn list(state: &AppState, name: ProjectName, answer: &mut ProjectsAnswer) -> Answer<()> {
+    match project(state, name.clone()) {
+        Ok(line) => answer.projects.extend(line),
+        Err(fault) if fault.code() == Code::ProjectDamaged => {
+            answer.damaged.push(DamagedAnswer { project: name, reason: fault.problem().detail.clone() });
+        }
+        Err(fault) => return Err(fault),
+    }
+    Ok(())
 }
 
 /// A project's line; none while its first record is not durable yet.
@@ -141,19 +173,21 @@ pub(super) async fn wal(State(state): State<AppState>, uri: Uri) -> Answer {
 
 /// Records from an index on: all, or one project's.
 fn records<'a>(
+    state: &'a AppState,
     journal: &'a Journal,
     from: u64,
-    project: Option<&ProjectName>,
+    project: Option<&'a ProjectName>,
 ) -> Box<dyn Iterator<Item = Answer<StoredRecord>> + 'a> {
+    let failed = move |error: &ReadError| state.handle.read_failed(project, error);
     match project {
-        None => Box::new(journal.records_from(from).map(|stored| Ok(stored?))),
+        None => Box::new(journal.records_from(from).map(move |stored| Ok(stored.inspect_err(failed)?))),
         Some(_) if from < journal.first_index() => {
             Box::new(journal.record(from).err().map(|error| Err(error.into())).into_iter())
         }
         Some(project) => Box::new(journal.project_indexes(project, from).map(move |index| {
-            let index = index?;
-            let missing = ReadError::Missing { index };
-            Ok(journal.record(index)?.ok_or(missing)?)
+            let index = index.inspect_err(failed)?;
+            let stored = journal.record(index).and_then(|stored| stored.ok_or(ReadError::Missing { index }));
+            Ok(stored.inspect_err(failed)?)
         })),
     }
 }
@@ -165,7 +199,7 @@ fn page(state: &AppState, from: u64, limit: usize, project: Option<&ProjectName>
     let mut next = None;
     // Nothing past the last durable index is shown, and nothing need be looked for there.
     let journal = state.handle.journal();
-    let wanted = if from > last_index { None } else { Some(records(&journal, from, project)) };
+    let wanted = if from > last_index { None } else { Some(records(state, &journal, from, project)) };
     for (count, stored) in wanted.into_iter().flatten().enumerate() {
         let stored = stored?;
         if stored.record.index > last_index {
@@ -259,7 +293,8 @@ fn find(state: &AppState, wanted: &Wanted) -> Answer<Vec<u8>> {
         return Err(none());
     }
     let journal = state.handle.journal();
-    let Some(bytes) = journal.decision(project, *index)? else {
+    let found = journal.decision(project, *index);
+    let Some(bytes) = found.inspect_err(|error| state.handle.read_failed(Some(project), error))? else {
         // Of a record that is pruned, the decision is as well.
         if *index > 0 && *index < journal.first_index() {
             journal.record(*index)?;

@@ -190,7 +190,7 @@ impl Tail {
     fn follow(&self, batch: &Batch, incarnations: &[Incarnation]) -> Result<(u64, Hash), AppendError> {
         match self.stage {
             Stage::Opened => return Err(AppendError::NotRecovered),
-            Stage::Stopped { full } => return Err(AppendError::Stopped { full }),
+            Stage::Stopped { full, corrupt } => return Err(AppendError::Stopped { full, corrupt }),
             Stage::Recovered => {}
         }
         let (mut last, mut chain) = (self.last_index, self.last_chain);
@@ -293,7 +293,7 @@ impl Inner {
             let mut tail = self.tail();
             // What failed first decides.
             if !matches!(tail.stage, Stage::Stopped { .. }) {
-                tail.stage = Stage::Stopped { full: error.is_full() };
+                tail.stage = Stage::Stopped { full: error.is_full(), corrupt: error.is_corruption() };
             }
         }
         result

@@ -53,7 +53,7 @@ impl Journal {
         match stage {
             Stage::Recovered => {}
             Stage::Opened => return Err(AppendError::NotRecovered.into()),
-            Stage::Stopped { full } => return Err(AppendError::Stopped { full }.into()),
+            Stage::Stopped { full, corrupt } => return Err(AppendError::Stopped { full, corrupt }.into()),
         }
         // No side write between what is copied and what its watermark says.
         let sides = journal.sides();

@@ -33,6 +33,18 @@ impl StorageError {
     }
 }
 
+impl StorageError {
+    /// Whether stored bytes do not match their checksum.
+    pub fn is_corruption(&self) -> bool {
+        self.0.contains("Corruption:")
+    }
+
+    /// Whether bytes on the disk changed, or the disk does not give them back. Other errors may pass by themselves.
+    pub fn is_damage(&self) -> bool {
+        ["Corruption:", "Input/output error"].iter().any(|sign| self.0.contains(sign))
+    }
+}
+
 impl From<WatermarkError> for StorageError {
     fn from(error: WatermarkError) -> StorageError {
         StorageError(error.to_string())
@@ -310,6 +322,15 @@ impl ReadError {
             ReadError::Storage(_) | ReadError::Row { .. } | ReadError::ObjectMangled { .. } => None,
         }
     }
+
+    /// Whether the stored bytes are at fault: reading them again gives the same error. A pruned record is not damage.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            ReadError::Pruned { .. } => false,
+            ReadError::Storage(error) => error.is_damage(),
+            _ => true,
+        }
+    }
 }
 
 /// Why records do not lead where they say.
@@ -324,6 +345,14 @@ pub enum FoldError {
 }
 
 impl FoldError {
+    /// Whether the stored bytes are at fault: reading them again gives the same error.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            FoldError::Read(error) => error.is_damage(),
+            FoldError::Diverged(_) => true,
+        }
+    }
+
     /// The record that is at fault, where it is one.
     pub fn index(&self) -> Option<u64> {
         match self {
@@ -421,6 +450,8 @@ pub enum AppendError {
     Stopped {
         /// Whether for want of room alone.
         full: bool,
+        /// Whether because a compaction read a damaged block.
+        corrupt: bool,
     },
     /// The journal was opened for reading.
     #[error("the journal is open for reading only")]
@@ -465,11 +496,20 @@ pub enum AppendError {
 }
 
 impl AppendError {
+    /// Whether a damaged block of a table stopped the writes, though nothing is wrong with what is written.
+    pub fn is_corruption(&self) -> bool {
+        match self {
+            AppendError::Storage(error) => error.is_corruption(),
+            AppendError::Stopped { corrupt, .. } => *corrupt,
+            _ => false,
+        }
+    }
+
     /// Whether the disk had no room, and nothing else is wrong.
     pub fn is_full(&self) -> bool {
         match self {
             AppendError::Storage(error) => error.is_full(),
-            AppendError::Stopped { full } => *full,
+            AppendError::Stopped { full, .. } => *full,
             _ => false,
         }
     }

@@ -268,7 +268,7 @@ impl Inner {
     fn load(&self, index: u64) -> Result<Loaded, ReadError> {
         let value = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
         let frame = Frame::parse(index, &value)?;
-        frame.check_link(&self.link_after(index.saturating_sub(1))?)?;
+        self.check_link(&frame)?;
         let passage = frame.decode_passage()?;
         let inputs = Some(Arc::new(self.stored_inputs(&passage)?));
         Ok(Loaded { passage, inputs, row: None })

@@ -453,7 +453,7 @@ fn old_snapshots_are_thinned_and_two_generations_stay() {
 #[test]
 fn memory_for_the_store_is_as_much_as_was_asked_for() {
     let node = busy(4);
-    let wanted = StoreLimits { cache_bytes: 1 << 20, write_buffer_bytes: 8 << 20, open_files: 64 };
+    let wanted = StoreLimits { cache_bytes: 1 << 20, write_buffer_bytes: 8 << 20, open_files: 64, compacts: true };
     let mut node = restart(node);
     node.reopen_limited(wanted);
     node.commit(&["a"]);

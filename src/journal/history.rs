@@ -70,6 +70,18 @@ impl Journal {
         self.0.each_project(Family::Decisions, &mut see)?;
         Ok(projects)
     }
+
+    /// The projects whose names can be read, and the error that hides others. Damage to one table hides no project
+    /// that another table names.
+    pub fn readable_projects(&self) -> (BTreeSet<ProjectName>, Option<ReadError>) {
+        let (mut names, error) = self.0.readable_names(Family::Decisions);
+        if error.is_some() {
+            for family in [Family::Idem, Family::Snapshots] {
+                names.extend(self.0.readable_names(family).0);
+            }
+        }
+        (names, error)
+    }
 }
 
 impl Inner {
@@ -92,6 +104,24 @@ impl Inner {
         self.shown().checked_add(1).map_or_else(|| scope_end(project), |next| scoped_key(project, next))
     }
 
+    /// The names before the first unreadable block of a family, and those behind the last one.
+    fn readable_names(&self, family: Family) -> (BTreeSet<ProjectName>, Option<ReadError>) {
+        let (mut names, shown) = (BTreeSet::new(), self.shown());
+        let listed = |first| family != Family::Decisions || first <= shown;
+        let mut see = |project, first| names.extend(listed(first).then_some(project));
+        let walked = self.each_project(family, &mut see);
+        let Err(error) = walked else { return (names, None) };
+        let from = names.last().map_or_else(Vec::new, scope_end);
+        let mut end = LAST_KEY.to_vec();
+        while end > from {
+            let mut rows = self.keys(family, from.clone(), std::mem::take(&mut end));
+            let Ok(Some((key, _))) = rows.previous_row() else { break };
+            let Some((project, ..)) = parse_scoped(key) else { break };
+            end = scoped_key(&project, 0);
+            names.insert(project);
+        }
+        (names, Some(error))
+    }
     pub(super) fn track_at(&self, project: &ProjectName, index: u64) -> Result<Option<RecoveredHead>, FoldError> {
         if !self.is_known(project)? {
             return Ok(None);
@@ -106,3 +136,6 @@ impl Inner {
         Ok(Some(RecoveredHead { head: track.head, index: track.index, snapshot_index, warnings }))
     }
 }
+
+/// Behind every key that begins with a project's name.
+const LAST_KEY: [u8; 1] = [0xff];

@@ -152,11 +152,13 @@ pub struct StoreLimits {
     pub write_buffer_bytes: usize,
     /// Tables that it holds open.
     pub open_files: i32,
+    /// Whether it compacts tables by itself. A compaction that reads a damaged block ends all writes.
+    pub compacts: bool,
 }
 
 impl Default for StoreLimits {
     fn default() -> StoreLimits {
-        StoreLimits { cache_bytes: 64 << 20, write_buffer_bytes: 128 << 20, open_files: 1_024 }
+        StoreLimits { cache_bytes: 64 << 20, write_buffer_bytes: 128 << 20, open_files: 1_024, compacts: true }
     }
 }
 
@@ -234,6 +236,8 @@ enum Stage {
     Stopped {
         /// Whether for want of room alone.
         full: bool,
+        /// Whether because a compaction read a damaged block.
+        corrupt: bool,
     },
 }
 

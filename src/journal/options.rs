@@ -41,11 +41,13 @@ pub(super) fn database(create: bool, limits: &StoreLimits) -> Options {
 /// Every family of ours, and those that stand in the directory besides.
 pub(super) fn families(others: impl Iterator<Item = String>, limits: &StoreLimits) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(limits.cache_bytes);
-    let ours = Family::ALL.iter().map(|&family| ColumnFamilyDescriptor::new(family.name(), of(family, &cache)));
+    let ours = Family::ALL
+        .iter()
+        .map(|&family| ColumnFamilyDescriptor::new(family.name(), of(family, &cache, limits.compacts)));
     ours.chain(others.map(|name| ColumnFamilyDescriptor::new(name, Options::default()))).collect()
 }
 
-fn of(family: Family, cache: &Cache) -> Options {
+fn of(family: Family, cache: &Cache, compacts: bool) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     blocks.set_block_size(16 << 10);
@@ -56,6 +58,7 @@ fn of(family: Family, cache: &Cache) -> Options {
     }
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
+    options.set_disable_auto_compactions(!compacts);
     options.set_compression_type(compression(family));
     // What is flushed is soon compacted, and compressed then: doing both costs the writer.
     options.set_compression_per_level(&[DBCompressionType::None, compression(family)]);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::{RecoverError, StorageError};
+use super::error::{ReadError, RecoverError, StorageError};
 use super::layout::Family;
 use super::store::Place;
 use super::watermark::{self, Mark, Watermark, WatermarkError};
@@ -100,14 +100,23 @@ impl Inner {
         let key = super::layout::idem_key(&record.project, &record.idem_key);
         let decision = super::layout::scoped_key(&record.project, index);
         let torn = |what| Err(RecoverError::Torn { index, what });
-        if self.get(Family::Decisions, &decision)?.is_none() {
+        if self.is_absent(Family::Decisions, &decision)? {
             return torn("decision record");
         }
         let pruned = record.idem_key.beat < self.key_floor(&record.project)?;
-        if !pruned && self.get(Family::Idem, &key)?.is_none() {
+        if !pruned && self.is_absent(Family::Idem, &key)? {
             return torn("idempotency key");
         }
         Ok(())
+    }
+
+    /// Whether a row is lost. A damaged block shows that its rows are there: only its own project is refused.
+    fn is_absent(&self, family: Family, key: &[u8]) -> Result<bool, ReadError> {
+        match self.get(family, key) {
+            Ok(row) => Ok(row.is_none()),
+            Err(error) if error.is_damage() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Promises what recovery found: from here on it is shown, and repeats get its receipts. The watermark is

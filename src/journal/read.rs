@@ -210,13 +210,22 @@ impl Inner {
         from: u64,
     ) -> impl Iterator<Item = Result<u64, ReadError>> + use<'_> {
         let mut keys = self.keys(Family::Decisions, scoped_key(project, from), scope_end(project));
-        let project = project.clone();
-        std::iter::from_fn(move || match keys.next_row() {
-            Err(error) => Some(Err(error.into())),
-            Ok(None) => None,
-            Ok(Some((key, _))) => {
-                Some(parse_scoped(key).map(|(_, index, _)| index).ok_or_else(|| mangled(&project, Family::Decisions)))
+        let (project, mut failed) = (project.clone(), false);
+        std::iter::from_fn(move || {
+            // A walk stays where it failed, and would fail there for ever.
+            if failed {
+                return None;
             }
+            let next = match keys.next_row() {
+                Err(error) => Some(Err(error.into())),
+                Ok(None) => None,
+                Ok(Some((key, _))) => {
+                    let index = parse_scoped(key).map(|(_, index, _)| index);
+                    Some(index.ok_or_else(|| mangled(&project, Family::Decisions)))
+                }
+            };
+            failed = matches!(next, Some(Err(_)));
+            next
         })
     }
 }

@@ -129,7 +129,7 @@ impl Inner {
         }
         match self.tail().stage {
             Stage::Opened => Err(AppendError::NotRecovered),
-            Stage::Stopped { full } => Err(AppendError::Stopped { full }),
+            Stage::Stopped { full, corrupt } => Err(AppendError::Stopped { full, corrupt }),
             Stage::Recovered => Ok(()),
         }
     }

@@ -158,7 +158,7 @@ impl Inner {
         let carried = self.pruned(index).map(|_| self.anchored(index, anchor));
         let carried = carried.map(|found| found.map(|stored| (stored.record, stored.chain)));
         let (record, chain) = match carried.transpose() {
-            Ok(carried) => carried.map_or_else(|| self.linked_record(index), Ok)?,
+            Ok(carried) => carried.map_or_else(|| self.proven_record(index), Ok)?,
             Err(reason) => return Ok(Err(reason)),
         };
         if record.project != *project || snapshot.chain != chain {
@@ -181,6 +181,32 @@ impl Inner {
         let frame = Frame::parse(index, &bytes)?;
         frame.check_link(&self.link_after(index.saturating_sub(1))?)?;
         Ok((frame.decode_record()?, frame.chain))
+    }
+
+    /// The record at an index, linked or sealed; see [`Inner::check_link`].
+    pub(super) fn proven_record(&self, index: u64) -> Result<(Record, Hash), ReadError> {
+        let bytes = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
+        let frame = Frame::parse(index, &bytes)?;
+        self.check_link(&frame)?;
+        Ok((frame.decode_record()?, frame.chain))
+    }
+
+    /// Checks that a record follows the one before. A damaged record refuses its own project alone: the record after
+    /// it, of another one, is then held against the node's seal over its chain value.
+    pub(super) fn check_link(&self, frame: &Frame<'_>) -> Result<(), ReadError> {
+        match self.link_after(frame.index.saturating_sub(1)) {
+            Ok(link) => frame.check_link(&link),
+            Err(error) if error.is_damage() && self.is_sealed(frame) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether this node signed a batch that a record with this chain value is in.
+    fn is_sealed(&self, frame: &Frame<'_>) -> bool {
+        let stored = frame.decode_record().and_then(|record| frame.stored(record));
+        stored.is_ok_and(|stored| {
+            stored.seal.node == self.identity.node && stored.receipt().verify(&self.identity.cluster).is_ok()
+        })
     }
 
     /// The record at an index, unchecked.
@@ -224,7 +250,19 @@ impl Inner {
         let from = base.as_ref().map_or(0, |(base, _)| *base).min(index.saturating_add(1));
         let from = if from < self.first_index() { from } else { 0 };
         let mut rows = self.keys(Family::Snapshots, scoped_key(project, from), end);
-        while let Some((key, bytes)) = rows.previous_row()? {
+        loop {
+            let row = rows.previous_row();
+            let (key, bytes) = match row {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                // Where no snapshot can be read, the records stand in for it, as for a bad one.
+                Err(error) if error.is_damage() => {
+                    let (project, reason) = (project.clone(), format!("it cannot be read ({error})"));
+                    warnings.push(SnapshotWarning { project, index: 0, reason });
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let (_, index, _) = parse_scoped(key).ok_or_else(|| mangled(project, Family::Snapshots))?;
             match self.check_snapshot(project, index, bytes)? {
                 Ok(good) => return Ok(Some(good)),

@@ -43,14 +43,13 @@ impl Journal {
                     if wanted && found.index < self.first_index() {
                         self.0.mend_base(project)?;
                     } else if wanted {
-                        batch.writes.push(Write::Snapshot(Box::new(self.snapshot_of(&found)?)));
+                        match self.snapshot_of(&found) {
+                            Ok(snapshot) => batch.writes.push(Write::Snapshot(Box::new(snapshot))),
+                            Err(error) => self.no_snapshot(project, error.into(), &mut report)?,
+                        }
                     }
                 }
-                Err(FoldError::Read(error)) if error.index().is_none() => return Err(error.into()),
-                Err(error) => {
-                    self.0.tail().unsnapshotted.set_aside(project);
-                    report.damaged.push((project.clone(), error));
-                }
+                Err(error) => self.no_snapshot(project, error, &mut report)?,
             }
         }
         report.taken = batch.writes.len();
@@ -58,6 +57,23 @@ impl Journal {
             self.append(&batch)?;
         }
         Ok(report)
+    }
+
+    /// A damaged project gets no snapshot and holds up no other one; an error that may pass ends the sweep.
+    fn no_snapshot(&self, project: &ProjectName, error: FoldError, report: &mut SweepReport) -> Result<(), SweepError> {
+        match error {
+            FoldError::Read(error) if !error.is_damage() => Err(error.into()),
+            error => {
+                self.set_aside(project);
+                report.damaged.push((project.clone(), error));
+                Ok(())
+            }
+        }
+    }
+
+    /// No look for old records finds the project until a snapshot covers some of them. It holds the replay floor.
+    pub fn set_aside(&self, project: &ProjectName) {
+        self.0.tail().unsnapshotted.set_aside(project);
     }
 
     /// The snapshot of a head that was loaded.

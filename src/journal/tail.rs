@@ -130,7 +130,12 @@ impl<'a> Walk<'a> {
         let journal = self.journal;
         let seen: Vec<_> = std::mem::take(&mut self.seen).into_iter().collect();
         for result in parallel::map(seen, |(project, indexes)| {
-            journal.newest_snapshot_index(&project).map(|newest| (project, indexes, newest.unwrap_or(0)))
+            // Without a readable snapshot every record seen is uncovered. Loading the project tells what is damaged.
+            let newest = journal.newest_snapshot_index(&project).or_else(|error| match error.is_damage() {
+                true => Ok(None),
+                false => Err(error),
+            });
+            newest.map(|newest| (project, indexes, newest.unwrap_or(0)))
         }) {
             let (project, indexes, newest) = result?;
             indexes.into_iter().filter(|index| *index > newest).for_each(|index| unsnapshotted.record(&project, index));

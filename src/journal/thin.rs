@@ -19,11 +19,16 @@ impl Journal {
     pub fn thin_snapshots(&self) -> Result<u64, PruneError> {
         self.0.may_change()?;
         let projects = self.0.tail().unsnapshotted.take_snapshotted();
-        let mut removed = 0;
+        let (mut removed, mut failed) = (0, None);
         for project in projects {
-            removed += self.0.thin(&project)?;
+            match self.0.thin(&project) {
+                Ok(count) => removed += count,
+                // A damaged project keeps its snapshots and holds up no other one.
+                Err(PruneError::Read(error)) if error.is_damage() => failed = Some(PruneError::Read(error)),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(removed)
+        failed.filter(|_| removed == 0).map_or(Ok(removed), Err)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Checking a data directory record by record, offline. It reduces nothing; `replay` does.
 
+mod scrub;
 mod tables;
+
+pub use scrub::{Finding, scrub};
 
 use super::error::{ReadError, RecoverError};
 use super::frame::{Frame, StoredRecord};

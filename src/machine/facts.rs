@@ -161,6 +161,16 @@ impl FactSet {
         of_kind.by_project.get(project).or(of_kind.for_all.as_ref())
     }
 
+    /// The time outside at a stamp: earlier than the stamp by the lead that the settings of the project name.
+    pub fn outside(&self, project: &ProjectName, stamp: Hlc) -> Hlc {
+        match self.get(FactKind::Settings, project).map(|fact| &fact.body) {
+            Some(FactBody::Settings(settings)) if settings.lead_ms > 0 => {
+                Hlc::new(stamp.physical_ms().saturating_sub(settings.lead_ms), stamp.logical()).unwrap_or(stamp)
+            }
+            _ => stamp,
+        }
+    }
+
     /// The fact in exactly this place.
     pub fn at(&self, kind: FactKind, project: Option<&ProjectName>) -> Option<&Arc<KnownFact>> {
         let of_kind = self.kinds.get(&kind)?;

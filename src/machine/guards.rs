@@ -78,6 +78,12 @@ impl<'a> Case<'a> {
         &self.head.state().meta.project
     }
 
+    /// The time outside: what facts, windows and licenses are judged at. The stamp, less the lead that an operator
+    /// accepted after a clock was ahead.
+    pub(super) fn time(&self) -> Hlc {
+        self.facts.outside(self.project(), self.at)
+    }
+
     fn fact(&self, kind: FactKind) -> Option<&'a KnownFact> {
         self.facts.get(kind, self.project()).map(AsRef::as_ref)
     }
@@ -87,7 +93,7 @@ impl<'a> Case<'a> {
         let Some(fact) = self.fact(kind) else {
             return Err(Judged::fail([format!("there is no {kind} fact")]));
         };
-        if fact.is_valid(self.at) {
+        if fact.is_valid(self.time()) {
             return Ok(fact);
         }
         let until = Hlc::new(fact.fact.believed_until_ms(), 0).unwrap_or_default();

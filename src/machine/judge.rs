@@ -70,6 +70,11 @@ impl<'a> Docket<'a> {
         spec(self.proposal.transition)
     }
 
+    /// The time outside: the stamp, less the lead that an operator accepted.
+    fn time(&self) -> Hlc {
+        self.facts.outside(&self.head.state().meta.project, self.stamp.at)
+    }
+
     /// The case as guards see it.
     pub fn case(&self) -> Case<'a> {
         let asked = Some((self.proposal, self.inputs));
@@ -155,7 +160,7 @@ pub fn key_horizon(docket: &Docket<'_>, floor: u64) -> Result<(), Rejection> {
     let case = docket.case();
     let (settings, _) =
         case.settings().map_err(|judged| Rejection::new(Code::IdentityUnknown, judged.reasons.join("; ")))?;
-    let beats = Beats::known(docket.facts, case.project(), docket.stamp.at, floor);
+    let beats = Beats::known(docket.facts, case.project(), docket.time(), floor);
     if let Some(closes) = docket.spec().closes {
         late_outcome(docket, closes, floor)?;
         return beats.judge_outcome(key.beat, settings);
@@ -235,11 +240,9 @@ fn clock(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
         );
         return Err(Rejection::new(Code::HlcAhead, reason));
     }
-    if theirs.saturating_add(settings.max_behind_ms) < ours {
-        let reason = format!(
-            "{} is more than {} ms behind the node's {}",
-            proposal.hlc, settings.max_behind_ms, docket.stamp.at
-        );
+    let now = docket.time();
+    if theirs.saturating_add(settings.max_behind_ms) < now.physical_ms() {
+        let reason = format!("{} is more than {} ms behind the node's {now}", proposal.hlc, settings.max_behind_ms);
         return Err(Rejection::new(Code::HlcBehind, reason));
     }
     let mut outcome = base(GuardName::Clock, "after the last reading and within bounds");

@@ -74,6 +74,8 @@ pub(super) struct Committer<L> {
     pub(super) mending: bool,
     /// What the journal was opened with, while it is closed.
     pub(super) wanted: Option<JournalOptions>,
+    /// The error of a compaction that read a damaged block, since the start.
+    pub(super) corruption: Option<String>,
 }
 
 impl<L: Log> Committer<L> {
@@ -89,6 +91,7 @@ impl<L: Log> Committer<L> {
             acknowledged,
             mending: false,
             wanted: None,
+            corruption: None,
         }
     }
 
@@ -97,6 +100,9 @@ impl<L: Log> Committer<L> {
         let number = job.number;
         let result = self.commit(job);
         self.mending = result.as_ref().is_err_and(|failure| failure.passes);
+        if let Some(failure) = result.as_ref().err().filter(|failure| failure.corrupt) {
+            self.corruption = Some(failure.to_string());
+        }
         Done { number, result }
     }
 
@@ -159,7 +165,7 @@ impl<L: Log> Committer<L> {
         let chains: Vec<_> = job.records.iter().map(|pending| pending.chain).collect();
         if chains.is_empty() {
             let mut batch = Batch::default();
-            self.push_snapshots(&mut batch, job)?;
+            self.push_snapshots(&mut batch, job);
             return Ok(Built { batch, receipts: Vec::new() });
         }
         let first = job.records.first().map_or(0, |pending| pending.record.index);
@@ -182,7 +188,7 @@ impl<L: Log> Committer<L> {
             self.push_writes(&mut batch, pending, &bytes);
             receipts.push(bytes);
         }
-        self.push_snapshots(&mut batch, job)?;
+        self.push_snapshots(&mut batch, job);
         Ok(Built { batch, receipts })
     }
 
@@ -218,7 +224,7 @@ impl<L: Log> Committer<L> {
     }
 
     /// Snapshots: every N records, on entering REVERB, at the barrier of a newer chart, before eviction, and by the sweep.
-    fn push_snapshots(&self, batch: &mut Batch, job: &Job) -> Result<(), String> {
+    fn push_snapshots(&self, batch: &mut Batch, job: &Job) {
         let mut taken = BTreeSet::new();
         for pending in job.records.iter().rev() {
             let project = &pending.record.project;
@@ -226,13 +232,13 @@ impl<L: Log> Committer<L> {
             // Where a loop ends, and where what comes after is of a newer chart.
             let marked = matches!(transition, Transition::ExecutionApprovalsThreshold | Transition::BootChartUpgraded);
             if (marked || self.shared.journal().is_snapshot_due(project)) && taken.insert(project.clone()) {
-                self.push_snapshot(batch, project, &pending.head, pending.record.index, job)?;
+                self.push_snapshot(batch, project, &pending.head, pending.record.index, job);
             }
         }
         for evicted in &job.evicted {
             // What a snapshot covers already need not be written again.
             if !self.shared.journal().is_covered(&evicted.project) && taken.insert(evicted.project.clone()) {
-                self.push_snapshot(batch, &evicted.project, &evicted.head, evicted.index, job)?;
+                self.push_snapshot(batch, &evicted.project, &evicted.head, evicted.index, job);
             }
         }
         for candidate in
@@ -241,34 +247,33 @@ impl<L: Log> Committer<L> {
             let moved = job.records.iter().any(|pending| pending.record.project == candidate.project);
             let view = self.shared.cached_view(&candidate.project).filter(|_| !moved);
             if let Some(view) = view.filter(|_| taken.insert(candidate.project.clone())) {
-                self.push_snapshot(batch, &candidate.project, &view.head, view.index, job)?;
+                self.push_snapshot(batch, &candidate.project, &view.head, view.index, job);
             }
         }
-        Ok(())
     }
 
-    fn push_snapshot(
-        &self,
-        batch: &mut Batch,
-        project: &ProjectName,
-        head: &Head,
-        index: u64,
-        job: &Job,
-    ) -> Result<(), String> {
-        let snapshot = match job.records.iter().find(|pending| pending.record.index == index) {
-            Some(pending) => Snapshot::of(&pending.record, pending.chain, head.state()),
-            None => {
-                let stored = match self.shared.journal().record(index) {
-                    // The project stands on a base already.
-                    Err(ReadError::Pruned { .. }) => return Ok(()),
-                    found => found.map_err(|error| error.to_string())?,
-                };
-                let stored = stored.ok_or_else(|| format!("record {index} of {project} is gone"))?;
-                Snapshot::of(&stored.record, stored.chain, head.state())
+    /// Adds a snapshot of a project to a batch. A batch never fails for want of one: other projects' records are in it.
+    fn push_snapshot(&self, batch: &mut Batch, project: &ProjectName, head: &Head, index: u64, job: &Job) {
+        match self.snapshot(head, index, job) {
+            Ok(snapshot) => batch.writes.extend(snapshot.map(|taken| Write::Snapshot(Box::new(taken)))),
+            Err(error) => {
+                self.shared.damaged_read(Some(project), &error);
+                self.shared.journal().set_aside(project);
             }
-        };
-        batch.writes.push(Write::Snapshot(Box::new(snapshot)));
-        Ok(())
+        }
+    }
+
+    /// The snapshot of a head; `None` where the project stands on a base of that record already.
+    fn snapshot(&self, head: &Head, index: u64, job: &Job) -> Result<Option<Snapshot>, ReadError> {
+        if let Some(pending) = job.records.iter().find(|pending| pending.record.index == index) {
+            return Ok(Some(Snapshot::of(&pending.record, pending.chain, head.state())));
+        }
+        match self.shared.journal().record(index) {
+            Ok(Some(stored)) => Ok(Some(Snapshot::of(&stored.record, stored.chain, head.state()))),
+            Ok(None) => Err(ReadError::Missing { index }),
+            Err(ReadError::Pruned { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Nothing of the batch is answered for. Whoever hears of it finds the node refusing.

@@ -20,7 +20,8 @@ impl Handle {
         reason: String,
     ) -> Handle {
         let inbox = Arc::new(Inbox::new(options.queue, options.project_queue));
-        let shared = Shared::of(options, ports, journal, (recovered.last_index, recovered.last_snapshot_hlc));
+        let ends = (recovered.last_index, recovered.last_timestamp, recovered.last_snapshot_hlc);
+        let shared = Shared::of(options, ports, journal, ends);
         shared.set_mode(Mode::Following(reason));
         Handle { shared, inbox, threads: Arc::new(Mutex::default()) }
     }
@@ -47,8 +48,9 @@ impl Handle {
         }
         drop(views);
         self.shared.note_memory((count, bytes));
-        self.shared.note_judged(last_index);
+        // A follower stamps nothing.
         self.shared.note_durable(last_index);
+        self.shared.note_judged(last_index, Hlc::default());
         snapshot.into_iter().for_each(|at| self.shared.note_snapshot(at));
     }
 }

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::commit::{Committer, Job, MAX_INTERVAL};
+use super::damage::Damage;
 use super::desk::Desk;
 use super::fair::Full;
 use super::inbox::{Done, Inbox, OwnRequest, Request};
@@ -33,9 +34,6 @@ use crate::verify::{Headers, verify};
 
 /// Projects that are loaded at once off the sequencer's way; the sequencer loads the others itself.
 const LOADED_AT_ONCE: usize = 4;
-
-/// What an operator of a damaged project reads.
-const RUNBOOK: &str = "runbooks/corrupt-journal.md";
 
 /// A durable head.
 #[derive(Clone, Debug)]
@@ -61,6 +59,9 @@ pub struct Status {
     pub last_snapshot: Option<Hlc>,
     /// Why the clock cannot be trusted, while that is so.
     pub clock_unsafe: Option<String>,
+    /// The damage to the journal that is known.
+    #[serde(skip)]
+    pub damage: Damage,
     /// Projects in memory.
     pub heads: usize,
     /// Bytes that they take, about.
@@ -105,6 +106,9 @@ pub(super) struct Shared {
     last_index: AtomicU64,
     judged_index: AtomicU64,
     last_snapshot: Mutex<Option<Hlc>>,
+    /// The stamp of the last record judged.
+    stamped: Mutex<Hlc>,
+    damage: Mutex<Damage>,
     heads: AtomicUsize,
     heads_bytes: AtomicUsize,
     /// Whether the way of proposals is noted.
@@ -119,7 +123,7 @@ impl Shared {
         options: Options,
         ports: Ports,
         journal: Journal,
-        (last_index, snapshot): (u64, Option<Hlc>),
+        (last_index, stamped, snapshot): (u64, Hlc, Option<Hlc>),
     ) -> Arc<Shared> {
         let tracing = ports.observer.traces();
         Arc::new(Shared {
@@ -133,6 +137,8 @@ impl Shared {
             last_index: AtomicU64::new(last_index),
             judged_index: AtomicU64::new(last_index),
             last_snapshot: Mutex::new(snapshot),
+            stamped: Mutex::new(stamped),
+            damage: Mutex::default(),
             heads: AtomicUsize::new(0),
             heads_bytes: AtomicUsize::new(0),
             tracing,
@@ -167,8 +173,10 @@ impl Shared {
         self.last_index.store(index, Ordering::Release);
     }
 
-    pub fn note_judged(&self, index: u64) {
+    pub fn note_judged(&self, index: u64, stamped: Hlc) {
         self.judged_index.store(index, Ordering::Release);
+        let mut last = self.stamped_mut();
+        *last = stamped.max(*last);
     }
 
     pub fn note_snapshot(&self, at: Hlc) {
@@ -180,15 +188,12 @@ impl Shared {
         self.heads_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// The rejection of a project whose head cannot be loaded. A record that is at fault is the project's
-    /// alone; whatever else fails may pass.
-    pub fn unreadable(&self, project: &ProjectName, error: &FoldError) -> Rejection {
-        let reason = error.to_string();
-        if error.index().is_none() {
-            return Rejection::new(Code::NotDurable, reason);
-        }
-        self.ports.observer.project_damaged(project, &reason);
-        Rejection::new(Code::ProjectDamaged, format!("{reason}; nothing was skipped or changed, see {RUNBOOK}"))
+    pub fn damage_mut(&self) -> MutexGuard<'_, Damage> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn stamped_mut(&self) -> MutexGuard<'_, Hlc> {
+        self.stamped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether proposals are taken.
@@ -304,7 +309,7 @@ impl Handle {
     fn refuse(&self, project: &ProjectName, transition: Transition, code: Code, reason: &str) -> Outcome {
         let rejection = Rejection::new(code, reason);
         let facts = self.shared.ports.facts.facts();
-        let retry_after_ms = retry::after_ms(code, transition, facts.set(), project, self.now());
+        let retry_after_ms = retry::after_ms(code, transition, facts.set(), project, self.log_time());
         let refusal = Refusal { rejection, project: project.clone(), head: None, hlc_last: None, retry_after_ms };
         Outcome::Refused(Box::new(refusal))
     }
@@ -384,10 +389,12 @@ impl Handle {
         if let Some(view) = self.shared.cached_view(project) {
             return Ok(view);
         }
-        let (head, index) = match self.shared.journal().latest_head(project)? {
+        let loaded = self.shared.journal().latest_head(project);
+        let (head, index) = match loaded.inspect_err(|error| self.shared.damaged_head(project, error))? {
             Some(found) => (found.head, found.index),
             None => (Head::genesis(project), 0),
         };
+        self.shared.head_loads(project);
         Ok(Arc::new(View { head: Arc::new(head), index }))
     }
 
@@ -395,7 +402,7 @@ impl Handle {
     pub fn explain(&self, project: &ProjectName) -> Result<(Arc<View>, Vec<Explanation>), FoldError> {
         let view = self.view(project)?;
         let facts = self.shared.ports.facts.facts();
-        let mut explained = judge::explain(&self.shared.options.cluster, &view.head, facts.set(), self.now());
+        let mut explained = judge::explain(&self.shared.options.cluster, &view.head, facts.set(), self.log_time());
         if let Some(rejection) = self.closed() {
             explained.iter_mut().for_each(|explanation| explanation.disabled = Some(rejection.clone()));
         }
@@ -428,22 +435,6 @@ impl Handle {
         self.shared.views.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether both threads run.
-    pub fn is_alive(&self) -> bool {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        !threads.is_empty() && threads.iter().all(|thread| !thread.is_finished())
-    }
-
-    /// Whether both threads run, and the sequencer takes what it is given within this time.
-    pub async fn works_within(&self, limit: Duration) -> bool {
-        if !self.is_alive() {
-            return false;
-        }
-        let (asking, answer) = oneshot::channel();
-        self.inbox.ask(asking);
-        matches!(tokio::time::timeout(limit, answer).await, Ok(Ok(())))
-    }
-
     /// Whether a project's head is in memory.
     pub fn is_in_memory(&self, project: &ProjectName) -> bool {
         self.shared.cached_view(project).is_some()
@@ -463,7 +454,8 @@ impl Handle {
             last_index,
             wal_lag: self.shared.judged_index.load(Ordering::Acquire).saturating_sub(last_index),
             last_snapshot: *self.shared.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner),
-            clock_unsafe: self.shared.ports.clock.now_ms().err(),
+            clock_unsafe: self.shared.next_stamp_now().err(),
+            damage: self.shared.damage_mut().clone(),
             heads: self.shared.heads.load(Ordering::Relaxed),
             heads_bytes: self.shared.heads_bytes.load(Ordering::Relaxed),
         }
@@ -473,7 +465,11 @@ impl Handle {
     /// an older statechart goes over to this program's.
     /// Whether its head can be loaded, with every check.
     pub fn watch(&self, project: &ProjectName) -> Result<(), FoldError> {
-        let Some(loaded) = self.shared.journal().latest_head(project)? else { return Ok(()) };
+        let loaded = self.shared.journal().latest_head(project);
+        let Some(loaded) = loaded.inspect_err(|error| self.shared.damaged_head(project, error))? else {
+            return Ok(());
+        };
+        self.shared.head_loads(project);
         if upgrade::barrier(loaded.head.state()).is_some() {
             self.inbox.nudge(project.clone());
         }
@@ -539,7 +535,8 @@ pub(super) fn assemble<L: Log + 'static>(
     let acknowledged = (recovered.last_index, recovered.last_chain);
     let (heads, views) = durable(recovered.heads, options.memory);
     let inbox = Arc::new(Inbox::new(options.queue, options.project_queue));
-    let shared = Shared::of(options, ports, journal, (recovered.last_index, recovered.last_snapshot_hlc));
+    let ends = (recovered.last_index, recovered.last_timestamp, recovered.last_snapshot_hlc);
+    let shared = Shared::of(options, ports, journal, ends);
     *shared.views_mut() = views;
     shared.note_memory(heads.size());
     let (sender, jobs) = sync_channel(1);

@@ -125,8 +125,8 @@ impl Heads {
             return Err(error.clone());
         }
         journal.latest_head(project).inspect_err(|error| {
-            // What RocksDB could not read may be readable the next time.
-            if error.index().is_some() && self.damaged.len() < MOST_DAMAGED {
+            // An error that may pass is not remembered.
+            if error.is_damage() && self.damaged.len() < MOST_DAMAGED {
                 self.damaged.insert(project.clone(), error.clone());
             }
         })

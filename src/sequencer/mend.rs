@@ -28,16 +28,19 @@ pub(super) struct Failure {
     reason: String,
     /// Whether the node goes on by itself once the cause is gone.
     pub passes: bool,
+    /// Whether a compaction that read a damaged block is the cause: the journal is opened again without compactions.
+    pub corrupt: bool,
 }
 
 impl Failure {
     /// One that needs a restart.
     pub fn for_good(reason: &(impl Display + ?Sized)) -> Failure {
-        Failure { reason: reason.to_string(), passes: false }
+        Failure { reason: reason.to_string(), passes: false, corrupt: false }
     }
 
     pub fn of_append(error: &AppendError) -> Failure {
-        Failure { reason: error.to_string(), passes: error.is_full() }
+        let corrupt = error.is_corruption();
+        Failure { reason: error.to_string(), passes: corrupt || error.is_full(), corrupt }
     }
 
     /// What the node does from here on.
@@ -48,7 +51,10 @@ impl Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let remedy = if self.passes {
+        let remedy = if self.corrupt {
+            "a table is damaged; the node opens the journal again, without compactions, and goes on by itself, see \
+             runbooks/corrupt-journal.md"
+        } else if self.passes {
             "make room on the disk of the data directory, and the node goes on by itself"
         } else {
             "restart the node once the disk can be written, see runbooks/recovery.md"
@@ -105,6 +111,9 @@ impl<L: Log> Committer<L> {
         match self.try_mend() {
             Ok(mended) => {
                 self.mending = false;
+                if let Some(reason) = &self.corruption {
+                    self.shared.damaged_table("journal", reason);
+                }
                 self.stored_facts.clear();
                 self.acknowledged = (mended.recovered.last_index, mended.recovered.last_chain);
                 self.inbox.push_mended(Box::new(mended));
@@ -122,7 +131,9 @@ impl<L: Log> Committer<L> {
     fn try_mend(&mut self) -> Result<Mended, MendError> {
         let held = self.shared.journal();
         held.find_room()?;
-        let wanted = held.options().cloned().or(self.wanted.take()).ok_or(MendError::NoOptions)?;
+        let mut wanted = held.options().cloned().or(self.wanted.take()).ok_or(MendError::NoOptions)?;
+        // A compaction would read the damaged block again. A restart after the repair compacts as before.
+        wanted.store.compacts &= self.corruption.is_none();
         self.wanted = Some(wanted.clone());
         self.let_go(held)?;
         let journal = Journal::open(wanted)?;

@@ -13,7 +13,10 @@
 //! **Architecture invariant.** Nothing here knows HTTP, metrics or files. The clock, the facts, the log
 //! and whoever watches come in through [`Ports`].
 
+mod alive;
+mod clock;
 mod commit;
+mod damage;
 mod desk;
 mod fair;
 mod follow;
@@ -33,6 +36,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use damage::{Damage, DamagedProject};
 pub use handle::{DryRun, Handle, Status, View};
 pub use heads::Memory;
 pub use own::OwnOutcome;
@@ -126,6 +130,8 @@ pub trait Observer: Send + Sync {
     fn upgraded(&self, _project: &ProjectName, _from_version: u64, _to_version: u64) {}
     /// A project's records do not lead where they say, or cannot be read: it is refused, the others go on.
     fn project_damaged(&self, _project: &ProjectName, _reason: &str) {}
+    /// A table holds damage that is of no known project.
+    fn table_damaged(&self, _table: &str, _reason: &str) {}
     /// A snapshot was passed over for an older one.
     fn snapshot_passed_over(&self, _warning: &SnapshotWarning) {}
     /// Heads left memory.

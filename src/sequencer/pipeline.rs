@@ -218,11 +218,12 @@ impl Pipeline {
         if self.failed {
             return Err(Rejection::new(Code::NotDurable, "the log cannot be written; GET /health/ready says why"));
         }
-        let wall_ms = self.shared.ports.clock.now_ms().map_err(|why| Rejection::new(Code::ClockUnsafe, why))?;
-        let at = self.stamped.tick(wall_ms).map_err(|why| Rejection::new(Code::ClockUnsafe, why.to_string()))?;
+        let facts = self.shared.ports.facts.facts();
+        let at = self.shared.next_stamp(facts.set(), Some(project), self.stamped);
+        let at = at.map_err(|why| Rejection::new(Code::ClockUnsafe, why))?;
         let (head, _) = self.head(project)?;
         let stamp = Stamp { index: self.next_index, at };
-        Ok(Scene { head, facts: self.shared.ports.facts.facts(), stamp })
+        Ok(Scene { head, facts, stamp })
     }
 
     /// A project's speculative head and the batch that it waits for; loaded where it is not in memory.
@@ -244,6 +245,7 @@ impl Pipeline {
         came.warnings.iter().for_each(|warning| self.shared.ports.observer.snapshot_passed_over(warning));
         let view = View { head: came.head, index: came.index };
         self.shared.views_mut().insert(project.clone(), Arc::new(view));
+        self.shared.head_loads(project);
     }
 
     /// DESIGN §4, 4 to 9.
@@ -257,8 +259,9 @@ impl Pipeline {
         judge::key_form(&docket)?;
         self.look_up(&docket)?;
         // After the look-up: a key goes only once its project's floor is above it.
-        let floor = self.shared.journal().key_floor(&docket.proposal.project());
-        let floor = floor.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))?;
+        let project = docket.proposal.project();
+        let floor = self.shared.journal().key_floor(&project);
+        let floor = floor.map_err(|error| self.shared.unreadable_key(&project, &error))?;
         judge::key_horizon(&docket, floor)?;
         judge::merits(&docket, identity).map_err(|refused| Verdict::Refused(Box::new(refused)))
     }
@@ -283,7 +286,7 @@ impl Pipeline {
             return Err(if in_flight.fingerprint == print { Verdict::RepeatInFlight } else { conflict(&place.1) });
         }
         let bound = self.shared.journal().bound_key(&place.0, &place.1);
-        match bound.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))? {
+        match bound.map_err(|error| self.shared.unreadable_key(&place.0, &error))? {
             None => Ok(()),
             Some(bound) if bound.fingerprint == print => Err(Verdict::Repeat(bound.receipt)),
             Some(_) => Err(conflict(&place.1)),
@@ -333,7 +336,7 @@ impl Pipeline {
         let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
         let in_flight = InFlight { fingerprint: print, waiting: Vec::new() };
         self.keys.insert((project.clone(), record.idem_key.clone()), in_flight);
-        self.shared.note_judged(self.next_index);
+        self.shared.note_judged(self.next_index, scene.stamp.at);
         self.next_index += 1;
         self.chain = chain;
         self.stamped = scene.stamp.at;
@@ -497,7 +500,7 @@ impl Pipeline {
         self.heads = heads;
         *self.shared.views_mut() = views;
         self.shared.note_durable(last_index);
-        self.shared.note_judged(last_index);
+        self.shared.note_judged(last_index, self.stamped);
         self.failed = false;
         let observer = &self.shared.ports.observer;
         observer.log_mended(last_index);

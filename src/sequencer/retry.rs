@@ -23,6 +23,7 @@ pub(super) fn after_ms(
     project: &ProjectName,
     at: Hlc,
 ) -> Option<u64> {
+    let at = facts.outside(project, at);
     let schedule = facts.get(FactKind::Windows, project).and_then(|fact| match &fact.body {
         FactBody::Windows(schedule) => Some(schedule),
         _ => None,

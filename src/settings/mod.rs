@@ -84,6 +84,7 @@ impl Settings {
             floating_refs: self.sources.floating_refs.clone(),
             lost_after_ms: self.liveness.lost_after_ms,
             back_after_ms: self.liveness.back_after_ms,
+            lead_ms: 0,
         }
     }
 }

@@ -52,6 +52,7 @@ impl World {
             Fault::DirectoryRollback => return self.roll_back_directory(random),
             Fault::SideWritesLost => return self.lose_side_writes(random),
             Fault::SnapshotRollback => return self.roll_back_snapshots(random),
+            Fault::ClockHours => return self.start_hours_ahead(random),
             Fault::ClockAhead | Fault::ClockBack => return self.skew(fault == Fault::ClockAhead, random),
             Fault::ClockStep => return self.step_clock(random),
             Fault::LossAccepted => return self.lose_and_accept(random),
@@ -130,7 +131,7 @@ impl World {
     }
 
     fn skew(&mut self, ahead: bool, random: &mut Random) -> bool {
-        if self.moods.skewed.is_some() {
+        if self.moods.skewed.is_some() || self.moods.hours_ahead.is_some() {
             return false;
         }
         let by: i64 = random.pick([1_000, 4_000, 6_000, 60_000, 600_000]);
@@ -141,7 +142,7 @@ impl World {
 
     /// The clock steps soon after the license changed, which the node records of its own before it goes on.
     fn step_clock(&mut self, random: &mut Random) -> bool {
-        if self.moods.skewed.is_some() {
+        if self.moods.skewed.is_some() || self.moods.hours_ahead.is_some() {
             return false;
         }
         let denied = self.moods.unlicensed.is_none();
@@ -154,10 +155,26 @@ impl World {
         true
     }
 
+    /// A clock that is wrong from a start on is believed: it jumps against nothing.
+    fn start_hours_ahead(&mut self, random: &mut Random) -> bool {
+        if self.moods.skewed.is_some() || self.moods.hours_ahead.is_some() {
+            return false;
+        }
+        self.end_process(random);
+        self.site.clocks.set_skew(random.pick([3_600_000, 7_200_000, 21_600_000]));
+        self.moods.hours_ahead = Some(self.turn + 10 + random.below(40));
+        true
+    }
+
     fn moods_pass(&mut self, random: &mut Random) {
         let (turn, now_ms) = (self.turn, self.now_ms());
         let over = |mood: &mut Option<u64>| mood.take_if(|until| *until <= turn).is_some();
         if over(&mut self.moods.skewed) {
+            self.site.clocks.set_skew(0);
+        }
+        if over(&mut self.moods.hours_ahead) {
+            // Put right while the node is down: it believes the clock that it starts with.
+            self.end_process(random);
             self.site.clocks.set_skew(0);
         }
         if over(&mut self.moods.unlicensed) {

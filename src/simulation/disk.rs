@@ -329,6 +329,14 @@ impl Disk {
         true
     }
 
+    /// Makes one row unreadable; whether it is there.
+    #[cfg(test)]
+    pub fn spoil(&self, family: &'static str, key: &[u8]) -> bool {
+        let contents = &mut *self.contents();
+        let is_there = contents.rows.families.get(family).is_some_and(|rows| rows.contains_key(key));
+        is_there && contents.unreadable.insert((family, key.into()))
+    }
+
     /// Drops the newest rows of a family, `most` at the most: a snapshot rollback.
     pub fn drop_newest(&self, family: &'static str, most: usize) -> usize {
         let contents = &mut *self.contents();

@@ -70,6 +70,7 @@ faults! {
     ClockStep "clock-step" 10 "the wall clock steps between two readings, as the license changes",
     LossAccepted "loss-accepted" 30 "an older copy of the directory is put in its place, and an operator accepts the loss",
     Promoted "promoted" 30 "an operator promotes the directory, or an older copy of it, as that of a follower",
+    ClockHours "clock-hours" 3 "the machine and its callers start with a clock hours ahead, which is put right after a while",
     LicenseDenied "license-denied" 10 "the license server denies, for a while",
     McpFlap "mcp-flap" 60 "the MCP server goes, comes, or has another version",
     CapacityChurn "capacity-churn" 60 "capacity and health of the environment change",

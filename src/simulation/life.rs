@@ -6,8 +6,14 @@ use super::outside::HORIZON_MS;
 use super::random::Random;
 use super::world::World;
 use crate::journal::{Journal, Retention};
+use crate::machine::facts::FactBody;
 use crate::sequencer::Mode;
+use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
+use crate::types::rejection::{Code, Rejection};
+
+/// How far a caller's clock may be behind, by the settings of every world.
+const MAX_BEHIND_MS: u64 = 300_000;
 
 impl World {
     /// Starts a node that is down, looks after one that runs.
@@ -61,6 +67,7 @@ impl World {
             }
         }
         self.node = Some(node);
+        self.moods.disk_failed = self.site.disk.has_fired() || self.site.disk.is_full();
         Ok(())
     }
 
@@ -91,6 +98,24 @@ impl World {
         ran
     }
 
+    /// The lead that an operator accepts, or that the daemon lets shrink; `None` where it stays.
+    fn wanted_lead(&mut self, random: &mut Random) -> Option<u64> {
+        let handle = self.node.as_ref()?.single.handle();
+        let (ahead_ms, lead_ms) = (handle.ahead_ms().ok()?, self.outside.lead_ms());
+        // What is said by a clock that is behind is not believed.
+        if self.site.clocks.skew() != 0 {
+            return None;
+        }
+        if ahead_ms < lead_ms {
+            return Some(ahead_ms);
+        }
+        if ahead_ms <= lead_ms + MAX_BEHIND_MS || random.below(60) != 0 {
+            return None;
+        }
+        self.tally.count("leads accepted");
+        Some(ahead_ms)
+    }
+
     /// What an operator does who looks at `/health/ready` now and then.
     fn look_after(&mut self, random: &mut Random) {
         let Some(node) = &mut self.node else { return };
@@ -98,6 +123,13 @@ impl World {
             node.clock.accept_jump();
             self.tally.count("jumps accepted");
         }
+        let lead = self.wanted_lead(random);
+        if let Some(lead_ms) = lead {
+            let fact = self.outside.lead(lead_ms, self.now_ms());
+            fact.into_iter().for_each(|fact| self.oracle.lead(fact, lead_ms));
+            self.tell(FactKind::Settings);
+        }
+        let Some(node) = &mut self.node else { return };
         match node.single.handle().status().mode {
             Mode::Refusing(_) => node.single.mend(),
             // The committer looks by itself whether a side write stopped the journal.
@@ -131,6 +163,48 @@ impl World {
             }
         };
         (0..done).for_each(|_| self.tally.count(round));
+    }
+
+    /// Only a failed operation of the disk makes an outcome uncertain; what a damaged row refuses is named as that.
+    pub(super) fn damage_is_named(&self, rejection: &Rejection) -> Result<(), Violation> {
+        let certain = !self.moods.disk_failed && !self.site.disk.has_fired() && !self.site.disk.is_off();
+        if rejection.code == Code::NotDurable && certain && !self.site.disk.is_full() {
+            let what = format!("the disk did all it was asked, and this is refused: {}", rejection.reasons.join("; "));
+            return Err(Violation { invariant: "damage-is-named", what });
+        }
+        Ok(())
+    }
+
+    /// Damage to a row refuses its project. Only a failed operation of the disk stops the node.
+    pub(super) fn damage_stays_local(&self) -> Result<(), Violation> {
+        let Some(node) = self.node.as_ref().filter(|_| !self.moods.disk_failed && !self.site.disk.is_off()) else {
+            return Ok(());
+        };
+        match node.single.handle().status().mode {
+            Mode::ReadOnly(what) | Mode::Refusing(what) => Err(Violation { invariant: "damage-stays-local", what }),
+            Mode::Accepting | Mode::Draining | Mode::Following(_) => Ok(()),
+        }
+    }
+
+    /// A node that would refuse every caller whose clock is right says that its clock is unsafe.
+    pub(super) fn clock_is_told(&self) -> Result<(), Violation> {
+        let Some(node) = self.node.as_ref().filter(|_| !self.site.disk.is_off() && !self.oracle.is_behind()) else {
+            return Ok(());
+        };
+        let stamped_ms = self.oracle.last_timestamp().physical_ms();
+        let wall_ms = self.now_ms().saturating_add_signed(self.site.clocks.skew());
+        let handle = node.single.handle();
+        // A node without settings accepts nothing.
+        let facts = handle.facts();
+        let Some(FactBody::Settings(settings)) = facts.set().at(FactKind::Settings, None).map(|fact| &fact.body) else {
+            return Ok(());
+        };
+        let ahead_ms = stamped_ms.saturating_sub(wall_ms + settings.lead_ms);
+        if ahead_ms > MAX_BEHIND_MS && handle.status().clock_unsafe.is_none() {
+            let what = format!("the last stamp is {ahead_ms} ms ahead, and the node says that its clock is safe");
+            return Err(Violation { invariant: "clock-is-told", what });
+        }
+        Ok(())
     }
 }
 

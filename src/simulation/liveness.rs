@@ -47,6 +47,7 @@ impl World {
         // What was stamped ahead of time is waited for.
         let ahead_ms = self.oracle.last_timestamp().physical_ms().saturating_sub(self.now_ms());
         self.site.clocks.pass(ahead_ms + 120_000);
+        self.outside.lead(0, self.now_ms());
         self.outside.heal(self.now_ms());
         self.oracle.licensed_until(self.outside.licensed_until_ms());
         self.start(random)
@@ -89,7 +90,7 @@ impl World {
     }
 
     /// Proposes and waits for the answer; why not, where it is refused.
-    fn try_step(
+    pub(super) fn try_step(
         &mut self,
         number: usize,
         transition: Transition,

@@ -13,6 +13,8 @@ mod healing;
 mod invariants;
 mod life;
 mod liveness;
+#[cfg(test)]
+mod local_damage;
 mod network;
 mod node;
 mod operators;

@@ -54,6 +54,16 @@ pub struct Past {
     pub meant: BTreeMap<(ProjectName, IdemKey), Hash>,
     /// When the last license runs out that the license server gave, in milliseconds.
     pub licensed_until_ms: u64,
+    /// How far stamps may run ahead of the time outside, by the settings fact that says so.
+    pub leads: BTreeMap<Hash, u64>,
+}
+
+impl Past {
+    /// The time outside at which a record was accepted, in milliseconds: its stamp less the lead it was judged by.
+    pub fn time_ms(&self, record: &Record) -> u64 {
+        let lead_ms = record.facts().into_iter().filter_map(|fact| self.leads.get(&fact)).max();
+        record.timestamp.physical_ms().saturating_sub(lead_ms.copied().unwrap_or(0))
+    }
 }
 
 /// A receipt as it was given first, and what it says.
@@ -217,6 +227,11 @@ impl Oracle {
         self.compare(&place)
     }
 
+    /// A settings fact lets stamps run ahead by so much.
+    pub fn lead(&mut self, fact: Hash, lead_ms: u64) {
+        self.past.leads.insert(fact, lead_ms);
+    }
+
     /// The license server gave a license that lasts so long.
     pub fn licensed_until(&mut self, until_ms: u64) {
         self.past.licensed_until_ms = until_ms;
@@ -327,6 +342,19 @@ impl Oracle {
                 Some((place.0.clone(), place.1.clone(), self.receipts.get(*place)?.bytes.clone()))
             })
             .collect()
+    }
+
+    /// Keys are forgotten by the stamps of records alone: once the last one is a horizon younger than the key's own.
+    pub fn may_forget(&self, key: &IdemKey, receipt: &[u8]) -> Result<(), Violation> {
+        let Ok(receipt) = from_slice::<Receipt>(receipt) else { return Ok(()) };
+        let old_ms = receipt.timestamp.physical_ms() + super::outside::HORIZON_MS;
+        if self.is_behind() || old_ms <= self.past.last_timestamp.physical_ms() {
+            return Ok(());
+        }
+        let (stamped, last) = (receipt.timestamp, self.past.last_timestamp);
+        let what =
+            format!("the key {key} of a record stamped {stamped} is forgotten, and the last one is stamped {last}");
+        Err(Violation { invariant: "floor-follows-stamps", what })
     }
 
     /// Every receipt that was given is of a record that was seen.

@@ -10,6 +10,7 @@ use super::clients::hands::{Hands, VOTERS};
 use super::random::Random;
 use super::well_formed::{reading, strict};
 use crate::types::fact::{Fact, FactClaim, FactKind};
+use crate::types::hash::Hash;
 use crate::types::names::WindowClass;
 use crate::types::text::ClusterId;
 
@@ -154,6 +155,21 @@ impl Outside {
             said.push(kind);
         }
         said
+    }
+
+    /// How far the node's stamps may run ahead of the time outside, in milliseconds.
+    pub fn lead_ms(&self) -> u64 {
+        self.body(FactKind::Settings).and_then(|body| body["lead_ms"].as_u64()).unwrap_or(0)
+    }
+
+    /// An operator lets stamps run ahead by so much; the hash of the settings that say so.
+    pub fn lead(&mut self, lead_ms: u64, now_ms: u64) -> Option<Hash> {
+        let mut body = settings(&self.hands.clone());
+        if lead_ms > 0 {
+            body["lead_ms"] = json!(lead_ms);
+        }
+        self.say(FactKind::Settings, body, LASTS_MS * 700, now_ms);
+        self.fact(FactKind::Settings).map(|fact| fact.hash())
     }
 
     /// The license server denies, or says yes again.

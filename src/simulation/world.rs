@@ -105,12 +105,15 @@ pub struct World {
 #[derive(Default)]
 pub(super) struct Moods {
     pub skewed: Option<u64>,
+    pub hours_ahead: Option<u64>,
     pub unlicensed: Option<u64>,
     pub voters_silent: Option<u64>,
     pub providers_silent: Option<u64>,
     pub full: Option<u64>,
     /// Something on the disk is not as it was written, and nobody has repaired it yet.
     pub damaged: Option<u64>,
+    /// An operation of the disk failed since the node started.
+    pub disk_failed: bool,
 }
 
 impl World {
@@ -167,8 +170,14 @@ impl World {
             hands: &self.hands,
             outside: &self.outside,
             schedule: &self.schedule,
-            now_ms: self.site.clocks.true_ms(),
+            now_ms: self.callers_ms(),
         }
+    }
+
+    /// The time that callers see: hours ahead while the clock of the whole site is.
+    fn callers_ms(&self) -> u64 {
+        let skew_ms = self.moods.hours_ahead.map_or(0, |_| self.site.clocks.skew());
+        self.now_ms().saturating_add_signed(skew_ms)
     }
 
     /// One turn.
@@ -305,6 +314,9 @@ impl World {
         self.outcomes_told()?;
         self.readers_look(random)?;
         let fired = self.site.disk.take_fired();
+        self.moods.disk_failed |= !fired.is_empty() || self.site.disk.is_full();
+        self.damage_stays_local()?;
+        self.clock_is_told()?;
         fired.into_iter().for_each(|trap| self.fired(super::node::fault_of(trap), None));
         if self.site.disk.is_off() {
             self.go_off(random);
@@ -406,6 +418,7 @@ impl World {
                 {
                     self.workers.is_held(effect);
                 }
+                self.damage_is_named(&refusal.rejection)?;
                 if acknowledged && !may_refuse_a_repeat(refusal.rejection.code) {
                     let what = format!("the repeat of {key} of {project} is refused with {}", refusal.rejection.code);
                     return Err(Violation { invariant: "repeats-get-receipts", what });
@@ -449,7 +462,10 @@ impl World {
             let bound = journal.bound_key(&project, &key);
             let same = match bound {
                 Ok(Some(bound)) => bound.receipt[..] == receipt[..],
-                Ok(None) => journal.key_floor(&project).is_ok_and(|floor| key.beat < floor),
+                Ok(None) => {
+                    self.oracle.may_forget(&key, &receipt)?;
+                    journal.key_floor(&project).is_ok_and(|floor| key.beat < floor)
+                }
                 // What cannot be read is refused, never made up.
                 Err(_) => true,
             };

@@ -7,8 +7,7 @@ mod register;
 mod spans;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::{
@@ -18,7 +17,6 @@ use prometheus::{
 
 use crate::types::names::{EffectName, GuardName, Region, Transition};
 use crate::types::rejection::Code;
-use crate::types::text::ProjectName;
 pub use migration::Migration;
 use register::{counters, gauge, gauges, histogram, histograms, keep, set};
 pub use spans::Spans;
@@ -26,9 +24,6 @@ pub use world::{FactStanding, WindowStanding, World};
 
 /// Media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Damaged projects that are counted apart.
-const MOST_DAMAGED: usize = 10_000;
 
 /// A metric's name, its help and its label.
 struct Name {
@@ -68,8 +63,9 @@ const PROJECTS: Name = metric("swoosh_projects", "Projects that exist.");
 const HEADS: Name = metric("swoosh_heads", "Projects in memory.");
 const HEADS_BYTES: Name = metric("swoosh_heads_bytes", "Bytes that the projects in memory take, about.");
 const EVICTIONS: Name = metric("swoosh_evictions_total", "Projects that left memory.");
-const DAMAGED: Name =
-    metric("swoosh_projects_damaged", "Projects refused because their records do not lead where they say.");
+const DAMAGED: Name = metric("swoosh_projects_damaged", "Projects with damaged rows in the journal.");
+const DAMAGED_TABLES: Name =
+    metric("swoosh_tables_damaged", "Tables of the journal with damaged rows of no known project.");
 const BREACHES: Name =
     metric("swoosh_breaches_unrecorded", "Projects refused because a policy breach could not be recorded.");
 const PASSED_OVER: Name =
@@ -214,7 +210,7 @@ pub struct Metrics {
     heads_bytes: IntGauge,
     evictions: IntCounter,
     damaged: IntGauge,
-    damaged_projects: Mutex<BTreeSet<ProjectName>>,
+    damaged_tables: IntGauge,
     breaches: IntGauge,
     passed_over: IntCounter,
     wal_first_index: IntGauge,
@@ -297,7 +293,7 @@ impl Metrics {
             heads_bytes: gauge(&registry, &HEADS_BYTES)?,
             evictions: keep(&registry, IntCounter::new(EVICTIONS.name, EVICTIONS.help)?)?,
             damaged: gauge(&registry, &DAMAGED)?,
-            damaged_projects: Mutex::default(),
+            damaged_tables: gauge(&registry, &DAMAGED_TABLES)?,
             breaches: gauge(&registry, &BREACHES)?,
             passed_over: keep(&registry, IntCounter::new(PASSED_OVER.name, PASSED_OVER.help)?)?,
             wal_first_index: gauge(&registry, &WAL_FIRST)?,
@@ -415,13 +411,10 @@ impl Metrics {
         self.evictions.inc_by(heads);
     }
 
-    /// A project cannot be loaded. However often it is told, it counts once.
-    pub fn project_damaged(&self, project: &ProjectName) {
-        let mut known = self.damaged_projects.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MOST_DAMAGED {
-            known.insert(project.clone());
-        }
-        set(&self.damaged, known.len() as u64);
+    /// So many projects are known to be damaged, and so many tables where the project is not known.
+    pub fn set_damaged(&self, projects: u64, tables: u64) {
+        set(&self.damaged, projects);
+        set(&self.damaged_tables, tables);
     }
 
     /// So many projects have a breach that could not be recorded.

@@ -268,4 +268,13 @@ pub struct GuardSettings {
     pub lost_after_ms: u64,
     /// How long a member must answer again before it counts as back, in milliseconds.
     pub back_after_ms: u64,
+    /// How far the node's stamps run ahead of the time outside, in milliseconds, as an operator accepted after a clock
+    /// was ahead once. Facts, windows and callers are judged at the stamp less this. Usually 0, and then not written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lead_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

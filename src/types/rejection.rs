@@ -114,11 +114,11 @@ codes! {
     MigrationOff = "migration_off", "This node migrates nothing";
     OrderStale = "order_stale", "The migration was switched meanwhile";
     MigrationDiverged = "migration_diverged", "WHOOSH and SWOOSH differ";
-    ClockUnsafe = "clock_unsafe", "The node's clock jumped; it accepts nothing until the clocks agree";
+    ClockUnsafe = "clock_unsafe", "The node's clock cannot be trusted; it accepts nothing until it can";
     Overloaded = "overloaded", "The node has more to do than it can hold";
     Draining = "draining", "The node is shutting down";
     NotDurable = "not_durable", "The node could not make the transition durable";
-    ProjectDamaged = "project_damaged", "The project's records do not lead where they say; the node refuses it";
+    ProjectDamaged = "project_damaged", "Stored rows of the project are damaged; what reads them is refused";
     ReadOnly = "read_only", "The node accepts no transitions";
     Follower = "follower", "The node follows another one and accepts nothing itself";
 }

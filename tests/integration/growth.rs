@@ -295,7 +295,7 @@ fn a_project_whose_records_are_damaged_is_refused_and_the_others_go_on() {
     well.accept(&daemon, Transition::ControlPause);
     assert_eq!(metric(&daemon, "swoosh_projects_damaged"), 1);
     let log = daemon.terminate();
-    let told = log.iter().find(|line| line.contains("do not lead where they say")).unwrap();
+    let told = log.iter().find(|line| line.contains("a project's rows are damaged")).unwrap();
     assert!(told.contains("\"ill\"") && told.contains(&format!("record {index}")), "{told}");
 }
 

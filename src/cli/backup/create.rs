@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use super::repository::{Lock, Repository};
 use super::{FORMAT, JOURNAL, Manifest, NODE_KEY, Stored, TOLD, WATERMARK};
 use crate::cli::export::Vault;
+use crate::journal::verify::{Finding, scrub};
 use crate::journal::{self, Journal};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -61,6 +62,15 @@ pub(in crate::cli) struct Made {
     pub written_bytes: u64,
     /// Files of earlier backups that were found damaged and written again.
     pub mended: Vec<String>,
+}
+
+/// The journal is damaged, so a backup of it would not restore whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal is damaged, so there is no backup of it ({} found): {}; see runbooks/corrupt-journal.md", .0.len(), first(.0))]
+pub(in crate::cli) struct Damaged(pub Vec<Finding>);
+
+fn first(findings: &[Finding]) -> String {
+    findings.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Makes a backup. What it wrote is removed again when it fails.
@@ -124,6 +134,10 @@ impl<'a> Writing<'a> {
         journal
             .check_chain(&mut |_| ())
             .context("the copy of the journal is not whole, so there is no backup of it")?;
+        let findings = scrub(&journal, self.job.goes_on);
+        if !findings.is_empty() {
+            return Err(Damaged(findings).into());
+        }
         let identity = journal.identity().clone();
         for other in self.job.repository.all()? {
             anyhow::ensure!(

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cli::backup::{Job, Keep, Repository, StagedCheckpoint, create, prune};
+use super::growth::list;
+use crate::cli::backup::{Damaged, Job, Keep, Repository, StagedCheckpoint, create, prune};
 use crate::cli::time;
 use crate::sequencer::Handle;
 use crate::settings::Settings;
@@ -54,6 +55,9 @@ impl Backups {
             Err(_) if self.stopped.load(Ordering::Acquire) => {}
             Err(error) => {
                 self.metrics.backup_failed();
+                if let Some(Damaged(findings)) = error.downcast_ref() {
+                    findings.iter().for_each(|finding| list(&self.handle, finding));
+                }
                 tracing::error!(
                     error = format!("{error:#}"),
                     runbook = "runbooks/restore-backup.md",

@@ -1,11 +1,13 @@
 //! What keeps a node from growing without end: sweeps, checks after a start, pruning, exports.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cli::export::Rounds;
 use crate::hybridcore::leave::{Leave, Stop};
+use crate::journal::verify::{Finding, scrub};
 use crate::journal::{PruneError, PruneReport, Retention, SWEEP_AT_ONCE, SweepReport};
 use crate::machine::beats::Beats;
 use crate::machine::facts::FactBody;
@@ -17,6 +19,8 @@ use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
 use crate::types::text::ProjectName;
 
+/// Work between two pauses of a scrub.
+const SCRUB_SLICE: Duration = Duration::from_millis(20);
 /// Sweeps that one look makes at most.
 const SWEEPS_AT_ONCE: usize = 16;
 
@@ -81,24 +85,19 @@ impl Growth {
     }
 
     fn damaged(&self, project: &ProjectName, error: &dyn std::fmt::Display) {
-        self.metrics.project_damaged(project);
-        tracing::error!(%project, %error, runbook = "runbooks/corrupt-journal.md",
-            "a project's records do not lead where they say; it is refused, the others go on");
+        self.handle.found_damaged(project, &error.to_string());
     }
 
     /// Counts the projects, and loads each of them: a start checks only the chain, and projects that are to be
     /// watched must be in memory. Half of the time of one core at the most.
     pub fn after_start(&self) {
         let began = Instant::now();
-        let (counted, projects) = {
+        let (counted, (projects, hidden)) = {
             let journal = self.handle.journal();
-            (journal.count_projects(self.started_at), journal.projects())
+            (journal.count_projects(self.started_at), journal.readable_projects())
         };
-        let (count, projects) = match counted.and_then(|count| Ok((count, projects?))) {
-            Ok(found) => found,
-            Err(error) => return tracing::warn!(%error, "the projects could not be counted"),
-        };
-        self.metrics.add_projects(count);
+        hidden.iter().for_each(|error| self.handle.read_failed(None, error));
+        self.metrics.add_projects(counted.unwrap_or(projects.len() as u64));
         for project in &projects {
             if !self.goes_on() {
                 return;
@@ -116,6 +115,29 @@ impl Growth {
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.metrics.start_checked();
         tracing::info!(projects = projects.len(), took_ms, "checked what the start left");
+        self.scrub();
+    }
+
+    /// Reads every stored row, half of the time of one core at the most, and lists the damage.
+    pub fn scrub(&self) {
+        let began = Instant::now();
+        let last = Cell::new(Instant::now());
+        let at_leisure = || {
+            let worked = last.get().elapsed();
+            if worked >= SCRUB_SLICE {
+                std::thread::sleep(worked);
+                last.set(Instant::now());
+            }
+            self.goes_on()
+        };
+        let findings = scrub(&self.handle.journal(), &at_leisure);
+        if self.goes_on() {
+            // What an earlier look found and this one did not has passed.
+            self.handle.forget_passed_damage();
+        }
+        findings.iter().for_each(|finding| list(&self.handle, finding));
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(findings = findings.len(), took_ms, "read every row of the journal");
     }
 
     /// Gives what a project stands on whose records are pruned its two copies again: one alone is enough to go on with,
@@ -146,10 +168,25 @@ impl Growth {
         }
     }
 
+    /// Lists the damage that pruning met, whose project is not known.
+    fn prune_failed(&self, error: &PruneError) {
+        if let PruneError::Read(error) = error {
+            self.handle.read_failed(None, error);
+        }
+    }
+
     fn tell(&self) {
         let journal = self.handle.journal();
         let keys_aged = journal.keys_aged().unwrap_or_default();
         self.metrics.set_log(journal.first_index(), journal.replay_tail(), keys_aged);
+    }
+}
+
+/// Lists damage that a scrub found.
+pub(super) fn list(handle: &Handle, finding: &Finding) {
+    match &finding.project {
+        Some(project) => handle.found_damaged(project, &format!("in the table {}: {}", finding.table, finding.what)),
+        None => handle.found_damaged_table(finding.table, &finding.what),
     }
 }
 
@@ -200,7 +237,10 @@ impl Pruning {
         match journal.prune_keys(self.horizon_ms, &newest, &|| self.growth.goes_on()) {
             Ok(report) if report.keys == 0 && report.ahead == 0 => {}
             Ok(PruneReport { aged, keys, ahead }) => tracing::info!(aged, keys, ahead, "pruned idempotency keys"),
-            Err(error) => tracing::warn!(%error, "idempotency keys could not be pruned"),
+            Err(error) => {
+                self.growth.prune_failed(&error);
+                tracing::warn!(%error, "idempotency keys could not be pruned");
+            }
         }
     }
 
@@ -208,7 +248,10 @@ impl Pruning {
         match self.growth.handle.journal().thin_snapshots() {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed old snapshots"),
-            Err(error) => tracing::warn!(%error, "old snapshots could not be removed"),
+            Err(error) => {
+                self.growth.prune_failed(&error);
+                tracing::warn!(%error, "old snapshots could not be removed");
+            }
         }
     }
 
@@ -235,7 +278,10 @@ impl Pruning {
                 tracing::info!(first_index, records, bases, objects, "pruned records");
             }
             Err(PruneError::Project { project, source }) => self.growth.damaged(&project, &source),
-            Err(error) => tracing::warn!(%error, "records could not be pruned"),
+            Err(error) => {
+                self.growth.prune_failed(&error);
+                tracing::warn!(%error, "records could not be pruned");
+            }
         }
     }
 }
@@ -245,5 +291,5 @@ fn newest_beat(handle: &Handle, project: &ProjectName, at: Hlc) -> Option<u64> {
     let facts = handle.facts();
     let FactBody::Settings(settings) = &facts.set().get(FactKind::Settings, project)?.body else { return None };
     let floor = handle.journal().key_floor(project).ok()?;
-    Some(Beats::known(facts.set(), project, at, floor).newest(settings))
+    Some(Beats::known(facts.set(), project, facts.set().outside(project, at), floor).newest(settings))
 }

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, broadcast};
 
 use super::bundles;
 use super::bus::Bus;
+use super::clock::ClockDesk;
 use super::effects;
 use super::exporters::{self, Exports, Work};
 use super::migration::{self, Decided};
@@ -58,6 +59,7 @@ pub(in crate::cli) struct Node {
     runner: Option<Runner>,
     shim: Option<Arc<Shim>>,
     traces: Option<traces::Sender>,
+    clock: Arc<ClockDesk>,
 }
 
 /// Descriptors that are kept for everything but connections: the store may have 1,024 tables open.
@@ -85,7 +87,7 @@ impl Node {
         bundles::follow_log(&journal, &facts)?;
         let (bus, waiting) = (Bus::new(), traces::queue(settings, &metrics));
         let ports = Ports {
-            clock: Arc::new(ClockPort(clock)),
+            clock: Arc::new(ClockPort(clock.clone())),
             facts: facts.clone(),
             describe: Arc::new(DecisionPort),
             observer: Arc::new(Watch { metrics: metrics.clone(), bus: bus.clone(), traces: waiting.clone() }),
@@ -96,6 +98,7 @@ impl Node {
         let traces = waiting.as_ref().map(way_out).transpose()?.flatten();
         let handle = Handle::start(options(settings, loaded.key), ports, journal, recovered)?;
         pushed.follow_stamps(outside::last_stamp(&handle));
+        let clock = Arc::new(ClockDesk::open(settings, clock, handle.clone(), speaker.clone())?);
         let (exports, exporters) = exporters::prepare(settings, &secrets, &handle, &gate)?;
         let (keeper, exports) = (Some(keeper), Arc::new(exports));
         let runner = None;
@@ -116,11 +119,17 @@ impl Node {
             runner,
             shim: None,
             traces,
+            clock,
         };
         // Before any effect begins: it may be WHOOSH's.
         node.shim = migration::start(&node, settings, &secrets)?;
         node.runner = Some(effects::start(&node, settings, &secrets)?);
         Ok(node)
+    }
+
+    /// Its clock, as an operator sees and corrects it.
+    pub(super) fn clock(&self) -> &Arc<ClockDesk> {
+        &self.clock
     }
 
     /// The node's public key.
@@ -340,6 +349,7 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
             cache_bytes: usize::try_from(settings.journal.cache_bytes)?,
             write_buffer_bytes: usize::try_from(settings.journal.write_buffer_bytes)?,
             open_files: i32::try_from(settings.journal.open_files)?,
+            compacts: true,
         },
     })?;
     let recovered = journal.recover_tail()?;

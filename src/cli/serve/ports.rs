@@ -33,7 +33,8 @@ impl sequencer::Clock for ClockPort {
         match now.safety {
             Safety::Safe => Ok(now.wall_ms),
             Safety::Unsafe { drift_ms } => Err(format!(
-                "the wall clock jumped by {drift_ms} ms against the monotonic one; set it right, or restart the node to believe it"
+                "the wall clock jumped by {drift_ms} ms against the monotonic one; set it right, or, where it is right now, \
+                 run `swoosh clock accept` (runbooks/clock.md)"
             )),
         }
     }
@@ -144,9 +145,17 @@ impl sequencer::Observer for Watch {
     }
 
     fn project_damaged(&self, project: &ProjectName, reason: &str) {
-        self.metrics.project_damaged(project);
         tracing::error!(%project, reason, runbook = "runbooks/corrupt-journal.md",
-            "a project's records do not lead where they say; it is refused, the others go on");
+            "a project's rows are damaged; what reads them fails, the others go on");
+    }
+
+    fn table_damaged(&self, table: &str, reason: &str) {
+        tracing::error!(
+            table,
+            reason,
+            runbook = "runbooks/corrupt-journal.md",
+            "a table of the journal is damaged; what reads the damaged rows fails"
+        );
     }
 
     fn snapshot_passed_over(&self, warning: &SnapshotWarning) {

@@ -53,7 +53,7 @@ impl QuorumWatch {
             return;
         }
         let spec = chart::spec(Transition::ControlQuorumLost);
-        let (cluster, at) = (&self.handle.options().cluster, self.handle.now());
+        let (cluster, at) = (&self.handle.options().cluster, self.handle.log_time());
         let mut calls = BTreeMap::new();
         for (project, view) in self.handle.views() {
             let case = Case { cluster, head: &view.head, facts: facts.set(), at, spec, asked: None };

@@ -50,6 +50,7 @@ impl Scrape {
         self.metrics.set_queue_depth(status.queue as u64);
         self.metrics.set_wal_lag(status.wal_lag);
         self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
+        self.metrics.set_damaged(status.damage.projects.len() as u64, status.damage.tables.len() as u64);
         self.metrics.set_mode(mode(&status.mode), status.clock_unsafe.is_none());
     }
 

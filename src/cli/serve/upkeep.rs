@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::backups::Backups;
+use super::clock_socket::ClockSocket;
 use super::growth::{Growth, Pruning};
 use super::node::{Node, fact_files};
 use super::{bundles, providers};
@@ -19,6 +20,10 @@ use crate::settings::Settings;
 
 /// Rounds of tidying after which an idle head goes.
 pub(super) const IDLE_ROUNDS: u64 = 10;
+/// How often a lead of the clock is looked at.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often every row is read, so that damage is found before somebody needs the row.
+const SCRUB_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How often old records without a snapshot are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -32,6 +37,7 @@ pub(super) struct Upkeep {
     backups: Option<Backups>,
     /// Closed when the node stops.
     _control: Option<Control>,
+    _clock: Option<ClockSocket>,
 }
 
 /// Starts the tasks. The fact files have been read once when this returns.
@@ -59,7 +65,15 @@ pub(super) fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upke
         tasks.push(tokio::spawn(every(often, move || backups.round())));
     }
     let _control = control(node, settings);
-    Ok(Upkeep { tasks, license, reload, growth, backups, _control })
+    let desk = node.clock().clone();
+    tasks.push(tokio::spawn(every(CLOCK_INTERVAL, move || desk.settle())));
+    let _clock = ClockSocket::listen(&settings.data, node.clock().clone())
+        .inspect_err(|error| {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "`swoosh clock` cannot reach this node");
+        })
+        .ok();
+    Ok(Upkeep { tasks, license, reload, growth, backups, _control, _clock })
 }
 
 /// The socket for checkpoints. A node whose data directory can hold none works without.
@@ -77,12 +91,15 @@ pub(in crate::cli) fn control(node: &Node, settings: &Settings) -> Option<Contro
 /// The tasks that keep the node from growing.
 fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let round = Duration::from_millis(settings.heads.idle_ms / IDLE_ROUNDS).max(Duration::from_millis(10));
-    let (tidy, sweep, first) = (node.handle().clone(), growth.clone(), growth.clone());
+    let (tidy, sweep, first, scrub) = (node.handle().clone(), growth.clone(), growth.clone(), growth.clone());
     let mut tasks = vec![
         tokio::spawn(every(round, move || tidy.tidy())),
         tokio::spawn(every(SWEEP_INTERVAL, move || sweep.sweep())),
         prune(growth.clone(), settings),
-        tokio::spawn(async move { drop(tokio::task::spawn_blocking(move || first.after_start()).await) }),
+        tokio::spawn(async move {
+            drop(tokio::task::spawn_blocking(move || first.after_start()).await);
+            every(SCRUB_INTERVAL, move || scrub.scrub()).await;
+        }),
     ];
     if let Some(plan) = Plan::of(&settings.exports)? {
         let every_round = Duration::from_millis(settings.exports.every_ms);

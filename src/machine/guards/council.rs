@@ -216,7 +216,7 @@ fn alive(
 ) -> BTreeSet<PublicKey> {
     let recovering = case.state().control.recovery;
     let counts = |pulse: &Pulse| {
-        let lasted_ms = case.at.physical_ms().saturating_sub(pulse.since.physical_ms());
+        let lasted_ms = case.time().physical_ms().saturating_sub(pulse.since.physical_ms());
         if recovering { pulse.alive && lasted_ms >= back_after_ms } else { pulse.alive || lasted_ms < lost_after_ms }
     };
     let members = case.state().council.members.keys();

@@ -36,7 +36,7 @@ pub fn read_license<'a>(case: &Case<'a>) -> LicenseReading<'a> {
     };
     let LicenseTerm { until_ms, grace_until_ms } = term;
     let (until, grace) = (rfc3339(until_ms), rfc3339(grace_until_ms));
-    let at_ms = case.at.physical_ms();
+    let at_ms = case.time().physical_ms();
     if at_ms <= until_ms {
         let reason = format!("license {} is valid until {until}", license.id);
         return LicenseReading { status: LicenseStatus::Ok, reason, fact: Some(fact) };

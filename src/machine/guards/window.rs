@@ -15,15 +15,24 @@ pub(super) fn window(case: &Case<'_>) -> Judged {
         Err(judged) => return judged,
     };
     let FactBody::Windows(schedule) = &fact.body else { return Judged::fail(["there is no windows fact"]) };
-    let mut wrong = closed(schedule, class, case.at, "the node's time");
-    let current = schedule.position(case.at).window_id;
+    let now = case.time();
+    let mut wrong = closed(schedule, class, now, "the node's time");
+    let current = schedule.position(now).window_id;
     if let Some((proposal, _)) = case.asked {
-        wrong.extend(closed(schedule, class, proposal.hlc, "the proposal's time"));
+        let theirs = if now < case.at { proposals_time(case, proposal.hlc) } else { proposal.hlc };
+        wrong.extend(closed(schedule, class, theirs, "the proposal's time"));
         wrong.extend(misnamed(proposal.window_id, current, "now"));
-        wrong.extend(misnamed(proposal.window_id, schedule.position(proposal.hlc).window_id, "at the proposal's time"));
+        wrong.extend(misnamed(proposal.window_id, schedule.position(theirs).window_id, "at the proposal's time"));
         wrong.dedup();
     }
     Judged::unless(wrong, format!("the {class} window is open in {current}")).read(fact)
+}
+
+/// The proposal's time where stamps run ahead: a clock that follows the stamps shows no time outside, so the node's counts.
+fn proposals_time(case: &Case<'_>, hlc: Hlc) -> Hlc {
+    let now = case.time();
+    let max_ahead_ms = case.settings().map_or(0, |(settings, _)| settings.max_ahead_ms);
+    if hlc.physical_ms() > now.physical_ms().saturating_add(max_ahead_ms) { now } else { hlc }
 }
 
 fn closed(schedule: &Schedule, class: WindowClass, at: Hlc, whose: &str) -> Vec<String> {
@@ -50,7 +59,7 @@ pub(super) fn fresh_window(case: &Case<'_>) -> Judged {
     let last = case.state().execution.window;
     let current = match (case.asked, case.fact(FactKind::Windows).map(|fact| &fact.body)) {
         (Some((proposal, _)), _) => proposal.window_id,
-        (None, Some(FactBody::Windows(schedule))) => Some(schedule.position(case.at).window_id),
+        (None, Some(FactBody::Windows(schedule))) => Some(schedule.position(case.time()).window_id),
         _ => None,
     };
     match (last, current) {

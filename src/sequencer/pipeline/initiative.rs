@@ -100,12 +100,13 @@ impl Pipeline {
         topic: &'static str,
         document: &T,
     ) -> Result<Verified, String> {
-        let beat = current_beat(scene.facts.set(), project, scene.stamp.at);
+        let time = scene.facts.set().outside(project, scene.stamp.at);
+        let beat = current_beat(scene.facts.set(), project, time);
         let cause = cause(transition, &scene.head);
         let options = &self.shared.options;
         let own = inputs(document).and_then(|inputs| {
             let wish = Wish { project, transition, topic, inputs, cause, beat, evidence: Vec::new() };
-            propose(wish, &scene.head, &options.cluster, &options.node_key, scene.stamp.at.physical_ms())
+            propose(wish, &scene.head, &options.cluster, &options.node_key, time.physical_ms())
         });
         own.map_err(|error| {
             let reason = error.to_string();

@@ -74,7 +74,8 @@ impl Pipeline {
             beat: 0,
             evidence: outcome.evidence.clone(),
         };
-        let (options, wall_ms) = (&self.shared.options, scene.stamp.at.physical_ms());
+        let time = scene.facts.set().outside(&outcome.effect.project, scene.stamp.at);
+        let (options, wall_ms) = (&self.shared.options, time.physical_ms());
         let own = propose(wish, &scene.head, &options.cluster, &options.node_key, wall_ms);
         own.map_err(|error| {
             let reason = error.to_string();

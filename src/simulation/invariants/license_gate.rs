@@ -16,7 +16,7 @@ pub fn check(step: &Step<'_>, past: &Past) -> Result<(), String> {
     }
     let exempt = matches!(region, Region::Boot | Region::Control | Region::Policy);
     let needed = !exempt || step.record.transition == Transition::BootLicensed;
-    let (until_ms, now_ms) = (past.licensed_until_ms + GRACE_MS, step.record.timestamp.physical_ms());
+    let (until_ms, now_ms) = (past.licensed_until_ms + GRACE_MS, past.time_ms(step.record));
     if needed && now_ms > until_ms {
         return Err(format!("the last license and its grace ran out {} ms before", now_ms - until_ms));
     }

@@ -42,7 +42,7 @@ pub struct Step<'a> {
 pub type Check = fn(&Step<'_>, &Past) -> Result<(), String>;
 
 /// Those of answers and starts, which the oracle and the world ask.
-pub const OF_ANSWERS_AND_STARTS: [&str; 17] = [
+pub const OF_ANSWERS_AND_STARTS: [&str; 21] = [
     "replay-equal",
     "receipts-never-change",
     "receipts-prove-themselves",
@@ -53,6 +53,10 @@ pub const OF_ANSWERS_AND_STARTS: [&str; 17] = [
     "never-equivocates",
     "log-fails-for-a-cause",
     "reads-are-durable",
+    "damage-stays-local",
+    "damage-is-named",
+    "clock-is-told",
+    "floor-follows-stamps",
     "readable",
     "starts",
     "orders-end",

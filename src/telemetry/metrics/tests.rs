@@ -87,7 +87,7 @@ fn commits_and_gauges_show_what_they_were_told() {
     metrics.add_projects(2);
     metrics.set_heads(7, 700);
     metrics.evicted(8);
-    ["a", "b", "a"].iter().for_each(|project| metrics.project_damaged(&project.parse().unwrap()));
+    metrics.set_damaged(2, 1);
     metrics.set_breaches_unrecorded(3);
     metrics.snapshot_passed_over();
     metrics.set_log(9, 10, 11);

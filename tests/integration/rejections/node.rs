@@ -45,10 +45,15 @@ impl Shown {
 
 /// Starts the daemon of a site with a clock that can be shifted; says why where that is not possible.
 pub(crate) fn clocked(site: &Site) -> Result<(Daemon, Shown), String> {
+    clocked_at(site, 0)
+}
+
+/// The same, with a clock that is so many seconds ahead from the start.
+pub(crate) fn clocked_at(site: &Site, seconds: i64) -> Result<(Daemon, Shown), String> {
     let folder = tempfile::tempdir().unwrap();
     let (library, file) = (folder.path().join("clock_shift.so"), folder.path().join("shift"));
     compile(&library)?;
-    fs::write(&file, 0i64.to_ne_bytes()).unwrap();
+    fs::write(&file, seconds.to_ne_bytes()).unwrap();
     let (preload, shown) = (format!("LD_PRELOAD={}", library.display()), format!("CLOCK_SHIFT={}", file.display()));
     Ok((site.start_by(&["env", &preload, &shown]).unwrap(), Shown { folder }))
 }

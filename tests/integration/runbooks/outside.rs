@@ -107,7 +107,7 @@ fn a_new_certificate_is_taken_in_place_of_the_old_one() {
 }
 
 #[test]
-fn a_clock_that_is_right_again_is_trusted_again() {
+fn a_clock_that_an_operator_accepts_is_trusted_again() {
     let site = Site::new();
     let (daemon, clock) = match clocked(&site) {
         Ok(clocked) => clocked,
@@ -115,10 +115,11 @@ fn a_clock_that_is_right_again_is_trusted_again() {
     };
     let mut book = open("clock.md", &site);
     ask(&mut book, &daemon);
+    book.set("DATA", site.data().display());
     clock.shift(3_600);
     book.tells("Check", 0, "clock_unsafe");
     assert!(daemon.measures("swoosh_clock_safe 0"));
-    clock.shift(0);
+    book.tells("Action", 0, "trusted");
     book.tells("Proof", 0, "ok");
     book.finish();
     assert!(daemon.measures("swoosh_clock_safe 1"));

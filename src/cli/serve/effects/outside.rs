@@ -67,7 +67,7 @@ impl World {
     fn judge(&self, project: &ProjectName, name: GuardName, of: Transition) -> Result<(), String> {
         let view = self.handle.view(project).map_err(|error| error.to_string())?;
         let facts = self.handle.facts();
-        let (cluster, at, spec) = (&self.handle.options().cluster, self.handle.now(), chart::spec(of));
+        let (cluster, at, spec) = (&self.handle.options().cluster, self.handle.log_time(), chart::spec(of));
         let judged = guard(name)(&Case { cluster, head: &view.head, facts: facts.set(), at, spec, asked: None });
         if judged.ok == Some(false) { Err(judged.reasons.join("; ")) } else { Ok(()) }
     }
