@@ -276,6 +276,7 @@ fn an_outcome_of_the_node_follows_the_license_s_record_under_the_next_index_and_
         transition: Transition::IngestionResolveFailed,
         inputs: to_json(&inputs).unwrap(),
         evidence: Vec::new(),
+        brought_by: None,
     };
     let mut answer = world.single.propose_outcome(outcome).unwrap();
     while world.single.judge(true) | world.single.commit() {}
