@@ -30,7 +30,7 @@ pub fn stranger() -> SecretKey {
     SecretKey::from_bytes(&[3; 32])
 }
 
-struct Still;
+pub struct Still;
 
 impl TimeSource for Still {
     fn read(&self) -> Reading {
@@ -75,6 +75,7 @@ pub fn guard_settings(license_grace_ms: u64) -> GuardSettings {
         floating_refs: [].into(),
         lost_after_ms: 30_000,
         back_after_ms: 10_000,
+        external: None,
     }
 }
 
