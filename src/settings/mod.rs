@@ -84,6 +84,8 @@ impl Settings {
             floating_refs: self.sources.floating_refs.clone(),
             lost_after_ms: self.liveness.lost_after_ms,
             back_after_ms: self.liveness.back_after_ms,
+            // Where WHOOSH decides a region, its workers answer the effects there, whatever is set for them here.
+            external: self.migration.upstream.is_none().then(|| self.effects.external()),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::hlc::Hlc;
 use super::inputs::{Allocation, AssetOutcomes, IdentityGrant};
 use super::json::Json;
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
+use super::names::EffectName;
 use super::text::{Capability, ClusterId, Detail, Name, ProjectName, ServerName, Url, Version};
 
 /// What a fact is about.
@@ -268,4 +269,8 @@ pub struct GuardSettings {
     pub lost_after_ms: u64,
     /// How long a member must answer again before it counts as back, in milliseconds.
     pub back_after_ms: u64,
+    /// Effects whose outcomes workers bring. Facts from before version 2 of the statechart name none; then workers may
+    /// bring any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<BTreeSet<EffectName>>,
 }
