@@ -30,7 +30,7 @@ pub fn stranger() -> SecretKey {
     SecretKey::from_bytes(&[3; 32])
 }
 
-struct Still;
+pub struct Still;
 
 impl TimeSource for Still {
     fn read(&self) -> Reading {
@@ -76,6 +76,7 @@ pub fn guard_settings(license_grace_ms: u64) -> GuardSettings {
         lost_after_ms: 30_000,
         back_after_ms: 10_000,
         lead_ms: 0,
+        external: None,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::types::text::{ClusterId, ProjectName};
 #[cfg(test)]
 mod bounds_tests;
 mod room;
+mod step;
 
 use room::{ROOM, Room};
 
@@ -126,6 +127,18 @@ pub enum FactRefusal {
         places: usize,
         /// How many bytes they have.
         bytes: usize,
+    },
+    /// A policy bundle's serial goes too far at once.
+    #[error(
+        "policy bundle {found} is too far above bundle {held}, which is held: a serial over {most} would leave no room for later ones; take a lower serial"
+    )]
+    Step {
+        /// The bundle's serial.
+        found: u64,
+        /// The serial of the bundle that is held.
+        held: u64,
+        /// The highest serial that may follow it.
+        most: u64,
     },
     /// A policy bundle may not take the place of a later one, nor of a different one of the same serial.
     #[error("policy bundle {found} does not follow bundle {held}, which is held; raise the serial above it")]
@@ -277,7 +290,18 @@ impl FactTable {
     /// Checks facts and holds those that stand, exchanging the table once; outcomes in the order given.
     pub fn insert_all(&self, facts: Vec<Fact>) -> Vec<Result<Inserted, FactRefusal>> {
         // Signatures and bodies are checked before the lock is taken, so that nobody waits for them.
-        let checked: Vec<_> = facts.into_iter().map(|fact| self.check(fact)).collect();
+        let checked = facts.into_iter().map(|fact| self.check(fact).and_then(|checked| self.check_step(checked)));
+        self.hold(checked.collect())
+    }
+
+    /// Holds a fact that was held before the node stopped, also a bundle whose serial went further than one step may.
+    pub fn insert_kept(&self, fact: Fact) -> Result<Inserted, FactRefusal> {
+        let mut outcomes = self.hold(vec![self.check(fact)]);
+        // One fact in, one outcome out.
+        outcomes.pop().unwrap_or(Ok(Inserted::NotNewer { held: Hlc::default() }))
+    }
+
+    fn hold(&self, checked: Vec<Result<Checked, FactRefusal>>) -> Vec<Result<Inserted, FactRefusal>> {
         let mut ledger = self.ledger();
         let mut next = FactsNow::clone(&self.now.load());
         let mut place = |checked| match checked {
@@ -319,7 +343,7 @@ impl FactTable {
 
     /// What would become of a fact now, changing nothing.
     pub fn weigh(&self, fact: &Fact) -> Result<Inserted, FactRefusal> {
-        match self.check(fact.clone())? {
+        match self.check_step(self.check(fact.clone())?)? {
             Checked::NotNewer { held } => Ok(Inserted::NotNewer { held }),
             Checked::Known(known) => self.rank(&known, &self.ledger(), self.load().set()),
         }

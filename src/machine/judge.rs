@@ -14,11 +14,12 @@ use super::guards::{Case, Judged, breach_of, guard};
 use super::head::Head;
 use super::invariants::violations;
 use super::reduce::{Stamp, reduce};
-use super::state::{Identity, LicenseStatus, State, TopPhase};
+use super::state::{Identity, LicenseStatus, QuarantineOrigin, State, TopPhase};
 use crate::types::hlc::Hlc;
 use crate::types::inputs::Breach;
 use crate::types::keys::PublicKey;
-use crate::types::names::{BootState, EffectName, GuardName, PolicyState, Role, Transition};
+use crate::types::migration::signed_for;
+use crate::types::names::{BootState, EffectName, EnvironmentState, GuardName, PolicyState, Role, Transition};
 use crate::types::proposal::Proposal;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Rejection};
@@ -101,7 +102,7 @@ pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
         };
         return Err(Rejection::new(Code::IdentityRevoked, reason));
     }
-    if let Some(fault) = beyond_delegation(docket, &identity) {
+    if let Some(fault) = beyond_delegation(docket, &identity).or_else(|| acts_for_another(docket)) {
         return Err(Rejection::new(Code::RoleNotAllowed, fault));
     }
     let Some(role) = docket.spec().signers.iter().find(|role| identity.roles.contains(role)) else {
@@ -127,6 +128,21 @@ fn beyond_delegation(docket: &Docket<'_>, identity: &Identity) -> Option<String>
     elsewhere.then(|| format!("{name} is a delegate for other projects, not for {project}"))
 }
 
+/// Why a proposal may not say that it was signed for a caller of WHOOSH: that evidence decides whose decision a record
+/// is, and whether WHOOSH hears of it. Only a delegate of the settings signs for callers, and the node passes on what a
+/// delegate brought. Since version 2 of the chart.
+fn acts_for_another(docket: &Docket<'_>) -> Option<String> {
+    let (caller, _) = signed_for(&docket.proposal.evidence).filter(|_| docket.head.state().is_under(2))?;
+    let case = docket.case();
+    let granted = case.settings().ok().and_then(|(settings, _)| settings.identities.get(&docket.proposal.signer));
+    let trusted = granted.is_some_and(|grant| grant.delegate.is_some() || grant.roles.contains(&Role::Node));
+    (!trusted).then(|| {
+        format!(
+            "its evidence says that it was signed for {caller}, and a delegate of the settings alone signs for callers"
+        )
+    })
+}
+
 fn join<'r>(roles: impl IntoIterator<Item = &'r Role>) -> String {
     roles.into_iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
 }
@@ -139,8 +155,7 @@ pub fn key_form(docket: &Docket<'_>) -> Result<(), Rejection> {
         let reason = format!("the key's op class is {}, {} needs {expected}", key.op_class, docket.proposal.transition);
         return Err(Rejection::new(Code::OpClassMismatch, reason));
     }
-    let own = docket.case().identity(&docket.proposal.signer).is_some_and(|i| i.roles.contains(&Role::Node));
-    if key.goal.is_reserved() && !own {
+    if key.goal.is_reserved() && !signed_by_node(docket) {
         return Err(Rejection::new(
             Code::ReservedGoal,
             format!("the goal {} is the node's own; use another", key.goal),
@@ -231,9 +246,7 @@ fn clock(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
         }
     }
     let (theirs, ours) = (proposal.hlc.physical_ms(), docket.stamp.at.physical_ms());
-    // The node's clock is the last one's successor: a caller who went to the very bound must not hold it back.
-    let own = docket.case().identity(&proposal.signer).is_some_and(|identity| identity.roles.contains(&Role::Node));
-    if theirs > ours.saturating_add(settings.max_ahead_ms) && !own {
+    if theirs > ours.saturating_add(settings.max_ahead_ms) && !may_be_ahead(docket) {
         let reason = format!(
             "{} is more than {} ms ahead of the node's {}",
             proposal.hlc, settings.max_ahead_ms, docket.stamp.at
@@ -248,6 +261,23 @@ fn clock(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
     let mut outcome = base(GuardName::Clock, "after the last reading and within bounds");
     outcome.facts.push(fact.hash);
     Ok(outcome)
+}
+
+/// Whether a reading that is ahead of the node's clock passes. The node's own follow from the last reading, and what the
+/// node must record may not wait for its clock. From version 2 on, the reading right after the last one passes as well:
+/// else a last reading near the bound, or beyond a bound that was lowered, locks every caller out.
+fn may_be_ahead(docket: &Docket<'_>) -> bool {
+    if signed_by_node(docket) {
+        return true;
+    }
+    let state = docket.head.state();
+    let next = state.hlc_last.as_ref().as_ref().and_then(|last| last.hlc.successor().ok());
+    state.is_under(2) && next == Some(docket.proposal.hlc)
+}
+
+/// Whether the signer holds the node's role.
+fn signed_by_node(docket: &Docket<'_>) -> bool {
+    docket.case().identity(&docket.proposal.signer).is_some_and(|identity| identity.roles.contains(&Role::Node))
 }
 
 /// Step 8: the transition may start from here, and nothing that blocks the project stops it.
@@ -304,8 +334,19 @@ fn changes_nothing(state: &State, transition: Transition) -> Option<&'static str
             Some("the project is paused already; Control_Resume lifts that")
         }
         Transition::ControlResume if !state.control.paused => Some("the project is not paused"),
+        Transition::PolicyQuarantine if state.policy.phase == PolicyState::Quarantined => declared_already(state),
+        Transition::EnvironmentDeprovision if state.environment.phase == EnvironmentState::Allocate => {
+            (!state.environment.rests())
+                .then_some("environment is ALLOCATE; nothing is provisioned that could be taken down")
+        }
         _ => None,
     }
+}
+
+/// A quarantine that was declared can be declared no further. Version 1 did not let a quarantined project be quarantined.
+fn declared_already(state: &State) -> Option<&'static str> {
+    let holds = !state.is_under(2) || state.policy.origin == Some(QuarantineOrigin::Declared);
+    holds.then_some("the project is quarantined already; Policy_Release lifts that")
 }
 
 const BASE: [GuardName; 4] = [GuardName::Signature, GuardName::Identity, GuardName::Head, GuardName::Clock];

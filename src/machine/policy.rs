@@ -18,6 +18,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use cedar_policy::{Decision, PolicySet, Response};
 
+use super::chart::spec;
 use crate::types::fact::PolicyBundle;
 use crate::types::hash::Hash;
 use crate::types::json::Json;
@@ -35,6 +36,15 @@ pub fn engine_version() -> &'static str {
     });
     &VERSION
 }
+
+/// Transitions that stop or repair a project. A bundle that forbids them to every operator leaves nothing but another
+/// bundle to stop a project by.
+pub const SAFETY: [Transition; 4] = [
+    Transition::ControlPause,
+    Transition::ControlTerminate,
+    Transition::PolicyQuarantine,
+    Transition::BootIdentityRevoked,
+];
 
 /// A bundle, parsed once and asked many times.
 #[derive(Clone, Debug)]
@@ -148,6 +158,28 @@ impl CompiledPolicies {
             }
         }
         Ok(())
+    }
+
+    /// What the bundle keeps from those who must be able to stop a project, as far as it follows from their roles alone:
+    /// what it forbids an operator, and Policy_Quarantine to a human. None where it forbids nothing of it.
+    pub fn kept_from_safety(&self, project: &ProjectName) -> Vec<String> {
+        // Stands for any key that the policies do not name.
+        let signer = &PublicKey::from_bytes([0; 32]);
+        let inputs = &Json::empty_object();
+        let forbidden = |role: Role, transition: Transition| {
+            let (roles, region) = (&BTreeSet::from([role]), spec(transition).region);
+            let ruling = self.ask(Question { signer, roles, transition, region, project, inputs });
+            let (Ruling::Deny(reasons) | Ruling::Breach(reasons)) = ruling else { return None };
+            // A policy that reads the inputs cannot be judged without them.
+            let errs = reasons.iter().any(|reason| reason.starts_with("a policy errs"));
+            (!errs).then(|| format!("it keeps {transition} from the role {role}: {}", reasons.join("; ")))
+        };
+        let asked = SAFETY.map(|transition| (Role::Operator, transition));
+        asked
+            .into_iter()
+            .chain([(Role::Human, Transition::PolicyQuarantine)])
+            .filter_map(|(role, transition)| forbidden(role, transition))
+            .collect()
     }
 
     /// Grows with every bundle.

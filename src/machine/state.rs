@@ -357,6 +357,14 @@ pub struct Environment {
     pub effects: Effects,
 }
 
+impl Environment {
+    /// Whether provisioning failed more often than it may, and begins again by Environment_Deprovision alone. Never so
+    /// under version 1 of the chart, which began again by itself.
+    pub fn rests(&self) -> bool {
+        self.phase == EnvironmentState::Allocate && self.tries > self.retry_limit && self.effects.is_empty()
+    }
+}
+
 /// What execution is pinned to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

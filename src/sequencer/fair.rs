@@ -25,6 +25,8 @@ pub(super) struct FairQueue<T> {
     length: usize,
     capacity: usize,
     project_capacity: usize,
+    /// How much of one project's share may be of one signer.
+    project_signer_capacity: usize,
 }
 
 impl<T> FairQueue<T> {
@@ -37,7 +39,13 @@ impl<T> FairQueue<T> {
             length: 0,
             capacity,
             project_capacity,
+            project_signer_capacity: project_capacity,
         }
+    }
+
+    /// The same, where one signer gets half of a project's share as well.
+    pub fn shared_by_signers(self) -> FairQueue<T> {
+        FairQueue { project_signer_capacity: self.project_capacity.div_ceil(2), ..self }
     }
 
     pub fn len(&self) -> usize {
@@ -55,6 +63,11 @@ impl<T> FairQueue<T> {
         }
         if self.projects.get(&project).is_some_and(|waiting| waiting.len() >= self.project_capacity) {
             return Err(Full::Project(self.project_capacity));
+        }
+        let most = self.project_signer_capacity;
+        let here = |waiting: &VecDeque<(PublicKey, T)>| waiting.iter().filter(|(of, _)| *of == signer).count();
+        if most < self.project_capacity && self.projects.get(&project).is_some_and(|waiting| here(waiting) >= most) {
+            return Err(Full::Signer(most));
         }
         if self.signers.get(&signer).is_some_and(|count| *count >= of_signer) {
             return Err(Full::Signer(of_signer));
@@ -140,6 +153,19 @@ mod tests {
         assert_eq!(queue.push(project("p2"), key(1), 2), Err(Full::Signer(2)));
         (2..4).for_each(|n| queue.push(project(&format!("p{n}")), key(n as u8), n).unwrap());
         assert_eq!(queue.push(project("p9"), key(9), 9), Err(Full::Queue));
+    }
+
+    /// One signer filled a project's urgent places, and the operator who would have revoked its key got no room.
+    #[test]
+    fn one_signer_leaves_others_half_of_a_project_s_urgent_places() {
+        let mut queue = FairQueue::new(100, 4).shared_by_signers();
+        (0..2).for_each(|n| queue.push(project("p"), key(1), n).unwrap());
+        assert_eq!(queue.push(project("p"), key(1), 2), Err(Full::Signer(2)));
+        queue.push(project("q"), key(1), 3).unwrap();
+        (4..6).for_each(|n| queue.push(project("p"), key(2), n).unwrap());
+        assert_eq!(queue.push(project("p"), key(3), 6), Err(Full::Project(4)));
+        let mut narrow = FairQueue::new(10, 1).shared_by_signers();
+        assert_eq!(narrow.push(project("p"), key(1), 0), Ok(()));
     }
 
     #[test]

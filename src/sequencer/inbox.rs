@@ -13,7 +13,7 @@ use super::own::OwnOutcome;
 use super::{DryRun, Outcome, Trace, Verified};
 use crate::journal::RecoveredHead;
 use crate::machine::chart;
-use crate::types::names::Region;
+use crate::types::names::{Region, Transition};
 use crate::types::text::ProjectName;
 
 /// Where an answer goes.
@@ -37,7 +37,8 @@ impl Request {
     /// through when the node has too much to do.
     fn is_urgent(&self) -> bool {
         let spec = chart::spec(self.verified.proposal().transition);
-        matches!(spec.region, Region::Control | Region::Policy) || spec.compensation
+        let bars = matches!(spec.transition, Transition::BootIdentityRevoked | Transition::BootIdentityRotated);
+        matches!(spec.region, Region::Control | Region::Policy) || spec.compensation || bars
     }
 }
 
@@ -169,10 +170,11 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Each lane holds `capacity` proposals, `project_capacity` of them of one project.
+    /// Each lane holds `capacity` proposals, `project_capacity` of them of one project. Half of the urgent ones of a
+    /// project are at most of one signer, so that a stolen key cannot keep out those who revoke it.
     pub fn new(capacity: usize, project_capacity: usize) -> Inbox {
-        let lane = || FairQueue::new(capacity, project_capacity);
-        let (urgent, normal) = (lane(), lane());
+        let urgent = FairQueue::new(capacity, project_capacity).shared_by_signers();
+        let normal = FairQueue::new(capacity, project_capacity);
         let lanes = Lanes {
             urgent,
             normal,
@@ -304,10 +306,35 @@ mod tests {
     use crate::types::hash::Hash;
     use crate::types::json::Json;
     use crate::types::keys::SecretKey;
-    use crate::types::names::Transition;
 
     fn inbox() -> Inbox {
         Inbox::new(1_000, 1_000)
+    }
+
+    /// Revoking a stolen key waited behind the proposals of that very key.
+    #[test]
+    fn revoking_and_rotating_a_key_is_urgent_and_granting_is_not() {
+        let key = SecretKey::from_bytes(&[7; 32]);
+        let urgent = |transition: Transition, inputs: String| {
+            let project = "default".parse().unwrap();
+            let (cause, evidence) = (Hash::of(b"test"), Vec::new());
+            let inputs = Json::parse(inputs.as_bytes()).unwrap();
+            let wish = Wish { project: &project, transition, topic: "test", inputs, cause, beat: 0, evidence };
+            let verified = propose(wish, &Head::genesis(&project), &"test".parse().unwrap(), &key, 1).unwrap();
+            let (reply, _answer) = oneshot::channel();
+            Request { verified, reply, arrived: Instant::now(), trace: None, loaded: None, trial: None }.is_urgent()
+        };
+        let of = key.public();
+        let revoked = format!(r#"{{"key": "{of}", "rationale": "stolen"}}"#);
+        assert!(urgent(Transition::BootIdentityRevoked, revoked));
+        let proof = key.sign(b"proof");
+        assert!(urgent(
+            Transition::BootIdentityRotated,
+            format!(r#"{{"old": "{of}", "new": "{of}", "proof": "{proof}"}}"#)
+        ));
+        let granted = format!(r#"{{"key": "{of}", "identity": {{"name": "it", "roles": ["reader"]}}}}"#);
+        assert!(!urgent(Transition::BootIdentityGranted, granted));
+        assert!(urgent(Transition::ControlPause, r#"{"rationale": "stop"}"#.to_owned()));
     }
 
     /// While it stopped, the sequencer's thread asked again and again until the last batch was on disk.

@@ -1,5 +1,6 @@
 //! Settings of effects: who runs them, where, and how persistently.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -138,6 +139,11 @@ impl Effects {
     /// Whether the node runs an effect.
     pub fn is_builtin(&self, effect: EffectName) -> bool {
         self.mode(effect) == EffectMode::Builtin
+    }
+
+    /// The effects whose outcomes workers bring.
+    pub fn external(&self) -> BTreeSet<EffectName> {
+        EffectName::ALL.iter().copied().filter(|effect| !self.is_builtin(*effect)).collect()
     }
 
     /// Whether the node runs any.

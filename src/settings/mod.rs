@@ -85,6 +85,8 @@ impl Settings {
             lost_after_ms: self.liveness.lost_after_ms,
             back_after_ms: self.liveness.back_after_ms,
             lead_ms: 0,
+            // Where WHOOSH decides a region, its workers answer the effects there, whatever is set for them here.
+            external: self.migration.upstream.is_none().then(|| self.effects.external()),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::hlc::Hlc;
 use super::inputs::{Allocation, AssetOutcomes, IdentityGrant};
 use super::json::Json;
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
+use super::names::EffectName;
 use super::text::{Capability, ClusterId, Detail, Name, ProjectName, ServerName, Url, Version};
 
 /// What a fact is about.
@@ -272,6 +273,10 @@ pub struct GuardSettings {
     /// was ahead once. Facts, windows and callers are judged at the stamp less this. Usually 0, and then not written.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lead_ms: u64,
+    /// Effects whose outcomes workers bring. Facts from before version 2 of the statechart name none; then workers may
+    /// bring any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<BTreeSet<EffectName>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

@@ -47,6 +47,7 @@ mod rejections;
 mod replay;
 mod requirements;
 mod runbooks;
+mod safeguards;
 mod scripts;
 mod secrets;
 mod serving;

@@ -77,7 +77,8 @@ fn rows(policies: &CompiledPolicies, project: &ProjectName) -> Vec<Row> {
 /// Checks a bundle and tells of it; exits with 1 where it cannot be used.
 pub(super) fn check(output: Output, bundle: &Bundle, project: &ProjectName) -> anyhow::Result<ExitCode> {
     let policies = CompiledPolicies::compile(bundle.policies.clone())?;
-    let found = findings(&bundle.policies.policies)?;
+    let mut found = findings(&bundle.policies.policies)?;
+    found.warnings.extend(policies.kept_from_safety(project));
     let rows = rows(&policies, project);
     let good = found.errors.is_empty();
     let document = json!({
@@ -175,5 +176,21 @@ mod tests {
         assert_eq!(of(Transition::ControlPause).allowed, [Role::Operator]);
         let release = of(Transition::PolicyRelease);
         assert!(release.allowed.is_empty() && release.denied.contains(&Role::Human));
+    }
+
+    /// A bundle that forbade every operator to pause, terminate or revoke was checked as good, without a word.
+    #[test]
+    fn a_bundle_that_locks_out_those_who_stop_projects_is_warned_of() {
+        let kept = |text: &str| {
+            let policies = CompiledPolicies::compile(PolicyBundle { serial: 1, policies: text.into() }).unwrap();
+            policies.kept_from_safety(&"default".parse().unwrap())
+        };
+        assert_eq!(kept(default_policies()), Vec::<String>::new());
+        let pause = r#"@id("calm") forbid (principal, action == Action::"Control_Pause", resource);"#;
+        let found = kept(&format!("{}{pause}", default_policies()));
+        assert_eq!(found, ["it keeps Control_Pause from the role operator: policy calm forbids it"]);
+        assert_eq!(kept(r#"permit (principal in Role::"agent", action, resource);"#).len(), 5);
+        let reads = r#"@id("why") forbid (principal, action, resource) when { context.inputs.rationale == "" };"#;
+        assert_eq!(kept(&format!("{}{reads}", default_policies())), Vec::<String>::new());
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct SignArgs {
     /// Project it is for; left out, all projects of the cluster
     #[arg(long, value_name = "PROJECT")]
     project: Option<ProjectName>,
-    /// How long it holds, such as 90d; left out, ten years. A node without a valid bundle accepts nothing
+    /// How long it holds, such as 90d; left out, ten years. A node without a valid bundle accepts nothing but pauses, quarantines, ends and revocations
     #[arg(long, value_name = "SPAN")]
     valid_for: Option<Span>,
     /// File to write, exchanged whole; left out, standard output

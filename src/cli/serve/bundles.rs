@@ -1,5 +1,6 @@
 //! Policy bundles that others signed: what was in force stays so across restarts, and serials never fall.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use crate::journal::Journal;
 use crate::machine::facts::FactBody;
 use crate::settings::Settings;
 use crate::types::fact::{Fact, FactKind};
+use crate::types::hash::Hash;
 use crate::types::keys::PublicKey;
+use crate::types::proposal::default_project;
 use crate::types::text::ProjectName;
 
 /// Where the bundles that were in force are kept, in the data directory.
@@ -32,7 +35,7 @@ pub(super) fn restore(settings: &Settings, table: &FactTable) -> anyhow::Result<
         format!("{} is damaged; take it away to start with the policies of the settings alone", path.display())
     })?;
     for fact in facts {
-        match table.insert(fact) {
+        match table.insert_kept(fact) {
             Ok(_) => {}
             // The settings are newer.
             Err(FactRefusal::Serial { found, held }) if held > found => {
@@ -56,7 +59,7 @@ pub(super) fn follow_log(journal: &Journal, table: &FactTable) -> anyhow::Result
             continue;
         }
         let fact = journal.object(&judged.fact)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let refused = fact.map(|fact| table.insert(fact)).and_then(Result::err);
+        let refused = fact.map(|fact| table.insert_kept(fact)).and_then(Result::err);
         if held() < Some(judged.serial) {
             let why = refused.map(|error| format!(" ({error})")).unwrap_or_default();
             let found = held().map_or_else(|| "none".to_owned(), |serial| serial.to_string());
@@ -84,7 +87,9 @@ pub(super) async fn keep(settings: Settings, table: Arc<FactTable>, node: Public
     let path = kept_in(&settings);
     let mut changes = table.changes();
     let mut kept: Option<Vec<Fact>> = None;
+    let mut seen = BTreeSet::new();
     loop {
+        warn_of_lockouts(&table, &mut seen);
         let found = in_force(&table, node);
         if kept.as_ref() != Some(&found) && (kept.is_some() || !found.is_empty()) {
             let (to, facts) = (path.clone(), found.clone());
@@ -99,6 +104,25 @@ pub(super) async fn keep(settings: Settings, table: Arc<FactTable>, node: Public
             return;
         }
     }
+}
+
+/// Warns once of each bundle that keeps operators from stopping projects or revoking keys. It is believed all the same:
+/// whoever signs bundles may mean it.
+fn warn_of_lockouts(table: &FactTable, seen: &mut BTreeSet<Hash>) {
+    let facts = table.facts();
+    let mut in_force = BTreeSet::new();
+    for known in facts.set().iter() {
+        let FactBody::Policy(policies) = &known.body else { continue };
+        in_force.insert(known.hash);
+        if seen.contains(&known.hash) {
+            continue;
+        }
+        let project = known.fact.claim.project.clone().unwrap_or_else(default_project);
+        for lockout in policies.kept_from_safety(&project) {
+            tracing::warn!(serial = policies.serial(), lockout, "a policy bundle locks those out who stop projects");
+        }
+    }
+    *seen = in_force;
 }
 
 /// The bundles in force that somebody else signed.

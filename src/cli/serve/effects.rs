@@ -350,6 +350,8 @@ fn answer(outcome: sequencer::Outcome) -> Answer {
     };
     let reason = refusal.rejection.reasons.join("; ");
     match refusal.rejection.code {
+        // The node signs the outcome again, and its clock goes on meanwhile: what was done is done.
+        Code::HlcAhead | Code::HlcNotAfter | Code::HlcBehind => Answer::Later(reason),
         // Whether it is open still, the durable head tells.
         Code::NotEnabled | Code::Terminated | Code::Guard(GuardName::Effect) => Answer::Later(reason),
         Code::Blocked | Code::NotLicensed | Code::Guard(GuardName::License) | Code::PolicyBreach => {
@@ -391,4 +393,22 @@ pub(super) fn page(
         EffectView { opened_at: Some(row.opened_at), ..view }
     };
     Ok(EffectsPage { effects: rows.into_iter().map(one).collect(), next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::proposal::default_project;
+    use crate::types::rejection::Rejection;
+
+    /// A finished provision that the node's own clock held back was recorded as a failure.
+    #[test]
+    fn an_outcome_that_the_clock_holds_back_is_proposed_again() {
+        for code in [Code::HlcAhead, Code::HlcNotAfter, Code::HlcBehind] {
+            let (rejection, project) = (Rejection::new(code, "the clock"), default_project());
+            let refusal = sequencer::Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms: None };
+            let answered = answer(sequencer::Outcome::Refused(Box::new(refusal)));
+            assert!(matches!(answered, Answer::Later(_)), "{code}");
+        }
+    }
 }

@@ -39,7 +39,6 @@ use crate::settings::{Durability, Effects, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::types::hlc::Hlc;
 use crate::types::keys::{PublicKey, SecretKey};
-use crate::types::names::EffectName;
 
 /// A running node, without its HTTP server.
 pub(in crate::cli) struct Node {
@@ -411,7 +410,7 @@ pub(super) fn options(settings: &Settings, node_key: SecretKey) -> Options {
         },
         sweep_every: settings.journal.sweep_every,
         durability: durability(settings),
-        external: EffectName::ALL.iter().copied().filter(|effect| !settings.effects.is_builtin(*effect)).collect(),
+        external: settings.effects.external(),
     }
 }
 

@@ -126,7 +126,7 @@ fn rejection(error: &PushError) -> Rejection {
             FactRefusal::Future { .. } => Code::FactAhead,
             FactRefusal::Body(_) => Code::FactBody,
             FactRefusal::Full { .. } => Code::FactsFull,
-            FactRefusal::Serial { .. } => Code::FactSerial,
+            FactRefusal::Serial { .. } | FactRefusal::Step { .. } => Code::FactSerial,
         },
         PushError::TooLarge { .. } => Code::ContentTooLarge,
         PushError::Full { .. } => Code::FactsFull,

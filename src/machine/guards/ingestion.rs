@@ -7,10 +7,10 @@ use crate::machine::state::State;
 use crate::types::canonical::canonical_hash;
 use crate::types::fact::GuardSettings;
 use crate::types::inputs::{AssetHealth, AssetOutcomes, CheckOutcome, SourceSpec};
-use crate::types::names::{EffectName, ExecutionState, IngestionState, Transition};
+use crate::types::names::{EffectName, ExecutionState, IngestionState, Role, Transition};
 use crate::types::text::{GitId, GitRef, Name};
 
-/// The outcome answers the effect that is open, and no other.
+/// The outcome answers the effect that is open, and no other. From version 2 on, the node alone answers what it runs.
 pub(super) fn effect(case: &Case<'_>) -> Judged {
     let Some(closes) = case.spec.closes else { return Judged::pass(["answers no effect"]) };
     let region = crate::machine::chart::effect(closes).region;
@@ -28,8 +28,25 @@ pub(super) fn effect(case: &Case<'_>) -> Judged {
             }
             Judged::fail([reason])
         }
-        (Some(open), _) => Judged::pass([format!("{} is open", open.id)]),
+        (Some(open), _) => by_runner(case, closes, Judged::pass([format!("{} is open", open.id)])),
     }
+}
+
+/// Judges who answers an effect: the node, a worker where the settings hand the effect to workers, or a delegate of the
+/// settings, which speaks for WHOOSH while that decides. Settings from before they named the effects of workers let any
+/// worker answer.
+fn by_runner(case: &Case<'_>, effect: EffectName, passed: Judged) -> Judged {
+    let (Some((proposal, _)), true) = (case.asked, case.state().is_under(2)) else { return passed };
+    let Ok((settings, fact)) = case.settings() else { return passed };
+    let Some(external) = &settings.external else { return passed };
+    let granted = settings.identities.get(&proposal.signer);
+    let trusted = granted.is_some_and(|grant| grant.roles.contains(&Role::Node) || grant.delegate.is_some());
+    if trusted || external.contains(&effect) {
+        return passed.read(fact);
+    }
+    let reason =
+        format!("the node runs {effect} itself; outcomes of workers count where effects.{effect}.mode is external");
+    Judged::fail([reason]).read(fact)
 }
 
 /// A commit or a version tag; anything else floats.
@@ -217,7 +234,21 @@ pub(super) fn versions(case: &Case<'_>) -> Judged {
         wrong.push(format!("version {} is not READY yet: ingestion is {}", ingestion.version, ingestion.phase));
     }
     wrong.extend(moves_under_the_loop(case.state(), named));
+    wrong.extend(affirmed_already(case, named));
     Judged::unless(wrong, format!("ingestion is READY at version {named}"))
+}
+
+/// A Reaffirm that changes nothing clears approvals and moves the head all the same, again and again. Since version 2 of
+/// the chart it is refused.
+fn affirmed_already(case: &Case<'_>, named: u64) -> Option<String> {
+    let state = case.state();
+    let bound = match case.spec.transition {
+        Transition::CouncilReaffirm => state.council.version,
+        Transition::EnvironmentReaffirm => state.environment.version,
+        _ => None,
+    };
+    let again = state.is_under(2) && bound == Some(named);
+    again.then(|| format!("{} is READY for version {named} already", case.spec.region))
 }
 
 /// Work and its review go on at the version that execution is pinned to: a council or an environment that was bound to

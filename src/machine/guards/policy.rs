@@ -3,12 +3,13 @@
 use super::{Case, Judged};
 use crate::machine::chart::{Inputs, bounds, spec};
 use crate::machine::facts::{FactBody, KnownFact};
-use crate::machine::policy::{CompiledPolicies, Question, Ruling};
+use crate::machine::policy::{CompiledPolicies, Question, Ruling, SAFETY};
+use crate::machine::state::QuarantineOrigin;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::inputs::Breach;
 use crate::types::json::Json;
-use crate::types::names::Transition;
+use crate::types::names::{IngestionState, Role, Transition};
 use crate::types::proposal::Proposal;
 
 fn policies<'a>(case: &Case<'a>) -> Result<(&'a CompiledPolicies, &'a KnownFact), Judged> {
@@ -29,8 +30,43 @@ fn ask(case: &Case<'_>, policies: &CompiledPolicies, proposal: &Proposal) -> Rul
     })
 }
 
+/// Transitions by which the node says what holds whether policies like it or not: no bundle can keep them from being
+/// recorded. The barrier is judged under the version that it ends.
+fn is_duty_of_node(case: &Case<'_>) -> bool {
+    let duty = match case.spec.transition {
+        Transition::BootChartUpgraded => true,
+        Transition::LicenseGraceEntered
+        | Transition::LicenseExpired
+        | Transition::LicenseRenewed
+        | Transition::ControlQuorumLost
+        | Transition::ControlRecovered
+        | Transition::PolicyQuarantine => case.state().is_under(2),
+        _ => false,
+    };
+    duty && case.asked.is_some_and(|(proposal, _)| is_node(case, proposal))
+}
+
+fn is_node(case: &Case<'_>, proposal: &Proposal) -> bool {
+    case.identity(&proposal.signer).is_some_and(|identity| identity.roles.contains(&Role::Node))
+}
+
+/// The bundle that stops and repairs are judged by: the last one known, also where it ran out. From version 2 on, a
+/// bundle that nobody renewed in time keeps no operator from stopping a project or revoking a key.
+fn policies_in_need<'a>(case: &Case<'a>) -> Result<(&'a CompiledPolicies, &'a KnownFact), Judged> {
+    match case.fact(FactKind::Policy) {
+        Some(fact) if SAFETY.contains(&case.spec.transition) && case.state().is_under(2) => match &fact.body {
+            FactBody::Policy(policies) => Ok((policies, fact)),
+            _ => Err(Judged::fail(["there is no policy fact"])),
+        },
+        _ => policies(case),
+    }
+}
+
 pub(super) fn policy(case: &Case<'_>) -> Judged {
-    let (policies, fact) = match policies(case) {
+    if is_duty_of_node(case) {
+        return Judged::pass(["the node must record it; policies are not asked"]);
+    }
+    let (policies, fact) = match policies_in_need(case) {
         Ok(found) => found,
         Err(judged) => return judged,
     };
@@ -47,7 +83,7 @@ pub(super) fn policy(case: &Case<'_>) -> Judged {
 
 /// The breach that a proposal is, if it is one.
 pub(in crate::machine) fn breach_of(case: &Case<'_>) -> Option<Breach> {
-    let (policies, _) = policies(case).ok()?;
+    let (policies, _) = policies_in_need(case).ok()?;
     let (proposal, _) = case.asked?;
     let Ruling::Breach(reasons) = ask(case, policies, proposal) else { return None };
     // Texts are checked when a bundle is taken, so none is lost here.
@@ -69,6 +105,7 @@ pub(super) fn bundle(case: &Case<'_>) -> Judged {
         Some((_, Inputs::IngestionPolicyViolation(inputs))) => (inputs.bundle_serial, None),
         Some((_, Inputs::PolicyUpdated(inputs))) => (inputs.serial, Some(inputs.bundle_hash)),
         Some((_, Inputs::PolicyQuarantine(inputs))) => match &inputs.breach {
+            Some(breach) if case.state().is_under(2) => return struck(case, breach),
             Some(breach) => (breach.bundle_serial, None),
             None => return Judged::pass(["names no bundle"]),
         },
@@ -86,8 +123,26 @@ pub(super) fn bundle(case: &Case<'_>) -> Judged {
     Judged::unless(wrong, format!("bundle {found} is in force")).read(fact)
 }
 
+/// Policy_Quarantine with a breach, from version 2 on: the node alone says that a policy struck, and which bundle that
+/// was. It may have been replaced since, or have run out: the breach happened all the same.
+fn struck(case: &Case<'_>, breach: &Breach) -> Judged {
+    let Some((proposal, _)) = case.asked else { return Judged::open() };
+    if !is_node(case, proposal) {
+        return Judged::fail(["the node alone names a breach; declare the quarantine without one"]);
+    }
+    let (found, fact) = match case.fact(FactKind::Policy).map(|fact| (&fact.body, fact)) {
+        Some((FactBody::Policy(policies), fact)) => (policies.serial(), fact),
+        _ => return Judged::fail(["there is no policy fact"]),
+    };
+    if breach.bundle_serial > found {
+        return Judged::fail([format!("the bundle in force is {found}, not yet {}", breach.bundle_serial)]).read(fact);
+    }
+    Judged::pass([format!("bundle {} struck", breach.bundle_serial)]).read(fact)
+}
+
 /// Policy_Updated: the bundle in force is newer than the one that struck, whatever struck, and permits what it
-/// forbade. Of content, the validation that runs again judges by it.
+/// forbade. Of content, the validation that runs again judges by it; so the content must still be in VALIDATE (from
+/// version 2 on).
 pub(super) fn breach(case: &Case<'_>) -> Judged {
     let Some((_, Inputs::PolicyUpdated(inputs))) = case.asked else { return Judged::open() };
     let (policies, fact) = match policies(case) {
@@ -102,6 +157,10 @@ pub(super) fn breach(case: &Case<'_>) -> Judged {
             wrong.push(format!("bundle {serial} is not newer than {struck}, which struck"))
         }
         Some(_) => {}
+    }
+    let of_content = policy.origin == Some(QuarantineOrigin::Content) && case.state().is_under(2);
+    if of_content && case.state().ingestion.phase != IngestionState::Validate {
+        wrong.push("the content that struck is not in VALIDATE any more; a human must release it".to_owned());
     }
     if let Some(breach) = &policy.breach {
         wrong.extend(still_forbidden(case, policies, breach, inputs.breach_inputs.as_ref()));

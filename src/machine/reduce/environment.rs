@@ -38,9 +38,11 @@ pub(super) fn installed(next: &mut State, inputs: &EnvironmentInstalled, step: &
 
 /// What was made half-way stays on record, so that a release knows what to take down. Past the limit the
 /// region steps back to ALLOCATE by way of a release where there is anything to release. From chart version 2 on, what
-/// is beyond the bound of assets is left out, by name, so that a failure is always recorded.
+/// is beyond the bound of assets is left out, by name, so that a failure is always recorded, and the region rests in
+/// ALLOCATE until Environment_Deprovision; version 1 began again at once.
 pub(super) fn provision_failed(next: &mut State, inputs: &EnvironmentProvisionFailed, step: &Step<'_>) {
     let most = most(next, bounds::ASSETS);
+    let rests = next.is_under(2);
     let environment = Arc::make_mut(&mut next.environment);
     environment.tries += 1;
     environment.last_failure = Some(inputs.failure.clone());
@@ -55,9 +57,16 @@ pub(super) fn provision_failed(next: &mut State, inputs: &EnvironmentProvisionFa
         return step.open(&mut environment.effects, EffectName::Provision);
     }
     environment.phase = EnvironmentState::Allocate;
-    environment.tries = 0;
-    let next_effect = if environment.assets.is_empty() { EffectName::Allocate } else { EffectName::Release };
-    step.open(&mut environment.effects, next_effect);
+    if !environment.assets.is_empty() {
+        if !rests {
+            environment.tries = 0;
+        }
+        return step.open(&mut environment.effects, EffectName::Release);
+    }
+    if !rests {
+        environment.tries = 0;
+        step.open(&mut environment.effects, EffectName::Allocate);
+    }
 }
 
 pub(super) fn green(next: &mut State, inputs: &EnvironmentGreen) {
@@ -91,7 +100,7 @@ pub(super) fn recheck(next: &mut State, step: &Step<'_>) {
     step.open(&mut environment.effects, EffectName::Healthcheck);
 }
 
-/// The assets stay on record until the release is done.
+/// The assets stay on record until the release is done. Where provisioning rests, this begins it again.
 pub(super) fn deprovision(next: &mut State, inputs: &EnvironmentDeprovision, step: &Step<'_>) {
     let environment = Arc::make_mut(&mut next.environment);
     environment.phase = EnvironmentState::Allocate;
@@ -108,6 +117,9 @@ pub(super) fn deprovision(next: &mut State, inputs: &EnvironmentDeprovision, ste
 pub(super) fn released(next: &mut State, step: &Step<'_>) {
     let environment = Arc::make_mut(&mut next.environment);
     environment.assets.clear();
+    if environment.rests() {
+        return;
+    }
     environment.last_failure = None;
     step.open(&mut environment.effects, EffectName::Allocate);
 }

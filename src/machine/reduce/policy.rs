@@ -10,6 +10,7 @@ use crate::types::text::Rationale;
 
 pub(super) fn quarantine(next: &mut State, inputs: &PolicyQuarantine) {
     let policy = Arc::make_mut(&mut next.policy);
+    // A quarantine that is declared takes the place of one that a newer bundle could lift.
     policy.phase = PolicyState::Quarantined;
     policy.rationale = Some(inputs.rationale.clone());
     policy.breach = inputs.breach.clone();
@@ -18,9 +19,10 @@ pub(super) fn quarantine(next: &mut State, inputs: &PolicyQuarantine) {
     policy.origin = Some(origin);
 }
 
-/// Clears the quarantine. Where content struck in VALIDATE, it is validated again.
+/// Clears the quarantine. Where content struck in VALIDATE, it is validated again, also if the quarantine was declared
+/// since.
 fn lift<'a>(next: &'a mut State, step: &Step<'_>) -> &'a mut Policy {
-    let struck_by_content = next.policy.origin == Some(QuarantineOrigin::Content);
+    let struck_by_content = next.policy.origin == Some(QuarantineOrigin::Content) || next.is_under(2);
     let idle = next.ingestion.phase == IngestionState::Validate && next.ingestion.effects.is_empty();
     if struck_by_content && idle {
         step.open(&mut Arc::make_mut(&mut next.ingestion).effects, EffectName::Validate);

@@ -85,6 +85,7 @@ fn environment(state: &State, goal: &str) -> Transition {
         (Allocate, _) if state.environment.effects.contains_key(&EffectName::Release) => {
             Transition::EnvironmentReleased
         }
+        (Allocate, _) if state.environment.rests() => Transition::EnvironmentDeprovision,
         (Allocate, _) => Transition::EnvironmentCapacityOk,
         (_, "ALLOCATE") => Transition::EnvironmentDeprovision,
         (Provision, _) => Transition::EnvironmentInstalled,

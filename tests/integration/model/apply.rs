@@ -257,7 +257,9 @@ impl Model {
             }
             "Environment_Released" => {
                 self.assets.clear();
-                self.effects.insert("allocate", asked.index);
+                if self.environment_tries <= self.limit {
+                    self.effects.insert("allocate", asked.index);
+                }
             }
             "Environment_ReleaseFailed" => drop(self.effects.insert("release", asked.index)),
             _reaffirm => self.environment_version = inputs["version"].as_u64(),
@@ -271,10 +273,10 @@ impl Model {
             self.effects.insert("provision", asked.index);
             return;
         }
-        self.environment_tries = 0;
         self.go("environment", "ALLOCATE");
-        let made = !self.assets.is_empty();
-        self.effects.insert(if made { "release" } else { "allocate" }, asked.index);
+        if !self.assets.is_empty() {
+            self.effects.insert("release", asked.index);
+        }
     }
 
     fn apply_execution(&mut self, asked: &Asked<'_>) {
@@ -346,7 +348,7 @@ impl Model {
             }
             _release_or_updated => {
                 self.go("policy", "CLEAR");
-                if self.origin == Some("content") && self.is("ingestion", "VALIDATE") {
+                if self.is("ingestion", "VALIDATE") && !self.effects.contains_key("validate") {
                     self.effects.insert("validate", asked.index);
                 }
                 (self.origin, self.breach, self.struck) = (None, None, None);

@@ -69,6 +69,7 @@ impl Model {
     fn of_boot(&self, guard: &str, asked: &Asked<'_>) -> Option<bool> {
         let inputs = &asked.inputs;
         Some(match guard {
+            "policy" if self.by_node(asked) && duty_of_node(asked.line.name) => true,
             "policy" => self.permits(asked),
             "license" => self.license_reading(asked) != "expired",
             "license_status" => {
@@ -89,6 +90,10 @@ impl Model {
             "rotation" => self.rotates(asked),
             // There is one version of the chart.
             "chart" => false,
+            "bundle" if asked.line.name == "Policy_Quarantine" && inputs.get("breach").is_some() => {
+                let known = asked.known(FactKind::Policy).map(|(bundle, _)| bundle["serial"].as_u64());
+                self.by_node(asked) && known.is_some_and(|serial| inputs["breach"]["bundle_serial"].as_u64() <= serial)
+            }
             "bundle" => Model::bundle_in_force(asked),
             "breach" => self.lifted_by_policy(asked),
             _ => return None,
@@ -102,7 +107,9 @@ impl Model {
             "effect" => {
                 let effect = table::ends(asked.line.name).unwrap();
                 let open = self.effects.get(effect);
-                open.is_some_and(|index| names_effect(&text(&inputs["effect"]), *index, effect))
+                let external = asked.valid(FactKind::Settings).unwrap().get("external").map(words);
+                let theirs = external.is_none_or(|external| external.contains(effect)) || self.by_node(asked);
+                theirs && open.is_some_and(|index| names_effect(&text(&inputs["effect"]), *index, effect))
             }
             "coverage" => self.covers(asked),
             "sources" => {
@@ -121,6 +128,8 @@ impl Model {
                 self.is("ingestion", "READY")
                     && inputs["version"].as_u64() == Some(self.version)
                     && (!busy || pinned == Some(self.version))
+                    && Some(self.version)
+                        != if asked.line.region == "council" { self.council_version } else { self.environment_version }
             }
             _ => return None,
         })
@@ -231,7 +240,9 @@ impl Model {
     }
 
     fn ruling(&self, asked: &Asked<'_>) -> (bool, bool) {
-        let Some(bundle) = asked.valid(FactKind::Policy) else { return (false, false) };
+        let stops = ["Control_Pause", "Control_Terminate", "Policy_Quarantine", "Boot_IdentityRevoked"];
+        let last = asked.known(FactKind::Policy).map(|(bundle, _)| bundle).filter(|_| stops.contains(&asked.line.name));
+        let Some(bundle) = last.or(asked.valid(FactKind::Policy)) else { return (false, false) };
         let roles = self.identity(&asked.signer(), asked).unwrap().0;
         Model::rules(bundle, &roles, asked.line.name, asked.line.region, &asked.inputs)
     }
@@ -249,7 +260,7 @@ impl Model {
         let Some(bundle) = asked.valid(FactKind::Policy) else { return false };
         let newer = self.struck.is_some_and(|struck| bundle["serial"].as_u64().unwrap() > struck);
         let passes = match (self.origin, &self.breach) {
-            (Some("content"), _) => true,
+            (Some("content"), _) => self.is("ingestion", "VALIDATE"),
             (Some("proposal"), Some(breach)) => {
                 let name = text(&breach["transition"]);
                 let line = table::named(name);
@@ -486,6 +497,12 @@ impl Model {
             && lost == wants_lost
             && words(&asked.inputs["alive"]) == alive
     }
+}
+
+/// What the node records whatever policies say.
+fn duty_of_node(name: &str) -> bool {
+    let of_node = ["Boot_ChartUpgraded", "Control_QuorumLost", "Control_Recovered", "Policy_Quarantine"];
+    name.starts_with("License_") || of_node.contains(&name)
 }
 
 /// Whether roles of the settings control a project, so that it cannot take them away.

@@ -263,8 +263,7 @@ impl Model {
             return Some("op_class_mismatch");
         }
         let reserved = key.goal.as_str().starts_with("swoosh.");
-        let node = self.identity(&asked.signer(), asked).is_some_and(|(roles, _)| roles.contains("node"));
-        if reserved && !node {
+        if reserved && !self.by_node(asked) {
             return Some("reserved_goal");
         }
         if reserved {
@@ -301,11 +300,21 @@ impl Model {
         if self.last.as_ref().is_some_and(|last| triple <= *last) {
             return Some("hlc_not_after");
         }
-        let node = self.identity(&asked.signer(), asked).is_some_and(|(roles, _)| roles.contains("node"));
-        if theirs > ours && theirs - ours > asked.setting("max_ahead_ms") && !node {
+        let successor = |last: Hlc| match last.logical() {
+            u16::MAX => Hlc::new(last.physical_ms() + 1, 0),
+            logical => Hlc::new(last.physical_ms(), logical + 1),
+        };
+        let next = self.last.as_ref().and_then(|(last, ..)| successor(*last)) == Some(proposal.hlc);
+        let ahead = theirs > ours && theirs - ours > asked.setting("max_ahead_ms");
+        if ahead && !next && !self.by_node(asked) {
             return Some("hlc_ahead");
         }
         (ours > theirs && ours - theirs > asked.setting("max_behind_ms")).then_some("hlc_behind")
+    }
+
+    /// Whether the node signed.
+    pub fn by_node(&self, asked: &Asked<'_>) -> bool {
+        self.identity(&asked.signer(), asked).is_some_and(|(roles, _)| roles.contains("node"))
     }
 
     fn licensed(&self, line: &Line) -> bool {
@@ -328,13 +337,24 @@ impl Model {
         if (line.name == "Control_Pause" && self.paused) || (line.name == "Control_Resume" && !self.paused) {
             return Some("not_enabled");
         }
+        let declared = line.name == "Policy_Quarantine" && self.origin == Some("declared");
+        if declared && self.is("policy", "QUARANTINED") {
+            return Some("not_enabled");
+        }
+        let allocates = line.name == "Environment_Deprovision" && self.is("environment", "ALLOCATE");
+        let busy = ["allocate", "release"].iter().any(|effect| self.effects.contains_key(effect));
+        if allocates && (busy || self.environment_tries <= self.limit) {
+            return Some("not_enabled");
+        }
         let always = matches!(line.region, "control" | "policy") || line.name == "Boot_ChartUpgraded";
         let identities = line.name.starts_with("Boot_Identity");
+        let bars = line.name == "Boot_IdentityRevoked";
         let stopped = [
             self.paused && !(always || identities || line.compensation),
             self.recovery && !(always || identities || line.compensation || line.region == "council"),
-            self.license == "expired" && !always,
-            self.is("policy", "QUARANTINED") && !(always || line.compensation),
+            self.license == "expired" && !(always || bars),
+            self.is("policy", "QUARANTINED")
+                && !(always || bars || line.name == "Boot_IdentityRotated" || line.compensation),
         ];
         stopped.contains(&true).then_some("blocked")
     }

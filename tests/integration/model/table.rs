@@ -38,7 +38,7 @@ Environment_Green | HEALTHCHECK | worker node | effect coverage health | |
 Environment_Amber | HEALTHCHECK | worker node | effect coverage health | |
 Environment_HealthFailed | HEALTHCHECK | worker node | effect | |
 Environment_Recheck | READY DEGRADED | operator agent worker | | |
-Environment_Deprovision | PROVISION HEALTHCHECK READY DEGRADED | operator | entered | | c
+Environment_Deprovision | ALLOCATE PROVISION HEALTHCHECK READY DEGRADED | operator | entered | | c
 Environment_Released | ALLOCATE | worker node | effect | |
 Environment_ReleaseFailed | ALLOCATE | worker node | effect | |
 Environment_Reaffirm | READY | operator agent worker | versions | |
@@ -59,7 +59,7 @@ Control_Resume | ACTIVE | operator | | |
 Control_QuorumLost | ACTIVE | node operator | liveness | |
 Control_Recovered | ACTIVE | node operator | liveness | |
 Control_Terminate | ACTIVE | operator | | |
-Policy_Quarantine | CLEAR | node operator human | bundle | |
+Policy_Quarantine | CLEAR QUARANTINED | node operator human | bundle | |
 Policy_Release | QUARANTINED | human | | |
 Policy_Updated | QUARANTINED | operator human node | bundle breach | |
 Policy_ConfirmedBlock | QUARANTINED | human | | |

@@ -22,15 +22,15 @@ const LEGS: &[&str] = &[
      ingestion=VALIDATE Ingestion_PolicyViolation newer-bundle Policy_Updated Control_Terminate",
     "Boot_ConfigOk Boot_IdentityRotated Boot_Licensed
      Council_ProfilesLoaded Council_QuorumCert Council_McpRed Council_McpGreen Council_Eject
-     council=READY Council_ReElect council=READY Council_Replan council=READY ingestion=READY Council_Reaffirm
+     council=READY Council_ReElect council=READY Council_Replan council=READY ingestion=READY
      Environment_CapacityDenied Environment_CapacityOk Environment_ProvisionFailed Environment_Installed
-     Environment_HealthFailed Environment_Amber Environment_Recheck Environment_Green Environment_Reaffirm
+     Environment_HealthFailed Environment_Amber Environment_Recheck Environment_Green
      Environment_Deprovision Environment_ReleaseFailed Environment_Released
      Policy_Quarantine Policy_ConfirmedBlock",
     "execution=INACTIVE ingestion=READY council=READY environment=READY Execution_AllReady
      Council_ReElect council=READY Ingestion_NewVersion ingestion=READY Council_Reaffirm Environment_Reaffirm
      Execution_PlanChange Execution_PlanLocked Execution_BeatReviewGate Execution_Rework Execution_BeatReviewGate
-     Execution_Approve Council_Reaffirm Execution_Approve Execution_Approve Execution_ApprovalsThreshold
+     Execution_Approve Execution_Approve Execution_ApprovalsThreshold
      Execution_Submit breach Policy_Quarantine newer-bundle Policy_Updated
      next-cycle Execution_NextWindow",
     "execution=WORK Control_Pause Control_Resume silent Control_QuorumLost answering Control_Recovered
@@ -59,7 +59,7 @@ fn step(pair: &mut Pair, word: &str, tally: &Tally) {
     if transition == Transition::PolicyQuarantine
         && let Some(breach) = &pair.world.breach
     {
-        ask.inputs = Some(json!({"rationale": "as the policy says", "breach": breach}));
+        ask = ask.by("node").with(json!({"rationale": "as the policy says", "breach": breach}));
     }
     let proposal = pair.world.proposal(&ask);
     let judged = pair.world.judge(&proposal).map_err(|refused| refused.rejection.reasons);
