@@ -370,6 +370,11 @@ impl Disk {
         true
     }
 
+    /// Puts every flipped row of the directory back as it was written.
+    pub fn mend_rows(&self) {
+        self.contents().rows.mend();
+    }
+
     /// Loses the log's tail behind the last record: side writes, synced as they are. Whether there were any.
     pub fn lose_side_writes(&self) -> bool {
         let contents = &mut *self.contents();

@@ -52,6 +52,8 @@ impl World {
             self.site.disk.keep_copy();
             return false;
         }
+        // A copy that was kept while a row was flipped is no copy that an operator would accept.
+        self.site.disk.mend_rows();
         self.site.disk.switch_off(Trap::Kill);
         self.go_off(random);
         true

@@ -171,9 +171,11 @@ fn a_held_outcome_that_was_lost_with_the_tail_of_the_log_keeps_the_node_from_sta
         assert!(accepted.status.success() && said.contains("held outcomes"), "{said}");
         // The loss was accepted: the worker brings it again, and it is held and applied.
         let daemon = yard.site.start();
-        project.refresh(&daemon);
-        let held = daemon.post(&bytes(&project.signed(&Ask::new(RESOLVED).by("worker"))));
-        assert_eq!(held.code(), "outcome_held", "{}", held.text());
+        eventually("the holding of the outcome", || {
+            project.refresh(&daemon);
+            let held = daemon.post(&bytes(&project.signed(&Ask::new(RESOLVED).by("worker"))));
+            (held.code() == "outcome_held").then_some(())
+        });
         super::insist(&mut project, &daemon, &Ask::new(Transition::ControlResume));
         state_where(&daemon, |state| state.ingestion.phase.as_str() == "FETCH");
     }
