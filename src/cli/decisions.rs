@@ -267,6 +267,9 @@ fn verify_stored(output: Output, journal: &Journal) -> anyhow::Result<ExitCode> 
         comparison.note(&decision.id.to_string(), problems);
     }
     data::progress_done();
+    if let Err(lost) = journal.keeps_promise(journal.last().0) {
+        comparison.note("the log", vec![format!("acknowledged records are missing: {lost}")]);
+    }
     comparison.tell(output, "what is stored")
 }
 

@@ -17,7 +17,7 @@ use crate::journal::replay::{ReplayReport, replay};
     about = "Reduce a whole log again and compare every hash",
     long_about = "Reduce a whole log again and compare every hash.\n\n\
         Starts every project from genesis, without any snapshot, and checks the chain, the inputs and both state \
-        hashes of every record. With --reguard every record is also judged again, on the head before it, at its \
+        hashes of every record, and that the log holds every acknowledged one. With --reguard every record is also judged again, on the head before it, at its \
         stamped time, by the facts that it names: guards and reasons must come out exactly as recorded. Where \
         another version of the policy engine judged, that is told as engine_differs and is no mismatch.\n\n\
         Names the first record that differs and exits with 1. Writes nothing; a node may run meanwhile.",
@@ -38,8 +38,17 @@ impl ReplayCommand {
         let journal = self.data.open()?;
         let (report, reguarded) = replayed(&journal, self.reguard, &mut data::progress());
         data::progress_done();
-        output.say(&document(&report, reguarded.as_ref()), || text(&report, reguarded.as_ref()))?;
-        Ok(exit(report.fault.is_none() && reguarded.is_none_or(|reguarded| reguarded.is_good())))
+        // A log that lost its tail replays well as far as it goes.
+        let lost = match report.fault {
+            None => journal.keeps_promise(report.last_index).err(),
+            Some(_) => None,
+        };
+        let lost = lost.map(|error| error.to_string());
+        output.say(&document(&report, lost.as_deref(), reguarded.as_ref()), || {
+            text(&report, lost.as_deref(), reguarded.as_ref())
+        })?;
+        let agrees = report.fault.is_none() && lost.is_none();
+        Ok(exit(agrees && reguarded.is_none_or(|reguarded| reguarded.is_good())))
     }
 }
 
@@ -52,18 +61,19 @@ fn replayed(journal: &Journal, reguard: bool, progress: &mut dyn FnMut(u64)) -> 
     (report, Some(judge.report()))
 }
 
-fn document(report: &ReplayReport, reguarded: Option<&ReguardReport>) -> Value {
+fn document(report: &ReplayReport, lost: Option<&str>, reguarded: Option<&ReguardReport>) -> Value {
     let heads = report.heads.iter().map(|(project, head)| {
         (project.to_string(), json!({"hash": head.hash, "index": head.index, "records": head.records}))
     });
     let fault = report.fault.as_ref().map(|fault| json!({"index": fault.index(), "reason": fault.to_string()}));
     let mut document = json!({
-        "ok": report.fault.is_none() && reguarded.is_none_or(ReguardReport::is_good),
+        "ok": report.fault.is_none() && lost.is_none() && reguarded.is_none_or(ReguardReport::is_good),
         "replayed": report.replayed,
         "last_index": report.last_index,
         "last_chain": report.last_chain,
         "heads": heads.collect::<serde_json::Map<_, _>>(),
         "fault": fault,
+        "lost": lost,
     });
     if let (Some(reguarded), Some(members)) = (reguarded, document.as_object_mut()) {
         members.insert("reguard".to_owned(), json!(reguarded));
@@ -71,7 +81,7 @@ fn document(report: &ReplayReport, reguarded: Option<&ReguardReport>) -> Value {
     document
 }
 
-fn text(report: &ReplayReport, reguarded: Option<&ReguardReport>) -> String {
+fn text(report: &ReplayReport, lost: Option<&str>, reguarded: Option<&ReguardReport>) -> String {
     let mut table = Table::with(&["project", "records", "last", "head"]);
     for (project, head) in &report.heads {
         let hash = head.hash.to_string();
@@ -89,6 +99,7 @@ fn text(report: &ReplayReport, reguarded: Option<&ReguardReport>) -> String {
             "replay differs after {records}: {fault}\n{chain}\nnothing was changed; runbooks/recovery.md tells what to do"
         ),
     });
+    parts.extend(lost.map(|lost| format!("acknowledged records are missing: {lost}")));
     parts.extend(reguarded.map(reguard_text));
     parts.join("\n\n")
 }

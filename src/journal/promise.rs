@@ -50,6 +50,15 @@ impl Journal {
             Ok(None) | Err(_) => self.last(),
         }
     }
+
+    /// Holds a log that was read up to `last` against its watermark: acknowledged records, held outcomes and notes are
+    /// there. A copy without a watermark passes, because nothing says what was acknowledged.
+    pub fn keeps_promise(&self, last: u64) -> Result<(), RecoverError> {
+        match self.0.keeper.promised()? {
+            Some(mark) => self.0.keeps(Some(&mark), last),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Inner {

@@ -8,6 +8,8 @@
 //! ```
 //! Traps are set before they fire and count operations, so that a run is a function of its deeds.
 
+mod harm;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -329,14 +331,6 @@ impl Disk {
         true
     }
 
-    /// Makes one row unreadable; whether it is there.
-    #[cfg(test)]
-    pub fn spoil(&self, family: &'static str, key: &[u8]) -> bool {
-        let contents = &mut *self.contents();
-        let is_there = contents.rows.families.get(family).is_some_and(|rows| rows.contains_key(key));
-        is_there && contents.unreadable.insert((family, key.into()))
-    }
-
     /// Drops the newest rows of a family, `most` at the most: a snapshot rollback.
     pub fn drop_newest(&self, family: &'static str, most: usize) -> usize {
         let contents = &mut *self.contents();
@@ -367,24 +361,6 @@ impl Disk {
         contents.newest = Some(std::mem::replace(&mut contents.rows, older));
         contents.unsynced.clear();
         contents.behind.clear();
-        true
-    }
-
-    /// Puts every flipped row of the directory back as it was written.
-    pub fn mend_rows(&self) {
-        self.contents().rows.mend();
-    }
-
-    /// Loses the log's tail behind the last record: side writes, synced as they are. Whether there were any.
-    pub fn lose_side_writes(&self) -> bool {
-        let contents = &mut *self.contents();
-        let behind = std::mem::take(&mut contents.behind);
-        if behind.is_empty() || contents.newest.is_some() {
-            return false;
-        }
-        contents.newest = Some(contents.rows.clone());
-        behind.into_iter().rev().for_each(|batch| contents.undo(batch));
-        contents.unsynced.clear();
         true
     }
 

@@ -146,9 +146,9 @@ fn a_projection_proves_itself_in_any_case_and_the_transitions_are_explained() {
     for told in explained["transitions"].as_array().unwrap() {
         let transition: Transition = told["transition"].as_str().unwrap().parse().unwrap();
         let spec = chart::spec(transition);
-        // What runs cannot be resumed.
+        // What runs cannot be resumed, and nothing is provisioned yet.
         let enabled = spec.from.contains(&project.head.state().region_state(spec.region))
-            && transition != Transition::ControlResume;
+            && !matches!(transition, Transition::ControlResume | Transition::EnvironmentDeprovision);
         assert_eq!(told["enabled"], enabled, "{told}");
         assert_eq!(told["reasons"].as_array().unwrap().is_empty(), enabled, "{told}");
     }

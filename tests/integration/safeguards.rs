@@ -202,21 +202,6 @@ fn a_quarantine_that_is_declared_holds_until_a_human_releases_it() {
     assert!(state.ingestion.effects.contains_key(&EffectName::Validate), "the content is validated again");
 }
 
-/// Reaffirming the same version again and again moved the head under every operator, and cleared approvals each time.
-#[test]
-fn a_reaffirm_of_what_holds_is_refused() {
-    let mut world = world(Region::Execution, "PLAN");
-    for transition in [Transition::CouncilReaffirm, Transition::EnvironmentReaffirm] {
-        assert_eq!(refused(&mut world, &Ask::new(transition)), "guard_versions");
-    }
-    accept(&mut world, &Ask::new(Transition::IngestionNewVersion));
-    world.drive(Goal::new(Region::Ingestion, "READY"));
-    for transition in [Transition::CouncilReaffirm, Transition::EnvironmentReaffirm] {
-        accept(&mut world, &Ask::new(transition));
-        assert_eq!(refused(&mut world, &Ask::new(transition)), "guard_versions");
-    }
-}
-
 /// Provisioning that always failed was begun again for ever, and each run could cost money.
 #[test]
 fn provisioning_rests_after_its_retries_until_an_operator_begins_it_again() {

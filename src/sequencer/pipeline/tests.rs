@@ -104,6 +104,7 @@ impl Log for FullOnce {
 
 struct World {
     single: Single<FullOnce>,
+    table: Arc<FactTable>,
     clock: Arc<Stepping>,
     heard: Arc<Heard>,
     full: Arc<Mutex<bool>>,
@@ -113,18 +114,38 @@ struct World {
     _directory: tempfile::TempDir,
 }
 
-fn facts(operator: &SecretKey) -> FactTable {
+/// The settings that guards read; `node_role` is what the node's own key holds.
+fn settings(operator: &SecretKey, node_role: &str) -> Value {
     let node = node_key();
     let identity = |name: &str, roles: &[&str]| json!({"name": name, "roles": roles});
-    let settings = json!({
+    json!({
         "identities": {
-            node.public().to_string(): identity("node", &["node"]),
+            node.public().to_string(): identity("node", &[node_role]),
             operator.public().to_string(): identity("ann", &["operator", "human"]),
         },
         "max_ahead_ms": 5_000, "max_behind_ms": 300_000, "license_grace_ms": 10 * HOUR_MS, "license_scope": "swoosh",
         "key_horizon_ms": 604_800_000u64, "key_ahead_ms": 86_400_000, "transports": ["https"],
         "floating_refs": [], "lost_after_ms": 1000, "back_after_ms": 1000,
-    });
+    })
+}
+
+/// Puts a fact of the node's own into the table, observed `after_ms` after the world began.
+fn put(table: &FactTable, kind: FactKind, after_ms: u64, hours: u64, body: &Value) {
+    let node = node_key();
+    let claim = FactClaim {
+        kind,
+        project: None,
+        source: node.public(),
+        observed_at: Hlc::new(NOW_MS + after_ms, 0).unwrap(),
+        valid_until: Hlc::new(NOW_MS + hours * HOUR_MS, 0).unwrap(),
+        body: to_json(body).unwrap(),
+    };
+    table.insert(claim.sign(&cluster(), &node)).unwrap();
+}
+
+fn facts(operator: &SecretKey) -> FactTable {
+    let node = node_key();
+    let settings = settings(operator, "node");
     let windows = json!({
         "epoch": "2025-01-01T00:00:00.000+00:00#0", "beat_ms": 60_000, "cycle_beats": 60,
         "windows": {"plan": [{"phase_beats": 0, "length_beats": 10}], "review": [{"phase_beats": 30, "length_beats": 10}]},
@@ -140,15 +161,7 @@ fn facts(operator: &SecretKey) -> FactTable {
         (FactKind::Policy, 24, policy),
         (FactKind::License, 1, license),
     ] {
-        let claim = FactClaim {
-            kind,
-            project: None,
-            source: node.public(),
-            observed_at: Hlc::new(NOW_MS, 0).unwrap(),
-            valid_until: Hlc::new(NOW_MS + hours * HOUR_MS, 0).unwrap(),
-            body: to_json(&body).unwrap(),
-        };
-        table.insert(claim.sign(&cluster(), &node)).unwrap();
+        put(&table, kind, 0, hours, &body);
     }
     table
 }
@@ -173,16 +186,14 @@ impl World {
         };
         let clock = Arc::new(Stepping(Mutex::new((NOW_MS, None))));
         let (heard, full) = (Arc::new(Heard::default()), Arc::new(Mutex::new(false)));
-        let ports = Ports {
-            clock: clock.clone(),
-            facts: Arc::new(facts(&operator)),
-            describe: Arc::new(Writer),
-            observer: heard.clone(),
-        };
+        let table = Arc::new(facts(&operator));
+        let ports =
+            Ports { clock: clock.clone(), facts: table.clone(), describe: Arc::new(Writer), observer: heard.clone() };
         let log = FullOnce(journal.clone(), full.clone());
         let single = Single::new(options, ports, journal, recovered, log);
         let head = crate::machine::head::Head::genesis(&name("a")).hash();
-        let mut world = World { single, clock, heard, full, operator, head, proposals: 0, _directory: directory };
+        let mut world =
+            World { single, table, clock, heard, full, operator, head, proposals: 0, _directory: directory };
         let key = world.operator.public().to_string();
         let document = json!({"document": {
             "sources": {"main": {"url": "https://git.example/a", "ref": "a".repeat(40)}},
@@ -287,6 +298,28 @@ fn an_outcome_of_the_node_follows_the_license_s_record_under_the_next_index_and_
     assert_eq!(world.log(), [Transition::LicenseGraceEntered, Transition::IngestionResolveFailed]);
     let stamps: Vec<Hlc> = world.records().into_iter().map(|record| record.timestamp).collect();
     assert!(stamps.is_sorted_by(|before, after| before < after), "{stamps:?}");
+}
+
+/// The node's key lost its role, so it cannot record the breach. The project used to go on as if it were clear. No policy
+/// can bring this about, so the settings do it here.
+#[test]
+fn a_breach_that_cannot_be_recorded_holds_its_project_until_it_is() {
+    let mut world = World::licensed();
+    let rules = "permit(principal, action, resource);\n@id(\"calm\") @breach(\"no pause\") \
+        forbid(principal, action == Action::\"Control_Pause\", resource);";
+    put(&world.table, FactKind::Policy, 1, 24, &json!({"serial": 2, "policies": rules}));
+    put(&world.table, FactKind::Settings, 1, 24, &settings(&world.operator, "reader"));
+    let code = |outcome: Outcome| match outcome {
+        Outcome::Refused(refusal) => (refusal.rejection.code, refusal.rejection.reasons.join("; ")),
+        Outcome::Accepted { .. } => panic!("accepted"),
+    };
+    assert_eq!(code(world.post(Transition::ControlPause, &json!({"rationale": "lunch"}))).0, Code::PolicyBreach);
+    let (refused, why) = code(world.post(Transition::ControlTerminate, &json!({"rationale": "over"})));
+    assert!(refused == Code::Blocked && why.contains("could not be recorded"), "{refused}: {why}");
+    assert!(world.log().is_empty());
+    put(&world.table, FactKind::Settings, 2, 24, &settings(&world.operator, "node"));
+    assert_eq!(code(world.post(Transition::ControlTerminate, &json!({"rationale": "over"}))).0, Code::StaleHead);
+    assert_eq!(world.log(), [Transition::PolicyQuarantine]);
 }
 
 /// A batch reaches the disk although its write reports that there was no room. The node adopts its record when it opens

@@ -108,8 +108,10 @@ impl Model {
                 let effect = table::ends(asked.line.name).unwrap();
                 let open = self.effects.get(effect);
                 let external = asked.valid(FactKind::Settings).unwrap().get("external").map(words);
-                let theirs = external.is_none_or(|external| external.contains(effect)) || self.by_node(asked);
-                theirs && open.is_some_and(|index| names_effect(&text(&inputs["effect"]), *index, effect))
+                let theirs = effect == "release"
+                    || external.is_none_or(|external| external.contains(effect))
+                    || self.by_node(asked);
+                theirs && open.is_some_and(|index| names_effect(text(&inputs["effect"]), *index, effect))
             }
             "coverage" => self.covers(asked),
             "sources" => {
@@ -128,8 +130,6 @@ impl Model {
                 self.is("ingestion", "READY")
                     && inputs["version"].as_u64() == Some(self.version)
                     && (!busy || pinned == Some(self.version))
-                    && Some(self.version)
-                        != if asked.line.region == "council" { self.council_version } else { self.environment_version }
             }
             _ => return None,
         })
