@@ -122,6 +122,8 @@ fn what_one_accepts_and_the_other_refuses_is_found_in_either_direction() {
     moved.whoosh.set_fault(Fault::Gullible);
     let locked = body("p", Transition::ExecutionPlanLocked, &json!({"plan_hash": "x"}));
     assert_eq!(post(running.clients, &locked, &[]).status, 202);
+    // What is compared comes to the list when its comparison ends.
+    running.diverges(2);
     let nonsense = br#"{"project": "p", "transition": "Council_Coup", "inputs": {"n": 1.5}}"#;
     assert_eq!(post(running.clients, nonsense, &[]).status, 202);
     let found = running.diverges(3);
