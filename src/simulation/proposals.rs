@@ -34,7 +34,8 @@ impl World {
         let common = self.common();
         let old = random.often(self.rates.of(Fault::OldWorker)).then(|| self.workers.taken(project, random)).flatten();
         let answers = old.clone().or(repeated).or_else(|| clients::answers_while_blocked(state, random));
-        let bars = state.control.paused && random.often(self.rates.of(Fault::WorkerBarred));
+        // Few proposals are made while a project is paused.
+        let bars = state.control.paused && random.often(8 * self.rates.of(Fault::WorkerBarred));
         let (transition, twist) = match (answers, random.below(16)) {
             _ if bars => (Transition::BootIdentityGranted, Twist::Worker(false)),
             (Some(effect), _) => (clients::outcome_of(effect.effect, random), Twist::Effect(effect)),

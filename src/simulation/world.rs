@@ -110,6 +110,8 @@ pub(super) struct Moods {
     pub voters_silent: Option<u64>,
     pub providers_silent: Option<u64>,
     pub full: Option<u64>,
+    /// Side writes are lost as soon as there are some behind the last record.
+    pub side_writes_lost: bool,
     /// Something on the disk is not as it was written, and nobody has repaired it yet.
     pub damaged: Option<u64>,
     /// An operation of the disk failed since the node started.
