@@ -60,6 +60,8 @@ pub(super) struct Client {
     waiting: Option<Waiting>,
     pub(super) breach_inputs: Option<Value>,
     pub(super) lives: u64,
+    /// Whether the worker of its project is to lose its role.
+    pub(super) bars: bool,
 }
 
 /// An answer that the node owes.
@@ -132,7 +134,7 @@ impl World {
             bug,
             heads,
         };
-        let client = |n| Client { project: text(&format!("p{n}")), waiting: None, breach_inputs: None, lives: 1 };
+        let client = |n| Client { project: text(&format!("p{n}")), waiting: None, breach_inputs: None, lives: 1, bars: false };
         let announced: Schedule = text_of(&schedule(windows));
         World {
             site,
