@@ -55,11 +55,7 @@ impl World {
                 return self.moods.damaged.is_none() && self.damage(disk.flip_watermark(random), random);
             }
             Fault::DirectoryRollback => return self.roll_back_directory(random),
-            // It strikes in the first turn in which there is something to lose.
-            Fault::SideWritesLost => {
-                self.moods.side_writes_lost = true;
-                return false;
-            }
+            Fault::SideWritesLost => return self.will_lose_side_writes(),
             Fault::SnapshotRollback => return self.roll_back_snapshots(random),
             Fault::ClockHours => return self.start_hours_ahead(random),
             Fault::ClockAhead | Fault::ClockBack => return self.skew(fault == Fault::ClockAhead, random),
@@ -118,6 +114,12 @@ impl World {
         self.site.disk.switch_off(Trap::Kill);
         self.go_off(random);
         self.damage(true, random)
+    }
+
+    /// It strikes in the first turn in which there is something to lose.
+    fn will_lose_side_writes(&mut self) -> bool {
+        self.moods.side_writes_lost = true;
+        false
     }
 
     fn lose_side_writes(&mut self, random: &mut Random) -> bool {
