@@ -13,6 +13,11 @@ impl World {
     /// What goes wrong in this turn, and what passes.
     pub(super) fn go_wrong(&mut self, random: &mut Random) {
         self.moods_pass(random);
+        if self.moods.side_writes_lost && self.lose_side_writes(random) {
+            self.moods.side_writes_lost = false;
+            self.trace.event(Fault::SideWritesLost.as_str());
+            self.fired(Fault::SideWritesLost, None);
+        }
         for fault in Fault::ALL {
             let rate = self.rates.of(*fault);
             if rate > 0 && !of_messages(*fault) && random.often(rate) && self.strike(*fault, random) {
@@ -50,7 +55,7 @@ impl World {
                 return self.moods.damaged.is_none() && self.damage(disk.flip_watermark(random), random);
             }
             Fault::DirectoryRollback => return self.roll_back_directory(random),
-            Fault::SideWritesLost => return self.lose_side_writes(random),
+            Fault::SideWritesLost => return self.will_lose_side_writes(),
             Fault::SnapshotRollback => return self.roll_back_snapshots(random),
             Fault::ClockHours => return self.start_hours_ahead(random),
             Fault::ClockAhead | Fault::ClockBack => return self.skew(fault == Fault::ClockAhead, random),
@@ -109,6 +114,12 @@ impl World {
         self.site.disk.switch_off(Trap::Kill);
         self.go_off(random);
         self.damage(true, random)
+    }
+
+    /// It strikes in the first turn in which there is something to lose.
+    fn will_lose_side_writes(&mut self) -> bool {
+        self.moods.side_writes_lost = true;
+        false
     }
 
     fn lose_side_writes(&mut self, random: &mut Random) -> bool {

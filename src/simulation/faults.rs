@@ -62,7 +62,7 @@ faults! {
     FlipWatermark "flip-watermark" 6 "a bit of one slot of the watermark flips",
     DirectoryRollback "directory-rollback" 5 "an older copy of the directory is put in its place",
     SideWritesLost "side-writes-lost" 10 "the log's tail behind the last record is gone: held outcomes, and notes of attempts",
-    WorkerBarred "worker-barred" 2000 "the worker of a paused project loses its role",
+    WorkerBarred "worker-barred" 60 "the worker of a paused project loses its role",
     OldWorker "old-worker" 150 "a worker brings the outcome of an effect that it took up some time ago",
     SnapshotRollback "snapshot-rollback" 8 "the newest snapshots are gone: older ones and replay take their place",
     ClockAhead "clock-ahead" 10 "the wall clock jumps ahead, for a while",

@@ -7,11 +7,11 @@ use super::faults::Fault;
 use super::random::Random;
 use super::well_formed::text;
 use super::world::{RESTLESS, World};
-use crate::machine::state::TopPhase;
+use crate::machine::state::{State, TopPhase};
 use crate::sequencer::Verified;
 use crate::types::canonical::canonical_bytes;
 use crate::types::ids::IdemKey;
-use crate::types::names::Transition;
+use crate::types::names::{BootState, Transition};
 use crate::types::text::ProjectName;
 use crate::verify::{Headers, verify};
 
@@ -28,33 +28,17 @@ impl World {
             client.project = text(&format!("p{number}-{}", client.lives));
             return None;
         }
-        let misplaced = random.often(self.rates.of(Fault::Misplaced));
-        let repeats = random.often(self.rates.of(Fault::EffectRepeat));
-        let repeated = if repeats { self.oracle.ended_effect(project, random) } else { None };
-        let common = self.common();
-        let old = random.often(self.rates.of(Fault::OldWorker)).then(|| self.workers.taken(project, random)).flatten();
-        let answers = old.clone().or(repeated).or_else(|| clients::answers_while_blocked(state, random));
-        let bars = state.control.paused && random.often(self.rates.of(Fault::WorkerBarred));
-        let (transition, twist) = match (answers, random.below(16)) {
-            _ if bars => (Transition::BootIdentityGranted, Twist::Worker(false)),
-            (Some(effect), _) => (clients::outcome_of(effect.effect, random), Twist::Effect(effect)),
-            (None, 0) => (clients::plausible(state, random)?, Twist::None),
-            (None, _) => {
-                let forward = clients::forward(state, &common, random);
-                // Whoever waits for a window does something else meanwhile; whoever is held up, now and then.
-                let waits = forward.is_none() && (!clients::is_held_up(state) || random.below(RESTLESS) == 0);
-                (if waits { clients::plausible(state, random) } else { forward }?, Twist::None)
-            }
-        };
-        let twist = if misplaced { Twist::Misplaced(random.next()) } else { twist };
-        let twist = if twist == Twist::None { clients::twist_of(transition, state, &common) } else { twist };
+        let (transition, twist, old) = self.intent(number, state, random)?;
         let fired = match twist {
             Twist::Misplaced(_) => Some(Fault::Misplaced),
-            Twist::Effect(_) if old.is_some() => Some(Fault::OldWorker),
-            Twist::Effect(_) if repeats => Some(Fault::EffectRepeat),
+            Twist::Effect(_) if old => Some(Fault::OldWorker),
+            Twist::Effect(ref effect) if !state.open_effects().any(|open| open.id == *effect) => {
+                Some(Fault::EffectRepeat)
+            }
             Twist::Worker(false) => Some(Fault::WorkerBarred),
             Twist::None | Twist::Effect(_) | Twist::Worker(true) => None,
         };
+        let common = self.common();
         let breach_inputs = self.clients.get(number).and_then(|client| client.breach_inputs.clone());
         let ask = Ask { transition, twist, number: self.numbers + 1, breach_inputs };
         let signed = clients::build(&head, &ask, &common, random);
@@ -64,7 +48,7 @@ impl World {
         let key = signed.proposal.idem_key.clone();
         if let Some(effect) = clients::effect_of(&signed.proposal) {
             // Whoever brings it took the work up when this record had opened it.
-            let opened_by = if old.is_some() { self.workers.took(&effect) } else { self.oracle.opened_by(&effect) };
+            let opened_by = if old { self.workers.took(&effect) } else { self.oracle.opened_by(&effect) };
             if let Some(opened_by) = opened_by {
                 self.oracle.meant(&signed.proposal.project(), &key, opened_by);
                 self.workers.takes(&effect, opened_by);
@@ -77,6 +61,50 @@ impl World {
             client.breach_inputs = serde_json::to_value(&signed.proposal.inputs).ok();
         }
         Some((key, bytes.into()))
+    }
+
+    /// What a client proposes in this state, what is wrong with it, and whether it is the outcome of work that was taken up
+    /// some time ago.
+    fn intent(&mut self, number: usize, state: &State, random: &mut Random) -> Option<(Transition, Twist, bool)> {
+        let misplaced = random.often(self.rates.of(Fault::Misplaced)).then(|| Twist::Misplaced(random.next()));
+        if let Some((transition, twist)) = self.bars(number, state, random) {
+            return Some((transition, misplaced.unwrap_or(twist), false));
+        }
+        let project = &state.meta.project;
+        let repeats = random.often(self.rates.of(Fault::EffectRepeat));
+        let repeated = if repeats { self.oracle.ended_effect(project, random) } else { None };
+        let old = random.often(self.rates.of(Fault::OldWorker)).then(|| self.workers.taken(project, random)).flatten();
+        let is_old = old.is_some();
+        let common = self.common();
+        let answers = old.or(repeated).or_else(|| clients::answers_while_blocked(state, random));
+        let (transition, twist) = match (answers, random.below(16)) {
+            (Some(effect), _) => (clients::outcome_of(effect.effect, random), Twist::Effect(effect)),
+            (None, 0) => (clients::plausible(state, random)?, Twist::None),
+            (None, _) => {
+                let forward = clients::forward(state, &common, random);
+                // Whoever waits for a window does something else meanwhile; whoever is held up, now and then.
+                let waits = forward.is_none() && (!clients::is_held_up(state) || random.below(RESTLESS) == 0);
+                (if waits { clients::plausible(state, random) } else { forward }?, Twist::None)
+            }
+        };
+        let twist = if twist == Twist::None { clients::twist_of(transition, state, &common) } else { twist };
+        Some((transition, misplaced.unwrap_or(twist), is_old))
+    }
+
+    /// The worker of a project loses its role while the project is paused. It may bring outcomes before.
+    fn bars(&mut self, number: usize, state: &State, random: &mut Random) -> Option<(Transition, Twist)> {
+        let strikes = random.often(self.rates.of(Fault::WorkerBarred));
+        let client = self.clients.get_mut(number)?;
+        client.bars |= strikes && state.boot.phase == BootState::Licensed && !clients::is_held_up(state);
+        match (client.bars, state.control.paused) {
+            (false, _) => None,
+            (true, false) => Some((Transition::ControlPause, Twist::None)),
+            (true, true) if random.below(2) == 0 => None,
+            (true, true) => {
+                client.bars = false;
+                Some((Transition::BootIdentityGranted, Twist::Worker(false)))
+            }
+        }
     }
 
     /// Builds a proposal for a project and posts it, without a network between.

@@ -60,6 +60,8 @@ pub(super) struct Client {
     waiting: Option<Waiting>,
     pub(super) breach_inputs: Option<Value>,
     pub(super) lives: u64,
+    /// Whether the worker of its project is to lose its role.
+    pub(super) bars: bool,
 }
 
 /// An answer that the node owes.
@@ -110,6 +112,8 @@ pub(super) struct Moods {
     pub voters_silent: Option<u64>,
     pub providers_silent: Option<u64>,
     pub full: Option<u64>,
+    /// Side writes are lost as soon as there are some behind the last record.
+    pub side_writes_lost: bool,
     /// Something on the disk is not as it was written, and nobody has repaired it yet.
     pub damaged: Option<u64>,
     /// An operation of the disk failed since the node started.
@@ -130,7 +134,7 @@ impl World {
             bug,
             heads,
         };
-        let client = |n| Client { project: text(&format!("p{n}")), waiting: None, breach_inputs: None, lives: 1 };
+        let client = |n| Client { project: text(&format!("p{n}")), waiting: None, breach_inputs: None, lives: 1, bars: false };
         let announced: Schedule = text_of(&schedule(windows));
         World {
             site,
