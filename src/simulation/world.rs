@@ -134,7 +134,8 @@ impl World {
             bug,
             heads,
         };
-        let client = |n| Client { project: text(&format!("p{n}")), waiting: None, breach_inputs: None, lives: 1, bars: false };
+        let client =
+            |n| Client { project: text(&format!("p{n}")), waiting: None, breach_inputs: None, lives: 1, bars: false };
         let announced: Schedule = text_of(&schedule(windows));
         World {
             site,

@@ -35,8 +35,8 @@ const WORDS: &[(&[&str], &[&str])] = &[
 const CLIENTS: &[&str] = &["src/client/", "src/platform/outbound.rs"];
 /// Commands that play the callers of nodes they start, and what stands between.
 const CALLERS: &[&str] = &["src/cli/bench/", "src/cli/chaos/real/"];
-/// The node's own socket in its data directory, which leads nowhere else.
-const CONTROL: &[&str] = &["src/cli/backup/control.rs"];
+/// The node's own sockets in its data directory, which lead nowhere else.
+const CONTROL: &[&str] = &["src/cli/backup/control.rs", "src/cli/serve/clock_socket.rs"];
 /// The gated child process; the children of hybridcore, which ask its `Leave` (in a daemon, the gate) before and
 /// while they run; commands that start daemons and peers of their own, or a person's editor.
 const PROCESSES: &[&str] = &[

@@ -470,6 +470,9 @@ impl Model {
     fn liveness(&self, asked: &Asked<'_>) -> bool {
         let Some(fact) = asked.valid(FactKind::Liveness) else { return false };
         let now = asked.at.physical_ms();
+        // A member without a pulse counts as silent since the fact was observed.
+        let observed_ms = asked.outside.said(FactKind::Liveness).map_or(0, |said| said.observed_ms);
+        let waits = !self.recovery && now.saturating_sub(observed_ms) < asked.setting("lost_after_ms");
         let counts = |key: &str| {
             let Some(pulse) = fact["members"].get(key) else { return false };
             let since: Hlc = text(&pulse["since"]).parse().unwrap();
@@ -485,7 +488,9 @@ impl Model {
             while let Some(next) = self.took_over.get(line.last().unwrap()) {
                 line.push(next.clone());
             }
-            self.may_vote(line.last().unwrap(), asked) && line.iter().any(|key| counts(key))
+            let is_known = line.iter().any(|key| fact["members"].get(key).is_some());
+            let answers = if is_known { line.iter().any(|key| counts(key)) } else { waits };
+            self.may_vote(line.last().unwrap(), asked) && answers
         };
         let alive: BTreeSet<String> = self.members.keys().filter(answers).cloned().collect();
         let elected = self.members.len();

@@ -271,8 +271,9 @@ impl Model {
         }
         let line = asked.line;
         let is_outcome = table::ends(line.name).is_some();
-        let safe = matches!(line.region, "control" | "policy") || line.compensation;
-        if asked.valid(FactKind::Windows).is_none() && !is_outcome && !safe && !line.name.starts_with("Boot_Identity") {
+        let boot = line.name.starts_with("Boot_Identity") || line.name == "Boot_ChartUpgraded";
+        let safe = matches!(line.region, "control" | "policy") || line.compensation || boot;
+        if asked.valid(FactKind::Windows).is_none() && !is_outcome && !safe {
             return Some("beats_unknown");
         }
         // The last schedule known still counts; without any, beats are at least a millisecond long.
