@@ -358,15 +358,25 @@ impl Shim {
         lock(&self.store).divergences(limit)
     }
 
-    /// Tells WHOOSH of what was decided here without a client's request, for as long as the node runs; compares all
-    /// projects once before.
-    pub async fn keep(self: Arc<Shim>) {
+    /// Compares all projects where WHOOSH still decides; whether that is done. It fails while WHOOSH does not answer, or
+    /// while the network gate waits for the license.
+    async fn compare_at_start(&self) -> bool {
         let routing = self.routing.read().await.clone();
-        if routing.mode != MigrationMode::Cutover && self.compare_all(&routing).await.is_err() {
-            tracing::warn!("WHOOSH cannot be compared with yet; each transition will be");
+        routing.mode == MigrationMode::Cutover || self.compare_all(&routing).await.is_ok()
+    }
+
+    /// Tells WHOOSH of what was decided here without a client's request, for as long as the node runs; compares all
+    /// projects once before, as soon as WHOOSH answers.
+    pub async fn keep(self: Arc<Shim>) {
+        let mut compared = self.compare_at_start().await;
+        if !compared {
+            tracing::warn!("WHOOSH cannot be compared with yet; that is tried again");
         }
         loop {
             tokio::time::sleep(PASS_ON_EVERY).await;
+            if !compared {
+                compared = self.compare_at_start().await;
+            }
             let routing = self.routing.read().await;
             if routing.mode == MigrationMode::Regions {
                 // What fails is counted, and tried again.
