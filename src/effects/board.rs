@@ -85,13 +85,20 @@ impl Board {
         look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts how an effect stands; says whether that is news.
+    /// Puts how an effect stands; says whether that is news. The step of an attempt that goes on stays: the engine does
+    /// not know it.
     pub(super) fn put(&self, progress: &Progress) -> bool {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if progress.phase == Phase::Closed {
             return entries.remove(&progress.id).is_some();
         }
-        entries.insert(progress.id.clone(), progress.clone()).as_ref() != Some(progress)
+        let goes_on = |before: &&Progress| {
+            let running = before.phase == Phase::Running && progress.phase == Phase::Running;
+            running && before.attempt == progress.attempt
+        };
+        let step = entries.get(&progress.id).filter(goes_on).and_then(|before| before.step.clone());
+        let next = Progress { step, ..progress.clone() };
+        entries.insert(progress.id.clone(), next.clone()).as_ref() != Some(&next)
     }
 
     /// Puts what an attempt does; none when it does not run any more.
@@ -100,5 +107,29 @@ impl Board {
         let progress = entries.get_mut(id).filter(|progress| progress.phase == Phase::Running)?;
         progress.step = Some(step);
         Some(progress.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(phase: Phase, attempt: u32) -> Progress {
+        let id = "a/3/resolve".parse().unwrap();
+        Progress { id, phase, attempt, begun_ms: None, next_ms: None, reason: None, step: None }
+    }
+
+    /// A project that moved wiped the step of its running work out, and `GET /effects` showed none until the next step.
+    #[test]
+    fn the_step_of_an_attempt_stays_until_the_attempt_ends() {
+        let board = Board::default();
+        let running = progress(Phase::Running, 1);
+        assert!(board.put(&running));
+        let step = Step { text: "asking the mirror".to_owned(), done: 0, total: 0 };
+        assert!(board.step(&running.id, step.clone()).is_some());
+        assert!(!board.put(&running), "it is no news");
+        assert_eq!(board.get(&running.id).unwrap().step, Some(step));
+        assert!(board.put(&progress(Phase::Running, 2)));
+        assert_eq!(board.get(&running.id).unwrap().step, None);
     }
 }

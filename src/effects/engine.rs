@@ -351,6 +351,11 @@ impl Engine {
         }
     }
 
+    /// Whether something holds every project back.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// What did not pass may pass now: the license came back.
     fn report_now(&mut self) {
         let refused = |entry: &Entry| entry.is_report() && entry.refusals > 0;

@@ -225,8 +225,8 @@ impl Shell {
     fn patience(&self) -> Duration {
         let again = self.again.values().min().copied();
         let next = self.engine.wakes_at_ms().into_iter().chain(again).min();
-        // Whether the network gate is open is asked for, and a worker may not stop.
-        let most = if self.stopping || self.host.leave().stop().is_some() { LOOK_AT_GATE } else { SLEEP };
+        // Nothing wakes the thread when the network gate opens. The engine's word counts: the gate may have opened since.
+        let most = if self.stopping || self.engine.is_held() { LOOK_AT_GATE } else { SLEEP };
         next.map_or(most, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.host.now_ms()))).min(most)
     }
 
@@ -317,6 +317,8 @@ impl Shell {
         tracing::info!(%id, attempt, "an effect begins");
         let cancelled = Cancellable::default();
         self.workers.insert(id.clone(), cancelled.clone());
+        // A step is shown of running work only, and the first one may come at once.
+        self.tell();
         let leave = WorkLeave { cancelled, outside: self.host.leave() };
         let job = Job { id: id.clone(), attempt, task };
         let (executor, inbox) = (self.executor.clone(), self.inbox.clone());
