@@ -4,8 +4,8 @@
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
 # found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
 # `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
-# its lack stops nothing, and prometheus with its promtool, which the dashboards and alerts are tried with: without it those
-# tests fail and name this script. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without
+# its lack stops nothing, prometheus with its promtool, which the dashboards and alerts are tried with, and PyYAML, a reader of
+# YAML that is not the daemon's: without these, their tests fail and name this script. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without
 # it, and say so. Told `chaos`, it installs strace alone; without it, the chaos run reports those faults as skipped.
 set -euo pipefail
 
@@ -85,6 +85,12 @@ if [ "${1:-}" = tests ] && has apt-get && ! { has prometheus && has promtool; };
     if has systemctl && [ -d /run/systemd/system ]; then
         ${as_root[@]+"${as_root[@]}"} systemctl disable --now prometheus >/dev/null 2>&1 || true
     fi
+fi
+
+has_pyyaml() { python3 -c "import yaml" >/dev/null 2>&1; }
+if [ "${1:-}" = tests ] && has apt-get && ! has_pyyaml; then
+    install_one python3-yaml "with which tests read every YAML file of the repository" ||
+        echo "python3-yaml could not be installed; as root, run: apt-get install --yes python3-yaml" >&2
 fi
 
 if ! has cargo; then

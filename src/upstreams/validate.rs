@@ -25,7 +25,7 @@ const REQUIRED: &[&str] = &[
     SCHEMA_FILE,
     ".gitignore",
 ];
-/// Documents in which a lone ellipsis would be a place that nobody filled in.
+/// Documents in which an ellipsis in a place of its own would be a place that nobody filled in.
 const CORE: &[&str] = &["README.md", "docs/UPSTREAMS.md", "docs/STANDARDS_GAPS.md"];
 
 /// One check and how it came out.
@@ -126,7 +126,7 @@ fn capability(root: &Path) -> Vec<String> {
     problems
 }
 
-/// An ellipsis that stands alone: the whole of a line, a list item or a table's cell, or after `TODO`.
+/// An ellipsis alone in a line, a list item or a table's cell, or after words that announce text which is to come.
 fn placeholders(root: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     for path in CORE {
@@ -143,11 +143,20 @@ fn placeholders(root: &Path) -> Vec<String> {
 }
 
 fn is_placeholder(line: &str) -> bool {
-    let is_ellipsis = |text: &str| {
-        let text = text.trim().trim_start_matches(['-', '*', '>', '#']).trim();
-        matches!(text, "..." | "…" | "[...]" | "[…]" | "(...)" | "(…)" | "<...>" | "<…>")
-    };
-    is_ellipsis(line) || (line.contains('|') && line.split('|').any(is_ellipsis))
+    is_open(line) || (line.contains('|') && line.split('|').any(is_open))
+}
+
+/// Words after which, or before which, an ellipsis is a promise and no text.
+const ANNOUNCED: &[&str] =
+    &["todo", "tbd", "tba", "fixme", "xxx", "to be done", "to be written", "to be defined", "to come"];
+
+/// Whether a line, an item or a cell is an ellipsis and no more, or announces its text with one.
+fn is_open(text: &str) -> bool {
+    let around = ['[', ']', '(', ')', '<', '>', '*', '_', '`'];
+    let text = text.trim().trim_start_matches(['-', '*', '>', '#', '+']).trim().trim_matches(around).trim();
+    let Some(before) = text.strip_suffix("...").or_else(|| text.strip_suffix('…')) else { return false };
+    let before = before.trim().trim_matches(around).trim_end_matches([':', '-', '.', ' ']).to_lowercase();
+    before.is_empty() || ANNOUNCED.iter().any(|word| before == *word || before.ends_with(&format!(" {word}")))
 }
 
 #[cfg(test)]
@@ -176,6 +185,15 @@ mod tests {
     }
 
     #[test]
+    fn an_ellipsis_in_a_sentence_is_no_placeholder() {
+        for text in
+            ["and so on, ...", "swoosh propose TRANSITION ...", "a list (1, 2, ...) of what is to come", "More: see …"]
+        {
+            assert!(!is_placeholder(text), "{text}");
+        }
+    }
+
+    #[test]
     fn third_party_tracked_is_told_with_the_line_to_add() {
         let folder = copy();
         fs::write(folder.path().join(".gitignore"), "/target\n").unwrap();
@@ -196,6 +214,11 @@ mod tests {
         breach(PINS_FILE, &pins.replace("KREW_", "OTHER_"), "its upstreams are not those of");
         breach("docs/UPSTREAMS.md", "# Upstreams\n\n| a | ... |\n", "docs/UPSTREAMS.md:3: a placeholder ellipsis");
         breach(CAPABILITY_FILE, "{}", "has no capability_id");
+        for open in
+            ["to be done ...", "- TODO …", "TODO: ...", "* [...]", "| a | to be written … |", "Limits: TBD...", "..."]
+        {
+            breach("README.md", &format!("# SWOOSH\n{open}\n"), "README.md:2: a placeholder ellipsis");
+        }
         let folder = copy();
         fs::remove_file(folder.path().join("docs/STANDARDS_GAPS.md")).unwrap();
         assert!(problems(folder.path()).iter().any(|problem| problem.contains("STANDARDS_GAPS.md is missing")));

@@ -57,3 +57,46 @@ fn the_page_names_no_transition_guard_or_state_that_the_chart_does_not_have() {
         assert!(!is_transition || tables.contains(&format!("| `{word}` |")), "the chart has no {word}");
     }
 }
+
+/// A program of somebody else's that reads YAML could not read the chart: `Count?` in a flow mapping.
+const READ: &str =
+    "import json, sys, yaml; print(json.dumps([list(yaml.safe_load_all(open(path))) for path in sys.argv[1:]]))";
+
+/// What PyYAML reads of each file.
+fn by_pyyaml(paths: &[PathBuf]) -> Vec<serde_json::Value> {
+    let read = std::process::Command::new("python3").args(["-c", READ]).args(paths).output().expect("python3 runs");
+    let said = String::from_utf8_lossy(&read.stderr);
+    assert!(read.status.success(), "tools/install-prerequisites.sh tests installs PyYAML: {said}");
+    serde_json::from_slice(&read.stdout).expect("it printed JSON")
+}
+
+#[test]
+fn pyyaml_reads_the_chart_as_the_daemon_does() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("statechart.yaml");
+    let text = std::fs::read_to_string(&path).expect("statechart.yaml is there");
+    let ours: serde_json::Value = yaml_serde::from_str(&text).expect("it is YAML");
+    assert_eq!(by_pyyaml(&[path])[0][0], ours);
+}
+
+#[test]
+fn pyyaml_reads_every_yaml_file_that_ships() {
+    let mut folders: Vec<PathBuf> = ["config", "dashboards", "deploy", "openapi"]
+        .map(|name| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name))
+        .into();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the folder is there") {
+            let path = entry.expect("it can be read").path();
+            let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+            match path.is_dir() {
+                // A template is YAML only when it is rendered.
+                true if path.ends_with("templates") => {}
+                true => folders.push(path),
+                false if is_yaml => files.push(path),
+                false => {}
+            }
+        }
+    }
+    assert!(files.len() > 10, "{files:?}");
+    by_pyyaml(&files);
+}

@@ -21,7 +21,7 @@ use crate::simulation::{Bug, Ended, Failure, Fault, Plan, Progress, Rates, Repor
         Each world has one node (the real machine, sequencer and journal), a disk that tears, loses, flips, fills up and \
         fails, clocks that jump, clients behind a network that duplicates, reorders, drops and delays, and a license \
         server, MCP server, environment and council that come and go. Everything follows from the seed; one world \
-        in four is lived through twice and must leave the same trace. After its turns (1500) the faults stop, and every project \
+        in six is lived through twice and must leave the same trace. After its turns (1500) the faults stop, and every project \
         must be able to reach the next REVERB; then the whole log is verified and replayed.\n\n\
         Exits with 1 where an invariant breaks, and prints a script, shrunk, that breaks it again; also where a fault \
         that was asked for never happened. docs/chaos.md explains the instrument.",

@@ -79,7 +79,7 @@ pub fn diagnose(session: &Session<'_>, set: &SourceSet, max_scan_age_days: u64) 
     let mut findings = damaged_documents(session);
     let overview = status::overview(session, set, max_scan_age_days).ok();
     if let Some(overview) = &overview {
-        findings.extend(overview.sources.iter().flat_map(of_tree));
+        findings.extend(overview.sources.iter().flat_map(|source| of_tree(source, max_scan_age_days)));
         findings.extend(overview.unfinished.iter().map(of_marker));
     }
     findings.extend(of_overrides(session));
@@ -128,7 +128,7 @@ fn damaged_documents(session: &Session<'_>) -> Vec<Finding> {
     looked.into_iter().filter_map(bad).collect()
 }
 
-fn of_tree(source: &SourceStatus) -> Vec<Finding> {
+fn of_tree(source: &SourceStatus, max_scan_age_days: u64) -> Vec<Finding> {
     let detail = source.detail.clone().unwrap_or_default();
     let tree = match source.condition {
         Condition::Clean => None,
@@ -143,7 +143,8 @@ fn of_tree(source: &SourceStatus) -> Vec<Finding> {
         Condition::Missing => Some((Severity::Medium, "run `swoosh sources sync`")),
     };
     let tree = tree.map(|(severity, remedy)| {
-        let found = format!("its working tree is {:?}: {detail}", source.condition).to_lowercase();
+        // The detail names files, whose case counts.
+        let found = format!("its working tree is {}: {detail}", lower(source.condition));
         finding(severity, &source.name, found, remedy)
     });
     let scan = match source.scan_state {
@@ -152,11 +153,19 @@ fn of_tree(source: &SourceStatus) -> Vec<Finding> {
         ScanState::Failed => Some((Severity::High, "see that the scanner works, and scan again")),
         ScanState::Stale | ScanState::Missing => Some((Severity::Medium, "run `swoosh sources scan`")),
     };
+    let why = match source.scan_state {
+        ScanState::Stale => format!(": of another commit, or older than scan.max_age_days ({max_scan_age_days})"),
+        _ => String::new(),
+    };
     let scan = scan.map(|(severity, remedy)| {
-        let found = format!("its scan is {:?}", source.scan_state).to_lowercase();
-        finding(severity, &source.name, found, remedy)
+        finding(severity, &source.name, format!("its scan is {}{why}", lower(source.scan_state)), remedy)
     });
     tree.into_iter().chain(scan).collect()
+}
+
+/// A state's name in a sentence.
+fn lower(state: impl std::fmt::Debug) -> String {
+    format!("{state:?}").to_lowercase()
 }
 
 fn of_marker(marker: &Marker) -> Finding {

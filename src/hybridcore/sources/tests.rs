@@ -99,7 +99,7 @@ impl FakeGit {
                 let key = folder.display().to_string();
                 let head = self.heads.lock().unwrap().get(&key).cloned();
                 let changed = self.changes.lock().unwrap().get(&key).copied().unwrap_or(0);
-                let examples = (0..changed).map(|n| format!("file-{n}")).collect();
+                let examples = (0..changed).map(|n| format!("File-{n}")).collect();
                 Reply::Inspected(Inspection { tree: head.as_ref().map(|_| id('e')), head, changed, examples })
             }
             Request::Edited { folder, .. } => {

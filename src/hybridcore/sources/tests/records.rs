@@ -192,6 +192,21 @@ fn schema_reference_status_has_the_scan_and_tells_stale_and_missing_ones() {
     assert_eq!(state(&world.session()), ScanState::Stale, "another commit was never scanned");
 }
 
+/// The doctor wrote file names in lower case, and named no limit that a scan had passed.
+#[test]
+fn the_doctor_names_files_in_their_case_and_the_limit_of_a_stale_scan() {
+    let (world, set) = world();
+    scan::scan(&world.session(), &[], &ScanConfig::default()).unwrap();
+    let mut later = world.session();
+    later.now_ms = || NOW_MS + 8 * 86_400_000;
+    let stale = doctor::diagnose(&later, &set, 7);
+    let found = |part: &str| stale.findings.iter().any(|finding| finding.found.contains(part));
+    assert!(found("its scan is stale") && found("scan.max_age_days (7)"), "{:?}", stale.findings);
+    world.git.changes.lock().unwrap().insert(world.tree("alpha"), 2);
+    let dirty = doctor::diagnose(&world.session(), &set, 7);
+    assert!(dirty.findings.iter().any(|finding| finding.found.contains("File-1")), "{:?}", dirty.findings);
+}
+
 #[test]
 fn an_external_scanner_says_clean_findings_or_that_it_failed() {
     let (world, _) = world();

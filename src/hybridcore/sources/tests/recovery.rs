@@ -23,7 +23,7 @@ fn dirty_repo_stops_the_sync_and_reports_path_and_remedy_before_anything_changes
     world.git.asked();
     let error = sync_all(&world, &both).unwrap_err().to_string();
     assert!(
-        error.contains(&world.tree("beta")) && error.contains("reset --hard") && error.contains("file-1"),
+        error.contains(&world.tree("beta")) && error.contains("reset --hard") && error.contains("File-1"),
         "{error}"
     );
     assert_eq!(world.all_state(), before);
