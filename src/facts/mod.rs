@@ -33,7 +33,7 @@ pub use file::FactFile;
 pub use licensed::{Standing, standing, watch_license};
 pub use speaker::{SayError, Speaker};
 pub use store::{FactStore, LastStamp, PushError, Restored};
-pub use table::{Bundles, FactRefusal, FactTable, FactsNow, Inserted, Trust};
+pub use table::{Bundles, FactRefusal, FactTable, FactsNow, Inserted, KeepTakeBack, Trust};
 
 #[cfg(test)]
 mod default_policies;

@@ -3,6 +3,10 @@
 //! One file for each kind, project and source in a directory of the data directory, exchanged whole and synced
 //! before the push is acknowledged. What the file says is checked again when it is read: it is trusted no more
 //! than a push.
+//!
+//! A fact that has ended stays as a tombstone for as long as an earlier fact of its source could have an effect:
+//! without it, anybody could push the earlier fact again after a restart. Facts that take back what their source said
+//! are kept here also where the fact file or a polled server brought them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -15,6 +19,7 @@ use super::table::{FactRefusal, FactTable, Inserted};
 use crate::types::canonical::{canonical_bytes, from_json};
 use crate::types::fact::{Fact, FactClaim};
 use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 
 /// Most pushed facts that are kept.
@@ -28,6 +33,15 @@ pub enum PushError {
     /// It is not believed.
     #[error(transparent)]
     Refused(#[from] FactRefusal),
+    /// It is the node's own, which the node says itself.
+    #[error(
+        "the {kind} fact is signed by the node itself, whose facts are not pushed; sign it with a key of \
+         facts.sources.{kind}"
+    )]
+    Own {
+        /// The kind.
+        kind: crate::types::fact::FactKind,
+    },
     /// It is too large for its kind.
     #[error("the {kind} fact has {found} bytes in canonical form; {most} are the most, say less in one fact", kind = .kind)]
     TooLarge {
@@ -56,7 +70,7 @@ pub enum PushError {
 pub struct Restored {
     /// Facts that are held again.
     pub held: usize,
-    /// Facts that ended before the last record, whose files are gone now.
+    /// Facts whose files are gone now: no earlier fact of their source can have an effect any more.
     pub expired: usize,
     /// What is wrong with other files, which are left alone.
     pub problems: Vec<String>,
@@ -99,8 +113,8 @@ impl Kept {
 
 impl FactStore {
     /// Opens the directory, making it where it is missing, and believes again what may still be believed. `stamped_ms` is
-    /// when the last record was stamped: only what ended before that is removed. A wall clock that is ahead makes facts
-    /// look over; they stay on disk and in the table, and count again when it is right.
+    /// when the last record was stamped: only tombstones that ended before that are removed. A wall clock that is ahead
+    /// makes facts look over; they stay on disk and in the table, and count again when it is right.
     pub fn open(directory: PathBuf, table: Arc<FactTable>, stamped_ms: u64) -> io::Result<(FactStore, Restored)> {
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let (kept, last_stamp) = (Mutex::default(), OnceLock::new());
@@ -121,8 +135,27 @@ impl FactStore {
         self.table.clock().now().wall_ms.min(stamped_ms.unwrap_or(self.stamped_ms))
     }
 
+    /// Keeps a fact that the table holds and that has ended: it takes back what its source said before.
+    pub fn keep_take_back(&self, fact: &Fact) -> Result<(), PushError> {
+        let bytes = canonical_bytes(fact);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = file_name(&fact.claim);
+        self.make_room(&mut kept, &name, bytes.len() as u64)?;
+        exchange(&self.directory, &name, &bytes)?;
+        kept.put(name, bytes.len() as u64);
+        Ok(())
+    }
+
+    /// The node speaks for itself: nobody else brings what it said once, such as a license that it no longer believes.
+    fn refuse_own(&self, fact: &Fact) -> Result<(), PushError> {
+        let FactClaim { kind, source, .. } = &fact.claim;
+        let own = *source == self.table.node() && !self.table.is_listed(*kind, source);
+        if own { Err(PushError::Own { kind: *kind }) } else { Ok(()) }
+    }
+
     /// Checks a pushed fact, makes it durable, and holds it. What is not newer than what is held is left alone.
     pub fn push(&self, fact: Fact) -> Result<Inserted, PushError> {
+        self.refuse_own(&fact)?;
         let bytes = canonical_bytes(&fact);
         let (kind, found) = (fact.claim.kind, bytes.len());
         if found > kind.max_bytes() {
@@ -140,7 +173,9 @@ impl FactStore {
         self.make_room(&mut kept, &name, found as u64)?;
         exchange(&self.directory, &name, &bytes)?;
         kept.put(name, found as u64);
-        Ok(self.table.insert(fact)?)
+        // One fact in, one outcome out.
+        let outcome = self.table.insert_durable(vec![fact]).pop();
+        Ok(outcome.unwrap_or(Ok(Inserted::NotNewer { held: Hlc::default() }))?)
     }
 
     /// Refuses what would be over the bounds even after what ran out is gone.
@@ -152,7 +187,7 @@ impl FactStore {
         let Kept { bytes_of, sum_bytes } = kept;
         bytes_of.retain(|name, bytes| {
             let path = self.directory.join(name);
-            let over = read(&path).is_ok_and(|fact| fact.believed_until_ms() < now_ms);
+            let over = read(&path).is_ok_and(|fact| fact.outlives_earlier_until_ms() < now_ms);
             let gone = over && fs::remove_file(path).is_ok();
             *sum_bytes -= if gone { *bytes } else { 0 };
             !gone
@@ -174,9 +209,12 @@ impl FactStore {
                 continue;
             }
             match read(&entry.path()) {
-                Ok(fact) if fact.believed_until_ms() < now_ms => {
+                Ok(fact) if fact.outlives_earlier_until_ms() < now_ms => {
                     fs::remove_file(entry.path())?;
                     restored.expired += 1;
+                }
+                Ok(fact) if self.refuse_own(&fact).is_err() => {
+                    restored.problems.push(format!("{name}: it is the node's own, and those are not pushed"));
                 }
                 Ok(fact) => {
                     kept.put(name.clone(), entry.metadata()?.len());
@@ -188,7 +226,7 @@ impl FactStore {
         // In the order in which they were seen, so that what stood before stands again.
         facts.sort_by_key(|(_, fact)| fact.claim.observed_at);
         let (names, facts): (Vec<_>, Vec<_>) = facts.into_iter().unzip();
-        for (name, outcome) in names.iter().zip(self.table.insert_all(facts)) {
+        for (name, outcome) in names.iter().zip(self.table.insert_durable(facts)) {
             match outcome {
                 Ok(Inserted::Held(_)) => restored.held += 1,
                 Ok(Inserted::NotNewer { .. } | Inserted::Outdone { .. }) => {}
@@ -233,7 +271,7 @@ pub(super) fn exchange(directory: &Path, name: &str, bytes: &[u8]) -> io::Result
 mod tests {
     use super::*;
     use crate::facts::fixture::*;
-    use crate::types::hlc::Hlc;
+    use crate::types::fact::FactKind;
 
     fn open(directory: &Path) -> (Arc<FactTable>, FactStore, Restored) {
         open_after(directory, NOW_MS)
@@ -250,10 +288,11 @@ mod tests {
     fn a_clock_that_is_ahead_of_the_records_removes_no_fact() {
         let directory = tempfile::tempdir().unwrap();
         let (_, store, _) = open(directory.path());
-        let mut short = license(&kaching(), NOW_MS - 10);
-        short.valid_until = Hlc::new(NOW_MS - 5, 0).unwrap();
+        let seen_ms = NOW_MS - 10 - FactKind::License.max_effect_ms();
+        let mut short = license(&kaching(), seen_ms);
+        short.valid_until = Hlc::new(seen_ms + 5, 0).unwrap();
         let short = short.sign(&cluster(), &kaching());
-        let until_ms = short.believed_until_ms();
+        let until_ms = short.outlives_earlier_until_ms();
         store.push(short.clone()).unwrap();
         for stamped_ms in [0, until_ms] {
             let (table, store, restored) = open_after(directory.path(), stamped_ms);
@@ -286,9 +325,62 @@ mod tests {
         fs::write(directory.path().join("facts/license-x.json"), "no fact").unwrap();
         fs::write(directory.path().join("facts/.tmp1234"), "half").unwrap();
         let (table, _, restored) = open(directory.path());
-        assert_eq!((restored.held, restored.expired, restored.problems.len()), (2, 1, 1), "{restored:?}");
+        assert_eq!((restored.held, restored.expired, restored.problems.len()), (3, 0, 1), "{restored:?}");
         assert!(table.bytes(&fact("alpha", NOW_MS - 1).hash()).is_some());
         assert!(table.bytes(&fact("beta", NOW_MS - 1).hash()).is_some());
+    }
+
+    /// The file of a take-back was deleted at the first start after its end, and the old license, which anybody may have
+    /// kept, was believed again.
+    #[test]
+    fn a_take_back_outlives_restarts_until_nothing_that_it_takes_back_can_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, store, _) = open(directory.path());
+        let old = license(&kaching(), NOW_MS - 10_000).sign(&cluster(), &kaching());
+        let mut back = license(&kaching(), NOW_MS - 5_000);
+        back.valid_until = Hlc::new(NOW_MS - 4_000, 0).unwrap();
+        let back = back.sign(&cluster(), &kaching());
+        store.push(old.clone()).unwrap();
+        assert!(matches!(store.push(back.clone()), Ok(Inserted::Held(_))));
+        let last_ms = back.claim.observed_at.physical_ms() + FactKind::License.max_effect_ms();
+        assert!(last_ms >= old.claim.observed_at.physical_ms() + (400 + 365) * 86_400_000, "a license and its grace");
+        for stamped_ms in [NOW_MS, last_ms] {
+            let (table, store, restored) = open_after(directory.path(), stamped_ms);
+            assert_eq!((restored.held, restored.expired), (1, 0));
+            assert!(matches!(store.push(old.clone()), Ok(Inserted::NotNewer { .. })), "{stamped_ms}");
+            assert!(table.bytes(&old.hash()).is_none());
+        }
+    }
+
+    /// A take-back that the fact file brought was forgotten by the restart after the file lost it.
+    #[test]
+    fn a_take_back_that_did_not_come_by_a_push_outlives_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let (table, store, _) = open(directory.path());
+        let store = Arc::new(store);
+        let keeper = store.clone();
+        table.keep_take_backs(Box::new(move |fact| keeper.keep_take_back(fact).unwrap()));
+        let old = license(&kaching(), NOW_MS - 10_000).sign(&cluster(), &kaching());
+        store.push(old.clone()).unwrap();
+        let mut back = license(&kaching(), NOW_MS - 5_000);
+        back.valid_until = Hlc::new(NOW_MS - 4_000, 0).unwrap();
+        assert!(matches!(table.insert(back.sign(&cluster(), &kaching())), Ok(Inserted::Held(_))));
+        let (table, store, _) = open(directory.path());
+        assert!(matches!(store.push(old.clone()), Ok(Inserted::NotNewer { .. })));
+        assert!(table.bytes(&old.hash()).is_none());
+    }
+
+    /// The node signs licenses that it fetched. After a restart anybody could push one that was denied since.
+    #[test]
+    fn facts_of_the_node_itself_are_not_taken_from_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let (table, store, _) = open(directory.path());
+        let own = license(&node(), NOW_MS).sign(&cluster(), &node());
+        assert!(matches!(store.push(own.clone()), Err(PushError::Own { kind: FactKind::License })));
+        exchange(&directory.path().join("facts"), &file_name(&own.claim), &canonical_bytes(&own)).unwrap();
+        let (again, _, restored) = open(directory.path());
+        assert_eq!((restored.held, restored.problems.len()), (0, 1));
+        assert!(table.describe().is_empty() && again.describe().is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The fact table: every fact is checked on its way in, readers take one load.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
@@ -21,6 +21,8 @@ use crate::types::text::{ClusterId, ProjectName};
 mod bounds_tests;
 mod room;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use room::{ROOM, Room};
 
@@ -220,6 +222,9 @@ impl Bundles {
     }
 }
 
+/// Keeps a fact that takes back what its source said before, so that it outlives a restart.
+pub type KeepTakeBack = Box<dyn Fn(&Fact) + Send + Sync>;
+
 /// The fact table. Reading is one load; writers take turns.
 pub struct FactTable {
     trust: Trust,
@@ -231,6 +236,8 @@ pub struct FactTable {
     exchanged: watch::Sender<()>,
     bundles: Arc<Bundles>,
     room: Room,
+    /// Set once, when the store of pushed facts is open.
+    keep_take_back: OnceLock<KeepTakeBack>,
 }
 
 impl FactTable {
@@ -242,7 +249,7 @@ impl FactTable {
     /// An empty table that shares with others what it compiles.
     pub fn sharing(trust: Trust, clock: Arc<Clock>, bundles: Arc<Bundles>) -> FactTable {
         let (now, ledger, exchanged) = (ArcSwap::default(), Mutex::default(), watch::Sender::new(()));
-        FactTable { trust, clock, now, ledger, exchanged, bundles, room: ROOM }
+        FactTable { trust, clock, now, ledger, exchanged, bundles, room: ROOM, keep_take_back: OnceLock::new() }
     }
 
     /// The facts as they are now. The guard is cheap but must not be kept; see [`FactTable::facts`].
@@ -280,6 +287,22 @@ impl FactTable {
         &self.clock
     }
 
+    /// Names the keeper of take-backs that come in by other ways than a push.
+    pub fn keep_take_backs(&self, keep: KeepTakeBack) {
+        // It is named once, at the start.
+        let _ = self.keep_take_back.set(keep);
+    }
+
+    /// Whether a source that the settings list may say facts of this kind. The node needs no listing.
+    pub(super) fn is_listed(&self, kind: FactKind, source: &PublicKey) -> bool {
+        self.trust.sources.get(&kind).is_some_and(|keys| keys.contains(source))
+    }
+
+    /// The node's own key.
+    pub(super) fn node(&self) -> PublicKey {
+        self.trust.node
+    }
+
     /// Checks a fact and holds it.
     pub fn insert(&self, fact: Fact) -> Result<Inserted, FactRefusal> {
         let mut outcomes = self.insert_all(vec![fact]);
@@ -289,6 +312,29 @@ impl FactTable {
 
     /// Checks facts and holds those that stand, exchanging the table once; outcomes in the order given.
     pub fn insert_all(&self, facts: Vec<Fact>) -> Vec<Result<Inserted, FactRefusal>> {
+        let take_backs = self.take_backs(&facts);
+        let outcomes = self.insert_durable(facts);
+        for (n, fact) in take_backs {
+            if let (Some(Ok(Inserted::Held(_))), Some(keep)) = (outcomes.get(n), self.keep_take_back.get()) {
+                keep(&fact);
+            }
+        }
+        outcomes
+    }
+
+    /// Facts of others that have ended already, by their position. The node's own facts cannot be pushed, so that
+    /// nothing brings an earlier one back.
+    fn take_backs(&self, facts: &[Fact]) -> Vec<(usize, Fact)> {
+        if self.keep_take_back.get().is_none() {
+            return Vec::new();
+        }
+        let now_ms = self.clock.now().wall_ms;
+        let ended = |fact: &Fact| fact.claim.source != self.trust.node && fact.believed_until_ms() < now_ms;
+        facts.iter().enumerate().filter(|(_, fact)| ended(fact)).map(|(n, fact)| (n, fact.clone())).collect()
+    }
+
+    /// The same for facts that are on disk already.
+    pub(super) fn insert_durable(&self, facts: Vec<Fact>) -> Vec<Result<Inserted, FactRefusal>> {
         // Signatures and bodies are checked before the lock is taken, so that nobody waits for them.
         let checked = facts.into_iter().map(|fact| self.check(fact).and_then(|checked| self.check_step(checked)));
         self.hold(checked.collect())
@@ -414,8 +460,7 @@ impl FactTable {
     fn check_origin(&self, fact: &Fact) -> Result<(), FactRefusal> {
         let claim = &fact.claim;
         let (kind, source_key) = (claim.kind, claim.source);
-        let listed = || self.trust.sources.get(&kind).is_some_and(|keys| keys.contains(&source_key));
-        if source_key != self.trust.node && !listed() {
+        if source_key != self.trust.node && !self.is_listed(kind, &source_key) {
             return Err(FactRefusal::Source { kind, source_key });
         }
         if !fact.verify(&self.trust.cluster) {
@@ -454,133 +499,4 @@ fn check_serial(known: &KnownFact, set: &FactSet) -> Result<(), FactRefusal> {
         return Ok(());
     }
     Err(FactRefusal::Serial { found: new.serial(), held: held.serial() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::facts::fixture::*;
-    use crate::types::keys::SecretKey;
-
-    #[test]
-    fn a_fact_of_an_allowed_source_is_held_with_its_bytes() {
-        let table = table();
-        let fact = license(&kaching(), NOW_MS).sign(&cluster(), &kaching());
-        let Inserted::Held(hash) = table.insert(fact.clone()).unwrap() else { panic!("not held") };
-        assert_eq!(hash, fact.hash());
-        assert_eq!(Hash::of(&table.bytes(&hash).unwrap()), hash);
-        let facts = table.load();
-        assert_eq!(facts.set().get(FactKind::License, &"default".parse().unwrap()).unwrap().fact, fact);
-    }
-
-    #[test]
-    fn strangers_forgeries_and_the_future_are_refused() {
-        let table = table();
-        let stranger = license(&stranger(), NOW_MS).sign(&cluster(), &stranger());
-        assert!(matches!(table.insert(stranger), Err(FactRefusal::Source { kind: FactKind::License, .. })));
-        let capacity = FactKind::Capacity;
-        let mut wrong_kind = license(&kaching(), NOW_MS);
-        wrong_kind.kind = capacity;
-        let wrong_kind = wrong_kind.sign(&cluster(), &kaching());
-        assert!(matches!(table.insert(wrong_kind), Err(FactRefusal::Source { kind: FactKind::Capacity, .. })));
-        let forged = license(&kaching(), NOW_MS).sign(&cluster(), &node());
-        assert!(matches!(table.insert(forged), Err(FactRefusal::Signature { .. })));
-        let elsewhere = license(&kaching(), NOW_MS).sign(&"other".parse().unwrap(), &kaching());
-        assert!(matches!(table.insert(elsewhere), Err(FactRefusal::Signature { .. })));
-        let early = license(&kaching(), NOW_MS + 5_001).sign(&cluster(), &kaching());
-        assert!(matches!(table.insert(early), Err(FactRefusal::Future { ahead_ms: 5_001, .. })));
-        let mut shapeless = license(&kaching(), NOW_MS);
-        shapeless.body = Json::empty_object();
-        assert!(matches!(table.insert(shapeless.sign(&cluster(), &kaching())), Err(FactRefusal::Body(_))));
-        assert_eq!(table.load().set().iter().count(), 0);
-    }
-
-    #[test]
-    fn what_a_source_said_later_stands() {
-        let table = table();
-        let at = |ms| license(&kaching(), ms).sign(&cluster(), &kaching());
-        assert!(matches!(table.insert(at(NOW_MS)), Ok(Inserted::Held(_))));
-        let held = Hlc::new(NOW_MS, 0).unwrap();
-        assert_eq!(table.insert(at(NOW_MS)).unwrap(), Inserted::NotNewer { held });
-        assert_eq!(table.insert(at(NOW_MS - 1)).unwrap(), Inserted::NotNewer { held });
-        let first = table.facts();
-        let newer = at(NOW_MS + 1);
-        assert_eq!(table.insert(newer.clone()).unwrap(), Inserted::Held(newer.hash()));
-        assert!(table.bytes(&at(NOW_MS).hash()).is_none());
-        assert!(first.bytes(&at(NOW_MS).hash()).is_some(), "who judged by it still finds the bytes");
-    }
-
-    #[test]
-    fn a_fact_of_a_project_stands_beside_the_one_for_all() {
-        let table = table();
-        let mut own = license(&kaching(), NOW_MS);
-        own.project = Some("alpha".parse().unwrap());
-        let own = own.sign(&cluster(), &kaching());
-        let all = license(&kaching(), NOW_MS).sign(&cluster(), &kaching());
-        let outcomes = table.insert_all(vec![own.clone(), all.clone()]);
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(Inserted::Held(_)))));
-        let facts = table.load();
-        let hash = |project: &str| facts.set().get(FactKind::License, &project.parse().unwrap()).unwrap().hash;
-        assert_eq!((hash("alpha"), hash("beta")), (own.hash(), all.hash()));
-        assert!(facts.bytes(&own.hash()).is_some() && facts.bytes(&all.hash()).is_some());
-    }
-
-    #[test]
-    fn of_two_sources_the_one_that_saw_later_is_believed_while_it_may_be() {
-        let table = table();
-        let at = |key: &SecretKey, ms| license(key, ms).sign(&cluster(), key);
-        table.insert(at(&kaching(), NOW_MS - 10)).unwrap();
-        let (by, held) = (kaching().public(), Hlc::new(NOW_MS - 10, 0).unwrap());
-        assert_eq!(table.insert(at(&node(), NOW_MS - 20)).unwrap(), Inserted::Outdone { by, held });
-        assert_eq!(table.weigh(&at(&node(), NOW_MS - 20)).unwrap(), Inserted::Outdone { by, held });
-        let mut ended = license(&kaching(), NOW_MS - 5);
-        ended.valid_until = Hlc::new(NOW_MS - 1, 0).unwrap();
-        table.insert(ended.sign(&cluster(), &kaching())).unwrap();
-        let older = at(&node(), NOW_MS - 20);
-        assert_eq!(table.insert(older.clone()).unwrap(), Inserted::Held(older.hash()), "what is over stands no more");
-    }
-
-    #[test]
-    fn the_nodes_own_default_yields_to_whatever_else_is_said() {
-        let table = table();
-        table.insert_default(license(&node(), NOW_MS).sign(&cluster(), &node())).unwrap();
-        let said = license(&kaching(), NOW_MS - 60_000).sign(&cluster(), &kaching());
-        assert_eq!(table.insert(said.clone()).unwrap(), Inserted::Held(said.hash()));
-        let late = license(&kaching(), NOW_MS - 59_000).sign(&cluster(), &kaching());
-        assert_eq!(table.weigh(&late).unwrap(), Inserted::Held(late.hash()), "and weighing changes nothing");
-        assert!(table.bytes(&said.hash()).is_some());
-    }
-
-    #[test]
-    fn policy_serials_only_rise() {
-        let table = table();
-        let bundle = |serial, text: &str, ms| policy(serial, text, ms).sign(&cluster(), &node());
-        let permit = "permit (principal, action, resource);";
-        assert!(table.insert(bundle(2, permit, NOW_MS)).is_ok());
-        assert!(table.insert(bundle(2, permit, NOW_MS + 1)).is_ok(), "said again");
-        let other = "forbid (principal, action, resource);";
-        assert!(matches!(table.insert(bundle(1, other, NOW_MS + 2)), Err(FactRefusal::Serial { found: 1, held: 2 })));
-        assert!(matches!(table.insert(bundle(2, other, NOW_MS + 3)), Err(FactRefusal::Serial { found: 2, held: 2 })));
-        assert!(table.insert(bundle(3, other, NOW_MS + 2)).is_ok(), "a refused fact leaves no trace");
-        assert!(matches!(table.insert(bundle(4, "permit", NOW_MS + 5)), Err(FactRefusal::Body(_))));
-    }
-
-    #[test]
-    fn a_bundle_that_is_said_again_is_not_compiled_again_and_another_one_is() {
-        let table = table();
-        let held = |serial, text: &str, ms| {
-            table.insert(policy(serial, text, ms).sign(&cluster(), &node())).unwrap();
-            let facts = table.facts();
-            let FactBody::Policy(held) = &facts.set().at(FactKind::Policy, None).unwrap().body else { panic!() };
-            held.clone()
-        };
-        let (permit, forbid) = ("permit (principal, action, resource);", "forbid (principal, action, resource);");
-        let first = held(2, permit, NOW_MS);
-        assert!(Arc::ptr_eq(&first, &held(2, permit, NOW_MS + 1)));
-        let other = held(3, forbid, NOW_MS + 2);
-        assert_eq!((other.serial(), other.hash()), (3, Hash::of(forbid.as_bytes())));
-        // More than are remembered: those that are not are compiled anew.
-        (4..4 + BUNDLES as u64).for_each(|serial| drop(held(serial, permit, NOW_MS + serial)));
-        assert_eq!(held(9, forbid, NOW_MS + 20).hash(), other.hash());
-    }
 }

@@ -7,7 +7,7 @@ use super::log_filter;
 use super::model::Settings;
 use super::provider_checks::check_providers;
 use super::serving::Tls;
-use crate::types::fact::FactKind;
+use crate::types::fact::{FactKind, MAX_LICENSE_GRACE_MS};
 use crate::types::json::MAX_INTEGER;
 use crate::types::names::Role;
 use crate::types::text::{GitRef, Url};
@@ -41,7 +41,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("kaching.refresh_max_ms", 1_000, DAY_MS),
     bound("kaching.retry_min_ms", 10, 300_000),
     bound("kaching.retry_max_ms", 1_000, HOUR_MS),
-    bound("license.grace_ms", 0, 365 * DAY_MS),
+    bound("license.grace_ms", 0, MAX_LICENSE_GRACE_MS),
     bound("idempotency.horizon_ms", HOUR_MS, 365 * DAY_MS),
     bound("idempotency.ahead_ms", 60 * SECOND_MS, 30 * DAY_MS),
     bound("backbeat.poll_ms", 100, HOUR_MS),

@@ -74,7 +74,19 @@ impl FactKind {
     }
 }
 
+/// The longest grace after the end of a license that settings may give, in milliseconds.
+pub const MAX_LICENSE_GRACE_MS: u64 = 365 * 86_400_000;
+
 impl FactKind {
+    /// How long after `observed_at` a fact of this kind can still have an effect, in milliseconds: its longest lifetime,
+    /// and for a license the longest grace after it.
+    pub const fn max_effect_ms(self) -> u64 {
+        match self {
+            FactKind::License => self.max_lifetime_ms() + MAX_LICENSE_GRACE_MS,
+            _ => self.max_lifetime_ms(),
+        }
+    }
+
     /// Most bytes that the canonical form of a pushed fact of this kind may have.
     pub const fn max_bytes(self) -> usize {
         match self {
@@ -158,6 +170,12 @@ impl Fact {
     pub fn believed_until_ms(&self) -> u64 {
         let cap = self.claim.observed_at.physical_ms().saturating_add(self.claim.kind.max_lifetime_ms());
         self.claim.valid_until.physical_ms().min(cap)
+    }
+
+    /// The last moment at which a fact that its source observed earlier can have an effect, in milliseconds. Until then
+    /// this fact keeps earlier ones from returning, also where it has ended itself.
+    pub fn outlives_earlier_until_ms(&self) -> u64 {
+        self.claim.observed_at.physical_ms().saturating_add(self.claim.kind.max_effect_ms())
     }
 }
 

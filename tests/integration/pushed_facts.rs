@@ -12,6 +12,7 @@ use swoosh::types::names::{Region, Transition};
 use crate::support::daemon::{Daemon, Site, always_open, now_ms};
 use crate::support::driver::Project;
 use crate::support::http::request;
+use crate::support::inputs;
 use crate::support::strict;
 use crate::support::world::Ask;
 
@@ -84,6 +85,57 @@ fn old_news_is_left_alone_and_what_ends_in_the_past_takes_back() {
     let shown = daemon.get("/facts?kind=capacity").json();
     assert_eq!(shown["facts"][0]["believed"], false);
     assert!(shown["missing"].as_array().unwrap().contains(&json!("capacity")));
+}
+
+/// The file of an expired take-back was deleted at the first start after it. Anybody could then push the old signed
+/// license again: it was believed, and the network gate opened.
+#[test]
+fn a_license_that_was_taken_back_does_not_return_after_restarts() {
+    let site = Site::with(always_open(), |settings| {
+        settings["facts"]["sources"]["license"] = json!([probe().public()]);
+        settings["license"]["grace_ms"] = json!(0);
+    });
+    std::fs::write(site.file("facts.json"), "[]").unwrap();
+    let now = now_ms();
+    let license = |seen_ms, until_ms| {
+        let claim = FactClaim {
+            kind: FactKind::License,
+            valid_until: Hlc::new(until_ms, 0).unwrap(),
+            body: strict(&json!({"id": "license-9", "scopes": ["swoosh"]})),
+            ..capacity(&site, &probe(), seen_ms, 0, 1).claim
+        };
+        claim.sign(&site.cluster, &probe())
+    };
+    let (old, back) = (license(now - 10_000, now + 3_600_000), license(now - 5_000, now - 4_000));
+    let mut daemon = site.start();
+    assert_eq!(push(&daemon, &old).1["held"], true);
+    daemon.wait_for("/facts", |answer| answer.json()["network"]["open"] == true);
+    assert_eq!(push(&daemon, &back).1["held"], true);
+    daemon.wait_for("/facts", |answer| answer.json()["network"]["open"] == false);
+    // A record after the end of the take-back: only what ended before the last record may be deleted.
+    let config = json!({"document": inputs::document(&site.hands)});
+    let mut project = Project::new(&site, "default");
+    project.propose(&daemon, &Ask::new(Transition::BootConfigOk).with(config)).receipt();
+    for _ in 0..2 {
+        daemon.terminate();
+        daemon = site.start();
+        let (status, again) = push(&daemon, &old);
+        assert_eq!((status, &again["held"]), (200, &json!(false)), "{again}");
+        let facts = daemon.get("/facts").json();
+        assert_eq!(facts["network"]["open"], false, "{facts}");
+        assert!(facts["missing"].as_array().unwrap().contains(&json!("license")), "{facts}");
+    }
+}
+
+/// The node signs what its providers learn. Whoever kept such a fact could push it after a restart.
+#[test]
+fn facts_that_the_node_signed_are_not_taken_from_others() {
+    let site = site();
+    let daemon = site.start();
+    let own = capacity(&site, &site.hands.get("node").secret, now_ms(), 3_600_000, 64);
+    let (status, problem) = push(&daemon, &own);
+    assert_eq!((status, &problem["code"]), (400, &json!("fact_source")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("signed by the node itself"), "{problem}");
 }
 
 #[test]

@@ -28,7 +28,16 @@ pub(super) fn restore(settings: &Settings, table: &Arc<FactTable>, last: Hlc) ->
         tracing::warn!(%problem, "a pushed fact is not believed any more");
     }
     tracing::info!(held = restored.held, expired = restored.expired, "pushed facts restored");
-    Ok(Arc::new(store))
+    let store = Arc::new(store);
+    // The table is the store's; a strong reference back would keep both for ever.
+    let keeper = Arc::downgrade(&store);
+    table.keep_take_backs(Box::new(move |fact| {
+        if let Some(Err(error)) = keeper.upgrade().map(|store| store.keep_take_back(fact)) {
+            let (kind, source) = (fact.claim.kind, fact.claim.source);
+            tracing::error!(%kind, %source, %error, "a fact that takes back an earlier one is not on disk");
+        }
+    }));
+    Ok(store)
 }
 
 /// When the last durable record was stamped.
@@ -128,6 +137,7 @@ fn rejection(error: &PushError) -> Rejection {
             FactRefusal::Full { .. } => Code::FactsFull,
             FactRefusal::Serial { .. } | FactRefusal::Step { .. } => Code::FactSerial,
         },
+        PushError::Own { .. } => Code::FactSource,
         PushError::TooLarge { .. } => Code::ContentTooLarge,
         PushError::Full { .. } => Code::FactsFull,
         PushError::Write(error) => {

@@ -58,7 +58,7 @@ impl FactTable {
         }
         ledger.searched_ms = Some(now_ms);
         let Ledger { newest, since_ms, bytes, .. } = ledger;
-        let over = |kind: FactKind, seen: &Hlc| seen.physical_ms().saturating_add(kind.max_lifetime_ms()) < now_ms;
+        let over = |kind: FactKind, seen: &Hlc| seen.physical_ms().saturating_add(kind.max_effect_ms()) < now_ms;
         let mut recent = BTreeSet::new();
         newest.retain(|(kind, project, _), seen| {
             let stays = project.is_none() || !over(*kind, seen);
