@@ -196,12 +196,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_four_pins_of_the_specification_stand_in_the_file() {
+    fn the_four_upstreams_are_pinned_and_none_floats() {
         let pins = Pins::load(Path::new(".")).unwrap();
         let pinned: Vec<(&str, &str)> =
             pins.upstreams.iter().map(|(name, spec)| (name.as_str(), spec.reference.as_str())).collect();
         let expected = [
-            ("HEROKU_BUILDPACK_APT", "master"),
+            ("HEROKU_BUILDPACK_APT", "v11"),
             ("KREW", "v0.4.5"),
             ("KUBESPRAY", "v2.29.1"),
             ("MESH_FOR_DATA", "v1.3.3"),

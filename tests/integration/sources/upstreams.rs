@@ -11,8 +11,8 @@ struct Upstreams {
 const PINNED: &[(&str, &str)] = &[
     ("kubernetes-sigs/kubespray.git", "v2.29.1"),
     ("kubernetes-sigs/krew.git", "v0.4.5"),
-    ("IBM/the-mesh-for-data.git", "v1.3.3"),
-    ("heroku/heroku-buildpack-apt.git", "master"),
+    ("fybrik/fybrik.git", "v1.3.3"),
+    ("heroku/heroku-buildpack-apt.git", "v11"),
 ];
 
 impl Upstreams {
@@ -21,7 +21,7 @@ impl Upstreams {
         for (path, reference) in PINNED {
             let repository = GitRepository::make(folder.path().join("mirror/github.com").join(path));
             repository.commit("README", path.as_bytes());
-            repository.git(&[if *reference == "master" { "branch" } else { "tag" }, reference]);
+            repository.git(&["tag", reference]);
         }
         let base = format!("file://{}", folder.path().join("mirror").display());
         let upstreams = Upstreams { folder, variables: vec![("SWOOSH_SOURCES_MIRROR".to_owned(), base)] };
