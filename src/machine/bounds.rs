@@ -33,7 +33,7 @@ fn check(state: &State, section: Section, list: &mut dyn FnMut(&str, usize, usiz
         Section::Execution => {
             list("execution.approvals", state.execution.approvals.len(), bounds::MEMBERS);
             list("execution.submissions", state.execution.submissions.len(), bounds::SUBMISSIONS);
-            list("execution.evidence", state.execution.evidence.len(), crate::types::proposal::MAX_EVIDENCE);
+            list("execution.evidence", state.execution.evidence.len(), bounds::EVIDENCE);
         }
         Section::Policy => {
             let reasons = state.policy.breach.as_ref().map_or(0, |breach| breach.reasons.len());

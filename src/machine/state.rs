@@ -431,7 +431,7 @@ pub struct Execution {
     pub approvals: BTreeMap<PublicKey, Approval>,
     /// Submissions of this beat.
     pub submissions: Vec<Submission>,
-    /// Evidence of the last transition of the loop.
+    /// Evidence of this beat, the newest addresses up to the bound. Under version 1 of the chart: of the last transition.
     pub evidence: Vec<EvidenceRef>,
 }
 

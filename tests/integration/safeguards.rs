@@ -6,6 +6,7 @@ use swoosh::machine::state::QuarantineOrigin;
 use swoosh::types::fact::FactKind;
 use swoosh::types::hlc::Hlc;
 use swoosh::types::names::{EffectName, EnvironmentState, IngestionState, PolicyState, Region, Transition};
+use swoosh::types::ucxl::EvidenceRef;
 
 use crate::support::older;
 use crate::support::outside::{LONG_MS, POLICIES, Said};
@@ -234,6 +235,27 @@ fn evidence_that_names_a_caller_of_whoosh_comes_from_a_delegate() {
     }
     let other = vec!["ucxl://ci:whoosh@default:build/*".parse().unwrap()];
     accept(&mut world, &Ask { evidence: other, ..Ask::new(Transition::ControlPause) });
+}
+
+/// Each step of the loop overwrote the evidence of the one before.
+#[test]
+fn the_evidence_of_a_beat_stays_until_the_next_beat_up_to_its_bound() {
+    let mut world = world(Region::Execution, "PLAN");
+    let named = |from: usize, to: usize| -> Vec<EvidenceRef> {
+        (from..to).map(|n| format!("ucxl://chorus:spec@council/{n}/*").parse().unwrap()).collect()
+    };
+    let say = |world: &mut World, transition, evidence| accept(world, &Ask { evidence, ..Ask::new(transition) });
+    say(&mut world, Transition::ExecutionPlanLocked, named(0, 2));
+    say(&mut world, Transition::ExecutionBeatReviewGate, named(1, 4));
+    assert_eq!(world.head.state().execution.evidence, named(0, 4));
+    world.drive(Goal::new(Region::Execution, "REVERB"));
+    for first in [10, 40, 70] {
+        say(&mut world, Transition::ExecutionSubmit, named(first, first + 30));
+    }
+    assert_eq!(world.head.state().execution.evidence, named(36, 100), "the 64 newest");
+    world.now_ms += 600_000;
+    say(&mut world, Transition::ExecutionNextWindow, named(200, 201));
+    assert_eq!(world.head.state().execution.evidence, named(200, 201), "a beat of its own");
 }
 
 /// Records of before the barrier were judged by the rules of version 1, and are judged by them again.

@@ -4,21 +4,43 @@ use std::sync::Arc;
 
 use super::Step;
 use crate::machine::chart::{
-    ExecutionAllReady, ExecutionApprove, ExecutionPlanChange, ExecutionPlanLocked, ExecutionSubmit,
+    ExecutionAllReady, ExecutionApprove, ExecutionPlanChange, ExecutionPlanLocked, ExecutionSubmit, bounds,
 };
 use crate::machine::state::{Approval, Execution, Pin, State, Submission};
-use crate::types::names::ExecutionState;
+use crate::types::names::{ExecutionState, Transition};
+use crate::types::ucxl::EvidenceRef;
 
-/// What every transition of the loop leaves: its evidence, and its window where it has one.
+/// Leaves the evidence of a transition of the loop, and its window where it has one.
 fn mark<'a>(next: &'a mut State, phase: ExecutionState, step: &Step<'_>) -> &'a mut Execution {
+    let under_2 = next.is_under(2);
     let execution = Arc::make_mut(&mut next.execution);
     execution.phase = phase;
-    execution.evidence = step.proposal.evidence.clone();
+    if under_2 && !begins_beat(step.proposal.transition) {
+        keep_evidence(&mut execution.evidence, &step.proposal.evidence);
+    } else {
+        execution.evidence = step.proposal.evidence.clone();
+    }
     let gated = crate::machine::chart::spec(step.proposal.transition).window.is_some();
     if gated && step.proposal.window_id.is_some() {
         execution.window = step.proposal.window_id;
     }
     execution
+}
+
+/// Whether a transition begins a beat of the loop, to which earlier evidence does not belong.
+fn begins_beat(transition: Transition) -> bool {
+    matches!(transition, Transition::ExecutionAllReady | Transition::ExecutionNextWindow)
+}
+
+/// Adds evidence to the beat's, each address once and in the order of its first mention; the oldest go past the bound.
+/// Version 1 kept the last transition's alone.
+fn keep_evidence(kept: &mut Vec<EvidenceRef>, more: &[EvidenceRef]) {
+    for address in more {
+        if !kept.contains(address) {
+            kept.push(address.clone());
+        }
+    }
+    kept.drain(..kept.len().saturating_sub(bounds::EVIDENCE));
 }
 
 pub(super) fn all_ready(next: &mut State, inputs: &ExecutionAllReady, step: &Step<'_>) {

@@ -280,6 +280,7 @@ impl Model {
     }
 
     fn apply_execution(&mut self, asked: &Asked<'_>) {
+        self.apply_evidence(asked);
         let inputs = &asked.inputs;
         match asked.line.name {
             "Execution_AllReady" | "Execution_PlanChange" => {
@@ -315,6 +316,22 @@ impl Model {
                 (self.round, self.submissions, self.plan) = (0, 0, None);
                 self.approvals.clear();
             }
+        }
+    }
+
+    /// A beat begins with its first transition's evidence, and holds the 64 addresses that were first named last.
+    fn apply_evidence(&mut self, asked: &Asked<'_>) {
+        if ["Execution_AllReady", "Execution_NextWindow"].contains(&asked.line.name) {
+            self.evidence.clear();
+        }
+        for address in &asked.proposal.evidence {
+            let address = address.to_string();
+            if self.evidence.iter().all(|known| *known != address) {
+                self.evidence.push(address);
+            }
+        }
+        while self.evidence.len() > 64 {
+            self.evidence.remove(0);
         }
     }
 

@@ -61,6 +61,7 @@ pub struct Model {
     /// Who signed for which member.
     pub approvals: BTreeMap<String, String>,
     pub submissions: u64,
+    pub evidence: Vec<String>,
     pub paused: bool,
     pub recovery: bool,
     pub license: &'static str,

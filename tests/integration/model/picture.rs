@@ -61,6 +61,7 @@ pub fn of_machine(state: &State) -> Picture {
         |(member, approval): (&PublicKey, &Approval)| format!("{member} by {}", approval.signer.unwrap_or(*member));
     put("approvals", format!("{} of {}", list(execution.approvals.iter().map(approval)), execution.approval_threshold));
     put("submissions", execution.submissions.len().to_string());
+    put("evidence", execution.evidence.iter().map(|it| format!("{it} ")).collect());
     let control = &state.control;
     put("flags", format!("paused {} recovery {} license {}", control.paused, control.recovery, control.license));
     put("origin", option(state.policy.origin.map(|origin| format!("{origin:?}").to_lowercase())));
@@ -116,6 +117,7 @@ pub fn of_model(model: &Model) -> Picture {
     let approvals = model.approvals.iter().map(|(member, signer)| format!("{member} by {signer}"));
     put("approvals", format!("{} of {}", list(approvals), model.threshold));
     put("submissions", model.submissions.to_string());
+    put("evidence", model.evidence.iter().map(|it| format!("{it} ")).collect());
     put("flags", format!("paused {} recovery {} license {}", model.paused, model.recovery, model.license));
     put("origin", option(model.origin));
     put("breach", option(model.breach.as_ref().map(|breach| text(&breach["inputs_hash"]))));
