@@ -1,4 +1,5 @@
-//! The tables of docs/hybridcore.md: whatever the seeds ask for stands in them, and every test that they name is there.
+//! The tables of docs/hybridcore.md and docs/mission.md: each line of the seeds has its row, and every test, path and
+//! command that a row names exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -96,4 +97,62 @@ fn every_scenario_of_the_contracts_has_its_row() {
     let upstreams = self::page("UPSTREAMS.md");
     let untold: Vec<_> = FAILURES.iter().filter(|name| !upstreams.contains(&format!("| {name} |"))).collect();
     assert!(untold.is_empty(), "docs/UPSTREAMS.md does not tell of {untold:?}");
+}
+
+/// The class diagram named functions that the code did not have.
+#[test]
+fn every_function_of_the_class_diagram_is_in_the_code() {
+    let (functions, page) = (functions(), page("hybridcore.md"));
+    let diagram = page.split("classDiagram").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let name = |line: &str| line.trim().strip_prefix('+').and_then(|rest| rest.split('(').next().map(str::to_owned));
+    let named: Vec<String> = diagram.lines().filter_map(name).collect();
+    assert!(named.len() > 25, "{named:?}");
+    let missing: Vec<_> = named.iter().filter(|name| !functions.contains(*name)).collect();
+    assert!(missing.is_empty(), "no such functions: {missing:?}");
+}
+
+#[test]
+fn each_module_of_the_registry_has_an_owner_and_each_severity_a_role_that_answers() {
+    let page = page("hybridcore.md");
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let table = |title: &str| -> Vec<Vec<String>> {
+        let rest = page.split(&format!("## {title}\n")).nth(1).unwrap();
+        rest.lines()
+            .skip_while(|line| !line.starts_with('|'))
+            .take_while(|line| line.starts_with('|'))
+            .skip(2)
+            .map(cells)
+            .collect()
+    };
+    let (registry, severities) = (table("Module registry"), table("Severities"));
+    assert_eq!(registry.len(), 8);
+    assert!(registry.iter().all(|row| row.len() == 8 && row.iter().all(|cell| !cell.is_empty())), "{registry:?}");
+    let names: Vec<_> = severities.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(names, ["critical", "high", "medium"]);
+    assert!(severities.iter().all(|row| row.len() == 4 && !row[2].is_empty()), "{severities:?}");
+}
+
+#[test]
+fn every_row_of_the_mission_names_a_command_and_a_test_that_exist() {
+    let (functions, page) = (functions(), page("mission.md"));
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let asked = page.split("## What was asked otherwise").next().unwrap();
+    let rows: Vec<&str> = asked.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")).collect();
+    let rows: Vec<&str> = rows.into_iter().filter(|row| !row.contains("tests that keep it")).collect();
+    assert_eq!(rows.len(), 18 + 5, "a deliverable or a criterion is missing");
+    for row in rows {
+        let tests: Vec<&str> = named(row).collect();
+        assert!(!tests.is_empty(), "no test: {row}");
+        let missing: Vec<_> = tests.into_iter().filter(|name| !functions.contains(*name)).collect();
+        assert!(missing.is_empty(), "no such tests: {missing:?}");
+        let quoted = || row.split('`').skip(1).step_by(2);
+        // Commands of `swoosh` are tried by `named_commands`.
+        assert!(quoted().any(|words| words.starts_with("swoosh ") || words.starts_with("make ")), "no command: {row}");
+        for target in quoted().filter_map(|words| words.strip_prefix("make ")) {
+            assert!(makefile.contains(&format!("\n{target}: ")), "no target {target}");
+        }
+        for path in quoted().filter(|words| words.contains('/') || words.ends_with(".yaml")) {
+            assert!(root().join(path).exists(), "{path} is not there");
+        }
+    }
 }
