@@ -1,13 +1,14 @@
 //! `swoosh follow`: holds the log of another node, checked record by record, and serves reads from it.
 
 mod fork;
+mod lag;
 mod page;
 mod run;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -21,6 +22,7 @@ use crate::types::incarnation::{self, Incarnation};
 use crate::types::keys::PublicKey;
 use crate::types::text::ClusterId;
 
+pub(super) use lag::Lag;
 pub(super) use run::Follower;
 
 /// What `swoosh follow` takes.
@@ -99,9 +101,11 @@ impl FollowCommand {
         }
         settings.cluster = source.cluster.clone();
         let journal = self.open(&settings, &source)?;
+        let began = Instant::now();
         let recovered = journal.recover_tail()?;
+        let took = began.elapsed();
         let primary = self.url.trim_end_matches('/').to_owned();
-        runtime.block_on(super::serve::follower::run(&settings, client, primary, (journal, recovered)))?;
+        runtime.block_on(super::serve::follower::run(&settings, client, primary, (journal, recovered, took)))?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -111,6 +111,9 @@ pub struct Health {
     /// Records after the last snapshot.
     #[serde(rename = "walLag")]
     pub wal_lag: u64,
+    /// Age of the oldest record that is not durable yet, in milliseconds.
+    #[serde(default)]
+    pub uncommitted_ms: u64,
     /// Why it is not as it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -21,8 +21,9 @@ use crate::types::text::{ClusterId, ProjectName};
 pub(super) enum HealthStatus {
     /// All is well.
     Ok,
-    /// Its clock cannot be trusted, so it accepts nothing, or its journal is damaged, so it refuses the damaged projects.
-    /// `reason` says which, and what helps.
+    /// Its clock cannot be trusted, so it accepts nothing; its disk does not answer, so nothing becomes durable; its
+    /// journal is damaged, so it refuses the damaged projects; or the node that it follows does not answer. `reason` says
+    /// which, and the remedy.
     Degraded,
     /// It is shutting down.
     Draining,
@@ -62,6 +63,9 @@ pub(super) struct HealthAnswer {
     /// Records judged but not durable yet.
     #[serde(rename = "walLag")]
     wal_lag: u64,
+    /// Age of the oldest record that is not durable yet, or of the journal work that the sequencer waits for, in
+    /// milliseconds; 0 where there is none.
+    uncommitted_ms: u64,
     /// Index of the last durable record.
     last_index: u64,
     /// Proposals that wait.
@@ -129,13 +133,18 @@ fn damaged(damage: &Damage) -> Vec<DamageView> {
 }
 
 fn judge(status: &Status) -> (HealthStatus, &'static str, Option<String>) {
+    let stalled = &status.stalled;
     match (&status.mode, &status.clock_unsafe) {
         (Mode::Refusing(reason), _) => (HealthStatus::Refusing, "refusing", Some(reason.clone())),
         (Mode::ReadOnly(reason), _) => (HealthStatus::Refusing, "read_only", Some(reason.clone())),
-        (Mode::Following(reason), _) => (HealthStatus::Ok, "following", Some(reason.clone())),
+        (Mode::Following(reason), _) => match stalled {
+            Some(stalled) => (HealthStatus::Degraded, "following", Some(format!("{reason}; {stalled}"))),
+            None if status.cut_off => (HealthStatus::Degraded, "following", Some(reason.clone())),
+            None => (HealthStatus::Ok, "following", Some(reason.clone())),
+        },
         (Mode::Draining, _) => (HealthStatus::Draining, "draining", Some("the node is shutting down".to_owned())),
         (Mode::Accepting, Some(reason)) => (HealthStatus::Degraded, "accepting", Some(reason.clone())),
-        (Mode::Accepting, None) => match status.damage.summary() {
+        (Mode::Accepting, None) => match stalled.clone().or_else(|| status.damage.summary()) {
             Some(reason) => (HealthStatus::Degraded, "accepting", Some(reason)),
             None => (HealthStatus::Ok, "accepting", None),
         },
@@ -163,6 +172,7 @@ pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
         consensus: if mode == "following" { "follower" } else { "single" },
         last_snapshot_hlc: state.queries.last_snapshot_hlc(),
         wal_lag: state.queries.wal_lag(),
+        uncommitted_ms: u64::try_from(now.busy.as_millis()).unwrap_or(u64::MAX),
         last_index: now.last_index,
         queue: now.queue,
         decision_export: state.queries.exports(),
@@ -177,18 +187,24 @@ pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
     })
 }
 
-/// Check that the process answers.
+/// Check that the node works.
+///
+/// Asks the sequencer for a sign of life. Work that takes long is one until it is older than `sequencer.silence_ms`.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses(
-    (status = 200, description = "The process answers."),
+    (status = 200, description = "It works."),
+    (status = 503, description = "The sequencer is stuck or gone, and a restart may help; the problem says why.",
+        body = schema::Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn live(uri: Uri) -> Answer {
+pub(super) async fn live(State(state): State<AppState>, uri: Uri) -> Answer {
     Query::read(&uri, &[])?;
-    Ok((StatusCode::OK, "live\n").into_response())
+    let sign = state.handle.sign_of_life().await;
+    sign.map(|()| (StatusCode::OK, "live\n").into_response()).map_err(|why| Fault::new(Code::NotDurable, why))
 }
 
 /// Check that the node accepts proposals.
 ///
-/// Damaged projects leave the node ready for the others; the text names them.
+/// Damaged projects leave the node ready for the others; the text names them. A node whose oldest record waits for the
+/// disk longer than `sequencer.stall_ms` is not ready.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses(
     (status = 200, description = "It accepts proposals."),
     (status = 503, description = "It does not; the problem says why.",
@@ -199,6 +215,7 @@ pub(super) async fn ready(State(state): State<AppState>, uri: Uri) -> Answer {
     let now = state.handle.status();
     let (_, _, reason) = judge(&now);
     let code = match (&now.mode, &now.clock_unsafe) {
+        (Mode::Accepting, None) if now.stalled.is_some() => Code::NotDurable,
         (Mode::Accepting, None) => {
             let but = reason.map_or(String::new(), |reason| format!(" for all other projects: {reason}"));
             return Ok((StatusCode::OK, format!("ready{but}\n")).into_response());
@@ -224,6 +241,9 @@ mod tests {
                 queue: 0,
                 last_index: 0,
                 wal_lag: 0,
+                busy: std::time::Duration::ZERO,
+                stalled: None,
+                cut_off: false,
                 last_snapshot: None,
                 clock_unsafe: clock.map(str::to_owned),
                 damage: Damage::default(),

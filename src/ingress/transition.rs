@@ -137,6 +137,8 @@ async fn submit(state: AppState, peer: Peer, verified: Verified, way: Option<Box
         }
         Err(_) => {
             let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
+            // The sequencer never refused it, so nothing else counts it.
+            state.gate.traffic().shed(Code::NotDurable);
             Err(Fault::new(Code::NotDurable, reason))
         }
     }

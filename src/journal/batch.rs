@@ -9,6 +9,7 @@ use super::layout::{Family, idem_key, idem_value, meta, scoped_key, wal_key};
 use super::snapshot::Snapshot;
 use super::store::WriteBatch;
 use super::{Durability, Inner, Journal, Mode, Stage, SweepCandidate, Tail};
+use crate::machine::blocks::Blocks;
 use crate::types::decision::Wording;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -83,6 +84,13 @@ pub enum Write {
         /// Which.
         id: EffectId,
     },
+    /// What holds a project up, from here on.
+    Blocked {
+        /// The project.
+        project: ProjectName,
+        /// What does; nothing, where it goes on.
+        blocks: Blocks,
+    },
     /// A snapshot.
     Snapshot(Box<Snapshot>),
 }
@@ -135,6 +143,8 @@ impl Journal {
         if synced {
             self.0.show(end.0);
         }
+        drop(tail);
+        self.0.note_blocked(&batch.writes);
         Ok(())
     }
 
@@ -278,6 +288,7 @@ impl Inner {
             }
             Write::EffectOpened { id, opened_at } => self.stage_opened(rows, id, *opened_at),
             Write::EffectClosed { id } => self.stage_closed(rows, id),
+            Write::Blocked { project, blocks } => self.stage_blocked(rows, project, *blocks),
             // A base stands there, which this one, taken while the record was there, must not replace.
             Write::Snapshot(snapshot) if snapshot.index < self.first_index() => {}
             Write::Snapshot(snapshot) => {

@@ -18,6 +18,7 @@ use super::error::{AppendError, FoldError, ReadError, StorageError};
 use super::held::{HELD, HELD_END};
 use super::layout::{Family, meta, parse_scoped, scope_end, scoped_key};
 use super::{Inner, Journal};
+use crate::machine::blocks::Blocks;
 use crate::types::hlc::Hlc;
 use crate::types::ids::EffectId;
 use crate::types::text::ProjectName;
@@ -121,15 +122,19 @@ impl Journal {
         self.0.write_effects_lazily(rows)
     }
 
-    /// Writes the rows of a directory that has none yet, from the states of its projects. To be called before the
-    /// first batch. Projects that cannot be loaded are returned; they are looked at again by the next start.
-    pub fn index_effects(&self) -> Result<Vec<(ProjectName, FoldError)>, EffectRowError> {
-        if self.0.get(Family::Meta, meta::EFFECTS_INDEXED)?.is_some() {
+    /// Writes the rows of open effects and of projects that are held up where a directory lacks them, from the states
+    /// of its projects. To be called before the first batch. Projects that cannot be loaded are returned; the next
+    /// start tries them again.
+    pub fn index_rows(&self) -> Result<Vec<(ProjectName, FoldError)>, EffectRowError> {
+        let indexed = self.0.get(Family::Meta, meta::EFFECTS_INDEXED)?.is_some_and(|value| value == meta::INDEXED);
+        if indexed && self.0.load_blocked().is_ok() {
             return Ok(Vec::new());
         }
         let mut rows = WriteBatch::default();
         rows.delete_range_cf(self.0.family(Family::Outbox), OPEN, OPEN_END);
+        rows.delete_range_cf(self.0.family(Family::Meta), meta::BLOCKED, meta::BLOCKED_END);
         self.0.write_effects(rows)?;
+        self.0.blocked().clear();
         let mut damaged = Vec::new();
         for project in self.projects()? {
             match self.latest_head(&project) {
@@ -139,7 +144,10 @@ impl Journal {
                     for open in found.head.state().open_effects() {
                         self.0.stage_open(&mut rows, &open.id, open.opened_at);
                     }
+                    let blocks = Blocks::of(found.head.state());
+                    self.0.stage_blocked(&mut rows, &project, blocks);
                     self.0.write_effects(rows)?;
+                    self.0.set_blocked(&project, blocks);
                 }
                 Err(error) => damaged.push((project, error)),
             }
@@ -147,7 +155,7 @@ impl Journal {
         if damaged.is_empty() {
             self.0.drop_strays()?;
             let mut rows = WriteBatch::default();
-            rows.put_cf(self.0.family(Family::Meta), meta::EFFECTS_INDEXED, b"1");
+            rows.put_cf(self.0.family(Family::Meta), meta::EFFECTS_INDEXED, meta::INDEXED);
             self.0.write_effects(rows)?;
         }
         Ok(damaged)
@@ -325,10 +333,10 @@ mod tests {
         let mut node = Node::new();
         node.commit(&["a"]);
         write(&node, vec![opened("a/3/fetch")]);
-        assert_eq!(node.journal.index_effects().unwrap(), []);
+        assert_eq!(node.journal.index_rows().unwrap(), []);
         assert_eq!(node.journal.open_effects(&name("a")).unwrap(), [], "its state has none");
         write(&node, vec![opened("a/4/fetch")]);
-        node.journal.index_effects().unwrap();
+        node.journal.index_rows().unwrap();
         assert_eq!(ids(&node.journal.open_effects(&name("a")).unwrap()), ["a/4/fetch"]);
     }
 }

@@ -86,8 +86,15 @@ pub(super) mod meta {
     pub const WRITTEN: &[u8] = b"written";
     /// How many side writes there were, and the link of the last one, see `sides.rs`; absent before the first one.
     pub const SIDES: &[u8] = b"sides";
-    /// There when every open effect has its row, see `effects.rs`.
+    /// There, with [`INDEXED`] as its value, when every open effect and every project that is held up has its row. Programs
+    /// that knew no rows of projects left another value.
     pub const EFFECTS_INDEXED: &[u8] = b"effects_indexed";
+    /// See [`EFFECTS_INDEXED`].
+    pub const INDEXED: &[u8] = b"2";
+    /// Before a project's name: what holds it up, see `blocked.rs`.
+    pub const BLOCKED: &[u8] = b"blocked/";
+    /// After all of them.
+    pub const BLOCKED_END: &[u8] = b"blocked0";
     /// After all bases of each slot.
     pub const BASES_END: [&[u8]; 2] = [b"base0", b"base20"];
     /// What stands before the number (8 bytes, big-endian) of each incarnation but the first: how it began.

@@ -17,6 +17,7 @@ mod accept;
 mod barriers;
 mod base;
 mod batch;
+mod blocked;
 mod chart;
 mod checkpoint;
 mod checks;
@@ -193,6 +194,8 @@ struct Inner {
     first_index: AtomicU64,
     /// Held while objects are relied upon or collected; the number of collections.
     objects: Mutex<u64>,
+    /// Projects that are held up, see `blocked.rs`.
+    blocked: Mutex<blocked::Blocked>,
     /// Held while a batch is appended: there is one writer, whatever callers do. Taken before `tail`.
     appending: Mutex<()>,
     /// Held for moments only, never while the disk is waited for.

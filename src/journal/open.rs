@@ -124,6 +124,7 @@ impl Journal {
             first_index: AtomicU64::new(point.as_ref().map_or(1, PrunePoint::first_index)),
             point: Mutex::new(point),
             objects: Mutex::new(0),
+            blocked: Mutex::default(),
             appending: Mutex::new(()),
             tail: Mutex::new(tail),
         })))

@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod beats;
+pub mod blocks;
 pub mod bounds;
 pub mod chart;
 pub mod election;

@@ -12,6 +12,7 @@ use super::pipeline::{answer, not_durable};
 use super::{Outcome, Trace, Traced, Verified};
 use crate::facts::FactsNow;
 use crate::journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, Snapshot, Write};
+use crate::machine::blocks::Blocks;
 use crate::machine::head::Head;
 use crate::machine::reduce::Delta;
 use crate::types::canonical::canonical_bytes;
@@ -34,6 +35,8 @@ pub(super) struct Pending {
     pub head: Arc<Head>,
     /// Effects that it opens and ends.
     pub effects: Delta,
+    /// What holds the project up after it, where that is something else than before.
+    pub blocks: Option<Blocks>,
     pub reply: Option<Reply>,
     pub arrived: Instant,
     /// Its way, where somebody draws spans.
@@ -99,6 +102,7 @@ impl<L: Log> Committer<L> {
     pub fn take(&mut self, job: Job) -> Done {
         let number = job.number;
         let result = self.commit(job);
+        self.shared.pulse.batch_ends(number);
         self.mending = result.as_ref().is_err_and(|failure| failure.passes);
         if let Some(failure) = result.as_ref().err().filter(|failure| failure.corrupt) {
             self.corruption = Some(failure.to_string());
@@ -207,6 +211,9 @@ impl<L: Log> Committer<L> {
                 batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
+        if let Some(blocks) = pending.blocks {
+            batch.writes.push(Write::Blocked { project: project.clone(), blocks });
+        }
         let opened = pending.effects.opened.iter().cloned();
         let opened_at = record.timestamp;
         batch.writes.extend(opened.map(|id| Write::EffectOpened { id, opened_at }));
@@ -298,6 +305,7 @@ impl<L: Log> Committer<L> {
         if let Some(last) = job.records.last() {
             self.shared.note_durable(last.record.index);
         }
+        self.shared.pulse.batch_ends(job.number);
     }
 
     fn watch(&self, job: Job, began: Instant) {

@@ -1,6 +1,7 @@
 //! A handle on the log of another node: it reads and takes nothing, and no thread stands behind it. Whoever follows
 //! that log appends what it checked, and publishes it here.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use super::handle::{Shared, View};
@@ -23,12 +24,23 @@ impl Handle {
         let ends = (recovered.last_index, recovered.last_timestamp, recovered.last_snapshot_hlc);
         let shared = Shared::of(options, ports, journal, ends);
         shared.set_mode(Mode::Following(reason));
+        shared.cut_off.store(true, Ordering::Release);
         Handle { shared, inbox, threads: Arc::new(Mutex::default()) }
     }
 
-    /// Says whom this node follows, and how far it is; once it drains, nothing.
+    /// Says which node this one follows, and how far it is; once it drains, nothing.
     pub fn say_following(&self, reason: String) {
+        self.say(reason, false);
+    }
+
+    /// The same, where the node that is followed does not answer.
+    pub fn say_cut_off(&self, reason: String) {
+        self.say(reason, true);
+    }
+
+    fn say(&self, reason: String, cut_off: bool) {
         if matches!(self.status().mode, Mode::Following(_)) {
+            self.shared.cut_off.store(cut_off, Ordering::Release);
             self.shared.set_mode(Mode::Following(reason));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
@@ -16,7 +16,9 @@ use super::desk::Desk;
 use super::fair::Full;
 use super::inbox::{Done, Inbox, OwnRequest, Request};
 use super::pipeline::{Pipeline, durable, is_watched};
+use super::pulse::Pulse;
 use super::rejections::{RejectionEntry, Rejections};
+use super::thread::spawn;
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Trace, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Log, Recovered, RecoveredHead};
@@ -55,6 +57,12 @@ pub struct Status {
     pub last_index: u64,
     /// Records that are accepted and not durable yet.
     pub wal_lag: u64,
+    /// Age of the oldest of them, or of the work that the sequencer is at.
+    pub busy: Duration,
+    /// Why the node counts as stalled, while it does.
+    pub stalled: Option<String>,
+    /// Whether the node that is followed does not answer; never of a node that follows none.
+    pub cut_off: bool,
     /// When the last snapshot was taken.
     pub last_snapshot: Option<Hlc>,
     /// Why the clock cannot be trusted, while that is so.
@@ -109,6 +117,9 @@ pub(super) struct Shared {
     /// The stamp of the last record judged.
     stamped: Mutex<Hlc>,
     damage: Mutex<Damage>,
+    pub pulse: Pulse,
+    /// Whether the node that is followed does not answer.
+    pub cut_off: AtomicBool,
     heads: AtomicUsize,
     heads_bytes: AtomicUsize,
     /// Whether the way of proposals is noted.
@@ -139,6 +150,8 @@ impl Shared {
             last_snapshot: Mutex::new(snapshot),
             stamped: Mutex::new(stamped),
             damage: Mutex::default(),
+            pulse: Pulse::default(),
+            cut_off: AtomicBool::new(false),
             heads: AtomicUsize::new(0),
             heads_bytes: AtomicUsize::new(0),
             tracing,
@@ -230,7 +243,11 @@ impl Handle {
         let log = journal.clone();
         let Assembled { handle, pipeline, desk, jobs } =
             assemble(options, ports, journal, recovered, log, |desk, job| desk.commit_now(job));
-        let threads = vec![spawn("sequencer", move || pipeline.run())?, spawn("committer", move || desk.run(&jobs))?];
+        let observer = || handle.shared.ports.observer.clone();
+        let threads = vec![
+            spawn("sequencer", observer(), move || pipeline.run())?,
+            spawn("committer", observer(), move || desk.run(&jobs))?,
+        ];
         handle.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(threads);
         Ok(handle)
     }
@@ -453,6 +470,9 @@ impl Handle {
             queue: self.inbox.depth(),
             last_index,
             wal_lag: self.shared.judged_index.load(Ordering::Acquire).saturating_sub(last_index),
+            busy: self.shared.pulse.busy(),
+            stalled: self.stalled(),
+            cut_off: self.shared.cut_off.load(Ordering::Acquire),
             last_snapshot: *self.shared.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner),
             clock_unsafe: self.shared.next_stamp_now().err(),
             damage: self.shared.damage_mut().clone(),
@@ -560,9 +580,4 @@ fn no_room(full: Full, project: &ProjectName) -> (Code, String) {
             (Code::TooManyRequests, format!("{most} proposals of this signer wait already; wait for their answers"))
         }
     }
-}
-
-fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-    thread.map_err(|error| StartError::Thread(name, error))
 }

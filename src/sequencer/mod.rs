@@ -26,10 +26,12 @@ mod inbox;
 mod mend;
 mod own;
 mod pipeline;
+mod pulse;
 pub mod queries;
 mod rejections;
 mod retry;
 mod single;
+mod thread;
 mod trace;
 
 use std::collections::BTreeSet;
@@ -40,6 +42,7 @@ pub use damage::{Damage, DamagedProject};
 pub use handle::{DryRun, Handle, Status, View};
 pub use heads::Memory;
 pub use own::OwnOutcome;
+pub use pulse::Patience;
 pub use rejections::RejectionEntry;
 use serde::Serialize;
 pub use single::Single;
@@ -82,6 +85,8 @@ pub struct Options {
     pub sweep_every: u64,
     /// When answers are given.
     pub durability: Durability,
+    /// From which age of the work at hand on the node reports a stall.
+    pub patience: Patience,
     /// Effects whose outcomes callers bring: one that comes while its project is blocked is kept.
     pub external: BTreeSet<EffectName>,
 }
@@ -140,6 +145,8 @@ pub trait Observer: Send + Sync {
     fn log_failed(&self, reason: &str);
     /// The log can be written again; what it holds ends at this record.
     fn log_mended(&self, _last_index: u64) {}
+    /// The sequencer or the committer panicked. The process is aborted as soon as this returns.
+    fn thread_panicked(&self, _thread: &'static str) {}
 }
 
 /// What the sequencer is connected to.

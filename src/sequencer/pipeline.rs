@@ -4,6 +4,7 @@ mod breach;
 mod held;
 mod initiative;
 mod outcomes;
+mod record;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -23,6 +24,7 @@ use super::mend::{Failure, Mended};
 use super::{Outcome, Refusal, Trace, Verified, retry};
 use crate::facts::FactsNow;
 use crate::journal::{Durability, RecoveredHead, fingerprint};
+use crate::machine::blocks::Blocks;
 use crate::machine::chart;
 use crate::machine::facts::FactSet;
 use crate::machine::head::Head;
@@ -34,10 +36,11 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::IdemKey;
 use crate::types::names::{CouncilState, Transition};
-use crate::types::record::{GuardOutcome, Record};
+use crate::types::record::Record;
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
+use record::record;
 use trial::{Forecast, after_trial};
 
 type KeyPlace = (ProjectName, IdemKey);
@@ -168,6 +171,13 @@ impl Pipeline {
 
     /// Does what came in; whether it was the last.
     fn turn(&mut self, work: Work) -> bool {
+        self.shared.pulse.turn_begins();
+        let last = self.do_turn(work);
+        self.shared.pulse.turn_ends();
+        last
+    }
+
+    fn do_turn(&mut self, work: Work) -> bool {
         // Whoever asked may have given up.
         work.asking.into_iter().for_each(|asking| _ = asking.send(()));
         work.done.into_iter().for_each(|done| self.settle(done));
@@ -332,6 +342,8 @@ impl Pipeline {
         let chain = Record::chain(&self.chain, &encoded);
         let head = Arc::new(accepted.next);
         let effects = delta(record.transition, &scene.head, &head);
+        let blocks = Blocks::of(head.state());
+        let blocks = (blocks != Blocks::of(scene.head.state())).then_some(blocks);
         self.heads.put(project.clone(), head.clone(), record.index, self.open_number);
         let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
         let in_flight = InFlight { fingerprint: print, waiting: Vec::new() };
@@ -345,6 +357,9 @@ impl Pipeline {
             facts: scene.facts.clone(),
             stamp: following(Stamp { index: self.next_index, ..scene.stamp }),
         };
+        if self.open.is_empty() {
+            self.shared.pulse.batch_begins(self.open_number);
+        }
         self.open.push(Pending {
             record,
             encoded,
@@ -354,6 +369,7 @@ impl Pipeline {
             facts: scene.facts,
             head,
             effects,
+            blocks,
             reply,
             arrived,
             trace,
@@ -474,6 +490,7 @@ impl Pipeline {
     /// The log cannot be written: whatever is not durable is refused, and nothing is taken any more.
     fn fail(&mut self, failure: &Failure) {
         self.failed = true;
+        self.shared.pulse.no_batches();
         self.breaches_lost();
         let reason = failure.to_string();
         self.shared.ports.observer.log_failed(&reason);
@@ -568,32 +585,4 @@ fn conflict(key: &IdemKey) -> Verdict {
     let reason =
         format!("the key {key} is bound to another transition, other inputs or another signer; use a new uuid");
     Rejection::new(Code::IdemKeyConflict, reason).into()
-}
-
-fn record(
-    project: &ProjectName,
-    stamp: Stamp,
-    verified: &Verified,
-    guard_outcomes: Vec<GuardOutcome>,
-    post: Hash,
-) -> Record {
-    let proposal = verified.proposal();
-    Record {
-        index: stamp.index,
-        project: project.clone(),
-        project_implied: proposal.project.is_none(),
-        state_pre_hash: proposal.current_state_hash,
-        transition: proposal.transition,
-        inputs_hash: proposal.inputs_hash,
-        signer: proposal.signer,
-        idem_key: proposal.idem_key.clone(),
-        hlc: proposal.hlc,
-        window_id: proposal.window_id,
-        guard_outcomes,
-        policy_engine: crate::machine::policy::engine_version().to_owned(),
-        evidence: proposal.evidence.clone(),
-        signature: verified.signature(),
-        timestamp: stamp.at,
-        state_post_hash: post,
-    }
 }

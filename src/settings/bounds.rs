@@ -87,6 +87,8 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("sequencer.queue", 1, 1_000_000),
     bound("sequencer.project_queue", 1, 1_000_000),
     bound("sequencer.batch_max", 1, 16_384),
+    bound("sequencer.stall_ms", 100, HOUR_MS),
+    bound("sequencer.silence_ms", 100, HOUR_MS),
     bound("heads.memory_projects", 1, 1_000_000),
     bound("heads.memory_bytes", 1 << 20, 1 << 40),
     bound("heads.idle_ms", SECOND_MS, 30 * DAY_MS),
@@ -163,6 +165,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
     check_tls(&settings.tls)?;
+    check_sequencer(settings)?;
     check_providers(settings)?;
     check_decisions(settings)?;
     check_exports(settings)?;
@@ -183,6 +186,14 @@ fn check_log(settings: &Settings) -> Result<(), SettingsError> {
     log_filter::check(&log.level).map_err(|error| invalid("log.level", format!("{error}; {example}")))?;
     let filter = tracing_subscriber::EnvFilter::builder().parse(&log.level);
     filter.map(drop).map_err(|error| invalid("log.level", format!("{error}; {example}")))
+}
+
+fn check_sequencer(settings: &Settings) -> Result<(), SettingsError> {
+    if settings.sequencer.silence_ms < settings.sequencer.stall_ms {
+        let detail = "it is below sequencer.stall_ms: the node would count as dead before it counts as not ready";
+        return Err(invalid("sequencer.silence_ms", detail));
+    }
+    Ok(())
 }
 
 fn check_exports(settings: &Settings) -> Result<(), SettingsError> {

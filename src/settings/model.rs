@@ -192,6 +192,10 @@ pub struct Sequencer {
     pub project_queue: usize,
     /// How many records one commit may carry.
     pub batch_max: usize,
+    /// Age of the oldest uncommitted record from which the node is not ready, in milliseconds.
+    pub stall_ms: u64,
+    /// The same age, from which the node is not live, in milliseconds.
+    pub silence_ms: u64,
 }
 
 /// Heads of projects in memory.
@@ -388,7 +392,7 @@ impl Default for Journal {
 
 impl Default for Sequencer {
     fn default() -> Sequencer {
-        Sequencer { queue: 4096, project_queue: 512, batch_max: 512 }
+        Sequencer { queue: 4096, project_queue: 512, batch_max: 512, stall_ms: 5_000, silence_ms: 10_000 }
     }
 }
 

@@ -295,6 +295,7 @@ impl Site {
             memory: Memory { projects: self.heads, bytes: 64 << 20, idle_rounds: 4 },
             sweep_every: 200,
             durability: Durability::Sync,
+            patience: Default::default(),
             // What the builder does is the node's; workers bring everything else.
             external: EffectName::ALL.iter().copied().filter(|effect| *effect != EffectName::Provision).collect(),
         }

@@ -7,11 +7,11 @@ mod straight;
 mod text;
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -68,6 +68,7 @@ pub fn open(filter: &str, format: Format, file: Option<Box<dyn Write + Send>>) -
     tracing_subscriber::registry().with(filter).with(layer(format, writer.clone())).try_init()?;
     // There is one log in a process, so it is set once.
     let _ = FILTER.set(changeable);
+    let _ = OPENED.set(guard.lines.clone());
     if format == Format::Json {
         let _ = STRAIGHT.set(writer);
     }
@@ -179,6 +180,8 @@ struct Lines {
     wake: Condvar,
     /// Lines that may wait.
     most: usize,
+    /// Whether the thread is done.
+    ended: AtomicBool,
 }
 
 impl Lines {
@@ -224,15 +227,30 @@ pub fn queue(out: impl Write + Send + 'static, format: Format) -> io::Result<(Li
 }
 
 fn queue_of(out: impl Write + Send + 'static, format: Format, most: usize) -> io::Result<(LineQueue, LogGuard)> {
-    let lines = Arc::new(Lines { waiting: Mutex::default(), wake: Condvar::new(), most });
+    let lines =
+        Arc::new(Lines { waiting: Mutex::default(), wake: Condvar::new(), most, ended: AtomicBool::new(false) });
     let (finished, done) = mpsc::channel();
     let guard = LogGuard { lines: lines.clone(), done };
     let queue = LineQueue(lines.clone());
     thread::Builder::new().name("log".into()).spawn(move || {
         write_lines(out, format, &lines);
+        lines.ended.store(true, Ordering::Release);
         let _ = finished.send(());
     })?;
     Ok((queue, guard))
+}
+
+/// The lines of the process's log.
+static OPENED: OnceLock<Arc<Lines>> = OnceLock::new();
+
+/// Writes what waits and closes the log, for a process that is about to abort: nothing is dropped then.
+pub fn close() {
+    let Some(lines) = OPENED.get() else { return };
+    lines.stop();
+    let began = Instant::now();
+    while !lines.ended.load(Ordering::Acquire) && began.elapsed() < LAST_WORDS {
+        thread::sleep(GATHERING);
+    }
 }
 
 /// Writes lines until told to stop. Nobody can be told that the log cannot be written, so errors are passed

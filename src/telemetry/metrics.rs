@@ -54,6 +54,10 @@ const QUARANTINE: Name = metric("swoosh_quarantine_total", "Projects put under q
 const RECOVERY: Name = metric("swoosh_recovery_time_seconds", "Time that the last start took to recover.");
 const WAL_LAG: Name = metric("swoosh_wal_lag_records", "Records judged but not durable yet.");
 // Those that operating a node needs beside them.
+const UNCOMMITTED: Name = metric(
+    "swoosh_uncommitted_age_seconds",
+    "Age of the oldest record that is not durable yet, or of the journal work that the sequencer waits for.",
+);
 const REJECTION: Name = labelled("swoosh_rejection_total", "code", "Proposals and requests not accepted.");
 const QUEUE: Name = metric("swoosh_queue_depth", "Proposals that wait for the sequencer.");
 const BATCH: Name = metric("swoosh_batch_records", "Records per commit.");
@@ -82,7 +86,11 @@ const BACKUP_TIME: Name =
     metric("swoosh_backup_last_success_seconds", "When the last backup was done, since 1970; 0 before the first.");
 const BACKUP_FAIL: Name = metric("swoosh_backup_failures_total", "Backups that failed.");
 const FOLLOW_LAG: Name =
-    metric("swoosh_follow_lag_records", "Records of the node that is followed that are not here yet; 0 without one.");
+    metric("swoosh_follow_lag_records", "Records of the node that is followed that are not here, as it told last.");
+const FOLLOW_BEHIND: Name = metric(
+    "swoosh_follow_lag_seconds",
+    "Time since no record of the node that is followed was missing here; 0 on a node that follows none.",
+);
 const FOLLOW_CONNECTED: Name =
     metric("swoosh_follow_connected", "1 while the node that is followed answers, else 0; 0 without one.");
 const GATE: Name =
@@ -104,8 +112,7 @@ const CLOCK_SAFE: Name = metric("swoosh_clock_safe", "1 while the wall clock can
 const STARTED: Name = metric("swoosh_start_time_seconds", "When the node started, in seconds since 1970.");
 const DISK_FREE: Name =
     metric("swoosh_disk_free_bytes", "Bytes that the node may still write where its data directory is.");
-const BLOCKED: Name =
-    labelled("swoosh_projects_blocked", "by", "Projects in memory that are held up, by what holds them up.");
+const BLOCKED: Name = labelled("swoosh_projects_blocked", "by", "Projects that are held up, by what holds them up.");
 // What is known of the world outside.
 const LICENSE_LEFT: Name =
     metric("swoosh_license_left_seconds", "Time until the license and its grace run out; 0 while none counts.");
@@ -200,6 +207,7 @@ pub struct Metrics {
     quarantines: IntCounter,
     recovery_seconds: Gauge,
     wal_lag: IntGauge,
+    uncommitted: Gauge,
     rejections: BTreeMap<Code, IntCounter>,
     queue_depth: IntGauge,
     batch_records: Histogram,
@@ -223,6 +231,7 @@ pub struct Metrics {
     backup_time: IntGauge,
     backup_failures: IntCounter,
     follow_lag: IntGauge,
+    follow_behind: Gauge,
     follow_connected: IntGauge,
     gate_open: IntGauge,
     license_until: IntGauge,
@@ -283,6 +292,7 @@ impl Metrics {
             quarantines: keep(&registry, IntCounter::new(QUARANTINE.name, QUARANTINE.help)?)?,
             recovery_seconds: keep(&registry, Gauge::new(RECOVERY.name, RECOVERY.help)?)?,
             wal_lag: gauge(&registry, &WAL_LAG)?,
+            uncommitted: keep(&registry, Gauge::new(UNCOMMITTED.name, UNCOMMITTED.help)?)?,
             rejections: rejections(&registry)?,
             queue_depth: gauge(&registry, &QUEUE)?,
             batch_records: histogram(&registry, &BATCH, records)?,
@@ -306,6 +316,7 @@ impl Metrics {
             backup_time: gauge(&registry, &BACKUP_TIME)?,
             backup_failures: keep(&registry, IntCounter::new(BACKUP_FAIL.name, BACKUP_FAIL.help)?)?,
             follow_lag: gauge(&registry, &FOLLOW_LAG)?,
+            follow_behind: keep(&registry, Gauge::new(FOLLOW_BEHIND.name, FOLLOW_BEHIND.help)?)?,
             follow_connected: gauge(&registry, &FOLLOW_CONNECTED)?,
             gate_open: gauge(&registry, &GATE)?,
             license_until: gauge(&registry, &LICENSE)?,
@@ -373,9 +384,10 @@ impl Metrics {
         self.recovery_seconds.set(took.as_secs_f64());
     }
 
-    /// This many records are judged but not durable yet.
-    pub fn set_wal_lag(&self, records: u64) {
+    /// This many records are judged but not durable yet; the oldest work of the pipeline is of this age.
+    pub fn set_wal_lag(&self, records: u64, oldest: Duration) {
         set(&self.wal_lag, records);
+        self.uncommitted.set(oldest.as_secs_f64());
     }
 
     /// This many proposals wait for the sequencer.
@@ -460,10 +472,11 @@ impl Metrics {
         self.backup_failures.inc();
     }
 
-    /// Whether the node that is followed answers, and how many of its records are not here yet.
-    pub fn set_follow(&self, connected: bool, lag: u64) {
+    /// Whether the node that is followed answers, how many of its records are not here, and since when.
+    pub fn set_follow(&self, connected: bool, lag: u64, behind: Duration) {
         set(&self.follow_connected, connected.into());
         set(&self.follow_lag, lag);
+        self.follow_behind.set(behind.as_secs_f64());
     }
 
     /// The license counts until this moment, grace included, in milliseconds since 1970; or none does.
@@ -525,7 +538,7 @@ impl Metrics {
         set(&self.disk_free, bytes);
     }
 
-    /// So many projects in memory are held up, in the order of [`BLOCKS`].
+    /// So many projects are held up, in the order of [`BLOCKS`].
     pub fn set_blocked(&self, projects: [u64; BLOCKS.len()]) {
         self.blocked.iter().zip(projects).for_each(|(gauge, projects)| set(gauge, projects));
     }

@@ -2,6 +2,7 @@
 
 mod secured;
 mod tampered;
+mod watched;
 
 use std::path::Path;
 

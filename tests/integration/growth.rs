@@ -351,3 +351,43 @@ fn an_encrypted_export_is_looked_into_with_the_key_alone() {
     let (good, said) = run(&site, "snapshot show --project p");
     assert!(good && serde_json::from_str::<Value>(&said).unwrap()["keys"].is_object(), "{said}");
 }
+
+/// What holds projects up was counted over the heads in memory, so that the alert on a quarantine resolved by itself when the
+/// project was evicted, and when the node was restarted.
+#[test]
+fn projects_that_are_held_up_are_counted_also_out_of_memory_and_after_a_restart() {
+    let site = Site::with(always_open(), |settings| {
+        settings["heads"] = json!({"memory_projects": 1, "idle_ms": 1000});
+    });
+    let counts = |daemon: &Daemon| {
+        ["quarantined", "paused"].map(|by| metric(daemon, &format!("swoosh_projects_blocked{{by=\"{by}\"}}")))
+    };
+    let daemon = site.start();
+    let mut held: Vec<_> = ["held", "also"].iter().map(|name| Project::new(&site, name)).collect();
+    for project in &mut held {
+        project.drive(&daemon, Region::Boot, "LICENSED");
+        project.accept(&daemon, Transition::PolicyQuarantine);
+    }
+    let mut paused = Project::new(&site, "paused");
+    paused.drive(&daemon, Region::Boot, "LICENSED");
+    paused.accept(&daemon, Transition::ControlPause);
+    let others = metric(&daemon, "swoosh_evictions_total");
+    let mut other = Project::new(&site, "other");
+    other.drive(&daemon, Region::Boot, "LICENSED");
+    eventually("their eviction", || (metric(&daemon, "swoosh_evictions_total") > others).then_some(()));
+    eventually("idle projects leave memory", || (metric(&daemon, "swoosh_heads") == 0).then_some(()));
+    assert_eq!(counts(&daemon), [2, 1]);
+    daemon.kill();
+    let daemon = site.start();
+    assert_eq!(counts(&daemon), [2, 1], "right after a start, before any head is loaded");
+    paused.accept(&daemon, Transition::ControlResume);
+    held[0].accept(&daemon, Transition::PolicyRelease);
+    assert_eq!(counts(&daemon), [1, 0]);
+    daemon.terminate();
+    // As a program left it that kept no such rows.
+    tamper(&site, "meta", |key, _| match key {
+        b"effects_indexed" => Some(b"1".to_vec()),
+        key => key.starts_with(b"blocked/").then(Vec::new),
+    });
+    assert_eq!(counts(&site.start()), [1, 0], "from the states");
+}

@@ -55,6 +55,7 @@ mod simulation;
 mod source;
 mod sources;
 mod statechart;
+mod stuck_disk;
 mod supervision;
 mod support;
 mod traces;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fork::{self, EVIDENCE, FindError};
+use super::lag::Lag;
 use super::page::take;
 use crate::client::{Client, ReadError};
 use crate::journal::{self, SWEEP_AT_ONCE};
@@ -31,6 +32,8 @@ pub(in crate::cli) struct Follower {
     pub data: PathBuf,
     /// Records behind the last one at which a project without a fresh snapshot gets one.
     pub sweep_every: u64,
+    /// What is known of the node that is followed, for the metrics.
+    pub lag: Arc<Lag>,
 }
 
 /// Why a page was not taken.
@@ -55,12 +58,11 @@ impl Follower {
                     pause = PAUSES.0;
                 }
                 Err(Trouble::Passing(error)) => {
-                    self.metrics.set_follow(false, 0);
+                    self.lag.lost();
                     let last_index = self.handle.status().last_index;
-                    self.handle.say_following(format!(
-                        "follows {}, which does not answer; it is at record {last_index}",
-                        self.primary
-                    ));
+                    let reason =
+                        format!("follows {}, which does not answer; it is at record {last_index}", self.primary);
+                    self.handle.say_cut_off(reason);
                     if !std::mem::replace(&mut silent, true) {
                         tracing::warn!(%error, node = self.primary, "the node does not answer; it is tried again");
                     }
@@ -171,7 +173,7 @@ impl Follower {
             // Objects that need not be written again must not be collected before the records are there.
             let pin = journal.pin_objects();
             let taken = take(&journal, &handle, &page)?;
-            journal.append(&taken.batch)?;
+            handle.at_work(|| journal.append(&taken.batch))?;
             drop(pin);
             handle.publish(taken.heads, taken.last_index, taken.snapshot);
             metrics.committed(taken.batch.entries.len() as u64, began.elapsed(), taken.last_index);
@@ -193,7 +195,7 @@ impl Follower {
 
     fn progress(&self, there: u64) {
         let here = self.handle.status().last_index;
-        self.metrics.set_follow(true, there.saturating_sub(here));
+        self.lag.heard(here, there);
         self.handle.say_following(format!("follows {}, up to record {here} of {}", self.primary, there.max(here)));
     }
 }

@@ -41,8 +41,7 @@ use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
 use crate::types::ucxl::EvidenceRef;
 use outside::World;
-use points::Points;
-pub(super) use points::allow as allow_crash_points;
+pub(super) use points::{Points, allow as allow_crash_points};
 
 /// Starts the engine: it runs the effects that the settings have the node run, and proposes outcomes of others that came
 /// while their projects were blocked.

@@ -1,17 +1,19 @@
 //! A follower's server: reads as any node's, and nothing that writes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
 use super::bus::Bus;
+use super::effects::Points;
 use super::growth::Growth;
 use super::node::{believe, fact_files, limits, options};
 use super::ports::{ClockPort, DecisionPort, Watch};
-use super::{outside, stop, tls, upkeep};
+use super::{outside, scrape, stop, tls, upkeep};
 use crate::cli::backup::Control;
-use crate::cli::follow::Follower;
+use crate::cli::follow::{Follower, Lag};
 use crate::client::Client;
 use crate::facts::FactTable;
 use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, PUSHES, Parts, Pushed, Queries};
@@ -22,6 +24,7 @@ use crate::platform::gate::{self, NetworkGate};
 use crate::platform::shutdown::StopSignals;
 use crate::sequencer::{Handle, Ports};
 use crate::settings::Settings;
+use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::types::fact::Fact;
 use crate::types::hlc::Hlc;
@@ -35,18 +38,22 @@ pub(in crate::cli) async fn run(
     settings: &Settings,
     client: Client,
     primary: String,
-    (journal, recovered): (Journal, Recovered),
+    (journal, recovered, took): (Journal, Recovered, Duration),
 ) -> anyhow::Result<()> {
     let signals = StopSignals::listen().context("cannot listen for signals")?;
     let tls = tls::load(settings)?;
     let metrics = Arc::new(Metrics::new());
     metrics.set_wal_last_index(recovered.last_index);
+    metrics.recovered_in(took);
     let (handle, facts) = start(settings, &primary, &metrics, (journal, &recovered))?;
     let listener = super::listen(settings.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     eprintln!("listening on {scheme}://{}", listener.local_addr()?);
     tracing::info!(address = %listener.local_addr()?, scheme, primary, last_index = recovered.last_index, "following");
-    let shared = handle.clone();
+    if let Some(tls) = &tls {
+        tls::watch(tls, &metrics);
+    }
+    let (shared, lag) = (handle.clone(), Arc::new(Lag::unknown()));
     // `swoosh backup create` works on a follower as on any node.
     let _control = Control::listen(&settings.data, move || shared.journal()).inspect_err(|error| {
         tracing::warn!(error = format!("{error:#}"), "`swoosh backup create` cannot reach this node")
@@ -58,8 +65,9 @@ pub(in crate::cli) async fn run(
         primary,
         data: settings.data.clone(),
         sweep_every: settings.journal.sweep_every,
+        lag: lag.clone(),
     };
-    let state = app_state(settings, &handle, &metrics, facts);
+    let state = app_state(settings, &handle, (&metrics, lag), facts);
     let reload = {
         let (tls, metrics) = (tls.clone(), metrics.clone());
         move || tls.iter().for_each(|tls| tls::reload(tls, &metrics))
@@ -67,6 +75,7 @@ pub(in crate::cli) async fn run(
     let draining = handle.clone();
     let stops = stop::listen(signals, reload, move || draining.drain());
     // The primary's rounds do not reach this directory: it would grow for as long as it follows.
+    let disk = upkeep::measure_disk(&metrics, settings);
     let growth = Growth::new(handle, metrics, gate::closed(GOES_NOWHERE).1);
     let pruning = upkeep::prune(growth.clone(), settings);
     let ended = tokio::select! {
@@ -78,6 +87,7 @@ pub(in crate::cli) async fn run(
     };
     growth.stop();
     pruning.abort();
+    disk.abort();
     ended?;
     tracing::info!("stopped");
     Ok(())
@@ -91,6 +101,7 @@ fn start(
     (journal, recovered): (Journal, &Recovered),
 ) -> anyhow::Result<(Handle, Arc<FactTable>)> {
     let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
+    metrics.started(clock.now().wall_ms);
     // It signs nothing that leaves the process; the log is sealed by the node that is followed.
     let key = entropy::secret_key()?;
     let facts = Arc::new(believe(settings, &key, clock.clone())?);
@@ -98,14 +109,19 @@ fn start(
     let ports = Ports {
         clock: Arc::new(ClockPort(clock)),
         facts: facts.clone(),
-        describe: Arc::new(DecisionPort),
+        describe: Arc::new(DecisionPort { points: Points::default() }),
         observer: Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None }),
     };
     let reason = format!("follows {primary}, and has not heard of it yet");
     Ok((Handle::following(options(settings, key), ports, journal, recovered, reason), facts))
 }
 
-fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts: Arc<FactTable>) -> AppState {
+fn app_state(
+    settings: &Settings,
+    handle: &Handle,
+    (metrics, lag): (&Arc<Metrics>, Arc<Lag>),
+    facts: Arc<FactTable>,
+) -> AppState {
     let identity = handle.journal().identity().clone();
     let limits = limits(settings);
     let (_, gate) = gate::closed(GOES_NOWHERE);
@@ -118,7 +134,7 @@ fn app_state(settings: &Settings, handle: &Handle, metrics: &Arc<Metrics>, facts
         },
         limits,
         gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None })),
-        queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), facts, gate }),
+        queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), lag, facts, gate }),
         intake: Arc::new(NoIntake),
         listeners: crate::ingress::listeners(),
         pushes: Arc::new(Semaphore::new(PUSHES)),
@@ -139,14 +155,18 @@ impl Intake for NoIntake {
 struct Shown {
     handle: Handle,
     metrics: Arc<Metrics>,
+    lag: Arc<Lag>,
     facts: Arc<FactTable>,
     gate: NetworkGate,
 }
 
 impl Queries for Shown {
     fn metrics(&self) -> Vec<u8> {
-        let status = self.handle.status();
-        self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
+        // Not what a follower has no part in: license, facts and projects that are held up are the node's that it follows.
+        scrape::sequencer(&self.handle, &self.metrics);
+        self.metrics.set_log_dropped(log::dropped());
+        let lag = self.lag.read();
+        self.metrics.set_follow(lag.connected, lag.records, lag.behind);
         self.metrics.render()
     }
 

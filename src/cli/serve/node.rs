@@ -34,7 +34,7 @@ use crate::platform::descriptors;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile::{self, LoadedKey};
 use crate::platform::secrets::Secrets;
-use crate::sequencer::{Handle, Memory, Options, Ports};
+use crate::sequencer::{Handle, Memory, Options, Patience, Ports};
 use crate::settings::{Durability, Effects, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::types::hlc::Hlc;
@@ -88,7 +88,7 @@ impl Node {
         let ports = Ports {
             clock: Arc::new(ClockPort(clock.clone())),
             facts: facts.clone(),
-            describe: Arc::new(DecisionPort),
+            describe: Arc::new(DecisionPort { points: effects::Points::from_environment()? }),
             observer: Arc::new(Watch { metrics: metrics.clone(), bus: bus.clone(), traces: waiting.clone() }),
         };
         let key = loaded.key.public();
@@ -213,7 +213,6 @@ impl Node {
             gate: gate.clone(),
             exports: exports.clone(),
             bus: bus.clone(),
-            data: settings.data.clone(),
         };
         let shown = Shown { handle, facts, gate, exports, scrape, bus, effects, decided: self.decided.clone() };
         let limits = limits(settings);
@@ -353,7 +352,7 @@ fn open_journal(settings: &Settings, key: &SecretKey, metrics: &Metrics) -> anyh
     })?;
     let recovered = journal.recover_tail()?;
     enter(&journal)?;
-    index_effects(&journal);
+    index_rows(&journal);
     for accepted in journal.acceptances()? {
         let (at, last, promised, reason) = (accepted.at, accepted.last, accepted.promised, accepted.reason);
         tracing::warn!(%at, last, promised, reason, "records of this journal were lost, and the loss was accepted");
@@ -386,11 +385,12 @@ fn enter(journal: &Journal) -> Result<(), ChartError> {
     Ok(())
 }
 
-/// A directory from before effects had rows gets them now. A node that cannot do that serves all the same.
-fn index_effects(journal: &Journal) {
-    match journal.index_effects() {
+/// A directory that lacks the rows of open effects and of projects that are held up gets them now. A node that cannot do
+/// that serves all the same.
+fn index_rows(journal: &Journal) {
+    match journal.index_rows() {
         Ok(damaged) => damaged.iter().for_each(|(project, error)| {
-            tracing::error!(%project, %error, "its open effects are not known; see runbooks/corrupt-journal.md");
+            tracing::error!(%project, %error, "its open effects and what holds it up are not known; see runbooks/corrupt-journal.md");
         }),
         Err(error) => tracing::error!(%error, "open effects cannot be listed; the next start tries it again"),
     }
@@ -410,6 +410,10 @@ pub(super) fn options(settings: &Settings, node_key: SecretKey) -> Options {
         },
         sweep_every: settings.journal.sweep_every,
         durability: durability(settings),
+        patience: Patience {
+            stall: Duration::from_millis(settings.sequencer.stall_ms),
+            silence: Duration::from_millis(settings.sequencer.silence_ms),
+        },
         external: settings.effects.external(),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus::Bus;
+use super::effects::Points;
 use super::traces::way;
 use crate::decisions;
 use crate::facts::{Asked, Provider};
@@ -12,7 +13,7 @@ use crate::journal::SnapshotWarning;
 use crate::machine::chart;
 use crate::platform::clock::{Clock, Safety};
 use crate::sequencer;
-use crate::telemetry::log::transition_accepted;
+use crate::telemetry::log::{self, transition_accepted};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::types::decision::Wording;
@@ -41,10 +42,14 @@ impl sequencer::Clock for ClockPort {
 }
 
 /// Decision records by their templates.
-pub(super) struct DecisionPort;
+pub(super) struct DecisionPort {
+    /// For tests: where the pipeline panics.
+    pub points: Points,
+}
 
 impl sequencer::Describe for DecisionPort {
     fn describe(&self, record: &Record, inputs: &Json) -> Wording {
+        self.points.commits();
         decisions::wording(record, inputs)
     }
 }
@@ -178,6 +183,13 @@ impl sequencer::Observer for Watch {
 
     fn log_mended(&self, last_index: u64) {
         tracing::warn!(last_index, "the log can be written again; proposals are accepted");
+    }
+
+    fn thread_panicked(&self, thread: &'static str) {
+        let runbook = "runbooks/recovery.md";
+        tracing::error!(thread, runbook, "a thread of the pipeline panicked; the process aborts");
+        eprintln!("the {thread} thread panicked, so the process aborts; {runbook} says where to look");
+        log::close();
     }
 }
 

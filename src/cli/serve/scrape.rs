@@ -1,7 +1,7 @@
 //! What is measured when somebody asks for the metrics, and not before.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::bus::Bus;
@@ -9,14 +9,13 @@ use super::exporters::Exports;
 use crate::effects::Phase;
 use crate::facts::{FactTable, Standing, standing};
 use crate::machine::facts::{FactBody, KnownFact};
-use crate::machine::state::{LicenseStatus, State};
 use crate::platform::clock::{Now, Safety};
 use crate::platform::gate::NetworkGate;
 use crate::sequencer::{Handle, Mode};
 use crate::telemetry::log;
-use crate::telemetry::metrics::{BLOCKS, FactStanding, Metrics, WindowStanding};
+use crate::telemetry::metrics::{FactStanding, Metrics, WindowStanding};
 use crate::types::fact::FactKind;
-use crate::types::names::{PolicyState, WindowClass};
+use crate::types::names::WindowClass;
 
 /// The parts of a node that are measured.
 pub(super) struct Scrape {
@@ -26,32 +25,19 @@ pub(super) struct Scrape {
     pub gate: NetworkGate,
     pub exports: Arc<Exports>,
     pub bus: Arc<Bus>,
-    pub data: PathBuf,
 }
 
 impl Scrape {
     /// Measures, and writes all metrics.
     pub fn render(&self) -> Vec<u8> {
-        self.sequencer();
+        sequencer(&self.handle, &self.metrics);
         self.license();
         self.facts();
         self.projects();
         self.effects();
         self.exports.measure(&self.metrics);
         self.metrics.set_log_dropped(log::dropped());
-        if let Ok(disk) = rustix::fs::statvfs(&self.data) {
-            self.metrics.set_disk_free(disk.f_bavail.saturating_mul(disk.f_frsize));
-        }
         self.metrics.render()
-    }
-
-    fn sequencer(&self) {
-        let status = self.handle.status();
-        self.metrics.set_queue_depth(status.queue as u64);
-        self.metrics.set_wal_lag(status.wal_lag);
-        self.metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
-        self.metrics.set_damaged(status.damage.projects.len() as u64, status.damage.tables.len() as u64);
-        self.metrics.set_mode(mode(&status.mode), status.clock_unsafe.is_none());
     }
 
     fn license(&self) {
@@ -99,15 +85,26 @@ impl Scrape {
         }
     }
 
-    /// What holds up projects in memory; there, every project is that is in EXECUTION.
+    /// What holds up projects, in memory or not.
     fn projects(&self) {
-        let mut blocked = [0; BLOCKS.len()];
-        for view in self.handle.views().values() {
-            for (count, holds) in blocked.iter_mut().zip(blocks(view.head.state())) {
-                *count += u64::from(holds);
-            }
-        }
-        self.metrics.set_blocked(blocked);
+        self.metrics.set_blocked(self.handle.journal().blocked());
+    }
+}
+
+/// Measures what a node and a follower have in common.
+pub(super) fn sequencer(handle: &Handle, metrics: &Metrics) {
+    let status = handle.status();
+    metrics.set_queue_depth(status.queue as u64);
+    metrics.set_wal_lag(status.wal_lag, status.busy);
+    metrics.set_heads(status.heads as u64, status.heads_bytes as u64);
+    metrics.set_damaged(status.damage.projects.len() as u64, status.damage.tables.len() as u64);
+    metrics.set_mode(mode(&status.mode), status.clock_unsafe.is_none());
+}
+
+/// Measures the room where the data directory is. Not for a scrape: on a disk that does not answer this waits.
+pub(super) fn disk_free(metrics: &Metrics, data: &Path) {
+    if let Ok(disk) = rustix::fs::statvfs(data) {
+        metrics.set_disk_free(disk.f_bavail.saturating_mul(disk.f_frsize));
     }
 }
 
@@ -131,22 +128,16 @@ fn mode(mode: &Mode) -> &'static str {
     }
 }
 
-/// What holds a project up, in the order of [`BLOCKS`].
-fn blocks(state: &State) -> [bool; BLOCKS.len()] {
-    let control = &state.control;
-    [
-        control.paused,
-        control.recovery,
-        control.license == LicenseStatus::Grace,
-        control.license == LicenseStatus::Expired,
-        state.policy.phase == PolicyState::Quarantined,
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::MODES;
+    use crate::machine::blocks::Block;
+    use crate::telemetry::metrics::{BLOCKS, MODES};
+
+    #[test]
+    fn everything_that_holds_projects_up_has_its_metric() {
+        assert_eq!(Block::ALL.map(Block::as_str), BLOCKS);
+    }
 
     #[test]
     fn every_mode_has_its_metric() {

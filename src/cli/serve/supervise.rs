@@ -69,7 +69,10 @@ impl Supervised {
             (Mode::ReadOnly(reason), _) => format!("read-only: {reason}"),
             (Mode::Following(reason), _) => reason.clone(),
             (Mode::Accepting, Some(reason)) => format!("refusing: {reason}"),
-            (Mode::Accepting, None) => "accepting".to_owned(),
+            (Mode::Accepting, None) => match &status.stalled {
+                Some(reason) => format!("stalled: {reason}"),
+                None => "accepting".to_owned(),
+            },
         };
         // One line: a manager takes no other.
         let stands: String = stands.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -12,16 +12,20 @@ use super::backups::Backups;
 use super::clock_socket::ClockSocket;
 use super::growth::{Growth, Pruning};
 use super::node::{Node, fact_files};
+use super::scrape::disk_free;
 use super::{bundles, providers};
 use crate::cli::backup::Control;
 use crate::cli::export::{Plan, Rounds};
 use crate::facts::watch_license;
 use crate::settings::Settings;
+use crate::telemetry::metrics::Metrics;
 
 /// Rounds of tidying after which an idle head goes.
 pub(super) const IDLE_ROUNDS: u64 = 10;
 /// How often a lead of the clock is looked at.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the room on the disk is measured.
+const DISK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often every row is read, so that damage is found before somebody needs the row.
 const SCRUB_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How often old records without a snapshot are looked for.
@@ -93,6 +97,7 @@ fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Resu
     let round = Duration::from_millis(settings.heads.idle_ms / IDLE_ROUNDS).max(Duration::from_millis(10));
     let (tidy, sweep, first, scrub) = (node.handle().clone(), growth.clone(), growth.clone(), growth.clone());
     let mut tasks = vec![
+        measure_disk(node.metrics(), settings),
         tokio::spawn(every(round, move || tidy.tidy())),
         tokio::spawn(every(SWEEP_INTERVAL, move || sweep.sweep())),
         prune(growth.clone(), settings),
@@ -107,6 +112,13 @@ fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Resu
         tasks.push(tokio::spawn(every(every_round, move || exporting.export(&rounds))));
     }
     Ok(tasks)
+}
+
+/// Measures the room on the disk, once before it returns and then for as long as the node runs.
+pub(super) fn measure_disk(metrics: &Arc<Metrics>, settings: &Settings) -> JoinHandle<()> {
+    let (metrics, data) = (metrics.clone(), settings.data.clone());
+    disk_free(&metrics, &data);
+    tokio::spawn(every(DISK_INTERVAL, move || disk_free(&metrics, &data)))
 }
 
 /// Prunes what is too old, on a node or a follower; stops with `growth`.

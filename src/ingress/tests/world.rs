@@ -237,6 +237,7 @@ impl World {
             memory: Memory { projects: 10, ..Memory::default() },
             sweep_every: 1_000,
             durability: Durability::Sync,
+            patience: Default::default(),
             external: EffectName::ALL.iter().copied().collect(),
         };
         let (facts, committers) = (Arc::new(facts(&node, &operator)), Committers::default());

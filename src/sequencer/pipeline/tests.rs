@@ -182,6 +182,7 @@ impl World {
             memory: Memory::default(),
             sweep_every: 1_000,
             durability: Durability::Sync,
+            patience: Default::default(),
             external: Default::default(),
         };
         let clock = Arc::new(Stepping(Mutex::new((NOW_MS, None))));

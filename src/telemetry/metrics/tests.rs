@@ -78,10 +78,21 @@ fn every_label_has_its_own_handle() {
 }
 
 #[test]
+fn ages_are_in_seconds() {
+    let metrics = Metrics::new();
+    metrics.set_wal_lag(4, Duration::from_millis(2_500));
+    metrics.set_follow(true, 15, Duration::from_millis(1_250));
+    let text = text(&metrics);
+    for line in ["swoosh_uncommitted_age_seconds 2.5", "swoosh_follow_lag_seconds 1.25"] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
 fn commits_and_gauges_show_what_they_were_told() {
     let metrics = Metrics::new();
     metrics.committed(3, Duration::from_millis(2), 17);
-    metrics.set_wal_lag(4);
+    metrics.set_wal_lag(4, Duration::ZERO);
     metrics.set_queue_depth(5);
     metrics.add_projects(4);
     metrics.add_projects(2);
@@ -96,7 +107,7 @@ fn commits_and_gauges_show_what_they_were_told() {
     metrics.export_failed();
     metrics.backed_up(13, 14_000);
     metrics.backup_failed();
-    metrics.set_follow(true, 15);
+    metrics.set_follow(true, 15, Duration::ZERO);
     metrics.set_licensed(true, Some(1_760_832_000_999));
     metrics.recovered_in(Duration::from_millis(1500));
     metrics.set_export("bubble", 7, 8, 9);

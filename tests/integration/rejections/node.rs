@@ -2,8 +2,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 use swoosh::types::names::{Region, Transition};
@@ -12,22 +10,11 @@ use super::Table;
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::{Project, bytes};
 use crate::support::http::proposal;
+use crate::support::preload::compile;
 use crate::support::world::Ask;
 use crate::support::{skipped, wal};
 
 const HOUR_SECONDS: i64 = 3600;
-
-/// Compiles what shows a daemon another time; says why where that is not possible.
-fn compile(library: &Path) -> Result<(), String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/support/clock_shift.c");
-    let output =
-        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(library).arg(source).arg("-ldl").output();
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("cc fails: {}", String::from_utf8_lossy(&output.stderr))),
-        Err(error) => Err(format!("there is no C compiler ({error})")),
-    }
-}
 
 /// The clock that a daemon is shown.
 pub(crate) struct Shown {
@@ -52,7 +39,7 @@ pub(crate) fn clocked(site: &Site) -> Result<(Daemon, Shown), String> {
 pub(crate) fn clocked_at(site: &Site, seconds: i64) -> Result<(Daemon, Shown), String> {
     let folder = tempfile::tempdir().unwrap();
     let (library, file) = (folder.path().join("clock_shift.so"), folder.path().join("shift"));
-    compile(&library)?;
+    compile("clock_shift.c", &library)?;
     fs::write(&file, seconds.to_ne_bytes()).unwrap();
     let (preload, shown) = (format!("LD_PRELOAD={}", library.display()), format!("CLOCK_SHIFT={}", file.display()));
     Ok((site.start_by(&["env", &preload, &shown]).unwrap(), Shown { folder }))

@@ -13,6 +13,7 @@ pub mod inputs;
 pub mod older;
 pub mod otlp;
 pub mod outside;
+pub mod preload;
 pub mod prometheus;
 pub mod random;
 pub mod route;
