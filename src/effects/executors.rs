@@ -33,6 +33,8 @@ pub trait Outside: Send + Sync + 'static {
     fn capacity(&self, project: &ProjectName) -> Result<(), String>;
     /// Says how the assets of a project were found.
     fn say_health(&self, project: &ProjectName, outcomes: &AssetOutcomes) -> Result<(), String>;
+    /// The health of a project's assets as others report it; empty where the node's own checks are the report.
+    fn reported_health(&self, project: &ProjectName) -> AssetOutcomes;
     /// Sends an index to SLURP; whether there is one to send it to. Blocks.
     fn post_index(&self, index: &Index, work: &Work<'_>) -> Result<bool, String>;
 }

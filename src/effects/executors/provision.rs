@@ -50,13 +50,17 @@ impl Workshop {
         })
     }
 
-    /// Hashes everything again: an asset that is missing or has other bytes failed.
+    /// Hashes everything again: an asset that is missing or has other bytes failed. An asset that others report is no
+    /// better than they report it.
     pub(super) fn healthcheck(&self, job: &Job, assets: &Assets, work: &Work<'_>) -> Done {
-        let (outcomes, faults) = self.in_environment(job, work, |session| verify(session, assets, work))?;
+        let (mut outcomes, mut faults) = self.in_environment(job, work, |session| verify(session, assets, work))?;
         self.outside.say_health(&job.id.project, &outcomes).map_err(Failed::passing)?;
+        faults.extend(take_worse(&mut outcomes, &self.outside.reported_health(&job.id.project)));
+        let is_degraded = outcomes.values().any(|health| *health == AssetHealth::Degraded);
         let report = Report { outcomes: Some(Outcomes::Assets(outcomes)), ..Report::default() };
         if faults.is_empty() {
-            return Ok((Transition::EnvironmentGreen, report));
+            let passed = if is_degraded { Transition::EnvironmentAmber } else { Transition::EnvironmentGreen };
+            return Ok((passed, report));
         }
         Err(Failed { reason: faults.join("; "), again: false, report: report.into() })
     }
@@ -189,6 +193,24 @@ fn run_failed(report: &RunReport) -> Failed {
     };
     let reason = format!("{}: {told}; the log is {} in its environment", report.name, report.log);
     Failed { reason, again: transient && !report.is_partial(), report: Box::default() }
+}
+
+/// Takes the reported health where it is the worse one; says which assets are reported as failed.
+fn take_worse(outcomes: &mut AssetOutcomes, reported: &AssetOutcomes) -> Vec<String> {
+    let worse: Vec<_> = outcomes
+        .iter()
+        .filter_map(|(asset, health)| {
+            reported.get(asset).filter(|found| *found > health).map(|found| (asset.clone(), *found))
+        })
+        .collect();
+    let mut faults = Vec::new();
+    for (asset, health) in worse {
+        if health == AssetHealth::Failed {
+            faults.push(format!("{asset}: the health fact says that it failed"));
+        }
+        outcomes.insert(asset, health);
+    }
+    faults
 }
 
 fn verify(session: &Session<'_>, assets: &Assets, work: &Work<'_>) -> Result<(AssetOutcomes, Vec<String>), Failed> {

@@ -4,12 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use swoosh::types::fact::{FactClaim, FactKind};
 use swoosh::types::hash::Hash;
+use swoosh::types::hlc::Hlc;
 use swoosh::types::names::{EffectName, EnvironmentState, Region, Transition};
 
 use super::{Yard, count, insist, records, state_where};
-use crate::support::daemon::Site;
+use crate::support::daemon::{Site, now_ms, platform};
 use crate::support::driver::Project;
+use crate::support::http::request;
+use crate::support::strict;
 use crate::support::world::Ask;
 
 pub const ENVIRONMENT: [&str; 4] = ["allocate", "provision", "healthcheck", "release"];
@@ -208,6 +212,45 @@ fn a_failure_is_recorded_however_many_assets_it_names() {
     project.propose(&daemon, &Ask::new(Transition::EnvironmentProvisionFailed).with(inputs)).receipt();
     let assets = &project.head.state().environment.assets;
     assert_eq!((assets.len(), assets.keys().any(|name| name.as_str() == "a-new-one")), (256, false));
+}
+
+/// The built-in check said green whatever the platform reported, so that DEGRADED was never reached.
+#[test]
+fn an_asset_that_the_platform_reports_as_degraded_makes_the_environment_degraded() {
+    let yard = yard();
+    yard.site.change_settings(|settings| {
+        settings["facts"]["sources"]["health"] = json!([platform().public()]);
+        settings["effects"]["retry_min_ms"] = json!(50);
+        settings["effects"]["retry_max_ms"] = json!(200);
+    });
+    let daemon = yard.site.start();
+    let mut project = yard.begin(&daemon, yard.document("v1.0"));
+    let report = |health: &str| {
+        let state = state_where(&daemon, |state| !state.environment.assets.is_empty());
+        let assets: serde_json::Map<_, _> =
+            state.environment.assets.keys().map(|asset| (asset.to_string(), json!(health))).collect();
+        let claim = FactClaim {
+            kind: FactKind::Health,
+            project: Some("p".parse().unwrap()),
+            source: platform().public(),
+            observed_at: Hlc::new(now_ms(), 0).unwrap(),
+            valid_until: Hlc::new(now_ms() + 3_600_000, 0).unwrap(),
+            body: strict(&json!({ "assets": assets })),
+        };
+        let body = serde_json::to_vec(&claim.sign(&yard.site.cluster, &platform())).unwrap();
+        let length = format!("content-length: {}", body.len());
+        let pushed = daemon.send(&request("POST", "/facts", &["content-type: application/json", &length], &body));
+        assert_eq!(pushed.status, 200, "{}", pushed.text());
+    };
+    report("degraded");
+    state_where(&daemon, |state| state.environment.phase == EnvironmentState::Degraded);
+    report("ok");
+    insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentRecheck));
+    state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    report("failed");
+    let failed = count(&daemon, "Environment_HealthFailed");
+    insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentRecheck));
+    daemon.wait_for("/wal?project=p&limit=1000", |_| count(&daemon, "Environment_HealthFailed") > failed);
 }
 
 /// A check says that all is well, and the health guard refuses it: the failure was recorded thirty times in half a minute.

@@ -109,6 +109,15 @@ impl Outside for World {
         said.map(drop).map_err(|error| error.to_string())
     }
 
+    fn reported_health(&self, project: &ProjectName) -> AssetOutcomes {
+        let facts = self.handle.facts();
+        let known = facts.set().get(FactKind::Health, project).filter(|fact| fact.is_valid(self.handle.now()));
+        match known.filter(|_| !self.says_health).map(|fact| &fact.body) {
+            Some(FactBody::Health(health)) => health.assets.clone(),
+            _ => AssetOutcomes::new(),
+        }
+    }
+
     fn post_index(&self, index: &Index, _work: &Work<'_>) -> Result<bool, String> {
         let Some(slurp) = &self.slurp else { return Ok(false) };
         let body = canonical_bytes(&serde_json::json!({"content_hash": index.content_hash(), "index": index}));
