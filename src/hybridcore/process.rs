@@ -380,4 +380,4 @@ fn end_of(status: ExitStatus) -> End {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -77,11 +77,9 @@ impl Yard {
 
     /// A program beside the settings that does this after it wrote its line.
     fn program(&self, name: &str, body: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt as _;
         let path = self.site.file(name);
         let ledger = self.site.file("ledger");
-        fs::write(&path, format!("#!/bin/sh\necho ran >> {}\n{body}\n", ledger.display())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::support::write_program(&path, &format!("#!/bin/sh\necho ran >> {}\n{body}\n", ledger.display()));
         path
     }
 }

@@ -251,11 +251,9 @@ fn toggle_enforcement_emits_only_the_stacks_that_are_on_and_names_a_missing_asse
 
 #[test]
 fn linters_that_are_not_installed_are_told_as_skipped_and_those_that_are_have_their_say() {
-    use std::os::unix::fs::PermissionsExt as _;
     let desk = Desk::new();
     let tool = desk.path("puppet-lint");
-    fs::write(&tool, "#!/bin/sh\necho manifests/site.pp: bad\nexit 1\n").unwrap();
-    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    crate::support::write_program(&tool, "#!/bin/sh\necho manifests/site.pp: bad\nexit 1\n");
     let ran = desk.command(&["--json", "provisioners", "check"]).env("PATH", desk.folder.path()).output().unwrap();
     assert_eq!(ran.status.code(), Some(1));
     let said: Value = serde_json::from_slice(&ran.stdout).unwrap();

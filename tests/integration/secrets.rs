@@ -1,6 +1,5 @@
 //! Secrets: kept in an encrypted file, told to nobody.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -48,8 +47,7 @@ impl Vault {
     /// Edits with a shell script as the editor; `$1` is the file.
     fn edit(&self, script: &str) -> Output {
         let editor = self.folder.join("editor.sh");
-        std::fs::write(&editor, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::support::write_program(&editor, &format!("#!/bin/sh\n{script}\n"));
         let mut command = self.command(&["secrets", "edit", "secrets.age", "--identity", "identity.age"]);
         command.env_remove("VISUAL").env("EDITOR", &editor).env("XDG_RUNTIME_DIR", &self.folder).output().unwrap()
     }

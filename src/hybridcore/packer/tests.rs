@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -77,8 +76,7 @@ impl Desk {
             calls.display()
         );
         let path = self.folder.path().join("fake-packer");
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+        crate::hybridcore::process::tests::write_program(&path, &text);
     }
 
     fn calls_file(&self) -> PathBuf {

@@ -52,6 +52,31 @@ fn a_program_that_is_not_there_and_a_folder_that_is_not_there_are_told_apart() {
     assert!(matches!(told(&nowhere, &bounds()).0, Err(RunError::Spawn { .. })));
 }
 
+/// Writes a program that may be run at once, through a child process.
+///
+/// A process that forks while this one holds a descriptor for writing inherits it until its own exec, and meanwhile
+/// the kernel refuses to run the file (ETXTBSY). Tests fork on many threads.
+pub(crate) fn write_program(path: &Path, text: &str) {
+    let write = shell("cat > \"$0\" && chmod 700 \"$0\"").argument(path);
+    let (end, lines) = told(&Program { input: text.as_bytes().to_vec(), ..write }, &bounds());
+    assert_eq!(end.unwrap(), End::Code(0), "{lines:?}");
+}
+
+/// A file that a test process writes itself was refused with ETXTBSY now and then.
+#[test]
+fn a_program_that_was_written_runs_while_other_threads_fork() {
+    let folder = tempfile::tempdir().unwrap();
+    let forks = || (0..40).for_each(|_| drop(told(&shell("true"), &bounds())));
+    std::thread::scope(|scope| {
+        (0..4).for_each(|_| drop(scope.spawn(forks)));
+        for number in 0..40 {
+            let path = folder.path().join(number.to_string());
+            write_program(&path, "#!/bin/sh\nexit 7\n");
+            assert_eq!(told(&Program::new(path), &bounds()).0.unwrap(), End::Code(7));
+        }
+    });
+}
+
 /// Runs a script, and wants it to stop once it has said something: from then on it is as it means to be.
 fn stopped_once_ready(script: &str, bounds: &Bounds) -> Result<End, RunError> {
     let leave = Cancellable::default();

@@ -120,15 +120,13 @@ fn skipped(stack: Stack, tool: &'static str) -> Lint {
 mod tests {
     use super::*;
     use crate::hybridcore::leave::{Always, Cancellable};
-    use std::os::unix::fs::PermissionsExt as _;
 
     /// A folder of tools: name and shell script.
     fn tools(scripts: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (name, script) in scripts {
             let path = folder.path().join(name);
-            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            crate::hybridcore::process::tests::write_program(&path, &format!("#!/bin/sh\n{script}\n"));
         }
         folder
     }

@@ -241,13 +241,11 @@ mod tests {
     use super::*;
     use crate::hybridcore::leave::Always;
     use crate::hybridcore::sources::git::Remote;
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn run(script: &str, times: Times) -> Result<Reply, GitError> {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("fake");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        crate::hybridcore::process::tests::write_program(&program, &format!("#!/bin/sh\n{script}\n"));
         let request = Request::List { remote: Remote::open("https://h.example/a") };
         ChildGit::new(&program).within(times).run(&request, &Always, &mut |_| ())
     }

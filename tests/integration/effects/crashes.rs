@@ -57,7 +57,7 @@ fn work_that_may_have_been_done_is_reported_as_unknown_and_only_then_begun_anew(
         let ledger = yard.site.file("ledger");
         let body =
             format!("#!/bin/sh\n[ \"$1\" = build ] && echo ran >> {}\nexec /usr/bin/packer \"$@\"\n", ledger.display());
-        std::fs::write(yard.site.file("packer"), body).unwrap();
+        crate::support::write_program(&yard.site.file("packer"), &body);
         let path = format!("PATH={}:{}", yard.site.file("").display(), std::env::var("PATH").unwrap());
         let crash = format!("SWOOSH_CRASH_AT={point}:provision");
         let daemon = yard.site.start_by(&["env", &path, &crash]).unwrap_or_else(|refused| panic!("{refused:?}"));

@@ -73,7 +73,7 @@ fn slow_packer(yard: &Yard) -> String {
         "#!/bin/sh\n[ \"$1\" = build ] && echo ran >> {} && sleep 1\nexec /usr/bin/packer \"$@\"\n",
         ledger.display()
     );
-    std::fs::write(yard.site.file("packer"), body).unwrap();
+    crate::support::write_program(&yard.site.file("packer"), &body);
     format!("PATH={}:{}", yard.site.file("").display(), std::env::var("PATH").unwrap())
 }
 

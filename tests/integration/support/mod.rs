@@ -34,6 +34,16 @@ pub fn strict(value: &serde_json::Value) -> Json {
     Json::parse(&serde_json::to_vec(value).unwrap()).unwrap_or_else(|error| panic!("{error}: {value}"))
 }
 
+/// Writes a program that may be run at once. A child writes it: a process that forks on another thread inherits a descriptor for writing
+/// that this process holds, and the kernel refuses to run the file meanwhile (ETXTBSY).
+pub fn write_program(path: &std::path::Path, text: &str) {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path).stdin(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 /// Says aloud that a test was not run, and why: past the test harness, which keeps to itself what a test prints
 /// that does not fail.
 pub fn skipped(why: &str) {
