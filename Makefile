@@ -12,7 +12,7 @@ endif
 .DEFAULT_GOAL := help
 # What needs the least comes first: `types` alone, then the machine with its policies, then the daemon's libraries with RocksDB.
 FUZZ_MACHINE := envelope headers
-FUZZ_SERVER := snapshot git packer redactor
+FUZZ_SERVER := snapshot git packer redactor mcp
 FUZZ_TARGETS := json canonical hlc record receipt ucxl $(FUZZ_MACHINE) $(FUZZ_SERVER)
 FUZZ_SECONDS ?= 60
 

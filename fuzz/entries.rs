@@ -38,6 +38,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("packer", server::packer),
     #[cfg(feature = "server")]
     ("redactor", server::redactor),
+    #[cfg(feature = "server")]
+    ("mcp", server::mcp),
 ];
 
 /// A document that is accepted has one canonical form, which means the same and is its own canonical form.

@@ -1,10 +1,13 @@
 //! The ways in whose readers stand beside RocksDB and the other libraries of the daemon: they take long to build.
 
+use swoosh::facts::events::EventReader;
+use swoosh::facts::mcp;
+use swoosh::facts::mcp::messages::{ServerJsonRpcMessage, ServerResult};
 use swoosh::hybridcore::logs::Redactor;
 use swoosh::hybridcore::packer::{machine, manifest};
 use swoosh::hybridcore::sources::address::{Address, Role};
 use swoosh::journal::Snapshot;
-use swoosh::types::canonical::{canonical_bytes, from_canonical};
+use swoosh::types::canonical::{canonical_bytes, from_canonical, to_json};
 use swoosh::types::text::GitRef;
 
 /// A snapshot is read as what it was written from.
@@ -45,4 +48,35 @@ pub fn redactor(bytes: &[u8]) {
     assert!(!cleaned.contains(SECRET), "of {text:?}");
     let around = redactor.clean(&format!("{text}{SECRET}{text}"));
     assert!(!around.contains(SECRET), "around {text:?}");
+}
+
+/// Answers of an MCP server, one a line or one an event: each is read or refused, in pieces as in one, and a listing ends.
+pub fn mcp(bytes: &[u8]) {
+    let whole = EventReader::new(1 << 16).push(bytes);
+    let mut reader = EventReader::new(1 << 16);
+    let pieces: Result<Vec<_>, _> = bytes.chunks(7).map(|piece| reader.push(piece)).collect();
+    assert_eq!(pieces.map(|events| events.concat()), whole, "events differ with the pieces that they come in");
+    let events = whole.unwrap_or_default();
+    let answers = bytes.split(|byte| *byte == b'\n').chain(events.iter().map(|event| event.data.as_bytes()));
+    let mut listing = mcp::Listing::default();
+    for answer in answers {
+        let Ok(ServerJsonRpcMessage::Response(response)) = mcp::read_message(answer) else { continue };
+        match response.result {
+            ServerResult::InitializeResult(told) => {
+                let Ok(identity) = mcp::identity(&told.server_info.name, &told.server_info.version) else { continue };
+                let held = to_json(&(identity.server, identity.version));
+                assert!(held.is_ok(), "no fact can hold the identity: {held:?}");
+            }
+            ServerResult::ListToolsResult(page) => {
+                // A probe asks until there is no cursor; asked further, the same page must end the listing.
+                let mut next = listing.add(page.clone());
+                while let Ok(Some(_)) = next {
+                    next = listing.add(page.clone());
+                    assert!(listing.pages() <= mcp::MOST_PAGES, "a listing goes on");
+                }
+                listing = mcp::Listing::default();
+            }
+            _ => {}
+        }
+    }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::connect::{NodeArgs, ProjectArg, exit};
 use super::output::{Output, Table};
 use super::source::read;
-use crate::facts::mcp::{ProbeError, ProbeLimits, Seen, probe};
+use crate::facts::mcp::{MOST_TOOLS, ProbeError, ProbeLimits, Seen, probe};
 use crate::platform::gate;
 use crate::platform::outbound::{Http, HttpLimits};
 use crate::types::canonical::from_json;
@@ -87,6 +87,7 @@ struct Checked {
     #[serde(skip_serializing_if = "Option::is_none")]
     protocol: Option<String>,
     tools: Vec<String>,
+    has_more_tools: bool,
     took_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -163,13 +164,14 @@ async fn check(target: &Target, timeout: Duration) -> Checked {
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (name, url) = (target.name.clone(), target.url.clone());
     match found {
-        Ok(Seen { identity, protocol, tools }) => {
+        Ok(Seen { identity, protocol, tools, has_more_tools }) => {
             let differs = |pin: &&ToolPin| pin.server != identity.server || pin.version != identity.version;
             let problem =
                 target.pin.as_ref().filter(differs).map(|pin| format!("pinned is {} {}", pin.server, pin.version));
             let (server, version) = (Some(identity.server), Some(identity.version));
             let protocol = Some(protocol);
-            Checked { name, url, ok: problem.is_none(), server, version, protocol, tools, took_ms, problem }
+            let ok = problem.is_none();
+            Checked { name, url, ok, server, version, protocol, tools, has_more_tools, took_ms, problem }
         }
         Err(problem) => {
             let problem = Some(problem);
@@ -181,6 +183,7 @@ async fn check(target: &Target, timeout: Duration) -> Checked {
                 version: None,
                 protocol: None,
                 tools: vec![],
+                has_more_tools: false,
                 took_ms,
                 problem,
             }
@@ -209,6 +212,7 @@ fn text(checked: &[Checked]) -> String {
         let mut about = vec![format!("{} ms", server.took_ms)];
         about.extend(server.protocol.as_ref().map(|version| format!("MCP {version}")));
         about.extend((!server.tools.is_empty()).then(|| format!("tools: {}", server.tools.join(", "))));
+        about.extend(server.has_more_tools.then(|| format!("more than {MOST_TOOLS} tools; the first are listed")));
         about.extend(server.problem.clone());
         let sign = if server.ok { "✓" } else { "✗" };
         table.row([sign.to_owned(), server.name.clone(), found, about.join("; ")]);

@@ -1,5 +1,13 @@
 //! Server-sent events out of a stream of bytes (WHATWG HTML §9.2.6), with a bound on what one event holds.
 
+/// The byte-order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A document's bytes without a byte-order mark before them.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK).unwrap_or(bytes)
+}
+
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerEvent {
@@ -25,12 +33,15 @@ pub struct EventReader {
     returned: bool,
     event: ServerEvent,
     has_data: bool,
+    /// Whether the first line is over; a byte-order mark counts only before it.
+    is_begun: bool,
 }
 
 impl EventReader {
     /// Events of at most so many bytes.
     pub fn new(most_bytes: usize) -> EventReader {
-        EventReader { most_bytes, line: Vec::new(), returned: false, event: ServerEvent::default(), has_data: false }
+        let event = ServerEvent::default();
+        EventReader { most_bytes, line: Vec::new(), returned: false, event, has_data: false, is_begun: false }
     }
 
     /// Takes bytes; gives the events that ended with them.
@@ -52,11 +63,12 @@ impl EventReader {
 
     fn end_line(&mut self) -> Option<ServerEvent> {
         let line = std::mem::take(&mut self.line);
+        let line = if std::mem::replace(&mut self.is_begun, true) { line.as_slice() } else { without_mark(&line) };
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
             return std::mem::take(&mut self.has_data).then_some(event);
         }
-        let line = String::from_utf8_lossy(&line);
+        let line = String::from_utf8_lossy(line);
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
@@ -88,6 +100,17 @@ mod tests {
         assert_eq!(data("data: a\n\ndata: b\r\n\r\ndata:c\r\rdata: d"), ["a", "b", "c"]);
         assert_eq!(data("data: a\ndata:  b\ndata\n\n"), ["a\n b\n"]);
         assert!(data(": alive\n\nevent: beat\n\nid: 1\n\n").is_empty(), "no data, no event");
+    }
+
+    /// WHATWG HTML §9.2.5: one leading byte-order mark is stripped, and no later one.
+    #[test]
+    fn a_byte_order_mark_before_the_stream_is_passed_over() {
+        assert_eq!(data("\u{feff}data: a\n\n\u{feff}data: b\n\ndata: c\n\n"), ["a", "c"]);
+        assert_eq!(data("\u{feff}\ndata: a\n\n"), ["a"]);
+        let mut reader = EventReader::new(100);
+        let pieces: [&[u8]; 4] = [b"\xef", b"\xbb", b"\xbfdata: a", b"\n\n"];
+        let events: Vec<_> = pieces.iter().flat_map(|piece| reader.push(piece).unwrap()).collect();
+        assert_eq!(events.len(), 1);
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod asked;
 pub mod backbeat;
 pub mod built_in;
 pub mod describe;
-mod events;
+pub mod events;
 pub mod file;
 pub mod kaching;
 pub mod licensed;

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::facts::events::without_mark;
 use crate::facts::{FactRefusal, Inserted, Provider, SayError, Speaker};
 use crate::platform::entropy::random_bytes;
 use crate::platform::gate::NetworkGate;
@@ -115,7 +116,7 @@ impl Poller {
         if !answer.status.is_success() {
             return Err(PollError::Status(answer.status.as_u16()));
         }
-        let document = Json::parse(&answer.body)?;
+        let document = Json::parse(without_mark(&answer.body))?;
         match self.options.plain_for {
             Some(valid_for) => self.take_plain(&document, valid_for),
             None => self.take_signed(&document),

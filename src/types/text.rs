@@ -174,9 +174,9 @@ impl Url {
 }
 
 checked_text!(
-    /// A version as a tool or server reports it: 1 to 100 visible ASCII characters.
-    Version, "a version; write 1 to 100 visible ASCII characters",
-    |text| (1..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    /// A version as a tool or server reports it: one line of 1 to 100 bytes, which may hold blanks.
+    Version, "a version; write one line of 1 to 100 printable characters",
+    |text| is_prose(text, 100) && !text.chars().any(char::is_control)
 );
 checked_text!(
     /// The name a server reports of itself: 1 to 100 printable characters.

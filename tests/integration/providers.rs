@@ -2,6 +2,7 @@
 
 mod backbeat;
 mod churn;
+mod listing;
 mod mcp;
 mod polled;
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Conductor;
-use crate::facts::events::EventReader;
+use crate::facts::events::{EventReader, without_mark};
 use crate::platform::gate::NetworkGate;
 use crate::platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
 
@@ -119,7 +119,7 @@ fn broken(error: reqwest::Error) -> Ended {
 
 fn is_stream(response: &reqwest::Response) -> bool {
     let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
 /// Hands what is heard to the conductor.
@@ -140,7 +140,7 @@ impl Ear<'_> {
             }
             body.extend_from_slice(&chunk);
         }
-        self.take(&body).map_err(Ended::Refused)
+        self.take(without_mark(&body)).map_err(Ended::Refused)
     }
 
     async fn hear_stream(&mut self, mut response: reqwest::Response, silence: Duration) -> Result<(), Ended> {

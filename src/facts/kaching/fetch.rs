@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, HeaderMap, RETRY_AFTER};
 
 use super::token::{Pins, Token};
+use crate::facts::events::without_mark;
 use crate::platform::outbound::{Exemption, Http, HttpLimits};
 use crate::types::keys::PublicKey;
 use crate::types::secret::Secret;
@@ -93,7 +94,9 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], pins: &Pins) -> F
         300..=399 => return failed(format!("the license server answers {status}; redirects are not followed")),
         _ => return failed(format!("the license server answers {status}")),
     }
-    let Ok(text) = std::str::from_utf8(body) else { return failed("the license server sends no text".into()) };
+    let Ok(text) = std::str::from_utf8(without_mark(body)) else {
+        return failed("the license server sends no text".into());
+    };
     let text = text.trim();
     match Token::read(text, pins) {
         Ok(token) if token.covers(pins) => Fetched::Granted { text: text.to_owned(), token: Box::new(token) },

@@ -13,7 +13,7 @@ use rmcp::transport::common::client_side_sse::BoxedSseResponse;
 use rmcp::transport::streamable_http_client::{StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse};
 use tokio::sync::Notify;
 
-use crate::facts::events::{EventReader, ServerEvent};
+use crate::facts::events::{EventReader, ServerEvent, without_mark};
 use crate::platform::outbound::LentClient;
 
 const SESSION: &str = "mcp-session-id";
@@ -135,6 +135,17 @@ impl CappedClient {
     }
 }
 
+/// Reads an answer that is no stream. A byte-order mark before it is passed over (RFC 8259 §8.1).
+pub fn read_message(body: &[u8]) -> serde_json::Result<ServerJsonRpcMessage> {
+    serde_json::from_slice(without_mark(body))
+}
+
+/// Whether an answer is a stream of events; media types have no case.
+fn is_stream(response: &Response) -> bool {
+    let kind = header(response, CONTENT_TYPE.as_str()).unwrap_or_default();
+    response.status().is_success() && kind.to_ascii_lowercase().starts_with(STREAM)
+}
+
 trait OkOf {
     type Ok;
 }
@@ -179,13 +190,12 @@ impl StreamableHttpClient for CappedClient {
             StatusCode::NOT_FOUND if had_session => return Err(StreamableHttpError::SessionExpired),
             _ => {}
         }
-        let kind = header(&response, CONTENT_TYPE.as_str()).unwrap_or_default();
-        if status.is_success() && kind.starts_with(STREAM) {
+        if is_stream(&response) {
             return Ok(StreamableHttpPostResponse::Sse(self.events(response), session));
         }
         let body = self.body(response).await?;
         let asks = matches!(message, ClientJsonRpcMessage::Request(_));
-        match serde_json::from_slice::<ServerJsonRpcMessage>(&body) {
+        match read_message(&body) {
             Ok(answer) => Ok(StreamableHttpPostResponse::Json(answer, session)),
             Err(_) if status.is_success() && !asks => Ok(StreamableHttpPostResponse::Accepted),
             Err(_) => Err(unexpected(format!("status {} and no JSON-RPC message", status.as_u16()))),
@@ -215,8 +225,7 @@ impl StreamableHttpClient for CappedClient {
             request = request.header(LAST_EVENT, id);
         }
         let response = self.send(request, session_id, custom_headers).await?;
-        let kind = header(&response, CONTENT_TYPE.as_str()).unwrap_or_default();
-        if response.status().is_success() && kind.starts_with(STREAM) {
+        if is_stream(&response) {
             return Ok(self.events(response));
         }
         Err(StreamableHttpError::ServerDoesNotSupportSse)

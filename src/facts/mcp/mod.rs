@@ -11,9 +11,13 @@
 
 mod capped;
 mod damping;
+mod listing;
 mod probe;
 mod prober;
 
+pub use capped::read_message;
 pub use damping::{Damping, DampingRules, Identity};
-pub use probe::{ProbeError, ProbeLimits, Seen, probe};
+pub use listing::{EndlessListing, Listing, MOST_PAGES, MOST_TOOLS};
+pub use probe::{ProbeError, ProbeLimits, Seen, identity, probe};
 pub use prober::{Pins, Prober, ProberOptions};
+pub use rmcp::model as messages;

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
+use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, PaginatedRequestParams};
 use rmcp::service::{RoleClient, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::common::client_side_sse::NeverRetry;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::capped::{Budget, CappedClient};
 use super::damping::Identity;
+use super::listing::{EndlessListing, Listing};
 use crate::platform::outbound::{Http, OutboundError};
+use crate::types::text::TextError;
 
 /// How long a goodbye may take; nobody waits for the server's leave.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// The most tools whose names are kept.
-const MOST_TOOLS: usize = 1_000;
 
 /// Bounds of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Seen {
     pub protocol: String,
     /// Names of its tools, in its order; at most 1,000.
     pub tools: Vec<String>,
+    /// Whether it has more tools than that.
+    pub has_more_tools: bool,
 }
 
 /// Why a probe failed.
@@ -59,6 +62,9 @@ pub enum ProbeError {
     /// It does not list its tools.
     #[error("it does not list its tools: {0}")]
     Tools(String),
+    /// Its list of tools does not end.
+    #[error(transparent)]
+    Endless(#[from] EndlessListing),
 }
 
 /// Probes a server once, within all bounds.
@@ -93,15 +99,33 @@ async fn ask(client: CappedClient, address: &str) -> Result<Seen, ProbeError> {
 async fn look(service: &RunningService<RoleClient, ClientConfig>) -> Result<Seen, ProbeError> {
     let info = service.peer_info().ok_or_else(|| ProbeError::Unnamed("it sent no answer".into()))?;
     let named = info.server_info.as_ref().ok_or_else(|| ProbeError::Unnamed("it left serverInfo out".into()))?;
-    let unnamed = |error: crate::types::text::TextError| ProbeError::Unnamed(error.to_string());
-    let server = named.name.parse().map_err(unnamed)?;
-    let version = named.version.parse().map_err(unnamed)?;
-    let tools = match info.capabilities.tools {
-        None => Vec::new(),
-        Some(_) => service.peer().list_all_tools().await.map_err(|error| ProbeError::Tools(short(&error)))?,
+    let identity = identity(&named.name, &named.version)?;
+    let protocol = info.protocol_version.to_string();
+    let listing = match info.capabilities.tools {
+        None => Listing::default(),
+        Some(_) => list(service).await?,
     };
-    let tools = tools.into_iter().take(MOST_TOOLS).map(|tool| tool.name.into_owned()).collect();
-    Ok(Seen { identity: Identity { server, version }, protocol: info.protocol_version.to_string(), tools })
+    let has_more_tools = listing.is_cut();
+    Ok(Seen { identity, protocol, tools: listing.into_tools(), has_more_tools })
+}
+
+/// What a server says it is, in Unicode's normal form C: facts and pins hold no other text.
+pub fn identity(name: &str, version: &str) -> Result<Identity, ProbeError> {
+    let unnamed = |error: TextError| ProbeError::Unnamed(error.to_string());
+    let server = name.nfc().collect::<String>().parse().map_err(unnamed)?;
+    let version = version.nfc().collect::<String>().parse().map_err(unnamed)?;
+    Ok(Identity { server, version })
+}
+
+async fn list(service: &RunningService<RoleClient, ClientConfig>) -> Result<Listing, ProbeError> {
+    let (mut listing, mut cursor) = (Listing::default(), None);
+    loop {
+        let page = service.peer().list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await;
+        cursor = listing.add(page.map_err(|error| ProbeError::Tools(short(&error)))?)?;
+        if cursor.is_none() {
+            return Ok(listing);
+        }
+    }
 }
 
 /// An error in one line of at most 300 characters: a server may put anything into it.

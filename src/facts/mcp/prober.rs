@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::damping::{Damping, DampingRules};
 use super::probe::{ProbeError, ProbeLimits, probe};
@@ -194,6 +195,7 @@ fn status(damping: &Damping, problem: Option<&ProbeError>) -> ToolStatus {
 }
 
 fn down(why: &str) -> ToolStatus {
-    let clean: String = why.chars().filter(|c| !c.is_control()).take(120).collect();
+    // In normal form C, which facts hold alone: a text that a fact cannot hold would keep back the fact of all servers.
+    let clean: String = why.chars().filter(|c| !c.is_control()).take(120).nfc().collect();
     ToolStatus { reachable: false, server: None, version: None, detail: clean.parse::<Detail>().ok() }
 }
