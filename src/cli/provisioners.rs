@@ -149,7 +149,7 @@ fn linted(definitions: &Definitions, stack: Stack, leave: &Cancellable) -> anyho
     let mut names = Vec::new();
     for (path, bytes) in definitions.below(&prefix) {
         let own = Path::new(path).strip_prefix(&prefix)?;
-        files::replace(&folder.path().join(own), bytes)?;
+        files::replace_as(&folder.path().join(own), bytes, definitions.is_executable(path))?;
         names.push(own.display().to_string());
     }
     Ok(lint(stack, folder.path(), &names, None, leave))

@@ -3,9 +3,10 @@
 //! Everything that configuration, templates and provisioners compute is a function of these files and of what was
 //! asked, so that the same input gives the same bytes whatever order a file system lists them in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -16,6 +17,10 @@ mod built_in;
 
 /// Where the definitions stand in a workspace.
 pub const DEFINITIONS_FOLDER: &str = "config/hybridcore";
+/// Where files that tools read stand, hidden ones among them.
+const ASSETS: &str = "templates/";
+/// What version control, file managers and editors leave, wherever it stands.
+const NEVER: &[&str] = &[".git", ".hg", ".svn", ".DS_Store"];
 /// The most files.
 const MOST_FILES: usize = 5_000;
 /// The most bytes of one file.
@@ -86,12 +91,13 @@ pub enum DefinitionsError {
 pub struct Definitions {
     label: String,
     files: BTreeMap<String, Vec<u8>>,
+    executables: BTreeSet<String>,
 }
 
 impl Definitions {
     /// Definitions that were read before; `label` is what errors call them.
     pub fn from_files(label: impl Into<String>, files: BTreeMap<String, Vec<u8>>) -> Definitions {
-        Definitions { label: label.into(), files }
+        Definitions { label: label.into(), files, executables: BTreeSet::new() }
     }
 
     /// Those that come with this program.
@@ -100,14 +106,16 @@ impl Definitions {
         Definitions::from_files("built-in", files.collect())
     }
 
-    /// Reads a folder. Hidden files and what editors leave (`name~`) are passed over; links are refused.
+    /// Reads a folder. What version control and editors leave (`.git`, `name~`, `.name.swp`) is passed over, and outside of `templates/` all
+    /// that is hidden; links are refused.
     pub fn load(folder: &Path) -> Result<Definitions, DefinitionsError> {
         if !folder.is_dir() {
             return Err(DefinitionsError::NoFolder { path: folder.to_owned() });
         }
         let mut reader = Reader::default();
         reader.folder(folder, "", 0)?;
-        Ok(Definitions { label: folder.display().to_string(), files: reader.files })
+        let (files, executables) = (reader.files, reader.executables);
+        Ok(Definitions { label: folder.display().to_string(), files, executables })
     }
 
     /// What errors call them: the folder, or `built-in`.
@@ -118,6 +126,11 @@ impl Definitions {
     /// A file's bytes.
     pub fn bytes(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Vec::as_slice)
+    }
+
+    /// Whether its owner may run a file.
+    pub fn is_executable(&self, path: &str) -> bool {
+        self.executables.contains(path)
     }
 
     /// A file's bytes, which must be there.
@@ -144,11 +157,12 @@ impl Definitions {
         self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
     }
 
-    /// Hash of all paths and contents.
+    /// Hash of all paths and contents, and of which files may be run.
     pub fn digest(&self) -> Hash {
         let mut text = String::new();
         for (path, bytes) in &self.files {
-            text.push_str(&format!("{} {path}\n", Hash::of(bytes)));
+            let mark = if self.is_executable(path) { " executable" } else { "" };
+            text.push_str(&format!("{} {path}{mark}\n", Hash::of(bytes)));
         }
         Hash::of(text.as_bytes())
     }
@@ -163,9 +177,16 @@ impl Definitions {
     }
 }
 
+/// Whether version control, a file manager or an editor left a file of this name.
+pub(crate) fn is_left_over(name: &str) -> bool {
+    let is_swap = name.starts_with('.') && [".swp", ".swo"].iter().any(|end| name.ends_with(end));
+    NEVER.contains(&name) || is_swap || name.starts_with(".#") || name.ends_with('~')
+}
+
 #[derive(Default)]
 struct Reader {
     files: BTreeMap<String, Vec<u8>>,
+    executables: BTreeSet<String>,
     bytes: u64,
 }
 
@@ -182,7 +203,7 @@ impl Reader {
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                 return Err(DefinitionsError::NotPlain { path, what: "named in no UTF-8" });
             };
-            if name.starts_with('.') || name.ends_with('~') {
+            if is_left_over(&name) || (name.starts_with('.') && !prefix.starts_with(ASSETS)) {
                 continue;
             }
             let kind = entry.file_type().map_err(unreadable)?;
@@ -201,12 +222,15 @@ impl Reader {
     fn file(&mut self, path: &Path, name: String) -> Result<(), DefinitionsError> {
         let unreadable = |source| DefinitionsError::Unreadable { path: path.to_owned(), source };
         let too_large = |what: String| DefinitionsError::TooLarge { path: path.to_owned(), what };
-        let length = fs::metadata(path).map_err(unreadable)?.len();
-        if length > FILE_BYTES {
+        let about = fs::metadata(path).map_err(unreadable)?;
+        if about.len() > FILE_BYTES {
             return Err(too_large(format!("the file has more than {FILE_BYTES} bytes")));
         }
         let bytes = fs::read(path).map_err(unreadable)?;
         self.bytes += bytes.len() as u64;
+        if about.permissions().mode() & 0o100 != 0 {
+            self.executables.insert(name.clone());
+        }
         self.files.insert(name, bytes);
         if self.bytes > ALL_BYTES || self.files.len() > MOST_FILES {
             return Err(too_large(format!("there are more than {MOST_FILES} files or {ALL_BYTES} bytes in all")));
@@ -237,10 +261,17 @@ mod tests {
         fs::write(root.join("overlays/environment/dev.pkrvars.hcl"), "\u{feff}a = 1\r\n").unwrap();
         fs::write(root.join("schema.yaml~"), "old").unwrap();
         fs::write(root.join(".hidden"), "old").unwrap();
+        fs::create_dir_all(root.join("templates/ansible/.git")).unwrap();
+        for left in [".git/config", ".site.yml.swp", ".#site.yml", "site.yml~"] {
+            fs::write(root.join("templates/ansible").join(left), "old").unwrap();
+        }
         let definitions = Definitions::load(root).unwrap();
         assert_eq!(definitions.names("overlays/environment", ".pkrvars.hcl"), ["dev"]);
         assert_eq!(definitions.files().count(), 1);
         assert_eq!(definitions.text("overlays/environment/dev.pkrvars.hcl").unwrap(), "a = 1\n");
+        // Tools read hidden files, such as .ansible-lint; one was called missing while it stood there.
+        fs::write(root.join("templates/ansible/.ansible-lint"), "x").unwrap();
+        assert_eq!(Definitions::load(root).unwrap().bytes("templates/ansible/.ansible-lint"), Some(&b"x"[..]));
         std::os::unix::fs::symlink("/etc/hostname", root.join("link")).unwrap();
         let error = Definitions::load(root).unwrap_err().to_string();
         assert!(error.contains("link is a symbolic link"), "{error}");

@@ -7,7 +7,7 @@
 //! [`design`] computes all of it without touching a file; [`prepare`] writes what was designed. Neither runs a program nor
 //! reaches outside, so both may be repeated at will: the same definitions and request give the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -282,7 +282,7 @@ impl Design {
             (self.variables_file(), self.config.text.clone().into_bytes()),
             (provisioners, self.provisioners_text.clone().into_bytes()),
         ];
-        Batch { files: files.into(), whole_folders: Vec::new(), inputs_hash: Some(self.inputs_hash) }
+        Batch { files: files.into(), inputs_hash: Some(self.inputs_hash), ..Batch::default() }
     }
 
     /// The folder of the composition below `configs/`.
@@ -293,12 +293,16 @@ impl Design {
     /// The files of the composition, with its manifest.
     pub fn composition_batch(&self) -> Result<Batch, DocumentError> {
         let folder = self.folder();
-        let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let (mut files, mut executables) = (BTreeMap::<String, Vec<u8>>::new(), BTreeSet::new());
         for file in &self.composition.files {
-            files.insert(format!("{folder}/{}", file.path), file.bytes.clone());
+            let path = format!("{folder}/{}", file.path);
+            if file.executable {
+                executables.insert(path.clone());
+            }
+            files.insert(path, file.bytes.clone());
         }
         files.insert(format!("{folder}/{MANIFEST_FILE}"), self.composition.manifest().bytes()?);
-        Ok(Batch { files, whole_folders: vec![folder], inputs_hash: Some(self.inputs_hash) })
+        Ok(Batch { files, executables, whole_folders: vec![folder], inputs_hash: Some(self.inputs_hash) })
     }
 }
 
@@ -322,6 +326,7 @@ pub fn prepare(desk: &Desk<'_>, request: &BuildRequest) -> Result<Prepared, Prep
     let mut batch = design.config_batch();
     let composed = design.composition_batch()?;
     batch.files.extend(composed.files);
+    batch.executables = composed.executables;
     batch.whole_folders = composed.whole_folders;
     written(desk, &design, &batch)
 }

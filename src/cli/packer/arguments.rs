@@ -43,6 +43,7 @@ pub(super) enum Action {
     ///
     /// Inputs are the template, the files and folders inside the root that it names, variables, variable files, --asset, and the
     /// versions of packer and plugins. When they are those of the last good run and what that made is still there, nothing is built.
+    /// Where it cannot be determined which files the template names, the build runs each time and says so; --asset names them then.
     /// A build that fails for a reason that may pass (a network, a limit of requests) is tried again. What a failed build made all the same
     /// is recorded, and `remove` takes it away. Packer that ends with 0 and made nothing has failed.
     #[command(after_help = "Examples:\n  swoosh packer build templates/web.pkr.hcl\n  \
@@ -76,6 +77,9 @@ pub(super) enum Action {
         /// Replace files that were edited by hand; they are kept beside as NAME.edited
         #[arg(long)]
         overwrite: bool,
+        /// A file or folder that counts as an input, beside those that the templates name; once for each
+        #[arg(long = "asset", value_name = "PATH")]
+        assets: Vec<PathBuf>,
         /// Build although nothing changed
         #[arg(long)]
         force: bool,

@@ -31,7 +31,7 @@ pub(super) fn run(session: &Session<'_>, action: Action, output: Output) -> anyh
             let request = BuildRequest { assets, force, ..recipe.request()? };
             build(session, &request, output)
         }
-        Action::Provision { build: arguments, definitions, overwrite, force, .. } => {
+        Action::Provision { build: arguments, definitions, overwrite, assets, force, .. } => {
             let place = Place::at(session.workspace.root().to_owned(), definitions);
             let definitions = place.definitions(output)?;
             let desk = prepare::Desk {
@@ -44,7 +44,8 @@ pub(super) fn run(session: &Session<'_>, action: Action, output: Output) -> anyh
             let prepared = prepare::prepare(&desk, &arguments.request()?)?;
             let secrets = prepared.secrets.from_environment()?;
             let name = format!("{}.{}", arguments.environment(), prepared.name).parse()?;
-            build(session, &BuildRequest { force, ..BuildRequest::of_prepared(name, prepared, &secrets) }, output)
+            let request = BuildRequest::of_prepared(name, prepared, &secrets);
+            build(session, &BuildRequest { assets, force, ..request }, output)
         }
         Action::Status { name } => {
             let overview = packer::overview(session, name.as_ref())?;

@@ -8,6 +8,7 @@ use hcl::expr::Expression;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::exact;
 use super::schema::{Kind, Schema};
 use super::syntax::{self, Place, SyntaxError};
 use super::value::{Given, Value, ValueError};
@@ -207,8 +208,7 @@ pub fn answers(file: &str, text: &str) -> Result<Overlay, LayerError> {
         return from_hcl(Layer::Answers, file, text);
     }
     let fail = |detail: String| LayerError::Answers { file: file.to_owned(), detail };
-    let document: serde_json::Value =
-        yaml_serde::from_str(text).map_err(|error| fail(super::value::first_line(&error)))?;
+    let document = exact::values(text).map_err(|error| fail(super::value::first_line(&error)))?;
     let Some(members) = document.as_object() else {
         return Err(fail("it is no mapping of names to values".to_owned()));
     };
@@ -227,7 +227,13 @@ pub fn answers(file: &str, text: &str) -> Result<Overlay, LayerError> {
 
 /// What `--set NAME=VALUE` gives: a value in HCL, or else plain text.
 pub fn setting(name: &str, text: &str) -> Result<Given, ValueError> {
+    let lossy = exact::lossy_in_expression(text);
     match text.parse::<Expression>() {
+        // As it was typed: a variable of numbers refuses a text.
+        Ok(Expression::Number(_)) if lossy.is_some() => Ok(Given::Value(Value::Text(text.to_owned()))),
+        Ok(Expression::Array(_) | Expression::Object(_)) if lossy.is_some() => {
+            Err(ValueError::Inexact(lossy.unwrap_or_default()))
+        }
         Ok(Expression::Variable(_) | Expression::Traversal(_) | Expression::Operation(_)) | Err(_) => {
             Ok(Given::Value(Value::Text(text.to_owned())))
         }
@@ -318,6 +324,44 @@ mod tests {
             [("a.yaml", "- 1"), ("a.json", "{"), ("a.hcl", "a = "), ("a.yaml", "a: [null]"), ("a.hcl", "a = b")]
         {
             assert!(answers(file, text).unwrap_err().to_string().contains(file), "{text}");
+        }
+    }
+
+    /// Answers in YAML and JSON kept the last of two values, and numbers lost digits, in silence.
+    #[test]
+    fn answers_are_taken_to_the_letter_or_refused() {
+        let error = |file: &str, text: &str| answers(file, text).unwrap_err().to_string();
+        for (file, text) in
+            [("a.yaml", "size: 1\nsize: 2"), ("a.json", r#"{"size": 1, "size": 2}"#), ("a.hcl", "size = 1\nsize = 2")]
+        {
+            let error = error(file, text);
+            assert!(error.contains("twice") || error.contains("redefined"), "{text}: {error}");
+        }
+        for number in ["18446744073709551616", "9007199254740993.5", "1234567890.12345678901234"] {
+            for (file, text) in [
+                ("a.yaml", format!("n: {number}")),
+                ("a.json", format!(r#"{{"n": {number}}}"#)),
+                ("a.hcl", format!("n = [{number}]")),
+            ] {
+                assert!(
+                    error(file, &text).contains(&format!("the number {number} loses digits")),
+                    "{}",
+                    error(file, &text)
+                );
+            }
+            assert_eq!(setting("n", number), Ok(Given::Value(Value::Text(number.to_owned()))));
+            assert_eq!(setting("n", &format!("[{number}]")), Err(ValueError::Inexact(number.to_owned())));
+        }
+        for (file, text) in [
+            ("a.yaml", "n: 18446744073709551615"),
+            ("a.hcl", "\u{feff}n = 18446744073709551615\n"),
+            ("a.json", "\u{feff}{\"n\": 18446744073709551615}"),
+        ] {
+            let (given, _) = answers(file, text).unwrap().values["n"].clone();
+            assert!(
+                matches!(&given, Given::Value(value) if value.to_string() == "18446744073709551615"),
+                "{file}: {given:?}"
+            );
         }
     }
 }

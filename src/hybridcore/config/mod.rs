@@ -14,6 +14,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub mod check;
+pub mod exact;
 pub mod layers;
 pub mod merge;
 pub mod schema;

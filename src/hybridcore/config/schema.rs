@@ -268,7 +268,7 @@ impl Schema {
 
     fn parse(text: &str) -> Result<Schema, SchemaError> {
         let malformed = |detail: String| SchemaError::Malformed { detail };
-        let mut schema: Schema = yaml_serde::from_str(text).map_err(|error| malformed(first_line(&error)))?;
+        let mut schema: Schema = super::exact::from_yaml(text).map_err(|error| malformed(first_line(&error)))?;
         for (name, declaration) in &mut schema.variables {
             if !super::value::is_variable_name(name) {
                 return Err(malformed(format!("{name:?} is no variable's name; write letters, digits and _")));

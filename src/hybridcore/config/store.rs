@@ -1,8 +1,9 @@
 //! Writes rendered files under `configs/<env>/`, and never over what somebody edited by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::hybridcore::leave::Leave;
 use crate::hybridcore::state::document::{self, DocumentError, Versioned};
 use crate::hybridcore::state::files::{self, WriteError};
 use crate::hybridcore::state::{LOCK_FILE, Lock, LockError};
+use crate::hybridcore::templates::is_foreign;
 use crate::types::hash::Hash;
 
 /// The folder of rendered files in a workspace.
@@ -86,6 +88,16 @@ pub enum StoreError {
         /// The files.
         paths: Vec<PathBuf>,
     },
+    /// Files that nobody composed are where packer and its tools read them.
+    #[error(
+        "{} is not part of what is composed there, and the build would use it; take it away, put it into the definitions, or run it \
+         again with --overwrite, which keeps it beside (NAME.edited)",
+        names(.paths)
+    )]
+    Foreign {
+        /// The files.
+        paths: Vec<PathBuf>,
+    },
     /// Another writer is at work.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -106,9 +118,12 @@ pub enum StoreError {
     },
 }
 
+fn names(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
 fn edited(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    format!("{} was changed", names.join(", "))
+    format!("{} was changed", names(paths))
 }
 
 /// Files that belong together.
@@ -116,14 +131,16 @@ fn edited(paths: &[PathBuf]) -> String {
 pub struct Batch {
     /// Bytes by path below `configs/`.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Those of the files that may be run.
+    pub executables: BTreeSet<String>,
     /// Folders below `configs/` that hold nothing but this batch; our files there that it lacks are taken away.
     pub whole_folders: Vec<String>,
     /// Hash of all that the files were made from.
     pub inputs_hash: Option<Hash>,
 }
 
-/// Writes a batch under the state folder's lock. All files are looked at first; one that was edited stops everything, unless
-/// `overwrite`, which keeps the edited file as `NAME.edited`.
+/// Writes a batch under the state folder's lock. All files are looked at first; one that was edited, or is foreign in a whole folder, stops
+/// everything, unless `overwrite`, which keeps that file as `NAME.edited`.
 pub fn write(
     root: &Path,
     batch: &Batch,
@@ -136,9 +153,13 @@ pub fn write(
     let mut known = document::load::<ConfigsDocument>(&record)?.map(|loaded| loaded.document).unwrap_or_default();
     let configs = root.join(CONFIGS_FOLDER);
     let plan = plan(&configs, batch, &known)?;
-    let touched: Vec<PathBuf> = plan.iter().filter(|step| step.edited).map(|step| configs.join(&step.path)).collect();
+    let of = |hand: Hand| plan.iter().filter(|step| step.by == hand).map(|step| configs.join(&step.path)).collect();
+    let (touched, foreign): (Vec<PathBuf>, Vec<PathBuf>) = (of(Hand::Edited), of(Hand::Foreign));
     if !touched.is_empty() && !overwrite {
         return Err(StoreError::Edited { paths: touched });
+    }
+    if !foreign.is_empty() && !overwrite {
+        return Err(StoreError::Foreign { paths: foreign });
     }
     for (path, bytes) in &batch.files {
         let replaces = known.files.get(path).map(|entry| entry.sha256);
@@ -164,22 +185,34 @@ fn keep(record: &Path, known: &ConfigsDocument) -> Result<(), DocumentError> {
     if there.as_ref() == Some(known) { Ok(()) } else { document::store(record, known) }
 }
 
+/// Whose hand was last on a file that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hand {
+    Ours,
+    Edited,
+    Foreign,
+}
+
 struct Planned {
     path: String,
     change: Change,
-    edited: bool,
+    by: Hand,
 }
 
 fn plan(configs: &Path, batch: &Batch, known: &ConfigsDocument) -> Result<Vec<Planned>, StoreError> {
     let mut plan = Vec::new();
+    let hand = |is_ours: bool| if is_ours { Hand::Ours } else { Hand::Edited };
     for (path, bytes) in &batch.files {
-        let new = Hash::of(bytes);
-        let (change, edited) = match found(&configs.join(path))? {
-            None => (Change::Written, false),
-            Some(there) if there == new => (Change::Unchanged, false),
-            Some(there) => (Change::Updated, known.files.get(path).is_none_or(|entry| !entry.is_ours(there))),
+        let (new, may_run) = (Hash::of(bytes), batch.executables.contains(path));
+        let (change, by) = match found(&configs.join(path))? {
+            None => (Change::Written, Hand::Ours),
+            Some(there) if there == (new, may_run) => (Change::Unchanged, Hand::Ours),
+            Some((there, _)) if there == new => (Change::Updated, Hand::Ours),
+            Some((there, _)) => {
+                (Change::Updated, hand(known.files.get(path).is_some_and(|entry| entry.is_ours(there))))
+            }
         };
-        plan.push(Planned { path: path.clone(), change, edited });
+        plan.push(Planned { path: path.clone(), change, by });
     }
     let is_gone = |path: &&String| {
         let ours = |folder: &String| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'));
@@ -187,10 +220,39 @@ fn plan(configs: &Path, batch: &Batch, known: &ConfigsDocument) -> Result<Vec<Pl
     };
     for (path, entry) in known.files.iter().filter(|(path, _)| is_gone(path)) {
         let there = found(&configs.join(path))?;
-        let edited = there.is_some_and(|there| !entry.is_ours(there));
-        plan.push(Planned { path: path.clone(), change: Change::Removed, edited });
+        let by = hand(there.is_none_or(|(there, _)| entry.is_ours(there)));
+        plan.push(Planned { path: path.clone(), change: Change::Removed, by });
+    }
+    for folder in &batch.whole_folders {
+        let mut there = BTreeSet::new();
+        list(&configs.join(folder), "", &mut there)?;
+        for own in there.into_iter().filter(|own| is_foreign(own)) {
+            let path = format!("{folder}/{own}");
+            if !batch.files.contains_key(&path) && !known.files.contains_key(&path) {
+                plan.push(Planned { path, change: Change::Removed, by: Hand::Foreign });
+            }
+        }
     }
     Ok(plan)
+}
+
+/// All files below a folder, links among them; none where there is no folder.
+fn list(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) -> Result<(), StoreError> {
+    let unreadable = |source| StoreError::Unreadable { path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(unreadable)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type().map_err(unreadable)?.is_dir() {
+            list(&entry.path(), &format!("{name}/"), found)?;
+        } else {
+            found.insert(name);
+        }
+    }
+    Ok(())
 }
 
 fn apply(configs: &Path, batch: &Batch, step: &Planned) -> Result<Change, StoreError> {
@@ -199,11 +261,13 @@ fn apply(configs: &Path, batch: &Batch, step: &Planned) -> Result<Change, StoreE
         let path = path.clone();
         move |source| WriteError { path, step, source }
     };
-    if step.edited {
+    if step.by != Hand::Ours {
         fs::rename(&path, kept_beside(&path)).map_err(unwritable("keeping the edited file beside it"))?;
     }
     match (step.change, batch.files.get(&step.path)) {
-        (Change::Written | Change::Updated, Some(bytes)) => files::replace(&path, bytes)?,
+        (Change::Written | Change::Updated, Some(bytes)) => {
+            files::replace_as(&path, bytes, batch.executables.contains(&step.path))?;
+        }
         (Change::Removed, _) if path.exists() => {
             fs::remove_file(&path).map_err(unwritable("taking it away"))?;
         }
@@ -222,9 +286,11 @@ fn kept_beside(path: &Path) -> PathBuf {
     (1..u32::MAX).map(named).find(|kept| !kept.exists()).unwrap_or_else(|| named(1))
 }
 
-fn found(path: &Path) -> Result<Option<Hash>, StoreError> {
+/// A file's hash, and whether its owner may run it.
+fn found(path: &Path) -> Result<Option<(Hash, bool)>, StoreError> {
+    let may_run = || fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o100 != 0);
     match fs::read(path) {
-        Ok(bytes) => Ok(Some(Hash::of(&bytes))),
+        Ok(bytes) => Ok(Some((Hash::of(&bytes), may_run()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StoreError::Unreadable { path: path.to_owned(), source }),
     }

@@ -4,9 +4,13 @@ use hcl::Body;
 use hcl::edit::Span as _;
 use hcl::edit::parser::parse_body;
 use hcl::edit::structure;
+use hcl::edit::visit::Visit as _;
 use hcl::expr::Expression;
 use serde::Serialize;
 use thiserror::Error;
+
+use super::exact::Lossy;
+use super::value::ValueError;
 
 /// The most bytes of one HCL file.
 const MOST_BYTES: usize = 1 << 20;
@@ -67,17 +71,23 @@ pub struct Parsed {
     pub assignments: Vec<Assignment>,
     /// Blocks.
     pub blocks: Vec<Block>,
+    /// Numbers that lose digits, as they are written, and where.
+    pub lossy: Vec<(Place, String)>,
 }
 
-/// Reads a file's text.
+/// Reads a file's text. A byte-order mark before it is passed over.
 pub fn parse(file: &str, text: &str) -> Result<Parsed, SyntaxError> {
     let at = |line: usize| Place { file: file.to_owned(), line };
     if text.len() > MOST_BYTES {
         return Err(SyntaxError { place: at(0), detail: format!("it has more than {MOST_BYTES} bytes; split it") });
     }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let body = parse_body(text)
         .map_err(|error| SyntaxError { place: at(error.location().line()), detail: error.message().to_owned() })?;
-    let mut parsed = Parsed::default();
+    let mut lossy = Lossy::of(text);
+    lossy.visit_body(&body);
+    let lossy = lossy.found.into_iter().map(|(offset, written)| (at(line_of(text, Some(offset))), written));
+    let mut parsed = Parsed { lossy: lossy.collect(), ..Parsed::default() };
     for part in body {
         match part {
             structure::Structure::Attribute(attribute) => {
@@ -106,9 +116,12 @@ pub fn parse(file: &str, text: &str) -> Result<Parsed, SyntaxError> {
     Ok(parsed)
 }
 
-/// Reads a file that may hold attributes alone.
+/// Reads a file that may hold attributes alone, and no number that loses digits.
 pub fn parse_assignments(file: &str, text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let parsed = parse(file, text)?;
+    if let Some((place, written)) = parsed.lossy.into_iter().next() {
+        return Err(SyntaxError { place, detail: ValueError::Inexact(written).to_string() });
+    }
     match parsed.blocks.into_iter().next() {
         None => Ok(parsed.assignments),
         Some(block) => Err(SyntaxError {

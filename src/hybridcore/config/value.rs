@@ -58,6 +58,11 @@ pub enum ValueError {
     /// An object has a key twice.
     #[error("the key {0:?} stands twice in one object; keep one of them")]
     Twice(String),
+    /// A number has more digits than are kept.
+    #[error(
+        "the number {0} loses digits; whole numbers may have 64 bits, and others about 15 digits: write it as a text in quotes"
+    )]
+    Inexact(String),
     /// A template of a text cannot be evaluated.
     #[error("{0}; only plain texts may stand here")]
     Template(String),

@@ -13,7 +13,7 @@ use super::artifacts::{self, Collected, Place, verify_artifacts};
 use super::call::{Called, Desk, RUN_VARIABLE, assignment, var_file};
 use super::digest::DigestError;
 use super::failure::{Failure, FailureClass, Phase};
-use super::inputs::{self, Inputs, Recipe};
+use super::inputs::{self, Gathered, Inputs, Recipe};
 use super::manifest;
 use super::report::{RunReport, Status, found_path, kept_path};
 use super::runs::{self, RunsError};
@@ -95,9 +95,12 @@ pub fn build(session: &Session<'_>, request: &BuildRequest) -> Result<RunReport,
     let mut work = Work::open(session, request, recipe)?;
     runs::recover(session, &request.name)?;
     let before = runs::all(session, Some(&request.name))?;
-    let mut inputs = work.inputs(&before)?;
+    let gathered = work.inputs(&before)?;
+    let doubt = gathered.doubt();
+    doubt.iter().for_each(|doubt| work.desk.log.warn(doubt));
+    let mut inputs = gathered.inputs;
     let last = before.iter().rev().find(|run| run.status == Status::Succeeded);
-    if let Some(last) = last.filter(|_| !request.force)
+    if let Some(last) = last.filter(|_| !request.force && doubt.is_none())
         && last.inputs.changes(&inputs).is_empty()
         && verify_artifacts(session.workspace.root(), last, session.leave).is_good()
     {
@@ -111,8 +114,9 @@ pub fn build(session: &Session<'_>, request: &BuildRequest) -> Result<RunReport,
     if made.installed {
         work.seen.plugins = tool::plugins(&[session.plugins(), session.packer_folder()], session.leave);
         // Plugins are inputs. When they cannot be hashed now, the next build finds drift.
-        inputs = work.inputs(&before).unwrap_or(inputs);
+        inputs = work.inputs(&before).map_or(inputs, |gathered| gathered.inputs);
     }
+    report.warnings.extend(doubt);
     report.plugins = work.seen.plugins.clone();
     report.inputs = inputs;
     work.take_in(&folder, &mut report, &mut made);
@@ -151,7 +155,7 @@ impl<'a> Work<'a> {
         Ok(Work { session, request, recipe, desk, seen, _lock: lock })
     }
 
-    fn inputs(&self, before: &[RunReport]) -> Result<Inputs, DigestError> {
+    fn inputs(&self, before: &[RunReport]) -> Result<Gathered, DigestError> {
         let skip = runs::products(before);
         inputs::gather(self.session.workspace.root(), &self.recipe, &self.seen, &skip, self.session.leave)
     }
@@ -392,7 +396,7 @@ impl<'a> Work<'a> {
     fn note_products(&self, before: &[RunReport], report: &mut RunReport) {
         let mut known = before.to_vec();
         known.push(report.clone());
-        let Ok(after) = self.inputs(&known) else { return };
+        let Ok(Gathered { inputs: after, .. }) = self.inputs(&known) else { return };
         report.products = report.inputs.new_files(&after).map(str::to_owned).collect();
         let changed = report.inputs.changes(&after).into_iter();
         let changed = changed.filter(|change| !report.products.contains(change.input.trim_start_matches("file ")));

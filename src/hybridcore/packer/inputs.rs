@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::digest::{self, DigestError, EntryKind};
+use super::named::{self, Ground};
 use super::report::{found_path, kept_path};
 use super::session::{BuildRequest, Session};
 use super::tool::Seen;
@@ -44,6 +45,9 @@ pub struct Recipe {
     /// Names of secret variables.
     #[serde(default)]
     pub secrets: BTreeSet<String>,
+    /// Names of environment variables that packer gets too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub environment: BTreeSet<String>,
     /// More files and folders.
     #[serde(default)]
     pub assets: Vec<String>,
@@ -72,6 +76,7 @@ impl Recipe {
             var_files: request.var_files.iter().map(kept).collect::<Option<_>>()?,
             variables: request.variables.clone(),
             secrets: request.secrets.keys().cloned().collect(),
+            environment: request.environment.keys().cloned().collect(),
             assets: request.assets.iter().map(kept).collect::<Option<_>>()?,
             only: request.only.clone(),
             except: request.except.clone(),
@@ -148,6 +153,32 @@ impl Inputs {
 
 const FILE: &str = "file ";
 
+/// Everything that goes into a build, as far as it can be determined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gathered {
+    /// What was found.
+    pub inputs: Inputs,
+    /// Places that may name further files; none when `--asset` names files, which then are the caller's word for them.
+    pub unknown: BTreeSet<String>,
+}
+
+impl Gathered {
+    /// Why it is not known whether inputs changed, with the remedy.
+    pub fn doubt(&self) -> Option<String> {
+        const SHOWN: usize = 5;
+        if self.unknown.is_empty() {
+            return None;
+        }
+        let mut places: Vec<&str> = self.unknown.iter().take(SHOWN).map(String::as_str).collect();
+        let more = format!("{} more", self.unknown.len().saturating_sub(SHOWN));
+        places.extend((self.unknown.len() > SHOWN).then_some(more.as_str()));
+        Some(format!(
+            "the inputs cannot all be determined, so each build runs again ({}); name the files with --asset",
+            places.join("; ")
+        ))
+    }
+}
+
 /// Hashes everything that goes into a build. `skip` are paths (with all below them) that runs made themselves.
 pub(super) fn gather(
     root: &Path,
@@ -155,26 +186,34 @@ pub(super) fn gather(
     seen: &Seen,
     skip: &BTreeSet<String>,
     leave: &dyn Leave,
-) -> Result<Inputs, DigestError> {
-    let mut gatherer = Gatherer { root, skip, leave, entries: BTreeMap::new() };
+) -> Result<Gathered, DigestError> {
+    let mut gatherer = Gatherer { root, skip, leave, entries: BTreeMap::new(), unknown: BTreeSet::new() };
     let template = found_path(root, &recipe.template);
     gatherer.add(&template)?;
     for path in recipe.var_files.iter().chain(&recipe.assets) {
         gatherer.add(&found_path(root, path))?;
     }
     gatherer.add_named(&template, &found_path(root, &recipe.folder))?;
-    let mut entries = gatherer.entries;
+    gatherer.add_spelled(&template, recipe)?;
+    let (mut entries, mut unknown) = (gatherer.entries, gatherer.unknown);
+    for name in recipe.environment.iter().filter(|name| name.starts_with("PKR_VAR_")) {
+        unknown.insert(format!("the value of {name} is not kept; give the variable with --var"));
+    }
+    if !recipe.assets.is_empty() {
+        unknown.clear();
+    }
     let text = |text: &str| Hash::of(text.as_bytes());
     entries.insert("packer".to_owned(), text(&seen.version));
     entries.extend(seen.plugins.iter().map(|(name, version)| (format!("plugin {name}"), text(version))));
     entries.extend(recipe.variables.iter().map(|(name, value)| (format!("variable {name}"), text(value))));
     entries.extend(recipe.secrets.iter().map(|name| (format!("secret {name}"), text(name))));
+    entries.extend(recipe.environment.iter().map(|name| (format!("environment {name}"), text(name))));
     for (name, builds) in [("only", &recipe.only), ("except", &recipe.except)] {
         entries.insert(format!("option {name}"), text(&builds.join(",")));
     }
     entries.insert("option folder".to_owned(), text(&recipe.folder));
     entries.extend(recipe.inputs_hash.map(|hash| ("configuration".to_owned(), hash)));
-    Ok(Inputs::of(entries))
+    Ok(Gathered { inputs: Inputs::of(entries), unknown })
 }
 
 struct Gatherer<'a> {
@@ -182,6 +221,7 @@ struct Gatherer<'a> {
     skip: &'a BTreeSet<String>,
     leave: &'a dyn Leave,
     entries: BTreeMap<String, Hash>,
+    unknown: BTreeSet<String>,
 }
 
 impl Gatherer<'_> {
@@ -254,6 +294,40 @@ impl Gatherer<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Files and folders that the template's expressions name.
+    fn add_spelled(&mut self, template: &Path, recipe: &Recipe) -> Result<(), DigestError> {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let root = absolute(self.root);
+        let own = if template.is_dir() { template } else { template.parent().unwrap_or(template) };
+        let (own, folder) = (absolute(own), absolute(&found_path(self.root, &recipe.folder)));
+        let files: Vec<PathBuf> = template_files(template).iter().map(|file| absolute(file)).collect();
+        let ground = Ground { root: &root, own: &own, folder: &folder, files: &files, recipe };
+        let names = named::names(&ground);
+        self.unknown.extend(names.unknown);
+        // Named as below the workspace, however the expression spells it.
+        let below = |path: &Path| match named::plain(path).strip_prefix(&root) {
+            Ok(below) => self.root.join(below),
+            Err(_) => named::plain(path),
+        };
+        let found = |text: &String| {
+            let places = [below(&folder.join(text)), below(&own.join(text))];
+            places.into_iter().find(|path| fs::metadata(path).is_ok())
+        };
+        let maybe: BTreeSet<PathBuf> = names.maybe.iter().filter_map(found).collect();
+        let paths: BTreeMap<PathBuf, &String> =
+            names.paths.iter().filter_map(|(text, place)| Some((found(text)?, place))).collect();
+        for path in maybe.iter().chain(paths.keys()).filter(|path| self.may_be_input(path)).collect::<BTreeSet<_>>() {
+            self.add(path)?;
+        }
+        let beyond = paths.iter().filter(|(path, _)| !self.may_be_input(path) && !self.is_skipped(path));
+        let told = |(path, place): (&PathBuf, &&String)| {
+            format!("{place}: {} is not within the workspace, or is all of it", path.display())
+        };
+        let beyond: Vec<String> = beyond.map(told).collect();
+        self.unknown.extend(beyond);
         Ok(())
     }
 
@@ -339,7 +413,11 @@ build {
 
         fn gather_as(&self, recipe: &Recipe, seen: &Seen, skip: &[&str]) -> Inputs {
             let skip = skip.iter().map(|path| (*path).to_owned()).collect();
-            gather(self.0.path(), recipe, seen, &skip, &Always).unwrap()
+            self.gathered(recipe, seen, &skip).inputs
+        }
+
+        fn gathered(&self, recipe: &Recipe, seen: &Seen, skip: &BTreeSet<String>) -> Gathered {
+            gather(self.0.path(), recipe, seen, skip, &Always).unwrap()
         }
     }
 
@@ -350,6 +428,7 @@ build {
             var_files: vec!["vars.pkrvars.hcl".to_owned()],
             variables: [("size".to_owned(), "1".to_owned())].into(),
             secrets: BTreeSet::new(),
+            environment: BTreeSet::new(),
             assets: Vec::new(),
             only: Vec::new(),
             except: Vec::new(),

@@ -23,6 +23,7 @@ pub mod failure;
 pub mod inputs;
 pub mod machine;
 pub mod manifest;
+mod named;
 pub mod report;
 pub mod runs;
 mod sensitive;

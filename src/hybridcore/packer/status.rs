@@ -127,7 +127,10 @@ fn status(session: &Session<'_>, name: Name, runs: &[RunReport], seen: Option<&S
     let skip = runs::products(runs);
     let root = session.workspace.root();
     match inputs::gather(root, &good.recipe, seen.unwrap_or(&recorded), &skip, session.leave) {
-        Ok(now) => status.changes = good.inputs.changes(&now),
+        Ok(now) => {
+            status.changes = good.inputs.changes(&now.inputs);
+            status.notes.extend(now.doubt());
+        }
         Err(error) => status.notes.push(error.to_string()),
     }
     let found = verify_artifacts(root, good, session.leave).findings;

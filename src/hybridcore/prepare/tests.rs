@@ -219,6 +219,73 @@ fn files_that_were_edited_by_hand_stop_everything_and_are_kept_when_they_are_rep
     assert_eq!(again, "image_name = \"again\"\n", "what was kept before is kept still");
 }
 
+/// A file that nobody composed was built without a word. Packer reads hidden files and links too.
+#[test]
+fn a_foreign_file_in_a_composed_folder_stops_everything_and_is_kept_when_it_is_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    let asked = request("dev", "file.linux-image", None, &[]);
+    let folder = in_folder(root.path(), false, |desk| prepare(desk, &asked)).unwrap().folder;
+    for name in [
+        "99-mine.pkr.hcl",
+        ".hidden.pkr.hcl",
+        "mine.pkr.json",
+        "mine.auto.pkrvars.hcl",
+        "mine.auto.pkrvars.json",
+        "ansible/roles/mine/tasks/main.yml",
+    ] {
+        let foreign = folder.join(name);
+        fs::create_dir_all(foreign.parent().unwrap()).unwrap();
+        fs::write(&foreign, "mine").unwrap();
+        let error = in_folder(root.path(), false, |desk| prepare(desk, &asked)).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("is not part of") && error.contains("--overwrite"), "{error}");
+        let found = Manifest::load(&folder).unwrap().verify(&folder, None).unwrap();
+        assert_eq!(found, [Deviation::Added(name.to_owned())], "verify says the same");
+        in_folder(root.path(), true, |desk| prepare(desk, &asked)).unwrap();
+        let kept = foreign.with_file_name(format!("{}.edited", foreign.file_name().unwrap().to_string_lossy()));
+        assert!(!foreign.exists() && fs::read_to_string(kept).unwrap() == "mine");
+    }
+    std::os::unix::fs::symlink("/nowhere", folder.join("link.pkr.hcl")).unwrap();
+    assert!(in_folder(root.path(), false, |desk| prepare(desk, &asked)).is_err());
+    fs::remove_file(folder.join("link.pkr.hcl")).unwrap();
+    for left in ["10-settings-packer.pkr.hcl~", "x.pkr.hcl.tmp", "ansible/__pycache__/a.pyc", "ansible/site.retry"] {
+        fs::create_dir_all(folder.join(left).parent().unwrap()).unwrap();
+        fs::write(folder.join(left), "old").unwrap();
+    }
+    in_folder(root.path(), false, |desk| prepare(desk, &asked)).unwrap();
+}
+
+/// Assets lost their x bit, and hidden ones were called missing although they stood there.
+#[test]
+fn assets_keep_their_x_bit_and_may_be_hidden() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = given.path();
+    for (path, bytes) in Definitions::built_in().files() {
+        fs::create_dir_all(own.join(path).parent().unwrap()).unwrap();
+        fs::write(own.join(path), bytes).unwrap();
+    }
+    let (script, hidden) = ("templates/ansible/make.sh", "templates/ansible/.config/lint");
+    fs::create_dir_all(own.join(hidden).parent().unwrap()).unwrap();
+    fs::write(own.join(script), "true").unwrap();
+    fs::write(own.join(hidden), "x").unwrap();
+    let plain = Definitions::load(own).unwrap().digest();
+    fs::set_permissions(own.join(script), fs::Permissions::from_mode(0o755)).unwrap();
+    let (definitions, log) = (Definitions::load(own).unwrap(), Logger::silent("config", Redactor::default()));
+    assert_ne!(definitions.digest(), plain);
+    let desk = Desk { root: root.path(), definitions: &definitions, overwrite: false, leave: &Always, log: &log };
+    let asked = request("dev", "file.linux-image", None, &[]);
+    let folder = prepare(&desk, &asked).unwrap().folder;
+    let may_run = |path: &str| fs::metadata(folder.join(path)).unwrap().permissions().mode() & 0o100 != 0;
+    assert!(may_run("ansible/make.sh") && !may_run("ansible/site.yml"));
+    assert_eq!(fs::read_to_string(folder.join("ansible/.config/lint")).unwrap(), "x");
+    assert_eq!(Manifest::load(&folder).unwrap().verify(&folder, Some(&definitions)).unwrap(), []);
+    fs::set_permissions(folder.join("ansible/make.sh"), fs::Permissions::from_mode(0o644)).unwrap();
+    let found = Manifest::load(&folder).unwrap().verify(&folder, None).unwrap();
+    assert_eq!(found, [Deviation::Changed("ansible/make.sh".to_owned())]);
+    prepare(&desk, &asked).unwrap();
+    assert!(may_run("ansible/make.sh"));
+}
+
 #[test]
 fn files_that_a_composition_no_longer_has_are_taken_away() {
     let root = tempfile::tempdir().unwrap();

@@ -198,7 +198,7 @@ pub enum PlanError {
 /// Holds the stacks that are on against matrix and assets. Fails at the first that cannot be.
 pub fn plan(definitions: &Definitions, os: &str, toggles: &Toggles) -> Result<Plan, PlanError> {
     let malformed = |detail: String| PlanError::Malformed { detail };
-    let file: File = yaml_serde::from_str(&definitions.text(PROVISIONERS_FILE)?)
+    let file: File = super::config::exact::from_yaml(&definitions.text(PROVISIONERS_FILE)?)
         .map_err(|error| malformed(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
     let mut stacks = Vec::new();
     for stack in Stack::ALL.into_iter().filter(|stack| toggles.is_on(*stack)) {

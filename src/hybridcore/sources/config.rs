@@ -140,7 +140,7 @@ impl SourcesConfig {
             let redactor = crate::hybridcore::logs::Redactor::default();
             ConfigError::Malformed { path: path.to_owned(), detail: redactor.clean(&error.to_string()) }
         };
-        let config: SourcesConfig = yaml_serde::from_str(text).map_err(malformed)?;
+        let config: SourcesConfig = crate::hybridcore::config::exact::from_yaml(text).map_err(malformed)?;
         let mut names = BTreeSet::new();
         for RepositoryConfig { name, url, .. } in &config.repositories {
             let (path, name) = (path.to_owned(), name.clone());

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -37,11 +38,16 @@ pub fn remedy(error: &io::Error) -> &'static str {
 /// Replaces the file at `path` by `bytes`: after a crash at any moment either all of the old content is
 /// there or all of the new. Writers of one file must hold a lock, since they share its temporary name.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    replace_as(path, bytes, false)
+}
+
+/// The same of a file that whoever may read it may also run, where `executable`.
+pub fn replace_as(path: &Path, bytes: &[u8], executable: bool) -> Result<(), WriteError> {
     let fail = |step: &'static str| move |source| WriteError { path: path.to_owned(), step, source };
     let folder = folder_of(path);
     fs::create_dir_all(folder).map_err(fail("creating its folder"))?;
     let temporary = temporary_of(path);
-    let written = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, bytes, executable).and_then(|()| fs::rename(&temporary, path));
     if let Err(source) = written {
         // Best effort: what stays is found and removed by the next repair.
         let _ = fs::remove_file(&temporary);
@@ -50,7 +56,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     sync_folder(folder).map_err(fail("syncing its folder"))
 }
 
-fn write_new(temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(temporary: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
     match fs::remove_file(temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -58,6 +64,10 @@ fn write_new(temporary: &Path, bytes: &[u8]) -> io::Result<()> {
     // `create_new` follows no link that somebody put there.
     let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
     file.write_all(bytes)?;
+    if executable {
+        let mode = file.metadata()?.permissions().mode();
+        file.set_permissions(fs::Permissions::from_mode(mode | (mode & 0o444) >> 2))?;
+    }
     file.sync_all()
 }
 

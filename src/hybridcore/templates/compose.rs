@@ -67,6 +67,8 @@ pub struct ComposedFile {
     pub role: Role,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// Whether it may be run.
+    pub executable: bool,
     /// What it was made from, as paths in the definitions with their hashes.
     pub from: Vec<Part>,
 }
@@ -200,15 +202,16 @@ impl Sheet<'_> {
         let text = self.definitions.text(path)?;
         syntax::parse(path, &text)?;
         let from = vec![self.part(path)?];
-        self.add(ComposedFile { path: name_of(role, path), role, bytes: text.into_bytes(), from })
+        self.add(ComposedFile { path: name_of(role, path), role, bytes: text.into_bytes(), executable: false, from })
     }
 
-    /// Assets keep their bytes and their path below `templates/`.
+    /// Assets keep their bytes, their path below `templates/`, and whether they may be run.
     fn asset(&mut self, path: &str) -> Result<(), ComposeError> {
         let bytes = self.definitions.need(path)?.to_vec();
         let own = path.strip_prefix("templates/").unwrap_or(path).to_owned();
         let from = vec![self.part(path)?];
-        self.add(ComposedFile { path: own, role: Role::Asset, bytes, from })
+        let executable = self.definitions.is_executable(path);
+        self.add(ComposedFile { path: own, role: Role::Asset, bytes, executable, from })
     }
 
     fn build(&mut self, builder: &Builder, plan: &Plan) -> Result<(), ComposeError> {
@@ -233,7 +236,7 @@ impl Sheet<'_> {
             source,
         })?;
         let path = name_of(Role::Build, &builder.build);
-        self.add(ComposedFile { path, role: Role::Build, bytes: composed.into_bytes(), from })
+        self.add(ComposedFile { path, role: Role::Build, bytes: composed.into_bytes(), executable: false, from })
     }
 
     /// A file that several builders share is there once; two that would have one name are refused.
@@ -311,6 +314,7 @@ impl Composition {
             path: file.path.clone(),
             role: file.role,
             sha256: Hash::of(&file.bytes),
+            executable: file.executable,
             from: file.from.clone(),
         };
         Manifest::of(self.builders.clone(), self.files.iter().map(file).collect())

@@ -137,7 +137,7 @@ impl Inventory {
     pub fn load(definitions: &Definitions) -> Result<Inventory, InventoryError> {
         let text = definitions.text(INVENTORY_FILE)?;
         let malformed = |detail: String| InventoryError::Malformed { detail };
-        let file: File = yaml_serde::from_str(&text)
+        let file: File = crate::hybridcore::config::exact::from_yaml(&text)
             .map_err(|error| malformed(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
         for settings in &file.settings {
             syntax::parse(settings, &definitions.text(settings)?)?;

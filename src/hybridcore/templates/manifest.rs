@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use thiserror::Error;
 use super::compose::Role;
 use crate::hybridcore::definitions::Definitions;
 use crate::hybridcore::state::document::{self, DocumentError, Versioned};
-use crate::hybridcore::state::files::remedy;
+use crate::hybridcore::state::files::{TEMPORARY_SUFFIX, remedy};
 use crate::types::hash::Hash;
 
 /// The manifest's file in a composition's folder.
@@ -38,6 +39,9 @@ pub struct ManifestFile {
     pub role: Role,
     /// Hash of its bytes.
     pub sha256: Hash,
+    /// Whether it may be run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executable: bool,
     /// What it was made from.
     pub from: Vec<Part>,
 }
@@ -147,15 +151,17 @@ impl Manifest {
         }
         let mut there = BTreeMap::new();
         list(folder, "", &mut there)?;
-        for ManifestFile { path, sha256, .. } in &self.files {
+        for ManifestFile { path, sha256, executable, .. } in &self.files {
             match there.remove(path) {
                 None => drop(deviations.insert(Deviation::Missing(path.clone()))),
-                Some(found) if found != *sha256 => drop(deviations.insert(Deviation::Changed(path.clone()))),
+                Some(found) if found != (*sha256, *executable) => {
+                    deviations.insert(Deviation::Changed(path.clone()));
+                }
                 Some(_) => {}
             }
         }
         there.remove(MANIFEST_FILE);
-        deviations.extend(there.into_keys().map(Deviation::Added));
+        deviations.extend(there.into_keys().filter(|path| is_foreign(path)).map(Deviation::Added));
         for part in self.files.iter().flat_map(|file| &file.from) {
             match definitions.map(|definitions| definitions.bytes(&part.path)) {
                 Some(None) => drop(deviations.insert(Deviation::SourceMissing(part.path.clone()))),
@@ -173,14 +179,29 @@ fn checksum(builders: &[String], files: &[ManifestFile]) -> Hash {
     let mut text = String::new();
     builders.iter().for_each(|builder| text.push_str(&format!("{builder}\n")));
     for file in files {
-        text.push_str(&format!("{} {} {}\n", file.sha256, file.role, file.path));
+        let mark = if file.executable { " executable" } else { "" };
+        text.push_str(&format!("{} {} {}{mark}\n", file.sha256, file.role, file.path));
         file.from.iter().for_each(|part| text.push_str(&format!("  {} {}\n", part.sha256, part.path)));
     }
     Hash::of(text.as_bytes())
 }
 
-/// All files of a folder with their hashes. What editors keep (`name~`, `.name`, `NAME.edited`) is passed over, as packer does.
-fn list(folder: &Path, prefix: &str, found: &mut BTreeMap<String, Hash>) -> Result<(), VerifyError> {
+/// Ends of the names of files that packer reads in a template's folder, hidden ones and links among them.
+const READ_BY_PACKER: [&str; 4] = [".pkr.hcl", ".pkr.json", ".auto.pkrvars.hcl", ".auto.pkrvars.json"];
+/// What programs leave beside the files that they run, and a killed writer of ours beside the file that it replaces.
+const LEFT_BEHIND: [&str; 3] = [".pyc", ".retry", TEMPORARY_SUFFIX];
+
+/// Whether a file in a composition's folder that was not composed may change the build: not what editors keep (`name~`, `.name`,
+/// `NAME.edited`), unless packer reads it.
+pub fn is_foreign(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_kept = path.split('/').any(|part| part.starts_with('.')) || name.ends_with('~') || name.ends_with(".edited");
+    let is_left = LEFT_BEHIND.iter().any(|end| name.ends_with(end));
+    READ_BY_PACKER.iter().any(|end| path.ends_with(end) && !path.contains('/')) || !(is_kept || is_left)
+}
+
+/// All files of a folder, with their hashes and whether their owner may run them.
+fn list(folder: &Path, prefix: &str, found: &mut BTreeMap<String, (Hash, bool)>) -> Result<(), VerifyError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| VerifyError::Unreadable { path, source }
@@ -188,15 +209,17 @@ fn list(folder: &Path, prefix: &str, found: &mut BTreeMap<String, Hash>) -> Resu
     for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
         let entry = entry.map_err(unreadable(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || name.ends_with('~') || name.ends_with(".edited") {
-            continue;
-        }
         let path = entry.path();
         if entry.file_type().map_err(unreadable(&path))?.is_dir() {
             list(&path, &format!("{prefix}{name}/"), found)?;
         } else {
-            let bytes = fs::read(&path).map_err(unreadable(&path))?;
-            found.insert(format!("{prefix}{name}"), Hash::of(&bytes));
+            // A link that leads nowhere is there all the same.
+            let bytes = fs::read(&path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(Vec::new()),
+                _ => Err(unreadable(&path)(error)),
+            })?;
+            let executable = fs::metadata(&path).is_ok_and(|about| about.permissions().mode() & 0o100 != 0);
+            found.insert(format!("{prefix}{name}"), (Hash::of(&bytes), executable));
         }
     }
     Ok(())

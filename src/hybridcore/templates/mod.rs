@@ -7,7 +7,7 @@ pub mod names;
 
 pub use compose::{ComposeError, ComposedFile, Composition, Role, compose_files};
 pub use inventory::{Builder, Inventory, InventoryError, Provisioning};
-pub use manifest::{Deviation, MANIFEST_FILE, Manifest};
+pub use manifest::{Deviation, MANIFEST_FILE, Manifest, is_foreign};
 pub use names::{BuilderId, NameError};
 
 use super::definitions::Definitions;

@@ -39,7 +39,7 @@ fn what_a_build_writes_beside_its_artifacts_does_not_make_it_drift() {
     let desk = Desk::new(&format!("date +%N > templates/written.json\n{GOOD}"));
     desk.write(
         "templates/web.pkr.hcl",
-        "build { post-processor \"manifest\" { output = \"templates/written.json\" } }",
+        "build {\n  post-processor \"manifest\" {\n    output = \"templates/written.json\"\n  }\n}\n",
     );
     let report = desk.build();
     assert_eq!(report.products, ["templates/written.json".to_owned()].into());
