@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::output::{Output, Table};
 use crate::decisions::Redaction;
+use crate::hybridcore::sources::config::ScanConfig;
 use crate::machine::policy::CompiledPolicies;
 use crate::platform::agefile::Recipient;
 use crate::settings::{DEFAULT_YAML, Overrides, Settings};
@@ -96,6 +97,8 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     for recipient in &settings.secrets.recipients {
         recipient.parse::<Recipient>().context("secrets.recipients")?;
     }
+    let rules = ScanConfig { credential_rules: settings.effects.credential_rules.clone(), ..ScanConfig::default() };
+    rules.credential_rules().context("effects.credential_rules")?;
     super::serve::tls::load(&settings)?;
     let written = match file {
         Some(path) => yaml_serde::from_str(&std::fs::read_to_string(path)?)?,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::machine::chart;
 use crate::machine::policy::{CompiledPolicies, Question, Ruling};
+use crate::types::content_flag::ContentFlag;
 use crate::types::fact::PolicyBundle;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
@@ -47,6 +48,58 @@ fn every_policy_has_an_id() {
     let starts = |word: &str| lines.iter().filter(|line| line.starts_with(word)).count();
     assert_eq!(starts("@id(\""), starts("permit (") + starts("forbid ("));
     assert!(starts("@breach(\"") >= 4);
+}
+
+/// VALIDATE's outcome with these flags.
+fn content(flags: &[ContentFlag]) -> Ruling {
+    let flags: Vec<_> = flags.iter().map(|flag| format!("\"{flag}\"")).collect();
+    let seen = format!(r#"{{"files": 1, "bytes": 1, "largest_file_bytes": 1, "flags": [{}]}}"#, flags.join(","));
+    let inputs = format!(r#"{{"outcomes": [{{"check": "scan", "source": "app", "ok": true, "seen": {seen}}}]}}"#);
+    rule(&[Role::Node], Transition::IngestionSchemaOk, &inputs)
+}
+
+/// The bundle knew `path-escape`, `link-escape` and `malware`, and the node raised `escaping-link` and `scanner`: no rule
+/// but that of private keys ever struck.
+#[test]
+fn the_default_policies_and_the_node_share_one_vocabulary_of_flags() {
+    let policies: Vec<_> = TEXT.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let policies = policies.join("\n");
+    let asked = policies.split("context.content.flags.").skip(1).map(|rest| rest.split(')').next().unwrap());
+    let asked: BTreeSet<&str> = asked.flat_map(|list| list.split('"').skip(1).step_by(2)).collect();
+    let breaches = ContentFlag::ALL.iter().filter(|flag| flag.is_breach()).map(|flag| flag.as_str());
+    assert_eq!(asked, breaches.collect());
+}
+
+#[test]
+fn every_combination_of_flags_is_a_breach_where_one_of_them_is() {
+    for set in 0u32..1 << ContentFlag::ALL.len() {
+        let flags: Vec<_> =
+            (0..).zip(ContentFlag::ALL).filter(|(n, _)| set >> n & 1 == 1).map(|(_, flag)| *flag).collect();
+        let ruling = content(&flags);
+        let is_breach = flags.iter().any(|flag| flag.is_breach());
+        assert_eq!(matches!(ruling, Ruling::Breach(_)), is_breach, "{flags:?}: {ruling:?}");
+        assert_eq!(matches!(ruling, Ruling::Permit(_)), !is_breach, "{flags:?}: {ruling:?}");
+    }
+}
+
+#[test]
+fn the_page_of_policies_lists_every_flag() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policies.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) =
+        page.split_once("| --- | --- | --- |\n").and_then(|_| page.split_once("built-in bundle |\n")).unwrap();
+    let (_, tail) = rest.split_once("\n<!-- end of flags -->").unwrap();
+    let row = |flag: &ContentFlag| {
+        let verdict = if flag.is_breach() { "breach" } else { "permits" };
+        format!("| `{flag}` | {} | {verdict} |\n", flag.meaning())
+    };
+    let rows: String = ContentFlag::ALL.iter().map(row).collect();
+    let made = format!("{head}built-in bundle |\n| --- | --- | --- |\n{rows}\n<!-- end of flags -->{tail}");
+    if std::env::var_os("SWOOSH_BLESS").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(page, made, "docs/policies.md is stale; run the test with SWOOSH_BLESS=1");
 }
 
 #[test]

@@ -75,6 +75,8 @@ pub struct Effects {
     pub scan_command: Vec<String>,
     /// How long it may take, in milliseconds.
     pub scan_timeout_ms: u64,
+    /// A file of credential rules in the place of the built-in ones.
+    pub credential_rules: Option<PathBuf>,
     /// Where indexes are sent.
     pub slurp: Option<Url>,
     /// The bearer token for that server.
@@ -110,6 +112,7 @@ impl Default for Effects {
             lease_ms: 3_600_000,
             scan_command: Vec::new(),
             scan_timeout_ms: 600_000,
+            credential_rules: None,
             slurp: None,
             slurp_token: None,
             slurp_timeout_ms: 10_000,

@@ -131,7 +131,8 @@ impl Settings {
         let optional = [&mut self.node_key, &mut self.backbeat.file, &mut self.policies.path, &mut self.facts.file];
         let records = [&mut self.decisions.redaction, &mut self.decisions.jsonl, &mut self.policies.bundle];
         let secrets = [&mut self.secrets.file, &mut self.secrets.identity, &mut self.exports.directory];
-        let effects = [&mut self.effects.workspace, &mut self.effects.definitions];
+        let effects = &mut self.effects;
+        let effects = [&mut effects.workspace, &mut effects.definitions, &mut effects.credential_rules];
         let backup = [&mut self.backup.directory, &mut self.log.file];
         let tls = &mut self.tls;
         let tls = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca];

@@ -8,6 +8,7 @@
 pub mod backbeat;
 pub mod canonical;
 pub mod civil;
+pub mod content_flag;
 pub mod council;
 pub mod decision;
 pub mod fact;

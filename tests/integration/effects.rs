@@ -14,6 +14,7 @@ use super::support::git_server::GitRepository;
 use super::support::inputs;
 use super::support::world::Ask;
 
+mod content;
 mod crashes;
 mod environment;
 mod events;

@@ -5,8 +5,21 @@ use std::collections::BTreeSet;
 
 use super::source::{files, paths};
 
-const ALLOWED: &[&str] =
-    &["git2", "hcl", "rustix", "serde", "serde_json", "sha2", "strsim", "tempfile", "thiserror", "yaml_serde"];
+const ALLOWED: &[&str] = &[
+    "git2",
+    "hcl",
+    "regex",
+    "rustix",
+    "serde",
+    "serde_json",
+    "sha2",
+    "spdx",
+    "strsim",
+    "tempfile",
+    "thiserror",
+    "toml",
+    "yaml_serde",
+];
 
 /// The crates that this package depends on, by the names that code uses.
 fn dependencies() -> BTreeSet<String> {

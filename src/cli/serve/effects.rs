@@ -88,9 +88,11 @@ fn workshop(node: &Node, settings: &Settings, secrets: &Secrets, root: std::path
     let effects = &settings.effects;
     let scan = ScanConfig {
         command: effects.scan_command.clone(),
+        credential_rules: effects.credential_rules.clone(),
         time_limit_s: effects.scan_timeout_ms.div_ceil(1_000),
         ..ScanConfig::default()
     };
+    scan.credential_rules().context("effects.credential_rules")?;
     let definitions = match &effects.definitions {
         Some(folder) => Definitions::load(folder).context("effects.definitions")?,
         None => Definitions::built_in(),

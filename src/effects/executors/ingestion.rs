@@ -13,7 +13,10 @@ use crate::hybridcore::sources::status::{self, Condition};
 use crate::hybridcore::sources::{Session, fetch, resolve};
 use crate::types::inputs::{CheckOutcome, CheckOutcomes, ContentSeen, FetchedSources, ResolvedSources, SourceSet};
 use crate::types::names::Transition;
-use crate::types::text::Name;
+use crate::types::text::{Detail, Name};
+
+/// The most paths that an outcome may name.
+const MOST_PATHS: usize = 32;
 
 impl Workshop {
     pub(super) fn resolve(&self, job: &Job, wanted: &Wanted, work: &Work<'_>) -> Done {
@@ -96,21 +99,20 @@ fn pins(session: &Session<'_>, set: &SourceSet, fetched: &FetchedSources) -> Res
 /// Findings are for the policies to judge; a scan that could not be made did not pass.
 fn scan_outcome(source: Name, status: &ScanStatus) -> CheckOutcome {
     let survey = &status.survey;
-    let mut flags = BTreeSet::new();
-    let mut paths = BTreeSet::new();
-    let found = [
-        ("private-key", &survey.private_keys),
-        ("escaping-link", &survey.escaping_links),
-        ("submodule", &survey.submodules),
-    ];
-    for (flag, places) in found.into_iter().filter(|(_, places)| !places.is_empty()) {
-        flags.insert(check(flag));
-        paths.extend(places.iter().map(|place| detail(place)));
+    let lists = [&survey.private_keys, &survey.escaping_links, &survey.climbing_paths, &survey.submodules];
+    let places = lists.into_iter().flatten().chain(survey.credentials.iter().map(|found| &found.path));
+    let mut paths: BTreeSet<Detail> = places.map(|place| detail(place)).collect();
+    while paths.len() > MOST_PATHS {
+        paths.pop_last();
     }
-    if status.outcome == ScanOutcome::Findings && flags.is_empty() {
-        flags.insert(check("scanner"));
-    }
-    let seen = ContentSeen { files: survey.files, bytes: survey.bytes, flags, paths, ..ContentSeen::default() };
+    let seen = ContentSeen {
+        files: survey.files,
+        bytes: survey.bytes,
+        largest_file_bytes: survey.largest_file_bytes,
+        licences: survey.licences.clone(),
+        flags: status.flags.iter().map(|flag| check(flag.as_str())).collect(),
+        paths,
+    };
     let findings = (!status.findings.is_empty()).then(|| detail(&status.findings.join("; ")));
     let ok = status.outcome != ScanOutcome::Failed;
     CheckOutcome { check: check("scan"), source, ok, detail: findings, seen: Some(Box::new(seen)) }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::address::{Address, AddressError, Role};
 use super::child::Times;
+use super::credentials::{CredentialRules, RuleError};
 use super::git::Limits;
 use super::retry::RetryPolicy;
 use super::session::Rules;
@@ -43,6 +44,9 @@ pub struct ScanConfig {
     /// An external scanner: a program and its arguments, run in each working tree without a shell. It ends with
     /// 0 when all is well and with 1 when it found something. Empty by default: only the built-in checks run.
     pub command: Vec<String>,
+    /// A file of credential rules in gitleaks' form, in the place of the built-in ones. It is read at each scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_rules: Option<PathBuf>,
     /// A scan older than this many days is stale; 7 by default.
     pub max_age_days: u64,
     /// The most seconds that the scanner may run; 600 by default.
@@ -51,7 +55,41 @@ pub struct ScanConfig {
 
 impl Default for ScanConfig {
     fn default() -> ScanConfig {
-        ScanConfig { command: Vec::new(), max_age_days: 7, time_limit_s: 600 }
+        ScanConfig { command: Vec::new(), credential_rules: None, max_age_days: 7, time_limit_s: 600 }
+    }
+}
+
+/// Why a file of credential rules cannot be used.
+#[derive(Debug, Error)]
+pub enum RulesError {
+    /// It cannot be read.
+    #[error("the credential rules {} cannot be read ({source}); name a file that this user may read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not a rule file.
+    #[error("{}: {source}; config/scan/credentials.toml shows the form", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: RuleError,
+    },
+}
+
+impl ScanConfig {
+    /// The text of the rule file, after checking that it can be used; `None` for the built-in rules.
+    pub fn credential_rules(&self) -> Result<Option<String>, RulesError> {
+        let Some(path) = &self.credential_rules else { return Ok(None) };
+        let text =
+            std::fs::read_to_string(path).map_err(|source| RulesError::Unreadable { path: path.to_owned(), source })?;
+        CredentialRules::parse(&text).map_err(|source| RulesError::Malformed { path: path.to_owned(), source })?;
+        Ok(Some(text))
     }
 }
 
@@ -132,7 +170,10 @@ impl SourcesConfig {
     pub fn load(path: &Path) -> Result<SourcesConfig, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        SourcesConfig::parse(path, &text)
+        let mut config = SourcesConfig::parse(path, &text)?;
+        let beside = |rules: PathBuf| path.parent().unwrap_or(Path::new("")).join(rules);
+        config.scan.credential_rules = config.scan.credential_rules.map(beside);
+        Ok(config)
     }
 
     fn parse(path: &Path, text: &str) -> Result<SourcesConfig, ConfigError> {

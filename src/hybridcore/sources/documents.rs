@@ -1,6 +1,6 @@
 //! The state documents of sources: what is checked out, what is wanted, what was forced, what is unfinished.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::hybridcore::leave::Leave;
 use crate::hybridcore::state::catalogue::UpdateError;
 use crate::hybridcore::state::document::{self, DocumentError, Loaded, Versioned};
 use crate::hybridcore::state::{LOCK_FILE, Lock};
+use crate::types::content_flag::ContentFlag;
 use crate::types::text::{GitId, GitRef, Name};
 
 /// What is checked out.
@@ -56,6 +57,9 @@ pub struct ScanStatus {
     /// What was found, the first lines; without secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
+    /// What was found, by the flags that policies know: of the tree and of the external scanner together.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub flags: BTreeSet<ContentFlag>,
     /// What the tree holds.
     #[serde(default)]
     pub survey: Survey,

@@ -3,6 +3,7 @@
 //! Requests and answers are data, so that the real implementation can pass them to a child process and a
 //! test can look at each of them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::GitError;
 use crate::hybridcore::leave::Leave;
+use crate::types::content_flag::ContentFlag;
 use crate::types::hash::Hash;
-use crate::types::text::GitId;
+use crate::types::text::{GitId, LicenceId};
 
 /// Does git's work. Every call may be made from any thread.
 pub trait Git: Send + Sync {
@@ -78,6 +80,9 @@ pub enum Request {
         folder: PathBuf,
         /// The commit.
         commit: GitId,
+        /// The text of a file of credential rules; the built-in rules where it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rules: Option<String>,
     },
     /// The Merkle hash of a commit's content, and a list of its files.
     Digest {
@@ -207,6 +212,8 @@ pub enum Phase {
     Indexing,
     /// Writing files.
     CheckingOut,
+    /// Looking into files.
+    Scanning,
     /// Hashing files.
     Hashing,
 }
@@ -218,6 +225,7 @@ impl fmt::Display for Phase {
             Phase::Receiving => "receiving",
             Phase::Indexing => "indexing",
             Phase::CheckingOut => "checking out",
+            Phase::Scanning => "scanning",
             Phase::Hashing => "hashing",
         })
     }
@@ -309,6 +317,9 @@ pub struct Survey {
     pub files: u64,
     /// Bytes of all files together.
     pub bytes: u64,
+    /// Bytes of the largest file.
+    #[serde(default)]
+    pub largest_file_bytes: u64,
     /// Symbolic links; they are written as plain files.
     pub links: u64,
     /// The first links whose target lies outside of the tree.
@@ -317,4 +328,25 @@ pub struct Survey {
     pub submodules: Vec<String>,
     /// The first files whose content begins like a private key.
     pub private_keys: Vec<String>,
+    /// The first `.gitmodules` that name paths out of the tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub climbing_paths: Vec<String>,
+    /// The first findings of credential rules, of each flag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<FoundCredential>,
+    /// SPDX ids of the licences that are named; `NOASSERTION` where none is, or one that is not known.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub licences: BTreeSet<LicenceId>,
+}
+
+/// A credential rule that found something in a file. What it found is told to nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoundCredential {
+    /// The rule.
+    pub rule: String,
+    /// The flag that it raises.
+    pub flag: ContentFlag,
+    /// The file.
+    pub path: String,
 }

@@ -1,11 +1,12 @@
 //! Scans of working trees: built-in checks, and an external scanner when one is configured.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
 
-use super::config::ScanConfig;
+use super::config::{RulesError, ScanConfig};
 use super::documents::{self, SOURCES_FILE, ScanOutcome, ScanStatus, SourceEntry, SourcesDocument};
 use super::failure::GitError;
 use super::fetch;
@@ -17,6 +18,7 @@ use crate::hybridcore::process::{self, Bounds, End, Program};
 use crate::hybridcore::state::LockError;
 use crate::hybridcore::state::catalogue::UpdateError;
 use crate::hybridcore::state::document::DocumentError;
+use crate::types::content_flag::ContentFlag;
 use crate::types::text::Name;
 
 /// How many lines of findings are kept, of how many characters each.
@@ -52,6 +54,9 @@ pub enum ScanError {
         #[source]
         source: GitError,
     },
+    /// The file of credential rules cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// Another command is at work.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -98,24 +103,28 @@ fn scan_one(session: &Session<'_>, entry: &SourceEntry, config: &ScanConfig) -> 
         Found::Whole(inspection) => refuse_other(entry, &folder, &inspection)?,
         _ => return Err(ScanError::Missing(entry.name.clone())),
     }
-    let request = Request::Survey { folder: folder.clone(), commit: entry.commit_sha.clone() };
+    let rules = config.credential_rules()?;
+    let request = Request::Survey { folder: folder.clone(), commit: entry.commit_sha.clone(), rules };
     let fail = |source| ScanError::Git { name: entry.name.clone(), source };
     let survey = match session.ask_once(&entry.name, &request).map_err(fail)? {
         Reply::Surveyed(survey) => survey,
         other => return Err(fail(GitError::unexpected(request.what(), &other))),
     };
-    let mut findings = built_in_findings(&survey);
-    let mut outcome = if findings.is_empty() { ScanOutcome::Clean } else { ScanOutcome::Findings };
+    let mut flags = built_in_flags(&survey);
+    let mut findings = Vec::new();
+    let mut outcome = if flags.is_empty() { ScanOutcome::Clean } else { ScanOutcome::Findings };
     let mut scanner = BUILT_IN.to_owned();
     if let Some((program, arguments)) = config.command.split_first() {
         scanner = format!("{BUILT_IN}, {program}");
-        let (external, lines) = external(session, program, arguments, &folder, config);
-        findings.extend(lines);
-        outcome = if external == ScanOutcome::Clean { outcome } else { external };
+        let external = external(session, program, arguments, &folder, config);
+        findings.extend(external.lines);
+        flags.extend(external.flags);
+        outcome = if external.outcome == ScanOutcome::Clean { outcome } else { external.outcome };
     }
+    findings.extend(built_in_findings(&survey));
     findings.truncate(FINDINGS);
     let (scanned_at, commit_sha) = (session.now(), entry.commit_sha.clone());
-    Ok(ScanStatus { outcome, scanned_at, commit_sha, scanner, findings, survey })
+    Ok(ScanStatus { outcome, scanned_at, commit_sha, scanner, findings, flags, survey })
 }
 
 fn refuse_other(
@@ -140,7 +149,33 @@ fn built_in_findings(survey: &Survey) -> Vec<String> {
     let links = survey.escaping_links.iter().map(|path| format!("{path}: a symbolic link that leads out of the tree"));
     let submodules = survey.submodules.iter().map(|path| format!("{path}: a submodule, which is not fetched"));
     let keys = survey.private_keys.iter().map(|path| format!("{path}: holds a private key"));
-    links.chain(submodules).chain(keys).collect()
+    let climbing = survey.climbing_paths.iter().map(|path| format!("{path}: names a path out of the tree"));
+    let rules = survey.credentials.iter().map(|found| format!("{}: credential rule {}", found.path, found.rule));
+    keys.chain(rules).chain(links).chain(climbing).chain(submodules).collect()
+}
+
+/// Every flag that the survey of a tree raises. None depends on another.
+fn built_in_flags(survey: &Survey) -> BTreeSet<ContentFlag> {
+    let lists = [
+        (ContentFlag::LinkEscape, &survey.escaping_links),
+        (ContentFlag::PathEscape, &survey.climbing_paths),
+        (ContentFlag::PrivateKey, &survey.private_keys),
+        (ContentFlag::Submodule, &survey.submodules),
+    ];
+    let listed = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(flag, _)| flag);
+    listed.chain(survey.credentials.iter().map(|found| found.flag)).collect()
+}
+
+/// What the external scanner found.
+struct External {
+    outcome: ScanOutcome,
+    lines: Vec<String>,
+    flags: BTreeSet<ContentFlag>,
+}
+
+/// The flag that a line of the scanner names: `malware: path` and the like.
+fn flag_of(line: &str) -> Option<ContentFlag> {
+    line.split_once(':').and_then(|(flag, _)| flag.trim().parse().ok())
 }
 
 /// Runs the external scanner in the working tree.
@@ -150,25 +185,33 @@ fn external(
     arguments: &[String],
     folder: &std::path::Path,
     config: &ScanConfig,
-) -> (ScanOutcome, Vec<String>) {
+) -> External {
     let mut scanner = Program::new(program).inherit(&["HOME", "LANG", "TMPDIR"]);
     scanner.arguments.extend(arguments.iter().map(Into::into));
     scanner.folder = Some(folder.to_owned());
     let bounds = Bounds { time_limit: Duration::from_secs(config.time_limit_s), ..Bounds::default() };
     let redactor = Redactor::new(session.wallet.secrets());
-    let mut lines = Vec::new();
+    let (mut lines, mut flags) = (Vec::new(), BTreeSet::new());
     let mut on_line = |_, line: &str| {
+        flags.extend(flag_of(line));
         if lines.len() < FINDINGS && !line.trim().is_empty() {
             lines.push(redactor.clean(&line.chars().take(FINDING_CHARACTERS).collect::<String>()));
         }
     };
-    match process::run(&scanner, &bounds, session.leave, &mut on_line) {
-        Ok(End::Code(0)) => (ScanOutcome::Clean, Vec::new()),
-        Ok(End::Code(1)) => (ScanOutcome::Findings, lines),
+    let outcome = match process::run(&scanner, &bounds, session.leave, &mut on_line) {
+        Ok(End::Code(0)) => return External { outcome: ScanOutcome::Clean, lines: Vec::new(), flags: BTreeSet::new() },
+        Ok(End::Code(1)) => ScanOutcome::Findings,
         Ok(end) => {
             lines.insert(0, format!("{program} ended with {end:?}"));
-            (ScanOutcome::Failed, lines)
+            ScanOutcome::Failed
         }
-        Err(error) => (ScanOutcome::Failed, vec![error.to_string()]),
+        Err(error) => {
+            lines.insert(0, error.to_string());
+            ScanOutcome::Failed
+        }
+    };
+    if outcome == ScanOutcome::Findings {
+        flags.insert(ContentFlag::Scanner);
     }
+    External { outcome, lines, flags }
 }

@@ -52,11 +52,14 @@ struct FakeGit {
     /// Failures of requests to come, by what is asked.
     failures: Mutex<Vec<(&'static str, GitError)>>,
     rewritten: bool,
+    /// What is in every tree.
+    survey: Mutex<Survey>,
 }
 
 impl FakeGit {
     fn with_refs(refs: &[(&str, char)]) -> FakeGit {
         let git = FakeGit::default();
+        *git.survey.lock().unwrap() = Survey { files: 3, bytes: 30, ..Survey::default() };
         refs.iter().for_each(|(name, digit)| git.point(name, *digit));
         git
     }
@@ -107,7 +110,7 @@ impl FakeGit {
                 Reply::Edited { changed, examples: (0..changed).map(|n| format!("edit-{n}")).collect() }
             }
             Request::Descends { .. } => Reply::Descends { descends: !self.rewritten },
-            Request::Survey { .. } => Reply::Surveyed(Survey { files: 3, bytes: 30, ..Survey::default() }),
+            Request::Survey { .. } => Reply::Surveyed(self.survey.lock().unwrap().clone()),
             Request::Digest { .. } => Reply::Digested(Digest { content: Hash::of(b""), files: 3, bytes: 30 }),
         }
     }

@@ -17,6 +17,7 @@ mod digest;
 mod edited;
 mod local;
 mod remote;
+mod survey;
 mod tree;
 
 /// The most that a request may be long, in bytes.
@@ -70,7 +71,7 @@ fn answer(request: &Request, said: &mut Said) -> Result<Reply, Failure> {
         Request::Inspect { folder } => tree::inspect(folder),
         Request::Edited { folder, commits } => edited::edited(folder, commits),
         Request::Descends { folder, ancestor, descendant } => tree::descends(folder, ancestor, descendant),
-        Request::Survey { folder, commit } => tree::survey(folder, commit),
+        Request::Survey { folder, commit, rules } => tree::survey(folder, commit, rules.as_deref(), said),
         Request::Digest { folder, commit, list, limits } => digest::digest(folder, commit, list, limits, said),
     }
 }

@@ -1,16 +1,20 @@
 //! What is recorded: metadata, overrides, mirrors, scans; and what the doctor says when a record is missing.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::hybridcore::sources::audit::{self, OverrideStatus};
 use crate::hybridcore::sources::config::ScanConfig;
 use crate::hybridcore::sources::doctor::{self, Severity};
 use crate::hybridcore::sources::documents::{OVERRIDES_FILE, SOURCES_FILE, ScanOutcome, SourcesDocument, read};
+use crate::hybridcore::sources::git::FoundCredential;
 use crate::hybridcore::sources::mirrors::BASE_VARIABLE;
 use crate::hybridcore::sources::pin::{self, PinRequest};
 use crate::hybridcore::sources::scan;
 use crate::hybridcore::sources::status::{self, ScanState};
 use crate::hybridcore::sources::sync::{self, SyncOptions};
 use crate::hybridcore::sources::{fetch, resolve};
+use crate::types::content_flag::ContentFlag;
 
 fn world() -> (World, SourceSet) {
     let world = World::new(FakeGit::with_refs(&[("refs/tags/v1", 'a'), ("refs/tags/v2", 'b')]));
@@ -222,6 +226,78 @@ fn an_external_scanner_says_clean_findings_or_that_it_failed() {
     let missing = ScanConfig { command: vec!["no-such-scanner".to_owned()], ..ScanConfig::default() };
     let status = scan::scan(&world.session(), &[], &missing).unwrap().remove(0).status;
     assert!(status.outcome == ScanOutcome::Failed && status.findings[0].contains("not installed"), "{status:?}");
+}
+
+/// Every kind of finding that a survey can have, with the flag that it must raise.
+type Finding = (ContentFlag, fn(&mut Survey));
+
+fn rule(survey: &mut Survey, flag: ContentFlag) {
+    survey.credentials.push(FoundCredential { rule: "r".into(), flag, path: "p".into() });
+}
+
+const FINDINGS: [Finding; 8] = [
+    (ContentFlag::LinkEscape, |survey| survey.escaping_links.push("l".into())),
+    (ContentFlag::PathEscape, |survey| survey.climbing_paths.push(".gitmodules".into())),
+    (ContentFlag::PrivateKey, |survey| survey.private_keys.push("k".into())),
+    (ContentFlag::Submodule, |survey| survey.submodules.push("s".into())),
+    (ContentFlag::Credentials, |survey| rule(survey, ContentFlag::Credentials)),
+    (ContentFlag::PrivateKey, |survey| rule(survey, ContentFlag::PrivateKey)),
+    (ContentFlag::Secret, |survey| rule(survey, ContentFlag::Secret)),
+    (ContentFlag::Token, |survey| rule(survey, ContentFlag::Token)),
+];
+
+/// The scanner's verdict was told only where no other flag was: one symbolic link in the repository hid it.
+#[test]
+fn every_combination_of_findings_raises_exactly_its_own_flags() {
+    let (world, _) = world();
+    let scanners: [(&str, &[ContentFlag]); 4] = [
+        ("", &[]),
+        ("exit 0", &[]),
+        ("echo something; exit 1", &[ContentFlag::Scanner]),
+        ("seq 50; echo malware: a.exe; exit 1", &[ContentFlag::Scanner, ContentFlag::Malware]),
+    ];
+    let mut raised = BTreeSet::new();
+    for set in 0u32..1 << FINDINGS.len() {
+        let chosen = || (0..).zip(FINDINGS).filter(move |(n, _)| set >> n & 1 == 1).map(|(_, finding)| finding);
+        let mut survey = Survey::default();
+        chosen().for_each(|(_, add)| add(&mut survey));
+        *world.git.survey.lock().unwrap() = survey;
+        // A process for each of the combinations would take long; every set meets one of the scanners, and small ones all.
+        let few = if set.count_ones() <= 1 { &scanners[..] } else { std::slice::from_ref(&scanners[set as usize % 4]) };
+        for (script, own) in few {
+            let command = if script.is_empty() { Vec::new() } else { ["sh", "-c", script].map(str::to_owned).into() };
+            let config = ScanConfig { command, ..ScanConfig::default() };
+            let status = scan::scan(&world.session(), &[], &config).unwrap().remove(0).status;
+            let wanted: BTreeSet<_> = chosen().map(|(flag, _)| flag).chain(own.iter().copied()).collect();
+            assert_eq!(status.flags, wanted, "{set:b} {script}");
+            let outcome = if wanted.is_empty() { ScanOutcome::Clean } else { ScanOutcome::Findings };
+            assert_eq!(status.outcome, outcome, "{set:b} {script}");
+            raised.extend(status.flags);
+        }
+    }
+    assert_eq!(raised, ContentFlag::ALL.iter().copied().collect(), "every flag of the vocabulary is raised");
+}
+
+#[test]
+fn a_scanner_that_fails_takes_no_finding_away() {
+    let (world, _) = world();
+    FINDINGS.iter().for_each(|(_, add)| add(&mut world.git.survey.lock().unwrap()));
+    let command = ["sh", "-c", "exit 9"].map(str::to_owned).into();
+    let config = ScanConfig { command, ..ScanConfig::default() };
+    let status = scan::scan(&world.session(), &[], &config).unwrap().remove(0).status;
+    assert_eq!((status.outcome, status.flags), (ScanOutcome::Failed, FINDINGS.iter().map(|(flag, _)| *flag).collect()));
+}
+
+#[test]
+fn a_rule_file_that_cannot_be_used_fails_the_scan() {
+    let (world, _) = world();
+    let file = world.folder.path().join("rules.toml");
+    let config = ScanConfig { credential_rules: Some(file.clone()), ..ScanConfig::default() };
+    let error = scan::scan(&world.session(), &[], &config).unwrap_err().to_string();
+    assert!(error.contains("cannot be read"), "{error}");
+    fs::write(&file, "[[rules]]\nid = 'a'\nregex = '('").unwrap();
+    let error = scan::scan(&world.session(), &[], &config).unwrap_err().to_string();
+    assert!(error.contains("rules.toml: rule a:"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use git2::build::CheckoutBuilder;
 use git2::{Config, ConfigLevel, ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags, StatusOptions, Tree};
 use git2::{TreeEntry, TreeWalkMode, TreeWalkResult};
 
+use super::survey::Surveyor;
 use super::{FailureKind, Said, failure, near};
+use crate::hybridcore::sources::credentials::CredentialRules;
 use crate::hybridcore::sources::failure::Failure;
 use crate::hybridcore::sources::git::{Inspection, Limits, Phase, Progress, Reply, Survey};
 use crate::types::text::GitId;
@@ -15,10 +17,8 @@ use crate::types::text::GitId;
 pub(super) const OWN_CONFIG: &str = "swoosh-config";
 pub(super) const OWN_SETTINGS: &str = "[core]\n\tfsyncObjectFiles = true\n";
 /// How many of each kind of finding are named.
-const EXAMPLES: usize = 5;
+pub(super) const EXAMPLES: usize = 5;
 const LINK_MODE: i32 = 0o120_000;
-/// A link's target or a key is never longer.
-const SMALL_BYTES: usize = 64 << 10;
 
 /// Opens the repository in this very folder, without the system's configuration.
 pub(super) fn open(folder: &Path) -> Result<Repository, Failure> {
@@ -50,7 +50,7 @@ pub(super) fn checkout(folder: &Path, commit: &GitId, limits: &Limits, said: &mu
     let repository = open(folder)?;
     let fail = |error: git2::Error| near(folder, &error);
     let (commit, tree) = commit_tree(&repository, commit)?;
-    look_through(&repository, &tree, limits, false)?;
+    look_through(&repository, &tree, limits, None)?;
     let mut options = CheckoutBuilder::new();
     options.force().remove_untracked(true).disable_filters(true).progress(|_, done, total| {
         // Nobody listening is noticed by the next request; a checkout cannot be ended from here.
@@ -93,21 +93,45 @@ pub(super) fn descends(folder: &Path, ancestor: &GitId, descendant: &GitId) -> R
     Ok(Reply::Descends { descends })
 }
 
-pub(super) fn survey(folder: &Path, commit: &GitId) -> Result<Reply, Failure> {
+pub(super) fn survey(folder: &Path, commit: &GitId, rules: Option<&str>, said: &mut Said) -> Result<Reply, Failure> {
+    let rules = match rules {
+        Some(text) => CredentialRules::parse(text),
+        None => Ok(CredentialRules::built_in()),
+    };
+    let rules = rules.map_err(|error| failure(FailureKind::Refused, error.to_string()))?;
     let repository = open(folder)?;
     let (_, tree) = commit_tree(&repository, commit)?;
-    look_through(&repository, &tree, &Limits::default(), true).map(Reply::Surveyed)
+    let mut surveyor = Surveyor::new(&rules);
+    let sizes = look_through(&repository, &tree, &Limits::default(), Some((&mut surveyor, said)))?;
+    let Sizes { files, bytes, largest: largest_file_bytes } = sizes;
+    Ok(Reply::Surveyed(Survey { files, bytes, largest_file_bytes, ..surveyor.ended() }))
 }
 
+/// How much a tree holds.
+#[derive(Clone, Copy, Default)]
+struct Sizes {
+    files: u64,
+    bytes: u64,
+    largest: u64,
+}
+
+/// Who looks at the content of each file, and who hears how far it is.
+type Deep<'a, 'r> = (&'a mut Surveyor<'r>, &'a mut Said);
+
 /// Walks a tree that may have been made to be endless: the walk ends at the limits.
-fn look_through(repository: &Repository, tree: &Tree<'_>, limits: &Limits, deeply: bool) -> Result<Survey, Failure> {
-    let mut survey = Survey::default();
+fn look_through(
+    repository: &Repository,
+    tree: &Tree<'_>,
+    limits: &Limits,
+    mut deep: Option<Deep<'_, '_>>,
+) -> Result<Sizes, Failure> {
+    let mut sizes = Sizes::default();
     let (mut entries, mut problem) = (0, None);
     let walked = tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
         entries += 1;
-        let looked = look_at(repository, folder, entry, limits, deeply, &mut survey);
+        let looked = look_at(repository, folder, entry, limits, deep.as_mut(), &mut sizes);
         let over =
-            entries > limits.files.saturating_mul(2) || survey.files > limits.files || survey.bytes > limits.tree_bytes;
+            entries > limits.files.saturating_mul(2) || sizes.files > limits.files || sizes.bytes > limits.tree_bytes;
         if looked.is_ok() && !over {
             return TreeWalkResult::Ok;
         }
@@ -120,7 +144,7 @@ fn look_through(repository: &Repository, tree: &Tree<'_>, limits: &Limits, deepl
     match (problem, walked) {
         (Some(problem), _) => Err(problem),
         (None, Err(error)) => Err(failure(FailureKind::Damaged, error.message())),
-        (None, Ok(())) => Ok(survey),
+        (None, Ok(())) => Ok(sizes),
     }
 }
 
@@ -129,65 +153,37 @@ fn look_at(
     folder: &str,
     entry: &TreeEntry<'_>,
     limits: &Limits,
-    deeply: bool,
-    survey: &mut Survey,
+    mut deep: Option<&mut Deep<'_, '_>>,
+    sizes: &mut Sizes,
 ) -> Result<(), Failure> {
-    let path = format!("{}{}", shown(folder.as_bytes()), shown(entry.name_bytes()));
-    if entry.kind() == Some(ObjectType::Commit) {
-        keep(&mut survey.submodules, path);
-        return Ok(());
+    let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+    if let (Some(ObjectType::Commit), Some((surveyor, _))) = (entry.kind(), &mut deep) {
+        surveyor.submodule(&path);
     }
     if entry.kind() != Some(ObjectType::Blob) {
         return Ok(());
     }
     let odb = repository.odb().map_err(|error| failure(FailureKind::Damaged, error.message()))?;
-    let size = odb.read_header(entry.id()).map_err(|error| failure(FailureKind::Damaged, error.message()))?.0;
-    if size as u64 > limits.file_bytes {
+    let size = odb.read_header(entry.id()).map_err(|error| failure(FailureKind::Damaged, error.message()))?.0 as u64;
+    if size > limits.file_bytes {
+        let path = shown(path.as_bytes());
         let detail = format!("{path} has {size} bytes, and a file may have {}", limits.file_bytes);
         return Err(failure(FailureKind::TooLarge, detail));
     }
-    survey.files += 1;
-    survey.bytes += size as u64;
-    let is_link = entry.filemode() == LINK_MODE;
-    if (is_link || deeply) && size <= SMALL_BYTES {
-        let blob = repository.find_blob(entry.id()).map_err(|error| failure(FailureKind::Damaged, error.message()))?;
-        match is_link {
-            true => look_at_link(folder, path, blob.content(), survey),
-            false if is_private_key(blob.content()) => keep(&mut survey.private_keys, path),
-            false => {}
-        }
+    sizes.files += 1;
+    sizes.bytes += size;
+    sizes.largest = sizes.largest.max(size);
+    let Some((surveyor, said)) = deep else { return Ok(()) };
+    let blob = repository.find_blob(entry.id()).map_err(|error| failure(FailureKind::Damaged, error.message()))?;
+    match entry.filemode() == LINK_MODE {
+        true => surveyor.link(&path, blob.content()),
+        false => surveyor.file(&path, blob.content()),
     }
+    said.tell(&Progress { phase: Phase::Scanning, done: sizes.files, total: 0, bytes: sizes.bytes });
     Ok(())
 }
 
-fn look_at_link(folder: &str, path: String, target: &[u8], survey: &mut Survey) {
-    survey.links += 1;
-    if leads_out(folder, &String::from_utf8_lossy(target)) {
-        keep(&mut survey.escaping_links, path);
-    }
-}
-
-/// Whether a link in `folder` (`a/b/`, or empty for the top) leads out of the tree, or into `.git`.
-fn leads_out(folder: &str, target: &str) -> bool {
-    let mut depth = folder.split('/').filter(|part| !part.is_empty()).count();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if depth == 0 => return true,
-            ".." => depth -= 1,
-            _ if part.eq_ignore_ascii_case(".git") => return true,
-            _ => depth += 1,
-        }
-    }
-    target.starts_with('/')
-}
-
-fn is_private_key(content: &[u8]) -> bool {
-    let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    first.starts_with(b"-----BEGIN ") && first.windows(11).any(|window| window == b"PRIVATE KEY")
-}
-
-fn keep(list: &mut Vec<String>, path: String) {
+pub(super) fn keep(list: &mut Vec<String>, path: String) {
     if list.len() < EXAMPLES {
         list.push(path);
     }
@@ -196,23 +192,4 @@ fn keep(list: &mut Vec<String>, path: String) {
 /// A path of a repository as people may see it: one line, of a bounded length.
 pub(super) fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).escape_debug().take(200).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_that_leave_the_tree_are_told_from_those_that_stay() {
-        for (folder, target, out) in [
-            ("", "a", false),
-            ("a/b/", "../../c", false),
-            ("a/b/", "../../../c", true),
-            ("", "/etc/passwd", true),
-            ("a/", "b/../../..", true),
-            ("", ".git/config", true),
-        ] {
-            assert_eq!(leads_out(folder, target), out, "{folder} {target}");
-        }
-    }
 }
