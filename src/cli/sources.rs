@@ -38,8 +38,8 @@ use arguments::Action;
         at, stops everything before anything is changed. Git runs in a process of its own: no hooks, no \
         submodules, symbolic links as plain files, bounds on time and size. No daemon is needed.",
     after_help = "Begin:\n  swoosh sources sync\n  swoosh sources status\n\n\
-        Private repositories: SWOOSH_GIT_USER and SWOOSH_GIT_TOKEN (or with _NAME behind, for one source) for https, an ssh \
-        agent for ssh; host keys are looked up in ~/.ssh/known_hosts or SWOOSH_SSH_KNOWN_HOSTS. Behind a proxy: \
+        Private repositories: for https SWOOSH_GIT_TOKEN (and SWOOSH_GIT_USER), which goes to addresses below \
+        SWOOSH_GIT_URL_PREFIX alone, such as https://git.example/team; for ssh an agent; host keys are looked up in ~/.ssh/known_hosts or SWOOSH_SSH_KNOWN_HOSTS. Behind a proxy: \
         https_proxy.\n\
         Without a network: `swoosh sources mirrors --help`.\n\
         Exit codes: 0 done, 1 failed or something is not as it should be, 2 wrong usage, 130 interrupted."
@@ -106,7 +106,7 @@ impl Desk {
         let workspace = Workspace::new(root);
         let inventory = documents::read(&workspace.state(), MIRRORS_FILE)?;
         let git = ChildGit::of_this_program().context("this program cannot find itself")?.within(config.times());
-        let wallet = Wallet::from_environment(set.keys().cloned());
+        let wallet = Wallet::from_environment()?;
         let operator = operator(place.operator.as_deref());
         let (leave, bars) = (interrupt::leave(), Bars::new(output.is_json()));
         Ok(Desk { config, set, git, leave, workspace, inventory, wallet, operator, bars })

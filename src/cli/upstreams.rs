@@ -94,7 +94,7 @@ fn session<'a>(
     events: &'a (dyn Fn(&Event) + Sync),
     pins: &Pins,
 ) -> anyhow::Result<Session<'a>> {
-    let wallet = Wallet::from_environment(pins.set().into_keys());
+    let wallet = Wallet::from_environment()?;
     // Nothing is stored but the fetched source, unless the folder of logs is there already.
     let redactor = Redactor::new(wallet.secrets());
     let keeps_logs = workspace.logs().is_dir();

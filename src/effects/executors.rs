@@ -21,6 +21,7 @@ use crate::hybridcore::packer::Tool;
 use crate::hybridcore::sources::child::ChildGit;
 use crate::hybridcore::sources::config::ScanConfig;
 use crate::hybridcore::sources::git::Limits;
+use crate::hybridcore::sources::{Fence, Wallet};
 use crate::types::inputs::{AssetOutcomes, ServersSeen, UnreachableServers};
 use crate::types::names::Transition;
 use crate::types::text::ProjectName;
@@ -47,6 +48,10 @@ pub struct Workshop {
     pub floating: BTreeSet<String>,
     /// Who does git's work.
     pub git: ChildGit,
+    /// Credentials with the addresses that they are bound to.
+    pub wallet: Wallet,
+    /// Where `file://` may lead.
+    pub fence: Fence,
     /// Bounds on repositories.
     pub limits: Limits,
     /// How content is scanned.

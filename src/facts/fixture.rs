@@ -73,6 +73,7 @@ pub fn guard_settings(license_grace_ms: u64) -> GuardSettings {
         key_ahead_ms: 86_400_000,
         transports: [].into(),
         floating_refs: [].into(),
+        file_prefixes: None,
         lost_after_ms: 30_000,
         back_after_ms: 10_000,
         lead_ms: 0,

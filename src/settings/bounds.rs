@@ -1,5 +1,8 @@
 //! Bounds of the settings: ranges of numbers, and what the other values may be.
 
+use std::collections::BTreeSet;
+use std::path::{Component, PathBuf};
+
 use yaml_serde::Value;
 
 use super::load::SettingsError;
@@ -260,6 +263,17 @@ fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
     if let Some(scheme) = settings.sources.transports.iter().find(|scheme| !TRANSPORTS.contains(&scheme.as_str())) {
         return Err(invalid("sources.transports", format!("{scheme} is no transport; use some of {known}")));
     }
+    check_files(settings)?;
+    let mut prefixes = BTreeSet::new();
+    for credential in &settings.sources.credentials {
+        if !prefixes.insert(&credential.url_prefix) {
+            let detail = format!("two tokens are bound to {}; take one out", credential.url_prefix);
+            return Err(invalid("sources.credentials", detail));
+        }
+        if credential.user.is_empty() || !credential.user.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
+            return Err(invalid("sources.credentials", "a user is of visible characters, without ':'"));
+        }
+    }
     for text in &settings.sources.floating_refs {
         let parsed = text
             .rsplit_once('#')
@@ -269,6 +283,38 @@ fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+/// `file://` is read with the node's own rights: only listed folders may be, and never the node's data.
+fn check_files(settings: &Settings) -> Result<(), SettingsError> {
+    let sources = &settings.sources;
+    let allowed = sources.transports.iter().any(|scheme| scheme.as_str() == "file");
+    match (allowed, sources.file_prefixes.is_empty()) {
+        (true, true) => {
+            let detail = "file needs sources.file_prefixes; list the folders below which repositories may lie, or take \
+                          file out";
+            return Err(invalid("sources.transports", detail));
+        }
+        (false, false) => {
+            let detail = "file is not among sources.transports; add it there, or take the folders out";
+            return Err(invalid("sources.file_prefixes", detail));
+        }
+        _ => {}
+    }
+    let absolute = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+    let own = [Some(&settings.data), settings.effects.workspace.as_ref()];
+    let is_own = |folder: &&PathBuf| own.iter().flatten().any(|own| absolute(folder).starts_with(absolute(own)));
+    if let Some(folder) = sources.file_prefixes.iter().find(is_own) {
+        let detail = format!("{} lies in the node's own data; name a folder outside of it", folder.display());
+        return Err(invalid("sources.file_prefixes", detail));
+    }
+    let is_plain = |folder: &&PathBuf| folder.components().all(|part| !matches!(part, Component::ParentDir));
+    match sources.file_prefixes.iter().find(|folder| !is_plain(folder)) {
+        Some(folder) => {
+            Err(invalid("sources.file_prefixes", format!("{} holds '..'; write it plainly", folder.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {

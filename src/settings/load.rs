@@ -140,6 +140,8 @@ impl Settings {
         for path in optional.flatten().chain([&mut self.data]) {
             *path = directory.join(&*path);
         }
+        let prefixes = std::mem::take(&mut self.sources.file_prefixes);
+        self.sources.file_prefixes = prefixes.into_iter().map(|folder| directory.join(folder)).collect();
         for caller in self.migration.callers.values_mut() {
             caller.key = directory.join(&caller.key);
         }
@@ -173,7 +175,9 @@ impl Settings {
             ("traces.token", &self.traces.token),
         ];
         let tokens = self.migration.callers.values().map(|caller| ("migration.callers", &caller.token));
-        all.into_iter().chain(tokens).filter_map(|(key, reference)| Some((key, reference.as_ref()?))).collect()
+        let named = all.into_iter().chain(tokens).filter_map(|(key, reference)| Some((key, reference.as_ref()?)));
+        let sources = self.sources.credentials.iter().map(|credential| ("sources.credentials", &credential.token));
+        named.chain(sources).collect()
     }
 }
 

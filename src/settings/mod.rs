@@ -57,6 +57,12 @@ impl Settings {
         self.data.join("migration")
     }
 
+    /// Folders below which `file://` may lead, as absolute paths.
+    pub fn file_prefixes(&self) -> Vec<std::path::PathBuf> {
+        let absolute = |folder: &std::path::PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        self.sources.file_prefixes.iter().map(absolute).collect()
+    }
+
     /// Where facts are kept that were pushed.
     pub fn pushed_facts_path(&self) -> std::path::PathBuf {
         self.data.join("facts")
@@ -82,6 +88,7 @@ impl Settings {
             key_ahead_ms: self.idempotency.ahead_ms,
             transports: self.sources.transports.clone(),
             floating_refs: self.sources.floating_refs.clone(),
+            file_prefixes: Some(self.file_prefixes().iter().map(|folder| folder.display().to_string()).collect()),
             lost_after_ms: self.liveness.lost_after_ms,
             back_after_ms: self.liveness.back_after_ms,
             lead_ms: 0,

@@ -18,6 +18,7 @@ use crate::types::inputs::IdentityGrant;
 use crate::types::keys::PublicKey;
 use crate::types::secret::SecretRef;
 use crate::types::text::{Capability, ClusterId, Url};
+use crate::types::url_prefix::UrlPrefix;
 
 /// The settings of a node. Paths are absolute, or relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,8 +148,29 @@ pub struct Idempotency {
 pub struct SourceRules {
     /// Schemes that sources may be fetched by.
     pub transports: BTreeSet<Capability>,
+    /// Folders below which `file://` may lead.
+    pub file_prefixes: BTreeSet<PathBuf>,
     /// References that may float, as `<url>#<ref>`.
     pub floating_refs: BTreeSet<String>,
+    /// Credentials with the addresses that may receive them.
+    pub credentials: Vec<SourceCredential>,
+}
+
+/// A token and the addresses that may receive it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceCredential {
+    /// The beginning of those addresses.
+    pub url_prefix: UrlPrefix,
+    /// The user that the token belongs to.
+    #[serde(default = "git_user")]
+    pub user: String,
+    /// The token.
+    pub token: SecretRef,
+}
+
+fn git_user() -> String {
+    "git".to_owned()
 }
 
 /// When commits are synced.
@@ -371,8 +393,9 @@ impl Default for Idempotency {
 
 impl Default for SourceRules {
     fn default() -> SourceRules {
-        let transports = super::bounds::TRANSPORTS.iter().map(|scheme| text(scheme)).collect();
-        SourceRules { transports, floating_refs: BTreeSet::new() }
+        let transports = ["https", "ssh"].map(text).into();
+        let (file_prefixes, floating_refs) = (BTreeSet::new(), BTreeSet::new());
+        SourceRules { transports, file_prefixes, floating_refs, credentials: Vec::new() }
     }
 }
 

@@ -64,6 +64,14 @@ fn what_is_not_of_its_type_is_refused_with_its_place() {
     assert!(refusal("journal: {durability: never}").contains("sync"));
     assert!(refusal("log: {level: 'loud=='}").contains("log.level"));
     assert!(refusal("sources: {transports: [http]}").contains("http is no transport; use some of file, https, ssh"));
+    assert!(refusal("sources: {transports: [file]}").contains("sources.file_prefixes"));
+    assert!(refusal("sources: {file_prefixes: [/srv]}").contains("add it there"));
+    for folder in ["data/x", "ws", "ws/a", "/srv/../data"] {
+        let yaml =
+            format!("{{effects: {{workspace: ws}}, sources: {{transports: [file], file_prefixes: [{folder}]}}}}");
+        assert!(refusal(&yaml).contains("sources.file_prefixes"), "{folder}");
+    }
+    assert!(Settings::from_yaml("sources: {transports: [file, https], file_prefixes: [/srv/git]}").is_ok());
     assert!(refusal("sources: {floating_refs: ['https://a/b']}").contains("<url>#<ref>"));
     assert!(refusal("sources: {floating_refs: ['https://u:p@a/b#main']}").contains("<url>#<ref>"));
     assert!(Settings::from_yaml("sources: {floating_refs: ['https://a/b#main']}").is_ok());
@@ -77,6 +85,26 @@ fn a_secret_stands_in_the_settings_by_its_name_alone() {
     let references = settings.secret_references();
     assert!(references.iter().any(|(key, of)| *key == "decisions.bubble_token" && of.name().as_str() == "b"));
     assert!(refusal("decisions: {bubble_token: 'secret:b'}").contains("decisions.bubble"));
+}
+
+#[test]
+fn a_token_for_sources_is_bound_to_a_prefix_of_one_host() {
+    let with = |members: &str| format!("sources: {{credentials: [{{{members}}}]}}");
+    let settings = Settings::from_yaml(&with("url_prefix: 'https://git.example/team', token: 'secret:git'")).unwrap();
+    assert_eq!(settings.sources.credentials[0].user, "git");
+    let references = settings.secret_references();
+    assert!(references.iter().any(|(key, of)| *key == "sources.credentials" && of.name().as_str() == "git"));
+    for url in ["https://", "https://*", "https://*.example", "http://git.example/", "git.example/team", "", "*"] {
+        let error = refusal(&with(&format!("url_prefix: '{url}', token: 'secret:git'")));
+        assert!(error.contains("sources.credentials"), "{url}: {error}");
+    }
+    let plain = refusal(&with("url_prefix: 'https://git.example', token: hunter2-canary"));
+    assert!(!plain.contains("canary") && plain.contains("secret:<name>"), "{plain}");
+    assert!(refusal(&with("token: 'secret:git'")).contains("url_prefix"));
+    assert!(refusal(&with("source: app, token: 'secret:git'")).contains("source"));
+    let twice = "sources: {credentials: [{url_prefix: 'https://h/a', token: 'secret:a'}, {url_prefix: 'https://H:443/a/', \
+                 token: 'secret:b'}]}";
+    assert!(refusal(twice).contains("two tokens are bound to https://h/a"));
 }
 
 #[test]

@@ -291,6 +291,10 @@ pub struct GuardSettings {
     /// was ahead once. Facts, windows and callers are judged at the stamp less this. Usually 0, and then not written.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lead_ms: u64,
+    /// Folders below which sources of `file://` must lie. Facts from before version 2 of the statechart list none; then any
+    /// may be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_prefixes: Option<BTreeSet<String>>,
     /// Effects whose outcomes workers bring. Facts from before version 2 of the statechart name none; then workers may
     /// bring any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

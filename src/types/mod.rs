@@ -34,3 +34,4 @@ pub mod sorted_map;
 pub mod text;
 pub mod trace;
 pub mod ucxl;
+pub mod url_prefix;

@@ -139,7 +139,7 @@ fn bring(session: &Session<'_>, name: &Name, spec: &SourceSpec) -> Result<(GitId
     let target = Target {
         name: name.clone(),
         folder,
-        remote: session.remote(name, &resolution.route),
+        remote: session.remote(&resolution.route),
         wanted: Wanted { commit: resolution.commit.clone(), reference: resolution.reference },
         left_at: None,
         only_forward: false,

@@ -19,6 +19,7 @@ mod crashes;
 mod environment;
 mod events;
 mod external;
+mod fenced;
 mod incarnations;
 mod ingestion;
 mod outside;
@@ -35,6 +36,8 @@ impl Yard {
     fn new(builtin: &[&str], change: impl FnOnce(&mut Value)) -> Yard {
         let site = Site::with(always_open(), |settings| {
             settings["effects"] = json!({"retry_min_ms": 20, "retry_max_ms": 200});
+            settings["sources"]["transports"] = json!(["file", "https", "ssh"]);
+            settings["sources"]["file_prefixes"] = json!(["served"]);
             builtin.iter().for_each(|effect| settings["effects"][effect] = json!("builtin"));
             change(settings);
         });

@@ -87,7 +87,8 @@ impl Desk {
 fn command(root: &Path, variables: &[(String, String)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
     command.arg("--json").args(arguments).args(["--root", root.to_str().unwrap()]);
-    for name in ["https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY", "SWOOSH_GIT_TOKEN"] {
+    for name in ["https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY", "SWOOSH_GIT_TOKEN", "SWOOSH_GIT_URL_PREFIX"]
+    {
         command.env_remove(name);
     }
     command.env("SWOOSH_OPERATOR", "olga").envs(variables.iter().cloned());

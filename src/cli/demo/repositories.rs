@@ -77,6 +77,11 @@ impl Repositories {
         json!(self.upstreams)
     }
 
+    /// The folder of the repository that is read over `file://`.
+    pub fn app(&self) -> &Path {
+        &self.app
+    }
+
     /// Branches that may be followed, as the settings name them.
     pub fn floating(&self) -> &[String] {
         &self.floating

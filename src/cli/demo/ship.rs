@@ -87,7 +87,11 @@ pub(super) fn write(
         "kaching": {"url": servers.kaching.url(), "keys": [servers.kaching.key()]},
         "license": {"grace_ms": GRACE_MS},
         "effects": effects(),
-        "sources": {"floating_refs": repositories.floating()},
+        "sources": {
+            "floating_refs": repositories.floating(),
+            "transports": ["file", "https", "ssh"],
+            "file_prefixes": [repositories.app()],
+        },
         "mcp": {"interval_ms": 150, "settle_ms": 50, "timeout_ms": 3_000, "valid_for_ms": 600_000},
         "decisions": {"bubble": servers.bubble.url(), "retry_min_ms": 20, "retry_max_ms": 200},
     });

@@ -18,9 +18,11 @@ use crate::effects::{
 use crate::hybridcore::definitions::Definitions;
 use crate::hybridcore::leave::{Leave, Stop};
 use crate::hybridcore::packer::Tool;
+use crate::hybridcore::sources::binding::LEGACY_TOKEN;
 use crate::hybridcore::sources::child::ChildGit;
 use crate::hybridcore::sources::config::ScanConfig;
-use crate::hybridcore::sources::git::Limits;
+use crate::hybridcore::sources::git::{Credentials, Limits};
+use crate::hybridcore::sources::{Fence, Wallet};
 use crate::ingress::{EffectFilter, EffectView, EffectsPage};
 use crate::journal::{HeldOutcome, Journal, ReadError};
 use crate::machine::chart;
@@ -30,7 +32,7 @@ use crate::platform::entropy;
 use crate::platform::gate::{GatePass, NetworkGate};
 use crate::platform::secrets::Secrets;
 use crate::sequencer::{self, Handle, OwnOutcome};
-use crate::settings::{EffectMode, Effects, Settings};
+use crate::settings::{EffectMode, Effects, Settings, SourceCredential};
 use crate::telemetry::metrics::Metrics;
 use crate::types::civil::rfc3339;
 use crate::types::ids::EffectId;
@@ -102,10 +104,16 @@ fn workshop(node: &Node, settings: &Settings, secrets: &Secrets, root: std::path
         builder: build.builder.clone(),
         variant: build.variant.clone(),
     });
+    let never =
+        [Some(&settings.data), Some(&root), settings.backup.directory.as_ref(), settings.exports.directory.as_ref()];
+    let never = never.into_iter().flatten().map(std::path::absolute).collect::<Result<_, _>>()?;
+    let fence = Fence { within: Some(settings.file_prefixes()), never };
     Ok(Workshop {
         root,
         floating: settings.sources.floating_refs.clone(),
         git: ChildGit::of_this_program().context("this program cannot find itself")?,
+        wallet: wallet(settings, secrets)?,
+        fence,
         limits: Limits::default(),
         scan,
         tool: Tool { program: packer(), sentinel: own_program(), ..Tool::default() },
@@ -113,6 +121,23 @@ fn workshop(node: &Node, settings: &Settings, secrets: &Secrets, root: std::path
         builds: builds.collect(),
         outside: Box::new(World::new(node, settings, secrets)?),
     })
+}
+
+/// The credentials of the settings. Those of the environment, which an older version sent to every host, are never used.
+fn wallet(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Wallet> {
+    let legacy = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in legacy.filter(|name| name.starts_with(LEGACY_TOKEN)) {
+        let remedy = "bind the token to its addresses: sources.credentials: [{url_prefix: https://git.example/team, \
+                      token: secret:NAME}]";
+        eprintln!("{name} is ignored, since it names no address that may receive it; {remedy}");
+        tracing::warn!(variable = name, remedy, "a token in the environment is ignored");
+    }
+    let one = |credential: &SourceCredential| {
+        let token = secrets.find("sources.credentials", Some(&credential.token))?;
+        let password = token.map(|token| token.expose().trim_end().to_owned()).unwrap_or_default();
+        anyhow::Ok((credential.url_prefix.clone(), Credentials { user: credential.user.clone(), password }))
+    };
+    Ok(Wallet { bound: settings.sources.credentials.iter().map(one).collect::<anyhow::Result<_>>()? })
 }
 
 /// The packer that `swoosh packer` would take as well.

@@ -10,7 +10,7 @@ use crate::hybridcore::logs::{Logger, Redactor, Rotation, now_ms};
 use crate::hybridcore::sources::documents::{self, MIRRORS_FILE};
 use crate::hybridcore::sources::mirrors::MirrorTable;
 use crate::hybridcore::sources::retry::{RetryPolicy, Sleep};
-use crate::hybridcore::sources::session::{Event, Rules, Wallet};
+use crate::hybridcore::sources::session::{Event, Rules};
 use crate::hybridcore::sources::{Session, Workspace};
 use crate::types::inputs::SourceSet;
 use crate::types::text::{GitRef, Name};
@@ -64,7 +64,7 @@ impl<'a> Bench<'a> {
     }
 
     fn session<T>(&self, workspace: Workspace, set: &SourceSet, work: impl FnOnce(&Session<'_>) -> T) -> T {
-        let wallet = Wallet::from_environment(set.keys().cloned());
+        let wallet = self.workshop.wallet.clone();
         let redactor = Redactor::new(wallet.secrets());
         let log = Logger::to_folder(&workspace.logs(), "sources", Rotation::default(), redactor.clone());
         let log = log.unwrap_or_else(|_| Logger::silent("sources", redactor));
@@ -95,7 +95,8 @@ impl<'a> Bench<'a> {
         let floating: BTreeMap<Name, GitRef> = set.iter().filter_map(floats).collect();
         // Attempts are the engine's to count: it tells each of them.
         let retry = RetryPolicy { attempts: 1, ..RetryPolicy::default() };
-        Rules { floating, limits: self.workshop.limits, retry, patience: PATIENCE }
+        let fence = Some(self.workshop.fence.clone());
+        Rules { floating, limits: self.workshop.limits, retry, patience: PATIENCE, fence }
     }
 
     fn hear(&self, event: &Event) {

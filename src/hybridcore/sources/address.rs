@@ -49,13 +49,16 @@ pub enum AddressError {
     Path(String),
     /// It holds credentials.
     #[error(
-        "an address of {host} holds credentials; take them out, and give them as SWOOSH_GIT_USER and SWOOSH_GIT_TOKEN \
-         or by an ssh agent"
+        "an address of {host} holds credentials; take them out, and bind them to it: sources.credentials in a node's \
+         settings, SWOOSH_GIT_TOKEN with SWOOSH_GIT_URL_PREFIX for commands, or an ssh agent"
     )]
     Credentials {
         /// The host.
         host: String,
     },
+    /// Its path means another one once it is decoded.
+    #[error("{0:?} holds '%', which git decodes and file systems do not; write the path plainly")]
+    Escaped(String),
     /// It holds what no address holds.
     #[error("an address holds blanks, control characters or a query; write only scheme, host and path")]
     Characters,
@@ -122,6 +125,7 @@ fn check(scheme: &str, host: &str, user: Option<&str>, path: &str, text: &str, r
     let bad_host = host.is_empty() || host.starts_with('-') || user.is_some_and(|user| user.starts_with('-'));
     match scheme {
         "https" | "ssh" if bad_host => Err(AddressError::Host(text.to_owned(), "https://host/path")),
+        "file" if path.contains('%') => Err(AddressError::Escaped(text.to_owned())),
         "file" if !host.is_empty() => Err(AddressError::Host(text.to_owned(), "file:///absolute/path")),
         "https" | "ssh" | "file" if bad_path => Err(AddressError::Path(text.to_owned())),
         "https" | "ssh" | "file" => Ok(()),
@@ -167,6 +171,8 @@ mod tests {
             ("file://host/a", "write file:///absolute/path"),
             ("https://h.example", "names no repository"),
             ("file:///a/../b", "names no repository"),
+            ("file:///a/%2e%2e/b", "holds '%'"),
+            ("file://localhost/a", "write file:///absolute/path"),
             ("https://h.example/a b", "blanks"),
             ("https://h.example/a?x=1", "query"),
         ] {

@@ -209,7 +209,7 @@ impl SourcesConfig {
         let floating = self.repositories.iter().filter(|repository| repository.floating);
         let floating: BTreeMap<Name, GitRef> =
             floating.map(|repository| (repository.name.clone(), repository.reference.clone())).collect();
-        Rules { floating, limits: self.limits, retry: self.retry, patience: PATIENCE }
+        Rules { floating, limits: self.limits, retry: self.retry, patience: PATIENCE, fence: None }
     }
 
     /// Time limits of git.

@@ -53,8 +53,9 @@ impl FailureKind {
             }
             FailureKind::TimedOut => "run it again, or raise the time limit",
             FailureKind::Authentication => {
-                "give credentials that may read it: an ssh agent (SSH_AUTH_SOCK), or SWOOSH_GIT_USER and \
-                 SWOOSH_GIT_TOKEN for https"
+                "give credentials that may read it: an ssh agent (SSH_AUTH_SOCK), or for https a token that is bound to \
+                 its address: sources.credentials in a node's settings, SWOOSH_GIT_TOKEN with SWOOSH_GIT_URL_PREFIX for \
+                 commands"
             }
             FailureKind::Identity => {
                 "see that it is the right host; for ssh add its key to ~/.ssh/known_hosts, for https let \
@@ -69,7 +70,7 @@ impl FailureKind {
             FailureKind::Busy => {
                 "wait until that program is done; when none is, remove the .lock file inside .git that it names"
             }
-            FailureKind::Refused => "use a repository without it",
+            FailureKind::Refused => "use a repository without it, or one that may be read",
             FailureKind::Other => "see what git says, and run it again when that is mended",
         }
     }

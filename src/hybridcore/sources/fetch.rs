@@ -147,7 +147,7 @@ pub(super) fn target(
     Ok(Target {
         name: name.clone(),
         folder: session.workspace.tree(name),
-        remote: session.remote(name, &resolution.route),
+        remote: session.remote(&resolution.route),
         wanted: Wanted { commit: resolution.commit.clone(), reference: resolution.reference.clone() },
         left_at: known.map(|entry| entry.commit_sha.clone()),
         only_forward: resolution.kind == RefKind::Branch && same_branch && override_id.is_none(),

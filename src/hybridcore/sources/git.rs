@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::failure::GitError;
+use super::fence::Fence;
 use crate::hybridcore::leave::Leave;
 use crate::types::content_flag::ContentFlag;
 use crate::types::hash::Hash;
@@ -130,12 +131,15 @@ pub struct Remote {
     /// What to say when it asks who we are; an ssh agent is asked where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+    /// Where `file://` may lead; anywhere where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
 }
 
 impl Remote {
     /// A repository that asks for nothing.
     pub fn open(url: impl Into<String>) -> Remote {
-        Remote { url: url.into(), credentials: None }
+        Remote { url: url.into(), credentials: None, fence: None }
     }
 }
 

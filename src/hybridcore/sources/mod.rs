@@ -13,6 +13,7 @@
 
 pub mod address;
 pub mod audit;
+pub mod binding;
 pub mod child;
 pub mod config;
 pub mod content;
@@ -20,6 +21,7 @@ pub mod credentials;
 pub mod doctor;
 pub mod documents;
 pub mod failure;
+pub mod fence;
 pub mod fetch;
 pub mod git;
 pub mod inventory;
@@ -35,12 +37,14 @@ pub mod tree;
 pub mod worker;
 
 pub use super::retry;
+pub use binding::Wallet;
 pub use documents::MIRRORS_FILE;
 pub use failure::{FailureKind, GitError};
+pub use fence::Fence;
 pub use fetch::{FetchError, fetch};
 pub use git::Git;
 pub use resolve::{ResolveError, resolve};
-pub use session::{Event, Rules, Session, Wallet, Workspace};
+pub use session::{Event, Rules, Session, Workspace};
 
 #[cfg(test)]
 mod tests;

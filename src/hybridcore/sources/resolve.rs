@@ -124,7 +124,7 @@ pub fn resolve_one(session: &Session<'_>, name: &Name, spec: &SourceSpec) -> Res
     if let Ok(commit) = spec.reference.as_str().parse::<GitId>() {
         return Ok(Resolution { commit, kind: RefKind::Commit, reference: None, route });
     }
-    let request = Request::List { remote: session.remote(name, &route) };
+    let request = Request::List { remote: session.remote(&route) };
     let refs = match session.ask(name, &request, || ()) {
         Ok(Reply::Refs { refs }) => refs,
         Ok(_) => Vec::new(),

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::binding::Wallet;
 use super::failure::GitError;
-use super::git::{Credentials, Git, Limits, Progress, Remote, Reply, Request};
+use super::fence::Fence;
+use super::git::{Git, Limits, Progress, Remote, Reply, Request};
 use super::mirrors::{MirrorTable, Route};
 use super::retry::{RetryPolicy, Waiter};
 use crate::hybridcore::leave::Leave;
@@ -61,37 +63,8 @@ pub struct Rules {
     pub retry: RetryPolicy,
     /// How long to wait for another writer.
     pub patience: Duration,
-}
-
-/// Who we are to repositories that ask, over https. Held in memory alone.
-#[derive(Clone, Debug, Default)]
-pub struct Wallet {
-    /// For sources of these names.
-    pub by_name: BTreeMap<Name, Credentials>,
-    /// For all others.
-    pub others: Option<Credentials>,
-}
-
-impl Wallet {
-    /// From `SWOOSH_GIT_TOKEN` and `SWOOSH_GIT_USER`, and for the source `azure` alone from
-    /// `SWOOSH_GIT_TOKEN_AZURE` and `SWOOSH_GIT_USER_AZURE`.
-    pub fn from_environment(names: impl IntoIterator<Item = Name>) -> Wallet {
-        let read = |suffix: &str| {
-            let set = |name: &str| std::env::var(format!("{name}{suffix}")).ok().filter(|value| !value.is_empty());
-            let password = set("SWOOSH_GIT_TOKEN")?;
-            Some(Credentials { user: set("SWOOSH_GIT_USER").unwrap_or_else(|| "git".to_owned()), password })
-        };
-        let by_name = names.into_iter().filter_map(|name| {
-            let suffix = super::mirrors::variable(name.as_str()).replace(super::mirrors::NAME_PREFIX, "_");
-            Some((name, read(&suffix)?))
-        });
-        Wallet { by_name: by_name.collect(), others: read("") }
-    }
-
-    /// All passwords, for whoever takes them out of texts.
-    pub fn secrets(&self) -> Vec<String> {
-        self.by_name.values().chain(&self.others).map(|credentials| credentials.password.clone()).collect()
-    }
+    /// Where `file://` may lead; anywhere where it is left out, as on the command line.
+    pub fence: Option<Fence>,
 }
 
 /// What happens, as it happens.
@@ -177,12 +150,12 @@ impl Session<'_> {
         (self.events)(&Event::Noted { name: name.clone(), text });
     }
 
-    /// The other side of a route, with what it may be told of who we are.
-    pub fn remote(&self, name: &Name, route: &Route) -> Remote {
-        let ours = self.wallet.by_name.get(name).or(self.wallet.others.as_ref());
-        // A password is for the encrypted transport alone; ssh asks its agent.
-        let credentials = ours.filter(|_| route.address.scheme() == "https").cloned();
-        Remote { url: route.address.as_str().to_owned(), credentials }
+    /// The other side of a route, with the credentials that are bound to its very address.
+    pub fn remote(&self, route: &Route) -> Remote {
+        let url = route.address.as_str();
+        let fence = self.rules.fence.as_ref().filter(|_| route.address.scheme() == "file");
+        let fence = fence.map(|fence| if route.mirror.is_some() { fence.for_mirror() } else { fence.clone() });
+        Remote { url: url.to_owned(), credentials: self.wallet.for_address(url).cloned(), fence }
     }
 
     /// Asks git once.

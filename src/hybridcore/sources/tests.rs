@@ -5,11 +5,12 @@ use std::fs;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::binding::Wallet;
 use super::failure::{Failure, FailureKind, GitError};
 use super::git::{Digest, Git, Inspection, Progress, Remote, RemoteRef, Reply, Request, Survey};
 use super::mirrors::MirrorTable;
 use super::retry::Waiter;
-use super::session::{Event, Rules, Session, Wallet, Workspace};
+use super::session::{Event, Rules, Session, Workspace};
 use crate::hybridcore::leave::{Cancellable, Leave};
 use crate::hybridcore::logs::{Logger, Redactor, Rotation};
 use crate::types::hash::Hash;

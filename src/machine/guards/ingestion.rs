@@ -1,5 +1,7 @@
 //! Effects' outcomes, sources, versions.
 
+use std::collections::BTreeSet;
+
 use super::{Case, Judged};
 use crate::machine::chart::Inputs;
 use crate::machine::facts::KnownFact;
@@ -59,11 +61,26 @@ fn is_pinned(reference: &GitRef) -> bool {
     text.parse::<GitId>().is_ok() || tag.is_some() || versioned
 }
 
-fn source_fault(name: &Name, source: &SourceSpec, settings: &GuardSettings) -> Option<String> {
+/// Whether an address of `file://` lies below a listed folder, read in one way only: git decodes `%`, and follows `..`.
+fn is_listed(url: &str, prefixes: &BTreeSet<String>) -> bool {
+    let Some(path) = url.strip_prefix("file://").filter(|path| path.starts_with('/')) else { return false };
+    let plain = !path.contains('%') && path.split('/').skip(1).all(|part| !["", ".", ".."].contains(&part));
+    let below = |folder: &String| {
+        path.strip_prefix(folder.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    plain && prefixes.iter().any(below)
+}
+
+fn source_fault(name: &Name, source: &SourceSpec, settings: &GuardSettings, lists: bool) -> Option<String> {
     let scheme = source.url.scheme();
     if !settings.transports.iter().any(|allowed| allowed.as_str() == scheme) {
         let allowed: Vec<_> = settings.transports.iter().map(|t| t.as_str()).collect();
         return Some(format!("{name}: the transport {scheme} is not allowed; allowed are {}", allowed.join(", ")));
+    }
+    if let Some(prefixes) = settings.file_prefixes.as_ref().filter(|_| lists && scheme == "file") {
+        if !is_listed(source.url.as_str(), prefixes) {
+            return Some(format!("{name}: {} lies below none of sources.file_prefixes", source.url));
+        }
     }
     let floats = !is_pinned(&source.reference);
     if floats && !settings.floating_refs.contains(&format!("{}#{}", source.url, source.reference)) {
@@ -80,7 +97,9 @@ pub(super) fn source_faults<'a>(
 ) -> (Vec<String>, Option<&'a KnownFact>) {
     match case.settings() {
         Ok((settings, fact)) => {
-            (sources.filter_map(|(name, source)| source_fault(name, source, settings)).collect(), Some(fact))
+            let lists = case.state().is_under(2);
+            let fault = |(name, source)| source_fault(name, source, settings, lists);
+            (sources.filter_map(fault).collect(), Some(fact))
         }
         Err(judged) => (judged.reasons, None),
     }
@@ -247,4 +266,35 @@ fn moves_under_the_loop(state: &State, named: u64) -> Option<String> {
     let moves = state.is_under(2) && busy && pinned.is_some_and(|pinned| pinned != named);
     let pinned = pinned.unwrap_or_default();
     moves.then(|| format!("execution is in {phase}, pinned to version {pinned}; reaffirm in REVERB or PLAN"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_files_count_only_below_listed_folders() {
+        let prefixes: BTreeSet<String> = ["/srv/git", "/media/"].map(str::to_owned).into();
+        for url in ["file:///srv/git", "file:///srv/git/team/app.git", "file:///media/a"] {
+            assert!(is_listed(url, &prefixes), "{url}");
+        }
+        for url in [
+            "file:///srv/git-evil/app",
+            "file:///srv/gi",
+            "file:///srv/git/../data",
+            "file:///srv/git/./app",
+            "file:///srv/git//app",
+            "file:////srv/git/app",
+            "file:///srv/git/%2e%2e/data",
+            "file:///srv/%67it/app",
+            "file://localhost/srv/git/app",
+            "file://srv/git/app",
+            "https:///srv/git/app",
+            "file:///",
+        ] {
+            assert!(!is_listed(url, &prefixes), "{url}");
+        }
+        assert!(!is_listed("file:///srv/git/app", &BTreeSet::new()));
+        assert!(is_listed("file:///any", &["/".to_owned()].into()));
+    }
 }

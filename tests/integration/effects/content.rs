@@ -26,13 +26,13 @@ impl Yard {
     }
 
     fn tag(&self, tag: &str) {
-        self.repository.git(&["tag", &format!("v{tag}.0")]);
+        self.repository.git(&["tag", &format!("v{tag}.7")]);
     }
 
     /// Begins a project of that name at the tag of the same name.
     fn project(&self, daemon: &Daemon, name: &str) {
         let mut project = Project::new(&self.site, name);
-        let document = json!({"document": self.document(&format!("v{name}.0"))});
+        let document = json!({"document": self.document(&format!("v{name}.7"))});
         project.propose(daemon, &Ask::new(Transition::BootConfigOk).with(document)).receipt();
         project.accept(daemon, Transition::BootLicensed);
     }

@@ -59,6 +59,7 @@ fn a_server_that_asks_who_we_are_is_told_of_with_what_to_set() {
     let server = desk.serve();
     server.be(Mood::Asks);
     desk.variables.push(("SWOOSH_GIT_TOKEN".to_owned(), "hunter2-hunter2".to_owned()));
+    desk.variables.push(("SWOOSH_GIT_URL_PREFIX".to_owned(), "https://h.invalid".to_owned()));
     let told = desk.run(&["sources", "sync"]).failure();
     assert!(told.contains("SWOOSH_GIT_TOKEN") && !told.contains("hunter2"), "{told}");
     let log = fs::read_to_string(desk.root().join("logs/sources.log")).unwrap();

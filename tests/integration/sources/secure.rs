@@ -7,12 +7,71 @@ use crate::support::git_server::Mood;
 use crate::support::{skipped, tls_front};
 
 /// The repository over https, served by this server behind TLS.
-fn over_https(desk: &Desk) -> GitServer {
+fn over_https(desk: &Desk) -> (GitServer, u16) {
     let server = GitServer::start(&desk.folder.path().join("served"));
     let plain: SocketAddr = server.url.strip_prefix("http://").unwrap().parse().unwrap();
     let port = tls_front::start(plain).port();
     desk.configure_url(&format!("https://localhost:{port}/alpha.git"), "v1", "");
-    server
+    (server, port)
+}
+
+/// Gives the command a token that is bound to a prefix.
+fn bind(desk: &mut Desk, prefix: &str) {
+    desk.variables.retain(|(name, _)| !name.starts_with("SWOOSH_GIT_"));
+    desk.variables.push(("SWOOSH_GIT_TOKEN".to_owned(), "hunter2-hunter2".to_owned()));
+    desk.variables.push(("SWOOSH_GIT_URL_PREFIX".to_owned(), prefix.to_owned()));
+}
+
+/// The token was sent to whatever host the list of repositories named.
+#[test]
+fn a_token_goes_to_addresses_below_its_prefix_alone() {
+    let mut desk = Desk::new();
+    let (server, port) = over_https(&desk);
+    server.be(Mood::AsksOnce);
+    believe(&mut desk, tls_front::authority());
+    for prefix in [
+        "https://localhost".to_owned(),
+        format!("https://localhost:{}", port.wrapping_add(1)),
+        format!("https://localhost:{port}/alph"),
+        format!("https://localhost:{port}/alpha.git/sub"),
+        format!("https://127.0.0.1:{port}"),
+    ] {
+        bind(&mut desk, &prefix);
+        let told = desk.run(&["sources", "sync"]).failure();
+        assert!(told.contains("none are bound to its address"), "{prefix}: {told}");
+    }
+    desk.variables.retain(|(name, _)| name != "SWOOSH_GIT_URL_PREFIX");
+    let told = desk.run(&["sources", "sync"]).failure();
+    assert!(told.contains("set SWOOSH_GIT_URL_PREFIX"), "{told}");
+    for wrong in ["https://", "https://*", "http://localhost"] {
+        bind(&mut desk, wrong);
+        let told = desk.run(&["sources", "sync"]).failure();
+        assert!(told.contains("SWOOSH_GIT_URL_PREFIX: it"), "{wrong}: {told}");
+    }
+    assert_eq!(*server.authorizations.lock().unwrap(), [""; 0]);
+    bind(&mut desk, &format!("https://LOCALHOST:{port}/"));
+    desk.run(&["sources", "sync"]).good();
+}
+
+/// libgit2 follows a first redirect to wherever it leads, and offers there what was given for the address before.
+#[test]
+fn a_redirect_to_another_server_does_not_receive_the_token() {
+    for mood in [Mood::Redirects, Mood::AsksAndRedirects] {
+        let mut desk = Desk::new();
+        let (server, port) = over_https(&desk);
+        let other = GitServer::start(&desk.folder.path().join("served"));
+        let plain: SocketAddr = other.url.strip_prefix("http://").unwrap().parse().unwrap();
+        // The certificate names both, so that the host alone differs.
+        let host = if mood == Mood::Redirects { "localhost" } else { "127.0.0.1" };
+        *server.elsewhere.lock().unwrap() = format!("https://{host}:{}", tls_front::start(plain).port());
+        server.be(mood);
+        other.be(Mood::AsksOnce);
+        believe(&mut desk, tls_front::authority());
+        bind(&mut desk, &format!("https://localhost:{port}"));
+        desk.run(&["sources", "sync"]).failure();
+        assert_eq!(*other.authorizations.lock().unwrap(), [""; 0], "{mood:?}");
+        assert_eq!(server.authorizations.lock().unwrap().is_empty(), mood == Mood::Redirects);
+    }
 }
 
 fn believe(desk: &mut Desk, authority: PathBuf) {
@@ -23,7 +82,7 @@ fn believe(desk: &mut Desk, authority: PathBuf) {
 #[test]
 fn a_repository_comes_over_https_where_its_authority_is_believed_and_not_otherwise() {
     let mut desk = Desk::new();
-    let _server = over_https(&desk);
+    let (_server, _port) = over_https(&desk);
     believe(&mut desk, tls_front::other_authority());
     let told = desk.run(&["sources", "sync"]).failure();
     assert!(told.contains("SSL_CERT_FILE") && told.contains("certificate"), "{told}");
@@ -37,13 +96,14 @@ fn a_repository_comes_over_https_where_its_authority_is_believed_and_not_otherwi
 #[test]
 fn a_token_opens_a_repository_over_https_and_stands_in_no_file() {
     let mut desk = Desk::new();
-    let server = over_https(&desk);
+    let (server, port) = over_https(&desk);
     server.be(Mood::AsksOnce);
     believe(&mut desk, tls_front::authority());
     let told = desk.run(&["sources", "sync"]).failure();
     assert!(told.contains("SWOOSH_GIT_TOKEN"), "{told}");
-    desk.variables.push(("SWOOSH_GIT_TOKEN".to_owned(), "hunter2-hunter2".to_owned()));
+    bind(&mut desk, &format!("https://localhost:{port}/alpha.git"));
     desk.run(&["sources", "sync"]).good();
+    assert!(!server.authorizations.lock().unwrap().is_empty());
     assert_eq!(desk.head(), desk.repository.git(&["rev-parse", "v1^{commit}"]));
     let mut folders = vec![desk.root()];
     while let Some(folder) = folders.pop() {

@@ -4,8 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// How the server answers packs.
@@ -21,6 +21,10 @@ pub enum Mood {
     Asks = 3,
     /// Asks for credentials, and takes any.
     AsksOnce = 4,
+    /// Sends everybody to another server.
+    Redirects = 5,
+    /// Asks for credentials, and sends whoever has some to another server.
+    AsksAndRedirects = 6,
 }
 
 /// A server of the repositories in a folder. It runs until the test's process ends.
@@ -28,19 +32,31 @@ pub struct GitServer {
     pub url: String,
     mood: Arc<AtomicU64>,
     pub packs: Arc<AtomicU64>,
+    /// What requests said of who they are from.
+    pub authorizations: Arc<Mutex<Vec<String>>>,
+    /// Where redirects lead.
+    pub elsewhere: Arc<Mutex<String>>,
 }
 
 impl GitServer {
     pub fn start(folder: &Path) -> GitServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = GitServer { url, mood: Arc::default(), packs: Arc::default() };
+        let server = GitServer {
+            url,
+            mood: Arc::default(),
+            packs: Arc::default(),
+            authorizations: Arc::default(),
+            elsewhere: Arc::default(),
+        };
         let (folder, mood, packs) = (folder.to_owned(), server.mood.clone(), server.packs.clone());
+        let (authorizations, elsewhere) = (server.authorizations.clone(), server.elsewhere.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (folder, mood, packs) = (folder.clone(), mood.clone(), packs.clone());
+                let (authorizations, elsewhere) = (authorizations.clone(), elsewhere.clone());
                 thread::spawn(move || {
-                    let _ = serve(stream, &folder, &mood, &packs);
+                    let _ = serve(stream, &folder, &mood, &packs, (&authorizations, &elsewhere));
                 });
             }
         });
@@ -57,7 +73,7 @@ struct Asked {
     path: String,
     query: String,
     content_type: String,
-    authorized: bool,
+    authorization: Option<String>,
     body: Vec<u8>,
 }
 
@@ -67,7 +83,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let (mut length, mut chunked, mut content_type, mut authorized) = (0, false, String::new(), false);
+    let (mut length, mut chunked, mut content_type, mut authorization) = (0, false, String::new(), None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
@@ -76,13 +92,13 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
             ("content-length", value) => length = value.parse().ok()?,
             ("transfer-encoding", "chunked") => chunked = true,
             ("content-type", value) => content_type = value.to_owned(),
-            ("authorization", value) => authorized = value.starts_with("Basic "),
+            ("authorization", value) => authorization = Some(value.to_owned()),
             ("expect", _) => reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?,
             _ => {}
         }
     }
     let body = if chunked { read_chunks(reader)? } else { read_exactly(reader, length)? };
-    Some(Asked { method, path: path.to_owned(), query: query.to_owned(), content_type, authorized, body })
+    Some(Asked { method, path: path.to_owned(), query: query.to_owned(), content_type, authorization, body })
 }
 
 fn read_exactly(reader: &mut BufReader<TcpStream>, length: usize) -> Option<Vec<u8>> {
@@ -105,15 +121,29 @@ fn read_chunks(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     }
 }
 
-fn serve(stream: TcpStream, folder: &Path, mood: &AtomicU64, packs: &AtomicU64) -> Option<()> {
+fn serve(
+    stream: TcpStream,
+    folder: &Path,
+    mood: &AtomicU64,
+    packs: &AtomicU64,
+    (authorizations, elsewhere): (&Mutex<Vec<String>>, &Mutex<String>),
+) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut out = stream;
     while let Some(asked) = read(&mut reader) {
         let mood_now = mood.load(Ordering::SeqCst);
-        let asks = mood_now == Mood::Asks as u64 || (mood_now == Mood::AsksOnce as u64 && !asked.authorized);
+        authorizations.lock().unwrap().extend(asked.authorization.clone());
+        let asks_once = [Mood::AsksOnce as u64, Mood::AsksAndRedirects as u64].contains(&mood_now);
+        let asks = mood_now == Mood::Asks as u64 || (asks_once && asked.authorization.is_none());
         if asks {
             let answer =
                 "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n";
+            out.write_all(answer.as_bytes()).ok()?;
+            continue;
+        }
+        if [Mood::Redirects as u64, Mood::AsksAndRedirects as u64].contains(&mood_now) {
+            let to = format!("{}{}?{}", elsewhere.lock().unwrap(), asked.path, asked.query);
+            let answer = format!("HTTP/1.1 301 Moved Permanently\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
             out.write_all(answer.as_bytes()).ok()?;
             continue;
         }

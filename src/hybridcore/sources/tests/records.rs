@@ -304,8 +304,8 @@ fn a_rule_file_that_cannot_be_used_fails_the_scan() {
 fn a_diagnostics_bundle_holds_no_secret() {
     let (world, set) = world();
     let mut session = world.session();
-    session.wallet.others =
-        Some(super::super::git::Credentials { user: "u".into(), password: "hunter2-hunter2".into() });
+    let ours = super::super::git::Credentials { user: "u".into(), password: "hunter2-hunter2".into() };
+    session.wallet.bound = vec![("https://h.example".parse().unwrap(), ours)];
     session.log.info("somebody logged hunter2-hunter2");
     let bundle = serde_json::to_string(&doctor::diagnose(&session, &set, 7)).unwrap();
     assert!(!bundle.contains("hunter2") && bundle.contains("somebody logged [redacted]"), "{bundle}");

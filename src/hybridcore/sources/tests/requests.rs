@@ -139,9 +139,9 @@ fn credentials_go_to_https_alone_and_are_never_shown() {
     let spec = set(&[("alpha", "v1")]).remove(&name("alpha")).unwrap();
     let remote = |world: &World| {
         let mut session = world.session();
-        session.wallet.others = Some(ours.clone());
+        session.wallet.bound = vec![("https://h.example/alpha.git".parse().unwrap(), ours.clone())];
         let route = resolve::route(&session, &name("alpha"), &spec).unwrap();
-        session.remote(&name("alpha"), &route)
+        session.remote(&route)
     };
     assert_eq!(remote(&world).credentials, Some(ours.clone()));
     for mirror in ["http://127.0.0.1:1/a", "ssh://git@h/a", "file:///a"] {

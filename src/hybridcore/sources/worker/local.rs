@@ -11,10 +11,57 @@ use git2::{Oid, Repository};
 
 use super::{FailureKind, Said, failure, far};
 use crate::hybridcore::sources::failure::Failure;
-use crate::hybridcore::sources::git::{Limits, Phase, Progress};
+use crate::hybridcore::sources::fence::{Fence, FenceError};
+use crate::hybridcore::sources::git::{Limits, Phase, Progress, Remote};
 
 /// How much is read at once.
 const PIECE: usize = 1 << 20;
+
+/// How many repositories may borrow objects from one another in a row, as git allows.
+const MOST_ALTERNATES: usize = 5;
+
+/// Refuses a repository on this disk that the fence keeps out, also where a part of it leads elsewhere: a `.git` that is a
+/// file or a link, objects that are links, objects that are borrowed.
+pub(super) fn enter(remote: &Remote) -> Result<(), Failure> {
+    let (Some(fence), Some(path)) = (&remote.fence, remote.url.strip_prefix("file://")) else { return Ok(()) };
+    let path = fence.check(Path::new(path)).map_err(|error| kept_out(&error))?;
+    let theirs = Repository::open(&path).map_err(|error| far(&remote.url, &error))?;
+    for folder in [theirs.path(), theirs.commondir()] {
+        check_all(fence, folder)?;
+    }
+    let mut stores = vec![theirs.commondir().join("objects")];
+    for _ in 0..=MOST_ALTERNATES {
+        let mut borrowed = Vec::new();
+        for objects in &stores {
+            check_all(fence, objects)?;
+            let alternates = fs::read_to_string(objects.join("info/alternates")).unwrap_or_default();
+            let named = alternates.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            borrowed.extend(named.map(|line| objects.join(line)));
+        }
+        if borrowed.is_empty() {
+            return Ok(());
+        }
+        stores = borrowed;
+    }
+    Err(failure(FailureKind::Refused, format!("{} borrows objects over too many repositories", remote.url)))
+}
+
+/// A folder of a repository and everything that lies in it.
+fn check_all(fence: &Fence, folder: &Path) -> Result<(), Failure> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in [folder.to_owned()].into_iter().chain(entries) {
+        fence.check(&path).map_err(|error| kept_out(&error))?;
+    }
+    Ok(())
+}
+
+fn kept_out(error: &FenceError) -> Failure {
+    let kind = match error {
+        FenceError::Outside(_) | FenceError::Inside(_) => FailureKind::Refused,
+        FenceError::Unreadable { .. } => FailureKind::NoRepository,
+    };
+    failure(kind, error.to_string())
+}
 
 /// Copies what the repository at a `file://` address has and ours has not. One that borrows
 /// objects from another is left to libgit2.

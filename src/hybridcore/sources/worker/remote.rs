@@ -3,8 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
-use git2::{AutotagOption, CredentialType, Direction, FetchOptions, Oid, ProxyOptions, RemoteCallbacks};
+use git2::{
+    AutotagOption, CertificateCheckStatus, CredentialType, Direction, FetchOptions, Oid, ProxyOptions, RemoteCallbacks,
+};
 use git2::{RemoteRedirect, Repository, RepositoryInitOptions};
 
 use super::{FailureKind, Said, failure, far, near};
@@ -21,6 +24,7 @@ const ALL: [&str; 2] = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:ref
 
 /// All branches and tags, and what `HEAD` stands for.
 pub(super) fn list(remote: &Remote) -> Result<Reply, Failure> {
+    super::local::enter(remote)?;
     let fail = |error: git2::Error| far(&remote.url, &error);
     let mut connection = git2::Remote::create_detached(remote.url.as_str()).map_err(fail)?;
     let connected = connection.connect_auth(Direction::Fetch, Some(callbacks(remote)), Some(proxy())).map_err(fail)?;
@@ -62,6 +66,7 @@ pub(super) fn fetch(
     if holds(&repository, commit, limits) {
         return Ok(Reply::Fetched { received_bytes: 0 });
     }
+    super::local::enter(remote)?;
     let mut received = 0;
     let own = wanted
         .reference
@@ -124,8 +129,10 @@ fn download(
     });
     let mut options = FetchOptions::new();
     options.remote_callbacks(callbacks).proxy_options(proxy()).download_tags(AutotagOption::None);
-    // Where a repository was renamed, its old address leads to the new one; plain http must not leave this machine.
-    let redirects = if remote.url.starts_with("http://") { RemoteRedirect::None } else { RemoteRedirect::Initial };
+    // Where a repository was renamed, its old address leads to the new one; plain http must not leave this machine, and
+    // credentials not the host that they are bound to.
+    let stays = remote.url.starts_with("http://") || remote.credentials.is_some();
+    let redirects = if stays { RemoteRedirect::None } else { RemoteRedirect::Initial };
     options.follow_redirects(redirects).update_fetchhead(false);
     let mut anonymous = repository.remote_anonymous(&remote.url).map_err(fail)?;
     let fetched = anonymous.fetch(what, Some(&mut options), Some("swoosh: fetch"));
@@ -195,25 +202,65 @@ fn proxy<'a>() -> ProxyOptions<'a> {
     proxy
 }
 
-/// Credentials are offered once, and to the host that they are for.
+/// The servers that one request talks to.
+#[derive(Default)]
+struct Peers {
+    /// Host and certificate of the first connection.
+    first: Option<(String, Vec<u8>)>,
+    connections: u64,
+    offered: bool,
+}
+
+const REDIRECTED: &str = "it redirects elsewhere, where the token that is bound to its address does not go; write the address \
+                          that it leads to, and bind the token to that";
+
+impl Peers {
+    /// A connection was opened; refused where it would carry credentials to another server.
+    fn opened(&mut self, host: &str, certificate: Vec<u8>) -> Result<(), git2::Error> {
+        let peer = (host.to_owned(), certificate);
+        self.connections += 1;
+        let is_other = *self.first.get_or_insert_with(|| peer.clone()) != peer;
+        if self.offered && is_other { Err(denied(REDIRECTED)) } else { Ok(()) }
+    }
+
+    /// Whether no redirect led away from the address.
+    fn is_at_its_address(&self) -> bool {
+        self.connections == 1
+    }
+}
+
+/// Credentials are offered once, and over the first connection, which is to the host that they are for. libgit2 names the
+/// address that was asked first also after a redirect, and keeps what it was given, so that connections are watched.
 fn callbacks(remote: &Remote) -> RemoteCallbacks<'_> {
     let mut callbacks = RemoteCallbacks::new();
-    let mut offered = false;
+    let peers = Rc::new(RefCell::new(Peers::default()));
+    if remote.credentials.is_some() {
+        let peers = Rc::clone(&peers);
+        callbacks.certificate_check(move |certificate, host| {
+            let bytes = certificate.as_x509().map(|known| known.data().to_vec()).unwrap_or_default();
+            peers.borrow_mut().opened(host, bytes)?;
+            Ok(CertificateCheckStatus::CertificatePassthrough)
+        });
+    }
     callbacks.credentials(move |url, user, allowed| {
         if allowed.contains(CredentialType::USERNAME) {
             return git2::Cred::username(user.unwrap_or("git"));
         }
-        if std::mem::replace(&mut offered, true) {
+        let mut peers = peers.borrow_mut();
+        if std::mem::replace(&mut peers.offered, true) {
             return Err(denied("it does not accept the credentials that were given"));
         }
         if allowed.contains(CredentialType::SSH_KEY) {
             return git2::Cred::ssh_key_from_agent(user.unwrap_or("git"));
         }
         match &remote.credentials {
+            Some(_) if !peers.is_at_its_address() => Err(denied(REDIRECTED)),
             Some(ours) if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) && same_host(url, &remote.url) => {
                 git2::Cred::userpass_plaintext(&ours.user, &ours.password)
             }
-            _ => Err(denied("it asks for credentials (or there is no such repository), and none were given for it")),
+            _ => Err(denied(
+                "it asks for credentials (or there is no such repository), and none are bound to its address",
+            )),
         }
     });
     callbacks
@@ -226,4 +273,24 @@ fn denied(text: &str) -> git2::Error {
 fn same_host(one: &str, other: &str) -> bool {
     let host = |url: &str| url.split('/').take(3).map(str::to_ascii_lowercase).collect::<Vec<_>>();
     host(one) == host(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_go_over_the_first_connection_and_to_no_other_server() {
+        let mut redirected = Peers::default();
+        redirected.opened("h", vec![1]).unwrap();
+        redirected.opened("h", vec![1]).unwrap();
+        assert!(!redirected.is_at_its_address(), "the same host at another port");
+        let mut peers = Peers::default();
+        peers.opened("h", vec![1]).unwrap();
+        assert!(peers.is_at_its_address());
+        peers.offered = true;
+        peers.opened("h", vec![1]).unwrap();
+        assert!(peers.opened("evil", vec![1]).is_err(), "a certificate that names both");
+        assert!(peers.opened("h", vec![2]).is_err());
+    }
 }
