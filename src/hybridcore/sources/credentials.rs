@@ -197,8 +197,8 @@ impl Rule {
         if !form.entropy.is_finite() || !(0.0..=8.0).contains(&form.entropy) {
             return Err(wrong("entropy is not from 0 to 8".to_owned()));
         }
-        let raised = form.tags.iter().filter_map(|tag| tag.parse().ok());
-        let flag = raised.filter(|flag| RAISED.contains(flag)).next().unwrap_or(ContentFlag::Credentials);
+        let mut raised = form.tags.iter().filter_map(|tag| tag.parse().ok());
+        let flag = raised.find(|flag| RAISED.contains(flag)).unwrap_or(ContentFlag::Credentials);
         let forms = form.allowlists.into_iter().chain(form.allowlist);
         let allowed = forms.map(|allowed| Allowed::compile(&form.id, allowed)).collect::<Result<_, _>>()?;
         let RuleForm { id, secret_group, entropy, .. } = form;

@@ -77,10 +77,9 @@ fn source_fault(name: &Name, source: &SourceSpec, settings: &GuardSettings, list
         let allowed: Vec<_> = settings.transports.iter().map(|t| t.as_str()).collect();
         return Some(format!("{name}: the transport {scheme} is not allowed; allowed are {}", allowed.join(", ")));
     }
-    if let Some(prefixes) = settings.file_prefixes.as_ref().filter(|_| lists && scheme == "file") {
-        if !is_listed(source.url.as_str(), prefixes) {
-            return Some(format!("{name}: {} lies below none of sources.file_prefixes", source.url));
-        }
+    let listed = settings.file_prefixes.as_ref().filter(|_| lists && scheme == "file");
+    if listed.is_some_and(|prefixes| !is_listed(source.url.as_str(), prefixes)) {
+        return Some(format!("{name}: {} lies below none of sources.file_prefixes", source.url));
     }
     let floats = !is_pinned(&source.reference);
     if floats && !settings.floating_refs.contains(&format!("{}#{}", source.url, source.reference)) {

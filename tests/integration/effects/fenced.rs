@@ -139,7 +139,7 @@ fn a_token_of_the_settings_goes_to_its_prefix_alone_and_one_of_the_environment_n
     let authority = format!("SSL_CERT_FILE={}", tls_front::authority().display());
     let daemon = site.start_by(&["env", &authority, "SWOOSH_GIT_TOKEN=legacy-token-1"]).unwrap();
     daemon.wait_for("/facts", |answer| answer.json()["network"]["open"] == true);
-    let mut ended = |name: &str, url: String| {
+    let ended = |name: &str, url: String| {
         let mut project = Project::new(&site, name);
         let config = Ask::new(Transition::BootConfigOk).with(document(&site, &url));
         project.propose(&daemon, &config).receipt();
