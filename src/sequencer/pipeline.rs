@@ -3,6 +3,7 @@
 mod breach;
 mod held;
 mod initiative;
+mod keys;
 mod outcomes;
 mod record;
 #[cfg(test)]
@@ -34,22 +35,16 @@ use crate::machine::state::TopPhase;
 use crate::types::fact::FactKind;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
-use crate::types::ids::IdemKey;
 use crate::types::names::{CouncilState, Transition};
 use crate::types::record::Record;
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
+use keys::{InFlight, KeyPlace, KeyUse, conflict};
 use record::record;
 use trial::{Forecast, after_trial};
 
-type KeyPlace = (ProjectName, IdemKey);
-
-/// A key whose record is not durable yet, and who waits for its receipt.
-struct InFlight {
-    fingerprint: Hash,
-    waiting: Vec<Reply>,
-}
+const LOG_FAILED: &str = "the log cannot be written; GET /health/ready says why";
 
 /// An answer that rests on a batch which is not durable yet.
 struct Deferred {
@@ -208,6 +203,13 @@ impl Pipeline {
         if let Some(loaded) = request.loaded.take() {
             self.offer(&project, *loaded);
         }
+        // Before anything that may refuse it: whatever holds now, the receipt of what was accepted is its signer's.
+        let key_use = match self.key_use(&request.verified) {
+            Ok(KeyUse::Repeat(receipt)) => return self.repeat(request, receipt),
+            Ok(KeyUse::RepeatInFlight) => return self.wait_for_key(request),
+            Ok(key_use) => key_use,
+            Err(rejection) => return self.refuse_now(request, rejection),
+        };
         let scene = self.scene(&project).and_then(|scene| self.upgraded(&project, scene));
         let transition = request.verified.proposal().transition;
         let scene = match scene.and_then(|scene| self.behind_breach(&project, scene, transition)) {
@@ -215,10 +217,10 @@ impl Pipeline {
             Err(rejection) => return self.refuse_now(request, rejection),
         };
         request.trace.iter_mut().for_each(|trace| trace.step());
-        let mut verdict = self.weigh(&scene, &request.verified);
+        let mut verdict = self.weigh_key(&scene, &request.verified, &key_use);
         let (scene, changed) = self.change_license(&project, scene, &request.verified, &verdict);
         if changed {
-            verdict = self.weigh(&scene, &request.verified);
+            verdict = self.weigh_key(&scene, &request.verified, &key_use);
         }
         self.act(&project, scene, request, verdict);
     }
@@ -226,7 +228,7 @@ impl Pipeline {
     /// Reads the clock, once for everything that one request leads to: see [`Pipeline::push`].
     fn scene(&mut self, project: &ProjectName) -> Result<Scene, Rejection> {
         if self.failed {
-            return Err(Rejection::new(Code::NotDurable, "the log cannot be written; GET /health/ready says why"));
+            return Err(Rejection::new(Code::NotDurable, LOG_FAILED));
         }
         let facts = self.shared.ports.facts.facts();
         let at = self.shared.next_stamp(facts.set(), Some(project), self.stamped);
@@ -258,16 +260,35 @@ impl Pipeline {
         self.shared.head_loads(project);
     }
 
-    /// DESIGN §4, 4 to 9.
+    /// Looks the key up, then judges. A repeat gets its receipt also where its signer may propose nothing any more: the
+    /// proposal itself may have revoked or rotated its signer's key.
     fn weigh(&self, scene: &Scene, verified: &Verified) -> Verdict {
-        self.try_weigh(scene, verified).map_or_else(|verdict| verdict, |accepted| Verdict::Accepted(Box::new(accepted)))
+        match self.key_use(verified) {
+            Ok(key_use) => self.weigh_key(scene, verified, &key_use),
+            Err(rejection) => rejection.into(),
+        }
     }
 
-    fn try_weigh(&self, scene: &Scene, verified: &Verified) -> Result<Accepted, Verdict> {
+    /// Judges a proposal whose key was looked up.
+    fn weigh_key(&self, scene: &Scene, verified: &Verified, key_use: &KeyUse) -> Verdict {
+        let is_taken = match key_use {
+            KeyUse::Repeat(receipt) => return Verdict::Repeat(receipt.clone()),
+            KeyUse::RepeatInFlight => return Verdict::RepeatInFlight,
+            KeyUse::Taken => true,
+            KeyUse::Free => false,
+        };
+        let judged = self.judge(scene, verified, is_taken);
+        judged.map_or_else(|verdict| verdict, |accepted| Verdict::Accepted(Box::new(accepted)))
+    }
+
+    /// Identity, key, and the merits. A conflict of keys is reported to those alone who may propose here.
+    fn judge(&self, scene: &Scene, verified: &Verified, is_taken: bool) -> Result<Accepted, Verdict> {
         let docket = self.docket(scene, verified);
         let identity = judge::identity(&docket)?;
         judge::key_form(&docket)?;
-        self.look_up(&docket)?;
+        if is_taken {
+            return Err(conflict(&docket.proposal.idem_key));
+        }
         // After the look-up: a key goes only once its project's floor is above it.
         let project = docket.proposal.project();
         let floor = self.shared.journal().key_floor(&project);
@@ -287,36 +308,14 @@ impl Pipeline {
         }
     }
 
-    /// Whether the key is bound: to this proposal, to another, or not at all.
-    fn look_up(&self, docket: &Docket<'_>) -> Result<(), Verdict> {
-        let proposal = docket.proposal;
-        let print = fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
-        let place = (proposal.project(), proposal.idem_key.clone());
-        if let Some(in_flight) = self.keys.get(&place) {
-            return Err(if in_flight.fingerprint == print { Verdict::RepeatInFlight } else { conflict(&place.1) });
-        }
-        let bound = self.shared.journal().bound_key(&place.0, &place.1);
-        match bound.map_err(|error| self.shared.unreadable_key(&place.0, &error))? {
-            None => Ok(()),
-            Some(bound) if bound.fingerprint == print => Err(Verdict::Repeat(bound.receipt)),
-            Some(_) => Err(conflict(&place.1)),
-        }
-    }
-
     fn act(&mut self, project: &ProjectName, scene: Scene, request: Request, verdict: Verdict) {
-        let transition = request.verified.proposal().transition;
         match verdict {
             Verdict::Accepted(accepted) if self.trying => self.forecast(project, request, *accepted),
             Verdict::Accepted(accepted) => {
                 let Request { verified, trace, reply, arrived, .. } = request;
                 self.push(project, scene, (verified, trace), *accepted, Some(reply), arrived);
             }
-            Verdict::Repeat(receipt) => {
-                if !self.trying {
-                    self.shared.ports.observer.repeated(transition);
-                }
-                answer(request.reply, Outcome::Accepted { receipt: receipt.into(), replayed: true });
-            }
+            Verdict::Repeat(receipt) => self.repeat(request, receipt),
             Verdict::RepeatInFlight => self.wait_for_key(request),
             Verdict::Refused(refused) => self.refuse(project, scene, request, *refused),
         }
@@ -375,17 +374,6 @@ impl Pipeline {
             trace,
         });
         after
-    }
-
-    fn wait_for_key(&mut self, request: Request) {
-        let proposal = request.verified.proposal();
-        if !self.trying {
-            self.shared.ports.observer.repeated(proposal.transition);
-        }
-        let place = (proposal.project(), proposal.idem_key.clone());
-        if let Some(in_flight) = self.keys.get_mut(&place) {
-            in_flight.waiting.push(request.reply);
-        }
     }
 
     /// Refuses, once the head that the judgement rests on is durable; a breach quarantines first.
@@ -579,10 +567,4 @@ pub(super) fn not_durable(reason: &str) -> Outcome {
 /// A caller that is gone needs no answer.
 pub(super) fn answer(reply: Reply, outcome: Outcome) {
     drop(reply.send(outcome));
-}
-
-fn conflict(key: &IdemKey) -> Verdict {
-    let reason =
-        format!("the key {key} is bound to another transition, other inputs or another signer; use a new uuid");
-    Rejection::new(Code::IdemKeyConflict, reason).into()
 }

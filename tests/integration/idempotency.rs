@@ -4,6 +4,7 @@
 use std::sync::Barrier;
 
 use serde_json::json;
+use swoosh::types::council::rotation_proof;
 use swoosh::types::hash::Hash;
 use swoosh::types::names::{Region, Transition};
 use swoosh::types::receipt::{Receipt, ReceiptError};
@@ -75,6 +76,49 @@ fn a_repeat_gets_the_first_receipt_whatever_has_happened_since() {
         assert!(metrics.contains("swoosh_retry_count{transition=\"Control_Pause\"} 2"), "{metrics}");
     }
     project.accept(&daemon, Transition::ControlPause);
+}
+
+/// Such a proposal was answered `identity_revoked`, `identity_unknown` or `role_not_allowed` when it was sent again.
+#[test]
+fn a_repeat_gets_its_receipt_though_it_retired_its_own_signer() {
+    let site = Site::new();
+    let mut daemon = site.start();
+    let (own, fresh) = (site.hands.get("stranger").key(), site.hands.get("fresh"));
+    let mut sent = Vec::new();
+    for (name, transition) in [
+        ("revoked", Transition::BootIdentityRevoked),
+        ("rotated", Transition::BootIdentityRotated),
+        ("demoted", Transition::BootIdentityGranted),
+    ] {
+        let mut project = Project::new(&site, name);
+        project.drive(&daemon, Region::Boot, "LICENSED");
+        let grant = json!({"key": own, "identity": {"name": "own", "roles": ["operator"]}});
+        project.propose(&daemon, &Ask::new(Transition::BootIdentityGranted).with(grant)).receipt();
+        let proof = rotation_proof(&site.cluster, &project.name, &own, &fresh.secret);
+        let inputs = match transition {
+            Transition::BootIdentityRevoked => json!({"key": own, "rationale": "I leave"}),
+            Transition::BootIdentityRotated => json!({"old": own, "new": fresh.key(), "proof": proof}),
+            _ => json!({"key": own, "identity": {"name": "own", "roles": ["agent"]}}),
+        };
+        let signed = project.signed(&Ask::new(transition).by("stranger").with(inputs));
+        let first = daemon.post(&bytes(&signed));
+        project.advance(&signed.proposal, &first.receipt());
+        // Another proposal under the key learns nothing of it: its signer may propose nothing here.
+        let other = Ask::new(Transition::ControlPause).by("stranger").under(&signed.proposal.idem_key.to_string());
+        assert_ne!(project.propose(&daemon, &other).code(), "idem_key_conflict");
+        sent.push((bytes(&signed), first));
+    }
+    for restart in [false, true] {
+        if restart {
+            daemon.kill();
+            daemon = site.start();
+        }
+        for (body, first) in &sent {
+            let again = daemon.post(body);
+            assert_eq!((again.status, &again.body), (202, &first.body), "{}", again.text());
+            assert!(replayed(&again));
+        }
+    }
 }
 
 #[test]
