@@ -95,7 +95,7 @@ impl KnownFact {
     pub fn admit(fact: Fact) -> Result<KnownFact, FactError> {
         let known = KnownFact::read(fact)?;
         if let FactBody::Policy(policies) = &known.body {
-            policies.check_texts()?;
+            policies.check_new()?;
         }
         Ok(known)
     }

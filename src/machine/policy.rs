@@ -9,8 +9,10 @@
 //! members of the inputs that the policies read.
 
 mod content;
+mod depth;
 mod engine;
 mod relevant;
+mod stack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
@@ -26,6 +28,7 @@ use crate::types::keys::PublicKey;
 use crate::types::names::{Region, Role, Transition};
 use crate::types::text::{Detail, ProjectName};
 
+pub use depth::{MAX_BYTES, MAX_DEPTH};
 use engine::{Scene, context, expression};
 use relevant::Relevant;
 
@@ -51,6 +54,8 @@ pub const SAFETY: [Transition; 4] = [
 pub struct CompiledPolicies {
     bundle: PolicyBundle,
     hash: Hash,
+    /// Levels of its deepest policy; see [`MAX_DEPTH`].
+    depth: usize,
     policies: PolicySet,
     /// Names of policies: their `@id`, or Cedar's own.
     names: BTreeMap<String, String>,
@@ -63,6 +68,18 @@ pub struct CompiledPolicies {
 /// Why a bundle cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
+    /// The text is too large to be read.
+    #[error("the policies have {0} bytes, and {MAX_BYTES} are the most; divide them among projects, or shorten them")]
+    TooLarge(usize),
+    /// A policy is too deep to be read and asked within a stack of known size.
+    #[error(
+        "the policy at line {line} has more than {MAX_DEPTH} levels (brackets within each other, alternatives, terms of a sum); \
+         write a long list as a set, [\u{2026}].contains(\u{2026}) or principal in [\u{2026}], or as several policies"
+    )]
+    TooDeep {
+        /// Where it begins.
+        line: usize,
+    },
     /// The text is not Cedar.
     #[error("the policies do not parse: {0}")]
     Parse(String),
@@ -84,6 +101,11 @@ pub enum PolicyError {
         /// What stands there.
         text: String,
     },
+    /// A template is no policy: nothing here fills its slots, so it would never be asked.
+    #[error(
+        "policy {0} is a template, which nothing fills in and nobody asks; name a principal and a resource in place of ?principal and ?resource"
+    )]
+    Template(String),
     /// Two policies share an @id.
     #[error("two policies have the @id {0:?}")]
     DuplicateId(String),
@@ -118,15 +140,20 @@ pub enum Ruling {
 }
 
 impl CompiledPolicies {
-    /// Parses a bundle that may come into force: every text of it that would stand in records can stand there.
+    /// Parses a bundle that may come into force, and checks it.
     pub fn compile(bundle: PolicyBundle) -> Result<CompiledPolicies, PolicyError> {
         let compiled = CompiledPolicies::recorded(bundle)?;
-        compiled.check_texts()?;
+        compiled.check_new()?;
         Ok(compiled)
     }
 
-    /// Parses a bundle as it was recorded, when texts were not checked yet.
+    /// Parses a bundle as it was recorded, before more was checked.
     pub fn recorded(bundle: PolicyBundle) -> Result<CompiledPolicies, PolicyError> {
+        let depth = depth::depth(&bundle.policies)?;
+        stack::reading(depth, || CompiledPolicies::read(bundle, depth))
+    }
+
+    fn read(bundle: PolicyBundle, depth: usize) -> Result<CompiledPolicies, PolicyError> {
         let policies = PolicySet::from_str(&bundle.policies).map_err(|error| PolicyError::Parse(error.to_string()))?;
         let mut names = BTreeMap::new();
         let mut breaches = BTreeMap::new();
@@ -144,11 +171,20 @@ impl CompiledPolicies {
         }
         let hash = Hash::of(bundle.policies.as_bytes());
         let relevant = Transition::ALL.iter().map(|_| OnceLock::new()).collect();
-        Ok(CompiledPolicies { bundle, hash, policies, names, breaches, relevant })
+        Ok(CompiledPolicies { bundle, hash, depth, policies, names, breaches, relevant })
     }
 
-    /// Whether the names of policies and the reasons of breaches can stand in records.
-    pub fn check_texts(&self) -> Result<(), PolicyError> {
+    /// Checks what only a bundle that is new here must hold to: the names of policies and the reasons of breaches are texts
+    /// that records may hold, and no policy is a template.
+    pub fn check_new(&self) -> Result<(), PolicyError> {
+        if let Some(template) = self.policies.templates().next() {
+            let name = template.annotation("id").map_or_else(|| template.id().to_string(), str::to_owned);
+            return Err(PolicyError::Template(name));
+        }
+        self.check_texts()
+    }
+
+    fn check_texts(&self) -> Result<(), PolicyError> {
         let names = self.names.iter().map(|(id, name)| (id, "id", name));
         let breaches = self.breaches.iter().map(|(id, reason)| (id, "breach", reason));
         for (id, annotation, text) in names.chain(breaches) {
@@ -192,15 +228,17 @@ impl CompiledPolicies {
         self.hash
     }
 
-    /// Asks the policies.
+    /// Asks the policies, on a stack that is large enough for them.
     pub fn ask(&self, question: Question<'_>) -> Ruling {
-        self.ask_remembered(&question).unwrap_or_else(|| self.ask_in_full(&question))
+        stack::asking(self.depth, || self.ask_remembered(&question).unwrap_or_else(|| self.ask_in_full(&question)))
     }
 
     /// Asks them of what is known about transition and roles already; `None` where that may not be enough.
     fn ask_remembered(&self, question: &Question<'_>) -> Option<Ruling> {
         let slot = self.relevant.get(question.transition as usize)?;
-        let relevant = slot.get_or_init(|| Relevant::of(&self.policies, question.transition, question.region));
+        let relevant = slot.get_or_init(|| {
+            stack::reading(self.depth, || Relevant::of(&self.policies, question.transition, question.region))
+        });
         relevant.ask(question, &|response| self.told(response))
     }
 
@@ -247,6 +285,12 @@ impl CompiledPolicies {
             Decision::Deny => Ruling::Deny(names.iter().map(|name| format!("policy {name} forbids it")).collect()),
         }
     }
+}
+
+/// Runs what hands a text of policies to Cedar elsewhere, such as its validator, on a stack that is large enough for it; an
+/// error where no stack is.
+pub fn with_stack_for<T>(policies: &str, work: impl FnOnce() -> T) -> Result<T, PolicyError> {
+    Ok(stack::reading(depth::depth(policies)?, work))
 }
 
 fn breach_reason(policy: &cedar_policy::Policy, name: &str, reason: &str) -> Result<String, PolicyError> {

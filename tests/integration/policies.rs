@@ -4,10 +4,14 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use swoosh::types::fact::{Fact, FactClaim, FactKind};
+use swoosh::types::hlc::Hlc;
 use swoosh::types::names::{Region, Transition};
 
-use crate::support::daemon::{Daemon, Site, always_open, platform};
-use crate::support::driver::Project;
+use crate::support::daemon::{Daemon, Site, always_open, now_ms, platform};
+use crate::support::driver::{Project, bytes};
+use crate::support::http::{Answer, request};
+use crate::support::strict;
 use crate::support::world::Ask;
 
 /// A site whose node reads a signed bundle, and what signs it.
@@ -281,4 +285,133 @@ fn it_is_explained_who_may_do_what_and_why_not() {
     let operator = desk.site.hands.get("operator").key().to_string();
     let (code, said) = explain(&["--config", "swoosh.yaml", "--signer", &operator, "--transition", "Control_Pause"]);
     assert!(code == Some(0) && said.contains("by operator"), "{said}");
+}
+
+/// Policies with a condition of this form in place of `CONDITION`, which is true.
+fn with_condition(condition: &str) -> String {
+    format!(
+        "{}\n@id(\"deep\") forbid (principal, action == Action::\"Control_Pause\", resource) unless {{ {condition} }};\n",
+        swoosh::settings::default_policies()
+    )
+}
+
+fn alternatives(n: usize) -> String {
+    let others: Vec<_> = (1..n).map(|n| format!("principal == Identity::\"hmmm:pubkey:{n:043}\"")).collect();
+    format!("{} || true", others.join(" || "))
+}
+
+/// The forms that killed a node: alternatives, a sum, parentheses.
+fn too_deep() -> [String; 3] {
+    let sum = format!("{} > 0", vec!["1"; 5_000].join(" + "));
+    let parentheses = format!("{}true{}", "(".repeat(1_000), ")".repeat(1_000));
+    [alternatives(1_000), sum, parentheses].map(|condition| with_condition(&condition))
+}
+
+fn bundle(serial: u64, policies: &str) -> Fact {
+    let seen_ms = now_ms();
+    let claim = FactClaim {
+        kind: FactKind::Policy,
+        project: None,
+        source: platform().public(),
+        observed_at: Hlc::new(seen_ms, 0).unwrap(),
+        valid_until: Hlc::new(seen_ms + 3_600_000, 0).unwrap(),
+        body: strict(&json!({"serial": serial, "policies": policies})),
+    };
+    claim.sign(&"test".parse().unwrap(), &platform())
+}
+
+fn push(daemon: &Daemon, fact: &Fact) -> Answer {
+    let body = serde_json::to_vec(fact).unwrap();
+    let length = format!("content-length: {}", body.len());
+    daemon.send(&request("POST", "/facts", &["content-type: application/json", &length], &body))
+}
+
+/// It overflowed the sequencer's stack at the first proposal, and again after each restart; the commands aborted.
+#[test]
+fn a_bundle_that_is_too_deep_is_refused_wherever_it_comes_in() {
+    let desk = Desk::new();
+    let settings_with = |name: &str| json!({"path": name, "serial": 2});
+    for (number, text) in too_deep().iter().enumerate() {
+        std::fs::write(desk.folder.join("deep.cedar"), text).unwrap();
+        let refused = |output: Output| {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && said.contains("more than 600 levels"), "{number}: {said}");
+            assert!(output.status.code().is_some(), "{number}: a signal ended it");
+        };
+        refused(desk.policy(&["check", "deep.cedar"]));
+        refused(desk.policy(&["sign", "deep.cedar", "--serial", "7", "--key", "shhh.key", "--cluster", "test"]));
+        desk.site.change_settings(|settings| settings["policies"] = settings_with("deep.cedar"));
+        refused(desk.site.tool(&["config", "check", desk.site.config().to_str().unwrap()]));
+        let (code, said) = desk.site.start_refused();
+        assert!(code.is_some() && said.contains("more than 600 levels"), "{number}: {said}");
+        desk.site.change_settings(|settings| settings["policies"] = json!({"bundle": "bundle.json"}));
+    }
+    let daemon = desk.site.start();
+    let mut project = Project::new(&desk.site, "alpha");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    for text in too_deep() {
+        let answer = push(&daemon, &bundle(7, &text));
+        assert_eq!((answer.status, answer.code().as_str()), (400, "fact_body"), "{}", answer.text());
+        assert!(answer.text().contains("more than 600 levels"));
+    }
+    std::fs::write(desk.folder.join("bundle.json"), json!([bundle(8, &too_deep()[0])]).to_string()).unwrap();
+    daemon.signal("HUP");
+    daemon.wait_for("/health", |_| daemon.log().iter().any(|line| line.contains("more than 600 levels")));
+    project.accept(&daemon, Transition::ControlPause);
+}
+
+/// What an older program held and judged by is refused with the way out, not met again by a crash.
+#[test]
+fn a_bundle_held_since_before_that_is_too_deep_stops_the_start_until_a_newer_one_is_set() {
+    let desk = Desk::new();
+    desk.site.start().terminate();
+    let kept = json!([bundle(8, &too_deep()[0])]).to_string();
+    std::fs::write(desk.site.data().join("policy-bundles.json"), kept).unwrap();
+    let (code, said) = desk.site.start_refused();
+    assert!(
+        code.is_some() && said.contains("more than 600 levels") && said.contains("raise policies.serial"),
+        "{said}"
+    );
+    desk.site.change_settings(|settings| settings["policies"] = json!({"serial": 9}));
+    let daemon = desk.site.start();
+    let mut project = Project::new(&desk.site, "alpha");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    project.accept(&daemon, Transition::ControlPause);
+}
+
+/// As many alternatives as before the bound was there are judged by still, on the sequencer's thread and in a dry run.
+#[test]
+fn a_bundle_near_the_bound_is_judged_by() {
+    let desk = Desk::new();
+    let daemon = desk.site.start();
+    let mut project = Project::new(&desk.site, "alpha");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    assert_eq!(push(&daemon, &bundle(7, &with_condition(&alternatives(590)))).status, 200);
+    let signed = project.signed(&Ask::new(Transition::ControlPause));
+    let body = bytes(&signed);
+    let length = format!("content-length: {}", body.len());
+    let dry =
+        daemon.send(&request("POST", "/transition?dry_run=true", &["content-type: application/json", &length], &body));
+    assert_eq!(dry.status, 200, "{}", dry.text());
+    project.accept(&daemon, Transition::ControlPause);
+    project.accept(&daemon, Transition::ControlResume);
+    daemon.terminate();
+    let output = desk.site.run(&["replay", "--reguard"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// It was called good and had no effect.
+#[test]
+fn a_template_is_refused_by_name() {
+    let desk = Desk::new();
+    let text =
+        "@id(\"nobody-pauses\") forbid (principal == ?principal, action == Action::\"Control_Pause\", resource);";
+    let signed = desk.try_sign(7, text);
+    let said = String::from_utf8_lossy(&signed.stderr).into_owned();
+    assert!(!signed.status.success() && said.contains("policy nobody-pauses is a template"), "{said}");
+    let checked = desk.policy(&["check", "next.cedar"]);
+    assert!(!checked.status.success());
+    let daemon = desk.site.start();
+    let answer = push(&daemon, &bundle(7, text));
+    assert_eq!(answer.code(), "fact_body", "{}", answer.text());
 }

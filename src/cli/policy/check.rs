@@ -12,7 +12,7 @@ use super::schema::schema;
 use crate::cli::connect::exit;
 use crate::cli::output::{Output, Table, count};
 use crate::machine::chart;
-use crate::machine::policy::{CompiledPolicies, Question, Ruling};
+use crate::machine::policy::{CompiledPolicies, Question, Ruling, with_stack_for};
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
 use crate::types::names::{Role, Transition};
@@ -27,6 +27,10 @@ pub(super) struct Findings {
 
 /// Validates policies.
 pub(super) fn findings(text: &str) -> anyhow::Result<Findings> {
+    with_stack_for(text, || validated(text))?
+}
+
+fn validated(text: &str) -> anyhow::Result<Findings> {
     let (schema, _) = Schema::from_cedarschema_str(&schema(text))?;
     let policies = PolicySet::from_str(text)?;
     let result = Validator::new(schema).validate(&policies, ValidationMode::default());

@@ -12,6 +12,7 @@ use crate::cli::keys;
 use crate::cli::output::Output;
 use crate::cli::time::{Span, after, now};
 use crate::machine::facts::KnownFact;
+use crate::machine::policy::CompiledPolicies;
 use crate::settings::{Overrides, Settings};
 use crate::types::canonical::to_json;
 use crate::types::fact::{Fact, FactClaim, FactKind};
@@ -49,6 +50,7 @@ pub(super) fn sign(output: Output, args: &SignArgs) -> anyhow::Result<ExitCode> 
     let mut settings = Settings::load(None, Overrides::default())?;
     (settings.policies.path, settings.policies.serial) = (Some(args.policies.clone()), args.serial);
     let bundle = settings.policy_bundle()?;
+    CompiledPolicies::compile(bundle.clone())?;
     let found = findings(&bundle.policies)?;
     anyhow::ensure!(found.errors.is_empty(), "the policies are not signed:\n  {}", found.errors.join("\n  "));
     found.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));

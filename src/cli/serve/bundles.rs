@@ -11,7 +11,8 @@ use crate::facts::{FactRefusal, FactTable};
 use crate::journal::Journal;
 use crate::machine::facts::FactBody;
 use crate::settings::Settings;
-use crate::types::fact::{Fact, FactKind};
+use crate::types::canonical::from_json;
+use crate::types::fact::{Fact, FactKind, PolicyBundle};
 use crate::types::hash::Hash;
 use crate::types::keys::PublicKey;
 use crate::types::proposal::default_project;
@@ -35,8 +36,16 @@ pub(super) fn restore(settings: &Settings, table: &FactTable) -> anyhow::Result<
         format!("{} is damaged; take it away to start with the policies of the settings alone", path.display())
     })?;
     for fact in facts {
+        let bundle = from_json::<PolicyBundle>(&fact.claim.body).ok().map(|bundle| bundle.serial);
+        let project = fact.claim.project.clone();
         match table.insert_kept(fact) {
             Ok(_) => {}
+            // It cannot be read any more, and the settings are newer.
+            Err(error @ FactRefusal::Body(_))
+                if bundle.is_some_and(|kept| serial(table, project.as_ref()) > Some(kept)) =>
+            {
+                tracing::warn!(kept = bundle, %error, "a policy bundle that was in force cannot be used; those of the settings are newer");
+            }
             // The settings are newer.
             Err(FactRefusal::Serial { found, held }) if held > found => {
                 tracing::info!(kept = found, held, "the policies of the settings are newer than those kept");

@@ -116,3 +116,137 @@ fn of_a_namesake_region_nothing_is_remembered() {
     assert!(matches!(ask(Region::Execution), Ruling::Deny(_)));
     assert!(matches!(ask(Region::Council), Ruling::Permit(_)));
 }
+
+/// What one shape of a condition looks like with `n` levels.
+type Shape = (&'static str, fn(usize) -> String);
+
+fn around(before: &str, inner: &str, after: &str, n: usize) -> String {
+    [&before.repeat(n), inner, &after.repeat(n)].concat()
+}
+
+/// Everything that makes Cedar recurse.
+const SHAPES: [Shape; 19] = [
+    ("or", |n| vec!["context.inputs == {}"; n].join(" || ")),
+    ("and", |n| vec!["1 == 1"; n].join(" && ")),
+    ("sum", |n| format!("{} > 0", vec!["1"; n].join(" + "))),
+    ("product", |n| format!("{} > 0", vec!["1"; n].join(" * "))),
+    ("parentheses", |n| around("(", "true", ")", n)),
+    ("negations", |n| around("!(", "true", ")", n)),
+    ("sums in parentheses", |n| format!("{} > 0", around("(1 + ", "1", ")", n))),
+    ("alternatives in parentheses", |n| around("(false || ", "true", ")", n)),
+    ("sets", |n| format!("{} == 1", around("[", "1", "]", n))),
+    ("records", |n| format!("{} == 1", around("{a: ", "1", "}", n))),
+    ("conditions", |n| around("if ", "true", " then true else false", n)),
+    ("consequences", |n| around("if true then ", "true", " else false", n)),
+    ("otherwise", |n| around("if false then true else ", "true", "", n)),
+    ("ifs in parentheses", |n| around("(if true then (", "true", ") else false)", n)),
+    ("members", |n| around("context", ".a", "", 1) + &".a".repeat(n) + " == 1"),
+    ("indexes", |n| format!("context{} == 1", r#"["a"]"#.repeat(n))),
+    ("presence", |n| format!("context has a{}", ".a".repeat(n))),
+    ("calls", |n| format!("[true]{}", ".contains(true)".repeat(n))),
+    ("calls within calls", |n| around("[true].contains(", "true", ")", n)),
+];
+
+/// The largest bundle of a shape, and its depth.
+fn at_the_bound(shape: fn(usize) -> String) -> (PolicyBundle, usize) {
+    let text = |n| format!("@id(\"p\") permit (principal, action, resource) when {{ {} }};", shape(n));
+    let found = (1..=MAX_DEPTH).rev().map(text).find_map(|text| Some((depth::depth(&text).ok()?, text)));
+    let (depth, policies) = found.unwrap();
+    assert!(depth > MAX_DEPTH - 8, "a shape that is not at the bound proves nothing");
+    (PolicyBundle { serial: 1, policies }, depth)
+}
+
+/// Runs work on a thread with a stack of this size. Where that overflows, the whole test process ends.
+fn within<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::Builder::new().stack_size(bytes).spawn(work).unwrap().join().unwrap()
+}
+
+fn pause(ask: impl FnOnce(Question<'_>) -> Ruling) -> Ruling {
+    let (signer, project) = (&SecretKey::from_bytes(&[1; 32]).public(), &"default".parse().unwrap());
+    let (roles, inputs) = (&BTreeSet::from([Role::Operator]), &Json::empty_object());
+    ask(Question { signer, roles, transition: Transition::ControlPause, region: Region::Control, project, inputs })
+}
+
+/// A condition of 531 alternatives, or 1,000 parentheses, overflowed the sequencer's stack at the first proposal, and again
+/// after each restart.
+#[test]
+fn at_the_greatest_depth_half_of_the_stack_is_enough() {
+    for (name, shape) in SHAPES {
+        let (bundle, depth) = at_the_bound(shape);
+        let compiled = within(stack::reading_bytes(depth) / 2, move || {
+            let compiled = CompiledPolicies::read(bundle, depth).unwrap();
+            drop(Relevant::of(&compiled.policies, Transition::ControlPause, Region::Control));
+            compiled
+        });
+        let ruling = within(stack::asking_bytes(depth) / 2, move || pause(|question| compiled.ask_in_full(&question)));
+        // Cedar refuses what comes near the end of the stack, and would then judge by the thread that it runs on.
+        assert!(!format!("{ruling:?}").contains("recursion"), "{name}: {ruling:?}");
+    }
+}
+
+#[test]
+fn at_the_greatest_depth_any_thread_may_read_ask_and_drop_policies() {
+    for (_, shape) in SHAPES {
+        let (bundle, _) = at_the_bound(shape);
+        within(512 << 10, move || {
+            let compiled = CompiledPolicies::compile(bundle).unwrap();
+            let first = pause(|question| compiled.ask(question));
+            assert_eq!(pause(|question| compiled.ask(question)), first);
+            assert!(!format!("{first:?}").contains("recursion"), "{first:?}");
+        });
+    }
+}
+
+#[test]
+fn what_is_deeper_is_refused_on_any_thread() {
+    for (_, shape) in SHAPES {
+        for n in [MAX_DEPTH + 1, 20_000] {
+            let policies = format!("permit (principal, action, resource) when {{ {} }};", shape(n));
+            let error = within(256 << 10, move || {
+                let bundle = PolicyBundle { serial: 1, policies };
+                CompiledPolicies::recorded(bundle).unwrap_err()
+            });
+            assert!(matches!(error, PolicyError::TooDeep { line: 1 }), "{error}");
+        }
+    }
+}
+
+/// Cedar's reader recovers from errors; what it makes of such texts must not be deeper than what was counted.
+#[test]
+fn broken_texts_overflow_no_stack() {
+    let units = [
+        "[ ) , ",
+        "{ x } : 1 , ",
+        "{ x } : ",
+        "( ] || ",
+        "[ { x } : ",
+        "( ; ",
+        "if ",
+        "if a then b , ",
+        "\" ( ",
+        "// \r( ",
+        "@ ( ",
+        "a ( ",
+        "x :: { ",
+    ];
+    for unit in units {
+        for (before, after) in
+            [("permit (principal, action, resource) when { ", " };"), ("", ""), ("permit (principal == ", ");")]
+        {
+            let policies = format!("{before}{}{after}", unit.repeat(20_000));
+            let refused =
+                within(2 << 20, move || CompiledPolicies::recorded(PolicyBundle { serial: 1, policies }).is_err());
+            assert!(refused, "{unit}");
+        }
+    }
+}
+
+/// It was called good and had no effect.
+#[test]
+fn a_template_is_refused_when_it_is_new_and_read_where_it_was_recorded() {
+    let text = r#"permit (principal, action, resource); @id("nobody-pauses") forbid (principal == ?principal, action, resource);"#;
+    let bundle = PolicyBundle { serial: 1, policies: text.into() };
+    let error = CompiledPolicies::compile(bundle.clone()).unwrap_err();
+    assert_eq!(error, PolicyError::Template("nobody-pauses".into()));
+    assert!(CompiledPolicies::recorded(bundle).is_ok());
+}
