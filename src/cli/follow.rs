@@ -23,7 +23,7 @@ use crate::types::keys::PublicKey;
 use crate::types::text::ClusterId;
 
 pub(super) use lag::Lag;
-pub(super) use run::Follower;
+pub(super) use run::{AtOnce, Follower};
 
 /// What `swoosh follow` takes.
 #[derive(Debug, clap::Args)]

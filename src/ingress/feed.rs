@@ -17,8 +17,12 @@ use crate::types::feed::{FeedFact, FeedPage, FeedRecord};
 use crate::types::hash::Hash;
 use crate::types::json::{Json, MAX_INTEGER};
 
-/// Bytes of records after which a page ends early.
+/// Bytes of a page, of its records, their inputs, their proofs and all facts, after which it ends early. It holds one record
+/// more than fits, and always one.
 const PAGE_BYTES: usize = 8 << 20;
+/// About as many bytes as JSON takes to write what proves a record: names, seal, and a line for each hash of its path.
+const PROOF_BYTES: usize = 512;
+const HASH_BYTES: usize = 80;
 /// How often it is looked for what somebody waits for.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -67,7 +71,8 @@ pub(super) struct FeedEntry {
 /// Follow the write-ahead log.
 ///
 /// Records with what proves them: inputs, facts, the batch's seal and the path to it, and how the log's incarnations
-/// began. With `wait_ms` the answer waits until there is a record to give. `swoosh follow` reads this.
+/// began. A page ends after 8 MiB, so it may hold fewer records than `limit`; ask on from the last one. With `wait_ms` the
+/// answer waits until there is a record to give. `swoosh follow` reads this.
 #[utoipa::path(get, path = "/wal/feed", tag = "records",
     params(
         ("from" = Option<u64>, Query, minimum = 1, description = "Index of the first record wanted; 1 when left out."),
@@ -114,7 +119,7 @@ fn page(state: &AppState, from: u64, limit: usize) -> Answer<FeedPage> {
         records: Vec::new(),
         facts: Vec::new(),
     };
-    let (mut bytes, mut facts) = (0, BTreeSet::new());
+    let (mut bytes, mut named) = (0, BTreeSet::new());
     // Nothing past the last durable index is shown.
     let wanted = if from > last_index { None } else { Some(journal.records_from(from)) };
     for stored in wanted.into_iter().flatten() {
@@ -123,14 +128,17 @@ fn page(state: &AppState, from: u64, limit: usize) -> Answer<FeedPage> {
         if index > last_index || page.records.len() == limit || bytes >= PAGE_BYTES {
             break;
         }
-        facts.extend(stored.record.facts());
+        for hash in stored.record.facts() {
+            if named.insert(hash) {
+                let (size, fact) = object(&journal, index, &hash)?;
+                bytes += size + PROOF_BYTES;
+                page.facts.push(FeedFact { hash, fact });
+            }
+        }
         let inputs = object(&journal, index, &stored.record.inputs_hash)?;
-        bytes += stored.encoded.len() + inputs.0;
+        bytes += stored.encoded.len() + inputs.0 + PROOF_BYTES + stored.path.len() * HASH_BYTES;
         let (record, chain, seal, path) = (stored.record, stored.chain, stored.seal, stored.path);
         page.records.push(FeedRecord { record, chain, inputs: inputs.1, seal, path });
-    }
-    for hash in facts {
-        page.facts.push(FeedFact { hash, fact: object(&journal, from, &hash)?.1 });
     }
     Ok(page)
 }

@@ -1,5 +1,6 @@
 //! Followers: they hold the same log and heads as the node, refuse what writes, and notice another history.
 
+mod large;
 mod secured;
 mod tampered;
 mod watched;

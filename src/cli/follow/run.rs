@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::fork::{self, EVIDENCE, FindError};
 use super::lag::Lag;
 use super::page::take;
-use crate::client::{Client, ReadError};
+use crate::client::{Client, LinkError, ReadError};
 use crate::journal::{self, SWEEP_AT_ONCE};
 use crate::sequencer::Handle;
 use crate::telemetry::metrics::Metrics;
@@ -19,12 +20,22 @@ use crate::types::rejection::Code;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How long the node may wait for a record before it answers that there is none.
 const WAIT_MS: u64 = 5_000;
-/// Records asked for at once.
+/// Most records asked for at once.
 const AT_ONCE: u64 = 500;
+
+/// How many records are asked for at once: fewer after an answer that was too large, until the follower has caught up.
+pub(in crate::cli) struct AtOnce(AtomicU64);
+
+impl Default for AtOnce {
+    fn default() -> AtOnce {
+        AtOnce(AtomicU64::new(AT_ONCE))
+    }
+}
 
 /// What follows a node.
 pub(in crate::cli) struct Follower {
     pub client: Client,
+    pub at_once: AtOnce,
     pub handle: Handle,
     pub metrics: Arc<Metrics>,
     /// The node's address.
@@ -78,14 +89,19 @@ impl Follower {
     async fn round(&self) -> Result<(), Trouble> {
         let (last, _) = self.handle.journal().last();
         // The last record is asked for again, so that another history shows at once; unless the node pruned it.
-        let page = match self.client.feed(last.max(1), AT_ONCE, 0).await {
+        let mut page = match self.feed(last.max(1), 0).await {
             Err(error) if is_pruned(&error) => self.ask(last + 1).await?,
             asked => asked.map_err(trouble)?,
         };
         self.is_same(&page, last).await?;
         if page.last_index > last {
+            // A page that the last record fills brings nothing new.
+            if page.records.last().is_none_or(|entry| entry.record.index <= last) {
+                page = self.ask(last + 1).await?;
+            }
             return self.keep(page).await;
         }
+        self.at_once.0.store(AT_ONCE, Ordering::Relaxed);
         self.tell(&page);
         let next = self.ask(last + 1).await?;
         // Whatever came while waiting is looked at with the record before it in the next round.
@@ -97,8 +113,22 @@ impl Follower {
         Ok(())
     }
 
+    /// Asks for records; for fewer of them where the answer is too large.
+    async fn feed(&self, from: u64, wait_ms: u64) -> Result<FeedPage, ReadError> {
+        loop {
+            let limit = self.at_once.0.load(Ordering::Relaxed);
+            match self.client.feed(from, limit, wait_ms).await {
+                Err(ReadError::Link(LinkError::TooLarge { .. })) if limit > 1 => {
+                    tracing::debug!(from, limit, "the page is too large; asking for fewer records");
+                    self.at_once.0.store(limit / 2, Ordering::Relaxed);
+                }
+                answered => return answered,
+            }
+        }
+    }
+
     async fn ask(&self, from: u64) -> Result<FeedPage, Trouble> {
-        let asked = self.client.feed(from, AT_ONCE, WAIT_MS).await;
+        let asked = self.feed(from, WAIT_MS).await;
         asked.map_err(|error| match is_pruned(&error) {
             true => Trouble::Lasting(anyhow::Error::from(error).context(format!(
                 "the node pruned record {from}, which is the next one here; begin anew with a backup of it: \

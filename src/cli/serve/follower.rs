@@ -13,7 +13,7 @@ use super::node::{believe, fact_files, limits, options};
 use super::ports::{ClockPort, DecisionPort, Watch};
 use super::{outside, scrape, stop, tls, upkeep};
 use crate::cli::backup::Control;
-use crate::cli::follow::{Follower, Lag};
+use crate::cli::follow::{AtOnce, Follower, Lag};
 use crate::client::Client;
 use crate::facts::FactTable;
 use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, PUSHES, Parts, Pushed, Queries};
@@ -59,6 +59,7 @@ pub(in crate::cli) async fn run(
         tracing::warn!(error = format!("{error:#}"), "`swoosh backup create` cannot reach this node")
     });
     let follower = Follower {
+        at_once: AtOnce::default(),
         client,
         handle: handle.clone(),
         metrics: metrics.clone(),
