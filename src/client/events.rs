@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Client;
 use super::link::{LinkError, Stream};
 use super::read::ReadError;
+use crate::types::event_id::EventId;
 use crate::types::text::ProjectName;
 
 /// The longest that a node is silent: it sends something every ten seconds.
@@ -18,9 +19,12 @@ const MAX_EVENT_BYTES: usize = 1 << 20;
 /// Something that happened on the node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeEvent {
-    /// Index of the record, of a transition: what to go on from when the stream breaks off.
-    pub id: Option<u64>,
-    /// `transition`, `effect`, `health` or `problem`.
+    /// What to go on from when the stream breaks off: incarnation and index of the record, of a transition. `listening`
+    /// and `gap` have one too.
+    pub id: Option<EventId>,
+    /// `listening`, once at the beginning, `transition`, `effect`, `health` or `problem`. `gap` where the node's log does
+    /// not hold the record that was heard of last: what was heard since the record of its id may have been lost, so read
+    /// the state again.
     pub kind: String,
     /// What is told; docs/serving.md and the OpenAPI document describe it.
     pub data: Value,
@@ -35,19 +39,19 @@ pub struct EventStream {
 }
 
 impl Client {
-    /// Listens to some kinds of events, of one project or of all. With `after` also to the transitions since that index,
-    /// which the node reads from its log.
+    /// Listens to some kinds of events, of one project or of all. With `after`, the id of the last event that was heard,
+    /// also to the transitions since, which the node reads from its log; it answers `gap` where that is not possible.
     pub async fn events(
         &self,
         project: Option<&ProjectName>,
         kinds: &str,
-        after: Option<u64>,
+        after: Option<EventId>,
     ) -> Result<EventStream, ReadError> {
         let mut query = vec![("kinds", kinds.to_owned())];
         query.extend(project.map(|project| ("project", project.to_string())));
         let url = self.link.url(&["events"], &query);
         let mut headers = self.read_headers(&url);
-        headers.extend(after.map(|index| ("last-event-id", index.to_string())));
+        headers.extend(after.map(|id| ("last-event-id", id.to_string())));
         match self.link.listen(url.clone(), &headers).await? {
             Ok(stream) => Ok(EventStream { stream, parser: Parser::default(), ready: VecDeque::new() }),
             Err(reply) => match self.decode::<Value>(&url, &reply) {
@@ -83,7 +87,7 @@ impl EventStream {
 #[derive(Debug, Default)]
 struct Parser {
     line: Vec<u8>,
-    id: Option<u64>,
+    id: Option<EventId>,
     kind: String,
     data: String,
 }
@@ -106,10 +110,14 @@ impl Parser {
         self.line.len() + self.data.len() > MAX_EVENT_BYTES
     }
 
-    /// One line; an empty one ends an event. One whose data is no JSON is passed over.
+    /// One line; an empty one ends an event. One whose data is no JSON is skipped. The node begins a stream with an id
+    /// alone.
     fn line(&mut self, line: &str) -> Option<NodeEvent> {
         if line.is_empty() {
             let (id, kind, data) = (self.id.take(), std::mem::take(&mut self.kind), std::mem::take(&mut self.data));
+            if data.is_empty() && id.is_some() {
+                return Some(NodeEvent { id, kind: "listening".to_owned(), data: Value::Null });
+            }
             return serde_json::from_str(&data).ok().map(|data| NodeEvent { id, kind, data });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
@@ -131,7 +139,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const SAID: &str = ":\n\nid: 7\nevent: transition\ndata: {\"index\":\ndata: 7}\r\n\r\nevent: health\ndata: no json\n\n\
+    const SAID: &str = ": listening\nid: 1-6\n\n:\n\nid: 2-7\nevent: transition\ndata: {\"index\":\ndata: 7}\r\n\r\nevent: health\ndata: no json\n\n\
         event: effect\ndata:{\"phase\": \"running\"}\n\nevent: effect\ndata: {";
 
     #[test]
@@ -140,8 +148,11 @@ mod tests {
             let mut parser = Parser::default();
             let events: Vec<_> = SAID.as_bytes().chunks(size).flat_map(|bytes| parser.take(bytes)).collect();
             let told: Vec<_> = events.iter().map(|event| (event.id, event.kind.as_str(), event.data.clone())).collect();
-            let expected =
-                [(Some(7), "transition", json!({"index": 7})), (None, "effect", json!({"phase": "running"}))];
+            let expected = [
+                ("1-6".parse().ok(), "listening", Value::Null),
+                ("2-7".parse().ok(), "transition", json!({"index": 7})),
+                (None, "effect", json!({"phase": "running"})),
+            ];
             assert_eq!(told, expected, "in pieces of {size}");
             assert!(!parser.is_over());
         }

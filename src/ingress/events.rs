@@ -1,7 +1,9 @@
 //! `GET /events`: what happens, as it happens, as server-sent events.
 //!
-//! Transitions carry their index as the event's id, so that a listener that comes back says `Last-Event-ID` and
-//! misses none: what happened meanwhile is read from the log. Effects and health are told as they are now.
+//! The id of a transition is the incarnation and the index of its record ([`EventId`]), so that a listener that comes
+//! back sends `Last-Event-ID` and misses none: what happened meanwhile is read from the log. Where the log does not hold
+//! the record of that id (the node was restored, or records were pruned), the stream begins with a `gap`. Effects and
+//! health are reported as they are now.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
@@ -22,6 +24,8 @@ use super::fault::{Answer, Fault};
 use super::health;
 use super::query::Query;
 use super::{AppState, schema};
+use crate::types::event_id::EventId;
+use crate::types::incarnation::{self, Incarnation};
 use crate::types::json::MAX_INTEGER;
 use crate::types::record::Record;
 use crate::types::rejection::Code;
@@ -55,11 +59,11 @@ pub struct Happened {
 #[derive(Clone, Debug, ToSchema)]
 #[expect(dead_code, reason = "it describes what a listener is told")]
 pub(super) struct EventAnswer {
-    /// `transition`, `effect` or `health`.
+    /// `transition`, `effect`, `health`, `gap` or `problem`.
     event: String,
     /// What is told, as JSON.
     data: String,
-    /// Index of the record, of a transition.
+    /// Of a transition, `<incarnation>-<index>` of its record; of a `gap`, of the record that it goes on after.
     #[schema(nullable = false)]
     id: Option<String>,
 }
@@ -77,16 +81,21 @@ pub fn transition_event(record: &Record) -> Happened {
 
 /// Follow what happens.
 ///
-/// Server-sent events: `transition` (with its index as id), `effect` (how the work at one stands, as in `/effects`),
-/// `health` (at the beginning, and when it changes). A listener that was cut off sends `Last-Event-ID` and gets the
-/// transitions in between. The stream ends when the node shuts down.
+/// Server-sent events: `transition`, `effect` (the progress of one, as in `/effects`), `health` (at the beginning, and when
+/// it changes). The id of a transition is `<incarnation>-<index>` of its record. A listener that was cut off sends the last
+/// id as `Last-Event-ID` and gets the transitions in between. Where the log does not hold the record of that id, because
+/// the node was restored or pruned its log, the stream begins with the event `gap`: `{"reason", "last_event_id",
+/// "incarnation", "next_index"}`. Transitions follow from `next_index` on; the listener reads `/state` again, because what
+/// it heard after that record may have been lost. The stream ends when the node shuts down.
 #[utoipa::path(get, path = "/events", tag = "state",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's transitions and effects."),
         ("kinds" = Option<schema::EventKinds>, Query,
             description = "Which events, separated by commas; all when left out."),
         ("from" = Option<u64>, Query, description = "Also transitions from this index on; `Last-Event-ID` outweighs it."),
-        ("Last-Event-ID" = Option<u64>, Header, description = "Id of the last event that was heard; those after it follow."),
+        ("Last-Event-ID" = Option<String>, Header,
+            description = "Id of the last event that was heard, `<incarnation>-<index>`; the transitions after it follow. Empty is \
+                the same as left out. A plain index is taken for an id of an unknown incarnation."),
     ),
     responses(
         (status = 200, description = "The events, each as this says.", body = EventAnswer, content_type = "text/event-stream"),
@@ -101,23 +110,27 @@ pub(super) async fn events(State(state): State<AppState>, uri: Uri, headers: Hea
     let wanted = Wanted { project: query.parsed("project")?, kinds: kinds(query.text("kinds"))? };
     // Looked at even where it is outweighed: what the route does not take is refused.
     let asked = query.number("from", 0..=MAX_INTEGER)?;
-    let from = match headers.get("last-event-id") {
-        Some(id) => Some(last_event(id.to_str().unwrap_or_default())?.saturating_add(1)),
-        None => asked,
+    let heard = match headers.get("last-event-id") {
+        // A browser that has heard no id yet may send an empty one.
+        Some(id) if id.as_bytes().trim_ascii().is_empty() => None,
+        Some(id) => Some(last_event(id.to_str().unwrap_or_default())?),
+        None => None,
     };
     let full = || Fault::new(Code::Overloaded, format!("{LISTENERS} callers listen already"));
     let permit = state.listeners.clone().try_acquire_owned().map_err(|_| full())?;
     // Listened to first, so that nothing falls between what was and what is.
     let receiver = state.queries.events();
-    let told = state.handle.status().last_index;
-    let next = from.map_or(told + 1, |from| from.max(1));
+    let last_index = state.handle.status().last_index;
+    let incarnations = state.handle.journal().incarnations().to_vec();
+    let begin = Beginning::of(heard, asked, &incarnations, last_index);
     let listener = Listener {
         state,
         wanted,
         receiver,
-        next,
-        behind: from.is_some(),
-        waiting: VecDeque::new(),
+        next: begin.next,
+        behind: heard.is_some() || asked.is_some(),
+        waiting: begin.events(heard, &incarnations),
+        incarnations,
         health: None,
         ended: false,
         _permit: permit,
@@ -126,7 +139,10 @@ pub(super) async fn events(State(state): State<AppState>, uri: Uri, headers: Hea
         let event = listener.next_event().await?;
         Some((Ok::<_, Infallible>(event), listener))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response();
+    // nginx would hold events back until its buffer is full.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
 }
 
 fn bad(reason: String) -> Fault {
@@ -142,10 +158,51 @@ fn kinds(text: Option<&str>) -> Answer<Vec<&'static str>> {
     text.split(',').map(known).collect()
 }
 
-fn last_event(text: &str) -> Answer<u64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let index = text.parse().ok().filter(|index| digits && *index <= MAX_INTEGER);
-    index.ok_or_else(|| bad(format!("Last-Event-ID must be the index of a record, not {text:?}")))
+fn last_event(text: &str) -> Answer<EventId> {
+    text.trim_ascii().parse().map_err(|error| bad(format!("Last-Event-ID: {error}")))
+}
+
+/// Where a stream begins.
+struct Beginning {
+    /// Index of the first transition that it may bring.
+    next: u64,
+    /// Why transitions that the listener heard, or should hear, are not in the log.
+    gap: Option<String>,
+}
+
+impl Beginning {
+    fn of(heard: Option<EventId>, from: Option<u64>, incarnations: &[Incarnation], last_index: u64) -> Beginning {
+        let Some(heard) = heard else {
+            return Beginning { next: from.map_or(last_index + 1, |from| from.max(1)), gap: None };
+        };
+        match heard.shared_with(incarnations, last_index) {
+            shared if shared == heard.index => Beginning { next: shared + 1, gap: None },
+            shared => {
+                let number = incarnation::number(incarnations);
+                let reason = format!(
+                    "this log, in incarnation {number} and at record {last_index}, has no record {heard}: the node was restored, \
+                     promoted, or lost records; read the state again"
+                );
+                Beginning { next: shared + 1, gap: Some(reason) }
+            }
+        }
+    }
+
+    /// The first of the stream. A comment passes what proxies hold back until the first bytes; the id is where a listener
+    /// goes on that is cut off before it hears of a transition.
+    fn events(&self, heard: Option<EventId>, incarnations: &[Incarnation]) -> VecDeque<Event> {
+        let id = EventId::of(self.next - 1, incarnations);
+        let first = Event::default().comment("listening").id(id.to_string());
+        let gap = self.gap.as_deref().map(|reason| gap(reason, heard, self.next, incarnations));
+        [first].into_iter().chain(gap).collect()
+    }
+}
+
+fn gap(reason: &str, heard: Option<EventId>, next: u64, incarnations: &[Incarnation]) -> Event {
+    let heard = heard.map(|heard| heard.to_string());
+    let incarnation = incarnation::number(incarnations);
+    let data = json!({"reason": reason, "last_event_id": heard, "incarnation": incarnation, "next_index": next});
+    Event::default().event("gap").id(EventId::of(next - 1, incarnations).to_string()).data(data.to_string())
 }
 
 /// What a listener wants to hear.
@@ -174,6 +231,7 @@ struct Listener {
     /// Whether transitions were missed that the log has.
     behind: bool,
     waiting: VecDeque<Event>,
+    incarnations: Vec<Incarnation>,
     health: Option<Value>,
     ended: bool,
     _permit: OwnedSemaphorePermit,
@@ -229,7 +287,7 @@ impl Listener {
         }
         let event = Event::default().event(happened.kind).data(&happened.data);
         self.waiting.push_back(match happened.index {
-            Some(index) => event.id(index.to_string()),
+            Some(index) => event.id(EventId::of(index, &self.incarnations).to_string()),
             None => event,
         });
     }
@@ -245,6 +303,12 @@ impl Listener {
             Ok(records) => {
                 self.behind = records.len() == PAGE;
                 records.iter().for_each(|record| self.tell(&transition_event(record)));
+            }
+            Err(fault) if fault.code() == Code::Pruned => {
+                let first = self.state.handle.journal().first_index().max(from + 1);
+                let reason = format!("records {from} to {} were pruned; read the state again", first - 1);
+                self.waiting.push_back(gap(&reason, None, first, &self.incarnations));
+                self.next = first;
             }
             Err(fault) => {
                 let text = serde_json::to_string(fault.problem()).unwrap_or_default();

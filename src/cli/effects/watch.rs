@@ -14,6 +14,7 @@ use crate::cli::interrupt;
 use crate::cli::output::Output;
 use crate::client::{EffectView, EventStream, NodeEvent, ReadError};
 use crate::hybridcore::leave::{Cancellable, Leave as _};
+use crate::types::event_id::EventId;
 use crate::types::text::ProjectName;
 
 /// How often a node that gives no events is asked.
@@ -39,8 +40,8 @@ struct Watch<'a> {
     project: Option<&'a ProjectName>,
     leave: Cancellable,
     view: View,
-    /// Index of the last transition that was heard of.
-    heard: Option<u64>,
+    /// The last record that was heard of.
+    heard: Option<EventId>,
 }
 
 /// Why listening ended.
@@ -100,7 +101,7 @@ impl Watch<'_> {
     }
 
     fn listen_again(&self, why: &str) -> anyhow::Result<Option<EventStream>> {
-        let from = self.heard.map(|index| format!(" from record {}", index + 1)).unwrap_or_default();
+        let from = self.heard.map(|id| format!(" from record {}", id.index + 1)).unwrap_or_default();
         eprintln!("the events broke off ({why}); listening again{from}");
         let (begun, mut wait) = (Instant::now(), LISTEN);
         loop {
@@ -148,6 +149,11 @@ impl Watch<'_> {
     /// Takes an event in; whether what is open may be something else after it.
     fn take(&mut self, event: NodeEvent) -> anyhow::Result<bool> {
         self.heard = event.id.or(self.heard);
+        if event.kind == "gap" {
+            let reason = event.data["reason"].as_str().unwrap_or_default();
+            eprintln!("events are missing ({reason}); asking for all effects again");
+            return Ok(true);
+        }
         if event.kind != "effect" {
             return Ok(event.kind == "transition");
         }
