@@ -2,15 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::table::{FactRefusal, FactTable, Inserted};
 use tokio::sync::Notify;
 
 use crate::types::canonical::from_json;
 use crate::types::fact::Fact;
+use crate::types::hash::Hash;
 use crate::types::json::Json;
 
 /// How often the file is looked at.
@@ -18,8 +20,28 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The largest file that is read, in bytes.
 pub const MOST_BYTES: u64 = 64 << 20;
 
-/// What tells one version of the file from the next: when it was written, and how long it is.
-type Version = Option<(Option<SystemTime>, u64)>;
+/// What tells one version of the file from the next without reading it. Size and time of the last write are not enough:
+/// tools that build the same file everywhere (the Nix store) give every version the same time. The time of the last
+/// change and the inode cannot be set by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version {
+    file: (u64, u64),
+    changed: (i64, i64),
+    written: (i64, i64),
+    bytes: u64,
+}
+
+impl Version {
+    fn of(path: &Path) -> Option<Version> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Version {
+            file: (found.dev(), found.ino()),
+            changed: (found.ctime(), found.ctime_nsec()),
+            written: (found.mtime(), found.mtime_nsec()),
+            bytes: found.len(),
+        })
+    }
+}
 
 /// What a reading of the file came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,8 +59,13 @@ pub struct FileReport {
 pub struct FactFile {
     path: PathBuf,
     table: Arc<FactTable>,
-    /// `None` until the file was looked at.
-    seen: Option<Version>,
+    /// What was read twice; `None` until then. A change within the same tick of the file system's clock as the first
+    /// reading leaves the version the same.
+    settled: Option<Option<Version>>,
+    /// The version and the content that were read last; an error is a content too.
+    read: Option<(Option<Version>, Result<Hash, String>)>,
+    /// Whether time alone may make something good that was refused.
+    is_early: bool,
     /// What was last complained about, so that nothing is said twice.
     problems: Vec<String>,
 }
@@ -46,33 +73,55 @@ pub struct FactFile {
 impl FactFile {
     /// A file that nobody has looked at yet.
     pub fn new(path: PathBuf, table: Arc<FactTable>) -> FactFile {
-        FactFile { path, table, seen: None, problems: Vec::new() }
+        FactFile { path, table, settled: None, read: None, is_early: false, problems: Vec::new() }
     }
 
     /// Looks at the file and, if it changed, inserts what is new in it and logs what is wrong with it.
     /// Call it once before serving, so that the first proposals find their facts.
     pub fn poll(&mut self) -> Option<FileReport> {
-        // Taken before the reading, so that a change during it is seen next time.
-        let metadata = std::fs::metadata(&self.path).ok();
-        let version: Version = metadata.map(|metadata| (metadata.modified().ok(), metadata.len()));
-        if self.seen == Some(version) {
+        let version = Version::of(&self.path);
+        if self.settled == Some(version) && !self.is_early {
             return None;
         }
-        self.seen = Some(version);
-        let report = self.read();
+        self.look(version, false)
+    }
+
+    /// Reads the file whether it seems to have changed or not.
+    pub fn reread(&mut self) -> Option<FileReport> {
+        self.look(Version::of(&self.path), true)
+    }
+
+    /// Reads the file, and takes what it holds where that is new. The version was taken before, so that a change during the
+    /// reading is seen next time.
+    fn look(&mut self, version: Option<Version>, always: bool) -> Option<FileReport> {
+        let bytes = self.bytes();
+        let content = bytes.as_ref().map(|bytes| Hash::of(bytes)).map_err(String::clone);
+        let read = Some((version, content));
+        let is_known = read.as_ref().map(|read| &read.1) == self.read.as_ref().map(|read| &read.1);
+        self.settled = (read == self.read).then_some(version);
+        self.read = read;
+        if is_known && !self.is_early && !always {
+            return None;
+        }
+        self.is_early = false;
+        let report = self.take(bytes);
         self.log(&report);
         Some(report)
     }
 
-    /// Polls for ever, every second and whenever it is hurried; run it in a task and abort that to stop.
+    /// Polls for ever, every second, and reads the file whenever it is hurried; run it in a task and abort that to stop.
     pub async fn watch(mut self, hurry: Arc<Notify>) {
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-                () = hurry.notified() => {}
-            }
+            let hurried = tokio::select! {
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
+                () = hurry.notified() => true,
+            };
             let polled = tokio::task::spawn_blocking(move || {
-                self.poll();
+                if hurried {
+                    self.reread()
+                } else {
+                    self.poll()
+                };
                 self
             });
             match polled.await {
@@ -83,9 +132,9 @@ impl FactFile {
         }
     }
 
-    fn read(&mut self) -> FileReport {
+    fn take(&mut self, bytes: Result<Vec<u8>, String>) -> FileReport {
         let mut report = FileReport::default();
-        let documents = match self.documents() {
+        let documents = match bytes.and_then(|bytes| documents(&bytes)) {
             Ok(documents) => documents,
             Err(problem) => {
                 report.problems.push(problem);
@@ -108,10 +157,7 @@ impl FactFile {
                 Ok(Inserted::Held(_)) => report.held += 1,
                 Ok(Inserted::NotNewer { .. } | Inserted::Outdone { .. }) => report.not_newer += 1,
                 Err(refusal) => {
-                    // Time alone makes this one good, without any change of the file.
-                    if matches!(refusal, FactRefusal::Future { .. }) {
-                        self.seen = None;
-                    }
+                    self.is_early |= matches!(refusal, FactRefusal::Future { .. });
                     report.problems.push(format!("fact {n} is refused: {refusal}"));
                 }
             }
@@ -119,18 +165,14 @@ impl FactFile {
         report
     }
 
-    fn documents(&self) -> Result<Vec<Json>, String> {
+    fn bytes(&self) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         let file = File::open(&self.path).map_err(|error| unreadable(&error))?;
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
         if bytes.len() as u64 > MOST_BYTES {
             return Err(format!("the file is larger than {MOST_BYTES} bytes; keep only the newest facts in it"));
         }
-        match Json::parse(&bytes) {
-            Ok(Json::Array(documents)) => Ok(documents),
-            Ok(other) => Err(format!("the file holds {}, not an array of signed facts", other.kind())),
-            Err(error) => Err(error.to_string()),
-        }
+        Ok(bytes)
     }
 
     fn log(&mut self, report: &FileReport) {
@@ -142,6 +184,14 @@ impl FactFile {
             tracing::warn!(%path, %problem, "the fact file has a problem");
         }
         self.problems.clone_from(&report.problems);
+    }
+}
+
+fn documents(bytes: &[u8]) -> Result<Vec<Json>, String> {
+    match Json::parse(bytes) {
+        Ok(Json::Array(documents)) => Ok(documents),
+        Ok(other) => Err(format!("the file holds {}, not an array of signed facts", other.kind())),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -196,6 +246,57 @@ mod tests {
         write(&path, "{}");
         assert!(file.poll().unwrap().problems[0].contains("an object, not an array"));
         assert!(table.bytes(&good.hash()).is_some(), "a bad file takes nothing away");
+    }
+
+    /// The Nix store gives every file the same time; the second version, of the same size, was never read.
+    #[test]
+    fn another_version_of_the_same_size_and_time_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("facts.json");
+        let put = |seconds_ago: u64| {
+            let fact = license(&kaching(), NOW_MS - seconds_ago).sign(&cluster(), &kaching());
+            let other = directory.path().join("facts.json.new");
+            write(&other, &serde_json::to_string(&[&fact]).unwrap());
+            let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+            File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+            std::fs::rename(&other, &path).unwrap();
+            std::fs::metadata(&path).unwrap().len()
+        };
+        let held = Some(FileReport { held: 1, ..FileReport::default() });
+        let mut file = FactFile::new(path.clone(), Arc::new(table()));
+        let bytes = put(3);
+        assert_eq!((file.poll(), file.poll(), file.poll()), (held.clone(), None, None));
+        assert_eq!(put(2), bytes, "both versions have the same size");
+        assert_eq!((file.poll(), file.poll()), (held.clone(), None));
+    }
+
+    /// A second change within one tick of the file system's clock leaves size, inode and times the same.
+    #[test]
+    fn what_was_read_once_is_read_again_before_it_counts_as_unchanged() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("facts.json");
+        let mut file = FactFile::new(path.clone(), Arc::new(table()));
+        let text =
+            |ms: u64| serde_json::to_string(&[license(&kaching(), NOW_MS - ms).sign(&cluster(), &kaching())]).unwrap();
+        write(&path, &text(3));
+        file.poll().unwrap();
+        // As if the first reading had seen this version with the content before it.
+        let version = Version::of(&path);
+        write(&path, &text(2));
+        let changed = Version::of(&path);
+        assert_eq!(version.map(|version| version.bytes), changed.map(|version| version.bytes));
+        file.read.as_mut().unwrap().0 = changed;
+        assert_eq!(file.poll(), Some(FileReport { held: 1, ..FileReport::default() }));
+    }
+
+    #[test]
+    fn a_reading_that_is_asked_for_takes_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("facts.json");
+        let mut file = FactFile::new(path.clone(), Arc::new(table()));
+        write(&path, "[]");
+        assert!(file.poll().is_some() && file.poll().is_none());
+        assert_eq!(file.reread(), Some(FileReport::default()));
     }
 
     #[test]
