@@ -51,6 +51,17 @@ pub enum SecretsError {
         /// What it names.
         reference: SecretRef,
     },
+    /// The setting is a token of HTTP requests, and no header can carry the secret.
+    #[error(
+        "{key} is {reference}, which has a blank, a line break or a character that is not ASCII in it, and no HTTP header can \
+         carry it; write the token alone with `swoosh secrets edit`"
+    )]
+    Unfit {
+        /// The setting.
+        key: String,
+        /// What it names.
+        reference: SecretRef,
+    },
     /// The settings name a secret that the file does not have.
     #[error("{key} is {reference}, and the secrets file has no {}; add it with `swoosh secrets edit`", .reference.name())]
     Missing {
@@ -101,6 +112,7 @@ impl Secrets {
             // The message may quote a value; the place is enough.
             SecretsFormError::Entry { line: error.location().map_or(0, |place| place.line()) }
         };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let named: Option<Entries> = yaml_serde::from_str(text).map_err(entry)?;
         Ok(Secrets { named: named.unwrap_or_default().0, from_file: true })
     }
@@ -124,11 +136,12 @@ impl Secrets {
         all
     }
 
-    /// The secret that a setting names; `key` is the setting's, for the error.
+    /// The secret that a setting names, which is a token of HTTP requests; `key` is the setting's, for the error.
     pub fn find(&self, key: &str, reference: Option<&SecretRef>) -> Result<Option<Secret>, SecretsError> {
         let Some(reference) = reference else { return Ok(None) };
         let (key, found) = (key.to_owned(), self.named.get(reference.name()));
         match found {
+            Some(secret) if !secret.fits_header() => Err(SecretsError::Unfit { key, reference: reference.clone() }),
             Some(secret) => Ok(Some(secret.clone())),
             None if self.from_file => Err(SecretsError::Missing { key, reference: reference.clone() }),
             None => Err(SecretsError::NoFile { key, reference: reference.clone() }),
@@ -174,9 +187,10 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_by_the_name_that_the_settings_give() {
-        let secrets = Secrets::parse(b"# tokens\nbubble-token: abc\nkey: |\n  two\n  lines\n").unwrap();
+        let secrets = Secrets::parse(b"# tokens\nbubble-token: |\n  abc\nkey: |\n  two\n  lines\n").unwrap();
         assert_eq!(secrets.find("k", reference("secret:bubble-token").as_ref()).unwrap().unwrap().expose(), "abc");
-        assert_eq!(secrets.find("k", reference("secret:key").as_ref()).unwrap().unwrap().expose(), "two\nlines\n");
+        let unfit = secrets.find("decisions.bubble_token", reference("secret:key").as_ref()).unwrap_err().to_string();
+        assert!(unfit.starts_with("decisions.bubble_token is secret:key, which has a blank, a line break"), "{unfit}");
         assert!(secrets.find("k", None).unwrap().is_none());
         let missing = secrets.find("decisions.token", reference("secret:other").as_ref()).unwrap_err().to_string();
         assert!(missing.starts_with("decisions.token is secret:other"), "{missing}");

@@ -24,6 +24,19 @@ impl Secret {
         Secret(Zeroizing::new(text))
     }
 
+    /// Without the line ends after it: editors and YAML's block texts put one there that belongs to no secret.
+    fn without_line_end(mut self) -> Secret {
+        let kept = self.0.trim_end_matches(['\r', '\n']).len();
+        // What is cut off is overwritten with the rest, when the secret is dropped.
+        self.0.truncate(kept);
+        self
+    }
+
+    /// Whether an HTTP header can carry the text as a token: visible ASCII, without blanks (RFC 6750 §2.1, RFC 9110 §5.5).
+    pub fn fits_header(&self) -> bool {
+        self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
     /// The text. For the one place that sends or uses it; never for a log, an error or a document.
     pub fn expose(&self) -> &str {
         &self.0
@@ -50,7 +63,7 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        let secret = Secret::new(String::deserialize(deserializer)?);
+        let secret = Secret::new(String::deserialize(deserializer)?).without_line_end();
         // Says nothing of what was found.
         let fits = !secret.expose().trim().is_empty() && secret.expose().len() <= MOST_BYTES;
         if fits { Ok(secret) } else { Err(serde::de::Error::custom("a secret has 1 to 65536 bytes and is not blank")) }
@@ -105,6 +118,17 @@ mod tests {
             assert!(!shown.contains("canary") && shown.contains(SHOWN), "{shown}");
         }
         assert_eq!(secret.clone().expose(), "hunter2-canary");
+    }
+
+    #[test]
+    fn the_line_end_after_a_secret_is_no_part_of_it() {
+        for (written, read) in [("a-token\\n", "a-token"), ("two\\nlines\\r\\n\\n", "two\nlines"), ("plain", "plain")] {
+            let secret: Secret = serde_json::from_str(&format!("\"{written}\"")).unwrap();
+            assert_eq!(secret.expose(), read);
+        }
+        let fits = ["a-token", "A.b_c~9/+=", "two\nlines", "a b", " a", "é", "tab\t"]
+            .map(|text| Secret::new(text.to_owned()).fits_header());
+        assert_eq!(fits, [true, true, false, false, false, false, false]);
     }
 
     #[test]
