@@ -48,6 +48,8 @@ pub struct Gate {
     traffic: Arc<dyn Traffic>,
     requests: Arc<Semaphore>,
     by_peer: Arc<Shares<Peer>>,
+    /// Of `by_peer`, those that listen to `/events`: they keep the node busy with nothing.
+    listening: Arc<Shares<Peer>>,
     reads: Arc<Semaphore>,
     reads_by_peer: Arc<Shares<Peer>>,
     memory: Arc<Shares<Option<Peer>>>,
@@ -60,6 +62,7 @@ pub struct Gate {
 pub(super) struct Admitted {
     _request: OwnedSemaphorePermit,
     _of_peer: Share<Peer>,
+    listening: Option<Share<Peer>>,
     _read: Option<(OwnedSemaphorePermit, Share<Peer>)>,
 }
 
@@ -81,6 +84,7 @@ impl Gate {
             traffic,
             requests: Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS))),
             by_peer: Shares::new(),
+            listening: Shares::new(),
             reads: Arc::new(Semaphore::new(limits.reads.min(Semaphore::MAX_PERMITS))),
             reads_by_peer: Shares::new(),
             memory: Shares::new(),
@@ -111,13 +115,22 @@ impl Gate {
         self.failures().charge(peer, ONE / REFUSALS_PER_FAILURE, Instant::now());
     }
 
-    /// Gives refusals the later, the more of a peer's requests are under way: those who flood the node with
-    /// what it must refuse wait for each other and not the others for them.
+    /// Delays a refusal the more, the more requests of the peer are under way: those who flood the node with proposals
+    /// that it must refuse wait for each other, and the others do not wait for them. Streams of events do not count.
     pub(super) async fn hold_back(&self, peer: Peer) {
-        let hold_ms = hold_ms(self.by_peer.amount(peer));
+        let hold_ms = self.hold_ms(peer);
         if hold_ms > 0 {
             tokio::time::sleep(Duration::from_millis(hold_ms)).await;
         }
+    }
+
+    fn hold_ms(&self, peer: Peer) -> u64 {
+        hold_ms(self.by_peer.amount(peer).saturating_sub(self.listening.amount(peer)))
+    }
+
+    /// What was admitted is a stream of events.
+    fn listens(&self, admitted: &mut Admitted, peer: Peer) {
+        admitted.listening = self.listening.take(peer, 1, usize::MAX);
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
@@ -162,7 +175,7 @@ impl Gate {
             self.shed(Code::Overloaded, format!("{} requests are under way already", self.limits.requests))
         })?;
         let read = if is_read { Some(self.admit_read(caller.peer).await?) } else { None };
-        Ok(Admitted { _request: request, _of_peer: of_peer, _read: read })
+        Ok(Admitted { _request: request, _of_peer: of_peer, listening: None, _read: read })
     }
 
     async fn admit_read(&self, peer: Peer) -> Answer<(OwnedSemaphorePermit, Share<Peer>)> {
@@ -206,7 +219,10 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
     let listens = request.uri().path() == "/events";
     let is_read = is_dry || (!listens && matches!(*request.method(), Method::GET | Method::HEAD));
     match gate.admit(caller, is_read).await {
-        Ok(admitted) => {
+        Ok(mut admitted) => {
+            if listens {
+                gate.listens(&mut admitted, caller.peer);
+            }
             let mut response = next.run(request).await;
             response.extensions_mut().insert(Kept(Arc::new(admitted)));
             response

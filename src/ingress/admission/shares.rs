@@ -68,7 +68,7 @@ impl<K: Ord + Copy> Share<K> {
     pub fn grow(&mut self, more: usize, most: usize) -> bool {
         let mut held = self.shares.lock();
         let has = held.get(&self.holder).copied().unwrap_or(0);
-        let fits = has + more <= most;
+        let fits = has.saturating_add(more) <= most;
         if fits && more > 0 {
             held.insert(self.holder, has + more);
             self.amount += more;

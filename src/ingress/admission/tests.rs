@@ -59,3 +59,22 @@ async fn a_large_body_that_does_not_verify_counts_for_what_it_costs() {
 fn refusals_are_held_back_by_how_much_a_peer_has_under_way() {
     assert_eq!([0, 1, 8, 9, 64, 1_000_000].map(hold_ms), [0, 0, 0, 2, 112, 1_000]);
 }
+
+/// 255 idle streams of events delayed every refusal of their peer by half a second.
+#[tokio::test]
+async fn streams_of_events_delay_no_refusal() {
+    let gate = gate(Limits::default());
+    let mut held = Vec::new();
+    for number in 0..300 {
+        let mut admitted = gate.admit(caller(1), false).await.ok().unwrap();
+        if number < 255 {
+            gate.listens(&mut admitted, caller(1).peer);
+        }
+        held.push(admitted);
+    }
+    assert_eq!((gate.hold_ms(caller(1).peer), gate.hold_ms(caller(2).peer)), (hold_ms(45), 0));
+    held.truncate(255);
+    assert_eq!(gate.hold_ms(caller(1).peer), 0);
+    drop(held);
+    assert_eq!((gate.listening.holders(), gate.by_peer.holders()), (0, 0));
+}
