@@ -165,6 +165,7 @@ pub(super) fn invalid(key: impl Into<String>, detail: impl Into<String>) -> Sett
 
 /// Checks what no type and no range says.
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
+    check_keys(settings)?;
     check_identities(settings)?;
     check_sources(settings)?;
     check_tls(&settings.tls)?;
@@ -238,6 +239,21 @@ fn check_tls(tls: &Tls) -> Result<(), SettingsError> {
     }
     if tls.require_client_certificate && tls.client_ca.is_none() {
         return Err(invalid("tls.require_client_certificate", "nobody's certificate is believed; set tls.client_ca"));
+    }
+    Ok(())
+}
+
+/// Keys that nobody can hold are mistakes, or traps: elsewhere anybody's signature passes for theirs.
+fn check_keys(settings: &Settings) -> Result<(), SettingsError> {
+    let identities = settings.identities.keys().map(|key| ("identities".to_owned(), key));
+    let kinds = settings.facts.sources.iter();
+    let sources = kinds.flat_map(|(kind, keys)| keys.iter().map(move |key| (format!("facts.sources.{kind}"), key)));
+    let others = settings.kaching.keys.iter().map(|key| ("kaching.keys".to_owned(), key));
+    let beats = settings.backbeat.source_key.iter().map(|key| ("backbeat.source_key".to_owned(), key));
+    for (at, key) in identities.chain(sources).chain(others).chain(beats) {
+        if let Some(weakness) = key.weakness() {
+            return Err(invalid(at, format!("{key} {weakness}; name a key of `swoosh keygen`")));
+        }
     }
     Ok(())
 }

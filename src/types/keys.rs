@@ -135,6 +135,16 @@ impl PublicKey {
         })
     }
 
+    /// Why nobody can hold this key; none where somebody may. A key that is no point, or one of small order such as all
+    /// zeros, verifies no signature here, and elsewhere anybody's.
+    pub fn weakness(&self) -> Option<&'static str> {
+        match self.point() {
+            None => Some("is no point of the curve, so nobody can sign with it"),
+            Some(point) if point.0.is_weak() => Some("is of small order, so it belongs to nobody"),
+            Some(_) => None,
+        }
+    }
+
     /// The point that the bytes stand for, which a tenth of a check goes into; `None` where they stand for none.
     pub fn point(&self) -> Option<PublicPoint> {
         ed25519_dalek::VerifyingKey::from_bytes(&self.0).ok().map(PublicPoint)

@@ -491,3 +491,33 @@ fn revoking_is_never_refused_for_want_of_room() {
     Arc::make_mut(&mut after.boot).identities.insert(key(&world, "stranger"), revoked);
     assert_eq!(exceeded(&full, &after).len(), 1, "another key has no place");
 }
+
+/// Points of small order: under lax rules, anybody's signature passes for theirs.
+const SMALL_ORDER: [[u8; 32]; 4] = {
+    let mut keys = [[0; 32]; 4];
+    keys[1][0] = 1;
+    keys[2] = [0xff; 32];
+    keys[2][0] = 0xec;
+    keys[2][31] = 0x7f;
+    keys[3][31] = 0x80;
+    keys
+};
+
+/// `hmmm:pubkey:AAAA…` could be granted every role.
+#[test]
+fn keys_that_nobody_can_hold_get_no_role() {
+    let mut licensed = world(Region::Boot, "LICENSED");
+    for bytes in SMALL_ORDER {
+        let key = PublicKey::from_bytes(bytes);
+        let identity = json!({"name": "nobody", "roles": ["operator"]});
+        let ask = Ask::new(Transition::BootIdentityGranted).with(json!({"key": key, "identity": identity}));
+        let (code, reasons) = refusal(&mut licensed, &ask);
+        assert_eq!(code, "guard_operators", "{reasons}");
+        assert!(reasons.contains("is of small order"), "{reasons}");
+        let mut begun = World::new();
+        let mut inputs = begun.valid(Transition::BootConfigOk);
+        inputs["document"]["identities"][key.to_string()] = identity;
+        let (code, reasons) = refusal(&mut begun, &Ask::new(Transition::BootConfigOk).with(inputs));
+        assert!(code == "guard_document" && reasons.contains("is of small order"), "{code}: {reasons}");
+    }
+}

@@ -10,12 +10,11 @@ use crate::types::fact::GuardSettings;
 use crate::types::inputs::{BuildChoice, IdentityGrant, ProjectDocument, RoleSpecs};
 use crate::types::keys::PublicKey;
 use crate::types::names::Role;
-use crate::types::text::ProjectName;
 
 pub(super) fn document(case: &Case<'_>) -> Judged {
     match case.asked {
         Some((_, Inputs::BootConfigOk(inputs))) => {
-            let mut wrong = document_faults(&inputs.document, case.project());
+            let mut wrong = document_faults(&inputs.document, case);
             let all = inputs.document.sources.iter().chain(&inputs.document.upstreams);
             let (unpinned, fact) = ingestion::source_faults(case, all);
             wrong.extend(unpinned);
@@ -33,7 +32,7 @@ pub(super) fn document(case: &Case<'_>) -> Judged {
     }
 }
 
-fn document_faults(document: &ProjectDocument, project: &ProjectName) -> Vec<String> {
+fn document_faults(document: &ProjectDocument, case: &Case<'_>) -> Vec<String> {
     let mut wrong = council_faults(&document.roles, document.approval_threshold, document.council.min_members);
     let mut when = |is_wrong: bool, reason: String| {
         if is_wrong {
@@ -53,7 +52,7 @@ fn document_faults(document: &ProjectDocument, project: &ProjectName) -> Vec<Str
     let operators = document.identities.values().any(is_operator);
     when(!operators, "identities: grant the role operator at least once".into());
     for (key, grant) in &document.identities {
-        wrong.extend(grant_faults(key, grant, project));
+        wrong.extend(grant_faults(key, grant, case));
     }
     wrong
 }
@@ -80,8 +79,13 @@ fn council_faults(roles: &RoleSpecs, threshold: u64, min_members: u64) -> Vec<St
     wrong
 }
 
-fn grant_faults(key: &PublicKey, grant: &IdentityGrant, project: &ProjectName) -> Vec<String> {
+/// What is wrong with a grant. Version 1 granted roles also to keys that nobody can hold.
+fn grant_faults(key: &PublicKey, grant: &IdentityGrant, case: &Case<'_>) -> Vec<String> {
+    let project = case.project();
     let mut wrong = Vec::new();
+    if let Some(weakness) = key.weakness().filter(|_| case.state().is_under(2)) {
+        wrong.push(format!("{key} {weakness}; grant a key of `swoosh keygen`"));
+    }
     if grant.roles.is_empty() {
         wrong.push(format!("{key} is granted no role"));
     }
@@ -124,7 +128,7 @@ pub(super) fn operators(case: &Case<'_>) -> Judged {
     let mut wrong = Vec::new();
     match case.asked {
         Some((_, Inputs::BootIdentityGranted(inputs))) => {
-            wrong.extend(grant_faults(&inputs.key, &inputs.identity, case.project()));
+            wrong.extend(grant_faults(&inputs.key, &inputs.identity, case));
             wrong.extend(delegated_candidate(case, &inputs.key, &inputs.identity));
             let over = |identity: &Identity| identity.revoked || identity.retires_at.is_some();
             if identities.get(&inputs.key).is_some_and(over) {
