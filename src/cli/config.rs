@@ -101,7 +101,7 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     rules.credential_rules().context("effects.credential_rules")?;
     super::serve::tls::load(&settings)?;
     let written = match file {
-        Some(path) => yaml_serde::from_str(&std::fs::read_to_string(path)?)?,
+        Some(path) => yaml_serde::from_str(crate::settings::without_mark(&std::fs::read_to_string(path)?))?,
         None => Value::Null,
     };
     let in_force = in_force(&settings, &written)?;

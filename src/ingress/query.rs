@@ -41,7 +41,7 @@ impl Query {
     /// A parameter that parses.
     pub fn parsed<T: FromStr<Err: Display>>(&self, name: &str) -> Answer<Option<T>> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        text.parse().map(Some).map_err(|error| bad(format!("{name}: {error}")))
+        text.parse().map(Some).map_err(|error| bad(format!("{name}: {error}{}", hint(text))))
     }
 
     /// The project meant: `project`, or the default one.
@@ -57,7 +57,9 @@ impl Query {
         let (least, most) = (bounds.start(), bounds.end());
         match number.filter(|number| bounds.contains(number)) {
             Some(number) => Ok(Some(number)),
-            None => Err(bad(format!("{name} must be a whole number from {least} to {most}, not {text:?}"))),
+            None => {
+                Err(bad(format!("{name} must be a whole number from {least} to {most}, not {text:?}{}", hint(text))))
+            }
         }
     }
 
@@ -73,6 +75,11 @@ impl Query {
 
 fn bad(reason: String) -> Fault {
     Fault::new(Code::BadQuery, reason)
+}
+
+/// What a blank in a value probably was: the offset of a time, such as `+00:00`.
+fn hint(text: &str) -> &'static str {
+    if text.contains(' ') { "; in a query, + stands for a blank: write %2B for a plus" } else { "" }
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {
@@ -123,6 +130,15 @@ mod tests {
         }
         assert!(reason(read("project=A%00", &known).unwrap().project()).contains("project name"));
         assert!(reason(read("dry_run=yes", &known).unwrap().flag("dry_run")).contains("true or false"));
+    }
+
+    #[test]
+    fn a_plus_that_arrived_as_a_blank_is_pointed_out() {
+        let query =
+            read("at=2026-01-01T00:00:00+00:00&n=+1&ok=2026-01-01T00:00:00%2B00:00", &["at", "n", "ok"]).unwrap();
+        assert!(reason(query.parsed::<crate::types::hlc::Hlc>("at")).ends_with("write %2B for a plus"));
+        assert!(reason(query.number("n", 0..=9)).ends_with("write %2B for a plus"));
+        assert!(!reason(query.parsed::<u64>("ok")).contains("%2B for"));
     }
 
     #[test]

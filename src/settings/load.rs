@@ -110,7 +110,7 @@ impl Settings {
     /// Reads settings from YAML and checks every bound; paths stay as they are written.
     pub fn from_yaml(text: &str) -> Result<Settings, SettingsError> {
         let form = |error: yaml_serde::Error| SettingsError::Form(error.to_string());
-        let document = match without_empty(yaml_serde::from_str(text).map_err(form)?) {
+        let document = match without_empty(yaml_serde::from_str(without_mark(text)).map_err(form)?) {
             Value::Null => Mapping::new(),
             Value::Mapping(mapping) => mapping,
             _ => return Err(SettingsError::Form("the document is not a mapping of keys".into())),
@@ -187,7 +187,13 @@ pub fn default_policies() -> &'static str {
 }
 
 pub(super) fn read(path: &Path) -> Result<String, SettingsError> {
-    std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })
+    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    Ok(without_mark(&text).to_owned())
+}
+
+/// Text without the byte-order mark that some editors begin a file with (YAML 1.2 §5.2).
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn read_policies(path: &Path) -> Result<String, SettingsError> {

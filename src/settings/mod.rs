@@ -24,7 +24,7 @@ mod traces;
 pub use backup::Backup;
 pub use effects::{Build, EffectMode, Effects};
 pub use kaching::Kaching;
-pub use load::{Overrides, SettingsError, default_policies};
+pub use load::{Overrides, SettingsError, default_policies, without_mark};
 pub use migration::{Migration, MigrationCaller};
 pub use model::*;
 pub use providers::*;

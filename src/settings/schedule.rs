@@ -2,7 +2,7 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::load::{SettingsError, read};
+use super::load::{SettingsError, read, without_mark};
 use super::model::Settings;
 use crate::types::backbeat::Schedule;
 use crate::types::hlc::Hlc;
@@ -25,6 +25,7 @@ pub fn backbeat() -> Schedule {
 
 /// A schedule of YAML text, or what is wrong with it and where.
 pub fn schedule_of(text: &str) -> Result<Schedule, String> {
+    let text = without_mark(text);
     let schedule: Schedule =
         yaml_serde::from_str(text).map_err(|error| bad_epoch(text).unwrap_or_else(|| error.to_string()))?;
     let at = |member: &str| line_of(text, member).map_or(String::new(), |line| format!(" (line {line})"));

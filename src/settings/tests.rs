@@ -262,3 +262,33 @@ fn traces_that_could_not_be_sent_or_would_leak_are_refused() {
     let settings = Settings::from_yaml(good).unwrap();
     assert!(settings.secret_references().iter().any(|(key, _)| *key == "traces.token"));
 }
+
+/// They were called "more than one document".
+#[test]
+fn settings_with_a_byte_order_mark_are_read() {
+    assert_eq!(Settings::from_yaml("\u{feff}cluster: here\n").unwrap().cluster.as_str(), "here");
+    assert_eq!(Settings::from_yaml("\u{feff}").unwrap(), Settings::default());
+    assert!(schedule_of(&format!("\u{feff}{}", include_str!("../../config/backbeat.yaml"))).is_ok());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("p.cedar");
+    std::fs::write(&path, "\u{feff}permit (principal, action, resource);").unwrap();
+    let mut settings = Settings::default();
+    settings.policies.path = Some(path);
+    assert_eq!(settings.policy_bundle().unwrap().policies, "permit (principal, action, resource);");
+}
+
+/// A small-order key verifies anybody's signature elsewhere, and nobody's here.
+#[test]
+fn keys_that_nobody_can_hold_are_refused() {
+    let weak = PublicKey::from_bytes([0; 32]);
+    for yaml in [
+        format!("identities: {{\"{weak}\": {{name: nobody, roles: [operator]}}}}"),
+        format!("facts: {{sources: {{license: [\"{weak}\"]}}}}"),
+        format!("kaching: {{keys: [\"{weak}\"]}}"),
+    ] {
+        assert!(refusal(&yaml).contains("is of small order"), "{}", refusal(&yaml));
+    }
+    let none = (0..=u8::MAX).map(|n| PublicKey::from_bytes([n; 32])).find(|key| key.point().is_none()).unwrap();
+    let yaml = format!("identities: {{\"{none}\": {{name: nobody, roles: [operator]}}}}");
+    assert!(refusal(&yaml).contains("is no point of the curve"), "{}", refusal(&yaml));
+}

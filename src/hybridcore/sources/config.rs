@@ -181,6 +181,8 @@ impl SourcesConfig {
             let redactor = crate::hybridcore::logs::Redactor::default();
             ConfigError::Malformed { path: path.to_owned(), detail: redactor.clean(&error.to_string()) }
         };
+        // Some editors begin a file with a byte-order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let config: SourcesConfig = crate::hybridcore::config::exact::from_yaml(text).map_err(malformed)?;
         let mut names = BTreeSet::new();
         for RepositoryConfig { name, url, .. } in &config.repositories {
