@@ -11,9 +11,9 @@ endif
 
 .DEFAULT_GOAL := help
 # What needs the least comes first: `types` alone, then the machine with its policies, then the daemon's libraries with RocksDB.
-FUZZ_MACHINE := envelope headers
-FUZZ_SERVER := snapshot git packer redactor mcp
-FUZZ_TARGETS := json canonical hlc record receipt ucxl $(FUZZ_MACHINE) $(FUZZ_SERVER)
+FUZZ_MACHINE := envelope headers policy
+FUZZ_SERVER := snapshot git packer redactor mcp settings
+FUZZ_TARGETS := json canonical hlc record receipt ucxl feed $(FUZZ_MACHINE) $(FUZZ_SERVER)
 FUZZ_SECONDS ?= 60
 
 .PHONY: help build demo bench chaos soak fuzz schemathesis mutants fetch validate test lint fmt clean prerequisites

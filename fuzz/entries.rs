@@ -4,6 +4,7 @@
 //! integration tests (`tests/integration/fuzz.rs`). An entry panics when a promise is broken.
 
 use swoosh::types::canonical::{canonical_bytes, from_canonical, from_slice};
+use swoosh::types::feed::FeedPage;
 use swoosh::types::hlc::Hlc;
 use swoosh::types::json::Json;
 use swoosh::types::receipt::Receipt;
@@ -18,6 +19,19 @@ pub mod server;
 /// One way in.
 pub type Entry = fn(&[u8]);
 
+/// The stack that an entry gets, in bytes: that of the daemon's threads. A reader that recurses further than this ends the
+/// process, which the fuzzer and the tests report.
+pub const STACK: usize = 2 << 20;
+
+/// Runs an entry on a thread with a stack of [`STACK`] bytes.
+#[allow(dead_code)]
+pub fn bounded(entry: Entry, bytes: &[u8]) {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || entry(bytes));
+        thread.expect("a thread").join().expect("the promise of the entry");
+    });
+}
+
 /// Every way in, by the name of its target and of its folder in the corpus.
 pub const ENTRIES: &[(&str, Entry)] = &[
     ("json", json),
@@ -30,6 +44,11 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("envelope", machine::envelope),
     #[cfg(feature = "machine")]
     ("headers", machine::headers),
+    #[cfg(feature = "machine")]
+    ("policy", machine::policy),
+    ("feed", feed),
+    #[cfg(feature = "server")]
+    ("settings", server::settings),
     #[cfg(feature = "server")]
     ("snapshot", server::snapshot),
     #[cfg(feature = "server")]
@@ -97,6 +116,17 @@ pub fn receipt(bytes: &[u8]) {
     let cluster = "test".parse().expect("a cluster's name");
     let _ = receipt.verify(&cluster);
     assert_eq!(from_slice::<Receipt>(&canonical_bytes(&receipt)).ok(), Some(receipt));
+}
+
+/// A page of another node's log is read as what it was written from; what its records say is checked without a panic.
+pub fn feed(bytes: &[u8]) {
+    let Ok(page) = from_slice::<FeedPage>(bytes) else { return };
+    assert_eq!(from_slice::<FeedPage>(&canonical_bytes(&page)).ok().as_ref(), Some(&page));
+    for entry in page.records {
+        let message = entry.record.proposal(entry.inputs).proposal.message(&page.cluster);
+        let _ = entry.record.signer.verify(&message, &entry.record.signature);
+        let _ = Receipt::of(&entry.record, entry.chain, entry.path, entry.seal).verify(&page.cluster);
+    }
 }
 
 /// An address's normal form is an address, and its own normal form.

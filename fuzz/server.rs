@@ -7,6 +7,7 @@ use swoosh::hybridcore::logs::Redactor;
 use swoosh::hybridcore::packer::{machine, manifest};
 use swoosh::hybridcore::sources::address::{Address, Role};
 use swoosh::journal::Snapshot;
+use swoosh::settings::{Settings, schedule_of};
 use swoosh::types::canonical::{canonical_bytes, from_canonical, to_json};
 use swoosh::types::text::GitRef;
 
@@ -79,4 +80,13 @@ pub fn mcp(bytes: &[u8]) {
             _ => {}
         }
     }
+}
+
+/// Settings, and a window schedule, are read or refused, with the same result each time.
+pub fn settings(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = schedule_of(text);
+    let Ok(settings) = Settings::from_yaml(text) else { return };
+    assert_eq!(Settings::from_yaml(text).ok().as_ref(), Some(&settings));
+    let _ = settings.secret_references();
 }

@@ -4,4 +4,4 @@
 #[allow(dead_code)]
 mod entries;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::canonical(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::bounded(entries::canonical, bytes));

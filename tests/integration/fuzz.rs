@@ -14,6 +14,8 @@ use crate::support::random::Random;
 
 /// Mutations of each entry's corpus.
 const MUTATIONS: u64 = 8_000;
+/// Fewer where reading takes longer.
+const SLOW: [(&str, u64); 2] = [("policy", 800), ("settings", 2_000)];
 /// What breaks parsers oftener than chance does.
 const TOKENS: [&[u8]; 16] = [
     b"\"",
@@ -47,7 +49,7 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 fn feed(name: &str, entry: Entry, origin: &str, bytes: &[u8]) {
-    let survived = catch_unwind(AssertUnwindSafe(|| entry(bytes))).is_ok();
+    let survived = catch_unwind(AssertUnwindSafe(|| entries::bounded(entry, bytes))).is_ok();
     assert!(
         survived,
         "{name} broke on {origin}; keep these bytes in the corpus: {:?}",
@@ -83,7 +85,8 @@ fn no_bytes_break_a_promise_of_an_entry() {
         assert!(!corpus.is_empty(), "the corpus of {name} is empty");
         corpus.iter().for_each(|(file, bytes)| feed(name, entry, file, bytes));
         let mut random = Random::new(name.len() as u64);
-        for number in 0..MUTATIONS {
+        let slow = SLOW.iter().find(|(slow, _)| *slow == name);
+        for number in 0..slow.map_or(MUTATIONS, |(_, mutations)| *mutations) {
             feed(name, entry, &format!("mutation {number}"), &mutated(&mut random, &corpus));
         }
     }
@@ -123,5 +126,59 @@ fn each_corpus_holds_something_that_is_accepted() {
     });
     any("record", &|bytes| from_slice::<swoosh::types::record::Record>(bytes).is_ok());
     any("receipt", &|bytes| from_slice::<swoosh::types::receipt::Receipt>(bytes).is_ok());
+    any("feed", &|bytes| from_slice::<swoosh::types::feed::FeedPage>(bytes).is_ok_and(|page| !page.records.is_empty()));
+    any("settings", &|bytes| swoosh::settings::Settings::from_yaml(std::str::from_utf8(bytes).unwrap()).is_ok());
+    any("policy", &|bytes| {
+        let policies = String::from_utf8_lossy(bytes).into_owned();
+        let bundle = swoosh::types::fact::PolicyBundle { serial: 1, policies };
+        swoosh::machine::policy::CompiledPolicies::compile(bundle).is_ok()
+    });
     any("snapshot", &|bytes| from_canonical::<swoosh::journal::Snapshot>(bytes).is_ok());
+}
+
+/// Documents that nest as deep as a text of 200 KB can. Each reader recurses, and must refuse them before its stack ends.
+fn deep() -> Vec<Vec<u8>> {
+    let around = |before: &str, inner: &str, after: &str| {
+        [before.repeat(20_000), inner.to_owned(), after.repeat(20_000)].concat().into_bytes()
+    };
+    vec![
+        around("[", "1", "]"),
+        around("{\"a\":", "1", "}"),
+        around("[{\"a\":", "1", "}]"),
+        around("(", "1", ")"),
+        around("- ", "x", ""),
+        around("? ", "x", ""),
+        around("a: {", "b: 1", "}"),
+        around("[", "", ""),
+        around("!!seq [", "", ""),
+        around("a = [", "1", "]"),
+        around("a = !", "true", ""),
+        around("a {\n", "b = 1", "\n}"),
+        around("a = \"${", "1", "}\""),
+        around("1 + ", "1", ""),
+        around("ucxl://a:b@c/", "x", ""),
+        around("../", "x", ""),
+        around("permit (principal, action, resource) when { (", "true", ")};"),
+        around("&a [*a, ", "1", "]"),
+    ]
+}
+
+/// A policy of 2 KB ended the node. The same was asked of every other reader.
+#[test]
+fn documents_of_any_depth_overflow_the_stack_of_no_reader() {
+    use swoosh::decisions::Redaction;
+    use swoosh::hybridcore::config::{layers, syntax};
+    use swoosh::platform::secrets::Secrets;
+    let readers: &[(&str, Entry)] = &[
+        ("values of answers", |bytes| drop(layers::answers("a.yaml", &String::from_utf8_lossy(bytes)))),
+        ("HCL", |bytes| drop(syntax::parse("a.hcl", &String::from_utf8_lossy(bytes)))),
+        ("the redaction policy", |bytes| drop(Redaction::parse(&String::from_utf8_lossy(bytes)))),
+        ("secrets", |bytes| drop(Secrets::parse(bytes))),
+        ("JSON of others", |bytes| drop(serde_json::from_slice::<serde_json::Value>(bytes))),
+    ];
+    for document in deep() {
+        for (name, reader) in ENTRIES.iter().chain(readers) {
+            feed(name, *reader, "a deep document", &document);
+        }
+    }
 }
