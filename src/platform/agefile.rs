@@ -3,13 +3,15 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::secrecy::ExposeSecret as _;
 use age::x25519;
 use zeroize::Zeroizing;
+
+use super::private;
 
 /// The environment variable that holds an identity, as text, where no file is named.
 pub const IDENTITY_VARIABLE: &str = "SWOOSH_AGE_IDENTITY";
@@ -153,8 +155,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, AgeError> {
     let failed = |source| AgeError::Read { path: path.to_owned(), source };
     // Opening a pipe must not wait for its writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = private::exposure(&file, path).map_err(failed)? {
         return Err(AgeError::Exposed { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new(String::new());
@@ -164,6 +165,8 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, AgeError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn identity() -> (Identities, Recipient, Zeroizing<String>) {

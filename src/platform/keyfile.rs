@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::entropy::{self, EntropyError};
+use super::private;
 use crate::types::keys::{KeyError, SecretKey};
 
 /// A key file is shorter than this; whatever is longer is something else.
@@ -83,8 +84,7 @@ pub fn load(path: &Path) -> Result<SecretKey, KeyFileError> {
     if !metadata.is_file() {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = private::exposure(&file, path).map_err(io_error("inspect", path))? {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
     let mut bytes = Zeroizing::new(Vec::new());
