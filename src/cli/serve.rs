@@ -11,6 +11,7 @@ pub(super) mod follower;
 mod growth;
 mod migration;
 pub(super) mod node;
+mod observe;
 pub(super) mod outside;
 mod pins;
 mod ports;
@@ -121,6 +122,7 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr()?;
     let legacy = migration::bind(settings).await?;
+    let observed = observe::bind(settings).await?;
     eprintln!("listening on {scheme}://{address}");
     tracing::info!(%address, scheme, node = %node.key(), "serving");
     if let Some(tls) = &tls {
@@ -135,7 +137,12 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     let legacy = legacy.map(|listener| migration::serve(&node, listener, state.gate.clone())).transpose()?;
     let stopping = legacy.as_ref().map(migration::Listener::stopper);
     let stops = stops(signals, &node, (upkeep.reloader(), reload), supervised, (tls.clone(), stopping));
-    serve((listener, legacy), state, tls, stops).await?;
+    let observer = observed.map(|listener| observe::serve(listener, &state));
+    let served = serve((listener, legacy), state, tls, stops).await;
+    if let Some(observer) = observer {
+        observer.finish().await;
+    }
+    served?;
     let license = upkeep.stop();
     if traces.is_none() {
         // Where there are spans, the last of them still go outside.

@@ -170,6 +170,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_sources(settings)?;
     check_tls(&settings.tls)?;
     check_sequencer(settings)?;
+    check_observe(settings)?;
     check_providers(settings)?;
     check_decisions(settings)?;
     check_exports(settings)?;
@@ -221,6 +222,18 @@ fn check_backup(settings: &Settings) -> Result<(), SettingsError> {
     }
     if let Some(key) = backup.recipients.iter().find(|key| !key.starts_with("age1")) {
         return Err(invalid("backup.recipients", format!("{key:?} is no age public key; those begin with age1")));
+    }
+    Ok(())
+}
+
+/// The second listener needs an address of its own.
+fn check_observe(settings: &Settings) -> Result<(), SettingsError> {
+    let Some(observe) = settings.http.observe.filter(|observe| observe.port() != 0) else { return Ok(()) };
+    if observe == settings.listen {
+        return Err(invalid("http.observe", "it is the address of the node itself; take another port"));
+    }
+    if settings.migration.upstream.is_some() && observe == settings.migration.listen {
+        return Err(invalid("http.observe", "it is migration.listen; take another port"));
     }
     Ok(())
 }

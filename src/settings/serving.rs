@@ -1,5 +1,6 @@
 //! Settings of the HTTP server. What each key means stands in `config/swoosh.yaml`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
+    /// A second address, which answers health and metrics alone.
+    pub observe: Option<SocketAddr>,
     /// The largest body that is read, in bytes.
     pub body_limit_bytes: usize,
     /// How long a body may take to arrive, and an answer to be made, in milliseconds.
@@ -75,6 +78,7 @@ pub struct Tls {
 impl Default for Http {
     fn default() -> Http {
         Http {
+            observe: None,
             body_limit_bytes: 262_144,
             request_timeout_ms: 10_000,
             body_pause_timeout_ms: 5_000,

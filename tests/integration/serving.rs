@@ -5,6 +5,7 @@ mod connections;
 mod drain;
 mod floods;
 mod http2;
+mod observe;
 mod slow;
 pub(crate) mod tls;
 

@@ -11,7 +11,7 @@ use super::effects::Points;
 use super::growth::Growth;
 use super::node::{believe, fact_files, limits, options};
 use super::ports::{ClockPort, DecisionPort, Watch};
-use super::{outside, scrape, stop, tls, upkeep};
+use super::{observe, outside, scrape, stop, tls, upkeep};
 use crate::cli::backup::Control;
 use crate::cli::follow::{AtOnce, Follower, Lag};
 use crate::client::Client;
@@ -47,6 +47,7 @@ pub(in crate::cli) async fn run(
     metrics.recovered_in(took);
     let (handle, facts) = start(settings, &primary, &metrics, (journal, &recovered))?;
     let listener = super::listen(settings.listen).await?;
+    let observed = observe::bind(settings).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     eprintln!("listening on {scheme}://{}", listener.local_addr()?);
     tracing::info!(address = %listener.local_addr()?, scheme, primary, last_index = recovered.last_index, "following");
@@ -69,6 +70,7 @@ pub(in crate::cli) async fn run(
         lag: lag.clone(),
     };
     let state = app_state(settings, &handle, (&metrics, lag), facts);
+    let observer = observed.map(|listener| observe::serve(listener, &state));
     let reload = {
         let (tls, metrics) = (tls.clone(), metrics.clone());
         move || tls.iter().for_each(|tls| tls::reload(tls, &metrics))
@@ -89,6 +91,9 @@ pub(in crate::cli) async fn run(
     growth.stop();
     pruning.abort();
     disk.abort();
+    if let Some(observer) = observer {
+        observer.finish().await;
+    }
     ended?;
     tracing::info!("stopped");
     Ok(())

@@ -1,0 +1,44 @@
+//! The second listener, for probes and scrapers (`http.observe`).
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::ingress::{self, AppState, Gate, observe_limits, observe_router};
+use crate::settings::Settings;
+
+/// The running listener.
+pub(super) struct Observer {
+    stop: CancellationToken,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+/// Takes the address of `http.observe`, where it is set.
+pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = settings.http.observe else { return Ok(None) };
+    let listener = super::listen(address).await.map_err(|error| error.context("http.observe cannot be used"))?;
+    tracing::info!(address = %listener.local_addr()?, "health and metrics are served here as well");
+    Ok(Some(listener))
+}
+
+/// Serves health and metrics. Plain HTTP: probes have no client certificates.
+pub(super) fn serve(listener: TcpListener, state: &AppState) -> Observer {
+    // Its own gate: connections and failures on the main listener do not count here.
+    let gate = Gate::new(observe_limits(state.limits), state.gate.traffic().clone());
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let served = tokio::spawn(ingress::serve(listener, observe_router(state.clone()), gate, None, stopped));
+    Observer { stop, served }
+}
+
+impl Observer {
+    /// Ends it. Until then it answers, also while the main listener drains.
+    pub async fn finish(self) {
+        self.stop.cancel();
+        match self.served.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the listener of http.observe failed"),
+            Err(error) => tracing::error!(%error, "the listener of http.observe failed"),
+        }
+    }
+}
