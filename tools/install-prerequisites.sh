@@ -93,6 +93,11 @@ if [ "${1:-}" = tests ] && has apt-get && ! has_pyyaml; then
         echo "python3-yaml could not be installed; as root, run: apt-get install --yes python3-yaml" >&2
 fi
 
+if [ "${1:-}" = tests ] && has apt-get && ! has systemd-analyze; then
+    install_one systemd "whose systemd-analyze checks the unit" ||
+        echo "systemd-analyze could not be installed; the tests of the unit will be skipped" >&2
+fi
+
 if ! has cargo; then
     echo "Rust is missing. Install it from https://rustup.rs (Debian's own may be too old), open a new shell, and try again." >&2
     exit 1
