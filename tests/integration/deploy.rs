@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
 use crate::support::skipped;
@@ -27,7 +27,13 @@ fn every_example_of_settings_is_good_and_a_daemon_starts_with_it() {
         let checked = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(["config", "check"]).arg(&path).output().unwrap();
         assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let daemon = Daemon::with_settings(&path, &folder.path().join("data"));
+        // Another daemon may have the port that the example names.
+        let mut settings = yaml(name);
+        assert!(settings["http"]["observe"].as_str().is_some_and(|address| address.ends_with(":7401")), "{name}");
+        settings["http"]["observe"] = json!("127.0.0.1:0");
+        let copy = folder.path().join("swoosh.yaml");
+        std::fs::write(&copy, settings.to_string()).unwrap();
+        let daemon = Daemon::with_settings(&copy, &folder.path().join("data"));
         assert_eq!(daemon.get("/health/ready").status, 200, "{name}");
         daemon.terminate();
     }
@@ -61,18 +67,65 @@ fn the_unit_is_hardened() {
         "User=swoosh",
         "Type=notify",
         "WatchdogSec=30",
+        "LimitCORE=0",
+        "MemorySwapMax=0",
+        "TasksMax=2048",
+        "LogsDirectoryMode=0700",
+        "LoadCredential=swoosh.agekey",
     ] {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
+    for key in ["MemoryHigh=", "MemoryMax="] {
+        assert!(unit.lines().any(|found| found.starts_with(key)), "{key}");
+    }
+}
+
+/// The unit lets the node write where the example settings put exports, backups and logs, and nowhere else.
+#[test]
+fn the_unit_lets_the_node_write_what_the_production_settings_name() {
+    let unit = read("systemd/swoosh.service");
+    let paths = unit.lines().find_map(|line| line.strip_prefix("ReadWritePaths=")).unwrap();
+    let mut writable: Vec<&str> = paths.split(' ').map(|path| path.trim_start_matches('-')).collect();
+    writable.extend(["/var/lib/swoosh", "/var/log/swoosh"]);
+    let text = read("settings/production.yaml");
+    let named: Vec<&str> =
+        text.split_whitespace().filter(|word| word.starts_with("/srv/") || word.starts_with("/var/")).collect();
+    assert!(named.len() >= 3, "{named:?}");
+    for path in named {
+        assert!(writable.iter().any(|directory| path.starts_with(directory)), "{path} is not in {writable:?}");
+    }
+    let credential = "/run/credentials/swoosh.service/swoosh.agekey";
+    assert!(text.contains(credential), "the example names the credential that the unit loads");
+}
+
+/// `systemd-analyze security` counts what the unit leaves open, from 0 to 10; 2.0 is the most here.
+#[test]
+fn the_exposure_of_the_unit_stays_below_two() {
+    let unit = deploy().join("systemd/swoosh.service");
+    let analyze = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--no-pager", "--threshold=20"])
+        .arg(&unit)
+        .output();
+    let Ok(analyze) = analyze else { return skipped("there is no systemd-analyze") };
+    let text = String::from_utf8([analyze.stdout, analyze.stderr].concat()).unwrap();
+    assert!(analyze.status.success(), "{text}");
+    assert!(text.contains("Overall exposure level"), "{text}");
 }
 
 #[test]
 fn the_image_runs_as_nobody_in_particular_and_writes_its_data_alone() {
     let text = read("docker/Dockerfile");
     let lines: Vec<&str> = text.lines().collect();
-    let last_stage = lines.iter().rposition(|line| line.starts_with("FROM ")).unwrap();
-    assert!(last_stage > lines.iter().position(|line| line.starts_with("FROM ")).unwrap(), "one stage only");
-    assert!(lines[last_stage..].contains(&"USER 10001:10001"));
+    let stage = lines.iter().position(|line| line.starts_with("FROM debian:")).unwrap();
+    assert!(
+        stage > lines.iter().position(|line| line.starts_with("FROM rust:")).unwrap(),
+        "what compiles is not deployed"
+    );
+    let user = |lines: &[&str]| lines.iter().rfind(|line| line.starts_with("USER ")).copied().map(str::to_owned);
+    // Each stage from here on is one that may be deployed.
+    for end in (stage + 1..=lines.len()).filter(|&end| lines.get(end).is_none_or(|line| line.starts_with("FROM "))) {
+        assert_eq!(user(&lines[stage..end]).as_deref(), Some("USER 10001:10001"));
+    }
     for copied in lines.iter().filter_map(|line| line.strip_prefix("COPY deploy/")) {
         assert!(deploy().join(copied.split(' ').next().unwrap()).exists(), "{copied}");
     }
@@ -98,29 +151,115 @@ fn the_compose_file_mounts_what_is_there() {
     }
     assert_eq!(mounted, 4);
     let target = yaml("prometheus/prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"][0].clone();
-    assert_eq!(target, "swoosh:7400");
+    assert_eq!(target, yaml("settings/development.yaml")["http"]["observe"], "Prometheus scrapes the second listener");
     let source = &yaml("docker/grafana/provisioning/datasources/prometheus.yaml")["datasources"][0];
     assert_eq!(source["type"], "prometheus");
     let provider = &yaml("docker/grafana/provisioning/dashboards/swoosh.yaml")["providers"][0];
     assert!(read("docker/compose.yaml").contains(provider["options"]["path"].as_str().unwrap()));
 }
 
+/// Reads on an address that others reach are closed: in a network of the containers' own, this host could not read either.
 #[test]
-fn the_manifests_run_one_node_without_rights() {
-    let set = yaml("kubernetes/statefulset.yaml");
-    assert_eq!(set["spec"]["replicas"], 1, "one node writes a log");
-    let pod = &set["spec"]["template"]["spec"];
-    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    let container = &pod["containers"][0];
-    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
-    assert_eq!(container["securityContext"]["capabilities"]["drop"][0], "ALL");
-    for resource in yaml("kubernetes/kustomization.yaml")["resources"].as_array().unwrap() {
-        yaml(&format!("kubernetes/{}", resource.as_str().unwrap()));
+fn the_node_of_the_compose_file_answers_reads_of_this_host() {
+    let compose = yaml("docker/compose.yaml");
+    let node = &compose["services"]["swoosh"];
+    assert_eq!(node["network_mode"], "host");
+    let command: Vec<&str> = node["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert!(!command.contains(&"--listen"), "the settings say where: {command:?}");
+    let settings = yaml("settings/development.yaml");
+    for address in [&settings["listen"], &settings["http"]["observe"]] {
+        let address: std::net::SocketAddr = address.as_str().unwrap().parse().unwrap();
+        assert!(address.ip().is_loopback(), "{address}: the host's network is not for others");
     }
-    let built = Command::new("kubectl").arg("kustomize").arg(deploy().join("kubernetes")).output();
-    match built {
-        Ok(built) => assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr)),
-        Err(_) => skipped("there is no kubectl"),
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let daemon = Daemon::bare(folder.path());
+    assert_eq!(daemon.get("/projects").status, 200, "reads on a loopback address are open");
+}
+
+#[test]
+fn nobody_knows_the_password_of_grafana_beforehand() {
+    let compose = yaml("docker/compose.yaml");
+    let password = compose["services"]["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"].as_str().unwrap();
+    assert!(password.starts_with("${GRAFANA_PASSWORD:?"), "compose must refuse to start without one: {password}");
+    for service in ["prometheus", "grafana"] {
+        let text = compose["services"][service].to_string();
+        assert!(text.contains("127.0.0.1"), "{service} listens on a loopback address");
+    }
+}
+
+/// Nodes that build images run packer; others have one thing less that could be run.
+#[test]
+fn the_image_for_builds_has_packer_and_the_default_one_has_not() {
+    let text = read("docker/Dockerfile");
+    let stages: Vec<&str> = text.split("\nFROM ").skip(1).collect();
+    let stage = |name: &str| *stages.iter().find(|stage| stage.lines().next().unwrap().ends_with(name)).unwrap();
+    assert!(stage(" AS builds").contains(" packer ") && stage(" AS builds").contains("USER 10001:10001"));
+    assert!(stages.last().unwrap().starts_with("base AS node"), "the last stage is built without --target");
+    assert!(!stage(" AS base").contains("packer") && !stage(" AS node").contains("packer"));
+}
+
+/// Whether Docker leaves a path out of the build's context: the last pattern that matches it, or a directory above it, decides.
+fn left_out(patterns: &str, path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    let mut out = false;
+    for line in patterns.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (again, pattern) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest));
+        let pattern: Vec<&str> = pattern.trim_start_matches('/').split('/').collect();
+        if (1..=parts.len()).any(|length| matches(&pattern, &parts[..length])) {
+            out = !again;
+        }
+    }
+    out
+}
+
+fn matches(pattern: &[&str], path: &[&str]) -> bool {
+    match (pattern.split_first(), path.split_first()) {
+        (None, None) => true,
+        (Some((&"**", rest)), _) => (0..=path.len()).any(|skipped| matches(rest, &path[skipped..])),
+        (Some((first, rest)), Some((name, below))) => {
+            let fits = first.split_once('*').map_or(first == name, |(before, after)| {
+                name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+            });
+            fits && matches(rest, below)
+        }
+        _ => false,
+    }
+}
+
+/// Layers of an image are read by everybody who has the image: keys of the folder that it is built in must not get there.
+#[test]
+fn no_key_of_the_folder_gets_into_the_image() {
+    let patterns = std::fs::read_to_string(deploy().join("../.dockerignore")).unwrap();
+    for path in [
+        "operator.key",
+        "data/node.key",
+        "deploy/x/node.key",
+        "node.agekey",
+        "vault/identity.age",
+        "secrets.age",
+        "secrets.yaml",
+        "tls/node.pem",
+        "deploy/client.p12",
+        ".env",
+        "deploy/docker/.env",
+        "prod.env",
+        "reader.id",
+        "license.json",
+        "data/facts/a",
+        "somewhere/data/journal/CURRENT",
+        ".git/config",
+        "third_party/x",
+        "swoosh-secrets-abc/draft",
+    ] {
+        assert!(left_out(&patterns, path), "{path} would be copied into the image");
+    }
+    let tracked = Command::new("git").arg("-C").arg(deploy().join("..")).arg("ls-files").output();
+    let Ok(tracked) = tracked else { return skipped("there is no git") };
+    let tracked = String::from_utf8(tracked.stdout).unwrap();
+    let needed =
+        ["src/", "build", "config/", "statechart.yaml", "Cargo.", "docs/", "deploy/", "openapi/", "runbooks/", "capd/"];
+    for path in tracked.lines().filter(|path| needed.iter().any(|start| path.starts_with(start))) {
+        assert!(!left_out(&patterns, path), "{path} is part of the build");
     }
 }
 
