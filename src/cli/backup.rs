@@ -36,7 +36,7 @@ use crate::types::keys::PublicKey;
 use crate::types::text::ClusterId;
 
 /// Version of the manifest's form. Form 1 does not say when its last record was stamped.
-const FORMAT: u64 = 2;
+pub(super) const FORMAT: u64 = 2;
 /// The journal's place in a backup and in a data directory.
 const JOURNAL: &str = "journal";
 /// The watermark's, beside it.

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 pub(super) use check::{Checked, check};
 pub(super) use file::{Vault, open as open_sealed, write as write_whole};
 pub(super) use hook::Hook;
-pub(super) use round::Rounds;
 use round::read_rounds;
+pub(super) use round::{FORMAT, Rounds};
 
 use crate::settings;
 use crate::types::hash::Hash;

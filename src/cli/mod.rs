@@ -24,6 +24,7 @@ mod interrupt;
 mod keys;
 mod license;
 mod logging;
+mod manual;
 mod mcp;
 mod migration;
 mod output;
@@ -50,6 +51,7 @@ mod time;
 mod transitions;
 mod ucxl;
 mod upstreams;
+mod version;
 mod wal;
 mod windows;
 mod worklog;
@@ -121,6 +123,9 @@ enum Command {
     Templates(templates::TemplatesCommand),
     Provisioners(provisioners::ProvisionersCommand),
     Statechart(statechart::StatechartCommand),
+    Version(version::VersionCommand),
+    Completions(manual::CompletionsCommand),
+    Man(manual::ManCommand),
 }
 
 /// Runs the command line; why it failed is told on standard error.
@@ -178,6 +183,9 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Templates(command) => command.run(output),
         Command::Provisioners(command) => command.run(output),
         Command::Statechart(command) => command.run(json),
+        Command::Version(command) => command.run(output),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }
 

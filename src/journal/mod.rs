@@ -84,7 +84,7 @@ pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
 pub use held::HeldOutcome;
 pub use incarnations::{IncarnationError, NextIncarnation, Origin};
-pub use layout::FORMAT;
+pub use layout::{FORMAT, OLDEST_FORMAT};
 pub use objects::{CollectReport, ObjectsPin};
 pub use parallel::stay_in_this_thread;
 pub use policies::JudgedBy;

@@ -18,7 +18,7 @@ use crate::types::json::Json;
 use crate::types::text::ProjectName;
 
 /// Version of the manifest's form. In form 1 nothing says where the log begins and how its incarnations began.
-const FORMAT: u64 = 2;
+pub(in crate::cli) const FORMAT: u64 = 2;
 /// Records in one file at most.
 const RECORDS_IN_FILE: u64 = 10_000;
 /// Bytes of records after which a file ends early.
