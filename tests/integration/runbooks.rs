@@ -3,6 +3,7 @@
 
 mod copies;
 mod journal;
+mod keys;
 mod migration;
 mod outside;
 mod projects;
