@@ -16,7 +16,7 @@ FUZZ_SERVER := snapshot git packer redactor mcp settings
 FUZZ_TARGETS := json canonical hlc record receipt ucxl feed $(FUZZ_MACHINE) $(FUZZ_SERVER)
 FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo bench chaos soak fuzz schemathesis mutants fetch validate test lint fmt clean prerequisites
+.PHONY: help build demo bench chaos soak fuzz schemathesis mutants fetch validate chart pin-images dist test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,20 @@ fetch: build ## Fetch the pinned upstreams of tools/upstreams.env into third_par
 
 validate: build ## Check pins, required documents, .gitignore and the capability file
 	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/validate.py
+
+chart: ## Render the Helm chart with Helm's engine, check it against the API schemas, keep what was rendered
+	tools/chart.py --write
+
+pin-images: ## Replace the tags of images in the deploy files by digests (needs docker and its registry)
+	tools/pin_images.py
+
+# The commit is compiled in, so that only a tree without changes is released. UNRELEASED=1 tries it all the same.
+dist: prerequisites ## Make the release archive with manual pages and completions, its SBOM and checksums, in dist/
+	@[ "$(UNRELEASED)" = 1 ] || [ -z "$$(git status --porcelain)" ] || { echo "there are changes that are not committed"; exit 1; }
+	SWOOSH_COMMIT=$$(git rev-parse HEAD)$$([ -z "$$(git status --porcelain)" ] || echo -dirty) cargo build --locked
+	@cargo cyclonedx --version >/dev/null 2>&1 || { \
+		echo "installing cargo-cyclonedx, some minutes"; cargo install --locked cargo-cyclonedx; }
+	UNRELEASED=$(UNRELEASED) SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/dist.py
 
 test: prerequisites ## Run all tests
 	@tools/install-prerequisites.sh tests

@@ -7,6 +7,7 @@ mod backup;
 mod bench;
 mod breaches;
 mod chaos;
+mod chart;
 mod clocks;
 mod compat;
 mod daemon_basics;
@@ -17,6 +18,7 @@ mod demo;
 mod deploy;
 mod disk;
 mod disk_faults;
+mod dist;
 mod dry_run;
 mod durability;
 mod effects;
@@ -58,9 +60,11 @@ mod statechart;
 mod stuck_disk;
 mod supervision;
 mod support;
+mod threats;
 mod traces;
 mod upgrade;
 mod vectors;
+mod volumes;
 mod ways_out;
 
 // The stand-ins of the demo are compiled here too, and name our types as the library does.
