@@ -58,8 +58,11 @@ impl Repositories {
         let app_source = SourceSpec { url: format!("file://{}", app.display()).parse()?, reference: commit.parse()? };
         let floating = pins.floating().into_iter();
         let floating = floating.filter_map(|(name, branch)| Some(format!("{}#{branch}", upstreams.get(&name)?.url)));
+        // A tag without a dot, such as `v11`, looks like a branch to the guard.
+        let undotted = upstreams.values().filter(|spec| !spec.reference.as_str().contains('.'));
+        let undotted = undotted.map(|spec| format!("{}#{}", spec.url, spec.reference));
         Ok(Repositories {
-            floating: floating.collect(),
+            floating: floating.chain(undotted).collect(),
             sources: [("app".parse()?, app_source), ("docs".parse()?, docs)].into(),
             upstreams,
             mirror: GitServer::start(&mirrored).context("cannot start a git server on a free port of this machine")?,
