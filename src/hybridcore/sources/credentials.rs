@@ -81,11 +81,36 @@ struct RuleForm {
     allowlists: Vec<AllowForm>,
 }
 
+/// Which part of a file the regexes of an allowlist are asked for.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Target {
+    #[default]
+    Secret,
+    Match,
+    Line,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+enum Condition {
+    #[default]
+    #[serde(rename = "OR", alias = "or", alias = "||")]
+    Or,
+    #[serde(rename = "AND", alias = "and", alias = "&&")]
+    And,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct AllowForm {
     #[serde(default, rename = "description")]
     _description: String,
+    #[serde(default)]
+    condition: Condition,
+    #[serde(default)]
+    regex_target: Target,
+    #[serde(default)]
+    target_rules: Vec<String>,
     #[serde(default)]
     paths: Vec<String>,
     #[serde(default)]
@@ -117,8 +142,11 @@ struct Rule {
 }
 
 /// What is no secret.
-#[derive(Default)]
 struct Allowed {
+    condition: Condition,
+    target: Target,
+    /// The rules that it is for; all where none is named.
+    rules: Vec<String>,
     paths: Vec<Regex>,
     regexes: Vec<Regex>,
     stopwords: Vec<Vec<u8>>,
@@ -206,19 +234,21 @@ impl Rule {
     }
 
     fn strikes(&self, path: &str, content: &[u8], everywhere: &[Allowed]) -> bool {
-        let allowed = || self.allowed.iter().chain(everywhere);
-        if self.path.as_ref().is_some_and(|pattern| !pattern.is_match(path.as_bytes()))
-            || allowed().any(|allowed| allowed.permits_path(path))
-        {
+        if self.path.as_ref().is_some_and(|pattern| !pattern.is_match(path.as_bytes())) {
             return false;
         }
-        let Some(regex) = &self.regex else { return true };
+        let of_all = everywhere.iter().filter(|list| list.rules.is_empty() || list.rules.contains(&self.id));
+        let lists: Vec<&Allowed> = self.allowed.iter().chain(of_all).collect();
+        let allowed = |found: &Found<'_>| lists.iter().any(|list| list.permits(path, found));
+        let Some(regex) = &self.regex else { return !allowed(&Found::default()) };
         let mut found = regex.captures_iter(content).filter_map(|groups| {
+            let whole = groups.get(0)?;
             let first = (1..groups.len()).find_map(|group| groups.get(group));
             let group = self.secret_group.map_or(first, |group| groups.get(group));
-            group.or_else(|| groups.get(0)).map(|secret| secret.as_bytes())
+            let secret = group.unwrap_or(whole).as_bytes();
+            Some(Found { secret, whole: whole.as_bytes(), line: line_of(content, whole.start(), whole.end()) })
         });
-        found.any(|secret| entropy(secret) >= self.entropy && !allowed().any(|allowed| allowed.permits(secret)))
+        found.any(|found| entropy(found.secret) >= self.entropy && !allowed(&found))
     }
 }
 
@@ -227,18 +257,98 @@ impl Allowed {
         let all = |patterns: &[String]| patterns.iter().map(|text| compile(id, text)).collect::<Result<Vec<_>, _>>();
         let (paths, regexes) = (all(&form.paths)?, all(&form.regexes)?);
         let stopwords = form.stopwords.iter().map(|word| word.to_ascii_lowercase().into_bytes()).collect();
-        Ok(Allowed { paths, regexes, stopwords })
+        let AllowForm { condition, regex_target: target, target_rules: rules, .. } = form;
+        Ok(Allowed { condition, target, rules, paths, regexes, stopwords })
     }
 
-    fn permits_path(&self, path: &str) -> bool {
-        self.paths.iter().any(|pattern| pattern.is_match(path.as_bytes()))
-    }
-
-    fn permits(&self, secret: &[u8]) -> bool {
-        let lower = secret.to_ascii_lowercase();
+    fn permits(&self, path: &str, found: &Found<'_>) -> bool {
+        let lower = found.secret.to_ascii_lowercase();
         let has = |word: &Vec<u8>| !word.is_empty() && lower.windows(word.len()).any(|window| window == &**word);
-        self.regexes.iter().any(|pattern| pattern.is_match(secret)) || self.stopwords.iter().any(has)
+        let target = match self.target {
+            Target::Secret => found.secret,
+            Target::Match => found.whole,
+            Target::Line => found.line,
+        };
+        // What each kind of entry says, for the kinds that there are.
+        let kinds = [
+            (!self.paths.is_empty()).then(|| self.paths.iter().any(|pattern| pattern.is_match(path.as_bytes()))),
+            (!self.regexes.is_empty()).then(|| self.regexes.iter().any(|pattern| pattern.is_match(target))),
+            (!self.stopwords.is_empty()).then(|| self.stopwords.iter().any(has)),
+        ];
+        let mut kinds = kinds.into_iter().flatten().peekable();
+        match self.condition {
+            Condition::Or => kinds.any(|permits| permits),
+            Condition::And => kinds.peek().is_some() && kinds.all(|permits| permits),
+        }
     }
+}
+
+/// A match of a rule.
+#[derive(Default)]
+struct Found<'c> {
+    secret: &'c [u8],
+    whole: &'c [u8],
+    line: &'c [u8],
+}
+
+/// The lines that a match lies on.
+fn line_of(content: &[u8], start: usize, end: usize) -> &[u8] {
+    let before = content.get(..start).unwrap_or_default();
+    let from = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let after = content.get(end..).unwrap_or_default();
+    let to = after.iter().position(|byte| *byte == b'\n').map_or(content.len(), |at| end + at);
+    content.get(from..to).unwrap_or_default()
+}
+
+/// A pattern of RE2 as this crate reads it: there, a brace that begins no repetition and a bracket within a class are plain
+/// characters.
+fn from_re2(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let (mut rest, mut in_class) = (pattern, false);
+    while let Some(c) = rest.chars().next() {
+        let after = rest.get(c.len_utf8()..).unwrap_or_default();
+        let mut taken = c.len_utf8();
+        match c {
+            '\\' => {
+                // `\x{…}` and `\p{…}` keep their brace.
+                let braced =
+                    after.starts_with(['x', 'p', 'P']) && after.get(1..).is_some_and(|rest| rest.starts_with('{'));
+                taken += after.chars().next().map_or(0, char::len_utf8) + usize::from(braced);
+                out.push_str(rest.get(..taken).unwrap_or_default());
+            }
+            '[' if in_class && !after.starts_with(':') => out.push_str("\\["),
+            '[' if !in_class => {
+                in_class = true;
+                // A bracket that comes first closes nothing.
+                let literal = ["^]", "]", "^"].into_iter().find(|start| after.starts_with(start)).unwrap_or_default();
+                taken += literal.len();
+                out.push('[');
+                out.push_str(&literal.replace(']', "\\]"));
+            }
+            '[' => {
+                // A named class such as `[:alpha:]`.
+                let end = rest.find(":]").map_or(taken, |at| at + 2);
+                taken = end;
+                out.push_str(rest.get(..end).unwrap_or_default());
+            }
+            ']' => {
+                in_class = false;
+                out.push(']');
+            }
+            '{' if !in_class && !is_repetition(after) => out.push_str("\\{"),
+            other => out.push(other),
+        }
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    out
+}
+
+/// Whether what follows a brace makes it a repetition: `3}`, `3,}` or `3,5}`.
+fn is_repetition(after: &str) -> bool {
+    let Some((inside, _)) = after.split_once('}') else { return false };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !least.is_empty() && digits(least) && digits(most)
 }
 
 fn compile(id: &str, pattern: &str) -> Result<Regex, RuleError> {
@@ -248,7 +358,7 @@ fn compile(id: &str, pattern: &str) -> Result<Regex, RuleError> {
         let detail = text.lines().last().unwrap_or_default().trim().to_owned();
         RuleError::Rule { id: id.to_owned(), detail }
     };
-    RegexBuilder::new(pattern).unicode(false).size_limit(MOST_COMPILED).build().map_err(wrong)
+    RegexBuilder::new(&from_re2(pattern)).unicode(false).size_limit(MOST_COMPILED).build().map_err(wrong)
 }
 
 /// Shannon entropy in bits per byte.

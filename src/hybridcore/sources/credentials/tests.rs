@@ -96,6 +96,56 @@ path = '''\.p12$'''
     }
 }
 
+/// Rule files of gitleaks hold patterns that RE2 reads and the regex crate does not.
+#[test]
+fn patterns_of_re2_are_read_as_re2_reads_them() {
+    for (pattern, read) in [
+        (r"^\$(?:\d+|{\d+})$", r"^\$(?:\d+|\{\d+})$"),
+        (r"a{2}b{2,}c{2,3}d{,3}e{x}", r"a{2}b{2,}c{2,3}d\{,3}e\{x}"),
+        (r"[[{]x[^]{]", r"[\[{]x[^\]{]"),
+        (r"[]a]\[{", r"[\]a]\[\{"),
+        (r"[[:alpha:]]{3}\x{41}", r"[[:alpha:]]{3}\x{41}"),
+        (r"\{\{[ \t]*}}", r"\{\{[ \t]*}}"),
+    ] {
+        assert_eq!(from_re2(pattern), read);
+        compile("a", pattern).unwrap();
+    }
+}
+
+#[test]
+fn allowlists_are_asked_for_the_part_that_they_name_and_all_kinds_where_they_say_and() {
+    let text = r#"
+[[allowlists]]
+targetRules = ["b"]
+stopwords = ["fixture"]
+[[rules]]
+id = "a"
+regex = '''key=(\w+)'''
+[[rules.allowlists]]
+regexTarget = "line"
+regexes = ['''^#''']
+[[rules.allowlists]]
+condition = "AND"
+paths = ['''^tests/''']
+regexes = ['''^fake''']
+[[rules]]
+id = "b"
+regex = '''pin=(\w+)'''
+"#;
+    let rules = CredentialRules::parse(text).unwrap();
+    for (path, content, struck) in [
+        ("a", "x\n# key=abc", false),
+        ("a", "# x\nkey=abc", true),
+        ("tests/a", "key=fake1", false),
+        ("tests/a", "key=real1", true),
+        ("a", "key=fake1", true),
+        ("a", "key=fixture1", true),
+        ("a", "pin=fixture1", false),
+    ] {
+        assert_eq!(!rules.strike(path, content.as_bytes()).is_empty(), struck, "{path} {content}");
+    }
+}
+
 #[test]
 fn files_that_cannot_be_used_are_refused_with_the_rule() {
     for (text, found) in [
