@@ -11,6 +11,7 @@ use super::status::status;
 use crate::sequencer::Refusal;
 use crate::sequencer::queries::{FoldError, ReadError};
 use crate::types::hash::Hash;
+use crate::types::names::GuardName;
 use crate::types::rejection::{Code, Problem, Rejection};
 use crate::types::text::ProjectName;
 
@@ -35,6 +36,18 @@ impl Fault {
     /// What is answered.
     pub fn problem(&self) -> &Problem {
         &self.0
+    }
+
+    /// Names the guard that is not passed, where the code does not say it.
+    pub fn failing(mut self, guard: GuardName) -> Fault {
+        self.0.guard.get_or_insert(guard);
+        self
+    }
+
+    /// The refusal that it answers.
+    pub fn rejection(&self) -> Rejection {
+        let Problem { code, reasons, guard_outcomes, .. } = &*self.0;
+        Rejection { code: *code, reasons: reasons.clone(), guard_outcomes: guard_outcomes.clone() }
     }
 
     /// Tells whose head it is.

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::types::rejection::Code;
+use crate::types::names::GuardName;
+use crate::types::rejection::{Code, Rejection};
 
 /// Why a connection was refused or closed by the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub trait Traffic: Send + Sync {
     fn turned_away(&self, why: Turned);
     /// A request was answered with this code before anything looked at what it asks.
     fn shed(&self, code: Code);
+    /// A request that should have been a proposal was refused before its signature was found to be good.
+    fn unverified(&self, guard: GuardName, rejection: &Rejection);
 }
 
 /// Lets one log line a second through and counts the others, so that a flood does not flood the log.

@@ -10,12 +10,14 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::admission::Memory;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::status::status;
 use super::{AppState, Caller, Gate, Peer, body, json, json_bytes, schema, trace};
 use crate::sequencer::{DryRun, Outcome, Trace, Verified};
 use crate::types::hash::Hash;
+use crate::types::names::GuardName;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Problem};
 
@@ -100,27 +102,52 @@ pub(super) async fn propose(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let mut way = state.handle.trace(|| trace::parent(&headers));
-    let checked = Query::read(&uri, &["dry_run"]).and_then(|query| query.flag("dry_run"));
-    let checked = checked.and_then(|dry_run| body::check_media_type(&headers).map(|()| dry_run));
+    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
+    let read = read(&state, peer, &uri, &headers, body).await;
+    // The memory is held until the answer: what the proposal is made into takes as much as its bytes.
+    let Read { dry_run, verified, way, memory: _memory } = read.map_err(|fault| unverified(&state, fault))?;
+    if dry_run { try_out(state, peer, verified).await } else { submit(state, peer, verified, way).await }
+}
+
+/// Names the guard that a document fails which cannot be verified, and counts it: the sequencer never hears of it.
+fn unverified(state: &AppState, fault: Fault) -> Fault {
+    let status = status(fault.code());
+    if !status.is_client_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return fault;
+    }
+    let fault = fault.failing(GuardName::Signature);
+    state.gate.traffic().unverified(fault.problem().guard.unwrap_or(GuardName::Signature), &fault.rejection());
+    fault
+}
+
+/// A request that was read and verified.
+struct Read {
+    dry_run: bool,
+    verified: Verified,
+    way: Option<Box<Trace>>,
+    memory: Memory,
+}
+
+/// Reads and verifies the document of a proposal.
+async fn read(state: &AppState, peer: Peer, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Read, Fault> {
+    let mut way = state.handle.trace(|| trace::parent(headers));
+    let checked = Query::read(uri, &["dry_run"]).and_then(|query| query.flag("dry_run"));
+    let checked = checked.and_then(|dry_run| body::check_media_type(headers).map(|()| dry_run));
     let dry_run = match checked {
         Ok(dry_run) => dry_run,
         Err(fault) => {
             let patience = Duration::from_millis(state.limits.request_timeout_ms);
-            let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
+            let _ = tokio::time::timeout(patience, body::discard(headers, body)).await;
             return Err(fault);
         }
     };
-    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
-    let forms = body::header_forms(&headers)?;
-    // Held until the answer: what the proposal is made into takes as much as its bytes.
+    let forms = body::header_forms(headers)?;
     let mut memory = state.gate.memory(peer);
-    let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
+    let bytes = body::read(headers, body, &state.gate, &mut memory).await?;
     way.iter_mut().for_each(|way| way.step());
     let verified = state.handle.verify(&bytes, &forms).inspect_err(|_| state.gate.charge(peer, bytes.len()))?;
     way.iter_mut().for_each(|way| way.verified());
-    drop(bytes);
-    if dry_run { try_out(state, peer, verified).await } else { submit(state, peer, verified, way).await }
+    Ok(Read { dry_run, verified, way, memory })
 }
 
 async fn submit(state: AppState, peer: Peer, verified: Verified, way: Option<Box<Trace>>) -> Answer {

@@ -29,6 +29,7 @@ use crate::machine::upgrade;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::names::Transition;
+use crate::types::proposal::Proposal;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
@@ -222,10 +223,10 @@ impl Shared {
         self.mode.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn note_refusal(&self, project: &ProjectName, transition: Transition, rejection: &Rejection, at: Hlc) {
-        self.ports.observer.refused(project, transition, rejection);
+    pub fn note_refusal(&self, proposal: &Proposal, rejection: &Rejection, at: Hlc) {
+        self.ports.observer.refused(proposal, rejection);
         let mut remembered = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.note(project, transition, rejection, at);
+        remembered.note(&proposal.project(), proposal.transition, rejection, at);
     }
 }
 
@@ -267,6 +268,9 @@ impl Handle {
         let arrived = Instant::now();
         let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
         if let Err(refused) = self.is_open(&project, transition) {
+            if let Outcome::Refused(refusal) = &refused {
+                self.shared.ports.observer.refused(verified.proposal(), &refusal.rejection);
+            }
             return refused;
         }
         let loaded = self.preload(&project).await;

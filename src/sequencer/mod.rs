@@ -58,6 +58,7 @@ use crate::types::ids::EffectId;
 use crate::types::json::Json;
 use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::names::{EffectName, Transition};
+use crate::types::proposal::Proposal;
 use crate::types::record::Record;
 use crate::types::rejection::Rejection;
 use crate::types::text::{ClusterId, ProjectName};
@@ -113,8 +114,8 @@ pub trait Observer: Send + Sync {
     }
     /// A transition is durable, and this was its way.
     fn traced(&self, _traced: Traced) {}
-    /// A proposal was refused.
-    fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection);
+    /// A proposal was refused. Its signature is the signer's.
+    fn refused(&self, proposal: &Proposal, rejection: &Rejection);
     /// An outcome of an effect of a blocked project was kept.
     fn held(&self, _project: &ProjectName) {}
     /// An outcome that was kept is dropped, because who brought it may no longer do so. The effect stays open.

@@ -382,7 +382,7 @@ impl Pipeline {
             self.hold(project, &scene, &request.verified, &mut refused.rejection);
         }
         let (transition, at) = (request.verified.proposal().transition, scene.stamp.at);
-        self.note_refusal(project, transition, &refused.rejection, at);
+        self.note_refusal(request.verified.proposal(), &refused.rejection, at);
         let retry_after_ms = retry::after_ms(refused.rejection.code, transition, scene.facts.set(), project, at);
         if let Some(breach) = refused.breach.filter(|_| !self.trying) {
             drop(self.quarantine(project, scene, *breach));
@@ -409,9 +409,8 @@ impl Pipeline {
     /// Refuses what was never judged.
     fn refuse_now(&self, request: Request, rejection: Rejection) {
         let project = request.verified.proposal().project();
-        let transition = request.verified.proposal().transition;
         if !self.trying {
-            self.shared.ports.observer.refused(&project, transition, &rejection);
+            self.shared.ports.observer.refused(request.verified.proposal(), &rejection);
         }
         let refusal = Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms: Some(500) };
         answer(request.reply, Outcome::Refused(Box::new(refusal)));

@@ -26,6 +26,7 @@ use crate::types::ids::EffectId;
 use crate::types::json::Json;
 use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::names::{EffectName, Transition, WindowClass};
+use crate::types::proposal::Proposal;
 use crate::types::record::Record;
 use crate::types::rejection::Rejection;
 use crate::types::text::{ClusterId, ProjectName};
@@ -146,7 +147,7 @@ impl Observer for Watch {
     fn accepted(&self, record: &Record, _took: Duration) {
         self.told(|told| told.accepted.push(record.clone()));
     }
-    fn refused(&self, _project: &ProjectName, _transition: Transition, rejection: &Rejection) {
+    fn refused(&self, _proposal: &Proposal, rejection: &Rejection) {
         self.told(|told| told.tally.refused(rejection.code));
     }
     fn repeated(&self, _transition: Transition) {

@@ -5,11 +5,12 @@
 mod clean;
 mod straight;
 mod text;
+mod throttle;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,12 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+use crate::types::names::GuardName;
+use crate::types::proposal::Proposal;
 use crate::types::record::Record;
+use crate::types::rejection::Rejection;
 pub use clean::{Cleaner, clean_with};
+use throttle::Throttle;
 
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 65_536;
@@ -155,6 +160,58 @@ fn tell_accepted(record: &Record) {
         "transition accepted"
     );
 }
+
+/// Logs a refused proposal at INFO, with the fields of an accepted one as far as they are known: its head is the one that
+/// the caller named, and there is none after it. At most ten lines a second; `left_out` counts the others since.
+pub fn proposal_refused(proposal: &Proposal, rejection: &Rejection) {
+    let Some(left_out) = REFUSALS.pass() else { return };
+    tracing::info!(
+        target: "swoosh::refusal",
+        project = proposal.project().as_str(),
+        transition = proposal.transition.as_str(),
+        state_pre_hash = %proposal.current_state_hash,
+        state_post_hash = "",
+        hlc = %proposal.hlc,
+        window_id = proposal.window_id.map(|window| window.to_string()).unwrap_or_default(),
+        signer = %proposal.signer,
+        code = %rejection.code,
+        guard = rejection.guard().map_or("", GuardName::as_str),
+        reasons = shorten(&rejection.reasons.join("; ")),
+        left_out,
+        "proposal refused"
+    );
+}
+
+/// Logs a request that was refused before it was known whose proposal it is, at the same rate. What it says of itself is
+/// not shown, since nobody vouches for it.
+pub fn request_refused(guard: GuardName, rejection: &Rejection) {
+    let Some(left_out) = REFUSALS.pass() else { return };
+    tracing::info!(
+        target: "swoosh::refusal",
+        project = "",
+        transition = "",
+        state_pre_hash = "",
+        state_post_hash = "",
+        hlc = "",
+        window_id = "",
+        code = %rejection.code,
+        guard = guard.as_str(),
+        reasons = shorten(&rejection.reasons.join("; ")),
+        left_out,
+        "proposal refused"
+    );
+}
+
+/// The beginning of a text that a caller may have chosen.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(REASON_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+const REASON_CHARS: usize = 500;
+static REFUSALS: LazyLock<Throttle> = LazyLock::new(|| Throttle::new(10));
 
 /// Log lines of this process that found no room so far.
 pub fn dropped() -> u64 {

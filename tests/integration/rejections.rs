@@ -17,6 +17,7 @@ use crate::support::daemon::{Daemon, Site};
 use crate::support::driver::{Project, bytes};
 use crate::support::http::{Answer, Wire, proposal, request};
 use crate::support::outside;
+use crate::support::sockets::eventually;
 use crate::support::world::Ask;
 use swoosh::types::fact::FactKind;
 
@@ -185,6 +186,58 @@ fn every_guard_fails_in_some_state_that_callers_can_bring_about() {
     // These four have codes of their own, which the other tests show.
     let missing: Vec<_> = GuardName::ALL.iter().filter(|guard| !failed.contains(guard.as_str())).collect();
     assert_eq!(missing, [&GuardName::Clock, &GuardName::Head, &GuardName::Identity, &GuardName::Signature]);
+}
+
+/// The value of a metric.
+fn metric(daemon: &Daemon, name: &str) -> u64 {
+    let text = daemon.get("/metrics").text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
+    line.trim().parse().unwrap()
+}
+
+/// Proposals that the sequencer never saw were neither counted nor logged, and named no guard.
+#[test]
+fn proposals_that_cannot_be_verified_are_counted_logged_and_name_their_guard() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.refresh(&daemon);
+    let good = project.signed(&Ask::new(Transition::BootConfigOk));
+    let mut forged: Value = serde_json::from_slice(&bytes(&good)).unwrap();
+    forged["inputs_hash"] = json!(swoosh::types::hash::Hash::of(b"other inputs"));
+    let mut unsigned: Value = serde_json::from_slice(&bytes(&good)).unwrap();
+    unsigned.as_object_mut().unwrap().remove("signature");
+    let failed = || metric(&daemon, "swoosh_guard_fail_total{guard=\"signature\"}");
+    for (request, code) in [
+        (proposal(b"{", &[]), "bad_json"),
+        (proposal(&serde_json::to_vec(&unsigned).unwrap(), &[]), "schema"),
+        (proposal(&serde_json::to_vec(&forged).unwrap(), &[]), "inputs_hash_mismatch"),
+        (
+            request("POST", "/transition", &["content-type: text/plain", "content-length: 2"], b"{}"),
+            "unsupported_media_type",
+        ),
+    ] {
+        let refusals = || metric(&daemon, &format!("swoosh_rejection_total{{code=\"{code}\"}}"));
+        let before = (failed(), refusals());
+        let problem = daemon.send(&request).json();
+        assert_eq!((&problem["code"], &problem["guard"]), (&json!(code), &json!("signature")), "{problem}");
+        assert_eq!((failed(), refusals()), (before.0 + 1, before.1 + 1), "{code}");
+        let is_line =
+            |line: &String| line.contains("proposal refused") && line.contains(&format!("\"code\":\"{code}\""));
+        eventually("the log line of a refusal", || daemon.log().iter().any(is_line));
+    }
+    // A verified one is logged with what it says of itself.
+    project.propose(&daemon, &Ask::new(Transition::BootConfigOk)).receipt();
+    let refused = project.propose(&daemon, &Ask::new(Transition::ControlResume));
+    let shown = |line: &String| {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        let fields = ["state_pre_hash", "state_post_hash", "hlc", "window_id", "left_out"];
+        line["message"] == "proposal refused"
+            && line["transition"] == "Control_Resume"
+            && line["code"] == refused.code()
+            && fields.iter().all(|name| !line[name].is_null())
+    };
+    eventually("the log line of a refused proposal", || daemon.log().iter().any(shown));
 }
 
 #[test]

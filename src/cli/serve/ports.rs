@@ -13,14 +13,16 @@ use crate::journal::SnapshotWarning;
 use crate::machine::chart;
 use crate::platform::clock::{Clock, Safety};
 use crate::sequencer;
-use crate::telemetry::log::{self, transition_accepted};
+use crate::telemetry::log::{self, proposal_refused, request_refused, transition_accepted};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::types::decision::Wording;
 use crate::types::ids::EffectId;
 use crate::types::json::Json;
 use crate::types::keys::PublicKey;
+use crate::types::names::GuardName;
 use crate::types::names::Transition;
+use crate::types::proposal::Proposal;
 use crate::types::record::Record;
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
@@ -98,15 +100,14 @@ impl sequencer::Observer for Watch {
         }
     }
 
-    fn refused(&self, project: &ProjectName, transition: Transition, rejection: &Rejection) {
+    fn refused(&self, proposal: &Proposal, rejection: &Rejection) {
         self.metrics.rejected(rejection.code);
         let failed = rejection.guard_outcomes.iter().filter(|outcome| !outcome.ok).map(|outcome| outcome.guard);
         let mut guards: Vec<_> = rejection.guard().into_iter().chain(failed).collect();
         guards.sort_unstable();
         guards.dedup();
         guards.into_iter().for_each(|guard| self.metrics.guard_failed(guard));
-        let reasons = rejection.reasons.join("; ");
-        tracing::debug!(%project, %transition, code = %rejection.code, reasons, "proposal refused");
+        proposal_refused(proposal, rejection);
     }
 
     fn held(&self, project: &ProjectName) {
@@ -204,6 +205,12 @@ impl Traffic for Watch {
 
     fn shed(&self, code: Code) {
         self.metrics.rejected(code);
+    }
+
+    fn unverified(&self, guard: GuardName, rejection: &Rejection) {
+        self.metrics.rejected(rejection.code);
+        self.metrics.guard_failed(guard);
+        request_refused(guard, rejection);
     }
 }
 

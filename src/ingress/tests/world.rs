@@ -26,6 +26,7 @@ use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
 use crate::types::keys::SecretKey;
+use crate::types::names::GuardName;
 use crate::types::names::{EffectName, Transition};
 use crate::types::proposal::{Proposal, SignedProposal};
 use crate::types::record::Record;
@@ -64,6 +65,7 @@ impl Traffic for Nobody {
     fn open(&self, _: usize) {}
     fn turned_away(&self, _: Turned) {}
     fn shed(&self, _: Code) {}
+    fn unverified(&self, _: GuardName, _: &Rejection) {}
 }
 
 /// Remembers which thread committed each batch, and lets none go on while it is held.
@@ -83,7 +85,7 @@ impl Committers {
 
 impl Observer for Committers {
     fn accepted(&self, _: &Record, _: Duration) {}
-    fn refused(&self, _: &ProjectName, _: Transition, _: &Rejection) {}
+    fn refused(&self, _: &Proposal, _: &Rejection) {}
     fn repeated(&self, _: Transition) {}
     fn committed(&self, _: usize, _: Duration, _: u64) {
         self.0.lock().unwrap().push(std::thread::current().name().unwrap_or_default().to_owned());

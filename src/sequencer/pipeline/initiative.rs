@@ -84,7 +84,7 @@ impl Pipeline {
                 (self.push(project, scene, (own, trace), *accepted, None, Instant::now()), Ok(()))
             }
             Verdict::Refused(refused) => {
-                self.note_refusal(project, transition, &refused.rejection, scene.stamp.at);
+                self.note_refusal(own.proposal(), &refused.rejection, scene.stamp.at);
                 (scene, Err(format!("{}: {}", refused.rejection.code, refused.rejection.reasons.join("; "))))
             }
             Verdict::Repeat(_) | Verdict::RepeatInFlight => (scene, Err("its key is bound already".to_owned())),

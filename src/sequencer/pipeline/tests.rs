@@ -77,7 +77,7 @@ impl Observer for Heard {
     fn accepted(&self, record: &Record, _: Duration) {
         self.0.lock().unwrap().push((record.index, record.transition));
     }
-    fn refused(&self, _: &ProjectName, _: Transition, _: &Rejection) {}
+    fn refused(&self, _: &Proposal, _: &Rejection) {}
     fn repeated(&self, _: Transition) {}
     fn committed(&self, records: usize, _: Duration, last_index: u64) {
         self.1.lock().unwrap().push((records, last_index));

@@ -10,7 +10,8 @@ use crate::machine::reduce::Stamp;
 use crate::sequencer::DryRun;
 use crate::sequencer::inbox::{Reply, Request};
 use crate::types::hlc::Hlc;
-use crate::types::names::Transition;
+
+use crate::types::proposal::Proposal;
 use crate::types::rejection::Rejection;
 use crate::types::text::ProjectName;
 
@@ -49,9 +50,9 @@ impl Pipeline {
     }
 
     /// Remembers and counts a refusal, but of a dry run.
-    pub(super) fn note_refusal(&self, project: &ProjectName, transition: Transition, rejection: &Rejection, at: Hlc) {
+    pub(super) fn note_refusal(&self, proposal: &Proposal, rejection: &Rejection, at: Hlc) {
         if !self.trying {
-            self.shared.note_refusal(project, transition, rejection, at);
+            self.shared.note_refusal(proposal, rejection, at);
         }
     }
 }
