@@ -79,7 +79,7 @@ fn bad(reason: String) -> Fault {
 
 /// What a blank in a value probably was: the offset of a time, such as `+00:00`.
 fn hint(text: &str) -> &'static str {
-    if text.contains(' ') { "; in a query, + stands for a blank: write %2B for a plus" } else { "" }
+    if text.contains(' ') { "; in a query, + means a blank: write %2B for a plus" } else { "" }
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {

@@ -103,7 +103,7 @@ pub enum PolicyError {
     },
     /// A template is no policy: nothing here fills its slots, so it would never be asked.
     #[error(
-        "policy {0} is a template, which nothing fills in and nobody asks; name a principal and a resource in place of ?principal and ?resource"
+        "policy {0} is a template, which nothing fills in, so it has no effect; name a principal and a resource in place of ?principal and ?resource"
     )]
     Template(String),
     /// Two policies share an @id.

@@ -256,7 +256,7 @@ fn check_tls(tls: &Tls) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// Keys that nobody can hold are mistakes, or traps: elsewhere anybody's signature passes for theirs.
+/// Keys without a secret half are mistakes, or traps: elsewhere any signature may pass for theirs.
 fn check_keys(settings: &Settings) -> Result<(), SettingsError> {
     let identities = settings.identities.keys().map(|key| ("identities".to_owned(), key));
     let kinds = settings.facts.sources.iter();

@@ -277,9 +277,9 @@ fn settings_with_a_byte_order_mark_are_read() {
     assert_eq!(settings.policy_bundle().unwrap().policies, "permit (principal, action, resource);");
 }
 
-/// A small-order key verifies anybody's signature elsewhere, and nobody's here.
+/// Elsewhere, a small-order key may verify any signature; here it verifies none.
 #[test]
-fn keys_that_nobody_can_hold_are_refused() {
+fn keys_without_a_secret_half_are_refused() {
     let weak = PublicKey::from_bytes([0; 32]);
     for yaml in [
         format!("identities: {{\"{weak}\": {{name: nobody, roles: [operator]}}}}"),

@@ -135,12 +135,12 @@ impl PublicKey {
         })
     }
 
-    /// Why nobody can hold this key; none where somebody may. A key that is no point, or one of small order such as all
-    /// zeros, verifies no signature here, and elsewhere anybody's.
+    /// Why no secret key belongs to this key; none where one may. A key that is no point, or one of small order such as all
+    /// zeros, verifies no signature here, and elsewhere any.
     pub fn weakness(&self) -> Option<&'static str> {
         match self.point() {
-            None => Some("is no point of the curve, so nobody can sign with it"),
-            Some(point) if point.0.is_weak() => Some("is of small order, so it belongs to nobody"),
+            None => Some("is no point of the curve, so no secret key belongs to it"),
+            Some(point) if point.0.is_weak() => Some("is of small order, so no secret key belongs to it"),
             Some(_) => None,
         }
     }

@@ -492,7 +492,7 @@ fn revoking_is_never_refused_for_want_of_room() {
     assert_eq!(exceeded(&full, &after).len(), 1, "another key has no place");
 }
 
-/// Points of small order: under lax rules, anybody's signature passes for theirs.
+/// Points of small order: under lax rules, any signature may pass for theirs.
 const SMALL_ORDER: [[u8; 32]; 4] = {
     let mut keys = [[0; 32]; 4];
     keys[1][0] = 1;
@@ -505,7 +505,7 @@ const SMALL_ORDER: [[u8; 32]; 4] = {
 
 /// `hmmm:pubkey:AAAA…` could be granted every role.
 #[test]
-fn keys_that_nobody_can_hold_get_no_role() {
+fn keys_without_a_secret_half_get_no_role() {
     let mut licensed = world(Region::Boot, "LICENSED");
     for bytes in SMALL_ORDER {
         let key = PublicKey::from_bytes(bytes);

@@ -66,7 +66,7 @@ struct Frame {
     segment: Segment,
 }
 
-/// What stands between two commas.
+/// The tokens between two commas.
 #[derive(Default)]
 struct Segment {
     is_empty: bool,
