@@ -72,7 +72,10 @@ pub enum FetchError {
 fn pin_place(error: &ResolveError) -> &'static str {
     match error {
         ResolveError::Missing { .. } | ResolveError::Floats { .. } => " (the pin stands in tools/upstreams.env)",
-        ResolveError::Route { .. } | ResolveError::Git { .. } | ResolveError::Overrides(_) => "",
+        ResolveError::Route { .. }
+        | ResolveError::Git { .. }
+        | ResolveError::Overrides(_)
+        | ResolveError::Shared(_) => "",
     }
 }
 

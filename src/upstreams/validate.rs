@@ -54,16 +54,61 @@ fn missing_files(root: &Path) -> Vec<String> {
 }
 
 fn tracked(root: &Path, leave: &dyn Leave) -> Vec<String> {
-    let ignore = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
-    let excludes = |line: &str| line.trim().trim_start_matches('/').trim_end_matches('/') == FOLDER;
     let mut problems = Vec::new();
-    if !ignore.lines().any(excludes) {
+    if !is_ignored(root, leave) {
         problems.push(format!(".gitignore does not exclude {FOLDER}/; add the line /{FOLDER}"));
     }
     problems.extend(tracked_file(root, leave).map(|file| {
         format!("{file} is tracked; take it out with `git rm -r --cached {FOLDER}`, since upstreams are fetched, not shipped")
     }));
     problems
+}
+
+/// Whether git leaves out what is fetched, by its own rules: the repository's `.gitignore` files, and no settings of this machine.
+fn is_ignored(root: &Path, leave: &dyn Leave) -> bool {
+    let names = Pins::load(root).map(|pins| pins.set().into_keys().collect::<Vec<_>>()).unwrap_or_default();
+    let mut probes: Vec<String> = names.iter().map(|name| format!("{FOLDER}/{name}/README.md")).collect();
+    probes.push(format!("{FOLDER}/any/README.md"));
+    match ignored_by_git(root, &probes, leave) {
+        Some(ignored) => probes.iter().all(|probe| ignored.contains(probe)),
+        None => ignored_by_text(root),
+    }
+}
+
+/// Which of the paths git ignores; `None` where there is no git to ask. A repository of its own is asked, so that the one of the root need not be
+/// there, and has no say by its `info/exclude`.
+fn ignored_by_git(root: &Path, probes: &[String], leave: &dyn Leave) -> Option<BTreeSet<String>> {
+    let scratch = tempfile::tempdir().ok()?;
+    let folder = scratch.path().join("git");
+    let root = std::path::absolute(root).ok()?;
+    let git = |arguments: Vec<std::ffi::OsString>| {
+        let mut git = Program::new("git").variable("HOME", "/nonexistent").variable("GIT_CONFIG_NOSYSTEM", "1");
+        git.arguments = arguments;
+        git.folder = Some(root.clone());
+        git
+    };
+    let init = git(vec!["init".into(), "-q".into(), "--bare".into(), "--template=".into(), folder.clone().into()]);
+    let made = process::run(&init, &Bounds::default(), leave, &mut |_, _| ());
+    if !matches!(made, Ok(End::Code(0))) {
+        return None;
+    }
+    let mut ask = vec!["--git-dir".into(), folder.into(), "--work-tree".into(), root.clone().into()];
+    ask.extend(["-c", "core.quotePath=false", "check-ignore", "--no-index", "--"].map(Into::into));
+    ask.extend(probes.iter().map(Into::into));
+    let mut ignored = BTreeSet::new();
+    let mut on_line = |stream: Stream, line: &str| {
+        if stream == Stream::Output {
+            ignored.insert(line.to_owned());
+        }
+    };
+    // 1 says that none is.
+    let asked = process::run(&git(ask), &Bounds::default(), leave, &mut on_line);
+    matches!(asked, Ok(End::Code(0 | 1))).then_some(ignored)
+}
+
+fn ignored_by_text(root: &Path) -> bool {
+    let ignore = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
+    ignore.lines().any(|line| line.trim().trim_start_matches('/').trim_end_matches('/') == FOLDER)
 }
 
 /// A file below the folder that version control knows; `None` also where there is no git to ask.
@@ -199,6 +244,29 @@ mod tests {
         fs::write(folder.path().join(".gitignore"), "/target\n").unwrap();
         let found = problems(folder.path());
         assert!(found.len() == 1 && found[0].contains("add the line /third_party"), "{found:?}");
+    }
+
+    /// The line was looked for as text, which was wrong both ways.
+    #[test]
+    fn git_says_whether_third_party_is_ignored() {
+        for (ignore, is_ignored) in [
+            ("/third_party/\n", true),
+            ("third_party/**\n", true),
+            ("**/third_party\n", true),
+            ("third_*/\n", true),
+            ("*\n!*.md\n", true),
+            ("/third_party\n!/third_party\n", false),
+            ("third_party/*\n!third_party/krew/\n!third_party/KREW/\n", false),
+            (" /third_party\n", false),
+            ("#/third_party\n", false),
+            ("third_party \\\n", false),
+        ] {
+            let folder = copy();
+            fs::write(folder.path().join(".gitignore"), ignore).unwrap();
+            let found = problems(folder.path());
+            let told = found.iter().any(|problem| problem.contains("does not exclude"));
+            assert_eq!(!told, is_ignored, "{ignore:?}: {found:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::support::git_server::{GitRepository, GitServer};
 
 mod hostile;
 mod interrupted;
+mod mirrors;
 mod secure;
 mod upstreams;
 mod whole;

@@ -1,6 +1,7 @@
 //! Addresses of repositories: `https://`, `ssh://` and `file://`, without credentials, and nothing else.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -56,12 +57,14 @@ pub enum AddressError {
         /// The host.
         host: String,
     },
-    /// Its path means another one once it is decoded.
-    #[error("{0:?} holds '%', which git decodes and file systems do not; write the path plainly")]
-    Escaped(String),
     /// It holds what no address holds.
-    #[error("an address holds blanks, control characters or a query; write only scheme, host and path")]
+    #[error(
+        "an address holds blanks, control characters or a query; write only scheme, host and path, and a blank of a path as %20"
+    )]
     Characters,
+    /// Something after a `%` is no character.
+    #[error("{0:?} has a % that stands for no character; write %25 for the sign itself, and %20 for a blank")]
+    Escape(String),
 }
 
 impl Address {
@@ -112,26 +115,59 @@ impl fmt::Display for Address {
 
 fn without_scheme(text: &str) -> AddressError {
     match text.split_once(':') {
-        Some((host, path)) if host.contains('@') && !path.starts_with('/') && !host.contains('/') => {
-            let instead = format!("ssh://{host}/{path}");
+        Some((host, path)) if !path.starts_with([':', '/']) && is_ssh_host(host) && !path.is_empty() => {
+            let user = if host.contains('@') { "" } else { "git@" };
+            let instead = format!("ssh://{user}{host}/{path}");
             AddressError::ShortSsh { written: text.to_owned(), instead }
         }
         _ => AddressError::NoScheme(text.chars().take(80).collect()),
     }
 }
 
+/// Whether this stands before the colon of ssh's short form: `git@host`, or a host with a dot.
+fn is_ssh_host(host: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"@._-".contains(&byte);
+    host.contains(['@', '.']) && !host.starts_with('-') && host.bytes().all(allowed)
+}
+
 fn check(scheme: &str, host: &str, user: Option<&str>, path: &str, text: &str, role: Role) -> Result<(), AddressError> {
-    let bad_path = path.len() < 2 || path.split('/').any(|part| part == "..") || path.starts_with("/-");
+    let decoded = if scheme == "file" { decoded(path, text)? } else { path.as_bytes().to_vec() };
+    let climbs = decoded.split(|byte| *byte == b'/').any(|part| part == b"..");
+    let bad_path = climbs || path.len() < 2 || path.split('/').any(|part| part == "..") || path.starts_with("/-");
     let bad_host = host.is_empty() || host.starts_with('-') || user.is_some_and(|user| user.starts_with('-'));
     match scheme {
         "https" | "ssh" if bad_host => Err(AddressError::Host(text.to_owned(), "https://host/path")),
-        "file" if path.contains('%') => Err(AddressError::Escaped(text.to_owned())),
         "file" if !host.is_empty() => Err(AddressError::Host(text.to_owned(), "file:///absolute/path")),
         "https" | "ssh" | "file" if bad_path => Err(AddressError::Path(text.to_owned())),
         "https" | "ssh" | "file" => Ok(()),
         "http" if role == Role::Mirror && is_loopback(host) && !bad_path => Ok(()),
         _ => Err(AddressError::Scheme { scheme: scheme.to_owned() }),
     }
+}
+
+/// The path on this machine of a `file://` address. `%20` and the like stand for characters, as in every address.
+pub fn path_of(url: &str) -> Result<PathBuf, AddressError> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let bytes = decoded(url.strip_prefix("file://").unwrap_or(url), url)?;
+    Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
+}
+
+fn decoded(path: &str, text: &str) -> Result<Vec<u8>, AddressError> {
+    let (mut bytes, mut rest) = (Vec::new(), path.as_bytes());
+    while let [first, more @ ..] = rest {
+        rest = more;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = more.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let value = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        // A NUL ends every path.
+        let value = value.filter(|value| *value != 0).ok_or_else(|| AddressError::Escape(text.to_owned()))?;
+        bytes.push(value);
+        rest = more.get(2..).unwrap_or_default();
+    }
+    Ok(bytes)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -165,19 +201,36 @@ mod tests {
             ("http://127.0.0.1.evil.example/a", "http:// is not allowed"),
             ("ext::sh -c true", "has no scheme"),
             ("/srv/git/a", "has no scheme"),
+            ("h.example:a/b.git", "write ssh://git@h.example/a/b.git"),
+            ("file:///a%zz", "write %25"),
+            ("file:///a%2", "write %25"),
+            ("file:///a%00b", "write %25"),
+            ("file:///a/%2e%2E/b", "names no repository"),
+            ("file:///media/my disk/a.git", "a blank of a path as %20"),
             ("git@h.example:a/b.git", "write ssh://git@h.example/a/b.git"),
             ("https:///a", "has no usable host"),
             ("ssh://-oProxyCommand=x/a", "has no usable host"),
             ("file://host/a", "write file:///absolute/path"),
             ("https://h.example", "names no repository"),
             ("file:///a/../b", "names no repository"),
-            ("file:///a/%2e%2e/b", "holds '%'"),
             ("file://localhost/a", "write file:///absolute/path"),
             ("https://h.example/a b", "blanks"),
             ("https://h.example/a?x=1", "query"),
         ] {
             let error = Address::parse(text, Role::Mirror).unwrap_err().to_string();
             assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn escapes_of_a_file_address_stand_for_characters() {
+        for (url, path) in [
+            ("file:///media/my%20disk/a.git", "/media/my disk/a.git"),
+            ("file:///a%25b", "/a%b"),
+            ("file:///m%C3%BCll", "/m\u{fc}ll"),
+        ] {
+            Address::parse(url, Role::Source).unwrap();
+            assert_eq!(path_of(url).unwrap(), PathBuf::from(path));
         }
     }
 

@@ -116,6 +116,18 @@ pub struct SourcesConfig {
     pub scan: ScanConfig,
 }
 
+/// What is wrong with the first address that is none, in words that say what to write instead.
+fn wrong_address(path: &Path, text: &str) -> Option<ConfigError> {
+    let document: serde_json::Value = yaml_serde::from_str(text).ok()?;
+    document.get("repositories")?.as_array()?.iter().find_map(|repository| {
+        let text = |key: &str| repository.get(key).and_then(serde_json::Value::as_str);
+        let (name, url) = (text("name")?.parse().ok()?, text("url").filter(|url| url.parse::<Url>().is_err())?);
+        let short = |error: &AddressError| matches!(error, AddressError::ShortSsh { .. });
+        let source = Address::parse(url, Role::Source).err().filter(short)?;
+        Some(ConfigError::Address { path: path.to_owned(), name, source })
+    })
+}
+
 fn an_hour() -> u64 {
     3600
 }
@@ -183,7 +195,8 @@ impl SourcesConfig {
         };
         // Some editors begin a file with a byte-order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let config: SourcesConfig = crate::hybridcore::config::exact::from_yaml(text).map_err(malformed)?;
+        let config: SourcesConfig = crate::hybridcore::config::exact::from_yaml(text)
+            .map_err(|error| wrong_address(path, text).unwrap_or_else(|| malformed(error)))?;
         let mut names = BTreeSet::new();
         for RepositoryConfig { name, url, .. } in &config.repositories {
             let (path, name) = (path.to_owned(), name.clone());
@@ -242,6 +255,8 @@ mod tests {
             ("repositories: [{name: a, url: 'https://h/x', ref: '-v1'}]", "git reference"),
             ("repositories: [{name: ../a, url: 'https://h/x', ref: v1}]", "a name"),
             ("repositories: []\nretries: 3", "retries"),
+            ("repositories: [{name: a, url: 'git@h.example:x/y.git', ref: v1}]", "write ssh://git@h.example/x/y.git"),
+            ("repositories: [{name: a, name: b, url: 'https://h/x', ref: v1}]", "twice"),
         ] {
             let error = SourcesConfig::parse(Path::new("sources.yaml"), text).unwrap_err().to_string();
             assert!(error.contains(told) && error.contains("sources.yaml"), "{text}: {error}");

@@ -220,7 +220,9 @@ fn of_mirrors(session: &Session<'_>, set: &SourceSet) -> Vec<Finding> {
         let error = session.mirrors.route(name.as_str(), spec.url.as_str()).err()?;
         Some(finding(Severity::High, name, error, "mend that address"))
     });
-    unknown.chain(routes).collect()
+    let shared = session.mirrors.refuse_shared(set.iter().map(|(name, spec)| (name.as_str(), spec.url.as_str())));
+    let shared = shared.err().map(|error| finding(Severity::High, "mirrors", error, "see there"));
+    unknown.chain(routes).chain(shared).collect()
 }
 
 fn raw_documents(session: &Session<'_>, redactor: &Redactor) -> BTreeMap<String, Value> {

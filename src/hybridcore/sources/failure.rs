@@ -24,6 +24,16 @@ pub enum FailureKind {
     NoCommit,
     /// What is on this disk is damaged or half-done.
     Damaged,
+    /// A mirror leaves out history or objects.
+    Incomplete,
+    /// A mirror is damaged.
+    BadMirror,
+    /// A mirror may not be read.
+    Unreadable,
+    /// A repository has a form that is not supported.
+    Unsupported,
+    /// A folder of ours belongs to another user.
+    Owner,
     /// More than the limits allow.
     TooLarge,
     /// The disk is full.
@@ -41,7 +51,7 @@ pub enum FailureKind {
 impl FailureKind {
     /// Whether the same again may well succeed.
     pub fn is_transient(self) -> bool {
-        matches!(self, FailureKind::Network | FailureKind::TimedOut | FailureKind::Damaged)
+        matches!(self, FailureKind::Network | FailureKind::TimedOut)
     }
 
     /// What to do about it.
@@ -64,6 +74,16 @@ impl FailureKind {
             FailureKind::NoRepository => "see that the address is spelled right and that you may read it",
             FailureKind::NoCommit => "name a commit that the repository has",
             FailureKind::Damaged => "remove that folder and sync again",
+            FailureKind::Incomplete => "mend the mirror, or name a whole one",
+            FailureKind::BadMirror => {
+                "look at the mirror with `git fsck`, and make it anew with `git clone --mirror URL`"
+            }
+            FailureKind::Unreadable => {
+                "let this user read it (chmod -R a+rX on the machine that writes the medium), or mount it for this user \
+                 (mount -o uid=…), or copy it"
+            }
+            FailureKind::Unsupported => "name a mirror of another form: `git clone --mirror URL` with git's defaults",
+            FailureKind::Owner => "give the folder to this user (chown -R), or run as its owner",
             FailureKind::TooLarge => "raise the limit under `limits`, if so much is wanted",
             FailureKind::DiskFull => "make room on that file system and run it again",
             FailureKind::Unwritable => "give this user write access to the folder and run it again",

@@ -72,6 +72,7 @@ impl FetchError {
 /// for its turn when another command is at work. The first failure ends it; sources that were brought
 /// stay, and the next call finds them done.
 pub fn fetch(session: &Session<'_>, set: &SourceSet, resolved: &ResolvedSources) -> Result<FetchedSources, FetchError> {
+    resolve::refuse_shared(session, set)?;
     let _lock = take_trees_lock(session, "fetching sources")?;
     let mut fetched = FetchedSources::new();
     for (name, spec) in set {

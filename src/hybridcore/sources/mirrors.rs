@@ -100,6 +100,19 @@ pub enum RouteError {
         #[source]
         source: AddressError,
     },
+    /// Two sources would come from one mirror.
+    #[error(
+        "{variable} names the mirror of {first} and of {second}, which are two repositories; give one of them another name, \
+         or record their mirrors with `swoosh sources mirrors add URL file:///…`"
+    )]
+    Shared {
+        /// The variable.
+        variable: String,
+        /// The first source.
+        first: String,
+        /// The second source.
+        second: String,
+    },
     /// There is no mirror, and nothing else may be asked.
     #[error(
         "{url} has no mirror, and {OFFLINE_VARIABLE} forbids to leave this machine; set {variable}, or record one with \
@@ -140,6 +153,27 @@ impl MirrorTable {
             return Err(RouteError::Offline { url: url.to_owned(), variable: variable(name) });
         }
         Ok(Route { address: own, mirror: None })
+    }
+
+    /// Refuses sources (name and address) of which one variable names the mirror, unless they are the same repository: the second would
+    /// hold what the first is.
+    pub fn refuse_shared<'a>(&self, sources: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), RouteError> {
+        let mut by_variable: BTreeMap<String, (&str, &str)> = BTreeMap::new();
+        for (name, url) in sources {
+            let variable = variable(name);
+            if !self.environment.contains_key(&variable) {
+                continue;
+            }
+            match by_variable.get(&variable) {
+                Some((first, other)) if *other != url => {
+                    let (first, second) = ((*first).to_owned(), name.to_owned());
+                    return Err(RouteError::Shared { variable, first, second });
+                }
+                Some(_) => {}
+                None => drop(by_variable.insert(variable, (name, url))),
+            }
+        }
+        Ok(())
     }
 
     fn mirror(&self, name: &str, own: &Address) -> Option<(String, String, Origin)> {

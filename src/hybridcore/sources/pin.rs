@@ -83,6 +83,7 @@ pub enum PinError {
 pub fn pin(session: &Session<'_>, set: &SourceSet, request: &PinRequest) -> Result<Synced, PinError> {
     let spec = set.get(&request.name).ok_or_else(|| PinError::Unknown(request.name.clone()))?;
     check(session, request)?;
+    resolve::refuse_shared(session, set)?;
     let _lock = fetch::take_trees_lock(session, "sources pin")?;
     let route = resolve::route(session, &request.name, spec)?;
     let (commit, kind) = (request.commit.clone(), RefKind::Commit);

@@ -56,6 +56,9 @@ pub enum ResolveError {
         #[source]
         source: RouteError,
     },
+    /// Two sources would come from one mirror.
+    #[error(transparent)]
+    Shared(RouteError),
     /// Overrides cannot be read.
     #[error(transparent)]
     Overrides(#[from] DocumentError),
@@ -106,6 +109,7 @@ impl ResolveError {
 
 /// What every source of a set means now; where an override forces a commit, that one. Nothing is written; the first that means nothing ends it.
 pub fn resolve(session: &Session<'_>, set: &SourceSet) -> Result<ResolvedSources, ResolveError> {
+    refuse_shared(session, set)?;
     let one = |(name, spec): (&Name, &SourceSpec)| {
         (session.events)(&Event::Begun { name: name.clone() });
         if let Some((commit, audit_id)) = fetch::forced(session, name)? {
@@ -140,6 +144,12 @@ pub fn resolve_one(session: &Session<'_>, name: &Name, spec: &SourceSpec) -> Res
         return Err(ResolveError::Floats { name: name.clone(), url, reference: spec.reference.clone(), commit });
     }
     Ok(Resolution { commit, kind, reference: Some(found.name.clone()), route })
+}
+
+/// Refuses a set of which one variable names the mirrors of two sources.
+pub(super) fn refuse_shared(session: &Session<'_>, set: &SourceSet) -> Result<(), ResolveError> {
+    let sources = set.iter().map(|(name, spec)| (name.as_str(), spec.url.as_str()));
+    session.mirrors.refuse_shared(sources).map_err(ResolveError::Shared)
 }
 
 /// Where to go for a source.

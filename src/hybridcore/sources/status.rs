@@ -63,6 +63,8 @@ pub struct SourceStatus {
     pub head: Option<GitId>,
     /// The commit that is locked.
     pub locked: Option<GitId>,
+    /// Bytes of its repository (`.git`) on this disk, without the working tree.
+    pub stored_bytes: u64,
     /// What `state/sources.json` says.
     pub recorded: Option<SourceEntry>,
     /// The approved request behind an override that is in force.
@@ -118,12 +120,28 @@ fn source(
         detail,
         head,
         locked: None,
+        stored_bytes: stored_bytes(&session.workspace.tree(name).join(".git")),
         recorded: recorded.cloned(),
         override_request: None,
         override_expires_at: None,
         scan_state: ScanState::Missing,
         scan_status: recorded.and_then(|entry| entry.scan_status.clone()),
     }
+}
+
+/// Bytes of all files below a folder; links are not followed.
+fn stored_bytes(folder: &std::path::Path) -> u64 {
+    let (mut bytes, mut open) = (0, vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(about) if about.is_dir() => open.push(entry.path()),
+                Ok(about) => bytes += about.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
 }
 
 fn condition(

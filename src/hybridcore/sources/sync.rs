@@ -126,6 +126,7 @@ through_fetch_error!(UpdateError, DocumentError, ResolveError, crate::hybridcore
 /// Brings sources to their commits. A working tree that is dirty or was moved stops everything before anything
 /// is changed; a source that fails later does not hold the others back.
 pub fn sync(session: &Session<'_>, set: &SourceSet, options: &SyncOptions) -> Result<SyncReport, SyncError> {
+    resolve::refuse_shared(session, set)?;
     let chosen = choose(set, &options.names)?;
     let started_at = session.now();
     let _lock = fetch::take_trees_lock(session, "sources sync")?;

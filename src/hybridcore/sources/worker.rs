@@ -16,6 +16,7 @@ use crate::hybridcore::logs::Redactor;
 mod digest;
 mod edited;
 mod local;
+mod mirror;
 mod remote;
 mod survey;
 mod tree;
@@ -105,14 +106,40 @@ fn failure(kind: FailureKind, detail: impl Into<String>) -> Failure {
     Failure { kind, detail: detail.into() }
 }
 
-/// A failure of libgit2 while it talked to another side.
+/// A failure of libgit2 while it talked to another side. Only what the connection may have done is the network's.
 fn far(url: &str, error: &git2::Error) -> Failure {
-    let kind = match common(error) {
-        Some(kind) => kind,
-        None if is_unknown(error) => FailureKind::NoRepository,
-        None => FailureKind::Network,
+    let text = error.message();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let kind = match (common(error), error.class()) {
+        (Some(kind), _) => kind,
+        (None, _) if is_unknown(error) => FailureKind::NoRepository,
+        (None, _) if says(&["shallow", "missing", "no match for id"]) => FailureKind::Incomplete,
+        (None, _) if says(&["object format", "object-format", "unsupported", "not supported"]) => {
+            FailureKind::Unsupported
+        }
+        (
+            None,
+            ErrorClass::None
+            | ErrorClass::Os
+            | ErrorClass::Net
+            | ErrorClass::Http
+            | ErrorClass::Ssl
+            | ErrorClass::Ssh
+            | ErrorClass::Callback
+            | ErrorClass::Indexer
+            | ErrorClass::Zlib,
+        ) => FailureKind::Network,
+        (None, _) => FailureKind::BadMirror,
     };
-    failure(kind, format!("{url}: {}", error.message()))
+    // How libgit2 takes the list of references of a clone whose history is cut.
+    if kind == FailureKind::Network && text.contains("invalid packet line") {
+        let detail = format!(
+            "{url}: {text}; a shallow clone is served like that: mend it with `git fetch --unshallow` there, or serve a whole one \
+             (git clone --mirror URL)"
+        );
+        return failure(FailureKind::Incomplete, detail);
+    }
+    failure(kind, format!("{url}: {text}"))
 }
 
 /// A failure of libgit2 in a folder of ours.
@@ -139,7 +166,7 @@ fn common(error: &git2::Error) -> Option<FailureKind> {
         ErrorCode::Certificate => Some(FailureKind::Identity),
         ErrorCode::Timeout => Some(FailureKind::TimedOut),
         ErrorCode::Locked => Some(FailureKind::Busy),
-        ErrorCode::Owner => Some(FailureKind::Refused),
+        ErrorCode::Owner => Some(FailureKind::Owner),
         _ if says(&["status code: 401", "status code: 403", "authentication"]) => Some(FailureKind::Authentication),
         _ if says(&["SSL", "certificate"]) && error.class() == ErrorClass::Ssl => Some(FailureKind::Identity),
         _ if says(&["Read-only file system"]) => Some(FailureKind::Unwritable),

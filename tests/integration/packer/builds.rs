@@ -147,3 +147,42 @@ fn an_environment_is_configured_composed_and_built_in_one() {
     assert_eq!(desk.run(&arguments).good().said["status"], "skipped");
     assert_eq!(desk.run(&["status"]).good().said["builds"][0]["condition"], "fresh");
 }
+
+/// The script was named through a variable and did not count: it changed, and the build was called unchanged.
+#[test]
+fn a_script_that_is_named_through_a_variable_is_an_input() {
+    for script in ["${abspath(path.root)}/scripts/make.sh", "${path.cwd}/${var.folder}/make.sh"] {
+        let desk = Desk::new("true");
+        let head = "variable \"folder\" {\n  default = \"scripts\"\n}\n";
+        let text = template("true").replace("inline = [\"true\"]", &format!("script = \"{script}\""));
+        desk.write("web.pkr.hcl", &format!("{head}{text}"));
+        fs::create_dir(desk.root().join("scripts")).unwrap();
+        crate::support::write_program(&desk.root().join("scripts/make.sh"), "#!/bin/sh\ntrue\n");
+        desk.run(&["build", "web.pkr.hcl"]).good();
+        assert_eq!(desk.run(&["build", "web.pkr.hcl"]).good().said["status"], "skipped", "{script}");
+        crate::support::write_program(&desk.root().join("scripts/make.sh"), "#!/bin/sh\ntrue again\n");
+        let status = desk.run(&["status", "web"]).said;
+        assert_eq!(status["builds"][0]["changes"][0]["input"], "file scripts/make.sh", "{script}: {status}");
+        assert_eq!(desk.run(&["build", "web.pkr.hcl"]).good().said["status"], "succeeded", "{script}");
+    }
+}
+
+#[test]
+fn a_build_whose_inputs_cannot_be_determined_runs_again_and_says_so_until_they_are_named() {
+    let desk = Desk::new("true");
+    fs::create_dir(desk.root().join("scripts")).unwrap();
+    desk.write("scripts/make.sh", "true\n");
+    let text = template("true")
+        .replace("inline = [\"true\"]", "script = \"${path.cwd}/scripts/${lower(trimspace(var.name))}.sh\"");
+    let text = text.replace("lower(trimspace(var.name))", "substr(var.name, 0, 4)");
+    desk.write("web.pkr.hcl", &format!("variable \"name\" {{\n  default = \"maker\"\n}}\n{text}"));
+    for _ in 0..2 {
+        let built = desk.run(&["build", "web.pkr.hcl"]).good().said;
+        let warnings = built["warnings"].to_string();
+        assert_eq!(built["status"], "succeeded");
+        assert!(warnings.contains("script") && warnings.contains("--asset"), "{built}");
+    }
+    assert_eq!(desk.run(&["status", "web"]).said["builds"][0]["condition"], "drifted");
+    desk.run(&["build", "web.pkr.hcl", "--asset", "scripts"]).good();
+    assert_eq!(desk.run(&["build", "web.pkr.hcl", "--asset", "scripts"]).good().said["status"], "skipped");
+}

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use git2::{
-    AutotagOption, CertificateCheckStatus, CredentialType, Direction, FetchOptions, Oid, ProxyOptions, RemoteCallbacks,
+    AutotagOption, CertificateCheckStatus, CredentialType, Direction, FetchOptions, ObjectType, Oid, ProxyOptions,
+    RemoteCallbacks,
 };
 use git2::{RemoteRedirect, Repository, RepositoryInitOptions};
 
+use super::mirror::Mirror;
 use super::{FailureKind, Said, failure, far, near};
 use crate::hybridcore::sources::failure::Failure;
 use crate::hybridcore::sources::git::{Limits, Phase, Progress, Remote, RemoteRef, Reply, Wanted};
@@ -24,7 +26,9 @@ const ALL: [&str; 2] = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:ref
 
 /// All branches and tags, and what `HEAD` stands for.
 pub(super) fn list(remote: &Remote) -> Result<Reply, Failure> {
-    super::local::enter(remote)?;
+    if remote.url.starts_with("file://") {
+        return list_near(remote);
+    }
     let fail = |error: git2::Error| far(&remote.url, &error);
     let mut connection = git2::Remote::create_detached(remote.url.as_str()).map_err(fail)?;
     let connected = connection.connect_auth(Direction::Fetch, Some(callbacks(remote)), Some(proxy())).map_err(fail)?;
@@ -47,6 +51,20 @@ pub(super) fn list(remote: &Remote) -> Result<Reply, Failure> {
     Ok(Reply::Refs { refs })
 }
 
+/// The same of a repository on this disk.
+fn list_near(remote: &Remote) -> Result<Reply, Failure> {
+    let mirror = Mirror::open(remote)?;
+    let (references, head) = mirror.references()?;
+    let mut refs = Vec::new();
+    for (name, id) in references.into_iter().filter(|(name, _)| is_name(name)).take(MOST_REFS) {
+        let commit = mirror.peeled(id).map_or(id, |(commit, _)| commit);
+        let Ok(commit) = commit.to_string().parse() else { continue };
+        let stands_for = head.clone().filter(|target| name == "HEAD" && is_name(target));
+        refs.push(RemoteRef { name, commit, stands_for });
+    }
+    Ok(Reply::Refs { refs })
+}
+
 fn is_name(name: &str) -> bool {
     let ours = name == "HEAD" || name.starts_with("refs/heads/") || name.starts_with("refs/tags/");
     ours && name.len() <= NAME_BYTES && name.bytes().all(|byte| byte.is_ascii_graphic())
@@ -63,19 +81,16 @@ pub(super) fn fetch(
     let repository = open_or_make(folder)?;
     let commit = Oid::from_str(wanted.commit.as_str())
         .map_err(|_| failure(FailureKind::NoCommit, format!("{} is no commit id that is supported", wanted.commit)))?;
-    if holds(&repository, commit, limits) {
+    let is_named = wanted.reference.as_deref().is_none_or(|name| repository.find_reference(&own_name(name)).is_ok());
+    if is_named && holds(&repository, commit, limits) {
         return Ok(Reply::Fetched { received_bytes: 0 });
     }
-    super::local::enter(remote)?;
-    let mut received = 0;
-    let own = wanted
-        .reference
-        .as_deref()
-        .map(|name| format!("+{name}:{}", name.replacen("refs/heads/", "refs/remotes/origin/", 1)));
     if remote.url.starts_with("file://") {
-        received += super::local::copy(&repository, &remote.url, limits, said)?;
+        return fetch_near(&repository, remote, commit, wanted, limits, said);
     }
-    if let Some(own) = own.filter(|_| !holds(&repository, commit, limits)) {
+    let mut received = 0;
+    let own = wanted.reference.as_deref().map(|name| format!("+{name}:{}", own_name(name)));
+    if let Some(own) = own {
         received += download(&repository, remote, &[own.as_str()], limits, said)?;
     }
     if !holds(&repository, commit, limits) {
@@ -88,9 +103,101 @@ pub(super) fn fetch(
     }
     if !holds(&repository, commit, limits) {
         let detail = format!("{} has no commit {} on any branch or tag", remote.url, wanted.commit);
-        return Err(failure(FailureKind::NoCommit, detail));
+        let tag = repository.find_tag(commit).ok().map(|tag| {
+            let name = tag.name().map(str::to_owned).unwrap_or_default();
+            is_a_tag(&remote.url, commit, &name, tag.target_id())
+        });
+        return Err(tag.unwrap_or_else(|| failure(FailureKind::NoCommit, detail)));
+    }
+    // A server of this machine may serve a clone whose history is cut, and its client does not notice.
+    if remote.url.starts_with("http://") {
+        history_is_whole(&repository, &remote.url, commit)?;
     }
     Ok(Reply::Fetched { received_bytes: received })
+}
+
+/// What a reference of the other side is called here.
+fn own_name(name: &str) -> String {
+    name.replacen("refs/heads/", "refs/remotes/origin/", 1)
+}
+
+fn is_a_tag(url: &str, id: Oid, name: &str, target: Oid) -> Failure {
+    let detail =
+        format!("{url}: {id} is the annotated tag {name}, which leads to the commit {target}; pin {name} or {target}");
+    failure(FailureKind::NoCommit, detail)
+}
+
+fn history_is_whole(repository: &Repository, url: &str, commit: Oid) -> Result<(), Failure> {
+    let fail = |error: git2::Error| far(url, &error);
+    let mut walk = repository.revwalk().map_err(fail)?;
+    let pushed = walk.push(commit);
+    match pushed.and_then(|()| walk.try_for_each(|id| id.map(drop))) {
+        Err(error) if error.code() == git2::ErrorCode::NotFound => {
+            let detail = format!(
+                "{url} serves a shallow clone: its history is cut; mend it with `git fetch --unshallow` there, or serve a whole one: \
+                 git clone --mirror URL"
+            );
+            Err(failure(FailureKind::Incomplete, detail))
+        }
+        walked => walked.map_err(fail),
+    }
+}
+
+/// Brings a commit from a repository on this disk, with the references that a server would have given.
+fn fetch_near(
+    repository: &Repository,
+    remote: &Remote,
+    commit: Oid,
+    wanted: &Wanted,
+    limits: &Limits,
+    said: &mut Said,
+) -> Result<Reply, Failure> {
+    let (mirror, url) = (Mirror::open(remote)?, remote.url.as_str());
+    if let Ok(object) = mirror.odb.read(commit)
+        && object.kind() == ObjectType::Tag
+    {
+        let text = String::from_utf8_lossy(object.data());
+        let name = text.lines().find_map(|line| line.strip_prefix("tag ")).unwrap_or_default();
+        let target = mirror.peeled(commit).map_or(commit, |(target, _)| target);
+        return Err(is_a_tag(url, commit, name, target));
+    }
+    let received_bytes = super::local::copy(repository, &mirror, url, commit, limits, said)?;
+    if !holds(repository, commit, limits) {
+        if mirror.odb.exists(commit) {
+            let detail = format!("{url} holds the commit {commit} and not all files of it");
+            return Err(failure(FailureKind::Incomplete, detail));
+        }
+        return Err(failure(FailureKind::NoCommit, format!("{url} has no commit {commit} on any branch or tag")));
+    }
+    take_references(repository, &mirror, url, wanted)?;
+    Ok(Reply::Fetched { received_bytes })
+}
+
+/// Takes the named reference, or all branches and tags, as far as their objects are here.
+fn take_references(repository: &Repository, mirror: &Mirror, url: &str, wanted: &Wanted) -> Result<(), Failure> {
+    let fail = |error: git2::Error| near(repository.path(), &error);
+    let odb = repository.odb().map_err(fail)?;
+    let (references, _) = mirror.references()?;
+    let is_wanted = |name: &str| match &wanted.reference {
+        Some(wanted) => name == wanted,
+        None => name.starts_with("refs/heads/") || name.starts_with("refs/tags/"),
+    };
+    for (name, id) in references.into_iter().filter(|(name, _)| is_name(name) && is_wanted(name)) {
+        if !mirror.peeled(id).is_some_and(|(target, _)| odb.exists(target)) {
+            continue;
+        }
+        let mut tag = id;
+        while !odb.exists(tag) {
+            let object = mirror.odb.read(tag).map_err(|error| super::mirror::bad(url, &error))?;
+            odb.write(object.kind(), object.data()).map_err(fail)?;
+            let text = String::from_utf8_lossy(object.data()).into_owned();
+            let next = text.lines().next().and_then(|line| Oid::from_str(line.strip_prefix("object ")?).ok());
+            let Some(next) = next else { break };
+            tag = next;
+        }
+        repository.reference(&own_name(&name), id, true, "swoosh: fetch").map_err(fail)?;
+    }
+    Ok(())
 }
 
 /// Whether a commit is here with its whole tree: what was interrupted may have left the commit alone.
