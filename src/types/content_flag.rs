@@ -36,6 +36,9 @@ content_flags! {
     /// Credentials of a service or of a person.
     Credentials = "credentials", breach: true,
         "a credential rule found an access key, a password or a connection string";
+    /// A pointer of Git LFS.
+    LfsPointer = "lfs-pointer", breach: false,
+        "a file is a pointer of Git LFS, whose content is not fetched";
     /// A link out of the tree.
     LinkEscape = "link-escape", breach: true,
         "a symbolic link leads out of its tree or into `.git`, also by way of other links";

@@ -99,7 +99,13 @@ fn pins(session: &Session<'_>, set: &SourceSet, fetched: &FetchedSources) -> Res
 /// Findings are for the policies to judge; a scan that could not be made did not pass.
 fn scan_outcome(source: Name, status: &ScanStatus) -> CheckOutcome {
     let survey = &status.survey;
-    let lists = [&survey.private_keys, &survey.escaping_links, &survey.climbing_paths, &survey.submodules];
+    let lists = [
+        &survey.private_keys,
+        &survey.escaping_links,
+        &survey.climbing_paths,
+        &survey.submodules,
+        &survey.lfs_pointers,
+    ];
     let places = lists.into_iter().flatten().chain(survey.credentials.iter().map(|found| &found.path));
     let mut paths: BTreeSet<Detail> = places.map(|place| detail(place)).collect();
     while paths.len() > MOST_PATHS {

@@ -151,12 +151,15 @@ fn built_in_findings(survey: &Survey) -> Vec<String> {
     let keys = survey.private_keys.iter().map(|path| format!("{path}: holds a private key"));
     let climbing = survey.climbing_paths.iter().map(|path| format!("{path}: names a path out of the tree"));
     let rules = survey.credentials.iter().map(|found| format!("{}: credential rule {}", found.path, found.rule));
-    keys.chain(rules).chain(links).chain(climbing).chain(submodules).collect()
+    let pointers =
+        survey.lfs_pointers.iter().map(|path| format!("{path}: a pointer of Git LFS, whose content is not fetched"));
+    keys.chain(rules).chain(links).chain(climbing).chain(submodules).chain(pointers).collect()
 }
 
 /// Every flag that the survey of a tree raises. None depends on another.
 fn built_in_flags(survey: &Survey) -> BTreeSet<ContentFlag> {
     let lists = [
+        (ContentFlag::LfsPointer, &survey.lfs_pointers),
         (ContentFlag::LinkEscape, &survey.escaping_links),
         (ContentFlag::PathEscape, &survey.climbing_paths),
         (ContentFlag::PrivateKey, &survey.private_keys),

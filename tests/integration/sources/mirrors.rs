@@ -246,3 +246,16 @@ fn a_mirror_that_borrows_objects_is_read() {
     desk.run(&["sources", "sync"]).good();
     GitRepository { folder: desk.tree() }.git(&["fsck", "--full"]);
 }
+
+/// Pointers passed as content in silence, as submodules do not.
+#[test]
+fn a_pointer_of_git_lfs_is_a_finding() {
+    let desk = Desk::new();
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n", "0".repeat(64));
+    let commit = desk.repository.commit("large.iso", pointer.as_bytes());
+    desk.configure(&commit, "");
+    desk.run(&["sources", "sync"]).good();
+    let scanned = desk.run(&["sources", "scan"]);
+    let said = format!("{} {}", scanned.said, scanned.errors);
+    assert!(said.contains("large.iso: a pointer of Git LFS, whose content is not fetched"), "{said}");
+}

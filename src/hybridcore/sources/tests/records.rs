@@ -235,7 +235,8 @@ fn rule(survey: &mut Survey, flag: ContentFlag) {
     survey.credentials.push(FoundCredential { rule: "r".into(), flag, path: "p".into() });
 }
 
-const FINDINGS: [Finding; 8] = [
+const FINDINGS: [Finding; 9] = [
+    (ContentFlag::LfsPointer, |survey| survey.lfs_pointers.push("f".into())),
     (ContentFlag::LinkEscape, |survey| survey.escaping_links.push("l".into())),
     (ContentFlag::PathEscape, |survey| survey.climbing_paths.push(".gitmodules".into())),
     (ContentFlag::PrivateKey, |survey| survey.private_keys.push("k".into())),

@@ -48,6 +48,9 @@ impl<'r> Surveyor<'r> {
         if is_private_key(content) {
             keep(&mut self.survey.private_keys, seen());
         }
+        if is_lfs_pointer(content) {
+            keep(&mut self.survey.lfs_pointers, seen());
+        }
         if path.rsplit('/').next() == Some(".gitmodules") && climbs(&String::from_utf8_lossy(content)) {
             keep(&mut self.survey.climbing_paths, seen());
         }
@@ -119,6 +122,17 @@ fn climbs(text: &str) -> bool {
     })
 }
 
+/// Whether a file stands for another one by the rules of Git LFS: a version first, in at most 1,024 bytes, and an `oid`.
+fn is_lfs_pointer(content: &[u8]) -> bool {
+    const VERSIONS: [&[u8]; 2] =
+        [b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/"];
+    const MOST_BYTES: usize = 1_024;
+    let is_version = VERSIONS.iter().any(|version| content.starts_with(version));
+    is_version
+        && content.len() <= MOST_BYTES
+        && content.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"oid "))
+}
+
 fn is_private_key(content: &[u8]) -> bool {
     let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
     first.starts_with(b"-----BEGIN ") && first.windows(11).any(|window| window == b"PRIVATE KEY")
@@ -167,6 +181,20 @@ mod tests {
             ("path = \"a/../../b\"", true),
         ] {
             assert_eq!(climbs(text), out, "{text}");
+        }
+    }
+
+    /// Pointers passed as content in silence.
+    #[test]
+    fn pointers_of_git_lfs_are_told_from_files_about_them() {
+        let oid = "a".repeat(64);
+        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+        assert!(is_lfs_pointer(pointer.as_bytes()));
+        assert!(is_lfs_pointer(pointer.replace("git-lfs", "hawser").replace('\n', "\r\n").as_bytes()));
+        for text in
+            [format!("# About\n{pointer}"), format!("{pointer}{}", "x".repeat(1_024)), "oid sha256:1\n".to_owned()]
+        {
+            assert!(!is_lfs_pointer(text.as_bytes()), "{text}");
         }
     }
 
