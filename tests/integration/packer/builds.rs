@@ -171,7 +171,7 @@ fn a_script_that_is_named_through_a_variable_is_an_input() {
 fn a_build_whose_inputs_cannot_be_determined_runs_again_and_says_so_until_they_are_named() {
     let desk = Desk::new("true");
     fs::create_dir(desk.root().join("scripts")).unwrap();
-    desk.write("scripts/make.sh", "true\n");
+    crate::support::write_program(&desk.root().join("scripts/make.sh"), "#!/bin/sh\ntrue\n");
     let text = template("true")
         .replace("inline = [\"true\"]", "script = \"${path.cwd}/scripts/${lower(trimspace(var.name))}.sh\"");
     let text = text.replace("lower(trimspace(var.name))", "substr(var.name, 0, 4)");
