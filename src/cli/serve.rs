@@ -53,7 +53,7 @@ use supervise::Supervised;
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
         SIGINT drain: what was accepted is answered, then the process ends; a second one does not wait for \
-        callers. SIGHUP reads the fact file, the policies and their bundle, the TLS files and log.level again, and asks \
+        callers. SIGHUP reads the fact file, the policies and their bundle, the identities, the TLS files and log.level again, and asks \
         for the license. Under systemd (NOTIFY_SOCKET) it says when it is ready, reloads and stops, how it is, and \
         answers the watchdog.\n\n\
         Log lines (JSON) go to standard output, what people should see to standard \
@@ -130,7 +130,7 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     }
     let upkeep = upkeep::spawn(&mut node, settings)?;
     let traces = node.take_traces().map(traces::Sender::start);
-    let reload = Reload::new(config, overrides, settings, node.speaker().clone());
+    let reload = Reload::new(config, overrides, settings, &node);
     let supervised = Supervised::ready(node.handle().clone(), format!("{scheme}://{address}"));
     let watched = tokio::spawn(supervised.clone().watch());
     let state = node.app_state(settings);

@@ -187,3 +187,32 @@ fn a_variable_alone_makes_no_node_die() {
     });
     daemon.terminate();
 }
+
+/// A stolen key of the settings counted until somebody restarted the node.
+#[test]
+fn a_hang_up_revokes_and_grants_identities_of_the_settings() {
+    let site = Site::new();
+    let stranger = site.hands.get("stranger").key().to_string();
+    site.change_settings(|settings| settings["identities"][&stranger] = json!({"name": "s", "roles": ["operator"]}));
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let by_stranger = |transition: Transition| Ask::new(transition).by("stranger");
+    let paused = project.propose(&daemon, &by_stranger(Transition::ControlPause));
+    assert_eq!(paused.status, 202, "{}", paused.text());
+    project.refresh(&daemon);
+    let read = |times: usize| {
+        let told = |line: &&String| line.contains("the identities were read again");
+        daemon.wait_for("/health/live", |_| daemon.log().iter().filter(told).count() == times);
+    };
+    site.change_settings(|settings| drop(settings["identities"].as_object_mut().unwrap().remove(&stranger)));
+    daemon.signal("HUP");
+    read(1);
+    let refused = project.propose(&daemon, &by_stranger(Transition::ControlResume));
+    assert_eq!(refused.code(), "identity_unknown", "{}", refused.text());
+    site.change_settings(|settings| settings["identities"][&stranger] = json!({"name": "s", "roles": ["operator"]}));
+    daemon.signal("HUP");
+    read(2);
+    let resumed = project.propose(&daemon, &by_stranger(Transition::ControlResume));
+    assert_eq!(resumed.status, 202, "{}", resumed.text());
+}

@@ -7,6 +7,7 @@
 //! The lead only shrinks: while no record is written the wall clock comes nearer to the last stamp. It is kept in the
 //! data directory and said as part of the `settings` fact, so that replay judges the same.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +22,8 @@ use crate::sequencer::Handle;
 use crate::settings::Settings;
 use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hlc::Hlc;
+use crate::types::inputs::IdentityGrant;
+use crate::types::keys::PublicKey;
 
 /// The file in the data directory.
 const FILE: &str = "clock.json";
@@ -54,7 +57,8 @@ pub(in crate::cli) struct ClockDesk {
     clock: Arc<Clock>,
     handle: Handle,
     speaker: Speaker,
-    settings: GuardSettings,
+    /// The settings that guards read, as they were said last but for the lead.
+    settings: Mutex<GuardSettings>,
     path: PathBuf,
     /// The lead that was said last. Held while it changes.
     lead_ms: Mutex<u64>,
@@ -72,10 +76,28 @@ impl ClockDesk {
             Err(_) => Kept::default(),
         };
         let guards = settings.guard_settings(speaker.key());
-        let desk = ClockDesk { clock, handle, speaker, settings: guards, path, lead_ms: Mutex::new(0) };
+        let desk = ClockDesk { clock, handle, speaker, settings: Mutex::new(guards), path, lead_ms: Mutex::new(0) };
         let needed_ms = desk.handle.ahead_ms().unwrap_or(0).min(kept.lead_ms);
         desk.say(&mut desk.lead(), needed_ms)?;
         Ok(desk)
+    }
+
+    fn settings(&self) -> MutexGuard<'_, GuardSettings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings other identities of the settings into force; whether they are others.
+    pub fn set_identities(&self, identities: BTreeMap<PublicKey, IdentityGrant>) -> anyhow::Result<bool> {
+        let lead = self.lead();
+        let before = std::mem::replace(&mut self.settings().identities, identities);
+        if before == self.settings().identities {
+            return Ok(false);
+        }
+        let said = self.say_settings(*lead);
+        if said.is_err() {
+            self.settings().identities = before;
+        }
+        said.map(|()| true)
     }
 
     fn lead(&self) -> MutexGuard<'_, u64> {
@@ -106,7 +128,7 @@ impl ClockDesk {
         let limit_ms = self.clock.now().wall_ms.saturating_add(self.speaker.table().max_ahead_ms());
         let forgotten = self.speaker.table().forget_after(limit_ms);
         let ahead_ms = self.handle.ahead_ms().map_err(anyhow::Error::msg)?;
-        let wanted_ms = if ahead_ms > self.settings.max_behind_ms || *lead > 0 { ahead_ms } else { 0 };
+        let wanted_ms = if ahead_ms > self.settings().max_behind_ms || *lead > 0 { ahead_ms } else { 0 };
         self.keep(wanted_ms)?;
         // Also where it is the same: the settings may be among the facts that were forgotten.
         if forgotten > 0 {
@@ -148,8 +170,9 @@ impl ClockDesk {
         let facts = self.handle.facts();
         let mut settings = match facts.set().at(FactKind::Settings, None).map(|fact| &fact.body) {
             Some(FactBody::Settings(held)) => held.clone(),
-            _ => self.settings.clone(),
+            _ => self.settings().clone(),
         };
+        settings.identities = self.settings().identities.clone();
         settings.lead_ms = lead_ms;
         self.speaker.say(FactKind::Settings, None, FactKind::Settings.max_lifetime_ms(), &settings)?;
         Ok(())

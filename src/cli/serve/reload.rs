@@ -1,9 +1,11 @@
-//! What SIGHUP reads again of the settings themselves: the log's level, and the policies. Everything else takes a
+//! What SIGHUP reads again of the settings themselves: the log's level, the policies and the identities. Everything else takes a
 //! restart; fact files, bundles and TLS files are read again by whoever watches them.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::clock::ClockDesk;
+use super::node::Node;
 use crate::facts::Speaker;
 use crate::settings::{Overrides, Settings};
 use crate::telemetry::log;
@@ -14,14 +16,17 @@ pub(super) struct Reload {
     config: Option<PathBuf>,
     overrides: Overrides,
     speaker: Speaker,
+    /// Says the settings that guards read.
+    clock: Arc<ClockDesk>,
     /// The policies of the settings, as they were said last.
     said: Mutex<Option<PolicyBundle>>,
 }
 
 impl Reload {
     /// To be made when the node said its policies.
-    pub fn new(config: Option<PathBuf>, overrides: Overrides, settings: &Settings, speaker: Speaker) -> Reload {
-        Reload { config, overrides, speaker, said: Mutex::new(settings.policy_bundle().ok()) }
+    pub fn new(config: Option<PathBuf>, overrides: Overrides, settings: &Settings, node: &Node) -> Reload {
+        let (speaker, clock) = (node.speaker().clone(), node.clock().clone());
+        Reload { config, overrides, speaker, clock, said: Mutex::new(settings.policy_bundle().ok()) }
     }
 
     /// Takes over what may change. What cannot be used is logged, and what was read before stays.
@@ -30,6 +35,7 @@ impl Reload {
             Ok(settings) => {
                 self.log(&settings);
                 self.policies(&settings);
+                self.identities(&settings);
             }
             Err(error) => tracing::error!(%error, "the settings stay as they were: they cannot be used"),
         }
@@ -39,6 +45,15 @@ impl Reload {
         match log::set_filter(&settings.log.level) {
             Ok(()) => tracing::info!(level = settings.log.level, "the log's level was read again"),
             Err(error) => tracing::error!(%error, "the log's level stays as it was"),
+        }
+    }
+
+    fn identities(&self, settings: &Settings) {
+        let identities = settings.guard_settings(self.speaker.key()).identities;
+        match self.clock.set_identities(identities) {
+            Ok(true) => tracing::info!(identities = settings.identities.len(), "the identities were read again"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the identities stay unchanged"),
         }
     }
 
