@@ -13,6 +13,7 @@ mod checkpoint;
 mod command;
 mod control;
 mod create;
+mod origin;
 mod prune;
 mod repository;
 mod restore;
@@ -35,8 +36,8 @@ use crate::types::incarnation::Incarnation;
 use crate::types::keys::PublicKey;
 use crate::types::text::ClusterId;
 
-/// Version of the manifest's form. Form 1 does not say when its last record was stamped.
-pub(super) const FORMAT: u64 = 2;
+/// Version of the manifest's form. Form 1 does not say when its last record was stamped; forms 1 and 2 are not signed.
+pub(super) const FORMAT: u64 = 3;
 /// The journal's place in a backup and in a data directory.
 const JOURNAL: &str = "journal";
 /// The watermark's, beside it.
@@ -74,6 +75,9 @@ pub(super) struct Manifest {
     /// Whom its files are encrypted for; for nobody, they are not.
     pub recipients: Vec<String>,
     pub files: Vec<Stored>,
+    /// The node's signature, see `origin.rs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<origin::Seal>,
 }
 
 /// One file of a backup.

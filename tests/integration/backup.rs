@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use swoosh::journal::Journal;
+use swoosh::types::keys::SecretKey;
 use swoosh::types::names::{Region, Transition};
 
 use crate::support::daemon::{Daemon, Site, always_open};
@@ -247,12 +248,20 @@ fn canonical(manifest: &Value) -> Vec<u8> {
     swoosh::types::json::Json::parse(manifest.to_string().as_bytes()).unwrap().canonical()
 }
 
+/// Signs a manifest as its node does: over its canonical form without the seal.
+fn sign(manifest: &mut Value, key: &SecretKey) {
+    manifest.as_object_mut().unwrap().remove("seal");
+    let message = [&b"swoosh/backup/v1\n"[..], &canonical(manifest)].concat();
+    manifest["seal"] = json!({"node": key.public(), "signature": key.sign(&message)});
+}
+
 /// Writes a manifest under another name and with other members, as a node with another clock would have.
-fn rename(shelf: &Shelf, from: &str, to: &str, taken_at: &str) {
+fn rename(site: &Site, shelf: &Shelf, from: &str, to: &str, taken_at: &str) {
     let folder = shelf.backups().join("backups");
     let mut manifest: Value =
         serde_json::from_slice(&std::fs::read(folder.join(format!("{from}.json"))).unwrap()).unwrap();
     (manifest["id"], manifest["taken_at"]) = (json!(to), json!(taken_at));
+    sign(&mut manifest, &site.hands.get("node").secret);
     std::fs::write(folder.join(format!("{to}.json")), canonical(&manifest)).unwrap();
     std::fs::remove_file(folder.join(format!("{from}.json"))).unwrap();
 }
@@ -269,7 +278,7 @@ fn the_newest_backup_is_the_one_with_the_latest_records_whatever_its_name() {
     let second = shelf.create(&site)["backup"].clone();
     daemon.terminate();
     let stale = format!("20991231T235959.000Z-{}", first["last_index"]);
-    rename(&shelf, first["id"].as_str().unwrap(), &stale, "2099-12-31T23:59:59.000+00:00#0");
+    rename(&site, &shelf, first["id"].as_str().unwrap(), &stale, "2099-12-31T23:59:59.000+00:00#0");
     let restored = good(shelf.restore(&site, "a", &[]));
     assert_eq!((&restored["backup"], &restored["last_index"]), (&second["id"], &second["last_index"]));
     assert_eq!(restored["named_later"], json!([stale]));
@@ -389,4 +398,110 @@ fn what_a_killed_backup_left_is_removed_and_earlier_ones_stay_good() {
     shelf.create(&site);
     assert!(!partial.join(".partial-abc").exists() && !partial.join("0".repeat(64)).exists());
     good(shelf.verify(&site));
+}
+
+/// A site like another one, of another node.
+fn foreign() -> Site {
+    let site = Site::new();
+    site.put_node_key(&site.hands.get("stranger").secret);
+    site
+}
+
+/// Anybody can encrypt for a public recipient: a backup of another node was good, and was restored.
+#[test]
+fn a_backup_of_another_node_is_neither_good_nor_restored() {
+    let (site, other, shelf) = (Site::new(), foreign(), Shelf::new());
+    let identity = shelf.place("identity.age");
+    let told = good(site.tool(&["--json", "secrets", "identity", "--out", text(&identity)]));
+    let recipient = told["recipient"].as_str().unwrap().to_owned();
+    let make = |site: &Site, to: &str| {
+        let daemon = site.start();
+        busy(site, &daemon, "one");
+        daemon.terminate();
+        good(site.run(&["--json", "backup", "create", "--to", text(&shelf.place(to)), "--recipient", &recipient]))
+    };
+    let (own, planted) = (make(&site, "backups"), make(&other, "planted"));
+    let opened = ["--identity", text(&identity)];
+    let verify = |more: &[&str]| {
+        let given = ["--json", "backup", "verify", "--from", text(&shelf.backups())];
+        site.tool(&[&given[..], &opened, more].concat())
+    };
+    let checked = good(verify(&[]));
+    let (node, stranger) = (site.hands.get("node").key().to_string(), site.hands.get("stranger").key().to_string());
+    assert_eq!((checked["node"].as_str(), &checked["signed"]), (Some(node.as_str()), &json!(1)), "{checked}");
+    let restored = good(shelf.restore(&site, "mine", &opened));
+    assert_eq!((&restored["node"], &restored["signed"]), (&json!(node), &json!(true)));
+
+    // In the place of the node's own.
+    let moved = shelf.place("aside");
+    std::fs::rename(shelf.backups(), &moved).unwrap();
+    std::fs::rename(shelf.place("planted"), shelf.backups()).unwrap();
+    assert!(bad(&verify(&[])).contains("held backups of node"), "the owner was known");
+    let refused = bad(&shelf.restore(&site, "x", &opened));
+    assert!(refused.contains(&node) && refused.contains(&stranger) && refused.contains("--from-node"), "{refused}");
+    assert!(
+        bad(&shelf.restore(&site, "x", &[&opened[..], &["--from-node", &node]].concat())).contains("no backup of node")
+    );
+    let theirs = good(shelf.restore(&site, "theirs", &[&opened[..], &["--from-node", &stranger]].concat()));
+    assert_eq!(theirs["node"], json!(stranger));
+
+    // Beside the node's own, where nothing is known yet.
+    for below in ["backups", "objects"] {
+        let copied = std::process::Command::new("cp").arg("-r").arg(moved.join(below)).arg(shelf.backups()).status();
+        assert!(copied.unwrap().success());
+    }
+    std::fs::remove_file(site.file("known_nodes")).unwrap();
+    assert!(bad(&verify(&[])).contains("--from-node"));
+    assert!(bad(&shelf.restore(&site, "x", &opened)).contains("name yours with --from-node"));
+    let mine = good(shelf.restore(&site, "again", &[&opened[..], &["--from-node", &node]].concat()));
+    assert_eq!((&mine["node"], &mine["backup"]), (&json!(node), &own["backup"]["id"]));
+    assert!(
+        bad(&site.tool(&["backup", "prune", "--from", text(&shelf.backups()), "--keep", "1"]))
+            .contains("of another node")
+    );
+    assert!(!shelf.place("x").exists());
+    drop(planted);
+}
+
+/// What a manifest says counts only as its node signed it.
+#[test]
+fn a_manifest_that_was_changed_or_is_not_signed_is_refused() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    let daemon = site.start();
+    busy(&site, &daemon, "one");
+    daemon.terminate();
+    let made = shelf.create(&site)["backup"].clone();
+    let path = shelf.backups().join("backups").join(format!("{}.json", made["id"].as_str().unwrap()));
+    let write = |manifest: &Value| std::fs::write(&path, canonical(manifest)).unwrap();
+    let unsigned = ["--accept-unsigned"];
+
+    let mut changed = made.clone();
+    changed["cluster"] = json!("elsewhere");
+    write(&changed);
+    assert!(bad(&shelf.restore(&site, "x", &[])).contains("its signature does not hold"));
+    assert!(bad(&shelf.restore(&site, "x", &unsigned)).contains("its signature does not hold"));
+    // Signed by another key, which the manifest names or does not name as its node.
+    let mut other = made.clone();
+    sign(&mut other, &site.hands.get("stranger").secret);
+    write(&other);
+    assert!(bad(&shelf.restore(&site, "x", &[])).contains("its signature does not hold"));
+    other["node"] = json!(site.hands.get("stranger").key());
+    sign(&mut other, &site.hands.get("stranger").secret);
+    write(&other);
+    assert!(bad(&shelf.restore(&site, "x", &[])).contains("its log is of node"));
+
+    // As an older program left it.
+    let mut old = made.clone();
+    old.as_object_mut().unwrap().remove("seal");
+    old["format"] = json!(2);
+    write(&old);
+    let refused = bad(&shelf.restore(&site, "x", &[]));
+    assert!(refused.contains("is not signed") && refused.contains("--accept-unsigned"), "{refused}");
+    assert!(bad(&shelf.verify(&site)).contains("--accept-unsigned"));
+    let restored = good(shelf.restore(&site, "old", &unsigned));
+    assert_eq!(restored["signed"], false);
+    // A signed one beside it is the newest.
+    let fresh = shelf.create(&site)["backup"].clone();
+    assert_eq!(good(shelf.restore(&site, "fresh", &[]))["backup"], fresh["id"]);
+    assert!(!shelf.place("x").exists());
 }

@@ -8,10 +8,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::origin::{Origin, Wanted};
 use super::repository::{Repository, is_plain};
 use super::{JOURNAL, Manifest, Stored};
 use crate::journal::Journal;
 use crate::journal::verify::verify;
+use crate::types::keys::PublicKey;
+use crate::types::text::ClusterId;
 
 /// What a check found.
 #[derive(Debug, Default, Serialize)]
@@ -21,6 +24,11 @@ pub(super) struct Checked {
     /// Backups whose log was checked record by record.
     pub opened: u64,
     pub records: u64,
+    /// Whose backups they are.
+    pub node: Option<PublicKey>,
+    pub cluster: Option<ClusterId>,
+    /// Backups that the node signed.
+    pub signed: u64,
     pub problems: Vec<String>,
 }
 
@@ -29,6 +37,7 @@ pub(super) fn check(
     repository: &Repository,
     only: Option<&str>,
     keys: &[Box<dyn age::Identity>],
+    wanted: &Wanted<'_>,
 ) -> anyhow::Result<Checked> {
     let mut checked = Checked::default();
     let mut manifests = Vec::new();
@@ -56,7 +65,30 @@ pub(super) fn check(
     if let Some(newest) = manifests.last().filter(|_| checked.problems.is_empty()) {
         log(repository, newest, keys, &mut checked)?;
     }
+    origins(repository, &manifests, wanted, &mut checked);
     Ok(checked)
+}
+
+/// Whose they are. Looked at last, so that damage is named as well.
+fn origins(repository: &Repository, manifests: &[Manifest], wanted: &Wanted<'_>, checked: &mut Checked) {
+    if let Some(newest) = manifests.last() {
+        (checked.node, checked.cluster) = (Some(newest.node), Some(newest.cluster.clone()));
+    }
+    for manifest in manifests {
+        match wanted.check_seal(manifest) {
+            Ok(()) if manifest.origin() == Origin::Signed => checked.signed += 1,
+            Ok(()) => {}
+            Err(error) => checked.problems.push(error.to_string()),
+        }
+    }
+    let all: Vec<&Manifest> = manifests.iter().collect();
+    if let Err(error) = wanted.check_owner(repository, &all) {
+        checked.problems.push(format!("{error:#}"));
+    }
+    let newest = manifests.last().filter(|_| checked.problems.is_empty());
+    if let Some(Err(error)) = newest.map(|newest| wanted.keep_owner(repository, newest)) {
+        checked.problems.push(format!("{error:#}"));
+    }
 }
 
 fn files(
@@ -106,6 +138,16 @@ fn log(
 /// Compares the end of a backup's log with its manifest: a log may be whole and end too early.
 pub(super) fn ends_as_said(journal: &Journal, manifest: &Manifest) -> anyhow::Result<()> {
     let (index, chain) = journal.last();
+    let identity = journal.identity();
+    anyhow::ensure!(
+        (identity.node, &identity.cluster) == (manifest.node, &manifest.cluster),
+        "the backup {} says that it is of node {} in cluster {}; its log is of node {} in cluster {}",
+        manifest.id,
+        manifest.node,
+        manifest.cluster,
+        identity.node,
+        identity.cluster
+    );
     anyhow::ensure!(
         (index, chain) == (manifest.last_index, manifest.last_chain),
         "the backup {} says that it ends at record {}, chain {}; its log ends at record {index}, chain {chain}",

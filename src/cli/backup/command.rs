@@ -7,14 +7,17 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::checkpoint::{Staged, tidy};
+use super::origin::{Origin, Wanted};
 use super::prune::{Keep, prune};
 use super::{Job, Repository, check, control, create, create::Made};
 use crate::cli::connect::exit;
 use crate::cli::data::DataArgs;
+use crate::cli::known_nodes::KnownNodes;
 use crate::cli::output::{Output, Table, count};
 use crate::cli::time::{self, Span};
 use crate::cli::{age_identities, data};
 use crate::settings::{Overrides, Settings};
+use crate::types::keys::PublicKey;
 
 /// What `swoosh backup` takes.
 #[derive(Debug, clap::Args)]
@@ -52,7 +55,7 @@ enum Action {
     /// Check every file of every backup, and the newest one's log record by record
     ///
     /// Exits with 1 when something is wrong, and names the backups and files. Of an encrypted backup the log is checked
-    /// when --identity is given.
+    /// when --identity is given. Each manifest must be signed by the node whose backups they are.
     #[command(after_help = "Examples:\n  swoosh backup verify --from /backup/swoosh --identity key.txt\n  \
         swoosh backup verify --from /backup/swoosh --backup 20261121T102151.123Z-4711")]
     Verify {
@@ -65,6 +68,8 @@ enum Action {
         /// A file with age secret keys
         #[arg(long, value_name = "FILE")]
         identity: Option<PathBuf>,
+        #[command(flatten)]
+        owner: OwnerArgs,
     },
     /// Remove old backups, and the files that no other one needs
     ///
@@ -82,6 +87,32 @@ enum Action {
         #[arg(long, value_name = "TIME")]
         younger_than: Option<Span>,
     },
+}
+
+/// Whose backups are wanted.
+#[derive(Debug, clap::Args)]
+pub(super) struct OwnerArgs {
+    /// The node that must have made them; left out, the one whose backups were used from there before
+    #[arg(long, value_name = "KEY")]
+    from_node: Option<PublicKey>,
+    /// Take also backups that no node signed: of older programs, or made without the node's key
+    #[arg(long)]
+    accept_unsigned: bool,
+    /// File with the nodes that are known (see `swoosh nodes`); left out, the user's own
+    #[arg(long, value_name = "FILE", env = "SWOOSH_KNOWN_NODES")]
+    known_nodes: Option<PathBuf>,
+}
+
+impl OwnerArgs {
+    /// The file of nodes that are known.
+    pub fn known(&self) -> Option<KnownNodes> {
+        KnownNodes::of_user(self.known_nodes.as_deref())
+    }
+
+    /// Whose backups are wanted.
+    pub fn wanted<'a>(&self, known: Option<&'a KnownNodes>) -> Wanted<'a> {
+        Wanted { node: self.from_node, unsigned: self.accept_unsigned, known }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,7 +136,9 @@ impl BackupCommand {
         match self.action {
             Action::Create(args) => make(output, &args),
             Action::List { from } => list(output, &from),
-            Action::Verify { from, backup, identity } => verify(output, &from, backup.as_deref(), identity.as_deref()),
+            Action::Verify { from, backup, identity, owner } => {
+                verify(output, &from, (backup.as_deref(), identity.as_deref()), &owner)
+            }
             Action::Prune { from, keep, younger_than } => {
                 let keep = Keep { newest: keep, younger_than_ms: younger_than.map_or(0, |span| span.0) };
                 remove(output, &from, keep)
@@ -199,6 +232,12 @@ fn made_text(made: &Made, to: &Path) -> String {
                 .to_owned(),
         );
     }
+    if manifest.origin() != Origin::Signed {
+        lines.push(
+            "it is not signed, because the node's key is not there: a restore takes it with --accept-unsigned alone"
+                .to_owned(),
+        );
+    }
     lines.extend(made.mended.iter().map(|object| {
         format!("{object}, which earlier backups name, was damaged; `swoosh backup verify` tells which of them suffer")
     }));
@@ -208,7 +247,8 @@ fn made_text(made: &Made, to: &Path) -> String {
 fn list(output: Output, from: &Path) -> anyhow::Result<ExitCode> {
     let listed = Repository::at(from).list()?;
     let good = listed.iter().all(|listed| listed.found.is_ok());
-    let mut table = Table::with(&["backup", "records", "incarnation", "files", "bytes", "encrypted", "node key"]);
+    let mut table =
+        Table::with(&["backup", "records", "incarnation", "files", "bytes", "encrypted", "node key", "signed", "node"]);
     let mut documents = Vec::new();
     for listed in &listed {
         match &listed.found {
@@ -222,6 +262,8 @@ fn list(output: Output, from: &Path) -> anyhow::Result<ExitCode> {
                     bytes.to_string(),
                     if manifest.recipients.is_empty() { "no" } else { "yes" }.to_owned(),
                     if manifest.has_node_key() { "yes" } else { "no" }.to_owned(),
+                    manifest.origin().as_str().to_owned(),
+                    manifest.node.to_string(),
                 ]);
                 documents.push(json!(manifest));
             }
@@ -239,8 +281,15 @@ fn list(output: Output, from: &Path) -> anyhow::Result<ExitCode> {
     Ok(exit(good))
 }
 
-fn verify(output: Output, from: &Path, backup: Option<&str>, identity: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let checked = check::check(&Repository::at(from), backup, &age_identities(identity)?)?;
+fn verify(
+    output: Output,
+    from: &Path,
+    (backup, identity): (Option<&str>, Option<&Path>),
+    owner: &OwnerArgs,
+) -> anyhow::Result<ExitCode> {
+    let known = owner.known();
+    let wanted = owner.wanted(known.as_ref());
+    let checked = check::check(&Repository::at(from), backup, &age_identities(identity)?, &wanted)?;
     data::progress_done();
     let good = checked.problems.is_empty();
     output.say(&checked, || {
@@ -250,8 +299,14 @@ fn verify(output: Output, from: &Path, backup: Option<&str>, identity: Option<&P
         };
         let said = format!("{} in {}, {looked}", count(checked.files, "file"), count(checked.backups, "backup"));
         let problems: Vec<String> = checked.problems.iter().map(|problem| format!("  {problem}")).collect();
+        let whose = match (&checked.node, &checked.cluster) {
+            (Some(node), Some(cluster)) => {
+                format!("\n  of node {node} in cluster {cluster}; {} signed by it", count(checked.signed, "backup"))
+            }
+            _ => String::new(),
+        };
         match good {
-            true => format!("the backups are good: {said}"),
+            true => format!("the backups are good: {said}{whose}"),
             false => format!("damaged: {said}\n{}", problems.join("\n")),
         }
     })?;

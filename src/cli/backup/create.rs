@@ -9,12 +9,13 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::repository::{Lock, Repository};
-use super::{FORMAT, JOURNAL, Manifest, NODE_KEY, Stored, TOLD, WATERMARK};
+use super::{FORMAT, JOURNAL, Manifest, NODE_KEY, Stored, TOLD, WATERMARK, origin};
 use crate::cli::export::Vault;
 use crate::journal::verify::{Finding, scrub};
 use crate::journal::{self, Journal};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
+use crate::types::keys::SecretKey;
 
 /// What stands in a data directory beside the journal and is worth keeping: what was fetched and pushed.
 const BESIDE: [&str; 6] = [
@@ -42,7 +43,7 @@ pub(in crate::cli) struct Job<'a> {
     pub data: &'a Path,
     /// The workspaces of projects, for the reports of what was built.
     pub workspaces: &'a Path,
-    /// The node's key; it is kept only where files are encrypted.
+    /// The node's key, which signs the manifest; it is kept only where files are encrypted.
     pub node_key: &'a Path,
     /// Where to.
     pub repository: &'a Repository,
@@ -91,6 +92,8 @@ struct Writing<'a> {
     lock: &'a Lock,
     vault: Vault,
     recipients: Vec<String>,
+    /// What the manifest is signed with.
+    key: Option<SecretKey>,
     /// Files of earlier backups for the same recipients, by what they hold.
     known: BTreeMap<Hash, Stored>,
     files: Vec<Stored>,
@@ -106,7 +109,9 @@ impl<'a> Writing<'a> {
         let vault = Vault::for_recipients(&recipients)?;
         let alike = before.iter().filter(|manifest| manifest.recipients == recipients);
         let known = alike.flat_map(|manifest| &manifest.files).map(|file| (file.sha256, file.clone())).collect();
-        Ok(Writing { job, lock, vault, recipients, known, files: Vec::new(), written: Vec::new(), mended: Vec::new() })
+        let key = origin::key(job.node_key)?;
+        let (files, written, mended) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Writing { job, lock, vault, recipients, key, known, files, written, mended })
     }
 
     fn run(mut self) -> anyhow::Result<Made> {
@@ -123,6 +128,7 @@ impl<'a> Writing<'a> {
             read.with_context(|| format!("{} was written, and does not read back", stored.path))?;
         }
         manifest.files = self.files;
+        let manifest = manifest.signed_by(self.key.as_ref())?;
         self.job.repository.add(&manifest, self.lock)?;
         let written_bytes = self.written.iter().map(|stored| stored.object_bytes).sum();
         Ok(Made { manifest, written: self.written.len() as u64, written_bytes, mended: self.mended })
@@ -168,6 +174,7 @@ impl<'a> Writing<'a> {
             taken_at: self.job.taken_at,
             recipients: self.recipients.clone(),
             files: Vec::new(),
+            seal: None,
         })
     }
 

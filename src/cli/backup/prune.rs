@@ -1,6 +1,7 @@
 //! Retention: old backups go, and with them the files that no other backup names.
 
 use super::Manifest;
+use super::origin::Origin;
 use super::repository::Repository;
 use crate::cli::time;
 use crate::types::hlc::Hlc;
@@ -33,6 +34,13 @@ pub(in crate::cli) struct Pruned {
 pub(in crate::cli) fn prune(repository: &Repository, keep: Keep, wall: Hlc) -> anyhow::Result<Pruned> {
     let lock = repository.lock()?;
     let all = repository.all()?;
+    if let Some(forged) = all.iter().find(|manifest| manifest.origin() == Origin::Forged) {
+        anyhow::bail!("{}; take it away, then prune again", forged.doubt().unwrap_or_default());
+    }
+    let alike = |other: &&Manifest| all.first().is_some_and(|first| first.node != other.node);
+    if let Some(other) = all.iter().find(alike) {
+        anyhow::bail!("the backup {} is of another node, {}; take it away, then prune again", other.id, other.node);
+    }
     let old = all.len().saturating_sub(usize::try_from(keep.newest.max(1)).unwrap_or(usize::MAX));
     let (recorded, wall) = (keep.since_ms(now(&all, wall)), keep.since_ms(wall));
     let goes = |(place, manifest): &(usize, &Manifest)| {
@@ -91,6 +99,7 @@ mod tests {
             taken_at: at(taken_ms),
             recipients: Vec::new(),
             files: Vec::new(),
+            seal: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::origin::Origin;
 use super::{FORMAT, Manifest, Stored};
 use crate::cli::export::{open_sealed, write_whole};
 use crate::types::canonical::{canonical_bytes, from_canonical};
@@ -26,11 +27,15 @@ pub(super) struct Listed {
 
 impl Listed {
     /// Backups in the order of what they hold: by incarnation, then by the last record. The name carries the wall clock,
-    /// which may have been ahead; it decides only between equals. An unreadable manifest may hold anything, and comes last.
-    fn rank(&self) -> (bool, u64, u64, &str) {
+    /// which may have been ahead; it decides only between equals. Signed ones come after the others: what anybody may have
+    /// put there is no newest one beside them. An unreadable manifest may hold anything, and comes last.
+    fn rank(&self) -> (bool, bool, u64, u64, &str) {
         match &self.found {
-            Ok(manifest) => (false, manifest.incarnation, manifest.last_index, &self.id),
-            Err(_) => (true, 0, 0, &self.id),
+            Ok(manifest) => {
+                let signed = manifest.origin() == Origin::Signed;
+                (false, signed, manifest.incarnation, manifest.last_index, &self.id)
+            }
+            Err(_) => (true, false, 0, 0, &self.id),
         }
     }
 
@@ -83,7 +88,10 @@ impl Repository {
                 }
             }
         }
-        listed.sort_by(|a, b| a.rank().cmp(&b.rank()));
+        listed.sort_by_cached_key(|listed| {
+            let (unreadable, signed, incarnation, last_index, id) = listed.rank();
+            (unreadable, signed, incarnation, last_index, id.to_owned())
+        });
         Ok(listed)
     }
 
@@ -199,7 +207,7 @@ impl Repository {
 }
 
 /// The newest backup. An unreadable one that may be newer is an error: it is not passed over in silence.
-fn newest(listed: Vec<Listed>) -> anyhow::Result<Manifest> {
+pub(super) fn newest(listed: Vec<Listed>) -> anyhow::Result<Manifest> {
     let (good, bad): (Vec<Listed>, Vec<Listed>) = listed.into_iter().partition(|listed| listed.found.is_ok());
     let newest = good.into_iter().filter_map(|listed| listed.found.ok()).next_back();
     let doubtful = |listed: &Listed| newest.as_ref().is_none_or(|newest| !listed.is_older_than(newest));

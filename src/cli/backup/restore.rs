@@ -8,14 +8,16 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::check::{assemble, ends_as_said};
-use super::repository::Repository;
+use super::origin::{Origin, Wanted};
+use super::repository::{Listed, Repository, newest};
 use super::{JOURNAL, Manifest, NODE_KEY, TOLD};
 use crate::journal::replay::replay;
 use crate::journal::verify::verify;
 use crate::journal::{Durability, Journal, JournalOptions, NextIncarnation, SWEEP_AT_ONCE, StoreLimits};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
-use crate::types::text::ProjectName;
+use crate::types::keys::PublicKey;
+use crate::types::text::{ClusterId, ProjectName};
 
 /// Records between snapshots, for a journal that gets no records.
 const NO_SNAPSHOTS: u64 = 1_000_000;
@@ -33,6 +35,8 @@ pub(super) struct Order<'a> {
     pub follow: Option<&'a str>,
     pub at: Hlc,
     pub reason: &'a str,
+    /// Whose backups are wanted.
+    pub wanted: Wanted<'a>,
     /// Whether damage in the backup's log is listed and left, instead of an error.
     pub with_damage: bool,
 }
@@ -41,6 +45,11 @@ pub(super) struct Order<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct Restored {
     pub backup: String,
+    /// Whose log it is.
+    pub node: PublicKey,
+    pub cluster: ClusterId,
+    /// Whether that node signed the backup.
+    pub signed: bool,
     pub last_index: u64,
     pub last_chain: Hash,
     pub incarnation: u64,
@@ -58,6 +67,7 @@ pub(super) struct Restored {
 /// Puts a backup back.
 pub(super) fn restore(order: &Order<'_>) -> anyhow::Result<Restored> {
     let manifest = choose(order)?;
+    is_owned(order, &manifest)?;
     is_free(order.to)?;
     let to = std::path::absolute(order.to)?;
     let (parent, name) = (to.parent().context("the data directory has no parent")?, name_of(&to)?);
@@ -83,6 +93,7 @@ pub(super) fn restore(order: &Order<'_>) -> anyhow::Result<Restored> {
     let folder = staging.keep();
     fs::rename(&folder, &to).with_context(|| format!("cannot rename {} to {}", folder.display(), to.display()))?;
     File::open(parent).and_then(|parent| parent.sync_all()).context("cannot sync the parent directory")?;
+    order.wanted.keep_owner(order.repository, &manifest)?;
     Ok(restored)
 }
 
@@ -91,9 +102,23 @@ fn name_of(to: &Path) -> anyhow::Result<String> {
     Ok(name.context("the data directory has no name")?.to_owned())
 }
 
+/// Whose backup it is. Unless one was named, all in the directory must be of one node.
+fn is_owned(order: &Order<'_>, manifest: &Manifest) -> anyhow::Result<()> {
+    let refused = "nothing was restored";
+    order.wanted.check_seal(manifest).context(refused)?;
+    let all: Vec<Manifest> = order.repository.list()?.into_iter().filter_map(|listed| listed.found.ok()).collect();
+    let shown: Vec<&Manifest> = match (order.backup, order.wanted.node) {
+        (None, None) => all.iter().collect(),
+        _ => vec![manifest],
+    };
+    order.wanted.check_owner(order.repository, &shown).context(refused)
+}
+
 /// The backup that is meant: by name, the newest one that holds the record, or the newest.
 fn choose(order: &Order<'_>) -> anyhow::Result<Manifest> {
-    let Some(index) = order.index else { return order.repository.find(order.backup) };
+    let Some(index) = order.index else {
+        return if order.backup.is_some() { order.repository.find(order.backup) } else { newest_wanted(order) };
+    };
     let holds = |manifest: &Manifest| (manifest.first_index..=manifest.last_index).contains(&index);
     if order.backup.is_some() {
         let named = order.repository.find(order.backup)?;
@@ -101,14 +126,35 @@ fn choose(order: &Order<'_>) -> anyhow::Result<Manifest> {
         anyhow::ensure!(holds(&named), "the backup {id} holds records {first} to {last}, and not record {index}");
         return Ok(named);
     }
-    let newest = order.repository.find(None)?;
-    let all = order.repository.list()?.into_iter().rev().filter_map(|listed| listed.found.ok());
+    let newest = newest_wanted(order)?;
+    let all = wanted(order)?.into_iter().rev().filter_map(|listed| listed.found.ok());
     let (first, last) = (newest.first_index, newest.last_index);
     all.into_iter().find(holds).with_context(|| {
         format!(
             "no backup holds record {index}; the newest holds records {first} to {last}, `swoosh backup list` shows the others"
         )
     })
+}
+
+/// The backups of the node that was named, and those that cannot be read; all where none was named.
+fn wanted(order: &Order<'_>) -> anyhow::Result<Vec<Listed>> {
+    let mut listed = order.repository.list()?;
+    if let Some(node) = order.wanted.node {
+        listed.retain(|listed| listed.found.as_ref().map_or(true, |manifest| manifest.node == node));
+    }
+    Ok(listed)
+}
+
+fn newest_wanted(order: &Order<'_>) -> anyhow::Result<Manifest> {
+    let wanted = wanted(order)?;
+    match order.wanted.node {
+        // Its error says what the directory holds.
+        None => order.repository.find(None),
+        Some(node) => {
+            let none = || format!("{} holds no backup of node {node}", order.repository.directory().display());
+            newest(wanted).with_context(none)
+        }
+    }
 }
 
 /// Nothing is overwritten: whatever stands there may be what somebody still needs.
@@ -173,6 +219,9 @@ fn settle(order: &Order<'_>, manifest: &Manifest, path: &Path) -> anyhow::Result
     }
     Ok(Restored {
         backup: manifest.id.clone(),
+        node: manifest.node,
+        cluster: manifest.cluster.clone(),
+        signed: manifest.origin() == Origin::Signed,
         last_index: recovered.last_index,
         last_chain: recovered.last_chain,
         incarnation: journal.identity().incarnation,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::Repository;
+use super::command::OwnerArgs;
 use super::restore::{Order, Restored, restore};
 use crate::cli::age_identities;
 use crate::cli::output::{Output, count, fields};
@@ -13,7 +14,8 @@ use crate::cli::time;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Put a backup back into a new data directory",
-    long_about = "Put a backup back into a new data directory.\n\nEvery file is checked against its hash, the log is checked as by `swoosh \
+    long_about = "Put a backup back into a new data directory.\n\nThe node must have signed the backup: name its key with \
+        --from-node, or compare the key that is printed. Every file is checked against its hash, the log is checked as by `swoosh \
         wal verify`, and every record is reduced again, before the directory takes its name; what is there already is never \
         overwritten. What a node answered for after the backup is not in it. So the log goes on as another \
         incarnation, which is a link of its chain: followers of the old one refuse it. With --index the records after \
@@ -42,6 +44,8 @@ pub struct RestoreCommand {
     /// A file with age secret keys, for an encrypted backup
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
+    #[command(flatten)]
+    owner: OwnerArgs,
     /// Make a follower's directory, of the node at this address
     #[arg(long, value_name = "URL")]
     follow: Option<String>,
@@ -61,6 +65,7 @@ impl RestoreCommand {
     pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let repository = Repository::at(&self.from);
         let keys = age_identities(self.identity.as_deref())?;
+        let known = self.owner.known();
         let restored = restore(&Order {
             repository: &repository,
             backup: self.backup.as_deref(),
@@ -70,6 +75,7 @@ impl RestoreCommand {
             follow: self.follow.as_deref(),
             at: time::now(),
             reason: self.reason.as_deref().unwrap_or_default(),
+            wanted: self.owner.wanted(known.as_ref()),
             with_damage: self.with_damage,
         })?;
         output.say(&restored, || self.text(&restored))?;
@@ -80,6 +86,12 @@ impl RestoreCommand {
         let to = self.to.display();
         let about = fields(&[
             ("backup", restored.backup.clone()),
+            ("of node", restored.node.to_string()),
+            ("cluster", restored.cluster.to_string()),
+            (
+                "signed",
+                if restored.signed { "by the node" } else { "by nobody: whose it is was not proven" }.to_owned(),
+            ),
             ("last record", format!("{}, chain {}", restored.last_index, restored.last_chain)),
             ("left out", count(restored.dropped, "record")),
             ("incarnation", restored.incarnation.to_string()),
