@@ -4,8 +4,13 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::keys;
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::known_nodes::{KnownNodes, Seen};
+use super::{keys, output};
 use crate::client::{BuildError, Client, ClientBuilder, Health, ProposeError, ReadError, TlsFiles};
+use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::proposal::DEFAULT_PROJECT;
 use crate::types::rejection::Problem;
 use crate::types::text::{ClusterId, ProjectName};
@@ -28,6 +33,21 @@ pub(super) struct NodeArgs {
     /// Secret key's file of an identity with role reader, to sign reads with
     #[arg(long, value_name = "FILE", env = "SWOOSH_READ_AS")]
     read_as: Option<PathBuf>,
+    /// Cluster to sign for; left out, the one that the node had when its address was first used
+    #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER")]
+    cluster: Option<ClusterId>,
+    /// File with the nodes that are known (see `swoosh nodes`); left out, the user's own
+    #[arg(long, value_name = "FILE", env = "SWOOSH_KNOWN_NODES")]
+    known_nodes: Option<PathBuf>,
+}
+
+/// Whom a command signs for.
+#[derive(Clone, Debug)]
+pub(super) struct Whom {
+    /// The cluster, which every signature names.
+    pub cluster: ClusterId,
+    /// The node; unknown where it could not be asked and was never used before.
+    pub node: Option<PublicKey>,
 }
 
 /// What every command on one project takes.
@@ -67,14 +87,78 @@ pub(super) struct Node {
 pub(super) struct Refused {
     /// The node's address.
     pub node: String,
+    /// The cluster that was signed for, where something was signed.
+    pub cluster: Option<ClusterId>,
     /// What it says.
     pub problem: Box<Problem>,
 }
 
 impl NodeArgs {
     /// The way to a node that was named otherwise.
-    pub fn to(url: String, tls: TlsFiles, read_as: Option<PathBuf>) -> NodeArgs {
-        NodeArgs { url, ca: tls.ca, cert: tls.certificate, cert_key: tls.key, read_as }
+    pub fn to(
+        url: String,
+        tls: TlsFiles,
+        read_as: Option<PathBuf>,
+        (cluster, known_nodes): (Option<ClusterId>, Option<PathBuf>),
+    ) -> NodeArgs {
+        NodeArgs { url, ca: tls.ca, cert: tls.certificate, cert_key: tls.key, read_as, cluster, known_nodes }
+    }
+
+    /// The cluster that was named.
+    pub fn named_cluster(&self) -> Option<&ClusterId> {
+        self.cluster.as_ref()
+    }
+
+    /// Whom to sign for: the node is asked who it is, and must be who it was when its address was first used. Where it
+    /// cannot be asked, the cluster that was named is signed for.
+    pub fn whom(&self) -> anyhow::Result<Whom> {
+        let anybody = Node::over(self.builder().build())?;
+        let known = KnownNodes::of_user(self.known_nodes.as_deref());
+        let health = match (anybody.ask(anybody.client().health()), &self.cluster) {
+            (Ok(health), _) => health,
+            (Err(_), Some(cluster)) => return self.unasked(cluster, known.as_ref()),
+            (Err(error), None) => {
+                return Err(error)
+                    .context("the node cannot be asked for its cluster; name it with --cluster to do without");
+            }
+        };
+        let Health { cluster, node, .. } = health;
+        if let Some(wanted) = self.cluster.as_ref().filter(|wanted| **wanted != cluster) {
+            bail!("{} says it is of cluster {cluster}, not of {wanted}; nothing was signed", self.url);
+        }
+        let kept = known.as_ref().map(|known| known.check(&self.url, &cluster, &node)).transpose()?;
+        let about = || json!({"address": self.url, "cluster": cluster, "node": node});
+        match (kept, &known) {
+            (Some(Seen::Known), _) => {}
+            (Some(Seen::First), Some(known)) => output::hint(&json!({"first_use": about()}), || {
+                let path = known.path().display();
+                format!("first use of {}: it is node {node} of cluster {cluster}; kept in {path}", self.url)
+            }),
+            (Some(Seen::NotKept(why)), _) => output::note(&json!({"not_kept": about(), "why": why}), || {
+                format!("{} is node {node} of cluster {cluster}; that cannot be kept: {why}", self.url)
+            }),
+            // Whoever names the cluster needs no file.
+            (None, _) if self.cluster.is_some() => {}
+            (None, _) | (Some(Seen::First), None) => output::note(&json!({"not_kept": about()}), || {
+                let remedy = "name a file with --known-nodes, or the cluster with --cluster";
+                format!("{} is node {node} of cluster {cluster}; that is not kept without HOME: {remedy}", self.url)
+            }),
+        }
+        Ok(Whom { cluster, node: Some(node) })
+    }
+
+    fn unasked(&self, cluster: &ClusterId, known: Option<&KnownNodes>) -> anyhow::Result<Whom> {
+        let pin = known.map(|known| known.find(&self.url)).transpose()?.flatten();
+        if let Some(pin) = pin.as_ref().filter(|pin| pin.cluster != *cluster) {
+            bail!(
+                "{} is known as a node of cluster {}, not of {cluster}; nothing was signed. If it was replaced, run \
+                 `swoosh nodes forget {}`",
+                pin.address,
+                pin.cluster,
+                pin.address
+            );
+        }
+        Ok(Whom { cluster: cluster.clone(), node: pin.map(|pin| pin.node) })
     }
 
     /// A client for reads, signed as `--read-as` says. Where the cluster is not known the node is asked.
@@ -94,10 +178,17 @@ impl NodeArgs {
 
     /// The node, to propose to as the key of a file.
     pub fn signer(&self, key: &Path) -> anyhow::Result<Node> {
-        let key = keys::load(key)?;
-        let reader = self.reader()?;
-        let Health { cluster, node, .. } = reader.ask(reader.client().health())?;
-        Node::over(self.signs_reads(self.builder().node(node).signing(cluster, key))?.build())
+        self.signing(self.builder(), keys::load(key)?)
+    }
+
+    /// The same, by a client that is built so far.
+    pub fn signing(&self, builder: ClientBuilder, key: SecretKey) -> anyhow::Result<Node> {
+        let whom = self.whom()?;
+        let mut builder = builder.signing(whom.cluster.clone(), key);
+        if let Some(node) = whom.node {
+            builder = builder.node(node);
+        }
+        Node::over(self.reads_for(builder, &whom)?.build())
     }
 
     /// The node, to read from.
@@ -107,11 +198,12 @@ impl NodeArgs {
 
     /// Signs reads as `--read-as` says, for the node's cluster.
     pub fn signs_reads(&self, builder: ClientBuilder) -> anyhow::Result<ClientBuilder> {
+        if self.read_as.is_none() { Ok(builder) } else { self.reads_for(builder, &self.whom()?) }
+    }
+
+    fn reads_for(&self, builder: ClientBuilder, whom: &Whom) -> anyhow::Result<ClientBuilder> {
         let Some(file) = &self.read_as else { return Ok(builder) };
-        let key = keys::load(file)?;
-        let anybody = Node::over(self.builder().build())?;
-        let cluster = anybody.ask(anybody.client().health())?.cluster;
-        Ok(builder.reading_as(cluster, key))
+        Ok(builder.reading_as(whom.cluster.clone(), keys::load(file)?))
     }
 }
 
@@ -145,7 +237,8 @@ impl Node {
             ProposeError::Rejected(problem) | ProposeError::Read(ReadError::Problem(problem)) => problem,
             other => return other.into(),
         };
-        Refused { node: self.client.address().trim_end_matches('/').to_owned(), problem }.into()
+        let node = self.client.address().trim_end_matches('/').to_owned();
+        Refused { node, cluster: self.client.cluster().cloned(), problem }.into()
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::connect::{NodeArgs, ProjectArg};
 use super::output::{Output, Table, count, fields};
-use super::propose::propose_once;
+use super::propose::{hint_cluster, propose_once};
 use super::{keys, source, state};
 use crate::client::Draft;
 use crate::machine::head::Head;
@@ -80,10 +80,14 @@ struct Place {
 }
 
 impl Place {
-    /// Reads the project's whole state, proves it against the head, and computes the election.
-    fn election(&self) -> anyhow::Result<Election> {
+    /// Reads the project's whole state, proves it against the head, and computes the election. Where something is signed,
+    /// the node must be the one that is known.
+    fn election(&self, signs: bool) -> anyhow::Result<Election> {
         let node = self.node.reader()?;
-        let health = node.ask(node.client().health())?;
+        let cluster = match signs {
+            true => self.node.whom()?.cluster,
+            false => node.ask(node.client().health())?.cluster,
+        };
         let view = node.ask(node.client().state(&self.project.project, None))?;
         state::check(&view)?;
         let head = Head::try_of(state::full(&view)?)?;
@@ -96,12 +100,12 @@ impl Place {
         // The settings of the node name voters too, so the state alone does not say who may be seated.
         let told = node.ask(node.client().transitions(&self.project.project))?;
         anyhow::ensure!(told.head == head.hash(), "the project moved on while it was read; ask again");
-        Ok(Election::of(health.cluster, self.project.project.clone(), head, told.electorate))
+        Ok(Election::of(cluster, self.project.project.clone(), head, told.electorate))
     }
 
     /// The same, while votes count.
     fn running(&self) -> anyhow::Result<Election> {
-        let election = self.election()?;
+        let election = self.election(true)?;
         let phase = election.council().phase;
         anyhow::ensure!(
             phase == CouncilState::Elect,
@@ -117,9 +121,11 @@ impl CouncilCommand {
     /// Does what was asked.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         match self.action {
-            CouncilAction::Propose(place) => propose(output, &place.election()?)?,
+            CouncilAction::Propose(place) => propose(output, &place.election(false)?)?,
             CouncilAction::Vote { place, key } => {
-                output.document(&Ballot::cast(&place.running()?, &keys::load(&key)?)?)?;
+                let election = place.running()?;
+                output.document(&Ballot::cast(&election, &keys::load(&key)?)?)?;
+                hint_cluster(&election.cluster);
             }
             CouncilAction::Certify { place, votes, post_as } => {
                 let mut ballots = Vec::new();

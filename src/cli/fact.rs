@@ -51,7 +51,7 @@ enum FactAction {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Cluster that the facts must be signed for
-        #[arg(long, value_name = "CLUSTER", default_value = "swoosh")]
+        #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER", default_value = "swoosh")]
         cluster: ClusterId,
     },
     /// Push signed facts to a node, which keeps them until they run out
@@ -90,7 +90,7 @@ struct SignArgs {
     #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
     key: PathBuf,
     /// Cluster to sign for, as `swoosh health` tells it
-    #[arg(long, value_name = "CLUSTER")]
+    #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER")]
     cluster: ClusterId,
     /// Project it is about; left out, all projects of the cluster
     #[arg(long, value_name = "PROJECT")]

@@ -68,6 +68,12 @@ pub struct FollowCommand {
     /// Secret key's file of an identity with role reader, to sign reads with
     #[arg(long, value_name = "FILE", env = "SWOOSH_READ_AS")]
     read_as: Option<PathBuf>,
+    /// Cluster of the node; left out, the one that it had when it was first asked
+    #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER")]
+    cluster: Option<ClusterId>,
+    /// File with the nodes that are known (see `swoosh nodes`), for the first signed read
+    #[arg(long, value_name = "FILE", env = "SWOOSH_KNOWN_NODES")]
+    known_nodes: Option<PathBuf>,
 }
 
 /// Whose log it is.
@@ -99,6 +105,12 @@ impl FollowCommand {
                 source.node
             );
         }
+        if let Some(expected) = self.cluster.as_ref().filter(|expected| **expected != source.cluster) {
+            anyhow::bail!(
+                "the log is of cluster {}, not of {expected}; check the address and --cluster",
+                source.cluster
+            );
+        }
         settings.cluster = source.cluster.clone();
         let journal = self.open(&settings, &source)?;
         let began = Instant::now();
@@ -111,7 +123,7 @@ impl FollowCommand {
 
     fn node_args(&self) -> NodeArgs {
         let tls = TlsFiles { ca: self.ca.clone(), certificate: self.cert.clone(), key: self.cert_key.clone() };
-        NodeArgs::to(self.url.clone(), tls, self.read_as.clone())
+        NodeArgs::to(self.url.clone(), tls, self.read_as.clone(), (self.cluster.clone(), self.known_nodes.clone()))
     }
 
     /// Whose log the directory holds, if it holds one.

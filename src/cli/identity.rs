@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::connect::{NodeArgs, ProjectArg, SignerArgs};
 use super::output::{Output, Table};
-use super::propose::propose_once;
+use super::propose::{hint_cluster, propose_once};
 use super::time::{Span, now};
 use super::{keys, source};
 use crate::client::Draft;
@@ -19,7 +19,7 @@ use crate::types::council::{rotation_proof, verify_rotation};
 use crate::types::inputs::{Delegation, IdentityGrant};
 use crate::types::keys::{PublicKey, Signature};
 use crate::types::names::{OpClass, Role, Transition};
-use crate::types::text::{ClusterId, Name, ProjectName, Rationale};
+use crate::types::text::{Name, ProjectName, Rationale};
 
 /// What `swoosh identity` takes.
 #[derive(Debug, clap::Args)]
@@ -86,9 +86,6 @@ enum IdentityAction {
         project: ProjectArg,
         #[command(flatten)]
         node: NodeArgs,
-        /// Cluster to sign for; left out, the node's
-        #[arg(long, value_name = "CLUSTER")]
-        cluster: Option<ClusterId>,
     },
     /// Pass an identity to a new key that agreed
     ///
@@ -151,22 +148,18 @@ impl IdentityCommand {
                 let inputs = json!({"key": subject, "rationale": rationale});
                 post(output, &signer, &project.project, Transition::BootIdentityRevoked, &inputs)
             }
-            IdentityAction::Agree { old, new_key, project, node, cluster } => {
+            IdentityAction::Agree { old, new_key, project, node } => {
                 let new = keys::load(&new_key)?;
-                let cluster = cluster.map_or_else(|| cluster_of(&node), Ok)?;
+                // Who names the cluster needs no node.
+                let cluster = node.named_cluster().cloned().map_or_else(|| node.whom().map(|whom| whom.cluster), Ok)?;
                 let proof = rotation_proof(&cluster, &project.project, &old, &new);
                 output.document(&Agreement { project: project.project, old, new: new.public(), proof })?;
+                hint_cluster(&cluster);
                 Ok(ExitCode::SUCCESS)
             }
             IdentityAction::Rotate { agreement, overlap, signer } => rotate(output, &agreement, overlap, &signer),
         }
     }
-}
-
-fn cluster_of(node: &NodeArgs) -> anyhow::Result<ClusterId> {
-    let reader = node.reader()?;
-    let asked = reader.ask(reader.client().health());
-    Ok(asked.context("the node cannot be asked for its cluster; name it with --cluster to do without")?.cluster)
 }
 
 fn post(

@@ -102,7 +102,10 @@ impl MigrationCommand {
                     soaked(&node, span)?;
                 }
                 let switch = order(&node, routing, rationale)?;
-                output.say(&switch, || switched(&switch))?;
+                let cluster = node.client().cluster().map(ToString::to_string).unwrap_or_default();
+                let mut document = serde_json::to_value(&switch)?;
+                document["cluster"] = json!(cluster);
+                output.say(&document, || format!("{} (cluster {cluster})", switched(&switch)))?;
             }
             MigrationAction::Divergences { limit, node } => {
                 let node = node.reader()?;

@@ -22,11 +22,13 @@ mod follow;
 mod identity;
 mod interrupt;
 mod keys;
+mod known_nodes;
 mod license;
 mod logging;
 mod manual;
 mod mcp;
 mod migration;
+mod nodes;
 mod output;
 mod packer;
 mod policy;
@@ -65,7 +67,8 @@ mod worklog;
     after_help = "Start with `swoosh demo`, which tells the whole story on a temporary node, or with\n\
         `swoosh serve` in an empty directory and `swoosh transitions` beside it.\n\n\
         Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for commands\n\
-        that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_KEY the key file for commands that sign."
+        that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_KEY the key file for commands that sign,\n\
+        SWOOSH_CLUSTER the cluster that they sign for. `swoosh nodes` lists the nodes that are known."
 )]
 struct Cli {
     /// Print JSON instead of text
@@ -99,6 +102,7 @@ enum Command {
     Rejections(reads::RejectionsCommand),
     Effects(effects::EffectsCommand),
     Health(reads::HealthCommand),
+    Nodes(nodes::NodesCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),
     License(license::LicenseCommand),
@@ -162,6 +166,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Rejections(command) => command.run(output),
         Command::Effects(command) => command.run(output),
         Command::Health(command) => command.run(output),
+        Command::Nodes(command) => command.run(output),
         Command::Fact(command) => command.run(output),
         Command::License(command) => command.run(output),
         Command::Identity(command) => command.run(output),

@@ -1,11 +1,30 @@
 //! What commands say: text for people or JSON for programs, in columns where there are several of a kind.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
 /// Blanks between two columns.
 const GAP: usize = 2;
+
+/// Whether notes are JSON.
+static JSON_NOTES: AtomicBool = AtomicBool::new(false);
+
+/// Tells something beside the result, on standard error: as text, or as a line of JSON where JSON was asked for.
+pub(super) fn note(document: &serde_json::Value, text: impl FnOnce() -> String) {
+    match JSON_NOTES.load(Ordering::Relaxed) {
+        true => eprintln!("{document}"),
+        false => eprintln!("{}", text()),
+    }
+}
+
+/// The same for a person alone: where standard error is no terminal, nothing is told.
+pub(super) fn hint(document: &serde_json::Value, text: impl FnOnce() -> String) {
+    if std::io::stderr().is_terminal() {
+        note(document, text);
+    }
+}
 
 /// Where results go: standard output, as text or as JSON.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +35,7 @@ pub(super) struct Output {
 impl Output {
     /// Says everything as JSON, or as text.
     pub fn new(json: bool) -> Output {
+        JSON_NOTES.store(json, Ordering::Relaxed);
         Output { json }
     }
 

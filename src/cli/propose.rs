@@ -6,12 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use anyhow::Context as _;
-
 use super::connect::{Node, NodeArgs, exit};
 use super::output::{Output, print};
-use super::{keys, source};
-use crate::client::{Accepted, Cause, Draft, Event, Health, RetryPolicy};
+use super::{keys, output, source};
+use crate::client::{Accepted, Cause, Draft, Event, RetryPolicy};
 use crate::machine::chart::{self, Inputs};
 use crate::types::hash::Hash;
 use crate::types::ids::{GoalId, IdemKey, KeyUuid, WindowId};
@@ -76,9 +74,6 @@ pub struct ProposeCommand {
     head: Option<Hash>,
     #[command(flatten)]
     node: NodeArgs,
-    /// Cluster to sign for; left out, the node's
-    #[arg(long, value_name = "CLUSTER")]
-    cluster: Option<ClusterId>,
     /// Tell what would happen; change nothing
     #[arg(long)]
     dry_run: bool,
@@ -128,33 +123,25 @@ impl ProposeCommand {
         let node = self.signer()?;
         if self.print {
             let prepared = node.ask(node.client().prepare(&draft))?;
+            signed_for(&node);
             print(&String::from_utf8_lossy(prepared.body()))?;
             return Ok(ExitCode::SUCCESS);
         }
         if self.dry_run {
             let answer = node.ask(node.client().dry_run(&draft))?;
-            output.say(&answer, || report::dry_run(node.client().address(), self.transition, &answer))?;
+            let mut document = serde_json::to_value(&answer)?;
+            document["cluster"] = serde_json::to_value(node.client().cluster())?;
+            output.say(&document, || report::dry_run(&node, self.transition, &answer))?;
             return Ok(exit(answer.accepted));
         }
         propose_once(output, &node, &draft)
     }
 
-    /// A client that signs for the cluster given, or for the node's.
+    /// A client that signs for the node's cluster.
     fn signer(&self) -> anyhow::Result<Node> {
         let key = keys::load(&self.key)?;
-        let mut builder = self.node.builder().retry(RetryPolicy { attempts: self.attempts, ..RetryPolicy::default() });
-        let cluster = match &self.cluster {
-            Some(cluster) => cluster.clone(),
-            None => {
-                let reader = self.node.reader()?;
-                let asked = reader.ask(reader.client().health());
-                let Health { cluster, node, .. } =
-                    asked.context("the node cannot be asked for its cluster; name it with --cluster to do without")?;
-                builder = builder.node(node);
-                cluster
-            }
-        };
-        Node::over(self.node.signs_reads(builder.signing(cluster, key))?.build())
+        let retry = RetryPolicy { attempts: self.attempts, ..RetryPolicy::default() };
+        self.node.signing(self.node.builder().retry(retry), key)
     }
 
     fn draft(&self) -> anyhow::Result<Draft> {
@@ -187,16 +174,30 @@ impl ProposeCommand {
 /// Proposes one transition as whoever the node's client signs as, telling of retries.
 pub(super) fn propose_once(output: Output, node: &Node, draft: &Draft) -> anyhow::Result<ExitCode> {
     let accepted = node.ask(node.client().propose_observed(draft, &mut |event: Event<'_>| tell(&event)))?;
-    say_accepted(output, &accepted)
+    say_accepted(output, node, &accepted)
 }
 
-fn say_accepted(output: Output, accepted: &Accepted) -> anyhow::Result<ExitCode> {
+fn say_accepted(output: Output, node: &Node, accepted: &Accepted) -> anyhow::Result<ExitCode> {
     if output.is_json() {
+        // The receipt stays as the node sent it, so that it can be verified.
+        signed_for(node);
         print(&String::from_utf8_lossy(&accepted.body))?;
     } else {
-        print(&report::accepted(accepted))?;
+        let cluster = node.client().cluster().map(ToString::to_string).unwrap_or_default();
+        print(&report::accepted(&cluster, accepted))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells for which cluster something was signed that is printed as it is.
+pub(super) fn signed_for(node: &Node) {
+    let Some(cluster) = node.client().cluster() else { return };
+    output::note(&serde_json::json!({"cluster": cluster}), || format!("signed for cluster {cluster}"));
+}
+
+/// The same to a person, of a document that is signed and not proposed.
+pub(super) fn hint_cluster(cluster: &ClusterId) {
+    output::hint(&serde_json::json!({"cluster": cluster}), || format!("signed for cluster {cluster}"));
 }
 
 /// Refuses inputs that no node would take, before anything is signed.

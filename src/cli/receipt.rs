@@ -38,7 +38,7 @@ enum ReceiptAction {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Cluster of the node
-        #[arg(long, value_name = "CLUSTER", default_value = "swoosh")]
+        #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER", default_value = "swoosh")]
         cluster: ClusterId,
         /// The node that must have sealed it
         #[arg(long, value_name = "KEY")]

@@ -4,19 +4,29 @@ use super::connect::Refused;
 use super::output::{self, Table};
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::Problem;
+use crate::types::text::ClusterId;
 
 /// Tells why a command failed: on standard error for people; a node's own answer also as JSON on standard
 /// output, because it is what a program asked for.
 pub(super) fn tell(error: &anyhow::Error, json: bool) {
     match error.chain().find_map(|cause| cause.downcast_ref::<Refused>()) {
         Some(refused) if json => {
-            let document = serde_json::to_string_pretty(&refused.problem).unwrap_or_else(|error| error.to_string());
+            let document = document(refused).unwrap_or_else(|error| error.to_string());
             let _ = output::print(&document);
         }
-        Some(refused) => eprintln!("{}", text(&refused.node, &refused.problem)),
+        Some(refused) => eprintln!("{}", text(&refused.node, refused.cluster.as_ref(), &refused.problem)),
         None if json => eprintln!("{}", serde_json::json!({ "error": chain(error) })),
         None => eprintln!("error: {}", chain(error)),
     }
+}
+
+/// The node's problem document, with the cluster that was signed for.
+fn document(refused: &Refused) -> serde_json::Result<String> {
+    let mut document = serde_json::to_value(&refused.problem)?;
+    if let (Some(cluster), Some(members)) = (&refused.cluster, document.as_object_mut()) {
+        members.insert("cluster".to_owned(), serde_json::to_value(cluster)?);
+    }
+    serde_json::to_string_pretty(&document)
 }
 
 /// An error and what caused it; a cause that the text tells already is not told again.
@@ -33,13 +43,14 @@ fn chain(error: &anyhow::Error) -> String {
 }
 
 /// A refusal for people: code, reasons, guards, where to read more.
-pub(super) fn text(node: &str, problem: &Problem) -> String {
+pub(super) fn text(node: &str, cluster: Option<&ClusterId>, problem: &Problem) -> String {
     let mut lines = vec![format!("refused: {}: {}", problem.code, problem.title)];
     lines.extend(reasons(problem));
     if !problem.guard_outcomes.is_empty() {
         lines.push(format!("guards:\n{}", guards(&problem.guard_outcomes)));
     }
     let mut about = Vec::new();
+    about.extend(cluster.map(|cluster| ("cluster", cluster.to_string())));
     about.extend(problem.head.map(|head| ("head", head.to_string())));
     about.extend(problem.hlc_last.map(|hlc| ("last clock", hlc.to_string())));
     about.extend(problem.retry_after_ms.map(|ms| ("try again", format!("in {}", super::time::spell(ms)))));
@@ -110,11 +121,12 @@ mod tests {
             retry_after_ms: Some(1_500),
         };
         assert_eq!(
-            text("http://node:7400", &problem),
+            text("http://node:7400", Some(&"test".parse().unwrap()), &problem),
             "refused: guard_capacity: A guard does not let the transition pass\n\
              guards:\n  \
                ✓  head      the proposal names the head\n  \
                ✗  capacity  there is no capacity fact\n  \
+             cluster    test\n  \
              try again  in 1s 500ms\n  \
              read more  http://node:7400/docs/rejections#guard_capacity"
         );

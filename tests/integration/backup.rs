@@ -423,7 +423,8 @@ fn a_backup_of_another_node_is_neither_good_nor_restored() {
     let (own, planted) = (make(&site, "backups"), make(&other, "planted"));
     let opened = ["--identity", text(&identity)];
     let verify = |more: &[&str]| {
-        let given = ["--json", "backup", "verify", "--from", text(&shelf.backups())];
+        let from = shelf.backups();
+        let given = ["--json", "backup", "verify", "--from", text(&from)];
         site.tool(&[&given[..], &opened, more].concat())
     };
     let checked = good(verify(&[]));

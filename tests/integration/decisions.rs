@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use swoosh::types::names::{Region, Transition};
@@ -50,7 +50,7 @@ fn id_of(document: &str) -> String {
 
 /// What `swoosh decisions verify -` says of these documents.
 fn verify(site: &Site, documents: &str) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+    let mut command = crate::support::program();
     command.args(["decisions", "verify", "-", "--data"]).arg(site.data());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(documents.as_bytes()).unwrap();

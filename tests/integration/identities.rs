@@ -1,7 +1,5 @@
 //! Identities: keys that are rotated without a gap, members that keep their seat, delegates in the settings.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use swoosh::types::names::{Region, Transition};
 use swoosh::types::rejection::Code;
@@ -103,7 +101,7 @@ fn an_elected_member_keeps_its_seat_and_its_one_approval_under_its_new_key() {
 
 /// Runs the program; success, and what it said.
 fn swoosh(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(arguments).output().unwrap();
+    let output = crate::support::program().args(arguments).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
     (output.status.success(), said)
 }

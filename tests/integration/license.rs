@@ -1,7 +1,5 @@
 //! KACHING over real HTTP: granted, slow, garbage, denied, run out, renewed; over restarts too.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use swoosh::types::names::{Region, Transition};
 
@@ -179,7 +177,7 @@ fn a_license_without_our_scope_and_a_key_that_is_not_pinned_count_for_nothing() 
 }
 
 fn swoosh(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(arguments).output().unwrap();
+    let output = crate::support::program().args(arguments).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
     (output.status.success(), said)
 }

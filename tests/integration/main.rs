@@ -34,6 +34,7 @@ mod idempotency;
 mod identities;
 mod import_law;
 mod kills;
+mod known_nodes;
 mod license;
 mod losses;
 mod migration;

@@ -1,7 +1,7 @@
 //! Signed policy bundles: read from a file while the node runs, in force across restarts, never taken back.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 use swoosh::types::fact::{Fact, FactClaim, FactKind};
@@ -32,12 +32,7 @@ impl Desk {
 
     /// Runs `swoosh policy`.
     pub fn policy(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_swoosh"))
-            .arg("policy")
-            .args(arguments)
-            .current_dir(&self.folder)
-            .output()
-            .unwrap()
+        crate::support::program().arg("policy").args(arguments).current_dir(&self.folder).output().unwrap()
     }
 
     /// Signs the built-in policies with a further one.

@@ -1,7 +1,5 @@
 //! Facts that integrations push to a real daemon: believed, kept over a restart, refused when they are not to be.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use swoosh::client::Client;
 use swoosh::types::fact::{Fact, FactClaim, FactKind};
@@ -175,7 +173,7 @@ fn the_command_line_and_the_sdk_push_and_show_facts() {
     let key = site.data().join("probe.key");
     swoosh::platform::keyfile::store(&key, &probe()).unwrap();
     let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(arguments).output().unwrap();
+        let output = crate::support::program().args(arguments).output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     };
     let body = r#"{"resources": {"vcpu": 8}}"#;

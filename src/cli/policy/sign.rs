@@ -32,7 +32,7 @@ pub(super) struct SignArgs {
     #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
     key: PathBuf,
     /// Cluster to sign for, as `swoosh health` tells it
-    #[arg(long, value_name = "CLUSTER")]
+    #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER")]
     cluster: ClusterId,
     /// Project it is for; left out, all projects of the cluster
     #[arg(long, value_name = "PROJECT")]

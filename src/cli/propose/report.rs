@@ -1,12 +1,13 @@
 //! Receipts and trials in words.
 
+use super::super::connect::Node;
 use super::super::output::fields;
 use super::super::refusal;
 use crate::client::{Accepted, DryRun};
 use crate::types::names::Transition;
 
 /// An accepted proposal.
-pub(super) fn accepted(accepted: &Accepted) -> String {
+pub(super) fn accepted(cluster: &str, accepted: &Accepted) -> String {
     let receipt = &accepted.receipt;
     let mut lines =
         vec![format!("accepted: {} in project {}, record {}", receipt.transition, receipt.project, receipt.index)];
@@ -14,6 +15,7 @@ pub(super) fn accepted(accepted: &Accepted) -> String {
         lines.push("  it had been accepted before under this key; this is the first receipt".to_owned());
     }
     lines.push(fields(&[
+        ("cluster", cluster.to_owned()),
         ("head before", receipt.state_pre_hash.to_string()),
         ("head after", receipt.state_post_hash.to_string()),
         ("decision", receipt.decision.to_string()),
@@ -25,15 +27,18 @@ pub(super) fn accepted(accepted: &Accepted) -> String {
 }
 
 /// What would happen.
-pub(super) fn dry_run(node: &str, transition: Transition, answer: &DryRun) -> String {
+pub(super) fn dry_run(node: &Node, transition: Transition, answer: &DryRun) -> String {
+    let (address, cluster) = (node.client().address().trim_end_matches('/'), node.client().cluster());
     if let Some(problem) = &answer.problem {
-        return format!("{transition} would not be accepted.\n{}", refusal::text(node.trim_end_matches('/'), problem));
+        return format!("{transition} would not be accepted.\n{}", refusal::text(address, cluster, problem));
     }
     let verdict = if answer.accepted { "would be accepted" } else { "would not be accepted" };
     let mut lines = vec![format!("{transition} {verdict}; nothing was changed")];
-    lines.extend(
-        answer.state_post_hash.map(|hash| fields(&[("head", format!("{hash}, if it were accepted at this moment"))])),
-    );
+    let mut about = Vec::new();
+    about.extend(cluster.map(|cluster| ("cluster", cluster.to_string())));
+    let head = answer.state_post_hash.map(|hash| format!("{hash}, if it were accepted at this moment"));
+    about.extend(head.map(|head| ("head", head)));
+    lines.push(fields(&about));
     if !answer.guard_outcomes.is_empty() {
         lines.push(format!("guards:\n{}", refusal::guards(&answer.guard_outcomes)));
     }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
 use std::sync::mpsc;
 
 use serde_json::{Value, json};
@@ -97,7 +96,7 @@ fn what_the_probes_found_makes_the_council_ready_by_itself() {
 
 fn swoosh(daemon: &Daemon, arguments: &[&str]) -> (Option<i32>, String) {
     let node = format!("http://{}", daemon.address);
-    let output = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(arguments).args(["--node", &node]).output().unwrap();
+    let output = crate::support::program().args(arguments).args(["--node", &node]).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ struct Watching {
 impl Watching {
     fn begin(daemon: &Daemon) -> Watching {
         let node = format!("http://{}", daemon.address);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+        let mut command = crate::support::program();
         command.args(["effects", "--watch", "--project", "p", "--node", &node]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (say, said) = channel();

@@ -227,17 +227,17 @@ impl Site {
 
     /// Runs the program on the data directory, offline.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(&self.program).args(arguments).arg("--data").arg(self.data()).output().unwrap()
+        self.program().args(arguments).arg("--data").arg(self.data()).output().unwrap()
     }
 
     /// Runs the program on another data directory, offline.
     pub fn run_in(&self, data: &Path, arguments: &[&str]) -> Output {
-        Command::new(&self.program).args(arguments).arg("--data").arg(data).output().unwrap()
+        self.program().args(arguments).arg("--data").arg(data).output().unwrap()
     }
 
     /// Runs the program with these arguments and no others.
     pub fn tool(&self, arguments: &[&str]) -> Output {
-        Command::new(&self.program).args(arguments).output().unwrap()
+        self.program().args(arguments).output().unwrap()
     }
 
     /// Starts the daemon of this site on another data directory.
@@ -252,7 +252,7 @@ impl Site {
 
     /// Starts a follower of the node at a URL, with more arguments.
     pub fn follow_with(&self, url: &str, data: &Path, more: &[&str]) -> Result<Daemon, (Option<i32>, String)> {
-        let mut command = Command::new(&self.program);
+        let mut command = self.program();
         command.arg("follow").arg(url).arg("--data").arg(data).args(more);
         Daemon::spawn(&mut command)
     }
@@ -267,8 +267,15 @@ impl Site {
         child.wait().unwrap();
     }
 
-    fn command(&self) -> Command {
+    /// The program of this site. The nodes that it signs for are kept beside the settings, not in the user's home.
+    pub fn program(&self) -> Command {
         let mut command = Command::new(&self.program);
+        command.env("SWOOSH_KNOWN_NODES", self.file("known_nodes"));
+        command
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.program();
         self.serve(&mut command);
         command
     }

@@ -27,7 +27,12 @@ pub mod wal;
 pub mod whoosh;
 pub mod world;
 
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use swoosh::types::json::Json;
+use tempfile::TempDir;
 
 /// A loose JSON value as the strict one that proposals carry.
 pub fn strict(value: &serde_json::Value) -> Json {
@@ -50,4 +55,15 @@ pub fn skipped(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {why}\n").as_bytes());
+}
+
+/// The program. The nodes that it signs for are kept for this call alone, and never in the user's home.
+pub fn program() -> Command {
+    static KNOWN: OnceLock<TempDir> = OnceLock::new();
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let folder = KNOWN.get_or_init(|| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let known = folder.path().join(CALLS.fetch_add(1, Ordering::Relaxed).to_string());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+    command.env("SWOOSH_KNOWN_NODES", known);
+    command
 }

@@ -24,6 +24,8 @@ pub struct Runbook {
     name: String,
     blocks: Vec<Block>,
     environment: Vec<(String, String)>,
+    /// What its commands take for the user's home.
+    home: tempfile::TempDir,
 }
 
 /// Every runbook by its file name.
@@ -59,7 +61,8 @@ impl Runbook {
                 }
             }
         }
-        Runbook { name: name.to_owned(), blocks, environment: Vec::new() }
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Runbook { name: name.to_owned(), blocks, environment: Vec::new(), home }
     }
 
     /// Sets a variable that its commands read.
@@ -78,6 +81,7 @@ impl Runbook {
         command
             .args(["-euo", "pipefail", "-c", &block.script])
             .env("PATH", path)
+            .env("SWOOSH_KNOWN_NODES", self.home.path().join("known_nodes"))
             .current_dir(env!("CARGO_TARGET_TMPDIR"));
         let output = command.envs(self.environment.iter().cloned()).output().unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
