@@ -27,7 +27,7 @@ fn read(path: &str) -> String {
 /// The objects of a rendering.
 fn objects(path: &str) -> Vec<Value> {
     let text = read(path);
-    let documents = text.split("\n---\n").map(|document| yaml_serde::from_str(document));
+    let documents = text.split("\n---\n").map(yaml_serde::from_str);
     documents.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
