@@ -5,6 +5,7 @@ mod bundles;
 mod bus;
 mod clock;
 mod clock_socket;
+mod doers;
 mod effects;
 mod exporters;
 pub(super) mod follower;

@@ -1,6 +1,7 @@
 //! The engine: what happened in, what to do next out. No clock, no thread, no disk.
 
 mod entry;
+mod hands;
 mod queues;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use entry::{Cut, Entry, State};
 
 use super::board::Progress;
-use super::host::{Answer, Open};
+use super::host::{Answer, Doer, Open};
 use super::note::Note;
 use super::outcome::{self, Outcome, Report};
 use super::task::{Place, is_idempotent};
@@ -160,9 +161,12 @@ impl Engine {
 
     /// What is open in a project now.
     pub fn found(&mut self, project: &ProjectName, open: &[Open], now_ms: u64) {
-        let known: Vec<_> = self.of(project).cloned().collect();
+        let known: Vec<_> = of(&self.entries, project).cloned().collect();
         let gone = known.iter().filter(|id| !open.iter().any(|open| open.id == **id));
         gone.for_each(|id| self.gone(id));
+        let left: Vec<_> =
+            of(&self.left, project).filter(|id| !open.iter().any(|open| open.id == **id)).cloned().collect();
+        left.iter().for_each(|id| drop(self.left.remove(id)));
         for open in open {
             if self.entries.contains_key(&open.id) {
                 self.look(open, now_ms);
@@ -172,19 +176,13 @@ impl Engine {
         }
     }
 
-    fn of(&self, project: &ProjectName) -> impl Iterator<Item = &EffectId> {
-        let first = EffectId { project: project.clone(), index: 0, digest: None, effect: EffectName::ALL[0] };
-        let ours = project.clone();
-        self.entries.range(first..).map(|(id, _)| id).take_while(move |id| id.project == ours)
-    }
-
     /// The effect was answered or cancelled.
     fn gone(&mut self, id: &EffectId) {
         // Its lease must not run out any more: that would be another reason to stop, and this one is final.
         self.unqueue(id);
         let Some(entry) = self.entries.get_mut(id) else { return };
         match &mut entry.state {
-            State::Running { cut: cut @ None | cut @ Some(Cut::Blocked | Cut::Overdue), .. } => {
+            State::Running { cut: cut @ (None | Some(Cut::Blocked | Cut::Overdue | Cut::HandedOver)), .. } => {
                 *cut = Some(Cut::Gone);
                 self.commands.push(Command::Interrupt { id: id.clone() });
             }
@@ -203,6 +201,9 @@ impl Engine {
     }
 
     fn opened(&mut self, open: &Open, now_ms: u64) {
+        if open.held.is_none() && self.is_others(open) {
+            return;
+        }
         let id = open.id.clone();
         let mut entry = Entry {
             state: State::Waiting { until_ms: now_ms },
@@ -211,6 +212,7 @@ impl Engine {
             refusals: 0,
             seen: open.seen,
             blocked: open.blocked.clone(),
+            doer: open.doer,
             held: open.held.is_some(),
             reason: None,
         };
@@ -218,9 +220,14 @@ impl Engine {
             _ if open.held.is_some() => {}
             note if self.may_have_been_done(open, note.as_ref()) => {
                 entry.attempt = note.map_or(0, |note| note.attempt);
-                let text = "the log was restored or taken over after this effect was opened, and whether it was worked at \
-                            before is unknown; look at what it made, and take it down";
-                self.unknown(&id, &mut entry, text, now_ms);
+                let after = match open.doer {
+                    Doer::Node => "the log was restored or taken over after this effect was opened",
+                    Doer::NodeAfterOthers => "others had this effect before the node",
+                    Doer::Workers | Doer::Whoosh => "the node had this effect before others",
+                };
+                let text =
+                    format!("{after}, and whether it was worked at is unknown; look at what it made, and take it down");
+                self.unknown(&id, &mut entry, &text, now_ms);
             }
             Some(note) => self.resume(&id, &mut entry, note, now_ms),
             None => {
@@ -259,12 +266,13 @@ impl Engine {
         }
     }
 
-    /// Whether work that must not be done twice may have been done before this incarnation of the log began: by the
-    /// node whose log this was, or after the record that the log was cut at. A note of this incarnation says what was
-    /// done since; an older one says so only where it holds an outcome.
+    /// Whether work that must not be done twice may have been done before this incarnation of the log began, by the
+    /// node whose log this was or after the record that the log was cut at, or by others who had the effect before. A
+    /// note of this incarnation says what the node did since; an outcome in a note always counts.
     fn may_have_been_done(&self, open: &Open, note: Option<&Note>) -> bool {
-        let says = |note: &Note| note.incarnation == self.rules.incarnation || note.outcome.is_some();
-        open.inherited && !is_idempotent(open.id.effect) && !note.is_some_and(says)
+        let by_others = open.doer != Doer::Node;
+        let says = |note: &Note| note.outcome.is_some() || (!by_others && note.incarnation == self.rules.incarnation);
+        (open.inherited || by_others) && !is_idempotent(open.id.effect) && !note.is_some_and(says)
     }
 
     /// Keeps and reports that whether the work was done is unknown.
@@ -300,6 +308,9 @@ impl Engine {
         if self.entries.get(id).is_some_and(|entry| entry.held) && open.held.is_none() {
             return self.let_go(open, now_ms);
         }
+        if self.entries.get(id).is_some_and(|entry| entry.doer != open.doer) && open.held.is_none() {
+            self.change_hands(open, now_ms);
+        }
         self.unqueue(id);
         let Some(entry) = self.entries.get_mut(id) else { return };
         let was_blocked = entry.blocked.is_some();
@@ -327,7 +338,8 @@ impl Engine {
         self.unqueue(&open.id);
         self.entries.remove(&open.id);
         self.opened(open, now_ms);
-        if is_idempotent(open.id.effect) {
+        // Workers go on with what is theirs.
+        if is_idempotent(open.id.effect) || matches!(open.doer, Doer::Workers | Doer::Whoosh) {
             return;
         }
         self.unqueue(&open.id);
@@ -457,6 +469,9 @@ impl Engine {
         if cut == Some(Cut::Gone) {
             return self.end_gone(id);
         }
+        if cut == Some(Cut::HandedOver) {
+            return self.end_handed_over(id, ended, begun_ms, now_ms);
+        }
         match ended {
             Ended::Done(outcome) => self.report(id, outcome, begun_ms, now_ms),
             Ended::Failed(failed) => self.failed(id, failed, begun_ms, now_ms),
@@ -550,4 +565,11 @@ impl Engine {
         }
         (self.starts, self.reports, self.leases) = Default::default();
     }
+}
+
+/// Effects of a project.
+fn of<'a, T>(map: &'a BTreeMap<EffectId, T>, project: &ProjectName) -> impl Iterator<Item = &'a EffectId> + use<'a, T> {
+    let first = EffectId { project: project.clone(), index: 0, digest: None, effect: EffectName::ALL[0] };
+    let ours = project.clone();
+    map.range(first..).map(|(id, _)| id).take_while(move |id| id.project == ours)
 }

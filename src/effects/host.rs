@@ -25,8 +25,23 @@ pub struct Open {
     /// Whether it was opened before the log's present incarnation began, so that another node, or this one before a
     /// restore, may have worked at it and left no note here.
     pub inherited: bool,
+    /// Who works at it now.
+    pub doer: Doer,
     /// The outcome that somebody else brought while the project was blocked; there is nothing to work at.
     pub held: Option<Outcome>,
+}
+
+/// Who works at an effect. Settings and orders of a migration change it while the effect is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doer {
+    /// The node.
+    Node,
+    /// The node, since a moment after the effect was opened: others may have begun it.
+    NodeAfterOthers,
+    /// Workers. The node reports only how far its own attempt came.
+    Workers,
+    /// Workers of WHOOSH, which decides the region: the node reports nothing and keeps its note.
+    Whoosh,
 }
 
 /// What became of an outcome that was proposed.
@@ -79,8 +94,8 @@ pub trait Host: Send + Sync + 'static {
     fn journal(&self) -> Journal;
     /// Whether an effect is the node's to run.
     fn runs(&self, effect: EffectName) -> bool;
-    /// Effects of a project that are open on its durable head, and are the node's to run or wait with an outcome that
-    /// was kept.
+    /// Effects of a project that are open on its durable head. Those that workers do are among them where the node
+    /// keeps an outcome or a note of them.
     fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String>;
     /// What an effect asks for; `None` when it is not open any more.
     fn task(&self, id: &EffectId) -> Result<Option<Task>, String>;

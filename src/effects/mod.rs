@@ -26,7 +26,7 @@ mod worker;
 pub use board::{Board, Phase, Progress};
 pub use engine::{Command, Engine, Rules};
 pub use executors::{Index, IndexedSource, Outside, ProjectFolder, Workshop, indexed, settle_index};
-pub use host::{Answer, Host, Open, Point, Reply};
+pub use host::{Answer, Doer, Host, Open, Point, Reply};
 pub use note::Note;
 pub use outcome::{Outcome, Report, detail, failed_transition};
 pub use runner::{Runner, StartError};

@@ -87,8 +87,11 @@ impl Runner {
     /// Looks at what earlier processes left, and begins.
     pub fn start(rules: Rules, host: Arc<dyn Host>, executor: Arc<dyn Execute>) -> Result<Runner, StartError> {
         let (inbox, board) = (Arc::new(Inbox::default()), Board::default());
-        let engine = Engine::new(rules, left(&*host)?);
+        let left = left(&*host)?;
         inbox.lock().moved = open_projects(&*host)?;
+        // Also of effects that workers do now.
+        inbox.lock().moved.extend(left.keys().map(|id| id.project.clone()));
+        let engine = Engine::new(rules, left);
         inbox.lock().moved.extend(host.journal().held_outcomes()?.into_iter().map(|id| id.project));
         let shell = Shell {
             engine,

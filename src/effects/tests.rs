@@ -31,7 +31,8 @@ fn id(text: &str) -> EffectId {
 }
 
 fn open(text: &str) -> Open {
-    Open { id: id(text), opened_at_ms: 0, seen: 9, blocked: None, inherited: false, held: None }
+    let doer = Doer::Node;
+    Open { id: id(text), opened_at_ms: 0, seen: 9, blocked: None, inherited: false, doer, held: None }
 }
 
 fn blocked(text: &str) -> Open {
@@ -435,4 +436,103 @@ fn a_failure_names_no_more_assets_than_a_state_holds_and_says_how_many_it_leaves
     let refused = made.into_outcome(&id("a/3/provision"), Transition::EnvironmentInstalled).unwrap();
     let instead = outcome::failed(&id("a/3/provision"), "it does not pass", false, refused.made());
     assert_eq!(String::from_utf8(instead.inputs.canonical()).unwrap().matches("image/").count(), 256);
+}
+
+fn by(doer: Doer, text: &str) -> Open {
+    Open { doer, ..open(text) }
+}
+
+/// Provisioning was set from external to builtin while it was open: the node built a second time, without a word, what a
+/// worker had begun.
+#[test]
+fn what_others_may_have_begun_is_reported_as_unknown_and_only_work_that_does_nothing_twice_begins() {
+    // A note of this incarnation may be of the time before others had the effect.
+    for left in [None, Some(note(1, true, None)), Some(note(1, false, None))] {
+        let left = left.map(|note| (id("a/3/provision"), note)).into_iter().collect();
+        let mut engine = Engine::new(rules(), left);
+        engine.found(&project(), &[by(Doer::NodeAfterOthers, "a/3/provision")], 1_000);
+        engine.tick(1_000);
+        let Some(Command::Propose { outcome, .. }) = engine.take_commands().pop() else {
+            panic!("nothing is proposed")
+        };
+        let inputs = String::from_utf8(canonical_bytes(&outcome.inputs)).unwrap();
+        assert!(inputs.contains("\"unknown\":true") && inputs.contains("others had this effect"), "{inputs}");
+    }
+    let mut engine = Engine::new(rules(), BTreeMap::new());
+    let made = Report::default().into_outcome(&id("a/3/provision"), Transition::EnvironmentInstalled).unwrap();
+    let held = Open { held: Some(made), ..by(Doer::NodeAfterOthers, "a/3/provision") };
+    engine.found(&project(), &[held, by(Doer::NodeAfterOthers, "a/4/fetch")], 1_000);
+    let told = ticked(&mut engine, 1_000);
+    assert_eq!(told[0], "propose a/3/provision Environment_Installed", "the worker's outcome goes first");
+    assert_eq!(told[2], "start a/4/fetch attempt 1");
+}
+
+#[test]
+fn what_the_node_began_before_workers_took_it_over_is_reported_and_nothing_else_is() {
+    let name = "a/3/provision";
+    let found = |left: Option<Note>, name: &str| {
+        let mut engine = Engine::new(rules(), left.map(|note| (id(name), note)).into_iter().collect());
+        engine.found(&project(), &[by(Doer::Workers, name)], 1_000);
+        ticked(&mut engine, 1_000)
+    };
+    let unknown = |attempt: u32| {
+        let noted = format!("note {name} attempt {attempt} with Environment_ProvisionFailed");
+        [noted, format!("propose {name} Environment_ProvisionFailed")]
+    };
+    for ended in [true, false] {
+        assert_eq!(found(Some(note(1, ended, None)), name), unknown(4));
+    }
+    let made = Report::default().into_outcome(&id(name), Transition::EnvironmentInstalled).unwrap();
+    assert_eq!(found(Some(note(1, true, Some(made))), name), [format!("propose {name} Environment_Installed")]);
+    assert!(found(None, name).is_empty());
+    assert_eq!(found(Some(note(1, false, None)), "a/3/fetch"), ["forget a/3/fetch"]);
+}
+
+/// An effect whose region WHOOSH decided for a while was taken for closed: its note went, and it came back as attempt 1.
+#[test]
+fn an_effect_that_others_had_for_a_while_is_interrupted_kept_in_mind_and_reported_as_unknown() {
+    let name = "a/3/provision";
+    let mut engine = running(name);
+    engine.found(&project(), &[by(Doer::Whoosh, name)], 10);
+    assert_eq!(said(&mut engine), [format!("interrupt {name}")]);
+    engine.ended(&id(name), 1, Ended::Stopped(Stop::Cancelled), 11);
+    assert_eq!(ticked(&mut engine, 1_000_000), [format!("note {name} attempt 1 ended")], "nothing is forgotten");
+    assert_eq!((engine.running(), engine.wakes_at_ms()), (0, None));
+    engine.found(&project(), &[by(Doer::NodeAfterOthers, name)], 1_000_001);
+    let told = ticked(&mut engine, 1_000_001);
+    let noted = format!("note {name} attempt 1 with Environment_ProvisionFailed");
+    assert_eq!(told, [noted, format!("propose {name} Environment_ProvisionFailed")]);
+    // It was not begun: nothing is kept, and nothing is known of the others all the same.
+    let mut engine = Engine::new(rules(), BTreeMap::new());
+    engine.found(&project(), &[open(name)], 0);
+    engine.found(&project(), &[by(Doer::Whoosh, name)], 1);
+    assert!(ticked(&mut engine, 1_000).is_empty());
+    engine.found(&project(), &[by(Doer::NodeAfterOthers, name)], 2_000);
+    assert_eq!(ticked(&mut engine, 2_000).len(), 2);
+}
+
+#[test]
+fn work_that_was_done_before_others_took_it_over_is_proposed_where_the_node_may() {
+    let name = "a/3/provision";
+    let made = || Report::default().into_outcome(&id(name), Transition::EnvironmentInstalled).unwrap();
+    let proposed = [format!("propose {name} Environment_Installed")];
+    for (doer, at_once) in [(Doer::Workers, true), (Doer::Whoosh, false)] {
+        let mut engine = running(name);
+        engine.found(&project(), &[by(doer, name)], 10);
+        engine.ended(&id(name), 1, Ended::Done(made()), 11);
+        let told = ticked(&mut engine, 12);
+        assert_eq!(told[1], format!("note {name} attempt 1 with Environment_Installed"));
+        assert_eq!(told[2..] == proposed, at_once, "{told:?}");
+        if !at_once {
+            engine.found(&project(), &[by(Doer::NodeAfterOthers, name)], 20);
+            assert_eq!(ticked(&mut engine, 20), proposed);
+        }
+    }
+    // What is closed meanwhile is not kept in mind.
+    let mut engine = running(name);
+    engine.found(&project(), &[by(Doer::Whoosh, name)], 10);
+    engine.ended(&id(name), 1, Ended::Done(made()), 11);
+    engine.found(&project(), &[], 12);
+    engine.found(&project(), &[open(name)], 13);
+    assert_eq!(ticked(&mut engine, 13).last().unwrap(), &format!("start {name} attempt 1"));
 }

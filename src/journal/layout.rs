@@ -103,6 +103,8 @@ pub(super) mod meta {
     pub const BEGUN_END: &[u8] = b"begun0";
     /// The address of the node whose log this one follows; absent where a node writes to it.
     pub const FOLLOWS: &[u8] = b"follows";
+    /// Who works at each kind of effect, see `hands.rs`.
+    pub const HANDS: &[u8] = b"hands";
     /// Followed by a project, or by nothing for all projects: the latest policy bundle that judged a record.
     pub const POLICY: &[u8] = b"policy/";
     /// After all of them.

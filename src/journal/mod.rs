@@ -32,6 +32,7 @@ mod fold;
 mod frame;
 #[cfg(test)]
 mod growth_tests;
+mod hands;
 mod held;
 mod history;
 #[cfg(test)]

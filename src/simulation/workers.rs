@@ -10,7 +10,7 @@ use super::clients::{self, Ask, Twist};
 use super::oracle::Violation;
 use super::random::Random;
 use super::world::{PROJECTS, World};
-use crate::effects::{Answer, Command, Ended, Engine, Failed, Note, Open, Outcome, Rules};
+use crate::effects::{Answer, Command, Doer, Ended, Engine, Failed, Note, Open, Outcome, Rules};
 use crate::hybridcore::leave::Stop;
 use crate::journal::{HeldOutcome, Journal};
 use crate::machine::head::Head;
@@ -173,6 +173,7 @@ impl World {
             seen: state.epoch.of(crate::types::names::Region::Environment),
             blocked: blocked.clone(),
             inherited: begun_after.is_some_and(|after| open.id.index <= after),
+            doer: Doer::Node,
             held: None,
         });
         Some((project, open.collect()))

@@ -9,11 +9,11 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use super::bus::{self, Bus};
-use super::migration::Decided;
+use super::doers::Doers;
 use super::node::Node;
 use crate::effects::{
-    Answer, Build, Host, Open, Outcome, Phase, Point, Progress, ProjectFolder, Reply, Rules, Runner, Task, Wanted,
-    Workshop, settle_index,
+    Answer, Build, Doer, Host, Note, Open, Outcome, Phase, Point, Progress, ProjectFolder, Reply, Rules, Runner, Task,
+    Wanted, Workshop, settle_index,
 };
 use crate::hybridcore::definitions::Definitions;
 use crate::hybridcore::leave::{Leave, Stop};
@@ -56,16 +56,16 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
     }
     let host = NodeHost {
         handle: node.handle().clone(),
-        effects: settings.effects.clone(),
         gate: node.gate().clone(),
         bus: node.bus().clone(),
         metrics: node.metrics().clone(),
         runtime: tokio::runtime::Handle::current(),
         root: root.clone(),
         points,
-        decided: node.decided().clone(),
+        doers: node.doers().clone(),
         began: (Instant::now(), crate::hybridcore::logs::now_ms()),
     };
+    node.doers().note(&node.handle().journal());
     let workshop = workshop(node, settings, secrets, root)?;
     let incarnation = node.handle().journal().identity().incarnation;
     let runner = Runner::start(rules(&settings.effects, incarnation)?, Arc::new(host), Arc::new(workshop))?;
@@ -154,15 +154,14 @@ fn own_program() -> Option<std::path::PathBuf> {
 
 struct NodeHost {
     handle: Handle,
-    effects: Effects,
     gate: NetworkGate,
     bus: Arc<Bus>,
     metrics: Arc<Metrics>,
     runtime: tokio::runtime::Handle,
     root: std::path::PathBuf,
     points: Points,
-    /// While WHOOSH decides a region, whoever works for it works there.
-    decided: Arc<Decided>,
+    /// While WHOOSH decides a region, its workers work there.
+    doers: Arc<Doers>,
     /// Waits must not depend on somebody setting the clock.
     began: (Instant, u64),
 }
@@ -186,6 +185,12 @@ impl NodeHost {
 }
 
 impl NodeHost {
+    /// Whether an outcome of an effect that workers do now is of the node's own work before.
+    fn is_own_work(&self, id: &EffectId, outcome: &Outcome) -> bool {
+        let note = self.journal().effect_note(id).ok().flatten().and_then(|bytes| Note::decode(&bytes).ok());
+        self.doers.of(id) == Doer::Workers && note.is_some_and(|note| note.outcome.as_ref() == Some(outcome))
+    }
+
     fn is_open(&self, id: &EffectId) -> bool {
         let view = self.handle.view(&id.project);
         view.is_ok_and(|view| view.head.state().open_effects().any(|open| open.id == *id))
@@ -219,7 +224,7 @@ impl Host for NodeHost {
     }
 
     fn runs(&self, effect: EffectName) -> bool {
-        self.effects.is_builtin(effect) && self.decided.runs(effect)
+        self.doers.runs(effect)
     }
 
     fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String> {
@@ -231,18 +236,21 @@ impl Host for NodeHost {
         let mut found = Vec::new();
         for open in state.open_effects() {
             let held = self.held(&journal, &open.id).map_err(|error| error.to_string())?;
-            if self.runs(open.id.effect) || held.is_some() {
+            let doer = self.doers.of(&open.id);
+            let noted = || journal.effect_note(&open.id).map(|note| note.is_some());
+            if doer != Doer::Workers || held.is_some() || noted().map_err(|error| error.to_string())? {
                 found.push(Open {
                     id: open.id.clone(),
                     opened_at_ms: open.opened_at.physical_ms(),
                     seen: view.index,
                     blocked: blocked(state, open.id.effect),
                     inherited: begun_after.is_some_and(|after| open.id.index <= after),
+                    doer,
                     held: held.map(|held| Outcome { transition: held.transition, inputs: held.inputs }),
                 });
             }
         }
-        self.bus.holds(project, found.iter().any(|open| open.held.is_some()));
+        self.bus.holds(project, found.iter().any(|open| open.held.is_some() || open.doer == Doer::Workers));
         Ok(found)
     }
 
@@ -256,7 +264,7 @@ impl Host for NodeHost {
     fn propose(&self, id: &EffectId, outcome: Outcome, reply: Reply) {
         let (handle, id, bus) = (self.handle.clone(), id.clone(), self.bus.clone());
         let held = self.held(&self.journal(), &id);
-        let runs = self.runs(id.effect);
+        let runs = self.runs(id.effect) || self.is_own_work(&id, &outcome);
         let (outcome, evidence, brought_by) = match &held {
             // What is on disk counts, with the name of who brought it.
             Ok(Some(held)) => {
@@ -293,7 +301,7 @@ impl Host for NodeHost {
     }
 
     fn changed(&self, progress: &Progress) {
-        let mode = self.effects.mode(progress.id.effect);
+        let mode = if self.runs(progress.id.effect) { EffectMode::Builtin } else { EffectMode::External };
         if progress.phase == Phase::Closed && mode == EffectMode::External && self.is_open(&progress.id) {
             // What was kept of it is gone; the effect itself is not.
             return self.bus.effect(&bus::external(&progress.id, None), mode);
@@ -394,12 +402,7 @@ fn answer(outcome: sequencer::Outcome) -> Answer {
 }
 
 /// What `GET /effects` answers: what is open by the journal, and how the engine stands with it.
-pub(super) fn page(
-    handle: &Handle,
-    (effects, decided): (&Effects, &Decided),
-    bus: &Bus,
-    filter: &EffectFilter,
-) -> Result<EffectsPage, ReadError> {
+pub(super) fn page(handle: &Handle, doers: &Doers, bus: &Bus, filter: &EffectFilter) -> Result<EffectsPage, ReadError> {
     let journal = handle.journal();
     let mut rows = match &filter.project {
         // Nine at the most.
@@ -410,8 +413,7 @@ pub(super) fn page(
     rows.truncate(filter.limit);
     let next = rows.last().filter(|_| more).map(|row| row.id.clone());
     let one = |row: crate::journal::OpenRow| {
-        let ours = decided.runs(row.id.effect);
-        let mode = if ours { effects.mode(row.id.effect) } else { EffectMode::External };
+        let mode = if doers.runs(row.id.effect) { EffectMode::Builtin } else { EffectMode::External };
         let progress = bus.runner().and_then(|runner| runner.board().get(&row.id));
         let phase = if mode == EffectMode::Builtin { Phase::Waiting } else { Phase::External };
         let unknown = Progress { phase, ..bus::external(&row.id, None) };

@@ -1,7 +1,7 @@
 //! The WHOOSH shim in the daemon: SWOOSH's side of it is the sequencer, WHOOSH's an HTTP client under the network
 //! gate, and its clients' a listener of its own.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, block_in_place};
 use tokio_util::sync::CancellationToken;
 
 use super::bus::Bus;
+use super::doers::Doers;
 use super::node::Node;
 use crate::ingress::{self, Carrier, Gate, LegacyState, legacy_router};
 use crate::machine::beats::Beats;
@@ -48,22 +49,6 @@ const PAGE: usize = 1_000;
 /// The exporter under whose name the journal keeps how far WHOOSH was told.
 pub(super) const TOLD: &str = "whoosh";
 
-/// Which regions are decided here: all of them, unless a migration says otherwise.
-#[derive(Debug, Default)]
-pub(super) struct Decided(RwLock<Option<Routing>>);
-
-impl Decided {
-    /// Whether an effect's region is decided here, so that its work is done here as well.
-    pub fn runs(&self, effect: EffectName) -> bool {
-        let routing = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        routing.as_ref().is_none_or(|routing| routing.decides(chart::effect(effect).region))
-    }
-
-    fn set(&self, routing: &Routing) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(routing.clone());
-    }
-}
-
 /// Makes the shim, where the settings name a WHOOSH.
 pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyhow::Result<Option<Arc<Shim>>> {
     let migration = &settings.migration;
@@ -74,7 +59,7 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
     let address = upstream.as_str().trim_end_matches('/').to_owned();
     let parsed = address.parse().context("migration.upstream is no address")?;
     let watch = Arc::new(Counting {
-        decided: node.decided().clone(),
+        doers: node.doers().clone(),
         metrics: node.metrics().clone(),
         handle: node.handle().clone(),
         bus: node.bus().clone(),
@@ -477,9 +462,9 @@ fn unanswered(error: OutboundError) -> WhooshError {
     }
 }
 
-/// Metrics of the migration, and who has to know which regions are decided here.
+/// Metrics of the migration, and those who have to know which regions are decided here.
 struct Counting {
-    decided: Arc<Decided>,
+    doers: Arc<Doers>,
     metrics: Arc<Metrics>,
     handle: Handle,
     bus: Arc<Bus>,
@@ -487,9 +472,11 @@ struct Counting {
 
 impl Watch for Counting {
     fn routed(&self, routing: &Routing) {
-        self.decided.set(routing);
+        self.doers.route(routing);
         self.metrics.migration().routed(routing);
+        // At a start it is noted before the first effect begins.
         let Some(runner) = self.bus.runner() else { return };
+        block_in_place(|| self.doers.note(&self.handle.journal()));
         let mut after = None;
         // Effects that are open begin, or stop, where who decides has changed.
         loop {

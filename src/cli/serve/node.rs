@@ -10,9 +10,10 @@ use tokio::sync::{Semaphore, broadcast};
 use super::bundles;
 use super::bus::Bus;
 use super::clock::ClockDesk;
+use super::doers::Doers;
 use super::effects;
 use super::exporters::{self, Exports, Work};
-use super::migration::{self, Decided};
+use super::migration;
 use super::outside;
 use super::ports::{ClockPort, DecisionPort, Questions, Watch};
 use super::scrape::Scrape;
@@ -35,7 +36,7 @@ use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile::{self, LoadedKey};
 use crate::platform::secrets::Secrets;
 use crate::sequencer::{Handle, Memory, Options, Patience, Ports};
-use crate::settings::{Durability, Effects, Settings};
+use crate::settings::{Durability, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::types::hlc::Hlc;
 use crate::types::keys::{PublicKey, SecretKey};
@@ -54,7 +55,7 @@ pub(in crate::cli) struct Node {
     exports: Arc<Exports>,
     exporters: Vec<Work>,
     bus: Arc<Bus>,
-    decided: Arc<Decided>,
+    doers: Arc<Doers>,
     runner: Option<Runner>,
     shim: Option<Arc<Shim>>,
     traces: Option<traces::Sender>,
@@ -114,7 +115,7 @@ impl Node {
             exports,
             exporters,
             bus,
-            decided: Arc::default(),
+            doers: Arc::new(Doers::new(&settings.effects)),
             runner,
             shim: None,
             traces,
@@ -166,9 +167,9 @@ impl Node {
         &self.bus
     }
 
-    /// Which regions are decided here.
-    pub(super) fn decided(&self) -> &Arc<Decided> {
-        &self.decided
+    /// Who works at effects.
+    pub(super) fn doers(&self) -> &Arc<Doers> {
+        &self.doers
     }
 
     /// What takes WHOOSH's place, where the settings name one.
@@ -205,7 +206,7 @@ impl Node {
     pub fn app_state(&self, settings: &Settings) -> AppState {
         let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
         let metrics = self.metrics.clone();
-        let (handle, bus, effects) = (self.handle.clone(), self.bus.clone(), settings.effects.clone());
+        let (handle, bus) = (self.handle.clone(), self.bus.clone());
         let scrape = Scrape {
             handle: handle.clone(),
             metrics: metrics.clone(),
@@ -214,7 +215,7 @@ impl Node {
             exports: exports.clone(),
             bus: bus.clone(),
         };
-        let shown = Shown { handle, facts, gate, exports, scrape, bus, effects, decided: self.decided.clone() };
+        let shown = Shown { handle, facts, gate, exports, scrape, bus, doers: self.doers.clone() };
         let limits = limits(settings);
         AppState::from(Parts {
             handle: self.handle.clone(),
@@ -426,8 +427,7 @@ struct Shown {
     exports: Arc<Exports>,
     scrape: Scrape,
     bus: Arc<Bus>,
-    effects: Effects,
-    decided: Arc<Decided>,
+    doers: Arc<Doers>,
 }
 
 impl Queries for Shown {
@@ -436,7 +436,7 @@ impl Queries for Shown {
     }
 
     fn effects(&self, filter: &EffectFilter) -> Result<EffectsPage, ReadError> {
-        effects::page(&self.handle, (&self.effects, &self.decided), &self.bus, filter)
+        effects::page(&self.handle, &self.doers, &self.bus, filter)
     }
 
     fn events(&self) -> broadcast::Receiver<Arc<Happened>> {

@@ -1,6 +1,7 @@
 //! How one effect stands in the engine.
 
 use crate::effects::board::Phase;
+use crate::effects::host::Doer;
 use crate::effects::outcome::Outcome;
 
 /// What is done about an effect.
@@ -23,6 +24,8 @@ pub(super) enum Cut {
     Blocked,
     /// It took too long.
     Overdue,
+    /// Others work at the effect from here on.
+    HandedOver,
     /// The effect is open no more.
     Gone,
 }
@@ -37,6 +40,8 @@ pub(super) struct Entry {
     /// Index of the project's last record when it was looked at.
     pub seen: u64,
     pub blocked: Option<String>,
+    /// Who works at it.
+    pub doer: Doer,
     /// Whether its outcome is one that was held for a worker.
     pub held: bool,
     pub reason: Option<String>,

@@ -89,6 +89,65 @@ fn assets_that_no_run_here_made_are_never_recorded_as_released() {
     assert_eq!(count(&daemon, "Environment_Released"), 1);
 }
 
+fn set(yard: &Yard, mode: &str) {
+    yard.site.change_settings(|settings| {
+        ["provision", "healthcheck", "release"].iter().for_each(|name| settings["effects"][name] = json!(mode));
+    });
+}
+
+/// Where provisioning was set from external to builtin while it was open, the node built a second time, without a word,
+/// what a worker had begun.
+#[test]
+fn provisioning_that_a_worker_may_have_begun_is_reported_as_unknown_before_the_node_builds() {
+    let yard = yard();
+    set(&yard, "external");
+    let daemon = yard.site.start();
+    yard.begin(&daemon, yard.document("v1.0"));
+    state_where(&daemon, |state| state.environment.effects.contains_key(&EffectName::Provision));
+    daemon.terminate();
+    set(&yard, "builtin");
+    let daemon = yard.site.start();
+    state_where(&daemon, |state| state.environment.phase == EnvironmentState::Ready);
+    let wal = daemon.get("/wal?project=p&limit=1000").text();
+    assert_eq!(wal.matches("\"unknown\":true").count(), 1, "{wal}");
+    assert!(wal.contains("others had this effect before the node"), "{wal}");
+    // What is opened from here on is the node's own.
+    assert_eq!((count(&daemon, "Environment_ProvisionFailed"), count(&daemon, "Environment_Installed")), (1, 1));
+    let mut project = Project::new(&yard.site, "p");
+    insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentDeprovision));
+    daemon.wait_for("/wal?project=p&limit=1000", |_| count(&daemon, "Environment_Installed") == 2);
+    assert_eq!(count(&daemon, "Environment_ProvisionFailed"), 1);
+}
+
+/// The other way round: a worker would have built a second time what the node had begun.
+#[test]
+fn provisioning_that_the_node_began_is_reported_as_unknown_before_workers_have_it() {
+    let yard = yard();
+    let daemon = yard.site.start_by(&["env", "SWOOSH_CRASH_AT=note:provision"]).unwrap();
+    yard.begin(&daemon, yard.document("v1.0"));
+    assert!(daemon.wait().0.code().is_none(), "it did not die");
+    set(&yard, "external");
+    let daemon = yard.site.start();
+    let state = state_where(&daemon, |state| state.environment.last_failure.is_some());
+    let failure = state.environment.last_failure.clone().unwrap();
+    assert!(failure.unknown && failure.detail.to_string().contains("before others"), "{failure:?}");
+    assert!(state.environment.effects.contains_key(&EffectName::Provision), "workers are asked for it");
+    assert_eq!((state.environment.tries, yard.ledger().len()), (1, 0));
+}
+
+/// What the node had finished was thrown away, and a worker had to do it again.
+#[test]
+fn provisioning_that_the_node_finished_is_recorded_also_where_workers_have_it_by_now() {
+    let yard = yard();
+    let daemon = yard.site.start_by(&["env", "SWOOSH_CRASH_AT=record:provision"]).unwrap();
+    yard.begin(&daemon, yard.document("v1.0"));
+    assert!(daemon.wait().0.code().is_none(), "it did not die");
+    set(&yard, "external");
+    let daemon = yard.site.start();
+    state_where(&daemon, |state| state.environment.phase == EnvironmentState::Healthcheck);
+    assert_eq!((count(&daemon, "Environment_ProvisionFailed"), count(&daemon, "Environment_Installed")), (0, 1));
+}
+
 #[test]
 fn a_node_builds_with_the_packer_that_its_environment_names() {
     let yard = yard();

@@ -5,7 +5,7 @@ use swoosh::types::names::Transition;
 
 use super::{Move, Running, Script, body, get, post, send};
 use crate::support::driver::{Project, bytes};
-use crate::support::http::request;
+use crate::support::http::{Answer, request};
 use crate::support::whoosh::Fault;
 use crate::support::world::Ask;
 
@@ -385,8 +385,33 @@ fn effects_run_here_only_where_swoosh_decides() {
     running.switch(&["regions", "--region", "environment"]);
     // The node does it now, and WHOOSH hears of it without anybody's request.
     running.daemon.wait_for("/effects?project=p", |_| mode(&running).is_none());
+    // The effect is closed with the write, and the state is shown when that is on disk.
+    let provisions = |answer: &Answer| answer.json()["projection"]["environment"]["phase"] == "PROVISION";
+    running.daemon.wait_for("/state?project=p", provisions);
     running.agree("p");
     assert_eq!(moved.whoosh.phases("p")["Environment"], "PROVISION");
+}
+
+/// WHOOSH's workers may be at it when SWOOSH takes the region over: the node built beside them, as attempt 1.
+#[test]
+fn provisioning_that_whoosh_s_workers_may_have_begun_is_reported_as_unknown_at_a_switch() {
+    let moved = Move::with(|settings| {
+        settings["effects"] = json!({
+            "provision": "builtin", "healthcheck": "builtin", "release": "builtin",
+            "builds": [{"environment": "dev", "builder": "source.file.linux-image"}],
+        });
+    });
+    let (running, script) = begun(&moved);
+    let last =
+        script.steps.iter().position(|(transition, _)| *transition == Transition::EnvironmentCapacityOk).unwrap();
+    (0..=last).for_each(|number| assert_eq!(step(&running, &script, number), 202));
+    running.agree("p");
+    running.switch(&["regions", "--region", "environment"]);
+    let wal = || running.daemon.get("/wal?project=p&limit=1000").text();
+    running.daemon.wait_for("/wal?project=p&limit=1000", |_| wal().contains("Environment_Installed"));
+    let told = wal();
+    assert_eq!(told.matches("\"unknown\":true").count(), 1, "{told}");
+    assert!(told.find("Environment_ProvisionFailed") < told.find("Environment_Installed"), "{told}");
 }
 
 #[test]
