@@ -181,6 +181,8 @@ impl Contents {
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
+        // Whoever goes on from an older copy makes it the newest: it lacked nothing that was promised.
+        self.newest = None;
         let mut undo = Vec::with_capacity(changes.len());
         for change in changes {
             match change {
@@ -503,8 +505,6 @@ impl Medium for Arc<Disk> {
         contents.read()?;
         if write {
             contents.made = true;
-            // A node that goes on from an older copy makes it the newest: it lacked nothing that was promised.
-            contents.newest = None;
             if contents.full {
                 return Err(no_room());
             }

@@ -16,6 +16,8 @@ use crate::types::text::ClusterId;
 
 /// 2025-10-19T12:00:00Z, when every world begins.
 pub const START_MS: u64 = 1_760_875_200_000;
+/// The place of the voter among the voters whose key is rotated.
+const ROTATES: usize = 3;
 /// Where the one pinned server listens.
 pub const SERVER_URL: &str = "https://mcp.example/search";
 /// One beat, in milliseconds.
@@ -197,11 +199,13 @@ impl Outside {
     /// Voters that answer, by the bits of a number, since a moment.
     pub fn pulses(&mut self, silent: u64, since_ms: u64, now_ms: u64) {
         let since = reading(since_ms);
-        let pulse = |(n, name): (usize, &&str)| {
+        let pulse = |(n, name): (usize, &str)| {
             let alive = silent >> n & 1 == 0;
             (self.hands.get(name).public.to_string(), json!({"alive": alive, "since": since}))
         };
-        let members: BTreeMap<String, Value> = VOTERS.iter().enumerate().map(pulse).collect();
+        // The key that a voter may rotate to is that voter's.
+        let all = VOTERS.iter().copied().enumerate().chain([(ROTATES, "fresh")]);
+        let members: BTreeMap<String, Value> = all.map(pulse).collect();
         self.say(FactKind::Liveness, json!({"members": members}), LASTS_MS, now_ms);
     }
 
