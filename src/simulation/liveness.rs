@@ -35,7 +35,7 @@ impl World {
     }
 
     fn heal(&mut self, random: &mut Random) -> Result<(), Violation> {
-        self.site.clocks.set_skew(0);
+        self.site.clocks.steady();
         self.site.disk.repair();
         self.moods = super::world::Moods::default();
         self.end_process(random);

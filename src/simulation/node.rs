@@ -63,6 +63,12 @@ impl Clocks {
         self.skew_ms.store(milliseconds, Ordering::Relaxed);
     }
 
+    /// The wall clock is right, and steps no more.
+    pub fn steady(&self) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.set_skew(0);
+    }
+
     /// How far the wall clock is off.
     pub fn skew(&self) -> i64 {
         self.skew_ms.load(Ordering::Relaxed)

@@ -67,19 +67,19 @@ impl World {
         };
         let interrupted = self.is_excused() || self.site.disk.is_full();
         match done {
-            Ok(()) => self.order = None,
+            Ok(next) => self.order = next,
             Err(_) if interrupted => self.tally.count("orders interrupted"),
             Err(what) => return Err(Violation { invariant: "orders-end", what }),
         }
         self.after_work(random)
     }
 
-    fn accept_loss(&mut self) -> Result<(), String> {
+    fn accept_loss(&mut self) -> Result<Option<Order>, String> {
         let place = self.site.journal();
         let loss = match Journal::loss(&place) {
             Ok(loss) => loss,
-            // The older copy lacks nothing that was promised.
-            Err(AcceptError::Whole { .. }) => return Ok(()),
+            // The older copy lacks nothing that was promised; it may follow, and no node starts on it then.
+            Err(AcceptError::Whole { .. }) => return Ok(Some(Order::Promote)),
             Err(error) => return Err(error.to_string()),
         };
         let at = reading(self.now_ms());
@@ -87,16 +87,17 @@ impl World {
         self.oracle.given_up(mark.index);
         self.workers.given_up();
         self.tally.count("losses accepted");
-        Ok(())
+        // A copy from before a promotion follows, and no node starts on it.
+        Ok(loss.follows.map(|_| Order::Promote))
     }
 
-    fn promote(&mut self) -> Result<(), String> {
+    fn promote(&mut self) -> Result<Option<Order>, String> {
         match Journal::promote(&self.site.journal(), reading(self.now_ms()), "an operator") {
             Ok(_) => self.tally.count("promotions"),
             // The promotion that was interrupted was done.
             Err(IncarnationError::NotFollowing { .. }) => {}
             Err(error) => return Err(error.to_string()),
         }
-        Ok(())
+        Ok(None)
     }
 }
