@@ -64,6 +64,10 @@ pub struct Acceptance {
     pub chain: Hash,
     /// The last record that had been promised; `None` where the watermark no longer said it.
     pub promised: Option<u64>,
+    /// The incarnation of the watermark that was written again, where it said one. A directory that follows goes on under
+    /// its own number, and may be an older copy of one that was promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<u64>,
     /// Why the node did not start.
     pub problem: String,
     /// Why the person accepted it, and who that was.
@@ -137,8 +141,8 @@ impl Journal {
             return Err(AcceptError::OtherEnd { named: loss.last, found });
         }
         let problem = loss.problem.to_string();
-        let acceptance =
-            Acceptance { at, last: found, chain, promised: loss.promised, problem, reason: reason.to_owned() };
+        let (promised, incarnation, reason) = (loss.promised, loss.incarnation, reason.to_owned());
+        let acceptance = Acceptance { at, last: found, chain, promised, incarnation, problem, reason };
         drop_after(&db, &place, found)?;
         let incarnation = write_down(&db, &place, loss, &acceptance)?;
         // A crash before this leaves the node refusing, and the acceptance to be given again. It then begins one more
@@ -162,6 +166,17 @@ impl Inner {
 }
 
 type MetaRow = (Box<[u8]>, Box<[u8]>);
+
+/// The highest incarnation that a watermark said before a loss was accepted; 0 where there was none.
+pub(super) fn known_incarnation(db: &Store) -> Result<u64, StorageError> {
+    let mut known = 0;
+    for (_, value) in accepted(db)? {
+        let acceptance: Acceptance = from_canonical(&value)
+            .map_err(|error| StorageError(format!("an acceptance of a loss does not decode: {error}")))?;
+        known = known.max(acceptance.incarnation.unwrap_or(0));
+    }
+    Ok(known)
+}
 
 fn accepted(db: &Store) -> Result<Vec<MetaRow>, StorageError> {
     let family = db.column(Family::Meta).ok_or_else(|| StorageError("no column family meta".into()))?;

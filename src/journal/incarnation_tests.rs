@@ -190,6 +190,19 @@ fn a_follower_whose_loss_is_accepted_goes_on_under_the_same_incarnation() {
     assert_eq!(Journal::promote(directory.path(), at(), "a test").unwrap().after, 5);
 }
 
+/// A copy of a follower's directory from before its promotion, whose loss was accepted, was promoted under the same number
+/// a second time: other records were sealed at the same indexes of one incarnation.
+#[test]
+fn a_follower_s_older_copy_is_never_promoted_under_a_number_that_was_used() {
+    let directory = stopped(follows);
+    let older = directory.copy();
+    assert_eq!(Journal::promote(directory.path(), at(), "a test").unwrap().number, 2);
+    std::fs::copy(directory.watermark(), older.watermark()).unwrap();
+    let loss = Journal::loss(older.path()).unwrap();
+    Journal::accept_end(older.path(), &loss, at(), "ops: gone").unwrap();
+    assert_eq!(Journal::promote(older.path(), at(), "a test").unwrap().number, 3);
+}
+
 /// A pruning that was interrupted wrote bases of a stretch and did not raise the floor.
 #[test]
 fn a_log_that_ends_earlier_keeps_no_row_of_the_records_after_its_end() {

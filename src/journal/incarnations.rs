@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use super::accept::known_incarnation;
 use super::checks::{self, CheckError, Checked};
 use super::cut::cut;
 use super::error::{OpenError, StorageError};
@@ -145,7 +146,9 @@ impl Journal {
             return Err(IncarnationError::NotFollowing { path: place.path });
         }
         let number: u64 = required(&checked.db, &place, meta::INCARNATION)?;
-        begin(&place, checked, &NextIncarnation { number: number + 1, at, reason, last: None })
+        // An older copy, whose loss was accepted, does not know under which number it was promoted before.
+        let number = number.max(known_incarnation(&checked.db)?) + 1;
+        begin(&place, checked, &NextIncarnation { number, at, reason, last: None })
     }
 }
 

@@ -150,7 +150,7 @@ mod tests {
 
     fn acceptance(last: u64, promised: Option<u64>) -> Acceptance {
         let (chain, reason) = (Hash::ZERO, "ops: the disk is gone".to_owned());
-        Acceptance { at: Default::default(), last, chain, promised, problem: String::new(), reason }
+        Acceptance { at: Default::default(), last, chain, promised, incarnation: None, problem: String::new(), reason }
     }
 
     #[test]
