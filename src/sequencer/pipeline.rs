@@ -87,6 +87,7 @@ pub(super) struct Pipeline {
     keys: BTreeMap<KeyPlace, InFlight>,
     breaches: breach::Breaches,
     deferred: Vec<Deferred>,
+    early: Vec<held::Early>,
     forecasts: Vec<Forecast>,
     /// Whether the request at hand is a dry run: it takes the way of every request, and changes nothing.
     trying: bool,
@@ -123,6 +124,7 @@ impl Pipeline {
             keys: BTreeMap::new(),
             breaches: breach::Breaches::new(),
             deferred: Vec::new(),
+            early: Vec::new(),
             forecasts: Vec::new(),
             trying: false,
             open: Vec::new(),
@@ -379,6 +381,9 @@ impl Pipeline {
     /// Refuses, once the head that the judgement rests on is durable; a breach quarantines first.
     fn refuse(&mut self, project: &ProjectName, scene: Scene, request: Request, mut refused: Refused) {
         if refused.rejection.code == Code::Blocked {
+            if let Some(batch) = self.is_early(project, &scene, &request) {
+                return self.wait_to_hold(batch, request);
+            }
             self.hold(project, &scene, &request.verified, &mut refused.rejection);
         }
         let (transition, at) = (request.verified.proposal().transition, scene.stamp.at);
@@ -438,7 +443,12 @@ impl Pipeline {
             return self.send(job);
         }
         match (self.commit_now)(job) {
-            Ok(done) => self.settle(done),
+            Ok(done) => {
+                self.settle(done);
+                if !self.open.is_empty() {
+                    self.hand_over();
+                }
+            }
             Err(job) => self.send(*job),
         }
     }
@@ -472,6 +482,7 @@ impl Pipeline {
         let ready: Vec<_> = self.deferred.extract_if(.., |deferred| deferred.batch <= done.number).collect();
         ready.into_iter().for_each(|deferred| answer(deferred.reply, deferred.outcome));
         self.report_forecasts(done.number);
+        self.hold_early(done.number);
     }
 
     /// The log cannot be written: whatever is not durable is refused, and nothing is taken any more.
@@ -485,7 +496,8 @@ impl Pipeline {
         let waiting = std::mem::take(&mut self.keys).into_values().flat_map(|in_flight| in_flight.waiting);
         let deferred = std::mem::take(&mut self.deferred).into_iter().map(|deferred| deferred.reply);
         let forecasts = std::mem::take(&mut self.forecasts).into_iter().map(|forecast| forecast.reply);
-        for reply in open.chain(waiting).chain(deferred).chain(forecasts) {
+        let early = std::mem::take(&mut self.early).into_iter().map(held::Early::reply);
+        for reply in open.chain(waiting).chain(deferred).chain(forecasts).chain(early) {
             answer(reply, not_durable(&reason));
         }
         self.shared.set_mode(failure.mode());

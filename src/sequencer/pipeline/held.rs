@@ -1,9 +1,10 @@
-//! Outcomes of effects that callers bring while their project is blocked (DESIGN §7): kept on disk, and proposed by
-//! the node when the project goes on.
+//! Outcomes of effects that callers bring while their project is blocked: kept on disk, and proposed by the node when the
+//! project goes on.
 
 use super::{Pipeline, Scene};
 use crate::journal::HeldOutcome;
 use crate::machine::judge::{self, Docket};
+use crate::sequencer::inbox::{Reply, Request};
 use crate::sequencer::{OwnOutcome, Verified};
 use crate::types::canonical::canonical_hash;
 use crate::types::ids::EffectId;
@@ -12,7 +13,40 @@ use crate::types::proposal::{Proposal, SignedProposal};
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
+/// An outcome that meets a block whose batch is not settled yet. The committer answers for a batch before the sequencer
+/// hears of it, so a caller that was answered for the pause may be here first.
+pub(super) struct Early {
+    batch: u64,
+    request: Request,
+}
+
+impl Early {
+    /// Where its answer goes.
+    pub fn reply(self) -> Reply {
+        self.request.reply
+    }
+}
+
 impl Pipeline {
+    /// The batch that an outcome must wait for, before it can be kept.
+    pub(super) fn is_early(&mut self, project: &ProjectName, scene: &Scene, request: &Request) -> Option<u64> {
+        let id = request.verified.inputs().effect()?;
+        let (_, batch) = self.head(project).ok()?;
+        let holds = batch > self.durable_batch && self.shared.options.external.contains(&id.effect);
+        (holds && judge::held_by_block(&self.docket(scene, &request.verified))).then_some(batch)
+    }
+
+    /// Puts an outcome aside until a batch is settled.
+    pub(super) fn wait_to_hold(&mut self, batch: u64, request: Request) {
+        self.early.push(Early { batch, request });
+    }
+
+    /// Judges the outcomes again that waited for a batch.
+    pub(super) fn hold_early(&mut self, durable_batch: u64) {
+        let ready: Vec<_> = self.early.extract_if(.., |early| early.batch <= durable_batch).collect();
+        ready.into_iter().for_each(|early| self.weigh_and_act(early.request));
+    }
+
     /// Keeps the outcome of an effect that nothing but the block holds back, and says so in the rejection.
     pub(super) fn hold(
         &mut self,

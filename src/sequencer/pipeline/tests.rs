@@ -121,7 +121,7 @@ fn settings(operator: &SecretKey, node_role: &str) -> Value {
     json!({
         "identities": {
             node.public().to_string(): identity("node", &[node_role]),
-            operator.public().to_string(): identity("ann", &["operator", "human"]),
+            operator.public().to_string(): identity("ann", &["operator", "human", "worker"]),
         },
         "max_ahead_ms": 5_000, "max_behind_ms": 300_000, "license_grace_ms": 10 * HOUR_MS, "license_scope": "swoosh",
         "key_horizon_ms": 604_800_000u64, "key_ahead_ms": 86_400_000, "transports": ["https"],
@@ -183,7 +183,7 @@ impl World {
             sweep_every: 1_000,
             durability: Durability::Sync,
             patience: Default::default(),
-            external: Default::default(),
+            external: [EffectName::Resolve].into(),
         };
         let clock = Arc::new(Stepping(Mutex::new((NOW_MS, None))));
         let (heard, full) = (Arc::new(Heard::default()), Arc::new(Mutex::new(false)));
@@ -299,6 +299,32 @@ fn an_outcome_of_the_node_follows_the_license_s_record_under_the_next_index_and_
     assert_eq!(world.log(), [Transition::LicenseGraceEntered, Transition::IngestionResolveFailed]);
     let stamps: Vec<Hlc> = world.records().into_iter().map(|record| record.timestamp).collect();
     assert!(stamps.is_sorted_by(|before, after| before < after), "{stamps:?}");
+}
+
+/// The committer answers for a batch before the sequencer hears of it, so an outcome may meet a pause that is durable and not
+/// settled: the worker was answered `blocked`, and nothing was kept.
+#[test]
+fn an_outcome_that_meets_a_block_which_is_not_settled_yet_is_held_once_it_is() {
+    let pause = json!({"rationale": "lunch"});
+    let mut before = World::licensed();
+    before.accepted(Transition::ControlPause, &pause);
+    let mut world = World::licensed();
+    let view = world.single.handle().view(&name("a")).unwrap();
+    let open = view.head.state().open_effects().find(|open| open.id.effect == EffectName::Resolve).unwrap().id.clone();
+    let paused = world.signed(Transition::ControlPause, &pause);
+    let mut paused = world.single.propose(paused).unwrap();
+    world.single.judge(false);
+    world.head = before.head;
+    let inputs = json!({"effect": open.to_string(), "failure": {"detail": "no answer"}});
+    let outcome = world.signed(Transition::IngestionResolveFailed, &inputs);
+    let mut told = world.single.propose(outcome).unwrap();
+    world.single.judge(false);
+    assert!(told.try_recv().is_err() && paused.try_recv().is_err(), "the pause is not on disk yet");
+    while world.single.judge(true) | world.single.commit() {}
+    assert!(matches!(paused.try_recv(), Ok(Outcome::Accepted { .. })));
+    let Ok(Outcome::Refused(refusal)) = told.try_recv() else { panic!("the project is paused") };
+    assert_eq!(refusal.rejection.code, Code::OutcomeHeld, "{:?}", refusal.rejection);
+    assert_eq!(world.single.handle().journal().held_outcomes().unwrap(), [open]);
 }
 
 /// The node's key lost its role, so it cannot record the breach. The project used to go on as if it were clear. No policy
