@@ -26,6 +26,7 @@ pub(super) mod tls;
 mod traces;
 mod upkeep;
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ use crate::ingress;
 use crate::platform::descriptors;
 use crate::platform::shutdown::StopSignals;
 use crate::settings::{Overrides, Settings};
+use crate::types::host::Host;
 pub(super) use clock::ClockView;
 pub(super) use clock_socket::{Ask as ClockAsk, ask as ask_clock};
 use node::Node;
@@ -135,11 +137,12 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     let supervised = Supervised::ready(node.handle().clone(), format!("{scheme}://{address}"));
     let watched = tokio::spawn(supervised.clone().watch());
     let state = node.app_state(settings);
-    let legacy = legacy.map(|listener| migration::serve(&node, listener, state.gate.clone())).transpose()?;
+    let legacy = legacy.map(|listener| migration::serve(&node, settings, listener, state.gate.clone())).transpose()?;
     let stopping = legacy.as_ref().map(migration::Listener::stopper);
     let stops = stops(signals, &node, (upkeep.reloader(), reload), supervised, (tls.clone(), stopping));
-    let observer = observed.map(|listener| observe::serve(listener, &state));
-    let served = serve((listener, legacy), state, tls, stops).await;
+    let observer = observed.map(|listener| observe::serve(listener, settings, &state));
+    let allowed_hosts = settings.http.allowed_hosts.clone();
+    let served = serve((listener, legacy), state, (allowed_hosts, tls), stops).await;
     if let Some(observer) = observer {
         observer.finish().await;
     }
@@ -191,13 +194,13 @@ fn stops(
 async fn serve(
     (listener, legacy): (tokio::net::TcpListener, Option<migration::Listener>),
     state: ingress::AppState,
-    tls: Option<Arc<ingress::Tls>>,
+    (allowed_hosts, tls): (BTreeSet<Host>, Option<Arc<ingress::Tls>>),
     mut stops: stop::Stops,
 ) -> std::io::Result<()> {
     let gate = state.gate.clone();
     let drain = async { drop((&mut stops.drain).await) };
     let serving = async {
-        let served = ingress::serve(listener, ingress::router(state), gate, tls, drain).await;
+        let served = ingress::serve(listener, ingress::router(state), gate, allowed_hosts, tls, drain).await;
         if let Some(legacy) = legacy {
             legacy.finish().await;
         }

@@ -6,7 +6,7 @@ mod reference;
 
 use std::sync::LazyLock;
 
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
@@ -34,12 +34,13 @@ fn page(title: &str, content: &str) -> String {
     )
 }
 
+/// Whether a path is that of a page for people.
+pub(super) fn is_page(path: &str) -> bool {
+    matches!(path, "/" | "/docs" | "/docs/rejections")
+}
+
 fn html(page: &str) -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
     (StatusCode::OK, headers, page.to_owned()).into_response()
 }
 
@@ -64,7 +65,7 @@ pub(super) async fn openapi_json(uri: Uri) -> Answer {
 /// `GET /`: where everything is, as plain text.
 pub(super) async fn index(uri: Uri) -> Answer {
     Query::read(&uri, &[])?;
-    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok((headers, reference::overview(&openapi::DOCUMENT)).into_response())
 }
 

@@ -1,6 +1,7 @@
 //! The listener of the WHOOSH migration: the paths that WHOOSH's clients know, answered by whoever decides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::Router;
@@ -15,8 +16,9 @@ use futures::future::BoxFuture;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::fault::{Answer, Fault};
+use super::query::Query;
 use super::transition::REPLAYED;
-use super::{Caller, Gate, admission, body, fault};
+use super::{Caller, Gate, admission, body, browsers, fault};
 use crate::types::migration::{Call, LegacyAnswer, WhooshAnswer};
 use crate::types::rejection::{Code, Rejection};
 
@@ -53,8 +55,8 @@ pub struct LegacyState {
 pub fn legacy_router(state: LegacyState) -> Router {
     Router::new()
         .route("/transition", post(transition))
-        .route("/state", get(read))
-        .route("/health", get(read))
+        .route("/state", get(project_state))
+        .route("/health", get(health))
         .fallback(not_found)
         .method_not_allowed_fallback(super::method_not_allowed)
         .layer(from_fn_with_state(state.gate.clone(), admission::admit))
@@ -76,6 +78,13 @@ async fn transition(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    // What a client of WHOOSH sends counts as signed: a page, which sends what a browser lets it, must not send it.
+    let checked = check_call(&uri, &[], &headers).and_then(|()| body::check_media_type(&headers));
+    if let Err(fault) = checked {
+        let patience = Duration::from_millis(state.gate.limits().request_timeout_ms);
+        let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
+        return Err(fault);
+    }
     let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
     let mut memory = state.gate.memory(peer);
     let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
@@ -88,8 +97,21 @@ async fn transition(
     })?)
 }
 
-async fn read(State(state): State<LegacyState>, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
+async fn project_state(State(state): State<LegacyState>, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
+    check_call(&uri, &["project", "projection"], &headers)?;
     answer(state.carrier.carry(call(&method, &uri, &headers, Bytes::new())).await?)
+}
+
+async fn health(State(state): State<LegacyState>, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
+    check_call(&uri, &[], &headers)?;
+    answer(state.carrier.carry(call(&method, &uri, &headers, Bytes::new())).await?)
+}
+
+/// Refuses requests of web pages, and parameters that neither WHOOSH's wire format nor SWOOSH knows: a `dry_run` that is passed over
+/// would be a real transition.
+fn check_call(uri: &Uri, known: &[&str], headers: &HeaderMap) -> Answer<()> {
+    browsers::check_no_page(headers)?;
+    Query::read(uri, known).map(drop)
 }
 
 fn call(method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Call {

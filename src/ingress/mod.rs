@@ -15,6 +15,7 @@
 
 mod admission;
 mod body;
+mod browsers;
 mod docs;
 mod effects;
 mod events;

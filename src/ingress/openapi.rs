@@ -112,11 +112,13 @@ fn tell_common_answers(path: &str, method: &str, operation: &mut Value) {
             reads,
             403,
             "`reads_closed`: on an address that is no loopback one, a read is signed by an identity with role \
-            `reader`, or made with a client certificate.",
+            `reader`, or made with a client certificate. `cross_site`: a browser sent it for a page of another site.",
         ),
+        (true, 403, "`cross_site`: a browser sent it for a page of another site."),
         (posts, 408, "The body took too long to arrive."),
         (posts, 413, "The body is too large."),
         (posts, 415, "Not plain application/json."),
+        (true, 421, "`wrong_host`: it names a host that the node does not answer to."),
         (!watches, 429, "This peer has its share under way already; `Retry-After` says when to try again."),
         (true, 503, "The node has no room now, or cannot say; `Retry-After` says when to try again."),
     ];

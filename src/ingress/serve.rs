@@ -16,6 +16,7 @@ mod tls;
 mod validity;
 mod watched;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,9 +31,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Gate;
+use super::browsers::Browsers;
 use super::fault::Fault;
 use super::traffic::Hush;
 use super::{Limits, Peer, Turned};
+use crate::types::host::Host;
 use crate::types::rejection::Code;
 use connection::Service;
 use farewell::Farewells;
@@ -46,16 +49,29 @@ const NO_ROOM_PART: usize = 16;
 
 /// Serves until `shutdown` is ready; then takes no more connections, answers what was accepted, closes what
 /// is idle, and returns when that is done or [`Limits::drain_timeout_ms`] is over. On an address that is not
-/// a loopback one, reads need a client certificate or a signature.
+/// a loopback one, reads need a client certificate or a signature. On a loopback one, or where hosts are listed, requests name the
+/// machine itself or a listed host.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     gate: Arc<Gate>,
+    allowed_hosts: BTreeSet<Host>,
     tls: Option<Arc<Tls>>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let reads_open = listener.local_addr()?.ip().to_canonical().is_loopback();
-    let server = Server::new(router, gate, tls, reads_open);
+    let listens_on = listener.local_addr()?.ip();
+    let drain = CancellationToken::new();
+    let service = Service {
+        router,
+        http: http(gate.limits()),
+        gate,
+        tls,
+        reads_open: listens_on.to_canonical().is_loopback(),
+        browsers: Browsers::new(listens_on, allowed_hosts),
+        refused: Hush::new(),
+        drain: drain.clone(),
+    };
+    let server = Server::new(service, drain);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -90,14 +106,11 @@ struct Server {
 }
 
 impl Server {
-    fn new(router: Router, gate: Arc<Gate>, tls: Option<Arc<Tls>>, reads_open: bool) -> Server {
-        let limits = *gate.limits();
-        let drain = CancellationToken::new();
-        let service =
-            Service { router, http: http(&limits), gate: gate.clone(), tls, reads_open, drain: drain.clone() };
+    fn new(service: Service, drain: CancellationToken) -> Server {
+        let registry = Registry::new(*service.gate.limits(), service.gate.traffic().clone());
         Server {
             service: Arc::new(service),
-            registry: Registry::new(limits, gate.traffic().clone()),
+            registry,
             farewells: Farewells::new(),
             drain,
             full: Hush::new(),

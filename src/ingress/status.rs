@@ -1,6 +1,6 @@
 //! Which HTTP status a code is answered with: the only place that knows.
 //!
-//! `POST /transition` answers no 401 and no 403, and nothing answers 500 (DESIGN §4).
+//! A proposal is never answered 401 or 403 for its signer, and nothing answers 500.
 
 use axum::http::StatusCode;
 
@@ -14,7 +14,8 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-        Code::ReadsClosed | Code::CallerUnknown => StatusCode::FORBIDDEN,
+        Code::WrongHost => StatusCode::MISDIRECTED_REQUEST,
+        Code::ReadsClosed | Code::CallerUnknown | Code::CrossSite => StatusCode::FORBIDDEN,
         Code::LegacyUnreachable => StatusCode::BAD_GATEWAY,
         Code::LegacyTimeout => StatusCode::GATEWAY_TIMEOUT,
         Code::OrderStale | Code::MigrationDiverged => StatusCode::CONFLICT,
@@ -91,6 +92,8 @@ mod tests {
             ("unknown_index", 404),
             ("unknown_decision", 404),
             ("pruned", 410),
+            ("wrong_host", 421),
+            ("cross_site", 403),
             ("reads_closed", 403),
             ("caller_unknown", 403),
             ("legacy_unreachable", 502),

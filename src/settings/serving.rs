@@ -1,9 +1,12 @@
 //! Settings of the HTTP server. What each key means stands in `config/swoosh.yaml`.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::types::host::Host;
 
 /// The HTTP server: deadlines and sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Http {
     /// A second address, which answers health and metrics alone.
     pub observe: Option<SocketAddr>,
+    /// Names that requests may name the node by, beside those of loopback.
+    pub allowed_hosts: BTreeSet<Host>,
     /// The largest body that is read, in bytes.
     pub body_limit_bytes: usize,
     /// How long a body may take to arrive, and an answer to be made, in milliseconds.
@@ -79,6 +84,7 @@ impl Default for Http {
     fn default() -> Http {
         Http {
             observe: None,
+            allowed_hosts: BTreeSet::new(),
             body_limit_bytes: 262_144,
             request_timeout_ms: 10_000,
             body_pause_timeout_ms: 5_000,

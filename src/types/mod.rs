@@ -16,6 +16,8 @@ pub mod fact;
 pub mod feed;
 pub mod hash;
 pub mod hlc;
+#[cfg(feature = "server")]
+pub mod host;
 pub mod ids;
 pub mod incarnation;
 pub mod inputs;

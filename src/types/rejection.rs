@@ -72,6 +72,8 @@ codes! {
     ContentTooLarge = "content_too_large", "The body is too large";
     MethodNotAllowed = "method_not_allowed", "The method is not allowed here";
     NotFound = "not_found", "There is nothing at this address";
+    WrongHost = "wrong_host", "The request names a host that this node does not answer to";
+    CrossSite = "cross_site", "The request comes from a page of another site";
     RequestTimeout = "request_timeout", "The request took too long to arrive";
     TooManyRequests = "too_many_requests", "This caller sends too much";
     InputsHashMismatch = "inputs_hash_mismatch", "inputs_hash is not the hash of inputs";

@@ -95,7 +95,7 @@ impl Running<'_> {
     }
 
     #[track_caller]
-    fn switch(&self, arguments: &[&str]) -> Value {
+    pub fn switch(&self, arguments: &[&str]) -> Value {
         let (good, said) = self.try_switch(arguments);
         assert!(good, "{arguments:?}: {said}");
         serde_json::from_str(&said).unwrap()
@@ -180,7 +180,7 @@ impl Script {
     }
 }
 
-fn body(project: &str, transition: Transition, inputs: &Value) -> Vec<u8> {
+pub(crate) fn body(project: &str, transition: Transition, inputs: &Value) -> Vec<u8> {
     json!({"project": project, "transition": transition, "inputs": inputs}).to_string().into_bytes()
 }
 

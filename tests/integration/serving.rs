@@ -4,6 +4,7 @@
 mod connections;
 mod drain;
 mod floods;
+mod hosts;
 mod http2;
 mod observe;
 mod slow;

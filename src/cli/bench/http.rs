@@ -29,7 +29,7 @@ pub(in crate::cli) struct Reply {
 /// The request that posts a proposal.
 pub(in crate::cli) fn post(body: &[u8]) -> Vec<u8> {
     let mut request = format!(
-        "POST /transition HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /transition HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();
@@ -39,7 +39,7 @@ pub(in crate::cli) fn post(body: &[u8]) -> Vec<u8> {
 
 /// The request that reads.
 pub(in crate::cli) fn get(target: &str) -> Vec<u8> {
-    format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+    format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
 /// A stream to the daemon, from an address of one's own choice.

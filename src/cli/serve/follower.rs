@@ -70,7 +70,7 @@ pub(in crate::cli) async fn run(
         lag: lag.clone(),
     };
     let state = app_state(settings, &handle, (&metrics, lag), facts);
-    let observer = observed.map(|listener| observe::serve(listener, &state));
+    let observer = observed.map(|listener| observe::serve(listener, settings, &state));
     let reload = {
         let (tls, metrics) = (tls.clone(), metrics.clone());
         move || tls.iter().for_each(|tls| tls::reload(tls, &metrics))
@@ -82,7 +82,7 @@ pub(in crate::cli) async fn run(
     let growth = Growth::new(handle, metrics, gate::closed(GOES_NOWHERE).1);
     let pruning = upkeep::prune(growth.clone(), settings);
     let ended = tokio::select! {
-        served = super::serve((listener, None), state, tls, stops) => served.context("the server failed"),
+        served = super::serve((listener, None), state, (settings.http.allowed_hosts.clone(), tls), stops) => served.context("the server failed"),
         error = follower.run() => {
             tracing::error!(error = format!("{error:#}"), runbook = "runbooks/promote-follower.md", "the follower stops");
             Err(error.context("the follower stops"))

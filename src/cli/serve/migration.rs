@@ -137,7 +137,12 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Option<TcpListen
 }
 
 /// Serves WHOOSH's clients.
-pub(super) fn serve(node: &Node, listener: TcpListener, gate: Arc<Gate>) -> anyhow::Result<Listener> {
+pub(super) fn serve(
+    node: &Node,
+    settings: &Settings,
+    listener: TcpListener,
+    gate: Arc<Gate>,
+) -> anyhow::Result<Listener> {
     let shim = node.shim().context("there is a socket for the clients of WHOOSH, and no shim")?;
     let address = listener.local_addr()?;
     shim.served_on(format!("http://{address}"));
@@ -146,7 +151,8 @@ pub(super) fn serve(node: &Node, listener: TcpListener, gate: Arc<Gate>) -> anyh
     let state = LegacyState { carrier: Arc::new(Clients(shim.clone())), gate: gate.clone() };
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
-    let served = tokio::spawn(ingress::serve(listener, legacy_router(state), gate, None, stopped));
+    let hosts = settings.http.allowed_hosts.clone();
+    let served = tokio::spawn(ingress::serve(listener, legacy_router(state), gate, hosts, None, stopped));
     let kept = tokio::spawn(shim.keep());
     Ok(Listener { stop, served, kept })
 }

@@ -22,12 +22,13 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Option<TcpListen
 }
 
 /// Serves health and metrics. Plain HTTP: probes have no client certificates.
-pub(super) fn serve(listener: TcpListener, state: &AppState) -> Observer {
+pub(super) fn serve(listener: TcpListener, settings: &Settings, state: &AppState) -> Observer {
     // Its own gate: connections and failures on the main listener do not count here.
     let gate = Gate::new(observe_limits(state.limits), state.gate.traffic().clone());
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
-    let served = tokio::spawn(ingress::serve(listener, observe_router(state.clone()), gate, None, stopped));
+    let hosts = settings.http.allowed_hosts.clone();
+    let served = tokio::spawn(ingress::serve(listener, observe_router(state.clone()), gate, hosts, None, stopped));
     Observer { stop, served }
 }
 

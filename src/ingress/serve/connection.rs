@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -9,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::response::IntoResponse as _;
 use futures::future::{Either, select};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -26,6 +30,10 @@ use super::registry::Place;
 use super::tls::Tls;
 use super::watched::{Tracked, Watched};
 use crate::ingress::admission::{Gate, Kept};
+use crate::ingress::body::discard;
+use crate::ingress::browsers::Browsers;
+use crate::ingress::fault::Fault;
+use crate::ingress::traffic::Hush;
 use crate::ingress::{Caller, Peer, Turned};
 
 /// A failed handshake wastes about as much as so many bytes of a proposal that does not verify.
@@ -40,7 +48,17 @@ pub(super) struct Service {
     pub gate: Arc<Gate>,
     pub tls: Option<Arc<Tls>>,
     pub reads_open: bool,
+    pub browsers: Browsers,
+    /// Of the log lines about requests that web pages may have sent.
+    pub refused: Hush,
     pub drain: CancellationToken,
+}
+
+/// Whose requests a connection carries, and which address of the node it was made to.
+#[derive(Clone, Copy)]
+struct Ends {
+    caller: Caller,
+    reached: Option<IpAddr>,
 }
 
 impl Service {
@@ -48,14 +66,15 @@ impl Service {
     pub async fn run(self: Arc<Self>, stream: TcpStream, peer: Peer, place: Place) {
         // Answers are small and whole; waiting for more to send would only add latency.
         let _ = stream.set_nodelay(true);
+        let reached = stream.local_addr().ok().map(|address| address.ip());
+        let ends = |may_read| Ends { caller: Caller { peer, may_read }, reached };
         let ended = match &self.tls {
-            None => self.http(stream, Caller { peer, may_read: self.reads_open }, &place.activity).await,
+            None => self.clone().http(stream, ends(self.reads_open), &place.activity).await,
             Some(tls) => match self.handshake(tls, stream, peer, &place.activity).await {
                 Err(why) => Some(why),
                 Ok(stream) => {
                     let certified = stream.get_ref().1.peer_certificates().is_some();
-                    let caller = Caller { peer, may_read: self.reads_open || certified };
-                    self.http(stream, caller, &place.activity).await
+                    self.clone().http(stream, ends(self.reads_open || certified), &place.activity).await
                 }
             },
         };
@@ -99,13 +118,11 @@ impl Service {
     }
 
     /// Speaks HTTP until the connection ends; why, when it was the node that ended it.
-    async fn http<S>(&self, stream: S, caller: Caller, activity: &Arc<Activity>) -> Option<Turned>
+    async fn http<S>(self: Arc<Self>, stream: S, ends: Ends, activity: &Arc<Activity>) -> Option<Turned>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = service_fn(|request| {
-            answer(self.router.clone(), request, caller, activity.clone(), self.gate.limits().resets)
-        });
+        let service = service_fn(|request| self.clone().answer(request, ends, activity.clone()));
         let watched = TokioIo::new(Watched::new(stream, activity.clone()));
         let mut served = pin!(self.http.serve_connection(watched, service));
         let mut drained = pin!(self.drain.cancelled());
@@ -142,6 +159,46 @@ impl Service {
     }
 }
 
+impl Service {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        ends: Ends,
+        activity: Arc<Activity>,
+    ) -> Result<Response<Tracked<Body>>, Infallible> {
+        let mut in_flight = activity.begin(request.version() == Version::HTTP_2, self.gate.limits().resets);
+        let has_no_body = request.method() == Method::HEAD;
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ends.caller);
+        let mut response = match self.browsers.check(&request, ends.reached) {
+            Ok(()) => self.router.clone().oneshot(request).await?,
+            Err(fault) => self.refuse(request, ends.caller, fault).await,
+        };
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(kept) = response.extensions_mut().remove::<Kept>() {
+            in_flight.hold(Arc::new(kept));
+        }
+        if has_no_body {
+            in_flight.answered();
+        }
+        Ok(response.map(|body| Tracked::new(body, in_flight)))
+    }
+
+    /// Answers a request that a web page may have sent. Whoever sends it by mistake gets to read why: the body is read first.
+    async fn refuse(&self, request: Request<Body>, caller: Caller, fault: Fault) -> Response<Body> {
+        self.gate.traffic().shed(fault.code());
+        if let Some(held_back) = self.refused.pass() {
+            let (code, reason, peer) = (fault.code(), &fault.problem().detail, caller.peer);
+            tracing::warn!(%peer, %code, reason, held_back, "a request was refused for its host or its site");
+        }
+        let (parts, body) = request.into_parts();
+        let patience = Duration::from_millis(self.gate.limits().request_timeout_ms);
+        // The answer is the same whether the body ended or not.
+        let _ = tokio::time::timeout(patience, discard(&parts.headers, body)).await;
+        fault.into_response()
+    }
+}
+
 /// Waits until somebody wants the connection closed.
 async fn cut(activity: &Activity) -> Turned {
     poll_fn(|cx| {
@@ -149,25 +206,4 @@ async fn cut(activity: &Activity) -> Turned {
         activity.cut_for().map_or(Poll::Pending, Poll::Ready)
     })
     .await
-}
-
-async fn answer(
-    router: Router,
-    request: Request<Incoming>,
-    caller: Caller,
-    activity: Arc<Activity>,
-    resets: u32,
-) -> Result<Response<Tracked<Body>>, Infallible> {
-    let mut in_flight = activity.begin(request.version() == Version::HTTP_2, resets);
-    let has_no_body = request.method() == Method::HEAD;
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(caller);
-    let mut response = router.oneshot(request).await?;
-    if let Some(kept) = response.extensions_mut().remove::<Kept>() {
-        in_flight.hold(Arc::new(kept));
-    }
-    if has_no_body {
-        in_flight.answered();
-    }
-    Ok(response.map(|body| Tracked::new(body, in_flight)))
 }

@@ -46,7 +46,7 @@ fn answer(problem: &Problem) -> Vec<u8> {
     let wait_s = problem.retry_after_ms.map_or(1, |ms| ms.div_ceil(1000).max(1));
     let mut answer = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
-         retry-after: {wait_s}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+         x-content-type-options: nosniff\r\nretry-after: {wait_s}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();

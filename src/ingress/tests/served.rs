@@ -17,7 +17,7 @@ async fn start(world: &World, limits: Limits) -> (std::net::SocketAddr, oneshot:
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let gate = Gate::new(limits, std::sync::Arc::new(Nobody));
-    let serving = serve(listener, world.router.clone(), gate, None, async { drop(stopped.await) });
+    let serving = serve(listener, world.router.clone(), gate, Default::default(), None, async { drop(stopped.await) });
     (address, stop, tokio::spawn(serving))
 }
 

@@ -45,7 +45,11 @@ fn open(mut wire: Wire) -> Wire {
 }
 
 fn head(method: u8, path: &str) -> Vec<u8> {
-    [vec![method, HTTP], literal(AUTHORITY, "node"), literal(PATH, path)].concat()
+    head_at("localhost", method, path)
+}
+
+fn head_at(authority: &str, method: u8, path: &str) -> Vec<u8> {
+    [vec![method, HTTP], literal(AUTHORITY, authority), literal(PATH, path)].concat()
 }
 
 #[test]
@@ -71,4 +75,23 @@ fn a_caller_who_takes_back_request_after_request_is_cut_off() {
     });
     assert!(is_served(&mut daemon.connect()));
     assert_eq!(daemon.last_index(), 0);
+}
+
+/// In HTTP/2 the pseudo-header `:authority` names the host.
+#[test]
+fn the_host_of_http2_is_held_to_the_same_rule() {
+    let daemon = site("http", json!({"idle_timeout_ms": 100})).start();
+    let ask = |authority: &str| {
+        let mut wire = open(daemon.connect());
+        wire.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &head_at(authority, GET, "/health/live"))).unwrap();
+        String::from_utf8_lossy(&wire.rest().unwrap()).into_owned()
+    };
+    for own in ["localhost", "LOCALHOST.:7400", "127.0.0.1:1", "[::1]:7400"] {
+        let said = ask(own);
+        assert!(said.contains("live\n") && !said.contains("wrong_host"), "{own}: {said}");
+    }
+    for other in ["attacker.example", "attacker.example:7400", "0.0.0.0"] {
+        let said = ask(other);
+        assert!(said.contains("wrong_host") && !said.contains("live\n"), "{other}: {said}");
+    }
 }

@@ -170,7 +170,7 @@ async fn hoard(ground: &Ground, idle: usize, attackers: &mut JoinSet<()>) -> any
     for n in 0..idle {
         let stream = connect(ground.node, Some(peer(3, n / IDLE_EACH))).await?;
         let mut connection = Connection::over(stream)?;
-        match connection.exchange(b"GET /health/live HTTP/1.1\r\nhost: bench\r\n\r\n").await {
+        match connection.exchange(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await {
             Ok(_) => ground.tally.open.fetch_add(1, Ordering::Relaxed),
             Err(_) => ground.tally.cut.fetch_add(1, Ordering::Relaxed),
         };
@@ -185,7 +185,7 @@ async fn hoard(ground: &Ground, idle: usize, attackers: &mut JoinSet<()>) -> any
 async fn dribble(ground: Ground, peer: Ipv4Addr) {
     loop {
         if let Ok(mut stream) = connect(ground.node, Some(peer)).await {
-            let mut sent = stream.write_all(b"POST /transition HTTP/1.1\r\nhost: bench\r\n").await;
+            let mut sent = stream.write_all(b"POST /transition HTTP/1.1\r\nhost: localhost\r\n").await;
             while sent.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 sent = stream.write_all(b"x: y\r\n").await;

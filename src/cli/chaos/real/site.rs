@@ -164,7 +164,7 @@ impl Node {
     pub fn get(&self, target: &str) -> anyhow::Result<(u16, Vec<u8>)> {
         let mut stream = TcpStream::connect_timeout(&self.address, ASK_PATIENCE)?;
         stream.set_read_timeout(Some(ASK_PATIENCE))?;
-        write!(stream, "GET {target} HTTP/1.1\r\nhost: chaos\r\nconnection: close\r\n\r\n")?;
+        write!(stream, "GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let message = super::wire::Message::request(answer);
