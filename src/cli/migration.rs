@@ -8,9 +8,9 @@ use super::connect::{Node, NodeArgs, SignerArgs};
 use super::output::{Output, Table, count, fields};
 use super::time::{self, Span};
 use crate::types::hlc::Hlc;
-use crate::types::migration::{Divergence, MigrationMode, MigrationView, Order, Routing, Switch};
+use crate::types::migration::{Divergence, MigrationMode, MigrationView, Order, Outage, Routing, Switch, Uncompared};
 use crate::types::names::Region;
-use crate::types::text::Rationale;
+use crate::types::text::{ProjectName, Rationale};
 
 /// What `swoosh migration` takes.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,8 @@ use crate::types::text::Rationale;
     after_help = "Examples:\n  swoosh migration status\n  swoosh migration divergences --limit 5\n  \
         swoosh migration mode regions --region council --rationale 'Step 3 of the plan.' --key operator.key\n  \
         swoosh migration mode cutover --rationale 'A week without a divergence.' --key operator.key\n  \
-        swoosh migration mode bypass --rationale 'Latency of council agents.' --key operator.key"
+        swoosh migration mode bypass --rationale 'Latency of council agents.' --key operator.key\n  \
+        swoosh migration mode cutover --without-comparison --yes --rationale 'WHOOSH is gone.' --key operator.key"
 )]
 pub struct MigrationCommand {
     #[command(subcommand)]
@@ -48,10 +49,15 @@ enum MigrationAction {
     /// projects are compared, and it is refused while any differs. Before it decides less, WHOOSH is told of
     /// everything that SWOOSH decided. With --quiet-for it is also refused while the last divergence, or the last switch,
     /// is younger than that.
+    ///
+    /// If WHOOSH gives no answer, it can be neither compared nor sent anything. `cutover --without-comparison` then switches
+    /// all the same; the switch keeps why. Without --yes the command shows the outage and changes nothing. If WHOOSH answers
+    /// after all, the projects are compared as always (runbooks/whoosh-dead.md).
     #[command(
         after_help = "Examples:\n  swoosh migration mode regions --region council --rationale 'Step 3.' --key operator.key\n  \
         swoosh migration mode cutover --quiet-for 7d --rationale 'Step 4.' --key operator.key\n  \
-        swoosh migration mode bypass --rationale 'Roll back: see incident 7.' --key operator.key"
+        swoosh migration mode bypass --rationale 'Roll back: see incident 7.' --key operator.key\n  \
+        swoosh migration mode cutover --without-comparison --yes --rationale 'WHOOSH is gone: incident 8.' --key operator.key"
     )]
     Mode {
         /// shadow, regions, cutover or bypass
@@ -66,6 +72,12 @@ enum MigrationAction {
         /// Only if nothing differed, and nothing was switched, for so long; such as 7d
         #[arg(long, value_name = "SPAN")]
         quiet_for: Option<Span>,
+        /// Cut over also while WHOOSH gives no state to compare with; needs --yes
+        #[arg(long)]
+        without_comparison: bool,
+        /// Do it
+        #[arg(long, requires = "without_comparison")]
+        yes: bool,
         #[command(flatten)]
         signer: SignerArgs,
     },
@@ -92,16 +104,24 @@ impl MigrationCommand {
                 let last = last_divergence(&node)?;
                 output.say(&view, || status(&view, last))?;
             }
-            MigrationAction::Mode { mode, regions, rationale, quiet_for, signer } => {
+            MigrationAction::Mode { mode, regions, rationale, quiet_for, without_comparison, yes, signer } => {
                 let routing = Routing { mode, regions: regions.into_iter().collect() };
                 if let Some(fault) = routing.fault() {
                     anyhow::bail!("{fault}; regions are given with --region");
                 }
+                if without_comparison && mode != MigrationMode::Cutover {
+                    anyhow::bail!("only mode cutover may go --without-comparison");
+                }
                 let node = signer.signer()?;
+                if without_comparison && !yes {
+                    let view = node.ask(node.client().migration())?;
+                    output.say(&json!({"switched": false, "migration": view}), || unconfirmed(&view))?;
+                    return Ok(ExitCode::FAILURE);
+                }
                 if let Some(span) = quiet_for {
                     soaked(&node, span)?;
                 }
-                let switch = order(&node, routing, rationale)?;
+                let switch = order(&node, routing, rationale, without_comparison)?;
                 let cluster = node.client().cluster().map(ToString::to_string).unwrap_or_default();
                 let mut document = serde_json::to_value(&switch)?;
                 document["cluster"] = json!(cluster);
@@ -148,13 +168,14 @@ fn last_divergence(node: &Node) -> anyhow::Result<String> {
 }
 
 /// Signs an order on the last switch, and sends it.
-fn order(node: &Node, routing: Routing, rationale: Rationale) -> anyhow::Result<Switch> {
+fn order(node: &Node, routing: Routing, rationale: Rationale, without_comparison: bool) -> anyhow::Result<Switch> {
     let client = node.client();
     let (Some(cluster), Some(identity)) = (client.cluster().cloned(), client.identity().cloned()) else {
         anyhow::bail!("an order is signed; name your key's file with --key");
     };
     let follows = node.ask(client.migration())?.switches;
-    let order = Order { routing, follows, rationale, hlc: client.clock().now(), signer: identity.public() };
+    let (hlc, signer) = (client.clock().now(), identity.public());
+    let order = Order { routing, follows, rationale, hlc, without_comparison, signer };
     node.ask(client.order(&order.sign(&cluster, identity.key())))
 }
 
@@ -164,18 +185,64 @@ fn switched(switch: &Switch) -> String {
         0 => String::new(),
         transitions => format!("; WHOOSH was told of {} before", count(transitions, "transition")),
     };
-    format!("switch {}: from {} to {to}, at record {}{told}", switch.number, switch.from, switch.last_index)
+    let uncompared = uncompared(switch).map(|text| format!("\n{text}")).unwrap_or_default();
+    format!("switch {}: from {} to {to}, at record {}{told}{uncompared}", switch.number, switch.from, switch.last_index)
+}
+
+/// Says that a switch was made without the comparison, and what was known then.
+fn uncompared(switch: &Switch) -> Option<String> {
+    let Uncompared { reason, differing, projects, not_passed_on } = switch.uncompared.as_ref()?;
+    let mut text = format!("without comparison: {reason}");
+    if *differing > 0 {
+        text += &format!("; {} differed when last compared: {}", count(*differing, "project"), names(projects));
+    }
+    if *not_passed_on > 0 {
+        text += &format!("; WHOOSH was not told of {}", count(*not_passed_on, "record"));
+    }
+    Some(text)
+}
+
+/// The outage, as it is shown before a cut-over without the comparison is confirmed.
+fn unconfirmed(view: &MigrationView) -> String {
+    let about = fields(&[
+        ("mode", view.routing.to_string()),
+        ("WHOOSH", outage(view)),
+        ("differing", names(&view.diverged)),
+        ("divergences", view.divergences.to_string()),
+        ("not passed on", view.not_passed_on.to_string()),
+    ]);
+    format!(
+        "{about}\nSWOOSH would decide everything, on states that were not compared with WHOOSH's, and WHOOSH must not go on deciding\n\
+         nothing was changed; runbooks/whoosh-dead.md leads through it:\n  \
+         swoosh migration mode cutover --without-comparison --yes --rationale \"WHO: WHY\" --key FILE"
+    )
+}
+
+fn outage(view: &MigrationView) -> String {
+    match &view.outage {
+        None => view.upstream.clone(),
+        Some(Outage { since, failures, reason }) => {
+            format!("{}: no answer since {since}, {}; {reason}", view.upstream, count(*failures, "failure"))
+        }
+    }
+}
+
+fn names(projects: &[ProjectName]) -> String {
+    let names: Vec<&str> = projects.iter().map(|project| project.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn status(view: &MigrationView, last_divergence: String) -> String {
-    let differing: Vec<&str> = view.diverged.iter().map(|project| project.as_str()).collect();
-    let differing = if differing.is_empty() { "none".to_owned() } else { differing.join(", ") };
     let last = view.last_switch.as_ref().map_or_else(
         || "none yet".to_owned(),
         |switch| {
             format!(
-                "{} at {}, by {}: {}",
-                switch.number, switch.at, switch.order.order.signer, switch.order.order.rationale
+                "{} at {}, by {}: {}{}",
+                switch.number,
+                switch.at,
+                switch.order.order.signer,
+                switch.order.order.rationale,
+                uncompared(switch).map(|text| format!(" ({text})")).unwrap_or_default()
             )
         },
     );
@@ -187,9 +254,9 @@ fn status(view: &MigrationView, last_divergence: String) -> String {
     let about = fields(&[
         ("mode", view.routing.to_string()),
         ("last switch", last),
-        ("WHOOSH", view.upstream.clone()),
+        ("WHOOSH", outage(view)),
         ("its clients", view.listen.clone()),
-        ("differing", differing),
+        ("differing", names(&view.diverged)),
         ("divergences", view.divergences.to_string()),
         ("the last one", last_divergence),
         ("not passed on", view.not_passed_on.to_string()),

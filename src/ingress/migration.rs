@@ -81,9 +81,11 @@ pub(super) async fn divergences(State(state): State<AppState>, uri: Uri) -> Answ
 /// The order is signed by an identity of the settings with role `operator`, and names the number of the last switch,
 /// so that it counts once. The switch is durable, and in force, when it is answered. Before SWOOSH decides more than
 /// it did, all projects are compared; before it decides less, WHOOSH is told of everything that SWOOSH decided.
+/// An order for `cutover` with `without_comparison: true` is also carried out while WHOOSH gives no answer; the switch then
+/// says so under `uncompared`.
 #[utoipa::path(post, path = "/migration/mode", tag = "migration",
     request_body(content = Object, content_type = "application/json",
-        description = "`{\"order\": {routing: {mode, regions?}, follows, rationale, hlc, signer}, \"signature\"}`, as \
+        description = "`{\"order\": {routing: {mode, regions?}, follows, rationale, hlc, without_comparison?, signer}, \"signature\"}`, as \
             `swoosh migration mode` sends it."),
     responses(
         (status = 200, description = "The switch, as it is kept.", body = Object),

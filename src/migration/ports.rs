@@ -168,6 +168,8 @@ impl WhooshError {
 pub trait Whoosh: Send + Sync + 'static {
     /// Sends one request, once, and reads the whole answer, within bounds of time and size.
     fn send(&self, call: Call) -> BoxFuture<'_, Result<WhooshAnswer, WhooshError>>;
+    /// Why this node may not ask WHOOSH now, if it may not. WHOOSH may be alive then.
+    fn barred(&self) -> Option<String>;
 }
 
 /// Whoever counts.

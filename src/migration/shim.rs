@@ -15,7 +15,7 @@ use super::wire::{self, Asked};
 use crate::client::HlcClock;
 use crate::types::hash::Hash;
 use crate::types::migration::{
-    Call, Divergence, DivergenceKind, LegacyAnswer, MigrationMode, MigrationView, Routing, WhooshAnswer,
+    Call, Divergence, DivergenceKind, LegacyAnswer, MigrationMode, MigrationView, Outage, Routing, WhooshAnswer,
 };
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::{ClusterId, ProjectName};
@@ -47,6 +47,8 @@ pub struct Shim {
     pub(super) store: Mutex<Store>,
     /// Projects that differed when they were compared last, and in what.
     pub(super) differing: Mutex<BTreeMap<ProjectName, Hash>>,
+    /// Set while WHOOSH gives no answer.
+    outage: Mutex<Option<Outage>>,
     /// Index of the last record that WHOOSH knows of.
     pub(super) told: tokio::sync::Mutex<u64>,
     turns: Mutex<BTreeMap<ProjectName, Arc<tokio::sync::Mutex<()>>>>,
@@ -106,6 +108,7 @@ impl Shim {
             routing: Arc::new(RwLock::new(routing)),
             store: Mutex::new(parts.store),
             differing: Mutex::default(),
+            outage: Mutex::default(),
             told: tokio::sync::Mutex::new(told),
             turns: Mutex::default(),
             in_flight: Arc::new(Semaphore::new(parts.in_flight)),
@@ -289,7 +292,9 @@ impl Shim {
 
     /// Asks WHOOSH, and counts it when there is no answer.
     pub(super) async fn send(&self, call: Call) -> Result<WhooshAnswer, Rejection> {
-        self.whoosh.send(call).await.map_err(|error| {
+        let answered = self.whoosh.send(call).await.inspect(|_| *lock(&self.outage) = None);
+        answered.map_err(|error| {
+            self.failed(&error);
             self.watch.unanswered(&error);
             let code = match &error {
                 WhooshError::Timeout(_) => Code::LegacyTimeout,
@@ -299,9 +304,15 @@ impl Shim {
         })
     }
 
+    fn failed(&self, error: &WhooshError) {
+        let (now, reason) = (self.core.now(), cut(error.to_string()));
+        let mut outage = lock(&self.outage);
+        let known = outage.as_ref().map_or((now, 0), |outage| (outage.since, outage.failures));
+        *outage = Some(Outage { since: known.0, failures: known.1 + 1, reason });
+    }
+
     /// Keeps a divergence; one that cannot be kept is told in the log.
     pub(super) fn diverged(&self, found: Divergence) {
-        let cut = |text: String| text.chars().take(SIDE).collect();
         let divergence = Divergence { whoosh: cut(found.whoosh), swoosh: cut(found.swoosh), ..found };
         self.watch.diverged(divergence.kind);
         let (kind, project, detail) = (divergence.kind.as_str(), divergence.project.clone(), divergence.detail.clone());
@@ -338,19 +349,24 @@ impl Shim {
     pub fn view(&self) -> MigrationView {
         let differing: Vec<ProjectName> = lock(&self.differing).keys().cloned().collect();
         let store = lock(&self.store);
-        let routing = store.routing();
-        let behind = self.core.last_index().saturating_sub(store.position().unwrap_or(u64::MAX));
         MigrationView {
-            not_passed_on: if routing.decides_any() { behind } else { 0 },
-            routing,
+            not_passed_on: self.not_passed_on(&store),
+            routing: store.routing(),
             switches: store.last_switch().map_or(0, |switch| switch.number),
             last_switch: store.last_switch().cloned(),
             upstream: self.upstream.clone(),
             listen: self.served_on.get().cloned().unwrap_or_default(),
             diverged: differing,
             divergences: store.divergences_found(),
+            outage: lock(&self.outage).clone(),
             callers: self.callers.views(),
         }
+    }
+
+    /// Records that SWOOSH decided and WHOOSH does not know, at most.
+    pub(super) fn not_passed_on(&self, store: &Store) -> u64 {
+        let behind = self.core.last_index().saturating_sub(store.position().unwrap_or(u64::MAX));
+        if store.routing().decides_any() { behind } else { 0 }
     }
 
     /// The last divergences, newest first.
@@ -394,6 +410,11 @@ impl std::fmt::Debug for Shim {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A text of somebody else's, within bounds.
+fn cut(text: String) -> String {
+    text.chars().take(SIDE).collect()
 }
 
 /// Whether a proposal fares better on a newer head and clock.

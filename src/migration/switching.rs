@@ -4,7 +4,9 @@ use super::ports::{PassedOn, Passing};
 use super::shim::{Shim, lock};
 use super::sign::without_effect;
 use super::wire::{self, Verdict, verdict};
-use crate::types::migration::{Call, Divergence, DivergenceKind, MigrationMode, Routing, SignedOrder, Switch};
+use crate::types::migration::{
+    Call, Divergence, DivergenceKind, MigrationMode, Routing, SignedOrder, Switch, Uncompared,
+};
 use crate::types::names::{Region, Transition};
 use crate::types::rejection::{Code, Rejection};
 
@@ -25,32 +27,67 @@ impl Shim {
         {
             let from = self.routing.read().await;
             if must_know(&from, &to) {
-                passed_on += self.pass_on(&from).await?;
+                match self.pass_on(&from).await {
+                    Ok(passed) => passed_on += passed,
+                    Err(rejection) => drop(self.excuse(&order, rejection)?),
+                }
             }
         }
         let mut routing = self.routing.write().await;
         let number = self.follows(&order)?;
         let from = routing.clone();
-        if must_know(&from, &to) {
-            passed_on += self.pass_on(&from).await?;
-        }
-        if to.goes_beyond(&from) {
-            self.must_agree(&from).await?;
-        }
+        let uncompared = match self.come_together(&from, &to).await {
+            Ok(passed) => {
+                passed_on += passed;
+                None
+            }
+            Err(rejection) => Some(self.excuse(&order, rejection)?),
+        };
         let last_index = self.core.last_index();
         if !from.decides_any() {
             // Whatever SWOOSH holds so far, it holds because WHOOSH decided it, or beside WHOOSH.
             *self.told.lock().await = last_index;
             self.keep_position(last_index)?;
         }
-        let switch = Switch { number: number + 1, at: self.core.now(), from, order, last_index, passed_on };
+        let switch = Switch { number: number + 1, at: self.core.now(), from, order, last_index, passed_on, uncompared };
         lock(&self.store).switched(switch.clone())?;
         *routing = to;
         self.hold_back(&routing);
         self.watch.routed(&routing);
         let (from, to, by) = (&switch.from, &routing, switch.order.order.signer);
-        tracing::warn!(%from, %to, number = switch.number, %by, rationale = %switch.order.order.rationale, "the migration was switched");
+        let uncompared = switch.uncompared.as_ref().map(|uncompared| uncompared.reason.as_str());
+        tracing::warn!(%from, %to, number = switch.number, %by, rationale = %switch.order.order.rationale, uncompared, "the migration was switched");
         Ok(switch)
+    }
+
+    /// Tells WHOOSH of what it does not know, and compares, as far as the switch needs it; how much WHOOSH was told.
+    async fn come_together(&self, from: &Routing, to: &Routing) -> Result<u64, Rejection> {
+        let passed_on = if must_know(from, to) { self.pass_on(from).await? } else { 0 };
+        if to.goes_beyond(from) {
+            self.must_agree(from).await?;
+        }
+        Ok(passed_on)
+    }
+
+    /// Excuses WHOOSH's silence in an order that goes without the comparison. States that were compared and differ are never
+    /// excused, and neither is a closed network gate: behind it WHOOSH may be alive and go on deciding.
+    fn excuse(&self, order: &SignedOrder, rejection: Rejection) -> Result<Uncompared, Rejection> {
+        let is_silent = matches!(rejection.code, Code::LegacyUnreachable | Code::LegacyTimeout);
+        if !is_silent || !order.order.without_comparison {
+            return Err(rejection);
+        }
+        if let Some(reason) = self.whoosh.barred() {
+            let reason = format!("{reason}; WHOOSH was not asked and may be alive, so nothing is switched without it");
+            return Err(Rejection::new(Code::LegacyUnreachable, reason));
+        }
+        let not_passed_on = self.not_passed_on(&lock(&self.store));
+        let differing = lock(&self.differing);
+        Ok(Uncompared {
+            reason: rejection.reasons.join("; "),
+            differing: differing.len() as u64,
+            projects: differing.keys().take(Uncompared::NAMED).cloned().collect(),
+            not_passed_on,
+        })
     }
 
     /// Keeps the records that WHOOSH has yet to be told of. Where WHOOSH decides everything it is told of nothing.
@@ -73,7 +110,7 @@ impl Shim {
     }
 
     fn check(&self, order: &SignedOrder) -> Result<(), Rejection> {
-        if let Some(fault) = order.order.routing.fault() {
+        if let Some(fault) = order.order.fault() {
             return Err(Rejection::new(Code::Schema, fault));
         }
         if !order.is_signed(&self.cluster) {

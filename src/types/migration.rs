@@ -131,6 +131,9 @@ pub struct Order {
     pub rationale: Rationale,
     /// The operator's clock: an order counts only while it is near the node's.
     pub hlc: Hlc,
+    /// Cut over even if WHOOSH gives no state to compare with. Only mode `cutover` may carry it; `rationale` says why.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_comparison: bool,
     /// Who orders.
     pub signer: PublicKey,
 }
@@ -146,6 +149,12 @@ pub struct SignedOrder {
 }
 
 impl Order {
+    /// A fault of the order's form, if it has one.
+    pub fn fault(&self) -> Option<&'static str> {
+        let strays = self.without_comparison && self.routing.mode != MigrationMode::Cutover;
+        self.routing.fault().or(strays.then_some("only mode cutover may go without the comparison"))
+    }
+
     fn message(&self, cluster: &ClusterId) -> Vec<u8> {
         keys::message(domain::MIGRATION, cluster, &canonical_bytes(self))
     }
@@ -180,6 +189,28 @@ pub struct Switch {
     pub last_index: u64,
     /// Transitions that WHOOSH was told of before the switch, because SWOOSH had decided them.
     pub passed_on: u64,
+    /// Set if the projects were not compared, because WHOOSH gave no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncompared: Option<Uncompared>,
+}
+
+/// A cut-over that WHOOSH could not be compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uncompared {
+    /// Why WHOOSH gave no state.
+    pub reason: String,
+    /// Projects that differed when they were last compared.
+    pub differing: u64,
+    /// The first [`Uncompared::NAMED`] of them.
+    pub projects: Vec<ProjectName>,
+    /// Records that SWOOSH decided and WHOOSH does not know, at most.
+    pub not_passed_on: u64,
+}
+
+impl Uncompared {
+    /// Bound of the projects that are named.
+    pub const NAMED: usize = 100;
 }
 
 /// What kind of difference was found.
@@ -266,6 +297,17 @@ pub struct CallerView {
     pub without_key: u64,
 }
 
+/// An outage of WHOOSH, which lasts until its next answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// First exchange that failed, by the node's clock.
+    pub since: Hlc,
+    /// Exchanges that failed since.
+    pub failures: u64,
+    /// Cause of the last failure.
+    pub reason: String,
+}
+
 /// How the migration stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationView {
@@ -286,6 +328,9 @@ pub struct MigrationView {
     pub divergences: u64,
     /// Records that SWOOSH decided and WHOOSH was not told of, at most.
     pub not_passed_on: u64,
+    /// Set while WHOOSH gives no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Outage>,
     /// The callers.
     pub callers: Vec<CallerView>,
 }
@@ -401,14 +446,36 @@ mod tests {
             follows: 2,
             rationale: "It soaked for a week.".parse().unwrap(),
             hlc: Hlc::default(),
+            without_comparison: false,
             signer: key.public(),
         };
         let mut signed = order.sign(&here, &key);
         assert!(signed.is_signed(&here) && !signed.is_signed(&there));
         let text = serde_json::to_string(&signed).unwrap();
         assert_eq!(serde_json::from_str::<SignedOrder>(&text).unwrap(), signed);
+        assert!(!text.contains("without_comparison"), "older orders have the same bytes: {text}");
+        signed.order.without_comparison = true;
+        assert!(!signed.is_signed(&here), "the flag is signed");
+        signed.order.without_comparison = false;
         signed.order.follows = 3;
         assert!(!signed.is_signed(&here));
+    }
+
+    #[test]
+    fn only_a_cut_over_may_go_without_the_comparison() {
+        let key = SecretKey::from_bytes(&[3; 32]);
+        for mode in MigrationMode::ALL {
+            let regions: &[Region] = if mode == MigrationMode::Regions { &[Region::Council] } else { &[] };
+            let order = Order {
+                routing: routing(mode, regions),
+                follows: 0,
+                rationale: "WHOOSH is gone.".parse().unwrap(),
+                hlc: Hlc::default(),
+                without_comparison: true,
+                signer: key.public(),
+            };
+            assert_eq!(order.fault().is_none(), mode == MigrationMode::Cutover, "{mode}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod faults;
 mod orders;
+mod outage;
 mod stages;
 
 use std::net::SocketAddr;
@@ -208,4 +209,10 @@ fn get(address: SocketAddr, target: &str) -> Answer {
 #[track_caller]
 fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     Wire::connect(address).unwrap().exchange(bytes).unwrap()
+}
+
+/// The status of a read on WHOOSH's paths.
+#[track_caller]
+pub(crate) fn status_of(clients: SocketAddr, target: &str) -> u16 {
+    get(clients, target).status
 }

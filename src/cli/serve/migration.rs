@@ -21,6 +21,7 @@ use crate::migration::{
     BoxFuture, Caller, Callers, Core, Forms, Judged, Parts, PassedOn, Passing, Refused, Shim, Shown, Standing, Store,
     Watch, Whoosh, WhooshError,
 };
+use crate::platform::gate::NetworkGate;
 use crate::platform::keyfile;
 use crate::platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
 use crate::platform::secrets::Secrets;
@@ -69,7 +70,11 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
             handle: node.handle().clone(),
             patience: Duration::from_millis(settings.http.request_timeout_ms),
         }),
-        whoosh: Arc::new(Upstream { http: Http::new(node.gate().clone(), parsed, limits), address: address.clone() }),
+        whoosh: Arc::new(Upstream {
+            http: Http::new(node.gate().clone(), parsed, limits),
+            gate: node.gate().clone(),
+            address: address.clone(),
+        }),
         watch,
         callers: callers(settings, secrets)?,
         cluster: settings.cluster.clone(),
@@ -438,6 +443,7 @@ impl Core for Sequenced {
 /// WHOOSH behind the shim.
 struct Upstream {
     http: Http,
+    gate: NetworkGate,
     address: String,
 }
 
@@ -457,6 +463,10 @@ impl Whoosh for Upstream {
             Ok(WhooshAnswer { status: answer.status.as_u16(), headers: headers.collect(), body: answer.body })
         }
         .boxed()
+    }
+
+    fn barred(&self) -> Option<String> {
+        self.gate.pass().err().map(|closed| closed.to_string())
     }
 }
 

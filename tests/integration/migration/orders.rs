@@ -17,6 +17,7 @@ fn order(mode: MigrationMode, follows: u64, key: &SecretKey) -> Order {
         follows,
         rationale: "The plan says so.".parse().unwrap(),
         hlc: Hlc::new(now_ms(), 0).unwrap(),
+        without_comparison: false,
         signer: key.public(),
     }
 }
