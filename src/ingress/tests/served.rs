@@ -34,7 +34,7 @@ async fn a_request_that_was_begun_is_answered_after_the_shutdown_and_no_connecti
     let body = serde_json::to_string(&world.pause(head, 1)).unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "POST /transition HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+        "POST /transition HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          expect: 100-continue\r\n\r\n",
         body.len()
     );
@@ -57,7 +57,7 @@ async fn a_drain_ends_when_its_time_is_over() {
     let limits = Limits { drain_timeout_ms: 1, ..Limits::default() };
     let (address, stop, served) = start(&world, limits).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = "POST /transition HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\
+    let head = "POST /transition HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\
                 expect: 100-continue\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut go_on = [0; 25];
@@ -86,7 +86,7 @@ async fn a_body_that_does_not_arrive_is_answered_and_the_connection_closed() {
     let world = World::with(Limits { request_timeout_ms: 1, ..Limits::default() });
     let (address, _stop, _served) = start(&world, Limits::default()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let begun = "POST /transition HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    let begun = "POST /transition HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
     stream.write_all(begun.as_bytes()).await.unwrap();
     let answer = rest(stream).await;
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"code\":\"request_timeout\""), "{answer}");
@@ -97,7 +97,7 @@ async fn a_body_that_is_too_large_is_read_on_so_that_the_answer_arrives() {
     let (world, _) = World::begun().await;
     let (address, _stop, _served) = start(&world, Limits::default()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let begun = "POST /transition HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
+    let begun = "POST /transition HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n\
                  transfer-encoding: chunked\r\n\r\n";
     stream.write_all(begun.as_bytes()).await.unwrap();
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
