@@ -92,7 +92,10 @@ fn impurities(file: &SourceFile) -> Vec<String> {
     let words = file.shipped.iter().filter(|token| WORDS.contains(&token.text.as_str()) && !excepted(&token.text));
     let words = words.map(|token| (token.line, token.text.clone()));
     let named = paths(&file.module, &file.shipped).into_iter().map(|named| (named.line, named.path.join("::")));
-    let below = |path: &str| PATHS.iter().any(|bad| path == *bad || path.starts_with(&format!("{bad}::")));
+    // Addresses are values like others; sockets are not.
+    let is_value = |path: &str| ["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::Ipv6Addr"].contains(&path);
+    let below =
+        |path: &str| !is_value(path) && PATHS.iter().any(|bad| path == *bad || path.starts_with(&format!("{bad}::")));
     words
         .chain(named.filter(|(_, path)| below(path)))
         .map(|(line, what)| format!("{}:{line}: a pure module must not use {what}", file.path))
@@ -124,6 +127,7 @@ fn impurities_are_found_and_tests_may_do_as_they_like() {
     assert_eq!(found("fn f() { std::thread::spawn(|| ()); }"), 1);
     assert_eq!(found("fn f(x: f64) -> HashMap<(), ()> { todo() }"), 2);
     assert_eq!(found("async fn f() {}"), 1);
+    assert_eq!(found("use std::net::{IpAddr, Ipv6Addr, TcpStream};"), 1);
     assert_eq!(found("/// As f64, std::fs::read.\nuse std::fmt; use std::collections::BTreeMap;"), 0);
     assert_eq!(found("#[cfg(test)]\nmod tests { use std::fs; use std::time::Instant; }"), 0);
     assert_eq!(impurities(&file(Path::new("src/journal.rs"), "use std::fs;")).len(), 0);

@@ -99,7 +99,10 @@ impl Running<'_> {
     pub fn switch(&self, arguments: &[&str]) -> Value {
         let (good, said) = self.try_switch(arguments);
         assert!(good, "{arguments:?}: {said}");
-        serde_json::from_str(&said).unwrap()
+        let mut switch: Value = serde_json::from_str(&said).unwrap();
+        // The command names the cluster beside the switch.
+        assert_eq!(switch.as_object_mut().unwrap().remove("cluster").unwrap(), "test");
+        switch
     }
 
     fn view(&self) -> Value {

@@ -86,7 +86,8 @@ async fn a_body_that_does_not_arrive_is_answered_and_the_connection_closed() {
     let world = World::with(Limits { request_timeout_ms: 1, ..Limits::default() });
     let (address, _stop, _served) = start(&world, Limits::default()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let begun = "POST /transition HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    let begun =
+        "POST /transition HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
     stream.write_all(begun.as_bytes()).await.unwrap();
     let answer = rest(stream).await;
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"code\":\"request_timeout\""), "{answer}");

@@ -22,7 +22,7 @@ type Heard = (Option<String>, String, Value);
 fn listen(daemon: &Daemon, target: &str, header: &str, wanted: impl Fn(&Heard) -> bool) -> Vec<Heard> {
     let mut stream = TcpStream::connect(daemon.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
-    write!(stream, "GET {target} HTTP/1.1\r\nhost: n\r\n{header}\r\n").unwrap();
+    write!(stream, "GET {target} HTTP/1.1\r\nhost: localhost\r\n{header}\r\n").unwrap();
     let (mut heard, mut next): (Vec<Heard>, Heard) = (Vec::new(), (None, String::new(), Value::Null));
     for line in BufReader::new(stream).lines() {
         let line = line.unwrap();
@@ -176,7 +176,7 @@ fn a_stream_begins_at_once_passes_proxies_and_takes_an_empty_id_for_none() {
     for header in ["", "last-event-id:\r\n", "last-event-id:  \r\n"] {
         let mut stream = TcpStream::connect(daemon.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
-        write!(stream, "GET /events?kinds=transition HTTP/1.1\r\nhost: n\r\n{header}\r\n").unwrap();
+        write!(stream, "GET /events?kinds=transition HTTP/1.1\r\nhost: localhost\r\n{header}\r\n").unwrap();
         let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
         assert_eq!(lines.next().as_deref(), Some("HTTP/1.1 200 OK"));
         let head: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();

@@ -111,7 +111,7 @@ fn a_watch_asks_again_and_again_where_the_node_has_no_room_for_listeners_and_say
 fn listen(daemon: &Daemon) -> TcpStream {
     let mut stream = TcpStream::connect(daemon.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET /events HTTP/1.1\r\nhost: n\r\n\r\n").unwrap();
+    write!(stream, "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let mut first = String::new();
     BufReader::new(&stream).read_line(&mut first).unwrap();
     assert!(first.contains("200"), "{first}");
