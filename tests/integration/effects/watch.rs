@@ -79,7 +79,7 @@ fn a_watch_goes_on_over_a_restart_of_the_node_from_the_last_record_it_heard_of()
     let watching = Watching::begin(&daemon);
     watching.until("/allocate");
     insist(&mut project, &daemon, &Ask::new(Transition::ControlPause));
-    watching.until("suspended");
+    watching.until("the project is paused");
     let address = daemon.address.to_string();
     daemon.terminate();
     let told = watching.until("broke off");
@@ -101,7 +101,7 @@ fn a_watch_asks_again_and_again_where_the_node_has_no_room_for_listeners_and_say
     let watching = Watching::begin(&daemon);
     let told = watching.until("gives no events");
     assert!(told.contains("overloaded") && told.contains("asking it every 300 ms"), "{told}");
-    watching.until("suspended");
+    watching.until("the project is paused");
     insist(&mut project, &daemon, &Ask::new(Transition::ControlTerminate));
     assert_eq!(watching.end(), Some(0));
     drop(listeners);
