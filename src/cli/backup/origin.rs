@@ -110,7 +110,7 @@ impl Wanted<'_> {
     pub(super) fn check_owner(&self, repository: &Repository, manifests: &[&Manifest]) -> anyhow::Result<()> {
         let Some(first) = manifests.first() else { return Ok(()) };
         if let Some(wanted) = self.node {
-            for manifest in manifests.iter().filter(|manifest| manifest.node != wanted) {
+            if let Some(manifest) = manifests.iter().find(|manifest| manifest.node != wanted) {
                 bail!("the backup {} is of node {}, not of {wanted}", manifest.id, manifest.node);
             }
             return Ok(());
