@@ -41,9 +41,9 @@ pub(super) struct NodeArgs {
     known_nodes: Option<PathBuf>,
 }
 
-/// Whom a command signs for.
+/// The cluster, and the node where it is known, that a command signs for.
 #[derive(Clone, Debug)]
-pub(super) struct Whom {
+pub(super) struct SignsFor {
     /// The cluster, which every signature names.
     pub cluster: ClusterId,
     /// The node; unknown where it could not be asked and was never used before.
@@ -109,9 +109,9 @@ impl NodeArgs {
         self.cluster.as_ref()
     }
 
-    /// Whom to sign for: the node is asked who it is, and must be who it was when its address was first used. Where it
+    /// The cluster to sign for: the node is asked who it is, and must be who it was when its address was first used. Where it
     /// cannot be asked, the cluster that was named is signed for.
-    pub fn whom(&self) -> anyhow::Result<Whom> {
+    pub fn signs_for(&self) -> anyhow::Result<SignsFor> {
         let anybody = Node::over(self.builder().build())?;
         let known = KnownNodes::of_user(self.known_nodes.as_deref());
         let health = match (anybody.ask(anybody.client().health()), &self.cluster) {
@@ -144,10 +144,10 @@ impl NodeArgs {
                 format!("{} is node {node} of cluster {cluster}; that is not kept without HOME: {remedy}", self.url)
             }),
         }
-        Ok(Whom { cluster, node: Some(node) })
+        Ok(SignsFor { cluster, node: Some(node) })
     }
 
-    fn unasked(&self, cluster: &ClusterId, known: Option<&KnownNodes>) -> anyhow::Result<Whom> {
+    fn unasked(&self, cluster: &ClusterId, known: Option<&KnownNodes>) -> anyhow::Result<SignsFor> {
         let pin = known.map(|known| known.find(&self.url)).transpose()?.flatten();
         if let Some(pin) = pin.as_ref().filter(|pin| pin.cluster != *cluster) {
             bail!(
@@ -158,7 +158,7 @@ impl NodeArgs {
                 pin.address
             );
         }
-        Ok(Whom { cluster: cluster.clone(), node: pin.map(|pin| pin.node) })
+        Ok(SignsFor { cluster: cluster.clone(), node: pin.map(|pin| pin.node) })
     }
 
     /// A client for reads, signed as `--read-as` says. Where the cluster is not known the node is asked.
@@ -183,12 +183,12 @@ impl NodeArgs {
 
     /// The same, by a client that is built so far.
     pub fn signing(&self, builder: ClientBuilder, key: SecretKey) -> anyhow::Result<Node> {
-        let whom = self.whom()?;
-        let mut builder = builder.signing(whom.cluster.clone(), key);
-        if let Some(node) = whom.node {
+        let signs_for = self.signs_for()?;
+        let mut builder = builder.signing(signs_for.cluster.clone(), key);
+        if let Some(node) = signs_for.node {
             builder = builder.node(node);
         }
-        Node::over(self.reads_for(builder, &whom)?.build())
+        Node::over(self.reads_for(builder, &signs_for)?.build())
     }
 
     /// The node, to read from.
@@ -198,12 +198,12 @@ impl NodeArgs {
 
     /// Signs reads as `--read-as` says, for the node's cluster.
     pub fn signs_reads(&self, builder: ClientBuilder) -> anyhow::Result<ClientBuilder> {
-        if self.read_as.is_none() { Ok(builder) } else { self.reads_for(builder, &self.whom()?) }
+        if self.read_as.is_none() { Ok(builder) } else { self.reads_for(builder, &self.signs_for()?) }
     }
 
-    fn reads_for(&self, builder: ClientBuilder, whom: &Whom) -> anyhow::Result<ClientBuilder> {
+    fn reads_for(&self, builder: ClientBuilder, signs_for: &SignsFor) -> anyhow::Result<ClientBuilder> {
         let Some(file) = &self.read_as else { return Ok(builder) };
-        Ok(builder.reading_as(whom.cluster.clone(), keys::load(file)?))
+        Ok(builder.reading_as(signs_for.cluster.clone(), keys::load(file)?))
     }
 }
 

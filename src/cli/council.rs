@@ -85,7 +85,7 @@ impl Place {
     fn election(&self, signs: bool) -> anyhow::Result<Election> {
         let node = self.node.reader()?;
         let cluster = match signs {
-            true => self.node.whom()?.cluster,
+            true => self.node.signs_for()?.cluster,
             false => node.ask(node.client().health())?.cluster,
         };
         let view = node.ask(node.client().state(&self.project.project, None))?;

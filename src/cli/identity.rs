@@ -151,7 +151,10 @@ impl IdentityCommand {
             IdentityAction::Agree { old, new_key, project, node } => {
                 let new = keys::load(&new_key)?;
                 // Who names the cluster needs no node.
-                let cluster = node.named_cluster().cloned().map_or_else(|| node.whom().map(|whom| whom.cluster), Ok)?;
+                let cluster = node
+                    .named_cluster()
+                    .cloned()
+                    .map_or_else(|| node.signs_for().map(|signs_for| signs_for.cluster), Ok)?;
                 let proof = rotation_proof(&cluster, &project.project, &old, &new);
                 output.document(&Agreement { project: project.project, old, new: new.public(), proof })?;
                 hint_cluster(&cluster);

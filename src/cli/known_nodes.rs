@@ -180,7 +180,7 @@ fn same(known: &Pin, found: &Pin) -> anyhow::Result<Seen> {
         );
     }
     bail!(
-        "{} is known as node {} of cluster {}, and now it says it is node {} of cluster {}; nothing was signed. Somebody may \
+        "{} is known as node {} of cluster {}, and now it says it is node {} of cluster {}; nothing was signed. Another party may \
          pass your proposals on to another cluster. If the node was replaced, run `swoosh nodes forget {}` and try again",
         known.address,
         known.node,

@@ -197,7 +197,7 @@ fn uncompared(switch: &Switch) -> Option<String> {
         text += &format!("; {} differed when last compared: {}", count(*differing, "project"), names(projects));
     }
     if *not_passed_on > 0 {
-        text += &format!("; WHOOSH was not told of {}", count(*not_passed_on, "record"));
+        text += &format!("; WHOOSH did not get {}", count(*not_passed_on, "record"));
     }
     Some(text)
 }

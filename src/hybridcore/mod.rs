@@ -19,6 +19,7 @@ pub mod documents;
 pub mod leave;
 pub mod logs;
 pub mod packer;
+pub(crate) mod paths;
 pub mod prepare;
 pub mod process;
 pub mod provisioners;

@@ -86,7 +86,7 @@ const BACKUP_TIME: Name =
     metric("swoosh_backup_last_success_seconds", "When the last backup was done, since 1970; 0 before the first.");
 const BACKUP_FAIL: Name = metric("swoosh_backup_failures_total", "Backups that failed.");
 const FOLLOW_LAG: Name =
-    metric("swoosh_follow_lag_records", "Records of the node that is followed that are not here, as it told last.");
+    metric("swoosh_follow_lag_records", "Records of the followed node that are not here, by its last answer.");
 const FOLLOW_BEHIND: Name = metric(
     "swoosh_follow_lag_seconds",
     "Time since no record of the node that is followed was missing here; 0 on a node that follows none.",

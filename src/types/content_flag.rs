@@ -53,7 +53,7 @@ content_flags! {
         "a file holds a private key";
     /// Any finding of the external scanner.
     Scanner = "scanner", breach: true,
-        "`effects.scan_command` found something, whatever it is";
+        "`effects.scan_command` found something";
     /// A secret of this system.
     Secret = "secret", breach: true,
         "a file holds a secret key of SWOOSH or age";

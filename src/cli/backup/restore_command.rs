@@ -90,7 +90,7 @@ impl RestoreCommand {
             ("cluster", restored.cluster.to_string()),
             (
                 "signed",
-                if restored.signed { "by the node" } else { "by nobody: whose it is was not proven" }.to_owned(),
+                if restored.signed { "by the node" } else { "not signed: its origin was not proven" }.to_owned(),
             ),
             ("last record", format!("{}, chain {}", restored.last_index, restored.last_chain)),
             ("left out", count(restored.dropped, "record")),

@@ -18,7 +18,7 @@ pub(in crate::cli) struct Lag(Mutex<Known>);
 pub(in crate::cli) struct Reading {
     /// Whether the node answered when it was asked last.
     pub connected: bool,
-    /// Its records that are not here, as it told last.
+    /// Its records that are not here, by its last answer.
     pub records: u64,
     /// How long ago none was missing.
     pub behind: Duration,
@@ -44,7 +44,7 @@ impl Lag {
         }
     }
 
-    /// The node does not answer. What it told last stays known.
+    /// The node does not answer. Its last answer stays known.
     pub fn lost(&self) {
         self.lock().connected = false;
     }

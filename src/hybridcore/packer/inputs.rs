@@ -13,6 +13,7 @@ use super::report::{found_path, kept_path};
 use super::session::{BuildRequest, Session};
 use super::tool::Seen;
 use crate::hybridcore::leave::Leave;
+use crate::hybridcore::paths::plain;
 use crate::types::hash::Hash;
 use crate::types::inputs::{Allocation, SortedMap};
 
@@ -308,9 +309,9 @@ impl Gatherer<'_> {
         let names = named::names(&ground);
         self.unknown.extend(names.unknown);
         // Named as below the workspace, however the expression spells it.
-        let below = |path: &Path| match named::plain(path).strip_prefix(&root) {
+        let below = |path: &Path| match plain(path).strip_prefix(&root) {
             Ok(below) => self.root.join(below),
-            Err(_) => named::plain(path),
+            Err(_) => plain(path),
         };
         let found = |text: &String| {
             let places = [below(&folder.join(text)), below(&own.join(text))];

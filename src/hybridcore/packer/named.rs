@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use hcl::expr::Expression;
 
 use super::inputs::Recipe;
 use crate::hybridcore::config::syntax;
+use crate::hybridcore::paths::plain;
 use crate::hybridcore::prepare::RUN_VARIABLES;
 
 mod attributes;
@@ -272,19 +273,6 @@ impl<'a> Reader<'a> {
     fn absolute(&self, text: &str) -> String {
         plain(&self.ground.folder.join(text)).to_string_lossy().into_owned()
     }
-}
-
-/// A path without `.` and `..`.
-pub(super) fn plain(path: &Path) -> PathBuf {
-    let mut whole = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(whole.pop()),
-            other => whole.push(other),
-        }
-    }
-    whole
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub enum AddressError {
     )]
     Characters,
     /// Something after a `%` is no character.
-    #[error("{0:?} has a % that stands for no character; write %25 for the sign itself, and %20 for a blank")]
+    #[error("{0:?} has a % that encodes no character; write %25 for the sign itself, and %20 for a blank")]
     Escape(String),
 }
 

@@ -76,7 +76,7 @@ impl FailureKind {
             FailureKind::Damaged => "remove that folder and sync again",
             FailureKind::Incomplete => "mend the mirror, or name a whole one",
             FailureKind::BadMirror => {
-                "look at the mirror with `git fsck`, and make it anew with `git clone --mirror URL`"
+                "look at the mirror with `git fsck`, and make it again with `git clone --mirror URL`"
             }
             FailureKind::Unreadable => {
                 "let this user read it (chmod -R a+rX on the machine that writes the medium), or mount it for this user \

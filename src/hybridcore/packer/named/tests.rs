@@ -233,5 +233,5 @@ fn what_never_ends_is_doubt() {
 
 #[test]
 fn paths_are_made_plain() {
-    assert_eq!(super::plain(Path::new("/a/./b/../c")), Path::new("/a/c"));
+    assert_eq!(crate::hybridcore::paths::plain(Path::new("/a/./b/../c")), Path::new("/a/c"));
 }

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Odb, Oid};
 
 use super::{FailureKind, failure};
+use crate::hybridcore::paths::plain;
 use crate::hybridcore::sources::address;
 use crate::hybridcore::sources::failure::Failure;
 use crate::hybridcore::sources::fence::{Fence, FenceError};
@@ -64,7 +65,7 @@ impl Mirror {
             return Err(unusable(FailureKind::Incomplete, &detail, &format!("git -C {shown} fetch --unshallow")));
         }
         if config.to_ascii_lowercase().contains("promisor") || setting("extensions.partialclone").is_some() {
-            let detail = format!("{url} is a partial clone: it leaves out objects until somebody asks for them");
+            let detail = format!("{url} is a partial clone: it leaves out objects until they are asked for");
             let mend = format!("git -C {shown} fetch --refetch --no-filter");
             return Err(unusable(FailureKind::Incomplete, &detail, &mend));
         }
@@ -245,18 +246,6 @@ fn lenders(url: &str, own: PathBuf, fence: Option<&Fence>) -> Result<Vec<PathBuf
         found.push(folder);
     }
     Ok(found)
-}
-
-fn plain(path: &Path) -> PathBuf {
-    let mut whole = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(whole.pop()),
-            other => whole.push(other),
-        }
-    }
-    whole
 }
 
 /// A setting of a config file (`extensions.refstorage`), lowercase; none where its section or name is not there.
