@@ -89,10 +89,7 @@ pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
     let signer = &docket.proposal.signer;
     let (_, settings) =
         case.settings().map_err(|judged| Rejection::new(Code::IdentityUnknown, judged.reasons.join("; ")))?;
-    let Some(identity) = case.identity(signer) else {
-        let advice = "an operator can grant it with Boot_IdentityGranted, or the node's settings under identities";
-        return Err(Rejection::new(Code::IdentityUnknown, format!("{signer} is not known to this project; {advice}")));
-    };
+    let Some(identity) = case.identity(signer) else { return Err(unknown(signer)) };
     if !identity.counts(docket.stamp.at) {
         let reason = match identity.retires_at.filter(|_| !identity.revoked) {
             Some(end) => {
@@ -113,6 +110,17 @@ pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
     };
     let reasons = vec![format!("{} holds {role}", identity.name)];
     Ok(GuardOutcome { guard: GuardName::Identity, ok: true, reasons, facts: vec![settings.hash] })
+}
+
+/// The rejection of a signer whom neither the project nor the settings know. It is the same for each project and for none.
+pub fn unknown(signer: &PublicKey) -> Rejection {
+    let advice = "an operator can grant it with Boot_IdentityGranted, or the node's settings under identities";
+    Rejection::new(Code::IdentityUnknown, format!("{signer} is not known to this project; {advice}"))
+}
+
+/// Whether the project or the settings know the signer at all, whatever it may do.
+pub fn knows_signer(docket: &Docket<'_>) -> bool {
+    docket.case().identity(&docket.proposal.signer).is_some()
 }
 
 /// Why a delegate may not propose this, here.

@@ -9,6 +9,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod unknown;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -210,9 +211,14 @@ impl Pipeline {
             Ok(KeyUse::Repeat(receipt)) => return self.repeat(request, receipt),
             Ok(KeyUse::RepeatInFlight) => return self.wait_for_key(request),
             Ok(key_use) => key_use,
-            Err(rejection) => return self.refuse_now(request, rejection),
+            Err(rejection) => return self.refuse_unread(request, rejection),
         };
-        let scene = self.scene(&project).and_then(|scene| self.upgraded(&project, scene));
+        let scene = match self.scene(&project) {
+            Ok(scene) if judge::knows_signer(&self.docket(&scene, &request.verified)) => Ok(scene),
+            Ok(scene) => return self.refuse_unknown(request, &scene),
+            Err(rejection) => return self.refuse_unread(request, rejection),
+        };
+        let scene = scene.and_then(|scene| self.upgraded(&project, scene));
         let transition = request.verified.proposal().transition;
         let scene = match scene.and_then(|scene| self.behind_breach(&project, scene, transition)) {
             Ok(scene) => scene,
@@ -397,11 +403,13 @@ impl Pipeline {
             Err(rejection) => return self.refuse_now(request, rejection),
         };
         let hlc_last = head.state().hlc_last.as_ref().as_ref().map(|last| last.hlc);
+        // A key that was barred learns no more of the project than one that was never known.
+        let is_known = refused.rejection.code != Code::IdentityRevoked;
         let refusal = Refusal {
             rejection: refused.rejection,
             project: project.clone(),
-            head: Some(head.hash()),
-            hlc_last,
+            head: is_known.then(|| head.hash()),
+            hlc_last: hlc_last.filter(|_| is_known),
             retry_after_ms,
         };
         let outcome = Outcome::Refused(Box::new(refusal));
@@ -412,7 +420,7 @@ impl Pipeline {
     }
 
     /// Refuses what was never judged.
-    fn refuse_now(&self, request: Request, rejection: Rejection) {
+    pub(super) fn refuse_now(&self, request: Request, rejection: Rejection) {
         let project = request.verified.proposal().project();
         if !self.trying {
             self.shared.ports.observer.refused(request.verified.proposal(), &rejection);

@@ -10,10 +10,12 @@ use crate::types::names::Transition;
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
-/// Rejections that are remembered.
-const MOST: usize = 1_000;
-/// Bytes that they may take together.
-const MOST_BYTES: usize = 1 << 20;
+/// Rejections of known signers that are remembered, and bytes that they may take together.
+const KNOWN: Bound = Bound { entries: 1_000, bytes: 1 << 20 };
+/// The same of signers that nobody knows or that were revoked. Anybody can make such keys, so they have places of their own.
+const UNKNOWN: Bound = Bound { entries: 100, bytes: 64 << 10 };
+/// What part of a page those may take while there are others.
+const UNKNOWN_PART: usize = 4;
 /// Reasons that are remembered of one.
 const MOST_REASONS: usize = 16;
 /// Characters that are remembered of one reason.
@@ -34,30 +36,66 @@ pub struct RejectionEntry {
     pub reasons: Vec<String>,
 }
 
-/// The last rejections, oldest first.
+/// How much is remembered.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    entries: usize,
+    bytes: usize,
+}
+
+/// The last rejections.
 #[derive(Debug, Default)]
 pub(super) struct Rejections {
-    entries: VecDeque<RejectionEntry>,
+    known: Last,
+    unknown: Last,
+    noted: u64,
+}
+
+/// The last rejections of one kind, oldest first, each with its number among all.
+#[derive(Debug, Default)]
+struct Last {
+    entries: VecDeque<(u64, RejectionEntry)>,
     bytes: usize,
 }
 
 impl Rejections {
-    /// Remembers one; the oldest go as soon as there are too many, or they take too many bytes.
+    /// Remembers one.
     pub fn note(&mut self, project: &ProjectName, transition: Transition, rejection: &Rejection, at: Hlc) {
         let (code, reasons) = (rejection.code, cut(&rejection.reasons));
         let entry = RejectionEntry { at, project: project.clone(), transition, code, reasons };
+        self.noted += 1;
+        match code {
+            Code::IdentityUnknown | Code::IdentityRevoked => self.unknown.note(self.noted, entry, UNKNOWN),
+            _ => self.known.note(self.noted, entry, KNOWN),
+        }
+    }
+
+    /// The newest of a project, or of all, newest first. Those of unknown signers leave three quarters of the page to others.
+    pub fn newest(&self, project: Option<&ProjectName>, limit: usize) -> Vec<RejectionEntry> {
+        let known = self.known.newest(project, limit);
+        let most = (limit / UNKNOWN_PART).max(limit - known.len());
+        let mut page = [known, self.unknown.newest(project, most)].concat();
+        page.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        // The oldest known ones give way, so that both kinds are seen.
+        page.truncate(limit);
+        page.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+impl Last {
+    /// Remembers one; the oldest go as soon as there are too many, or they take too many bytes.
+    fn note(&mut self, number: u64, entry: RejectionEntry, bound: Bound) {
         self.bytes += weight(&entry);
-        self.entries.push_back(entry);
-        while self.entries.len() > MOST || self.bytes > MOST_BYTES {
-            let Some(oldest) = self.entries.pop_front() else { break };
+        self.entries.push_back((number, entry));
+        while self.entries.len() > bound.entries || self.bytes > bound.bytes {
+            let Some((_, oldest)) = self.entries.pop_front() else { break };
             self.bytes -= weight(&oldest);
         }
     }
 
-    /// The newest of a project, or of all, newest first.
-    pub fn newest(&self, project: Option<&ProjectName>, limit: usize) -> Vec<RejectionEntry> {
-        let wanted = self.entries.iter().rev().filter(|entry| project.is_none_or(|project| entry.project == *project));
-        wanted.take(limit).cloned().collect()
+    fn newest(&self, project: Option<&ProjectName>, limit: usize) -> Vec<(u64, RejectionEntry)> {
+        let of = |entry: &RejectionEntry| project.is_none_or(|project| entry.project == *project);
+        self.entries.iter().rev().filter(|(_, entry)| of(entry)).take(limit).cloned().collect()
     }
 }
 
@@ -87,7 +125,11 @@ mod tests {
     use super::*;
 
     fn note(rejections: &mut Rejections, reasons: Vec<String>) {
-        let rejection = Rejection { code: Code::Schema, reasons, guard_outcomes: Vec::new() };
+        note_as(rejections, Code::Schema, reasons);
+    }
+
+    fn note_as(rejections: &mut Rejections, code: Code, reasons: Vec<String>) {
+        let rejection = Rejection { code, reasons, guard_outcomes: Vec::new() };
         let project = "default".parse().unwrap();
         rejections.note(&project, Transition::ControlPause, &rejection, Hlc::default());
     }
@@ -99,9 +141,9 @@ mod tests {
         for _ in 0..2_000 {
             note(&mut rejections, vec!["é".repeat(240_000); 40]);
         }
-        let held: usize = rejections.entries.iter().map(weight).sum();
-        assert_eq!(held, rejections.bytes);
-        assert!(held <= MOST_BYTES, "{held}");
+        let held: usize = rejections.known.entries.iter().map(|(_, entry)| weight(entry)).sum();
+        assert_eq!(held, rejections.known.bytes);
+        assert!(held <= KNOWN.bytes, "{held}");
         let newest = rejections.newest(None, 1).remove(0);
         assert_eq!(newest.reasons.len(), MOST_REASONS + 1);
         assert_eq!(newest.reasons[MOST_REASONS], "and 24 more reasons");
@@ -112,8 +154,24 @@ mod tests {
     fn short_rejections_are_remembered_in_full_up_to_their_number() {
         let mut rejections = Rejections::default();
         (0..1_500).for_each(|n| note(&mut rejections, vec![format!("reason {n}")]));
-        assert_eq!(rejections.entries.len(), MOST);
+        assert_eq!(rejections.known.entries.len(), KNOWN.entries);
         assert_eq!(rejections.newest(None, 2)[1].reasons, ["reason 1498"]);
         assert!(rejections.newest(Some(&"other".parse().unwrap()), 5).is_empty());
+    }
+
+    /// 1,200 proposals of made-up keys pushed everything else out of the list.
+    #[test]
+    fn rejections_of_unknown_signers_push_no_other_out() {
+        let mut rejections = Rejections::default();
+        (0..5).for_each(|n| note(&mut rejections, vec![format!("known {n}")]));
+        (0..1_200).for_each(|n| note_as(&mut rejections, Code::IdentityUnknown, vec![format!("junk {n}")]));
+        note_as(&mut rejections, Code::IdentityRevoked, vec!["barred".to_owned()]);
+        assert_eq!(rejections.unknown.entries.len(), UNKNOWN.entries);
+        for limit in [20, 100, 1_000] {
+            let page = rejections.newest(None, limit);
+            assert_eq!(page.iter().filter(|entry| entry.code == Code::Schema).count(), 5, "{limit}");
+            assert_eq!(page[0].reasons, ["barred"], "{limit}");
+            assert_eq!(page.len(), limit.min(105), "{limit}");
+        }
     }
 }

@@ -96,6 +96,15 @@ impl<'a> Table<'a> {
         problem
     }
 
+    /// A row of a proposal whose signer hears nothing of the project.
+    fn unknown(&mut self, name: &str, project: &Project<'_>, ask: &Ask, code: &str) {
+        let body = bytes(&project.signed(ask));
+        let problem = self.refused(name, &proposal(&body, &[]), 400, code);
+        if problem.get("head").is_some() || problem.get("hlc_last").is_some() {
+            self.wrong.push(format!("{name}: it says where the project is: {problem}"));
+        }
+    }
+
     #[track_caller]
     fn finish(self) {
         assert!(self.wrong.is_empty(), "{} of {} rows:\n{}", self.wrong.len(), self.rows, self.wrong.join("\n"));

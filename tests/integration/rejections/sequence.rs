@@ -20,19 +20,19 @@ fn beat(project: &Project<'_>) -> u64 {
 
 pub(super) fn identities(table: &mut Table<'_>) {
     let mut project = table.project("people", Region::Boot, "LICENSED");
-    table.rejected("unknown signer", &project, &pause().by("stranger"), "identity_unknown");
+    table.unknown("unknown signer", &project, &pause().by("stranger"), "identity_unknown");
     table.rejected("role not allowed", &project, &pause().by("worker"), "role_not_allowed");
     table.rejected("reader proposes", &project, &pause().by("reader"), "role_not_allowed");
     let license = Ask::new(Transition::LicenseExpired).by("operator");
     table.rejected("the node's own transition", &project, &license, "role_not_allowed");
     project.accept(table.daemon, Transition::BootIdentityRevoked);
-    table.rejected("revoked identity", &project, &pause().by("reader"), "identity_revoked");
+    table.unknown("revoked identity", &project, &pause().by("reader"), "identity_revoked");
     let mut rotated = table.project("rotated", Region::Boot, "LICENSED");
     rotated.accept(table.daemon, Transition::BootIdentityRotated);
-    table.rejected("identity that was rotated away", &rotated, &pause().by("reader"), "identity_revoked");
+    table.unknown("identity that was rotated away", &rotated, &pause().by("reader"), "identity_revoked");
     let unborn = Project::new(table.site, "unborn");
     let config = Ask::new(Transition::BootConfigOk).by("human");
-    table.rejected("nobody of the settings", &unborn, &config, "identity_unknown");
+    table.unknown("nobody of the settings", &unborn, &config, "identity_unknown");
 }
 
 pub(super) fn keys(table: &mut Table<'_>) {

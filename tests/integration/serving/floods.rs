@@ -70,6 +70,60 @@ fn signatures_of_nobody_are_worth_no_more_than_forged_ones() {
     assert!(codes.len() >= 4 && codes.iter().all(|code| code == "identity_unknown"), "{codes:?}");
 }
 
+/// A pause of this project, signed by a key that nobody knows.
+fn unknown(site: &Site, name: &str, n: u8) -> Vec<u8> {
+    let stranger = swoosh::types::keys::SecretKey::from_bytes(&[n; 32]);
+    let ask = Ask::new(Transition::ControlPause).with(json!({"rationale": "x"}));
+    let mut proposal = Project::new(site, name).proposal(&ask);
+    proposal.signer = stranger.public();
+    bytes(&proposal.sign(&site.cluster, &stranger))
+}
+
+/// An unknown signer read from the answer whether a project exists, and its head.
+#[test]
+fn an_unknown_signer_learns_nothing_of_a_project_not_even_that_it_exists() {
+    let site = Site::new();
+    let daemon = site.start();
+    Project::new(&site, "real").accept(&daemon, Transition::BootConfigOk);
+    let mut wire = daemon.connect();
+    let mut hear = |name: &str| {
+        let answer = post(&mut wire, &unknown(&site, name, 101));
+        assert_eq!(answer.code(), "identity_unknown", "{}", answer.text());
+        answer.text().replace(name, "PROJECT")
+    };
+    assert_eq!(hear("real"), hear("none"));
+    assert!(!hear("real").contains("sha256"), "no hash is there");
+    let tried = wire
+        .exchange(&super::request(
+            "POST",
+            "/transition?dry_run=true",
+            &["content-type: application/json", &format!("content-length: {}", unknown(&site, "real", 101).len())],
+            &unknown(&site, "real", 101),
+        ))
+        .unwrap();
+    assert!(tried.text().contains("identity_unknown") && !tried.text().contains("\"head\""), "{}", tried.text());
+}
+
+/// 1,200 proposals of made-up keys pushed every other rejection out of the list.
+#[test]
+fn proposals_of_unknown_signers_push_no_other_rejection_out_of_the_list() {
+    let site = site("limits", json!({"failures": 100_000}));
+    let daemon = site.start();
+    let mut project = Project::new(&site, "real");
+    project.accept(&daemon, Transition::BootConfigOk);
+    let ask = Ask::new(Transition::ControlResume).with(json!({"rationale": "x"}));
+    assert_eq!(daemon.post(&bytes(&project.signed(&ask))).code(), "not_enabled");
+    let mut wire = daemon.connect();
+    let junk = unknown(&site, "real", 102);
+    for _ in 0..1_200 {
+        assert_eq!(post(&mut wire, &junk).code(), "identity_unknown");
+    }
+    let listed = daemon.get("/rejections").json();
+    let codes: Vec<&str> =
+        listed["rejections"].as_array().unwrap().iter().map(|entry| entry["code"].as_str().unwrap()).collect();
+    assert!(codes.contains(&"not_enabled") && codes.contains(&"identity_unknown"), "{codes:?}");
+}
+
 #[test]
 fn a_flood_on_one_project_leaves_the_others_their_turn() {
     let site = Site::with(always_open(), |settings| {
