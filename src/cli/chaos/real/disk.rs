@@ -15,6 +15,8 @@ const INSIDE: &str = "SWOOSH_CHAOS_NAMESPACE";
 const NAMESPACE: [&str; 5] = ["-rm", "--pid", "--fork", "--mount-proc", "--kill-child"];
 /// The disk's size, while it is not full. It takes memory only as it is written.
 const SIZE: &str = "4g";
+/// How often a new size is tried. The node writes at most some files between two tries.
+const SHRINK_TRIES: u32 = 50;
 
 /// Where the data directory is.
 pub(super) struct Disk {
@@ -66,10 +68,22 @@ impl Disk {
     }
 
     /// Takes all room away but for so many bytes.
+    ///
+    /// The kernel refuses a size below the bytes in use, and the node writes between the measurement and the remount:
+    /// a refused size is measured again.
     pub fn shrink(&self, left_bytes: u64) -> anyhow::Result<()> {
+        let shrunk = || self.remount(&format!("size={}", self.used_bytes()? + left_bytes));
+        for _ in 1..SHRINK_TRIES {
+            if shrunk().is_ok() {
+                return Ok(());
+            }
+        }
+        shrunk()
+    }
+
+    fn used_bytes(&self) -> anyhow::Result<u64> {
         let found = rustix::fs::statvfs(&self.root)?;
-        let used_bytes = found.f_blocks.saturating_sub(found.f_bfree).saturating_mul(found.f_frsize);
-        self.remount(&format!("size={}", used_bytes + left_bytes))
+        Ok(found.f_blocks.saturating_sub(found.f_bfree).saturating_mul(found.f_frsize))
     }
 
     /// Gives all room back.
