@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use super::connect::NodeArgs;
 use crate::client::{Client, TlsFiles};
 use crate::journal::{Durability, Journal, JournalOptions, Origin, StoreLimits};
-use crate::platform::descriptors;
+use crate::platform::{descriptors, private};
 use crate::settings::{Overrides, Settings};
 use crate::types::feed::FeedPage;
 use crate::types::incarnation::{self, Incarnation};
@@ -91,7 +91,7 @@ impl FollowCommand {
         let mut settings = Settings::load(self.config.as_deref(), overrides).context("the settings cannot be used")?;
         let _guard = super::logging::open(&settings)?;
         descriptors::raise();
-        std::fs::create_dir_all(&self.data).with_context(|| format!("cannot make {}", self.data.display()))?;
+        private::make_data_directory(&self.data).with_context(|| format!("cannot make {}", self.data.display()))?;
         let held = self.held()?;
         let client = self.node_args().reads(held.as_ref().map(|source| source.cluster.clone()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::platform::private;
+
 mod backup;
 mod bench;
 mod builds;
@@ -141,8 +143,22 @@ pub fn main() -> ExitCode {
     })
 }
 
+impl Command {
+    /// Whether other users read the files that it writes: a node takes facts, licenses, policies and definitions. All other commands may
+    /// write into a data directory.
+    fn writes_for_others(&self) -> bool {
+        matches!(
+            self,
+            Command::Fact(_) | Command::License(_) | Command::Policy(_) | Command::Templates(_) | Command::Man(_)
+        )
+    }
+}
+
 fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
+    if !command.writes_for_others() {
+        private::keep_new_files_private();
+    }
     match command {
         Command::Bench(command) => command.run(json),
         Command::Chaos(command) => command.run(&output),

@@ -5,6 +5,7 @@ use super::output::{self, Table};
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::Problem;
 use crate::types::text::ClusterId;
+use crate::types::url_text;
 
 /// Tells why a command failed: on standard error for people; a node's own answer also as JSON on standard
 /// output, because it is what a program asked for.
@@ -29,7 +30,7 @@ fn document(refused: &Refused) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&document)
 }
 
-/// An error and what caused it; a cause that the text tells already is not told again.
+/// An error and what caused it; a cause that the text tells already is not told again. The standard error of a daemon is a log too.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -39,7 +40,7 @@ fn chain(error: &anyhow::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text
+    url_text::without_secrets(&text).into_owned()
 }
 
 /// A refusal for people: code, reasons, guards, where to read more.

@@ -116,6 +116,18 @@ pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
+/// Warns where others on the way can read and change what a listener without TLS answers.
+pub(super) fn warn_of_plain_http(setting: &str, address: SocketAddr, remedy: &str) {
+    if address.ip().to_canonical().is_loopback() {
+        return;
+    }
+    eprintln!("warning: {setting}: plain HTTP on {address} is reachable from other machines; {remedy}");
+    tracing::warn!(setting, %address, remedy, "plain HTTP is reachable from other machines");
+}
+
+/// What to do about plain HTTP on the address that the node serves on.
+pub(super) const SERVE_TLS: &str = "set tls.certificate and tls.key, or listen on a loopback address";
+
 async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides) -> anyhow::Result<()> {
     let signals = StopSignals::listen().context("cannot listen for signals")?;
     // Before the journal is opened: what is wrong with the files is told at once.
@@ -128,6 +140,9 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     let observed = observe::bind(settings).await?;
     eprintln!("listening on {scheme}://{address}");
     tracing::info!(%address, scheme, node = %node.key(), "serving");
+    if tls.is_none() {
+        warn_of_plain_http("listen", address, SERVE_TLS);
+    }
     if let Some(tls) = &tls {
         tls::watch(tls, node.metrics());
     }

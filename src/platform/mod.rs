@@ -13,7 +13,7 @@ pub mod gate;
 pub mod keyfile;
 pub mod otlp;
 pub mod outbound;
-mod private;
+pub mod private;
 pub mod secrets;
 pub mod shutdown;
 pub mod supervisor;

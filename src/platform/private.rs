@@ -1,4 +1,5 @@
-//! Whether a file that holds a secret may be used, by its owner and mode.
+//! Who may read the node's files: whether a file that holds a secret may be used, by its owner and mode, and how a data directory is
+//! closed to other users.
 //!
 //! | seen | verdict |
 //! | --- | --- |
@@ -10,10 +11,12 @@
 //! Kubernetes opens every file of a volume to the group `fsGroup` when it mounts the volume again. A key file that was refused for that
 //! would stop a node at its second start.
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+
+use rustix::fs::Mode;
 
 /// Bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
@@ -22,6 +25,10 @@ const OF_ROOT: u32 = 0o640;
 /// A file that was 0600 before a volume opened it to its group.
 const OPENED: u32 = 0o660;
 const SET_GROUP_ID: u32 = 0o2000;
+/// Of a directory that all users share, such as `/tmp`.
+const STICKY: u32 = 0o1000;
+/// Bits of those who are neither the owner nor in the group.
+const WORLD: u32 = 0o007;
 
 /// The owner and mode of a file or directory.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +77,61 @@ pub(super) fn exposure(file: &File, path: &Path) -> io::Result<Option<u32>> {
             Ok(None)
         }
     }
+}
+
+/// Files and directories that this process and its children make from here on are for their owner alone.
+pub fn keep_new_files_private() {
+    rustix::process::umask(Mode::from_raw_mode(OTHERS));
+}
+
+/// Makes a data directory where it is missing, and closes it and the journal in it to other users.
+///
+/// The group of a set-group-ID directory keeps its access: a volume gives it (`fsGroup` of Kubernetes). A directory that all users share, such
+/// as `/tmp`, or that belongs to another user is left unchanged, with a warning.
+pub fn make_data_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    close(path)?;
+    // Earlier versions left the files of the journal readable.
+    let journal = path.join("journal");
+    if !journal.is_dir() {
+        return Ok(());
+    }
+    close(&journal)?;
+    for entry in std::fs::read_dir(&journal)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            close(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the access of others away.
+fn close(path: &Path) -> io::Result<()> {
+    let metadata = std::fs::metadata(path)?;
+    let (is_directory, seen) = (metadata.is_dir(), Owned::from(metadata));
+    let open = seen.mode & others(seen, path);
+    let uid = rustix::process::geteuid().as_raw();
+    let changeable = seen.mode & STICKY == 0 && (seen.uid == uid || uid == 0);
+    if open != 0 && changeable {
+        return std::fs::set_permissions(path, Permissions::from_mode(seen.mode & !open));
+    }
+    if open != 0 && is_directory {
+        let mode = format!("{:04o}", seen.mode);
+        tracing::warn!(
+            path = %path.display(), mode, owner = seen.uid,
+            "other users have access to this directory; give the node a directory of its own with mode 0700"
+        );
+    }
+    Ok(())
+}
+
+/// Whose bits are taken: those of the group as well, unless a set-group-ID directory gave the group.
+fn others(seen: Owned, path: &Path) -> u32 {
+    let of_volume = |mode: u32| mode & SET_GROUP_ID != 0;
+    let parent = || path.parent().and_then(|parent| std::fs::metadata(parent).ok()).map(Owned::from);
+    let given = of_volume(seen.mode) || parent().is_some_and(|parent| of_volume(parent.mode) && parent.gid == seen.gid);
+    if given { WORLD } else { OTHERS }
 }
 
 #[cfg(test)]

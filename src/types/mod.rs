@@ -38,3 +38,4 @@ pub mod text;
 pub mod trace;
 pub mod ucxl;
 pub mod url_prefix;
+pub mod url_text;

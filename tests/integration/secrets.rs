@@ -120,6 +120,23 @@ fn no_secret_reaches_a_log_a_file_a_record_a_metric_or_an_error() {
     assert_silent("config check", said(&shown).as_bytes(), &secrets);
 }
 
+/// Tokens are passed in addresses too. They were logged with every failure to reach a server.
+#[test]
+fn addresses_in_the_log_lose_their_user_and_their_query() {
+    let site = Site::with(always_open(), |settings| {
+        settings["backbeat"] = json!({
+            "file": "backbeat.yaml", "source": format!("http://{OTHER}@127.0.0.1:9/beats?key={CANARY}#{CANARY}"),
+            "source_key": swoosh::types::keys::SecretKey::from_bytes(&[7; 32]).public(), "poll_ms": 100,
+        });
+        settings["log"] = json!({"level": "trace"});
+    });
+    let daemon = site.start();
+    daemon.wait_for("/health", |_| daemon.log().iter().any(|line| line.contains("the beat source does not lead")));
+    let log = daemon.terminate().join("\n");
+    assert!(log.contains("127.0.0.1:9/beats?[redacted]"), "{log}");
+    assert_silent("the log", log.as_bytes(), &[CANARY, OTHER]);
+}
+
 #[test]
 fn a_node_that_cannot_have_its_secrets_does_not_start_and_says_why_without_them() {
     let bubble = Bubble::start(Mood::Take, None);

@@ -51,8 +51,9 @@ pub(in crate::cli) async fn run(
     let scheme = if tls.is_some() { "https" } else { "http" };
     eprintln!("listening on {scheme}://{}", listener.local_addr()?);
     tracing::info!(address = %listener.local_addr()?, scheme, primary, last_index = recovered.last_index, "following");
-    if let Some(tls) = &tls {
-        tls::watch(tls, &metrics);
+    match &tls {
+        Some(tls) => tls::watch(tls, &metrics),
+        None => super::warn_of_plain_http("listen", listener.local_addr()?, super::SERVE_TLS),
     }
     let (shared, lag) = (handle.clone(), Arc::new(Lag::unknown()));
     // `swoosh backup create` works on a follower as on any node.

@@ -152,6 +152,8 @@ pub(super) fn serve(
     let address = listener.local_addr()?;
     shim.served_on(format!("http://{address}"));
     eprintln!("serving the clients of WHOOSH on http://{address}");
+    let remedy = "listen on a loopback address, and put a proxy with TLS before it";
+    super::warn_of_plain_http("migration.listen", address, remedy);
     tracing::info!(%address, upstream = %shim.view().upstream, routing = %shim.view().routing, "migrating from WHOOSH");
     let state = LegacyState { carrier: Arc::new(Clients(shim.clone())), gate: gate.clone() };
     let stop = CancellationToken::new();

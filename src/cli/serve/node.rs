@@ -34,6 +34,7 @@ use crate::platform::clock::Clock;
 use crate::platform::descriptors;
 use crate::platform::gate::{self, GateKeeper, NetworkGate};
 use crate::platform::keyfile::{self, LoadedKey};
+use crate::platform::private;
 use crate::platform::secrets::Secrets;
 use crate::sequencer::{Handle, Memory, Options, Patience, Ports};
 use crate::settings::{Durability, Settings};
@@ -68,7 +69,7 @@ const OTHER_DESCRIPTORS: u64 = 1_024 + 128;
 impl Node {
     /// Opens, recovers and starts everything. Says on standard error what takes long.
     pub fn start(settings: &Settings) -> anyhow::Result<Node> {
-        std::fs::create_dir_all(&settings.data)
+        private::make_data_directory(&settings.data)
             .with_context(|| format!("cannot make the data directory {}", settings.data.display()))?;
         let secrets = Secrets::open(settings.secrets.file.as_deref(), settings.secrets.identity.as_deref())?;
         logging::keep_out(&secrets);

@@ -17,7 +17,9 @@ pub(super) struct Observer {
 pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = settings.http.observe else { return Ok(None) };
     let listener = super::listen(address).await.map_err(|error| error.context("http.observe cannot be used"))?;
-    tracing::info!(address = %listener.local_addr()?, "health and metrics are served here as well");
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "health and metrics are served here as well");
+    super::warn_of_plain_http("http.observe", address, "let only probes and scrapers reach it");
     Ok(Some(listener))
 }
 

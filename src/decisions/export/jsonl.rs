@@ -93,7 +93,7 @@ fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> JsonlError
 
 fn open(path: &Path) -> Result<File, JsonlError> {
     let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o640);
+    options.read(true).append(true).create(true).mode(0o600);
     options.open(path).map_err(failed("open", path))
 }
 

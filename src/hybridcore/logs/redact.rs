@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::types::url_text;
+
 /// What stands where a secret stood.
 const MARK: &str = "[redacted]";
 /// A known secret shorter than this would take too much else with it.
@@ -44,32 +46,8 @@ impl Redactor {
                 line = line.replace(secret.as_str(), MARK);
             }
         }
-        without_assignments(&without_keys(&without_user_info(&line)))
+        without_assignments(&without_keys(&url_text::without_secrets(&line)))
     }
-}
-
-/// `scheme://user:password@host` without what stands before the `@`.
-fn without_user_info(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(|c: char| c == '/' || c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(after.len());
-        // A colon before two slashes begins the next address.
-        let end = if after[..end].ends_with(':') && after[end..].starts_with("//") { end - 1 } else { end };
-        let (authority, following) = after.split_at(end);
-        match authority.rfind('@') {
-            Some(sign) => {
-                out.push_str(MARK);
-                out.push_str(&authority[sign..]);
-            }
-            None => out.push_str(authority),
-        }
-        rest = following;
-    }
-    out.push_str(rest);
-    out
 }
 
 /// Keys and tokens that are known by how they begin, without what follows.
@@ -156,7 +134,7 @@ mod tests {
     fn credentials_in_addresses_go_and_the_address_stays() {
         assert_eq!(
             clean("get https://u:p@h.example/a?b and ssh://git@h/x"),
-            "get https://[redacted]@h.example/a?b and ssh://[redacted]@h/x"
+            "get https://[redacted]@h.example/a?[redacted] and ssh://[redacted]@h/x"
         );
         assert_eq!(clean("https://h.example/a@b"), "https://h.example/a@b");
         assert_eq!(clean("mirror+://a://u:p@h/x"), "mirror+://a://[redacted]@h/x");

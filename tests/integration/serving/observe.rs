@@ -34,6 +34,32 @@ fn ask(address: SocketAddr, method: &str, target: &str) -> Answer {
     wire.answer().unwrap()
 }
 
+/// Settings whose listeners speak plain HTTP to other machines, by the warnings in the log.
+fn warned_of(daemon: &Daemon) -> Vec<String> {
+    // The warnings come before the first answer, and the log's thread writes them in order.
+    wait_until("the log of the start", || daemon.log().iter().any(|line| line.contains("\"serving\"")));
+    let lines = daemon.log().into_iter().filter(|line| line.contains("plain HTTP is reachable"));
+    let setting = |line: String| serde_json::from_str::<serde_json::Value>(&line).unwrap()["setting"].to_string();
+    lines.map(|line| setting(line).trim_matches('"').to_owned()).collect()
+}
+
+/// Who listens on the way reads and changes what plain HTTP carries: an operator must not learn of that from an attacker.
+#[test]
+fn plain_http_beyond_the_machine_is_warned_of_at_the_start() {
+    let warns_of = |site: &Site, listen: &str, expected: &[&str]| {
+        let daemon = site.start_on(listen);
+        wait_until("the warnings", || warned_of(&daemon).len() >= expected.len());
+        let mut found = warned_of(&daemon);
+        found.sort();
+        assert_eq!(found, expected);
+    };
+    warns_of(&observed("127.0.0.1:0"), "127.0.0.1:0", &[]);
+    warns_of(&observed("0.0.0.0:0"), "0.0.0.0:0", &["http.observe", "listen"]);
+    let secured = secured(json!({}));
+    secured.change_settings(|settings| settings["http"]["observe"] = json!("0.0.0.0:0"));
+    warns_of(&secured, "0.0.0.0:0", &["http.observe"]);
+}
+
 /// A kubelet probes with the pod's address and without credentials, so that this listener must answer it, and must not open the reads.
 #[test]
 fn the_second_listener_answers_health_and_metrics_as_the_main_one_and_nothing_else() {
