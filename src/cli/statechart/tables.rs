@@ -25,7 +25,7 @@ fn push_regions(out: &mut String, chart: &Chart) {
         let (first, rest) = (region.states.first().map(String::as_str).unwrap_or_default(), region.states.get(1..));
         [code(name), region.doc.clone(), code(first), codes(rest), codes(Some(&region.terminal))]
     });
-    push_table(out, "Regions", ["region", "what it is about", "begins in", "then", "ends in"], rows);
+    push_table(out, "Regions", ["region", "purpose", "begins in", "then", "ends in"], rows);
 }
 
 fn push_transitions(out: &mut String, chart: &Chart, region: &str) {
@@ -127,7 +127,7 @@ fn push_effects(out: &mut String, chart: &Chart) {
             code(&effect.unknown),
         ]
     };
-    let heads = ["effect", "what it does", "open in", "opened by", "success", "failure", "nobody knows"];
+    let heads = ["effect", "work", "open in", "opened by", "success", "failure", "unknown result"];
     push_table(out, "Effects", heads, chart.effects.iter().map(row));
 }
 
@@ -136,7 +136,7 @@ fn push_roles(out: &mut String, chart: &Chart) {
         let signs = chart.transitions.iter().filter(|(_, t)| t.signers.contains(name)).map(|(n, _)| n.clone());
         [code(name), doc.clone(), codes(Some(&signs.collect::<Vec<_>>()))]
     });
-    push_table(out, "Roles", ["role", "what it may do", "may sign"], rows);
+    push_table(out, "Roles", ["role", "rights", "may sign"], rows);
 }
 
 fn push_windows(out: &mut String, chart: &Chart) {
