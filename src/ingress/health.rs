@@ -60,7 +60,7 @@ pub(super) struct HealthAnswer {
     #[serde(rename = "lastSnapshotHLC")]
     #[schema(value_type = Option<schema::Hlc>, required = true)]
     last_snapshot_hlc: Option<Hlc>,
-    /// Records judged but not durable yet.
+    /// Records judged but not yet durable.
     #[serde(rename = "walLag")]
     wal_lag: u64,
     /// Age of the oldest record that is not durable yet, or of the journal work that the sequencer waits for, in

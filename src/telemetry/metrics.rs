@@ -42,8 +42,7 @@ const fn labelled(name: &'static str, label: &'static str, help: &'static str) -
 
 // The brief's seven (brief §10).
 const TRANSITION: Name = labelled("swoosh_transition_total", "transition", "Transitions accepted.");
-const GUARD_FAIL: Name =
-    labelled("swoosh_guard_fail_total", "guard", "Times that a guard did not let a proposal pass.");
+const GUARD_FAIL: Name = labelled("swoosh_guard_fail_total", "guard", "Failures of a guard.");
 const LATENCY: Name = labelled(
     "swoosh_state_advance_latency_seconds",
     "region",
@@ -51,124 +50,122 @@ const LATENCY: Name = labelled(
 );
 const RETRY: Name = labelled("swoosh_retry_count", "transition", "Resubmissions of a known idempotency key.");
 const QUARANTINE: Name = metric("swoosh_quarantine_total", "Projects put under quarantine.");
-const RECOVERY: Name = metric("swoosh_recovery_time_seconds", "Time that the last start took to recover.");
-const WAL_LAG: Name = metric("swoosh_wal_lag_records", "Records judged but not durable yet.");
+const RECOVERY: Name = metric("swoosh_recovery_time_seconds", "Duration of the recovery at the last start.");
+const WAL_LAG: Name = metric("swoosh_wal_lag_records", "Records judged but not yet durable.");
 // Those that operating a node needs beside them.
 const UNCOMMITTED: Name = metric(
     "swoosh_uncommitted_age_seconds",
-    "Age of the oldest record that is not durable yet, or of the journal work that the sequencer waits for.",
+    "Age of the oldest record that is not yet durable, or of the journal work that the sequencer waits for.",
 );
 const REJECTION: Name = labelled("swoosh_rejection_total", "code", "Proposals and requests not accepted.");
-const QUEUE: Name = metric("swoosh_queue_depth", "Proposals that wait for the sequencer.");
+const QUEUE: Name = metric("swoosh_queue_depth", "Queued proposals.");
 const BATCH: Name = metric("swoosh_batch_records", "Records per commit.");
-const COMMIT: Name = metric("swoosh_commit_seconds", "Time that a commit took, sync included.");
+const COMMIT: Name = metric("swoosh_commit_seconds", "Duration of a commit, sync included.");
 const WAL_LAST: Name = metric("swoosh_wal_last_index", "Index of the last durable record.");
 const PROJECTS: Name = metric("swoosh_projects", "Projects that exist.");
 const HEADS: Name = metric("swoosh_heads", "Projects in memory.");
-const HEADS_BYTES: Name = metric("swoosh_heads_bytes", "Bytes that the projects in memory take, about.");
-const EVICTIONS: Name = metric("swoosh_evictions_total", "Projects that left memory.");
+const HEADS_BYTES: Name = metric("swoosh_heads_bytes", "Estimated bytes of the projects in memory.");
+const EVICTIONS: Name = metric("swoosh_evictions_total", "Projects evicted from memory.");
 const DAMAGED: Name = metric("swoosh_projects_damaged", "Projects with damaged rows in the journal.");
 const DAMAGED_TABLES: Name =
     metric("swoosh_tables_damaged", "Tables of the journal with damaged rows of no known project.");
 const BREACHES: Name =
     metric("swoosh_breaches_unrecorded", "Projects refused because a policy breach could not be recorded.");
 const PASSED_OVER: Name =
-    metric("swoosh_snapshots_passed_over_total", "Damaged snapshots that an older one stood in for.");
+    metric("swoosh_snapshots_passed_over_total", "Damaged snapshots that were replaced by an older one.");
 const WAL_FIRST: Name = metric("swoosh_wal_first_index", "Index of the first record that is not pruned.");
 const START_CHECKED: Name =
-    metric("swoosh_start_checked", "1 once the node has loaded every project that its start found, and checked it.");
+    metric("swoosh_start_checked", "1 once the node has loaded and checked every project that its start found.");
 const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a start would check.");
 const KEYS_AGED: Name = metric("swoosh_keys_aged_index", "Index of the last record whose idempotency key is pruned.");
-const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last round of exports.");
-const COPIES_FAIL: Name = metric("swoosh_export_failures_total", "Rounds of exports that failed.");
-const BACKUP_LAST: Name = metric("swoosh_backup_last_index", "Last record of the last backup that the node made.");
+const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last export round.");
+const COPIES_FAIL: Name = metric("swoosh_export_failures_total", "Failed export rounds.");
+const BACKUP_LAST: Name = metric("swoosh_backup_last_index", "Last record of the node's last backup.");
 const BACKUP_TIME: Name =
-    metric("swoosh_backup_last_success_seconds", "When the last backup was done, since 1970; 0 before the first.");
+    metric("swoosh_backup_last_success_seconds", "Time of the last successful backup, since 1970; 0 before the first.");
 const BACKUP_FAIL: Name = metric("swoosh_backup_failures_total", "Backups that failed.");
 const FOLLOW_LAG: Name =
-    metric("swoosh_follow_lag_records", "Records of the followed node that are not here, by its last answer.");
-const FOLLOW_BEHIND: Name = metric(
-    "swoosh_follow_lag_seconds",
-    "Time since no record of the node that is followed was missing here; 0 on a node that follows none.",
-);
+    metric("swoosh_follow_lag_records", "Records of the followed node that are missing here, by its last answer.");
+const FOLLOW_BEHIND: Name =
+    metric("swoosh_follow_lag_seconds", "Time since this follower was last complete; 0 on a node that follows none.");
 const FOLLOW_CONNECTED: Name =
-    metric("swoosh_follow_connected", "1 while the node that is followed answers, else 0; 0 without one.");
-const GATE: Name =
-    metric("swoosh_network_gate_open", "1 while the license lets the node talk to the world outside, else 0.");
+    metric("swoosh_follow_connected", "1 while the followed node answers, else 0; 0 without one.");
+const GATE: Name = metric("swoosh_network_gate_open", "1 while the network gate is open, else 0.");
 const LICENSE: Name = metric(
     "swoosh_license_until_seconds",
-    "When the license and its grace run out, in seconds since 1970; 0 while none counts.",
+    "When the license and its grace expire, in seconds since 1970; 0 without a license.",
 );
 const EXPORT_LAG: Name =
-    labelled("swoosh_decision_export_lag_records", "exporter", "Decision records that wait for an exporter.");
+    labelled("swoosh_decision_export_lag_records", "exporter", "Decision records that an exporter has not delivered.");
 const EXPORT_POSITION: Name =
     labelled("swoosh_decision_export_position", "exporter", "Index of the last record that an exporter delivered.");
 const EXPORT_FAILURES: Name =
     labelled("swoosh_decision_export_failures", "exporter", "Failures of an exporter since the start.");
-const SYNC: Name = metric("swoosh_wal_sync_seconds", "Time that a commit took to be written and synced to the disk.");
-const WAL_FAILURES: Name = metric("swoosh_wal_failures_total", "Times that the log could not be written.");
-const MODE: Name = labelled("swoosh_mode", "mode", "1 for how the node stands towards proposals, 0 for the others.");
+const SYNC: Name = metric("swoosh_wal_sync_seconds", "Duration of a commit's write and sync.");
+const WAL_FAILURES: Name = metric("swoosh_wal_failures_total", "Failed writes of the log.");
+const MODE: Name = labelled("swoosh_mode", "mode", "1 for the present mode of the node, 0 for the others.");
 const CLOCK_SAFE: Name = metric("swoosh_clock_safe", "1 while the wall clock can be trusted, else 0.");
 const STARTED: Name = metric("swoosh_start_time_seconds", "When the node started, in seconds since 1970.");
 const DISK_FREE: Name =
-    metric("swoosh_disk_free_bytes", "Bytes that the node may still write where its data directory is.");
-const BLOCKED: Name = labelled("swoosh_projects_blocked", "by", "Projects that are held up, by what holds them up.");
+    metric("swoosh_disk_free_bytes", "Free bytes for the node on the file system of its data directory.");
+const BLOCKED: Name = labelled("swoosh_projects_blocked", "by", "Blocked projects, by the block.");
 // What is known of the world outside.
 const LICENSE_LEFT: Name =
-    metric("swoosh_license_left_seconds", "Time until the license and its grace run out; 0 while none counts.");
-const FACTS: Name = labelled("swoosh_facts", "kind", "Facts held.");
-const FACTS_EXPIRED: Name = labelled("swoosh_facts_expired", "kind", "Facts held that may not be believed any more.");
-const FACT_AGE: Name =
-    labelled("swoosh_fact_age_seconds", "kind", "Time since the newest fact of a kind was observed.");
+    metric("swoosh_license_left_seconds", "Time until the license and its grace expire; 0 without a license.");
+const FACTS: Name = labelled("swoosh_facts", "kind", "Facts in the table.");
+const FACTS_EXPIRED: Name = labelled("swoosh_facts_expired", "kind", "Expired facts in the table.");
+const FACT_AGE: Name = labelled("swoosh_fact_age_seconds", "kind", "Age of the newest fact of a kind.");
 const FACT_LEFT: Name = labelled(
     "swoosh_fact_left_seconds",
     "kind",
-    "How much longer the newest fact of a kind may be believed; negative once it may not.",
+    "Remaining validity of the newest fact of a kind; negative after it expired.",
 );
 const WINDOW_OPEN: Name = labelled("swoosh_window_open", "class", "1 while a window of the class is open, else 0.");
-const WINDOW_INDEX: Name = metric("swoosh_window_index", "Index of the cycle of windows that runs.");
+const WINDOW_INDEX: Name = metric("swoosh_window_index", "Index of the current cycle of windows.");
 const BEAT: Name = metric("swoosh_beat_index", "Beats since the schedule's epoch.");
 const PRESSURE: Name = metric("swoosh_pressure_permille", "The tidal pressure, from 0 to 1000.");
-const TOOLS: Name = labelled("swoosh_tool_servers", "state", "MCP servers that are probed, by how they count.");
-const ASKED: Name = labelled("swoosh_provider_requests_total", "provider", "Questions that a provider asked outside.");
-const ASKED_IN_VAIN: Name =
-    labelled("swoosh_provider_failures_total", "provider", "Questions that brought a provider nothing.");
+const TOOLS: Name = labelled("swoosh_tool_servers", "state", "Probed MCP servers, by state.");
+const ASKED: Name = labelled("swoosh_provider_requests_total", "provider", "Requests of a provider.");
+const ASKED_IN_VAIN: Name = labelled("swoosh_provider_failures_total", "provider", "Failed requests of a provider.");
 const ASKED_SECONDS: Name =
-    labelled("swoosh_provider_request_seconds", "provider", "Time that a provider's question took.");
+    labelled("swoosh_provider_request_seconds", "provider", "Duration of a provider's request.");
 // What telemetry itself loses.
 const LOG_DROPPED: Name =
-    metric("swoosh_log_lines_dropped_total", "Log lines that found no room because nobody read the log.");
-const SPANS_SENT: Name = metric("swoosh_trace_spans_sent_total", "Spans that the trace collector took.");
+    metric("swoosh_log_lines_dropped_total", "Log lines dropped because the reader of the log was too slow.");
+const SPANS_SENT: Name = metric("swoosh_trace_spans_sent_total", "Spans that the trace collector accepted.");
 const SPANS_DROPPED: Name =
-    labelled("swoosh_trace_spans_dropped_total", "reason", "Spans that the trace collector never got.");
-const SPANS_WAITING: Name = metric("swoosh_trace_spans_waiting", "Spans that wait for the trace collector.");
-const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the node runs, by what they are at.");
-const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Attempts at effects that were begun.");
-const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Attempts at effects that failed.");
+    labelled("swoosh_trace_spans_dropped_total", "reason", "Spans that were not delivered to the trace collector.");
+const SPANS_WAITING: Name = metric("swoosh_trace_spans_waiting", "Spans queued for the trace collector.");
+const EFFECTS: Name = labelled("swoosh_effects", "phase", "Open effects that the node runs, by phase.");
+const EFFECT_BEGUN: Name = labelled("swoosh_effect_attempts_total", "effect", "Started attempts at effects.");
+const EFFECT_FAILED: Name = labelled("swoosh_effect_failures_total", "effect", "Failed attempts at effects.");
 const OUTCOMES_DROPPED: Name = metric(
     "swoosh_outcomes_dropped_total",
-    "Outcomes that were kept and dropped again, because who brought them may no longer do so.",
+    "Held outcomes dropped because their signer lost the right to report them.",
 );
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
 // Taking WHOOSH's place.
-const MIGRATION_MODE: Name =
-    labelled("swoosh_migration_mode", "mode", "1 for how far the migration is, 0 for the others; off without one.");
+const MIGRATION_MODE: Name = labelled(
+    "swoosh_migration_mode",
+    "mode",
+    "1 for the present mode of the migration, 0 for the others; off without one.",
+);
 const MIGRATION_PROPOSALS: Name =
-    labelled("swoosh_migration_proposals_total", "decided", "Proposals of WHOOSH's clients, by who decided them.");
+    labelled("swoosh_migration_proposals_total", "decided", "Proposals of WHOOSH's clients, by the deciding system.");
 const MIGRATION_UNKEYED: Name =
-    metric("swoosh_migration_unkeyed_total", "Proposals of WHOOSH's clients that brought no idempotency key.");
+    metric("swoosh_migration_unkeyed_total", "Proposals of WHOOSH's clients without an idempotency key.");
 const MIGRATION_DIVERGENCES: Name =
     labelled("swoosh_migration_divergences_total", "kind", "Differences found between WHOOSH and SWOOSH.");
 const MIGRATION_DIFFERING: Name =
-    metric("swoosh_migration_projects_differing", "Projects whose states differed when they were compared last.");
+    metric("swoosh_migration_projects_differing", "Projects whose states differed at the last comparison.");
 const MIGRATION_UNANSWERED: Name =
-    labelled("swoosh_migration_upstream_failures_total", "cause", "Requests that WHOOSH gave no answer to.");
+    labelled("swoosh_migration_upstream_failures_total", "cause", "Requests that WHOOSH did not answer.");
 
 /// The exporters of decision records, as metrics and `/health` name them.
 pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
 /// What open effects are at, as metrics and `/effects` name it.
 pub const EFFECT_PHASES: [&str; 4] = ["waiting", "suspended", "running", "reporting"];
-const CONNECTIONS: Name = metric("swoosh_connections", "Connections that are open.");
+const CONNECTIONS: Name = metric("swoosh_connections", "Open connections.");
 const TURNED_AWAY: Name =
     labelled("swoosh_connections_turned_away_total", "reason", "Connections refused or closed by the node.");
 const CERTIFICATE: Name =

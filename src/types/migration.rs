@@ -322,7 +322,7 @@ pub struct MigrationView {
     pub upstream: String,
     /// Where WHOOSH's clients are served; empty before they are.
     pub listen: String,
-    /// Projects whose states differed when they were compared last.
+    /// Projects whose states differed at the last comparison.
     pub diverged: Vec<ProjectName>,
     /// Differences that were found in all.
     pub divergences: u64,

@@ -218,10 +218,10 @@ fn unit(name: &str) -> &'static str {
 /// The list of metrics, as docs/metrics.md has it.
 fn page(exposed: &str) -> String {
     let mut page = String::from(
-        "# Metrics\n\nWhat `GET /metrics` tells, in Prometheus' text format. Written from the daemon's own list: do not \
-         edit; `SWOOSH_BLESS=1\ncargo test --test integration dashboards::` writes it anew. The first seven are the \
-         brief's. [operating.md](operating.md) says what to\nwatch.\n\n| metric | label | kind | unit | what |\n| --- | \
-         --- | --- | --- | --- |\n",
+        "# Metrics\n\nThe metrics of `GET /metrics`, in Prometheus' text format. Generated from the daemon's own list: \
+         do not edit;\n`SWOOSH_BLESS=1 cargo test --test integration dashboards::` writes it again. The specification \
+         names the first seven.\n[operating.md](operating.md) lists the alerts.\n\n| metric | label | kind | unit | \
+         meaning |\n| --- | --- | --- | --- | --- |\n",
     );
     const BRIEF: [&str; 7] = [
         "swoosh_transition_total",
