@@ -1,37 +1,36 @@
 //! Who may ask something now: bounded in all and for each peer, so that one caller's flood leaves the others
 //! their service.
 //!
-//! A proposal passes here before its body is read, a read before it takes a thread. What fails to verify
-//! is charged to the peer it came from; the signer that it names may be anybody's and is never charged.
+//! A request passes here before its body is read. A read takes a place for as long as its work lasts, also when its asker
+//! is gone; a listener takes one for as long as it waits. A request that fails to verify is charged to the peer it came
+//! from; the signer that it names may be anybody's and is never charged.
 
 mod failures;
+mod places;
 mod shares;
+mod suspects;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::traffic::Hush;
 use super::{Caller, Limits, Peer, Traffic};
 use crate::types::rejection::Code;
-use failures::{Failures, ONE};
+pub(super) use places::{Lack, Place, Places};
 use shares::{Share, Shares};
+use suspects::Suspects;
 
-/// Longest that a read waits for its turn.
-const READ_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a peer with too many failures waits for its refusal. Being slow with it is what bounds how often
-/// it can ask.
-const PENALTY: Duration = Duration::from_secs(1);
-/// Refusals that are held back together; further ones are not held back.
-const PENALTIES: usize = 8_192;
-/// Proposals that verify and are refused all the same, of which so many count as one failure.
-const REFUSALS_PER_FAILURE: u64 = 32;
+/// Longest that a read, a push, or an answer's memory is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Facts that are pushed at once; one peer gets half of them.
+const PUSHES: usize = 4;
 /// Requests that a peer may have under way before its refusals are held back.
 const BRISK: usize = 8;
 /// How much later a refusal is given for each further request under way, in milliseconds: whoever proposes again
@@ -39,8 +38,10 @@ const BRISK: usize = 8;
 const HOLD_MS: usize = 2;
 /// Longest that a refusal is held back for that.
 const MOST_HELD_MS: usize = 1_000;
-/// Bytes of a body that cost as much to look at as a signature, about.
-const BYTES_PER_CHARGE: usize = 8 << 10;
+/// Memory of answers that their callers have not taken yet, in bytes; one peer gets half of it.
+const ANSWER_BYTES: usize = 128 << 20;
+/// An answer up to this size needs none of it: as much waits with the operating system.
+const SMALL_ANSWER_BYTES: usize = 64 << 10;
 
 /// Counts what is under way and decides what more may begin.
 pub struct Gate {
@@ -48,22 +49,23 @@ pub struct Gate {
     traffic: Arc<dyn Traffic>,
     requests: Arc<Semaphore>,
     by_peer: Arc<Shares<Peer>>,
-    /// Of `by_peer`, those that listen to `/events`: they keep the node busy with nothing.
-    listening: Arc<Shares<Peer>>,
-    reads: Arc<Semaphore>,
-    reads_by_peer: Arc<Shares<Peer>>,
+    reads: Places,
+    /// Of event streams and of polls that wait. They keep the node busy with nothing.
+    listeners: Places,
+    pushes: Places,
+    /// Of dry runs, which are not charged where they would be accepted.
+    trials: Places,
     memory: Arc<Shares<Option<Peer>>>,
-    failures: Mutex<Failures>,
-    penalties: Semaphore,
+    answers: Arc<Shares<Option<Peer>>>,
+    suspects: Suspects,
     hush: Hush,
 }
 
-/// What a request holds until its answer is on its way.
+/// What a request holds until its answer is written.
 pub(super) struct Admitted {
     _request: OwnedSemaphorePermit,
     _of_peer: Share<Peer>,
-    listening: Option<Share<Peer>>,
-    _read: Option<(OwnedSemaphorePermit, Share<Peer>)>,
+    answer: Mutex<Vec<Share<Option<Peer>>>>,
 }
 
 /// The memory that a body takes, until this is dropped.
@@ -74,7 +76,7 @@ pub(super) struct Memory {
 
 /// Keeps what a request holds with its answer until that is written.
 #[derive(Clone)]
-pub(super) struct Kept(#[expect(dead_code, reason = "what is kept is let go by being dropped")] Arc<Admitted>);
+pub(super) struct Kept(Arc<Admitted>);
 
 impl Gate {
     /// A gate with nothing under way.
@@ -84,12 +86,13 @@ impl Gate {
             traffic,
             requests: Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS))),
             by_peer: Shares::new(),
-            listening: Shares::new(),
-            reads: Arc::new(Semaphore::new(limits.reads.min(Semaphore::MAX_PERMITS))),
-            reads_by_peer: Shares::new(),
+            reads: Places::new(limits.reads),
+            listeners: Places::new(limits.listeners),
+            pushes: Places::new(PUSHES),
+            trials: Places::new(limits.reads),
             memory: Shares::new(),
-            failures: Mutex::new(Failures::new(limits.failures, limits.failures_forgiven_per_second)),
-            penalties: Semaphore::new(PENALTIES),
+            answers: Shares::new(),
+            suspects: Suspects::new(&limits),
             hush: Hush::new(),
         })
     }
@@ -104,19 +107,8 @@ impl Gate {
         &self.traffic
     }
 
-    /// A request of this peer did not verify, or wasted as much as one that does not.
-    pub(super) fn charge(&self, peer: Peer, bytes: usize) {
-        let cost = 1 + (bytes / BYTES_PER_CHARGE) as u64;
-        self.failures().charge(peer, cost * ONE, Instant::now());
-    }
-
-    /// A proposal of this peer verified and was refused.
-    pub(super) fn charge_refusal(&self, peer: Peer) {
-        self.failures().charge(peer, ONE / REFUSALS_PER_FAILURE, Instant::now());
-    }
-
     /// Delays a refusal the more, the more requests of the peer are under way: those who flood the node with proposals
-    /// that it must refuse wait for each other, and the others do not wait for them. Streams of events do not count.
+    /// that it must refuse wait for each other, and the others do not wait for them. Listeners do not count.
     pub(super) async fn hold_back(&self, peer: Peer) {
         let hold_ms = self.hold_ms(peer);
         if hold_ms > 0 {
@@ -125,16 +117,37 @@ impl Gate {
     }
 
     fn hold_ms(&self, peer: Peer) -> u64 {
-        hold_ms(self.by_peer.amount(peer).saturating_sub(self.listening.amount(peer)))
+        hold_ms(self.by_peer.amount(peer).saturating_sub(self.listeners.amount(peer)))
     }
 
-    /// What was admitted is a stream of events.
-    fn listens(&self, admitted: &mut Admitted, peer: Peer) {
-        admitted.listening = self.listening.take(peer, 1, usize::MAX);
+    /// A place for a read, to be kept until its work ends.
+    pub(super) async fn read_place(&self, peer: Peer) -> Answer<Place> {
+        let placed = self.reads.wait(peer, PATIENCE).await;
+        placed.map_err(|_| self.shed(Code::Overloaded, format!("{} reads are under way already", self.limits.reads)))
     }
 
-    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A place for a listener, to be kept while it waits.
+    pub(super) fn listen(&self, peer: Peer) -> Answer<Place> {
+        self.listeners.take(peer).map_err(|lack| match lack {
+            Lack::OfPeer(most) => {
+                let reason =
+                    format!("{most} callers of this peer listen already; close some, or raise limits.listeners");
+                self.shed(Code::TooManyRequests, reason)
+            }
+            Lack::OfAll(all) => self.shed(Code::Overloaded, format!("{all} callers listen already")),
+        })
+    }
+
+    /// A place for a dry run, to be kept until it is judged.
+    pub(super) async fn trial_place(&self, peer: Peer) -> Answer<Place> {
+        let placed = self.trials.wait(peer, PATIENCE).await;
+        placed.map_err(|_| self.shed(Code::Overloaded, format!("{} dry runs are under way already", self.limits.reads)))
+    }
+
+    /// A place for pushing a fact, to be kept until it is durable.
+    pub(super) async fn push_place(&self, peer: Peer) -> Answer<Place> {
+        let placed = self.pushes.wait(peer, PATIENCE).await;
+        placed.map_err(|_| self.shed(Code::Overloaded, "too many facts are pushed at once; push it again"))
     }
 
     /// Memory for a body of this peer; none of it is taken yet.
@@ -155,8 +168,23 @@ impl Gate {
         Ok(())
     }
 
+    /// Takes memory for an answer, until it is written. A caller that does not take its answers keeps no read from others.
+    pub(super) async fn reserve_answer(&self, asker: &Asker, bytes: usize) -> Answer<()> {
+        let Some(Kept(admitted)) = asker.kept().filter(|_| bytes > SMALL_ANSWER_BYTES) else { return Ok(()) };
+        // One answer fits always.
+        let taken = async {
+            let of_peer = self.answers.wait(Some(asker.peer()), bytes, (ANSWER_BYTES / 2).max(bytes)).await;
+            [of_peer, self.answers.wait(None, bytes, ANSWER_BYTES.max(bytes)).await]
+        };
+        let taken = tokio::time::timeout(PATIENCE, taken).await;
+        let taken =
+            taken.map_err(|_| self.shed(Code::Overloaded, "untaken answers fill the memory reserved for answers"))?;
+        admitted.answer.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
+        Ok(())
+    }
+
     /// Refuses because there is too much to do, and counts that.
-    fn shed(&self, code: Code, reason: impl Into<String>) -> Fault {
+    pub(super) fn shed(&self, code: Code, reason: impl Into<String>) -> Fault {
         let reason = reason.into();
         self.traffic.shed(code);
         if let Some(held_back) = self.hush.pass() {
@@ -165,8 +193,7 @@ impl Gate {
         Fault::new(code, reason)
     }
 
-    async fn admit(&self, caller: Caller, is_read: bool) -> Answer<Admitted> {
-        self.check_failures(caller.peer).await?;
+    fn admit(&self, caller: Caller) -> Answer<Admitted> {
         let of_peer = self.by_peer.take(caller.peer, 1, self.limits.requests_per_peer).ok_or_else(|| {
             let reason = format!("{} requests of this peer are under way already", self.limits.requests_per_peer);
             self.shed(Code::TooManyRequests, reason)
@@ -174,57 +201,22 @@ impl Gate {
         let request = self.requests.clone().try_acquire_owned().map_err(|_| {
             self.shed(Code::Overloaded, format!("{} requests are under way already", self.limits.requests))
         })?;
-        let read = if is_read { Some(self.admit_read(caller.peer).await?) } else { None };
-        Ok(Admitted { _request: request, _of_peer: of_peer, listening: None, _read: read })
-    }
-
-    async fn admit_read(&self, peer: Peer) -> Answer<(OwnedSemaphorePermit, Share<Peer>)> {
-        let most = self.limits.reads.div_ceil(2);
-        let turn = async {
-            let share = self.reads_by_peer.wait(peer, most).await;
-            self.reads.clone().acquire_owned().await.ok().map(|permit| (permit, share))
-        };
-        match tokio::time::timeout(READ_PATIENCE, turn).await {
-            Ok(Some(admitted)) => Ok(admitted),
-            _ => Err(self.shed(Code::Overloaded, format!("{} reads are under way already", self.limits.reads))),
-        }
-    }
-
-    /// Refuses a peer with too many failures, and is slow about it.
-    async fn check_failures(&self, peer: Peer) -> Answer<()> {
-        let Some(wait_ms) = self.failures().wait_ms(peer, Instant::now()) else { return Ok(()) };
-        let reason = format!("too many proposals of {peer} did not verify or were refused; send again in {wait_ms} ms");
-        let fault = self.shed(Code::TooManyRequests, reason).after_ms(wait_ms);
-        if let Ok(_held) = self.penalties.try_acquire() {
-            tokio::time::sleep(PENALTY).await;
-        }
-        Err(fault)
-    }
-
-    /// Whether a peer has so many failures that nothing of it is looked at.
-    pub(super) fn is_shut_out(&self, peer: Peer) -> bool {
-        self.failures().wait_ms(peer, Instant::now()).is_some()
+        Ok(Admitted { _request: request, _of_peer: of_peer, answer: Mutex::default() })
     }
 }
 
 /// Lets a request in, or answers why not. How the node is can always be asked.
-pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     if is_always_open(request.uri().path()) {
         return next.run(request).await;
     }
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
-    // A dry run takes a thread and leaves no trace, as reads do.
-    let is_dry = request.uri().query().is_some_and(|query| query.contains("dry_run"));
-    // Whoever listens holds no thread, and would hold the place of a read for hours.
-    let listens = request.uri().path() == "/events";
-    let is_read = is_dry || (!listens && matches!(*request.method(), Method::GET | Method::HEAD));
-    match gate.admit(caller, is_read).await {
-        Ok(mut admitted) => {
-            if listens {
-                gate.listens(&mut admitted, caller.peer);
-            }
+    match gate.admit(caller) {
+        Ok(admitted) => {
+            let kept = Kept(Arc::new(admitted));
+            request.extensions_mut().insert(Asker::new(caller, kept.clone()));
             let mut response = next.run(request).await;
-            response.extensions_mut().insert(Kept(Arc::new(admitted)));
+            response.extensions_mut().insert(kept);
             response
         }
         Err(fault) => fault.into_response(),

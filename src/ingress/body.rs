@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT}
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 
+use super::Peer;
 use super::admission::{Gate, Memory};
 use super::fault::{Answer, Fault};
 use crate::sequencer::queries::Headers;
@@ -56,8 +57,21 @@ fn is_json(content_type: &[u8]) -> bool {
     essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
+/// A body that was read, and the memory that it takes.
+pub(super) struct Whole {
+    pub bytes: Bytes,
+    pub memory: Memory,
+}
+
+/// Reads a whole body of this peer.
+pub(super) async fn whole(headers: &HeaderMap, body: Body, gate: &Gate, peer: Peer) -> Answer<Whole> {
+    let mut memory = gate.memory(peer);
+    let bytes = read(headers, body, gate, &mut memory).await?;
+    Ok(Whole { bytes, memory })
+}
+
 /// Reads a whole body within its bounds of size, time and memory.
-pub(super) async fn read(headers: &HeaderMap, body: Body, gate: &Gate, memory: &mut Memory) -> Answer<Bytes> {
+async fn read(headers: &HeaderMap, body: Body, gate: &Gate, memory: &mut Memory) -> Answer<Bytes> {
     let limits = gate.limits();
     let limit = limits.body_limit_bytes;
     let deadline = Duration::from_millis(limits.request_timeout_ms);
@@ -133,7 +147,7 @@ mod tests {
 
     use super::*;
     use crate::ingress::tests::world::Nobody;
-    use crate::ingress::{Caller, Limits, Peer};
+    use crate::ingress::{Caller, Limits};
     use axum::http::{HeaderName, HeaderValue};
 
     fn map(pairs: &[(&'static str, &[u8])]) -> HeaderMap {

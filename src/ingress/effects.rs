@@ -5,9 +5,10 @@ use axum::http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::asker::Asker;
 use super::fault::Answer;
 use super::query::Query;
-use super::{AppState, json, schema};
+use super::{AppState, schema};
 use crate::types::hlc::Hlc;
 use crate::types::ids::EffectId;
 use crate::types::names::EffectName;
@@ -100,10 +101,9 @@ pub struct EffectsPage {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn effects(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn effects(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["project", "after", "limit"])?;
     let limit = query.number("limit", 1..=10_000)?.unwrap_or(1_000) as usize;
     let filter = EffectFilter { project: query.parsed("project")?, after: query.parsed("after")?, limit };
-    let page = state.read(move |state| Ok(state.queries.effects(&filter)?)).await?;
-    json(&page)
+    state.show(&asker, move |state, _| Ok(state.queries.effects(&filter)?)).await
 }

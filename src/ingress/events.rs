@@ -17,13 +17,15 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 
+use super::admission::Place;
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::health;
 use super::query::Query;
 use super::{AppState, schema};
+use crate::sequencer::queries::{ReadError, Stop, StoredRecord};
 use crate::types::event_id::EventId;
 use crate::types::incarnation::{self, Incarnation};
 use crate::types::json::MAX_INTEGER;
@@ -31,8 +33,6 @@ use crate::types::record::Record;
 use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
 
-/// Callers that may listen at once.
-pub const LISTENERS: usize = 256;
 /// Records that are read at once for a listener that comes back.
 const PAGE: usize = 100;
 /// How often the node looks at how it is.
@@ -101,11 +101,18 @@ pub fn transition_event(record: &Record) -> Happened {
         (status = 200, description = "The events, each as this says.", body = EventAnswer, content_type = "text/event-stream"),
         (status = 400, description = "`bad_query`.",
             body = schema::Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_requests`: this peer has its share of the listeners.",
+            body = schema::Problem, content_type = "application/problem+json"),
         (status = 503, description = "`overloaded`.",
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn events(State(state): State<AppState>, uri: Uri, headers: HeaderMap) -> Answer<Response> {
+pub(super) async fn events(
+    State(state): State<AppState>,
+    asker: Asker,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer<Response> {
     let query = Query::read(&uri, &["project", "kinds", "from"])?;
     let wanted = Wanted { project: query.parsed("project")?, kinds: kinds(query.text("kinds"))? };
     // Looked at even where it is outweighed: what the route does not take is refused.
@@ -116,8 +123,7 @@ pub(super) async fn events(State(state): State<AppState>, uri: Uri, headers: Hea
         Some(id) => Some(last_event(id.to_str().unwrap_or_default())?),
         None => None,
     };
-    let full = || Fault::new(Code::Overloaded, format!("{LISTENERS} callers listen already"));
-    let permit = state.listeners.clone().try_acquire_owned().map_err(|_| full())?;
+    let place = state.gate.listen(asker.peer())?;
     // Listened to first, so that nothing falls between what was and what is.
     let receiver = state.queries.events();
     let last_index = state.handle.status().last_index;
@@ -125,6 +131,7 @@ pub(super) async fn events(State(state): State<AppState>, uri: Uri, headers: Hea
     let begin = Beginning::of(heard, asked, &incarnations, last_index);
     let listener = Listener {
         state,
+        asker,
         wanted,
         receiver,
         next: begin.next,
@@ -133,7 +140,7 @@ pub(super) async fn events(State(state): State<AppState>, uri: Uri, headers: Hea
         incarnations,
         health: None,
         ended: false,
-        _permit: permit,
+        _place: place,
     };
     let events = stream::unfold(listener, |mut listener| async move {
         let event = listener.next_event().await?;
@@ -224,6 +231,7 @@ impl Wanted {
 /// One caller who listens.
 struct Listener {
     state: AppState,
+    asker: Asker,
     wanted: Wanted,
     receiver: Receiver<Arc<Happened>>,
     /// Index of the next transition that was not told.
@@ -234,7 +242,7 @@ struct Listener {
     incarnations: Vec<Incarnation>,
     health: Option<Value>,
     ended: bool,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Listener {
@@ -299,11 +307,13 @@ impl Listener {
             return;
         }
         let from = self.next;
-        match self.state.read(move |state| page(state, from)).await {
+        match self.state.read(&self.asker, move |state, stop| page(state, from, stop)).await {
             Ok(records) => {
                 self.behind = records.len() == PAGE;
                 records.iter().for_each(|record| self.tell(&transition_event(record)));
             }
+            // Reads are for all who ask; a stream goes on later.
+            Err(fault) if fault.code() == Code::Overloaded => tokio::time::sleep(LOOK).await,
             Err(fault) if fault.code() == Code::Pruned => {
                 let first = self.state.handle.journal().first_index().max(from + 1);
                 let reason = format!("records {from} to {} were pruned; read the state again", first - 1);
@@ -319,8 +329,8 @@ impl Listener {
     }
 }
 
-fn page(state: &AppState, from: u64) -> Answer<Vec<Record>> {
-    let last_index = state.handle.status().last_index;
+fn page(state: &AppState, from: u64, stop: &Stop) -> Answer<Vec<Record>> {
+    let last_index = state.handle.last_index();
     if from > last_index {
         return Ok(Vec::new());
     }
@@ -329,10 +339,9 @@ fn page(state: &AppState, from: u64) -> Answer<Vec<Record>> {
         .records_from(from)
         .take(PAGE)
         .take_while(|stored| !matches!(stored, Ok(stored) if stored.record.index > last_index));
-    durable.map(|stored| Ok(stored?.record)).collect()
-}
-
-/// Room for listeners.
-pub fn listeners() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(LISTENERS))
+    let next = |stored: Result<StoredRecord, ReadError>| {
+        stop.check()?;
+        Ok(stored?.record)
+    };
+    durable.map(next).collect()
 }

@@ -7,9 +7,10 @@ use axum::http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::asker::Asker;
 use super::fault::Answer;
 use super::query::Query;
-use super::{AppState, json, schema};
+use super::{AppState, schema};
 use crate::sequencer::queries::{Beats, Explanation, FactBody, FactSet, Judged, electorate};
 use crate::types::backbeat::Schedule;
 use crate::types::fact::FactKind;
@@ -134,10 +135,10 @@ impl WindowAnswer {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn transitions(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let project = Query::read(&uri, &["project"])?.project()?;
-    let answer = state.read(move |state| {
-        let (view, explained) = state.handle.explain(&project)?;
+    let answer = state.show(&asker, move |state, stop| {
+        let (view, explained) = state.handle.explain(&project, stop)?;
         let (facts, time) = (state.handle.facts(), state.handle.now());
         let schedule = schedule(facts.set(), &project, time);
         let floor = state.handle.journal().key_floor(&project)?;
@@ -157,7 +158,7 @@ pub(super) async fn transitions(State(state): State<AppState>, uri: Uri) -> Answ
             transitions: explained.into_iter().map(explain).collect(),
         })
     });
-    json(&answer.await?)
+    answer.await
 }
 
 /// The schedule in force, if it may still be believed.

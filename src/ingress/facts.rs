@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{AppState, Caller, Peer, body, json, json_bytes, schema};
+use super::{AppState, Gate, Peer, body, json_bytes, junk, schema};
 use crate::types::canonical::from_json;
 use crate::types::fact::{Fact, FactKind};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::json::Json;
+use crate::types::keys::PublicKey;
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
@@ -71,11 +71,10 @@ pub struct FactFilter {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn facts(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn facts(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["kind", "project"])?;
     let filter = FactFilter { kind: query.parsed("kind")?, project: query.parsed("project")? };
-    let facts: Value = state.read(move |state| Ok(state.queries.facts(&filter))).await?;
-    json(&facts)
+    state.show(&asker, move |state, _| Ok(state.queries.facts(&filter))).await
 }
 
 /// Push a fact.
@@ -100,7 +99,7 @@ pub(super) async fn facts(State(state): State<AppState>, uri: Uri) -> Answer {
 )]
 pub(super) async fn push(
     State(state): State<AppState>,
-    caller: Option<Extension<Caller>>,
+    asker: Asker,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -111,27 +110,37 @@ pub(super) async fn push(
         let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
         return Err(fault);
     }
-    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
-    // Held until the answer: what the fact is made into takes as much as its bytes.
-    let mut memory = state.gate.memory(peer);
-    let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
-    let document = Json::parse(&bytes).map_err(Rejection::from)?;
-    let fact: Fact = from_json(&document).map_err(Rejection::from)?;
+    let peer = asker.peer();
+    let whole = body::whole(&headers, body, &state.gate, peer).await?;
+    let length = whole.bytes.len();
+    // Held until the fact is durable: what it is made into takes as much as its bytes.
+    let (fact, memory) = junk::look(&state.gate, peer, whole, read).await?;
+    let source = fact.claim.source;
+    if let Some(wait_ms) = state.gate.owes(peer, source) {
+        drop((fact, memory));
+        return Err(state.gate.refuse_signer(peer, source, wait_ms).await);
+    }
     // Pushes wait for the disk, one after the other; more than a few at once would only hold workers.
-    let Ok(_permit) = state.pushes.clone().try_acquire_owned() else {
-        return Err(Fault::new(Code::Overloaded, "too many facts are pushed at once; push it again"));
+    let place = state.gate.push_place(peer).await?;
+    let pushed = state.work((place, memory), move |state, _| Ok(state.intake.push(fact).map_err(Fault::from))).await?;
+    let pushed = match pushed {
+        Ok(pushed) => pushed,
+        Err(fault) => return Err(charge(&state.gate, (peer, source), fault, length).await),
     };
-    let pushed = state.read(move |state| Ok(state.intake.push(fact).map_err(Fault::from)));
-    let pushed = pushed.await?.inspect_err(|fault| charge(&state, peer, fault, bytes.len()))?;
     let bytes = serde_json::to_vec(&pushed).map_err(|error| Fault::internal(&error))?;
     Ok(json_bytes(StatusCode::OK, bytes))
 }
 
-/// Charges a peer for what its refused fact cost, as of a proposal.
-fn charge(state: &AppState, peer: Peer, fault: &Fault, bytes: usize) {
+fn read(bytes: &[u8]) -> Result<Fact, Rejection> {
+    Ok(from_json(&Json::parse(bytes)?)?)
+}
+
+/// Charges for what a refused fact cost, as of a proposal: the peer, or the source where the signature is its own.
+async fn charge(gate: &Gate, (peer, source): (Peer, PublicKey), fault: Fault, bytes: usize) -> Fault {
     match fault.code() {
-        Code::SignatureInvalid | Code::FactSource => state.gate.charge(peer, bytes),
-        Code::FactAhead | Code::FactBody | Code::FactSerial | Code::FactsFull => state.gate.charge_refusal(peer),
+        Code::SignatureInvalid | Code::FactSource => return junk::found(gate, peer, bytes, fault).await,
+        Code::FactAhead | Code::FactBody | Code::FactSerial | Code::FactsFull => gate.charge_refusal(peer, source),
         _ => {}
     }
+    fault
 }

@@ -118,6 +118,7 @@ impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Fault {
         match error {
             ReadError::Pruned { .. } => Fault::new(Code::Pruned, error.to_string()),
+            ReadError::Abandoned => Fault::new(Code::Overloaded, error.to_string()),
             _ if error.is_damage() => damaged(&error),
             _ => Fault::internal(&error),
         }
@@ -126,7 +127,7 @@ impl From<ReadError> for Fault {
 
 impl From<FoldError> for Fault {
     fn from(error: FoldError) -> Fault {
-        if let FoldError::Read(error @ ReadError::Pruned { .. }) = error {
+        if let FoldError::Read(error @ (ReadError::Pruned { .. } | ReadError::Abandoned)) = error {
             return error.into();
         }
         // Damage is its project's alone.

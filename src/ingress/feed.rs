@@ -8,11 +8,11 @@ use axum::http::Uri;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{AppState, json, schema};
-use crate::sequencer::Mode;
-use crate::sequencer::queries::{Journal, ReadError};
+use super::{AppState, schema};
+use crate::sequencer::queries::{Journal, ReadError, Stop};
 use crate::types::feed::{FeedFact, FeedPage, FeedRecord};
 use crate::types::hash::Hash;
 use crate::types::json::{Json, MAX_INTEGER};
@@ -72,7 +72,8 @@ pub(super) struct FeedEntry {
 ///
 /// Records with what proves them: inputs, facts, the batch's seal and the path to it, and how the log's incarnations
 /// began. A page ends after 8 MiB, so it may hold fewer records than `limit`; ask on from the last one. With `wait_ms` the
-/// answer waits until there is a record to give. `swoosh follow` reads this.
+/// answer waits until there is a record to give; it counts as a listener meanwhile (`limits.listeners`). `swoosh follow` reads
+/// this.
 #[utoipa::path(get, path = "/wal/feed", tag = "records",
     params(
         ("from" = Option<u64>, Query, minimum = 1, description = "Index of the first record wanted; 1 when left out."),
@@ -86,28 +87,39 @@ pub(super) struct FeedEntry {
             body = schema::Problem, content_type = "application/problem+json"),
         (status = 410, description = "`pruned`.",
             body = schema::Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_requests`: this peer has its share of the listeners.",
+            body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn feed(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn feed(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["from", "limit", "wait_ms"])?;
     let from = query.number("from", 1..=MAX_INTEGER)?.unwrap_or(1);
     let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
     let patience = Duration::from_millis(query.number("wait_ms", 0..=10_000)?.unwrap_or(0));
+    wait(&state, &asker, from, patience).await?;
+    state.show(&asker, move |state, stop| page(state, from, limit, stop)).await
+}
+
+/// Waits for a record as a listener, without a place of a read.
+async fn wait(state: &AppState, asker: &Asker, from: u64, patience: Duration) -> Answer<()> {
+    if patience.is_zero() || !is_worth_waiting(state, from) {
+        return Ok(());
+    }
+    let _place = state.gate.listen(asker.peer())?;
     let began = Instant::now();
-    while is_worth_waiting(&state, from) && began.elapsed() < patience {
+    while is_worth_waiting(state, from) && began.elapsed() < patience {
         tokio::time::sleep(LOOK).await;
     }
-    json(&state.read(move |state| page(state, from, limit)).await?)
+    Ok(())
 }
 
 /// Whether the record may still come.
 fn is_worth_waiting(state: &AppState, from: u64) -> bool {
-    let status = state.handle.status();
-    status.last_index < from && matches!(status.mode, Mode::Accepting | Mode::Following(_))
+    state.handle.last_index() < from && state.handle.may_grow()
 }
 
-fn page(state: &AppState, from: u64, limit: usize) -> Answer<FeedPage> {
-    let last_index = state.handle.status().last_index;
+fn page(state: &AppState, from: u64, limit: usize, stop: &Stop) -> Answer<FeedPage> {
+    let last_index = state.handle.last_index();
     let journal = state.handle.journal();
     let identity = journal.identity().clone();
     let mut page = FeedPage {
@@ -123,6 +135,7 @@ fn page(state: &AppState, from: u64, limit: usize) -> Answer<FeedPage> {
     // Nothing past the last durable index is shown.
     let wanted = if from > last_index { None } else { Some(journal.records_from(from)) };
     for stored in wanted.into_iter().flatten() {
+        stop.check()?;
         let stored = stored?;
         let index = stored.record.index;
         if index > last_index || page.records.len() == limit || bytes >= PAGE_BYTES {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -15,10 +14,12 @@ use axum::routing::{get, post};
 use futures::future::BoxFuture;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::admission::{Lack, Places};
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::transition::REPLAYED;
-use super::{Caller, Gate, admission, body, browsers, fault};
+use super::{Gate, admission, body, browsers, fault, junk};
 use crate::types::migration::{Call, LegacyAnswer, WhooshAnswer};
 use crate::types::rejection::{Code, Rejection};
 
@@ -49,10 +50,57 @@ pub struct LegacyState {
     pub carrier: Arc<dyn Carrier>,
     /// Who may ask something now; shared with the node's other routes.
     pub gate: Arc<Gate>,
+    /// Requests that may be on their way; one peer gets half of them.
+    pub in_flight: usize,
+}
+
+/// The same with places for requests on their way.
+#[derive(Clone)]
+struct Carrying {
+    carrier: Arc<dyn Carrier>,
+    gate: Arc<Gate>,
+    places: Arc<Places>,
+}
+
+impl Carrying {
+    /// Carries a request to its answer. It keeps its place until then, also when the client is gone.
+    async fn carry(&self, asker: &Asker, call: Call) -> Result<LegacyAnswer, Fault> {
+        let place = self.places.take(asker.peer()).map_err(|lack| match lack {
+            Lack::OfPeer(most) => {
+                let reason =
+                    format!("{most} requests of this peer are on their way already; raise migration.in_flight");
+                self.gate.shed(Code::TooManyRequests, reason)
+            }
+            Lack::OfAll(_) => {
+                self.gate.shed(Code::Overloaded, "too many requests are on their way; raise migration.in_flight")
+            }
+        })?;
+        let carried = self.carrier.carry(call);
+        let carried = tokio::spawn(async move {
+            let _until_it_is_answered = place;
+            carried.await
+        });
+        Ok(carried.await.map_err(|error| Fault::internal(&error))??)
+    }
+
+    /// The answer as it is written.
+    async fn answer(&self, asker: &Asker, answered: LegacyAnswer) -> Answer {
+        let bytes = match &answered {
+            LegacyAnswer::Whoosh(answer) => answer.body.len(),
+            LegacyAnswer::Accepted { document, .. }
+            | LegacyAnswer::Refused(document)
+            | LegacyAnswer::Unverified(document)
+            | LegacyAnswer::Shown(document) => document.len(),
+        };
+        self.gate.reserve_answer(asker, bytes).await?;
+        answer(answered)
+    }
 }
 
 /// The routes of the migration's listener.
 pub fn legacy_router(state: LegacyState) -> Router {
+    let LegacyState { carrier, gate, in_flight } = state;
+    let state = Carrying { carrier, gate, places: Arc::new(Places::new(in_flight)) };
     Router::new()
         .route("/transition", post(transition))
         .route("/state", get(project_state))
@@ -71,13 +119,7 @@ async fn not_found(uri: Uri) -> Fault {
     Fault::new(Code::NotFound, reason)
 }
 
-async fn transition(
-    State(state): State<LegacyState>,
-    caller: Option<Extension<Caller>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
+async fn transition(State(state): State<Carrying>, asker: Asker, uri: Uri, headers: HeaderMap, body: Body) -> Answer {
     // What a client of WHOOSH sends counts as signed: a page, which sends what a browser lets it, must not send it.
     let checked = check_call(&uri, &[], &headers).and_then(|()| body::check_media_type(&headers));
     if let Err(fault) = checked {
@@ -85,26 +127,41 @@ async fn transition(
         let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
         return Err(fault);
     }
-    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
-    let mut memory = state.gate.memory(peer);
-    let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
+    let peer = asker.peer();
+    let body::Whole { bytes, memory } = body::whole(&headers, body, &state.gate, peer).await?;
     let length = bytes.len();
-    let carried = state.carrier.carry(call(&Method::POST, &uri, &headers, bytes)).await;
-    answer(carried.map_err(Fault::from).inspect_err(|fault| {
-        if fault.code() == Code::CallerUnknown {
-            state.gate.charge(peer, length);
+    let carried = state.carry(&asker, call(&Method::POST, &uri, &headers, bytes)).await;
+    drop(memory);
+    match carried {
+        Ok(answered @ LegacyAnswer::Unverified(_)) => {
+            junk::charge(&state.gate, peer, length).await?;
+            state.answer(&asker, answered).await
         }
-    })?)
+        Ok(answered) => state.answer(&asker, answered).await,
+        Err(fault) if fault.code() == Code::CallerUnknown => {
+            junk::charge(&state.gate, peer, length).await?;
+            Err(fault)
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
-async fn project_state(State(state): State<LegacyState>, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
+async fn project_state(
+    State(state): State<Carrying>,
+    asker: Asker,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
     check_call(&uri, &["project", "projection"], &headers)?;
-    answer(state.carrier.carry(call(&method, &uri, &headers, Bytes::new())).await?)
+    let answered = state.carry(&asker, call(&method, &uri, &headers, Bytes::new())).await?;
+    state.answer(&asker, answered).await
 }
 
-async fn health(State(state): State<LegacyState>, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
+async fn health(State(state): State<Carrying>, asker: Asker, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
     check_call(&uri, &[], &headers)?;
-    answer(state.carrier.carry(call(&method, &uri, &headers, Bytes::new())).await?)
+    let answered = state.carry(&asker, call(&method, &uri, &headers, Bytes::new())).await?;
+    state.answer(&asker, answered).await
 }
 
 /// Refuses requests of web pages, and parameters that neither WHOOSH's wire format nor SWOOSH knows: a `dry_run` that is passed over
@@ -137,7 +194,7 @@ fn answer(answer: LegacyAnswer) -> Answer {
             }
             response
         }
-        LegacyAnswer::Refused(document) => own(StatusCode::BAD_REQUEST, document),
+        LegacyAnswer::Refused(document) | LegacyAnswer::Unverified(document) => own(StatusCode::BAD_REQUEST, document),
         LegacyAnswer::Shown(document) => own(StatusCode::OK, document),
     })
 }

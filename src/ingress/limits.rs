@@ -39,9 +39,11 @@ pub struct Limits {
     pub requests_per_peer: usize,
     /// Reads that are being answered; one peer gets half of them.
     pub reads: usize,
+    /// Event streams and waiting polls of all peers; one peer gets half of them.
+    pub listeners: usize,
     /// Memory for the bodies of all requests, in bytes; one peer gets half of it.
     pub body_memory_bytes: usize,
-    /// Proposals in a row that do not verify, of one peer.
+    /// Requests in a row that do not verify, of one peer.
     pub failures: u64,
     /// How many of them are forgiven each second.
     pub failures_forgiven_per_second: u64,
@@ -68,6 +70,7 @@ impl Default for Limits {
             requests: 8_192,
             requests_per_peer: 2_048,
             reads: 64,
+            listeners: 256,
             body_memory_bytes: 64 << 20,
             failures: 256,
             failures_forgiven_per_second: 50,

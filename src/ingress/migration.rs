@@ -1,7 +1,6 @@
 //! `GET /migration`, `GET /migration/divergences`, `POST /migration/mode`: how the WHOOSH migration stands, and the
 //! operator's signed order that switches it.
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
@@ -10,9 +9,10 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{AppState, Caller, body, json, schema};
+use super::{AppState, body, json, junk, schema};
 use crate::types::canonical::from_json;
 use crate::types::json::Json;
 use crate::types::migration::{Divergence, MigrationView, SignedOrder, Switch};
@@ -54,9 +54,9 @@ fn migration(state: &AppState) -> Answer<&Arc<dyn Migration>> {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn view(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn view(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     Query::read(&uri, &[])?;
-    json(&migration(&state)?.view())
+    state.show(&asker, |state, _| Ok(migration(state)?.view())).await
 }
 
 /// List differences between WHOOSH and SWOOSH.
@@ -70,10 +70,13 @@ pub(super) async fn view(State(state): State<AppState>, uri: Uri) -> Answer {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn divergences(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn divergences(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let limit = Query::read(&uri, &["limit"])?.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
-    let migration = migration(&state)?;
-    json(&DivergencesAnswer { found: migration.view().divergences, divergences: migration.divergences(limit) })
+    let answer = state.show(&asker, move |state, _| {
+        let migration = migration(state)?;
+        Ok(DivergencesAnswer { found: migration.view().divergences, divergences: migration.divergences(limit) })
+    });
+    answer.await
 }
 
 /// Switch the migration.
@@ -103,7 +106,7 @@ pub(super) async fn divergences(State(state): State<AppState>, uri: Uri) -> Answ
 )]
 pub(super) async fn order(
     State(state): State<AppState>,
-    caller: Option<Extension<Caller>>,
+    asker: Asker,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -111,15 +114,24 @@ pub(super) async fn order(
     Query::read(&uri, &[])?;
     let migration = migration(&state)?.clone();
     body::check_media_type(&headers)?;
-    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
-    let mut memory = state.gate.memory(peer);
-    let bytes = body::read(&headers, body, &state.gate, &mut memory).await?;
-    let document = Json::parse(&bytes).map_err(Rejection::from)?;
-    let order: SignedOrder = from_json(&document).map_err(Rejection::from)?;
-    let switched = migration.order(order).await.map_err(Fault::from);
-    json(&switched.inspect_err(|fault| {
-        if matches!(fault.code(), Code::SignatureInvalid | Code::IdentityUnknown | Code::RoleNotAllowed) {
-            state.gate.charge(peer, bytes.len());
+    let peer = asker.peer();
+    let whole = body::whole(&headers, body, &state.gate, peer).await?;
+    let length = whole.bytes.len();
+    let (order, memory) = junk::look(&state.gate, peer, whole, read).await?;
+    match migration.order(order).await.map_err(Fault::from) {
+        Ok(switch) => json(&switch),
+        Err(fault) => {
+            drop(memory);
+            Err(match fault.code() {
+                Code::SignatureInvalid | Code::IdentityUnknown | Code::RoleNotAllowed => {
+                    junk::found(&state.gate, peer, length, fault).await
+                }
+                _ => fault,
+            })
         }
-    })?)
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<SignedOrder, Rejection> {
+    Ok(from_json(&Json::parse(bytes)?)?)
 }

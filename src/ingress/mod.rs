@@ -14,6 +14,7 @@
 //! [`Intake`].
 
 mod admission;
+mod asker;
 mod body;
 mod browsers;
 mod docs;
@@ -24,6 +25,7 @@ mod facts;
 mod fault;
 mod feed;
 mod health;
+mod junk;
 mod legacy;
 mod limits;
 mod markdown;
@@ -47,14 +49,13 @@ mod windows;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::sequencer::Handle;
@@ -67,7 +68,7 @@ use fault::{Answer, Fault};
 
 pub use admission::Gate;
 pub use effects::{EffectFilter, EffectView, EffectsPage};
-pub use events::{Happened, listeners, transition_event};
+pub use events::{Happened, transition_event};
 pub use facts::{FactFilter, Intake, Pushed};
 pub use health::ExportView;
 pub use legacy::{Carrier, LegacyState, legacy_router};
@@ -145,16 +146,9 @@ pub struct Parts {
     pub queries: Arc<dyn Queries>,
     /// Takes facts that are pushed.
     pub intake: Arc<dyn Intake>,
-    /// Callers that may listen to events at once.
-    pub listeners: Arc<Semaphore>,
-    /// Facts that may be pushed at once.
-    pub pushes: Arc<Semaphore>,
     /// The WHOOSH migration, where the settings name a WHOOSH.
     pub migration: Option<Arc<dyn Migration>>,
 }
-
-/// How many facts may be pushed at once; see [`Parts::pushes`].
-pub const PUSHES: usize = 4;
 
 /// All routes. Who may read is told by a request's [`Caller`]; without one, everybody.
 pub fn router(state: AppState) -> Router {
@@ -199,19 +193,6 @@ async fn not_found(uri: Uri) -> Fault {
 async fn method_not_allowed(method: Method, uri: Uri) -> Fault {
     let path: String = uri.path().chars().take(200).collect();
     Fault::new(Code::MethodNotAllowed, format!("{method} is not allowed at {path}; see the header Allow"))
-}
-
-impl AppState {
-    /// Runs a read that may wait for the disk off the runtime's workers, within the request's time.
-    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&AppState) -> Answer<T> + Send + 'static) -> Answer<T> {
-        let (state, limit_ms) = (self.clone(), self.limits.request_timeout_ms);
-        let task = tokio::task::spawn_blocking(move || work(&state));
-        match tokio::time::timeout(Duration::from_millis(limit_ms), task).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Err(Fault::internal(&error)),
-            Err(_) => Err(Fault::new(Code::Overloaded, format!("the answer was not there within {limit_ms} ms"))),
-        }
-    }
 }
 
 /// JSON bytes that are there already.

@@ -6,11 +6,12 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::fault::Fault;
-use super::{AppState, Caller};
+use super::fault::{Answer, Fault};
+use super::{AppState, Caller, junk};
 use crate::sequencer::queries::FactBody;
 use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hlc::Hlc;
+use crate::types::keys::Signature;
 use crate::types::names::Role;
 use crate::types::read::{HLC_HEADER, SIGNATURE_HEADER, SIGNER_HEADER, SignedRead};
 use crate::types::rejection::Code;
@@ -22,14 +23,9 @@ pub(super) async fn gate(State(state): State<AppState>, request: Request, next: 
         return next.run(request).await;
     }
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    match check(&state, request.headers(), target) {
+    match check(&state, caller, request.headers(), target).await {
         Ok(()) => next.run(request).await,
-        Err(Closed { reason, is_forged }) => {
-            if is_forged {
-                state.gate.charge(caller.peer, 0);
-            }
-            Fault::new(Code::ReadsClosed, reason).into_response()
-        }
+        Err(fault) => fault.into_response(),
     }
 }
 
@@ -39,19 +35,29 @@ fn is_open(method: &Method, path: &str) -> bool {
     !reads || matches!(path, "/transition" | "/health" | "/health/live" | "/health/ready" | "/metrics")
 }
 
-/// Why a read stays closed.
-struct Closed {
-    reason: String,
-    /// Whether a signature was checked in vain.
-    is_forged: bool,
+fn closed(reason: impl Into<String>) -> Fault {
+    Fault::new(Code::ReadsClosed, reason)
 }
 
-fn closed(reason: impl Into<String>) -> Closed {
-    Closed { reason: reason.into(), is_forged: false }
+/// Checks who asks, when, and that the signature is over this; in turn where the peer forged too many.
+async fn check(state: &AppState, caller: Caller, headers: &HeaderMap, target: &str) -> Answer<()> {
+    let (read, signature) = claimed(state, headers, target)?;
+    let turn = state.gate.turn(caller.peer).await?;
+    let is_signed = read.is_signed_by(&state.meta.cluster, &signature);
+    drop(turn);
+    if is_signed {
+        return Ok(());
+    }
+    let forged = closed(format!(
+        "{SIGNATURE_HEADER} is not an ed25519 signature over \"swoosh/read/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ \
+         JCS({{hlc, signer, target}}) by {} for cluster {} and target {target}",
+        read.signer, state.meta.cluster
+    ));
+    Err(junk::found(&state.gate, caller.peer, 0, forged).await)
 }
 
-/// Checks the signature of a read: who, when, and over what.
-fn check(state: &AppState, headers: &HeaderMap, target: &str) -> Result<(), Closed> {
+/// What the headers of a read claim, of a reader that the settings know.
+fn claimed(state: &AppState, headers: &HeaderMap, target: &str) -> Answer<(SignedRead, Signature)> {
     if !headers.contains_key(SIGNER_HEADER) {
         return Err(closed(
             "this address is not a loopback one, so only /health, /metrics and signed proposals are open to everybody; \
@@ -78,25 +84,17 @@ fn check(state: &AppState, headers: &HeaderMap, target: &str) -> Result<(), Clos
         )));
     }
     check_clock(read.hlc, state.handle.now(), settings)?;
-    if !read.is_signed_by(&state.meta.cluster, &signature) {
-        let reason = format!(
-            "{SIGNATURE_HEADER} is not an ed25519 signature over \"swoosh/read/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ \
-             JCS({{hlc, signer, target}}) by {} for cluster {} and target {target}",
-            read.signer, state.meta.cluster
-        );
-        return Err(Closed { reason, is_forged: true });
-    }
-    Ok(())
+    Ok((read, signature))
 }
 
-fn check_clock(hlc: Hlc, now: Hlc, settings: &GuardSettings) -> Result<(), Closed> {
+fn check_clock(hlc: Hlc, now: Hlc, settings: &GuardSettings) -> Answer<()> {
     let (at_ms, now_ms) = (hlc.physical_ms(), now.physical_ms());
     let near =
         at_ms <= now_ms.saturating_add(settings.max_ahead_ms) && at_ms.saturating_add(settings.max_behind_ms) >= now_ms;
     if near { Ok(()) } else { Err(closed(format!("the read was signed at {hlc}, and it is {now} here; sign it anew"))) }
 }
 
-fn header<T: std::str::FromStr<Err: std::fmt::Display>>(headers: &HeaderMap, name: &str) -> Result<T, Closed> {
+fn header<T: std::str::FromStr<Err: std::fmt::Display>>(headers: &HeaderMap, name: &str) -> Answer<T> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(closed(format!("a signed read has the header {name} once")));

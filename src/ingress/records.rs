@@ -2,18 +2,19 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{AppState, json, json_bytes, schema};
+use super::{AppState, schema};
 use crate::sequencer::RejectionEntry;
-use crate::sequencer::queries::{Journal, ReadError, StoredRecord, TopPhase};
+use crate::sequencer::queries::{Journal, ReadError, Stop, StoredRecord, TopPhase};
 use crate::types::decision::Decision;
 use crate::types::hash::Hash;
 use crate::types::ids::DecisionId;
@@ -77,11 +78,11 @@ pub(super) struct DamagedAnswer {
     ),
     responses((status = 200, description = "Every project that has a record.", body = ProjectsAnswer)),
 )]
-pub(super) async fn projects(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn projects(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["after", "limit"])?;
     let limit = query.number("limit", 1..=10_000)?.unwrap_or(1_000) as usize;
     let after: Option<ProjectName> = query.parsed("after")?;
-    let answer = state.read(move |state| {
+    let answer = state.show(&asker, move |state, stop| {
         let (names, hidden) = state.handle.journal().readable_projects();
         hidden.iter().for_each(|error| state.handle.read_failed(None, error));
         let mut names: Vec<_> = names.into_iter().collect();
@@ -91,14 +92,15 @@ pub(super) async fn projects(State(state): State<AppState>, uri: Uri) -> Answer 
         let next = names.last().filter(|_| more).cloned();
         let incomplete = hidden.map(|error| error.to_string());
         let mut answer = ProjectsAnswer { projects: Vec::new(), next, damaged: Vec::new(), incomplete };
-        names.into_iter().try_for_each(|name| list(state, name, &mut answer)).map(|()| answer)
+        names.into_iter().try_for_each(|name| list(state, name, &mut answer, stop)).map(|()| answer)
     });
-    json(&answer.await?)
+    answer.await
 }
 
 /// Adds a project to its list. A damaged one is named, and hides no other one.
-fn list(state: &AppState, name: ProjectName, answer: &mut ProjectsAnswer) -> Answer<()> {
-    match project(state, name.clone()) {
+fn list(state: &AppState, name: ProjectName, answer: &mut ProjectsAnswer, stop: &Stop) -> Answer<()> {
+    stop.check()?;
+    match project(state, name.clone(), stop) {
         Ok(line) => answer.projects.extend(line),
         Err(fault) if fault.code() == Code::ProjectDamaged => {
             answer.damaged.push(DamagedAnswer { project: name, reason: fault.problem().detail.clone() });
@@ -109,8 +111,8 @@ fn list(state: &AppState, name: ProjectName, answer: &mut ProjectsAnswer) -> Ans
 }
 
 /// A project's line; none while its first record is not durable yet.
-fn project(state: &AppState, project: ProjectName) -> Answer<Option<ProjectAnswer>> {
-    let view = state.handle.view(&project)?;
+fn project(state: &AppState, project: ProjectName, stop: &Stop) -> Answer<Option<ProjectAnswer>> {
+    let view = state.handle.view_until(&project, stop)?;
     let (hash, phase) = (view.head.hash(), view.head.state().phase());
     Ok((view.index > 0).then_some(ProjectAnswer { project, hash, index: view.index, phase }))
 }
@@ -157,18 +159,16 @@ pub(super) struct WalEntry {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn wal(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn wal(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["from", "limit", "project"])?;
     let from = query.number("from", 0..=MAX_INTEGER)?.map(|from| from.max(1));
     let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
     let project: Option<ProjectName> = query.parsed("project")?;
-    let bytes = state
-        .read(move |state| {
-            let from = from.unwrap_or_else(|| state.handle.journal().first_index());
-            page(state, from, limit, project.as_ref())
-        })
-        .await?;
-    Ok(json_bytes(StatusCode::OK, bytes))
+    let answer = state.show_bytes(&asker, move |state, stop| {
+        let from = from.unwrap_or_else(|| state.handle.journal().first_index());
+        page(state, from, limit, project.as_ref(), stop)
+    });
+    answer.await
 }
 
 /// Records from an index on: all, or one project's.
@@ -193,14 +193,15 @@ fn records<'a>(
 }
 
 /// A page of the WAL, written from the stored bytes, so that chains can be checked over them.
-fn page(state: &AppState, from: u64, limit: usize, project: Option<&ProjectName>) -> Answer<Vec<u8>> {
-    let last_index = state.handle.status().last_index;
+fn page(state: &AppState, from: u64, limit: usize, project: Option<&ProjectName>, stop: &Stop) -> Answer<Vec<u8>> {
+    let last_index = state.handle.last_index();
     let mut bytes = b"{\"records\":[".to_vec();
     let mut next = None;
     // Nothing past the last durable index is shown, and nothing need be looked for there.
     let journal = state.handle.journal();
     let wanted = if from > last_index { None } else { Some(records(state, &journal, from, project)) };
     for (count, stored) in wanted.into_iter().flatten().enumerate() {
+        stop.check()?;
         let stored = stored?;
         if stored.record.index > last_index {
             break;
@@ -248,14 +249,14 @@ fn entry(state: &AppState, stored: &StoredRecord, bytes: &mut Vec<u8>) -> Answer
 )]
 pub(super) async fn decision(
     State(state): State<AppState>,
+    asker: Asker,
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Answer {
     Query::read(&uri, &[])?;
     let Path(id) = id.map_err(|error| unknown_decision(error.body_text()))?;
     let wanted = Wanted::read(&id)?;
-    let bytes = state.read(move |state| find(state, &wanted)).await?;
-    Ok(json_bytes(StatusCode::OK, bytes))
+    state.show_bytes(&asker, move |state, _| find(state, &wanted)).await
 }
 
 /// Which decision record a path names.
@@ -289,7 +290,7 @@ fn unknown_decision(reason: String) -> Fault {
 fn find(state: &AppState, wanted: &Wanted) -> Answer<Vec<u8>> {
     let Wanted { project, index, id } = wanted;
     let none = || unknown_decision(format!("project {project} has no decision record at index {index}"));
-    if *index > state.handle.status().last_index {
+    if *index > state.handle.last_index() {
         return Err(none());
     }
     let journal = state.handle.journal();
@@ -328,11 +329,14 @@ pub(super) struct RejectionsAnswer {
     ),
     responses((status = 200, description = "Newest first.", body = RejectionsAnswer)),
 )]
-pub(super) async fn rejections(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn rejections(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["project", "limit"])?;
     let project: Option<ProjectName> = query.parsed("project")?;
     let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
-    json(&RejectionsAnswer { rejections: state.handle.rejections(project.as_ref(), limit) })
+    let answer = state.show(&asker, move |state, _| {
+        Ok(RejectionsAnswer { rejections: state.handle.rejections(project.as_ref(), limit) })
+    });
+    answer.await
 }
 
 /// Scrape metrics.

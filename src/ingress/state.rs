@@ -9,11 +9,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{AppState, json, schema};
+use super::{AppState, schema};
 use crate::sequencer::View;
-use crate::sequencer::queries::{Head, HlcLast, Section, TopPhase};
+use crate::sequencer::queries::{Head, HlcLast, Section, Stop, TopPhase};
 use crate::types::hash::Hash;
 use crate::types::json::MAX_INTEGER;
 use crate::types::rejection::Code;
@@ -66,22 +67,22 @@ pub(super) struct StateAnswer {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn state(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn state(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["project", "projection", "at"])?;
     let project = query.project()?;
     let at = query.number("at", 0..=MAX_INTEGER)?;
     let sections = sections(query.text("projection"))?;
-    let answer = state.read(move |state| {
+    let answer = state.show(&asker, move |state, stop| {
         let view = match at {
-            None => state.handle.view(&project)?,
-            Some(index) => past(state, &project, index)?,
+            None => state.handle.view_until(&project, stop)?,
+            Some(index) => past(state, &project, index, stop)?,
         };
         if view.index == 0 && at.is_none() {
             return Err(unknown_project(&project));
         }
         show(project, &view, &sections)
     });
-    json(&answer.await?)
+    answer.await
 }
 
 /// The fault of a project that does not exist; it tells how to begin it.
@@ -104,20 +105,20 @@ fn sections(projection: Option<&str>) -> Answer<BTreeSet<Section>> {
 }
 
 /// The head of a project as of a record of the WAL, whichever project's.
-fn past(state: &AppState, project: &ProjectName, at: u64) -> Answer<Arc<View>> {
-    let last = state.handle.status().last_index;
+fn past(state: &AppState, project: &ProjectName, at: u64, stop: &Stop) -> Answer<Arc<View>> {
+    let last = state.handle.last_index();
     if at > last {
         let reason = format!("there is no record {at}; the last one is {last}");
         return Err(Fault::new(Code::UnknownIndex, reason));
     }
-    let Some(head) = state.handle.journal().head_at(project, at)? else { return Err(unknown_project(project)) };
-    let index = index_of(state, project, &head, at)?;
+    let Some(head) = state.handle.journal().head_at(project, at, stop)? else { return Err(unknown_project(project)) };
+    let index = index_of(state, project, &head, at, stop)?;
     Ok(Arc::new(View { head: Arc::new(head), index }))
 }
 
 /// Index of the record that led to a head of the past. The head keeps that record's key, and the key is
 /// bound to the index; only where the key was pruned the project's records are counted through.
-fn index_of(state: &AppState, project: &ProjectName, head: &Head, at: u64) -> Answer<u64> {
+fn index_of(state: &AppState, project: &ProjectName, head: &Head, at: u64, stop: &Stop) -> Answer<u64> {
     let journal = state.handle.journal();
     let Some(last) = &*head.state().hlc_last else { return Ok(0) };
     if let Some(bound) = journal.bound_key(project, &last.idem_key)? {
@@ -125,6 +126,7 @@ fn index_of(state: &AppState, project: &ProjectName, head: &Head, at: u64) -> An
     }
     let mut index = 0;
     for found in journal.project_indexes(project, 0) {
+        stop.check()?;
         match found? {
             found if found > at => break,
             found => index = found,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
@@ -11,15 +10,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::admission::Memory;
+use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::status::status;
-use super::{AppState, Caller, Gate, Peer, body, json, json_bytes, schema, trace};
+use super::{AppState, Gate, Peer, body, json, json_bytes, junk, schema, trace};
 use crate::sequencer::{DryRun, Outcome, Trace, Verified};
 use crate::types::hash::Hash;
+use crate::types::keys::PublicKey;
 use crate::types::names::GuardName;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Problem};
+use crate::types::text::ProjectName;
 
 /// Tells a receipt that was given before.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -97,13 +99,13 @@ pub(super) struct DryRunAnswer {
 )]
 pub(super) async fn propose(
     State(state): State<AppState>,
-    caller: Option<Extension<Caller>>,
+    asker: Asker,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let peer = caller.map_or_else(Caller::default, |Extension(caller)| caller).peer;
-    let read = read(&state, peer, &uri, &headers, body).await;
+    let peer = asker.peer();
+    let read = read(&state, &asker, &uri, &headers, body).await;
     // The memory is held until the answer: what the proposal is made into takes as much as its bytes.
     let Read { dry_run, verified, way, memory: _memory } = read.map_err(|fault| unverified(&state, fault))?;
     if dry_run { try_out(state, peer, verified).await } else { submit(state, peer, verified, way).await }
@@ -129,7 +131,7 @@ struct Read {
 }
 
 /// Reads and verifies the document of a proposal.
-async fn read(state: &AppState, peer: Peer, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Read, Fault> {
+async fn read(state: &AppState, asker: &Asker, uri: &Uri, headers: &HeaderMap, body: Body) -> Answer<Read> {
     let mut way = state.handle.trace(|| trace::parent(headers));
     let checked = Query::read(uri, &["dry_run"]).and_then(|query| query.flag("dry_run"));
     let checked = checked.and_then(|dry_run| body::check_media_type(headers).map(|()| dry_run));
@@ -142,21 +144,45 @@ async fn read(state: &AppState, peer: Peer, uri: &Uri, headers: &HeaderMap, body
         }
     };
     let forms = body::header_forms(headers)?;
-    let mut memory = state.gate.memory(peer);
-    let bytes = body::read(headers, body, &state.gate, &mut memory).await?;
+    let peer = asker.peer();
+    let whole = body::whole(headers, body, &state.gate, peer).await?;
     way.iter_mut().for_each(|way| way.step());
-    let verified = state.handle.verify(&bytes, &forms).inspect_err(|_| state.gate.charge(peer, bytes.len()))?;
+    let was_suspect = state.gate.is_suspect(peer);
+    let verify = |bytes: &[u8]| state.handle.verify(bytes, &forms);
+    let (verified, memory) = junk::look(&state.gate, peer, whole, verify).await?;
     way.iter_mut().for_each(|way| way.verified());
+    let (project, signer) = (verified.proposal().project(), verified.proposal().signer);
+    if was_suspect && !is_known(state, asker, project, signer).await {
+        drop((verified, memory));
+        state.gate.charge(peer, 0);
+        return Err(state.gate.shut_out(peer).await);
+    }
+    if let Some(wait_ms) = state.gate.owes(peer, signer) {
+        drop((verified, memory));
+        return Err(state.gate.refuse_signer(peer, signer, wait_ms).await);
+    }
     Ok(Read { dry_run, verified, way, memory })
+}
+
+/// Whether a signature of this key is worth more than that of a key that anybody makes up.
+async fn is_known(state: &AppState, asker: &Asker, project: ProjectName, signer: PublicKey) -> bool {
+    match state.handle.knows_at_once(&project, &signer) {
+        Some(known) => known,
+        None => {
+            let known = state.read(asker, move |state, stop| Ok(state.handle.knows(&project, &signer, stop)?));
+            known.await.unwrap_or(false)
+        }
+    }
 }
 
 async fn submit(state: AppState, peer: Peer, verified: Verified, way: Option<Box<Trace>>) -> Answer {
     let limit_ms = state.limits.request_timeout_ms;
+    let signer = verified.proposal().signer;
     let proposed = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.propose_traced(verified, way));
     match proposed.await {
         Ok(Outcome::Accepted { receipt, replayed }) => Ok(accepted(&receipt, replayed)),
         Ok(Outcome::Refused(refusal)) => {
-            charge(&state.gate, peer, refusal.rejection.code);
+            charge(&state.gate, peer, signer, refusal.rejection.code);
             if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
                 state.gate.hold_back(peer).await;
             }
@@ -171,14 +197,15 @@ async fn submit(state: AppState, peer: Peer, verified: Verified, way: Option<Box
     }
 }
 
-/// Charges a peer for what its refused proposal cost, and counts what found no room.
-fn charge(gate: &Gate, peer: Peer, code: Code) {
+/// Charges for what a refused proposal cost, and counts what found no room. A known signer pays for its own.
+fn charge(gate: &Gate, peer: Peer, signer: PublicKey, code: Code) {
     match code {
         // A key that nobody knows is anybody's: its signature is worth no more than a wrong one.
-        Code::IdentityUnknown | Code::IdentityRevoked => gate.charge(peer, 0),
+        Code::IdentityUnknown => gate.charge(peer, 0),
+        Code::IdentityRevoked => gate.charge_revoked(peer, signer),
         // The sequencer had no room, and nobody judged it.
         Code::Overloaded | Code::TooManyRequests => gate.traffic().shed(code),
-        code if status(code) == StatusCode::BAD_REQUEST => gate.charge_refusal(peer),
+        code if status(code) == StatusCode::BAD_REQUEST => gate.charge_refusal(peer, signer),
         _ => {}
     }
 }
@@ -192,7 +219,9 @@ fn accepted(receipt: &[u8], replayed: bool) -> Response {
 }
 
 async fn try_out(state: AppState, peer: Peer, verified: Verified) -> Answer {
+    let _place = state.gate.trial_place(peer).await?;
     let limit_ms = state.limits.request_timeout_ms;
+    let signer = verified.proposal().signer;
     let found = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.dry_run(verified)).await;
     let found = found.map_err(|_| {
         Fault::new(Code::NotDurable, format!("the node did not find out within {limit_ms} ms; nothing changed"))
@@ -209,7 +238,7 @@ async fn try_out(state: AppState, peer: Peer, verified: Verified) -> Answer {
             DryRunAnswer { accepted: true, replayed: true, receipt: Some(receipt), ..DryRunAnswer::default() }
         }
         DryRun::Refused(refusal) => {
-            charge(&state.gate, peer, refusal.rejection.code);
+            charge(&state.gate, peer, signer, refusal.rejection.code);
             let guard_outcomes = refusal.rejection.guard_outcomes.clone();
             let problem = Some(Box::new(Fault::from(*refusal).into_problem()));
             DryRunAnswer { problem, guard_outcomes, ..DryRunAnswer::default() }

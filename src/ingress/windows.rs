@@ -5,9 +5,10 @@ use axum::http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::asker::Asker;
 use super::fault::Answer;
 use super::query::Query;
-use super::{AppState, json, schema};
+use super::{AppState, schema};
 use crate::sequencer::queries::FactBody;
 use crate::types::backbeat::{Outlook, Schedule};
 use crate::types::fact::FactKind;
@@ -68,21 +69,24 @@ struct Known {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn windows(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn windows(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["project", "at", "count"])?;
     let (project, at) = (query.project()?, query.parsed::<Hlc>("at")?);
     let count = query.number("count", 0..=MOST)?.unwrap_or(NEXT);
-    let time = state.handle.now();
-    let facts = state.handle.facts();
-    let fact = facts.set().get(FactKind::Windows, &project).filter(|fact| fact.is_valid(time));
-    let known = fact.and_then(|fact| {
-        let FactBody::Windows(schedule) = &fact.body else { return None };
-        Some(Known {
-            source: fact.fact.claim.source,
-            fact: fact.hash,
-            schedule: schedule.clone(),
-            outlook: schedule.outlook(at.unwrap_or(time), usize::try_from(count).unwrap_or(0)),
-        })
+    let answer = state.show(&asker, move |state, _| {
+        let time = state.handle.now();
+        let facts = state.handle.facts();
+        let fact = facts.set().get(FactKind::Windows, &project).filter(|fact| fact.is_valid(time));
+        let known = fact.and_then(|fact| {
+            let FactBody::Windows(schedule) = &fact.body else { return None };
+            Some(Known {
+                source: fact.fact.claim.source,
+                fact: fact.hash,
+                schedule: schedule.clone(),
+                outlook: schedule.outlook(at.unwrap_or(time), usize::try_from(count).unwrap_or(0)),
+            })
+        });
+        Ok(WindowsAnswer { project, time, known })
     });
-    json(&WindowsAnswer { project, time, known })
+    answer.await
 }

@@ -203,6 +203,9 @@ pub enum ReadError {
         /// Which record.
         index: u64,
     },
+    /// The asker is gone, so the read was ended.
+    #[error("the read was ended: its asker is gone")]
+    Abandoned,
     /// A record was pruned.
     #[error("record {index} is pruned: the log begins at record {first}{exported}")]
     Pruned {
@@ -319,14 +322,17 @@ impl ReadError {
             | ReadError::Misplaced { index, .. }
             | ReadError::InputsMissing { index, .. }
             | ReadError::Inputs { index, .. } => Some(*index),
-            ReadError::Storage(_) | ReadError::Row { .. } | ReadError::ObjectMangled { .. } => None,
+            ReadError::Storage(_) | ReadError::Row { .. } | ReadError::ObjectMangled { .. } | ReadError::Abandoned => {
+                None
+            }
         }
     }
 
-    /// Whether the stored bytes are at fault: reading them again gives the same error. A pruned record is not damage.
+    /// Whether the stored bytes are at fault: reading them again gives the same error. Neither a pruned record nor a read
+    /// that was ended is damage.
     pub fn is_damage(&self) -> bool {
         match self {
-            ReadError::Pruned { .. } => false,
+            ReadError::Pruned { .. } | ReadError::Abandoned => false,
             ReadError::Storage(error) => error.is_damage(),
             _ => true,
         }

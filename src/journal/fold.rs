@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::{FoldError, ReadError};
 use super::frame::Frame;
 use super::read::Row;
+use super::stop::Stop;
 use super::{Family, Inner, parallel};
 use crate::machine::head::Head;
 use crate::machine::replay::{StoredInputs, follow};
@@ -274,9 +275,16 @@ impl Inner {
         Ok(Loaded { passage, inputs, row: None })
     }
 
-    /// Applies a project's records after those that its track covers, up to and including `to`.
-    pub(super) fn catch_up(&self, project: &ProjectName, track: &mut Track, to: u64) -> Result<(), FoldError> {
+    /// Applies a project's records after those that its track covers, up to and including `to`, unless it is stopped.
+    pub(super) fn catch_up(
+        &self,
+        project: &ProjectName,
+        track: &mut Track,
+        to: u64,
+        stop: &Stop,
+    ) -> Result<(), FoldError> {
         for index in self.project_indexes(project, track.index + 1) {
+            stop.check()?;
             let index = index?;
             if index > to {
                 break;

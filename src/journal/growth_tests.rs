@@ -124,7 +124,7 @@ fn pruning_that_was_interrupted_leaves_a_log_that_replays() {
     let replayed = replay::replay(&node.journal, &mut |_| (), None);
     assert_eq!((replayed.fault, replayed.last_chain), (None, node.chain));
     assert_eq!(replayed.heads[&young].records, 3);
-    let then = node.journal.head_at(&young, indexes[0]).unwrap().unwrap();
+    let then = node.journal.head_at(&young, indexes[0], &Stop::default()).unwrap().unwrap();
     assert_eq!(then, node.head_then(&young, indexes[0]));
     assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
     let node = restart(node);
@@ -222,8 +222,15 @@ fn pruned_records_are_gone_and_the_rest_stands_on_what_is_left() {
     );
     assert_eq!(node.journal.records_from(3).count(), 1);
     assert_eq!(node.journal.records_from(report.first_index).filter(Result::is_ok).count(), 10);
-    assert!(matches!(node.journal.head_at(&name("a"), 2), Err(FoldError::Read(ReadError::Pruned { .. }))));
-    assert_eq!(node.journal.head_at(&name("d"), 3).unwrap().unwrap(), node.heads[&name("d")], "it stood still");
+    assert!(matches!(
+        node.journal.head_at(&name("a"), 2, &Stop::default()),
+        Err(FoldError::Read(ReadError::Pruned { .. }))
+    ));
+    assert_eq!(
+        node.journal.head_at(&name("d"), 3, &Stop::default()).unwrap().unwrap(),
+        node.heads[&name("d")],
+        "it stood still"
+    );
     assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
     let replayed = replay::replay(&node.journal, &mut |_| (), None);
     assert_eq!((replayed.fault, replayed.replayed, replayed.last_chain), (None, 10, node.chain));
@@ -316,7 +323,10 @@ fn an_older_base_that_was_put_back_is_passed_over_and_both_copies_are_made_again
     node.overwrite(Family::Snapshots, &scoped_key(&name("a"), first), &older);
     let node = restart(node);
     assert_eq!(heads(&node), known(&node));
-    assert!(matches!(node.journal.head_at(&name("a"), first + 1), Err(FoldError::Read(ReadError::Pruned { .. }))));
+    assert!(matches!(
+        node.journal.head_at(&name("a"), first + 1, &Stop::default()),
+        Err(FoldError::Read(ReadError::Pruned { .. }))
+    ));
     let report = verify::verify(&node.journal, &mut |_| ());
     assert!(report.problem_count >= 4 && report.problems[0].to_string().contains("it is missing"), "{report:?}");
     let mended = PROJECTS.map(|project| node.journal.mend_base(&name(project)).unwrap());

@@ -9,6 +9,7 @@ use super::frame::Frame;
 use super::layout::{Family, parse_scoped, scope_end, scoped_key};
 use super::read::mangled;
 use super::recover::RecoveredHead;
+use super::stop::Stop;
 use super::tail::Outline;
 use crate::machine::head::Head;
 use crate::types::text::ProjectName;
@@ -16,13 +17,18 @@ use crate::types::text::ProjectName;
 impl Journal {
     /// The head of a project as of the last of its records at or before `index`; before its first record,
     /// the genesis head. `None` when the project has no record at all.
-    pub fn head_at(&self, project: &ProjectName, index: u64) -> Result<Option<Head>, FoldError> {
-        Ok(self.0.shown_track(project, index)?.map(|found| found.head))
+    pub fn head_at(&self, project: &ProjectName, index: u64, stop: &Stop) -> Result<Option<Head>, FoldError> {
+        Ok(self.0.shown_track(project, index, stop)?.map(|found| found.head))
     }
 
     /// The head of a project as of its last record, for one that is not in memory.
     pub fn latest_head(&self, project: &ProjectName) -> Result<Option<RecoveredHead>, FoldError> {
-        self.0.shown_track(project, u64::MAX)
+        self.latest_head_until(project, &Stop::default())
+    }
+
+    /// The same, unless it is stopped.
+    pub fn latest_head_until(&self, project: &ProjectName, stop: &Stop) -> Result<Option<RecoveredHead>, FoldError> {
+        self.0.shown_track(project, u64::MAX, stop)
     }
 
     /// Index of a project's last record; `None` when it has none.
@@ -86,7 +92,7 @@ impl Journal {
 
 impl Inner {
     /// The head of a project as of the last of its records at or before `index`, as readers see it.
-    fn shown_track(&self, project: &ProjectName, index: u64) -> Result<Option<RecoveredHead>, FoldError> {
+    fn shown_track(&self, project: &ProjectName, index: u64, stop: &Stop) -> Result<Option<RecoveredHead>, FoldError> {
         let shown = self.shown();
         let Some(first) = self.project_indexes(project, 0).next().transpose()? else { return Ok(None) };
         if first > shown {
@@ -96,7 +102,7 @@ impl Inner {
             Some(next) => self.project_indexes(project, next).next().is_some(),
             None => false,
         };
-        self.track_at(project, if is_ahead { index.min(shown) } else { index })
+        self.track_at(project, if is_ahead { index.min(shown) } else { index }, stop)
     }
 
     /// The first key after those of a project's records that readers see.
@@ -122,7 +128,13 @@ impl Inner {
         }
         (names, Some(error))
     }
-    pub(super) fn track_at(&self, project: &ProjectName, index: u64) -> Result<Option<RecoveredHead>, FoldError> {
+
+    pub(super) fn track_at(
+        &self,
+        project: &ProjectName,
+        index: u64,
+        stop: &Stop,
+    ) -> Result<Option<RecoveredHead>, FoldError> {
         if !self.is_known(project)? {
             return Ok(None);
         }
@@ -132,7 +144,7 @@ impl Inner {
             track = Track { head, index: snapshot.index, applied: 0 };
         }
         let snapshot_index = track.index;
-        self.catch_up(project, &mut track, index)?;
+        self.catch_up(project, &mut track, index, stop)?;
         Ok(Some(RecoveredHead { head: track.head, index: track.index, snapshot_index, warnings }))
     }
 }

@@ -14,6 +14,7 @@ use super::error::{FoldError, ReadError};
 use super::frame::Frame;
 use super::layout::{Family, base_key, meta, scoped_key, wal_key};
 use super::prune::PruneError;
+use super::stop::Stop;
 use super::store::WriteBatch;
 use super::tail::outline;
 use super::{Inner, Journal, Snapshot};
@@ -170,7 +171,7 @@ impl Inner {
 
     /// The snapshot of a project as one of its records left it, taken now if there is none.
     fn snapshot_then(&self, project: &ProjectName, index: u64) -> Result<Snapshot, FoldError> {
-        let found = self.track_at(project, index)?.ok_or(ReadError::Missing { index })?;
+        let found = self.track_at(project, index, &Stop::default())?.ok_or(ReadError::Missing { index })?;
         let (record, chain) = self.linked_record(index)?;
         Ok(Snapshot::of(&record, chain, found.head.state()))
     }

@@ -9,6 +9,7 @@ use super::layout::meta;
 use super::open::raise_format;
 use super::read::mangled;
 use super::snapshot::Snapshot;
+use super::stop::Stop;
 use super::unsnapshotted::Unsnapshotted;
 use super::{Family, Inner, Journal, Mark, Mode, Stage, Tail, parallel};
 use crate::machine::head::Head;
@@ -209,7 +210,7 @@ impl Start {
             }
             self.unsnapshotted.record(project, index);
         }
-        journal.catch_up(project, track, floor)?;
+        journal.catch_up(project, track, floor, &Stop::default())?;
         self.caught_up += track.applied;
         Ok(())
     }

@@ -51,7 +51,7 @@ fn an_empty_journal_recovers_to_nothing() {
     let node = Node::new().reopen();
     let recovered = node.journal.recover().unwrap();
     assert_eq!((recovered.last_index, recovered.last_chain, recovered.heads.len()), (0, Hash::ZERO, 0));
-    assert_eq!(node.journal.head_at(&name("a"), 0).unwrap(), None);
+    assert_eq!(node.journal.head_at(&name("a"), 0, &Stop::default()).unwrap(), None);
     assert_eq!(node.journal.records_from(0).count(), 0);
 }
 
@@ -121,7 +121,7 @@ fn a_bad_newest_snapshot_falls_back_to_the_one_before() {
     let snapshots: Vec<_> = recovered.heads.values().map(|found| found.snapshot_index).collect();
     assert_eq!(snapshots, [3, 0, 4]);
     assert_eq!(recovered.replayed, 2 + 3 + 1);
-    assert_eq!(node.journal.head_at(&name("a"), 8).unwrap().unwrap(), node.heads[&name("a")]);
+    assert_eq!(node.journal.head_at(&name("a"), 8, &Stop::default()).unwrap().unwrap(), node.heads[&name("a")]);
 }
 
 #[test]
@@ -194,14 +194,14 @@ fn a_head_of_the_past_is_the_one_recorded_at_every_index() {
         }
         for project in ["a", "b", "c"].map(name) {
             for index in 0..=node.last() {
-                let found = node.journal.head_at(&project, index).unwrap().unwrap();
+                let found = node.journal.head_at(&project, index, &Stop::default()).unwrap().unwrap();
                 assert_eq!(found, node.head_then(&project, index), "{project} at {index}");
             }
             let latest = node.journal.latest_head(&project).unwrap().unwrap();
             assert_eq!(latest.head, node.heads[&project]);
         }
     }
-    assert_eq!(node.journal.head_at(&name("nobody"), 5).unwrap(), None);
+    assert_eq!(node.journal.head_at(&name("nobody"), 5, &Stop::default()).unwrap(), None);
     assert_eq!(node.journal.projects().unwrap(), ["a", "b", "c"].map(name));
     let indexes: Vec<u64> = node.journal.project_indexes(&name("a"), 2).map(Result::unwrap).collect();
     assert_eq!(indexes, [3, 6, 8]);
@@ -538,4 +538,16 @@ fn a_write_torn_by_a_crash_takes_its_whole_batch_with_it() {
         }
         assert!(verify::verify(&journal, &mut |_| ()).is_good());
     }
+}
+
+/// A read of the past went on to its end after its asker was gone.
+#[test]
+fn a_read_that_is_stopped_ends_and_is_no_damage() {
+    let (node, stop) = (busy(), Stop::default());
+    let read = |stop: &Stop| node.journal.head_at(&name("a"), 8, stop);
+    assert!(read(&stop).is_ok());
+    stop.set();
+    let ended = read(&stop).unwrap_err();
+    assert!(matches!(ended, FoldError::Read(ReadError::Abandoned)) && !ended.is_damage(), "{ended}");
+    assert!(node.journal.latest_head_until(&name("a"), &stop).is_err());
 }

@@ -184,7 +184,7 @@ impl Shim {
             (Err(rejection), _) => return drop(reply.send(Err(rejection))),
             (_, Err(rejection)) => {
                 let refused = Refused { rejection, retry_after_ms: None };
-                return drop(reply.send(Ok(LegacyAnswer::Refused(wire::refused(&refused)))));
+                return drop(reply.send(Ok(LegacyAnswer::Unverified(wire::refused(&refused)))));
             }
         };
         match self.propose(call, caller, &asked, true).await {
@@ -433,6 +433,15 @@ fn refuse(refused: Refused) -> Result<LegacyAnswer, Rejection> {
         | Code::Follower
         | Code::ClockUnsafe
         | Code::ProjectDamaged => Err(refused.rejection),
+        Code::BadJson
+        | Code::BadNumber
+        | Code::BadText
+        | Code::DuplicateKey
+        | Code::TooDeep
+        | Code::Schema
+        | Code::HeaderConflict
+        | Code::InputsHashMismatch
+        | Code::SignatureInvalid => Ok(LegacyAnswer::Unverified(wire::refused(&refused))),
         _ => Ok(LegacyAnswer::Refused(wire::refused(&refused))),
     }
 }

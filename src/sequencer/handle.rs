@@ -24,7 +24,6 @@ use crate::facts::FactsNow;
 use crate::journal::{Durability, FoldError, Journal, Log, Recovered, RecoveredHead};
 use crate::machine::chart::Inputs;
 use crate::machine::head::Head;
-use crate::machine::judge::{self, Explanation};
 use crate::machine::upgrade;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
@@ -322,7 +321,7 @@ impl Handle {
     }
 
     /// Why no proposal can be accepted now, whichever it is.
-    fn closed(&self) -> Option<Rejection> {
+    pub(super) fn closed(&self) -> Option<Rejection> {
         let shut = self.shut().map(|(code, reason)| Rejection::new(code, reason));
         shut.or_else(|| self.status().clock_unsafe.map(|why| Rejection::new(Code::ClockUnsafe, why)))
     }
@@ -405,31 +404,6 @@ impl Handle {
             .unwrap_or_else(|_| self.refuse(&project, transition, Code::Draining, gone).into())
     }
 
-    /// A project's durable head; the genesis head with index 0 when it does not exist.
-    pub fn view(&self, project: &ProjectName) -> Result<Arc<View>, FoldError> {
-        if let Some(view) = self.shared.cached_view(project) {
-            return Ok(view);
-        }
-        let loaded = self.shared.journal().latest_head(project);
-        let (head, index) = match loaded.inspect_err(|error| self.shared.damaged_head(project, error))? {
-            Some(found) => (found.head, found.index),
-            None => (Head::genesis(project), 0),
-        };
-        self.shared.head_loads(project);
-        Ok(Arc::new(View { head: Arc::new(head), index }))
-    }
-
-    /// Explains every transition of a project on its durable head.
-    pub fn explain(&self, project: &ProjectName) -> Result<(Arc<View>, Vec<Explanation>), FoldError> {
-        let view = self.view(project)?;
-        let facts = self.shared.ports.facts.facts();
-        let mut explained = judge::explain(&self.shared.options.cluster, &view.head, facts.set(), self.log_time());
-        if let Some(rejection) = self.closed() {
-            explained.iter_mut().for_each(|explanation| explanation.disabled = Some(rejection.clone()));
-        }
-        Ok((view, explained))
-    }
-
     /// What is believed now.
     pub fn facts(&self) -> Arc<FactsNow> {
         self.shared.ports.facts.facts()
@@ -464,6 +438,16 @@ impl Handle {
     /// The last rejections, newest first.
     pub fn rejections(&self, project: Option<&ProjectName>, limit: usize) -> Vec<RejectionEntry> {
         self.shared.rejections.lock().unwrap_or_else(PoisonError::into_inner).newest(project, limit)
+    }
+
+    /// Index of the last durable record.
+    pub fn last_index(&self) -> u64 {
+        self.shared.last_index.load(Ordering::Acquire)
+    }
+
+    /// Whether records may be added: by this node, or by the node that it follows.
+    pub fn may_grow(&self) -> bool {
+        matches!(*self.shared.mode(), Mode::Accepting | Mode::Following(_))
     }
 
     /// How the sequencer is.

@@ -28,6 +28,7 @@ mod own;
 mod pipeline;
 mod pulse;
 pub mod queries;
+mod reads;
 mod rejections;
 mod retry;
 mod single;

@@ -127,6 +127,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     bound("limits.requests", 1, 1_000_000),
     bound("limits.requests_per_peer", 1, 1_000_000),
     bound("limits.reads", 1, 10_000),
+    bound("limits.listeners", 1, 100_000),
     bound("limits.body_memory_bytes", 4_096, 17_179_869_184),
     bound("limits.failures", 1, 1_000_000),
     bound("limits.failures_forgiven_per_second", 1, 1_000_000),

@@ -56,6 +56,8 @@ pub struct Limits {
     pub requests_per_peer: usize,
     /// Reads that are being answered.
     pub reads: usize,
+    /// Event streams and waiting polls.
+    pub listeners: usize,
     /// Memory for the bodies of all requests, in bytes.
     pub body_memory_bytes: usize,
     /// Proposals in a row that do not verify.
@@ -109,6 +111,7 @@ impl Default for Limits {
             requests: 8_192,
             requests_per_peer: 2_048,
             reads: 64,
+            listeners: 256,
             body_memory_bytes: 64 << 20,
             failures: 256,
             failures_forgiven_per_second: 50,

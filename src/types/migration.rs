@@ -381,6 +381,8 @@ pub enum LegacyAnswer {
     },
     /// SWOOSH did not accept it; the document in WHOOSH's form.
     Refused(Vec<u8>),
+    /// The same of a document that is no proposal, or does not verify.
+    Unverified(Vec<u8>),
     /// A document that was asked for, in WHOOSH's form.
     Shown(Vec<u8>),
 }

@@ -36,7 +36,7 @@ impl Move {
         Move::with(|_| {})
     }
 
-    fn with(change: impl FnOnce(&mut Value)) -> Move {
+    pub fn with(change: impl FnOnce(&mut Value)) -> Move {
         let whoosh = Whoosh::start();
         let site = Site::with(always_open(), |settings| {
             settings["migration"] = json!({

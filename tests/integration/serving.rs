@@ -8,6 +8,7 @@ mod hosts;
 mod http2;
 mod observe;
 mod slow;
+mod starving;
 pub(crate) mod tls;
 
 use std::io;

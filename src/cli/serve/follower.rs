@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::Semaphore;
 
 use super::bus::Bus;
 use super::effects::Points;
@@ -16,7 +15,7 @@ use crate::cli::backup::Control;
 use crate::cli::follow::{AtOnce, Follower, Lag};
 use crate::client::Client;
 use crate::facts::FactTable;
-use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, PUSHES, Parts, Pushed, Queries};
+use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, Parts, Pushed, Queries};
 use crate::journal::{Journal, Recovered};
 use crate::platform::clock::Clock;
 use crate::platform::entropy;
@@ -143,8 +142,6 @@ fn app_state(
         gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None })),
         queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), lag, facts, gate }),
         intake: Arc::new(NoIntake),
-        listeners: crate::ingress::listeners(),
-        pushes: Arc::new(Semaphore::new(PUSHES)),
         migration: None,
     })
 }

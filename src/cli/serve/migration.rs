@@ -155,7 +155,11 @@ pub(super) fn serve(
     let remedy = "listen on a loopback address, and put a proxy with TLS before it";
     super::warn_of_plain_http("migration.listen", address, remedy);
     tracing::info!(%address, upstream = %shim.view().upstream, routing = %shim.view().routing, "migrating from WHOOSH");
-    let state = LegacyState { carrier: Arc::new(Clients(shim.clone())), gate: gate.clone() };
+    let state = LegacyState {
+        carrier: Arc::new(Clients(shim.clone())),
+        gate: gate.clone(),
+        in_flight: settings.migration.in_flight,
+    };
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let hosts = settings.http.allowed_hosts.clone();

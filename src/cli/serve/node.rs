@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 
 use super::bundles;
 use super::bus::Bus;
@@ -23,8 +23,7 @@ use crate::effects::Runner;
 use crate::facts::kaching::Keeper;
 use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
 use crate::ingress::{
-    self, AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, PUSHES, Parts,
-    Queries,
+    AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, Parts, Queries,
 };
 use crate::journal::{
     self, ChartError, Journal, JournalOptions, OpenError, ReadError, Recovered, StoreLimits, Written,
@@ -227,10 +226,8 @@ impl Node {
             },
             limits,
             gate: Gate::new(limits, Arc::new(Watch { metrics, bus: self.bus.clone(), traces: None })),
-            listeners: ingress::listeners(),
             queries: Arc::new(shown),
             intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
-            pushes: Arc::new(Semaphore::new(PUSHES)),
             migration: self.shim().map(migration::routes),
         })
     }
@@ -258,6 +255,7 @@ pub(super) fn limits(settings: &Settings) -> Limits {
         requests: limits.requests,
         requests_per_peer: limits.requests_per_peer,
         reads: limits.reads,
+        listeners: limits.listeners,
         body_memory_bytes: limits.body_memory_bytes,
         failures: limits.failures,
         failures_forgiven_per_second: limits.failures_forgiven_per_second,

@@ -1,9 +1,7 @@
-//! Failed verifications by peer: a token bucket for each, and one for all together.
+//! Failures by who is charged for them: a token bucket for each, and one for all together.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
-
-use super::Peer;
 
 /// How many times what one peer is forgiven is forgiven to all together.
 const ALL_FACTOR: u64 = 20;
@@ -32,29 +30,29 @@ impl Debt {
     }
 }
 
-/// Who failed how often of late. Peers whose failures are all forgiven are forgotten.
-pub(super) struct Failures {
-    peers: BTreeMap<Peer, Debt>,
+/// Recent failures by who is charged. Those whose failures are all forgiven are forgotten.
+pub(super) struct Failures<K> {
+    debts: BTreeMap<K, Debt>,
     all: Debt,
     most: u64,
     per_second: u64,
 }
 
-impl Failures {
+impl<K: Ord + Copy> Failures<K> {
     /// A peer may have `most` failures that are not forgiven, and is forgiven `per_second` of them.
-    pub fn new(most: u64, per_second: u64) -> Failures {
+    pub fn new(most: u64, per_second: u64) -> Failures<K> {
         let all = Debt { milli: 0, at: Instant::now() };
-        Failures { peers: BTreeMap::new(), all, most, per_second }
+        Failures { debts: BTreeMap::new(), all, most, per_second }
     }
 
     /// Adds to what a peer owes, in thousandths of a failure.
-    pub fn charge(&mut self, peer: Peer, milli: u64, now: Instant) {
-        if !self.peers.contains_key(&peer) && self.peers.len() >= REMEMBERED {
+    pub fn charge(&mut self, who: K, milli: u64, now: Instant) {
+        if !self.debts.contains_key(&who) && self.debts.len() >= REMEMBERED {
             self.forget(now);
         }
         let fresh = Debt { milli: 0, at: now };
         // No peer owes more than twice what shuts it out, so that it is not shut out for hours.
-        let debt = self.peers.entry(peer).or_insert(fresh);
+        let debt = self.debts.entry(who).or_insert(fresh);
         debt.add(milli, now, self.per_second);
         debt.milli = debt.milli.min(2 * self.most * ONE);
         self.all.add(milli, now, self.per_second * ALL_FACTOR);
@@ -62,10 +60,10 @@ impl Failures {
     }
 
     /// How long a peer has to wait, in milliseconds, when it may not ask now.
-    pub fn wait_ms(&mut self, peer: Peer, now: Instant) -> Option<u64> {
-        let left = self.peers.get(&peer)?.left(now, self.per_second);
+    pub fn wait_ms(&mut self, who: K, now: Instant) -> Option<u64> {
+        let left = self.debts.get(&who)?.left(now, self.per_second);
         if left == 0 {
-            self.peers.remove(&peer);
+            self.debts.remove(&who);
             return None;
         }
         let flooded = self.all.left(now, self.per_second * ALL_FACTOR) > ALL_FACTOR * self.most * ONE;
@@ -77,8 +75,8 @@ impl Failures {
 
     fn forget(&mut self, now: Instant) {
         let per_second = self.per_second;
-        self.peers.retain(|_, debt| debt.left(now, per_second) > 0);
-        let mut debts: Vec<u64> = self.peers.values().map(|debt| debt.left(now, per_second)).collect();
+        self.debts.retain(|_, debt| debt.left(now, per_second) > 0);
+        let mut debts: Vec<u64> = self.debts.values().map(|debt| debt.left(now, per_second)).collect();
         // Half of the room must be free afterwards, or each newcomer would have all of them looked through.
         if debts.len() <= REMEMBERED / 2 {
             return;
@@ -86,7 +84,7 @@ impl Failures {
         let half = debts.len() / 2;
         let middle = *debts.select_nth_unstable(half).1;
         let mut to_go = half;
-        self.peers.retain(|_, debt| {
+        self.debts.retain(|_, debt| {
             let goes = to_go > 0 && debt.left(now, per_second) <= middle;
             to_go -= usize::from(goes);
             !goes
@@ -99,6 +97,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::ingress::Peer;
 
     fn peer(n: u32) -> Peer {
         Peer::of(std::net::Ipv4Addr::from(n).into())
@@ -119,7 +118,7 @@ mod tests {
         assert_eq!(failures.wait_ms(peer(1), after(start, 499)), Some(1));
         assert_eq!(failures.wait_ms(peer(1), after(start, 500)), None);
         assert_eq!(failures.wait_ms(peer(1), after(start, 2_000)), None);
-        assert!(failures.peers.is_empty(), "what is forgiven is forgotten");
+        assert!(failures.debts.is_empty(), "what is forgiven is forgotten");
     }
 
     #[test]
@@ -142,7 +141,7 @@ mod tests {
         let (mut failures, start) = (Failures::new(4, 2), Instant::now());
         (0..4).for_each(|_| failures.charge(peer(0), ONE, start));
         (1..=2 * REMEMBERED as u32).for_each(|n| failures.charge(peer(n), ONE, start));
-        assert!(failures.peers.len() <= REMEMBERED);
+        assert!(failures.debts.len() <= REMEMBERED);
         assert!(failures.wait_ms(peer(0), start).is_some());
     }
 }

@@ -38,14 +38,14 @@ impl<K: Ord + Copy> Shares<K> {
         share.grow(amount, most).then_some(share)
     }
 
-    /// Waits until a holder may have one more.
-    pub async fn wait(self: &Arc<Self>, holder: K, most: usize) -> Share<K> {
+    /// Waits until a holder may have so much more.
+    pub async fn wait(self: &Arc<Self>, holder: K, amount: usize, most: usize) -> Share<K> {
         loop {
             let returned = self.returned.notified();
             tokio::pin!(returned);
             // Before looking, so that what is given back in between is not missed.
             returned.as_mut().enable();
-            if let Some(share) = self.take(holder, 1, most) {
+            if let Some(share) = self.take(holder, amount, most) {
                 return share;
             }
             returned.await;
@@ -112,10 +112,10 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_gets_what_is_given_back() {
         let shares = Shares::new();
-        let held = shares.wait(1, 1).await;
+        let held = shares.wait(1, 1, 1).await;
         let waiting = tokio::spawn({
             let shares = shares.clone();
-            async move { shares.wait(1, 1).await }
+            async move { shares.wait(1, 1, 1).await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());

@@ -36,8 +36,6 @@ use crate::ingress::fault::Fault;
 use crate::ingress::traffic::Hush;
 use crate::ingress::{Caller, Peer, Turned};
 
-/// A failed handshake wastes about as much as so many bytes of a proposal that does not verify.
-const HANDSHAKE_BYTES: usize = 32 << 10;
 /// So long no deadline is looked at.
 const FAR: Duration = Duration::from_secs(3_600);
 
@@ -91,12 +89,11 @@ impl Service {
         peer: Peer,
         activity: &Activity,
     ) -> Result<TlsStream<TcpStream>, Turned> {
-        // A handshake costs a signature of the node's, so those who only waste them get none.
-        if self.gate.is_shut_out(peer) {
-            return Err(Turned::Handshake);
-        }
         let patience = Duration::from_millis(self.gate.limits().handshake_timeout_ms);
-        let shaken = tokio::time::timeout(patience, tls.acceptor().accept(stream));
+        let shaken = async {
+            self.gate.pace_handshake(peer).await;
+            tokio::time::timeout(patience, tls.acceptor().accept(stream)).await
+        };
         let stopped = pin!(async {
             match select(pin!(cut(activity)), pin!(self.drain.cancelled())).await {
                 Either::Left((why, _)) => why,
@@ -110,7 +107,7 @@ impl Service {
                     ended.err().map_or_else(String::new, |error| error.to_string())
                 });
                 tracing::debug!(%peer, error, "a TLS handshake failed");
-                self.gate.charge(peer, HANDSHAKE_BYTES);
+                self.gate.charge_handshake(peer);
                 Err(Turned::Handshake)
             }
             Either::Right((why, _)) => Err(why),

@@ -5,7 +5,7 @@ use axum::http::{Request, StatusCode};
 use serde_json::Value;
 
 use super::world::{NOW_MS, World};
-use crate::ingress::Caller;
+use crate::ingress::{Caller, Limits};
 use crate::machine::head::Head;
 use crate::types::canonical::canonical_bytes;
 use crate::types::hash::Hash;
@@ -236,4 +236,19 @@ async fn a_caller_with_a_certificate_reads_what_is_closed() {
         world.send(Request::get("/wal").extension(caller).body(Body::empty()).unwrap()).await.status
     };
     assert_eq!((read(true).await, read(false).await), (StatusCode::OK, StatusCode::FORBIDDEN));
+}
+
+/// Forged reads shut out all readers behind their address.
+#[tokio::test]
+async fn a_reader_is_heard_behind_an_address_that_forges_reads() {
+    let mut world = World::with(Limits { failures: 4, failures_forgiven_per_second: 1, ..Limits::default() });
+    world.close_reads();
+    let headers = headers_of(&world.reader, NOW_MS, "/projects");
+    let mut forged = Vec::new();
+    while forged.last().is_none_or(|(status, _)| *status == 403) {
+        assert!(forged.len() < 100, "forged reads cost nothing");
+        forged.push(signed(&world, "/wal", &headers).await);
+    }
+    assert_eq!(forged.pop(), Some((429, "too_many_requests".to_owned())));
+    assert_eq!(signed(&world, "/projects", &headers).await, (200, String::new()));
 }

@@ -9,7 +9,6 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::facts::{FactTable, Trust};
@@ -152,6 +151,7 @@ impl Answered {
 
 pub struct World {
     pub router: Router,
+    pub state: AppState,
     pub handle: Handle,
     pub operator: SecretKey,
     /// May read, and nothing else.
@@ -249,17 +249,23 @@ impl World {
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
         let gate = Gate::new(limits, Arc::new(Nobody));
         let state = AppState::from(Parts {
-            listeners: crate::ingress::listeners(),
             handle: handle.clone(),
             meta,
             limits,
             gate,
             queries: Arc::new(Canned),
             intake: Arc::new(Taker),
-            pushes: Arc::new(Semaphore::new(1)),
             migration: None,
         });
-        World { router: router(state), handle, operator, reader: reader(), committers, _directory: directory }
+        World {
+            router: router(state.clone()),
+            state,
+            handle,
+            operator,
+            reader: reader(),
+            committers,
+            _directory: directory,
+        }
     }
 
     /// As on an address that others reach.

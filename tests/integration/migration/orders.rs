@@ -7,7 +7,7 @@ use swoosh::types::migration::{MigrationMode, Order, Routing, SignedOrder};
 use swoosh::types::names::Region;
 use swoosh::types::text::ClusterId;
 
-use super::{Move, Running, delegate};
+use super::{Move, Running, delegate, post};
 use crate::support::daemon::{Site, now_ms};
 use crate::support::http::{Answer, request};
 
@@ -149,4 +149,46 @@ fn a_node_does_not_start_on_a_migration_that_cannot_be() {
         let (code, said) = moved.site.start_refused();
         assert!(code == Some(1) && said.contains(remedy) && said.contains("runbooks/"), "{said}");
     }
+}
+
+/// Junk on `POST /migration/mode` cost its sender nothing.
+#[test]
+fn junk_orders_are_charged_and_an_operator_behind_the_same_address_is_heard() {
+    let moved = Move::with(|settings| {
+        settings["limits"] = json!({"failures": 100, "failures_forgiven_per_second": 1});
+    });
+    let running = moved.start();
+    for (junk, code) in [(&b"{"[..], "bad_json"), (b"{}", "schema")] {
+        let large = [junk, &vec![b' '; 200 << 10]].concat();
+        let mut answers = Vec::new();
+        while answers.last().is_none_or(|last: &Answer| last.status == 400) {
+            assert!(answers.len() < 100, "junk is never turned away");
+            answers.push(send(&running, &large));
+        }
+        let last = answers.pop().unwrap();
+        assert_eq!((last.status, last.code()), (429, "too_many_requests".into()), "{}", last.text());
+        assert!(answers.iter().all(|answer| answer.code() == code), "{code}");
+    }
+    let operator = moved.site.hands.get("operator").secret.clone();
+    let order = order(MigrationMode::Bypass, 0, &operator).sign(&"test".parse().unwrap(), &operator);
+    let answer = send(&running, &bytes(&order));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// Junk that WHOOSH's clients send where SWOOSH decides cost its sender nothing.
+#[test]
+fn junk_of_whoosh_clients_is_charged_where_swoosh_decides() {
+    let moved = Move::with(|settings| {
+        settings["limits"] = json!({"failures": 100, "failures_forgiven_per_second": 1});
+    });
+    let running = moved.start();
+    running.switch(&["cutover"]);
+    let large = [&b"{"[..], &vec![b' '; 200 << 10]].concat();
+    let mut statuses = Vec::new();
+    while statuses.last().is_none_or(|status| *status == 400) {
+        assert!(statuses.len() < 100, "junk is never turned away");
+        statuses.push(post(running.clients, &large, &[]).status);
+    }
+    assert_eq!(statuses.pop(), Some(429));
+    assert!(!statuses.is_empty());
 }

@@ -152,6 +152,24 @@ fn a_handshake_that_stalls_is_cut_off_while_others_shake_hands() {
     run(async { assert!(client(&daemon, trusting("ca.pem", None)).health().await.is_ok()) });
 }
 
+/// Failed handshakes shut out all others behind their address.
+#[test]
+fn failed_handshakes_keep_no_other_caller_of_their_address_out() {
+    let site = secured(json!({}));
+    site.change_settings(|settings| settings["limits"] = json!({"failures": 8, "failures_forgiven_per_second": 1}));
+    let daemon = site.start();
+    for _ in 0..8 {
+        let mut junk = daemon.connect();
+        junk.send(&super::health()).unwrap();
+        junk.wait_for_end();
+    }
+    run(async {
+        let honest = client(&daemon, trusting("ca.pem", None));
+        assert!(honest.health().await.is_ok());
+        assert_eq!(honest.projects().await.unwrap(), []);
+    });
+}
+
 #[test]
 fn new_files_are_used_after_a_hang_up_and_bad_ones_are_not() {
     let site = secured(json!({}));

@@ -68,6 +68,11 @@ impl Wire {
         Ok(Wire(BufReader::new(stream)))
     }
 
+    /// Waits no longer than this for what comes.
+    pub fn patience(&self, patience: Duration) -> io::Result<()> {
+        self.0.get_ref().set_read_timeout(Some(patience))
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.get_mut().write_all(bytes)
