@@ -1,16 +1,16 @@
-# SWOOSH: `make` lists what there is.
+# SWOOSH: `make` lists the targets.
 
 # Artefacts live outside of the tree, so that a fresh checkout finds RocksDB built already.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/swoosh/target
 
 # With ccache installed, its compilers come first: RocksDB is then compiled once for this machine, not once
-# for each target folder. The compiler variables stay unset, since a change in them builds RocksDB anew.
+# for each target folder. The compiler variables stay unset, since a change in them rebuilds RocksDB.
 ifneq ($(wildcard /usr/lib/ccache/c++),)
 export PATH := /usr/lib/ccache:$(PATH)
 endif
 
 .DEFAULT_GOAL := help
-# What needs the least comes first: `types` alone, then the machine with its policies, then the daemon's libraries with RocksDB.
+# In order of build time: `types` alone, then the machine with its policies, then the daemon's libraries with RocksDB.
 FUZZ_MACHINE := envelope headers policy
 FUZZ_SERVER := snapshot git packer redactor mcp settings
 FUZZ_TARGETS := json canonical hlc record receipt ucxl feed $(FUZZ_MACHINE) $(FUZZ_SERVER)
@@ -36,11 +36,11 @@ bench: build ## Measure this machine, beside etcd and Restate where they are ins
 
 # Where a run writes; the report is put beside the recipes.
 CHAOS_RUN := chaos/run
-chaos: build ## Live through simulated and real faults (18 to 23 minutes on 2 cores); writes chaos/REPORT.md and chaos/report.json
+chaos: build ## Run simulated and real faults (18 to 23 minutes on 2 cores); writes chaos/REPORT.md and chaos/report.json
 	@tools/install-prerequisites.sh chaos
 	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
 	"$(CARGO_TARGET_DIR)/debug/swoosh" --json chaos sim --seed $(or $(SEED),1) --transitions $(or $(SIMULATED),5000000) \
-		>$(CHAOS_RUN)/simulation.json || true # what it found stands in the report, and fails it
+		>$(CHAOS_RUN)/simulation.json || true # its findings are in the report, and fail it
 	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),150) \
 		--transitions $(or $(TRANSITIONS),200000) --simulation $(CHAOS_RUN)/simulation.json --output $(CHAOS_RUN)/real \
 		|| { cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md; exit 1; }
@@ -54,7 +54,7 @@ soak: build ## Hours of real faults (HOURS), watched by Prometheus with the oper
 		--clients 8 --pace 300 --rules deploy/prometheus/swoosh.rules.yml --output $(CHAOS_RUN)/soak
 
 # libFuzzer's instrumentation is an unstable option of rustc; the sanitizers are left out, as there is no `unsafe` here.
-fuzz: prerequisites ## Look for bytes that break a promise, a minute for each way in (FUZZ_SECONDS, FUZZ_TARGETS)
+fuzz: prerequisites ## Fuzz each way in for a minute (FUZZ_SECONDS, FUZZ_TARGETS)
 	@cargo fuzz --version >/dev/null 2>&1 || { \
 		echo "installing cargo-fuzz, two minutes"; cargo install --locked cargo-fuzz; }
 	@for target in $(FUZZ_TARGETS); do \
@@ -68,11 +68,11 @@ fuzz: prerequisites ## Look for bytes that break a promise, a minute for each wa
 			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 || exit 1; \
 	done
 
-schemathesis: build ## Hold a node to its OpenAPI description, with signed requests (a minute; SEED, EXAMPLES)
+schemathesis: build ## Test a node against its OpenAPI description, with signed requests (a minute; SEED, EXAMPLES)
 	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" SEED=$(or $(SEED),1) EXAMPLES=$(or $(EXAMPLES),60) tools/schemathesis.py $(SCHEMATHESIS)
 
-# A run that was interrupted goes on where it stopped; MUTANTS=NAME... asks of those alone, MUTANTS=--keep-caught takes over what
-# was caught before a test was mended.
+# An interrupted run resumes. MUTANTS=NAME... runs only those; MUTANTS=--keep-caught keeps the results of bugs caught
+# before a test was fixed.
 mutants: prerequisites ## Plant the bugs of chaos/mutants.toml one at a time; each must be caught (an hour)
 	tools/mutants.py $(MUTANTS)
 
@@ -82,15 +82,15 @@ fetch: build ## Fetch the pinned upstreams of tools/upstreams.env into third_par
 validate: build ## Check pins, required documents, .gitignore and the capability file
 	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/validate.py
 
-chart: ## Render the Helm chart with Helm's engine, check it against the API schemas, keep what was rendered
+chart: ## Render the Helm chart with Helm's engine, check it against the API schemas, and keep the result
 	tools/chart.py --write
 
 pin-images: ## Replace the tags of images in the deploy files by digests (needs docker and its registry)
 	tools/pin_images.py
 
-# The commit is compiled in, so that only a tree without changes is released. UNRELEASED=1 tries it all the same.
+# The commit is compiled in, so that only a tree without changes is released. UNRELEASED=1 skips this check.
 dist: prerequisites ## Make the release archive with manual pages and completions, its SBOM and checksums, in dist/
-	@[ "$(UNRELEASED)" = 1 ] || [ -z "$$(git status --porcelain)" ] || { echo "there are changes that are not committed"; exit 1; }
+	@[ "$(UNRELEASED)" = 1 ] || [ -z "$$(git status --porcelain)" ] || { echo "there are uncommitted changes"; exit 1; }
 	SWOOSH_COMMIT=$$(git rev-parse HEAD)$$([ -z "$$(git status --porcelain)" ] || echo -dirty) cargo build --locked
 	@cargo cyclonedx --version >/dev/null 2>&1 || { \
 		echo "installing cargo-cyclonedx, some minutes"; cargo install --locked cargo-cyclonedx; }
@@ -121,10 +121,10 @@ lint: prerequisites ## Check format, lints, feature sets, licences and documenta
 fmt: ## Format the source
 	cargo fmt
 
-clean: ## Remove what was built of SWOOSH; RocksDB and the other dependencies stay
+clean: ## Remove the build products of SWOOSH; RocksDB and the other dependencies stay
 	cargo clean --locked --package swoosh
 
-# Quick when all is there.
+# Quick if everything is installed.
 prerequisites:
 	@tools/install-prerequisites.sh
 	@if ! ls "$(CARGO_TARGET_DIR)"/debug/build/librocksdb-sys-*/output >/dev/null 2>&1; then \
