@@ -31,6 +31,8 @@ use suspects::Suspects;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Facts that are pushed at once; one peer gets half of them.
 const PUSHES: usize = 4;
+/// Requests for health and metrics that a peer may have under way. They have no other bound.
+const OPEN_PER_PEER: usize = 256;
 /// Requests that a peer may have under way before its refusals are held back.
 const BRISK: usize = 8;
 /// How much later a refusal is given for each further request under way, in milliseconds: whoever proposes again
@@ -49,6 +51,8 @@ pub struct Gate {
     traffic: Arc<dyn Traffic>,
     requests: Arc<Semaphore>,
     by_peer: Arc<Shares<Peer>>,
+    /// Of requests for health and metrics.
+    open_by_peer: Arc<Shares<Peer>>,
     reads: Places,
     /// Of event streams and of polls that wait. They keep the node busy with nothing.
     listeners: Places,
@@ -63,7 +67,7 @@ pub struct Gate {
 
 /// What a request holds until its answer is written.
 pub(super) struct Admitted {
-    _request: OwnedSemaphorePermit,
+    _request: Option<OwnedSemaphorePermit>,
     _of_peer: Share<Peer>,
     answer: Mutex<Vec<Share<Option<Peer>>>>,
 }
@@ -86,6 +90,7 @@ impl Gate {
             traffic,
             requests: Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS))),
             by_peer: Shares::new(),
+            open_by_peer: Shares::new(),
             reads: Places::new(limits.reads),
             listeners: Places::new(limits.listeners),
             pushes: Places::new(PUSHES),
@@ -193,6 +198,15 @@ impl Gate {
         Fault::new(code, reason)
     }
 
+    /// Admits a request for health or metrics, also while the node has as many other requests as it may.
+    fn admit_open(&self, caller: Caller) -> Answer<Admitted> {
+        let of_peer = self.open_by_peer.take(caller.peer, 1, OPEN_PER_PEER).ok_or_else(|| {
+            let reason = format!("{OPEN_PER_PEER} requests of this peer for health and metrics are under way already");
+            self.shed(Code::TooManyRequests, reason)
+        })?;
+        Ok(Admitted { _request: None, _of_peer: of_peer, answer: Mutex::default() })
+    }
+
     fn admit(&self, caller: Caller) -> Answer<Admitted> {
         let of_peer = self.by_peer.take(caller.peer, 1, self.limits.requests_per_peer).ok_or_else(|| {
             let reason = format!("{} requests of this peer are under way already", self.limits.requests_per_peer);
@@ -201,17 +215,15 @@ impl Gate {
         let request = self.requests.clone().try_acquire_owned().map_err(|_| {
             self.shed(Code::Overloaded, format!("{} requests are under way already", self.limits.requests))
         })?;
-        Ok(Admitted { _request: request, _of_peer: of_peer, answer: Mutex::default() })
+        Ok(Admitted { _request: Some(request), _of_peer: of_peer, answer: Mutex::default() })
     }
 }
 
-/// Lets a request in, or answers why not. How the node is can always be asked.
+/// Admits a request, or answers the reason. Health and metrics have a bound of their own.
 pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    if is_always_open(request.uri().path()) {
-        return next.run(request).await;
-    }
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
-    match gate.admit(caller) {
+    let admitted = if is_open(request.uri().path()) { gate.admit_open(caller) } else { gate.admit(caller) };
+    match admitted {
         Ok(admitted) => {
             let kept = Kept(Arc::new(admitted));
             request.extensions_mut().insert(Asker::new(caller, kept.clone()));
@@ -227,7 +239,7 @@ fn hold_ms(under_way: usize) -> u64 {
     (under_way.saturating_sub(BRISK) * HOLD_MS).min(MOST_HELD_MS) as u64
 }
 
-fn is_always_open(path: &str) -> bool {
+fn is_open(path: &str) -> bool {
     matches!(path, "/health" | "/health/live" | "/health/ready" | "/metrics")
 }
 

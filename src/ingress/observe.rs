@@ -1,15 +1,17 @@
 //! The routes of the listener for probes and scrapers (`http.observe`): health and metrics, as the main listener answers them.
 //!
-//! Nothing here is limited by admission, as on the main listener: [`super::admission`] always lets these paths in. The listener has
-//! its own bound on connections, so that callers of the main one cannot keep probes away.
+//! The listener has its own bounds on connections and requests, so that callers of the main one cannot keep probes away.
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::fault::{self, Fault};
-use super::{AppState, Limits, health, records};
+use super::{AppState, Gate, Limits, admission, health, records};
 use crate::types::rejection::Code;
 
 /// Connections of all peers.
@@ -20,7 +22,7 @@ const CONNECTIONS_PER_PEER: usize = 64;
 const DRAIN_TIMEOUT_MS: u64 = 1_000;
 
 /// The routes for probes and scrapers.
-pub fn observe_router(state: AppState) -> Router {
+pub fn observe_router(state: AppState, gate: Arc<Gate>) -> Router {
     Router::new()
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
@@ -28,6 +30,7 @@ pub fn observe_router(state: AppState) -> Router {
         .route("/metrics", get(records::metrics))
         .fallback(not_found)
         .method_not_allowed_fallback(super::method_not_allowed)
+        .layer(from_fn_with_state(gate, admission::admit))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .with_state(state)
 }

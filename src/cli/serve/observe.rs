@@ -30,7 +30,8 @@ pub(super) fn serve(listener: TcpListener, settings: &Settings, state: &AppState
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let hosts = settings.http.allowed_hosts.clone();
-    let served = tokio::spawn(ingress::serve(listener, observe_router(state.clone()), gate, hosts, None, stopped));
+    let router = observe_router(state.clone(), gate.clone());
+    let served = tokio::spawn(ingress::serve(listener, router, gate, hosts, None, stopped));
     Observer { stop, served }
 }
 

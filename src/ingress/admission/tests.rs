@@ -142,3 +142,15 @@ fn listeners_delay_no_refusal() {
     drop((held, places));
     assert_eq!((gate.listeners.amount(peer(1)), gate.by_peer.holders()), (0, 0));
 }
+
+/// Health and metrics had no bound at all, and their answers wait in memory for callers that do not take them.
+#[test]
+fn health_and_metrics_have_a_bound_of_their_own() {
+    let gate = gate(Limits { requests: 1, requests_per_peer: 1, ..Limits::default() });
+    let _busy = gate.admit(caller(1)).ok().unwrap();
+    let held: Vec<_> = (0..OPEN_PER_PEER).map(|_| gate.admit_open(caller(1)).ok().unwrap()).collect();
+    assert_eq!(gate.admit_open(caller(1)).err().map(|fault| fault.code()), Some(Code::TooManyRequests));
+    assert!(gate.admit_open(caller(2)).is_ok());
+    drop(held);
+    assert!(gate.admit_open(caller(1)).is_ok());
+}
