@@ -11,6 +11,7 @@ use super::support::git_server::{GitRepository, GitServer};
 mod hostile;
 mod interrupted;
 mod mirrors;
+mod packs;
 mod secure;
 mod upstreams;
 mod whole;

@@ -17,6 +17,17 @@ fn short(commit: &str) -> String {
     commit.chars().take(SHORT).collect()
 }
 
+/// Bytes as people read them.
+fn size(bytes: u64) -> String {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    match bytes {
+        0 => "-".to_owned(),
+        _ if bytes < MIB => format!("{} KiB", bytes.div_ceil(KIB)),
+        _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
+    }
+}
+
 /// A word of an enum as people write it.
 fn word(value: impl std::fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
@@ -53,7 +64,7 @@ pub(super) fn pinned(synced: &Synced, request: &PinRequest) -> String {
 
 /// How everything is.
 pub(super) fn overview(overview: &Overview) -> String {
-    let mut table = Table::with(&["source", "ref", "commit", "condition", "updated", "by", "scan"]);
+    let mut table = Table::with(&["source", "ref", "commit", "condition", "size", "updated", "by", "scan"]);
     for source in &overview.sources {
         table.row(row(source));
     }
@@ -79,7 +90,7 @@ pub(super) fn overview(overview: &Overview) -> String {
     lines.join("\n")
 }
 
-fn row(source: &SourceStatus) -> [String; 7] {
+fn row(source: &SourceStatus) -> [String; 8] {
     let recorded = source.recorded.as_ref();
     let condition = word(source.condition);
     let scan = match (source.scan_state, &source.scan_status) {
@@ -94,6 +105,7 @@ fn row(source: &SourceStatus) -> [String; 7] {
         or_dash(recorded.map(|entry| entry.reference.to_string())),
         or_dash(source.head.as_ref().map(|head| short(head.as_str()))),
         if source.configured { condition } else { format!("{condition}, not configured") },
+        size(source.stored_bytes),
         or_dash(recorded.map(|entry| entry.updated_at.clone())),
         or_dash(recorded.map(|entry| entry.updated_by.clone())),
         scan,
@@ -147,6 +159,14 @@ pub(super) fn diagnosis(diagnosis: &Diagnosis, bundle: Option<&Path>) -> String 
     }
     if lines.is_empty() {
         lines.push("all is as it should be".to_owned());
+    }
+    let sources = diagnosis.overview.iter().flat_map(|overview| &overview.sources);
+    let stored: Vec<&SourceStatus> = sources.filter(|source| source.stored_bytes > 0).collect();
+    lines.extend(
+        stored.iter().map(|source| format!("{}: its repository takes {}", source.name, size(source.stored_bytes))),
+    );
+    if stored.len() > 1 {
+        lines.push(format!("all repositories take {}", size(stored.iter().map(|source| source.stored_bytes).sum())));
     }
     lines.extend(bundle.map(|path| format!("all that is known, without secrets, stands in {}", path.display())));
     lines.join("\n")

@@ -15,8 +15,10 @@ use crate::hybridcore::logs::Redactor;
 
 mod digest;
 mod edited;
+mod index;
 mod local;
 mod mirror;
+mod packs;
 mod remote;
 mod survey;
 mod tree;

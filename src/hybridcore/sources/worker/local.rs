@@ -1,29 +1,24 @@
 //! Objects of a repository on this disk, copied and hashed on the way.
 //!
-//! libgit2's own transport for files packs the whole repository anew, in memory and without a word. A first copy streams the packs that
-//! are there through the indexer, which hashes every object; a later one writes the objects that are missing, since a mirror that was
-//! packed again holds the same objects under other names. Links are not followed.
+//! libgit2's own transport for files packs the whole repository again, in memory and without progress. Here the objects that the commit
+//! needs and that are missing are listed first. Few are written one by one, each synced; more go into one pack. A mirror that was packed
+//! again holds the same objects under other names, so it adds what is new. Links are not followed.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use git2::{ObjectType, Odb, Oid, Repository};
+use git2::{ObjectType, Odb, OdbLookupFlags, Oid, Repository};
 
-use super::mirror::{Mirror, bad, of_files};
+use super::mirror::{Mirror, bad};
 use super::{FailureKind, Said, failure};
 use crate::hybridcore::sources::failure::Failure;
 use crate::hybridcore::sources::git::{Limits, Phase, Progress};
 
-/// How much is read at once.
-const PIECE: usize = 1 << 20;
 /// How deep trees may be nested.
 const MOST_DEPTH: usize = 512;
-/// More objects than this are copied as packs, since each single one is synced.
-const MOST_SINGLE: usize = 2_000;
-/// The same for a first copy.
-const MOST_FIRST: usize = 500;
+/// More objects than this go into a pack, since each single one is synced.
+const MOST_SINGLE: usize = 100;
 
 /// Copies the commit with its history from the mirror, as far as it is not here.
 pub(super) fn copy(
@@ -34,69 +29,90 @@ pub(super) fn copy(
     limits: &Limits,
     said: &mut Said,
 ) -> Result<u64, Failure> {
+    remove_leftovers(ours);
+    // Each object is read once, so libgit2's cache of 256 MB would only take memory.
+    git2::opts::enable_caching(false);
     let to = ours.odb().map_err(|error| bad(url, &error))?;
     let Some((commit, ObjectType::Commit)) = mirror.peeled(commit) else { return Ok(0) };
-    let (missing, meets) = missing_commits(&to, mirror, url, commit)?;
-    // What is left of an interrupted copy may hold the commit alone.
-    let mut copier = Copier { to: &to, mirror, url, limits, said, written: 0, seen: HashSet::new(), room: MOST_SINGLE };
-    if !meets && !missing.is_empty() {
-        copier.room = MOST_FIRST;
+    let mut commits = missing_commits(&to, mirror, url, commit)?;
+    if commits.is_empty() {
+        // A copy of an earlier version that was interrupted may have left the commit alone.
+        commits.push(commit);
     }
-    if missing.len() > copier.room {
-        return copy_all(ours, mirror, url, limits, copier.said);
-    }
-    let mut wanted = missing;
-    if wanted.is_empty() {
-        wanted.push(commit);
-    }
+    let mut walk = Walk { to: &to, mirror, url, said, seen: HashSet::new(), missing: Vec::new() };
     // The oldest first, each after all that it leads to, so that a commit that is here is here whole.
-    for commit in wanted.iter().rev() {
-        match copier.commit(*commit) {
-            Ok(()) => {}
-            Err(Stop::Failed(failure)) => return Err(failure),
-            Err(Stop::TooMany) => {
-                let written = copier.written;
-                return copy_all(ours, mirror, url, limits, copier.said).map(|copied| copied + written);
-            }
-        }
+    for commit in commits.iter().rev() {
+        walk.commit(*commit)?;
     }
-    Ok(copier.written)
+    let missing = walk.missing;
+    if missing.len() > MOST_SINGLE {
+        return super::packs::write(ours, mirror, url, &missing, limits, said);
+    }
+    let mut written = 0;
+    for id in missing {
+        written += copy_one(&to, mirror, url, id, limits.received_bytes.saturating_sub(written))?;
+        said.tell(&Progress { phase: Phase::Receiving, done: 0, total: 0, bytes: written });
+    }
+    Ok(written)
 }
 
-/// Commits of a history that are not here, the youngest first, and whether the history meets what is here.
-fn missing_commits(to: &Odb<'_>, mirror: &Mirror, url: &str, commit: Oid) -> Result<(Vec<Oid>, bool), Failure> {
-    let (mut open, mut seen, mut missing, mut meets) = (vec![commit], HashSet::new(), Vec::new(), false);
-    while let Some(id) = open.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        if to.exists(id) {
-            meets = true;
-            continue;
-        }
-        missing.push(id);
-        open.extend(parents(mirror, url, id)?);
+/// Removes what libgit2 leaves of a pack or an object when it is killed. The caller's lock keeps other writers away.
+fn remove_leftovers(ours: &Repository) {
+    let objects = ours.path().join("objects");
+    let packs = files(&objects.join("pack"), |name| name.starts_with("pack_git2_"));
+    for file in packs.into_iter().chain(files(&objects, |name| name.starts_with("tmp_object_git2_"))) {
+        // One that cannot be removed costs room and nothing else.
+        let _ = fs::remove_file(file);
     }
-    Ok((ordered(mirror, url, &missing)?, meets))
+}
+
+/// Whether an object is here, by what was known of the repository when it was opened.
+fn is_here(to: &Odb<'_>, id: Oid) -> bool {
+    to.exists_ext(id, OdbLookupFlags::NO_REFRESH)
+}
+
+fn copy_one(to: &Odb<'_>, mirror: &Mirror, url: &str, id: Oid, room: u64) -> Result<u64, Failure> {
+    let (kind, data) = object(mirror, url, id)?;
+    let bytes = data.len() as u64;
+    if bytes > room {
+        return Err(failure(FailureKind::TooLarge, format!("{url} holds more than the limit of bytes")));
+    }
+    let found = to.write(kind, &data).map_err(|error| bad(url, &error))?;
+    if found != id {
+        let detail = format!("{url}: the object {id} is not what its name says");
+        return Err(failure(FailureKind::BadMirror, detail));
+    }
+    Ok(bytes)
+}
+
+/// Commits of a history that are not here, the youngest first.
+fn missing_commits(to: &Odb<'_>, mirror: &Mirror, url: &str, commit: Oid) -> Result<Vec<Oid>, Failure> {
+    let (mut open, mut missing) = (vec![commit], HashMap::new());
+    while let Some(id) = open.pop() {
+        if !missing.contains_key(&id) && !is_here(to, id) {
+            let parents = parents(mirror, url, id)?;
+            open.extend(&parents);
+            missing.insert(id, parents);
+        }
+    }
+    Ok(ordered(commit, &missing))
 }
 
 /// Commits so that each is before its parents.
-fn ordered(mirror: &Mirror, url: &str, commits: &[Oid]) -> Result<Vec<Oid>, Failure> {
-    let wanted: HashSet<Oid> = commits.iter().copied().collect();
-    let (mut done, mut order) = (HashSet::new(), Vec::new());
-    for commit in commits {
-        let mut open = vec![(*commit, false)];
-        while let Some((id, is_left)) = open.pop() {
-            if is_left {
-                order.push(id);
-            } else if wanted.contains(&id) && done.insert(id) {
-                open.push((id, true));
-                open.extend(parents(mirror, url, id)?.into_iter().map(|parent| (parent, false)));
-            }
+fn ordered(commit: Oid, parents: &HashMap<Oid, Vec<Oid>>) -> Vec<Oid> {
+    let (mut done, mut order, mut open) = (HashSet::new(), Vec::new(), vec![(commit, false)]);
+    while let Some((id, is_left)) = open.pop() {
+        if is_left {
+            order.push(id);
+        } else if let Some(parents) = parents.get(&id)
+            && done.insert(id)
+        {
+            open.push((id, true));
+            open.extend(parents.iter().map(|parent| (*parent, false)));
         }
     }
     order.reverse();
-    Ok(order)
+    order
 }
 
 /// An object of the mirror, or why it is of no use.
@@ -118,78 +134,55 @@ fn parents(mirror: &Mirror, url: &str, id: Oid) -> Result<Vec<Oid>, Failure> {
     Ok(head.filter_map(|line| Oid::from_str(line.strip_prefix("parent ")?).ok()).collect())
 }
 
-/// Why single objects are not copied further.
-enum Stop {
-    Failed(Failure),
-    TooMany,
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Failed(failure)
-    }
-}
-
-/// Copies objects one by one.
-struct Copier<'a> {
+/// Lists the objects that a commit needs and that are not here.
+struct Walk<'a> {
     to: &'a Odb<'a>,
     mirror: &'a Mirror,
     url: &'a str,
-    limits: &'a Limits,
     said: &'a mut Said,
-    written: u64,
     seen: HashSet<Oid>,
-    room: usize,
+    missing: Vec<Oid>,
 }
 
-impl Copier<'_> {
-    fn commit(&mut self, id: Oid) -> Result<(), Stop> {
+impl Walk<'_> {
+    fn commit(&mut self, id: Oid) -> Result<(), Failure> {
         let (_, data) = object(self.mirror, self.url, id)?;
         let text = String::from_utf8_lossy(&data);
         let tree = text.lines().next().and_then(|line| Oid::from_str(line.strip_prefix("tree ")?).ok());
         if let Some(tree) = tree {
             self.tree(tree, 0)?;
         }
-        self.put(id, ObjectType::Commit, &data)
+        self.note(id);
+        // An object that is missing there is found below; here it is noticed when nobody waits for the answer any more.
+        self.said.tell(&Progress { phase: Phase::Connecting, done: self.missing.len() as u64, total: 0, bytes: 0 });
+        Ok(())
     }
 
-    fn tree(&mut self, id: Oid, depth: usize) -> Result<(), Stop> {
+    fn tree(&mut self, id: Oid, depth: usize) -> Result<(), Failure> {
         if !self.seen.insert(id) || depth > MOST_DEPTH {
             return Ok(());
         }
-        let (kind, data) = object(self.mirror, self.url, id)?;
+        let (_, data) = object(self.mirror, self.url, id)?;
         for (mode, entry) in entries(&data) {
             match mode {
                 // A submodule is a commit of another repository.
                 Mode::Submodule => {}
                 Mode::Tree => self.tree(entry, depth + 1)?,
                 Mode::Blob => {
-                    if self.seen.insert(entry) && !self.to.exists(entry) {
-                        let (kind, data) = object(self.mirror, self.url, entry)?;
-                        self.put(entry, kind, &data)?;
+                    if self.seen.insert(entry) {
+                        self.note(entry);
                     }
                 }
             }
         }
-        self.put(id, kind, &data)
+        self.note(id);
+        Ok(())
     }
 
-    fn put(&mut self, id: Oid, kind: ObjectType, data: &[u8]) -> Result<(), Stop> {
-        if self.to.exists(id) {
-            return Ok(());
+    fn note(&mut self, id: Oid) {
+        if !is_here(self.to, id) {
+            self.missing.push(id);
         }
-        self.room = self.room.checked_sub(1).ok_or(Stop::TooMany)?;
-        self.written += data.len() as u64;
-        if self.written > self.limits.received_bytes {
-            return Err(too_large(self.url, self.limits).into());
-        }
-        let found = self.to.write(kind, data).map_err(|error| bad(self.url, &error))?;
-        if found != id {
-            let detail = format!("{}: the object {id} is not what its name says", self.url);
-            return Err(failure(FailureKind::BadMirror, detail).into());
-        }
-        self.said.tell(&Progress { phase: Phase::Receiving, done: 0, total: 0, bytes: self.written });
-        Ok(())
     }
 }
 
@@ -218,98 +211,16 @@ fn entries(data: &[u8]) -> Vec<(Mode, Oid)> {
     found
 }
 
-/// Copies every pack and every single object.
-fn copy_all(ours: &Repository, mirror: &Mirror, url: &str, limits: &Limits, said: &mut Said) -> Result<u64, Failure> {
-    let of_pack =
-        |folder: &PathBuf| files(&folder.join("pack"), |name| name.starts_with("pack-") && name.ends_with(".pack"));
-    let packs: Vec<PathBuf> = mirror.objects.iter().flat_map(of_pack).collect();
-    let here =
-        |pack: &PathBuf| pack.file_name().is_some_and(|name| ours.path().join("objects/pack").join(name).exists());
-    let packs: Vec<PathBuf> = packs.into_iter().filter(|pack| !here(pack)).collect();
-    let total = packs.iter().filter_map(|pack| Some(fs::metadata(pack).ok()?.len())).sum::<u64>();
-    if total > limits.received_bytes {
-        return Err(too_large(url, limits));
-    }
-    let mut copied = 0;
-    for pack in &packs {
-        copy_pack(ours, url, pack, (&mut copied, total), said)?;
-    }
-    copied += copy_loose(ours, mirror, url, limits.received_bytes.saturating_sub(copied), said)?;
-    Ok(copied)
-}
-
-fn too_large(url: &str, limits: &Limits) -> Failure {
+pub(super) fn too_large(url: &str, limits: &Limits) -> Failure {
     failure(FailureKind::TooLarge, format!("{url} holds more than {} bytes", limits.received_bytes))
 }
 
 /// The plain files of a folder whose names are wanted, in their order.
-fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let plain = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     let mut files: Vec<PathBuf> =
         plain.filter(|entry| entry.file_name().to_str().is_some_and(&wanted)).map(|entry| entry.path()).collect();
     files.sort();
     files
-}
-
-fn copy_pack(
-    ours: &Repository,
-    url: &str,
-    pack: &Path,
-    (copied, total): (&mut u64, u64),
-    said: &mut Said,
-) -> Result<(), Failure> {
-    let fail = |error: git2::Error| bad(url, &error);
-    let io_fail = |error: io::Error| of_files(url, pack, &error);
-    let odb = ours.odb().map_err(fail)?;
-    let mut writer = odb.packwriter().map_err(fail)?;
-    let mut file = File::open(pack).map_err(io_fail)?;
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = file.read(&mut piece).map_err(io_fail)?;
-        if read == 0 {
-            break;
-        }
-        let bytes = piece.get(..read).unwrap_or_default();
-        writer.write_all(bytes).map_err(|_| bad(url, &git2::Error::last_error(-1)))?;
-        *copied += read as u64;
-        said.tell(&Progress { phase: Phase::Receiving, done: *copied, total, bytes: *copied });
-    }
-    said.tell(&Progress { phase: Phase::Indexing, done: 0, total: 0, bytes: *copied });
-    writer.commit().map_err(fail)?;
-    Ok(())
-}
-
-/// Objects that are not packed. Their names are their hashes, which writing them computes anew.
-fn copy_loose(ours: &Repository, mirror: &Mirror, url: &str, room: u64, said: &mut Said) -> Result<u64, Failure> {
-    let fail = |error: git2::Error| bad(url, &error);
-    let to = ours.odb().map_err(fail)?;
-    let mut bytes = 0;
-    let folders: BTreeSet<PathBuf> = mirror
-        .objects
-        .iter()
-        .flat_map(|objects| (0..=255u8).map(|first| objects.join(format!("{first:02x}"))))
-        .collect();
-    for folder in folders {
-        let first = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        for file in files(&folder, |name| name.len() == 38) {
-            let rest = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let Ok(oid) = Oid::from_str(&format!("{first}{rest}")) else { continue };
-            if to.exists(oid) {
-                continue;
-            }
-            bytes += mirror.odb.read_header(oid).map_err(fail)?.0 as u64;
-            if bytes > room {
-                return Err(failure(FailureKind::TooLarge, format!("{url} holds more than the limit of bytes")));
-            }
-            let (kind, data) = object(mirror, url, oid)?;
-            let written = to.write(kind, &data).map_err(fail)?;
-            if written != oid {
-                let detail = format!("{url}: the object {oid} is not what its name says");
-                return Err(failure(FailureKind::BadMirror, detail));
-            }
-            said.tell(&Progress { phase: Phase::Receiving, done: 0, total: 0, bytes });
-        }
-    }
-    Ok(bytes)
 }

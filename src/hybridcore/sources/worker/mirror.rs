@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use git2::{ObjectType, Odb, Oid};
+use git2::{ObjectType, Odb, Oid, Repository};
 
 use super::{FailureKind, failure};
 use crate::hybridcore::paths::plain;
@@ -70,14 +70,13 @@ impl Mirror {
             return Err(unusable(FailureKind::Incomplete, &detail, &mend));
         }
         let objects = lenders(url, git.join("objects"), fence)?;
-        let odb = Odb::new().map_err(|error| bad(url, &error))?;
-        for folder in &objects {
-            let Some(folder) = folder.to_str() else {
-                return Err(failure(FailureKind::Unsupported, format!("{} is named in no UTF-8", folder.display())));
-            };
-            odb.add_disk_alternate(folder).map_err(|error| bad(url, &error))?;
-        }
+        let odb = odb(url, &objects)?;
         Ok(Mirror { url: url.to_owned(), git, objects, odb })
+    }
+
+    /// Its objects as a repository without references.
+    pub fn repository(&self, url: &str) -> Result<Repository, Failure> {
+        Repository::from_odb(odb(url, &self.objects)?).map_err(|error| bad(url, &error))
     }
 
     /// Branches, tags and `HEAD` with the objects that they name, and the branch that `HEAD` stands for.
@@ -141,6 +140,18 @@ impl Mirror {
         }
         None
     }
+}
+
+/// The objects of these folders.
+fn odb(url: &str, folders: &[PathBuf]) -> Result<Odb<'static>, Failure> {
+    let odb = Odb::new().map_err(|error| bad(url, &error))?;
+    for folder in folders {
+        let Some(folder) = folder.to_str() else {
+            return Err(failure(FailureKind::Unsupported, format!("{} is named in no UTF-8", folder.display())));
+        };
+        odb.add_disk_alternate(folder).map_err(|error| bad(url, &error))?;
+    }
+    Ok(odb)
 }
 
 /// A failure with the command that mends it, for whoever may write the mirror, and what to do with media that cannot be written.
