@@ -12,6 +12,7 @@ const ALLOWED: &[&str] = &[
     "rustix",
     "serde",
     "serde_json",
+    "sha1",
     "sha2",
     "spdx",
     "strsim",
