@@ -3,7 +3,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-#[cfg(feature = "server")]
+// The small command uses a part of what commands share.
+#[cfg(feature = "upstreams")]
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
@@ -13,7 +15,7 @@ pub mod decisions;
 pub mod effects;
 #[cfg(feature = "server")]
 pub mod facts;
-#[cfg(feature = "server")]
+#[cfg(feature = "upstreams")]
 pub mod hybridcore;
 #[cfg(feature = "server")]
 pub mod ingress;
@@ -23,7 +25,7 @@ pub mod journal;
 pub mod machine;
 #[cfg(feature = "server")]
 pub mod migration;
-#[cfg(feature = "server")]
+#[cfg(feature = "upstreams")]
 pub mod platform;
 #[cfg(feature = "server")]
 pub mod sequencer;
@@ -34,7 +36,7 @@ pub mod simulation;
 #[cfg(feature = "server")]
 pub mod telemetry;
 pub mod types;
-#[cfg(feature = "server")]
+#[cfg(feature = "upstreams")]
 pub mod upstreams;
 #[cfg(feature = "machine")]
 pub mod verify;

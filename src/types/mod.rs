@@ -30,7 +30,7 @@ pub mod read;
 pub mod receipt;
 pub mod record;
 pub mod rejection;
-#[cfg(feature = "server")]
+#[cfg(feature = "upstreams")]
 pub mod secret;
 pub mod shared_map;
 pub mod sorted_map;

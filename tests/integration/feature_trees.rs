@@ -29,6 +29,22 @@ fn the_pure_core_brings_along_no_runtime_no_network_and_no_storage() {
     assert_without("machine", &["rocksdb", "librocksdb-sys", "tokio", "hyper", "reqwest", "axum", "getrandom", "clap"]);
 }
 
+/// `make fetch` and `make validate` compiled RocksDB first, for twenty minutes.
+#[test]
+fn fetching_upstreams_brings_along_no_storage_and_no_server() {
+    let unwanted =
+        ["rocksdb", "librocksdb-sys", "bindgen", "axum", "hyper", "reqwest", "cedar-policy", "opentelemetry"];
+    assert_without("upstreams-tool", &unwanted);
+    let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
+    for target in ["fetch", "validate"] {
+        let line = makefile.lines().find(|line| line.starts_with(&format!("{target}:"))).unwrap();
+        let needs: Vec<&str> = line.split("##").next().unwrap().split_whitespace().skip(1).collect();
+        assert_eq!(needs, ["upstreams-tool"], "{line}");
+    }
+    let (_, recipe) = makefile.split_once("\nupstreams-tool:").unwrap();
+    assert!(recipe.lines().nth(1).unwrap().contains("--no-default-features --features upstreams-tool"), "{recipe}");
+}
+
 #[test]
 fn the_sdk_brings_along_no_storage_and_no_server() {
     assert_without("client", &["rocksdb", "librocksdb-sys", "axum", "clap", "cedar-policy", "git2"]);

@@ -32,6 +32,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("cli", ANY),
     ("simulation", ANY),
     ("main", &["cli"]),
+    ("bin", &["cli"]),
 ];
 
 /// Everything but `simulation`, which `cli::chaos` alone imports.
