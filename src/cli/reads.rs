@@ -137,6 +137,7 @@ pub(super) fn decision_text(decision: &Decision) -> String {
         ("accepted at", decision.timestamp.to_string()),
     ];
     about.extend(decision.on_behalf_of.clone().map(|caller| ("on behalf of", caller)));
+    about.extend(decision.grant.as_ref().map(|grant| ("grant", grant.to_string())));
     about.extend(decision.window_id.map(|window| ("window", window.to_string())));
     about.extend([
         ("head before", decision.state_pre_hash.to_string()),

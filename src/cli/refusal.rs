@@ -92,7 +92,7 @@ mod tests {
     use crate::types::rejection::Code;
 
     fn outcome(guard: GuardName, ok: bool, reason: &str) -> GuardOutcome {
-        GuardOutcome { guard, ok, reasons: vec![reason.to_owned()], facts: Vec::new() }
+        GuardOutcome { guard, ok, reasons: vec![reason.to_owned()], facts: Vec::new(), grant: None }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub fn record(evidence: &[&str], timestamp: &str) -> Record {
             ok: true,
             reasons: vec!["r".into()],
             facts: vec![],
+            grant: None,
         }],
         policy_engine: "cedar".into(),
         evidence: evidence.iter().map(|text| text.parse().unwrap()).collect(),

@@ -51,6 +51,8 @@ pub struct Treatments {
     #[serde(skip_serializing_if = "Option::is_none")]
     on_behalf_of: Option<Treatment>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<Treatment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     idem_key: Option<Treatment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     window_id: Option<Treatment>,
@@ -66,12 +68,13 @@ pub struct Treatments {
 
 impl Treatments {
     /// The fields, by name.
-    fn fields(&self) -> [(&'static str, Option<Treatment>); 10] {
+    fn fields(&self) -> [(&'static str, Option<Treatment>); 11] {
         [
             ("summary", self.summary),
             ("justification", self.justification),
             ("signer", self.signer),
             ("on_behalf_of", self.on_behalf_of),
+            ("grant", self.grant),
             ("idem_key", self.idem_key),
             ("window_id", self.window_id),
             ("guard_outcomes", self.guard_outcomes),

@@ -78,6 +78,7 @@ pub fn guard_settings(license_grace_ms: u64) -> GuardSettings {
         back_after_ms: 10_000,
         lead_ms: 0,
         external: None,
+        grants: [].into(),
     }
 }
 

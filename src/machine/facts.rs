@@ -164,9 +164,7 @@ impl FactSet {
     /// The time outside at a stamp: earlier than the stamp by the lead that the settings of the project name.
     pub fn outside(&self, project: &ProjectName, stamp: Hlc) -> Hlc {
         match self.get(FactKind::Settings, project).map(|fact| &fact.body) {
-            Some(FactBody::Settings(settings)) if settings.lead_ms > 0 => {
-                Hlc::new(stamp.physical_ms().saturating_sub(settings.lead_ms), stamp.logical()).unwrap_or(stamp)
-            }
+            Some(FactBody::Settings(settings)) => settings.outside(stamp),
             _ => stamp,
         }
     }

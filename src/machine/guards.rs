@@ -171,7 +171,7 @@ impl Judged {
 
     /// As it stands in a record.
     pub fn outcome(self, guard: GuardName) -> GuardOutcome {
-        GuardOutcome { guard, ok: self.ok == Some(true), reasons: self.reasons, facts: self.facts }
+        GuardOutcome { guard, ok: self.ok == Some(true), reasons: self.reasons, facts: self.facts, grant: None }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::authority::approves_for;
 use super::facts::{FactBody, FactSet};
 use super::state::{Approval, Identity, State};
 use crate::types::fact::{FactKind, GuardSettings};
@@ -20,19 +21,19 @@ const PLATFORM: [Role; 4] = [Role::Node, Role::Operator, Role::Human, Role::Read
 #[derive(Clone, Copy, Debug)]
 pub struct Identities<'a> {
     state: &'a State,
-    settings: Option<&'a BTreeMap<PublicKey, IdentityGrant>>,
+    settings: Option<&'a GuardSettings>,
     at: Hlc,
 }
 
 impl<'a> Identities<'a> {
     /// Those of a project and of the settings.
     pub fn of(state: &'a State, settings: Option<&'a GuardSettings>, at: Hlc) -> Identities<'a> {
-        Identities { state, settings: settings.map(|settings| &settings.identities), at }
+        Identities { state, settings, at }
     }
 
     /// What the settings grant a key.
     pub(super) fn granted(&self, key: &PublicKey) -> Option<&'a IdentityGrant> {
-        self.settings.and_then(|settings| settings.get(key))
+        self.settings.and_then(|settings| settings.identities.get(key))
     }
 
     /// The identity behind a key. Where both the project and the settings name it, it holds the roles of both; a
@@ -80,6 +81,16 @@ impl<'a> Identities<'a> {
             });
         }
         (!identity.roles.contains(&Role::Voter)).then(|| format!("{key} does not hold the role voter"))
+    }
+
+    /// Whether a key is a delegate's that counts and approves for a seat by a grant of the settings.
+    fn approves_by_grant(&self, delegate: &PublicKey, member: &PublicKey) -> bool {
+        let Some(settings) = self.settings.filter(|_| self.state.is_under(2)) else { return false };
+        let limited = self.granted(delegate).is_some_and(|grant| grant.delegate.is_some());
+        let counts = limited && self.get(delegate).is_some_and(|identity| identity.counts(self.at));
+        let is_seat = |seat: &PublicKey| self.state.member_behind(seat) == Some(*member);
+        let (project, time) = (&self.state.meta.project, settings.outside(self.at));
+        counts && approves_for(settings.grants.values(), (delegate, is_seat), (project, time))
     }
 
     /// The candidates that the ranking may seat.
@@ -133,9 +144,12 @@ impl Seats<'_> {
     }
 
     /// Why a member's approval does not count; none where it does. Both the seat and the key that signed must count: a
-    /// member whose key was rotated away approves again with the new one.
+    /// member whose key was rotated away approves again with the new one. A delegate's approval counts while a grant maps it to
+    /// the seat.
     pub fn approval_fault(&self, member: &PublicKey, approval: &Approval) -> Option<String> {
-        self.fault(member).or_else(|| self.who.voter_fault(&approval.signer.unwrap_or(*member)))
+        let signer = approval.signer.unwrap_or(*member);
+        self.fault(member)
+            .or_else(|| self.who.voter_fault(&signer).filter(|_| !self.who.approves_by_grant(&signer, member)))
     }
 
     /// How many seats count. Seats that one key holds are one.

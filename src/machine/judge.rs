@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::authority::{self, Granted, Right};
 use super::beats::Beats;
 use super::bounds;
 use super::chart::{self, Inputs, TransitionSpec, passes, spec};
@@ -14,10 +15,11 @@ use super::guards::{Case, Judged, breach_of, guard};
 use super::head::Head;
 use super::invariants::violations;
 use super::reduce::{Stamp, reduce};
-use super::state::{Identity, LicenseStatus, QuarantineOrigin, State, TopPhase};
+use super::state::{LicenseStatus, QuarantineOrigin, State, TopPhase};
 use crate::types::hlc::Hlc;
 use crate::types::inputs::Breach;
 use crate::types::keys::PublicKey;
+use crate::types::legacy_grant::LegacyGrant;
 use crate::types::migration::signed_for;
 use crate::types::names::{BootState, EffectName, EnvironmentState, GuardName, PolicyState, Role, Transition};
 use crate::types::proposal::Proposal;
@@ -99,17 +101,20 @@ pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
         };
         return Err(Rejection::new(Code::IdentityRevoked, reason));
     }
-    if let Some(fault) = beyond_delegation(docket, &identity).or_else(|| acts_for_another(docket)) {
-        return Err(Rejection::new(Code::RoleNotAllowed, fault));
-    }
-    let Some(role) = docket.spec().signers.iter().find(|role| identity.roles.contains(role)) else {
-        let may = join(docket.spec().signers);
-        let reason =
-            format!("{} is for {may}; {} holds {}", docket.proposal.transition, identity.name, join(&identity.roles));
-        return Err(Rejection::new(Code::RoleNotAllowed, reason));
+    let right = match acts_for_another(docket) {
+        Some(fault) => Err(fault),
+        None => authority::right(&case, &identity),
     };
-    let reasons = vec![format!("{} holds {role}", identity.name)];
-    Ok(GuardOutcome { guard: GuardName::Identity, ok: true, reasons, facts: vec![settings.hash] })
+    let (reason, grant) = match right.map_err(|fault| Rejection::new(Code::RoleNotAllowed, fault))? {
+        Right::Own(role) => (format!("{} holds {role}", identity.name), None),
+        Right::Granted(Granted { name, grant, role }) => {
+            let LegacyGrant { caller, until, .. } = grant;
+            let reason = format!("{} acts for {caller} as {role}, by the grant {name} until {until}", identity.name);
+            (reason, Some(name.clone()))
+        }
+    };
+    let facts = vec![settings.hash];
+    Ok(GuardOutcome { guard: GuardName::Identity, ok: true, reasons: vec![reason], facts, grant })
 }
 
 /// The rejection of a signer whom neither the project nor the settings know. It is the same for each project and for none.
@@ -121,19 +126,6 @@ pub fn unknown(signer: &PublicKey) -> Rejection {
 /// Whether the project or the settings know the signer at all, whatever it may do.
 pub fn knows_signer(docket: &Docket<'_>) -> bool {
     docket.case().identity(&docket.proposal.signer).is_some()
-}
-
-/// Why a delegate may not propose this, here.
-fn beyond_delegation(docket: &Docket<'_>, identity: &Identity) -> Option<String> {
-    let delegation = identity.delegate.as_ref()?;
-    let (name, class) = (&identity.name, docket.spec().op_class);
-    if !delegation.op_classes.contains(&class) {
-        let classes: Vec<&str> = delegation.op_classes.iter().map(|class| class.as_str()).collect();
-        return Some(format!("{name} is a delegate for {}, not for {class}", classes.join(", ")));
-    }
-    let project = docket.proposal.project();
-    let elsewhere = !delegation.projects.is_empty() && !delegation.projects.contains(&project);
-    elsewhere.then(|| format!("{name} is a delegate for other projects, not for {project}"))
 }
 
 /// Why a proposal may not say that it was signed for a caller of WHOOSH: that evidence decides whose decision a record
@@ -149,10 +141,6 @@ fn acts_for_another(docket: &Docket<'_>) -> Option<String> {
             "its evidence says that it was signed for {caller}, and a delegate of the settings alone signs for callers"
         )
     })
-}
-
-fn join<'r>(roles: impl IntoIterator<Item = &'r Role>) -> String {
-    roles.into_iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Step 5, first half: the key is of the transition's op class and its goal is the signer's to use.
@@ -227,7 +215,7 @@ pub fn merits(docket: &Docket<'_>, identity: GuardOutcome) -> Result<Accepted, R
 }
 
 fn base(guard: GuardName, reason: impl Into<String>) -> GuardOutcome {
-    GuardOutcome { guard, ok: true, reasons: vec![reason.into()], facts: Vec::new() }
+    GuardOutcome { guard, ok: true, reasons: vec![reason.into()], facts: Vec::new(), grant: None }
 }
 
 fn head(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {

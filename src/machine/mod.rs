@@ -6,6 +6,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod authority;
 pub mod beats;
 pub mod blocks;
 pub mod bounds;

@@ -11,6 +11,7 @@ const FREE: &[(&str, &[&str])] = &[
     ("identities", &["name", "roles", "delegate", "delegate.op_classes", "delegate.projects"]),
     ("facts.sources", &[]),
     ("migration.callers", &["key", "token"]),
+    ("migration.grants", &["caller", "delegate", "roles", "projects", "op_classes", "until", "seat"]),
 ];
 
 /// All keys with their sections, as the default settings have them.

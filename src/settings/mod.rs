@@ -94,6 +94,7 @@ impl Settings {
             lead_ms: 0,
             // Where WHOOSH decides a region, its workers answer the effects there, whatever is set for them here.
             external: self.migration.upstream.is_none().then(|| self.effects.external()),
+            grants: self.migration.grants.clone(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::keys::PublicKey;
 use super::migration::signed_for;
 use super::names::Transition;
 use super::record::{GuardOutcome, Record};
-use super::text::ProjectName;
+use super::text::{Name, ProjectName};
 use super::ucxl::EvidenceRef;
 
 /// Why one transition was accepted, in full.
@@ -35,6 +35,9 @@ pub struct Decision {
     /// For whom the signer proposed, where it is a delegate of the WHOOSH migration: a caller's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
+    /// The grant of the settings by which that caller acted as operator, voter or human.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Name>,
     /// Under which key.
     pub idem_key: IdemKey,
     /// The caller's clock.
@@ -85,6 +88,7 @@ impl Decision {
             justification: wording.justification,
             signer: record.signer,
             on_behalf_of: signed_for(&record.evidence).map(|(caller, _)| caller.to_owned()),
+            grant: record.guard_outcomes.iter().find_map(|outcome| outcome.grant.clone()),
             idem_key: record.idem_key.clone(),
             hlc: record.hlc,
             timestamp: record.timestamp,

@@ -10,6 +10,7 @@ use super::hlc::Hlc;
 use super::inputs::{Allocation, AssetOutcomes, IdentityGrant};
 use super::json::Json;
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
+use super::legacy_grant::LegacyGrant;
 use super::names::EffectName;
 use super::text::{Capability, ClusterId, Detail, Name, ProjectName, ServerName, Url, Version};
 
@@ -299,6 +300,19 @@ pub struct GuardSettings {
     /// bring any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<BTreeSet<EffectName>>,
+    /// Grants to unsigned callers of WHOOSH, by name. Usually none, and then not written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<Name, LegacyGrant>,
+}
+
+impl GuardSettings {
+    /// The time outside at a stamp: earlier than the stamp by the lead.
+    pub fn outside(&self, stamp: Hlc) -> Hlc {
+        if self.lead_ms == 0 {
+            return stamp;
+        }
+        Hlc::new(stamp.physical_ms().saturating_sub(self.lead_ms), stamp.logical()).unwrap_or(stamp)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

@@ -23,6 +23,7 @@ pub mod incarnation;
 pub mod inputs;
 pub mod json;
 pub mod keys;
+pub mod legacy_grant;
 pub mod migration;
 pub mod names;
 pub mod proposal;

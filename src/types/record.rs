@@ -10,7 +10,7 @@ use super::json::Json;
 use super::keys::{PublicKey, Signature};
 use super::names::{GuardName, Transition};
 use super::proposal::{Proposal, SignedProposal};
-use super::text::ProjectName;
+use super::text::{Name, ProjectName};
 use super::ucxl::EvidenceRef;
 
 /// How one guard judged.
@@ -26,6 +26,9 @@ pub struct GuardOutcome {
     /// Hashes of the facts it read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<Hash>,
+    /// The grant by which an unsigned caller of WHOOSH passed; only guard `identity` names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Name>,
 }
 
 /// One entry of the WAL (brief §7), in canonical JSON. `inputs` is stored under `inputs_hash`.
@@ -186,8 +189,13 @@ mod tests {
 
     fn record(reason: &str, evidence: &[&str]) -> Record {
         let (key, hlc) = (SecretKey::from_bytes(&[1; 32]), "2025-10-19T01:23:45.678+00:00#1".parse().unwrap());
-        let outcome =
-            GuardOutcome { guard: GuardName::Head, ok: true, reasons: vec![reason.into()], facts: vec![Hash::ZERO] };
+        let outcome = GuardOutcome {
+            guard: GuardName::Head,
+            ok: true,
+            reasons: vec![reason.into()],
+            facts: vec![Hash::ZERO],
+            grant: None,
+        };
         Record {
             index: 17,
             project: "default".parse().unwrap(),

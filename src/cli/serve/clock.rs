@@ -7,7 +7,6 @@
 //! The lead only shrinks: while no record is written the wall clock comes nearer to the last stamp. It is kept in the
 //! data directory and said as part of the `settings` fact, so that replay judges the same.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,8 +21,6 @@ use crate::sequencer::Handle;
 use crate::settings::Settings;
 use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hlc::Hlc;
-use crate::types::inputs::IdentityGrant;
-use crate::types::keys::PublicKey;
 
 /// The file in the data directory.
 const FILE: &str = "clock.json";
@@ -86,16 +83,18 @@ impl ClockDesk {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings other identities of the settings into force; whether they are others.
-    pub fn set_identities(&self, identities: BTreeMap<PublicKey, IdentityGrant>) -> anyhow::Result<bool> {
+    /// Brings other identities of the settings, and other grants, into force; whether they are others.
+    pub fn set_identities(&self, read: GuardSettings) -> anyhow::Result<bool> {
         let lead = self.lead();
-        let before = std::mem::replace(&mut self.settings().identities, identities);
-        if before == self.settings().identities {
+        let before = self.settings().clone();
+        let after = GuardSettings { identities: read.identities, grants: read.grants, ..before.clone() };
+        if before == after {
             return Ok(false);
         }
+        *self.settings() = after;
         let said = self.say_settings(*lead);
         if said.is_err() {
-            self.settings().identities = before;
+            *self.settings() = before;
         }
         said.map(|()| true)
     }
@@ -173,6 +172,7 @@ impl ClockDesk {
             _ => self.settings().clone(),
         };
         settings.identities = self.settings().identities.clone();
+        settings.grants = self.settings().grants.clone();
         settings.lead_ms = lead_ms;
         self.speaker.say(FactKind::Settings, None, FactKind::Settings.max_lifetime_ms(), &settings)?;
         Ok(())

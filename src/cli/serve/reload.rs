@@ -1,15 +1,17 @@
-//! What SIGHUP reads again of the settings themselves: the log's level, the policies and the identities. Everything else takes a
-//! restart; fact files, bundles and TLS files are read again by whoever watches them.
+//! What SIGHUP reads again of the settings themselves: the log's level, the policies, the identities and the grants to
+//! callers of WHOOSH. Everything else takes a restart; fact files, bundles and TLS files are read again by whoever watches them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clock::ClockDesk;
 use super::node::Node;
 use crate::facts::Speaker;
-use crate::settings::{Overrides, Settings};
+use crate::settings::{MigrationCaller, Overrides, Settings};
 use crate::telemetry::log;
 use crate::types::fact::{FactKind, PolicyBundle};
+use crate::types::text::Name;
 
 /// Reads the settings file again.
 pub(super) struct Reload {
@@ -20,13 +22,16 @@ pub(super) struct Reload {
     clock: Arc<ClockDesk>,
     /// The policies of the settings, as they were said last.
     said: Mutex<Option<PolicyBundle>>,
+    /// The callers of WHOOSH that the shim was started with.
+    callers: BTreeMap<Name, MigrationCaller>,
 }
 
 impl Reload {
     /// To be made when the node said its policies.
     pub fn new(config: Option<PathBuf>, overrides: Overrides, settings: &Settings, node: &Node) -> Reload {
         let (speaker, clock) = (node.speaker().clone(), node.clock().clone());
-        Reload { config, overrides, speaker, clock, said: Mutex::new(settings.policy_bundle().ok()) }
+        let (said, callers) = (Mutex::new(settings.policy_bundle().ok()), settings.migration.callers.clone());
+        Reload { config, overrides, speaker, clock, said, callers }
     }
 
     /// Takes over what may change. What cannot be used is logged, and what was read before stays.
@@ -49,9 +54,18 @@ impl Reload {
     }
 
     fn identities(&self, settings: &Settings) {
-        let identities = settings.guard_settings(self.speaker.key()).identities;
-        match self.clock.set_identities(identities) {
-            Ok(true) => tracing::info!(identities = settings.identities.len(), "the identities were read again"),
+        let mut read = settings.guard_settings(self.speaker.key());
+        read.grants.retain(|name, grant| {
+            // The shim still knows the caller as it was at the start, perhaps by no token.
+            let is_known = self.callers.get(&grant.caller) == settings.migration.callers.get(&grant.caller);
+            if !is_known {
+                tracing::error!(%name, caller = %grant.caller, "the grant waits for a restart: its caller was changed");
+            }
+            is_known
+        });
+        let (identities, grants) = (settings.identities.len(), read.grants.len());
+        match self.clock.set_identities(read) {
+            Ok(true) => tracing::info!(identities, grants, "the identities were read again"),
             Ok(false) => {}
             Err(error) => tracing::error!(error = format!("{error:#}"), "the identities stay unchanged"),
         }

@@ -111,6 +111,9 @@ pub(in crate::ingress) struct GuardOutcome {
     /// Hashes of the facts it read; left out when it read none.
     #[schema(required = false)]
     facts: Vec<Hash>,
+    /// The grant by which an unsigned caller of WHOOSH passed; only guard `identity` names one.
+    #[schema(required = false)]
+    grant: String,
 }
 
 /// Why an answer is no success (RFC 9457).
@@ -223,6 +226,9 @@ pub(in crate::ingress) struct Decision {
     /// For whom the signer proposed, where it is a delegate of the WHOOSH migration: a caller's name.
     #[schema(required = false)]
     on_behalf_of: String,
+    /// The grant of the settings by which that caller acted as operator, voter or human.
+    #[schema(required = false)]
+    grant: String,
     /// Under which key.
     idem_key: IdemKey,
     /// The caller's clock.

@@ -51,7 +51,13 @@ fn every_code_is_named() {
 fn a_full_problem_has_the_members_described() {
     let hash = crate::types::hash::Hash::ZERO;
     let guard = crate::types::names::GuardName::Head;
-    let outcome = crate::types::record::GuardOutcome { guard, ok: true, reasons: vec![], facts: vec![hash] };
+    let outcome = crate::types::record::GuardOutcome {
+        guard,
+        ok: true,
+        reasons: vec![],
+        facts: vec![hash],
+        grant: Some("week".parse().unwrap()),
+    };
     let problem = rejection::Problem {
         kind: String::new(),
         title: String::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Judged, ingestion};
+use crate::machine::authority;
 use crate::machine::chart::{self, Inputs};
 use crate::machine::state::Identity;
 use crate::types::council::verify_rotation;
@@ -15,6 +16,7 @@ pub(super) fn document(case: &Case<'_>) -> Judged {
     match case.asked {
         Some((_, Inputs::BootConfigOk(inputs))) => {
             let mut wrong = document_faults(&inputs.document, case);
+            wrong.extend(outlasting_roles(&inputs.document, case));
             let all = inputs.document.sources.iter().chain(&inputs.document.upstreams);
             let (unpinned, fact) = ingestion::source_faults(case, all);
             wrong.extend(unpinned);
@@ -53,6 +55,24 @@ fn document_faults(document: &ProjectDocument, case: &Case<'_>) -> Vec<String> {
     when(!operators, "identities: grant the role operator at least once".into());
     for (key, grant) in &document.identities {
         wrong.extend(grant_faults(key, grant, case));
+    }
+    wrong
+}
+
+/// A caller that begins a project by a grant hands out no role of operator or human that the settings do not give: such a
+/// key would act in the project after the grant ended.
+fn outlasting_roles(document: &ProjectDocument, case: &Case<'_>) -> Vec<String> {
+    let Some(granted) = authority::grant(case) else { return Vec::new() };
+    let who = case.identities();
+    let holds = |key: &PublicKey, role: &Role| who.granted(key).is_some_and(|grant| grant.roles.contains(role));
+    let mut wrong = Vec::new();
+    for (key, identity) in &document.identities {
+        for role in identity.roles.iter().filter(|role| [Role::Operator, Role::Human].contains(role)) {
+            if !holds(key, role) {
+                let name = granted.name;
+                wrong.push(format!("the grant {name} begins projects, and {key} is no {role} of the node's settings"));
+            }
+        }
     }
     wrong
 }

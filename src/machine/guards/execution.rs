@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Judged};
+use crate::machine::authority::{self, Granted};
 use crate::machine::chart::Inputs;
 use crate::machine::state::State;
 use crate::types::hash::Hash;
@@ -156,22 +157,51 @@ pub(super) fn binding(case: &Case<'_>) -> Judged {
 }
 
 pub(super) fn member(case: &Case<'_>) -> Judged {
-    let Some((proposal, _)) = case.asked else { return Judged::open() };
+    let Some((proposal, Inputs::ExecutionApprove(inputs))) = case.asked else { return Judged::open() };
     let (state, signer) = (case.state(), &proposal.signer);
-    let behind = state.member_behind(signer);
+    let granted = authority::grant(case);
+    let key = match (&granted, inputs.seat) {
+        (Some(granted), seat) => match mapped_seat(granted, seat) {
+            Ok(seat) => seat,
+            Err(fault) => return Judged::fail([fault]),
+        },
+        (None, Some(seat)) => {
+            return Judged::fail([format!(
+                "it approves for the seat of {seat}, and only a granted caller names a seat"
+            )]);
+        }
+        (None, None) => *signer,
+    };
+    let behind = state.member_behind(&key);
     let Some((member, role)) = behind.and_then(|key| Some((key, state.council.members.get(&key)?))) else {
-        return Judged::fail([format!("{signer} is not an elected member")]);
+        return Judged::fail([format!("{key} is not an elected member")]);
     };
     let mut wrong = Vec::new();
     if approval_counts(case, &member) {
-        wrong.push(format!("{signer} approved already"));
+        wrong.push(format!("{key} approved already"));
     }
     if state.is_under(2) {
         let who = case.identities();
-        let fault = who.seats().fault(&member).or_else(|| who.voter_fault(signer));
+        let own = granted.is_none().then(|| who.voter_fault(signer)).flatten();
+        let fault = who.seats().fault(&member).or(own);
         wrong.extend(fault.map(|fault| format!("its approval would not count: {fault}")));
     }
-    case.naming_settings(Judged::unless(wrong, format!("the signer is elected as {role}")))
+    let right = match granted {
+        Some(granted) => format!("it approves for {key}, elected as {role}, by the grant {}", granted.name),
+        None => format!("the signer is elected as {role}"),
+    };
+    case.naming_settings(Judged::unless(wrong, right))
+}
+
+/// The member for whose seat a granted caller approves: the one that its grant maps it to, named by the proposal.
+fn mapped_seat(granted: &Granted<'_>, named: Option<PublicKey>) -> Result<PublicKey, String> {
+    let (name, grant) = (granted.name, granted.grant);
+    let Some(seat) = grant.seat else { return Err(format!("the grant {name} maps {} to no seat", grant.caller)) };
+    if named == Some(seat) {
+        return Ok(seat);
+    }
+    let named = named.map_or_else(|| "no seat".to_owned(), |named| format!("the seat of {named}"));
+    Err(format!("it approves for {named}; the grant {name} maps {} to the seat of {seat}", grant.caller))
 }
 
 /// Whether a member approved, by a key that may still vote.
@@ -182,15 +212,20 @@ fn approval_counts(case: &Case<'_>, member: &PublicKey) -> bool {
     given.is_some_and(|approval| !faulty(approval))
 }
 
-/// Approvals that count; those of seats that one key holds are one.
+/// Approvals that count; those of seats that one key holds are one, and so are those that one delegate signed.
 fn approvals_that_count(case: &Case<'_>) -> u64 {
-    let given = case.state().execution.approvals.keys();
+    let given = &case.state().execution.approvals;
     if !case.state().is_under(2) {
-        return given.count() as u64;
+        return given.len() as u64;
     }
     let seats = case.identities().seats();
-    let counting = given.filter(|member| approval_counts(case, member));
-    counting.map(|member| seats.holder(member)).collect::<BTreeSet<_>>().len() as u64
+    let (mut holders, mut signers) = (BTreeSet::new(), BTreeSet::new());
+    for (member, approval) in given.iter().filter(|(member, _)| approval_counts(case, member)) {
+        if !holders.contains(&seats.holder(member)) && signers.insert(approval.signer.unwrap_or(*member)) {
+            holders.insert(seats.holder(member));
+        }
+    }
+    holders.len() as u64
 }
 
 pub(super) fn threshold(case: &Case<'_>) -> Judged {

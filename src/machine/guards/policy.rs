@@ -1,6 +1,7 @@
 //! SHHH: the Cedar policies, and whether a newer bundle permits what once struck.
 
 use super::{Case, Judged};
+use crate::machine::authority::acting_roles;
 use crate::machine::chart::{Inputs, bounds, spec};
 use crate::machine::facts::{FactBody, KnownFact};
 use crate::machine::policy::{CompiledPolicies, Question, Ruling, SAFETY};
@@ -19,7 +20,7 @@ fn policies<'a>(case: &Case<'a>) -> Result<(&'a CompiledPolicies, &'a KnownFact)
 }
 
 fn ask(case: &Case<'_>, policies: &CompiledPolicies, proposal: &Proposal) -> Ruling {
-    let roles = case.identity(&proposal.signer).map(|identity| identity.roles).unwrap_or_default();
+    let roles = acting_roles(case, proposal);
     policies.ask(Question {
         signer: &proposal.signer,
         roles: &roles,
@@ -90,7 +91,7 @@ pub(in crate::machine) fn breach_of(case: &Case<'_>) -> Option<Breach> {
     let (listed, left) = reasons.split_at(reasons.len().min(bounds::BREACH_REASONS));
     Some(Breach {
         signer: proposal.signer,
-        roles: case.identity(&proposal.signer).map(|identity| identity.roles).unwrap_or_default(),
+        roles: acting_roles(case, proposal),
         transition: proposal.transition,
         inputs_hash: proposal.inputs_hash,
         bundle_serial: policies.serial(),

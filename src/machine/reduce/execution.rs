@@ -89,9 +89,10 @@ pub(super) fn approve(next: &mut State, inputs: &ExecutionApprove, step: &Step<'
         council_epoch: inputs.council_epoch,
         signer: None,
     };
-    // The guard saw to it that there is one; a member approves once, with whichever of its keys.
+    // The guard checked that there is one. A member approves once, with whichever of its keys, or by a granted caller.
     let signer = step.proposal.signer;
-    let member = next.member_behind(&signer).unwrap_or(signer);
+    let key = inputs.seat.unwrap_or(signer);
+    let member = next.member_behind(&key).unwrap_or(key);
     let signer = Some(signer).filter(|signer| next.is_under(2) && *signer != member);
     let approval = Approval { signer, ..approval };
     mark(next, ExecutionState::Review, step).approvals.insert(member, approval);

@@ -22,7 +22,7 @@ fn record(index: u64) -> Record {
         idem_key: "goal-7:42:council:0b8e7a52".parse().unwrap(),
         hlc,
         window_id: None,
-        guard_outcomes: vec![GuardOutcome { guard: GuardName::Quorum, ok: true, reasons, facts: vec![] }],
+        guard_outcomes: vec![GuardOutcome { guard: GuardName::Quorum, ok: true, reasons, facts: vec![], grant: None }],
         policy_engine: "none".into(),
         evidence: vec!["ucxl://chorus:spec@council/*^/notes".parse().unwrap()],
         signature: key.sign(b""),

@@ -61,6 +61,7 @@ fn outcome() -> impl Strategy<Value = GuardOutcome> {
         ok,
         reasons,
         facts,
+        grant: None,
     })
 }
 
