@@ -8,7 +8,9 @@ use super::connect::{Node, NodeArgs, SignerArgs};
 use super::output::{Output, Table, count, fields};
 use super::time::{self, Span};
 use crate::types::hlc::Hlc;
-use crate::types::migration::{Divergence, MigrationMode, MigrationView, Order, Outage, Routing, Switch, Uncompared};
+use crate::types::migration::{
+    CallerView, Divergence, MigrationMode, MigrationView, Order, Outage, Routing, Switch, Uncompared,
+};
 use crate::types::names::Region;
 use crate::types::text::{ProjectName, Rationale};
 
@@ -37,7 +39,7 @@ pub struct MigrationCommand {
 
 #[derive(Debug, clap::Subcommand)]
 enum MigrationAction {
-    /// Show who decides what, which projects differ, and which callers send no idempotency key yet
+    /// Show who decides what, which projects differ, what callers do not send yet, and what they are granted
     #[command(after_help = "Example:\n  swoosh --json migration status")]
     Status {
         #[command(flatten)]
@@ -246,10 +248,12 @@ fn status(view: &MigrationView, last_divergence: String) -> String {
             )
         },
     );
-    let mut table = Table::with(&["caller", "proposals", "without a key", "delegate"]);
+    let mut table = Table::with(&["caller", "proposals", "without key", "without hlc", "without window", "delegate"]);
     for caller in &view.callers {
-        let (proposals, without) = (caller.proposals.to_string(), caller.without_key.to_string());
-        table.row([caller.name.to_string(), proposals, without, caller.delegate.to_string()]);
+        let CallerView { proposals, without_key, without_hlc, without_window_id, .. } = caller;
+        let counts = [proposals, without_key, without_hlc, without_window_id].map(ToString::to_string);
+        let [proposals, key, hlc, window] = counts;
+        table.row([caller.name.to_string(), proposals, key, hlc, window, caller.delegate.to_string()]);
     }
     let about = fields(&[
         ("mode", view.routing.to_string()),
@@ -261,7 +265,46 @@ fn status(view: &MigrationView, last_divergence: String) -> String {
         ("the last one", last_divergence),
         ("not passed on", view.not_passed_on.to_string()),
     ]);
-    format!("{about}\n{}", table.text(2))
+    [format!("{about}\n{}", table.text(2)), grants(view), other_paths(view)].concat()
+}
+
+/// The grants of the settings, those that ended among them.
+fn grants(view: &MigrationView) -> String {
+    if view.grants.is_empty() {
+        return String::new();
+    }
+    let now = time::now();
+    let mut table = Table::with(&["grant", "caller", "roles", "projects", "op classes", "until"]);
+    for (name, grant) in &view.grants {
+        let roles = listing(grant.roles.iter().map(|role| role.as_str()));
+        let projects = listing(grant.projects.iter().map(|project| project.as_str()));
+        let classes = listing(grant.op_classes.iter().map(|class| class.as_str()));
+        let ended = if grant.counts(now) { "" } else { " (ended)" };
+        let until = format!("{}{ended}", grant.until);
+        table.row([name.to_string(), grant.caller.to_string(), roles, projects, classes, until]);
+    }
+    format!("\n{}", table.text(2))
+}
+
+fn listing<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    texts.collect::<Vec<_>>().join(",")
+}
+
+/// Paths that SWOOSH does not know, with the requests that WHOOSH got and those that were refused.
+fn other_paths(view: &MigrationView) -> String {
+    if view.other_paths.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::with(&["path of WHOOSH alone", "passed on", "refused"]);
+    for other in &view.other_paths {
+        let path = format!("{} {}", other.method, other.path);
+        table.row([path, other.passed.to_string(), other.refused.to_string()]);
+    }
+    let more = match view.unlisted_paths {
+        0 => String::new(),
+        requests => format!("\n{} on further paths", count(requests, "request")),
+    };
+    format!("\n{}{more}", table.text(2))
 }
 
 fn listed(divergences: &[Divergence]) -> String {

@@ -19,7 +19,9 @@ use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::transition::REPLAYED;
+use super::windows::Asked;
 use super::{Gate, admission, body, browsers, fault, junk};
+use crate::sequencer::Handle;
 use crate::types::migration::{Call, LegacyAnswer, WhooshAnswer};
 use crate::types::rejection::{Code, Rejection};
 
@@ -41,6 +43,8 @@ const NOT_HANDED_ON: [&str; 10] = [
 pub trait Carrier: Send + Sync {
     /// Carries one to its answer.
     fn carry(&self, call: Call) -> BoxFuture<'static, Result<LegacyAnswer, Rejection>>;
+    /// Whether the caller of a request is known; why not.
+    fn knows(&self, call: &Call) -> Result<(), Rejection>;
 }
 
 /// What the routes of the migration work on.
@@ -52,6 +56,8 @@ pub struct LegacyState {
     pub gate: Arc<Gate>,
     /// Requests that may be on their way; one peer gets half of them.
     pub in_flight: usize,
+    /// The sequencer, for what SWOOSH alone can answer.
+    pub handle: Handle,
 }
 
 /// The same with places for requests on their way.
@@ -60,6 +66,7 @@ struct Carrying {
     carrier: Arc<dyn Carrier>,
     gate: Arc<Gate>,
     places: Arc<Places>,
+    handle: Handle,
 }
 
 impl Carrying {
@@ -99,24 +106,18 @@ impl Carrying {
 
 /// The routes of the migration's listener.
 pub fn legacy_router(state: LegacyState) -> Router {
-    let LegacyState { carrier, gate, in_flight } = state;
-    let state = Carrying { carrier, gate, places: Arc::new(Places::new(in_flight)) };
+    let LegacyState { carrier, gate, in_flight, handle } = state;
+    let state = Carrying { carrier, gate, places: Arc::new(Places::new(in_flight)), handle };
     Router::new()
         .route("/transition", post(transition))
         .route("/state", get(project_state))
         .route("/health", get(health))
-        .fallback(not_found)
+        .route("/windows", get(windows))
+        .fallback(other)
         .method_not_allowed_fallback(super::method_not_allowed)
         .layer(from_fn_with_state(state.gate.clone(), admission::admit))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .with_state(state)
-}
-
-async fn not_found(uri: Uri) -> Fault {
-    let path: String = uri.path().chars().take(200).collect();
-    let reason =
-        format!("there is nothing at {path}; the migration carries POST /transition, GET /state and GET /health");
-    Fault::new(Code::NotFound, reason)
 }
 
 async fn transition(State(state): State<Carrying>, asker: Asker, uri: Uri, headers: HeaderMap, body: Body) -> Answer {
@@ -162,6 +163,31 @@ async fn health(State(state): State<Carrying>, asker: Asker, method: Method, uri
     check_call(&uri, &[], &headers)?;
     let answered = state.carry(&asker, call(&method, &uri, &headers, Bytes::new())).await?;
     state.answer(&asker, answered).await
+}
+
+/// The window schedule, by which clients find the `window_id` that they are to send. SWOOSH answers it in every mode.
+async fn windows(State(state): State<Carrying>, asker: Asker, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
+    browsers::check_no_page(&headers)?;
+    state.carrier.knows(&call(&method, &uri, &headers, Bytes::new()))?;
+    let shown = Asked::read(&uri)?.answer(&state.handle);
+    let document = serde_json::to_vec(&shown).map_err(|error| Fault::internal(&error))?;
+    state.answer(&asker, LegacyAnswer::Shown(document)).await
+}
+
+/// A path that SWOOSH does not know is WHOOSH's own.
+async fn other(
+    State(state): State<Carrying>,
+    asker: Asker,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    browsers::check_no_page(&headers)?;
+    let body::Whole { bytes, memory } = body::whole(&headers, body, &state.gate, asker.peer()).await?;
+    let carried = state.carry(&asker, call(&method, &uri, &headers, bytes)).await;
+    drop(memory);
+    state.answer(&asker, carried?).await
 }
 
 /// Refuses requests of web pages, and parameters that neither WHOOSH's wire format nor SWOOSH knows: a `dry_run` that is passed over

@@ -9,6 +9,7 @@ use super::asker::Asker;
 use super::fault::Answer;
 use super::query::Query;
 use super::{AppState, schema};
+use crate::sequencer::Handle;
 use crate::sequencer::queries::FactBody;
 use crate::types::backbeat::{Outlook, Schedule};
 use crate::types::fact::FactKind;
@@ -70,12 +71,29 @@ struct Known {
     ),
 )]
 pub(super) async fn windows(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
-    let query = Query::read(&uri, &["project", "at", "count"])?;
-    let (project, at) = (query.project()?, query.parsed::<Hlc>("at")?);
-    let count = query.number("count", 0..=MOST)?.unwrap_or(NEXT);
-    let answer = state.show(&asker, move |state, _| {
-        let time = state.handle.now();
-        let facts = state.handle.facts();
+    let asked = Asked::read(&uri)?;
+    state.show(&asker, move |state, _| Ok(asked.answer(&state.handle))).await
+}
+
+/// The parameters of a request.
+pub(super) struct Asked {
+    project: ProjectName,
+    at: Option<Hlc>,
+    count: u64,
+}
+
+impl Asked {
+    pub fn read(uri: &Uri) -> Answer<Asked> {
+        let query = Query::read(uri, &["project", "at", "count"])?;
+        let (project, at) = (query.project()?, query.parsed::<Hlc>("at")?);
+        Ok(Asked { project, at, count: query.number("count", 0..=MOST)?.unwrap_or(NEXT) })
+    }
+
+    /// The schedule; also for the clients of WHOOSH.
+    pub fn answer(self, handle: &Handle) -> WindowsAnswer {
+        let Asked { project, at, count } = self;
+        let time = handle.now();
+        let facts = handle.facts();
         let fact = facts.set().get(FactKind::Windows, &project).filter(|fact| fact.is_valid(time));
         let known = fact.and_then(|fact| {
             let FactBody::Windows(schedule) = &fact.body else { return None };
@@ -86,7 +104,6 @@ pub(super) async fn windows(State(state): State<AppState>, asker: Asker, uri: Ur
                 outlook: schedule.outlook(at.unwrap_or(time), usize::try_from(count).unwrap_or(0)),
             })
         });
-        Ok(WindowsAnswer { project, time, known })
-    });
-    answer.await
+        WindowsAnswer { project, time, known }
+    }
 }

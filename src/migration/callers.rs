@@ -21,6 +21,19 @@ pub struct Caller {
     token: Option<Hash>,
     proposals: AtomicU64,
     without_key: AtomicU64,
+    without_hlc: AtomicU64,
+    without_window_id: AtomicU64,
+}
+
+/// Which of the members that SWOOSH asks of producers a proposal brings, as a header or in its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// The idempotency key.
+    pub key: bool,
+    /// The clock reading.
+    pub hlc: bool,
+    /// The window.
+    pub window_id: bool,
 }
 
 impl Caller {
@@ -28,7 +41,9 @@ impl Caller {
     pub fn new(name: Name, key: SecretKey, token: Option<&Secret>) -> Caller {
         let token = token.map(|token| Hash::of(token.expose().as_bytes()));
         let public = key.public();
-        Caller { name, key, public, token, proposals: AtomicU64::new(0), without_key: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        let (proposals, without_key, without_hlc, without_window_id) = (zero(), zero(), zero(), zero());
+        Caller { name, key, public, token, proposals, without_key, without_hlc, without_window_id }
     }
 
     /// The delegate's key.
@@ -42,9 +57,11 @@ impl Caller {
     }
 
     /// Counts a proposal.
-    pub(super) fn count(&self, has_key: bool) {
+    pub(super) fn count(&self, brought: Brought) {
         self.proposals.fetch_add(1, Ordering::Relaxed);
-        self.without_key.fetch_add(u64::from(!has_key), Ordering::Relaxed);
+        self.without_key.fetch_add(u64::from(!brought.key), Ordering::Relaxed);
+        self.without_hlc.fetch_add(u64::from(!brought.hlc), Ordering::Relaxed);
+        self.without_window_id.fetch_add(u64::from(!brought.window_id), Ordering::Relaxed);
     }
 
     fn view(&self) -> CallerView {
@@ -53,6 +70,8 @@ impl Caller {
             delegate: self.public,
             proposals: self.proposals.load(Ordering::Relaxed),
             without_key: self.without_key.load(Ordering::Relaxed),
+            without_hlc: self.without_hlc.load(Ordering::Relaxed),
+            without_window_id: self.without_window_id.load(Ordering::Relaxed),
         }
     }
 }

@@ -14,6 +14,7 @@
 mod callers;
 mod compare;
 mod follow;
+mod other;
 mod ports;
 mod shim;
 mod sign;
@@ -21,7 +22,7 @@ mod store;
 mod switching;
 mod wire;
 
-pub use callers::{Caller, Callers};
+pub use callers::{Brought, Caller, Callers};
 pub use compare::{Compared, compare};
 pub use ports::{
     BoxFuture, Core, Decided, Forms, Judged, PassedOn, Passing, Refused, Shown, Standing, Watch, Whoosh, WhooshError,

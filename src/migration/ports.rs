@@ -1,14 +1,18 @@
 //! What the shim is connected to: SWOOSH itself, WHOOSH, and whoever counts.
 
+use std::collections::BTreeMap;
+
+use super::callers::{Brought, Caller};
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey, WindowId};
 use crate::types::json::Json;
 use crate::types::keys::PublicKey;
+use crate::types::legacy_grant::LegacyGrant;
 use crate::types::migration::{Call, DivergenceKind, Routing, WhooshAnswer};
 use crate::types::names::Transition;
 use crate::types::rejection::Rejection;
-use crate::types::text::ProjectName;
+use crate::types::text::{Name, ProjectName};
 
 pub use futures::future::BoxFuture;
 
@@ -25,6 +29,8 @@ pub struct Standing {
     pub window_id: Option<WindowId>,
     /// The effect that the transition answers: the open one, or one of index 0 where none is open.
     pub effect: Option<EffectId>,
+    /// The member for whose seat the caller approves, where the transition is an approval and a grant maps it.
+    pub seat: Option<PublicKey>,
 }
 
 /// A project's state as it is shown.
@@ -109,10 +115,12 @@ pub enum Passing {
 
 /// SWOOSH, as the shim sees it.
 pub trait Core: Send + Sync + 'static {
-    /// Where a project stands for a transition.
-    fn standing(&self, project: &ProjectName, transition: Transition) -> Result<Standing, Rejection>;
+    /// What a proposal of a caller must know of its project.
+    fn standing(&self, caller: &Caller, project: &ProjectName, of: Transition) -> Result<Standing, Rejection>;
     /// The inputs of what a key is bound to.
     fn earlier(&self, project: &ProjectName, key: &IdemKey) -> Result<Option<Json>, Rejection>;
+    /// Grants of the settings to callers, by name.
+    fn grants(&self) -> BTreeMap<Name, LegacyGrant>;
     /// A project's durable state; none of one that does not exist.
     fn state(&self, project: &ProjectName) -> Result<Option<Shown>, Rejection>;
     /// Proposes, and waits until the answer is durable.
@@ -177,7 +185,9 @@ pub trait Watch: Send + Sync + 'static {
     /// Who decides what has changed, or was found at the start.
     fn routed(&self, routing: &Routing);
     /// A proposal of a client came; SWOOSH decides it or WHOOSH does.
-    fn proposal(&self, here: bool, has_key: bool);
+    fn proposal(&self, here: bool, brought: Brought);
+    /// A request came on a path that SWOOSH does not know; it was passed on to WHOOSH, or refused.
+    fn other_path(&self, passed: bool);
     /// A difference was found.
     fn diverged(&self, kind: DivergenceKind);
     /// So many projects differ.

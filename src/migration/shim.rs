@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::sync::{OwnedMutexGuard, RwLock, Semaphore, oneshot};
 
 use super::callers::{Caller, Callers};
+use super::other::Others;
 use super::ports::{Core, Judged, Refused, Watch, Whoosh, WhooshError};
 use super::sign::sign;
 use super::store::{Store, StoreError};
@@ -40,6 +41,7 @@ pub struct Shim {
     pub(super) whoosh: Arc<dyn Whoosh>,
     pub(super) watch: Arc<dyn Watch>,
     pub(super) callers: Callers,
+    pub(super) others: Others,
     pub(super) cluster: ClusterId,
     pub(super) clock: HlcClock,
     /// Held for reading through every request, and for writing through a switch: so no request sees two routings.
@@ -103,6 +105,7 @@ impl Shim {
             whoosh: parts.whoosh,
             watch: parts.watch,
             callers: parts.callers,
+            others: Others::default(),
             cluster: parts.cluster,
             clock: HlcClock::system(),
             routing: Arc::new(RwLock::new(routing)),
@@ -115,6 +118,11 @@ impl Shim {
             upstream: parts.upstream,
             served_on: OnceLock::new(),
         }
+    }
+
+    /// Whether the caller of a request is known; why not.
+    pub fn knows(&self, call: &Call) -> Result<(), Rejection> {
+        self.callers.who(call).map(drop)
     }
 
     /// Carries a request. It goes on to its end also when the client goes away.
@@ -136,8 +144,9 @@ impl Shim {
             };
             match (call.method.as_str(), path(&call)) {
                 ("POST", "/transition") => self.transition(&routing, call, reply).await,
-                (_, "/state") => drop(reply.send(self.state(&routing, call).await)),
-                _ => drop(reply.send(self.health(&routing, call).await)),
+                ("GET" | "HEAD", "/state") => drop(reply.send(self.state(&routing, call).await)),
+                ("GET" | "HEAD", "/health") => drop(reply.send(self.health(&routing, call).await)),
+                _ => drop(reply.send(self.pass(&routing, call).await)),
             }
         });
         let lost = || Rejection::new(Code::NotDurable, "the node stopped before it could answer; send it again");
@@ -151,9 +160,9 @@ impl Shim {
             Some(region) => routing.decides(region),
             None => routing.mode == MigrationMode::Cutover,
         };
-        let has_key = wire::has_key(&call, asked.as_ref().ok());
-        self.watch.proposal(here, has_key);
-        let caller = self.callers.who(&call).inspect(|caller| caller.count(has_key));
+        let brought = wire::brought(&call, asked.as_ref().ok());
+        self.watch.proposal(here, brought);
+        let caller = self.callers.who(&call).inspect(|caller| caller.count(brought));
         // One proposal of a project at a time: SWOOSH applies them in the order in which WHOOSH did.
         let turn = match &asked {
             Ok(asked) => tokio::time::timeout(PATIENCE, self.turn(&asked.project)).await.map(Some),
@@ -242,7 +251,7 @@ impl Shim {
     }
 
     fn signed(&self, caller: &Caller, asked: &Asked, decided: bool) -> Result<Vec<u8>, Rejection> {
-        let standing = self.core.standing(&asked.project, asked.transition)?;
+        let standing = self.core.standing(caller, &asked.project, asked.transition)?;
         let earlier = match &asked.key {
             Some(key) => self.core.earlier(&asked.project, key)?,
             None => None,
@@ -348,6 +357,7 @@ impl Shim {
     /// How the migration stands.
     pub fn view(&self) -> MigrationView {
         let differing: Vec<ProjectName> = lock(&self.differing).keys().cloned().collect();
+        let (other_paths, unlisted_paths) = self.others.view();
         let store = lock(&self.store);
         MigrationView {
             not_passed_on: self.not_passed_on(&store),
@@ -360,6 +370,9 @@ impl Shim {
             divergences: store.divergences_found(),
             outage: lock(&self.outage).clone(),
             callers: self.callers.views(),
+            grants: self.core.grants(),
+            other_paths,
+            unlisted_paths,
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn sign(
     cluster: &ClusterId,
 ) -> Result<SignedProposal, Rejection> {
     let schema = |reason: &str| Rejection::new(Code::Schema, reason);
-    let inputs = with_effect(asked, standing, earlier);
+    let inputs = filled(asked, standing, earlier);
     let inputs_hash = Hash::of(&inputs.canonical());
     let unique = Hash::of_parts([inputs_hash.as_bytes().as_slice(), hlc.to_string().as_bytes()]);
     let class = op_class(asked.transition);
@@ -45,25 +45,28 @@ pub(super) fn sign(
     Ok(proposal.sign(cluster, caller.key()))
 }
 
-/// The inputs, with the effect that they answer: a WHOOSH client knows no effects. A repeat under a known key gets
-/// the inputs of the first time, so that it is the same proposal.
-fn with_effect(asked: &Asked, standing: &Standing, earlier: Option<Json>) -> Json {
+/// Inputs that a client of WHOOSH does not know, so the shim fills them in.
+const FILLED: [&str; 2] = ["effect", "seat"];
+
+/// The inputs, with the effect that they answer or the seat that they approve for. A repeat under a known key gets the
+/// inputs of the first time, so that it is the same proposal.
+fn filled(asked: &Asked, standing: &Standing, earlier: Option<Json>) -> Json {
     let Json::Object(mut members) = asked.inputs.clone() else { return asked.inputs.clone() };
-    if members.contains_key("effect") {
+    if FILLED.iter().any(|name| members.contains_key(*name)) {
         return asked.inputs.clone();
     }
-    if let Some(before) = earlier.filter(|before| without_effect(before) == asked.inputs) {
+    if let Some(before) = earlier.filter(|before| without_filled(before) == asked.inputs) {
         return before;
     }
-    if let Some(effect) = &standing.effect {
-        members.insert("effect".to_owned(), Json::String(effect.to_string()));
-    }
+    let effect = standing.effect.as_ref().map(|effect| ("effect", effect.to_string()));
+    let seat = standing.seat.map(|seat| ("seat", seat.to_string()));
+    members.extend(effect.into_iter().chain(seat).map(|(name, text)| (name.to_owned(), Json::String(text))));
     Json::Object(members)
 }
 
-/// Inputs without the effect that they name.
-pub(super) fn without_effect(inputs: &Json) -> Json {
+/// Inputs without what the shim fills in.
+pub(super) fn without_filled(inputs: &Json) -> Json {
     let Json::Object(mut members) = inputs.clone() else { return inputs.clone() };
-    members.remove("effect");
+    FILLED.iter().for_each(|name| drop(members.remove(*name)));
     Json::Object(members)
 }

@@ -2,7 +2,7 @@
 
 use super::ports::{PassedOn, Passing};
 use super::shim::{Shim, lock};
-use super::sign::without_effect;
+use super::sign::without_filled;
 use super::wire::{self, Verdict, verdict};
 use crate::types::migration::{
     Call, Divergence, DivergenceKind, MigrationMode, Routing, SignedOrder, Switch, Uncompared,
@@ -172,7 +172,7 @@ impl Shim {
     }
 
     async fn deliver(&self, routing: &Routing, record: &PassedOn) -> Result<(), Rejection> {
-        let inputs = without_effect(&record.inputs);
+        let inputs = without_filled(&record.inputs);
         let body = serde_json::json!({"project": record.project, "transition": record.transition, "inputs": inputs});
         let header = |name: &str, value: String| (name.to_owned(), value.into_bytes());
         let headers = vec![

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::callers::Brought;
 use super::ports::{Forms, Refused};
 use crate::client::op_class;
 use crate::types::hlc::Hlc;
@@ -74,9 +75,15 @@ pub(super) fn forms(call: &Call) -> Forms {
     }
 }
 
-/// Whether a request brings an idempotency key, as a header or in its body.
-pub(super) fn has_key(call: &Call, asked: Option<&Asked>) -> bool {
-    asked.map_or_else(|| !call.values("idempotency-key").is_empty(), |asked| asked.key.is_some())
+/// What a request brings of an idempotency key, a clock and a window. Of one that cannot be read, the headers count.
+pub(super) fn brought(call: &Call, asked: Option<&Asked>) -> Brought {
+    let has = |name| !call.values(name).is_empty();
+    match asked {
+        Some(asked) => {
+            Brought { key: asked.key.is_some(), hlc: asked.hlc.is_some(), window_id: asked.window_id.is_some() }
+        }
+        None => Brought { key: has("idempotency-key"), hlc: has("x-swoosh-hlc"), window_id: has("x-swoosh-window-id") },
+    }
 }
 
 /// Reads a request. Members that SWOOSH does not know are WHOOSH's own affair.

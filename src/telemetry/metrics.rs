@@ -154,6 +154,10 @@ const MIGRATION_PROPOSALS: Name =
     labelled("swoosh_migration_proposals_total", "decided", "Proposals of WHOOSH's clients, by the deciding system.");
 const MIGRATION_UNKEYED: Name =
     metric("swoosh_migration_unkeyed_total", "Proposals of WHOOSH's clients without an idempotency key.");
+const MIGRATION_INCOMPLETE: Name =
+    labelled("swoosh_migration_incomplete_total", "member", "Proposals of WHOOSH's clients without this member.");
+const MIGRATION_OTHER: Name =
+    labelled("swoosh_migration_other_paths_total", "answer", "Requests on paths that SWOOSH does not know.");
 const MIGRATION_DIVERGENCES: Name =
     labelled("swoosh_migration_divergences_total", "kind", "Differences found between WHOOSH and SWOOSH.");
 const MIGRATION_DIFFERING: Name =

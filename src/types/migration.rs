@@ -1,7 +1,7 @@
 //! Replacing WHOOSH step by step: who decides what, the operator's signed order that changes it, and what was
 //! found to differ (brief §13, DESIGN §8).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use super::canonical::canonical_bytes;
 use super::hlc::Hlc;
 use super::ids::IdemKey;
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
+use super::legacy_grant::LegacyGrant;
 use super::names::{Region, Transition};
 use super::text::{ClusterId, Name, ProjectName, Rationale, serde_as_text};
 use super::ucxl::{EvidenceRef, Ucxl};
@@ -295,6 +296,12 @@ pub struct CallerView {
     pub proposals: u64,
     /// How many of them came without an idempotency key.
     pub without_key: u64,
+    /// How many of them came without a clock reading (`hlc`).
+    #[serde(default)]
+    pub without_hlc: u64,
+    /// How many of them came without a `window_id`.
+    #[serde(default)]
+    pub without_window_id: u64,
 }
 
 /// An outage of WHOOSH, which lasts until its next answer.
@@ -333,6 +340,28 @@ pub struct MigrationView {
     pub outage: Option<Outage>,
     /// The callers.
     pub callers: Vec<CallerView>,
+    /// Grants to callers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<Name, LegacyGrant>,
+    /// Paths that clients used and SWOOSH does not know, since the start; the first 100.
+    #[serde(default)]
+    pub other_paths: Vec<OtherPath>,
+    /// Requests on further such paths.
+    #[serde(default)]
+    pub unlisted_paths: u64,
+}
+
+/// A path that clients of WHOOSH used and SWOOSH does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherPath {
+    /// The method.
+    pub method: String,
+    /// The path, without its query.
+    pub path: String,
+    /// Requests that were passed on to WHOOSH.
+    pub passed: u64,
+    /// Requests that were refused.
+    pub refused: u64,
 }
 
 /// A request of a WHOOSH client, as it came.

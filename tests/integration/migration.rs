@@ -2,8 +2,10 @@
 //! the way. The daemon, the command line and the sockets are real; WHOOSH is a stand-in with a state machine of its own.
 
 mod faults;
+mod grants;
 mod orders;
 mod outage;
+mod paths;
 mod stages;
 
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! The WHOOSH shim in the daemon: SWOOSH's side of it is the sequencer, WHOOSH's an HTTP client under the network
 //! gate, and its clients' a listener of its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use super::node::Node;
 use crate::ingress::{self, Carrier, Gate, LegacyState, legacy_router};
 use crate::machine::beats::Beats;
 use crate::machine::chart;
+use crate::machine::facts::FactSet;
 use crate::migration::{
-    BoxFuture, Caller, Callers, Core, Forms, Judged, Parts, PassedOn, Passing, Refused, Shim, Shown, Standing, Store,
-    Watch, Whoosh, WhooshError,
+    BoxFuture, Brought, Caller, Callers, Core, Forms, Judged, Parts, PassedOn, Passing, Refused, Shim, Shown, Standing,
+    Store, Watch, Whoosh, WhooshError,
 };
 use crate::platform::gate::NetworkGate;
 use crate::platform::keyfile;
@@ -29,18 +31,19 @@ use crate::sequencer::queries::{FactBody, FoldError, Headers, ReadError, Section
 use crate::sequencer::{DryRun, Handle, Mode, Outcome};
 use crate::settings::Settings;
 use crate::telemetry::metrics::Metrics;
-use crate::types::fact::FactKind;
+use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hlc::Hlc;
 use crate::types::ids::{EffectId, IdemKey};
 use crate::types::json::Json;
 use crate::types::keys::PublicKey;
+use crate::types::legacy_grant::LegacyGrant;
 use crate::types::migration::{
     Call, Divergence, DivergenceKind, LegacyAnswer, MigrationView, Routing, SignedOrder, Switch, WhooshAnswer,
     signed_for,
 };
-use crate::types::names::{EffectName, Role, Transition};
+use crate::types::names::{EffectName, OpClass, Role, Transition};
 use crate::types::rejection::{Code, Rejection};
-use crate::types::text::ProjectName;
+use crate::types::text::{Name, ProjectName};
 
 /// How long WHOOSH may take to accept a connection, at most.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -105,7 +108,7 @@ fn knows_who_decides(node: &Node, settings: &Settings) -> anyhow::Result<()> {
 
 /// The callers with their delegates' keys, whose authority must be limited.
 fn callers(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Callers> {
-    let caller = |(name, caller): (&crate::types::text::Name, &crate::settings::MigrationCaller)| {
+    let caller = |(name, caller): (&Name, &crate::settings::MigrationCaller)| {
         let at = || format!("migration.callers.{name}");
         let key = keyfile::load(&caller.key).with_context(at)?;
         let grant = settings.identities.get(&key.public());
@@ -119,7 +122,32 @@ fn callers(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Callers> {
         let token = secrets.find(&at(), caller.token.as_ref())?;
         Ok(Caller::new(name.clone(), key, token.as_ref()))
     };
-    Ok(Callers::new(settings.migration.callers.iter().map(caller).collect::<anyhow::Result<_>>()?))
+    let callers = settings.migration.callers.iter().map(caller).collect::<anyhow::Result<Vec<_>>>()?;
+    check_delegates(settings, &callers)?;
+    Ok(Callers::new(callers))
+}
+
+/// A grant counts for the key that it names, so this must be the caller's own, and no other caller's.
+fn check_delegates(settings: &Settings, callers: &[Caller]) -> anyhow::Result<()> {
+    for (name, grant) in &settings.migration.grants {
+        let signs = |caller: &&Caller| caller.delegate() == grant.delegate;
+        let own = callers.iter().find(|caller| caller.name == grant.caller);
+        anyhow::ensure!(
+            own.as_ref().is_some_and(signs),
+            "migration.grants.{name}: migration.callers.{}.key holds another key than the delegate {}; name the public key of that \
+             file (`swoosh keygen` printed it)",
+            grant.caller,
+            grant.delegate
+        );
+        if let Some(other) = callers.iter().filter(signs).find(|caller| caller.name != grant.caller) {
+            anyhow::bail!(
+                "migration.grants.{name}: the callers {} and {} have the same key; give each its own delegate",
+                grant.caller,
+                other.name
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The listener of WHOOSH's clients, and the shim's own work.
@@ -159,6 +187,7 @@ pub(super) fn serve(
         carrier: Arc::new(Clients(shim.clone())),
         gate: gate.clone(),
         in_flight: settings.migration.in_flight,
+        handle: node.handle().clone(),
     };
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
@@ -190,6 +219,10 @@ impl Carrier for Clients {
     fn carry(&self, call: Call) -> BoxFuture<'static, Result<LegacyAnswer, Rejection>> {
         self.0.clone().carry(call).boxed()
     }
+
+    fn knows(&self, call: &Call) -> Result<(), Rejection> {
+        self.0.knows(call)
+    }
 }
 
 /// The shim, as the node's routes see it.
@@ -215,6 +248,29 @@ impl ingress::Migration for Routes {
         let lost = |_| Err(Rejection::new(Code::NotDurable, "the node stopped before the switch was made; look again"));
         done.map(move |done| done.unwrap_or_else(lost)).boxed()
     }
+}
+
+/// The settings that guards read.
+fn settings_in(facts: &FactSet) -> Option<&GuardSettings> {
+    match &facts.at(FactKind::Settings, None)?.body {
+        FactBody::Settings(settings) => Some(settings),
+        _ => None,
+    }
+}
+
+/// The member for whose seat a caller approves by a grant that counts now.
+fn seat(
+    facts: &FactSet,
+    (caller, project, transition): (&Caller, &ProjectName, Transition),
+    stamp: Hlc,
+) -> Option<PublicKey> {
+    let settings = settings_in(facts).filter(|_| transition == Transition::ExecutionApprove)?;
+    let (time, delegate) = (settings.outside(stamp), caller.delegate());
+    let counts = |grant: &&LegacyGrant| {
+        let is_own = grant.caller == caller.name && grant.delegate == delegate && grant.counts(time);
+        is_own && grant.covers(project, OpClass::Execution)
+    };
+    settings.grants.values().filter(counts).find_map(|grant| grant.seat)
 }
 
 /// SWOOSH behind the shim.
@@ -295,7 +351,7 @@ impl Sequenced {
 }
 
 impl Core for Sequenced {
-    fn standing(&self, project: &ProjectName, transition: Transition) -> Result<Standing, Rejection> {
+    fn standing(&self, caller: &Caller, project: &ProjectName, transition: Transition) -> Result<Standing, Rejection> {
         let view = block_in_place(|| self.handle.view(project)).map_err(damaged)?;
         let (state, spec, now) = (view.head.state(), chart::spec(transition), self.handle.now());
         let facts = self.handle.facts();
@@ -319,7 +375,12 @@ impl Core for Sequenced {
             beat: beats.now,
             window_id: spec.window.and_then(|_| window()),
             effect,
+            seat: seat(facts.set(), (caller, project, transition), now),
         })
+    }
+
+    fn grants(&self) -> BTreeMap<Name, LegacyGrant> {
+        settings_in(self.handle.facts().set()).map(|settings| settings.grants.clone()).unwrap_or_default()
     }
 
     fn earlier(&self, project: &ProjectName, key: &IdemKey) -> Result<Option<Json>, Rejection> {
@@ -414,7 +475,7 @@ impl Core for Sequenced {
 
     fn may_order(&self, key: &PublicKey, at: Hlc) -> Result<(), Rejection> {
         let facts = self.handle.facts();
-        let Some(FactBody::Settings(settings)) = facts.set().at(FactKind::Settings, None).map(|fact| &fact.body) else {
+        let Some(settings) = settings_in(facts.set()) else {
             return Err(Rejection::new(Code::IdentityUnknown, "the node has no settings to judge an operator by"));
         };
         let Some(grant) = settings.identities.get(key) else {
@@ -514,8 +575,13 @@ impl Watch for Counting {
         }
     }
 
-    fn proposal(&self, here: bool, has_key: bool) {
-        self.metrics.migration().proposal(here, has_key);
+    fn proposal(&self, here: bool, brought: Brought) {
+        let Brought { key, hlc, window_id } = brought;
+        self.metrics.migration().proposal(here, [key, hlc, window_id]);
+    }
+
+    fn other_path(&self, passed: bool) {
+        self.metrics.migration().other_path(passed);
     }
 
     fn diverged(&self, kind: DivergenceKind) {

@@ -28,6 +28,14 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("Execution_BeatReviewGate", "Execution", "WORK", "REVIEW"),
     ("Execution_Rework", "Execution", "REVIEW", "WORK"),
     ("Execution_PlanChange", "Execution", "", ""),
+    ("Execution_Approve", "Execution", "REVIEW", "REVIEW"),
+    ("Execution_ApprovalsThreshold", "Execution", "REVIEW", "REVERB"),
+    ("Environment_Deprovision", "Environment", "", "ALLOCATE"),
+    // It has no phase for these.
+    ("Boot_ConfigOk", "Boot", "", ""),
+    ("Boot_Licensed", "Boot", "", ""),
+    ("Control_Pause", "Control", "", ""),
+    ("Control_Resume", "Control", "", ""),
 ];
 
 /// Phases of a project by section.
@@ -143,6 +151,11 @@ impl Whoosh {
     /// How many proposals were sent to it.
     pub fn proposals(&self) -> usize {
         self.inside.lock().unwrap().requests.iter().filter(|target| target.starts_with("/transition")).count()
+    }
+
+    /// Targets of every request, in order.
+    pub fn targets(&self) -> Vec<String> {
+        self.inside.lock().unwrap().requests.clone()
     }
 
     fn serve(&self, stream: TcpStream) {
