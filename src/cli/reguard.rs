@@ -166,7 +166,8 @@ fn keep<K: Ord, V>(cache: &mut BTreeMap<K, V>, key: K, value: V) {
     cache.insert(key, value);
 }
 
-/// Steps 4 to 9 of DESIGN §4, but for what depends on other records: whether the key was bound or too old.
+/// The checks of docs/design.md#order-of-checks from identity to invariants, without those that depend on other records:
+/// whether the key was bound or too old.
 fn verdict(docket: &Docket<'_>) -> Result<Accepted, Refused> {
     let identity = judge::identity(docket)?;
     judge::key_form(docket)?;

@@ -48,7 +48,7 @@ pub struct StateView {
     pub projection: BTreeMap<String, Value>,
 }
 
-/// First line of what a state hash is taken over (DESIGN §3).
+/// First line of what a state hash is taken over (docs/design.md#state-document).
 const STATE_DOMAIN: &[u8] = b"swoosh/state/v1\n";
 
 impl StateView {

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_policy_keeps_what_the_brief_asks_for_and_hides_what_is_sensitive() {
+    fn the_built_in_policy_keeps_what_an_audit_needs_and_hides_what_is_sensitive() {
         let policy = Redaction::parse(BUILT_IN).unwrap();
         for &transition in Transition::ALL {
             let treatments = policy.treatments(Some(transition));

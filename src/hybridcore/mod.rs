@@ -1,4 +1,4 @@
-//! The orchestration library of the `hybridcore` seed: sources, configuration, templates, provisioners,
+//! The orchestration library `hybridcore`: sources, configuration, templates, provisioners,
 //! packer, and the state and logs they share. It knows nothing of the daemon and works from the command
 //! line alone; the daemon's effects call the same functions.
 //!

@@ -1,4 +1,4 @@
-//! HTTP: the only place that knows it (DESIGN §8).
+//! HTTP: the only place that knows it (docs/design.md#http).
 //!
 //! ```text
 //!  POST /transition ── body ── verify ── Handle::propose ──▶ 202 receipt │ 400, 503 problem

@@ -1,5 +1,5 @@
 //! Closed reads: on an address that others reach, only health and metrics are open to everybody. Other
-//! reads need a client certificate or the signature of an identity with role `reader` (DESIGN §8).
+//! reads need a client certificate or the signature of an identity with role `reader` (docs/design.md#reads).
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method};

@@ -1,4 +1,4 @@
-//! What must hold after every transition (brief §12), checked in production as well as in tests: a
+//! What must hold after every transition (docs/design.md#state-document), checked in production as well as in tests: a
 //! transition that would break one is refused, and nothing changes.
 
 use super::chart::TransitionSpec;

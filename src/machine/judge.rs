@@ -1,4 +1,4 @@
-//! Judging a proposal, in the order of DESIGN §4: identity, key, head, clock, enabled, guards. The first
+//! Judging a proposal, in the order of docs/design.md#order-of-checks: identity, key, head, clock, enabled, guards. The first
 //! failure answers; of the guards, all are asked, so that every reason is told at once.
 //!
 //! Events in, one value out: the shell looks up idempotency keys, makes records durable and answers.

@@ -1,4 +1,4 @@
-//! The state document: the ten sections of the brief (§7), each behind an `Arc`, so that a transition
+//! The state document (docs/design.md#state-document): ten sections, each behind an `Arc`, so that a transition
 //! copies and hashes again only what it touches.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The WHOOSH shim: SWOOSH takes WHOOSH's place step by step, under its clients' feet (brief §13, DESIGN §8).
+//! The WHOOSH shim: SWOOSH replaces WHOOSH step by step, with unchanged clients (docs/design.md#migration).
 //!
 //! ```text
 //!  client ── Call ─▶ Shim ─┬─ the region is WHOOSH's: hand through ─▶ answer, then apply the same here, compare

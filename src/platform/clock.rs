@@ -1,4 +1,4 @@
-//! Wall and monotonic time, and whether the wall clock may be believed (DESIGN §4, Clock).
+//! Wall and monotonic time, and whether the wall clock may be believed (docs/design.md#clock).
 //!
 //! Between two readings the wall clock must advance as the monotonic one does, give or take the largest
 //! allowed drift. The last reading for which that held is the baseline. When the wall clock jumps, the

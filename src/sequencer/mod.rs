@@ -1,4 +1,4 @@
-//! The pipeline: order, judge, reduce, commit (DESIGN §4, §6).
+//! The pipeline: order, judge, reduce, commit (docs/design.md#group-commit).
 //!
 //! ```text
 //!  Handle ── inbox ──▶ sequencer thread ── batch ──▶ committer thread ──▶ answer

@@ -132,7 +132,7 @@ impl Write for Both {
     }
 }
 
-/// Logs one accepted transition, with the five fields that every such line has (brief §10) and where it
+/// Logs one accepted transition, with the five fields that every such line has (docs/design.md#observability) and where it
 /// happened. Without a window, `window_id` is empty.
 pub fn transition_accepted(record: &Record) {
     match STRAIGHT.get() {

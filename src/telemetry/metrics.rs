@@ -40,7 +40,7 @@ const fn labelled(name: &'static str, label: &'static str, help: &'static str) -
     Name { name, help, label }
 }
 
-// The brief's seven (brief §10).
+// The seven names that the requirements fix (docs/design.md#observability).
 const TRANSITION: Name = labelled("swoosh_transition_total", "transition", "Transitions accepted.");
 const GUARD_FAIL: Name = labelled("swoosh_guard_fail_total", "guard", "Failures of a guard.");
 const LATENCY: Name = labelled(

@@ -34,7 +34,7 @@ impl VoteBody {
     }
 }
 
-/// One candidate's vote for a member set (DESIGN §2, quorum). `council_epoch` is the council region's
+/// One candidate's vote for a member set (docs/design.md#quorum). `council_epoch` is the council region's
 /// epoch in the state that the certificate will be proposed on.
 pub fn vote(
     cluster: &ClusterId,

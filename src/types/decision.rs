@@ -1,4 +1,4 @@
-//! Decision records: the BUBBLE document that every accepted transition leaves (brief §9).
+//! Decision records: the BUBBLE document that every accepted transition leaves (docs/design.md#decision-records).
 
 use serde::{Deserialize, Serialize};
 

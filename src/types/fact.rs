@@ -1,4 +1,4 @@
-//! Facts: what was learned outside, signed by whoever learned it (DESIGN §5).
+//! Facts: what was learned outside, signed by whoever learned it (docs/design.md#facts).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! Hybrid logical clock: a physical part in milliseconds and a logical part that breaks ties.
 //!
 //! Written `2025-10-19T01:23:45.678+00:00#1234`: RFC 3339 with milliseconds, `#`, the logical part in
-//! decimal without leading zeros. Any offset is read; UTC is written and hashed (DESIGN §3).
+//! decimal without leading zeros. Any offset is read; UTC is written and hashed (docs/design.md#clock).
 
 use std::fmt;
 use std::str::FromStr;
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_and_writes_the_brief_example() {
+    fn reads_and_writes_an_example() {
         let hlc: Hlc = "2025-10-19T01:23:45.678+00:00#1234".parse().unwrap();
         assert_eq!((hlc.physical_ms(), hlc.logical()), (1_760_837_025_678, 1234));
         assert_eq!(hlc.to_string(), "2025-10-19T01:23:45.678+00:00#1234");

@@ -29,7 +29,7 @@ impl GoalId {
     }
 }
 
-/// `goalId:beatIndex:opClass:uuid` (brief §5), scoped to its project.
+/// `goalId:beatIndex:opClass:uuid` (docs/design.md#idempotency), scoped to its project.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdemKey {
     /// What the caller works towards.

@@ -17,7 +17,7 @@ mod write;
 
 pub(crate) use write::{write_escaped, write_integer, write_string};
 
-/// Deepest nesting of arrays and objects that a document may have (DESIGN §3).
+/// Deepest nesting of arrays and objects that a document may have (docs/design.md#canonical-json).
 pub const MAX_DEPTH: usize = 32;
 /// The largest integer that every JSON implementation holds exactly: 2^53 − 1 (RFC 8785 §3.2.2.3).
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
@@ -137,8 +137,8 @@ impl Json {
     }
 }
 
-/// What serde says of a text that it cannot read. A number beyond every float is JSON to look at (RFC 8259
-/// §6), and no number that a document may hold.
+/// Maps serde's syntax error. A number beyond every float is valid JSON (RFC 8259 §6), but no number that a document may
+/// hold.
 fn syntax(error: &serde_json::Error) -> JsonError {
     let told = error.to_string();
     match told.strip_prefix("number out of range") {

@@ -16,7 +16,7 @@ pub use remembered::Remembering;
 
 /// First lines of the messages that are signed.
 pub mod domain {
-    /// A proposal (DESIGN §3).
+    /// A proposal (docs/design.md#signatures).
     pub const TRANSITION: &str = "swoosh/transition/v1\n";
     /// A council vote.
     pub const VOTE: &str = "swoosh/vote/v1\n";
@@ -28,9 +28,9 @@ pub mod domain {
     pub const BEAT: &str = "swoosh/beat/v1\n";
     /// A new key's proof that its holder agrees to a rotation.
     pub const ROTATION: &str = "swoosh/rotation/v1\n";
-    /// A read on an address where reads are closed (DESIGN §8).
+    /// A read on an address where reads are closed (docs/design.md#reads).
     pub const READ: &str = "swoosh/read/v1\n";
-    /// An operator's order to the WHOOSH migration (DESIGN §8).
+    /// An operator's order to the WHOOSH migration (docs/design.md#migration).
     pub const MIGRATION: &str = "swoosh/migration/v1\n";
 }
 

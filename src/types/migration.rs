@@ -1,5 +1,5 @@
 //! Replacing WHOOSH step by step: who decides what, the operator's signed order that changes it, and what was
-//! found to differ (brief §13, DESIGN §8).
+//! found to differ (docs/design.md#migration).
 
 use std::collections::{BTreeMap, BTreeSet};
 

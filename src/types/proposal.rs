@@ -1,4 +1,4 @@
-//! What a caller signs and posts: the brief's document (§5) plus `inputs`, `signature` and `project`.
+//! The document that a caller signs and posts (docs/design.md#proposals).
 
 use serde::{Deserialize, Serialize};
 

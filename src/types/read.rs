@@ -1,4 +1,4 @@
-//! A signed read: what a caller signs to read on an address where reads are closed (DESIGN §8).
+//! A signed read: what a caller signs to read on an address where reads are closed (docs/design.md#reads).
 //!
 //! The document is never sent. Its members travel as the request's target and three headers; who checks
 //! puts them together again.

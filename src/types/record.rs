@@ -31,7 +31,7 @@ pub struct GuardOutcome {
     pub grant: Option<Name>,
 }
 
-/// One entry of the WAL (brief §7), in canonical JSON. `inputs` is stored under `inputs_hash`.
+/// One entry of the WAL (docs/design.md#records), in canonical JSON. `inputs` is stored under `inputs_hash`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {

@@ -115,7 +115,7 @@ checked_text!(
     Name, "a name; write 1 to 63 characters of a-z, 0-9, '.', '_', '-', the first a letter or digit", is_name
 );
 checked_text!(
-    /// The name of a project (DESIGN §1).
+    /// The name of a project (docs/design.md#glossary).
     ProjectName, "a project name; write 1 to 63 characters of a-z, 0-9, '.', '_', '-', the first a letter or digit", is_name
 );
 checked_text!(

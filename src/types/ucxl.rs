@@ -1,4 +1,4 @@
-//! UCXL and BUBBLE addresses: parsed and stored, never dereferenced while judging (DESIGN §3). The grammar
+//! UCXL and BUBBLE addresses: parsed and stored, never dereferenced while judging (docs/design.md#proposals). The grammar
 //! and what an address means stand in docs/ucxl.md.
 //!
 //! An address has one spelling: what is accepted is printed as it was read. Other spellings of the same
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_addresses_of_the_brief() {
+    fn reads_addresses_of_each_form() {
         for text in
             ["ucxl://chorus:spec@council/…", "bubble://dr/…", "ucxl://a:b@c:task/~~latest/src/main.rs", "ucxl://*:*@c"]
         {

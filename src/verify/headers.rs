@@ -1,4 +1,4 @@
-//! Header forms for callers that cannot change their body (DESIGN §8).
+//! Header forms for callers that cannot change their body (docs/design.md#header-forms).
 
 use std::collections::BTreeMap;
 

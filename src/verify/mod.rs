@@ -1,4 +1,4 @@
-//! Bytes → [`VerifiedProposal`]: strict JSON, headers, schema, inputs hash, signature (DESIGN §4, 1–3).
+//! Bytes → [`VerifiedProposal`]: strict JSON, headers, schema, inputs hash, signature (docs/design.md#order-of-checks).
 //!
 //! **Architecture invariant.** A [`VerifiedProposal`] can be made here alone, so whoever holds one knows
 //! that its signature was checked. Nothing is kept of a proposal whose signature fails.

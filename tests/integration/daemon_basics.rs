@@ -14,7 +14,7 @@ use crate::support::http::request;
 use crate::support::wal;
 use crate::support::world::Ask;
 
-/// The brief's names.
+/// The names that the requirements fix.
 const METRICS: [&str; 7] = [
     "swoosh_transition_total",
     "swoosh_guard_fail_total",

@@ -1,4 +1,4 @@
-//! The import law (ARCHITECTURE.md): which module of `src/` may import which.
+//! The import law (docs/architecture.md#the-import-law): which module of `src/` may import which.
 //!
 //! Read from the source itself: every `use` and every path in the code, outside of `#[cfg(test)]`. A new
 //! top-level module must be entered here before it may exist.

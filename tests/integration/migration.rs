@@ -1,4 +1,4 @@
-//! Taking WHOOSH's place: one unchanged client script through every stage of brief §13 and back, and what goes wrong on
+//! Taking WHOOSH's place: one unchanged client script through every stage of docs/migration.md and back, and what goes wrong on
 //! the way. The daemon, the command line and the sockets are real; WHOOSH is a stand-in with a state machine of its own.
 
 mod faults;
@@ -172,7 +172,7 @@ impl Script {
     }
 
     /// Runs it against an address; every answer must be WHOOSH's word for «accepted». With keys, each request brings
-    /// its own: the one thing that brief §13 adds to clients.
+    /// its own: the one thing that the migration adds to clients.
     #[track_caller]
     pub fn run(&self, address: SocketAddr, keys: Option<&Site>) {
         for (number, (transition, inputs)) in self.steps.iter().enumerate() {
@@ -190,7 +190,7 @@ pub(crate) fn body(project: &str, transition: Transition, inputs: &Value) -> Vec
     json!({"project": project, "transition": transition, "inputs": inputs}).to_string().into_bytes()
 }
 
-/// A key as brief §5 writes it.
+/// A key in the form of docs/design.md#idempotency.
 fn key(site: &Site, project: &str, transition: Transition, number: usize) -> String {
     let clock = swoosh::types::hlc::Hlc::new(crate::support::daemon::now_ms(), 0).unwrap();
     let (beat, class) = (site.schedule.position(clock).beat, swoosh::client::op_class(transition));

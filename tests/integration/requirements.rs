@@ -1,4 +1,4 @@
-//! The tables of docs/hybridcore.md and docs/mission.md: each line of the seeds has its row, and every test, path and
+//! The tables of docs/hybridcore.md and docs/mission.md: each requirement has its row, and every test, path and
 //! command that a row names exists.
 
 use std::collections::BTreeSet;

@@ -89,7 +89,7 @@ pub(super) struct GrowthRow {
     pub load: LoadRow,
 }
 
-/// One line of DESIGN §11.
+/// One line of the goals (docs/performance.md).
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Goal {
     pub work: String,
@@ -175,7 +175,7 @@ impl Report {
         self.write_load(out)?;
         self.write_abuse(out)?;
         self.write_sizes(out)?;
-        writeln!(out, "\n{:<88} {:>12} {:>12}", "goal (DESIGN §11)", "must reach", "measured")?;
+        writeln!(out, "\n{:<88} {:>12} {:>12}", "goal", "must reach", "measured")?;
         for goal in &self.goals {
             let met = if goal.met { "met" } else { "NOT MET" };
             writeln!(out, "{:<88} {:>12} {:>12}  {met}", goal.work, goal.goal, goal.measured)?;

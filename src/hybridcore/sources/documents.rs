@@ -110,7 +110,7 @@ pub struct SourcesDocument {
 impl Versioned for SourcesDocument {
     const SCHEMA_VERSION: u64 = 2;
 
-    /// Version 1 is the seed's: a list, whose entries name a `branch` or a `tag`.
+    /// Version 1 is a list, whose entries name a `branch` or a `tag`.
     fn migrate(from: u64, mut document: Value) -> Option<Value> {
         if from != 1 {
             return None;

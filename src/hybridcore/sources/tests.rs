@@ -1,4 +1,4 @@
-//! The scenarios of the seed, with git played by a script.
+//! The scenarios of docs/hybridcore.md, with git played by a script.
 
 use std::collections::BTreeMap;
 use std::fs;

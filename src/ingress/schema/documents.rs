@@ -269,7 +269,7 @@ pub(in crate::ingress) struct RejectionEntry {
     reasons: Vec<String>,
 }
 
-/// The brief's proposal with inputs, keys and hashes that are real: it verifies in the cluster `local`.
+/// An example proposal with real inputs, keys and hashes: it verifies in the cluster `local`.
 pub(in crate::ingress) fn example() -> Value {
     signed().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }

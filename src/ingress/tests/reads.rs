@@ -170,7 +170,7 @@ async fn projects_rejections_facts_and_metrics_are_listed() {
 }
 
 #[tokio::test]
-async fn health_has_the_members_of_the_brief() {
+async fn health_has_the_documented_members() {
     let (world, _) = World::begun().await;
     let health = world.get("/health").await.json();
     assert_eq!((&health["status"], &health["consensus"]), (&"ok".into(), &"single".into()));

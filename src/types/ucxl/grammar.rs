@@ -9,7 +9,7 @@
 //! path     = segment { "/" segment }                            no empty one, no "." nor ".."
 //! segment  = visible characters but " < > \ ^ ` { | } /         in normalisation form C
 //! ```
-//! What follows the authority has at most 500 bytes. `…` is what the brief writes for «and so on».
+//! What follows the authority has at most 500 bytes. `…` stands for a part that was left out.
 
 use std::fmt;
 
@@ -61,7 +61,7 @@ pub enum Temporal<'a> {
     Day(&'a str),
     /// A name, of a beat, a release or whatever the project calls a time.
     Named(&'a str),
-    /// `…`: left open, as in the brief's examples.
+    /// `…`: left open.
     Open,
 }
 

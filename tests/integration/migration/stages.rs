@@ -1,4 +1,4 @@
-//! The stages of brief §13 in their order, and back.
+//! The stages of docs/migration.md in their order, and back.
 
 use serde_json::{Value, json};
 use swoosh::types::names::Transition;

@@ -1,4 +1,4 @@
-//! The naive model's guards: each a plain rule out of DESIGN §2, §4 and §5.
+//! The naive model's guards: each a plain rule of docs/design.md#guards and docs/design.md#regions.
 
 use std::collections::{BTreeMap, BTreeSet};
 

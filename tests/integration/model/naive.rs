@@ -1,4 +1,4 @@
-//! The naive model's state, and how it judges: strings, maps and plain rules, out of DESIGN §2 and §4.
+//! The naive model's state, and how it judges: strings, maps and plain rules, of docs/design.md#guards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -220,7 +220,7 @@ impl Model {
         elected == 0 || if self.bft { 3 * counting > 2 * elected } else { 2 * counting > elected }
     }
 
-    /// Judges in the order of DESIGN §4.
+    /// Judges in the order of docs/design.md#order-of-checks.
     pub fn judge(&self, asked: &Asked<'_>) -> Verdict {
         let checks = [Model::who, Model::key, Model::head, Model::clock, Model::enabled];
         for check in checks {

@@ -1,4 +1,4 @@
-//! One project judged in-process: proposals go through `machine::judge` in the order of DESIGN §4, and
+//! One project judged in-process: proposals go through `machine::judge` in the order of docs/design.md#order-of-checks, and
 //! what is accepted becomes a chained record.
 
 use std::collections::BTreeSet;
@@ -130,7 +130,7 @@ impl World {
         Some(schedule.position(self.next_stamp().at).window_id)
     }
 
-    /// Members that count as alive, counted plainly (DESIGN §2, hysteresis).
+    /// Members that count as alive, counted plainly (docs/design.md#quorum).
     pub fn alive(&self) -> BTreeSet<PublicKey> {
         let Some(said) = self.outside.said(FactKind::Liveness) else { return BTreeSet::new() };
         let liveness: Liveness = serde_json::from_value(said.body.clone()).unwrap();
@@ -209,7 +209,7 @@ impl World {
         proposal.sign(&self.cluster, &hand.secret)
     }
 
-    /// Judges a proposal in the order of DESIGN §4 and changes nothing.
+    /// Judges a proposal in the order of docs/design.md#order-of-checks and changes nothing.
     pub fn judge(&self, proposal: &Proposal) -> Result<Accepted, Refused> {
         let inputs = Inputs::decode(proposal.transition, &proposal.inputs.canonical())
             .map_err(|error| Rejection::new(swoosh::types::rejection::Code::Schema, error.to_string()))?;

@@ -52,7 +52,7 @@ pub(super) fn make() -> Value {
     })
 }
 
-/// The state hash out of section hashes alone, by the rule of DESIGN §3.
+/// The state hash out of section hashes alone, by the rule of docs/design.md#state-document.
 fn state_hash(sections: &Value) -> Hash {
     Hash::of_parts([b"swoosh/state/v1\n".as_slice(), &strict(sections).canonical()])
 }
