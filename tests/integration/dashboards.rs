@@ -13,8 +13,8 @@ use crate::support::world::Ask;
 
 /// What a description says of a panel that is empty until something happened.
 const EVENT_ONLY: &str = "Event-only:";
-/// What the brief calls by names that Prometheus' conventions know better.
-const FIXED_BY_THE_BRIEF: &str = "swoosh_retry_count";
+/// A fixed name, against Prometheus' conventions.
+const FIXED_NAME: &str = "swoosh_retry_count";
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -65,7 +65,7 @@ fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let family = |word: &str| {
         let parts = ["_bucket", "_sum", "_count"].into_iter().find_map(|part| word.strip_suffix(part));
-        parts.filter(|_| word != FIXED_BY_THE_BRIEF).unwrap_or(word).to_owned()
+        parts.filter(|_| word != FIXED_NAME).unwrap_or(word).to_owned()
     };
     words.filter(|word| word.starts_with("swoosh_")).map(family).collect()
 }
@@ -187,12 +187,12 @@ fn every_alert_names_a_runbook_that_is_there_and_stands_in_the_operators_page() 
 }
 
 #[test]
-fn prometheus_finds_nothing_to_complain_about_but_the_name_that_the_brief_fixes() {
+fn prometheus_finds_nothing_to_complain_about_but_the_one_fixed_name() {
     let site = Site::new();
     let daemon = site.start();
     let told = promtool(&["check", "metrics"], &daemon.get("/metrics").body);
     let complaints = String::from_utf8_lossy(&told.stderr).into_owned() + &String::from_utf8_lossy(&told.stdout);
-    let others: Vec<&str> = complaints.lines().filter(|line| !line.starts_with(FIXED_BY_THE_BRIEF)).collect();
+    let others: Vec<&str> = complaints.lines().filter(|line| !line.starts_with(FIXED_NAME)).collect();
     assert_eq!(others, Vec::<&str>::new());
     assert_eq!(complaints.lines().count(), 2, "{complaints}");
 }
@@ -219,11 +219,11 @@ fn unit(name: &str) -> &'static str {
 fn page(exposed: &str) -> String {
     let mut page = String::from(
         "# Metrics\n\nThe metrics of `GET /metrics`, in Prometheus' text format. Generated from the daemon's own list: \
-         do not edit;\n`SWOOSH_BLESS=1 cargo test --test integration dashboards::` writes it again. The specification \
-         names the first seven.\n[operating.md](operating.md) lists the alerts.\n\n| metric | label | kind | unit | \
+         do not edit;\n`SWOOSH_BLESS=1 cargo test --test integration dashboards::` writes it again. The names of \
+         the first seven are fixed.\n[operating.md](operating.md) lists the alerts.\n\n| metric | label | kind | unit | \
          meaning |\n| --- | --- | --- | --- | --- |\n",
     );
-    const BRIEF: [&str; 7] = [
+    const FIXED: [&str; 7] = [
         "swoosh_transition_total",
         "swoosh_guard_fail_total",
         "swoosh_state_advance_latency_seconds",
@@ -234,8 +234,8 @@ fn page(exposed: &str) -> String {
     ];
     let mut families = families(exposed);
     families
-        .sort_by_key(|[name, ..]| (BRIEF.iter().position(|first| first == name).unwrap_or(BRIEF.len()), name.clone()));
-    assert!(BRIEF.iter().zip(&families).all(|(first, [name, ..])| first == name), "one of the brief's is missing");
+        .sort_by_key(|[name, ..]| (FIXED.iter().position(|first| first == name).unwrap_or(FIXED.len()), name.clone()));
+    assert!(FIXED.iter().zip(&families).all(|(first, [name, ..])| first == name), "a fixed name is missing");
     for [name, kind, help] in families {
         let series = exposed
             .lines()

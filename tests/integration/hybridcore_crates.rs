@@ -1,4 +1,4 @@
-//! What `hybridcore` and `upstreams` may use of others: the seed asks for the standard library alone, and
+//! What `hybridcore` and `upstreams` may use of others: the contract asks for the standard library alone, and
 //! docs/hybridcore.md says why each of these few is there all the same.
 
 use std::collections::BTreeSet;
