@@ -285,9 +285,16 @@ pub struct ContentSeen {
     /// What scans found, by the scanner's names: `private-key`, `credentials`, `binary`, … At most 64.
     #[serde(deserialize_with = "at_most::<64, _, _>", skip_serializing_if = "BTreeSet::is_empty")]
     pub flags: BTreeSet<Name>,
-    /// Paths that the flags are about, as far as they fit. At most 32.
+    /// Paths that the flags are about. At most 32.
     #[serde(deserialize_with = "at_most::<32, _, _>", skip_serializing_if = "BTreeSet::is_empty")]
     pub paths: BTreeSet<Detail>,
+    /// How many findings have a path that `paths` does not hold in full. Policies cannot see these.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub paths_left_out: Count,
+}
+
+fn is_zero(count: &Count) -> bool {
+    *count == 0
 }
 
 /// Reads a set that has a bound.

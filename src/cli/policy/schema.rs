@@ -52,9 +52,9 @@ fn context(inputs: &[(&str, &str)], named: &BTreeSet<String>) -> String {
 }
 
 const CONTENT: &str = "{ sources: Set<String>, checks: Set<String>, failed: Set<String>, licences: Set<String>, \
-    flags: Set<String>, paths: Set<String>, files: Long, bytes: Long, largest_file_bytes: Long }";
+    flags: Set<String>, paths: Set<String>, paths_left_out: Long, files: Long, bytes: Long, largest_file_bytes: Long }";
 const SEEN: &str = "{ files?: Long, bytes?: Long, largest_file_bytes?: Long, licences?: Set<String>, \
-    flags?: Set<String>, paths?: Set<String> }";
+    flags?: Set<String>, paths?: Set<String>, paths_left_out?: Long }";
 const SOURCE: &str = "{ url: String, ref: String }";
 const ROLE: &str = "{ capabilities: Set<String>, seats: Long }";
 const GRANT: &str = "{ name: String, roles: Set<String> }";

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cli::output::{Table, count};
 use crate::hybridcore::sources::doctor::Diagnosis;
+use crate::hybridcore::sources::documents::ScanStatus;
 use crate::hybridcore::sources::mirrors::MirrorTable;
 use crate::hybridcore::sources::pin::PinRequest;
 use crate::hybridcore::sources::scan::Scanned;
@@ -74,7 +75,7 @@ pub(super) fn overview(overview: &Overview) -> String {
         if let Some((request, until)) = source.override_request.as_ref().zip(source.override_expires_at.as_ref()) {
             lines.push(format!("{}: forced by request {request} until {until}", source.name));
         }
-        let findings = source.scan_status.iter().flat_map(|scan| &scan.findings);
+        let findings = source.scan_status.iter().flat_map(ScanStatus::lines);
         lines.extend(findings.map(|finding| format!("{}: scan: {finding}", source.name)));
     }
     lines.extend(overview.unfinished.iter().map(|marker| {
@@ -119,7 +120,7 @@ pub(super) fn scanned(scanned: &[Scanned]) -> String {
         let survey = &status.survey;
         let (files, kib) = (count(survey.files, "file"), survey.bytes.div_ceil(1024));
         lines.push(format!("{name}: {} ({files}, {kib} KiB, by {})", word(status.outcome), status.scanner));
-        lines.extend(status.findings.iter().map(|finding| format!("  {finding}")));
+        lines.extend(status.lines().iter().map(|finding| format!("  {finding}")));
     }
     if lines.is_empty() { "nothing to scan: no source was synced yet".to_owned() } else { lines.join("\n") }
 }

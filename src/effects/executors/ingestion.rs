@@ -11,7 +11,9 @@ use crate::hybridcore::sources::documents::{ScanOutcome, ScanStatus};
 use crate::hybridcore::sources::scan::{self, ScanError};
 use crate::hybridcore::sources::status::{self, Condition};
 use crate::hybridcore::sources::{Session, fetch, resolve};
+use crate::types::content_flag::ContentFlag;
 use crate::types::inputs::{CheckOutcome, CheckOutcomes, ContentSeen, FetchedSources, ResolvedSources, SourceSet};
+use crate::types::json::MAX_INTEGER;
 use crate::types::names::Transition;
 use crate::types::text::{Detail, Name};
 
@@ -99,18 +101,7 @@ fn pins(session: &Session<'_>, set: &SourceSet, fetched: &FetchedSources) -> Res
 /// Findings are for the policies to judge; a scan that could not be made did not pass.
 fn scan_outcome(source: Name, status: &ScanStatus) -> CheckOutcome {
     let survey = &status.survey;
-    let lists = [
-        &survey.private_keys,
-        &survey.escaping_links,
-        &survey.climbing_paths,
-        &survey.submodules,
-        &survey.lfs_pointers,
-    ];
-    let places = lists.into_iter().flatten().chain(survey.credentials.iter().map(|found| &found.path));
-    let mut paths: BTreeSet<Detail> = places.map(|place| detail(place)).collect();
-    while paths.len() > MOST_PATHS {
-        paths.pop_last();
-    }
+    let (paths, paths_left_out) = paths(status);
     let seen = ContentSeen {
         files: survey.files,
         bytes: survey.bytes,
@@ -118,8 +109,31 @@ fn scan_outcome(source: Name, status: &ScanStatus) -> CheckOutcome {
         licences: survey.licences.clone(),
         flags: status.flags.iter().map(|flag| check(flag.as_str())).collect(),
         paths,
+        paths_left_out,
     };
-    let findings = (!status.findings.is_empty()).then(|| detail(&status.findings.join("; ")));
+    let findings = (!status.findings.is_empty()).then(|| detail(&status.lines().join("; ")));
     let ok = status.outcome != ScanOutcome::Failed;
     CheckOutcome { check: check("scan"), source, ok, detail: findings, seen: Some(Box::new(seen)) }
+}
+
+/// The paths of findings, those of secrets first, and how many findings name none of them in full. An external scanner
+/// reports lines, not paths.
+fn paths(status: &ScanStatus) -> (BTreeSet<Detail>, u64) {
+    let survey = &status.survey;
+    let credentials = survey.credentials.iter().map(|found| &found.path);
+    let secrets = survey.private_keys.iter().chain(credentials);
+    let rest = [&survey.escaping_links, &survey.climbing_paths, &survey.submodules, &survey.lfs_pointers];
+    let is_external = [ContentFlag::Scanner, ContentFlag::Malware].iter().any(|flag| status.flags.contains(flag));
+    let mut left_out = survey.paths_left_out + u64::from(is_external);
+    let mut paths = BTreeSet::new();
+    for place in secrets.chain(rest.into_iter().flatten()) {
+        let path = detail(place);
+        left_out += u64::from(path.as_str() != place);
+        if paths.len() < MOST_PATHS || paths.contains(&path) {
+            paths.insert(path);
+        } else {
+            left_out += 1;
+        }
+    }
+    (paths, left_out.min(MAX_INTEGER))
 }

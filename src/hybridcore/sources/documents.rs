@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::git::Survey;
+use super::git::{Survey, is_zero};
 use super::resolve::RefKind;
 use crate::hybridcore::leave::Leave;
 use crate::hybridcore::state::catalogue::UpdateError;
@@ -31,10 +31,11 @@ pub const MARKER_FILE: &str = "sources-resume.json";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a scan came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScanOutcome {
     /// Nothing was found.
+    #[default]
     Clean,
     /// Something was found.
     Findings,
@@ -57,12 +58,23 @@ pub struct ScanStatus {
     /// What was found, the first lines; without secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
+    /// How many more findings there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub findings_left_out: u64,
     /// What was found, by the flags that policies know: of the tree and of the external scanner together.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub flags: BTreeSet<ContentFlag>,
     /// What the tree holds.
     #[serde(default)]
     pub survey: Survey,
+}
+
+impl ScanStatus {
+    /// The findings, and how many more there are.
+    pub fn lines(&self) -> Vec<String> {
+        let more = (self.findings_left_out > 0).then(|| format!("and {} more", self.findings_left_out));
+        self.findings.iter().cloned().chain(more).collect()
+    }
 }
 
 /// What is known of one source.

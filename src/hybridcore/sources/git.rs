@@ -313,6 +313,10 @@ pub struct Digest {
     pub bytes: u64,
 }
 
+pub(super) fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// What a commit's tree holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -341,6 +345,12 @@ pub struct Survey {
     /// The first findings of credential rules, of each flag.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<FoundCredential>,
+    /// How many findings the lists above do not hold.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub findings_left_out: u64,
+    /// How many findings have a path that the lists above do not hold, or not in full.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paths_left_out: u64,
     /// SPDX ids of the licences that are named; `NOASSERTION` where none is, or one that is not known.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub licences: BTreeSet<LicenceId>,

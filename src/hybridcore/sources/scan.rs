@@ -88,7 +88,8 @@ pub fn scan(session: &Session<'_>, names: &[Name], config: &ScanConfig) -> Resul
                 }
             },
         )?;
-        let text = format!("scan: {:?}, {} finding(s)", status.outcome, status.findings.len()).to_lowercase();
+        let count = status.findings.len() as u64 + status.findings_left_out;
+        let text = format!("scan: {:?}, {count} finding(s)", status.outcome).to_lowercase();
         session.log.clone().with("source", &name).info(&text);
         (session.events)(&Event::Ended { name: name.clone(), ok: status.outcome == ScanOutcome::Clean, text });
         scanned.push(Scanned { name, status });
@@ -111,20 +112,22 @@ fn scan_one(session: &Session<'_>, entry: &SourceEntry, config: &ScanConfig) -> 
         other => return Err(fail(GitError::unexpected(request.what(), &other))),
     };
     let mut flags = built_in_flags(&survey);
-    let mut findings = Vec::new();
+    let (mut findings, mut findings_left_out) = (Vec::new(), survey.findings_left_out);
     let mut outcome = if flags.is_empty() { ScanOutcome::Clean } else { ScanOutcome::Findings };
     let mut scanner = BUILT_IN.to_owned();
     if let Some((program, arguments)) = config.command.split_first() {
         scanner = format!("{BUILT_IN}, {program}");
         let external = external(session, program, arguments, &folder, config);
         findings.extend(external.lines);
+        findings_left_out += external.left_out;
         flags.extend(external.flags);
         outcome = if external.outcome == ScanOutcome::Clean { outcome } else { external.outcome };
     }
     findings.extend(built_in_findings(&survey));
+    findings_left_out += findings.len().saturating_sub(FINDINGS) as u64;
     findings.truncate(FINDINGS);
     let (scanned_at, commit_sha) = (session.now(), entry.commit_sha.clone());
-    Ok(ScanStatus { outcome, scanned_at, commit_sha, scanner, findings, flags, survey })
+    Ok(ScanStatus { outcome, scanned_at, commit_sha, scanner, findings, findings_left_out, flags, survey })
 }
 
 fn refuse_other(
@@ -170,9 +173,12 @@ fn built_in_flags(survey: &Survey) -> BTreeSet<ContentFlag> {
 }
 
 /// What the external scanner found.
+#[derive(Default)]
 struct External {
     outcome: ScanOutcome,
     lines: Vec<String>,
+    /// How many more lines there were.
+    left_out: u64,
     flags: BTreeSet<ContentFlag>,
 }
 
@@ -194,15 +200,17 @@ fn external(
     scanner.folder = Some(folder.to_owned());
     let bounds = Bounds { time_limit: Duration::from_secs(config.time_limit_s), ..Bounds::default() };
     let redactor = Redactor::new(session.wallet.secrets());
-    let (mut lines, mut flags) = (Vec::new(), BTreeSet::new());
+    let (mut lines, mut left_out, mut flags) = (Vec::new(), 0, BTreeSet::new());
     let mut on_line = |_, line: &str| {
         flags.extend(flag_of(line));
-        if lines.len() < FINDINGS && !line.trim().is_empty() {
-            lines.push(redactor.clean(&line.chars().take(FINDING_CHARACTERS).collect::<String>()));
+        match lines.len() {
+            _ if line.trim().is_empty() => {}
+            FINDINGS.. => left_out += 1,
+            _ => lines.push(redactor.clean(&line.chars().take(FINDING_CHARACTERS).collect::<String>())),
         }
     };
     let outcome = match process::run(&scanner, &bounds, session.leave, &mut on_line) {
-        Ok(End::Code(0)) => return External { outcome: ScanOutcome::Clean, lines: Vec::new(), flags: BTreeSet::new() },
+        Ok(End::Code(0)) => return External::default(),
         Ok(End::Code(1)) => ScanOutcome::Findings,
         Ok(end) => {
             lines.insert(0, format!("{program} ended with {end:?}"));
@@ -216,5 +224,5 @@ fn external(
     if outcome == ScanOutcome::Findings {
         flags.insert(ContentFlag::Scanner);
     }
-    External { outcome, lines, flags }
+    External { outcome, lines, left_out, flags }
 }

@@ -3,7 +3,7 @@
 //!
 //! `context.content` is there whenever the inputs carry outcomes of checks (VALIDATE), with these members:
 //! `sources`, `checks`, `failed` (names of checks that did not pass), `licences`, `flags`, `paths` are sets of texts;
-//! `files`, `bytes` are sums over sources, `largest_file_bytes` is the largest of all.
+//! `files`, `bytes`, `paths_left_out` are sums over sources, `largest_file_bytes` is the largest of all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,7 @@ pub(super) fn content(inputs: &Json) -> Option<Json> {
         ("licences", texts(seen.iter().flat_map(|seen| seen.licences.iter().map(|id| id.as_str())))),
         ("flags", texts(seen.iter().flat_map(|seen| seen.flags.iter().map(|flag| flag.as_str())))),
         ("paths", texts(seen.iter().flat_map(|seen| seen.paths.iter().map(|path| path.as_str())))),
+        ("paths_left_out", total(|seen| seen.paths_left_out)),
         ("files", total(|seen| seen.files)),
         ("bytes", total(|seen| seen.bytes)),
         ("largest_file_bytes", Json::Integer(largest.min(MAX_INTEGER))),
@@ -54,11 +55,11 @@ mod tests {
     fn sources_are_put_together() {
         let inputs = r#"{"outcomes": [
             {"check": "scan", "source": "app", "ok": true, "seen": {"files": 2, "bytes": 30, "largest_file_bytes": 20,
-             "licences": ["MIT"], "flags": ["binary"], "paths": ["a.bin"]}},
+             "licences": ["MIT"], "flags": ["binary"], "paths": ["a.bin"], "paths_left_out": 3}},
             {"check": "scan", "source": "lib", "ok": true, "seen": {"files": 1, "bytes": 5, "largest_file_bytes": 5,
              "licences": ["MIT", "Apache-2.0"]}},
             {"check": "schema", "source": "lib", "ok": false, "detail": "no"}]}"#;
-        let expected = r#"{"bytes":35,"checks":["scan","schema"],"failed":["schema"],"files":3,"flags":["binary"],"largest_file_bytes":20,"licences":["Apache-2.0","MIT"],"paths":["a.bin"],"sources":["app","lib"]}"#;
+        let expected = r#"{"bytes":35,"checks":["scan","schema"],"failed":["schema"],"files":3,"flags":["binary"],"largest_file_bytes":20,"licences":["Apache-2.0","MIT"],"paths":["a.bin"],"paths_left_out":3,"sources":["app","lib"]}"#;
         assert_eq!(told(inputs).as_deref(), Some(expected));
     }
 

@@ -230,3 +230,42 @@ fn every_licence_rule_that_ships_leads_from_a_repository_to_its_verdict() {
     assert_eq!(yard.scanned("1")["survey"]["licences"], json!(["AGPL-3.0-only"]));
     assert_eq!(yard.scanned("4")["survey"]["largest_file_bytes"], json!(39));
 }
+
+/// The survey listed five findings of each kind and dropped the others, so a rule on the path of a sixth never struck.
+#[test]
+fn rules_on_paths_see_every_path_or_that_some_are_left_out() {
+    let yard = Yard::new(&INGESTION, |settings| settings["policies"] = json!({"path": "policies"}));
+    fs::create_dir(yard.site.file("policies")).unwrap();
+    fs::copy("config/policies/default.cedar", yard.site.file("policies/default.cedar")).unwrap();
+    let rule = |id: &str, condition: &str| {
+        format!(
+            "@id(\"{id}\")\nforbid (principal, action == Action::\"Ingestion_SchemaOk\", resource)\nwhen {{ context has content && {condition} }};\n"
+        )
+    };
+    let rules = rule("named-pointer", "context.content.paths.contains(\"src/big.bin\")")
+        + &rule("paths-left-out", "context.content.paths_left_out > 0");
+    fs::write(yard.site.file("policies/paths.cedar"), rules).unwrap();
+    let oid = "a".repeat(64);
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+    let pointers = |count: usize, last: &str| {
+        let names: Vec<String> = (1..=count).map(|n| format!("docs/{n:02}.bin")).chain([last.to_owned()]).collect();
+        names
+    };
+    let holds = |tag: &str, names: &[String]| {
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), pointer.as_bytes())).collect();
+        yard.holds(tag, &files);
+    };
+    holds("1", &pointers(5, "src/big.bin"));
+    holds("2", &pointers(31, "src/small.bin"));
+    holds("3", &pointers(32, "src/big.bin"));
+    holds("4", &[format!("{}.bin", "long/".repeat(40))]);
+    let daemon = yard.site.start();
+    daemon.wait_for("/facts", |answer| answer.json()["network"]["open"] == true);
+    (1..=4).for_each(|n| yard.project(&daemon, &n.to_string()));
+    is_denied(&daemon, "1", "named-pointer");
+    is_ready(&daemon, "2");
+    is_denied(&daemon, "3", "paths-left-out");
+    is_denied(&daemon, "4", "paths-left-out");
+    let shown = yard.scanned("3");
+    assert_eq!((shown["findings"].as_array().unwrap().len(), &shown["findings_left_out"]), (20, &json!(13)));
+}

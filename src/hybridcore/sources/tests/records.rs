@@ -228,6 +228,21 @@ fn an_external_scanner_says_clean_findings_or_that_it_failed() {
     assert!(status.outcome == ScanOutcome::Failed && status.findings[0].contains("not installed"), "{status:?}");
 }
 
+/// Eight files with credentials gave five lines, and nothing showed that there were more.
+#[test]
+fn scans_list_the_first_findings_and_count_the_others() {
+    let (world, _) = world();
+    let scanned = |script: &str| {
+        let config = ScanConfig { command: ["sh", "-c", script].map(str::to_owned).into(), ..ScanConfig::default() };
+        scan::scan(&world.session(), &[], &config).unwrap().remove(0).status
+    };
+    let few = scanned("seq 20; exit 1");
+    assert_eq!((few.findings_left_out, few.lines().len()), (0, 20));
+    *world.git.survey.lock().unwrap() =
+        Survey { submodules: vec!["s".into(); 3], findings_left_out: 7, ..Survey::default() };
+    assert_eq!(scanned("seq 22; exit 1").lines().pop().as_deref(), Some("and 12 more"));
+}
+
 /// Every kind of finding that a survey can have, with the flag that it must raise.
 type Finding = (ContentFlag, fn(&mut Survey));
 

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use super::tree::{EXAMPLES, keep, shown};
+use super::tree::shown;
 use crate::hybridcore::sources::credentials::CredentialRules;
 use crate::hybridcore::sources::git::{FoundCredential, Survey};
 use crate::hybridcore::sources::licences::Licences;
 use crate::types::content_flag::ContentFlag;
 
+/// The most findings of one kind that a survey lists, which is the most paths that an outcome may name. The others are counted.
+const LISTED: usize = 32;
 /// The most links that are followed from one.
 const MOST_HOPS: usize = 40;
 /// The most links of a tree that are kept to be followed. Where there are more, each link counts as one that leads out.
@@ -31,7 +33,7 @@ impl<'r> Surveyor<'r> {
     }
 
     pub fn submodule(&mut self, path: &str) {
-        keep(&mut self.survey.submodules, shown(path.as_bytes()));
+        keep(&mut self.survey, |survey| &mut survey.submodules, path);
     }
 
     pub fn link(&mut self, path: &str, target: &[u8]) {
@@ -39,20 +41,20 @@ impl<'r> Surveyor<'r> {
         if self.links.len() < MOST_LINKS {
             self.links.insert(path.to_owned(), String::from_utf8_lossy(target).into_owned());
         } else {
-            keep(&mut self.survey.escaping_links, shown(path.as_bytes()));
+            keep(&mut self.survey, |survey| &mut survey.escaping_links, path);
         }
     }
 
     pub fn file(&mut self, path: &str, content: &[u8]) {
-        let seen = || shown(path.as_bytes());
+        let survey = &mut self.survey;
         if is_private_key(content) {
-            keep(&mut self.survey.private_keys, seen());
+            keep(survey, |survey| &mut survey.private_keys, path);
         }
         if is_lfs_pointer(content) {
-            keep(&mut self.survey.lfs_pointers, seen());
+            keep(survey, |survey| &mut survey.lfs_pointers, path);
         }
         if path.rsplit('/').next() == Some(".gitmodules") && climbs(&String::from_utf8_lossy(content)) {
-            keep(&mut self.survey.climbing_paths, seen());
+            keep(survey, |survey| &mut survey.climbing_paths, path);
         }
         for struck in self.rules.strike(path, content) {
             self.credential(struck.rule, struck.flag, path);
@@ -62,10 +64,16 @@ impl<'r> Surveyor<'r> {
 
     /// Keeps the first few of each flag, so that many of one kind hide none of another.
     fn credential(&mut self, rule: &str, flag: ContentFlag, path: &str) {
-        let of_flag = self.survey.credentials.iter().filter(|found| found.flag == flag).count();
-        if of_flag < EXAMPLES {
-            let (rule, path) = (shown(rule.as_bytes()), shown(path.as_bytes()));
-            self.survey.credentials.push(FoundCredential { rule, flag, path });
+        let survey = &mut self.survey;
+        let of_flag = survey.credentials.iter().filter(|found| found.flag == flag).count();
+        let text = shown(path.as_bytes());
+        let is_listed = of_flag < LISTED;
+        let is_named = is_listed || survey.credentials.iter().any(|found| found.path == text);
+        survey.paths_left_out += u64::from(!is_named || !is_whole(&text, path));
+        if is_listed {
+            survey.credentials.push(FoundCredential { rule: shown(rule.as_bytes()), flag, path: text });
+        } else {
+            survey.findings_left_out += 1;
         }
     }
 
@@ -73,11 +81,27 @@ impl<'r> Surveyor<'r> {
     pub fn ended(self) -> Survey {
         let Surveyor { mut survey, licences, links, .. } = self;
         for path in links.keys().filter(|path| leads_out(path, &links)) {
-            keep(&mut survey.escaping_links, shown(path.as_bytes()));
+            keep(&mut survey, |survey| &mut survey.escaping_links, path);
         }
         survey.licences = licences.ended();
         survey
     }
+}
+
+/// Lists a finding, or counts it where the list is full.
+fn keep(survey: &mut Survey, list: fn(&mut Survey) -> &mut Vec<String>, path: &str) {
+    let text = shown(path.as_bytes());
+    let (is_listed, is_whole) = (list(survey).len() < LISTED, is_whole(&text, path));
+    if is_listed {
+        list(survey).push(text);
+    }
+    survey.findings_left_out += u64::from(!is_listed);
+    survey.paths_left_out += u64::from(!is_listed || !is_whole);
+}
+
+/// Whether a path is written in full, so that a policy can compare it.
+fn is_whole(shown: &str, path: &str) -> bool {
+    shown == path && !path.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// Whether a link leads out of the tree or into `.git`, also by way of other links of the tree. A circle of links leads
@@ -198,6 +222,25 @@ mod tests {
         }
     }
 
+    /// A path that is cut or escaped equals no text of a policy.
+    #[test]
+    fn paths_that_are_not_written_in_full_are_counted_as_left_out() {
+        let rules = CredentialRules::built_in();
+        let left_out = |path: &str| {
+            let mut surveyor = Surveyor::new(&rules);
+            surveyor.submodule(path);
+            let survey = surveyor.ended();
+            assert_eq!((survey.submodules.len(), survey.findings_left_out), (1, 0), "{path}");
+            survey.paths_left_out
+        };
+        for path in ["src/big.bin", "docs/it's \"quoted\".bin", &"a".repeat(200)] {
+            assert_eq!(left_out(path), 0, "{path}");
+        }
+        for path in ["a\nb", "a\\b", "a\u{202e}b", "a\u{fffd}", &"a".repeat(201)] {
+            assert_eq!(left_out(path), 1, "{path}");
+        }
+    }
+
     #[test]
     fn many_findings_of_one_kind_hide_none_of_another() {
         let rules = CredentialRules::built_in();
@@ -209,8 +252,12 @@ mod tests {
         surveyor.file("z", token.as_bytes());
         surveyor.link("escape", b"/etc/passwd");
         let survey = surveyor.ended();
-        assert_eq!((survey.private_keys.len(), survey.escaping_links.len()), (EXAMPLES, 1));
+        assert_eq!((survey.private_keys.len(), survey.escaping_links.len()), (LISTED, 1));
+        assert_eq!(
+            (survey.findings_left_out, survey.paths_left_out),
+            (2 * (50 - LISTED as u64), 2 * (50 - LISTED as u64))
+        );
         let flags: Vec<_> = survey.credentials.iter().map(|found| found.flag).collect();
-        assert!(flags.contains(&ContentFlag::Token) && flags.len() == EXAMPLES + 1, "{flags:?}");
+        assert!(flags.contains(&ContentFlag::Token) && flags.len() == LISTED + 1, "{flags:?}");
     }
 }

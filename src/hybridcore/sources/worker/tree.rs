@@ -183,13 +183,12 @@ fn look_at(
     Ok(())
 }
 
-pub(super) fn keep(list: &mut Vec<String>, path: String) {
-    if list.len() < EXAMPLES {
-        list.push(path);
-    }
-}
-
 /// A path of a repository as people may see it: one line, of a bounded length.
 pub(super) fn shown(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).escape_debug().take(200).collect()
+    let text = String::from_utf8_lossy(path);
+    let one = |c: char| {
+        let is_quote = matches!(c, '\'' | '"');
+        is_quote.then_some(c).into_iter().chain(c.escape_debug().filter(move |_| !is_quote))
+    };
+    text.chars().flat_map(one).take(200).collect()
 }
