@@ -6,7 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use spdx::detection::scan::Scanner;
 use spdx::detection::{LicenseType, Store, TextData};
 use spdx::expression::Expression;
-use spdx::{LicenseItem, ParseMode};
+use spdx::{LicenseItem, ParseMode, identifiers};
 
 use crate::types::text::LicenceId;
 
@@ -22,8 +22,13 @@ const MOST_TEXT_BYTES: usize = 256 << 10;
 const ALIKE: f32 = 0.9;
 /// Above this likeness, no other licence is looked for in the same file.
 const SAME: f32 = 0.99;
+/// The most characters of a tag that are read, after its first one.
+const MOST_TAG: usize = 200;
 /// The most licences of one file.
 const MOST_IN_A_FILE: u16 = 8;
+const OPERATORS: [&str; 3] = ["AND", "OR", "WITH"];
+/// What begins an id that is not of the SPDX list.
+const OWN_PREFIXES: [&str; 2] = ["LicenseRef-", "AdditionRef-"];
 /// Names of licence files, before an extension or a suffix.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "UNLICENSE", "UNLICENCE"];
 /// Files with these extensions are programs and data, whatever they are called.
@@ -46,7 +51,7 @@ pub struct Licences {
 impl Default for Licences {
     fn default() -> Licences {
         let pattern = r"SPDX-License-Identifier:[ \t]*([A-Za-z0-9.+()\-][A-Za-z0-9.+() \t\-]{0,200})";
-        let tag = RegexBuilder::new(pattern).unicode(false).build().ok();
+        let tag = RegexBuilder::new(pattern).unicode(false).case_insensitive(true).build().ok();
         Licences { known: None, tag, found: BTreeSet::new(), texts: 0, unknown: false }
     }
 }
@@ -85,6 +90,8 @@ impl Licences {
     fn add(&mut self, id: &str) -> bool {
         let id = id.parse::<LicenceId>().ok();
         let is_some = id.is_some();
+        // An id that an outcome cannot hold, which must not hide.
+        self.unknown |= !is_some;
         // One more than may be told, so that it shows that there are more.
         if self.found.len() <= MOST_LICENCES {
             self.found.extend(id);
@@ -95,9 +102,13 @@ impl Licences {
     /// Tags of the file, as REUSE has them; whether there are any.
     fn tags(&mut self, content: &[u8]) -> bool {
         let Some(tag) = &self.tag else { return false };
-        let groups = tag.captures_iter(content).filter_map(|groups| groups.get(1));
-        let tags: BTreeSet<String> =
-            groups.map(|group| String::from_utf8_lossy(group.as_bytes()).trim().to_owned()).collect();
+        let groups = tag.captures_iter(content).filter_map(|groups| groups.get(1)).map(|group| group.as_bytes());
+        let mut tags = BTreeSet::new();
+        for group in groups {
+            // The rest of a longer one is not read, and may name other licences.
+            self.unknown |= group.len() > MOST_TAG;
+            tags.insert(String::from_utf8_lossy(group).trim().to_owned());
+        }
         let mut any = false;
         for tag in tags {
             for id in of_expression(&tag) {
@@ -132,13 +143,54 @@ fn is_licence_file(path: &str) -> bool {
     NAMES.iter().any(|word| begins(word)) || parts.next().is_some_and(|folder| folder.eq_ignore_ascii_case("LICENSES"))
 }
 
-/// The ids in an SPDX expression; where it is none, its first word.
+/// The ids in an SPDX expression, in the case of the SPDX list. Where it is none: its first word, and the known licences
+/// that follow operators.
 fn of_expression(text: &str) -> Vec<String> {
-    let parsed = Expression::parse_mode(text, ParseMode::LAX);
-    let Ok(expression) = parsed else {
-        let first = text.split([' ', '\t', '(', ')']).find(|word| !word.is_empty());
-        return first.map(str::to_owned).into_iter().collect();
+    let text = canonical(text);
+    if let Some(ids) = parsed(&text) {
+        return ids;
+    }
+    let mut ids = Vec::new();
+    let mut is_operand = true;
+    for word in text.split([' ', '\t', '(', ')']).filter(|word| !word.is_empty()) {
+        let is_operator = OPERATORS.contains(&word);
+        if is_operand && !is_operator {
+            let known = parsed(word);
+            let other = ids.is_empty().then(|| vec![word.to_owned()]);
+            ids.extend(known.or(other).into_iter().flatten());
+        }
+        is_operand = is_operator;
+    }
+    ids
+}
+
+/// An expression with ids, exceptions and operators in the case of the SPDX list. SPDX compares them without case.
+fn canonical(text: &str) -> String {
+    let is_mark = |c: char| c.is_whitespace() || matches!(c, '(' | ')');
+    let words = text.split_inclusive(is_mark).map(|piece| {
+        let (word, mark) = piece.split_at(piece.find(is_mark).unwrap_or(piece.len()));
+        format!("{}{mark}", canonical_word(word))
+    });
+    words.collect()
+}
+
+fn canonical_word(word: &str) -> String {
+    let (base, plus) = word.strip_suffix('+').map_or((word, ""), |base| (base, "+"));
+    let is_it = |name: &&str| name.eq_ignore_ascii_case(base);
+    let known = OPERATORS.into_iter().find(is_it);
+    let known = known.or_else(|| identifiers::LICENSES.iter().map(|licence| licence.name).find(is_it));
+    let known = known.or_else(|| identifiers::EXCEPTIONS.iter().map(|exception| exception.name).find(is_it));
+    let own = || {
+        let prefix = OWN_PREFIXES
+            .iter()
+            .find(|prefix| base.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)));
+        prefix.map_or(base.to_owned(), |prefix| format!("{prefix}{}", base.get(prefix.len()..).unwrap_or_default()))
     };
+    format!("{}{plus}", known.map_or_else(own, str::to_owned))
+}
+
+fn parsed(text: &str) -> Option<Vec<String>> {
+    let expression = Expression::parse_mode(text, ParseMode::LAX).ok()?;
     let one = |item: &LicenseItem| match item {
         // `GPL-3.0` is deprecated and means `GPL-3.0-only`.
         LicenseItem::Spdx { id, or_later: false } if id.is_gnu() && id.is_deprecated() => {
@@ -146,7 +198,7 @@ fn of_expression(text: &str) -> Vec<String> {
         }
         item => item.to_string(),
     };
-    expression.requirements().map(|requirement| one(&requirement.req.license)).collect()
+    Some(expression.requirements().map(|requirement| one(&requirement.req.license)).collect())
 }
 
 /// Licences of which a text is, or which it holds.

@@ -53,6 +53,24 @@ fn tags_count_in_any_file_and_hide_no_text() {
     assert_eq!(of(&[("LICENSE", agpl)]), ["AGPL-3.0-only", "MIT"]);
 }
 
+/// `agpl-3.0-only` reached policies in that case, and no licence rule matched it.
+#[test]
+fn tags_have_the_case_of_the_spdx_list_and_hide_no_part_of_an_expression() {
+    let tag = |expression: &str| of(&[("src/main.c", &format!("# SPDX-License-Identifier: {expression}\n"))]);
+    assert_eq!(tag("agpl-3.0-only"), ["AGPL-3.0-only"]);
+    assert_eq!(tag("Agpl-3.0"), ["AGPL-3.0-only"]);
+    assert_eq!(tag("gpl-2.0+"), ["GPL-2.0-or-later"]);
+    assert_eq!(tag("(mit or APACHE-2.0) and bsd-3-clause"), ["Apache-2.0", "BSD-3-Clause", "MIT"]);
+    assert_eq!(tag("GPL-2.0-ONLY with CLASSPATH-exception-2.0"), ["GPL-2.0-only"]);
+    assert_eq!(tag("licenseref-Own"), ["LicenseRef-Own"]);
+    assert_eq!(tag("Own-1.0 AND agpl-3.0-only"), ["AGPL-3.0-only", "Own-1.0"]);
+    assert_eq!(tag("MIT OR agpl-3.0-only -->"), ["AGPL-3.0-only", "MIT"]);
+    assert_eq!(of(&[("a.py", "# spdx-license-identifier: mit\n")]), ["MIT"]);
+    let long = format!("{} OR AGPL-3.0-only", ["MIT"; 40].join(" OR "));
+    assert_eq!(tag(&long), ["MIT", NONE], "what is not read shows");
+    assert_eq!(tag(&format!("MIT OR LicenseRef-{}", "x".repeat(80))), ["MIT", NONE]);
+}
+
 #[test]
 fn a_licence_that_is_missing_unknown_or_left_out_shows() {
     assert_eq!(of(&[]), [NONE]);
