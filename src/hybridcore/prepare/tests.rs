@@ -232,6 +232,9 @@ fn a_foreign_file_in_a_composed_folder_stops_everything_and_is_kept_when_it_is_r
         "mine.auto.pkrvars.hcl",
         "mine.auto.pkrvars.json",
         "ansible/roles/mine/tasks/main.yml",
+        "ansible/roles/base/files/.evil",
+        "ansible/.x.yml",
+        "ansible/.hidden/x.yml",
     ] {
         let foreign = folder.join(name);
         fs::create_dir_all(foreign.parent().unwrap()).unwrap();
@@ -247,7 +250,14 @@ fn a_foreign_file_in_a_composed_folder_stops_everything_and_is_kept_when_it_is_r
     std::os::unix::fs::symlink("/nowhere", folder.join("link.pkr.hcl")).unwrap();
     assert!(in_folder(root.path(), false, |desk| prepare(desk, &asked)).is_err());
     fs::remove_file(folder.join("link.pkr.hcl")).unwrap();
-    for left in ["10-settings-packer.pkr.hcl~", "x.pkr.hcl.tmp", "ansible/__pycache__/a.pyc", "ansible/site.retry"] {
+    for left in [
+        "10-settings-packer.pkr.hcl~",
+        "x.pkr.hcl.tmp",
+        "ansible/__pycache__/a.pyc",
+        "ansible/site.retry",
+        "ansible/.site.yml.swp",
+        ".git/config",
+    ] {
         fs::create_dir_all(folder.join(left).parent().unwrap()).unwrap();
         fs::write(folder.join(left), "old").unwrap();
     }

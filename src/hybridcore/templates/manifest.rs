@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use thiserror::Error;
 
 use super::compose::Role;
-use crate::hybridcore::definitions::Definitions;
+use crate::hybridcore::definitions::{Definitions, is_left_over};
 use crate::hybridcore::state::document::{self, DocumentError, Versioned};
 use crate::hybridcore::state::files::{TEMPORARY_SUFFIX, remedy};
 use crate::types::hash::Hash;
@@ -191,11 +191,11 @@ const READ_BY_PACKER: [&str; 4] = [".pkr.hcl", ".pkr.json", ".auto.pkrvars.hcl",
 /// What programs leave beside the files that they run, and a killed writer of ours beside the file that it replaces.
 const LEFT_BEHIND: [&str; 3] = [".pyc", ".retry", TEMPORARY_SUFFIX];
 
-/// Whether a file in a composition's folder that was not composed may change the build: not what editors keep (`name~`, `.name`,
-/// `NAME.edited`), unless packer reads it.
+/// Whether a file in a composition's folder that was not composed may change the build. Packer and provisioners read hidden files too;
+/// they do not read what version control and editors keep (`.git`, `name~`, `.name.swp`, `NAME.edited`), unless packer reads it by its name.
 pub fn is_foreign(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let is_kept = path.split('/').any(|part| part.starts_with('.')) || name.ends_with('~') || name.ends_with(".edited");
+    let is_kept = path.split('/').any(is_left_over) || name.ends_with(".edited");
     let is_left = LEFT_BEHIND.iter().any(|end| name.ends_with(end));
     READ_BY_PACKER.iter().any(|end| path.ends_with(end) && !path.contains('/')) || !(is_kept || is_left)
 }
