@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -259,7 +260,8 @@ impl Gatherer<'_> {
             return Err(DigestError::TooMany(path.to_owned()));
         }
         let (hash, _) = digest::of_file(path, self.leave)?;
-        self.insert(path, hash);
+        let may_run = fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o100 != 0);
+        self.insert(path, if may_run { Hash::of(format!("{hash} executable").as_bytes()) } else { hash });
         Ok(())
     }
 
@@ -486,6 +488,19 @@ build {
         let after = desk.gather(&[]);
         assert_eq!(before.new_files(&after).collect::<Vec<_>>(), ["files/out/a", "made.json"]);
         assert_eq!(before.changes(&desk.gather(&["made.json", "files/out"])), []);
+    }
+
+    /// A build copies the x bit of an asset into its image, so a change of it is a change of the build.
+    #[test]
+    fn a_file_that_may_be_run_from_now_on_is_another_input() {
+        let desk = Desk::new();
+        let before = desk.gather(&[]);
+        for path in ["templates/setup.sh", "files/deep/x"] {
+            fs::set_permissions(desk.0.path().join(path), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let changes = before.changes(&desk.gather(&[]));
+        let changed: Vec<_> = changes.iter().map(|change| change.input.as_str()).collect();
+        assert_eq!(changed, ["file files/deep/x", "file templates/setup.sh"]);
     }
 
     #[test]
