@@ -86,7 +86,7 @@ pub fn transition_event(record: &Record) -> Happened {
 /// id as `Last-Event-ID` and gets the transitions in between. Where the log does not hold the record of that id, because
 /// the node was restored or pruned its log, the stream begins with the event `gap`: `{"reason", "last_event_id",
 /// "incarnation", "next_index"}`. Transitions follow from `next_index` on; the listener reads `/state` again, because what
-/// it heard after that record may have been lost. The stream ends when the node shuts down.
+/// it heard after that record may have been lost. The same follows where `from` is more than one after the log's last record. The stream ends when the node shuts down.
 #[utoipa::path(get, path = "/events", tag = "state",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's transitions and effects."),
@@ -99,7 +99,7 @@ pub fn transition_event(record: &Record) -> Happened {
     ),
     responses(
         (status = 200, description = "The events, each as this says.", body = EventAnswer, content_type = "text/event-stream"),
-        (status = 400, description = "`bad_query`.",
+        (status = 400, description = "`bad_query`; `header_conflict`: `Last-Event-ID` stands twice.",
             body = schema::Problem, content_type = "application/problem+json"),
         (status = 429, description = "`too_many_requests`: this peer has its share of the listeners.",
             body = schema::Problem, content_type = "application/problem+json"),
@@ -117,12 +117,7 @@ pub(super) async fn events(
     let wanted = Wanted { project: query.parsed("project")?, kinds: kinds(query.text("kinds"))? };
     // Looked at even where it is outweighed: what the route does not take is refused.
     let asked = query.number("from", 0..=MAX_INTEGER)?;
-    let heard = match headers.get("last-event-id") {
-        // A browser that has heard no id yet may send an empty one.
-        Some(id) if id.as_bytes().trim_ascii().is_empty() => None,
-        Some(id) => Some(last_event(id.to_str().unwrap_or_default())?),
-        None => None,
-    };
+    let heard = last_heard(&headers)?;
     let place = state.gate.listen(asker.peer())?;
     // Listened to first, so that nothing falls between what was and what is.
     let receiver = state.queries.events();
@@ -165,6 +160,21 @@ fn kinds(text: Option<&str>) -> Answer<Vec<&'static str>> {
     text.split(',').map(known).collect()
 }
 
+fn last_heard(headers: &HeaderMap) -> Answer<Option<EventId>> {
+    let mut ids = headers.get_all("last-event-id").iter();
+    let (id, other) = (ids.next(), ids.next());
+    if other.is_some() {
+        let reason = format!("the header last-event-id stands {} times; send it once", ids.count() + 2);
+        return Err(Fault::new(Code::HeaderConflict, reason));
+    }
+    match id {
+        // A browser that has heard no id yet may send an empty one.
+        Some(id) if id.as_bytes().trim_ascii().is_empty() => Ok(None),
+        Some(id) => last_event(id.to_str().unwrap_or_default()).map(Some),
+        None => Ok(None),
+    }
+}
+
 fn last_event(text: &str) -> Answer<EventId> {
     text.trim_ascii().parse().map_err(|error| bad(format!("Last-Event-ID: {error}")))
 }
@@ -178,9 +188,22 @@ struct Beginning {
 }
 
 impl Beginning {
+    /// From an index on. A listener that asks for records after the next one knows of records that this log does not have;
+    /// it must hear of those that come in their places.
+    fn at(from: u64, last_index: u64) -> Beginning {
+        if from <= last_index + 1 {
+            return Beginning { next: from, gap: None };
+        }
+        let reason = format!(
+            "this log ends at record {last_index}, before record {from}: the node was restored, promoted, or lost records; \
+             read the state again"
+        );
+        Beginning { next: last_index + 1, gap: Some(reason) }
+    }
+
     fn of(heard: Option<EventId>, from: Option<u64>, incarnations: &[Incarnation], last_index: u64) -> Beginning {
         let Some(heard) = heard else {
-            return Beginning { next: from.map_or(last_index + 1, |from| from.max(1)), gap: None };
+            return Beginning::at(from.map_or(last_index + 1, |from| from.max(1)), last_index);
         };
         match heard.shared_with(incarnations, last_index) {
             shared if shared == heard.index => Beginning { next: shared + 1, gap: None },

@@ -185,3 +185,46 @@ fn a_stream_begins_at_once_passes_proxies_and_takes_an_empty_id_for_none() {
         assert_eq!(first, [": listening", "id: 1-0"]);
     }
 }
+
+/// The stream gave the id of a record that did not exist, and was silent until the log had passed it.
+#[test]
+fn a_listener_that_asks_from_ahead_of_the_log_sees_the_gap_and_every_new_record() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let last = daemon.last_index();
+    let ahead = |target: String, header: String| {
+        let heard = listen(&daemon, &target, &header, |(_, kind, _)| kind == "gap");
+        let (id, _, data) = &heard[0];
+        assert_eq!((heard.len(), id.as_deref()), (1, Some(format!("1-{last}").as_str())), "{target} {header}");
+        assert_eq!(data["next_index"], last + 1, "{data}");
+    };
+    ahead(format!("/events?kinds=transition&from={}", last + 2), String::new());
+    ahead(format!("/events?kinds=transition&from={}", (1u64 << 53) - 1), String::new());
+    ahead("/events?kinds=transition".to_owned(), format!("last-event-id: 1-{}\r\n", last + 6));
+    let target = format!("/events?kinds=transition&from={}", last + 7);
+    let (hears, heard) = std::sync::mpsc::channel();
+    let ids = |heard: Vec<Heard>| heard.into_iter().map(|(id, kind, _)| (kind, id.unwrap())).collect::<Vec<_>>();
+    let live = std::thread::scope(|scope| {
+        let listener = scope.spawn(|| {
+            listen(&daemon, &target, "", move |(_, kind, _)| {
+                let _ = hears.send(());
+                kind == "transition"
+            })
+        });
+        heard.recv().unwrap();
+        project.accept(&daemon, Transition::ControlPause);
+        listener.join().unwrap()
+    });
+    let gap = ("gap".to_owned(), format!("1-{last}"));
+    assert_eq!(ids(live), [gap, ("transition".to_owned(), format!("1-{}", last + 1))]);
+    let next = listen(&daemon, &format!("/events?from={}", last + 1), "", |(_, kind, _)| kind == "transition");
+    assert!(next.iter().all(|(_, kind, _)| kind != "gap"), "the next record is not ahead");
+    let mut stream = TcpStream::connect(daemon.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    write!(stream, "GET /events HTTP/1.1\r\nhost: localhost\r\nlast-event-id: 1-1\r\nlast-event-id: 1-1\r\n\r\n")
+        .unwrap();
+    let first = BufReader::new(stream).lines().next().unwrap().unwrap();
+    assert!(first.starts_with("HTTP/1.1 400"), "{first}");
+}
