@@ -78,17 +78,46 @@ pub(super) fn lossy_in_expression(text: &str) -> Option<String> {
 
 /// Reads YAML (and so JSON) in which no mapping has a key twice; libraries keep the last one in silence.
 pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, yaml_serde::Error> {
-    Strict.deserialize(yaml_serde::Deserializer::from_str(text))?;
+    Strict("the document").deserialize(yaml_serde::Deserializer::from_str(text))?;
     yaml_serde::from_str(text)
 }
 
 /// The same of values, in which no number loses digits either.
 pub(super) fn values(text: &str) -> Result<Value, yaml_serde::Error> {
-    let value = Strict.deserialize(yaml_serde::Deserializer::from_str(text))?;
+    let value = Strict("the document").deserialize(yaml_serde::Deserializer::from_str(text))?;
     if has_float(&value) {
         Written(&value).deserialize(yaml_serde::Deserializer::from_str(text))?;
     }
     Ok(value)
+}
+
+/// The same of values in JSON, which is read as JSON: YAML has other numbers, and does not know all escapes of JSON.
+pub(super) fn json_values(text: &str) -> Result<Value, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Strict("the document").deserialize(&mut reader)?;
+    reader.end()?;
+    match lossy_in_json(text) {
+        Some(number) => Err(serde_json::Error::custom(ValueError::Inexact(number))),
+        None => Ok(value),
+    }
+}
+
+/// The first number of a JSON document that loses digits.
+fn lossy_in_json(text: &str) -> Option<String> {
+    // Outside of strings: every second piece, once escapes are gone.
+    let unescaped = text.replace("\\\\", "").replace("\\\"", "");
+    let is_separator = |c: char| !c.is_ascii_digit() && !matches!(c, '-' | '+' | '.' | 'e' | 'E');
+    let words = unescaped.split('"').step_by(2).flat_map(|piece| piece.split(is_separator));
+    let mut numbers = words.filter(|word| word.starts_with(|c: char| c == '-' || c.is_ascii_digit()));
+    numbers.find(|word| !is_kept(word)).map(|word| word.chars().take(60).collect())
+}
+
+/// Whether a number of JSON is kept as its text says.
+fn is_kept(text: &str) -> bool {
+    let Ok(number) = serde_json::from_str::<serde_json::Number>(text) else { return false };
+    let whole = number.as_u64().map(Number::from).or_else(|| number.as_i64().map(Number::from));
+    let kept = whole.or_else(|| number.as_f64().and_then(Number::from_f64));
+    kept.is_some_and(|kept| is_exact(text, &kept))
 }
 
 fn has_float(value: &Value) -> bool {
@@ -100,17 +129,17 @@ fn has_float(value: &Value) -> bool {
     }
 }
 
-/// Reads any value, and refuses a key that is there twice.
-struct Strict;
+/// Reads any value of this name, and refuses a key that is there twice and numbers that are none.
+struct Strict<'n>(&'n str);
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(Strict)
+        deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,7 +152,7 @@ impl<'de> Visitor<'de> for Strict {
         Ok(Value::Null)
     }
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(Strict)
+        deserializer.deserialize_any(self)
     }
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
         Ok(value.into())
@@ -141,15 +170,16 @@ impl<'de> Visitor<'de> for Strict {
         Err(E::custom(ValueError::Inexact(value.to_string())))
     }
     #[expect(clippy::disallowed_types, reason = "serde hands it over as one")]
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        // JSON has no such numbers, and `null` in their place would take the value away.
+        if value.is_finite() { Ok(value.into()) } else { Err(E::custom(ValueError::NotFinite(self.0.to_owned()))) }
     }
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(text.into())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Strict)? {
+        while let Some(item) = items.next_element_seed(Strict(self.0))? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -160,7 +190,7 @@ impl<'de> Visitor<'de> for Strict {
             if object.contains_key(&key) {
                 return Err(A::Error::custom(ValueError::Twice(key)));
             }
-            let value = members.next_value_seed(Strict)?;
+            let value = members.next_value_seed(Strict(&key))?;
             object.insert(key, value);
         }
         Ok(Value::Object(object))
@@ -235,6 +265,36 @@ mod tests {
         }
         assert_eq!(lossy_in_expression("[1, { a = 18446744073709551617 }]"), Some("18446744073709551617".to_owned()));
         assert_eq!(lossy_in_expression("[1, -2.5]"), None);
+    }
+
+    /// `.nan` became null, which took the value of the layers below away.
+    #[test]
+    fn numbers_that_are_none_are_refused_with_their_name_and_line() {
+        for number in [".nan", ".NaN", ".inf", "-.inf", "+.Inf"] {
+            for text in [format!("a: 1\nmemory_mib: {number}"), format!("a: 1\nmemory_mib: {{b: [1, {number}]}}")] {
+                let error = values(&text).unwrap_err().to_string();
+                let name = if text.contains("{b") { "\"b\"" } else { "\"memory_mib\"" };
+                assert!(error.contains(name) && error.contains("line 2"), "{text}: {error}");
+                assert!(from_yaml::<Value>(&text).is_err(), "{text}");
+            }
+        }
+    }
+
+    /// JSON was read as YAML: `.nan` was taken, `1e400` became a text, and `0x1F` 31.
+    #[test]
+    fn json_is_read_as_json() {
+        for text in
+            ["{\"a\": .nan}", "{\"a\": 1e400}", "{\"a\": 0x1F}", "{a: 1}", "{\"a\": 1} {}", "a: 1", "{\"a\": 1,}"]
+        {
+            assert!(json_values(text).is_err(), "{text}");
+        }
+        for number in ["18446744073709551616", "9007199254740993.5", "-9223372036854775809"] {
+            let error = json_values(&format!("{{\"a\\\"\\\\\": [\"1.{number}\", {number}]}}")).unwrap_err().to_string();
+            assert!(error.contains(&format!("the number {number} loses digits")), "{error}");
+        }
+        let kept =
+            "{\"a\": [1, -2.5e3, true, null], \"9007199254740993.5\": \"\\ud83d\\ude00 \\\" 9007199254740993.5\"}";
+        assert_eq!(json_values(kept).unwrap(), serde_json::from_str::<Value>(kept).unwrap());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::exact;
 use super::schema::{Kind, Schema};
 use super::syntax::{self, Place, SyntaxError};
-use super::value::{Given, Value, ValueError};
+use super::value::{Given, Value, ValueError, first_line};
 use crate::hybridcore::definitions::{Definitions, DefinitionsError};
 use crate::types::text::Name;
 
@@ -202,13 +202,16 @@ pub fn from_hcl(layer: Layer, file: &str, text: &str) -> Result<Overlay, LayerEr
     Ok(Overlay { layer, file: file.to_owned(), values, typed: BTreeMap::new() })
 }
 
-/// Reads answers: HCL by the suffix `.hcl`, else YAML, of which JSON is a part.
+/// Reads answers: HCL by the suffix `.hcl`, JSON by `.json`, else YAML.
 pub fn answers(file: &str, text: &str) -> Result<Overlay, LayerError> {
     if file.ends_with(".hcl") {
         return from_hcl(Layer::Answers, file, text);
     }
     let fail = |detail: String| LayerError::Answers { file: file.to_owned(), detail };
-    let document = exact::values(text).map_err(|error| fail(super::value::first_line(&error)))?;
+    let document = match file.ends_with(".json") {
+        true => exact::json_values(text.trim_start_matches('\u{feff}')).map_err(|error| fail(first_line(&error)))?,
+        false => exact::values(text).map_err(|error| fail(first_line(&error)))?,
+    };
     let Some(members) = document.as_object() else {
         return Err(fail("it is no mapping of names to values".to_owned()));
     };

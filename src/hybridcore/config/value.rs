@@ -63,6 +63,9 @@ pub enum ValueError {
         "the number {0} loses digits; whole numbers may have 64 bits, and others about 15 digits: write it as a text in quotes"
     )]
     Inexact(String),
+    /// A number is infinite, or none.
+    #[error("{0:?} has a number that is not finite; write a finite number, or a text in quotes")]
+    NotFinite(String),
     /// A template of a text cannot be evaluated.
     #[error("{0}; only plain texts may stand here")]
     Template(String),
