@@ -137,3 +137,29 @@ fn paths(status: &ScanStatus) -> (BTreeSet<Detail>, u64) {
     }
     (paths, left_out.min(MAX_INTEGER))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hybridcore::sources::git::Survey;
+    use serde_json::json;
+
+    /// Paths of pointers took the places of those of secrets, without a sign.
+    #[test]
+    fn paths_of_secrets_come_first_and_those_that_do_not_fit_are_counted() {
+        let names = |count: usize| (0..count).map(|n| format!("a/{n:02}")).collect::<Vec<_>>();
+        let found = |survey: Survey, flags: &[&str]| {
+            let document = json!({
+                "outcome": "findings", "scanned_at": "", "commit_sha": "a".repeat(40), "scanner": "", "flags": flags, "survey": survey,
+            });
+            let (paths, left_out) = paths(&serde_json::from_value(document).unwrap());
+            (paths.len(), paths.iter().any(|path| path.as_str() == "z"), left_out)
+        };
+        let survey = |count| Survey { private_keys: vec!["z".into()], lfs_pointers: names(count), ..Survey::default() };
+        assert_eq!(found(survey(31), &[]), (32, true, 0));
+        assert_eq!(found(survey(32), &[]), (32, true, 1));
+        assert_eq!(found(Survey { submodules: names(31), ..survey(31) }, &[]), (32, true, 0), "a path counts once");
+        assert_eq!(found(Survey { paths_left_out: 2, ..survey(1) }, &["scanner"]), (2, true, 3));
+        assert_eq!(found(Survey { submodules: vec!["e\u{301}".into()], ..survey(1) }, &[]).2, 1, "not as git has it");
+    }
+}
