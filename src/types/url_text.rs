@@ -8,6 +8,8 @@ use std::borrow::Cow;
 /// What is put in the place of what was taken out.
 const MARK: &str = "[redacted]";
 const BEFORE_AUTHORITY: &str = "://";
+/// Before a path that no user info can precede.
+const FILE: &str = "file://";
 
 /// The text whose URLs hold scheme, host, port and path alone.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
@@ -15,25 +17,47 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(BEFORE_AUTHORITY) {
-        let (before, after) = rest.split_at(at + BEFORE_AUTHORITY.len());
-        out.push_str(before);
-        let (url, following) = after.split_at(end(after));
-        append(url, &mut out);
-        rest = following;
+    let (mut done, mut stretch) = (0, Stretch::default());
+    while let Some(found) = text[done..].find(BEFORE_AUTHORITY) {
+        let start = done + found + BEFORE_AUTHORITY.len();
+        out.push_str(&text[done..start]);
+        if start > stretch.end {
+            stretch = Stretch::at(text, start);
+        }
+        done = stretch.url_end(text, start);
+        append(&text[start..done], is_file(&text[..start]), &mut out);
     }
-    out.push_str(rest);
+    out.push_str(&text[done..]);
     Cow::Owned(out)
 }
 
-/// Where a URL ends: at white space, a quotation mark, an escape that means one of them, or the authority of a URL in its path.
-fn end(after: &str) -> usize {
-    let end = quoted_end(after);
-    match (after[..end].find(BEFORE_AUTHORITY), after[..end].find(['?', '#'])) {
-        (Some(next), query) if query.is_none_or(|query| next < query) => next,
-        _ => end,
+/// Text up to white space, a quotation mark, or an escape that means one of them. It may hold several URLs, and is looked through once for all
+/// of them: what looks again at each `://` takes quadratic time.
+#[derive(Default)]
+struct Stretch {
+    end: usize,
+    /// Where its first query or fragment begins; its end where there is none.
+    query: usize,
+}
+
+impl Stretch {
+    fn at(text: &str, start: usize) -> Stretch {
+        let stretch = &text[start..start + quoted_end(&text[start..])];
+        let query = stretch.find(['?', '#']).unwrap_or(stretch.len());
+        Stretch { end: start + stretch.len(), query: start + query }
     }
+
+    /// Where a URL that begins at `start` ends: at the authority of a URL in its path, or with the stretch.
+    fn url_end(&self, text: &str, start: usize) -> usize {
+        // Not further than the query: after it, nothing begins another URL.
+        let next = text[start..self.query].find(BEFORE_AUTHORITY);
+        next.map_or(self.end, |next| start + next)
+    }
+}
+
+fn is_file(before: &str) -> bool {
+    let scheme = before.len().checked_sub(FILE.len()).and_then(|at| before.get(at..));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(FILE))
 }
 
 fn quoted_end(after: &str) -> usize {
@@ -41,35 +65,66 @@ fn quoted_end(after: &str) -> usize {
     for (at, c) in after.char_indices() {
         match c {
             '\\' => escaped = !escaped,
-            '"' | 'n' | 'r' | 't' | 'u' if escaped => return at - 1,
-            '"' => return at,
-            c if c.is_whitespace() || c.is_control() => return at,
+            '"' | 'n' | 'r' | 't' if escaped => return at - 1,
+            'u' if escaped && escaped_char(&after[at + 1..]).is_some_and(is_end) => return at - 1,
+            c if is_end(c) => return at,
             _ => escaped = false,
         }
     }
     after.len()
 }
 
+fn is_end(c: char) -> bool {
+    c == '"' || c.is_whitespace() || c.is_control()
+}
+
+/// The character that the four digits of a `\u` escape mean.
+fn escaped_char(digits: &str) -> Option<char> {
+    let digits = digits.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)
+}
+
+/// Whether the parts of a URL are separated by escaped characters. Writers of JSON may escape any character.
+fn has_escaped_sign(url: &str) -> bool {
+    url.match_indices("\\u")
+        .any(|(at, escape)| matches!(escaped_char(&url[at + escape.len()..]), Some('@' | '?' | '#')))
+}
+
 /// Appends what follows the scheme, without its secrets. Punctuation at the end belongs to the sentence.
-fn append(url: &str, out: &mut String) {
+fn append(url: &str, is_file: bool, out: &mut String) {
     let bare = url.trim_end_matches([',', ';', ':', '.', ')', ']', '}', '>', '\'', '`']);
     // A mark of an earlier cleaning is no punctuation.
     let marked = MARK.trim_end_matches(']').len();
     let bare = if bare.ends_with(&MARK[..marked]) && url.len() > bare.len() { &url[..=bare.len()] } else { bare };
+    if has_escaped_sign(bare) {
+        out.push_str(MARK);
+    } else {
+        append_parts(bare, is_file, out);
+    }
+    out.push_str(&url[bare.len()..]);
+}
+
+fn append_parts(bare: &str, is_file: bool, out: &mut String) {
     let (authority, path) = bare.split_at(bare.find(['/', '?', '#']).unwrap_or(bare.len()));
     let host = authority.rfind('@').map(|sign| &authority[sign + 1..]);
-    let (is_host, later) = (is_host(host.unwrap_or(authority)), path.rfind('@'));
-    match (host, later) {
-        // A password may hold what ends an authority; then what is before it is no host with a port.
-        (_, Some(sign)) if !is_host => {
+    let later = path.rfind('@');
+    let of_password = if is_host(host.unwrap_or(authority)) { sign_in_path(path).filter(|_| !is_file) } else { later };
+    match (of_password, later) {
+        // A password may hold what ends an authority; then what is before it is no host.
+        (Some(sign), _) => {
             let rest = &path[sign + 1..];
             let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
             append_host(Some(host), "", path, out);
         }
-        (_, Some(_)) if !path.starts_with('/') => out.push_str(MARK),
+        (None, Some(_)) if !path.starts_with('/') => out.push_str(MARK),
         _ => append_host(host, authority, path, out),
     }
-    out.push_str(&url[bare.len()..]);
+}
+
+/// The last `@` of a path that does not begin one of its parts, as the scope of a package does.
+fn sign_in_path(path: &str) -> Option<usize> {
+    let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
+    path.rmatch_indices('@').map(|(at, _)| at).find(|at| !path[..*at].ends_with('/'))
 }
 
 /// Whether it can be a host with or without a port.
@@ -159,5 +214,52 @@ mod tests {
             let cleaned = without_secrets(text);
             assert!(!cleaned.contains("hun") && !cleaned.contains("ter2"), "{text}: {cleaned}");
         }
+    }
+
+    /// Go writes `&` as an escape in JSON; the escape once ended the URL, so that the rest of the query was shown.
+    #[test]
+    fn an_escaped_character_ends_a_url_only_where_it_means_a_blank_or_a_quotation_mark() {
+        for (text, cleaned) in [
+            (r#"{"a":"https://h/?t=x\u0026sig=hunter2"}"#, r#"{"a":"https://h/?[redacted]"}"#),
+            (r#"{"a":"https://h/?t=x\u003dhunter2 b"}"#, r#"{"a":"https://h/?[redacted] b"}"#),
+            (r#"{"a":"https://h/?t=\ud83d\ude00hunter2"}"#, r#"{"a":"https://h/?[redacted]"}"#),
+            (r#"{"a":"https://me\u0026hunter2@h/x"}"#, r#"{"a":"https://[redacted]@h/x"}"#),
+            (r#"{"a":"https://me:hunter2\u0040h/x b"}"#, r#"{"a":"https://[redacted] b"}"#),
+            (r#"{"a":"https://h/x\u003Ft=hunter2"}"#, r#"{"a":"https://[redacted]"}"#),
+            (r#"{"a":"https://h/?t=x\u0022, b"}"#, r#"{"a":"https://h/?[redacted]\u0022, b"}"#),
+            (r#"{"a":"https://h/?t=x\u0020b"}"#, r#"{"a":"https://h/?[redacted]\u0020b"}"#),
+            (r#"{"a":"https://h/?t=x\u000ab"}"#, r#"{"a":"https://h/?[redacted]\u000ab"}"#),
+            (r#"{"a":"https://h/?t=x\u2028b"}"#, r#"{"a":"https://h/?[redacted]\u2028b"}"#),
+        ] {
+            assert_eq!(without_secrets(text), cleaned, "{text}");
+            assert_eq!(without_secrets(cleaned), cleaned);
+        }
+    }
+
+    /// A token that holds a slash looks like a host with a path.
+    #[test]
+    fn a_sign_in_a_path_ends_user_info_unless_a_slash_is_before_it() {
+        for (text, cleaned) in [
+            ("https://tok/en@host", "https://[redacted]@host"),
+            ("https://me:1234/abc@host/x?t=1", "https://[redacted]@host/x?[redacted]"),
+            ("https://me:1234/abc@host/@scope/package", "https://[redacted]@host/@scope/package"),
+            ("https://me:hun@t/er@host", "https://[redacted]@host"),
+            ("https://[::1]:80/t/en@host", "https://[redacted]@host"),
+            ("https://host/@scope/package", "https://host/@scope/package"),
+            ("https://host/a?x=b@c", "https://host/a?[redacted]"),
+            ("file:///srv/a@b.git", "file:///srv/a@b.git"),
+        ] {
+            assert_eq!(without_secrets(text), cleaned, "{text}");
+            assert_eq!(without_secrets(cleaned), cleaned);
+        }
+    }
+
+    /// Each `://` once looked through the rest of its line: hours for the output of a hostile build.
+    #[test]
+    fn a_line_of_nothing_but_schemes_is_cleaned_in_one_pass() {
+        let line = "a://".repeat(1 << 18);
+        assert_eq!(without_secrets(&line), line);
+        let line = format!("{line}?");
+        assert_eq!(without_secrets(&line), format!("{line}[redacted]"));
     }
 }

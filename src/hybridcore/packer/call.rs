@@ -14,6 +14,8 @@ use crate::hybridcore::logs::{Logger, Redactor};
 use crate::hybridcore::process::{self, End, Program, RunError, Stream};
 use crate::types::text::Name;
 
+/// The most of a line that is read. Longer lines are cut before secrets are searched in them.
+const LINE_BYTES: usize = 16 << 10;
 /// Names the run in the environment of packer and of all that it starts, so that they can be found again.
 pub const RUN_VARIABLE: &str = "SWOOSH_RUN";
 /// Variables that packer gets from us; everything else stays behind.
@@ -162,16 +164,16 @@ impl Desk {
         Called { ended, transcript }
     }
 
-    /// A line that was cut may end in a piece of a secret, which nobody would know again.
+    /// The beginning of a line that is too long. A line that is cut may end in a piece of a secret, which no search finds.
     fn without_half_a_secret<'a>(&self, line: &'a str, line_bytes: usize) -> &'a str {
-        if line.len() < line_bytes {
+        let most = line_bytes.min(LINE_BYTES);
+        if line.len() < most {
             return line;
         }
-        let mut end = line.len().saturating_sub(self.longest_secret);
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        &line[..end]
+        let cut = &line[..line.floor_char_boundary(most.saturating_sub(self.longest_secret))];
+        // The user info of a URL is known by the `@` after it.
+        let word = cut.rfind(char::is_whitespace).map_or(0, |blank| blank + 1);
+        if cut[word..].contains("://") { &cut[..word] } else { cut }
     }
 
     /// A record without secrets. Paths of files stay as they are: whoever needs them cleans them.
