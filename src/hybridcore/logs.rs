@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -248,7 +248,7 @@ impl Rolling {
             if self.is_current()? {
                 return Ok(());
             }
-            self.file = append_to(&self.path)?;
+            self.file = self.successor()?;
         }
     }
 
@@ -270,8 +270,22 @@ impl Rolling {
             0 => fs::remove_file(&self.path)?,
             _ => fs::rename(&self.path, self.rolled(1))?,
         }
-        self.file = append_to(&self.path)?;
+        self.file = self.successor()?;
         Ok(())
+    }
+
+    /// Opens the file at the path instead of the open one. One that is made gets the mode and the group of the open one, through which
+    /// an operator lets a log shipper read.
+    fn successor(&self) -> io::Result<File> {
+        match OpenOptions::new().create_new(true).append(true).open(&self.path) {
+            Ok(file) => {
+                // The log goes on where its access cannot be set.
+                let _ = inherit(&self.file, &file);
+                Ok(file)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => append_to(&self.path),
+            Err(error) => Err(error),
+        }
     }
 
     fn rolled(&self, n: u32) -> PathBuf {
@@ -285,6 +299,18 @@ fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
+/// Gives a file the mode and group of another. Without the group, the mode would let others read.
+fn inherit(from: &File, to: &File) -> io::Result<()> {
+    let (wanted, made) = (from.metadata()?, to.metadata()?);
+    if wanted.gid() != made.gid() {
+        fchown(to, None, Some(wanted.gid()))?;
+    }
+    if wanted.mode() != made.mode() {
+        to.set_permissions(wanted.permissions())?;
+    }
+    Ok(())
+}
+
 fn ignore_absent(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -295,6 +321,7 @@ fn ignore_absent(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn command_line_and_tests_share_one_prefix() {
@@ -321,6 +348,29 @@ mod tests {
             assert!(fs::metadata(folder.path().join(name)).unwrap().len() <= 200, "{name}");
         }
         assert!(fs::read_to_string(folder.path().join("packer.log")).unwrap().contains("line number 19"));
+    }
+
+    /// An operator gives a log shipper access through the mode of the file; the next file once was closed to it again.
+    #[test]
+    fn a_new_file_has_the_mode_and_group_of_the_one_that_was_rolled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.log");
+        File::create(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        // Only a privileged test may give a file away.
+        let _ = std::os::unix::fs::chown(&path, None, Some(4321));
+        let group = fs::metadata(&path).unwrap().gid();
+        let mut file = LineFile::open(&path, Rotation { max_bytes: 100, keep: 2 }).unwrap();
+        for n in 0..30 {
+            file.write_all(format!("line {n:02}\n").as_bytes()).unwrap();
+        }
+        for name in ["node.log", "node.log.1", "node.log.2"] {
+            let about = fs::metadata(folder.path().join(name)).unwrap();
+            assert_eq!((about.mode() & 0o777, about.gid()), (0o640, group), "{name}");
+        }
+        fs::rename(&path, folder.path().join("moved")).unwrap();
+        file.write_all(b"after the move\n").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
     }
 
     #[test]
