@@ -87,7 +87,7 @@ pub fn keep_new_files_private() {
 /// Makes a data directory where it is missing, and closes it and the journal in it to other users.
 ///
 /// The group of a set-group-ID directory keeps its access: a volume gives it (`fsGroup` of Kubernetes). A directory that all users share, such
-/// as `/tmp`, or that belongs to another user is left unchanged, with a warning.
+/// as `/tmp`, or that belongs to another user is left unchanged, with a warning; so is one whose mode cannot be changed.
 pub fn make_data_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     close(path)?;
@@ -113,11 +113,18 @@ fn close(path: &Path) -> io::Result<()> {
     let open = seen.mode & others(seen, path);
     let uid = rustix::process::geteuid().as_raw();
     let changeable = seen.mode & STICKY == 0 && (seen.uid == uid || uid == 0);
+    let mode = format!("{:04o}", seen.mode);
     if open != 0 && changeable {
-        return std::fs::set_permissions(path, Permissions::from_mode(seen.mode & !open));
-    }
-    if open != 0 && is_directory {
-        let mode = format!("{:04o}", seen.mode);
+        // Root may lack the capability for files of others, and some file systems have no modes.
+        if let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(seen.mode & !open)) {
+            let wanted = format!("{:04o}", seen.mode & !open);
+            tracing::warn!(
+                path = %path.display(), mode, owner = seen.uid, %error,
+                "other users have access to this and the mode cannot be changed; run `chmod {wanted}` on it as its owner, or make the user of the \
+                 node its owner"
+            );
+        }
+    } else if open != 0 && is_directory {
         tracing::warn!(
             path = %path.display(), mode, owner = seen.uid,
             "other users have access to this directory; give the node a directory of its own with mode 0700"
@@ -154,6 +161,17 @@ mod tests {
         }
         // A process of root's owns such a file itself, and is held to its own rule.
         assert_eq!(judge(owned(0o640, 0, 0), None, 0), Verdict::Exposed);
+    }
+
+    /// Root without `CAP_FOWNER` may not change a directory of another user; the node once did not start for that.
+    #[test]
+    fn a_mode_that_cannot_be_changed_stops_no_start() {
+        // Nobody may change modes in this file system, not even root.
+        let fixed = Path::new("/proc/self/task");
+        let about = Owned::from(std::fs::metadata(fixed).unwrap());
+        assert!(about.mode & OTHERS != 0 && about.uid == rustix::process::geteuid().as_raw());
+        assert!(std::fs::set_permissions(fixed, Permissions::from_mode(0o700)).is_err());
+        close(fixed).unwrap();
     }
 
     #[test]
