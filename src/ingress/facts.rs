@@ -138,7 +138,9 @@ fn read(bytes: &[u8]) -> Result<Fact, Rejection> {
 /// Charges for what a refused fact cost, as of a proposal: the peer, or the source where the signature is its own.
 async fn charge(gate: &Gate, (peer, source): (Peer, PublicKey), fault: Fault, bytes: usize) -> Fault {
     match fault.code() {
-        Code::SignatureInvalid | Code::FactSource => return junk::found(gate, peer, bytes, fault).await,
+        Code::SignatureInvalid | Code::FactSource | Code::ContentTooLarge => {
+            return junk::found(gate, peer, bytes, fault).await;
+        }
         Code::FactAhead | Code::FactBody | Code::FactSerial | Code::FactsFull => gate.charge_refusal(peer, source),
         _ => {}
     }

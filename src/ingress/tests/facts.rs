@@ -5,6 +5,7 @@ use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::world::{World, fact};
+use crate::ingress::Limits;
 use crate::types::fact::FactKind;
 use crate::types::keys::SecretKey;
 
@@ -56,6 +57,18 @@ async fn what_is_no_fact_is_refused_with_a_code_and_never_500() {
     assert_eq!(world.send(text).await.problem(), (415, "unsupported_media_type".into()));
     let delete = Request::delete("/facts").body(Body::empty()).unwrap();
     assert_eq!(world.send(delete).await.problem(), (405, "method_not_allowed".into()));
+}
+
+/// Anyone may sign such a fact, and it was parsed free of charge.
+#[tokio::test]
+async fn a_peer_pays_for_facts_that_are_too_large() {
+    let world = World::with(Limits { failures: 1, failures_forgiven_per_second: 1, ..Limits::default() });
+    let body = || pushed(FactKind::Health).to_string().into_bytes();
+    let mut codes = Vec::new();
+    while codes.len() < 50 && !codes.contains(&429) {
+        codes.push(world.push(body()).await.problem().0);
+    }
+    assert_eq!((codes.first(), codes.last()), (Some(&413), Some(&429)), "{codes:?}");
 }
 
 #[tokio::test]

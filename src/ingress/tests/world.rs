@@ -116,6 +116,9 @@ struct Taker;
 
 impl Intake for Taker {
     fn push(&self, fact: Fact) -> Result<Pushed, Rejection> {
+        if fact.claim.kind == FactKind::Health {
+            return Err(Rejection::new(Code::ContentTooLarge, "too large for its kind"));
+        }
         if fact.claim.kind != FactKind::License {
             return Err(Rejection::new(Code::FactSource, "no source of it"));
         }
