@@ -188,6 +188,17 @@ impl Gate {
         Ok(())
     }
 
+    /// An asker with a request under way.
+    #[cfg(test)]
+    pub(super) fn asker(&self, caller: Caller) -> Asker {
+        Asker::new(caller, Kept(Arc::new(self.admit(caller).ok().unwrap())))
+    }
+
+    #[cfg(test)]
+    pub(super) fn free_reads(&self) -> usize {
+        self.reads.free()
+    }
+
     /// Refuses because there is too much to do, and counts that.
     pub(super) fn shed(&self, code: Code, reason: impl Into<String>) -> Fault {
         let reason = reason.into();

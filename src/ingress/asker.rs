@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::Serialize;
 
-use super::admission::Kept;
+use super::admission::{Kept, Place};
 use super::fault::{Answer, Fault};
 use super::{AppState, Caller, Peer, json_bytes};
 use crate::sequencer::queries::Stop;
@@ -63,20 +63,19 @@ impl Drop for StopWhenGone {
 }
 
 impl AppState {
-    /// Does work off the runtime's workers, within the request's time. The work is stopped when the asker goes; `held` is
-    /// released when the work ends.
-    pub(super) async fn work<T: Send + 'static>(
+    /// Does work off the runtime's workers, within the request's time. The work is stopped when the asker goes. `held` is
+    /// returned with the result, or released when the work ends.
+    pub(super) async fn work<T: Send + 'static, H: Send + 'static>(
         &self,
-        held: impl Send + 'static,
+        held: H,
         work: impl FnOnce(&AppState, &Stop) -> Answer<T> + Send + 'static,
-    ) -> Answer<T> {
+    ) -> Answer<(T, H)> {
         let (state, limit_ms) = (self.clone(), self.limits.request_timeout_ms);
         let waiting = StopWhenGone(Stop::default());
         let stop = waiting.0.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let _held = held;
             stop.check()?;
-            work(&state, &stop)
+            work(&state, &stop).map(|made| (made, held))
         });
         match tokio::time::timeout(Duration::from_millis(limit_ms), task).await {
             Ok(Ok(answer)) => answer,
@@ -85,12 +84,13 @@ impl AppState {
         }
     }
 
-    /// Does work that may wait for the disk. At most `limits.reads` of these run, abandoned ones included.
+    /// Does work that may wait for the disk. At most `limits.reads` of these run, abandoned ones included. The place is
+    /// returned with the result, so that results that wait for memory are bounded too.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         asker: &Asker,
         work: impl FnOnce(&AppState, &Stop) -> Answer<T> + Send + 'static,
-    ) -> Answer<T> {
+    ) -> Answer<(T, Place)> {
         let place = self.gate.read_place(asker.peer()).await?;
         self.work(place, work).await
     }
@@ -101,7 +101,7 @@ impl AppState {
         asker: &Asker,
         work: impl FnOnce(&AppState, &Stop) -> Answer<Vec<u8>> + Send + 'static,
     ) -> Answer {
-        let bytes = self.read(asker, work).await?;
+        let (bytes, _place) = self.read(asker, work).await?;
         self.gate.reserve_answer(asker, bytes.len()).await?;
         Ok(json_bytes(StatusCode::OK, bytes))
     }
@@ -157,6 +157,29 @@ mod tests {
         assert_eq!(placed.unwrap_err().code(), Code::Overloaded, "the work goes on, so its place is taken");
         end.send(()).unwrap();
         while state.read(&asker, |_, _| Ok(())).await.is_err() {}
+    }
+
+    /// One peer took no answers, and each of its further reads kept a page in memory while the next ones began.
+    #[tokio::test]
+    async fn an_answer_that_waits_for_memory_keeps_the_place_of_its_read() {
+        let world = World::with(Limits { reads: 4, ..Limits::default() });
+        let state = &world.state;
+        let asker = || state.gate.asker(Caller::default());
+        let (slow, more) = (asker(), asker());
+        let page = |bytes: usize| move |_: &AppState, _: &Stop| Ok(vec![0; bytes]);
+        let _untaken = state.show_bytes(&slow, page(64 << 20)).await.unwrap();
+        let mut waiting = Box::pin(state.show_bytes(&more, page(1 << 20)));
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = &mut waiting => break ended,
+                () = tokio::time::sleep(Duration::from_millis(5)) => assert_eq!(state.gate.free_reads(), 3),
+            }
+        };
+        assert!(ended.is_err(), "there is no memory for it");
+        while state.gate.free_reads() < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     #[tokio::test]

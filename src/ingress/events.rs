@@ -331,7 +331,7 @@ impl Listener {
         }
         let from = self.next;
         match self.state.read(&self.asker, move |state, stop| page(state, from, stop)).await {
-            Ok(records) => {
+            Ok((records, _place)) => {
                 self.behind = records.len() == PAGE;
                 records.iter().for_each(|record| self.tell(&transition_event(record)));
             }

@@ -123,7 +123,7 @@ pub(super) async fn push(
     // Pushes wait for the disk, one after the other; more than a few at once would only hold workers.
     let place = state.gate.push_place(peer).await?;
     let pushed = state.work((place, memory), move |state, _| Ok(state.intake.push(fact).map_err(Fault::from))).await?;
-    let pushed = match pushed {
+    let pushed = match pushed.0 {
         Ok(pushed) => pushed,
         Err(fault) => return Err(charge(&state.gate, (peer, source), fault, length).await),
     };

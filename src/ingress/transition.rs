@@ -170,7 +170,7 @@ async fn is_known(state: &AppState, asker: &Asker, project: ProjectName, signer:
         Some(known) => known,
         None => {
             let known = state.read(asker, move |state, stop| Ok(state.handle.knows(&project, &signer, stop)?));
-            known.await.unwrap_or(false)
+            known.await.map(|(known, _)| known).unwrap_or(false)
         }
     }
 }

@@ -63,6 +63,11 @@ impl Places {
         }
     }
 
+    #[cfg(test)]
+    pub fn free(&self) -> usize {
+        self.free.available_permits()
+    }
+
     /// How many a peer has.
     pub fn amount(&self, peer: Peer) -> usize {
         self.by_peer.amount(peer)
