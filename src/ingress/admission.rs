@@ -199,6 +199,11 @@ impl Gate {
         self.reads.free()
     }
 
+    #[cfg(test)]
+    pub(super) fn free_trials(&self) -> usize {
+        self.trials.free()
+    }
+
     /// Refuses because there is too much to do, and counts that.
     pub(super) fn shed(&self, code: Code, reason: impl Into<String>) -> Fault {
         let reason = reason.into();

@@ -12,6 +12,7 @@ use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::{AppState, Gate, Peer, body, json_bytes, junk, schema};
+use crate::sequencer::queries::Stop;
 use crate::types::canonical::from_json;
 use crate::types::fact::{Fact, FactKind};
 use crate::types::hash::Hash;
@@ -122,10 +123,14 @@ pub(super) async fn push(
     }
     // Pushes wait for the disk, one after the other; more than a few at once would only hold workers.
     let place = state.gate.push_place(peer).await?;
-    let pushed = state.work((place, memory), move |state, _| Ok(state.intake.push(fact).map_err(Fault::from))).await?;
-    let pushed = match pushed.0 {
+    // It is charged there: its caller may be gone when it is refused.
+    let push = move |state: &AppState, _: &Stop| {
+        let pushed = state.intake.push(fact).map_err(Fault::from);
+        Ok(pushed.map_err(|fault| charge(&state.gate, (peer, source), fault, length)))
+    };
+    let pushed = match state.work((place, memory), push).await?.0 {
         Ok(pushed) => pushed,
-        Err(fault) => return Err(charge(&state.gate, (peer, source), fault, length).await),
+        Err(refused) => return Err(junk::refused(&state.gate, peer, refused).await),
     };
     let bytes = serde_json::to_vec(&pushed).map_err(|error| Fault::internal(&error))?;
     Ok(json_bytes(StatusCode::OK, bytes))
@@ -135,14 +140,15 @@ fn read(bytes: &[u8]) -> Result<Fact, Rejection> {
     Ok(from_json(&Json::parse(bytes)?)?)
 }
 
-/// Charges for what a refused fact cost, as of a proposal: the peer, or the source where the signature is its own.
-async fn charge(gate: &Gate, (peer, source): (Peer, PublicKey), fault: Fault, bytes: usize) -> Fault {
+/// Charges for what a refused fact cost, as of a proposal: the peer, or the source where the signature is its own. Whether the
+/// peer is shut out.
+fn charge(gate: &Gate, (peer, source): (Peer, PublicKey), fault: Fault, bytes: usize) -> (Fault, bool) {
     match fault.code() {
         Code::SignatureInvalid | Code::FactSource | Code::ContentTooLarge => {
-            return junk::found(gate, peer, bytes, fault).await;
+            return (fault, junk::note(gate, peer, bytes));
         }
         Code::FactAhead | Code::FactBody | Code::FactSerial | Code::FactsFull => gate.charge_refusal(peer, source),
         _ => {}
     }
-    fault
+    (fault, false)
 }

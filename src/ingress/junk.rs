@@ -29,12 +29,17 @@ pub(super) async fn look<T>(
 
 /// Charges a peer for such a request, of so many bytes; the answer to it.
 pub(super) async fn found(gate: &Gate, peer: Peer, bytes: usize, fault: Fault) -> Fault {
-    charge(gate, peer, bytes).await.err().unwrap_or(fault)
+    refused(gate, peer, (fault, note(gate, peer, bytes))).await
 }
 
-/// Charges a peer for such a request. One that was suspect before gets no other answer.
-pub(super) async fn charge(gate: &Gate, peer: Peer, bytes: usize) -> Answer<()> {
+/// Charges a peer for such a request. Whether it was suspect before: it gets no other answer then.
+pub(super) fn note(gate: &Gate, peer: Peer, bytes: usize) -> bool {
     let was_suspect = gate.is_suspect(peer);
     gate.charge(peer, bytes);
-    if was_suspect { Err(gate.shut_out(peer).await) } else { Ok(()) }
+    was_suspect
+}
+
+/// The answer to a refused request, and whether its peer was suspect before it was charged.
+pub(super) async fn refused(gate: &Gate, peer: Peer, (fault, was_suspect): (Fault, bool)) -> Fault {
+    if was_suspect { gate.shut_out(peer).await } else { fault }
 }

@@ -1,5 +1,6 @@
 //! The listener of the WHOOSH migration: the paths that WHOOSH's clients know, answered by whoever decides.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use axum::routing::{get, post};
 use futures::future::BoxFuture;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::admission::{Lack, Places};
+use super::admission::{Lack, Memory, Places};
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
@@ -39,10 +40,13 @@ const NOT_HANDED_ON: [&str; 10] = [
     "upgrade",
 ];
 
+/// The place and the memory of a request on its way.
+pub type Held = Arc<dyn Any + Send + Sync>;
+
 /// Carries requests of WHOOSH's clients.
 pub trait Carrier: Send + Sync {
-    /// Carries one to its answer.
-    fn carry(&self, call: Call) -> BoxFuture<'static, Result<LegacyAnswer, Rejection>>;
+    /// Carries one to its answer. The request keeps what is held until all its work is done, which may be after the answer.
+    fn carry(&self, call: Call, held: Held) -> BoxFuture<'static, Result<LegacyAnswer, Rejection>>;
     /// Whether the caller of a request is known; why not.
     fn knows(&self, call: &Call) -> Result<(), Rejection>;
 }
@@ -70,8 +74,8 @@ struct Carrying {
 }
 
 impl Carrying {
-    /// Carries a request to its answer. It keeps its place until then, also when the client is gone.
-    async fn carry(&self, asker: &Asker, call: Call) -> Result<LegacyAnswer, Fault> {
+    /// A place for a request of this caller.
+    fn hold(&self, asker: &Asker, memory: Option<Memory>) -> Answer<Held> {
         let place = self.places.take(asker.peer()).map_err(|lack| match lack {
             Lack::OfPeer(most) => {
                 let reason =
@@ -82,16 +86,35 @@ impl Carrying {
                 self.gate.shed(Code::Overloaded, "too many requests are on their way; raise migration.in_flight")
             }
         })?;
-        let carried = self.carrier.carry(call);
-        let carried = tokio::spawn(async move {
-            let _until_it_is_answered = place;
-            carried.await
-        });
-        Ok(carried.await.map_err(|error| Fault::internal(&error))??)
+        Ok(Arc::new((place, memory)))
     }
 
-    /// The answer as it is written.
-    async fn answer(&self, asker: &Asker, answered: LegacyAnswer) -> Answer {
+    /// Carries a request to its answer, and charges for it where `is_junk` says so, also when the client is gone.
+    async fn carry(
+        &self,
+        asker: &Asker,
+        (call, memory): (Call, Option<Memory>),
+        is_junk: fn(&Result<LegacyAnswer, Fault>) -> bool,
+    ) -> Answer<(LegacyAnswer, Held)> {
+        let (gate, peer, bytes) = (self.gate.clone(), asker.peer(), call.body.len());
+        let held = self.hold(asker, memory)?;
+        let carried = self.carrier.carry(call, held.clone());
+        let carried = tokio::spawn(async move {
+            let answered = carried.await.map_err(Fault::from);
+            let was_suspect = is_junk(&answered) && junk::note(&gate, peer, bytes);
+            (answered, was_suspect)
+        });
+        let (answered, was_suspect) = carried.await.map_err(|error| Fault::internal(&error))?;
+        if was_suspect {
+            // A delayed refusal must not hold memory that other callers need.
+            drop((answered, held));
+            return Err(self.gate.shut_out(peer).await);
+        }
+        Ok((answered?, held))
+    }
+
+    /// The answer as it is written. It keeps its place while it waits for memory.
+    async fn answer(&self, asker: &Asker, (answered, _held): (LegacyAnswer, Held)) -> Answer {
         let bytes = match &answered {
             LegacyAnswer::Whoosh(answer) => answer.body.len(),
             LegacyAnswer::Accepted { document, .. }
@@ -128,22 +151,17 @@ async fn transition(State(state): State<Carrying>, asker: Asker, uri: Uri, heade
         let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
         return Err(fault);
     }
-    let peer = asker.peer();
-    let body::Whole { bytes, memory } = body::whole(&headers, body, &state.gate, peer).await?;
-    let length = bytes.len();
-    let carried = state.carry(&asker, call(&Method::POST, &uri, &headers, bytes)).await;
-    drop(memory);
-    match carried {
-        Ok(answered @ LegacyAnswer::Unverified(_)) => {
-            junk::charge(&state.gate, peer, length).await?;
-            state.answer(&asker, answered).await
-        }
-        Ok(answered) => state.answer(&asker, answered).await,
-        Err(fault) if fault.code() == Code::CallerUnknown => {
-            junk::charge(&state.gate, peer, length).await?;
-            Err(fault)
-        }
-        Err(fault) => Err(fault),
+    let body::Whole { bytes, memory } = body::whole(&headers, body, &state.gate, asker.peer()).await?;
+    let proposal = call(&Method::POST, &uri, &headers, bytes);
+    let answered = state.carry(&asker, (proposal, Some(memory)), did_not_verify).await?;
+    state.answer(&asker, answered).await
+}
+
+/// Whether a proposal is to be charged to its peer.
+fn did_not_verify(answered: &Result<LegacyAnswer, Fault>) -> bool {
+    match answered {
+        Ok(answer) => matches!(answer, LegacyAnswer::Unverified(_)),
+        Err(fault) => fault.code() == Code::CallerUnknown,
     }
 }
 
@@ -155,13 +173,15 @@ async fn project_state(
     headers: HeaderMap,
 ) -> Answer {
     check_call(&uri, &["project", "projection"], &headers)?;
-    let answered = state.carry(&asker, call(&method, &uri, &headers, Bytes::new())).await?;
+    let asked = (call(&method, &uri, &headers, Bytes::new()), None);
+    let answered = state.carry(&asker, asked, |_| false).await?;
     state.answer(&asker, answered).await
 }
 
 async fn health(State(state): State<Carrying>, asker: Asker, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
     check_call(&uri, &[], &headers)?;
-    let answered = state.carry(&asker, call(&method, &uri, &headers, Bytes::new())).await?;
+    let asked = (call(&method, &uri, &headers, Bytes::new()), None);
+    let answered = state.carry(&asker, asked, |_| false).await?;
     state.answer(&asker, answered).await
 }
 
@@ -169,9 +189,11 @@ async fn health(State(state): State<Carrying>, asker: Asker, method: Method, uri
 async fn windows(State(state): State<Carrying>, asker: Asker, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
     browsers::check_no_page(&headers)?;
     state.carrier.knows(&call(&method, &uri, &headers, Bytes::new()))?;
-    let shown = Asked::read(&uri)?.answer(&state.handle);
+    let asked = Asked::read(&uri)?;
+    let held = state.hold(&asker, None)?;
+    let shown = asked.answer(&state.handle);
     let document = serde_json::to_vec(&shown).map_err(|error| Fault::internal(&error))?;
-    state.answer(&asker, LegacyAnswer::Shown(document)).await
+    state.answer(&asker, (LegacyAnswer::Shown(document), held)).await
 }
 
 /// A path that SWOOSH does not know is WHOOSH's own.
@@ -185,9 +207,9 @@ async fn other(
 ) -> Answer {
     browsers::check_no_page(&headers)?;
     let body::Whole { bytes, memory } = body::whole(&headers, body, &state.gate, asker.peer()).await?;
-    let carried = state.carry(&asker, call(&method, &uri, &headers, bytes)).await;
-    drop(memory);
-    state.answer(&asker, carried?).await
+    let asked = (call(&method, &uri, &headers, bytes), Some(memory));
+    let answered = state.carry(&asker, asked, |_| false).await?;
+    state.answer(&asker, answered).await
 }
 
 /// Refuses requests of web pages, and parameters that neither WHOOSH's wire format nor SWOOSH knows: a `dry_run` that is passed over

@@ -118,18 +118,23 @@ pub(super) async fn order(
     let whole = body::whole(&headers, body, &state.gate, peer).await?;
     let length = whole.bytes.len();
     let (order, memory) = junk::look(&state.gate, peer, whole, read).await?;
-    match migration.order(order).await.map_err(Fault::from) {
+    let gate = state.gate.clone();
+    // It is charged to the end, also when its caller is gone.
+    let ordered = tokio::spawn(async move {
+        let _memory = memory;
+        migration.order(order).await.map_err(Fault::from).map_err(|fault| {
+            let was_suspect = is_junk(fault.code()) && junk::note(&gate, peer, length);
+            (fault, was_suspect)
+        })
+    });
+    match ordered.await.map_err(|error| Fault::internal(&error))? {
         Ok(switch) => json(&switch),
-        Err(fault) => {
-            drop(memory);
-            Err(match fault.code() {
-                Code::SignatureInvalid | Code::IdentityUnknown | Code::RoleNotAllowed => {
-                    junk::found(&state.gate, peer, length, fault).await
-                }
-                _ => fault,
-            })
-        }
+        Err(refused) => Err(junk::refused(&state.gate, peer, refused).await),
     }
+}
+
+fn is_junk(code: Code) -> bool {
+    matches!(code, Code::SignatureInvalid | Code::IdentityUnknown | Code::RoleNotAllowed)
 }
 
 fn read(bytes: &[u8]) -> Result<SignedOrder, Rejection> {

@@ -71,7 +71,7 @@ pub use effects::{EffectFilter, EffectView, EffectsPage};
 pub use events::{Happened, transition_event};
 pub use facts::{FactFilter, Intake, Pushed};
 pub use health::ExportView;
-pub use legacy::{Carrier, LegacyState, legacy_router};
+pub use legacy::{Carrier, Held, LegacyState, legacy_router};
 pub use limits::Limits;
 pub use migration::Migration;
 pub use observe::{observe_limits, observe_router};

@@ -42,7 +42,7 @@ fn closed(reason: impl Into<String>) -> Fault {
 /// Checks who asks, when, and that the signature is over this; in turn where the peer forged too many.
 async fn check(state: &AppState, caller: Caller, headers: &HeaderMap, target: &str) -> Answer<()> {
     let (read, signature) = claimed(state, headers, target)?;
-    let turn = state.gate.turn(caller.peer).await?;
+    let turn = state.gate.read_turn(caller.peer).await?;
     let is_signed = read.is_signed_by(&state.meta.cluster, &signature);
     drop(turn);
     if is_signed {

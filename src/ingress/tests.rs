@@ -2,6 +2,7 @@
 
 mod described;
 mod facts;
+mod gone;
 mod proposals;
 mod reads;
 mod served;

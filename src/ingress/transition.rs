@@ -7,14 +7,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::task::JoinHandle;
 use utoipa::ToSchema;
 
-use super::admission::Memory;
+use super::admission::{Memory, Place};
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
 use super::status::status;
 use super::{AppState, Gate, Peer, body, json, json_bytes, junk, schema, trace};
+use crate::sequencer::queries::Stop;
 use crate::sequencer::{DryRun, Outcome, Trace, Verified};
 use crate::types::hash::Hash;
 use crate::types::keys::PublicKey;
@@ -105,10 +107,8 @@ pub(super) async fn propose(
     body: Body,
 ) -> Answer {
     let peer = asker.peer();
-    let read = read(&state, &asker, &uri, &headers, body).await;
-    // The memory is held until the answer: what the proposal is made into takes as much as its bytes.
-    let Read { dry_run, verified, way, memory: _memory } = read.map_err(|fault| unverified(&state, fault))?;
-    if dry_run { try_out(state, peer, verified).await } else { submit(state, peer, verified, way).await }
+    let read = read(&state, &asker, &uri, &headers, body).await.map_err(|fault| unverified(&state, fault))?;
+    if read.dry_run { try_out(state, peer, read).await } else { submit(state, peer, read).await }
 }
 
 /// Names the guard that a document fails which cannot be verified, and counts it: the sequencer never hears of it.
@@ -127,6 +127,7 @@ struct Read {
     dry_run: bool,
     verified: Verified,
     way: Option<Box<Trace>>,
+    /// Held until it is judged: the proposal takes as much memory as its bytes.
     memory: Memory,
 }
 
@@ -152,9 +153,8 @@ async fn read(state: &AppState, asker: &Asker, uri: &Uri, headers: &HeaderMap, b
     let (verified, memory) = junk::look(&state.gate, peer, whole, verify).await?;
     way.iter_mut().for_each(|way| way.verified());
     let (project, signer) = (verified.proposal().project(), verified.proposal().signer);
-    if was_suspect && !is_known(state, asker, project, signer).await {
+    if was_suspect && !is_known(state, peer, project, signer).await? {
         drop((verified, memory));
-        state.gate.charge(peer, 0);
         return Err(state.gate.shut_out(peer).await);
     }
     if let Some(wait_ms) = state.gate.owes(peer, signer) {
@@ -164,25 +164,48 @@ async fn read(state: &AppState, asker: &Asker, uri: &Uri, headers: &HeaderMap, b
     Ok(Read { dry_run, verified, way, memory })
 }
 
-/// Whether a signature of this key is worth more than that of a key that anybody makes up.
-async fn is_known(state: &AppState, asker: &Asker, project: ProjectName, signer: PublicKey) -> bool {
-    match state.handle.knows_at_once(&project, &signer) {
-        Some(known) => known,
-        None => {
-            let known = state.read(asker, move |state, stop| Ok(state.handle.knows(&project, &signer, stop)?));
-            known.await.map(|(known, _)| known).unwrap_or(false)
+/// Whether a signature of this key is worth more than that of a key that anybody makes up; such a key is charged. Look-ups that
+/// read the journal have places of their own, so that made-up keys take no reads from others behind their address. One
+/// goes on when its caller is gone: it is charged at its end.
+async fn is_known(state: &AppState, peer: Peer, project: ProjectName, signer: PublicKey) -> Answer<bool> {
+    let judge = move |state: &AppState, known: bool| {
+        if !known {
+            state.gate.charge(peer, 0);
         }
+        known
+    };
+    if let Some(known) = state.handle.knows_at_once(&project, &signer) {
+        return Ok(judge(state, known));
     }
+    let place = state.gate.look_up(peer).await?;
+    let look_up = move |state: &AppState, _: &Stop| {
+        let known = state.handle.knows(&project, &signer, &Stop::default())?;
+        Ok(judge(state, known))
+    };
+    Ok(state.work(place, look_up).await?.0)
 }
 
-async fn submit(state: AppState, peer: Peer, verified: Verified, way: Option<Box<Trace>>) -> Answer {
+/// Proposes to the end, also when its caller is gone: the proposal keeps its memory and is charged where it is refused.
+fn proposed(state: &AppState, peer: Peer, read: Read) -> JoinHandle<Outcome> {
+    let (handle, gate) = (state.handle.clone(), state.gate.clone());
+    tokio::spawn(async move {
+        let Read { verified, way, memory: _memory, .. } = read;
+        let signer = verified.proposal().signer;
+        let outcome = handle.propose_traced(verified, way).await;
+        if let Outcome::Refused(refusal) = &outcome {
+            charge(&gate, peer, signer, refusal.rejection.code);
+        }
+        outcome
+    })
+}
+
+async fn submit(state: AppState, peer: Peer, read: Read) -> Answer {
     let limit_ms = state.limits.request_timeout_ms;
-    let signer = verified.proposal().signer;
-    let proposed = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.propose_traced(verified, way));
-    match proposed.await {
-        Ok(Outcome::Accepted { receipt, replayed }) => Ok(accepted(&receipt, replayed)),
-        Ok(Outcome::Refused(refusal)) => {
-            charge(&state.gate, peer, signer, refusal.rejection.code);
+    let outcome = tokio::time::timeout(Duration::from_millis(limit_ms), proposed(&state, peer, read)).await;
+    match outcome.map(|outcome| outcome.map_err(|error| Fault::internal(&error))) {
+        Ok(Err(fault)) => Err(fault),
+        Ok(Ok(Outcome::Accepted { receipt, replayed })) => Ok(accepted(&receipt, replayed)),
+        Ok(Ok(Outcome::Refused(refusal))) => {
             if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
                 state.gate.hold_back(peer).await;
             }
@@ -218,15 +241,30 @@ fn accepted(receipt: &[u8], replayed: bool) -> Response {
     response.into_response()
 }
 
-async fn try_out(state: AppState, peer: Peer, verified: Verified) -> Answer {
-    let _place = state.gate.trial_place(peer).await?;
+/// Tries out to the end, also when its caller is gone: the dry run keeps its place and memory, and is charged where it is
+/// refused.
+fn tried(state: &AppState, peer: Peer, place: Place, read: Read) -> JoinHandle<DryRun> {
+    let (handle, gate) = (state.handle.clone(), state.gate.clone());
+    tokio::spawn(async move {
+        let Read { verified, memory: _memory, .. } = read;
+        let _place = place;
+        let signer = verified.proposal().signer;
+        let found = handle.dry_run(verified).await;
+        if let DryRun::Refused(refusal) = &found {
+            charge(&gate, peer, signer, refusal.rejection.code);
+        }
+        found
+    })
+}
+
+async fn try_out(state: AppState, peer: Peer, read: Read) -> Answer {
+    let place = state.gate.trial_place(peer).await?;
     let limit_ms = state.limits.request_timeout_ms;
-    let signer = verified.proposal().signer;
-    let found = tokio::time::timeout(Duration::from_millis(limit_ms), state.handle.dry_run(verified)).await;
+    let found = tokio::time::timeout(Duration::from_millis(limit_ms), tried(&state, peer, place, read)).await;
     let found = found.map_err(|_| {
         Fault::new(Code::NotDurable, format!("the node did not find out within {limit_ms} ms; nothing changed"))
     })?;
-    let answer = match found {
+    let answer = match found.map_err(|error| Fault::internal(&error))? {
         DryRun::Accepted { state_post_hash, outcomes } => DryRunAnswer {
             accepted: true,
             state_post_hash: Some(state_post_hash),
@@ -238,7 +276,6 @@ async fn try_out(state: AppState, peer: Peer, verified: Verified) -> Answer {
             DryRunAnswer { accepted: true, replayed: true, receipt: Some(receipt), ..DryRunAnswer::default() }
         }
         DryRun::Refused(refusal) => {
-            charge(&state.gate, peer, signer, refusal.rejection.code);
             let guard_outcomes = refusal.rejection.guard_outcomes.clone();
             let problem = Some(Box::new(Fault::from(*refusal).into_problem()));
             DryRunAnswer { problem, guard_outcomes, ..DryRunAnswer::default() }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{OwnedMutexGuard, RwLock, Semaphore, oneshot};
+use tokio::sync::{OwnedMutexGuard, RwLock, oneshot};
 
 use super::callers::{Caller, Callers};
 use super::other::Others;
@@ -54,7 +54,6 @@ pub struct Shim {
     /// Index of the last record that WHOOSH knows of.
     pub(super) told: tokio::sync::Mutex<u64>,
     turns: Mutex<BTreeMap<ProjectName, Arc<tokio::sync::Mutex<()>>>>,
-    in_flight: Arc<Semaphore>,
     upstream: String,
     served_on: OnceLock<String>,
 }
@@ -73,8 +72,6 @@ pub struct Parts {
     pub cluster: ClusterId,
     /// What is kept on disk.
     pub store: Store,
-    /// Requests that may be under way.
-    pub in_flight: usize,
     /// The address of WHOOSH, to be shown.
     pub upstream: String,
 }
@@ -114,7 +111,6 @@ impl Shim {
             outage: Mutex::default(),
             told: tokio::sync::Mutex::new(told),
             turns: Mutex::default(),
-            in_flight: Arc::new(Semaphore::new(parts.in_flight)),
             upstream: parts.upstream,
             served_on: OnceLock::new(),
         }
@@ -125,17 +121,12 @@ impl Shim {
         self.callers.who(call).map(drop)
     }
 
-    /// Carries a request. It goes on to its end also when the client goes away.
-    pub async fn carry(self: Arc<Shim>, call: Call) -> Result<LegacyAnswer, Rejection> {
-        let Ok(permit) = self.in_flight.clone().try_acquire_owned() else {
-            return Err(Rejection::new(
-                Code::Overloaded,
-                "too many requests are on their way; raise migration.in_flight",
-            ));
-        };
+    /// Carries a request. It goes on to its end also when the client goes away, and keeps `held` until then: WHOOSH may be
+    /// asked or notified after the client has its answer.
+    pub async fn carry(self: Arc<Shim>, call: Call, held: impl Send + 'static) -> Result<LegacyAnswer, Rejection> {
         let (reply, answer) = oneshot::channel();
         tokio::spawn(async move {
-            let _until_it_is_done = permit;
+            let _held = held;
             // A switch may take its time, and a client must not wait for ever.
             let Ok(routing) = tokio::time::timeout(PATIENCE, self.routing.clone().read_owned()).await else {
                 return drop(

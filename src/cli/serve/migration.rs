@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::bus::Bus;
 use super::doers::Doers;
 use super::node::Node;
-use crate::ingress::{self, Carrier, Gate, LegacyState, legacy_router};
+use crate::ingress::{self, Carrier, Gate, Held, LegacyState, legacy_router};
 use crate::machine::beats::Beats;
 use crate::machine::chart;
 use crate::machine::facts::FactSet;
@@ -83,7 +83,6 @@ pub(super) fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyh
         cluster: settings.cluster.clone(),
         store: Store::open(&settings.migration_path())
             .context("the migration's files cannot be used; see runbooks/whoosh-cutover.md")?,
-        in_flight: migration.in_flight,
         upstream: address,
     });
     let cannot = |rejection: Rejection| {
@@ -216,8 +215,8 @@ impl Listener {
 struct Clients(Arc<Shim>);
 
 impl Carrier for Clients {
-    fn carry(&self, call: Call) -> BoxFuture<'static, Result<LegacyAnswer, Rejection>> {
-        self.0.clone().carry(call).boxed()
+    fn carry(&self, call: Call, held: Held) -> BoxFuture<'static, Result<LegacyAnswer, Rejection>> {
+        self.0.clone().carry(call, held).boxed()
     }
 
     fn knows(&self, call: &Call) -> Result<(), Rejection> {

@@ -34,6 +34,10 @@ pub(super) struct Suspects {
     signers: Mutex<Failures<(Peer, PublicKey)>>,
     handshakes: Mutex<Failures<Peer>>,
     turns: Places,
+    /// Of signed reads, which cost a signature alone: they do not wait behind writes.
+    reads: Places,
+    /// Of look-ups in the journal, whether a key is known.
+    look_ups: Places,
     penalties: Places,
 }
 
@@ -48,6 +52,8 @@ impl Suspects {
             signers: Mutex::new(Failures::new(failures, forgiven)),
             handshakes: Mutex::new(Failures::new(failures, forgiven)),
             turns: Places::with(lanes, 1),
+            reads: Places::with(lanes, 1),
+            look_ups: Places::with(lanes, 1),
             penalties: Places::with(PENALTIES, held_back),
         }
     }
@@ -86,11 +92,22 @@ impl Gate {
 
     /// The turn of a suspect peer, held while one of its writes is verified. Others need none.
     pub(in crate::ingress) async fn turn(&self, peer: Peer) -> Answer<Option<Place>> {
-        if !self.is_suspect(peer) {
-            return Ok(None);
-        }
-        match self.suspects.turns.wait(peer, TURN_PATIENCE).await {
-            Ok(turn) => Ok(Some(turn)),
+        if self.is_suspect(peer) { self.in_turn(&self.suspects.turns, peer).await.map(Some) } else { Ok(None) }
+    }
+
+    /// The turn of a signed read of a suspect peer. Others need none.
+    pub(in crate::ingress) async fn read_turn(&self, peer: Peer) -> Answer<Option<Place>> {
+        if self.is_suspect(peer) { self.in_turn(&self.suspects.reads, peer).await.map(Some) } else { Ok(None) }
+    }
+
+    /// The place of a look-up for a suspect peer, held until the journal was read.
+    pub(in crate::ingress) async fn look_up(&self, peer: Peer) -> Answer<Place> {
+        self.in_turn(&self.suspects.look_ups, peer).await
+    }
+
+    async fn in_turn(&self, turns: &Places, peer: Peer) -> Answer<Place> {
+        match turns.wait(peer, TURN_PATIENCE).await {
+            Ok(turn) => Ok(turn),
             Err(_) => Err(self.shut_out(peer).await),
         }
     }
