@@ -6,6 +6,7 @@
 //! from; the signer that it names may be anybody's and is never charged.
 
 mod failures;
+mod lines;
 mod places;
 mod shares;
 mod suspects;
@@ -17,12 +18,14 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::traffic::Hush;
 use super::{Caller, Limits, Peer, Traffic};
 use crate::types::rejection::Code;
+use lines::{Lines, Part};
 pub(super) use places::{Lack, Place, Places};
 use shares::{Share, Shares};
 use suspects::Suspects;
@@ -60,7 +63,8 @@ pub struct Gate {
     /// Of dry runs, which are not charged where they would be accepted.
     trials: Places,
     memory: Arc<Shares<Option<Peer>>>,
-    answers: Arc<Shares<Option<Peer>>>,
+    /// Memory of answers, by peer and in all.
+    answers: (Arc<Lines>, Arc<Semaphore>),
     suspects: Suspects,
     hush: Hush,
 }
@@ -69,7 +73,7 @@ pub struct Gate {
 pub(super) struct Admitted {
     _request: Option<OwnedSemaphorePermit>,
     _of_peer: Share<Peer>,
-    answer: Mutex<Vec<Share<Option<Peer>>>>,
+    answer: Mutex<Option<(Part, OwnedSemaphorePermit)>>,
 }
 
 /// The memory that a body takes, until this is dropped.
@@ -96,7 +100,7 @@ impl Gate {
             pushes: Places::new(PUSHES),
             trials: Places::new(limits.reads),
             memory: Shares::new(),
-            answers: Shares::new(),
+            answers: (Lines::new(ANSWER_BYTES / 2), Arc::new(Semaphore::new(ANSWER_BYTES))),
             suspects: Suspects::new(&limits),
             hush: Hush::new(),
         })
@@ -127,8 +131,7 @@ impl Gate {
 
     /// A place for a read, to be kept until its work ends.
     pub(super) async fn read_place(&self, peer: Peer) -> Answer<Place> {
-        let placed = self.reads.wait(peer, PATIENCE).await;
-        placed.map_err(|_| self.shed(Code::Overloaded, format!("{} reads are under way already", self.limits.reads)))
+        self.reads.wait(peer, PATIENCE).await.map_err(|lack| self.full(lack, "reads"))
     }
 
     /// A place for a listener, to be kept while it waits.
@@ -145,14 +148,22 @@ impl Gate {
 
     /// A place for a dry run, to be kept until it is judged.
     pub(super) async fn trial_place(&self, peer: Peer) -> Answer<Place> {
-        let placed = self.trials.wait(peer, PATIENCE).await;
-        placed.map_err(|_| self.shed(Code::Overloaded, format!("{} dry runs are under way already", self.limits.reads)))
+        self.trials.wait(peer, PATIENCE).await.map_err(|lack| self.full(lack, "dry runs"))
     }
 
     /// A place for pushing a fact, to be kept until it is durable.
     pub(super) async fn push_place(&self, peer: Peer) -> Answer<Place> {
-        let placed = self.pushes.wait(peer, PATIENCE).await;
-        placed.map_err(|_| self.shed(Code::Overloaded, "too many facts are pushed at once; push it again"))
+        self.pushes.wait(peer, PATIENCE).await.map_err(|lack| self.full(lack, "pushes of facts"))
+    }
+
+    /// Refuses because these are under way already: the peer's share, or all.
+    fn full(&self, lack: Lack, of_what: &str) -> Fault {
+        match lack {
+            Lack::OfPeer(most) => {
+                self.shed(Code::TooManyRequests, format!("{most} {of_what} of this peer are under way already"))
+            }
+            Lack::OfAll(all) => self.shed(Code::Overloaded, format!("{all} {of_what} are under way already")),
+        }
     }
 
     /// Memory for a body of this peer; none of it is taken yet.
@@ -176,15 +187,20 @@ impl Gate {
     /// Takes memory for an answer, until it is written. A caller that does not take its answers keeps no read from others.
     pub(super) async fn reserve_answer(&self, asker: &Asker, bytes: usize) -> Answer<()> {
         let Some(Kept(admitted)) = asker.kept().filter(|_| bytes > SMALL_ANSWER_BYTES) else { return Ok(()) };
+        let until = Instant::now() + PATIENCE;
+        let (by_peer, of_all) = &self.answers;
+        let part = timeout_at(until, by_peer.wait(asker.peer(), bytes)).await.ok().flatten().ok_or_else(|| {
+            self.shed(
+                Code::TooManyRequests,
+                "untaken answers of this peer fill the memory that it may have for answers",
+            )
+        })?;
         // One answer fits always.
-        let taken = async {
-            let of_peer = self.answers.wait(Some(asker.peer()), bytes, (ANSWER_BYTES / 2).max(bytes)).await;
-            [of_peer, self.answers.wait(None, bytes, ANSWER_BYTES.max(bytes)).await]
-        };
-        let taken = tokio::time::timeout(PATIENCE, taken).await;
-        let taken =
-            taken.map_err(|_| self.shed(Code::Overloaded, "untaken answers fill the memory reserved for answers"))?;
-        admitted.answer.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
+        let amount = u32::try_from(bytes.min(ANSWER_BYTES)).unwrap_or(u32::MAX);
+        let permit = timeout_at(until, of_all.clone().acquire_many_owned(amount)).await.ok().and_then(Result::ok);
+        let permit = permit
+            .ok_or_else(|| self.shed(Code::Overloaded, "untaken answers fill the memory reserved for answers"))?;
+        *admitted.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some((part, permit));
         Ok(())
     }
 
@@ -220,7 +236,7 @@ impl Gate {
             let reason = format!("{OPEN_PER_PEER} requests of this peer for health and metrics are under way already");
             self.shed(Code::TooManyRequests, reason)
         })?;
-        Ok(Admitted { _request: None, _of_peer: of_peer, answer: Mutex::default() })
+        Ok(Admitted { _request: None, _of_peer: of_peer, answer: Mutex::new(None) })
     }
 
     fn admit(&self, caller: Caller) -> Answer<Admitted> {
@@ -231,7 +247,7 @@ impl Gate {
         let request = self.requests.clone().try_acquire_owned().map_err(|_| {
             self.shed(Code::Overloaded, format!("{} requests are under way already", self.limits.requests))
         })?;
-        Ok(Admitted { _request: Some(request), _of_peer: of_peer, answer: Mutex::default() })
+        Ok(Admitted { _request: Some(request), _of_peer: of_peer, answer: Mutex::new(None) })
     }
 }
 

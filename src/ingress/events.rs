@@ -336,7 +336,9 @@ impl Listener {
                 records.iter().for_each(|record| self.tell(&transition_event(record)));
             }
             // Reads are for all who ask; a stream goes on later.
-            Err(fault) if fault.code() == Code::Overloaded => tokio::time::sleep(LOOK).await,
+            Err(fault) if matches!(fault.code(), Code::Overloaded | Code::TooManyRequests) => {
+                tokio::time::sleep(LOOK).await
+            }
             Err(fault) if fault.code() == Code::Pruned => {
                 let first = self.state.handle.journal().first_index().max(from + 1);
                 let reason = format!("records {from} to {} were pruned; read the state again", first - 1);

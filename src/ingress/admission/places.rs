@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
-use super::shares::{Share, Shares};
+use super::lines::{Lines, Part};
 use crate::ingress::Peer;
 
 /// A number of places.
 pub(in crate::ingress) struct Places {
     free: Arc<Semaphore>,
-    by_peer: Arc<Shares<Peer>>,
+    by_peer: Arc<Lines>,
     all: usize,
     of_peer: usize,
 }
@@ -19,7 +20,7 @@ pub(in crate::ingress) struct Places {
 /// A place, until it is dropped.
 pub(in crate::ingress) struct Place {
     _of_all: OwnedSemaphorePermit,
-    _of_peer: Share<Peer>,
+    _of_peer: Part,
 }
 
 /// Why there is no place.
@@ -40,27 +41,24 @@ impl Places {
     /// So many places, and so many for one peer.
     pub fn with(all: usize, of_peer: usize) -> Places {
         let free = Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS)));
-        Places { free, by_peer: Shares::new(), all, of_peer }
+        Places { free, by_peer: Lines::new(of_peer), all, of_peer }
     }
 
     /// A place now.
     pub fn take(&self, peer: Peer) -> Result<Place, Lack> {
-        let share = self.by_peer.take(peer, 1, self.of_peer).ok_or(Lack::OfPeer(self.of_peer))?;
+        let share = self.by_peer.take(peer).ok_or(Lack::OfPeer(self.of_peer))?;
         let permit = self.free.clone().try_acquire_owned().map_err(|_| Lack::OfAll(self.all))?;
         Ok(Place { _of_all: permit, _of_peer: share })
     }
 
-    /// A place, waited for. A peer that has its part waits for its own places and keeps no others from theirs.
+    /// A place, waited for. A peer that has its part waits for its own places and keeps no others from theirs;
+    /// who of it came first is served first.
     pub async fn wait(&self, peer: Peer, patience: Duration) -> Result<Place, Lack> {
-        let turn = async {
-            let share = self.by_peer.wait(peer, 1, self.of_peer).await;
-            self.free.clone().acquire_owned().await.ok().map(|permit| Place { _of_all: permit, _of_peer: share })
-        };
-        match tokio::time::timeout(patience, turn).await {
-            Ok(Some(place)) => Ok(place),
-            _ if self.amount(peer) >= self.of_peer => Err(Lack::OfPeer(self.of_peer)),
-            _ => Err(Lack::OfAll(self.all)),
-        }
+        let until = Instant::now() + patience;
+        let part = timeout_at(until, self.by_peer.wait(peer, 1)).await.ok().flatten();
+        let part = part.ok_or(Lack::OfPeer(self.of_peer))?;
+        let permit = timeout_at(until, self.free.clone().acquire_owned()).await.ok().and_then(Result::ok);
+        permit.map(|permit| Place { _of_all: permit, _of_peer: part }).ok_or(Lack::OfAll(self.all))
     }
 
     #[cfg(test)]

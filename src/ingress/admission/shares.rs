@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
-
 /// Amounts by holder. A holder of nothing takes no memory.
 pub(super) struct Shares<K: Ord + Copy> {
     held: Mutex<BTreeMap<K, usize>>,
-    returned: Notify,
 }
 
 /// An amount that a holder has until this is dropped.
@@ -20,7 +17,7 @@ pub(super) struct Share<K: Ord + Copy> {
 
 impl<K: Ord + Copy> Shares<K> {
     pub fn new() -> Arc<Shares<K>> {
-        Arc::new(Shares { held: Mutex::default(), returned: Notify::new() })
+        Arc::new(Shares { held: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<K, usize>> {
@@ -36,20 +33,6 @@ impl<K: Ord + Copy> Shares<K> {
     pub fn take(self: &Arc<Self>, holder: K, amount: usize, most: usize) -> Option<Share<K>> {
         let mut share = self.none(holder);
         share.grow(amount, most).then_some(share)
-    }
-
-    /// Waits until a holder may have so much more.
-    pub async fn wait(self: &Arc<Self>, holder: K, amount: usize, most: usize) -> Share<K> {
-        loop {
-            let returned = self.returned.notified();
-            tokio::pin!(returned);
-            // Before looking, so that what is given back in between is not missed.
-            returned.as_mut().enable();
-            if let Some(share) = self.take(holder, amount, most) {
-                return share;
-            }
-            returned.await;
-        }
     }
 
     /// How much a holder has.
@@ -87,8 +70,6 @@ impl<K: Ord + Copy> Drop for Share<K> {
             Some(has) if *has > self.amount => *has -= self.amount,
             _ => drop(held.remove(&self.holder)),
         }
-        drop(held);
-        self.shares.returned.notify_waiters();
     }
 }
 
@@ -106,21 +87,6 @@ mod tests {
         drop(first);
         assert!(second.grow(2, 3) && !second.grow(1, 3));
         drop(second);
-        assert_eq!(shares.holders(), 0);
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_gets_what_is_given_back() {
-        let shares = Shares::new();
-        let held = shares.wait(1, 1, 1).await;
-        let waiting = tokio::spawn({
-            let shares = shares.clone();
-            async move { shares.wait(1, 1, 1).await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!waiting.is_finished());
-        drop(held);
-        drop(waiting.await.unwrap());
         assert_eq!(shares.holders(), 0);
     }
 }

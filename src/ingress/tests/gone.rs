@@ -77,3 +77,19 @@ async fn a_dry_run_keeps_its_place_until_it_is_judged_although_its_caller_hangs_
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
+
+/// Made-up keys that named projects out of memory took the reads of all others behind their address.
+#[tokio::test]
+async fn the_look_up_of_a_made_up_key_takes_no_place_of_a_read() {
+    let world = world();
+    let peer = Caller::default().peer;
+    (0..8).for_each(|_| world.state.gate.charge(peer, 0));
+    assert!(world.state.gate.is_suspect(peer));
+    let reads = world.state.gate.free_reads();
+    let mut asked = Box::pin(world.router.clone().oneshot(post("/transition", made_up(&world))));
+    for _ in 0..20 {
+        let _ = poll!(&mut asked);
+        assert_eq!(world.state.gate.free_reads(), reads);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

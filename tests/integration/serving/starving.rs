@@ -7,7 +7,7 @@ use swoosh::types::keys::SecretKey;
 use swoosh::types::names::Transition;
 
 use super::{address, assert_turned_away, from, site, try_from, wait_until};
-use crate::migration::Move;
+use crate::migration::{Move, Script, body};
 use crate::support::daemon::{Daemon, Site, now_ms, platform};
 use crate::support::driver::{Project, bytes};
 use crate::support::http::{Answer, Wire, request};
@@ -229,4 +229,27 @@ fn clients_that_wait_for_whoosh_hold_no_place_of_a_read_and_half_of_their_own() 
     moved.whoosh.set_fault(Fault::None);
     assert_eq!(ask(3, "/state?project=p").answer().unwrap().status, 200);
     assert_eq!(from(address(2), &running.daemon).exchange(&get("/projects")).unwrap().status, 200);
+}
+
+/// In mode regions the answer freed the place of its address while the node went on to notify WHOOSH, so one address took all places.
+#[test]
+fn a_transition_that_whoosh_is_notified_of_keeps_the_place_of_its_address() {
+    let moved = Move::with(|settings| settings["migration"]["in_flight"] = json!(2));
+    let running = moved.start();
+    running.begin("p");
+    running.switch(&["regions", "--region", "ingestion"]);
+    let script = Script::lifecycle(&moved.site, "p");
+    let (transition, inputs) = &script.steps[0];
+    let ask = |n: u8, bytes: &[u8]| {
+        let mut wire = try_from(address(n), running.clients).unwrap();
+        wire.send(bytes).unwrap();
+        wire.answer().unwrap()
+    };
+    moved.whoosh.set_fault(Fault::Silent);
+    let decided = ask(2, &post("/transition", &body("p", *transition, inputs)));
+    assert_eq!(decided.status, 202, "{}", decided.text());
+    assert_eq!(ask(2, &get("/health")).code(), "too_many_requests");
+    moved.whoosh.set_fault(Fault::None);
+    assert_eq!(ask(3, &get("/health")).status, 200);
+    wait_until("its place is free", || ask(2, &get("/health")).status == 200);
 }
