@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -254,7 +255,11 @@ impl Gate {
 /// Admits a request, or answers the reason. Health and metrics have a bound of their own.
 pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
-    let admitted = if is_open(request.uri().path()) { gate.admit_open(caller) } else { gate.admit(caller) };
+    let path = request.uri().path();
+    let admitted = if is_open(path) { gate.admit_open(caller) } else { gate.admit(caller) };
+    if let (Err(fault), "/transition", &Method::POST) = (&admitted, path, request.method()) {
+        gate.traffic.proposed(Some(fault.code()));
+    }
     match admitted {
         Ok(admitted) => {
             let kept = Kept(Arc::new(admitted));

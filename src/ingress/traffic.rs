@@ -72,6 +72,8 @@ pub trait Traffic: Send + Sync {
     fn turned_away(&self, why: Turned);
     /// A request was answered with this code before anything looked at what it asks.
     fn shed(&self, code: Code);
+    /// A caller's proposal that verified was accepted, or refused with this code.
+    fn proposed(&self, refused: Option<Code>);
     /// A request that should have been a proposal was refused before its signature was found to be good.
     fn unverified(&self, guard: GuardName, rejection: &Rejection);
 }

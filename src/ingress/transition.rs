@@ -114,7 +114,11 @@ pub(super) async fn propose(
 /// Names the guard that a document fails which cannot be verified, and counts it: the sequencer never hears of it.
 fn unverified(state: &AppState, fault: Fault) -> Fault {
     let status = status(fault.code());
-    if !status.is_client_error() || status == StatusCode::TOO_MANY_REQUESTS {
+    if !status.is_client_error() {
+        state.gate.traffic().proposed(Some(fault.code()));
+        return fault;
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
         return fault;
     }
     let fault = fault.failing(GuardName::Signature);
@@ -188,10 +192,21 @@ async fn is_known(state: &AppState, peer: Peer, project: ProjectName, signer: Pu
 /// Proposes to the end, also when its caller is gone: the proposal keeps its memory and is charged where it is refused.
 fn proposed(state: &AppState, peer: Peer, read: Read) -> JoinHandle<Outcome> {
     let (handle, gate) = (state.handle.clone(), state.gate.clone());
+    let limit = Duration::from_millis(state.limits.request_timeout_ms);
     tokio::spawn(async move {
         let Read { verified, way, memory: _memory, .. } = read;
         let signer = verified.proposal().signer;
-        let outcome = handle.propose_traced(verified, way).await;
+        let mut judging = Box::pin(handle.propose_traced(verified, way));
+        let in_time = tokio::time::timeout(limit, &mut judging).await;
+        let code = |outcome: &Outcome| match outcome {
+            Outcome::Accepted { .. } => None,
+            Outcome::Refused(refusal) => Some(refusal.rejection.code),
+        };
+        gate.traffic().proposed(in_time.as_ref().map_or(Some(Code::NotDurable), code));
+        let outcome = match in_time {
+            Ok(outcome) => outcome,
+            Err(_) => judging.await,
+        };
         if let Outcome::Refused(refusal) = &outcome {
             charge(&gate, peer, signer, refusal.rejection.code);
         }

@@ -3,6 +3,7 @@
 
 mod effects;
 mod migration;
+mod proposals;
 mod register;
 mod spans;
 mod world;
@@ -210,6 +211,7 @@ pub struct Metrics {
     wal_lag: IntGauge,
     uncommitted: Gauge,
     rejections: BTreeMap<Code, IntCounter>,
+    proposals: proposals::Proposals,
     queue_depth: IntGauge,
     batch_records: Histogram,
     commit_seconds: Histogram,
@@ -282,9 +284,8 @@ impl Metrics {
         let effects = EffectName::ALL.iter().map(|effect| effect.as_str());
         // From 100 µs to 13 s, and from 1 record to 16,384.
         let (seconds, records) = (exponential_buckets(0.000_1, 2.0, 18)?, exponential_buckets(1.0, 2.0, 15)?);
-        let build =
-            IntGauge::with_opts(Opts::new(BUILD.name, BUILD.help).const_label(BUILD.label, env!("CARGO_PKG_VERSION")))?;
-        keep(&registry, build)?.set(1);
+        let build = Opts::new(BUILD.name, BUILD.help).const_label(BUILD.label, env!("CARGO_PKG_VERSION"));
+        keep(&registry, IntGauge::with_opts(build)?)?.set(1);
         Ok(Metrics {
             transitions: counters(&registry, &TRANSITION, transitions.clone())?,
             guard_fails: counters(&registry, &GUARD_FAIL, guards)?,
@@ -295,6 +296,7 @@ impl Metrics {
             wal_lag: gauge(&registry, &WAL_LAG)?,
             uncommitted: keep(&registry, Gauge::new(UNCOMMITTED.name, UNCOMMITTED.help)?)?,
             rejections: rejections(&registry)?,
+            proposals: proposals::Proposals::new(&registry)?,
             queue_depth: gauge(&registry, &QUEUE)?,
             batch_records: histogram(&registry, &BATCH, records)?,
             commit_seconds: histogram(&registry, &COMMIT, seconds)?,

@@ -207,6 +207,10 @@ impl Traffic for Watch {
         self.metrics.rejected(code);
     }
 
+    fn proposed(&self, refused: Option<Code>) {
+        self.metrics.proposed(refused);
+    }
+
     fn unverified(&self, guard: GuardName, rejection: &Rejection) {
         self.metrics.rejected(rejection.code);
         self.metrics.guard_failed(guard);

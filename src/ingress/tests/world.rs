@@ -64,6 +64,7 @@ impl Traffic for Nobody {
     fn open(&self, _: usize) {}
     fn turned_away(&self, _: Turned) {}
     fn shed(&self, _: Code) {}
+    fn proposed(&self, _: Option<Code>) {}
     fn unverified(&self, _: GuardName, _: &Rejection) {}
 }
 
