@@ -99,7 +99,7 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     }
     let rules = ScanConfig { credential_rules: settings.effects.credential_rules.clone(), ..ScanConfig::default() };
     rules.credential_rules().context("effects.credential_rules")?;
-    super::serve::tls::load(&settings)?;
+    super::serve::tls::load(&settings, &Default::default())?;
     let written = match file {
         Some(path) => yaml_serde::from_str(crate::settings::without_mark(&std::fs::read_to_string(path)?))?,
         None => Value::Null,

@@ -117,7 +117,12 @@ impl FollowCommand {
         let recovered = journal.recover_tail()?;
         let took = began.elapsed();
         let primary = self.url.trim_end_matches('/').to_owned();
-        runtime.block_on(super::serve::follower::run(&settings, client, primary, (journal, recovered, took)))?;
+        runtime.block_on(super::serve::follower::run(
+            (&settings, self.config),
+            client,
+            primary,
+            (journal, recovered, took),
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 

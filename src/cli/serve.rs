@@ -18,6 +18,7 @@ mod pins;
 mod ports;
 mod providers;
 mod quorum;
+mod readers;
 mod reload;
 mod scrape;
 mod stop;
@@ -56,7 +57,7 @@ use supervise::Supervised;
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
         SIGINT drain: what was accepted is answered, then the process ends; a second one does not wait for \
-        callers. SIGHUP reads the fact file, the policies and their bundle, the identities, the TLS files and log.level again, and asks \
+        callers. SIGHUP reads the fact file, the policies and their bundle, the identities, the readers, the TLS files and log.level again, and asks \
         for the license. Under systemd (NOTIFY_SOCKET) it says when it is ready, reloads and stops, how it is, and \
         answers the watchdog.\n\n\
         Log lines (JSON) go to standard output, what people should see to standard \
@@ -131,7 +132,8 @@ pub(super) const SERVE_TLS: &str = "set tls.certificate and tls.key, or listen o
 async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides) -> anyhow::Result<()> {
     let signals = StopSignals::listen().context("cannot listen for signals")?;
     // Before the journal is opened: what is wrong with the files is told at once.
-    let tls = tls::load(settings)?;
+    let readers = readers::shared(settings);
+    let tls = tls::load(settings, &readers)?;
     let mut node = Node::start(settings)?;
     let listener = listen(settings.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -148,10 +150,10 @@ async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides)
     }
     let upkeep = upkeep::spawn(&mut node, settings)?;
     let traces = node.take_traces().map(traces::Sender::start);
-    let reload = Reload::new(config, overrides, settings, &node);
+    let reload = Reload::new((config, overrides), settings, &node, readers.clone());
     let supervised = Supervised::ready(node.handle().clone(), format!("{scheme}://{address}"));
     let watched = tokio::spawn(supervised.clone().watch());
-    let state = node.app_state(settings);
+    let state = node.app_state(settings, readers);
     let legacy = legacy.map(|listener| migration::serve(&node, settings, listener, state.gate.clone())).transpose()?;
     let stopping = legacy.as_ref().map(migration::Listener::stopper);
     let stops = stops(signals, &node, (upkeep.reloader(), reload), supervised, (tls.clone(), stopping));

@@ -24,6 +24,7 @@ use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::health;
 use super::query::Query;
+use super::readers::Reach;
 use super::{AppState, schema};
 use crate::sequencer::queries::{ReadError, Stop, StoredRecord};
 use crate::types::event_id::EventId;
@@ -110,6 +111,7 @@ pub fn transition_event(record: &Record) -> Happened {
 pub(super) async fn events(
     State(state): State<AppState>,
     asker: Asker,
+    reach: Reach,
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer<Response> {
@@ -127,6 +129,7 @@ pub(super) async fn events(
     let listener = Listener {
         state,
         asker,
+        reach,
         wanted,
         receiver,
         next: begin.next,
@@ -255,6 +258,8 @@ impl Wanted {
 struct Listener {
     state: AppState,
     asker: Asker,
+    /// What health events may name.
+    reach: Reach,
     wanted: Wanted,
     receiver: Receiver<Arc<Happened>>,
     /// Index of the next transition that was not told.
@@ -288,7 +293,7 @@ impl Listener {
 
     /// Tells how the node is, when that is news; a node that shuts down ends the stream.
     fn look(&mut self) {
-        let (health, draining) = health::brief(&self.state.handle.status());
+        let (health, draining) = health::brief(&self.state.handle.status(), &self.reach);
         self.ended = draining;
         if self.wanted.has("health") && self.health.as_ref() != Some(&health) {
             self.waiting.push_back(Event::default().event("health").data(health.to_string()));

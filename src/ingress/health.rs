@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::fault::{Answer, Fault};
 use super::query::Query;
+use super::readers::Reach;
 use super::{AppState, json, schema};
 use crate::sequencer::{Damage, Mode, Status};
 use crate::types::hlc::Hlc;
@@ -79,10 +80,13 @@ pub(super) struct HealthAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// Damage to the journal that is known: at most 100 projects, then tables whose damage is of no known project.
+    /// Damage to the journal that is known: at most 100 projects, then tables whose damage is of no known project. It lists
+    /// what the caller may read.
     damaged: Vec<DamageView>,
     /// Projects that are known to be damaged, all of them.
     projects_damaged: usize,
+    /// Tables that are known to be damaged where the project is not known.
+    tables_damaged: usize,
     /// The cluster, which every signature names.
     #[schema(value_type = schema::ClusterId)]
     cluster: ClusterId,
@@ -116,14 +120,15 @@ pub(super) struct DamageView {
 /// Damaged projects that are listed at most.
 const MOST_DAMAGED: usize = 100;
 
-fn damaged(damage: &Damage) -> Vec<DamageView> {
-    let projects = damage.projects.iter().take(MOST_DAMAGED).map(|(project, damaged)| DamageView {
+fn damaged(damage: &Damage, reach: &Reach) -> Vec<DamageView> {
+    let projects = damage.projects.iter().filter(|(project, _)| reach.holds(project)).take(MOST_DAMAGED);
+    let projects = projects.map(|(project, damaged)| DamageView {
         project: Some(project.clone()),
         table: None,
         refused: damaged.refused,
         reason: damaged.reason.clone(),
     });
-    let tables = damage.tables.iter().map(|(table, reason)| DamageView {
+    let tables = damage.tables.iter().filter(|_| *reach == Reach::All).map(|(table, reason)| DamageView {
         project: None,
         table: Some(table),
         refused: false,
@@ -151,22 +156,59 @@ fn judge(status: &Status) -> (HealthStatus, &'static str, Option<String>) {
     }
 }
 
+/// The judgement for a caller: paths, addresses and names of projects are for those alone who may read all.
+fn judge_for(status: &Status, reach: &Reach) -> (HealthStatus, &'static str, Option<String>) {
+    let (health, mode, reason) = judge(status);
+    let shown = reason.map(|reason| if *reach == Reach::All { reason } else { guarded(status, reason) });
+    (health, mode, shown)
+}
+
+/// The reason without what an error or the settings say.
+fn guarded(status: &Status, reason: String) -> String {
+    let said = match (&status.mode, &status.clock_unsafe, &status.stalled) {
+        (Mode::Refusing(_), ..) => "the log cannot be written; the node goes on by itself when it can",
+        (Mode::ReadOnly(_), ..) => "the log cannot be written until the node is restarted",
+        (Mode::Following(_), ..) if status.cut_off => "it follows a node that does not answer",
+        (Mode::Following(_), ..) => "it follows another node",
+        // Their words name nothing of the machine.
+        (Mode::Draining, ..) | (Mode::Accepting, Some(_), _) | (Mode::Accepting, None, Some(_)) => return reason,
+        (Mode::Accepting, None, None) => {
+            let (projects, tables) = (status.damage.projects.len(), status.damage.tables.len());
+            return format!("the journal is damaged (projects: {projects}, tables: {tables}); readers see which");
+        }
+    };
+    let stalled = status.stalled.as_ref().map_or(String::new(), |stalled| format!("; {stalled}"));
+    format!("{said}{stalled}; readers see more")
+}
+
+/// Exporters without what their servers said.
+fn exports(views: Vec<ExportView>, reach: &Reach) -> Vec<ExportView> {
+    let guarded = |view: ExportView| match (&view.problem, reach) {
+        (Some(_), Reach::Nothing | Reach::Projects(_)) => {
+            ExportView { problem: Some("it makes no progress; readers see why".to_owned()), ..view }
+        }
+        _ => view,
+    };
+    views.into_iter().map(guarded).collect()
+}
+
 /// How the node is, in brief, and whether it is shutting down.
-pub(super) fn brief(now: &Status) -> (serde_json::Value, bool) {
-    let (status, mode, reason) = judge(now);
+pub(super) fn brief(now: &Status, reach: &Reach) -> (serde_json::Value, bool) {
+    let (status, mode, reason) = judge_for(now, reach);
     (serde_json::json!({"status": status, "mode": mode, "reason": reason}), now.mode == Mode::Draining)
 }
 
 /// See how the node is.
 ///
-/// Always 200 while the process answers; `status` tells the rest.
+/// Always 200 while the process answers; `status` tells the rest. Which projects are damaged, and paths and addresses in reasons, are shown
+/// to callers who may read them.
 #[utoipa::path(get, path = "/health", tag = "health", responses(
     (status = 200, description = "How the node is.", body = HealthAnswer),
 ))]
-pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn health(State(state): State<AppState>, reach: Reach, uri: Uri) -> Answer {
     Query::read(&uri, &[])?;
     let now = state.handle.status();
-    let (status, mode, reason) = judge(&now);
+    let (status, mode, reason) = judge_for(&now, &reach);
     json(&HealthAnswer {
         status,
         consensus: if mode == "following" { "follower" } else { "single" },
@@ -175,11 +217,12 @@ pub(super) async fn health(State(state): State<AppState>, uri: Uri) -> Answer {
         uncommitted_ms: u64::try_from(now.busy.as_millis()).unwrap_or(u64::MAX),
         last_index: now.last_index,
         queue: now.queue,
-        decision_export: state.queries.exports(),
+        decision_export: exports(state.queries.exports(), &reach),
         mode,
         reason,
         projects_damaged: now.damage.projects.len(),
-        damaged: damaged(&now.damage),
+        tables_damaged: now.damage.tables.len(),
+        damaged: damaged(&now.damage, &reach),
         cluster: state.meta.cluster.clone(),
         node: state.meta.node,
         version: state.meta.version.clone(),
@@ -203,17 +246,17 @@ pub(super) async fn live(State(state): State<AppState>, uri: Uri) -> Answer {
 
 /// Check that the node accepts proposals.
 ///
-/// Damaged projects leave the node ready for the others; the text names them. A node whose oldest record waits for the
+/// Damaged projects leave the node ready for the others; the text names them to callers who may read all. A node whose oldest record waits for the
 /// disk longer than `sequencer.stall_ms` is not ready.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses(
     (status = 200, description = "It accepts proposals."),
     (status = 503, description = "It does not; the problem says why.",
         body = schema::Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn ready(State(state): State<AppState>, uri: Uri) -> Answer {
+pub(super) async fn ready(State(state): State<AppState>, reach: Reach, uri: Uri) -> Answer {
     Query::read(&uri, &[])?;
     let now = state.handle.status();
-    let (_, _, reason) = judge(&now);
+    let (_, _, reason) = judge_for(&now, &reach);
     let code = match (&now.mode, &now.clock_unsafe) {
         (Mode::Accepting, None) if now.stalled.is_some() => Code::NotDurable,
         (Mode::Accepting, None) => {

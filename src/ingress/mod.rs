@@ -34,6 +34,7 @@ mod observe;
 mod openapi;
 mod peer;
 mod query;
+mod readers;
 mod reads;
 mod records;
 mod schema;
@@ -76,6 +77,7 @@ pub use limits::Limits;
 pub use migration::Migration;
 pub use observe::{observe_limits, observe_router};
 pub use peer::{Caller, Peer};
+pub use readers::{Readers, SharedReaders};
 pub use serve::{Tls, TlsError, TlsFiles, serve};
 pub use traffic::{Traffic, Turned};
 
@@ -146,11 +148,13 @@ pub struct Parts {
     pub queries: Arc<dyn Queries>,
     /// Takes facts that are pushed.
     pub intake: Arc<dyn Intake>,
+    /// Readers that are limited to projects.
+    pub readers: SharedReaders,
     /// The WHOOSH migration, where the settings name a WHOOSH.
     pub migration: Option<Arc<dyn Migration>>,
 }
 
-/// All routes. Who may read is told by a request's [`Caller`]; without one, everybody.
+/// All routes. A request's [`Caller`] says whether it may read; without one, it may.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/transition", post(transition::propose))

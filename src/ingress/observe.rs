@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Uri;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::fault::{self, Fault};
-use super::{AppState, Gate, Limits, admission, health, records};
+use super::{AppState, Gate, Limits, admission, health, reads, records};
 use crate::types::rejection::Code;
 
 /// Connections of all peers.
@@ -30,6 +30,7 @@ pub fn observe_router(state: AppState, gate: Arc<Gate>) -> Router {
         .route("/metrics", get(records::metrics))
         .fallback(not_found)
         .method_not_allowed_fallback(super::method_not_allowed)
+        .layer(from_fn(reads::by_address))
         .layer(from_fn_with_state(gate, admission::admit))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .with_state(state)

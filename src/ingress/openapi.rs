@@ -112,9 +112,15 @@ fn tell_common_answers(path: &str, method: &str, operation: &mut Value) {
             reads,
             403,
             "`reads_closed`: on an address that is no loopback one, a read is signed by an identity with role \
-            `reader`, or made with a client certificate. `cross_site`: a browser sent it for a page of another site.",
+            `reader`, or made with a client certificate, and within the reader's projects. `cross_site`: a browser sent it for a \
+            page of another site. `certificate_refused`: the client certificate has no name that is allowed.",
         ),
-        (true, 403, "`cross_site`: a browser sent it for a page of another site."),
+        (
+            true,
+            403,
+            "`cross_site`: a browser sent it for a page of another site. `certificate_refused`: the client certificate has no \
+            name that is allowed.",
+        ),
         (posts, 408, "The body took too long to arrive."),
         (posts, 413, "The body is too large."),
         (posts, 415, "Not plain application/json."),

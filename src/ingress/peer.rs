@@ -35,8 +35,8 @@ impl fmt::Display for Peer {
 pub struct Caller {
     /// From where.
     pub peer: Peer,
-    /// Whether reads are open to it: the node listens on a loopback address, or the caller showed a client
-    /// certificate that is believed.
+    /// Whether all reads are open to it: the node listens on a loopback address, or the caller showed a client
+    /// certificate that is believed and not limited to projects.
     pub may_read: bool,
 }
 

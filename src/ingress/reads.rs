@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::fault::{Answer, Fault};
+use super::readers::Reach;
 use super::{AppState, Caller, junk};
 use crate::sequencer::queries::FactBody;
 use crate::types::fact::{FactKind, GuardSettings};
@@ -16,42 +17,80 @@ use crate::types::names::Role;
 use crate::types::read::{HLC_HEADER, SIGNATURE_HEADER, SIGNER_HEADER, SignedRead};
 use crate::types::rejection::Code;
 
-/// Lets reads through that may be read, and everything that is no read.
-pub(super) async fn gate(State(state): State<AppState>, request: Request, next: Next) -> Response {
+/// Lets reads through that may be read, and everything that is no read. Routes find the [`Reach`] of the caller in the extensions.
+pub(super) async fn gate(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
-    if caller.may_read || is_open(request.method(), request.uri().path()) {
-        return next.run(request).await;
+    let certified = request.extensions().get::<Reach>().cloned();
+    let is_open = is_open(request.method(), request.uri().path());
+    let reach = match (caller.may_read, is_read(request.method())) {
+        (true, _) => Ok(Reach::All),
+        (false, false) => Ok(Reach::Nothing),
+        (false, true) => {
+            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+            reach(&state, caller, certified, (request.headers(), target)).await
+        }
+    };
+    let reach = match reach {
+        Ok(reach) => reach,
+        Err(_) if is_open => Reach::Nothing,
+        Err(fault) => return fault.into_response(),
+    };
+    if !is_open && let Err(fault) = reach.check_route(request.uri()) {
+        return fault.into_response();
     }
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    match check(&state, caller, request.headers(), target).await {
-        Ok(()) => next.run(request).await,
-        Err(fault) => fault.into_response(),
-    }
+    request.extensions_mut().insert(reach);
+    next.run(request).await
+}
+
+/// What a read may show: what a client certificate or the signature of a reader opens. The signature outweighs a certificate that is
+/// limited.
+async fn reach(
+    state: &AppState,
+    caller: Caller,
+    certified: Option<Reach>,
+    (headers, target): (&HeaderMap, &str),
+) -> Answer<Reach> {
+    let (read, signature) = match claimed(state, headers, target) {
+        Ok(claimed) => claimed,
+        // A client may sign its reads with a key that opens none.
+        Err(closed) => return certified.ok_or(closed),
+    };
+    check(state, caller, &read, &signature).await?;
+    Ok(state.readers.load().of_identity(&read.signer))
+}
+
+/// The same for a listener that is open to all: what its address opens.
+pub(super) async fn by_address(mut request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
+    request.extensions_mut().insert(if caller.may_read { Reach::All } else { Reach::Nothing });
+    next.run(request).await
+}
+
+fn is_read(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
 }
 
 /// Other methods than those that read meet the routes, which know whether they allow them.
 fn is_open(method: &Method, path: &str) -> bool {
-    let reads = *method == Method::GET || *method == Method::HEAD;
-    !reads || matches!(path, "/transition" | "/health" | "/health/live" | "/health/ready" | "/metrics")
+    !is_read(method) || matches!(path, "/transition" | "/health" | "/health/live" | "/health/ready" | "/metrics")
 }
 
 fn closed(reason: impl Into<String>) -> Fault {
     Fault::new(Code::ReadsClosed, reason)
 }
 
-/// Checks who asks, when, and that the signature is over this; in turn where the peer forged too many.
-async fn check(state: &AppState, caller: Caller, headers: &HeaderMap, target: &str) -> Answer<()> {
-    let (read, signature) = claimed(state, headers, target)?;
+/// Checks that the signature is over this read; in turn where the peer forged too many.
+async fn check(state: &AppState, caller: Caller, read: &SignedRead, signature: &Signature) -> Answer<()> {
     let turn = state.gate.read_turn(caller.peer).await?;
-    let is_signed = read.is_signed_by(&state.meta.cluster, &signature);
+    let is_signed = read.is_signed_by(&state.meta.cluster, signature);
     drop(turn);
     if is_signed {
         return Ok(());
     }
     let forged = closed(format!(
         "{SIGNATURE_HEADER} is not an ed25519 signature over \"swoosh/read/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ \
-         JCS({{hlc, signer, target}}) by {} for cluster {} and target {target}",
-        read.signer, state.meta.cluster
+         JCS({{hlc, signer, target}}) by {} for cluster {} and target {}",
+        read.signer, state.meta.cluster, read.target
     ));
     Err(junk::found(&state.gate, caller.peer, 0, forged).await)
 }

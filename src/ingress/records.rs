@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
+use super::readers::Reach;
 use super::{AppState, schema};
 use crate::sequencer::RejectionEntry;
 use crate::sequencer::queries::{Journal, ReadError, Stop, StoredRecord, TopPhase};
@@ -76,9 +77,9 @@ pub(super) struct DamagedAnswer {
         ("after" = Option<schema::ProjectName>, Query, description = "Only projects whose names sort after this one."),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 10000, description = "Most projects, 1 to 10000; 1000 when left out."),
     ),
-    responses((status = 200, description = "Every project that has a record.", body = ProjectsAnswer)),
+    responses((status = 200, description = "Every project that has a record and that the reader may read.", body = ProjectsAnswer)),
 )]
-pub(super) async fn projects(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
+pub(super) async fn projects(State(state): State<AppState>, asker: Asker, reach: Reach, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["after", "limit"])?;
     let limit = query.number("limit", 1..=10_000)?.unwrap_or(1_000) as usize;
     let after: Option<ProjectName> = query.parsed("after")?;
@@ -86,7 +87,7 @@ pub(super) async fn projects(State(state): State<AppState>, asker: Asker, uri: U
         let (names, hidden) = state.handle.journal().readable_projects();
         hidden.iter().for_each(|error| state.handle.read_failed(None, error));
         let mut names: Vec<_> = names.into_iter().collect();
-        names.retain(|name| after.as_ref().is_none_or(|after| name > after));
+        names.retain(|name| reach.holds(name) && after.as_ref().is_none_or(|after| name > after));
         let more = names.len() > limit;
         names.truncate(limit);
         let next = names.last().filter(|_| more).cloned();
@@ -250,12 +251,14 @@ fn entry(state: &AppState, stored: &StoredRecord, bytes: &mut Vec<u8>) -> Answer
 pub(super) async fn decision(
     State(state): State<AppState>,
     asker: Asker,
+    reach: Reach,
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Answer {
     Query::read(&uri, &[])?;
     let Path(id) = id.map_err(|error| unknown_decision(error.body_text()))?;
     let wanted = Wanted::read(&id)?;
+    reach.check(&wanted.project)?;
     state.show_bytes(&asker, move |state, _| find(state, &wanted)).await
 }
 

@@ -11,6 +11,7 @@
 mod activity;
 mod connection;
 mod farewell;
+mod names;
 mod registry;
 mod tls;
 mod validity;

@@ -13,7 +13,7 @@ use super::serving::Tls;
 use crate::types::fact::{FactKind, MAX_LICENSE_GRACE_MS};
 use crate::types::json::MAX_INTEGER;
 use crate::types::names::Role;
-use crate::types::text::{GitRef, Url};
+use crate::types::text::{GitRef, ProjectName, Url};
 
 /// The range of a number.
 pub(super) struct Bound {
@@ -170,6 +170,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_identities(settings)?;
     check_sources(settings)?;
     check_tls(&settings.tls)?;
+    check_readers(settings)?;
     check_sequencer(settings)?;
     check_observe(settings)?;
     check_providers(settings)?;
@@ -255,6 +256,37 @@ fn check_tls(tls: &Tls) -> Result<(), SettingsError> {
         return Err(invalid("tls.require_client_certificate", "nobody's certificate is believed; set tls.client_ca"));
     }
     Ok(())
+}
+
+/// A reader that is listed in vain would be thought limited.
+fn check_readers(settings: &Settings) -> Result<(), SettingsError> {
+    let (readers, tls) = (&settings.readers, &settings.tls);
+    let names = tls.client_names.iter().chain(readers.certificates.keys());
+    for (key, used) in
+        [("tls.client_names", !tls.client_names.is_empty()), ("readers.certificates", !readers.certificates.is_empty())]
+    {
+        if used && tls.client_ca.is_none() {
+            return Err(invalid(key, "no client certificate is believed; set tls.client_ca"));
+        }
+    }
+    if names.into_iter().any(|name| name.trim().is_empty()) {
+        return Err(invalid("tls.client_names", "an empty name is no certificate's; take it out"));
+    }
+    for (key, projects) in &readers.identities {
+        let is_reader = settings.identities.get(key).is_some_and(|grant| grant.roles.contains(&Role::Reader));
+        if !is_reader {
+            return Err(invalid("readers.identities", format!("{key} has not role reader; grant it under identities")));
+        }
+        check_some("readers.identities", key, projects)?;
+    }
+    readers.certificates.iter().try_for_each(|(name, projects)| check_some("readers.certificates", name, projects))
+}
+
+fn check_some(at: &str, reader: &dyn std::fmt::Display, projects: &BTreeSet<ProjectName>) -> Result<(), SettingsError> {
+    match projects.is_empty() {
+        true => Err(invalid(at, format!("{reader} may read no project; name one, or take the reader out"))),
+        false => Ok(()),
+    }
 }
 
 /// Keys without a secret half are mistakes, or traps: elsewhere any signature may pass for theirs.

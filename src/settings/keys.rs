@@ -10,6 +10,8 @@ use crate::types::fact::FactKind;
 const FREE: &[(&str, &[&str])] = &[
     ("identities", &["name", "roles", "delegate", "delegate.op_classes", "delegate.projects"]),
     ("facts.sources", &[]),
+    ("readers.identities", &[]),
+    ("readers.certificates", &[]),
     ("migration.callers", &["key", "token"]),
     ("migration.grants", &["caller", "delegate", "roles", "projects", "op_classes", "until", "seat"]),
 ];
@@ -68,7 +70,7 @@ fn check_free(mapping: &Mapping, section: &str, members: &[&str]) -> Result<(), 
                 let known: Vec<String> = members.iter().map(|member| join(&key, member)).collect();
                 check_section(below, &key, &known)?;
             }
-            _ if members.is_empty() && !kinds.contains(&key) => return Err(unknown(key, &kinds)),
+            _ if section == "facts.sources" && !kinds.contains(&key) => return Err(unknown(key, &kinds)),
             _ => {}
         }
     }

@@ -29,7 +29,7 @@ pub use migration::{Migration, MigrationCaller};
 pub use model::*;
 pub use providers::*;
 pub use schedule::{backbeat, schedule_of};
-pub use serving::{Http, Limits, Tls};
+pub use serving::{Http, Limits, Readers, Tls};
 pub use traces::{TraceProtocol, Traces};
 
 use crate::types::fact::GuardSettings;

@@ -11,7 +11,7 @@ use super::effects::Effects;
 use super::kaching::Kaching;
 use super::migration::Migration;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
-use super::serving::{Http, Limits, Tls};
+use super::serving::{Http, Limits, Readers, Tls};
 use super::traces::Traces;
 use crate::types::fact::FactKind;
 use crate::types::inputs::IdentityGrant;
@@ -84,6 +84,8 @@ pub struct Settings {
     pub limits: Limits,
     /// TLS.
     pub tls: Tls,
+    /// Readers that are limited to projects.
+    pub readers: Readers,
     /// The log.
     pub log: Log,
     /// Spans of accepted transitions.
@@ -361,6 +363,7 @@ impl Default for Settings {
             http: Http::default(),
             limits: Limits::default(),
             tls: Tls::default(),
+            readers: Readers::default(),
             log: Log::default(),
             traces: Traces::default(),
         }

@@ -1,12 +1,14 @@
 //! Settings of the HTTP server. What each key means stands in `config/swoosh.yaml`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::host::Host;
+use crate::types::keys::PublicKey;
+use crate::types::text::ProjectName;
 
 /// The HTTP server: deadlines and sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +80,20 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
     /// Whether every connection needs a client certificate.
     pub require_client_certificate: bool,
+    /// Names of client certificates that are allowed; all where there are none.
+    pub client_names: BTreeSet<String>,
     /// How long a handshake may take, in milliseconds.
     pub handshake_timeout_ms: u64,
+}
+
+/// Readers that are limited to projects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Readers {
+    /// By the identity that signs the read.
+    pub identities: BTreeMap<PublicKey, BTreeSet<ProjectName>>,
+    /// By a name of the client certificate.
+    pub certificates: BTreeMap<String, BTreeSet<ProjectName>>,
 }
 
 impl Default for Http {
@@ -126,6 +140,7 @@ impl Default for Tls {
             key: None,
             client_ca: None,
             require_client_certificate: false,
+            client_names: BTreeSet::new(),
             handshake_timeout_ms: 10_000,
         }
     }

@@ -74,6 +74,7 @@ codes! {
     NotFound = "not_found", "There is nothing at this address";
     WrongHost = "wrong_host", "The request names a host that this node does not answer to";
     CrossSite = "cross_site", "The request comes from a page of another site";
+    CertificateRefused = "certificate_refused", "The client certificate has none of the names that are allowed";
     RequestTimeout = "request_timeout", "The request took too long to arrive";
     TooManyRequests = "too_many_requests", "This caller sends too much";
     InputsHashMismatch = "inputs_hash_mismatch", "inputs_hash is not the hash of inputs";

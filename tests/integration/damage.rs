@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use swoosh::types::names::{Region, Transition};
 use swoosh::types::rejection::Code;
 
+use crate::serving::readers::{full, read};
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::{Project, bytes};
+use crate::support::http::Answer;
 use crate::support::world::Ask;
 
 #[track_caller]
@@ -132,6 +134,33 @@ fn a_flipped_byte_in_a_decision_is_told_refuses_its_project_and_keeps_out_of_bac
     assert!(log.iter().any(|line| line.contains("there is no backup of it") && line.contains("a-ill")));
     let made = site.run(&["backup", "create", "--to", backups.path().join("to").to_str().unwrap()]);
     assert!(!made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+}
+
+/// `/health` is open to all callers, and gave the names of damaged projects to strangers.
+#[test]
+fn callers_who_may_not_read_hear_how_many_projects_are_damaged_and_not_which() {
+    let site = Site::with(always_open(), |settings| {
+        settings["identities"][full().public().to_string()] = json!({"name": "all", "roles": ["reader"]});
+        settings["http"]["observe"] = json!("0.0.0.0:0");
+    });
+    two_projects(&site);
+    flip(&site, "needle 035 x", "\"justification\"");
+    let daemon = site.start_on("0.0.0.0:0");
+    assert_eq!(read(&site, &daemon, &full(), "/state?project=a-ill").code(), Code::ProjectDamaged.to_string());
+    let known = |answer: &Answer| answer.text().contains("a-ill");
+    let observed = crate::serving::observe::address(&daemon);
+    for (path, counts) in [("/health", true), ("/health/ready", true), ("/health/live", false), ("/metrics", false)] {
+        let stranger = daemon.get(path);
+        assert!(stranger.status == 200 && !known(&stranger), "{path}: {}", stranger.text());
+        assert_eq!(stranger.text().contains("damaged (projects: 1, tables: "), counts, "{path}: {}", stranger.text());
+        let scraped = crate::serving::observe::ask(observed, "GET", path);
+        assert!(scraped.status == 200 && !known(&scraped), "{path}: {}", scraped.text());
+        assert_eq!(known(&read(&site, &daemon, &full(), path)), counts, "{path}");
+    }
+    let health = daemon.get("/health").json();
+    assert_eq!((&health["damaged"], &health["projects_damaged"]), (&json!([]), &json!(1)));
+    let health = read(&site, &daemon, &full(), "/health").json();
+    assert_eq!(health["damaged"][0]["project"], "a-ill", "{health}");
 }
 
 /// A compaction that reads a damaged block ends all writes of the store. The journal is opened again without compactions, and

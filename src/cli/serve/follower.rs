@@ -1,5 +1,6 @@
 //! A follower's server: reads as any node's, and nothing that writes.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,22 +11,22 @@ use super::effects::Points;
 use super::growth::Growth;
 use super::node::{believe, fact_files, limits, options};
 use super::ports::{ClockPort, DecisionPort, Watch};
-use super::{observe, outside, scrape, stop, tls, upkeep};
+use super::{observe, outside, readers, scrape, stop, tls, upkeep};
 use crate::cli::backup::Control;
 use crate::cli::follow::{AtOnce, Follower, Lag};
 use crate::client::Client;
-use crate::facts::FactTable;
-use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, Parts, Pushed, Queries};
+use crate::facts::{FactTable, Speaker};
+use crate::ingress::{AppState, FactFilter, Gate, Intake, NodeInfo, Parts, Pushed, Queries, SharedReaders};
 use crate::journal::{Journal, Recovered};
 use crate::platform::clock::Clock;
 use crate::platform::entropy;
 use crate::platform::gate::{self, NetworkGate};
 use crate::platform::shutdown::StopSignals;
 use crate::sequencer::{Handle, Ports};
-use crate::settings::Settings;
+use crate::settings::{Overrides, Settings};
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
-use crate::types::fact::Fact;
+use crate::types::fact::{Fact, FactKind};
 use crate::types::hlc::Hlc;
 use crate::types::rejection::{Code, Rejection};
 
@@ -34,17 +35,18 @@ const GOES_NOWHERE: &str = "a follower goes nowhere but to the node that it foll
 
 /// Follows a node and serves reads, until it is told to stop or what it is given does not hold.
 pub(in crate::cli) async fn run(
-    settings: &Settings,
+    (settings, config): (&Settings, Option<PathBuf>),
     client: Client,
     primary: String,
     (journal, recovered, took): (Journal, Recovered, Duration),
 ) -> anyhow::Result<()> {
     let signals = StopSignals::listen().context("cannot listen for signals")?;
-    let tls = tls::load(settings)?;
+    let readers = readers::shared(settings);
+    let tls = tls::load(settings, &readers)?;
     let metrics = Arc::new(Metrics::new());
     metrics.set_wal_last_index(recovered.last_index);
     metrics.recovered_in(took);
-    let (handle, facts) = start(settings, &primary, &metrics, (journal, &recovered))?;
+    let (handle, facts, speaker) = start(settings, &primary, &metrics, (journal, &recovered))?;
     let listener = super::listen(settings.listen).await?;
     let observed = observe::bind(settings).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -69,11 +71,14 @@ pub(in crate::cli) async fn run(
         sweep_every: settings.journal.sweep_every,
         lag: lag.clone(),
     };
-    let state = app_state(settings, &handle, (&metrics, lag), facts);
+    let state = app_state(settings, &handle, (&metrics, lag), (facts, readers.clone()));
     let observer = observed.map(|listener| observe::serve(listener, settings, &state));
     let reload = {
-        let (tls, metrics) = (tls.clone(), metrics.clone());
-        move || tls.iter().for_each(|tls| tls::reload(tls, &metrics))
+        let (tls, metrics, overrides) = (tls.clone(), metrics.clone(), overrides(settings));
+        move || {
+            reload(config.as_deref(), &overrides, &speaker, &readers);
+            tls.iter().for_each(|tls| tls::reload(tls, &metrics));
+        }
     };
     let draining = handle.clone();
     let stops = stop::listen(signals, reload, move || draining.drain());
@@ -99,19 +104,41 @@ pub(in crate::cli) async fn run(
     Ok(())
 }
 
-/// The way to the journal, and the facts that reads are judged by: who may read stands in the settings.
+fn overrides(settings: &Settings) -> Overrides {
+    Overrides { data: Some(settings.data.clone()), listen: Some(settings.listen) }
+}
+
+/// Brings the identities and the readers of the settings file into force, which say who may read.
+fn reload(config: Option<&Path>, overrides: &Overrides, speaker: &Speaker, readers: &SharedReaders) {
+    let settings = match Settings::load(config, overrides.clone()) {
+        Ok(settings) => settings,
+        Err(error) => return tracing::error!(%error, "the settings stay unchanged: they cannot be used"),
+    };
+    readers::reload(readers, &settings, || {
+        let guards = settings.guard_settings(speaker.key());
+        let said = speaker.say(FactKind::Settings, None, FactKind::Settings.max_lifetime_ms(), &guards);
+        match &said {
+            Ok(_) => tracing::info!(identities = settings.identities.len(), "the identities were read again"),
+            Err(error) => tracing::error!(%error, "the identities stay unchanged"),
+        }
+        said.is_ok()
+    });
+}
+
+/// The way to the journal, and the voice of the facts that reads are judged by: who may read is in the settings.
 fn start(
     settings: &Settings,
     primary: &str,
     metrics: &Arc<Metrics>,
     (journal, recovered): (Journal, &Recovered),
-) -> anyhow::Result<(Handle, Arc<FactTable>)> {
+) -> anyhow::Result<(Handle, Arc<FactTable>, Speaker)> {
     let clock = Arc::new(Clock::system(settings.clock.max_ahead_ms));
     metrics.started(clock.now().wall_ms);
     // It signs nothing that leaves the process; the log is sealed by the node that is followed.
     let key = entropy::secret_key()?;
     let facts = Arc::new(believe(settings, &key, clock.clone())?);
     drop(fact_files(settings, &facts));
+    let speaker = Speaker::new(facts.clone(), key.clone());
     let ports = Ports {
         clock: Arc::new(ClockPort(clock)),
         facts: facts.clone(),
@@ -119,14 +146,14 @@ fn start(
         observer: Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None }),
     };
     let reason = format!("follows {primary}, and has not heard of it yet");
-    Ok((Handle::following(options(settings, key), ports, journal, recovered, reason), facts))
+    Ok((Handle::following(options(settings, key), ports, journal, recovered, reason), facts, speaker))
 }
 
 fn app_state(
     settings: &Settings,
     handle: &Handle,
     (metrics, lag): (&Arc<Metrics>, Arc<Lag>),
-    facts: Arc<FactTable>,
+    (facts, readers): (Arc<FactTable>, SharedReaders),
 ) -> AppState {
     let identity = handle.journal().identity().clone();
     let limits = limits(settings);
@@ -142,6 +169,7 @@ fn app_state(
         gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None })),
         queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), lag, facts, gate }),
         intake: Arc::new(NoIntake),
+        readers,
         migration: None,
     })
 }

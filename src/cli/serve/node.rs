@@ -24,6 +24,7 @@ use crate::facts::kaching::Keeper;
 use crate::facts::{BuiltIn, FactFile, FactStore, FactTable, Speaker, Trust};
 use crate::ingress::{
     AppState, EffectFilter, EffectsPage, ExportView, FactFilter, Gate, Happened, Limits, NodeInfo, Parts, Queries,
+    SharedReaders,
 };
 use crate::journal::{
     self, ChartError, Journal, JournalOptions, OpenError, ReadError, Recovered, StoreLimits, Written,
@@ -203,7 +204,7 @@ impl Node {
     }
 
     /// What the HTTP routes work on.
-    pub fn app_state(&self, settings: &Settings) -> AppState {
+    pub fn app_state(&self, settings: &Settings, readers: SharedReaders) -> AppState {
         let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
         let metrics = self.metrics.clone();
         let (handle, bus) = (self.handle.clone(), self.bus.clone());
@@ -228,6 +229,7 @@ impl Node {
             gate: Gate::new(limits, Arc::new(Watch { metrics, bus: self.bus.clone(), traces: None })),
             queries: Arc::new(shown),
             intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
+            readers,
             migration: self.shim().map(migration::routes),
         })
     }

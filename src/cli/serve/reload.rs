@@ -1,5 +1,5 @@
-//! What SIGHUP reads again of the settings themselves: the log's level, the policies, the identities and the grants to
-//! callers of WHOOSH. Everything else takes a restart; fact files, bundles and TLS files are read again by whoever watches them.
+//! What SIGHUP reads again of the settings themselves: the log's level, the policies, the identities, the readers and the grants
+//! to callers of WHOOSH. Everything else takes a restart; fact files, bundles and TLS files are read again by whoever watches them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clock::ClockDesk;
 use super::node::Node;
+use super::readers;
 use crate::facts::Speaker;
+use crate::ingress::SharedReaders;
 use crate::settings::{MigrationCaller, Overrides, Settings};
 use crate::telemetry::log;
 use crate::types::fact::{FactKind, PolicyBundle};
@@ -20,6 +22,7 @@ pub(super) struct Reload {
     speaker: Speaker,
     /// Says the settings that guards read.
     clock: Arc<ClockDesk>,
+    readers: SharedReaders,
     /// The policies of the settings, as they were said last.
     said: Mutex<Option<PolicyBundle>>,
     /// The callers of WHOOSH that the shim was started with.
@@ -28,10 +31,15 @@ pub(super) struct Reload {
 
 impl Reload {
     /// To be made when the node said its policies.
-    pub fn new(config: Option<PathBuf>, overrides: Overrides, settings: &Settings, node: &Node) -> Reload {
+    pub fn new(
+        (config, overrides): (Option<PathBuf>, Overrides),
+        settings: &Settings,
+        node: &Node,
+        readers: SharedReaders,
+    ) -> Reload {
         let (speaker, clock) = (node.speaker().clone(), node.clock().clone());
         let (said, callers) = (Mutex::new(settings.policy_bundle().ok()), settings.migration.callers.clone());
-        Reload { config, overrides, speaker, clock, said, callers }
+        Reload { config, overrides, speaker, clock, readers, said, callers }
     }
 
     /// Takes over what may change. What cannot be used is logged, and what was read before stays.
@@ -40,7 +48,7 @@ impl Reload {
             Ok(settings) => {
                 self.log(&settings);
                 self.policies(&settings);
-                self.identities(&settings);
+                readers::reload(&self.readers, &settings, || self.identities(&settings));
             }
             Err(error) => tracing::error!(%error, "the settings stay as they were: they cannot be used"),
         }
@@ -53,7 +61,8 @@ impl Reload {
         }
     }
 
-    fn identities(&self, settings: &Settings) {
+    /// Whether the identities are those of the settings now.
+    fn identities(&self, settings: &Settings) -> bool {
         let mut read = settings.guard_settings(self.speaker.key());
         read.grants.retain(|name, grant| {
             // The shim still knows the caller as it was at the start, perhaps by no token.
@@ -67,8 +76,12 @@ impl Reload {
         match self.clock.set_identities(read) {
             Ok(true) => tracing::info!(identities, grants, "the identities were read again"),
             Ok(false) => {}
-            Err(error) => tracing::error!(error = format!("{error:#}"), "the identities stay unchanged"),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the identities stay unchanged");
+                return false;
+            }
         }
+        true
     }
 
     fn policies(&self, settings: &Settings) {

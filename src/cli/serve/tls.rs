@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use crate::ingress::{Tls, TlsFiles};
+use crate::ingress::{SharedReaders, Tls, TlsFiles};
 use crate::platform::clock::{SystemTimeSource, TimeSource as _};
 use crate::settings::Settings;
 use crate::telemetry::metrics::Metrics;
@@ -14,7 +14,7 @@ use crate::types::civil::rfc3339;
 const SOON_MS: u64 = 14 * 86_400_000;
 
 /// TLS as the settings have it; `None` without a certificate. Whatever is wrong with the files is told.
-pub(in crate::cli) fn load(settings: &Settings) -> anyhow::Result<Option<Arc<Tls>>> {
+pub(in crate::cli) fn load(settings: &Settings, readers: &SharedReaders) -> anyhow::Result<Option<Arc<Tls>>> {
     let tls = &settings.tls;
     let (Some(certificate), Some(key)) = (tls.certificate.clone(), tls.key.clone()) else { return Ok(None) };
     let files = TlsFiles {
@@ -23,7 +23,7 @@ pub(in crate::cli) fn load(settings: &Settings) -> anyhow::Result<Option<Arc<Tls
         client_ca: tls.client_ca.clone(),
         require_client_certificate: tls.require_client_certificate,
     };
-    Ok(Some(Arc::new(Tls::load(files, now_ms()).context("TLS cannot be set up")?)))
+    Ok(Some(Arc::new(Tls::load(files, readers.clone(), now_ms()).context("TLS cannot be set up")?)))
 }
 
 /// Reads the files again; what is wrong with them is logged, and what was read before stays.

@@ -26,13 +26,15 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::activity::Activity;
+use super::names;
 use super::registry::Place;
 use super::tls::Tls;
 use super::watched::{Tracked, Watched};
 use crate::ingress::admission::{Gate, Kept};
 use crate::ingress::body::discard;
 use crate::ingress::browsers::Browsers;
-use crate::ingress::fault::Fault;
+use crate::ingress::fault::{Answer, Fault};
+use crate::ingress::readers::Reach;
 use crate::ingress::traffic::Hush;
 use crate::ingress::{Caller, Peer, Turned};
 
@@ -47,16 +49,18 @@ pub(super) struct Service {
     pub tls: Option<Arc<Tls>>,
     pub reads_open: bool,
     pub browsers: Browsers,
-    /// Of the log lines about requests that web pages may have sent.
+    /// Of the log lines about requests that are not for the routes.
     pub refused: Hush,
     pub drain: CancellationToken,
 }
 
 /// Whose requests a connection carries, and which address of the node it was made to.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Ends {
-    caller: Caller,
+    peer: Peer,
     reached: Option<IpAddr>,
+    /// The names of the client certificate, where there is one.
+    names: Option<Arc<[String]>>,
 }
 
 impl Service {
@@ -65,14 +69,15 @@ impl Service {
         // Answers are small and whole; waiting for more to send would only add latency.
         let _ = stream.set_nodelay(true);
         let reached = stream.local_addr().ok().map(|address| address.ip());
-        let ends = |may_read| Ends { caller: Caller { peer, may_read }, reached };
+        let ends = |names| Ends { peer, reached, names };
         let ended = match &self.tls {
-            None => self.clone().http(stream, ends(self.reads_open), &place.activity).await,
+            None => self.clone().http(stream, ends(None), &place.activity).await,
             Some(tls) => match self.handshake(tls, stream, peer, &place.activity).await {
                 Err(why) => Some(why),
                 Ok(stream) => {
-                    let certified = stream.get_ref().1.peer_certificates().is_some();
-                    self.clone().http(stream, ends(self.reads_open || certified), &place.activity).await
+                    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                    let names = certificate.map(|certificate| names::read(certificate).into());
+                    self.clone().http(stream, ends(names), &place.activity).await
                 }
             },
         };
@@ -119,7 +124,7 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = service_fn(|request| self.clone().answer(request, ends, activity.clone()));
+        let service = service_fn(|request| self.clone().answer(request, ends.clone(), activity.clone()));
         let watched = TokioIo::new(Watched::new(stream, activity.clone()));
         let mut served = pin!(self.http.serve_connection(watched, service));
         let mut drained = pin!(self.drain.cancelled());
@@ -166,10 +171,10 @@ impl Service {
         let mut in_flight = activity.begin(request.version() == Version::HTTP_2, self.gate.limits().resets);
         let has_no_body = request.method() == Method::HEAD;
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ends.caller);
-        let mut response = match self.browsers.check(&request, ends.reached) {
+        let checked = self.browsers.check(&request, ends.reached).and_then(|()| self.admit(&ends, &mut request));
+        let mut response = match checked {
             Ok(()) => self.router.clone().oneshot(request).await?,
-            Err(fault) => self.refuse(request, ends.caller, fault).await,
+            Err(fault) => self.refuse(request, ends.peer, fault).await,
         };
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(kept) = response.extensions_mut().remove::<Kept>() {
@@ -181,12 +186,24 @@ impl Service {
         Ok(response.map(|body| Tracked::new(body, in_flight)))
     }
 
-    /// Answers a request that a web page may have sent. Whoever sends it by mistake gets to read why: the body is read first.
-    async fn refuse(&self, request: Request<Body>, caller: Caller, fault: Fault) -> Response<Body> {
+    /// Says in the request's extensions who sent it, and what its certificate opens.
+    fn admit(&self, ends: &Ends, request: &mut Request<Body>) -> Answer<()> {
+        let certified = self.tls.as_ref().zip(ends.names.as_ref()).map(|(tls, names)| tls.reach(names));
+        let reach = certified.transpose()?;
+        let may_read = self.reads_open || reach == Some(Reach::All);
+        request.extensions_mut().insert(Caller { peer: ends.peer, may_read });
+        if let Some(reach) = reach {
+            request.extensions_mut().insert(reach);
+        }
+        Ok(())
+    }
+
+    /// Answers a request that is not for the routes. Whoever sends it by mistake gets to read why: the body is read first.
+    async fn refuse(&self, request: Request<Body>, peer: Peer, fault: Fault) -> Response<Body> {
         self.gate.traffic().shed(fault.code());
         if let Some(held_back) = self.refused.pass() {
-            let (code, reason, peer) = (fault.code(), &fault.problem().detail, caller.peer);
-            tracing::warn!(%peer, %code, reason, held_back, "a request was refused for its host or its site");
+            let (code, reason) = (fault.code(), &fault.problem().detail);
+            tracing::warn!(%peer, %code, reason, held_back, "a request was refused for its host, its site or its certificate");
         }
         let (parts, body) = request.into_parts();
         let patience = Duration::from_millis(self.gate.limits().request_timeout_ms);

@@ -15,6 +15,8 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use super::validity::{self, Validity};
+use crate::ingress::fault::Answer;
+use crate::ingress::readers::{Reach, SharedReaders};
 use crate::types::civil::rfc3339;
 
 /// Where TLS comes from.
@@ -104,13 +106,20 @@ struct Loaded {
 pub struct Tls {
     files: TlsFiles,
     loaded: ArcSwap<Loaded>,
+    readers: SharedReaders,
 }
 
 impl Tls {
-    /// Reads the files; `now_ms` is the wall clock, in milliseconds since 1970.
-    pub fn load(files: TlsFiles, now_ms: u64) -> Result<Tls, TlsError> {
+    /// Reads the files; `now_ms` is the wall clock, in milliseconds since 1970. `readers` says which client certificates open what.
+    pub fn load(files: TlsFiles, readers: SharedReaders, now_ms: u64) -> Result<Tls, TlsError> {
         let loaded = load(&files, now_ms)?;
-        Ok(Tls { files, loaded: ArcSwap::from_pointee(loaded) })
+        Ok(Tls { files, loaded: ArcSwap::from_pointee(loaded), readers })
+    }
+
+    /// What a client certificate with these names opens now. It is looked at for each request, so that a name that was taken out of the
+    /// settings loses open connections and resumed sessions too.
+    pub(super) fn reach(&self, names: &[String]) -> Answer<Reach> {
+        self.readers.load().of_certificate(names)
     }
 
     /// Reads the files again. Connections that are open keep what they began with; when something is wrong,

@@ -16,6 +16,15 @@ const GENERALIZED_TIME: u8 = 0x18;
 
 /// The validity of a certificate in DER; `None` when it is not one.
 pub(super) fn read(certificate: &[u8]) -> Option<Validity> {
+    let (validity, _) = element(after_issuer(certificate)?, SEQUENCE)?;
+    let (tag, from, rest) = any(validity)?;
+    let from_ms = time(tag, from)?;
+    let (tag, until, _) = any(rest)?;
+    Some(Validity { from_ms, until_ms: time(tag, until)? })
+}
+
+/// What follows the issuer in a certificate: validity, subject, and so on.
+pub(super) fn after_issuer(certificate: &[u8]) -> Option<&[u8]> {
     let (outer, _) = element(certificate, SEQUENCE)?;
     let (mut body, _) = element(outer, SEQUENCE)?;
     if let Some((_, rest)) = element(body, VERSION) {
@@ -25,21 +34,17 @@ pub(super) fn read(certificate: &[u8]) -> Option<Validity> {
     for _ in 0..3 {
         body = any(body)?.2;
     }
-    let (validity, _) = element(body, SEQUENCE)?;
-    let (tag, from, rest) = any(validity)?;
-    let from_ms = time(tag, from)?;
-    let (tag, until, _) = any(rest)?;
-    Some(Validity { from_ms, until_ms: time(tag, until)? })
+    Some(body)
 }
 
 /// The content of an element with this tag, and what follows it.
-fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(super) fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, content, rest) = any(bytes)?;
     (found == tag).then_some((content, rest))
 }
 
 /// Tag, content and rest.
-fn any(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn any(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, bytes) = bytes.split_first()?;
     let (&first, mut bytes) = bytes.split_first()?;
     let mut length = usize::from(first & 0x7f);

@@ -259,6 +259,7 @@ impl World {
             gate,
             queries: Arc::new(Canned),
             intake: Arc::new(Taker),
+            readers: Default::default(),
             migration: None,
         });
         World {

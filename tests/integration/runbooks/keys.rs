@@ -5,7 +5,7 @@ use swoosh::platform::keyfile;
 use swoosh::types::names::Region;
 
 use super::{ask, open};
-use crate::support::daemon::Site;
+use crate::support::daemon::{Daemon, Site};
 use crate::support::driver::Project;
 
 fn key_file(site: &Site, name: &str) -> String {
@@ -72,11 +72,20 @@ fn a_stolen_key_is_revoked_and_a_lost_one_is_rotated() {
     book.finish();
 }
 
-/// The new key counts beside the old one, then alone.
+/// Has the node read its settings again, and waits until it says so.
+fn reload(daemon: &Daemon) {
+    let said =
+        |daemon: &Daemon| daemon.log().iter().filter(|line| line.contains("the identities were read again")).count();
+    let before = said(daemon);
+    daemon.signal("HUP");
+    daemon.wait_for("/health", |_| said(daemon) > before);
+}
+
+/// The new key counts beside the old one, then alone, and the node runs all the while.
 #[test]
 fn a_key_of_the_settings_is_replaced_without_a_gap() {
     let site = Site::new();
-    let mut daemon = site.start();
+    let daemon = site.start();
     let mut project = Project::new(&site, "held");
     project.drive(&daemon, Region::Boot, "LICENSED");
     let new = site.file("new.key").display().to_string();
@@ -92,15 +101,11 @@ fn a_key_of_the_settings_is_replaced_without_a_gap() {
     assert!(try_pause(&site, daemon.address, &new).1.contains("identity_unknown"));
     site.change_settings(|settings| settings["identities"][key] = json!({"name": "ops", "roles": ["operator"]}));
     book.run("Action", 1);
-    daemon.terminate();
-    daemon = site.start();
-    ask(&mut book, &daemon);
+    reload(&daemon);
     book.run("Action", 2);
     site.change_settings(|settings| drop(settings["identities"].as_object_mut().unwrap().remove(&old)));
     book.run("Action", 3);
-    daemon.terminate();
-    daemon = site.start();
-    ask(&mut book, &daemon);
+    reload(&daemon);
     book.run("Proof", 0);
     assert!(!std::fs::read_to_string(site.config()).unwrap().contains(&old));
     book.finish();

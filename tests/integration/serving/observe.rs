@@ -17,7 +17,7 @@ fn observed(listen: &str) -> Site {
 }
 
 /// The address that the log names.
-fn address(daemon: &Daemon) -> SocketAddr {
+pub(crate) fn address(daemon: &Daemon) -> SocketAddr {
     let mut found = None;
     wait_until("the second address in the log", || {
         found = daemon.log().into_iter().find(|line| line.contains("health and metrics are served here as well"));
@@ -28,7 +28,7 @@ fn address(daemon: &Daemon) -> SocketAddr {
     ([127, 0, 0, 1], address.port()).into()
 }
 
-fn ask(address: SocketAddr, method: &str, target: &str) -> Answer {
+pub(crate) fn ask(address: SocketAddr, method: &str, target: &str) -> Answer {
     let mut wire = Wire::connect(address).unwrap();
     wire.send(&request(method, target, &[], b"")).unwrap();
     wire.answer().unwrap()

@@ -14,7 +14,7 @@ use crate::support::daemon::{Daemon, Site, always_open};
 /// An address of every kind, so that reads are closed.
 const OPEN: &str = "0.0.0.0:0";
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/serving/tls").join(name)
 }
 

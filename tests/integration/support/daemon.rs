@@ -257,6 +257,13 @@ impl Site {
         Daemon::spawn(&mut command)
     }
 
+    /// The same, to serve on another address than the usual one.
+    pub fn follow_on(&self, url: &str, data: &Path, more: &[&str], listen: &str) -> Daemon {
+        let mut command = self.program();
+        command.arg("follow").arg(url).arg("--data").arg(data).args(more);
+        Daemon::spawn_on(&mut command, listen).unwrap_or_else(|(code, said)| panic!("exit code {code:?}: {said}"))
+    }
+
     /// Starts the daemon and sends it SIGKILL so many milliseconds later, wherever it is by then.
     pub fn start_and_kill(&self, after_ms: u64) {
         let mut command = self.command();

@@ -6,21 +6,41 @@ key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
 for ca in ca other-ca; do
     openssl req -x509 $key -keyout $ca.key -out $ca.pem -days 36500 -subj "/CN=$ca"
 done
-sign() { # name, authority, usage, more
+# `openssl ca` is the one command of OpenSSL 3.0 that takes times of its own.
+cat > ca.conf <<'END'
+[a]
+database=index.txt
+serial=serial
+new_certs_dir=.
+default_md=sha256
+unique_subject=no
+policy=p
+[p]
+organizationName=optional
+commonName=supplied
+END
+: > index.txt
+echo 01 > serial
+issue() { # name of the request, authority, name of the certificate, first and last year
+    openssl ca -batch -config ca.conf -name a -cert "$2.pem" -keyfile "$2.key" -in "$1.csr" -extfile "$1.ext" \
+        -startdate "${4}0101000000Z" -enddate "${5}0101000000Z" -notext -out "$3.pem"
+}
+sign() { # name, authority, usage
     openssl req $key -keyout "$1.key" -out "$1.csr" -subj "/CN=$1"
     printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=%s\n' "$3" > "$1.ext"
-    openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -set_serial "$4" -days 36500 -extfile "$1.ext" -out "$1.pem"
+    issue "$1" "$2" "$1" 2020 2125
 }
-sign node ca serverAuth 1
-sign moved other-ca serverAuth 2
-sign reader ca clientAuth 3
-sign stranger other-ca clientAuth 4
-# `openssl ca` is the one command of OpenSSL 3.0 that takes a time of its own.
-: > index.txt
-printf '[a]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n' > ca.conf
-echo 05 > serial
-openssl ca -batch -config ca.conf -name a -cert ca.pem -keyfile ca.key -in node.csr -extfile node.ext \
-    -startdate 20200101000000Z -enddate 20210101000000Z -notext -out expired.pem
-cat reader.key >> reader.pem
-cat stranger.key >> stranger.pem
-rm -f ./*.csr ./*.ext ./*.srl index.txt* serial* ca.conf ca.key other-ca.key 05.pem reader.key stranger.key
+sign node ca serverAuth
+sign moved other-ca serverAuth
+sign reader ca clientAuth
+sign stranger other-ca clientAuth
+issue node ca expired 2020 2021
+# A subject with more than a common name, and alternative names of every kind.
+openssl req $key -keyout named.key -out named.csr -subj "/O=example/CN=billing"
+names='DNS:Billing.example,URI:spiffe://example/billing,email:ops@example,IP:192.0.2.7,IP:2001:db8::7'
+printf 'basicConstraints=critical,CA:FALSE\nextendedKeyUsage=clientAuth\nsubjectAltName=critical,%s\n' "$names" > named.ext
+issue named ca named 2020 2125
+for client in reader stranger named; do
+    cat $client.key >> $client.pem
+done
+rm -f ./*.csr ./*.ext ./*.srl index.txt* serial* ca.conf ca.key other-ca.key 0?.pem reader.key stranger.key named.key
