@@ -34,4 +34,7 @@ fn a_damaged_record_of_an_idle_project_fails_no_batch_of_another_one() {
     assert_eq!(world.try_step(1, Transition::ControlPause, random).unwrap(), None, "the other project goes on");
     let refused = world.try_step(0, Transition::ControlPause, random).unwrap();
     assert!(refused.is_none_or(|why| why.contains("project_damaged") || why.contains("not built")));
+    // A voter is known to its project alone, which cannot be read. It was answered `not_durable`, and sent again for ever.
+    let refused = world.try_step(0, Transition::ExecutionApprove, random).unwrap();
+    assert!(refused.as_ref().is_some_and(|why| why.contains("project_damaged")), "{refused:?}");
 }

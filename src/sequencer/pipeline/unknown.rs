@@ -18,8 +18,8 @@ impl Pipeline {
         answer(request.reply, Outcome::Refused(Box::new(refusal)));
     }
 
-    /// Refuses what cannot be judged because something cannot be read. Only identities of the settings hear what: whether the project
-    /// knows the signer cannot be told.
+    /// Refuses what cannot be judged because something cannot be read. The code is the same for all signers: damage is named, and
+    /// never answered as a failed write. Only identities of the settings get the reason: the node cannot read which others it knows.
     pub(super) fn refuse_unread(&self, request: Request, rejection: Rejection) {
         let signer = &request.verified.proposal().signer;
         let facts = self.shared.ports.facts.facts();
@@ -31,7 +31,8 @@ impl Pipeline {
         if is_trusted || !names_project {
             return self.refuse_now(request, rejection);
         }
-        let reason = "what the signer may do cannot be read now; GET /health of the node says more to those who run it";
-        self.refuse_now(request, Rejection::new(Code::NotDurable, reason));
+        let reason =
+            "the rights of the signer cannot be read now; GET /health of the node says more to those who run it";
+        self.refuse_now(request, Rejection::new(rejection.code, reason));
     }
 }
