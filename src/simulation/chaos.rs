@@ -3,7 +3,7 @@
 use super::disk::Trap;
 use super::faults::Fault;
 use super::random::Random;
-use super::world::World;
+use super::world::{PROJECTS, World};
 use crate::types::fact::FactKind;
 
 /// Operations of the disk after which a trap fires at the latest.
@@ -51,6 +51,7 @@ impl World {
                 let family = random.pick(["wal", "snapshots", "objects"]);
                 return self.damage(disk.flip(family, true, random), random);
             }
+            Fault::FlipLast => return self.spoil_a_last_record(random),
             Fault::FlipWatermark => {
                 return self.moods.damaged.is_none() && self.damage(disk.flip_watermark(random), random);
             }
@@ -105,6 +106,24 @@ impl World {
         happened
     }
 
+    /// The last record of a project without a snapshot of it, while the node holds the head: leaving memory takes a snapshot.
+    fn spoil_a_last_record(&mut self, random: &mut Random) -> bool {
+        let Some(node) = self.node.as_ref().filter(|_| self.moods.damaged.is_none() && !self.oracle.is_behind()) else {
+            return false;
+        };
+        let (handle, journal) = (node.single.handle(), node.single.handle().journal());
+        let Some(project) = self.project(random.index(PROJECTS)) else { return false };
+        if !handle.is_in_memory(&project) || journal.is_covered(&project) {
+            return false;
+        }
+        let Some(index) = self.oracle.last_of(&project) else { return false };
+        if !self.site.disk.spoil("wal", &index.to_be_bytes()) {
+            return false;
+        }
+        self.moods.unasked = Some((project, self.turn + 12));
+        self.damage(true, random)
+    }
+
     fn roll_back_directory(&mut self, random: &mut Random) -> bool {
         // A copy can only be put back under a node that is down.
         if self.moods.damaged.is_some() || !self.site.disk.put_copy_back() {
@@ -157,11 +176,10 @@ impl World {
             return false;
         }
         let denied = self.moods.unlicensed.is_none();
-        self.outside.license(denied, denied && random.below(3) == 0, self.now_ms());
+        self.outside.license(denied, denied, self.now_ms());
         self.moods.unlicensed = denied.then(|| self.turn + 20 + random.below(100));
         self.tell(FactKind::License);
-        let by = random.pick([-600_000, 60_000, 600_000]);
-        self.site.clocks.step_after(1 + random.below(6), by);
+        self.moods.step_ms = Some(random.pick([-600_000, 60_000, 600_000]));
         self.moods.skewed = Some(self.turn + 5 + random.below(30));
         true
     }
@@ -181,7 +199,14 @@ impl World {
         let (turn, now_ms) = (self.turn, self.now_ms());
         let over = |mood: &mut Option<u64>| mood.take_if(|until| *until <= turn).is_some();
         if over(&mut self.moods.skewed) {
-            self.site.clocks.set_skew(0);
+            self.site.clocks.steady();
+            self.moods.step_ms = None;
+        }
+        if self.moods.unasked.take_if(|(_, until)| *until <= turn).is_none()
+            && let Some(node) = self.node.as_ref().filter(|_| self.moods.unasked.is_some())
+        {
+            // Each round makes idle heads older.
+            node.single.handle().tidy();
         }
         if over(&mut self.moods.hours_ahead) {
             // Put right while the node is down: it believes the clock that it starts with.

@@ -65,8 +65,18 @@ impl Clocks {
 
     /// The wall clock is right, and steps no more.
     pub fn steady(&self) {
-        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.step_no_more();
         self.set_skew(0);
+    }
+
+    /// The wall clock goes on as it does now.
+    pub fn step_no_more(&self) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether the wall clock is to step.
+    pub fn step_is_ahead(&self) -> bool {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// How far the wall clock is off.

@@ -7,6 +7,10 @@ use super::random::Random;
 use super::well_formed::reading;
 use super::world::World;
 use crate::journal::{AcceptError, IncarnationError, Journal};
+use crate::machine::chart;
+use crate::machine::state::State;
+use crate::types::ids::EffectId;
+use crate::types::names::Transition;
 
 /// What an operator has begun and repeats until it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +52,9 @@ impl World {
     }
 
     fn put_older_copy_back(&mut self, random: &mut Random) -> bool {
-        if self.moods.damaged.is_some() || self.order.is_some() || !self.site.disk.put_copy_back() {
+        let can = self.moods.damaged.is_none() && self.order.is_none();
+        // No order makes a journal of an empty directory: `swoosh wal accept` and `swoosh promote` refuse it.
+        if !can || !self.site.disk.has_copy_of_a_journal() || !self.site.disk.put_copy_back() {
             self.site.disk.keep_copy();
             return false;
         }
@@ -84,11 +90,46 @@ impl World {
         };
         let at = reading(self.now_ms());
         let mark = Journal::accept_end(&place, &loss, at, "an operator").map_err(|error| error.to_string())?;
-        self.oracle.given_up(mark.index);
+        let lost = self.oracle.given_up(mark.index);
         self.workers.given_up();
+        // Workers had taken the lost work up, and the client of the first lost record asks for it once more.
+        lost.iter().for_each(|(effect, opened_by)| self.workers.takes(effect, *opened_by));
+        let next = lost.first().map(|(effect, _)| effect).filter(|effect| effect.index == mark.index + 1);
+        self.moods.asks_again = next.map(|effect| (effect.clone(), self.turn + 40));
+        next.into_iter().for_each(|effect| self.waits_no_more(&effect.project));
         self.tally.count("losses accepted");
         // A copy from before a promotion follows, and no node starts on it.
         Ok(loss.follows.map(|_| Order::Promote))
+    }
+
+    /// Whether a client may send now: not where its project is left alone, and nobody but one after a loss that is to be
+    /// gone over once more.
+    pub(super) fn may_send(&self, client: usize) -> bool {
+        let Some(project) = self.project(client) else { return false };
+        let alone = self.moods.unasked.as_ref().is_some_and(|(unasked, _)| *unasked == project);
+        !alone && self.moods.asks_again.as_ref().is_none_or(|(effect, _)| effect.project == project)
+    }
+
+    /// The lost index was taken, or too much time passed.
+    pub(super) fn no_longer_asks_again(&mut self) {
+        let (next, turn) = (self.oracle.last().0 + 1, self.turn);
+        self.moods.asks_again.take_if(|(effect, until)| effect.index != next || *until <= turn);
+    }
+
+    /// What opens the lost effect once more, where that may start.
+    pub(super) fn asked_again(&self, state: &State, random: &mut Random) -> Option<Transition> {
+        let (lost, _) = self.moods.asks_again.as_ref().filter(|(lost, _)| lost.project == state.meta.project)?;
+        let specs = Transition::ALL.iter().map(|transition| chart::spec(*transition));
+        let opening = specs.filter(|spec| spec.opens.contains(&lost.effect));
+        let ready: Vec<_> = opening.filter(|spec| spec.from.contains(&state.region_state(spec.region))).collect();
+        ready.get(random.index(ready.len())).map(|spec| spec.transition)
+    }
+
+    /// Work that a worker took up when a record had opened it that was lost, where another record opened an effect of the
+    /// same name.
+    pub(super) fn lost_work(&self, state: &State) -> Option<EffectId> {
+        let open = state.open_effects().map(|open| &open.id);
+        open.filter_map(|open| self.workers.took_before(open, self.oracle.opened_by(open)?)).next()
     }
 
     fn promote(&mut self) -> Result<Option<Order>, String> {

@@ -168,9 +168,14 @@ impl Oracle {
         Ok(())
     }
 
-    /// An operator accepted that every record after this one is lost: nothing was acknowledged after it any more.
-    pub fn given_up(&mut self, last: u64) {
+    /// An operator accepted that every record after this one is lost: nothing was acknowledged after it any more. Returns
+    /// the effects that the lost records had opened, each with the link of its record, in their order.
+    pub fn given_up(&mut self, last: u64) -> Vec<(EffectId, Hash)> {
         let kept = usize::try_from(last).unwrap_or(usize::MAX);
+        let lost = self.past.links.get(kept.saturating_add(1)..).unwrap_or_default();
+        let mut opened: Vec<(EffectId, Hash)> = self.past.opened.iter().map(|(id, link)| (id.clone(), *link)).collect();
+        opened.retain(|(id, link)| id.index > last && lost.contains(link));
+        opened.sort_by_key(|(id, _)| id.index);
         self.past.links.truncate(kept.saturating_add(1));
         self.history.truncate(kept);
         self.past.last_index = self.history.len() as u64;
@@ -182,6 +187,14 @@ impl Oracle {
         self.receipts.retain(|_, given| given.index <= last);
         self.unchecked.retain(|place| self.receipts.contains_key(place));
         self.told = self.told.min(last);
+        opened
+    }
+
+    /// The last record of a project.
+    pub fn last_of(&self, project: &ProjectName) -> Option<u64> {
+        let first = (project.clone(), 0);
+        let ours = self.led_to.range(first..).take_while(|((other, _), _)| other == project);
+        ours.last().map(|((_, index), _)| *index)
     }
 
     fn note(&mut self, record: &Record, inputs: &Json, after: Arc<Head>, chain: Hash) {

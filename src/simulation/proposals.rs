@@ -10,7 +10,7 @@ use super::world::{RESTLESS, World};
 use crate::machine::state::{State, TopPhase};
 use crate::sequencer::Verified;
 use crate::types::canonical::canonical_bytes;
-use crate::types::ids::IdemKey;
+use crate::types::ids::{EffectId, IdemKey};
 use crate::types::names::{BootState, Transition};
 use crate::types::text::ProjectName;
 use crate::verify::{Headers, verify};
@@ -73,12 +73,15 @@ impl World {
         let project = &state.meta.project;
         let repeats = random.often(self.rates.of(Fault::EffectRepeat));
         let repeated = if repeats { self.oracle.ended_effect(project, random) } else { None };
-        let old = random.often(self.rates.of(Fault::OldWorker)).then(|| self.workers.taken(project, random)).flatten();
+        let old = self.old_work(state, random);
         let is_old = old.is_some();
         let common = self.common();
         let answers = old.or(repeated).or_else(|| clients::answers_while_blocked(state, random));
         let (transition, twist) = match (answers, random.below(16)) {
             (Some(effect), _) => (clients::outcome_of(effect.effect, random), Twist::Effect(effect)),
+            (None, nth) if nth != 0 && self.moods.asks_again.is_some() => {
+                (self.asked_again(state, random)?, Twist::None)
+            }
             (None, 0) => (clients::plausible(state, random)?, Twist::None),
             (None, _) => {
                 let forward = clients::forward(state, &common, random);
@@ -89,6 +92,13 @@ impl World {
         };
         let twist = if twist == Twist::None { clients::twist_of(transition, state, &common) } else { twist };
         Some((transition, misplaced.unwrap_or(twist), is_old))
+    }
+
+    /// An effect that a worker took up some time ago, or before a loss.
+    fn old_work(&self, state: &State, random: &mut Random) -> Option<EffectId> {
+        let rate = self.rates.of(Fault::OldWorker);
+        let lost = if rate > 0 && random.below(4) == 0 { self.lost_work(state) } else { None };
+        lost.or_else(|| random.often(rate).then(|| self.workers.taken(&state.meta.project, random)).flatten())
     }
 
     /// The worker of a project loses its role while the project is paused. It may bring outcomes before.

@@ -82,6 +82,13 @@ impl Workers {
         ours.get(random.index(ours.len())).map(|effect| (*effect).clone())
     }
 
+    /// What a worker took up under the name of an effect when another record had opened it.
+    pub(super) fn took_before(&self, open: &EffectId, opened_by: Hash) -> Option<EffectId> {
+        let place = |id: &EffectId| (id.project.clone(), id.index, id.effect);
+        let taken = self.taken.iter().find(|(id, link)| place(id) == place(open) && *link != opened_by);
+        taken.map(|(id, _)| id.clone())
+    }
+
     /// A worker was told that its outcome is held.
     pub(super) fn is_held(&mut self, effect: &EffectId) {
         self.held.push(effect.clone());

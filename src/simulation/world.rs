@@ -107,6 +107,12 @@ pub struct World {
 #[derive(Default)]
 pub(super) struct Moods {
     pub skewed: Option<u64>,
+    /// By how much the wall clock steps, between two readings of a turn in which the node judges.
+    pub step_ms: Option<i64>,
+    /// A project that its client asks nothing of.
+    pub unasked: Option<(ProjectName, u64)>,
+    /// An effect whose opening was lost: its client alone asks, for the same once more, while the lost index is free.
+    pub asks_again: Option<(EffectId, u64)>,
     pub hours_ahead: Option<u64>,
     pub unlicensed: Option<u64>,
     pub voters_silent: Option<u64>,
@@ -210,10 +216,18 @@ impl World {
         }
     }
 
+    /// A client waits for nothing any more.
+    pub(super) fn waits_no_more(&mut self, project: &ProjectName) {
+        self.clients.iter_mut().filter(|client| client.project == *project).for_each(|client| client.waiting = None);
+    }
+
     fn clients_send(&mut self, random: &mut Random) {
+        self.no_longer_asks_again();
         for _ in 0..random.pick([2, 4, 6, 8, 10, 12]) {
             let client = random.index(self.clients.len());
-            self.client_sends(client, random);
+            if self.may_send(client) {
+                self.client_sends(client, random);
+            }
         }
     }
 
@@ -302,9 +316,18 @@ impl World {
         let Some(node) = &mut self.node else { return };
         for _ in 0..random.pick([1, 2, 2, 3]) {
             let at_once = random.below(2) == 0;
-            match random.below(3) {
-                0 => drop(node.single.commit()),
-                _ => drop(node.single.judge(at_once)),
+            match (random.below(3), self.moods.step_ms) {
+                (0, _) => drop(node.single.commit()),
+                (_, None) => drop(node.single.judge(at_once)),
+                (_, Some(by)) => {
+                    self.site.clocks.step_after(random.below(4), by);
+                    _ = node.single.judge(at_once);
+                    // It steps once, and in a judgement.
+                    if !self.site.clocks.step_is_ahead() {
+                        self.moods.step_ms = None;
+                    }
+                    self.site.clocks.step_no_more();
+                }
             }
         }
         if random.below(3) != 0 {

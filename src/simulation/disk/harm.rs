@@ -4,11 +4,16 @@ use super::Disk;
 
 impl Disk {
     /// Makes one row unreadable; whether it is there.
-    #[cfg(test)]
     pub fn spoil(&self, family: &'static str, key: &[u8]) -> bool {
         let contents = &mut *self.contents();
         let is_there = contents.rows.families.get(family).is_some_and(|rows| rows.contains_key(key));
         is_there && contents.unreadable.insert((family, key.into()))
+    }
+
+    /// Whether the older copy of the directory holds a journal, and not what was there before a node made one.
+    pub fn has_copy_of_a_journal(&self) -> bool {
+        let older = self.contents().older.as_ref().and_then(|image| image.families.get("meta").map(|rows| rows.len()));
+        older.is_some_and(|rows| rows > 0)
     }
 
     /// Puts every flipped row of the directory back as it was written.

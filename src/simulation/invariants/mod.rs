@@ -13,6 +13,7 @@ mod outcome_of_its_record;
 mod policy_holds;
 mod quarantine_sticky;
 mod quorum_certificate;
+mod seats_follow;
 mod windows;
 
 use super::oracle::Past;
@@ -67,12 +68,13 @@ pub const OF_ANSWERS_AND_STARTS: [&str; 21] = [
 ];
 
 /// The invariants that are asked at every transition, by name.
-pub const ALL: [(&str, Check); 14] = [
+pub const ALL: [(&str, Check); 15] = [
     ("index-follows", index_follows::check),
     ("hlc-monotone", hlc_monotone::check),
     ("epoch-advances-once", epoch_advances_once::check),
     ("execution-entry", execution_entry::check),
     ("quorum-certificate", quorum_certificate::check),
+    ("seats-follow", seats_follow::check),
     ("approvals", approvals::check),
     ("exactly-once", exactly_once::check),
     ("effects-once", effects_once::check),
