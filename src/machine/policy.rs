@@ -87,7 +87,9 @@ pub enum PolicyError {
     #[error("policy {0} is a permit with @breach; only a forbid can be a breach")]
     PermitBreach(String),
     /// A breach must say why.
-    #[error("policy {0} has @breach without a reason; write @breach(\"reason\") with 1 to 500 characters")]
+    #[error(
+        "policy {0} has @breach without a reason that a record can hold; write @breach(\"reason\") with 1 to 500 bytes"
+    )]
     NoReason(String),
     /// A text that would stand in records is not one that records may hold.
     #[error(
