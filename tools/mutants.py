@@ -167,11 +167,13 @@ def report(mutants, entries, tree):
     not_run = {"result": "NOT RUN"}
     results = [{"name": m["name"], "story": m["story"], **entries.get(m["name"], {"result": not_run})["result"]} for m in mutants]
     caught = sum(result["result"] == "caught" for result in results)
+    unasked = sum(result["result"] == "NOT RUN" for result in results)
+    rest = f", and {unasked} were not run" if unasked else ""
     earlier = [name for name, entry in entries.items() if entry["tree"] != tree]
     lines = [
         "# Planted bugs",
         "",
-        f"{caught} of {len(results)} were caught. `make mutants` writes this page; chaos/mutants.toml holds the bugs.",
+        f"{caught} of {len(results)} were caught{rest}. `make mutants` writes this page; chaos/mutants.toml holds the bugs.",
         "",
         "| bug | what it does | caught by |",
         "| --- | --- | --- |",
@@ -191,7 +193,11 @@ def main():
     for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(ending, lambda number, _frame: sys.exit(128 + number))
     listed = tomllib.loads((ROOT / "chaos/mutants.toml").read_text())["mutant"]
-    wanted = [word for word in sys.argv[1:] if not word.startswith("--")]
+    flags = {word for word in sys.argv[1:] if word.startswith("-")}
+    if flags - {"--check", "--keep-caught"}:
+        print(__doc__.strip())
+        sys.exit(0 if flags == {"--help"} else 2)
+    wanted = [word for word in sys.argv[1:] if not word.startswith("-")]
     unknown = set(wanted) - {mutant["name"] for mutant in listed}
     if unknown:
         sys.exit(f"no such bug: {', '.join(sorted(unknown))}; chaos/mutants.toml lists them")
