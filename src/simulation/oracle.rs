@@ -48,9 +48,9 @@ pub struct Past {
     pub keys: BTreeMap<(ProjectName, IdemKey), u64>,
     /// Which record ended an effect with its outcome.
     pub outcomes: BTreeMap<EffectId, u64>,
-    /// Which record opened an effect, by its link.
+    /// Which record opened an effect, by its hash.
     pub opened: BTreeMap<EffectId, Hash>,
-    /// For outcomes that workers built: the link of the record that had opened the effect when they took it up.
+    /// For outcomes that workers built: the hash of the record that had opened the effect when they took it up.
     pub meant: BTreeMap<(ProjectName, IdemKey), Hash>,
     /// When the last license runs out that the license server gave, in milliseconds.
     pub licensed_until_ms: u64,
@@ -169,12 +169,11 @@ impl Oracle {
     }
 
     /// An operator accepted that every record after this one is lost: nothing was acknowledged after it any more. Returns
-    /// the effects that the lost records had opened, each with the link of its record, in their order.
+    /// the effects that the lost records had opened, each with the hash of its record, in their order.
     pub fn given_up(&mut self, last: u64) -> Vec<(EffectId, Hash)> {
         let kept = usize::try_from(last).unwrap_or(usize::MAX);
-        let lost = self.past.links.get(kept.saturating_add(1)..).unwrap_or_default();
-        let mut opened: Vec<(EffectId, Hash)> = self.past.opened.iter().map(|(id, link)| (id.clone(), *link)).collect();
-        opened.retain(|(id, link)| id.index > last && lost.contains(link));
+        let lost = self.past.opened.extract_if(.., |id, _| id.index > last);
+        let mut opened: Vec<(EffectId, Hash)> = lost.collect();
         opened.sort_by_key(|(id, _)| id.index);
         self.past.links.truncate(kept.saturating_add(1));
         self.history.truncate(kept);
@@ -207,7 +206,9 @@ impl Oracle {
         let open_before: Vec<_> =
             self.head(&record.project).state().open_effects().map(|open| open.id.clone()).collect();
         let opened = after.state().open_effects().filter(|open| !open_before.contains(&open.id));
-        self.past.opened.extend(opened.map(|open| (open.id.clone(), chain)));
+        // The same record may come again after a loss, under another link: the same proposal at the same stamp.
+        let sealed = Hash::of(&record.encode());
+        self.past.opened.extend(opened.map(|open| (open.id.clone(), sealed)));
         (self.past.last_index, self.past.last_timestamp) = (record.index, record.timestamp);
         self.past.links.push(chain);
         self.led_to.insert((record.project.clone(), record.index), after.hash());
@@ -258,12 +259,12 @@ impl Oracle {
         ended.get(random.index(ended.len())).map(|effect| (*effect).clone())
     }
 
-    /// The link of the record that opened an effect.
+    /// The hash of the record that opened an effect.
     pub fn opened_by(&self, effect: &EffectId) -> Option<Hash> {
         self.past.opened.get(effect).copied()
     }
 
-    /// A worker brings the outcome of work that it took up when a record of this link had opened the effect.
+    /// A worker brings the outcome of work that it took up when a record of this hash had opened the effect.
     pub fn meant(&mut self, project: &ProjectName, key: &IdemKey, opened_by: Hash) {
         self.past.meant.insert((project.clone(), key.clone()), opened_by);
     }

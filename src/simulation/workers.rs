@@ -48,7 +48,7 @@ pub(super) struct Workers {
     built: BTreeMap<EffectId, Built>,
     /// Outcomes that were acknowledged as held.
     held: Vec<EffectId>,
-    /// Effects that workers took up, the last ones, and the link of the record that had opened each.
+    /// Effects that workers took up, the last ones, and the hash of the record that had opened each.
     taken: Vec<(EffectId, Hash)>,
 }
 
@@ -71,7 +71,7 @@ impl Workers {
         }
     }
 
-    /// The link of the record that had opened an effect when a worker took it up.
+    /// The hash of the record that had opened an effect when a worker took it up.
     pub(super) fn took(&self, effect: &EffectId) -> Option<Hash> {
         self.taken.iter().find(|(taken, _)| taken == effect).map(|(_, opened_by)| *opened_by)
     }
