@@ -154,7 +154,8 @@ pub(super) fn decision_text(decision: &Decision) -> String {
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List the latest proposals that were refused",
-    long_about = "List the latest proposals that were refused, the newest first. The node keeps them in memory until it stops.",
+    long_about = "List the latest proposals that were refused, the newest first. The node keeps them in memory until it stops. \
+        A request that was refused before its signature was found good shows neither project nor transition.",
     after_help = "Example:\n  swoosh rejections --limit 5"
 )]
 pub struct RejectionsCommand {
@@ -183,10 +184,11 @@ fn rejections_text(rejections: &[Value]) -> String {
     for rejection in rejections {
         let reasons = rejection["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let why = reasons.collect::<Vec<_>>().join("; ");
+        let or_none = |member| Some(text(rejection, member)).filter(|text| !text.is_empty());
         table.row([
             text(rejection, "at"),
-            text(rejection, "project"),
-            text(rejection, "transition"),
+            or_none("project").unwrap_or_else(|| "-".to_owned()),
+            or_none("transition").unwrap_or_else(|| "(not verified)".to_owned()),
             text(rejection, "code"),
             why,
         ]);

@@ -323,8 +323,10 @@ pub(super) struct RejectionsAnswer {
 
 /// List what was not accepted.
 ///
-/// The last 1000 proposals that were refused after their signatures were found good, and the last 100 of signers that are unknown or
-/// revoked, which take at most a quarter of a page that others fill. They are kept in memory, until the node stops.
+/// The last 1000 proposals that were refused after their signatures were found good, the last 100 of signers that are unknown or
+/// revoked, and the last 100 requests that were refused before: bad signatures, schema, inputs hash, headers, media types. The latter two
+/// take at most a quarter of a page that others fill. What an unverified request says of a project is not shown. They are kept in memory,
+/// until the node stops.
 #[utoipa::path(get, path = "/rejections", tag = "records",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's."),

@@ -111,7 +111,7 @@ pub(super) async fn propose(
     if read.dry_run { try_out(state, peer, read).await } else { submit(state, peer, read).await }
 }
 
-/// Names the guard that a document fails which cannot be verified, and counts it: the sequencer never hears of it.
+/// Names the guard that a document fails which cannot be verified, counts and lists it: the sequencer never hears of it.
 fn unverified(state: &AppState, fault: Fault) -> Fault {
     let status = status(fault.code());
     if !status.is_client_error() {
@@ -122,7 +122,9 @@ fn unverified(state: &AppState, fault: Fault) -> Fault {
         return fault;
     }
     let fault = fault.failing(GuardName::Signature);
-    state.gate.traffic().unverified(fault.problem().guard.unwrap_or(GuardName::Signature), &fault.rejection());
+    let (guard, rejection) = (fault.problem().guard.unwrap_or(GuardName::Signature), fault.rejection());
+    state.gate.traffic().unverified(guard, &rejection);
+    state.handle.note_unverified(guard, &rejection);
     fault
 }
 

@@ -27,7 +27,7 @@ use crate::machine::head::Head;
 use crate::machine::upgrade;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
-use crate::types::names::Transition;
+use crate::types::names::{GuardName, Transition};
 use crate::types::proposal::Proposal;
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::{Code, Rejection};
@@ -448,6 +448,12 @@ impl Handle {
     /// Whether records may be added: by this node, or by the node that it follows.
     pub fn may_grow(&self) -> bool {
         matches!(*self.shared.mode(), Mode::Accepting | Mode::Following(_))
+    }
+
+    /// Lists a request that was refused before its signature was found good.
+    pub fn note_unverified(&self, guard: GuardName, rejection: &Rejection) {
+        let at = self.now();
+        self.shared.rejections.lock().unwrap_or_else(PoisonError::into_inner).note_unverified(guard, rejection, at);
     }
 
     /// How the sequencer is.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use crate::types::hlc::Hlc;
-use crate::types::names::Transition;
+use crate::types::names::{GuardName, Transition};
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
 
@@ -14,8 +14,10 @@ use crate::types::text::ProjectName;
 const KNOWN: Bound = Bound { entries: 1_000, bytes: 1 << 20 };
 /// The same of signers that nobody knows or that were revoked. Anybody can make such keys, so they have places of their own.
 const UNKNOWN: Bound = Bound { entries: 100, bytes: 64 << 10 };
-/// What part of a page those may take while there are others.
-const UNKNOWN_PART: usize = 4;
+/// The same of requests that were refused before their signatures were found good. Anybody can send those.
+const UNVERIFIED: Bound = Bound { entries: 100, bytes: 64 << 10 };
+/// Unknown signers and unverified requests take this part of a page together while there are others.
+const STRANGERS_PART: usize = 4;
 /// Reasons that are remembered of one.
 const MOST_REASONS: usize = 16;
 /// Characters that are remembered of one reason.
@@ -26,12 +28,17 @@ const MOST_CHARS: usize = 500;
 pub struct RejectionEntry {
     /// When, by the node's clock.
     pub at: Hlc,
-    /// The project.
-    pub project: ProjectName,
-    /// The proposed transition.
-    pub transition: Transition,
+    /// The project; none of a request whose signature does not vouch for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
+    /// The proposed transition; none where there is no project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transition: Option<Transition>,
     /// Why not.
     pub code: Code,
+    /// The guard that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardName>,
     /// Why not, in words. Long texts and long lists are cut.
     pub reasons: Vec<String>,
 }
@@ -48,6 +55,7 @@ struct Bound {
 pub(super) struct Rejections {
     known: Last,
     unknown: Last,
+    unverified: Last,
     noted: u64,
 }
 
@@ -61,24 +69,46 @@ struct Last {
 impl Rejections {
     /// Remembers one.
     pub fn note(&mut self, project: &ProjectName, transition: Transition, rejection: &Rejection, at: Hlc) {
-        let (code, reasons) = (rejection.code, cut(&rejection.reasons));
-        let entry = RejectionEntry { at, project: project.clone(), transition, code, reasons };
+        let about = Some((project.clone(), transition));
+        let entry = RejectionEntry::new(about, rejection.guard(), rejection, at);
         self.noted += 1;
-        match code {
+        match rejection.code {
             Code::IdentityUnknown | Code::IdentityRevoked => self.unknown.note(self.noted, entry, UNKNOWN),
             _ => self.known.note(self.noted, entry, KNOWN),
         }
     }
 
-    /// The newest of a project, or of all, newest first. Those of unknown signers leave three quarters of the page to others.
+    /// Remembers a request that was refused before its signature was found good. Nothing that it says of a project is kept.
+    pub fn note_unverified(&mut self, guard: GuardName, rejection: &Rejection, at: Hlc) {
+        self.noted += 1;
+        self.unverified.note(self.noted, RejectionEntry::new(None, Some(guard), rejection, at), UNVERIFIED);
+    }
+
+    /// The newest of a project, or of all, newest first. Unknown signers and unverified requests leave three quarters of the page to
+    /// others, and half of their part to each other.
     pub fn newest(&self, project: Option<&ProjectName>, limit: usize) -> Vec<RejectionEntry> {
         let known = self.known.newest(project, limit);
-        let most = (limit / UNKNOWN_PART).max(limit - known.len());
-        let mut page = [known, self.unknown.newest(project, most)].concat();
+        let most = (limit / STRANGERS_PART).max(limit - known.len());
+        let mut unknown = self.unknown.newest(project, most);
+        let unverified = self.unverified.newest(project, most.div_ceil(2).max(most - unknown.len()));
+        unknown.truncate(most - unverified.len());
+        let mut page = [known, unknown, unverified].concat();
         page.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-        // The oldest known ones give way, so that both kinds are seen.
+        // The oldest known ones give way, so that all kinds are seen.
         page.truncate(limit);
         page.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+impl RejectionEntry {
+    fn new(
+        about: Option<(ProjectName, Transition)>,
+        guard: Option<GuardName>,
+        rejection: &Rejection,
+        at: Hlc,
+    ) -> RejectionEntry {
+        let (project, transition) = about.unzip();
+        RejectionEntry { at, project, transition, code: rejection.code, guard, reasons: cut(&rejection.reasons) }
     }
 }
 
@@ -94,7 +124,7 @@ impl Last {
     }
 
     fn newest(&self, project: Option<&ProjectName>, limit: usize) -> Vec<(u64, RejectionEntry)> {
-        let of = |entry: &RejectionEntry| project.is_none_or(|project| entry.project == *project);
+        let of = |entry: &RejectionEntry| project.is_none_or(|project| entry.project.as_ref() == Some(project));
         self.entries.iter().rev().filter(|(_, entry)| of(entry)).take(limit).cloned().collect()
     }
 }
@@ -102,7 +132,7 @@ impl Last {
 /// Bytes that an entry takes, about.
 fn weight(entry: &RejectionEntry) -> usize {
     let texts: usize = entry.reasons.iter().map(|reason| reason.len() + size_of::<String>()).sum();
-    size_of::<RejectionEntry>() + entry.project.as_str().len() + texts
+    size_of::<RejectionEntry>() + entry.project.as_ref().map_or(0, |project| project.as_str().len()) + texts
 }
 
 fn cut(reasons: &[String]) -> Vec<String> {
@@ -173,5 +203,29 @@ mod tests {
             assert_eq!(page[0].reasons, ["barred"], "{limit}");
             assert_eq!(page.len(), limit.min(105), "{limit}");
         }
+    }
+
+    /// Requests with bad signatures were counted and listed nowhere. 100,000 of them push out neither known nor unknown signers.
+    #[test]
+    fn unverified_requests_are_listed_apart_and_push_no_other_out() {
+        let mut rejections = Rejections::default();
+        (0..5).for_each(|n| note(&mut rejections, vec![format!("known {n}")]));
+        (0..5).for_each(|n| note_as(&mut rejections, Code::IdentityUnknown, vec![format!("stranger {n}")]));
+        for n in 0..100_000 {
+            let rejection = Rejection::new(Code::SignatureInvalid, format!("{n} {}", "é".repeat(400)));
+            rejections.note_unverified(GuardName::Signature, &rejection, Hlc::default());
+        }
+        assert!(rejections.unverified.bytes <= UNVERIFIED.bytes && rejections.unverified.entries.len() > 50);
+        let codes = |limit| rejections.newest(None, limit).into_iter().map(|entry| entry.code).collect::<Vec<_>>();
+        for limit in [20, 100, 1_000] {
+            let count = |wanted| codes(limit).iter().filter(|code| **code == wanted).count();
+            assert_eq!((count(Code::Schema), count(Code::IdentityUnknown)), (5, 5), "{limit}");
+            assert!(count(Code::SignatureInvalid) >= 2 && codes(limit).len() <= limit, "{limit}");
+        }
+        assert_eq!(codes(4)[0], Code::SignatureInvalid);
+        let project = "default".parse().unwrap();
+        let of_project = rejections.newest(Some(&project), 1_000);
+        assert_eq!(of_project.len(), 10, "an unverified request belongs to no project");
+        assert!(of_project.iter().all(|entry| entry.project.as_ref() == Some(&project)));
     }
 }

@@ -259,12 +259,17 @@ pub(in crate::ingress) struct Decision {
 pub(in crate::ingress) struct RejectionEntry {
     /// When, by the node's clock.
     at: Hlc,
-    /// The project.
-    project: ProjectName,
-    /// What was proposed.
-    transition: Transition,
+    /// The project. Left out where no signature vouches for it.
+    #[schema(nullable = false)]
+    project: Option<ProjectName>,
+    /// The proposed transition. Left out where no signature vouches for it.
+    #[schema(nullable = false)]
+    transition: Option<Transition>,
     /// Why not.
     code: Code,
+    /// The guard that failed. Left out where none did.
+    #[schema(nullable = false)]
+    guard: Option<GuardName>,
     /// Why not, in words.
     reasons: Vec<String>,
 }

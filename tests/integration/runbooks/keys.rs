@@ -2,11 +2,12 @@
 
 use serde_json::json;
 use swoosh::platform::keyfile;
-use swoosh::types::names::Region;
+use swoosh::types::names::{Region, Transition};
 
 use super::{ask, open};
 use crate::support::daemon::{Daemon, Site};
 use crate::support::driver::Project;
+use crate::support::world::Ask;
 
 fn key_file(site: &Site, name: &str) -> String {
     let path = site.file(&format!("{name}.key"));
@@ -109,4 +110,22 @@ fn a_key_of_the_settings_is_replaced_without_a_gap() {
     book.run("Proof", 0);
     assert!(!std::fs::read_to_string(site.config()).unwrap().contains(&old));
     book.finish();
+}
+
+/// Refused signatures raised no alert, and nothing listed them.
+#[test]
+fn refused_signatures_are_found_with_their_reasons() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut book = open("refused-signatures.md", &site);
+    ask(&mut book, &daemon);
+    assert_eq!(daemon.post(b"{}").code(), "schema");
+    let forged =
+        crate::support::driver::bytes(&Project::new(&site, "held").signed(&Ask::new(Transition::BootConfigOk)));
+    let mut document: serde_json::Value = serde_json::from_slice(&forged).unwrap();
+    document["inputs_hash"] = json!(swoosh::types::hash::Hash::of(b"elsewhere"));
+    assert_eq!(daemon.post(&serde_json::to_vec(&document).unwrap()).code(), "inputs_hash_mismatch");
+    book.tells("Check", 0, "inputs_hash_mismatch");
+    book.tells("Check", 1, "swoosh_rejection_total");
+    book.tells("Proof", 0, "inputs_hash_mismatch");
 }

@@ -6,7 +6,7 @@ use swoosh::types::names::Transition;
 use super::{address, assert_turned_away, from, metric, site};
 use crate::support::daemon::{Site, always_open};
 use crate::support::driver::{Project, bytes};
-use crate::support::http::{Answer, Wire, proposal};
+use crate::support::http::{Answer, Wire, proposal, request};
 use crate::support::world::Ask;
 
 fn post(wire: &mut Wire, body: &[u8]) -> Answer {
@@ -44,8 +44,15 @@ fn a_flood_of_bad_signatures_shuts_out_its_peer_and_nobody_else() {
     let receipt = post(&mut honest, &bytes(&signed)).receipt();
     project.advance(&signed.proposal, &receipt);
     assert_eq!(receipt.index, 1);
-    // Nothing is kept of what was forged.
-    assert_eq!(daemon.get("/rejections").json()["rejections"], json!([]));
+    // Of what was forged, the reason alone is kept.
+    let listed = daemon.get("/rejections?limit=1000").json()["rejections"].as_array().unwrap().clone();
+    assert!((8..=100).contains(&listed.len()), "{}", listed.len());
+    let is_bare = |entry: &serde_json::Value| {
+        entry["code"] == "signature_invalid" && entry["guard"] == "signature" && entry.get("project").is_none()
+    };
+    assert!(listed.iter().all(is_bare), "{listed:?}");
+    let of_project = daemon.get(&format!("/rejections?project={}", project.name)).json();
+    assert_eq!(of_project["rejections"], json!([]));
     assert_eq!(daemon.last_index(), 1);
     assert!(metric(&daemon, "swoosh_rejection_total{code=\"too_many_requests\"}") >= 1);
 }
@@ -122,6 +129,65 @@ fn proposals_of_unknown_signers_push_no_other_rejection_out_of_the_list() {
     let codes: Vec<&str> =
         listed["rejections"].as_array().unwrap().iter().map(|entry| entry["code"].as_str().unwrap()).collect();
     assert!(codes.contains(&"not_enabled") && codes.contains(&"identity_unknown"), "{codes:?}");
+}
+
+/// They were counted and listed nowhere, so that nobody saw who tried keys, versions or proxies that change documents.
+#[test]
+fn what_is_refused_before_the_sequencer_is_listed_with_its_guard() {
+    let site = site("limits", json!({"failures": 100_000}));
+    let daemon = site.start();
+    let mut project = Project::new(&site, "real");
+    project.accept(&daemon, Transition::BootConfigOk);
+    let ask = Ask::new(Transition::ControlResume).with(json!({"rationale": "x"}));
+    let good = project.signed(&ask);
+    assert_eq!(daemon.post(&bytes(&good)).code(), "not_enabled");
+    let broken = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut document: serde_json::Value = serde_json::from_slice(&bytes(&good)).unwrap();
+        change(&mut document);
+        serde_json::to_vec(&document).unwrap()
+    };
+    let mut expected = vec!["not_enabled".to_owned()];
+    let bodies = [
+        broken(&|document| document["signature"] = json!("ed25519:!!!!")),
+        broken(&|document| document["inputs_hash"] = json!(swoosh::types::hash::Hash::of(b"elsewhere"))),
+        broken(&|document| document["surprise"] = json!(1)),
+        b"{".to_vec(),
+    ];
+    for body in &bodies {
+        let answer = daemon.post(body);
+        assert_eq!(answer.status, 400);
+        expected.push(answer.code().to_owned());
+    }
+    let mut wire = daemon.connect();
+    let requests = [
+        request("POST", "/transition", &["content-type: text/plain", "content-length: 2"], b"{}"),
+        proposal(&bytes(&good), &["idempotency-key: another"]),
+    ];
+    for asked in &requests {
+        let answer = wire.exchange(asked).unwrap();
+        assert!((400..500).contains(&answer.status));
+        expected.push(answer.code().to_owned());
+    }
+    let refused = bodies.len() + requests.len();
+    let listed = daemon.get("/rejections").json()["rejections"].as_array().unwrap().clone();
+    let mut codes: Vec<&str> = listed.iter().map(|entry| entry["code"].as_str().unwrap()).collect();
+    codes.reverse();
+    assert_eq!(codes, expected);
+    for entry in &listed[..refused] {
+        assert!(entry["guard"].is_string() && entry["reasons"][0].is_string(), "{entry}");
+        assert!(entry.get("project").is_none() && entry.get("transition").is_none(), "{entry}");
+    }
+    assert_eq!(listed[refused]["project"], "real");
+    // 1,200 more push out neither the known nor the unknown signers.
+    post(&mut wire, &unknown(&site, "real", 102));
+    for _ in 0..1_200 {
+        post(&mut wire, &bodies[0]);
+    }
+    let listed = daemon.get("/rejections?limit=1000").json();
+    let count =
+        |code: &str| listed["rejections"].as_array().unwrap().iter().filter(|entry| entry["code"] == code).count();
+    assert_eq!((count("not_enabled"), count("identity_unknown")), (1, 1));
+    assert!((2..=100).contains(&count("signature_invalid")));
 }
 
 #[test]
