@@ -10,6 +10,8 @@ const MARK: &str = "[redacted]";
 const BEFORE_AUTHORITY: &str = "://";
 /// Before a path that no user info can precede.
 const FILE: &str = "file://";
+/// Before a login name, which is no secret; a password after it is one.
+const SSH: &str = "ssh://";
 
 /// The text whose URLs hold scheme, host, port and path alone.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
@@ -25,7 +27,7 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
             stretch = Stretch::at(text, start);
         }
         done = stretch.url_end(text, start);
-        append(&text[start..done], is_file(&text[..start]), &mut out);
+        append(&text[start..done], Scheme::before(&text[..start]), &mut out);
     }
     out.push_str(&text[done..]);
     Cow::Owned(out)
@@ -55,9 +57,28 @@ impl Stretch {
     }
 }
 
-fn is_file(before: &str) -> bool {
-    let scheme = before.len().checked_sub(FILE.len()).and_then(|at| before.get(at..));
-    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(FILE))
+/// The schemes whose user info differs from that of others.
+#[derive(Clone, Copy, PartialEq)]
+enum Scheme {
+    File,
+    Ssh,
+    Other,
+}
+
+impl Scheme {
+    fn before(text: &str) -> Scheme {
+        let ends_with = |scheme: &str| {
+            let end = text.len().checked_sub(scheme.len()).and_then(|at| text.get(at..));
+            end.is_some_and(|end| end.eq_ignore_ascii_case(scheme))
+        };
+        if ends_with(FILE) {
+            Scheme::File
+        } else if ends_with(SSH) {
+            Scheme::Ssh
+        } else {
+            Scheme::Other
+        }
+    }
 }
 
 fn quoted_end(after: &str) -> usize {
@@ -91,7 +112,7 @@ fn has_escaped_sign(url: &str) -> bool {
 }
 
 /// Appends what follows the scheme, without its secrets. Punctuation at the end belongs to the sentence.
-fn append(url: &str, is_file: bool, out: &mut String) {
+fn append(url: &str, scheme: Scheme, out: &mut String) {
     let bare = url.trim_end_matches([',', ';', ':', '.', ')', ']', '}', '>', '\'', '`']);
     // A mark of an earlier cleaning is no punctuation.
     let marked = MARK.trim_end_matches(']').len();
@@ -99,16 +120,17 @@ fn append(url: &str, is_file: bool, out: &mut String) {
     if has_escaped_sign(bare) {
         out.push_str(MARK);
     } else {
-        append_parts(bare, is_file, out);
+        append_parts(bare, scheme, out);
     }
     out.push_str(&url[bare.len()..]);
 }
 
-fn append_parts(bare: &str, is_file: bool, out: &mut String) {
+fn append_parts(bare: &str, scheme: Scheme, out: &mut String) {
     let (authority, path) = bare.split_at(bare.find(['/', '?', '#']).unwrap_or(bare.len()));
     let host = authority.rfind('@').map(|sign| &authority[sign + 1..]);
     let later = path.rfind('@');
-    let of_password = if is_host(host.unwrap_or(authority)) { sign_in_path(path).filter(|_| !is_file) } else { later };
+    let of_password =
+        if is_host(host.unwrap_or(authority)) { sign_in_path(path).filter(|_| scheme != Scheme::File) } else { later };
     match (of_password, later) {
         // A password may hold what ends an authority; then what is before it is no host.
         (Some(sign), _) => {
@@ -117,6 +139,7 @@ fn append_parts(bare: &str, is_file: bool, out: &mut String) {
             append_host(Some(host), "", path, out);
         }
         (None, Some(_)) if !path.starts_with('/') => out.push_str(MARK),
+        (None, _) if scheme == Scheme::Ssh && is_login(authority) => append_path(authority, path, out),
         _ => append_host(host, authority, path, out),
     }
 }
@@ -125,6 +148,12 @@ fn append_parts(bare: &str, is_file: bool, out: &mut String) {
 fn sign_in_path(path: &str) -> Option<usize> {
     let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
     path.rmatch_indices('@').map(|(at, _)| at).find(|at| !path[..*at].ends_with('/'))
+}
+
+/// Whether it is a login name and a host.
+fn is_login(authority: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    authority.split_once('@').is_some_and(|(name, host)| name.chars().all(plain) && !host.contains('@'))
 }
 
 /// Whether it can be a host with or without a port.
@@ -171,7 +200,9 @@ mod tests {
             ("https://host?hunter2", "https://host?[redacted]"),
             ("https://me:hunter2@host/a", "https://[redacted]@host/a"),
             ("https://hunter2@host:1/a?hunter2", "https://[redacted]@host:1/a?[redacted]"),
-            ("ssh://git@host/a.git", "ssh://[redacted]@host/a.git"),
+            ("ssh://git@host/a.git", "ssh://git@host/a.git"),
+            ("ssh://git:pass@host/a.git", "ssh://[redacted]@host/a.git"),
+            ("https://git@host/a.git", "https://[redacted]@host/a.git"),
             ("HTTP+UNIX://me:hunter2@[::1]:80/x", "HTTP+UNIX://[redacted]@[::1]:80/x"),
             ("https://host/@scope/package", "https://host/@scope/package"),
             ("https://[::1]:80/@scope", "https://[::1]:80/@scope"),

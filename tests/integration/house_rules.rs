@@ -233,11 +233,8 @@ fn anchors(page: &str) -> (BTreeSet<String>, Vec<String>) {
     for line in page.lines() {
         let is_heading = line.starts_with("## ") || line.starts_with("### ");
         match (anchor(before), is_heading) {
-            (Some(name), true) => {
-                if !anchors.insert(name) {
-                    wrong.push(format!("{before} is there twice"));
-                }
-            }
+            (Some(name), true) if anchors.contains(&name) => wrong.push(format!("{before} is there twice")),
+            (Some(name), true) => drop(anchors.insert(name)),
             (None, true) => wrong.push(format!("{line} has no anchor before it")),
             (Some(_), false) => wrong.push(format!("{before} is not before a heading")),
             _ => {}

@@ -25,15 +25,15 @@ issue() { # name of the request, authority, name of the certificate, first and l
     openssl ca -batch -config ca.conf -name a -cert "$2.pem" -keyfile "$2.key" -in "$1.csr" -extfile "$1.ext" \
         -startdate "${4}0101000000Z" -enddate "${5}0101000000Z" -notext -out "$3.pem"
 }
-sign() { # name, authority, usage
+sign() { # name, authority, usage, last year
     openssl req $key -keyout "$1.key" -out "$1.csr" -subj "/CN=$1"
     printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=%s\n' "$3" > "$1.ext"
-    issue "$1" "$2" "$1" 2020 2125
+    issue "$1" "$2" "$1" 2020 "$4"
 }
-sign node ca serverAuth
-sign moved other-ca serverAuth
-sign reader ca clientAuth
-sign stranger other-ca clientAuth
+sign node ca serverAuth 2125
+sign moved other-ca serverAuth 2126
+sign reader ca clientAuth 2125
+sign stranger other-ca clientAuth 2125
 issue node ca expired 2020 2021
 # A subject with more than a common name, and alternative names of every kind.
 openssl req $key -keyout named.key -out named.csr -subj "/O=example/CN=billing"
