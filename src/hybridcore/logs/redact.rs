@@ -156,7 +156,7 @@ mod tests {
     fn credentials_in_addresses_go_and_the_address_stays() {
         assert_eq!(
             clean("get https://u:p@h.example/a?b and ssh://git@h/x"),
-            "get https://[redacted]@h.example/a?[redacted] and ssh://[redacted]@h/x"
+            "get https://[redacted]@h.example/a?[redacted] and ssh://git@h/x"
         );
         assert_eq!(clean("https://h.example/@a/b"), "https://h.example/@a/b");
         assert_eq!(clean("https://h.example/a@b"), "https://[redacted]@b");
