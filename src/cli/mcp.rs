@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::connect::{NodeArgs, ProjectArg, exit};
 use super::output::{Output, Table};
@@ -114,11 +115,14 @@ impl CheckCommand {
         }
         if !self.urls.is_empty() {
             let pin = |url: &Url| {
-                let (server, version) = (self.server.clone()?, self.version.clone()?);
-                Some(ToolPin { url: url.clone(), server, version })
+                // What the server reports is compared in this form.
+                let version: Option<String> = self.version.as_ref().map(|version| version.as_str().nfc().collect());
+                let version = version.map(|version| version.parse::<Version>()).transpose()?;
+                let pin = self.server.clone().zip(version);
+                anyhow::Ok(pin.map(|(server, version)| ToolPin { url: url.clone(), server, version }))
             };
-            let target = |url: &Url| Target { name: url.to_string(), url: url.clone(), pin: pin(url) };
-            return Ok(self.urls.iter().map(target).collect());
+            let target = |url: &Url| Ok(Target { name: url.to_string(), url: url.clone(), pin: pin(url)? });
+            return self.urls.iter().map(target).collect();
         }
         let pins = match &self.document {
             Some(source) => of_document(source)?,

@@ -165,7 +165,12 @@ fn write(path: &Path, bytes: &[u8], mode: u32, place: Place) -> anyhow::Result<(
     let mut file = file.with_context(failed)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).with_context(failed)?;
     match place {
-        Place::New => drop(file.persist_noclobber(path).with_context(failed)?),
+        Place::New => drop(file.persist_noclobber(path).map_err(|refused| match refused.error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                anyhow::anyhow!("{} exists and is not overwritten; name another file, or move it away", path.display())
+            }
+            _ => anyhow::Error::new(refused.error).context(failed()),
+        })?),
         Place::Taken => drop(file.persist(path).with_context(failed)?),
     }
     std::fs::File::open(directory).and_then(|directory| directory.sync_all()).with_context(failed)

@@ -84,16 +84,18 @@ pub enum PolicyError {
     #[error("the policies do not parse: {0}")]
     Parse(String),
     /// A permit cannot be a breach.
-    #[error("policy {0} is a permit with @breach; only a forbid can be a breach")]
+    #[error("policy {} is a permit with @breach; only a forbid can be a breach", .0.escape_debug())]
     PermitBreach(String),
     /// A breach must say why.
     #[error(
-        "policy {0} has @breach without a reason that a record can hold; write @breach(\"reason\") with 1 to 500 bytes"
+        "policy {} has @breach without a reason that a record can hold; write @breach(\"reason\") with 1 to 500 bytes and no control characters",
+        .0.escape_debug()
     )]
     NoReason(String),
     /// A text that would stand in records is not one that records may hold.
     #[error(
-        "policy {policy}: {text:?} under @{annotation} is not in Unicode's normal form NFC, or longer than 500 bytes, or holds control characters; rewrite it"
+        "policy {}: {text:?} under @{annotation} is not in Unicode's normal form NFC, or longer than 500 bytes, or holds control characters; rewrite it",
+        .policy.escape_debug()
     )]
     Text {
         /// Which policy.
@@ -105,7 +107,8 @@ pub enum PolicyError {
     },
     /// A template is no policy: nothing here fills its slots, so it would never be asked.
     #[error(
-        "policy {0} is a template, which nothing fills in, so it has no effect; name a principal and a resource in place of ?principal and ?resource"
+        "policy {} is a template, which nothing fills in, so it has no effect; name a principal and a resource in place of ?principal and ?resource",
+        .0.escape_debug()
     )]
     Template(String),
     /// Two policies share an @id.
@@ -190,7 +193,8 @@ impl CompiledPolicies {
         let names = self.names.iter().map(|(id, name)| (id, "id", name));
         let breaches = self.breaches.iter().map(|(id, reason)| (id, "breach", reason));
         for (id, annotation, text) in names.chain(breaches) {
-            if !unicode_normalization::is_nfc(text) || text.parse::<Detail>().is_err() {
+            let is_plain = unicode_normalization::is_nfc(text) && !text.contains(char::is_control);
+            if !is_plain || text.parse::<Detail>().is_err() {
                 let policy = self.names.get(id).unwrap_or(id).clone();
                 return Err(PolicyError::Text { policy, annotation, text: text.clone() });
             }

@@ -280,6 +280,8 @@ fn settings_with_a_byte_order_mark_are_read() {
 /// Elsewhere, a small-order key may verify any signature; here it verifies none.
 #[test]
 fn keys_without_a_secret_half_are_refused() {
+    assert!(PublicKey::from_bytes([0xff; 32]).weakness().is_some_and(|why| why.contains("canonical")));
+    assert!(crate::types::keys::SecretKey::from_bytes(&[7; 32]).public().weakness().is_none());
     let weak = PublicKey::from_bytes([0; 32]);
     for yaml in [
         format!("identities: {{\"{weak}\": {{name: nobody, roles: [operator]}}}}"),

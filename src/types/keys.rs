@@ -141,8 +141,17 @@ impl PublicKey {
         match self.point() {
             None => Some("is no point of the curve, so no secret key belongs to it"),
             Some(point) if point.0.is_weak() => Some("is of small order, so no secret key belongs to it"),
+            Some(_) if !self.is_canonical() => {
+                Some("is no canonical encoding of a point, so no secret key belongs to it")
+            }
             Some(_) => None,
         }
+    }
+
+    /// Whether the coordinate is less than 2^255 - 19, as RFC 8032 demands. Other bytes stand for the same points as canonical ones.
+    fn is_canonical(&self) -> bool {
+        let [lowest, between @ .., highest] = &self.0;
+        *lowest < 0xed || *highest & 0x7f != 0x7f || between.iter().any(|byte| *byte != 0xff)
     }
 
     /// The point that the bytes stand for, which a tenth of a check goes into; `None` where they stand for none.

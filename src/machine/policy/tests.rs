@@ -97,6 +97,25 @@ fn members_are_told_apart_however_they_are_read() {
     );
 }
 
+/// A line break in a name forges a line of a report.
+#[test]
+fn control_characters_in_names_and_reasons_are_refused_and_printed_escaped() {
+    for annotations in [
+        r#"@id("a\nb")"#,
+        r#"@id("a\u{7f}b")"#,
+        r#"@id("a\u{1b}[1m")"#,
+        r#"@breach("a\nb")"#,
+        r#"@id("a\nb") @breach("\u{9b}")"#,
+    ] {
+        let policies = format!("{annotations} forbid (principal, action, resource);");
+        let error = CompiledPolicies::compile(PolicyBundle { serial: 1, policies }).unwrap_err();
+        assert!(matches!(error, PolicyError::Text { .. } | PolicyError::NoReason(_)), "{error:?}");
+        let error = error.to_string();
+        assert!(error.contains("control characters") && !error.contains(char::is_control), "{error:?}");
+    }
+    compile(r#"@id("a b") @breach("c d") forbid (principal, action, resource);"#);
+}
+
 #[test]
 fn of_a_namesake_region_nothing_is_remembered() {
     let compiled = compile("permit (principal, action in Action::\"council\", resource);");
