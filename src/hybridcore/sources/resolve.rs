@@ -179,6 +179,9 @@ fn hint(refs: &[RemoteRef], wanted: &str) -> String {
     if refs.is_empty() {
         return "the repository is empty".to_owned();
     }
+    if wanted.to_ascii_lowercase().parse::<GitId>().is_ok() {
+        return "write a commit id in lower case".to_owned();
+    }
     if (7..40).contains(&wanted.len()) && wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return "write a commit id with all of its 40 digits".to_owned();
     }

@@ -115,7 +115,9 @@ fn far(url: &str, error: &git2::Error) -> Failure {
     let kind = match (common(error), error.class()) {
         (Some(kind), _) => kind,
         (None, _) if is_unknown(error) => FailureKind::NoRepository,
-        (None, _) if says(&["shallow", "missing", "no match for id"]) => FailureKind::Incomplete,
+        (None, _) if says(&["shallow", "missing", "no match for id", "repository corruption"]) => {
+            FailureKind::Incomplete
+        }
         (None, _) if says(&["object format", "object-format", "unsupported", "not supported"]) => {
             FailureKind::Unsupported
         }

@@ -91,7 +91,7 @@ fn a_shallow_mirror_behind_a_server_is_refused_and_not_tried_again() {
 #[test]
 fn an_object_that_is_missing_in_a_mirror_is_named_and_not_tried_again() {
     let mut desk = Desk::new();
-    let mirror = carry(&desk, "torn.git", &[]);
+    let mirror = carry(&desk, "served/torn.git", &[]);
     let (blob, pack) = (desk.repository.git(&["rev-parse", "v1:a.txt"]), mirror.folder.join("objects/pack"));
     let unpacked = desk.folder.path().join("unpacked");
     fs::rename(&pack, &unpacked).unwrap();
@@ -105,10 +105,64 @@ fn an_object_that_is_missing_in_a_mirror_is_named_and_not_tried_again() {
         }
     }
     fs::remove_file(mirror.folder.join("objects").join(&blob[..2]).join(&blob[2..])).unwrap();
-    mirrored(&mut desk, &url(&mirror));
-    let error = desk.run(&["sources", "sync"]).failure();
-    assert!(error.contains("missing") || error.contains("not all files"), "{error}");
-    assert!(!error.contains("network") && !tried_again(&desk), "{error}");
+    let server = desk.serve();
+    for (address, said) in [(url(&mirror), "is missing there"), (format!("{}/torn.git", server.url), "lacks an object")]
+    {
+        mirrored(&mut desk, &address);
+        let error = desk.run(&["sources", "sync"]).failure();
+        assert!(error.contains(said), "{error}");
+        assert!(!error.contains("network") && !tried_again(&desk), "{error}");
+    }
+}
+
+/// The settings of a partial clone stay after all its objects are there, and the refusal was repeated.
+#[test]
+fn a_partial_mirror_is_read_after_the_command_that_completes_it() {
+    for filter in ["--filter=blob:none", "--filter=tree:0"] {
+        let mut desk = Desk::new();
+        let mirror = carry(&desk, "thin.git", &["--mirror", filter]);
+        mirrored(&mut desk, &url(&mirror));
+        let error = desk.run(&["sources", "sync"]).failure();
+        assert!(error.contains("partial clone") && error.contains("fetch --refetch --no-filter"), "{error}");
+        mirror.git(&["fetch", "-q", "--refetch", "--no-filter"]);
+        desk.run(&["sources", "sync"]).good();
+        assert_eq!(desk.head(), desk.repository.git(&["rev-parse", "v1^{commit}"]));
+    }
+}
+
+/// A tree was called a commit that lacks files.
+#[test]
+fn an_id_of_no_commit_is_named_as_that() {
+    let mut desk = Desk::new();
+    let git = |arguments: &[&str]| desk.repository.git(arguments);
+    let (tree, blob) = (git(&["rev-parse", "v1^{tree}"]), git(&["rev-parse", "v1:a.txt"]));
+    git(&["tag", "-a", "-m", "x", "of-a-tree", &tree]);
+    git(&["tag", "of-a-blob", &blob]);
+    let tag = git(&["rev-parse", "of-a-tree"]);
+    let mirror = carry(&desk, "served/whole.git", &[]);
+    let server = desk.serve();
+    for address in [url(&mirror), format!("{}/whole.git", server.url)] {
+        for (pinned, kind) in [
+            (&tree, "tree"),
+            (&blob, "blob"),
+            (&tag, "tree"),
+            (&"of-a-tree".to_owned(), "tree"),
+            (&"of-a-blob".to_owned(), "blob"),
+        ] {
+            mirrored(&mut desk, &address);
+            desk.configure_url("https://h.invalid/alpha.git", pinned, "");
+            let error = desk.run(&["sources", "sync"]).failure();
+            assert!(
+                error.contains(&format!("is a {kind}, and a source needs a commit")),
+                "{address} {pinned}: {error}"
+            );
+            assert!(!tried_again(&desk), "{address} {pinned}");
+        }
+        let upper = desk.repository.git(&["rev-parse", "v1^{commit}"]).to_ascii_uppercase();
+        desk.configure_url("https://h.invalid/alpha.git", &upper, "");
+        let error = desk.run(&["sources", "sync"]).failure();
+        assert!(error.contains("lower case"), "{error}");
+    }
 }
 
 #[test]

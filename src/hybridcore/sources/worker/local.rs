@@ -45,6 +45,9 @@ pub(super) fn copy(
         walk.commit(*commit)?;
     }
     let missing = walk.missing;
+    if let Some(absent) = missing.iter().find(|id| !mirror.odb.exists(**id)) {
+        return Err(mirror.lacks(*absent));
+    }
     if missing.len() > MOST_SINGLE {
         return super::packs::write(ours, mirror, url, &missing, limits, said);
     }
@@ -119,10 +122,7 @@ fn ordered(commit: Oid, parents: &HashMap<Oid, Vec<Oid>>) -> Vec<Oid> {
 fn object(mirror: &Mirror, url: &str, id: Oid) -> Result<(ObjectType, Vec<u8>), Failure> {
     match mirror.odb.read(id) {
         Ok(object) => Ok((object.kind(), object.data().to_vec())),
-        Err(error) if error.code() == git2::ErrorCode::NotFound => {
-            let detail = format!("{url}: the object {id} is missing there; see `git fsck`, or carry a whole clone");
-            Err(failure(FailureKind::Incomplete, detail))
-        }
+        Err(error) if error.code() == git2::ErrorCode::NotFound => Err(mirror.lacks(id)),
         Err(error) => Err(bad(url, &error)),
     }
 }

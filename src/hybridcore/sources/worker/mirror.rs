@@ -34,6 +34,8 @@ pub(super) struct Mirror {
     /// Folders of objects: its own, and those that it borrows from.
     pub objects: Vec<PathBuf>,
     pub odb: Odb<'static>,
+    /// The command that fetches the objects which a partial clone may lack.
+    completion: Option<String>,
 }
 
 impl Mirror {
@@ -64,14 +66,28 @@ impl Mirror {
             let detail = format!("{url} is a shallow clone: its history is cut");
             return Err(unusable(FailureKind::Incomplete, &detail, &format!("git -C {shown} fetch --unshallow")));
         }
-        if config.to_ascii_lowercase().contains("promisor") || setting("extensions.partialclone").is_some() {
-            let detail = format!("{url} is a partial clone: it leaves out objects until they are asked for");
-            let mend = format!("git -C {shown} fetch --refetch --no-filter");
-            return Err(unusable(FailureKind::Incomplete, &detail, &mend));
-        }
+        // Its settings name it a partial clone also once all objects are there, so the objects decide.
+        let is_partial =
+            config.to_ascii_lowercase().contains("promisor") || setting("extensions.partialclone").is_some();
+        let completion = is_partial.then(|| format!("git -C {shown} fetch --refetch --no-filter"));
         let objects = lenders(url, git.join("objects"), fence)?;
         let odb = odb(url, &objects)?;
-        Ok(Mirror { url: url.to_owned(), git, objects, odb })
+        Ok(Mirror { url: url.to_owned(), git, objects, odb, completion })
+    }
+
+    /// The failure where an object is needed and not there.
+    pub fn lacks(&self, id: Oid) -> Failure {
+        let url = &self.url;
+        match &self.completion {
+            Some(command) => {
+                let detail = format!("{url} is a partial clone and lacks the object {id}");
+                unusable(FailureKind::Incomplete, &detail, command)
+            }
+            None => {
+                let detail = format!("{url}: the object {id} is missing there; see `git fsck`, or carry a whole clone");
+                failure(FailureKind::Incomplete, detail)
+            }
+        }
     }
 
     /// Its objects as a repository without references.

@@ -103,11 +103,8 @@ pub(super) fn fetch(
     }
     if !holds(&repository, commit, limits) {
         let detail = format!("{} has no commit {} on any branch or tag", remote.url, wanted.commit);
-        let tag = repository.find_tag(commit).ok().map(|tag| {
-            let name = tag.name().map(str::to_owned).unwrap_or_default();
-            is_a_tag(&remote.url, commit, &name, tag.target_id())
-        });
-        return Err(tag.unwrap_or_else(|| failure(FailureKind::NoCommit, detail)));
+        let other = other_object(&repository, &remote.url, commit);
+        return Err(other.unwrap_or_else(|| failure(FailureKind::NoCommit, detail)));
     }
     // A server of this machine may serve a clone whose history is cut, and its client does not notice.
     if remote.url.starts_with("http://") {
@@ -119,6 +116,26 @@ pub(super) fn fetch(
 /// What a reference of the other side is called here.
 fn own_name(name: &str) -> String {
     name.replacen("refs/heads/", "refs/remotes/origin/", 1)
+}
+
+/// The failure where an object that was fetched is a tag, a tree or a blob.
+fn other_object(repository: &Repository, url: &str, id: Oid) -> Option<Failure> {
+    let object = repository.find_object(id, None).ok()?;
+    let is_tag = object.kind() == Some(ObjectType::Tag);
+    let target = if is_tag { object.peel(ObjectType::Any).ok()? } else { object.clone() };
+    let kind = target.kind()?;
+    match object.as_tag() {
+        Some(tag) if kind == ObjectType::Commit || kind == ObjectType::Tag => {
+            Some(is_a_tag(url, id, tag.name().unwrap_or_default(), tag.target_id()))
+        }
+        _ if kind == ObjectType::Commit => None,
+        _ => Some(is_no_commit(url, target.id(), kind)),
+    }
+}
+
+fn is_no_commit(url: &str, id: Oid, kind: ObjectType) -> Failure {
+    let detail = format!("{url}: {id} is a {}, and a source needs a commit; pin a commit or a tag of one", kind.str());
+    failure(FailureKind::NoCommit, detail)
 }
 
 fn is_a_tag(url: &str, id: Oid, name: &str, target: Oid) -> Failure {
@@ -158,8 +175,13 @@ fn fetch_near(
     {
         let text = String::from_utf8_lossy(object.data());
         let name = text.lines().find_map(|line| line.strip_prefix("tag ")).unwrap_or_default();
-        let target = mirror.peeled(commit).map_or(commit, |(target, _)| target);
-        return Err(is_a_tag(url, commit, name, target));
+        return Err(match mirror.peeled(commit) {
+            Some((target, kind)) if kind != ObjectType::Commit => is_no_commit(url, target, kind),
+            peeled => is_a_tag(url, commit, name, peeled.map_or(commit, |(target, _)| target)),
+        });
+    }
+    if let Some((_, kind)) = mirror.peeled(commit).filter(|(_, kind)| *kind != ObjectType::Commit) {
+        return Err(is_no_commit(url, commit, kind));
     }
     let received_bytes = super::local::copy(repository, &mirror, url, commit, limits, said)?;
     if !holds(repository, commit, limits) {
@@ -224,6 +246,7 @@ fn download(
 ) -> Result<u64, Failure> {
     let fail = |error: git2::Error| far(&remote.url, &error);
     let (received, too_large) = (Cell::new(0), Cell::new(false));
+    let lacks_object = Cell::new(false);
     let said = RefCell::new(said);
     let mut callbacks = callbacks(remote);
     callbacks.transfer_progress(|now| {
@@ -231,7 +254,8 @@ fn download(
         too_large.set(received.get() > limits.received_bytes);
         !too_large.get() && said.borrow_mut().tell(&progress(&now))
     });
-    callbacks.sideband_progress(|_| {
+    callbacks.sideband_progress(|text| {
+        lacks_object.set(lacks_object.get() || names_absence(text));
         said.borrow_mut().tell(&Progress { phase: Phase::Connecting, done: 0, total: 0, bytes: 0 })
     });
     let mut options = FetchOptions::new();
@@ -248,8 +272,24 @@ fn download(
         let detail = format!("{} sends more than {} bytes", remote.url, limits.received_bytes);
         return Err(failure(FailureKind::TooLarge, detail));
     }
-    fetched.map_err(fail)?;
-    Ok(received.get())
+    match fetched {
+        Err(_) if lacks_object.get() => {
+            let detail = format!(
+                "{} lacks an object that was asked for; see `git fsck` there, or serve a whole clone",
+                remote.url
+            );
+            Err(failure(FailureKind::Incomplete, detail))
+        }
+        fetched => fetched.map(|()| received.get()).map_err(fail),
+    }
+}
+
+/// Whether a server's git complains that its repository has no such object. The connection ends after that as if the network had failed.
+fn names_absence(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    ["unable to read", "bad object", "missing blob", "missing tree", "repository corruption"]
+        .iter()
+        .any(|words| text.contains(words))
 }
 
 fn progress(now: &git2::Progress<'_>) -> Progress {
