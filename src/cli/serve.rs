@@ -20,6 +20,7 @@ mod providers;
 mod quorum;
 mod readers;
 mod reload;
+mod repositories;
 mod scrape;
 mod stop;
 mod supervise;

@@ -94,8 +94,8 @@ pub struct NodeInfo {
 
 /// What the routes show and cannot know themselves.
 pub trait Queries: Send + Sync {
-    /// The metrics in Prometheus' text format.
-    fn metrics(&self) -> Vec<u8>;
+    /// The metrics in Prometheus' text format, without series of projects that may not be shown.
+    fn metrics(&self, may_show: &dyn Fn(&str) -> bool) -> Vec<u8>;
     /// The facts held now and what is missing, as `GET /facts` answers.
     fn facts(&self, filter: &FactFilter) -> serde_json::Value;
     /// Open effects, as `GET /effects` answers.

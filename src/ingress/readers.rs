@@ -125,7 +125,7 @@ const ROUTES: &[(&str, Holds)] = &[
     ("/health", Holds::FilteredByRoute),
     ("/health/live", Holds::NoProject),
     ("/health/ready", Holds::FilteredByRoute),
-    ("/metrics", Holds::NoProject),
+    ("/metrics", Holds::FilteredByRoute),
     ("/migration", Holds::Everything),
     ("/migration/divergences", Holds::Everything),
     ("/openapi.json", Holds::NoProject),

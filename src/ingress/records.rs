@@ -345,13 +345,20 @@ pub(super) async fn rejections(State(state): State<AppState>, asker: Asker, uri:
 }
 
 /// Scrape metrics.
+///
+/// Series of single repositories (`swoosh_source_…`) are shown to callers who may read their projects.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, description = "Metrics in Prometheus' text format.", body = String, content_type = "text/plain"),
 ))]
-pub(super) async fn metrics(State(state): State<AppState>, uri: Uri) -> Answer<Response> {
+pub(super) async fn metrics(State(state): State<AppState>, reach: Reach, uri: Uri) -> Answer<Response> {
     Query::read(&uri, &[])?;
+    // A workspace whose folder is no project's name belongs to the node itself.
+    let may_show = |project: &str| match project.parse() {
+        Ok(project) => reach.holds(&project),
+        Err(_) => reach == Reach::All,
+    };
     let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (CACHE_CONTROL, "no-store")];
-    Ok((headers, state.queries.metrics()).into_response())
+    Ok((headers, state.queries.metrics(&may_show)).into_response())
 }
 
 #[cfg(test)]

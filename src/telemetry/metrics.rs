@@ -5,21 +5,21 @@ mod effects;
 mod migration;
 mod proposals;
 mod register;
+mod sources;
 mod spans;
+mod text;
 mod world;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use prometheus::{
-    Encoder as _, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    exponential_buckets,
-};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets};
 
 use crate::types::names::{EffectName, GuardName, Region, Transition};
 use crate::types::rejection::Code;
 pub use migration::Migration;
 use register::{counters, gauge, gauges, histogram, histograms, keep, set};
+pub use sources::{CONDITIONS, MEASURED_SOURCES, MOST_SOURCES, SourceStanding, Sources};
 pub use spans::Spans;
 pub use world::{FactStanding, WindowStanding, World};
 
@@ -145,26 +145,6 @@ const OUTCOMES_DROPPED: Name = metric(
     "Held outcomes dropped because their signer lost the right to report them.",
 );
 const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with the version of the daemon.");
-// Taking WHOOSH's place.
-const MIGRATION_MODE: Name = labelled(
-    "swoosh_migration_mode",
-    "mode",
-    "1 for the present mode of the migration, 0 for the others; off without one.",
-);
-const MIGRATION_PROPOSALS: Name =
-    labelled("swoosh_migration_proposals_total", "decided", "Proposals of WHOOSH's clients, by the deciding system.");
-const MIGRATION_UNKEYED: Name =
-    metric("swoosh_migration_unkeyed_total", "Proposals of WHOOSH's clients without an idempotency key.");
-const MIGRATION_INCOMPLETE: Name =
-    labelled("swoosh_migration_incomplete_total", "member", "Proposals of WHOOSH's clients without this member.");
-const MIGRATION_OTHER: Name =
-    labelled("swoosh_migration_other_paths_total", "answer", "Requests on paths that SWOOSH does not know.");
-const MIGRATION_DIVERGENCES: Name =
-    labelled("swoosh_migration_divergences_total", "kind", "Differences found between WHOOSH and SWOOSH.");
-const MIGRATION_DIFFERING: Name =
-    metric("swoosh_migration_projects_differing", "Projects whose states differed at the last comparison.");
-const MIGRATION_UNANSWERED: Name =
-    labelled("swoosh_migration_upstream_failures_total", "cause", "Requests that WHOOSH did not answer.");
 
 /// The exporters of decision records, as metrics and `/health` name them.
 pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
@@ -257,6 +237,7 @@ pub struct Metrics {
     blocked: Box<[IntGauge]>,
     log_dropped: IntCounter,
     spans: Spans,
+    sources: Sources,
     world: World,
     migration: Migration,
 }
@@ -284,8 +265,7 @@ impl Metrics {
         let effects = EffectName::ALL.iter().map(|effect| effect.as_str());
         // From 100 µs to 13 s, and from 1 record to 16,384.
         let (seconds, records) = (exponential_buckets(0.000_1, 2.0, 18)?, exponential_buckets(1.0, 2.0, 15)?);
-        let build = Opts::new(BUILD.name, BUILD.help).const_label(BUILD.label, env!("CARGO_PKG_VERSION"));
-        keep(&registry, IntGauge::with_opts(build)?)?.set(1);
+        build(&registry)?;
         Ok(Metrics {
             transitions: counters(&registry, &TRANSITION, transitions.clone())?,
             guard_fails: counters(&registry, &GUARD_FAIL, guards)?,
@@ -342,6 +322,7 @@ impl Metrics {
             blocked: gauges(&registry, &BLOCKED, &BLOCKS)?,
             log_dropped: keep(&registry, IntCounter::new(LOG_DROPPED.name, LOG_DROPPED.help)?)?,
             spans: Spans::register(&registry)?,
+            sources: Sources::register(&registry)?,
             world: World::register(&registry)?,
             migration: Migration::register(&registry)?,
             registry,
@@ -565,14 +546,11 @@ impl Metrics {
     pub fn world(&self) -> &World {
         &self.world
     }
+}
 
-    /// All metrics in Prometheus text format; see [`CONTENT_TYPE`].
-    pub fn render(&self) -> Vec<u8> {
-        let mut text = Vec::with_capacity(32 * 1024);
-        // Writing to memory does not fail; a metric that cannot be written is left out.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
-        text
-    }
+fn build(registry: &Registry) -> prometheus::Result<()> {
+    let options = Opts::new(BUILD.name, BUILD.help).const_label(BUILD.label, env!("CARGO_PKG_VERSION"));
+    keep(registry, IntGauge::with_opts(options)?).map(|gauge| gauge.set(1))
 }
 
 impl std::fmt::Debug for Metrics {

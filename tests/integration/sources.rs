@@ -13,6 +13,7 @@ mod interrupted;
 mod mirrors;
 mod packs;
 mod secure;
+mod servers;
 mod upstreams;
 mod whole;
 

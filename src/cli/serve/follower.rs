@@ -193,13 +193,13 @@ struct Shown {
 }
 
 impl Queries for Shown {
-    fn metrics(&self) -> Vec<u8> {
+    fn metrics(&self, may_show: &dyn Fn(&str) -> bool) -> Vec<u8> {
         // Not what a follower has no part in: license, facts and projects that are held up are the node's that it follows.
         scrape::sequencer(&self.handle, &self.metrics);
         self.metrics.set_log_dropped(log::dropped());
         let lag = self.lag.read();
         self.metrics.set_follow(lag.connected, lag.records, lag.behind);
-        self.metrics.render()
+        self.metrics.render_for(may_show)
     }
 
     fn facts(&self, filter: &FactFilter) -> serde_json::Value {

@@ -48,7 +48,8 @@ impl Growth {
         self.stopped.store(true, Ordering::Release);
     }
 
-    fn goes_on(&self) -> bool {
+    /// Whether the node has not begun to stop.
+    pub fn goes_on(&self) -> bool {
         !self.stopped.load(Ordering::Acquire)
     }
 

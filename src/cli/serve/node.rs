@@ -432,8 +432,8 @@ struct Shown {
 }
 
 impl Queries for Shown {
-    fn metrics(&self) -> Vec<u8> {
-        self.scrape.render()
+    fn metrics(&self, may_show: &dyn Fn(&str) -> bool) -> Vec<u8> {
+        self.scrape.render(may_show)
     }
 
     fn effects(&self, filter: &EffectFilter) -> Result<EffectsPage, ReadError> {

@@ -28,16 +28,17 @@ pub(super) struct Scrape {
 }
 
 impl Scrape {
-    /// Measures, and writes all metrics.
-    pub fn render(&self) -> Vec<u8> {
+    /// Measures, and writes all metrics but those of projects that may not be shown.
+    pub fn render(&self, may_show: &dyn Fn(&str) -> bool) -> Vec<u8> {
         sequencer(&self.handle, &self.metrics);
         self.license();
         self.facts();
+        self.grants();
         self.projects();
         self.effects();
         self.exports.measure(&self.metrics);
         self.metrics.set_log_dropped(log::dropped());
-        self.metrics.render()
+        self.metrics.render_for(may_show)
     }
 
     fn license(&self) {
@@ -66,6 +67,16 @@ impl Scrape {
             world.set_tools(up, tooling.servers.len() as u64 - up);
         }
         world.set_windows(self.windows(body(FactKind::Windows), now).as_ref());
+    }
+
+    /// Ends of the grants to callers of WHOOSH, by the clock that guards compare them with.
+    fn grants(&self) {
+        let facts = self.facts.facts();
+        let body = facts.set().at(FactKind::Settings, None).map(|known| &known.body);
+        let Some(FactBody::Settings(settings)) = body else { return };
+        let ends_ms: Vec<u64> = settings.grants.values().map(|grant| grant.until.physical_ms()).collect();
+        let now = settings.outside(self.handle.now());
+        self.metrics.migration().set_grants(&ends_ms, now.physical_ms());
     }
 
     /// Where the schedule for all projects stands, while the clock can be trusted.

@@ -12,6 +12,7 @@ use super::backups::Backups;
 use super::clock_socket::ClockSocket;
 use super::growth::{Growth, Pruning};
 use super::node::{Node, fact_files};
+use super::repositories::{self, Repositories};
 use super::scrape::disk_free;
 use super::{bundles, providers};
 use crate::cli::backup::Control;
@@ -106,6 +107,15 @@ fn keep_small(growth: &Growth, node: &Node, settings: &Settings) -> anyhow::Resu
             every(SCRUB_INTERVAL, move || scrub.scrub()).await;
         }),
     ];
+    if let Some(repositories) =
+        Repositories::new(settings.workspaces_path(), node.metrics().clone(), growth.clone()).map(Arc::new)
+    {
+        tasks.push(tokio::spawn(async move {
+            let first = repositories.clone();
+            drop(tokio::task::spawn_blocking(move || first.measure()).await);
+            every(repositories::INTERVAL, move || repositories.measure()).await;
+        }));
+    }
     if let Some(plan) = Plan::of(&settings.exports)? {
         let every_round = Duration::from_millis(settings.exports.every_ms);
         let (rounds, exporting) = (Rounds::of_node(plan, &node.handle().journal())?, growth.clone());

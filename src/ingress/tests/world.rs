@@ -98,7 +98,7 @@ impl Observer for Committers {
 struct Canned;
 
 impl Queries for Canned {
-    fn metrics(&self) -> Vec<u8> {
+    fn metrics(&self, _: &dyn Fn(&str) -> bool) -> Vec<u8> {
         b"swoosh_quarantine_total 0\n".to_vec()
     }
     fn facts(&self, filter: &FactFilter) -> Value {

@@ -13,6 +13,7 @@ use swoosh::types::rejection::Code;
 
 use super::tls::{fixture, secured};
 use super::wait_until;
+use crate::dashboards::Sources;
 use crate::support::daemon::{Daemon, Site, always_open, now_ms};
 use crate::support::driver::Project;
 use crate::support::http::{Answer, request};
@@ -148,6 +149,25 @@ fn limits_of_readers_are_read_again_without_a_restart_on_a_node_and_on_its_follo
         assert!(may(daemon, &full(), OTHER));
         wait_until("the revocation", || !may(daemon, &limited(), OWN));
     }
+}
+
+/// Series of repositories name projects and commits, and `/metrics` is open to strangers.
+#[test]
+fn metrics_name_repositories_to_readers_of_their_project_alone() {
+    let sources = Sources::new();
+    std::fs::rename(sources.project(), sources.workspaces().join(OTHER)).unwrap();
+    let site = begun(|settings| settings["effects"]["workspace"] = json!(sources.workspaces()));
+    let daemon = site.start_on(OPEN);
+    let named = format!("source=\"{OTHER}/app\"");
+    wait_until("the repository is measured", || read(&site, &daemon, &full(), "/metrics").text().contains(&named));
+    for text in [read(&site, &daemon, &limited(), "/metrics").text(), daemon.get("/metrics").text()] {
+        assert!(text.contains("swoosh_sources{condition=") && !text.contains("swoosh_source_"), "{text}");
+    }
+    site.change_settings(|settings| {
+        settings["readers"]["identities"][limited().public().to_string()] = json!([OTHER]);
+    });
+    daemon.signal("HUP");
+    wait_until("the new limit", || read(&site, &daemon, &limited(), "/metrics").text().contains(&named));
 }
 
 fn trusting(certificate: Option<&str>) -> TlsFiles {

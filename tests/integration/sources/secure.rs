@@ -120,7 +120,7 @@ fn a_token_opens_a_repository_over_https_and_stands_in_no_file() {
 }
 
 /// Where the ssh server stands; none where it is not installed, which is said aloud.
-fn sshd() -> Option<PathBuf> {
+pub(super) fn sshd() -> Option<PathBuf> {
     let found = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].map(PathBuf::from);
     let found = found.into_iter().find(|path| path.is_file());
     if found.is_none() {
@@ -130,10 +130,10 @@ fn sshd() -> Option<PathBuf> {
 }
 
 /// An ssh server of this user's own, an agent that holds its key, and a list of its host key.
-struct Ssh {
+pub(super) struct Ssh {
     server: std::process::Child,
     agent: std::process::Child,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Drop for Ssh {
@@ -151,7 +151,7 @@ fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) {
 }
 
 impl Ssh {
-    fn start(program: &Path, desk: &mut Desk) -> Ssh {
+    pub(super) fn start(program: &Path, desk: &mut Desk) -> Ssh {
         let place = desk.folder.path().join("ssh");
         fs::create_dir_all(&place).unwrap();
         // Without it sshd does not start as root; where this is not root, it is not asked for.
@@ -183,14 +183,19 @@ impl Ssh {
     }
 }
 
+/// The name of this process's user.
+pub(super) fn user() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 #[test]
 fn a_repository_comes_over_ssh_from_a_host_that_is_known_and_from_no_other() {
     let Some(program) = sshd() else { return };
     let mut desk = Desk::new();
     let ssh = Ssh::start(&program, &mut desk);
     let path = desk.repository.folder.display().to_string();
-    let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
-    desk.configure_url(&format!("ssh://{}@127.0.0.1:{}{path}", user.trim(), ssh.port), "v1", "");
+    desk.configure_url(&format!("ssh://{}@127.0.0.1:{}{path}", user(), ssh.port), "v1", "");
     let none = desk.folder.path().join("ssh/nobody");
     fs::write(&none, "").unwrap();
     desk.variables.push(("SWOOSH_SSH_KNOWN_HOSTS".to_owned(), none.display().to_string()));
