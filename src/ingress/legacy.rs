@@ -1,5 +1,7 @@
 //! The listener of the WHOOSH migration: the paths that WHOOSH's clients know, answered by whoever decides.
 
+mod outcome;
+
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use super::windows::Asked;
 use super::{Gate, admission, body, browsers, fault, junk};
 use crate::sequencer::Handle;
 use crate::types::migration::{Call, LegacyAnswer, WhooshAnswer};
+use crate::types::names::GuardName;
 use crate::types::rejection::{Code, Rejection};
 
 /// Headers that concern one connection alone (RFC 9110 §7.6.1), and those that are written anew.
@@ -89,19 +92,19 @@ impl Carrying {
         Ok(Arc::new((place, memory)))
     }
 
-    /// Carries a request to its answer, and charges for it where `is_junk` says so, also when the client is gone.
-    async fn carry(
+    /// Carries a proposal to its answer. It is counted, and charged to its peer where it did not verify, also when the client is gone.
+    async fn carry_proposal(
         &self,
         asker: &Asker,
         (call, memory): (Call, Option<Memory>),
-        is_junk: fn(&Result<LegacyAnswer, Fault>) -> bool,
     ) -> Answer<(LegacyAnswer, Held)> {
-        let (gate, peer, bytes) = (self.gate.clone(), asker.peer(), call.body.len());
-        let held = self.hold(asker, memory)?;
+        let (state, peer, bytes) = (self.clone(), asker.peer(), call.body.len());
+        let held = self.hold(asker, memory).inspect_err(|fault| outcome::failed_early(self, fault))?;
         let carried = self.carrier.carry(call, held.clone());
         let carried = tokio::spawn(async move {
-            let answered = carried.await.map_err(Fault::from);
-            let was_suspect = is_junk(&answered) && junk::note(&gate, peer, bytes);
+            let answered = carried.await.map_err(|rejection| outcome::named(rejection.into()));
+            outcome::note(&state, &answered);
+            let was_suspect = outcome::did_not_verify(&answered) && junk::note(&state.gate, peer, bytes);
             (answered, was_suspect)
         });
         let (answered, was_suspect) = carried.await.map_err(|error| Fault::internal(&error))?;
@@ -113,13 +116,19 @@ impl Carrying {
         Ok((answered?, held))
     }
 
+    /// Carries another request to its answer.
+    async fn carry(&self, asker: &Asker, (call, memory): (Call, Option<Memory>)) -> Answer<(LegacyAnswer, Held)> {
+        let held = self.hold(asker, memory)?;
+        Ok((self.carrier.carry(call, held.clone()).await?, held))
+    }
+
     /// The answer as it is written. It keeps its place while it waits for memory.
     async fn answer(&self, asker: &Asker, (answered, _held): (LegacyAnswer, Held)) -> Answer {
         let bytes = match &answered {
             LegacyAnswer::Whoosh(answer) => answer.body.len(),
             LegacyAnswer::Accepted { document, .. }
-            | LegacyAnswer::Refused(document)
-            | LegacyAnswer::Unverified(document)
+            | LegacyAnswer::Refused { document, .. }
+            | LegacyAnswer::Unverified { document, .. }
             | LegacyAnswer::Shown(document) => document.len(),
         };
         self.gate.reserve_answer(asker, bytes).await?;
@@ -149,20 +158,14 @@ async fn transition(State(state): State<Carrying>, asker: Asker, uri: Uri, heade
     if let Err(fault) = checked {
         let patience = Duration::from_millis(state.gate.limits().request_timeout_ms);
         let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
-        return Err(fault);
+        outcome::failed_early(&state, &fault);
+        return Err(fault.failing(GuardName::Signature));
     }
-    let body::Whole { bytes, memory } = body::whole(&headers, body, &state.gate, asker.peer()).await?;
+    let whole = body::whole(&headers, body, &state.gate, asker.peer()).await;
+    let body::Whole { bytes, memory } = whole.inspect_err(|fault| outcome::failed_early(&state, fault))?;
     let proposal = call(&Method::POST, &uri, &headers, bytes);
-    let answered = state.carry(&asker, (proposal, Some(memory)), did_not_verify).await?;
+    let answered = state.carry_proposal(&asker, (proposal, Some(memory))).await?;
     state.answer(&asker, answered).await
-}
-
-/// Whether a proposal is to be charged to its peer.
-fn did_not_verify(answered: &Result<LegacyAnswer, Fault>) -> bool {
-    match answered {
-        Ok(answer) => matches!(answer, LegacyAnswer::Unverified(_)),
-        Err(fault) => fault.code() == Code::CallerUnknown,
-    }
 }
 
 async fn project_state(
@@ -174,14 +177,14 @@ async fn project_state(
 ) -> Answer {
     check_call(&uri, &["project", "projection"], &headers)?;
     let asked = (call(&method, &uri, &headers, Bytes::new()), None);
-    let answered = state.carry(&asker, asked, |_| false).await?;
+    let answered = state.carry(&asker, asked).await?;
     state.answer(&asker, answered).await
 }
 
 async fn health(State(state): State<Carrying>, asker: Asker, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
     check_call(&uri, &[], &headers)?;
     let asked = (call(&method, &uri, &headers, Bytes::new()), None);
-    let answered = state.carry(&asker, asked, |_| false).await?;
+    let answered = state.carry(&asker, asked).await?;
     state.answer(&asker, answered).await
 }
 
@@ -208,7 +211,7 @@ async fn other(
     browsers::check_no_page(&headers)?;
     let body::Whole { bytes, memory } = body::whole(&headers, body, &state.gate, asker.peer()).await?;
     let asked = (call(&method, &uri, &headers, bytes), Some(memory));
-    let answered = state.carry(&asker, asked, |_| false).await?;
+    let answered = state.carry(&asker, asked).await?;
     state.answer(&asker, answered).await
 }
 
@@ -242,7 +245,9 @@ fn answer(answer: LegacyAnswer) -> Answer {
             }
             response
         }
-        LegacyAnswer::Refused(document) | LegacyAnswer::Unverified(document) => own(StatusCode::BAD_REQUEST, document),
+        LegacyAnswer::Refused { document, .. } | LegacyAnswer::Unverified { document, .. } => {
+            own(StatusCode::BAD_REQUEST, document)
+        }
         LegacyAnswer::Shown(document) => own(StatusCode::OK, document),
     })
 }

@@ -183,8 +183,7 @@ impl Shim {
             // Who is not known learns nothing of what else is wrong.
             (Err(rejection), _) => return drop(reply.send(Err(rejection))),
             (_, Err(rejection)) => {
-                let refused = Refused { rejection, retry_after_ms: None };
-                return drop(reply.send(Ok(LegacyAnswer::Unverified(wire::refused(&refused)))));
+                return drop(reply.send(Ok(unverified(Refused { rejection, retry_after_ms: None }))));
             }
         };
         match self.propose(call, caller, &asked, true).await {
@@ -445,9 +444,13 @@ fn refuse(refused: Refused) -> Result<LegacyAnswer, Rejection> {
         | Code::Schema
         | Code::HeaderConflict
         | Code::InputsHashMismatch
-        | Code::SignatureInvalid => Ok(LegacyAnswer::Unverified(wire::refused(&refused))),
-        _ => Ok(LegacyAnswer::Refused(wire::refused(&refused))),
+        | Code::SignatureInvalid => Ok(unverified(refused)),
+        code => Ok(LegacyAnswer::Refused { code, document: wire::refused(&refused) }),
     }
+}
+
+fn unverified(refused: Refused) -> LegacyAnswer {
+    LegacyAnswer::Unverified { document: wire::unverified(&refused), rejection: refused.rejection }
 }
 
 /// The path of a request's target.

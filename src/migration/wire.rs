@@ -9,7 +9,7 @@ use crate::types::hlc::Hlc;
 use crate::types::ids::{IdemKey, WindowId};
 use crate::types::json::Json;
 use crate::types::migration::{Call, WhooshAnswer};
-use crate::types::names::{Region, Transition};
+use crate::types::names::{GuardName, Region, Transition};
 use crate::types::proposal::{MAX_EVIDENCE, default_project};
 use crate::types::rejection::{Code, Rejection};
 use crate::types::text::ProjectName;
@@ -166,12 +166,21 @@ pub(super) fn accepted(asked: &Asked, receipt: &[u8]) -> Vec<u8> {
 
 /// WHOOSH's word for a transition that is not accepted: reason and failing guard, with SWOOSH's code beside them.
 pub(super) fn refused(refused: &Refused) -> Vec<u8> {
+    document(refused, refused.rejection.guard())
+}
+
+/// The same of a document that does not verify: where no other guard failed, that of the signature did.
+pub(super) fn unverified(refused: &Refused) -> Vec<u8> {
+    document(refused, refused.rejection.guard().or(Some(GuardName::Signature)))
+}
+
+fn document(refused: &Refused, guard: Option<GuardName>) -> Vec<u8> {
     let rejection = &refused.rejection;
     let mut document = json!({
         "status": "rejected", "reason": rejection.reasons.join("; "), "code": rejection.code,
         "reasons": rejection.reasons,
     });
-    if let Some(guard) = rejection.guard() {
+    if let Some(guard) = guard {
         document["guard"] = json!(guard);
     }
     if let Some(wait_ms) = refused.retry_after_ms {

@@ -11,6 +11,7 @@ use super::ids::IdemKey;
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
 use super::legacy_grant::LegacyGrant;
 use super::names::{Region, Transition};
+use super::rejection::{Code, Rejection};
 use super::text::{ClusterId, Name, ProjectName, Rationale, serde_as_text};
 use super::ucxl::{EvidenceRef, Ucxl};
 
@@ -408,10 +409,20 @@ pub enum LegacyAnswer {
         /// Whether the key was known already.
         replayed: bool,
     },
-    /// SWOOSH did not accept it; the document in WHOOSH's form.
-    Refused(Vec<u8>),
-    /// The same of a document that is no proposal, or does not verify.
-    Unverified(Vec<u8>),
+    /// SWOOSH did not accept it.
+    Refused {
+        /// The reason, for metrics.
+        code: Code,
+        /// The document in WHOOSH's form.
+        document: Vec<u8>,
+    },
+    /// It is no proposal, or does not verify.
+    Unverified {
+        /// The reason, for metrics and the list of refusals.
+        rejection: Rejection,
+        /// The document in WHOOSH's form.
+        document: Vec<u8>,
+    },
     /// A document that was asked for, in WHOOSH's form.
     Shown(Vec<u8>),
 }

@@ -5,6 +5,7 @@ mod faults;
 mod grants;
 mod orders;
 mod outage;
+mod outcomes;
 mod paths;
 mod stages;
 

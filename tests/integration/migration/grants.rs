@@ -398,3 +398,28 @@ fn a_node_with_a_grant_for_another_key_does_not_start() {
     let (code, said) = moved.site.start_refused();
     assert!(code == Some(1) && said.contains("ci and ops have the same key"), "{said}");
 }
+
+/// The end of a grant was visible in `migration status` only, so its caller noticed first.
+#[test]
+fn grants_and_their_first_end_are_measured() {
+    let moved = two_callers();
+    let running = moved.start();
+    let pause = |until: &str| {
+        let mut pause = grant("ci", &["operator"], &["control"]);
+        pause["until"] = json!(until);
+        pause
+    };
+    let measures = |[in_force, ended]: [u64; 2]| {
+        running.measures(&format!("swoosh_migration_grants{{state=\"in_force\"}} {in_force}"))
+            && running.measures(&format!("swoosh_migration_grants{{state=\"ended\"}} {ended}"))
+    };
+    assert!(measures([0, 0]) && running.measures("swoosh_migration_grant_ends_seconds 0"));
+    put(
+        &running,
+        json!({"first": pause(LATER), "second": pause("2098-01-01T00:00:00.000+00:00#0"), "third": pause(OVER)}),
+    );
+    assert!(measures([2, 1]));
+    assert!(running.measures("swoosh_migration_grant_ends_seconds 4039372800"));
+    put(&running, json!({}));
+    assert!(measures([0, 0]) && running.measures("swoosh_migration_grant_ends_seconds 0"));
+}
