@@ -38,6 +38,7 @@ mod known_nodes;
 mod license;
 mod losses;
 mod migration;
+mod mission;
 mod model;
 mod named_commands;
 mod network_gate;

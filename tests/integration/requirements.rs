@@ -99,15 +99,85 @@ fn every_scenario_of_the_contracts_has_its_row() {
     assert!(untold.is_empty(), "docs/UPSTREAMS.md does not tell of {untold:?}");
 }
 
-/// The class diagram named functions that the code did not have.
+/// The code of hybridcore below a folder, or in a file, whose path contains a word.
+fn code_of(word: &str) -> String {
+    let (mut found, mut folders) = (String::new(), vec![root().join("src/hybridcore")]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let text = path.to_str().unwrap();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if text.contains(word) && !text.contains("test") => found += &fs::read_to_string(&path).unwrap(),
+                false => {}
+            }
+        }
+    }
+    found
+}
+
+/// Parameters of each function with this name, without `self`.
+fn parameters(code: &str, name: &str) -> Vec<Vec<String>> {
+    let heads = code.match_indices(&format!("fn {name}")).map(|(at, head)| &code[at + head.len()..]);
+    let heads = heads.filter(|rest| rest.starts_with(['(', '<']));
+    let list = |rest: &str| {
+        let body = rest.split_once('{').map_or(rest, |(head, _)| head);
+        let open = body.find("(").unwrap();
+        let words: Vec<&str> = body[open..].split(&['(', ',', ' ', '\n'][..]).collect();
+        words.iter().filter_map(|word| word.strip_suffix(':')).map(str::to_owned).collect()
+    };
+    heads.map(list).collect()
+}
+
+/// `name(a, b)` of a line of a diagram.
+fn call(text: &str) -> Option<(String, Vec<String>)> {
+    let (name, rest) = text.trim().split_once('(')?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let list = rest.split(')').next()?.split(',').map(|word| word.trim().to_owned());
+    is_name.then(|| (name.to_owned(), list.filter(|word| !word.is_empty()).collect()))
+}
+
+fn diagram<'a>(page: &'a str, kind: &str) -> Vec<&'a str> {
+    let rest = page.split(&format!("```mermaid\n{kind}\n")).nth(1).unwrap();
+    rest.split("```").next().unwrap().lines().collect()
+}
+
+/// The diagram named parameters and results that the code did not have.
 #[test]
-fn every_function_of_the_class_diagram_is_in_the_code() {
-    let (functions, page) = (functions(), page("hybridcore.md"));
-    let diagram = page.split("classDiagram").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let name = |line: &str| line.trim().strip_prefix('+').and_then(|rest| rest.split('(').next().map(str::to_owned));
-    let named: Vec<String> = diagram.lines().filter_map(name).collect();
-    assert!(named.len() > 25, "{named:?}");
-    let missing: Vec<_> = named.iter().filter(|name| !functions.contains(*name)).collect();
+fn every_function_of_the_class_diagram_is_in_its_module_with_these_parameters() {
+    let page = page("hybridcore.md");
+    let folders = [("Git", "sources"), ("Manifest", "templates"), ("RunReport", "packer"), ("Logger", "logs.rs")];
+    let (mut code, mut seen, mut wrong) = (String::new(), 0, Vec::new());
+    for line in diagram(&page, "classDiagram") {
+        if let Some(class) = line.trim().strip_prefix("class ") {
+            let class = class.trim_end_matches('{').trim();
+            let folder = folders.iter().find(|(name, _)| *name == class).map_or(class, |(_, folder)| folder);
+            code = code_of(&folder.to_lowercase());
+        }
+        let Some(text) = line.trim().strip_prefix('+') else { continue };
+        let (name, list) = call(text).unwrap();
+        seen += 1;
+        if !parameters(&code, &name).contains(&list) {
+            wrong.push(text.to_owned());
+        }
+        let result = text.split(')').nth(1).unwrap().trim().trim_start_matches("List~").trim_end_matches('~');
+        let all = code_of("") + &fs::read_to_string(root().join("src/types/inputs.rs")).unwrap();
+        let is_known = ["", "bool", "BTreeMap"].contains(&result)
+            || ["struct", "enum", "type"].iter().any(|kind| all.contains(&format!("{kind} {result}")));
+        if !is_known {
+            wrong.push(format!("{text}: no type {result}"));
+        }
+    }
+    assert!(seen > 25, "{seen}");
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn every_call_of_the_sequence_diagram_is_in_the_code_with_these_parameters() {
+    let (page, code) = (page("hybridcore.md"), code_of(""));
+    let messages = diagram(&page, "sequenceDiagram").into_iter().filter_map(|line| line.split_once(": "));
+    let calls: Vec<_> = messages.flat_map(|(_, text)| text.split("), ")).filter_map(call).collect();
+    assert!(calls.len() > 5, "{calls:?}");
+    let missing: Vec<_> = calls.iter().filter(|(name, list)| !parameters(&code, name).contains(list)).collect();
     assert!(missing.is_empty(), "no such functions: {missing:?}");
 }
 
@@ -132,9 +202,26 @@ fn each_module_of_the_registry_has_an_owner_and_each_severity_a_role_that_answer
     assert!(severities.iter().all(|row| row.len() == 4 && !row[2].is_empty()), "{severities:?}");
 }
 
+/// A function that is no test kept a requirement as well as a test.
+fn tests() -> BTreeSet<String> {
+    let (mut found, mut folders) = (BTreeSet::new(), vec![root().join("src"), root().join("tests")]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let name = |rest: &str| Some(rest.split_once("fn ")?.1.split('(').next()?.to_owned());
+                found.extend(text.split("#[test]").skip(1).filter_map(name));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn every_row_of_the_mission_names_a_command_and_a_test_that_exist() {
-    let (functions, page) = (functions(), page("mission.md"));
+    let (tests_there, page) = (tests(), page("mission.md"));
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
     let asked = page.split("## What was asked otherwise").next().unwrap();
     let rows: Vec<&str> = asked.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")).collect();
@@ -143,7 +230,7 @@ fn every_row_of_the_mission_names_a_command_and_a_test_that_exist() {
     for row in rows {
         let tests: Vec<&str> = named(row).collect();
         assert!(!tests.is_empty(), "no test: {row}");
-        let missing: Vec<_> = tests.into_iter().filter(|name| !functions.contains(*name)).collect();
+        let missing: Vec<_> = tests.into_iter().filter(|name| !tests_there.contains(*name)).collect();
         assert!(missing.is_empty(), "no such tests: {missing:?}");
         let quoted = || row.split('`').skip(1).step_by(2);
         // Commands of `swoosh` are tried by `named_commands`.
