@@ -191,17 +191,52 @@ fn is_placeholder(line: &str) -> bool {
     is_open(line) || (line.contains('|') && line.split('|').any(is_open))
 }
 
-/// Words after which, or before which, an ellipsis is a promise and no text.
-const ANNOUNCED: &[&str] =
-    &["todo", "tbd", "tba", "fixme", "xxx", "to be done", "to be written", "to be defined", "to come"];
+/// Words next to which an ellipsis promises text.
+const ANNOUNCED: &[&str] = &[
+    "todo",
+    "to do",
+    "tbd",
+    "tba",
+    "tbc",
+    "wip",
+    "fixme",
+    "xxx",
+    "placeholder",
+    "to be added",
+    "to be announced",
+    "to be completed",
+    "to be confirmed",
+    "to be decided",
+    "to be defined",
+    "to be determined",
+    "to be done",
+    "to be filled",
+    "to be filled in",
+    "to be provided",
+    "to be written",
+    "to come",
+    "to follow",
+    "coming soon",
+    "done later",
+    "follows later",
+    "written later",
+    "fill in",
+    "in preparation",
+    "under construction",
+    "work in progress",
+];
 
-/// Whether a line, an item or a cell is an ellipsis and no more, or announces its text with one.
+/// Whether a line, an item or a cell is an ellipsis and nothing else, or has one next to words that announce text.
 fn is_open(text: &str) -> bool {
-    let around = ['[', ']', '(', ')', '<', '>', '*', '_', '`'];
-    let text = text.trim().trim_start_matches(['-', '*', '>', '#', '+']).trim().trim_matches(around).trim();
-    let Some(before) = text.strip_suffix("...").or_else(|| text.strip_suffix('…')) else { return false };
-    let before = before.trim().trim_matches(around).trim_end_matches([':', '-', '.', ' ']).to_lowercase();
-    before.is_empty() || ANNOUNCED.iter().any(|word| before == *word || before.ends_with(&format!(" {word}")))
+    let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let text = text.replace(". . .", "…").replace("...", "…");
+    let sides: Vec<String> = text.split('…').map(bare).collect();
+    let ends = |side: &String, word: &&str| side == word || side.ends_with(&format!(" {word}"));
+    let begins = |side: &String, word: &&str| side == word || side.starts_with(&format!("{word} "));
+    sides.windows(2).any(|pair| {
+        let announced = |word| ends(&pair[0], word) || begins(&pair[1], word);
+        sides.iter().all(String::is_empty) || ANNOUNCED.iter().any(announced)
+    })
 }
 
 #[cfg(test)]
@@ -231,9 +266,16 @@ mod tests {
 
     #[test]
     fn an_ellipsis_in_a_sentence_is_no_placeholder() {
-        for text in
-            ["and so on, ...", "swoosh propose TRANSITION ...", "a list (1, 2, ...) of what is to come", "More: see …"]
-        {
+        for text in [
+            "and so on, ...",
+            "swoosh propose TRANSITION ...",
+            "a list (1, 2, ...) of what is to come",
+            "More: see …",
+            "pages 1...5",
+            "A methodology … in brief",
+            "todo lists, ...",
+            "three dots . . are none",
+        ] {
             assert!(!is_placeholder(text), "{text}");
         }
     }
@@ -282,9 +324,24 @@ mod tests {
         breach(PINS_FILE, &pins.replace("KREW_", "OTHER_"), "its upstreams are not those of");
         breach("docs/UPSTREAMS.md", "# Upstreams\n\n| a | ... |\n", "docs/UPSTREAMS.md:3: a placeholder ellipsis");
         breach(CAPABILITY_FILE, "{}", "has no capability_id");
-        for open in
-            ["to be done ...", "- TODO …", "TODO: ...", "* [...]", "| a | to be written … |", "Limits: TBD...", "..."]
-        {
+        for open in [
+            "to be done ...",
+            "- TODO …",
+            "TODO: ...",
+            "* [...]",
+            "| a | to be written … |",
+            "Limits: TBD...",
+            "...",
+            "to do ...",
+            "to be done . . .",
+            "TODO … soon",
+            "… to be written",
+            "**Coming soon ....**",
+            "In preparation …",
+            "It will be done later…",
+            "<placeholder ...>",
+            "… … …",
+        ] {
             breach("README.md", &format!("# SWOOSH\n{open}\n"), "README.md:2: a placeholder ellipsis");
         }
         let folder = copy();
