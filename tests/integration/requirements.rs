@@ -117,7 +117,8 @@ fn code_of(word: &str) -> String {
 
 /// Parameters of each function with this name, without `self`.
 fn parameters(code: &str, name: &str) -> Vec<Vec<String>> {
-    let heads = code.match_indices(&format!("fn {name}")).map(|(at, head)| &code[at + head.len()..]);
+    let head = format!("fn {name}");
+    let heads = code.match_indices(&head).map(|(at, head)| &code[at + head.len()..]);
     let heads = heads.filter(|rest| rest.starts_with(['(', '<']));
     let list = |rest: &str| {
         let body = rest.split_once('{').map_or(rest, |(head, _)| head);
