@@ -63,10 +63,19 @@ impl Shim {
     /// Tells WHOOSH of what it does not know, and compares, as far as the switch needs it; how much WHOOSH was told.
     async fn come_together(&self, from: &Routing, to: &Routing) -> Result<u64, Rejection> {
         let passed_on = if must_know(from, to) { self.pass_on(from).await? } else { 0 };
+        if from.goes_beyond(to) {
+            self.must_answer().await?;
+        }
         if to.goes_beyond(from) {
             self.must_agree(from).await?;
         }
         Ok(passed_on)
+    }
+
+    /// Regions go back only to a WHOOSH that answers. `pass_on` does not ask it where it has nothing to pass on.
+    async fn must_answer(&self) -> Result<(), Rejection> {
+        let call = Call { method: "GET".into(), target: "/health".into(), headers: Vec::new(), body: Vec::new() };
+        self.send(call).await.map(drop)
     }
 
     /// Excuses WHOOSH's silence in an order that goes without the comparison. States that were compared and differ are never

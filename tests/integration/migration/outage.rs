@@ -82,6 +82,26 @@ fn a_dead_whoosh_is_left_behind_by_a_signed_order_that_is_kept() {
     }
 }
 
+/// With nothing to pass on, `bypass` asked WHOOSH nothing: a dead one was to decide, and every client got 502.
+#[test]
+fn regions_go_back_only_to_a_whoosh_that_answers() {
+    let moved = Move::new();
+    let running = moved.start();
+    running.begin("p");
+    let script = Script::lifecycle(&moved.site, "p");
+    for forward in [&["cutover"][..], &["regions", "--region", "ingestion"]] {
+        running.switch(forward);
+        moved.whoosh.set_fault(Fault::HangsUp);
+        for back in ["bypass", "shadow"] {
+            refused(&running, &[back], "legacy_unreachable");
+        }
+        moved.whoosh.set_fault(Fault::None);
+        running.switch(&["bypass"]);
+    }
+    running.switch(&["cutover"]);
+    assert_eq!(step(&running, &script, 0).status, 202);
+}
+
 /// The flag excuses silence. A WHOOSH that answers is compared, and a difference holds the switch back.
 #[test]
 fn a_whoosh_that_answers_is_compared_whatever_the_order_says() {
