@@ -102,12 +102,12 @@ impl Journal {
     }
 
     /// Prunes the keys of records that were accepted more than `horizon_ms` before the last one. Floors are on disk
-    /// before a key goes. A key whose beat is above `newest` of its project stays: a floor above it would refuse the
+    /// before a key goes. A key whose beat is above what its project `reached` stays: a floor above it would refuse the
     /// beats that callers name now. Between two stretches it asks `goes_on`.
     pub fn prune_keys(
         &self,
         horizon_ms: u64,
-        newest: &dyn Fn(&ProjectName) -> u64,
+        reached: &dyn Fn(&ProjectName) -> u64,
         goes_on: &dyn Fn() -> bool,
     ) -> Result<PruneReport, PruneError> {
         self.0.may_change()?;
@@ -116,7 +116,7 @@ impl Journal {
         let since_ms = self.0.foothold(last)?.1.physical_ms().saturating_sub(horizon_ms);
         let mut report = PruneReport { aged: self.0.keys_aged()?, ..PruneReport::default() };
         while goes_on() {
-            let old = self.0.old_keys((report.aged + 1, last), since_ms, newest);
+            let old = self.0.old_keys((report.aged + 1, last), since_ms, reached);
             let Some(aged) = old.aged else { break };
             let end = old.end;
             report.ahead += old.ahead;
@@ -151,7 +151,7 @@ impl Inner {
 
     /// The keys of records from an index on that were accepted before `since_ms`, some at a time. A record that
     /// cannot be read is passed over: its key stays.
-    fn old_keys(&self, (from, last): (u64, u64), since_ms: u64, newest: &dyn Fn(&ProjectName) -> u64) -> Old {
+    fn old_keys(&self, (from, last): (u64, u64), since_ms: u64, reached: &dyn Fn(&ProjectName) -> u64) -> Old {
         let mut old = Old::default();
         for index in from..from.saturating_add(AT_ONCE).min(last.saturating_add(1)) {
             let Ok((record, _)) = self.linked_record(index) else { continue };
@@ -159,7 +159,7 @@ impl Inner {
                 old.end = true;
                 break;
             }
-            old.add(&record, newest(&record.project));
+            old.add(&record, reached(&record.project));
         }
         old
     }
@@ -206,10 +206,10 @@ impl Inner {
 }
 
 impl Old {
-    fn add(&mut self, record: &Record, newest: u64) {
+    fn add(&mut self, record: &Record, reached: u64) {
         let (project, beat) = (&record.project, record.idem_key.beat);
         self.aged = Some(record.index);
-        if beat > newest {
+        if beat > reached {
             self.ahead += 1;
             return;
         }

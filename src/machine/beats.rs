@@ -75,13 +75,16 @@ impl<'a> Beats<'a> {
         Err(Rejection::new(Code::IdemKeyExpired, format!("beat {beat} is not {range}; the beat now is {}", self.now)))
     }
 
-    /// The newest beat that a key may name. A schedule that is missing counts as one of the shortest beats since 1970.
+    /// The beat of now. A schedule that is missing counts as one of the shortest beats since 1970.
+    pub fn latest(&self) -> u64 {
+        if self.schedule.is_some() { self.now } else { self.now.max(self.at.physical_ms()) }
+    }
+
+    /// The newest beat that a key may name.
     pub fn newest(&self, settings: &GuardSettings) -> u64 {
         let ahead_ms = settings.key_ahead_ms;
-        match self.schedule {
-            Some(schedule) => self.now.saturating_add(schedule.beats_in(ahead_ms)),
-            None => self.now.max(self.at.physical_ms()).saturating_add(ahead_ms),
-        }
+        let ahead = self.schedule.map_or(ahead_ms, |schedule| schedule.beats_in(ahead_ms));
+        self.latest().saturating_add(ahead)
     }
 
     /// Whether a key of this beat may be used for the outcome of an effect, which may come late and never early.

@@ -138,3 +138,30 @@ fn a_round_of_pruning_on_a_clock_a_year_ahead_expires_no_key() {
     assert_eq!((again.status, &again.body), (202, &receipt.body), "{}", again.text());
     project.accept(&daemon, Transition::ControlResume);
 }
+
+/// A key may name a beat up to a day ahead. When it was pruned an hour later, the floor rose above that beat: keys of the
+/// present were refused for a day, and the next key could name a beat another day ahead.
+#[test]
+fn a_key_that_names_a_beat_ahead_expires_no_key_of_the_present() {
+    let site = Site::with(always_open(), |settings| {
+        settings["retention"] = json!({"every_ms": 100});
+        settings["idempotency"] = json!({"horizon_ms": 3_600_000});
+    });
+    let (daemon, clock) = or_skip!(clocked(&site));
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let fitting = project.signed(&Ask::new(Transition::ControlPause)).proposal.idem_key;
+    let far = format!("goal-1:{}:control:key-ahead-01", fitting.beat + 1_000).parse().unwrap();
+    let ask = Ask { key: Some(far), ..Ask::new(Transition::ControlPause) };
+    let named = project.propose(&daemon, &ask).receipt();
+    clock.shift(HOUR_SECONDS + 100);
+    accept(&site);
+    let later = |transition| Ask::new(transition).at(ahead(HOUR_SECONDS + 100));
+    project.propose(&daemon, &later(Transition::ControlResume)).receipt();
+    daemon.wait_for("/metrics", |answer| {
+        let text = answer.text();
+        let aged = text.lines().find_map(|line| line.strip_prefix("swoosh_keys_aged_index ")?.parse::<u64>().ok());
+        aged >= Some(named.index)
+    });
+    project.propose(&daemon, &later(Transition::ControlPause)).receipt();
+}

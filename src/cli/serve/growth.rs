@@ -10,12 +10,10 @@ use crate::hybridcore::leave::{Leave, Stop};
 use crate::journal::verify::{Finding, scrub};
 use crate::journal::{PruneError, PruneReport, Retention, SWEEP_AT_ONCE, SweepReport};
 use crate::machine::beats::Beats;
-use crate::machine::facts::FactBody;
 use crate::platform::gate::NetworkGate;
 use crate::sequencer::Handle;
 use crate::settings::Settings;
 use crate::telemetry::metrics::Metrics;
-use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
 use crate::types::text::ProjectName;
 
@@ -233,9 +231,9 @@ impl Pruning {
     fn keys(&self) {
         let journal = self.growth.handle.journal();
         let at = journal.last_timestamp().ok();
-        let newest =
-            |project: &ProjectName| at.and_then(|at| newest_beat(&self.growth.handle, project, at)).unwrap_or(0);
-        match journal.prune_keys(self.horizon_ms, &newest, &|| self.growth.goes_on()) {
+        let reached =
+            |project: &ProjectName| at.and_then(|at| reached_beat(&self.growth.handle, project, at)).unwrap_or(0);
+        match journal.prune_keys(self.horizon_ms, &reached, &|| self.growth.goes_on()) {
             Ok(report) if report.keys == 0 && report.ahead == 0 => {}
             Ok(PruneReport { aged, keys, ahead }) => tracing::info!(aged, keys, ahead, "pruned idempotency keys"),
             Err(error) => {
@@ -287,10 +285,10 @@ impl Pruning {
     }
 }
 
-/// The newest beat that a key of a project may name at a time; `None` where that is unknown.
-fn newest_beat(handle: &Handle, project: &ProjectName, at: Hlc) -> Option<u64> {
+/// The beat that a project has reached at a time; `None` where that is unknown. A key that names a later one stays: a floor
+/// above the beats that callers name would refuse them, and each round would raise it further.
+fn reached_beat(handle: &Handle, project: &ProjectName, at: Hlc) -> Option<u64> {
     let facts = handle.facts();
-    let FactBody::Settings(settings) = &facts.set().get(FactKind::Settings, project)?.body else { return None };
     let floor = handle.journal().key_floor(project).ok()?;
-    Some(Beats::known(facts.set(), project, facts.set().outside(project, at), floor).newest(settings))
+    Some(Beats::known(facts.set(), project, facts.set().outside(project, at), floor).latest())
 }
