@@ -96,6 +96,14 @@ impl Now {
     pub fn is_safe(&self) -> bool {
         self.safety == Safety::Safe
     }
+
+    /// The wall clock without a jump: the last safe reading, and what passed since by the monotonic clock.
+    pub fn counted_ms(&self) -> u64 {
+        match self.safety {
+            Safety::Safe => self.wall_ms,
+            Safety::Unsafe { drift_ms } => self.wall_ms.saturating_add_signed(drift_ms.saturating_neg()),
+        }
+    }
 }
 
 /// A clock that notices jumps. Cheap to read; shared between threads.
@@ -196,8 +204,12 @@ mod tests {
         assert_eq!(clock.now().safety, Safety::Unsafe { drift_ms: 99_000 });
         source.set(201_000, 2000);
         assert!(!clock.now().is_safe());
+        assert_eq!(clock.now().counted_ms(), 102_000);
+        source.set(1_000, 2500);
+        assert_eq!(clock.now().counted_ms(), 102_500);
         source.set(103_000, 3000);
         assert!(clock.now().is_safe());
+        assert_eq!(clock.now().counted_ms(), 103_000);
     }
 
     #[test]

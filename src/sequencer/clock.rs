@@ -6,10 +6,25 @@
 //! stamp less the lead. The lead is part of the `settings` fact, so replay judges the same.
 
 use super::handle::{Handle, Shared};
+use super::retry::NODE_MS;
 use crate::machine::facts::{FactBody, FactSet};
 use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hlc::Hlc;
+use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
+
+/// Why the node may not stamp.
+pub(super) struct Untrusted {
+    pub reason: String,
+    /// How long that lasts at most if nothing is done, in milliseconds; `None` where nothing but the clock can say.
+    pub wait_ms: Option<u64>,
+}
+
+impl From<String> for Untrusted {
+    fn from(reason: String) -> Untrusted {
+        Untrusted { reason, wait_ms: None }
+    }
+}
 
 /// The settings that hold for a project, or for the node where none is named.
 fn settings<'f>(facts: &'f FactSet, project: Option<&ProjectName>) -> Option<&'f GuardSettings> {
@@ -25,7 +40,7 @@ fn settings<'f>(facts: &'f FactSet, project: Option<&ProjectName>) -> Option<&'f
 
 impl Shared {
     /// The stamp after `stamped`, by the wall clock and the lead; why not, where the clock cannot be trusted.
-    pub fn next_stamp(&self, facts: &FactSet, project: Option<&ProjectName>, stamped: Hlc) -> Result<Hlc, String> {
+    pub fn next_stamp(&self, facts: &FactSet, project: Option<&ProjectName>, stamped: Hlc) -> Result<Hlc, Untrusted> {
         let wall_ms = self.ports.clock.now_ms()?;
         let settings = settings(facts, project);
         let now_ms = wall_ms.saturating_add(settings.map_or(0, |settings| settings.lead_ms));
@@ -33,13 +48,19 @@ impl Shared {
         if let Some(settings) = settings.filter(|settings| ahead_ms > settings.max_behind_ms) {
             return Err(too_far_ahead(stamped, ahead_ms, settings.max_behind_ms));
         }
-        stamped.tick(now_ms).map_err(|why| why.to_string())
+        stamped.tick(now_ms).map_err(|why| why.to_string().into())
     }
 
     /// The stamp that the next record of no project in particular would get.
-    pub fn next_stamp_now(&self) -> Result<Hlc, String> {
+    pub fn next_stamp_now(&self) -> Result<Hlc, Untrusted> {
         let judged = *self.stamped_mut();
         self.next_stamp(self.ports.facts.facts().set(), None, judged)
+    }
+
+    /// How long a caller waits that was refused before it was judged, in milliseconds.
+    pub fn unjudged_wait_ms(&self, code: Code) -> u64 {
+        let untrusted = (code == Code::ClockUnsafe).then(|| self.next_stamp_now().err()).flatten();
+        untrusted.and_then(|why| why.wait_ms).unwrap_or(NODE_MS)
     }
 
     /// How far the last stamp is ahead of the wall clock, in milliseconds; 0 where it is not.
@@ -62,11 +83,12 @@ impl Handle {
     }
 }
 
-fn too_far_ahead(stamped: Hlc, ahead_ms: u64, max_behind_ms: u64) -> String {
+fn too_far_ahead(stamped: Hlc, ahead_ms: u64, max_behind_ms: u64) -> Untrusted {
     let wait_ms = ahead_ms - max_behind_ms;
-    format!(
+    let reason = format!(
         "the last record is stamped {stamped}, {ahead_ms} ms ahead of the wall clock, which was ahead when it was \
          written or is behind now. Proposals are accepted again in {wait_ms} ms, or once an operator runs `swoosh \
          clock accept`; see runbooks/clock.md"
-    )
+    );
+    Untrusted { reason, wait_ms: Some(wait_ms) }
 }

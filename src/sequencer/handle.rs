@@ -420,9 +420,14 @@ impl Handle {
         &self.shared.options
     }
 
-    /// The node's time, as far as the clock can be trusted.
+    /// The node's time, for reads. While the wall clock cannot be trusted, it goes on by the monotonic clock.
     pub fn now(&self) -> Hlc {
-        self.shared.ports.clock.now_ms().ok().and_then(|ms| Hlc::new(ms, 0)).unwrap_or_default()
+        Hlc::new(self.shared.ports.clock.counted_ms(), 0).unwrap_or_default()
+    }
+
+    /// What the wall clock shows, trusted or not.
+    pub fn wall(&self) -> Hlc {
+        Hlc::new(self.shared.ports.clock.shown_ms(), 0).unwrap_or_default()
     }
 
     /// Projects in memory, and their durable heads.
@@ -468,7 +473,7 @@ impl Handle {
             stalled: self.stalled(),
             cut_off: self.shared.cut_off.load(Ordering::Acquire),
             last_snapshot: *self.shared.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner),
-            clock_unsafe: self.shared.next_stamp_now().err(),
+            clock_unsafe: self.shared.next_stamp_now().err().map(|why| why.reason),
             damage: self.shared.damage_mut().clone(),
             heads: self.shared.heads.load(Ordering::Relaxed),
             heads_bytes: self.shared.heads_bytes.load(Ordering::Relaxed),

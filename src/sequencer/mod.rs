@@ -97,6 +97,17 @@ pub struct Options {
 pub trait Clock: Send + Sync {
     /// What the clock shows; why not, while it cannot be trusted.
     fn now_ms(&self) -> Result<u64, String>;
+
+    /// The time for reads: what the clock shows, or, while it cannot be trusted, the last trusted time and what passed
+    /// since by the monotonic clock.
+    fn counted_ms(&self) -> u64 {
+        self.now_ms().unwrap_or_default()
+    }
+
+    /// What the clock shows, trusted or not.
+    fn shown_ms(&self) -> u64 {
+        self.now_ms().unwrap_or_default()
+    }
 }
 
 /// Writes the decision record of an accepted transition.

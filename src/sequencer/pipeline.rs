@@ -240,7 +240,7 @@ impl Pipeline {
         }
         let facts = self.shared.ports.facts.facts();
         let at = self.shared.next_stamp(facts.set(), Some(project), self.stamped);
-        let at = at.map_err(|why| Rejection::new(Code::ClockUnsafe, why))?;
+        let at = at.map_err(|why| Rejection::new(Code::ClockUnsafe, why.reason))?;
         let (head, _) = self.head(project)?;
         let stamp = Stamp { index: self.next_index, at };
         Ok(Scene { head, facts, stamp })
@@ -425,7 +425,8 @@ impl Pipeline {
         if !self.trying {
             self.shared.ports.observer.refused(request.verified.proposal(), &rejection);
         }
-        let refusal = Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms: Some(500) };
+        let retry_after_ms = Some(self.shared.unjudged_wait_ms(rejection.code));
+        let refusal = Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms };
         answer(request.reply, Outcome::Refused(Box::new(refusal)));
     }
 

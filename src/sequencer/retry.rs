@@ -13,7 +13,7 @@ const RACE_MS: u64 = 20;
 /// What a caller waits for something outside to change.
 const OUTSIDE_MS: u64 = 1_000;
 /// What a caller waits for a node that is overloaded or cannot write.
-const NODE_MS: u64 = 500;
+pub(super) const NODE_MS: u64 = 500;
 
 /// The wait in milliseconds; none where trying the same again cannot help.
 pub(super) fn after_ms(

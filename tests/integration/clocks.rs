@@ -44,6 +44,14 @@ fn is_unsafe(daemon: &Daemon, site: &Site, what: &str) {
     assert_eq!((ready.status, ready.code().as_str()), (503, "clock_unsafe"), "{}", ready.text());
     let health = daemon.get("/health").json();
     assert_eq!(health["status"], "degraded", "{health}");
+    let transitions = daemon.get("/transitions?project=right").json();
+    for time in [&health["time"], &transitions["time"]] {
+        let time: Hlc = time.as_str().unwrap().parse().unwrap();
+        assert!(
+            time.physical_ms().abs_diff(now_ms()) < 1_800_000,
+            "reads go on at the time that can be trusted: {time}"
+        );
+    }
     let project = Project::new(site, "right");
     let signed = bytes(&project.signed(&Ask::new(Transition::BootConfigOk)));
     let proposed = daemon.post(&signed);
@@ -83,6 +91,9 @@ fn a_log_that_is_ahead_of_the_clock_is_told_and_an_operator_lets_it_run_ahead() 
     or_skip!(boot_ahead(&site, 2 * HOUR_SECONDS));
     let daemon = site.start();
     is_unsafe(&daemon, &site, "ms ahead of the wall clock");
+    let refused = daemon.post(&bytes(&Project::new(&site, "right").signed(&Ask::new(Transition::BootConfigOk))));
+    let wait_ms = refused.json()["retry_after_ms"].as_u64().unwrap();
+    assert!((3_600_000..=7_200_000).contains(&wait_ms), "{}", refused.text());
     accept(&site);
     goes_on(&daemon);
     let mut right = Project::new(&site, "right");

@@ -41,6 +41,14 @@ impl sequencer::Clock for ClockPort {
             )),
         }
     }
+
+    fn counted_ms(&self) -> u64 {
+        self.0.now().counted_ms()
+    }
+
+    fn shown_ms(&self) -> u64 {
+        self.0.now().wall_ms
+    }
 }
 
 /// Decision records by their templates.
