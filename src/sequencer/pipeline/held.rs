@@ -99,18 +99,34 @@ impl Pipeline {
         judge::may_bring(&docket, verified.proposal())
     }
 
-    /// Drops the outcome that is kept of an effect; another one may be brought.
+    /// Drops the outcome that is kept of an effect, unless another worker's took its place; another one may be brought.
     pub(super) fn drop_held(&self, outcome: &OwnOutcome, worker: &PublicKey, rejection: &Rejection) {
-        let (id, observer) = (&outcome.effect, &self.shared.ports.observer);
+        let (id, observer, journal) = (&outcome.effect, &self.shared.ports.observer, self.shared.journal());
+        if journal.held_outcome(id).is_ok_and(|kept| kept.is_some_and(|kept| kept.signer != *worker)) {
+            return;
+        }
         let reason = rejection.reasons.join("; ");
         observer.held_dropped(id, worker, &reason);
-        if let Err(error) = self.shared.journal().drop_held(id) {
+        if let Err(error) = journal.drop_held(id) {
             // It is refused again the next time.
             observer.own_failed(&id.project, outcome.transition, &format!("it cannot be dropped: {error}"));
         }
     }
 
-    /// Keeps an outcome, unless one is kept: whether that is the same.
+    /// Why a kept outcome does not count any more: the node would drop it when the project goes on.
+    fn is_void(&self, id: &EffectId, kept: &HeldOutcome, scene: &Scene) -> Option<Rejection> {
+        let own = OwnOutcome {
+            effect: id.clone(),
+            transition: kept.transition,
+            inputs: kept.inputs.clone(),
+            evidence: kept.evidence.clone(),
+            brought_by: Some(kept.signer),
+        };
+        let signed = self.sign_outcome(scene, &own).ok()?;
+        self.may_still_bring(scene, &signed, &kept.signer).err()
+    }
+
+    /// Keeps an outcome, unless one is kept that counts: whether that is the same.
     fn keep(&self, id: &EffectId, verified: &Verified, scene: &Scene) -> Result<Option<bool>, String> {
         let proposal = verified.proposal().clone();
         let outcome = HeldOutcome {
@@ -127,7 +143,10 @@ impl Pipeline {
             return Err("the journal takes nothing more".to_owned());
         }
         if let Some(kept) = journal.held_outcome(id).map_err(|error| error.to_string())? {
-            return Ok(Some(kept.is_same(&outcome)));
+            let Some(void) = self.is_void(id, &kept, scene) else { return Ok(Some(kept.is_same(&outcome))) };
+            if !self.trying {
+                self.shared.ports.observer.held_dropped(id, &kept.signer, &void.reasons.join("; "));
+            }
         }
         if !self.trying {
             journal.hold_outcome(id, &outcome).map_err(|error| error.to_string())?;

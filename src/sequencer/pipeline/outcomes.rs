@@ -63,7 +63,7 @@ impl Pipeline {
         })
     }
 
-    fn sign_outcome(&self, scene: &Scene, outcome: &OwnOutcome) -> Result<Verified, Rejection> {
+    pub(super) fn sign_outcome(&self, scene: &Scene, outcome: &OwnOutcome) -> Result<Verified, Rejection> {
         let wish = Wish {
             project: &outcome.effect.project,
             transition: outcome.transition,

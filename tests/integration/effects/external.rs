@@ -144,3 +144,31 @@ fn an_outcome_of_a_worker_that_may_no_longer_bring_it_is_dropped_when_the_projec
         assert_eq!(count(&daemon, RESOLVED.as_str()), 1, "{taken}");
     }
 }
+
+/// The outcome of a worker that was revoked during the pause kept its place: the next worker's was refused in its favour,
+/// and it was dropped when the project went on.
+#[test]
+fn an_outcome_of_a_worker_that_may_no_longer_bring_it_gives_its_place_to_another() {
+    let yard = Yard::new(&[], |_| {});
+    let daemon = yard.site.start();
+    let mut project = blocked(&yard, &daemon, Transition::ControlPause);
+    let (worker, second) = (yard.site.hands.get("worker").key(), yard.site.hands.get("stranger").key());
+    let grant = json!({"key": second, "identity": {"name": "second", "roles": ["worker"]}});
+    super::insist(&mut project, &daemon, &Ask::new(Transition::BootIdentityGranted).with(grant));
+    assert_eq!(told(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
+    let by_second = Ask::new(RESOLVED).by("stranger");
+    let (code, text) = told(&daemon, &project, &by_second);
+    assert!(code == "blocked" && text.contains("that one counts"), "{text}");
+    let revoked = json!({"key": worker, "rationale": "stolen"});
+    super::insist(&mut project, &daemon, &Ask::new(Transition::BootIdentityRevoked).with(revoked));
+    let (code, text) = told(&daemon, &project, &by_second);
+    assert!(code == "outcome_held" && text.contains("need not be sent again"), "{text}");
+    daemon.wait_for("/metrics", |answer| answer.text().contains("swoosh_outcomes_dropped_total 1"));
+    daemon.kill();
+    let daemon = yard.site.start();
+    let mut project = Project::new(&yard.site, "p");
+    super::insist(&mut project, &daemon, &Ask::new(Transition::ControlResume));
+    state_where(&daemon, |state| state.ingestion.phase == IngestionState::Fetch);
+    assert_eq!(count(&daemon, RESOLVED.as_str()), 1);
+    assert_eq!(evidence_of(&daemon, RESOLVED), second.to_string().rsplit(':').next().unwrap());
+}
