@@ -433,6 +433,17 @@ impl From<StorageError> for RecoverError {
 }
 
 impl RecoverError {
+    /// Whether the disk had no room for the watermark, and nothing else is wrong.
+    pub fn is_full(&self) -> bool {
+        match self {
+            RecoverError::Fault(FoldError::Read(ReadError::Storage(error))) => error.is_full(),
+            RecoverError::Watermark(error @ WatermarkError::File { .. }) => {
+                StorageError::new(error.to_string()).is_full()
+            }
+            _ => false,
+        }
+    }
+
     /// The record that is at fault, where it is one.
     pub fn index(&self) -> Option<u64> {
         match self {

@@ -95,8 +95,9 @@ impl MendError {
         match self {
             MendError::Room(error) => error.is_full(),
             MendError::Open(error) => error.is_full(),
+            MendError::Recover(error) => error.is_full(),
             MendError::Held => true,
-            MendError::NoOptions | MendError::Recover(_) | MendError::Read(_) | MendError::Lost { .. } => false,
+            MendError::NoOptions | MendError::Read(_) | MendError::Lost { .. } => false,
         }
     }
 }

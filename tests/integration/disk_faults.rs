@@ -153,6 +153,31 @@ fn a_write_that_found_no_room_once_is_made_good_without_a_restart() {
     is_whole(&site);
 }
 
+/// There is still no room for the watermark when the journal is opened again. That asked for a restart, though nothing but
+/// room was missing.
+#[test]
+fn a_watermark_that_finds_no_room_again_when_the_journal_is_reopened_asks_for_no_restart() {
+    let site = Site::new();
+    let (daemon, mut projects) = ready(&site);
+    let proposals: Vec<_> =
+        projects.iter().map(|project| project.signed(&Ask::new(Transition::ControlPause))).collect();
+    let fault = Fault { call: "pwrite64", tampering: "error=ENOSPC" };
+    let tracer = match Tracer::attach(&daemon, &Target::Watermark.path(&site), fault) {
+        Ok(tracer) => tracer,
+        Err(why) => return skipped(&why),
+    };
+    at_once(&daemon, &proposals).iter().for_each(|answer| refused(answer, &["not_durable"]));
+    // Long enough for some tries to open it again.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let health = daemon.get("/health").json();
+    assert_eq!(health["mode"], "refusing", "{health}");
+    tracer.detach();
+    daemon.wait_for("/health/ready", |answer| answer.status == 200);
+    repeats_get_one_receipt(&daemon, &mut projects, &proposals);
+    daemon.terminate();
+    is_whole(&site);
+}
+
 /// Steps of a commit at which the process dies, and whether the record is there afterwards: it is from the moment
 /// that the log is written, though nobody was told.
 const STEPS: [(Target, Fault<'static>, bool); 4] = [

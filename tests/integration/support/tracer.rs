@@ -32,11 +32,13 @@ impl Tracer {
             .stderr(Stdio::piped())
             .spawn();
         let mut tracer = Tracer(tracer.map_err(|error| format!("strace cannot be started ({error})"))?);
-        let lines = BufReader::new(tracer.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut lines = BufReader::new(tracer.0.stderr.take().unwrap()).lines().map_while(Result::ok);
         let mut said = Vec::new();
-        for line in lines {
+        while let Some(line) = lines.next() {
             said.push(line);
             if said.last().is_some_and(|line| line.contains(" attached")) {
+                // It names each new thread, and a closed pipe would end it.
+                std::thread::spawn(move || lines.for_each(drop));
                 return Ok(tracer);
             }
         }
