@@ -318,5 +318,8 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         }
     }
     out.flush()?;
+    if let Err(lost) = journal.keeps_promise(journal.last().0) {
+        anyhow::bail!("the export is not complete: acknowledged records are missing: {lost}");
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -43,9 +43,9 @@ fn lost(site: &Site, data: &Path) -> u64 {
     let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
     assert_eq!(report["ok"], false, "{report}");
     // What is left replays well, and its decisions are as they were; the missing records make both fail all the same.
-    for command in [&["replay", "--reguard"][..], &["decisions", "verify"]] {
+    for command in [&["replay", "--reguard"][..], &["decisions", "verify"], &["decisions", "export"]] {
         let output = site.run_in(data, command);
-        let said = String::from_utf8_lossy(&output.stdout);
+        let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
         assert!(!output.status.success() && said.contains("acknowledged records are missing"), "{command:?}: {said}");
     }
     report["last_index"].as_u64().unwrap()
