@@ -1,6 +1,6 @@
 //! Idempotency keys: how they age, and the floors of their projects.
 
-use super::layout::{Family, meta, wal_key};
+use super::layout::{Family, key_floor_key, meta, wal_key};
 use super::testing::{Node, name};
 use super::{Journal, NextIncarnation, PruneReport, verify};
 use crate::types::hlc::Hlc;
@@ -37,6 +37,18 @@ fn keys_age_by_the_stamps_of_their_records_and_floors_only_rise() {
     assert_eq!((bound(&node), floors(&node)), (vec![4, 5, 6], [1_760_000_004, 3]));
     assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
     assert_eq!(node.prune_keys(1), PruneReport { aged: 4, keys: 1, ahead: 0 });
+}
+
+/// A scrub called every forgotten key of a project lost when it could not read the floor, also where the disk failed once: a node then
+/// refused backups of a good journal.
+#[test]
+fn a_floor_that_cannot_be_read_is_the_damage_and_its_forgotten_keys_are_not() {
+    let node = two_schedules();
+    node.prune_keys(2);
+    assert_eq!(verify::scrub(&node.journal, &|| true), []);
+    node.overwrite(Family::Meta, &key_floor_key(&name("a")), b"no number");
+    let found = verify::scrub(&node.journal, &|| true);
+    assert_eq!(found.iter().map(|finding| finding.table).collect::<Vec<_>>(), [Family::Meta.name()], "{found:?}");
 }
 
 /// One floor for the whole node, counted by the common schedule, took every key of a project with a schedule of its

@@ -65,7 +65,11 @@ impl Scrub<'_> {
     fn note(&mut self, project: Option<&ProjectName>, family: Family, error: &ReadError) {
         if error.is_damage() && self.findings.len() < MOST_FINDINGS {
             let (project, table) = (project.cloned(), family.name());
-            self.findings.push(Finding { project, table, what: error.to_string() });
+            let finding = Finding { project, table, what: error.to_string() };
+            // One row may be read for many records.
+            if self.findings.last() != Some(&finding) {
+                self.findings.push(finding);
+            }
         }
     }
 
@@ -117,15 +121,22 @@ impl Scrub<'_> {
     }
 
     fn key(&mut self, project: &ProjectName, record: &Record) {
-        let bound = self.journal.bound_key(project, &record.idem_key);
-        match bound {
+        match self.journal.bound_key(project, &record.idem_key) {
             Ok(Some(_)) => {}
-            Ok(None) if self.journal.key_floor(project).is_ok_and(|floor| record.idem_key.beat < floor) => {}
-            Ok(None) => {
+            Ok(None) => self.unbound(project, record),
+            Err(error) => self.note(Some(project), Family::Idem, &error),
+        }
+    }
+
+    /// Keys below the floor of their project are forgotten. While the floor cannot be read, that is the damage.
+    fn unbound(&mut self, project: &ProjectName, record: &Record) {
+        match self.journal.key_floor(project) {
+            Ok(floor) if record.idem_key.beat < floor => {}
+            Ok(_) => {
                 let what = format!("the idempotency key of record {} is not bound", record.index);
                 self.findings.push(Finding { project: Some(project.clone()), table: Family::Idem.name(), what });
             }
-            Err(error) => self.note(Some(project), Family::Idem, &error),
+            Err(error) => self.note(Some(project), Family::Meta, &error),
         }
     }
 
