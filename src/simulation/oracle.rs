@@ -48,9 +48,9 @@ pub struct Past {
     pub keys: BTreeMap<(ProjectName, IdemKey), u64>,
     /// Which record ended an effect with its outcome.
     pub outcomes: BTreeMap<EffectId, u64>,
-    /// Which record opened an effect, by its hash.
+    /// The work that the record which opened an effect asks for.
     pub opened: BTreeMap<EffectId, Hash>,
-    /// For outcomes that workers built: the hash of the record that had opened the effect when they took it up.
+    /// For outcomes that workers built: the work that they took up.
     pub meant: BTreeMap<(ProjectName, IdemKey), Hash>,
     /// When the last license runs out that the license server gave, in milliseconds.
     pub licensed_until_ms: u64,
@@ -169,7 +169,7 @@ impl Oracle {
     }
 
     /// An operator accepted that every record after this one is lost: nothing was acknowledged after it any more. Returns
-    /// the effects that the lost records had opened, each with the hash of its record, in their order.
+    /// the effects that the lost records had opened, each with its work, in their order.
     pub fn given_up(&mut self, last: u64) -> Vec<(EffectId, Hash)> {
         let kept = usize::try_from(last).unwrap_or(usize::MAX);
         let lost = self.past.opened.extract_if(.., |id, _| id.index > last);
@@ -206,9 +206,8 @@ impl Oracle {
         let open_before: Vec<_> =
             self.head(&record.project).state().open_effects().map(|open| open.id.clone()).collect();
         let opened = after.state().open_effects().filter(|open| !open_before.contains(&open.id));
-        // The same record may come again after a loss, under another link: the same proposal at the same stamp.
-        let sealed = Hash::of(&record.encode());
-        self.past.opened.extend(opened.map(|open| (open.id.clone(), sealed)));
+        let work = invariants::work_of(record);
+        self.past.opened.extend(opened.map(|open| (open.id.clone(), work)));
         (self.past.last_index, self.past.last_timestamp) = (record.index, record.timestamp);
         self.past.links.push(chain);
         self.led_to.insert((record.project.clone(), record.index), after.hash());
@@ -259,12 +258,12 @@ impl Oracle {
         ended.get(random.index(ended.len())).map(|effect| (*effect).clone())
     }
 
-    /// The hash of the record that opened an effect.
+    /// The work that an effect stands for.
     pub fn opened_by(&self, effect: &EffectId) -> Option<Hash> {
         self.past.opened.get(effect).copied()
     }
 
-    /// A worker brings the outcome of work that it took up when a record of this hash had opened the effect.
+    /// A worker brings the outcome of work that it took up.
     pub fn meant(&mut self, project: &ProjectName, key: &IdemKey, opened_by: Hash) {
         self.past.meant.insert((project.clone(), key.clone()), opened_by);
     }

@@ -16,6 +16,8 @@ mod quorum_certificate;
 mod seats_follow;
 mod windows;
 
+pub use outcome_of_its_record::work_of;
+
 use super::oracle::Past;
 use crate::machine::chart;
 use crate::machine::head::Head;
