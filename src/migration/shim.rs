@@ -295,11 +295,13 @@ impl Shim {
         answered.map_err(|error| {
             self.failed(&error);
             self.watch.unanswered(&error);
-            let code = match &error {
-                WhooshError::Timeout(_) => Code::LegacyTimeout,
-                WhooshError::Unreachable(_) | WhooshError::Closed(_) => Code::LegacyUnreachable,
+            let (code, runbook) = match &error {
+                WhooshError::Timeout(_) => (Code::LegacyTimeout, "whoosh-dead"),
+                WhooshError::Unreachable(_) => (Code::LegacyUnreachable, "whoosh-dead"),
+                // The gate of this node is closed; WHOOSH may be alive.
+                WhooshError::Closed(_) => (Code::LegacyUnreachable, "whoosh-cutover"),
             };
-            Rejection::new(code, format!("{error}; runbooks/whoosh-cutover.md says what to do"))
+            Rejection::new(code, format!("{error}; see runbooks/{runbook}.md"))
         })
     }
 

@@ -159,7 +159,7 @@ fn a_whoosh_that_gives_no_answer_is_told_within_bounds_and_counted() {
         ] {
             assert_eq!((answer.status, answer.code().as_str()), (status, code), "{fault:?}: {}", answer.text());
             assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-            assert!(answer.text().contains("runbooks/whoosh-cutover.md"));
+            assert!(answer.text().contains("runbooks/whoosh-dead.md"));
         }
     }
     assert_eq!(running.daemon.last_index(), before, "what WHOOSH did nobody knows, so nothing is applied");
