@@ -12,6 +12,7 @@ use crate::hybridcore::sources::config::ScanConfig;
 use crate::machine::policy::CompiledPolicies;
 use crate::platform::agefile::Recipient;
 use crate::settings::{DEFAULT_YAML, Overrides, Settings};
+use crate::types::yaml;
 use builds::{ExplainArgs, RenderArgs, ValidateArgs};
 
 mod builds;
@@ -101,7 +102,10 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     rules.credential_rules().context("effects.credential_rules")?;
     super::serve::tls::load(&settings, &Default::default())?;
     let written = match file {
-        Some(path) => yaml_serde::from_str(crate::settings::without_mark(&std::fs::read_to_string(path)?))?,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)?;
+            yaml::checked(crate::settings::without_mark(&text)).and_then(yaml_serde::from_str)?
+        }
         None => Value::Null,
     };
     let in_force = in_force(&settings, &written)?;

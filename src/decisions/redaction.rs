@@ -10,6 +10,7 @@ use crate::types::hash::Hash;
 use crate::types::ids::DecisionId;
 use crate::types::json::{Json, JsonError};
 use crate::types::names::Transition;
+use crate::types::yaml;
 
 /// Fields that are always kept: without them a record proves nothing and cannot be found.
 pub const ALWAYS_KEPT: &[&str] = &[
@@ -143,9 +144,9 @@ pub struct Redacted {
 
 impl Redaction {
     /// Reads a policy.
-    pub fn parse(yaml: &str) -> Result<Redaction, RedactionError> {
+    pub fn parse(text: &str) -> Result<Redaction, RedactionError> {
         let form = |error: yaml_serde::Error| RedactionError::Form(error.to_string());
-        let document: Option<Document> = yaml_serde::from_str(yaml).map_err(form)?;
+        let document: Option<Document> = yaml::checked(text).and_then(yaml_serde::from_str).map_err(form)?;
         let document = document.unwrap_or_default();
         let hash = to_json(&document).map_err(|error| RedactionError::Form(error.to_string()))?;
         let hash = Some(Hash::of(&hash.canonical()));

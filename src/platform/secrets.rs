@@ -12,6 +12,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use super::agefile::{AgeError, Identities};
 use crate::types::secret::{Secret, SecretRef};
 use crate::types::text::Name;
+use crate::types::yaml;
 
 /// A secret of fewer bytes would be found in too many places where it is none.
 const SHORTEST_KNOWN: usize = 4;
@@ -113,6 +114,7 @@ impl Secrets {
             SecretsFormError::Entry { line: error.location().map_or(0, |place| place.line()) }
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        yaml::check(text).map_err(|error| SecretsFormError::Entry { line: error.line() })?;
         let named: Option<Entries> = yaml_serde::from_str(text).map_err(entry)?;
         Ok(Secrets { named: named.unwrap_or_default().0, from_file: true })
     }

@@ -11,6 +11,7 @@ use super::model::Settings;
 use super::{DEFAULT_YAML, bounds, keys};
 use crate::types::fact::PolicyBundle;
 use crate::types::secret::SecretRef;
+use crate::types::yaml;
 
 const DEFAULT_REDACTION: &str = include_str!("../../config/decisions.yaml");
 const DEFAULT_POLICIES: &str = include_str!("../../config/policies/default.cedar");
@@ -110,11 +111,12 @@ impl Settings {
     /// Reads settings from YAML and checks every bound; paths stay as they are written.
     pub fn from_yaml(text: &str) -> Result<Settings, SettingsError> {
         let form = |error: yaml_serde::Error| SettingsError::Form(error.to_string());
-        let document = match without_empty(yaml_serde::from_str(without_mark(text)).map_err(form)?) {
-            Value::Null => Mapping::new(),
-            Value::Mapping(mapping) => mapping,
-            _ => return Err(SettingsError::Form("the document is not a mapping of keys".into())),
-        };
+        let document =
+            match without_empty(yaml::checked(without_mark(text)).and_then(yaml_serde::from_str).map_err(form)?) {
+                Value::Null => Mapping::new(),
+                Value::Mapping(mapping) => mapping,
+                _ => return Err(SettingsError::Form("the document is not a mapping of keys".into())),
+            };
         let document = with_schedule_section(document);
         keys::check(&document)?;
         let document = Value::Mapping(document);

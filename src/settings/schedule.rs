@@ -6,6 +6,7 @@ use super::load::{SettingsError, read, without_mark};
 use super::model::Settings;
 use crate::types::backbeat::Schedule;
 use crate::types::hlc::Hlc;
+use crate::types::yaml;
 
 const BACKBEAT_YAML: &str = include_str!("../../config/backbeat.yaml");
 
@@ -26,8 +27,9 @@ pub fn backbeat() -> Schedule {
 /// A schedule of YAML text, or what is wrong with it and where.
 pub fn schedule_of(text: &str) -> Result<Schedule, String> {
     let text = without_mark(text);
-    let schedule: Schedule =
-        yaml_serde::from_str(text).map_err(|error| bad_epoch(text).unwrap_or_else(|| error.to_string()))?;
+    let schedule: Schedule = yaml::checked(text)
+        .and_then(yaml_serde::from_str)
+        .map_err(|error| bad_epoch(text).unwrap_or_else(|| error.to_string()))?;
     let at = |member: &str| line_of(text, member).map_or(String::new(), |line| format!(" (line {line})"));
     if schedule.live.is_some() {
         return Err(format!("live is what a beat source says, not the file{}; take it out", at("live")));
@@ -39,7 +41,7 @@ pub fn schedule_of(text: &str) -> Result<Schedule, String> {
 
 /// What is wrong with the epoch: of a text that is no time the parser does not tell the place.
 fn bad_epoch(text: &str) -> Option<String> {
-    let document: yaml_serde::Value = yaml_serde::from_str(text).ok()?;
+    let document: yaml_serde::Value = yaml::checked(text).and_then(yaml_serde::from_str).ok()?;
     let error = document.get("epoch")?.as_str()?.parse::<Hlc>().err()?;
     let line = line_of(text, "epoch").map_or(String::new(), |line| format!(" (line {line})"));
     Some(format!("epoch: {error}{line}"))

@@ -40,3 +40,5 @@ pub mod trace;
 pub mod ucxl;
 pub mod url_prefix;
 pub mod url_text;
+#[cfg(feature = "upstreams")]
+pub mod yaml;

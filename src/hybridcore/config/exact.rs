@@ -11,6 +11,7 @@ use serde::de::{
 use serde_json::Value;
 
 use super::value::ValueError;
+use crate::types::yaml;
 
 /// A decimal number: whether it is negative, its digits without zeros around them, and the power of ten of the last one.
 type Decimal = (bool, String, i64);
@@ -78,13 +79,15 @@ pub(super) fn lossy_in_expression(text: &str) -> Option<String> {
 
 /// Reads YAML (and so JSON) in which no mapping has a key twice; libraries keep the last one in silence.
 pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, yaml_serde::Error> {
-    Strict("the document").deserialize(yaml_serde::Deserializer::from_str(text))?;
+    Strict("the document")
+        .deserialize(yaml_serde::Deserializer::from_str(yaml::checked::<yaml_serde::Error>(text)?))?;
     yaml_serde::from_str(text)
 }
 
 /// The same of values, in which no number loses digits either.
 pub(super) fn values(text: &str) -> Result<Value, yaml_serde::Error> {
-    let value = Strict("the document").deserialize(yaml_serde::Deserializer::from_str(text))?;
+    let value = Strict("the document")
+        .deserialize(yaml_serde::Deserializer::from_str(yaml::checked::<yaml_serde::Error>(text)?))?;
     if has_float(&value) {
         Written(&value).deserialize(yaml_serde::Deserializer::from_str(text))?;
     }

@@ -15,6 +15,7 @@ use super::retry::RetryPolicy;
 use super::session::Rules;
 use crate::types::inputs::{SourceSet, SourceSpec};
 use crate::types::text::{GitRef, Name, Url};
+use crate::types::yaml;
 
 /// Where the file stands in a workspace.
 pub const CONFIG_FILE: &str = "config/sources.yaml";
@@ -118,7 +119,7 @@ pub struct SourcesConfig {
 
 /// What is wrong with the first address that is none, in words that say what to write instead.
 fn wrong_address(path: &Path, text: &str) -> Option<ConfigError> {
-    let document: serde_json::Value = yaml_serde::from_str(text).ok()?;
+    let document: serde_json::Value = yaml::checked(text).and_then(yaml_serde::from_str).ok()?;
     document.get("repositories")?.as_array()?.iter().find_map(|repository| {
         let text = |key: &str| repository.get(key).and_then(serde_json::Value::as_str);
         let (name, url) = (text("name")?.parse().ok()?, text("url").filter(|url| url.parse::<Url>().is_err())?);
