@@ -162,11 +162,11 @@ impl FactStore {
             return Err(PushError::TooLarge { kind, found, most: kind.max_bytes() });
         }
         // Weighed before the lock, so that no forger keeps others waiting, and again when it is held.
-        if let passed @ (Inserted::NotNewer { .. } | Inserted::Outdone { .. }) = self.table.weigh(&fact)? {
+        if let Some(passed) = self.passed(&fact)? {
             return Ok(passed);
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let passed @ (Inserted::NotNewer { .. } | Inserted::Outdone { .. }) = self.table.weigh(&fact)? {
+        if let Some(passed) = self.passed(&fact)? {
             return Ok(passed);
         }
         let name = file_name(&fact.claim);
@@ -176,6 +176,12 @@ impl FactStore {
         // One fact in, one outcome out.
         let outcome = self.table.insert_durable(vec![fact]).pop();
         Ok(outcome.unwrap_or(Ok(Inserted::NotNewer { held: Hlc::default() }))?)
+    }
+
+    /// Why a fact is not stored, if it is not: it would change nothing.
+    fn passed(&self, fact: &Fact) -> Result<Option<Inserted>, FactRefusal> {
+        let outcome = self.table.weigh(fact)?;
+        Ok((!outcome.is_kept(self.table.takes_back(fact))).then_some(outcome))
     }
 
     /// Refuses what would be over the bounds even after what ran out is gone.
@@ -368,6 +374,28 @@ mod tests {
         let (table, store, _) = open(directory.path());
         assert!(matches!(store.push(old.clone()), Ok(Inserted::NotNewer { .. })));
         assert!(table.bytes(&old.hash()).is_none());
+    }
+
+    /// A take-back that came while a later fact of another source stood was forgotten: once that one was over, the old license was believed.
+    #[test]
+    fn a_take_back_counts_though_another_source_s_fact_stands() {
+        let old = license(&kaching(), NOW_MS - 10_000).sign(&cluster(), &kaching());
+        let mut back = license(&kaching(), NOW_MS - 5_000);
+        back.valid_until = Hlc::new(NOW_MS - 4_000, 0).unwrap();
+        let back = back.sign(&cluster(), &kaching());
+        for pushed in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let (table, store, _) = open(directory.path());
+            let store = Arc::new(store);
+            let keeper = store.clone();
+            table.keep_take_backs(Box::new(move |fact| keeper.keep_take_back(fact).unwrap()));
+            table.insert(license(&node(), NOW_MS).sign(&cluster(), &node())).unwrap();
+            let said = if pushed { store.push(back.clone()).unwrap() } else { table.insert(back.clone()).unwrap() };
+            assert!(matches!(said, Inserted::Outdone { .. }), "{said:?}");
+            for store in [store, Arc::new(open(directory.path()).1)] {
+                assert!(matches!(store.push(old.clone()), Ok(Inserted::NotNewer { .. })), "{pushed}");
+            }
+        }
     }
 
     /// The node signs licenses that it fetched. After a restart anybody could push one that was denied since.

@@ -86,6 +86,17 @@ pub enum Inserted {
     },
 }
 
+impl Inserted {
+    /// Whether the table remembers the fact. A fact that takes back counts even if another source's fact stands: that one ends, too.
+    pub(super) fn is_kept(self, takes_back: bool) -> bool {
+        match self {
+            Inserted::Held(_) => true,
+            Inserted::NotNewer { .. } => false,
+            Inserted::Outdone { .. } => takes_back,
+        }
+    }
+}
+
 /// Why a fact is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum FactRefusal {
@@ -315,7 +326,9 @@ impl FactTable {
         let take_backs = self.take_backs(&facts);
         let outcomes = self.insert_durable(facts);
         for (n, fact) in take_backs {
-            if let (Some(Ok(Inserted::Held(_))), Some(keep)) = (outcomes.get(n), self.keep_take_back.get()) {
+            if let (Some(Ok(outcome)), Some(keep)) = (outcomes.get(n), self.keep_take_back.get())
+                && outcome.is_kept(true)
+            {
                 keep(&fact);
             }
         }
@@ -328,9 +341,12 @@ impl FactTable {
         if self.keep_take_back.get().is_none() {
             return Vec::new();
         }
-        let now_ms = self.clock.now().wall_ms;
-        let ended = |fact: &Fact| fact.claim.source != self.trust.node && fact.believed_until_ms() < now_ms;
-        facts.iter().enumerate().filter(|(_, fact)| ended(fact)).map(|(n, fact)| (n, fact.clone())).collect()
+        facts.iter().enumerate().filter(|(_, fact)| self.takes_back(fact)).map(|(n, fact)| (n, fact.clone())).collect()
+    }
+
+    /// Whether a fact of another than the node has ended already.
+    pub(super) fn takes_back(&self, fact: &Fact) -> bool {
+        fact.claim.source != self.trust.node && fact.believed_until_ms() < self.clock.now().wall_ms
     }
 
     /// The same for facts that are on disk already.
@@ -421,11 +437,16 @@ impl FactTable {
 
     fn place(&self, known: KnownFact, ledger: &mut Ledger, next: &mut FactsNow) -> Result<Inserted, FactRefusal> {
         let ranked = self.rank(&known, ledger, next.set())?;
-        if let Inserted::Held(_) = ranked {
+        let claim = &known.fact.claim;
+        let origin = (claim.kind, claim.project.clone(), claim.source);
+        if let Inserted::Outdone { .. } = ranked
+            && self.takes_back(&known.fact)
+        {
+            ledger.newest.insert(origin, claim.observed_at);
+        } else if let Inserted::Held(_) = ranked {
             self.make_room(&known, ledger, next)?;
-            let claim = &known.fact.claim;
             let place = (claim.kind, claim.project.clone());
-            ledger.newest.insert((claim.kind, claim.project.clone(), claim.source), claim.observed_at);
+            ledger.newest.insert(origin, claim.observed_at);
             if claim.project.is_none() {
                 ledger.built_in.remove(&claim.kind);
             }
