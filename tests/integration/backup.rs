@@ -438,6 +438,11 @@ fn a_backup_of_another_node_is_neither_good_nor_restored() {
     std::fs::rename(shelf.backups(), &moved).unwrap();
     std::fs::rename(shelf.place("planted"), shelf.backups()).unwrap();
     assert!(bad(&verify(&[])).contains("held backups of node"), "the owner was known");
+    // A link to the directory was another first use.
+    let link = shelf.place("link");
+    std::os::unix::fs::symlink(shelf.backups(), &link).unwrap();
+    let by_link = site.tool(&[&["--json", "backup", "verify", "--from", text(&link)][..], &opened].concat());
+    assert!(bad(&by_link).contains("held backups of node"), "a link names the same directory");
     let refused = bad(&shelf.restore(&site, "x", &opened));
     assert!(refused.contains(&node) && refused.contains(&stranger) && refused.contains("--from-node"), "{refused}");
     assert!(

@@ -127,7 +127,10 @@ impl Wanted<'_> {
             );
         }
         match self.known {
-            Some(known) => known.compare(&address(repository)?, &first.cluster, &first.node),
+            Some(known) => {
+                let compare = |address: &String| known.compare(address, &first.cluster, &first.node);
+                addresses(repository)?.iter().try_for_each(compare)
+            }
             None => Ok(()),
         }
     }
@@ -135,8 +138,10 @@ impl Wanted<'_> {
     /// Keeps the owner of a directory whose backups proved good, unless the owner was named.
     pub(super) fn keep_owner(&self, repository: &Repository, manifest: &Manifest) -> anyhow::Result<()> {
         let Some(known) = self.known.filter(|_| self.node.is_none()) else { return Ok(()) };
-        let address = address(repository)?;
-        if known.check(&address, &manifest.cluster, &manifest.node)? == Seen::First {
+        for address in addresses(repository)? {
+            if known.check(&address, &manifest.cluster, &manifest.node)? != Seen::First {
+                continue;
+            }
             output::hint(&json!({"first_use": address, "node": manifest.node}), || {
                 let (node, cluster, path) = (manifest.node, &manifest.cluster, known.path().display());
                 format!("first use of {address}: backups of node {node} in cluster {cluster}; kept in {path}")
@@ -153,9 +158,12 @@ impl Wanted<'_> {
     }
 }
 
-/// What a directory of backups is called among the nodes that are known.
-fn address(repository: &Repository) -> anyhow::Result<String> {
+/// What a directory of backups is called among the nodes that are known: its path as it was named, and where symbolic links lead. Both
+/// count: another link must not lead past the entry, and an exchanged link not to other backups.
+fn addresses(repository: &Repository) -> anyhow::Result<Vec<String>> {
     let folder = std::path::absolute(repository.directory())?;
+    let mut folders = vec![folder.canonicalize()?, folder];
+    folders.dedup();
     // A blank would end the address there.
-    Ok(format!("{BACKUPS}{}", folder.display()).replace(' ', "%20"))
+    Ok(folders.iter().map(|folder| format!("{BACKUPS}{}", folder.display()).replace(' ', "%20")).collect())
 }
