@@ -129,8 +129,11 @@ fn append_parts(bare: &str, scheme: Scheme, out: &mut String) {
     let (authority, path) = bare.split_at(bare.find(['/', '?', '#']).unwrap_or(bare.len()));
     let host = authority.rfind('@').map(|sign| &authority[sign + 1..]);
     let later = path.rfind('@');
-    let of_password =
-        if is_host(host.unwrap_or(authority)) { sign_in_path(path).filter(|_| scheme != Scheme::File) } else { later };
+    let of_password = if is_host(host.unwrap_or(authority)) {
+        sign_in_path(host.unwrap_or(authority), path).filter(|_| scheme != Scheme::File)
+    } else {
+        later
+    };
     match (of_password, later) {
         // A password may hold what ends an authority; then what is before it is no host.
         (Some(sign), _) => {
@@ -144,10 +147,40 @@ fn append_parts(bare: &str, scheme: Scheme, out: &mut String) {
     }
 }
 
-/// The last `@` of a path that does not begin one of its parts, as the scope of a package does.
-fn sign_in_path(path: &str) -> Option<usize> {
+/// The last `@` of a path that ends user info, of which the authority is then the beginning.
+fn sign_in_path(authority: &str, path: &str) -> Option<usize> {
     let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
-    path.rmatch_indices('@').map(|(at, _)| at).find(|at| !path[..*at].ends_with('/'))
+    path.rmatch_indices('@').map(|(at, _)| at).find(|at| ends_user_info(authority, &path[..*at], &path[at + 1..]))
+}
+
+/// Whether an `@` of a path ends user info. It does not before a digest, before a version where the authority is the name of a host, and at
+/// the beginning of the scope of a package.
+fn ends_user_info(authority: &str, before: &str, after: &str) -> bool {
+    let part = &after[..after.find('/').unwrap_or(after.len())];
+    let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+    let is_known = authority.starts_with('[') || (is_plain && (name.contains('.') || name == "localhost"));
+    if before.ends_with('/') {
+        let is_scope = is_known || (is_plain && (!port.is_empty() || !is_address(part)));
+        return !is_scope;
+    }
+    !is_digest(part) && !(is_known && is_version(part))
+}
+
+/// Whether it can be nothing but a host: a name with dots, a port, or this machine.
+fn is_address(part: &str) -> bool {
+    part.starts_with("localhost") || part.contains(['.', ':', '['])
+}
+
+/// Such as `v4` or `1.2.3`; four numbers are an address.
+fn is_version(part: &str) -> bool {
+    let numbers: Vec<&str> = part.strip_prefix('v').unwrap_or(part).split('.').collect();
+    numbers.len() < 4 && numbers.iter().all(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn is_digest(part: &str) -> bool {
+    let digits = ["sha256:", "sha384:", "sha512:"].iter().find_map(|name| part.strip_prefix(name));
+    digits.is_some_and(|digits| digits.len() >= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Whether it is a login name and a host.
@@ -279,6 +312,31 @@ mod tests {
             ("https://host/@scope/package", "https://host/@scope/package"),
             ("https://host/a?x=b@c", "https://host/a?[redacted]"),
             ("file:///srv/a@b.git", "file:///srv/a@b.git"),
+        ] {
+            assert_eq!(without_secrets(text), cleaned, "{text}");
+            assert_eq!(without_secrets(cleaned), cleaned);
+        }
+    }
+
+    /// The digest of an image and the version of an action were taken for hosts, and a token before `/@` for one.
+    #[test]
+    fn digests_versions_and_scopes_stay_and_a_token_before_a_host_does_not() {
+        for (text, cleaned) in [
+            (
+                "https://registry/team/image@sha256:0123456789abcdef0123456789abcdef.",
+                "https://registry/team/image@sha256:0123456789abcdef0123456789abcdef.",
+            ),
+            ("https://github.com/actions/checkout@v4", "https://github.com/actions/checkout@v4"),
+            ("https://me@git.example/x@1.2.3/y", "https://[redacted]@git.example/x@1.2.3/y"),
+            ("https://my.pass/word@10.0.0.1/x", "https://[redacted]@10.0.0.1/x"),
+            ("https://tok/en@v4", "https://[redacted]@v4"),
+            ("https://my.pass/word@sha256:80", "https://[redacted]@sha256:80"),
+            ("https://token/@127.0.0.1:8443/a", "https://[redacted]@127.0.0.1:8443/a"),
+            ("https://token/@git.example/a/@scope/b", "https://[redacted]@git.example/a/@scope/b"),
+            ("https://ghp_Token/@host/a", "https://[redacted]@host/a"),
+            ("https://to/ken/@localhost/a", "https://[redacted]@localhost/a"),
+            ("https://medium.com/@user.name/a", "https://medium.com/@user.name/a"),
+            ("https://host:80/@my.scope/a", "https://host:80/@my.scope/a"),
         ] {
             assert_eq!(without_secrets(text), cleaned, "{text}");
             assert_eq!(without_secrets(cleaned), cleaned);
