@@ -4,7 +4,7 @@
 
 {{- define "swoosh.selector" -}}
 app.kubernetes.io/name: swoosh
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "swoosh.labels" -}}
@@ -23,12 +23,30 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .root.Values.tls.secretName (eq .root.Values.probes.port "http") }}{{ $scheme = "HTTPS" }}{{ end }}
 {{- $scheme = .root.Values.probes.scheme | default $scheme -}}
 httpGet: {path: {{ .path }}, port: {{ .root.Values.probes.port }}, scheme: {{ $scheme }}}
-{{ toYaml .timing }}
+{{- with .timing }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* A duration in milliseconds. */}}
+{{- define "swoosh.milliseconds" -}}
+{{- if hasSuffix "ms" . }}{{ trimSuffix "ms" . }}{{ else if hasSuffix "s" . }}{{ trimSuffix "s" . }}000{{ else }}{{ mul 60000 (trimSuffix "m" . | int) }}{{ end }}
+{{- end }}
+
+{{/* What the schema of the values cannot compare. */}}
+{{- define "swoosh.check" -}}
+{{- if eq (int .Values.service.port) (int .Values.observe.port) }}{{ fail "service.port and observe.port must differ: each is a listener of the node" }}{{ end }}
+{{- $probes := .Values.probes }}
+{{- if and (eq $probes.port "http") .Values.tls.requireClientCertificate }}{{ fail "probes.port: the kubelet has no client certificate; tls.requireClientCertificate needs probes.port: observe" }}{{ end }}
+{{- if and (eq $probes.port "http") .Values.tls.secretName (eq ($probes.scheme | default "") "HTTP") }}{{ fail "probes.scheme: the main port speaks HTTPS, because tls.secretName is set" }}{{ end }}
+{{- if and (eq $probes.port "observe") (eq ($probes.scheme | default "") "HTTPS") }}{{ fail "probes.scheme: the observe port speaks HTTP" }}{{ end }}
+{{- $monitor := .Values.serviceMonitor }}
+{{- if gt (include "swoosh.milliseconds" $monitor.scrapeTimeout | int) (include "swoosh.milliseconds" $monitor.interval | int) }}{{ fail "serviceMonitor.scrapeTimeout must not exceed serviceMonitor.interval" }}{{ end }}
 {{- end }}
 
 {{/* The settings file: what the values say, and over it what the chart itself mounts. */}}
 {{- define "swoosh.settings" -}}
-{{- $settings := deepCopy .Values.settings }}
+{{- $settings := deepCopy (.Values.settings | default dict) }}
 {{- $_ := mergeOverwrite $settings (dict
   "cluster" .Values.cluster
   "listen" (printf "0.0.0.0:%d" (int .Values.service.port))
