@@ -83,6 +83,18 @@ pub(super) struct Memory {
     of_all: Share<Option<Peer>>,
 }
 
+/// The place of a listener, until this is dropped.
+pub(super) struct Listening {
+    _place: Place,
+    traffic: Arc<dyn Traffic>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.traffic.listens(false);
+    }
+}
+
 /// Keeps what a request holds with its answer until that is written.
 #[derive(Clone)]
 pub(super) struct Kept(Arc<Admitted>);
@@ -136,15 +148,17 @@ impl Gate {
     }
 
     /// A place for a listener, to be kept while it waits.
-    pub(super) fn listen(&self, peer: Peer) -> Answer<Place> {
-        self.listeners.take(peer).map_err(|lack| match lack {
+    pub(super) fn listen(&self, peer: Peer) -> Answer<Listening> {
+        let place = self.listeners.take(peer).map_err(|lack| match lack {
             Lack::OfPeer(most) => {
                 let reason =
                     format!("{most} callers of this peer listen already; close some, or raise limits.listeners");
                 self.shed(Code::TooManyRequests, reason)
             }
             Lack::OfAll(all) => self.shed(Code::Overloaded, format!("{all} callers listen already")),
-        })
+        })?;
+        self.traffic.listens(true);
+        Ok(Listening { _place: place, traffic: self.traffic.clone() })
     }
 
     /// A place for a dry run, to be kept until it is judged.

@@ -19,12 +19,12 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use utoipa::ToSchema;
 
-use super::admission::Place;
+use super::admission::Listening;
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::health;
 use super::query::Query;
-use super::readers::Reach;
+use super::reads::Right;
 use super::{AppState, schema};
 use crate::sequencer::queries::{ReadError, Stop, StoredRecord};
 use crate::types::event_id::EventId;
@@ -87,7 +87,8 @@ pub fn transition_event(record: &Record) -> Happened {
 /// id as `Last-Event-ID` and gets the transitions in between. Where the log does not hold the record of that id, because
 /// the node was restored or pruned its log, the stream begins with the event `gap`: `{"reason", "last_event_id",
 /// "incarnation", "next_index"}`. Transitions follow from `next_index` on; the listener reads `/state` again, because what
-/// it heard after that record may have been lost. The same follows where `from` is more than one after the log's last record. The stream ends when the node shuts down.
+/// it heard after that record may have been lost. The same follows where `from` is more than one after the log's last record. The stream ends when the node shuts down, and with a
+/// `problem` when its reader loses the right to read.
 #[utoipa::path(get, path = "/events", tag = "state",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's transitions and effects."),
@@ -111,7 +112,7 @@ pub fn transition_event(record: &Record) -> Happened {
 pub(super) async fn events(
     State(state): State<AppState>,
     asker: Asker,
-    reach: Reach,
+    right: Right,
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer<Response> {
@@ -129,7 +130,7 @@ pub(super) async fn events(
     let listener = Listener {
         state,
         asker,
-        reach,
+        right,
         wanted,
         receiver,
         next: begin.next,
@@ -258,8 +259,8 @@ impl Wanted {
 struct Listener {
     state: AppState,
     asker: Asker,
-    /// What health events may name.
-    reach: Reach,
+    /// By what it may hear each event.
+    right: Right,
     wanted: Wanted,
     receiver: Receiver<Arc<Happened>>,
     /// Index of the next transition that was not told.
@@ -270,19 +271,21 @@ struct Listener {
     incarnations: Vec<Incarnation>,
     health: Option<Value>,
     ended: bool,
-    _place: Place,
+    _place: Listening,
 }
 
 impl Listener {
     async fn next_event(&mut self) -> Option<Event> {
         loop {
+            if !self.ended {
+                self.look();
+            }
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);
             }
             if self.ended {
                 return None;
             }
-            self.look();
             if self.behind {
                 self.catch_up().await;
             } else if self.waiting.is_empty() {
@@ -291,9 +294,16 @@ impl Listener {
         }
     }
 
-    /// Tells how the node is, when that is news; a node that shuts down ends the stream.
+    /// Tells how the node is, when that is news; a node that shuts down ends the stream, and so does the loss of the right to read.
     fn look(&mut self) {
-        let (health, draining) = health::brief(&self.state.handle.status(), &self.reach);
+        let reach = match self.right.reach(&self.state) {
+            Ok(reach) => reach,
+            Err(fault) => {
+                self.waiting.clear();
+                return self.fail(&fault);
+            }
+        };
+        let (health, draining) = health::brief(&self.state.handle.status(), &reach);
         self.ended = draining;
         if self.wanted.has("health") && self.health.as_ref() != Some(&health) {
             self.waiting.push_back(Event::default().event("health").data(health.to_string()));
@@ -350,12 +360,15 @@ impl Listener {
                 self.waiting.push_back(gap(&reason, None, first, &self.incarnations));
                 self.next = first;
             }
-            Err(fault) => {
-                let text = serde_json::to_string(fault.problem()).unwrap_or_default();
-                self.waiting.push_back(Event::default().event("problem").data(text));
-                self.ended = true;
-            }
+            Err(fault) => self.fail(&fault),
         }
+    }
+
+    /// Tells why the stream ends.
+    fn fail(&mut self, fault: &Fault) {
+        let text = serde_json::to_string(fault.problem()).unwrap_or_default();
+        self.waiting.push_back(Event::default().event("problem").data(text));
+        self.ended = true;
     }
 }
 

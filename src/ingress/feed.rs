@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
+use super::reads::Right;
 use super::{AppState, schema};
 use crate::sequencer::queries::{Journal, ReadError, Stop};
 use crate::types::feed::{FeedFact, FeedPage, FeedRecord};
@@ -91,12 +92,13 @@ pub(super) struct FeedEntry {
             body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn feed(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
+pub(super) async fn feed(State(state): State<AppState>, asker: Asker, right: Right, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["from", "limit", "wait_ms"])?;
     let from = query.number("from", 1..=MAX_INTEGER)?.unwrap_or(1);
     let limit = query.number("limit", 1..=1_000)?.unwrap_or(100) as usize;
     let patience = Duration::from_millis(query.number("wait_ms", 0..=10_000)?.unwrap_or(0));
     wait(&state, &asker, from, patience).await?;
+    right.reach(&state)?;
     state.show(&asker, move |state, stop| page(state, from, limit, stop)).await
 }
 

@@ -89,6 +89,15 @@ impl Reach {
     }
 }
 
+/// The client certificate of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// Its names.
+    pub names: Arc<[String]>,
+    /// Whether reads are open without it.
+    pub reads_open: bool,
+}
+
 /// Without the gate a request reaches nothing.
 impl<S: Sync> FromRequestParts<S> for Reach {
     type Rejection = Infallible;

@@ -1,21 +1,75 @@
 //! Closed reads: on an address that others reach, only health and metrics are open to everybody. Other
 //! reads need a client certificate or the signature of an identity with role `reader` (docs/design.md#reads).
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::fault::{Answer, Fault};
-use super::readers::Reach;
+use super::readers::{Reach, Shown};
 use super::{AppState, Caller, junk};
 use crate::sequencer::queries::FactBody;
 use crate::types::fact::{FactKind, GuardSettings};
 use crate::types::hlc::Hlc;
-use crate::types::keys::Signature;
+use crate::types::keys::{PublicKey, Signature};
 use crate::types::names::Role;
 use crate::types::read::{HLC_HEADER, SIGNATURE_HEADER, SIGNER_HEADER, SignedRead};
 use crate::types::rejection::Code;
+
+/// By what a caller may read. An answer that goes on asks again, because a reload of the settings may take the right away.
+#[derive(Clone, Debug)]
+pub(super) struct Right {
+    /// Whether its address opens reads.
+    by_address: bool,
+    /// The names of its client certificate.
+    names: Option<Arc<[String]>>,
+    /// Who signed the read.
+    signer: Option<PublicKey>,
+    uri: Uri,
+}
+
+impl Right {
+    fn of(request: &Request, caller: Caller, signer: Option<PublicKey>) -> Right {
+        let shown = request.extensions().get::<Shown>();
+        Right {
+            by_address: shown.map_or(caller.may_read, |shown| shown.reads_open),
+            names: shown.map(|shown| Arc::clone(&shown.names)),
+            signer,
+            uri: request.uri().clone(),
+        }
+    }
+
+    /// What it may read now, at least what it asked for; the clock of a signature is not looked at again.
+    pub fn reach(&self, state: &AppState) -> Answer<Reach> {
+        let readers = state.readers.load();
+        let certified = self.names.as_ref().map(|names| readers.of_certificate(names)).transpose()?;
+        let reach = match self.signer {
+            Some(signer) => {
+                with_settings(state, |settings| check_reader(settings, &signer))?;
+                readers.of_identity(&signer)
+            }
+            None if self.by_address => Reach::All,
+            None => certified.ok_or_else(|| closed("nothing that the caller showed opens reads"))?,
+        };
+        reach.check_route(&self.uri)?;
+        Ok(reach)
+    }
+}
+
+/// Without the gate there is none.
+impl<S: Sync> FromRequestParts<S> for Right {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Right, Infallible> {
+        let none = || Right { by_address: false, names: None, signer: None, uri: parts.uri.clone() };
+        Ok(parts.extensions.get().cloned().unwrap_or_else(none))
+    }
+}
 
 /// Lets reads through that may be read, and everything that is no read. Routes find the [`Reach`] of the caller in the extensions.
 pub(super) async fn gate(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -23,40 +77,42 @@ pub(super) async fn gate(State(state): State<AppState>, mut request: Request, ne
     let certified = request.extensions().get::<Reach>().cloned();
     let is_open = is_open(request.method(), request.uri().path());
     let reach = match (caller.may_read, is_read(request.method())) {
-        (true, _) => Ok(Reach::All),
-        (false, false) => Ok(Reach::Nothing),
+        (true, _) => Ok((Reach::All, None)),
+        (false, false) => Ok((Reach::Nothing, None)),
         (false, true) => {
             let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
             reach(&state, caller, certified, (request.headers(), target)).await
         }
     };
-    let reach = match reach {
+    let (reach, signer) = match reach {
         Ok(reach) => reach,
-        Err(_) if is_open => Reach::Nothing,
+        Err(_) if is_open => (Reach::Nothing, None),
         Err(fault) => return fault.into_response(),
     };
     if !is_open && let Err(fault) = reach.check_route(request.uri()) {
         return fault.into_response();
     }
+    let right = Right::of(&request, caller, signer);
     request.extensions_mut().insert(reach);
+    request.extensions_mut().insert(right);
     next.run(request).await
 }
 
-/// What a read may show: what a client certificate or the signature of a reader opens. The signature outweighs a certificate that is
-/// limited.
+/// What a read may show, and who signed it: what a client certificate or the signature of a reader opens. The signature outweighs a
+/// certificate that is limited.
 async fn reach(
     state: &AppState,
     caller: Caller,
     certified: Option<Reach>,
     (headers, target): (&HeaderMap, &str),
-) -> Answer<Reach> {
+) -> Answer<(Reach, Option<PublicKey>)> {
     let (read, signature) = match claimed(state, headers, target) {
         Ok(claimed) => claimed,
         // A client may sign its reads with a key that opens none.
-        Err(closed) => return certified.ok_or(closed),
+        Err(closed) => return certified.map(|reach| (reach, None)).ok_or(closed),
     };
     check(state, caller, &read, &signature).await?;
-    Ok(state.readers.load().of_identity(&read.signer))
+    Ok((state.readers.load().of_identity(&read.signer), Some(read.signer)))
 }
 
 /// The same for a listener that is open to all: what its address opens.
@@ -104,28 +160,35 @@ fn claimed(state: &AppState, headers: &HeaderMap, target: &str) -> Answer<(Signe
              reader (`swoosh --read-as`)",
         ));
     }
-    let facts = state.handle.facts();
-    let settings = match facts.set().at(FactKind::Settings, None).map(|fact| &fact.body) {
-        Some(FactBody::Settings(settings)) => settings,
-        _ => return Err(closed("the node has no settings to judge a reader by")),
-    };
     let read = SignedRead {
         hlc: header(headers, HLC_HEADER)?,
         signer: header(headers, SIGNER_HEADER)?,
         target: target.to_owned(),
     };
     let signature = header(headers, SIGNATURE_HEADER)?;
-    let known = settings.identities.get(&read.signer).is_some_and(|grant| grant.roles.contains(&Role::Reader));
-    if !known {
-        let signer = read.signer;
-        return Err(closed(format!(
-            "{signer} has not role reader in the settings of this node; grant it under identities"
-        )));
-    }
-    // Either clock: reads go on while the node does not know which one is right.
-    check_clock(read.hlc, state.handle.wall(), settings)
-        .or_else(|_| check_clock(read.hlc, state.handle.now(), settings))?;
+    with_settings(state, |settings| {
+        check_reader(settings, &read.signer)?;
+        // Either clock: reads go on while the node does not know which one is right.
+        check_clock(read.hlc, state.handle.wall(), settings)
+            .or_else(|_| check_clock(read.hlc, state.handle.now(), settings))
+    })?;
     Ok((read, signature))
+}
+
+fn with_settings(state: &AppState, check: impl FnOnce(&GuardSettings) -> Answer<()>) -> Answer<()> {
+    let facts = state.handle.facts();
+    match facts.set().at(FactKind::Settings, None).map(|fact| &fact.body) {
+        Some(FactBody::Settings(settings)) => check(settings),
+        _ => Err(closed("the node has no settings to judge a reader by")),
+    }
+}
+
+fn check_reader(settings: &GuardSettings, signer: &PublicKey) -> Answer<()> {
+    let known = settings.identities.get(signer).is_some_and(|grant| grant.roles.contains(&Role::Reader));
+    if known {
+        return Ok(());
+    }
+    Err(closed(format!("{signer} has not role reader in the settings of this node; grant it under identities")))
 }
 
 fn check_clock(hlc: Hlc, now: Hlc, settings: &GuardSettings) -> Answer<()> {

@@ -68,6 +68,8 @@ impl Turned {
 pub trait Traffic: Send + Sync {
     /// This many connections are open.
     fn open(&self, connections: usize);
+    /// A caller began to listen, or ended it.
+    fn listens(&self, came: bool);
     /// A connection was refused or closed by the node.
     fn turned_away(&self, why: Turned);
     /// A request was answered with this code before anything looked at what it asks.

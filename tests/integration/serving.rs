@@ -6,6 +6,7 @@ mod drain;
 mod floods;
 mod hosts;
 mod http2;
+mod listeners;
 pub(crate) mod observe;
 pub(crate) mod readers;
 mod slow;

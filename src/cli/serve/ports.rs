@@ -207,6 +207,10 @@ impl Traffic for Watch {
         self.metrics.set_connections(connections as u64);
     }
 
+    fn listens(&self, came: bool) {
+        self.metrics.listens(came);
+    }
+
     fn turned_away(&self, why: Turned) {
         self.metrics.turned_away(why.as_str());
     }

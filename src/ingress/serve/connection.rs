@@ -34,7 +34,7 @@ use crate::ingress::admission::{Gate, Kept};
 use crate::ingress::body::discard;
 use crate::ingress::browsers::Browsers;
 use crate::ingress::fault::{Answer, Fault};
-use crate::ingress::readers::Reach;
+use crate::ingress::readers::{Reach, Shown};
 use crate::ingress::traffic::Hush;
 use crate::ingress::{Caller, Peer, Turned};
 
@@ -192,8 +192,9 @@ impl Service {
         let reach = certified.transpose()?;
         let may_read = self.reads_open || reach == Some(Reach::All);
         request.extensions_mut().insert(Caller { peer: ends.peer, may_read });
-        if let Some(reach) = reach {
+        if let Some((reach, names)) = reach.zip(ends.names.clone()) {
             request.extensions_mut().insert(reach);
+            request.extensions_mut().insert(Shown { names, reads_open: self.reads_open });
         }
         Ok(())
     }

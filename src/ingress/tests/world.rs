@@ -62,6 +62,7 @@ pub struct Nobody;
 
 impl Traffic for Nobody {
     fn open(&self, _: usize) {}
+    fn listens(&self, _: bool) {}
     fn turned_away(&self, _: Turned) {}
     fn shed(&self, _: Code) {}
     fn proposed(&self, _: Option<Code>) {}

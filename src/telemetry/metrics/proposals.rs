@@ -1,29 +1,39 @@
-//! Proposals of callers by their outcome: the objective of errors is a ratio of these.
+//! Callers: their proposals by outcome, of which the objective of errors is a ratio, and how many listen.
 
-use prometheus::{IntCounter, Registry};
+use prometheus::{IntCounter, IntGauge, Registry};
 
-use super::register::counters;
-use super::{Metrics, Name, labelled};
+use super::register::{counters, gauge};
+use super::{Metrics, Name, labelled, metric};
 use crate::types::rejection::Code;
 
 const PROPOSAL: Name = labelled("swoosh_proposal_total", "outcome", "Proposals of callers, by outcome.");
+const LISTENERS: Name = metric("swoosh_listeners", "Open event streams and waiting polls of the feed.");
 const OUTCOMES: [&str; 3] = ["accepted", "refused", "failed"];
 
-/// Proposals of callers.
-pub(super) struct Proposals(Box<[IntCounter]>);
+/// Proposals of callers, and listeners.
+pub(super) struct Proposals {
+    by_outcome: Box<[IntCounter]>,
+    listeners: IntGauge,
+}
 
 impl Proposals {
     pub fn new(registry: &Registry) -> prometheus::Result<Proposals> {
-        Ok(Proposals(counters(registry, &PROPOSAL, OUTCOMES.into_iter())?))
+        let by_outcome = counters(registry, &PROPOSAL, OUTCOMES.into_iter())?;
+        Ok(Proposals { by_outcome, listeners: gauge(registry, &LISTENERS)? })
     }
 }
 
 impl Metrics {
     /// A caller's proposal was accepted, or refused with this code.
     pub fn proposed(&self, refused: Option<Code>) {
-        if let Some(counter) = outcome(refused).and_then(|outcome| self.proposals.0.get(outcome)) {
+        if let Some(counter) = outcome(refused).and_then(|outcome| self.proposals.by_outcome.get(outcome)) {
             counter.inc();
         }
+    }
+
+    /// A listener came, or went.
+    pub fn listens(&self, came: bool) {
+        self.proposals.listeners.add(if came { 1 } else { -1 });
     }
 }
 
@@ -48,6 +58,13 @@ fn outcome(refused: Option<Code>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listeners_are_counted_while_they_listen() {
+        let metrics = Metrics::new();
+        [true, true, false].into_iter().for_each(|came| metrics.listens(came));
+        assert!(String::from_utf8(metrics.render()).unwrap().contains("\nswoosh_listeners 1\n"));
+    }
 
     /// Made-up keys and refusals of greedy callers made the share of errors small.
     #[test]

@@ -31,6 +31,7 @@ fn every_name_is_exposed_before_the_first_event() {
         "swoosh_effect_attempts_total{effect=\"fetch\"} 0",
         "swoosh_effect_failures_total{effect=\"provision\"} 0",
         "swoosh_connections 0",
+        "swoosh_listeners 0",
         "swoosh_connections_turned_away_total{reason=\"peer_full\"} 0",
         "swoosh_tls_certificate_expires_seconds 0",
         "swoosh_wal_sync_seconds_count 0",
