@@ -164,7 +164,8 @@ fn ends_user_info(authority: &str, before: &str, after: &str) -> bool {
         let is_scope = is_known || (is_plain && (!port.is_empty() || !is_address(part)));
         return !is_scope;
     }
-    !is_digest(part) && !(is_known && is_version(part))
+    let is_name = is_digest(part) || (is_known && is_version(part));
+    !is_name
 }
 
 /// Whether it can be nothing but a host: a name with dots, a port, or this machine.
