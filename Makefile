@@ -78,7 +78,7 @@ mutants: prerequisites ## Plant the bugs of chaos/mutants.toml one at a time; ea
 
 # A small command without the daemon and without RocksDB: 4 minutes of processor time from an empty target directory, as measured.
 upstreams-tool: prerequisites
-	cargo build --locked --no-default-features --features upstreams-tool --bin swoosh-upstreams
+	cargo build --locked --package swoosh-upstreams
 
 fetch: upstreams-tool ## Fetch the pinned upstreams of tools/upstreams.env into third_party/
 	SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh-upstreams" tools/fetch_upstreams.sh
@@ -100,15 +100,14 @@ dist: prerequisites ## Make the release archive with manual pages and completion
 		echo "installing cargo-cyclonedx, some minutes"; cargo install --locked cargo-cyclonedx; }
 	UNRELEASED=$(UNRELEASED) SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/dist.py
 
-test: prerequisites ## Run all tests
+# With one crate its dependencies keep the features that they have in the workspace, so that nothing is built twice.
+test: prerequisites ## Run all tests (CRATE=journal: the unit tests of that crate; TESTS=NAME: those with that name)
 	@tools/install-prerequisites.sh tests
-	cargo test --locked
+	cargo test --locked $(if $(CRATE),--package swoosh-$(CRATE) --package swoosh-features --lib,--workspace) $(TESTS)
 
 lint: prerequisites ## Check format, lints, feature sets, licences and documentation
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	cargo check --locked --lib --no-default-features --features machine
-	cargo check --locked --lib --no-default-features --features client
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny --locked check bans licenses sources && \
 		if cargo deny --locked fetch db >/dev/null 2>&1; then \
@@ -119,14 +118,14 @@ lint: prerequisites ## Check format, lints, feature sets, licences and documenta
 	else \
 		echo "skipped: cargo deny check (cargo-deny is not installed; cargo install --locked cargo-deny)"; \
 	fi
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace --lib
 	tools/mutants.py --check
 
 fmt: ## Format the source
-	cargo fmt
+	cargo fmt --all
 
 clean: ## Remove the build products of SWOOSH; RocksDB and the other dependencies stay
-	cargo clean --locked --package swoosh
+	cargo clean --locked --workspace
 
 # Quick if everything is installed.
 prerequisites:

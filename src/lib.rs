@@ -1,42 +1,26 @@
 //! SWOOSH: a deterministic orchestrator. Signed proposals are judged by pure guards, applied by a pure
 //! reducer, and kept in a hash-chained write-ahead log.
+//!
+//! This package holds the commands; the parts are crates of their own under `crates/`, and are named here once more.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 
-// The small command uses a part of what commands share.
-#[cfg(feature = "upstreams")]
-#[cfg_attr(not(feature = "server"), allow(dead_code))]
 pub mod cli;
-#[cfg(feature = "client")]
-pub mod client;
-#[cfg(feature = "server")]
-pub mod decisions;
-#[cfg(feature = "server")]
-pub mod effects;
-#[cfg(feature = "server")]
-pub mod facts;
-#[cfg(feature = "upstreams")]
-pub mod hybridcore;
-#[cfg(feature = "server")]
-pub mod ingress;
-#[cfg(feature = "server")]
-pub mod journal;
-#[cfg(feature = "machine")]
-pub mod machine;
-#[cfg(feature = "server")]
-pub mod migration;
-#[cfg(feature = "upstreams")]
-pub mod platform;
-#[cfg(feature = "server")]
-pub mod sequencer;
-#[cfg(feature = "server")]
-pub mod settings;
-#[cfg(feature = "server")]
-pub mod simulation;
-#[cfg(feature = "server")]
-pub mod telemetry;
-pub mod types;
-#[cfg(feature = "upstreams")]
-pub mod upstreams;
-#[cfg(feature = "machine")]
-pub mod verify;
+
+pub use swoosh_client as client;
+pub use swoosh_decisions as decisions;
+pub use swoosh_effects as effects;
+pub use swoosh_facts as facts;
+pub use swoosh_http as ingress;
+pub use swoosh_hybridcore as hybridcore;
+pub use swoosh_hybridcore::upstreams;
+pub use swoosh_journal as journal;
+pub use swoosh_machine as machine;
+pub use swoosh_migration as migration;
+pub use swoosh_platform as platform;
+pub use swoosh_sequencer as sequencer;
+pub use swoosh_settings as settings;
+pub use swoosh_simulation as simulation;
+pub use swoosh_telemetry as telemetry;
+pub use swoosh_types as types;
+pub use swoosh_types::verify;

@@ -27,11 +27,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or pathlib.Path.home() / ".cache/swoosh/target")
 COPY = TARGET / "mutants-tree"
 # The dependencies stay as they are; our own code is compiled as quickly as it can be.
-QUICK = ["--config", "profile.dev.package.swoosh.opt-level=0", "--config", "profile.dev.incremental=true"]
+OURS = ["swoosh", *(f"swoosh-{folder.name}" for folder in sorted((ROOT / "crates").iterdir()))]
+QUICK = ["--config", "profile.dev.incremental=true", *(word for name in OURS for word in ("--config", f"profile.dev.package.{name}.opt-level=0"))]
 LIMIT_S = 1800
 STATE = TARGET / "mutants-state.json"
 # What a result depends on: a change anywhere else is no reason to ask again.
-ASKED_OF = ("src/", "tests/", "statechart.yaml", "Cargo.toml", "Cargo.lock", "build.rs", "build/", "fuzz/")
+ASKED_OF = ("src/", "tests/", "statechart.yaml", "Cargo.toml", "Cargo.lock", "build.rs", "crates/", "fuzz/")
 PR_SET_PDEATHSIG = 1
 
 
@@ -92,7 +93,24 @@ def run(command):
 
 def ask(kind, filters):
     """Whether the tests build, and which of them fail."""
-    which = ["--lib"] if kind == "lib" else ["--test", "integration"]
+    if kind == "integration":
+        return ask_program(["--test", "integration"], filters)
+    # `swoosh_journal::sides` is the filter `sides` in the tests of that crate.
+    crates = {}
+    for text in filters:
+        name, _, inner = text.partition("::")
+        crates.setdefault(name.replace("_", "-"), []).append(inner)
+    failed = []
+    for name, inner in crates.items():
+        built, found = ask_program(["--package", name, "--package", "swoosh-features", "--lib"], [] if "" in inner else inner)
+        if not built:
+            return False, []
+        failed += [f"{name.replace('-', '_')}::{test}" if "::" in test else test for test in found]
+    return True, failed
+
+
+def ask_program(which, filters):
+    """Whether one test program builds, and which of its tests fail."""
     said = run(["cargo", "test", "--locked", *QUICK, *which, "--", *filters])
     if said is None:
         return True, [f"(the tests hung for {LIMIT_S} s)"]
@@ -104,7 +122,7 @@ def ask(kind, filters):
     if not built:
         sys.stderr.write(stderr[-2000:])
     if built and re.search(r"^running 0 tests", stdout, re.M):
-        sys.stderr.write(f"no {kind} test is named {' or '.join(filters)}\n")
+        sys.stderr.write(f"no test of {' '.join(which)} is named {' or '.join(filters)}\n")
     return built, failed
 
 

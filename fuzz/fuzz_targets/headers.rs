@@ -1,7 +1,3 @@
 #![no_main]
 
-#[path = "../entries.rs"]
-#[allow(dead_code)]
-mod entries;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::bounded(entries::machine::headers, bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| swoosh_fuzz::bounded(swoosh_fuzz::machine::headers, bytes));

@@ -1,5 +1,7 @@
 //! `swoosh bench`: measures what this machine does with SWOOSH, and with its peers beside it.
 
+#![allow(clippy::disallowed_methods, reason = "it plays the callers of nodes, and starts those nodes itself")]
+
 mod abuse;
 mod daemon;
 mod fill;

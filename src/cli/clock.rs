@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::output::{Output, fields};
-use super::serve::{ClockAsk, ClockView, ask_clock};
+use swoosh_node::{ClockAsk, ClockView, ask_clock};
 
 /// What `swoosh clock` takes.
 #[derive(Debug, clap::Args)]

@@ -100,7 +100,7 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     }
     let rules = ScanConfig { credential_rules: settings.effects.credential_rules.clone(), ..ScanConfig::default() };
     rules.credential_rules().context("effects.credential_rules")?;
-    super::serve::tls::load(&settings, &Default::default())?;
+    swoosh_node::tls::load(&settings, &Default::default())?;
     let written = match file {
         Some(path) => {
             let text = std::fs::read_to_string(path)?;

@@ -1,10 +1,5 @@
 //! `swoosh follow`: holds the log of another node, checked record by record, and serves reads from it.
 
-mod fork;
-mod lag;
-mod page;
-mod run;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use swoosh_node::follow::Source;
+use swoosh_node::{follower, logging};
+
 use super::connect::NodeArgs;
 use crate::client::{Client, TlsFiles};
 use crate::journal::{Durability, Journal, JournalOptions, Origin, StoreLimits};
 use crate::platform::{descriptors, private};
 use crate::settings::{Overrides, Settings};
 use crate::types::feed::FeedPage;
-use crate::types::incarnation::{self, Incarnation};
+use crate::types::incarnation;
 use crate::types::keys::PublicKey;
 use crate::types::text::ClusterId;
-
-pub(super) use lag::Lag;
-pub(super) use run::{AtOnce, Follower};
 
 /// What `swoosh follow` takes.
 #[derive(Debug, clap::Args)]
@@ -76,20 +71,12 @@ pub struct FollowCommand {
     known_nodes: Option<PathBuf>,
 }
 
-/// Whose log it is.
-#[derive(Clone, Debug)]
-struct Source {
-    node: PublicKey,
-    cluster: ClusterId,
-    incarnations: Vec<Incarnation>,
-}
-
 impl FollowCommand {
     /// Follows until it is told to stop, or until what it is given does not hold.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let overrides = Overrides { data: Some(self.data.clone()), listen: self.listen };
         let mut settings = Settings::load(self.config.as_deref(), overrides).context("the settings cannot be used")?;
-        let _guard = super::logging::open(&settings)?;
+        let _guard = logging::open(&settings)?;
         descriptors::raise();
         private::make_data_directory(&self.data).with_context(|| format!("cannot make {}", self.data.display()))?;
         let held = self.held()?;
@@ -117,12 +104,7 @@ impl FollowCommand {
         let recovered = journal.recover_tail()?;
         let took = began.elapsed();
         let primary = self.url.trim_end_matches('/').to_owned();
-        runtime.block_on(super::serve::follower::run(
-            (&settings, self.config),
-            client,
-            primary,
-            (journal, recovered, took),
-        ))?;
+        runtime.block_on(follower::run((&settings, self.config), client, primary, (journal, recovered, took)))?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::connect::{NodeArgs, exit};
 use super::output::{Output, Table, fields};
 use super::reads::text;
-use super::serve::outside;
 use super::source;
 use super::time::{now, spell};
 use crate::client::{FactsView, NetworkView};
@@ -20,6 +19,7 @@ use crate::platform::secrets::Secrets;
 use crate::settings::{Overrides, Settings};
 use crate::types::civil::{MAX_MS, rfc3339};
 use crate::types::fact::FactKind;
+use swoosh_node::outside;
 
 /// What `swoosh license` takes.
 #[derive(Debug, clap::Args)]

@@ -1,117 +1,58 @@
 //! The command line: one module per command, human output by default, `--json` everywhere.
 
-#[cfg(feature = "server")]
 use std::process::ExitCode;
 
-#[cfg(feature = "server")]
 use clap::{Parser, Subcommand};
 
-#[cfg(feature = "server")]
 use crate::platform::private;
+pub(crate) use swoosh_terminal::{interrupt, known_nodes, output, time, worklog};
+pub(crate) use swoosh_upstreams::{sources, upstreams};
 
-#[cfg(feature = "server")]
 mod backup;
-#[cfg(feature = "server")]
 mod bench;
-#[cfg(feature = "server")]
 mod builds;
-#[cfg(feature = "server")]
 mod chaos;
-#[cfg(feature = "server")]
 mod clock;
-#[cfg(feature = "server")]
 mod config;
-#[cfg(feature = "server")]
 mod connect;
-#[cfg(feature = "server")]
 mod council;
-#[cfg(feature = "server")]
 mod data;
-#[cfg(feature = "server")]
 mod decisions;
-#[cfg(feature = "server")]
 mod demo;
-#[cfg(feature = "server")]
 mod effects;
-#[cfg(feature = "server")]
-mod export;
-#[cfg(feature = "server")]
 mod fact;
-#[cfg(feature = "server")]
 mod follow;
-#[cfg(feature = "server")]
 mod identity;
-mod interrupt;
-#[cfg(feature = "server")]
 mod keys;
-#[cfg(feature = "server")]
-mod known_nodes;
-#[cfg(feature = "server")]
 mod license;
-#[cfg(feature = "server")]
-mod logging;
-#[cfg(feature = "server")]
 mod manual;
-#[cfg(feature = "server")]
 mod mcp;
-#[cfg(feature = "server")]
 mod migration;
-#[cfg(feature = "server")]
 mod nodes;
-mod output;
-#[cfg(feature = "server")]
 mod packer;
-#[cfg(feature = "server")]
 mod policy;
-mod progress;
-#[cfg(feature = "server")]
 mod promote;
-#[cfg(feature = "server")]
 mod propose;
-#[cfg(feature = "server")]
 mod provisioners;
-#[cfg(feature = "server")]
 mod reads;
-#[cfg(feature = "server")]
 mod receipt;
-#[cfg(feature = "server")]
 mod refusal;
-#[cfg(feature = "server")]
 pub mod reguard;
-#[cfg(feature = "server")]
 mod replay;
-#[cfg(feature = "server")]
 mod secrets;
-#[cfg(feature = "server")]
 mod serve;
-pub mod small;
-#[cfg(feature = "server")]
 mod snapshot;
-#[cfg(feature = "server")]
 mod source;
-mod sources;
-#[cfg(feature = "server")]
 mod state;
-#[cfg(feature = "server")]
 pub mod statechart;
-#[cfg(feature = "server")]
 mod templates;
-mod time;
-#[cfg(feature = "server")]
 mod transitions;
-#[cfg(feature = "server")]
 mod ucxl;
-mod upstreams;
-#[cfg(feature = "server")]
 mod version;
-#[cfg(feature = "server")]
 mod wal;
-#[cfg(feature = "server")]
 mod windows;
-mod worklog;
 
 /// What every command takes.
-#[cfg(feature = "server")]
 #[derive(Debug, Parser)]
 #[command(
     name = "swoosh",
@@ -131,7 +72,6 @@ struct Cli {
     command: Command,
 }
 
-#[cfg(feature = "server")]
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoCommand),
@@ -187,7 +127,6 @@ enum Command {
 }
 
 /// Runs the command line; why it failed is told on standard error.
-#[cfg(feature = "server")]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     run(cli.command, cli.json).unwrap_or_else(|error| {
@@ -196,7 +135,6 @@ pub fn main() -> ExitCode {
     })
 }
 
-#[cfg(feature = "server")]
 impl Command {
     /// Whether other users read the files that it writes: a node takes facts, licenses, policies and definitions. All other commands may
     /// write into a data directory.
@@ -208,7 +146,6 @@ impl Command {
     }
 }
 
-#[cfg(feature = "server")]
 fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let output = output::Output::new(json);
     if !command.writes_for_others() {
@@ -266,7 +203,6 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// The age secret keys of a file; none where none is named.
-#[cfg(feature = "server")]
 fn age_identities(file: Option<&std::path::Path>) -> anyhow::Result<Vec<Box<dyn age::Identity>>> {
     snapshot::identities(file)
 }

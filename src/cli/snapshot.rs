@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::connect::exit;
 use super::data::{self, DataArgs};
-use super::export::{self, Checked, Plan, Rounds, Vault};
 use super::output::{Output, Table, count};
 use crate::hybridcore::leave::Always;
 use crate::journal::{Journal, Snapshot};
@@ -17,6 +16,7 @@ use crate::machine::head::Head;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::text::ProjectName;
+use swoosh_node::export::{self, Checked, Plan, Rounds, Vault};
 
 /// What `swoosh snapshot` takes.
 #[derive(Debug, clap::Args)]

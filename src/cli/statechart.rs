@@ -11,19 +11,15 @@ use serde_json::{Value, json};
 
 use crate::types::canonical::{CanonicalError, try_canonical_bytes};
 use crate::types::hash::Hash;
+use swoosh_chart::{generate, model};
 
 mod diagram;
-#[path = "../../build/generate.rs"]
-#[expect(dead_code, reason = "of the generator, the command needs only its check of field names")]
-mod generate;
-#[path = "../../build/model.rs"]
-mod model;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 /// The chart that this build was made from.
-const EMBEDDED: &str = include_str!("../../statechart.yaml");
+const EMBEDDED: &str = swoosh_chart::CHART;
 
 /// What `swoosh statechart` takes.
 #[derive(Debug, clap::Args)]

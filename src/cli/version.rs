@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::output::{Output, Table};
-use super::{backup, export};
 use crate::journal;
 use crate::machine::{policy, upgrade};
 use crate::types::hash::Hash;
+use swoosh_node::{backup, export};
 
 /// What `swoosh version` takes.
 #[derive(Debug, clap::Args)]
@@ -61,16 +61,11 @@ impl VersionCommand {
 
 impl Version {
     fn of_this_program() -> Version {
-        let features = [
-            ("client", cfg!(feature = "client")),
-            ("machine", cfg!(feature = "machine")),
-            ("server", cfg!(feature = "server")),
-        ];
         let upgrade::Chart { version, schema_hash } = upgrade::PRESENT;
         Version {
             version: env!("CARGO_PKG_VERSION"),
             commit: option_env!("SWOOSH_BUILT_COMMIT"),
-            features: features.into_iter().filter_map(|(name, is_on)| is_on.then_some(name)).collect(),
+            features: if cfg!(feature = "crash-points") { vec!["crash-points"] } else { Vec::new() },
             target: env!("SWOOSH_BUILT_TARGET"),
             formats: Formats {
                 journal: journal::FORMAT,
@@ -88,7 +83,7 @@ impl Version {
         let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
         row("version", self.version.to_owned());
         row("commit", self.commit.unwrap_or("unknown").to_owned());
-        row("features", self.features.join(", "));
+        row("features", if self.features.is_empty() { "none".to_owned() } else { self.features.join(", ") });
         row("target", self.target.to_owned());
         row("journal format", format!("{}, reads from {}", self.formats.journal, self.formats.journal_oldest));
         row("backup format", self.formats.backup.to_string());

@@ -256,8 +256,19 @@ fn no_key_of_the_folder_gets_into_the_image() {
     let tracked = Command::new("git").arg("-C").arg(deploy().join("..")).arg("ls-files").output();
     let Ok(tracked) = tracked else { return skipped("there is no git") };
     let tracked = String::from_utf8(tracked.stdout).unwrap();
-    let needed =
-        ["src/", "build", "config/", "statechart.yaml", "Cargo.", "docs/", "deploy/", "openapi/", "runbooks/", "capd/"];
+    let needed = [
+        "src/",
+        "crates/",
+        "build",
+        "config/",
+        "statechart.yaml",
+        "Cargo.",
+        "docs/",
+        "deploy/",
+        "openapi/",
+        "runbooks/",
+        "capd/",
+    ];
     for path in tracked.lines().filter(|path| needed.iter().any(|start| path.starts_with(start))) {
         assert!(!left_out(&patterns, path), "{path} is part of the build");
     }

@@ -1,14 +1,11 @@
 //! Bytes of anybody's: the fuzzer's entries, fed with the kept corpus and with mutations of it that are the same on
 //! every run. `make fuzz` looks further, guided by coverage, and what it finds is kept in the corpus.
 
-#[path = "../../fuzz/entries.rs"]
-mod entries;
-
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use entries::{ENTRIES, Entry};
+use swoosh_fuzz::{ENTRIES, Entry};
 
 use crate::support::random::Random;
 
@@ -49,7 +46,7 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 fn feed(name: &str, entry: Entry, origin: &str, bytes: &[u8]) {
-    let survived = catch_unwind(AssertUnwindSafe(|| entries::bounded(entry, bytes))).is_ok();
+    let survived = catch_unwind(AssertUnwindSafe(|| swoosh_fuzz::bounded(entry, bytes))).is_ok();
     assert!(
         survived,
         "{name} broke on {origin}; keep these bytes in the corpus: {:?}",

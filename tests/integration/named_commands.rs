@@ -48,7 +48,7 @@ fn every_command_that_a_text_names_is_there() {
         .map(|name| (name.clone(), commands(&[name])))
         .collect();
     let mut files = vec![root().join("README.md")];
-    ["docs", "runbooks", "src", "deploy"].iter().for_each(|folder| texts(&root().join(folder), &mut files));
+    ["docs", "runbooks", "crates", "src", "deploy"].iter().for_each(|folder| texts(&root().join(folder), &mut files));
     let (mut seen, mut wrong) = (0, Vec::new());
     for file in files {
         for words in named(&std::fs::read_to_string(&file).unwrap()) {

@@ -50,7 +50,8 @@ fn page(name: &str) -> String {
 
 /// Every `fn name` of the sources and the tests.
 fn functions() -> BTreeSet<String> {
-    let (mut found, mut folders) = (BTreeSet::new(), vec![root().join("src"), root().join("tests")]);
+    let (mut found, mut folders) =
+        (BTreeSet::new(), vec![root().join("src"), root().join("crates"), root().join("tests")]);
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
@@ -161,7 +162,7 @@ fn every_function_of_the_class_diagram_is_in_its_module_with_these_parameters() 
             wrong.push(text.to_owned());
         }
         let result = text.split(')').nth(1).unwrap().trim().trim_start_matches("List~").trim_end_matches('~');
-        let all = code_of("") + &fs::read_to_string(root().join("src/types/inputs.rs")).unwrap();
+        let all = code_of("") + &fs::read_to_string(root().join("crates/types/src/inputs.rs")).unwrap();
         let is_known = ["", "bool", "BTreeMap"].contains(&result)
             || ["struct", "enum", "type"].iter().any(|kind| all.contains(&format!("{kind} {result}")));
         if !is_known {

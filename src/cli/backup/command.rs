@@ -6,10 +6,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::checkpoint::{Staged, tidy};
-use super::origin::{Origin, Wanted};
-use super::prune::{Keep, prune};
-use super::{Job, Repository, check, control, create, create::Made};
 use crate::cli::connect::exit;
 use crate::cli::data::DataArgs;
 use crate::cli::known_nodes::KnownNodes;
@@ -18,6 +14,10 @@ use crate::cli::time::{self, Span};
 use crate::cli::{age_identities, data};
 use crate::settings::{Overrides, Settings};
 use crate::types::keys::PublicKey;
+use swoosh_node::backup::checkpoint::{Staged, tidy};
+use swoosh_node::backup::origin::{Origin, Wanted};
+use swoosh_node::backup::prune::{Keep, prune};
+use swoosh_node::backup::{Job, Repository, check, control, create, create::Made};
 
 /// What `swoosh backup` takes.
 #[derive(Debug, clap::Args)]

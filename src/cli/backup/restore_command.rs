@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::Repository;
 use super::command::OwnerArgs;
-use super::restore::{Order, Restored, restore};
 use crate::cli::age_identities;
 use crate::cli::output::{Output, count, fields};
 use crate::cli::time;
+use swoosh_node::backup::Repository;
+use swoosh_node::backup::restore::{Order, Restored, restore};
 
 /// What `swoosh restore` takes.
 #[derive(Debug, clap::Args)]

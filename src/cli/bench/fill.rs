@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::story;
 use super::world::World;
-use crate::cli::serve::node::{Node, fact_files};
 use crate::machine::head::Head;
 use crate::sequencer::{Handle, Outcome};
 use crate::types::text::ProjectName;
 use crate::verify::VerifiedProposal;
+use swoosh_node::node::{Node, fact_files};
 
 /// Projects that are filled side by side; their records interleave as those of so many clients would.
 const SIDE_BY_SIDE: usize = 1_024;

@@ -121,6 +121,7 @@ impl Signals {
         })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a person's own editor")]
     async fn run_editor(&mut self, path: &Path) -> anyhow::Result<()> {
         let variable = |name| std::env::var(name).ok().filter(|editor: &String| !editor.trim().is_empty());
         let editor = variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".to_owned());

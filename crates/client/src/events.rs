@@ -1,0 +1,169 @@
+//! `GET /events`: what happens on the node, as it happens (server-sent events, WHATWG HTML §9.2).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Client;
+use super::link::{LinkError, Stream};
+use super::read::ReadError;
+use swoosh_types::event_id::EventId;
+use swoosh_types::text::ProjectName;
+
+/// The longest that a node is silent: it sends something every ten seconds.
+const SILENCE: Duration = Duration::from_secs(35);
+/// The most bytes of one event.
+const MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// Something that happened on the node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeEvent {
+    /// What to go on from when the stream breaks off: incarnation and index of the record, of a transition. `listening`
+    /// and `gap` have one too.
+    pub id: Option<EventId>,
+    /// `listening`, once at the beginning, `transition`, `effect`, `health` or `problem`. `gap` where the node's log does
+    /// not hold the record that was heard of last: what was heard since the record of its id may have been lost, so read
+    /// the state again.
+    pub kind: String,
+    /// What is told; docs/serving.md and the OpenAPI document describe it.
+    pub data: Value,
+}
+
+/// Events as they come. Dropped, it hangs up.
+#[derive(Debug)]
+pub struct EventStream {
+    stream: Stream,
+    parser: Parser,
+    ready: VecDeque<NodeEvent>,
+}
+
+impl Client {
+    /// Listens to some kinds of events, of one project or of all. With `after`, the id of the last event that was heard,
+    /// also to the transitions since, which the node reads from its log; it answers `gap` where that is not possible.
+    pub async fn events(
+        &self,
+        project: Option<&ProjectName>,
+        kinds: &str,
+        after: Option<EventId>,
+    ) -> Result<EventStream, ReadError> {
+        let mut query = vec![("kinds", kinds.to_owned())];
+        query.extend(project.map(|project| ("project", project.to_string())));
+        let url = self.link.url(&["events"], &query);
+        let mut headers = self.read_headers(&url);
+        headers.extend(after.map(|id| ("last-event-id", id.to_string())));
+        match self.link.listen(url.clone(), &headers).await? {
+            Ok(stream) => Ok(EventStream { stream, parser: Parser::default(), ready: VecDeque::new() }),
+            Err(reply) => match self.decode::<Value>(&url, &reply) {
+                Err(error) => Err(error),
+                Ok(_) => Err(self.not_events(url.as_str(), reply.status)),
+            },
+        }
+    }
+
+    fn not_events(&self, address: &str, status: u16) -> ReadError {
+        let found = "no stream of events".to_owned();
+        ReadError::Unexpected { address: address.to_owned(), status, found }
+    }
+}
+
+impl EventStream {
+    /// The next event; `None` when the node ended the stream. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Result<Option<NodeEvent>, LinkError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            let Some(bytes) = self.stream.chunk(SILENCE).await? else { return Ok(None) };
+            self.ready.extend(self.parser.take(&bytes));
+            if self.parser.is_over() {
+                return Err(self.stream.too_large());
+            }
+        }
+    }
+}
+
+/// Bytes in, whole events out.
+#[derive(Debug, Default)]
+struct Parser {
+    line: Vec<u8>,
+    id: Option<EventId>,
+    kind: String,
+    data: String,
+}
+
+impl Parser {
+    fn take(&mut self, bytes: &[u8]) -> Vec<NodeEvent> {
+        let mut events = Vec::new();
+        for byte in bytes {
+            if *byte != b'\n' {
+                self.line.push(*byte);
+                continue;
+            }
+            let line = std::mem::take(&mut self.line);
+            events.extend(self.line(String::from_utf8_lossy(&line).trim_end_matches('\r')));
+        }
+        events
+    }
+
+    fn is_over(&self) -> bool {
+        self.line.len() + self.data.len() > MAX_EVENT_BYTES
+    }
+
+    /// One line; an empty one ends an event. One whose data is no JSON is skipped. The node begins a stream with an id
+    /// alone.
+    fn line(&mut self, line: &str) -> Option<NodeEvent> {
+        if line.is_empty() {
+            let (id, kind, data) = (self.id.take(), std::mem::take(&mut self.kind), std::mem::take(&mut self.data));
+            if data.is_empty() && id.is_some() {
+                return Some(NodeEvent { id, kind: "listening".to_owned(), data: Value::Null });
+            }
+            return serde_json::from_str(&data).ok().map(|data| NodeEvent { id, kind, data });
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "id" => self.id = value.parse().ok(),
+            "event" => value.clone_into(&mut self.kind),
+            "data" if self.data.is_empty() => value.clone_into(&mut self.data),
+            "data" => self.data = format!("{}\n{value}", self.data),
+            // Comments keep the connection alive.
+            _ => {}
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const SAID: &str = ": listening\nid: 1-6\n\n:\n\nid: 2-7\nevent: transition\ndata: {\"index\":\ndata: 7}\r\n\r\nevent: health\ndata: no json\n\n\
+        event: effect\ndata:{\"phase\": \"running\"}\n\nevent: effect\ndata: {";
+
+    #[test]
+    fn events_are_whole_however_the_bytes_come_and_an_id_is_of_its_event_alone() {
+        for size in [1, 2, 3, 7, 1_000] {
+            let mut parser = Parser::default();
+            let events: Vec<_> = SAID.as_bytes().chunks(size).flat_map(|bytes| parser.take(bytes)).collect();
+            let told: Vec<_> = events.iter().map(|event| (event.id, event.kind.as_str(), event.data.clone())).collect();
+            let expected = [
+                ("1-6".parse().ok(), "listening", Value::Null),
+                ("2-7".parse().ok(), "transition", json!({"index": 7})),
+                (None, "effect", json!({"phase": "running"})),
+            ];
+            assert_eq!(told, expected, "in pieces of {size}");
+            assert!(!parser.is_over());
+        }
+    }
+
+    #[test]
+    fn an_event_without_an_end_is_not_kept_for_ever() {
+        let mut parser = Parser::default();
+        parser.take(b"data: ");
+        assert!(!parser.is_over());
+        parser.take(&vec![b'x'; MAX_EVENT_BYTES]);
+        assert!(parser.is_over());
+    }
+}

@@ -1,0 +1,252 @@
+//! The SDK: sign proposals, post them until they are answered, read what the node knows.
+//!
+//! ```no_run
+//! use swoosh_client::{Client, Draft, Identity};
+//! use swoosh_types::names::Transition;
+//!
+//! # async fn pause() -> Result<(), Box<dyn std::error::Error>> {
+//! let key: Identity = std::fs::read_to_string("operator.key")?.parse()?;
+//! let client = Client::new("http://127.0.0.1:7171", "swoosh".parse()?, key)?;
+//! let inputs = serde_json::json!({"rationale": "The disk is being replaced."});
+//! let accepted = client.propose(Draft::new(Transition::ControlPause, &inputs)?).await?;
+//! println!("head {}", accepted.receipt.state_post_hash);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Architecture invariant.** `client` imports `types` and nothing else of ours; it holds no state that
+//! a crash could lose. What makes a proposal safe to send again is its idempotency key, which stays the
+//! same through every attempt.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
+
+mod answers;
+mod clock;
+mod draft;
+mod entropy;
+mod events;
+mod identity;
+mod link;
+mod propose;
+mod read;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+pub use answers::{
+    DryRun, EffectView, ExportHealth, FactsView, GuardView, Health, HealthStatus, LastClock, NetworkView, ProjectView,
+    PushedFact, StateView, TransitionView, TransitionsView, WalEntry, WalPage, WindowView, WindowsKnown, WindowsView,
+};
+pub use clock::HlcClock;
+pub use draft::{Draft, DraftError, op_class};
+pub use entropy::EntropyError;
+pub use events::{EventStream, NodeEvent};
+pub use identity::Identity;
+pub use link::{BuildError, LinkError, Timeouts, TlsFiles};
+pub use propose::{Accepted, Event, Observer, Prepared, ProposeError};
+pub use read::{ProjectHead, ReadError};
+pub use retry::{Cause, RetryPolicy};
+
+use link::Link;
+use swoosh_types::keys::PublicKey;
+use swoosh_types::receipt::{Receipt, ReceiptError};
+use swoosh_types::text::{ClusterId, ProjectName};
+
+/// A client of one node. Cheap to clone; clones share connections and clock.
+#[derive(Clone, Debug)]
+pub struct Client {
+    link: Link,
+    signing: Option<Signing>,
+    /// Who signs reads, where that is not who signs proposals.
+    reading: Option<Signing>,
+    node: Option<PublicKey>,
+    retry: RetryPolicy,
+    clock: Arc<HlcClock>,
+    schedules: Arc<Mutex<Schedules>>,
+}
+
+/// Who signs, and for which cluster.
+#[derive(Clone, Debug)]
+struct Signing {
+    cluster: ClusterId,
+    identity: Identity,
+}
+
+/// The last schedule position read, with its project and when it was read.
+type Schedules = Option<(ProjectName, Instant, TransitionsView)>;
+
+/// Builds a [`Client`].
+#[derive(Clone, Debug)]
+pub struct ClientBuilder {
+    base_url: String,
+    signing: Option<Signing>,
+    reading: Option<Signing>,
+    node: Option<PublicKey>,
+    timeouts: Timeouts,
+    tls: TlsFiles,
+    retry: RetryPolicy,
+    clock: Option<Arc<HlcClock>>,
+}
+
+impl ClientBuilder {
+    /// Signs as this identity, for this cluster.
+    pub fn signing(mut self, cluster: ClusterId, identity: impl Into<Identity>) -> ClientBuilder {
+        self.signing = Some(Signing { cluster, identity: identity.into() });
+        self
+    }
+
+    /// Signs reads as this identity, for nodes whose reads are closed. Left out, reads are signed by who signs
+    /// proposals; a client without any identity signs none.
+    pub fn reading_as(mut self, cluster: ClusterId, identity: impl Into<Identity>) -> ClientBuilder {
+        self.reading = Some(Signing { cluster, identity: identity.into() });
+        self
+    }
+
+    /// Whom to believe that the node is the node, and how to show who asks.
+    pub fn tls(mut self, files: TlsFiles) -> ClientBuilder {
+        self.tls = files;
+        self
+    }
+
+    /// Takes receipts of this node only.
+    pub fn node(mut self, node: PublicKey) -> ClientBuilder {
+        self.node = Some(node);
+        self
+    }
+
+    /// How long to wait for the node.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> ClientBuilder {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// How often and how patiently to try again.
+    pub fn retry(mut self, retry: RetryPolicy) -> ClientBuilder {
+        self.retry = retry;
+        self
+    }
+
+    /// Shares a clock with other clients of the same cluster.
+    pub fn clock(mut self, clock: Arc<HlcClock>) -> ClientBuilder {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Builds the client; connects to nobody yet.
+    pub fn build(self) -> Result<Client, BuildError> {
+        Ok(Client {
+            link: Link::new(&self.base_url, self.timeouts, &self.tls)?,
+            signing: self.signing,
+            reading: self.reading,
+            node: self.node,
+            retry: self.retry,
+            clock: self.clock.unwrap_or_else(|| Arc::new(HlcClock::system())),
+            schedules: Arc::default(),
+        })
+    }
+}
+
+/// Why a receipt is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptCheckError {
+    /// The client has no cluster to check for.
+    #[error("this client only reads; build it with a cluster and a key to check receipts")]
+    ReadsOnly,
+    /// The receipt does not prove what it says.
+    #[error(transparent)]
+    Proof(#[from] ReceiptError),
+    /// Another node sealed it.
+    #[error("the receipt is sealed by {found}, and this client takes those of {expected} only")]
+    OtherNode {
+        /// The node the client was told of.
+        expected: PublicKey,
+        /// The node that sealed the receipt.
+        found: PublicKey,
+    },
+    /// It is the receipt of another proposal.
+    #[error("the receipt's {0} is not the proposal's")]
+    OtherProposal(&'static str),
+}
+
+impl Client {
+    /// A client that signs as `key` for `cluster`; `base_url` is `http://host:port` or `https://…`.
+    pub fn new(base_url: &str, cluster: ClusterId, key: impl Into<Identity>) -> Result<Client, BuildError> {
+        Client::builder(base_url).signing(cluster, key).build()
+    }
+
+    /// A client that only reads.
+    pub fn reader(base_url: &str) -> Result<Client, BuildError> {
+        Client::builder(base_url).build()
+    }
+
+    /// A client built piece by piece.
+    pub fn builder(base_url: &str) -> ClientBuilder {
+        ClientBuilder {
+            base_url: base_url.to_owned(),
+            signing: None,
+            reading: None,
+            node: None,
+            timeouts: Timeouts::default(),
+            tls: TlsFiles::default(),
+            retry: RetryPolicy::default(),
+            clock: None,
+        }
+    }
+
+    /// The node's address.
+    pub fn address(&self) -> &str {
+        self.link.address()
+    }
+
+    /// The cluster that the client signs for.
+    pub fn cluster(&self) -> Option<&ClusterId> {
+        self.signing.as_ref().map(|signing| &signing.cluster)
+    }
+
+    /// Who the client signs as.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.signing.as_ref().map(|signing| &signing.identity)
+    }
+
+    /// The clock that stamps proposals.
+    pub fn clock(&self) -> &Arc<HlcClock> {
+        &self.clock
+    }
+
+    /// Checks that a receipt proves the record it names: its path leads to the batch's root, and the node
+    /// signed that root. Only a client built with [`ClientBuilder::node`] knows which node that must be.
+    pub fn verify_receipt(&self, receipt: &Receipt) -> Result<(), ReceiptCheckError> {
+        receipt.verify(self.cluster().ok_or(ReceiptCheckError::ReadsOnly)?)?;
+        match self.node {
+            Some(expected) if expected != receipt.seal.node => {
+                Err(ReceiptCheckError::OtherNode { expected, found: receipt.seal.node })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The last schedule position read of a project, while it is fresh.
+    fn fresh_schedule(&self, project: &ProjectName) -> Option<TransitionsView> {
+        let schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, read_at, view) = schedules.as_ref()?;
+        (of == project && read_at.elapsed() < SCHEDULE_FRESH).then(|| view.clone())
+    }
+
+    /// The tidal pressure, 0 to 1000, as read last; 0 when nothing was read yet.
+    fn pressure(&self) -> u64 {
+        let schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
+        schedules.as_ref().map_or(0, |(_, _, view)| view.pressure)
+    }
+
+    fn remember_schedule(&self, project: &ProjectName, view: &TransitionsView) {
+        let mut schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
+        *schedules = Some((project.clone(), Instant::now(), view.clone()));
+    }
+}
+
+/// How long the beat of a key may be taken from an earlier reading. A key's beat is good for days; this
+/// only spares a busy client one read for each proposal.
+const SCHEDULE_FRESH: std::time::Duration = std::time::Duration::from_secs(1);

@@ -1,0 +1,386 @@
+//! The HTTP beneath the client: one pooled connection set, bounded answers, and errors that say whether
+//! trying again makes sense.
+
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Certificate, Identity, RequestBuilder, Url};
+
+/// The most bytes of an answer that are read.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Longer than anybody listens.
+const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// How long to wait for the node, by what is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection; 3 s by default.
+    pub connect: Duration,
+    /// For a whole exchange, from connecting to the last byte of the answer; 30 s by default.
+    pub exchange: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts { connect: Duration::from_secs(3), exchange: Duration::from_secs(30) }
+    }
+}
+
+/// Why a client cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// Not the address of a node.
+    #[error("{0:?} is not the address of a node; write http://host:port or https://host:port")]
+    Address(String),
+    /// TLS cannot be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Http(String),
+    /// A file for TLS cannot be used.
+    #[error("{}: {detail}", .file.display())]
+    Tls {
+        /// Which file.
+        file: PathBuf,
+        /// What was found and what to do.
+        detail: String,
+    },
+}
+
+/// Files for TLS, in PEM. They are read when the client is built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Authorities that may vouch for the node, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// The client's certificate chain, its own first (mutual TLS). May hold the private key as well.
+    pub certificate: Option<PathBuf>,
+    /// The private key, where the certificate's file does not hold it.
+    pub key: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    fn authorities(&self) -> Result<Option<Vec<Certificate>>, BuildError> {
+        let Some(file) = &self.ca else { return Ok(None) };
+        let error = |detail: String| BuildError::Tls { file: file.clone(), detail };
+        let found = Certificate::from_pem_bundle(&pem(file)?).map_err(|cause| error(chain(&cause)))?;
+        if found.is_empty() {
+            return Err(error("holds no certificate in PEM; it begins with -----BEGIN CERTIFICATE-----".to_owned()));
+        }
+        Ok(Some(found))
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, BuildError> {
+        let Some(file) = &self.certificate else { return Ok(None) };
+        let mut both = pem(file)?;
+        if let Some(key) = &self.key {
+            both.push(b'\n');
+            both.extend(pem(key)?);
+        }
+        let whole = Identity::from_pem(&both).map_err(|cause| BuildError::Tls {
+            file: file.clone(),
+            detail: format!(
+                "{}; a client certificate needs its private key, here or in a file of its own",
+                chain(&cause)
+            ),
+        });
+        whole.map(Some)
+    }
+}
+
+fn pem(file: &Path) -> Result<Vec<u8>, BuildError> {
+    std::fs::read(file)
+        .map_err(|error| BuildError::Tls { file: file.to_owned(), detail: format!("cannot read: {error}") })
+}
+
+/// Why there is no answer. Whether the node took the request is then not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// Nobody answers there.
+    #[error("cannot connect to {node}: {cause}; is the daemon running there?")]
+    Connect {
+        /// The node's address.
+        node: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// Somebody answers there and cannot show that it is the node.
+    #[error("the certificate of {node} is not believed: {cause}; name the authority that vouches for it (`--ca`)")]
+    Untrusted {
+        /// The node's address.
+        node: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The node took too long.
+    #[error("{node} did not answer in time")]
+    Timeout {
+        /// The node's address.
+        node: String,
+    },
+    /// The exchange broke off.
+    #[error("the exchange with {node} broke off: {cause}")]
+    Broken {
+        /// The node's address.
+        node: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The answer is over its bound.
+    #[error("{node} answers with more than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge {
+        /// The node's address.
+        node: String,
+    },
+}
+
+impl LinkError {
+    /// Whether the same request may fare better later.
+    pub fn is_passing(&self) -> bool {
+        !matches!(self, LinkError::TooLarge { .. } | LinkError::Untrusted { .. })
+    }
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub status: u16,
+    /// From `Retry-After` in its seconds form (RFC 9110 §10.2.3).
+    pub retry_after_ms: Option<u64>,
+    /// Whether `Idempotency-Replayed` says `true`.
+    pub replayed: bool,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The beginning of the body as text, for messages.
+    pub fn excerpt(&self) -> String {
+        String::from_utf8_lossy(self.body.get(..300).unwrap_or(&self.body)).into_owned()
+    }
+}
+
+/// The way to one node.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    http: reqwest::Client,
+    base: Url,
+}
+
+impl Link {
+    /// Builds the way to a node; connects to nobody yet.
+    #[expect(clippy::disallowed_methods, reason = "the SDK runs in other programs")]
+    pub fn new(base: &str, timeouts: Timeouts, tls: &TlsFiles) -> Result<Link, BuildError> {
+        let base = address(base)?;
+        // Another part of the process may have chosen a provider before; then that one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(timeouts.connect)
+            .timeout(timeouts.exchange)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("swoosh/", env!("CARGO_PKG_VERSION")));
+        if base.scheme() == "http" {
+            // Reading the system's certificates takes time, fails where there are none, and serves nothing.
+            builder = builder.tls_certs_only([]);
+        } else {
+            if let Some(authorities) = tls.authorities()? {
+                builder = builder.tls_certs_only(authorities);
+            }
+            if let Some(identity) = tls.identity()? {
+                builder = builder.identity(identity);
+            }
+        }
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| BuildError::Http(chain(&error)))?;
+        Ok(Link { http, base })
+    }
+
+    /// The node's address.
+    pub fn address(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// The address of something on the node.
+    pub fn url(&self, segments: &[&str], query: &[(&str, String)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Reads, with further headers.
+    pub async fn get(&self, url: Url, headers: &[(&'static str, String)]) -> Result<Reply, LinkError> {
+        let request = headers.iter().fold(self.http.get(url), |request, (name, value)| request.header(*name, value));
+        self.exchange(request).await
+    }
+
+    /// Reads what does not end; an answer that is no success ends, and is read whole.
+    pub async fn listen(
+        &self,
+        url: Url,
+        headers: &[(&'static str, String)],
+    ) -> Result<Result<Stream, Reply>, LinkError> {
+        let request = headers.iter().fold(self.http.get(url), |request, (name, value)| request.header(*name, value));
+        // The exchange lasts as long as the stream; who listens bounds the silence between its parts.
+        let response = request.timeout(ENDLESS).send().await.map_err(|error| self.error(&error))?;
+        let kind = header(response.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
+        if response.status().as_u16() == 200 && kind.starts_with("text/event-stream") {
+            return Ok(Ok(Stream { response, link: self.clone() }));
+        }
+        self.read_whole(response).await.map(Err)
+    }
+
+    /// Posts a JSON document.
+    pub async fn post(&self, url: Url, body: Vec<u8>) -> Result<Reply, LinkError> {
+        self.exchange(self.http.post(url).header(CONTENT_TYPE, "application/json").body(body)).await
+    }
+
+    async fn exchange(&self, request: RequestBuilder) -> Result<Reply, LinkError> {
+        let response = request.send().await.map_err(|error| self.error(&error))?;
+        self.read_whole(response).await
+    }
+
+    async fn read_whole(&self, mut response: reqwest::Response) -> Result<Reply, LinkError> {
+        let (status, headers) = (response.status().as_u16(), response.headers());
+        let retry_after_ms = header(headers, RETRY_AFTER.as_str()).and_then(|text| text.parse::<u64>().ok());
+        let replayed = header(headers, "idempotency-replayed").is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.error(&error))? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(LinkError::TooLarge { node: self.node() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply { status, retry_after_ms: retry_after_ms.map(|s| s.saturating_mul(1000)), replayed, body })
+    }
+
+    fn node(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+
+    fn error(&self, error: &reqwest::Error) -> LinkError {
+        let (node, cause) = (self.node(), error.source().map_or_else(|| error.to_string(), chain));
+        match () {
+            () if error.is_connect() && cause.contains("invalid peer certificate") => {
+                LinkError::Untrusted { node, cause }
+            }
+            () if error.is_connect() => LinkError::Connect { node, cause },
+            () if error.is_timeout() => LinkError::Timeout { node },
+            () if cause.contains("invalid HTTP version") && self.base.scheme() == "http" => {
+                let cause = format!("{cause}; where the node has TLS, its address begins with https://");
+                LinkError::Broken { node, cause }
+            }
+            () => LinkError::Broken { node, cause },
+        }
+    }
+}
+
+/// An answer that goes on.
+#[derive(Debug)]
+pub(super) struct Stream {
+    response: reqwest::Response,
+    link: Link,
+}
+
+impl Stream {
+    /// What comes next, within a time; `None` at the end.
+    pub async fn chunk(&mut self, patience: Duration) -> Result<Option<Vec<u8>>, LinkError> {
+        match tokio::time::timeout(patience, self.response.chunk()).await {
+            Ok(chunk) => chunk.map(|bytes| bytes.map(|bytes| bytes.to_vec())).map_err(|error| self.link.error(&error)),
+            Err(_) => Err(LinkError::Timeout { node: self.link.node() }),
+        }
+    }
+
+    /// Why what came is not taken.
+    pub fn too_large(&self) -> LinkError {
+        LinkError::TooLarge { node: self.link.node() }
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Reads `http://…` or `https://…`, without credentials, query or fragment.
+fn address(text: &str) -> Result<Url, BuildError> {
+    let error = || BuildError::Address(text.chars().take(200).collect());
+    let url = Url::parse(text).map_err(|_| error())?;
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.host_str().is_some();
+    if plain && matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(error()) }
+}
+
+/// A proxy from the environment must not be asked for a node on this machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// An error and all that caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_http_without_anything_around() {
+        for good in ["http://127.0.0.1:7171", "https://node.example/swoosh/", "http://[::1]:7171"] {
+            assert!(address(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "127.0.0.1:7171", "ftp://node", "http://", "http://a:b@node", "http://node/?x=1", "http://node#x"]
+        {
+            assert!(matches!(address(bad), Err(BuildError::Address(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn files_for_tls_are_named_with_what_is_wrong_with_them() {
+        let here = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let (missing, text) = (here.join("no-such-file.pem"), here.join("Cargo.toml"));
+        let refused =
+            |tls: TlsFiles| Link::new("https://127.0.0.1:1", Timeouts::default(), &tls).unwrap_err().to_string();
+        let said = refused(TlsFiles { ca: Some(missing.clone()), ..TlsFiles::default() });
+        assert!(said.contains("no-such-file.pem: cannot read"), "{said}");
+        let said = refused(TlsFiles { ca: Some(text.clone()), ..TlsFiles::default() });
+        assert!(said.contains("Cargo.toml: holds no certificate"), "{said}");
+        let said = refused(TlsFiles { certificate: Some(text), ..TlsFiles::default() });
+        assert!(said.contains("needs its private key"), "{said}");
+        let unused = TlsFiles { ca: Some(missing), ..TlsFiles::default() };
+        assert!(Link::new("http://127.0.0.1:1", Timeouts::default(), &unused).is_ok(), "plain HTTP reads no files");
+    }
+
+    #[test]
+    fn names_are_escaped_in_paths_and_queries() {
+        let link = Link::new("http://127.0.0.1:1/base/", Timeouts::default(), &TlsFiles::default()).unwrap();
+        let url = link.url(&["decisions", "bubble://dr/p/1-0"], &[("project", "a&b".into())]);
+        assert_eq!(url.as_str(), "http://127.0.0.1:1/base/decisions/bubble:%2F%2Fdr%2Fp%2F1-0?project=a%26b");
+    }
+
+    #[test]
+    fn loopback_is_told_from_the_rest() {
+        let is = |text: &str| is_loopback(&Url::parse(text).unwrap());
+        assert!(is("http://127.0.0.9:1") && is("http://[::1]:1") && is("http://localhost"));
+        assert!(!is("http://10.0.0.1") && !is("http://localhost.example"));
+    }
+}

@@ -1,0 +1,122 @@
+//! The work of every effect, on the workspace of its project.
+
+mod content;
+mod index;
+mod ingestion;
+mod provision;
+mod release;
+mod workspace;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+pub use index::{Index, IndexedSource, indexed};
+pub use workspace::{ProjectFolder, settle_index};
+
+use super::outcome::Report;
+use super::task::{Build, Task};
+use super::worker::{Ended, Execute, Failed, Job, Work};
+use swoosh_hybridcore::definitions::Definitions;
+use swoosh_hybridcore::packer::Tool;
+use swoosh_hybridcore::sources::child::ChildGit;
+use swoosh_hybridcore::sources::config::ScanConfig;
+use swoosh_hybridcore::sources::git::Limits;
+use swoosh_hybridcore::sources::{Fence, Wallet};
+use swoosh_types::inputs::{AssetOutcomes, ServersSeen, UnreachableServers};
+use swoosh_types::names::Transition;
+use swoosh_types::text::ProjectName;
+
+/// What executors learn and tell outside of their workspace.
+pub trait Outside: Send + Sync + 'static {
+    /// Servers that answer as pinned, or why others do not.
+    fn tooling(&self, project: &ProjectName) -> Result<ServersSeen, UnreachableServers>;
+    /// Why the capacity for a project's allocation is not there.
+    fn capacity(&self, project: &ProjectName) -> Result<(), String>;
+    /// Says how the assets of a project were found.
+    fn say_health(&self, project: &ProjectName, outcomes: &AssetOutcomes) -> Result<(), String>;
+    /// The health of a project's assets as others report it; empty where the node's own checks are the report.
+    fn reported_health(&self, project: &ProjectName) -> AssetOutcomes;
+    /// Sends an index to SLURP; whether there is one to send it to. Blocks.
+    fn post_index(&self, index: &Index, work: &Work<'_>) -> Result<bool, String>;
+}
+
+/// What all executors share.
+pub struct Workshop {
+    /// Where the workspaces of projects are; each project has a folder of its name.
+    pub root: PathBuf,
+    /// Branches that sources may follow, as `<url>#<ref>`.
+    pub floating: BTreeSet<String>,
+    /// Who does git's work.
+    pub git: ChildGit,
+    /// Credentials with the addresses that they are bound to.
+    pub wallet: Wallet,
+    /// Where `file://` may lead.
+    pub fence: Fence,
+    /// Bounds on repositories.
+    pub limits: Limits,
+    /// How content is scanned.
+    pub scan: ScanConfig,
+    /// Which packer.
+    pub tool: Tool,
+    /// What builds are made from.
+    pub definitions: Definitions,
+    /// What is built for projects that do not say.
+    pub builds: Vec<Build>,
+    /// The world.
+    pub outside: Box<dyn Outside>,
+}
+
+impl Execute for Workshop {
+    fn run(&self, job: &Job, work: &Work<'_>) -> Ended {
+        let done = match &job.task {
+            Task::Resolve { wanted } => self.resolve(job, wanted, work),
+            Task::Fetch { wanted, resolved } => self.fetch(job, wanted, resolved, work),
+            Task::Validate { wanted, fetched } => self.validate(job, wanted, fetched, work),
+            Task::Index { version, fetched, kept } => self.index(job, *version, fetched, kept, work),
+            Task::Probe => self.probe(job),
+            Task::Allocate => self.allocate(job),
+            Task::Provision { builds, allocation, .. } => self.provision(job, builds, allocation, work),
+            Task::Healthcheck { assets } => self.healthcheck(job, assets, work),
+            Task::Release { assets } => self.release(job, assets, work),
+        };
+        match (done, work.leave.stop()) {
+            (Ok((transition, report)), _) => match report.into_outcome(&job.id, transition) {
+                Ok(outcome) => Ended::Done(outcome),
+                Err(error) => Ended::Failed(Failed::lasting(format!("the outcome cannot be written: {error}"))),
+            },
+            // Whatever it says, it failed because it was told to stop.
+            (Err(_), Some(stop)) => Ended::Stopped(stop),
+            (Err(failed), None) => Ended::Failed(failed),
+        }
+    }
+}
+
+/// What came of an attempt.
+type Done = Result<(Transition, Report), Failed>;
+
+impl Workshop {
+    fn folder(&self, project: &ProjectName) -> ProjectFolder {
+        ProjectFolder::new(&self.root, project)
+    }
+
+    fn probe(&self, job: &Job) -> Done {
+        match self.outside.tooling(&job.id.project) {
+            Ok(servers) => Ok((Transition::CouncilMcpGreen, Report { servers: Some(servers), ..Report::default() })),
+            Err(unreachable) => {
+                let told: Vec<_> = unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+                let report = Report { unreachable: Some(unreachable), ..Report::default() };
+                Err(Failed { reason: told.join("; "), again: true, report: report.into() })
+            }
+        }
+    }
+
+    fn allocate(&self, job: &Job) -> Done {
+        self.outside.capacity(&job.id.project).map_err(Failed::passing)?;
+        Ok((Transition::EnvironmentCapacityOk, Report::default()))
+    }
+}
+
+/// A failure of the file system, with the path.
+fn on_disk(path: &Path, error: &std::io::Error) -> Failed {
+    Failed::passing(format!("{}: {error}; make room there, or let the node read and write it", path.display()))
+}

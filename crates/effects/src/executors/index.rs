@@ -1,0 +1,125 @@
+//! The content manifest of a version: what its content hash is the hash of.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::content::Bench;
+use super::{Done, Workshop, on_disk};
+use crate::outcome::Report;
+use crate::worker::{Failed, Job, Work};
+use swoosh_hybridcore::sources::content;
+use swoosh_hybridcore::state::files;
+use swoosh_types::canonical::{canonical_bytes, from_slice};
+use swoosh_types::hash::Hash;
+use swoosh_types::inputs::{Count, FetchedSource, FetchedSources};
+use swoosh_types::names::Transition;
+use swoosh_types::text::{GitId, Name, ProjectName};
+
+const DOMAIN: &[u8] = b"swoosh/content/index/v1\n";
+const FILE: &str = "index.json";
+
+/// What one source brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexedSource {
+    /// The commit.
+    pub commit: GitId,
+    /// Its tree, by git's id.
+    pub tree: GitId,
+    /// The Merkle hash of the tree's content.
+    pub content: Hash,
+    /// Files.
+    pub files: Count,
+    /// Bytes of all files together.
+    pub bytes: Count,
+}
+
+/// The index of one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// The project.
+    pub project: ProjectName,
+    /// The version.
+    pub version: Count,
+    /// What its sources and upstreams hold.
+    pub sources: BTreeMap<Name, IndexedSource>,
+}
+
+impl Index {
+    /// The content hash: of the sources alone, so that two versions of the same content share it.
+    pub fn content_hash(&self) -> Hash {
+        indexed(&self.sources)
+    }
+
+    /// Reads the index in a folder.
+    pub fn load(folder: &Path) -> Result<Index, String> {
+        let path = folder.join(FILE);
+        let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// sha256("swoosh/content/index/v1\n" ‖ JCS(sources)).
+pub fn indexed(sources: &BTreeMap<Name, IndexedSource>) -> Hash {
+    Hash::of_parts([DOMAIN, canonical_bytes(sources).as_slice()])
+}
+
+impl Workshop {
+    /// Hashes the content, writes the index, sends it to SLURP where there is one, and drops indexes that nobody
+    /// can roll back to any more.
+    pub(super) fn index(
+        &self,
+        job: &Job,
+        version: u64,
+        fetched: &FetchedSources,
+        kept: &BTreeMap<u64, FetchedSources>,
+        work: &Work<'_>,
+    ) -> Done {
+        let folder = self.folder(&job.id.project);
+        let target = folder.index(version);
+        fs::create_dir_all(&target).map_err(|error| on_disk(&target, &error))?;
+        let bench = Bench::new(self, job, work)?;
+        let mut sources = BTreeMap::new();
+        for (name, source) in fetched {
+            sources.insert(name.clone(), bench.hash(name, source, &target)?);
+        }
+        let index = Index { project: job.id.project.clone(), version, sources };
+        let bytes = canonical_bytes(&index);
+        files::replace(&target.join(FILE), &bytes).map_err(Failed::passing)?;
+        work.say("telling SLURP");
+        self.outside.post_index(&index, work).map_err(Failed::passing)?;
+        drop_others(&folder.indexes(), version, kept).map_err(|error| on_disk(&folder.indexes(), &error))?;
+        let content_hash = Some(index.content_hash());
+        Ok((Transition::IngestionCorpusBuilt, Report { content_hash, ..Report::default() }))
+    }
+}
+
+impl Bench<'_> {
+    fn hash(&self, name: &Name, source: &FetchedSource, target: &Path) -> Result<IndexedSource, Failed> {
+        self.work.say(format!("hashing {name}"));
+        let list = target.join(format!("{name}.files"));
+        let digest = self.with(name, |session| content::digest(session, name, &source.commit, &list));
+        let digest = digest.map_err(|error| Failed {
+            again: error.is_transient(),
+            reason: format!("{name}: {error}"),
+            report: Box::default(),
+        })?;
+        let (commit, tree) = (source.commit.clone(), source.tree.clone());
+        Ok(IndexedSource { commit, tree, content: digest.content, files: digest.files, bytes: digest.bytes })
+    }
+}
+
+fn drop_others(folder: &Path, version: u64, kept: &BTreeMap<u64, FetchedSources>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let held: Option<u64> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if held.is_some_and(|held| held != version && !kept.contains_key(&held)) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! What an effect asks for, as its executor needs it.
+
+use std::collections::BTreeMap;
+
+use swoosh_types::inputs::{Allocation, Assets, FetchedSources, ResolvedSources, SourceSet};
+use swoosh_types::names::EffectName;
+use swoosh_types::text::Name;
+
+/// The work of one effect, read from the project's durable head when it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Turns references into commits.
+    Resolve {
+        /// Sources and upstreams.
+        wanted: Wanted,
+    },
+    /// Brings commits here.
+    Fetch {
+        /// Sources and upstreams.
+        wanted: Wanted,
+        /// Their commits.
+        resolved: ResolvedSources,
+    },
+    /// Checks pins, schemas and content.
+    Validate {
+        /// Sources and upstreams.
+        wanted: Wanted,
+        /// Their commits and trees.
+        fetched: FetchedSources,
+    },
+    /// Builds the content manifest.
+    Index {
+        /// The version that it is of.
+        version: u64,
+        /// Commits and trees.
+        fetched: FetchedSources,
+        /// Versions that can be rolled back to, with their trees: their indexes are kept.
+        kept: BTreeMap<u64, FetchedSources>,
+    },
+    /// Asks every pinned MCP server for its name and version.
+    Probe,
+    /// Checks that the capacity is there.
+    Allocate,
+    /// Makes the environment's assets.
+    Provision {
+        /// The content version that they are made for.
+        version: u64,
+        /// What the project has built; empty where it leaves that to the node.
+        builds: Vec<Build>,
+        /// What the environment may take.
+        allocation: Allocation,
+        /// What an earlier attempt left on record.
+        assets: Assets,
+    },
+    /// Verifies the assets.
+    Healthcheck {
+        /// Their hashes.
+        assets: Assets,
+    },
+    /// Takes down what was provisioned.
+    Release {
+        /// What is on record.
+        assets: Assets,
+    },
+}
+
+/// One build of an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Which overlay of the environments.
+    pub environment: Name,
+    /// Which builder of the inventory.
+    pub builder: String,
+    /// Which variant.
+    pub variant: Option<Name>,
+}
+
+/// The repositories of a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its sources.
+    pub sources: SourceSet,
+    /// Its pinned upstreams.
+    pub upstreams: SourceSet,
+}
+
+impl Task {
+    /// The effect that it is the work of.
+    pub fn effect(&self) -> EffectName {
+        match self {
+            Task::Resolve { .. } => EffectName::Resolve,
+            Task::Fetch { .. } => EffectName::Fetch,
+            Task::Validate { .. } => EffectName::Validate,
+            Task::Index { .. } => EffectName::Index,
+            Task::Probe => EffectName::Probe,
+            Task::Allocate => EffectName::Allocate,
+            Task::Provision { .. } => EffectName::Provision,
+            Task::Healthcheck { .. } => EffectName::Healthcheck,
+            Task::Release { .. } => EffectName::Release,
+        }
+    }
+}
+
+/// What an attempt works in: no two attempts of one project may do so at once, also not one that was told to stop
+/// and the one that takes down what it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Trees and indexes.
+    Content,
+    /// Facts alone.
+    Nowhere,
+    /// What is provisioned.
+    Environment,
+}
+
+/// Where an effect works.
+pub(super) fn place(effect: EffectName) -> Place {
+    match effect {
+        EffectName::Resolve | EffectName::Fetch | EffectName::Validate | EffectName::Index => Place::Content,
+        EffectName::Probe | EffectName::Allocate => Place::Nowhere,
+        EffectName::Provision | EffectName::Healthcheck | EffectName::Release => Place::Environment,
+    }
+}
+
+/// Whether working at an effect again after a crash does nothing twice. Provisioning runs builders, whose own
+/// effects nobody here can know.
+pub fn is_idempotent(effect: EffectName) -> bool {
+    effect != EffectName::Provision
+}

@@ -1,0 +1,97 @@
+//! One attempt at one effect, on a thread of its own.
+
+use std::sync::Arc;
+
+use super::outcome::{Outcome, Report};
+use super::task::Task;
+use swoosh_hybridcore::leave::{Cancellable, Leave, Stop};
+use swoosh_types::ids::EffectId;
+
+/// What is to be done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The effect.
+    pub id: EffectId,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// The work.
+    pub task: Task,
+}
+
+/// What an attempt does at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// In words.
+    pub text: String,
+    /// How far it is, of `total`.
+    pub done: u64,
+    /// How much there is; 0 where nobody knows.
+    pub total: u64,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    /// With an outcome: a success, or a failure that says more than a text.
+    Done(Outcome),
+    /// It failed.
+    Failed(Failed),
+    /// It was told to stop, and did.
+    Stopped(Stop),
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// What went wrong, and what to do about it.
+    pub reason: String,
+    /// Whether the same again may well succeed.
+    pub again: bool,
+    /// What is reported beside the failure, when it is reported.
+    pub report: Box<Report>,
+}
+
+impl Failed {
+    /// A failure that another attempt may not have.
+    pub fn passing(reason: impl ToString) -> Failed {
+        Failed { reason: reason.to_string(), again: true, report: Box::default() }
+    }
+
+    /// A failure that stays.
+    pub fn lasting(reason: impl ToString) -> Failed {
+        Failed { reason: reason.to_string(), again: false, report: Box::default() }
+    }
+}
+
+/// What an attempt may use.
+pub struct Work<'a> {
+    /// Ends when the effect is cancelled or suspended, or the network gate closes.
+    pub leave: &'a dyn Leave,
+    /// Takes what the attempt does.
+    pub tell: &'a (dyn Fn(Step) + Sync),
+}
+
+impl Work<'_> {
+    /// Tells a step without a measure.
+    pub fn say(&self, text: impl Into<String>) {
+        (self.tell)(Step { text: text.into(), done: 0, total: 0 });
+    }
+}
+
+/// Whoever does the work. It may block; it asks `work.leave` about ten times a second.
+pub trait Execute: Send + Sync + 'static {
+    /// One attempt.
+    fn run(&self, job: &Job, work: &Work<'_>) -> Ended;
+}
+
+/// The leave of one attempt: the node's, until it is cancelled.
+pub(super) struct WorkLeave {
+    pub cancelled: Cancellable,
+    pub outside: Arc<dyn Leave>,
+}
+
+impl Leave for WorkLeave {
+    fn stop(&self) -> Option<Stop> {
+        self.cancelled.stop().or_else(|| self.outside.stop())
+    }
+}

@@ -1,0 +1,92 @@
+//! The ways in whose readers stand beside RocksDB and the other libraries of the daemon: they take long to build.
+
+use swoosh_facts::events::EventReader;
+use swoosh_facts::mcp;
+use swoosh_facts::mcp::messages::{ServerJsonRpcMessage, ServerResult};
+use swoosh_hybridcore::logs::Redactor;
+use swoosh_hybridcore::packer::{machine, manifest};
+use swoosh_hybridcore::sources::address::{Address, Role};
+use swoosh_journal::Snapshot;
+use swoosh_settings::{Settings, schedule_of};
+use swoosh_types::canonical::{canonical_bytes, from_canonical, to_json};
+use swoosh_types::text::GitRef;
+
+/// A snapshot is read as what it was written from.
+pub fn snapshot(bytes: &[u8]) {
+    let Ok(snapshot) = from_canonical::<Snapshot>(bytes) else { return };
+    assert_eq!(from_canonical::<Snapshot>(&canonical_bytes(&snapshot)).ok(), Some(snapshot));
+}
+
+/// What git is handed is never an option, never leaves its scheme, and holds no password.
+pub fn git(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for role in [Role::Source, Role::Mirror] {
+        let Ok(address) = Address::parse(text, role) else { continue };
+        assert!(!address.as_str().starts_with('-') && !address.host_and_path().starts_with('-'));
+        assert!(["https", "ssh", "file", "http"].contains(&address.scheme()));
+        assert!(!address.as_str().bytes().any(|byte| byte.is_ascii_control() || byte == b' '));
+    }
+    if let Ok(reference) = text.parse::<GitRef>() {
+        let reference = reference.as_str();
+        assert!(!reference.starts_with('-') && !reference.contains("..") && !reference.contains('\0'));
+    }
+}
+
+/// Every line that a program writes is one of packer's records or is not.
+pub fn packer(bytes: &[u8]) {
+    for line in String::from_utf8_lossy(bytes).lines() {
+        let _ = machine::parse(line);
+    }
+    let _ = manifest::parse(bytes, "run");
+}
+
+/// A secret that is known stands in no line afterwards.
+pub fn redactor(bytes: &[u8]) {
+    const SECRET: &str = "hunter2-hunter2";
+    let text = String::from_utf8_lossy(bytes);
+    let redactor = Redactor::new([SECRET.to_owned()]);
+    let cleaned = redactor.clean(&text);
+    assert!(!cleaned.contains(SECRET), "of {text:?}");
+    let around = redactor.clean(&format!("{text}{SECRET}{text}"));
+    assert!(!around.contains(SECRET), "around {text:?}");
+}
+
+/// Answers of an MCP server, one a line or one an event: each is read or refused, in pieces as in one, and a listing ends.
+pub fn mcp(bytes: &[u8]) {
+    let whole = EventReader::new(1 << 16).push(bytes);
+    let mut reader = EventReader::new(1 << 16);
+    let pieces: Result<Vec<_>, _> = bytes.chunks(7).map(|piece| reader.push(piece)).collect();
+    assert_eq!(pieces.map(|events| events.concat()), whole, "events differ with the pieces that they come in");
+    let events = whole.unwrap_or_default();
+    let answers = bytes.split(|byte| *byte == b'\n').chain(events.iter().map(|event| event.data.as_bytes()));
+    let mut listing = mcp::Listing::default();
+    for answer in answers {
+        let Ok(ServerJsonRpcMessage::Response(response)) = mcp::read_message(answer) else { continue };
+        match response.result {
+            ServerResult::InitializeResult(told) => {
+                let Ok(identity) = mcp::identity(&told.server_info.name, &told.server_info.version) else { continue };
+                let held = to_json(&(identity.server, identity.version));
+                assert!(held.is_ok(), "no fact can hold the identity: {held:?}");
+            }
+            ServerResult::ListToolsResult(page) => {
+                // A probe asks until there is no cursor; asked further, the same page must end the listing.
+                let mut next = listing.add(page.clone());
+                while let Ok(Some(_)) = next {
+                    next = listing.add(page.clone());
+                    assert!(listing.pages() <= mcp::MOST_PAGES, "a listing goes on");
+                }
+                listing = mcp::Listing::default();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Settings, and a window schedule, are read or refused, with the same result each time.
+pub fn settings(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = schedule_of(text);
+    let Ok(settings) = Settings::from_yaml(text) else { return };
+    assert_eq!(Settings::from_yaml(text).ok().as_ref(), Some(&settings));
+    let _ = settings.secret_references();
+}

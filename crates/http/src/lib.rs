@@ -1,0 +1,214 @@
+//! HTTP: the only place that knows it (docs/design.md#http).
+//!
+//! ```text
+//!  POST /transition ── body ── verify ── Handle::propose ──▶ 202 receipt │ 400, 503 problem
+//!  POST /facts ── Intake ───────────────────────────────▶ 200 │ 400, 413, 503 problem
+//!  GET  /state /transitions /wal … ── Handle, Journal ─────▶ durable heads and records
+//! ```
+//! Signatures are verified here, on the runtime's workers, so that the sequencer never waits for one.
+//! Every answer that is no success is a problem document with a stable code; the module `status` alone decides
+//! which status it has.
+//!
+//! **Architecture invariant.** Nothing here decides about a proposal, and nothing here writes. What the
+//! routes cannot know themselves comes in through [`Queries`], and facts that are pushed go out through
+//! [`Intake`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
+
+mod admission;
+mod asker;
+mod body;
+mod browsers;
+mod docs;
+mod effects;
+mod events;
+mod explain;
+mod facts;
+mod fault;
+mod feed;
+mod health;
+mod junk;
+mod legacy;
+mod limits;
+mod markdown;
+mod migration;
+mod observe;
+mod openapi;
+mod peer;
+mod query;
+mod readers;
+mod reads;
+mod records;
+mod schema;
+mod serve;
+mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod traffic;
+mod transition;
+mod windows;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::sync::broadcast;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use fault::{Answer, Fault};
+use swoosh_sequencer::Handle;
+use swoosh_sequencer::queries::ReadError;
+use swoosh_types::hlc::Hlc;
+use swoosh_types::keys::PublicKey;
+use swoosh_types::rejection::Code;
+use swoosh_types::text::ClusterId;
+
+pub use admission::Gate;
+pub use effects::{EffectFilter, EffectView, EffectsPage};
+pub use events::{Happened, transition_event};
+pub use facts::{FactFilter, Intake, Pushed};
+pub use health::ExportView;
+pub use legacy::{Carrier, Held, LegacyState, legacy_router};
+pub use limits::Limits;
+pub use migration::Migration;
+pub use observe::{observe_limits, observe_router};
+pub use peer::{Caller, Peer};
+pub use readers::{Readers, SharedReaders};
+pub use serve::{Tls, TlsError, TlsFiles, serve};
+pub use traffic::{Traffic, Turned};
+
+/// What the node says of itself.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// The cluster, which every signature names.
+    pub cluster: ClusterId,
+    /// The node's key, which signs receipts.
+    pub node: PublicKey,
+    /// The program's version.
+    pub version: String,
+}
+
+/// What the routes show and cannot know themselves.
+pub trait Queries: Send + Sync {
+    /// The metrics in Prometheus' text format, without series of projects that may not be shown.
+    fn metrics(&self, may_show: &dyn Fn(&str) -> bool) -> Vec<u8>;
+    /// The facts held now and what is missing, as `GET /facts` answers.
+    fn facts(&self, filter: &FactFilter) -> serde_json::Value;
+    /// Open effects, as `GET /effects` answers.
+    fn effects(&self, _filter: &EffectFilter) -> Result<EffectsPage, ReadError> {
+        Ok(EffectsPage::default())
+    }
+    /// What happens from here on, for `GET /events`.
+    fn events(&self) -> broadcast::Receiver<Arc<Happened>> {
+        broadcast::channel(1).1
+    }
+    /// The proposal's clock of the newest snapshot.
+    fn last_snapshot_hlc(&self) -> Option<Hlc>;
+    /// What the metric `swoosh_wal_lag_records` shows.
+    fn wal_lag(&self) -> u64;
+    /// How the exporters of decision records are.
+    fn exports(&self) -> Vec<ExportView> {
+        Vec::new()
+    }
+}
+
+/// What the routes work on. Cheap to clone: each layer and each request clones it.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> AppState {
+        AppState(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What [`AppState`] is made of.
+pub struct Parts {
+    /// The way to the sequencer.
+    pub handle: Handle,
+    /// What the node says of itself.
+    pub meta: NodeInfo,
+    /// Bounds on requests.
+    pub limits: Limits,
+    /// Who may ask something now.
+    pub gate: Arc<Gate>,
+    /// What the routes cannot know themselves.
+    pub queries: Arc<dyn Queries>,
+    /// Takes facts that are pushed.
+    pub intake: Arc<dyn Intake>,
+    /// Readers that are limited to projects.
+    pub readers: SharedReaders,
+    /// The WHOOSH migration, where the settings name a WHOOSH.
+    pub migration: Option<Arc<dyn Migration>>,
+}
+
+/// All routes. A request's [`Caller`] says whether it may read; without one, it may.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/transition", post(transition::propose))
+        .route("/state", get(state::state))
+        .route("/transitions", get(explain::transitions))
+        .route("/windows", get(windows::windows))
+        .route("/health", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/projects", get(records::projects))
+        .route("/wal", get(records::wal))
+        .route("/wal/feed", get(feed::feed))
+        .route("/decisions/{*id}", get(records::decision))
+        .route("/rejections", get(records::rejections))
+        .route("/effects", get(effects::effects))
+        .route("/events", get(events::events))
+        .route("/facts", get(facts::facts).post(facts::push))
+        .route("/metrics", get(records::metrics))
+        .route("/migration", get(migration::view))
+        .route("/migration/divergences", get(migration::divergences))
+        .route("/migration/mode", post(migration::order))
+        .route("/openapi.json", get(docs::openapi_json))
+        .route("/docs", get(docs::reference))
+        .route("/docs/rejections", get(docs::rejections))
+        .route("/", get(docs::index))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), reads::gate))
+        .layer(from_fn_with_state(state.gate.clone(), admission::admit))
+        .layer(CatchPanicLayer::custom(fault::panicked))
+        .with_state(state)
+}
+
+async fn not_found(uri: Uri) -> Fault {
+    let path: String = uri.path().chars().take(200).collect();
+    Fault::new(Code::NotFound, format!("there is nothing at {path}; GET / lists the routes"))
+}
+
+/// The router adds `Allow`.
+async fn method_not_allowed(method: Method, uri: Uri) -> Fault {
+    let path: String = uri.path().chars().take(200).collect();
+    Fault::new(Code::MethodNotAllowed, format!("{method} is not allowed at {path}; see the header Allow"))
+}
+
+/// JSON bytes that are there already.
+fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response {
+    use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+    (status, [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], bytes).into_response()
+}
+
+/// A document as JSON.
+fn json<T: serde::Serialize>(document: &T) -> Answer {
+    let bytes = serde_json::to_vec(document).map_err(|error| Fault::internal(&error))?;
+    Ok(json_bytes(StatusCode::OK, bytes))
+}

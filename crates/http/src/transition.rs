@@ -1,0 +1,302 @@
+//! `POST /transition`: propose, or try without doing.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::task::JoinHandle;
+use utoipa::ToSchema;
+
+use super::admission::{Memory, Place};
+use super::asker::Asker;
+use super::fault::{Answer, Fault};
+use super::query::Query;
+use super::status::status;
+use super::{AppState, Gate, Peer, body, json, json_bytes, junk, schema, trace};
+use swoosh_sequencer::queries::Stop;
+use swoosh_sequencer::{DryRun, Outcome, Trace, Verified};
+use swoosh_types::hash::Hash;
+use swoosh_types::keys::PublicKey;
+use swoosh_types::names::GuardName;
+use swoosh_types::record::GuardOutcome;
+use swoosh_types::rejection::{Code, Problem};
+use swoosh_types::text::ProjectName;
+
+/// Tells a receipt that was given before.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What would become of a proposal.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub(super) struct DryRunAnswer {
+    /// Whether it would be accepted.
+    accepted: bool,
+    /// Whether it was accepted before, under the same key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    replayed: bool,
+    /// The receipt that it got then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Receipt>, nullable = false)]
+    receipt: Option<serde_json::Value>,
+    /// The head that it would lead to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Hash>, nullable = false)]
+    state_post_hash: Option<Hash>,
+    /// Why it would not be accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Problem>, nullable = false)]
+    problem: Option<Box<Problem>>,
+    /// How the guards judge.
+    #[schema(value_type = Vec<schema::GuardOutcome>)]
+    guard_outcomes: Vec<GuardOutcome>,
+}
+
+/// Propose a transition.
+///
+/// The signed document is verified, ordered, judged by the guards and made durable before it is answered.
+/// Sending it again is harmless: the same key gets the same receipt, byte for byte. With `dry_run=true` it
+/// takes the same way up to its decision, which is reported, and nothing changes.
+#[utoipa::path(
+    post,
+    path = "/transition",
+    tag = "proposals",
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Report the decision and change nothing."),
+        ("Idempotency-Key" = Option<schema::IdemKey>, Header, description = "Stands in for `idem_key`."),
+        ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "Stands in for `hlc`."),
+        ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "Stands in for `window_id`."),
+        ("X-Hmmm-Signature" = Option<schema::Signature>, Header, description = "Stands in for `signature`."),
+        ("traceparent" = Option<String>, Header, description = "The caller's span (W3C Trace Context); a header that is \
+            not well formed is ignored."),
+    ),
+    request_body(content = schema::Proposal, content_type = "application/json"),
+    responses(
+        (status = 202, description = "Accepted and durable; the receipt.", body = schema::Receipt, headers(
+            ("Idempotency-Replayed" = bool, description = "`true` when the key was known: this is the first receipt."),
+        )),
+        (status = 200, description = "Of a dry run: what would happen.", body = DryRunAnswer),
+        (status = 400, description = "Not accepted; `code`, `guard` and `reasons` say why.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 405, description = "Another method than POST.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long to arrive.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not plain application/json.",
+            body = schema::Problem, content_type = "application/problem+json"),
+        (status = 429, description = "This peer, signer or project has its share under way already; `Retry-After` \
+            says when to try again.",
+            body = schema::Problem, content_type = "application/problem+json", headers(
+            ("Retry-After" = u64, description = "Seconds to wait."),
+        )),
+        (status = 503, description = "The node cannot accept it now; `Retry-After` says when to try again.",
+            body = schema::Problem, content_type = "application/problem+json", headers(
+            ("Retry-After" = u64, description = "Seconds to wait."),
+        )),
+    ),
+)]
+pub(super) async fn propose(
+    State(state): State<AppState>,
+    asker: Asker,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let peer = asker.peer();
+    let read = read(&state, &asker, &uri, &headers, body).await.map_err(|fault| unverified(&state, fault))?;
+    if read.dry_run { try_out(state, peer, read).await } else { submit(state, peer, read).await }
+}
+
+/// Names the guard that a document fails which cannot be verified, counts and lists it: the sequencer never hears of it.
+fn unverified(state: &AppState, fault: Fault) -> Fault {
+    let status = status(fault.code());
+    if !status.is_client_error() {
+        state.gate.traffic().proposed(Some(fault.code()));
+        return fault;
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return fault;
+    }
+    let fault = fault.failing(GuardName::Signature);
+    let (guard, rejection) = (fault.problem().guard.unwrap_or(GuardName::Signature), fault.rejection());
+    state.gate.traffic().unverified(guard, &rejection);
+    state.handle.note_unverified(guard, &rejection);
+    fault
+}
+
+/// A request that was read and verified.
+struct Read {
+    dry_run: bool,
+    verified: Verified,
+    way: Option<Box<Trace>>,
+    /// Held until it is judged: the proposal takes as much memory as its bytes.
+    memory: Memory,
+}
+
+/// Reads and verifies the document of a proposal.
+async fn read(state: &AppState, asker: &Asker, uri: &Uri, headers: &HeaderMap, body: Body) -> Answer<Read> {
+    let mut way = state.handle.trace(|| trace::parent(headers));
+    let checked = Query::read(uri, &["dry_run"]).and_then(|query| query.flag("dry_run"));
+    let checked = checked.and_then(|dry_run| body::check_media_type(headers).map(|()| dry_run));
+    let dry_run = match checked {
+        Ok(dry_run) => dry_run,
+        Err(fault) => {
+            let patience = Duration::from_millis(state.limits.request_timeout_ms);
+            let _ = tokio::time::timeout(patience, body::discard(headers, body)).await;
+            return Err(fault);
+        }
+    };
+    let forms = body::header_forms(headers)?;
+    let peer = asker.peer();
+    let whole = body::whole(headers, body, &state.gate, peer).await?;
+    way.iter_mut().for_each(|way| way.step());
+    let was_suspect = state.gate.is_suspect(peer);
+    let verify = |bytes: &[u8]| state.handle.verify(bytes, &forms);
+    let (verified, memory) = junk::look(&state.gate, peer, whole, verify).await?;
+    way.iter_mut().for_each(|way| way.verified());
+    let (project, signer) = (verified.proposal().project(), verified.proposal().signer);
+    if was_suspect && !is_known(state, peer, project, signer).await? {
+        drop((verified, memory));
+        return Err(state.gate.shut_out(peer).await);
+    }
+    if let Some(wait_ms) = state.gate.owes(peer, signer) {
+        drop((verified, memory));
+        return Err(state.gate.refuse_signer(peer, signer, wait_ms).await);
+    }
+    Ok(Read { dry_run, verified, way, memory })
+}
+
+/// Whether a signature of this key is worth more than that of a key that anybody makes up; such a key is charged. Look-ups that
+/// read the journal have places of their own, so that made-up keys take no reads from others behind their address. One
+/// goes on when its caller is gone: it is charged at its end.
+async fn is_known(state: &AppState, peer: Peer, project: ProjectName, signer: PublicKey) -> Answer<bool> {
+    let judge = move |state: &AppState, known: bool| {
+        if !known {
+            state.gate.charge(peer, 0);
+        }
+        known
+    };
+    if let Some(known) = state.handle.knows_at_once(&project, &signer) {
+        return Ok(judge(state, known));
+    }
+    let place = state.gate.look_up(peer).await?;
+    let look_up = move |state: &AppState, _: &Stop| {
+        let known = state.handle.knows(&project, &signer, &Stop::default())?;
+        Ok(judge(state, known))
+    };
+    Ok(state.work(place, look_up).await?.0)
+}
+
+/// Proposes to the end, also when its caller is gone: the proposal keeps its memory and is charged where it is refused.
+fn proposed(state: &AppState, peer: Peer, read: Read) -> JoinHandle<Outcome> {
+    let (handle, gate) = (state.handle.clone(), state.gate.clone());
+    let limit = Duration::from_millis(state.limits.request_timeout_ms);
+    tokio::spawn(async move {
+        let Read { verified, way, memory: _memory, .. } = read;
+        let signer = verified.proposal().signer;
+        let mut judging = Box::pin(handle.propose_traced(verified, way));
+        let in_time = tokio::time::timeout(limit, &mut judging).await;
+        let code = |outcome: &Outcome| match outcome {
+            Outcome::Accepted { .. } => None,
+            Outcome::Refused(refusal) => Some(refusal.rejection.code),
+        };
+        gate.traffic().proposed(in_time.as_ref().map_or(Some(Code::NotDurable), code));
+        let outcome = match in_time {
+            Ok(outcome) => outcome,
+            Err(_) => judging.await,
+        };
+        if let Outcome::Refused(refusal) = &outcome {
+            charge(&gate, peer, signer, refusal.rejection.code);
+        }
+        outcome
+    })
+}
+
+async fn submit(state: AppState, peer: Peer, read: Read) -> Answer {
+    let limit_ms = state.limits.request_timeout_ms;
+    let outcome = tokio::time::timeout(Duration::from_millis(limit_ms), proposed(&state, peer, read)).await;
+    match outcome.map(|outcome| outcome.map_err(|error| Fault::internal(&error))) {
+        Ok(Err(fault)) => Err(fault),
+        Ok(Ok(Outcome::Accepted { receipt, replayed })) => Ok(accepted(&receipt, replayed)),
+        Ok(Ok(Outcome::Refused(refusal))) => {
+            if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
+                state.gate.hold_back(peer).await;
+            }
+            Err((*refusal).into())
+        }
+        Err(_) => {
+            let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
+            // The sequencer never refused it, so nothing else counts it.
+            state.gate.traffic().shed(Code::NotDurable);
+            Err(Fault::new(Code::NotDurable, reason))
+        }
+    }
+}
+
+/// Charges for what a refused proposal cost, and counts what found no room. A known signer pays for its own.
+fn charge(gate: &Gate, peer: Peer, signer: PublicKey, code: Code) {
+    match code {
+        // A key that nobody knows is anybody's: its signature is worth no more than a wrong one.
+        Code::IdentityUnknown => gate.charge(peer, 0),
+        Code::IdentityRevoked => gate.charge_revoked(peer, signer),
+        // The sequencer had no room, and nobody judged it.
+        Code::Overloaded | Code::TooManyRequests => gate.traffic().shed(code),
+        code if status(code) == StatusCode::BAD_REQUEST => gate.charge_refusal(peer, signer),
+        _ => {}
+    }
+}
+
+fn accepted(receipt: &[u8], replayed: bool) -> Response {
+    let mut response = json_bytes(StatusCode::ACCEPTED, receipt.to_vec());
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response.into_response()
+}
+
+/// Tries out to the end, also when its caller is gone: the dry run keeps its place and memory, and is charged where it is
+/// refused.
+fn tried(state: &AppState, peer: Peer, place: Place, read: Read) -> JoinHandle<DryRun> {
+    let (handle, gate) = (state.handle.clone(), state.gate.clone());
+    tokio::spawn(async move {
+        let Read { verified, memory: _memory, .. } = read;
+        let _place = place;
+        let signer = verified.proposal().signer;
+        let found = handle.dry_run(verified).await;
+        if let DryRun::Refused(refusal) = &found {
+            charge(&gate, peer, signer, refusal.rejection.code);
+        }
+        found
+    })
+}
+
+async fn try_out(state: AppState, peer: Peer, read: Read) -> Answer {
+    let place = state.gate.trial_place(peer).await?;
+    let limit_ms = state.limits.request_timeout_ms;
+    let found = tokio::time::timeout(Duration::from_millis(limit_ms), tried(&state, peer, place, read)).await;
+    let found = found.map_err(|_| {
+        Fault::new(Code::NotDurable, format!("the node did not find out within {limit_ms} ms; nothing changed"))
+    })?;
+    let answer = match found.map_err(|error| Fault::internal(&error))? {
+        DryRun::Accepted { state_post_hash, outcomes } => DryRunAnswer {
+            accepted: true,
+            state_post_hash: Some(state_post_hash),
+            guard_outcomes: outcomes,
+            ..DryRunAnswer::default()
+        },
+        DryRun::Repeat(receipt) => {
+            let receipt = serde_json::from_slice(&receipt).map_err(|error| Fault::internal(&error))?;
+            DryRunAnswer { accepted: true, replayed: true, receipt: Some(receipt), ..DryRunAnswer::default() }
+        }
+        DryRun::Refused(refusal) => {
+            let guard_outcomes = refusal.rejection.guard_outcomes.clone();
+            let problem = Some(Box::new(Fault::from(*refusal).into_problem()));
+            DryRunAnswer { problem, guard_outcomes, ..DryRunAnswer::default() }
+        }
+    };
+    json(&answer)
+}

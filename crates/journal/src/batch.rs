@@ -1,0 +1,316 @@
+//! What is committed at once, and the seam behind which it is.
+
+use std::sync::Arc;
+
+use super::decision;
+use super::error::{AppendError, StorageError};
+use super::frame;
+use super::layout::{Family, idem_key, idem_value, meta, scoped_key, wal_key};
+use super::snapshot::Snapshot;
+use super::store::WriteBatch;
+use super::{Durability, Inner, Journal, Mode, Stage, SweepCandidate, Tail};
+use swoosh_machine::blocks::Blocks;
+use swoosh_types::decision::Wording;
+use swoosh_types::hash::Hash;
+use swoosh_types::hlc::Hlc;
+use swoosh_types::ids::{EffectId, IdemKey};
+use swoosh_types::incarnation::{self, Incarnation};
+use swoosh_types::receipt::BatchSeal;
+use swoosh_types::record::Record;
+use swoosh_types::text::ProjectName;
+
+/// Projects that one look for old records finds at most: what it costs must not grow with their number.
+pub const SWEEP_AT_ONCE: usize = 64;
+
+/// One record on its way into the log.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Its index.
+    pub index: u64,
+    /// Its project.
+    pub project: ProjectName,
+    /// Its canonical bytes.
+    pub encoded: Vec<u8>,
+    /// Its link in the chain.
+    pub chain: Hash,
+    /// The seal of its batch; the entries of a batch share one.
+    pub seal: Arc<BatchSeal>,
+    /// Path from its leaf to the seal's root.
+    pub path: Vec<Hash>,
+}
+
+/// What committed records lead to beside the log.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Inputs or a fact, under their hash.
+    Object {
+        /// Hash of the bytes.
+        hash: Hash,
+        /// The canonical bytes.
+        bytes: Vec<u8>,
+    },
+    /// What a decision record says beyond its record. Every record has one: it also lists the record under its
+    /// project.
+    Decision {
+        /// The project.
+        project: ProjectName,
+        /// Index of the record.
+        index: u64,
+        /// The words.
+        wording: Wording,
+    },
+    /// An idempotency key, bound.
+    Key {
+        /// The project, which the key is scoped to.
+        project: ProjectName,
+        /// The key.
+        key: IdemKey,
+        /// What it is bound to, see [`super::fingerprint`].
+        fingerprint: Hash,
+        /// Index of the record.
+        index: u64,
+        /// The receipt's bytes, as every repeat gets them.
+        receipt: Vec<u8>,
+    },
+    /// An effect is open.
+    EffectOpened {
+        /// Which.
+        id: EffectId,
+        /// Since when.
+        opened_at: Hlc,
+    },
+    /// An effect is open no more: its row goes, and what was noted of it.
+    EffectClosed {
+        /// Which.
+        id: EffectId,
+    },
+    /// What holds a project up, from here on.
+    Blocked {
+        /// The project.
+        project: ProjectName,
+        /// What does; nothing, where it goes on.
+        blocks: Blocks,
+    },
+    /// A snapshot.
+    Snapshot(Box<Snapshot>),
+}
+
+/// What is committed at once: log entries, and, as separate values, what they write. A replicated log
+/// writes the second when the first is committed; the local one writes both together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Records, in order, directly after the last one of the log.
+    pub entries: Vec<LogEntry>,
+    /// What they write.
+    pub writes: Vec<Write>,
+}
+
+/// The seam behind which a batch is committed.
+pub trait Log: Send {
+    /// Returns when the batch is committed; after an error nothing of it may be answered.
+    fn append(&mut self, batch: &Batch) -> Result<(), AppendError>;
+
+    /// The journal was opened anew: what was held of the one before is let go.
+    fn reopened(&mut self, journal: &Journal);
+}
+
+impl Log for Journal {
+    fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        Journal::append(self, batch)
+    }
+
+    fn reopened(&mut self, journal: &Journal) {
+        *self = journal.clone();
+    }
+}
+
+impl Journal {
+    /// Commits a batch whole or not at all, on disk and promised by the watermark by the time it returns (see
+    /// [`Durability`]). After an error of the disk nothing more is taken until the journal is opened again.
+    pub fn append(&self, batch: &Batch) -> Result<(), AppendError> {
+        let Mode::ReadWrite { durability } = self.0.mode else { return Err(AppendError::ReadOnly) };
+        let _one_at_a_time = self.0.appending();
+        let (mut rows, end) = self.0.stage(batch)?;
+        batch.writes.iter().for_each(|write| self.0.stage_write(&mut rows, write));
+        self.0.or_stop(self.0.stage_policies(&mut rows, batch).map_err(|error| StorageError(error.to_string())))?;
+        let synced = durability == Durability::Sync;
+        self.0.or_stop(self.0.write(rows, synced))?;
+        if synced {
+            self.0.or_stop(self.0.promise(end))?;
+        }
+        let mut tail = self.0.tail();
+        (tail.last_index, tail.last_chain) = end;
+        if synced {
+            self.0.show(end.0);
+        }
+        drop(tail);
+        self.0.note_blocked(&batch.writes);
+        Ok(())
+    }
+
+    /// Brings everything appended so far to disk, and promises it. A sync that failed is never tried again:
+    /// the operating system may have dropped what it could not write, and would say yes.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        if matches!(self.0.mode, Mode::ReadOnly) {
+            return Ok(());
+        }
+        // What is appended while the disk is waited for is not promised by this sync.
+        let (stage, end) = {
+            let tail = self.0.tail();
+            (tail.stage, (tail.last_index, tail.last_chain))
+        };
+        match stage {
+            Stage::Opened => self.0.db.sync(),
+            Stage::Stopped { .. } => Err(StorageError("an earlier write or sync failed".to_owned())),
+            Stage::Recovered => {
+                self.0.or_stop(self.0.db.sync())?;
+                self.0.or_stop(self.0.promise(end))?;
+                self.0.show(end.0);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a project has as many records since its last snapshot as it may have.
+    pub fn is_snapshot_due(&self, project: &ProjectName) -> bool {
+        self.0.tail().unsnapshotted.is_due(project)
+    }
+
+    /// Whether a snapshot covers all records of a project.
+    pub fn is_covered(&self, project: &ProjectName) -> bool {
+        !self.0.tail().unsnapshotted.has(project)
+    }
+
+    /// A project's newest snapshot is not to be trusted: another one is wanted.
+    pub fn distrust_snapshot(&self, project: &ProjectName, last_index: u64) {
+        self.0.tail().unsnapshotted.record(project, last_index);
+    }
+
+    /// Projects whose oldest record without a snapshot lies more than `records` behind the last one, the
+    /// oldest first, [`SWEEP_AT_ONCE`] at the most: snapshots of these shorten a start.
+    pub fn sweep_candidates(&self, records: u64) -> Vec<SweepCandidate> {
+        let tail = self.0.tail();
+        let last_index = tail.last_index;
+        tail.unsnapshotted.older_than(last_index.saturating_sub(records.saturating_add(1)), SWEEP_AT_ONCE)
+    }
+}
+
+impl Tail {
+    /// Checks that a batch follows, and says where the log ends after it.
+    fn follow(&self, batch: &Batch, incarnations: &[Incarnation]) -> Result<(u64, Hash), AppendError> {
+        match self.stage {
+            Stage::Opened => return Err(AppendError::NotRecovered),
+            Stage::Stopped { full, corrupt } => return Err(AppendError::Stopped { full, corrupt }),
+            Stage::Recovered => {}
+        }
+        let (mut last, mut chain) = (self.last_index, self.last_chain);
+        let mut previous = incarnation::onward(incarnations, last, chain);
+        for entry in &batch.entries {
+            if Some(entry.index) != last.checked_add(1) {
+                return Err(AppendError::OutOfOrder { last, found: entry.index });
+            }
+            let expected = Record::chain(&previous, &entry.encoded);
+            if entry.chain != expected {
+                return Err(AppendError::Chain { index: entry.index, expected, found: entry.chain });
+            }
+            (last, chain) = (entry.index, entry.chain);
+            previous = incarnation::onward(incarnations, last, chain);
+        }
+        for write in &batch.writes {
+            if let Write::Snapshot(snapshot) = write
+                && snapshot.index > last
+            {
+                let (project, index) = (snapshot.project.clone(), snapshot.index);
+                return Err(AppendError::SnapshotAhead { project, index, last });
+            }
+        }
+        Ok((last, chain))
+    }
+
+    /// Keeps account of what lies behind snapshots.
+    fn note(&mut self, batch: &Batch) {
+        for entry in &batch.entries {
+            self.unsnapshotted.record(&entry.project, entry.index);
+        }
+        for write in &batch.writes {
+            if let Write::Snapshot(snapshot) = write {
+                self.unsnapshotted.snapshot(&snapshot.project, snapshot.index);
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Checks a batch and stages its entries and the replay floor; says where the log ends after it.
+    fn stage(&self, batch: &Batch) -> Result<(WriteBatch, (u64, Hash)), AppendError> {
+        let mut tail = self.tail();
+        let end = tail.follow(batch, &self.incarnations)?;
+        let mut rows = WriteBatch::default();
+        self.stage_entries(&mut rows, &batch.entries)?;
+        tail.note(batch);
+        let taken = batch.writes.iter().filter_map(|write| match write {
+            Write::Snapshot(snapshot) => Some((snapshot.index, snapshot.hlc)),
+            _ => None,
+        });
+        if let Some((_, hlc)) = taken.max() {
+            let floor = tail.unsnapshotted.floor(end.0);
+            rows.put_cf(self.family(Family::Meta), meta::REPLAY_FLOOR, floor.to_string());
+            rows.put_cf(self.family(Family::Meta), meta::LAST_SNAPSHOT, hlc.to_string());
+        }
+        Ok((rows, end))
+    }
+
+    fn stage_entries(&self, rows: &mut WriteBatch, entries: &[LogEntry]) -> Result<(), AppendError> {
+        let family = self.family(Family::Wal);
+        let mut sealed: Option<(&BatchSeal, Vec<u8>)> = None;
+        for entry in entries {
+            let seal = match sealed.take() {
+                Some(known) if known.0 == &*entry.seal => known,
+                _ => (&*entry.seal, frame::encode_seal(&entry.seal)),
+            };
+            let frame = frame::encode(&entry.chain, &seal.1, &entry.path, &entry.encoded);
+            let frame = frame.ok_or(AppendError::TooLong { index: entry.index })?;
+            rows.put_cf(family, wal_key(entry.index), frame);
+            sealed = Some(seal);
+        }
+        Ok(())
+    }
+
+    pub(super) fn stage_write(&self, rows: &mut WriteBatch, write: &Write) {
+        match write {
+            Write::Object { hash, bytes } => rows.put_cf(self.family(Family::Objects), hash.as_bytes(), bytes),
+            Write::Decision { project, index, wording } => {
+                rows.put_cf(self.family(Family::Decisions), scoped_key(project, *index), decision::encode(wording));
+            }
+            Write::Key { project, key, fingerprint, index, receipt } => {
+                let value = idem_value(fingerprint, *index, receipt);
+                rows.put_cf(self.family(Family::Idem), idem_key(project, key), value);
+            }
+            Write::EffectOpened { id, opened_at } => self.stage_opened(rows, id, *opened_at),
+            Write::EffectClosed { id } => self.stage_closed(rows, id),
+            Write::Blocked { project, blocks } => self.stage_blocked(rows, project, *blocks),
+            // A base stands there, which this one, taken while the record was there, must not replace.
+            Write::Snapshot(snapshot) if snapshot.index < self.first_index() => {}
+            Write::Snapshot(snapshot) => {
+                let key = scoped_key(&snapshot.project, snapshot.index);
+                rows.put_cf(self.family(Family::Snapshots), key, snapshot.encode());
+            }
+        }
+    }
+
+    /// Takes nothing more after an error.
+    pub(super) fn or_stop<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if let Err(error) = &result {
+            let mut tail = self.tail();
+            // What failed first decides.
+            if !matches!(tail.stage, Stage::Stopped { .. }) {
+                tail.stage = Stage::Stopped { full: error.is_full(), corrupt: error.is_corruption() };
+            }
+        }
+        result
+    }
+
+    pub(super) fn write(&self, rows: WriteBatch, sync: bool) -> Result<(), StorageError> {
+        self.db.write(rows, sync)
+    }
+}

@@ -1,0 +1,174 @@
+//! The reducer: the state after an accepted transition, and nothing else.
+//!
+//! It reads the state, the proposal, its inputs and the node's stamp. Whether a proposal may be applied,
+//! guards have said before; reducing is total. The effects that a transition opens and closes stand in
+//! the states before and after: [`Delta`] tells them apart for whoever runs them.
+
+mod boot;
+mod control;
+mod council;
+mod environment;
+mod execution;
+mod ingestion;
+mod policy;
+
+use std::sync::Arc;
+
+use super::chart::{self, Inputs, TransitionSpec};
+use super::head::Head;
+use super::state::{Effects, HlcLast, LicenseStatus, OpenEffect, State};
+use swoosh_types::hlc::Hlc;
+use swoosh_types::ids::EffectId;
+use swoosh_types::names::{EffectName as Name, Region, Transition};
+use swoosh_types::proposal::Proposal;
+
+/// What the node adds to a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Index of the record.
+    pub index: u64,
+    /// The node's monotone clock.
+    pub at: Hlc,
+}
+
+/// What a reducer arm may read beside the state that it changes.
+struct Step<'a> {
+    head: &'a Head,
+    proposal: &'a Proposal,
+    stamp: Stamp,
+}
+
+impl Step<'_> {
+    /// Opens an effect under the id of this record.
+    fn open(&self, effects: &mut Effects, effect: Name) {
+        let project = self.head.state().meta.project.clone();
+        let Stamp { index, at } = self.stamp;
+        let digest = self.head.state().is_under(2).then(|| EffectId::digest_of(index, at, self.proposal));
+        let id = EffectId { project, index, digest, effect };
+        effects.insert(effect, OpenEffect { id, opened_at: self.stamp.at });
+    }
+}
+
+/// The state after a transition.
+pub fn reduce(head: &Head, proposal: &Proposal, inputs: &Inputs, stamp: Stamp) -> State {
+    let spec = chart::spec(inputs.transition());
+    let mut next = head.state().clone();
+    for &effect in spec.cancels.iter().chain(&spec.closes) {
+        close(&mut next, effect);
+    }
+    apply(&mut next, inputs, &Step { head, proposal, stamp });
+    if voids_approvals(head.state(), spec) && !next.execution.approvals.is_empty() {
+        Arc::make_mut(&mut next.execution).approvals.clear();
+    }
+    *Arc::make_mut(&mut next.epoch).of_mut(spec.region) += 1;
+    let last = HlcLast { hlc: proposal.hlc, signer: proposal.signer, idem_key: proposal.idem_key.clone() };
+    next.hlc_last = Arc::new(Some(last));
+    next
+}
+
+/// Whether the approvals given so far are of what is there no more. Those of another council epoch never count again;
+/// from version 2 on, neither do those of an environment that is taken down, because another may be built in its place.
+fn voids_approvals(before: &State, spec: &TransitionSpec) -> bool {
+    spec.region == Region::Council || (before.is_under(2) && spec.transition == Transition::EnvironmentDeprovision)
+}
+
+/// How many entries a list of a failure may keep. From chart version 2 on, the rest is left out, so that a failure is
+/// recorded however much it says; its record still holds all of it.
+fn most(state: &State, bound: usize) -> usize {
+    if state.is_under(2) { bound } else { usize::MAX }
+}
+
+fn close(next: &mut State, effect: Name) {
+    let region = chart::effect(effect).region;
+    if next.effects(region).contains_key(&effect)
+        && let Some(effects) = next.effects_mut(region)
+    {
+        effects.remove(&effect);
+    }
+}
+
+fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
+    match inputs {
+        Inputs::BootConfigOk(inputs) => boot::config_ok(next, &inputs.document),
+        Inputs::BootLicensed(_) => boot::licensed(next, step),
+        Inputs::BootIdentityGranted(inputs) => boot::identity_granted(next, inputs, step),
+        Inputs::BootIdentityRevoked(inputs) => boot::identity_revoked(next, inputs, step),
+        Inputs::BootIdentityRotated(inputs) => boot::identity_rotated(next, inputs, step),
+        Inputs::BootChartUpgraded(inputs) => boot::chart_upgraded(next, inputs, step),
+        Inputs::IngestionSourcesResolved(inputs) => ingestion::sources_resolved(next, inputs, step),
+        Inputs::IngestionResolveFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Resolve, step),
+        Inputs::IngestionBytesOk(inputs) => ingestion::bytes_ok(next, inputs, step),
+        Inputs::IngestionFetchFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Fetch, step),
+        Inputs::IngestionSchemaOk(inputs) => ingestion::schema_ok(next, inputs, step),
+        Inputs::IngestionValidateFailed(inputs) => {
+            ingestion::failed(next, &inputs.failure, inputs.outcomes.as_ref(), Name::Validate, step)
+        }
+        Inputs::IngestionPolicyViolation(inputs) => ingestion::policy_violation(next, inputs),
+        Inputs::IngestionCorpusBuilt(inputs) => ingestion::corpus_built(next, inputs),
+        Inputs::IngestionIndexFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Index, step),
+        Inputs::IngestionRetry(inputs) => ingestion::retry(next, inputs, step),
+        Inputs::IngestionNewVersion(inputs) => ingestion::new_version(next, inputs, step),
+        Inputs::IngestionRollbackIndex(inputs) => ingestion::rollback_index(next, inputs),
+        Inputs::CouncilProfilesLoaded(inputs) => council::profiles_loaded(next, inputs),
+        Inputs::CouncilQuorumCert(inputs) => council::quorum_cert(next, inputs, step),
+        Inputs::CouncilMcpGreen(inputs) => council::mcp_green(next, inputs),
+        Inputs::CouncilMcpRed(inputs) => council::mcp_red(next, inputs, step),
+        Inputs::CouncilEject(inputs) => council::eject(next, inputs),
+        Inputs::CouncilReElect(_) => council::re_elect(next),
+        Inputs::CouncilReplan(inputs) => council::replan(next, inputs),
+        Inputs::CouncilReaffirm(inputs) => council::reaffirm(next, inputs),
+        Inputs::EnvironmentCapacityOk(_) => environment::capacity_ok(next, step),
+        Inputs::EnvironmentCapacityDenied(inputs) => environment::again(next, &inputs.failure, Name::Allocate, step),
+        Inputs::EnvironmentInstalled(inputs) => environment::installed(next, inputs, step),
+        Inputs::EnvironmentProvisionFailed(inputs) => environment::provision_failed(next, inputs, step),
+        Inputs::EnvironmentGreen(inputs) => environment::green(next, inputs),
+        Inputs::EnvironmentAmber(inputs) => environment::amber(next, inputs),
+        Inputs::EnvironmentHealthFailed(inputs) => environment::health_failed(next, inputs, step),
+        Inputs::EnvironmentRecheck(_) => environment::recheck(next, step),
+        Inputs::EnvironmentDeprovision(inputs) => environment::deprovision(next, inputs, step),
+        Inputs::EnvironmentReleased(_) => environment::released(next, step),
+        Inputs::EnvironmentReleaseFailed(inputs) => environment::again(next, &inputs.failure, Name::Release, step),
+        Inputs::EnvironmentReaffirm(inputs) => environment::reaffirm(next, inputs),
+        Inputs::ExecutionAllReady(inputs) => execution::all_ready(next, inputs, step),
+        Inputs::ExecutionPlanLocked(inputs) => execution::plan_locked(next, inputs, step),
+        Inputs::ExecutionPlanChange(inputs) => execution::plan_change(next, inputs, step),
+        Inputs::ExecutionBeatReviewGate(_) => execution::beat_review_gate(next, step),
+        Inputs::ExecutionRework(_) => execution::rework(next, step),
+        Inputs::ExecutionApprove(inputs) => execution::approve(next, inputs, step),
+        Inputs::ExecutionApprovalsThreshold(_) => execution::approvals_threshold(next, step),
+        Inputs::ExecutionSubmit(inputs) => execution::submit(next, inputs, step),
+        Inputs::ExecutionNextWindow(_) => execution::next_window(next, step),
+        Inputs::LicenseGraceEntered(inputs) => control::license(next, LicenseStatus::Grace, &inputs.cause),
+        Inputs::LicenseExpired(inputs) => control::license(next, LicenseStatus::Expired, &inputs.cause),
+        Inputs::LicenseRenewed(inputs) => control::license(next, LicenseStatus::Ok, &inputs.cause),
+        Inputs::ControlPause(inputs) => control::pause(next, true, &inputs.rationale),
+        Inputs::ControlResume(inputs) => control::pause(next, false, &inputs.rationale),
+        Inputs::ControlQuorumLost(_) => control::recovery(next, true),
+        Inputs::ControlRecovered(_) => control::recovery(next, false),
+        Inputs::ControlTerminate(inputs) => control::terminate(next, &inputs.rationale),
+        Inputs::PolicyQuarantine(inputs) => policy::quarantine(next, inputs),
+        Inputs::PolicyRelease(inputs) => policy::release(next, &inputs.justification, step),
+        Inputs::PolicyUpdated(inputs) => policy::updated(next, inputs, step),
+        Inputs::PolicyConfirmedBlock(inputs) => policy::confirmed_block(next, &inputs.rationale),
+    }
+}
+
+/// Which effects a transition opened and which it ended: the hook for whoever runs or cancels them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Effects that are open now and were not before.
+    pub opened: Vec<EffectId>,
+    /// Effects that were open before and are not any more, by outcome or by compensation.
+    pub closed: Vec<EffectId>,
+}
+
+impl Delta {
+    /// Compares the states before and after.
+    pub fn between(before: &State, after: &State) -> Delta {
+        let ids = |state: &State| state.open_effects().map(|effect| effect.id.clone()).collect::<Vec<_>>();
+        let (old, new) = (ids(before), ids(after));
+        let closed = old.iter().filter(|id| !new.contains(id)).cloned().collect();
+        let opened = new.into_iter().filter(|id| !old.contains(id)).collect();
+        Delta { opened, closed }
+    }
+}

@@ -1,0 +1,108 @@
+//! Roles, candidates, members, tooling.
+
+use std::sync::Arc;
+
+use super::Step;
+use crate::chart::{
+    CouncilEject, CouncilMcpGreen, CouncilMcpRed, CouncilProfilesLoaded, CouncilQuorumCert, CouncilReaffirm,
+    CouncilReplan,
+};
+use crate::election;
+use crate::head::Head;
+use crate::state::{Certificate, Council, State};
+use swoosh_types::keys::PublicKey;
+use swoosh_types::names::{CouncilState, EffectName};
+
+pub(super) fn profiles_loaded(next: &mut State, inputs: &CouncilProfilesLoaded) {
+    let council = Arc::make_mut(&mut next.council);
+    council.phase = CouncilState::Elect;
+    council.candidates = inputs.candidates.iter().map(|c| (c.key, c.capabilities.clone())).collect();
+    council.election_seed = None;
+}
+
+pub(super) fn quorum_cert(next: &mut State, inputs: &CouncilQuorumCert, step: &Step<'_>) {
+    let council = Arc::make_mut(&mut next.council);
+    council.phase = CouncilState::ToolingSync;
+    council.election_seed = Some(election::seed(step.head));
+    council.members = inputs.members.clone();
+    council.member_set_hash = Some(inputs.member_set_hash);
+    let council_epoch = step.head.state().epoch.council;
+    council.certificate =
+        Some(Certificate { council_epoch, member_set_hash: inputs.member_set_hash, votes: inputs.votes.clone() });
+    council.tooling.clear();
+    council.unreachable.clear();
+    step.open(&mut council.effects, EffectName::Probe);
+}
+
+pub(super) fn mcp_green(next: &mut State, inputs: &CouncilMcpGreen) {
+    let version = next.binding();
+    let council = Arc::make_mut(&mut next.council);
+    council.phase = CouncilState::Ready;
+    council.tooling = inputs.servers.clone();
+    council.unreachable.clear();
+    council.version = Some(version);
+}
+
+pub(super) fn mcp_red(next: &mut State, inputs: &CouncilMcpRed, step: &Step<'_>) {
+    let council = Arc::make_mut(&mut next.council);
+    council.unreachable = inputs.unreachable.clone();
+    step.open(&mut council.effects, EffectName::Probe);
+}
+
+/// Leaves no trace of the elected set.
+fn dissolve(next: &mut State, phase: CouncilState) -> &mut Council {
+    let council = Arc::make_mut(&mut next.council);
+    council.phase = phase;
+    council.members.clear();
+    council.member_set_hash = None;
+    council.certificate = None;
+    council.tooling.clear();
+    council.unreachable.clear();
+    council.version = None;
+    council
+}
+
+/// Takes a member out of the candidates, by whichever key of its line it stands there.
+pub(super) fn eject(next: &mut State, inputs: &CouncilEject) {
+    let mut leaving = vec![inputs.member];
+    if next.is_under(2) {
+        let member = next.member_behind(&inputs.member).unwrap_or(inputs.member);
+        let stands_for = |key: &&PublicKey| next.member_behind(key) == Some(member);
+        leaving.extend(next.council.candidates.keys().filter(stands_for));
+    }
+    let council = dissolve(next, CouncilState::Elect);
+    council.candidates.retain(|key, _| !leaving.contains(key));
+}
+
+/// The new key stands in the place of the old one. The ranking keeps the seed that the profiles left, so that a rotation
+/// moves nothing but its own candidate.
+pub(super) fn follow_rotation(next: &mut State, head: &Head, old: &PublicKey, new: PublicKey) {
+    if !next.council.candidates.contains_key(old) {
+        return;
+    }
+    let council = Arc::make_mut(&mut next.council);
+    council.election_seed.get_or_insert_with(|| election::seed(head));
+    if let Some(capabilities) = council.candidates.remove(old) {
+        council.candidates.entry(new).or_insert(capabilities);
+    }
+}
+
+pub(super) fn re_elect(next: &mut State) {
+    dissolve(next, CouncilState::Elect);
+}
+
+pub(super) fn replan(next: &mut State, inputs: &CouncilReplan) {
+    if let Some(threshold) = inputs.approval_threshold {
+        Arc::make_mut(&mut next.execution).approval_threshold = threshold;
+    }
+    let council = dissolve(next, CouncilState::PlanRoles);
+    council.candidates.clear();
+    council.election_seed = None;
+    if let Some(roles) = &inputs.roles {
+        council.roles = roles.clone();
+    }
+}
+
+pub(super) fn reaffirm(next: &mut State, inputs: &CouncilReaffirm) {
+    Arc::make_mut(&mut next.council).version = Some(inputs.version);
+}

@@ -1,0 +1,119 @@
+//! The local control path: a socket in the data directory that only the node's own user can open.
+//!
+//! Who connects gets a checkpoint, as one line of JSON with its directory or with what went wrong. It stays until
+//! the connection is closed, however that comes about.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{self, Staged};
+use swoosh_journal::Journal;
+
+/// The socket in a data directory.
+const SOCKET: &str = "control.sock";
+/// Longer than any checkpoint takes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Reply {
+    Checkpoint(PathBuf),
+    Error(String),
+}
+
+/// The socket of a running node.
+pub struct Control {
+    path: PathBuf,
+    closing: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Control {
+    /// Listens in a data directory; `journal` gives the journal as it is open then.
+    pub fn listen(data: &Path, journal: impl Fn() -> Journal + Send + Sync + 'static) -> anyhow::Result<Control> {
+        checkpoint::tidy(data)?;
+        let path = data.join(SOCKET);
+        // The journal is this process's, so a socket that is there is one that a killed node left.
+        drop(std::fs::remove_file(&path));
+        let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let (data, journal) = (data.to_path_buf(), Arc::new(journal));
+        let closing = Arc::new(AtomicBool::new(false));
+        let closed = closing.clone();
+        let serve = move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if closed.load(Ordering::Acquire) {
+                    return;
+                }
+                let (data, journal) = (data.clone(), journal.clone());
+                let one = move || answer(&stream, &data, &*journal);
+                drop(std::thread::Builder::new().name("checkpoint".to_owned()).spawn(one));
+            }
+        };
+        let thread = Some(std::thread::Builder::new().name("control".to_owned()).spawn(serve)?);
+        Ok(Control { path, closing, thread })
+    }
+}
+
+impl Drop for Control {
+    #[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
+    fn drop(&mut self) {
+        // The journal is closed only when nobody could ask for it any more.
+        self.closing.store(true, Ordering::Release);
+        if UnixStream::connect(&self.path).is_ok() {
+            self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
+        }
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+fn answer(stream: &UnixStream, data: &Path, journal: &dyn Fn() -> Journal) {
+    let staged = Staged::of(&journal(), data);
+    let reply = match &staged {
+        Ok(staged) => Reply::Checkpoint(staged.path().to_path_buf()),
+        Err(error) => Reply::Error(format!("{error:#}")),
+    };
+    let mut line = serde_json::to_vec(&reply).unwrap_or_default();
+    line.push(b'\n');
+    let mut stream = stream;
+    if stream.write_all(&line).is_ok() {
+        // Until the caller is done, or dead.
+        drop(stream.read(&mut [0]));
+    }
+    drop(staged);
+}
+
+/// A checkpoint that a running node made; it goes when this is dropped.
+pub struct Lent {
+    directory: PathBuf,
+    _open: UnixStream,
+}
+
+impl Lent {
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// Asks the node that runs on a data directory for a checkpoint; `None` where none does.
+#[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
+pub fn ask(data: &Path) -> anyhow::Result<Option<Lent>> {
+    let path = data.join(SOCKET);
+    let Ok(stream) = UnixStream::connect(&path) else { return Ok(None) };
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).context("the node did not answer on its control socket")?;
+    match serde_json::from_str(&line).context("the node answered nonsense on its control socket")? {
+        Reply::Checkpoint(directory) => Ok(Some(Lent { directory, _open: stream })),
+        Reply::Error(reason) => anyhow::bail!("the node cannot make a checkpoint: {reason}"),
+    }
+}

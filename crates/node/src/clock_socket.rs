@@ -1,0 +1,115 @@
+//! The socket by which the node's own user asks after the clock and corrects it, in the data directory.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::clock::{ClockDesk, ClockView};
+
+/// The socket in a data directory.
+const SOCKET: &str = "clock.sock";
+/// Bytes of one request.
+const REQUEST_BYTES: u64 = 64;
+/// Longer than an answer takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// How the clock is.
+    Show,
+    /// The clock is right as it is.
+    Accept,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reply {
+    Clock(ClockView),
+    Error(String),
+}
+
+/// The socket of a running node.
+pub struct ClockSocket {
+    path: PathBuf,
+    closing: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ClockSocket {
+    /// Listens in a data directory; only the node's own user can open it.
+    pub fn listen(data: &Path, desk: Arc<ClockDesk>) -> anyhow::Result<ClockSocket> {
+        let path = data.join(SOCKET);
+        // The journal is this process's, so a socket that is there is one that a killed node left.
+        drop(std::fs::remove_file(&path));
+        let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let closing = Arc::new(AtomicBool::new(false));
+        let closed = closing.clone();
+        let serve = move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if closed.load(Ordering::Acquire) {
+                    return;
+                }
+                if let Err(error) = answer(&stream, &desk) {
+                    tracing::debug!(%error, "the clock's socket was not read");
+                }
+            }
+        };
+        let thread = Some(std::thread::Builder::new().name("clock".to_owned()).spawn(serve)?);
+        Ok(ClockSocket { path, closing, thread })
+    }
+}
+
+impl Drop for ClockSocket {
+    #[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Release);
+        if UnixStream::connect(&self.path).is_ok() {
+            self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
+        }
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+fn answer(stream: &UnixStream, desk: &ClockDesk) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.set_write_timeout(Some(Duration::from_secs(1)))?;
+    let mut line = String::new();
+    BufReader::new(stream.take(REQUEST_BYTES)).read_line(&mut line)?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(Ask::Show) => Reply::Clock(desk.view()),
+        Ok(Ask::Accept) => desk.accept().map_or_else(|error| Reply::Error(format!("{error:#}")), Reply::Clock),
+        Err(error) => Reply::Error(format!("the request is none: {error}")),
+    };
+    let mut bytes = serde_json::to_vec(&reply)?;
+    bytes.push(b'\n');
+    let mut stream = stream;
+    stream.write_all(&bytes)
+}
+
+/// Asks the node that runs on a data directory.
+#[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
+pub fn ask(data: &Path, ask: Ask) -> anyhow::Result<ClockView> {
+    let path = data.join(SOCKET);
+    let mut stream = UnixStream::connect(&path).with_context(|| {
+        format!("no node runs on {} (its socket {} does not answer); start it first", data.display(), path.display())
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{}\n", serde_json::to_string(&ask)?).as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).context("the node did not answer")?;
+    match serde_json::from_str(&line).context("the node's answer cannot be read")? {
+        Reply::Clock(view) => Ok(view),
+        Reply::Error(reason) => anyhow::bail!("the node does not accept the clock: {reason}"),
+    }
+}

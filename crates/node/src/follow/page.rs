@@ -1,0 +1,216 @@
+//! A page of another node's log: every record of it is checked, and what holds becomes a batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use swoosh_decisions as decisions;
+use swoosh_journal::{Batch, FoldError, Journal, LogEntry, ReadError, Snapshot, StoredRecord, Write, fingerprint};
+use swoosh_machine::head::Head;
+use swoosh_machine::replay::{Divergence, step};
+use swoosh_sequencer::{Handle, View};
+use swoosh_types::canonical::canonical_bytes;
+use swoosh_types::feed::{FeedFact, FeedPage, FeedRecord};
+use swoosh_types::hash::Hash;
+use swoosh_types::hlc::Hlc;
+use swoosh_types::incarnation::onward;
+use swoosh_types::keys::PublicKey;
+use swoosh_types::receipt::{BatchSeal, ReceiptError};
+use swoosh_types::record::Record;
+use swoosh_types::text::ProjectName;
+
+/// Why a record of another node is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    #[error("where record {expected} should be stands record {found}")]
+    OutOfOrder { expected: u64, found: u64 },
+    #[error("record {index} does not follow the one before it: its link should be {expected} and is {found}")]
+    Chain { index: u64, expected: Hash, found: Hash },
+    #[error("the inputs of record {index} hash to {found}, the record says {expected}")]
+    Inputs { index: u64, expected: Hash, found: Hash },
+    #[error("the signature of record {index} is not that of its signer")]
+    Signature { index: u64 },
+    #[error("the seal of record {index} does not hold: {source}")]
+    Seal { index: u64, source: ReceiptError },
+    #[error("record {index} is sealed by {found}, and the log is that of {expected}")]
+    Sealer { index: u64, expected: PublicKey, found: PublicKey },
+    #[error("the fact {hash} of record {index} is not there, or is another one")]
+    Fact { index: u64, hash: Hash },
+    #[error("{0}; this program and the node reduce differently, or one of them was changed")]
+    Diverged(#[from] Divergence),
+    #[error("what is held here cannot be read: {0}")]
+    Read(#[from] ReadError),
+    #[error("a project held here cannot be loaded: {0}")]
+    Fold(#[from] FoldError),
+}
+
+/// What a page came to.
+pub struct Taken {
+    pub batch: Batch,
+    pub heads: Vec<(ProjectName, View)>,
+    pub last_index: u64,
+    /// The clock of the newest snapshot in it.
+    pub snapshot: Option<Hlc>,
+}
+
+/// Checks the records of a page that come after the last one held.
+pub fn take(journal: &Journal, handle: &Handle, page: &FeedPage) -> Result<Taken, Flaw> {
+    let mut taking = Taking::after(journal, handle, page);
+    let held = taking.last_index;
+    for entry in page.records.iter().filter(|entry| entry.record.index > held) {
+        taking.record(entry)?;
+    }
+    Ok(taking.done())
+}
+
+struct Taking<'a> {
+    journal: &'a Journal,
+    handle: &'a Handle,
+    facts: BTreeMap<Hash, &'a FeedFact>,
+    /// Objects that the batch holds already.
+    written: BTreeSet<Hash>,
+    seal: Option<Arc<BatchSeal>>,
+    heads: BTreeMap<ProjectName, (Arc<Head>, u64)>,
+    /// The last record of each project, and its link.
+    last_of: BTreeMap<ProjectName, (Record, Hash)>,
+    batch: Batch,
+    last_index: u64,
+    last_chain: Hash,
+}
+
+impl<'a> Taking<'a> {
+    fn after(journal: &'a Journal, handle: &'a Handle, page: &'a FeedPage) -> Taking<'a> {
+        let (last_index, last_chain) = journal.last();
+        Taking {
+            journal,
+            handle,
+            facts: page.facts.iter().map(|fact| (fact.hash, fact)).collect(),
+            written: BTreeSet::new(),
+            seal: None,
+            heads: BTreeMap::new(),
+            last_of: BTreeMap::new(),
+            batch: Batch::default(),
+            last_index,
+            last_chain,
+        }
+    }
+
+    fn record(&mut self, entry: &FeedRecord) -> Result<(), Flaw> {
+        let record = &entry.record;
+        let (index, expected) = (record.index, self.last_index + 1);
+        if index != expected {
+            return Err(Flaw::OutOfOrder { expected, found: index });
+        }
+        let encoded = record.encode();
+        self.link(entry, &encoded)?;
+        let inputs = self.inputs(entry)?;
+        let stored = self.seal(entry, encoded)?;
+        self.facts(record)?;
+        self.reduce(entry)?;
+        self.write(stored, inputs, entry);
+        Ok(())
+    }
+
+    fn link(&mut self, entry: &FeedRecord, encoded: &[u8]) -> Result<(), Flaw> {
+        let index = entry.record.index;
+        let previous = onward(self.journal.incarnations(), self.last_index, self.last_chain);
+        let (expected, found) = (Record::chain(&previous, encoded), entry.chain);
+        if expected != found {
+            return Err(Flaw::Chain { index, expected, found });
+        }
+        (self.last_index, self.last_chain) = (index, found);
+        Ok(())
+    }
+
+    /// The inputs' bytes, signed with the rest of the proposal.
+    fn inputs(&self, entry: &FeedRecord) -> Result<Vec<u8>, Flaw> {
+        let record = &entry.record;
+        let (index, bytes) = (record.index, entry.inputs.canonical());
+        let (expected, found) = (record.inputs_hash, Hash::of(&bytes));
+        if expected != found {
+            return Err(Flaw::Inputs { index, expected, found });
+        }
+        let message = record.proposal(entry.inputs.clone()).proposal.message(&self.journal.identity().cluster);
+        match record.signer.verify(&message, &record.signature) {
+            true => Ok(bytes),
+            false => Err(Flaw::Signature { index }),
+        }
+    }
+
+    fn seal(&self, entry: &FeedRecord, encoded: Vec<u8>) -> Result<StoredRecord, Flaw> {
+        let identity = self.journal.identity();
+        let stored = StoredRecord {
+            record: entry.record.clone(),
+            encoded,
+            chain: entry.chain,
+            seal: entry.seal.clone(),
+            path: entry.path.clone(),
+        };
+        let index = stored.record.index;
+        if stored.seal.node != identity.node {
+            return Err(Flaw::Sealer { index, expected: identity.node, found: stored.seal.node });
+        }
+        stored.receipt().verify(&identity.cluster).map_err(|source| Flaw::Seal { index, source })?;
+        Ok(stored)
+    }
+
+    fn facts(&mut self, record: &Record) -> Result<(), Flaw> {
+        for hash in record.facts() {
+            if self.written.contains(&hash) || self.journal.has_object(&hash)? {
+                continue;
+            }
+            let told = self.facts.get(&hash).map(|fact| fact.fact.canonical()).filter(|bytes| Hash::of(bytes) == hash);
+            let bytes = told.ok_or(Flaw::Fact { index: record.index, hash })?;
+            self.written.insert(hash);
+            self.batch.writes.push(Write::Object { hash, bytes });
+        }
+        Ok(())
+    }
+
+    fn reduce(&mut self, entry: &FeedRecord) -> Result<(), Flaw> {
+        let (project, index) = (&entry.record.project, entry.record.index);
+        let head = match self.heads.get(project) {
+            Some((head, _)) => head.clone(),
+            None => self.handle.view(project)?.head.clone(),
+        };
+        let next = Arc::new(step(&head, &entry.record, &entry.inputs)?);
+        self.heads.insert(project.clone(), (next, index));
+        Ok(())
+    }
+
+    fn write(&mut self, stored: StoredRecord, inputs: Vec<u8>, entry: &FeedRecord) {
+        let record = &stored.record;
+        let (project, index) = (record.project.clone(), record.index);
+        if self.written.insert(record.inputs_hash) {
+            self.batch.writes.push(Write::Object { hash: record.inputs_hash, bytes: inputs });
+        }
+        let wording = decisions::wording(record, &entry.inputs);
+        self.batch.writes.push(Write::Decision { project: project.clone(), index, wording });
+        self.batch.writes.push(Write::Key {
+            project: project.clone(),
+            key: record.idem_key.clone(),
+            fingerprint: fingerprint(record.transition, &record.inputs_hash, &record.signer),
+            index,
+            receipt: canonical_bytes(&stored.receipt()),
+        });
+        let seal = match &self.seal {
+            Some(known) if **known == stored.seal => known.clone(),
+            _ => Arc::new(stored.seal.clone()),
+        };
+        self.seal = Some(seal.clone());
+        self.last_of.insert(project.clone(), (stored.record, stored.chain));
+        let (encoded, chain, path) = (stored.encoded, stored.chain, stored.path);
+        self.batch.entries.push(LogEntry { index, project, encoded, chain, seal, path });
+    }
+
+    fn done(mut self) -> Taken {
+        let mut snapshot = None;
+        for (project, (record, chain)) in &self.last_of {
+            if let Some((head, _)) = self.heads.get(project).filter(|_| self.journal.is_snapshot_due(project)) {
+                snapshot = snapshot.max(Some(record.hlc));
+                self.batch.writes.push(Write::Snapshot(Box::new(Snapshot::of(record, *chain, head.state()))));
+            }
+        }
+        let heads = self.heads.into_iter().map(|(project, (head, index))| (project, View { head, index })).collect();
+        Taken { batch: self.batch, heads, last_index: self.last_index, snapshot }
+    }
+}

@@ -1,0 +1,32 @@
+//! What the machine underneath gives: time, randomness, signals, key files, secrets, and the
+//! way outside.
+//!
+//! **Architecture invariant.** `platform` knows nothing of projects, of what HTTP serves, or of storage; whoever needs the
+//! time or random bytes gets them from here and from nowhere else, so that a simulation can replace them.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
+
+#[cfg(feature = "node")]
+pub mod agefile;
+#[cfg(feature = "node")]
+pub mod child;
+pub mod clock;
+#[cfg(feature = "node")]
+pub mod descriptors;
+#[cfg(feature = "node")]
+pub mod entropy;
+#[cfg(feature = "node")]
+pub mod gate;
+#[cfg(feature = "node")]
+pub mod keyfile;
+#[cfg(feature = "node")]
+pub mod otlp;
+#[cfg(feature = "node")]
+pub mod outbound;
+#[cfg(feature = "node")]
+pub mod private;
+#[cfg(feature = "node")]
+pub mod secrets;
+pub mod shutdown;
+#[cfg(feature = "node")]
+pub mod supervisor;

@@ -1,0 +1,74 @@
+//! Idempotency keys: what a proposal's key is bound to, and the receipt for a repeat.
+
+use super::{LOG_FAILED, Pipeline, Verdict, answer};
+use crate::inbox::{Reply, Request};
+use crate::{Outcome, Verified};
+use swoosh_journal::fingerprint;
+use swoosh_types::hash::Hash;
+use swoosh_types::ids::IdemKey;
+use swoosh_types::rejection::{Code, Rejection};
+use swoosh_types::text::ProjectName;
+
+pub(super) type KeyPlace = (ProjectName, IdemKey);
+
+/// A key whose record is not durable yet, and who waits for its receipt.
+pub(super) struct InFlight {
+    pub fingerprint: Hash,
+    pub waiting: Vec<Reply>,
+}
+
+/// What a proposal's key is bound to.
+pub(super) enum KeyUse {
+    Free,
+    /// Another transition, other inputs or another signer.
+    Taken,
+    /// This very proposal; the receipt is known.
+    Repeat(Vec<u8>),
+    /// The same, but the record is not durable yet.
+    RepeatInFlight,
+}
+
+impl Pipeline {
+    /// What the proposal's key is bound to. A log that failed answers nothing from its keys: what it holds may not be durable.
+    pub(super) fn key_use(&self, verified: &Verified) -> Result<KeyUse, Rejection> {
+        if self.failed {
+            return Err(Rejection::new(Code::NotDurable, LOG_FAILED));
+        }
+        let proposal = verified.proposal();
+        let print = fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
+        let place = (proposal.project(), proposal.idem_key.clone());
+        if let Some(in_flight) = self.keys.get(&place) {
+            return Ok(if in_flight.fingerprint == print { KeyUse::RepeatInFlight } else { KeyUse::Taken });
+        }
+        let bound = self.shared.journal().bound_key(&place.0, &place.1);
+        Ok(match bound.map_err(|error| self.shared.unreadable_key(&place.0, &error))? {
+            None => KeyUse::Free,
+            Some(bound) if bound.fingerprint == print => KeyUse::Repeat(bound.receipt),
+            Some(_) => KeyUse::Taken,
+        })
+    }
+
+    pub(super) fn repeat(&self, request: Request, receipt: Vec<u8>) {
+        if !self.trying {
+            self.shared.ports.observer.repeated(request.verified.proposal().transition);
+        }
+        answer(request.reply, Outcome::Accepted { receipt: receipt.into(), replayed: true });
+    }
+
+    pub(super) fn wait_for_key(&mut self, request: Request) {
+        let proposal = request.verified.proposal();
+        if !self.trying {
+            self.shared.ports.observer.repeated(proposal.transition);
+        }
+        let place = (proposal.project(), proposal.idem_key.clone());
+        if let Some(in_flight) = self.keys.get_mut(&place) {
+            in_flight.waiting.push(request.reply);
+        }
+    }
+}
+
+pub(super) fn conflict(key: &IdemKey) -> Verdict {
+    let reason =
+        format!("the key {key} is bound to another transition, other inputs or another signer; use a new uuid");
+    Rejection::new(Code::IdemKeyConflict, reason).into()
+}

@@ -1,0 +1,33 @@
+//! The operator's interrupt, for commands that block.
+
+use std::process::ExitCode;
+use std::thread;
+
+use swoosh_hybridcore::leave::Cancellable;
+use swoosh_platform::shutdown::StopSignals;
+
+/// The exit code of a program that an interrupt ended.
+pub const INTERRUPTED: u8 = 130;
+
+/// A leave that the first interrupt (or a request to terminate) ends; a second one ends the program.
+pub fn leave() -> Cancellable {
+    let leave = Cancellable::default();
+    let listener = leave.clone();
+    thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            let Ok(mut signals) = StopSignals::listen() else { return };
+            signals.next().await;
+            eprintln!("interrupted; ending the work (once more ends it at once)");
+            listener.cancel();
+            signals.next().await;
+            std::process::exit(INTERRUPTED.into());
+        });
+    });
+    leave
+}
+
+/// What a command that was interrupted ends with.
+pub fn exit_code() -> ExitCode {
+    ExitCode::from(INTERRUPTED)
+}

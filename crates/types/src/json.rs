@@ -1,0 +1,340 @@
+//! Strict JSON: the only values that a signed document may hold.
+//!
+//! [`Json`] has no null, no float, no negative number and no integer beyond 2^53−1, so that a value
+//! which RFC 8785 would round cannot be written down at all. Parsing refuses duplicate keys (also
+//! escaped ones), trailing data, a byte-order mark, lone surrogates, text that is not in Unicode
+//! normalisation form C, and nesting deeper than [`MAX_DEPTH`].
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer};
+
+mod write;
+
+pub use write::{write_escaped, write_integer, write_string};
+
+/// Deepest nesting of arrays and objects that a document may have (docs/design.md#canonical-json).
+pub const MAX_DEPTH: usize = 32;
+/// The largest integer that every JSON implementation holds exactly: 2^53 − 1 (RFC 8785 §3.2.2.3).
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// A strict JSON value. Objects keep their keys sorted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Json {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number from 0 to [`MAX_INTEGER`].
+    Integer(u64),
+    /// Text in normalisation form C.
+    String(String),
+    /// An array.
+    Array(Vec<Json>),
+    /// An object.
+    Object(BTreeMap<String, Json>),
+}
+
+/// Why a text is not a strict JSON document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Nothing but white space.
+    #[error("the document is empty")]
+    Empty,
+    /// The bytes are not UTF-8.
+    #[error("the document is not UTF-8: {0}")]
+    NotUtf8(String),
+    /// A byte-order mark stands before the document (RFC 8259 §8.1).
+    #[error("the document begins with a byte-order mark; send it without")]
+    ByteOrderMark,
+    /// Not JSON at all.
+    #[error("the document is not JSON: {0}")]
+    Syntax(String),
+    /// A key stands twice in one object.
+    #[error("the key {0:?} stands twice in one object")]
+    DuplicateKey(String),
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("the document is nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+    /// A number that is not a whole number from 0 to 2^53−1.
+    #[error("{0} is not a whole number from 0 to 9007199254740991")]
+    Number(String),
+    /// `null` is not used.
+    #[error("null is not used; leave the member out")]
+    Null,
+    /// Text that is not in normalisation form C.
+    #[error("the text {0:?} is not in Unicode normalisation form C")]
+    NotNormalized(String),
+}
+
+impl Json {
+    /// Parses one strict document.
+    pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return Err(JsonError::ByteOrderMark);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|e| JsonError::NotUtf8(e.to_string()))?;
+        if text.trim_ascii().is_empty() {
+            return Err(JsonError::Empty);
+        }
+        let fault = RefCell::new(None);
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let seed = Strict { depth: 0, fault: &fault };
+        let parsed = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+        parsed.map_err(|error| fault.take().unwrap_or_else(|| syntax(&error)))
+    }
+
+    /// The RFC 8785 canonical bytes.
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        self.write_canonical(&mut out);
+        out
+    }
+
+    /// Appends the RFC 8785 canonical bytes to `out`.
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        match self {
+            Json::Bool(true) => out.extend_from_slice(b"true"),
+            Json::Bool(false) => out.extend_from_slice(b"false"),
+            Json::Integer(n) => write_integer(*n, out),
+            Json::String(text) => write_string(text, out),
+            Json::Array(items) => write_list(out, b'[', b']', items.iter(), |item, out| item.write_canonical(out)),
+            Json::Object(map) => write_object(map, out),
+        }
+    }
+
+    /// The object behind this value, if it is one.
+    pub fn as_object(&self) -> Option<&BTreeMap<String, Json>> {
+        if let Json::Object(map) = self { Some(map) } else { None }
+    }
+
+    /// Takes a member out of an object.
+    pub fn into_member(self, name: &str) -> Option<Json> {
+        if let Json::Object(mut map) = self { map.remove(name) } else { None }
+    }
+
+    /// The text behind this value, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Json::String(text) = self { Some(text) } else { None }
+    }
+
+    /// What kind of value this is, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Json::Bool(_) => "a boolean",
+            Json::Integer(_) => "a number",
+            Json::String(_) => "a string",
+            Json::Array(_) => "an array",
+            Json::Object(_) => "an object",
+        }
+    }
+
+    /// An object without members.
+    pub fn empty_object() -> Json {
+        Json::Object(BTreeMap::new())
+    }
+}
+
+/// Maps serde's syntax error. A number beyond every float is valid JSON (RFC 8259 §6), but no number that a document may
+/// hold.
+fn syntax(error: &serde_json::Error) -> JsonError {
+    let told = error.to_string();
+    match told.strip_prefix("number out of range") {
+        Some(place) => JsonError::Number(format!("a number beyond every float,{place},")),
+        None => JsonError::Syntax(told),
+    }
+}
+
+fn write_list<T>(
+    out: &mut Vec<u8>,
+    open: u8,
+    close: u8,
+    items: impl Iterator<Item = T>,
+    write: impl Fn(T, &mut Vec<u8>),
+) {
+    out.push(open);
+    for (n, item) in items.enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        write(item, out);
+    }
+    out.push(close);
+}
+
+fn write_object(map: &BTreeMap<String, Json>, out: &mut Vec<u8>) {
+    let write = |(key, value): (&String, &Json), out: &mut Vec<u8>| {
+        write_string(key, out);
+        out.push(b':');
+        value.write_canonical(out);
+    };
+    if map.keys().all(|key| key.is_ascii()) {
+        return write_list(out, b'{', b'}', map.iter(), write);
+    }
+    // RFC 8785 §3.2.3 sorts by UTF-16 code units; a BTreeMap sorts by code points.
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by(|a, b| a.0.encode_utf16().cmp(b.0.encode_utf16()));
+    write_list(out, b'{', b'}', entries.into_iter(), write);
+}
+
+/// Reads one value; remembers the first fault in `fault`, because serde errors carry text alone.
+#[derive(Clone, Copy)]
+struct Strict<'f> {
+    depth: usize,
+    fault: &'f RefCell<Option<JsonError>>,
+}
+
+impl Strict<'_> {
+    fn fail<E: serde::de::Error>(&self, fault: JsonError) -> E {
+        let message = fault.to_string();
+        *self.fault.borrow_mut() = Some(fault);
+        E::custom(message)
+    }
+
+    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.fail(JsonError::TooDeep));
+        }
+        Ok(Strict { depth: self.depth + 1, fault: self.fault })
+    }
+
+    fn text<E: serde::de::Error>(&self, text: String) -> Result<String, E> {
+        if text.is_ascii() || unicode_normalization::is_nfc(&text) {
+            return Ok(text);
+        }
+        Err(self.fail(JsonError::NotNormalized(text)))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Json;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a strict JSON value")
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Json, E> {
+        if value > MAX_INTEGER {
+            return Err(self.fail(JsonError::Number(value.to_string())));
+        }
+        Ok(Json::Integer(value))
+    }
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Json, E> {
+        u64::try_from(value)
+            .map_err(|_| self.fail(JsonError::Number(value.to_string())))
+            .and_then(|v| self.visit_u64(v))
+    }
+    #[expect(clippy::disallowed_types, reason = "serde hands a float over as one, so that it can be refused")]
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+        Err(self.fail(JsonError::Number(format!("{value:?}"))))
+    }
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Json, E> {
+        Err(self.fail(JsonError::Null))
+    }
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Json, E> {
+        self.text(value.to_owned()).map(Json::String)
+    }
+    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Json, E> {
+        self.text(value).map(Json::String)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let inner = self.deeper()?;
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element_seed(inner)? {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let inner = self.deeper()?;
+        let mut map = BTreeMap::new();
+        while let Some(key) = access.next_key::<String>()? {
+            let key = self.text(key)?;
+            let value = access.next_value_seed(inner)?;
+            if map.contains_key(&key) {
+                return Err(self.fail(JsonError::DuplicateKey(key)));
+            }
+            map.insert(key, value);
+        }
+        Ok(Json::Object(map))
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
+        let fault = RefCell::new(None);
+        Strict { depth: 0, fault: &fault }.deserialize(deserializer)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Json::Bool(value) => serializer.serialize_bool(*value),
+            Json::Integer(value) => serializer.serialize_u64(*value),
+            Json::String(value) => serializer.serialize_str(value),
+            Json::Array(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                items.iter().try_for_each(|item| list.serialize_element(item))?;
+                list.end()
+            }
+            Json::Object(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                entries.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+                map.end()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_a_signed_document_may_not_hold() {
+        let refuse = |text: &str| Json::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(refuse("  "), JsonError::Empty);
+        assert_eq!(refuse("\u{feff}{}"), JsonError::ByteOrderMark);
+        assert!(matches!(Json::parse(b"\"\xff\""), Err(JsonError::NotUtf8(_))));
+        assert_eq!(refuse(r#"{"a":1,"\u0061":2}"#), JsonError::DuplicateKey("a".into()));
+        assert!(matches!(refuse("1.0"), JsonError::Number(_)));
+        assert!(matches!(refuse("-0"), JsonError::Number(_)));
+        assert!(matches!(refuse("-1"), JsonError::Number(_)));
+        assert!(matches!(refuse("1e2"), JsonError::Number(_)));
+        assert!(matches!(refuse("1e999"), JsonError::Number(_)));
+        assert!(matches!(refuse("9007199254740992"), JsonError::Number(_)));
+        assert!(matches!(refuse("18446744073709551616"), JsonError::Number(_)));
+        assert_eq!(refuse("[null]"), JsonError::Null);
+        assert!(matches!(refuse("{} {}"), JsonError::Syntax(_)));
+        assert!(matches!(refuse(r#""\ud800""#), JsonError::Syntax(_)));
+        assert!(matches!(refuse("[NaN]"), JsonError::Syntax(_)));
+        assert!(matches!(refuse("\"e\u{301}\""), JsonError::NotNormalized(_)));
+        assert_eq!(refuse(&"[".repeat(33)), JsonError::TooDeep);
+        assert!(Json::parse(format!("{}{}", "[".repeat(32), "]".repeat(32)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn sorts_keys_by_utf16_code_units() {
+        let json = Json::parse("{\"\u{10000}\":1,\"\u{e000}\":2,\"a\":3}".as_bytes()).unwrap();
+        assert_eq!(json.canonical(), "{\"a\":3,\"\u{10000}\":1,\"\u{e000}\":2}".as_bytes());
+    }
+
+    #[test]
+    fn writes_the_same_bytes_as_the_reference_canonicaliser() {
+        let text = "{\"z\":[true,false,0,9007199254740991],\"a\":\"\\u0000\\u001f\\b\\t\\n\\f\\r\\\"\\\\/é\u{2028}\"}";
+        let json = Json::parse(text.as_bytes()).unwrap();
+        assert_eq!(json.canonical(), serde_json_canonicalizer::to_vec(&json).unwrap());
+    }
+}

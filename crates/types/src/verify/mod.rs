@@ -1,0 +1,127 @@
+//! Bytes → [`VerifiedProposal`]: strict JSON, headers, schema, inputs hash, signature (docs/design.md#order-of-checks).
+//!
+//! **Architecture invariant.** A [`VerifiedProposal`] can be made here alone, so whoever holds one knows
+//! that its signature was checked. Of a document that does not verify, the reason of its refusal alone is kept, in a bounded list.
+
+mod headers;
+mod known_keys;
+
+pub use headers::Headers;
+
+use std::collections::BTreeMap;
+
+use crate::canonical::DecodeError;
+use crate::hash::Hash;
+use crate::hlc::Hlc;
+use crate::json::Json;
+use crate::keys::{SecretKey, Signature, domain, message};
+use crate::names::Transition;
+use crate::proposal::{MAX_EVIDENCE, Proposal, SignedProposal};
+use crate::rejection::{Code, Rejection};
+use crate::text::ClusterId;
+
+/// A proposal whose signature is its signer's. `T` is the typed form of its inputs.
+#[derive(Clone, Debug)]
+pub struct VerifiedProposal<T> {
+    signed: SignedProposal,
+    inputs: T,
+    inputs_bytes: Vec<u8>,
+}
+
+impl<T> VerifiedProposal<T> {
+    /// The proposal.
+    pub fn proposal(&self) -> &Proposal {
+        &self.signed.proposal
+    }
+
+    /// The signer's signature.
+    pub fn signature(&self) -> Signature {
+        self.signed.signature
+    }
+
+    /// The typed inputs.
+    pub fn inputs(&self) -> &T {
+        &self.inputs
+    }
+
+    /// The canonical bytes of the inputs.
+    pub fn inputs_bytes(&self) -> &[u8] {
+        &self.inputs_bytes
+    }
+
+    /// Signs a proposal of the node's own: verified because it was signed here.
+    pub fn own(proposal: Proposal, inputs: T, cluster: &ClusterId, key: &SecretKey) -> VerifiedProposal<T> {
+        let inputs_bytes = proposal.inputs.canonical();
+        VerifiedProposal { signed: proposal.sign(cluster, key), inputs, inputs_bytes }
+    }
+}
+
+/// Decodes the canonical bytes of a transition's inputs.
+pub trait DecodeInputs<T>: Fn(Transition, &[u8]) -> Result<T, DecodeError> {}
+impl<T, F: Fn(Transition, &[u8]) -> Result<T, DecodeError>> DecodeInputs<T> for F {}
+
+/// Verifies a request's body and headers for one cluster.
+pub fn verify<T>(
+    body: &[u8],
+    headers: &Headers,
+    cluster: &ClusterId,
+    decode: impl DecodeInputs<T>,
+) -> Result<VerifiedProposal<T>, Rejection> {
+    let Json::Object(mut document) = Json::parse(body)? else {
+        return Err(Rejection::new(Code::Schema, "the body must be one JSON object: a transition proposal"));
+    };
+    headers.merge_into(&mut document)?;
+    let signature = take_signature(&mut document)?;
+    write_clock_in_utc(&mut document)?;
+    let document = Json::Object(document);
+    let canonical = document.canonical();
+    let inputs = document.into_member("inputs").unwrap_or_else(Json::empty_object);
+    let proposal = Proposal::decode(&canonical, inputs)?;
+    if proposal.evidence.len() > MAX_EVIDENCE {
+        return Err(Rejection::new(Code::Schema, format!("evidence holds more than {MAX_EVIDENCE} addresses")));
+    }
+    let inputs_bytes = proposal.inputs.canonical();
+    let inputs = decode(proposal.transition, &inputs_bytes).map_err(inputs_rejection)?;
+    check_inputs_hash(&proposal, &inputs_bytes)?;
+    if !known_keys::verify(&proposal.signer, &message(domain::TRANSITION, cluster, &canonical), &signature) {
+        let what = "an ed25519 signature over \"swoosh/transition/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ JCS(proposal without signature)";
+        let reason = format!("signature is not {what} by {} for cluster {cluster}", proposal.signer);
+        return Err(Rejection::new(Code::SignatureInvalid, reason));
+    }
+    Ok(VerifiedProposal { signed: SignedProposal { proposal, signature }, inputs, inputs_bytes })
+}
+
+fn check_inputs_hash(proposal: &Proposal, inputs_bytes: &[u8]) -> Result<(), Rejection> {
+    let hash = Hash::of(inputs_bytes);
+    if hash == proposal.inputs_hash {
+        return Ok(());
+    }
+    let reason = format!("inputs hash to {hash}, inputs_hash says {}; hash their RFC 8785 bytes", proposal.inputs_hash);
+    Err(Rejection::new(Code::InputsHashMismatch, reason))
+}
+
+fn take_signature(document: &mut BTreeMap<String, Json>) -> Result<Signature, Rejection> {
+    match document.remove("signature") {
+        None => Err(Rejection::new(Code::Schema, "missing field `signature`: sign the proposal")),
+        Some(Json::String(text)) => text.parse().map_err(|e| Rejection::new(Code::SignatureInvalid, format!("{e}"))),
+        Some(other) => Err(Rejection::new(Code::Schema, format!("signature must be a string, not {}", other.kind()))),
+    }
+}
+
+/// Any offset is read; UTC is signed and hashed.
+fn write_clock_in_utc(document: &mut BTreeMap<String, Json>) -> Result<(), Rejection> {
+    if let Some(Json::String(text)) = document.get_mut("hlc") {
+        let hlc: Hlc = text.parse().map_err(|e| Rejection::new(Code::Schema, format!("hlc: {e}")))?;
+        *text = hlc.to_string();
+    }
+    Ok(())
+}
+
+fn inputs_rejection(error: DecodeError) -> Rejection {
+    let mut rejection = Rejection::from(error);
+    rejection.reasons.iter_mut().for_each(|reason| *reason = format!("inputs: {reason}"));
+    rejection
+}
+
+#[cfg(test)]
+mod tests;

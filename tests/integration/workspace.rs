@@ -1,0 +1,88 @@
+//! What Cargo cannot say of the workspace: which crates the pure core, the SDK and `hybridcore` bring along.
+//!
+//! The import law itself is the list of dependencies of each crate: a crate that is no dependency cannot be imported.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+/// Names of the crates in what `cargo tree` prints for one crate of the workspace: what it needs to run, and to be built.
+fn tree(crate_name: &str, more: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .args(["--package", crate_name])
+        .args(more)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo can be run");
+    assert!(output.status.success(), "cargo tree failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("crate names are UTF-8");
+    let found: BTreeSet<_> =
+        text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    assert!(found.contains("serde"), "{crate_name} brings along too little to be true: {found:?}");
+    found
+}
+
+fn assert_without(crate_name: &str, unwanted: &[&str]) {
+    let found = tree(crate_name, &[]);
+    let unwanted: Vec<_> = unwanted.iter().filter(|name| found.contains(**name)).collect();
+    assert!(unwanted.is_empty(), "{crate_name} must not bring along {unwanted:?}");
+}
+
+#[test]
+fn the_pure_core_brings_along_no_runtime_no_network_and_no_storage() {
+    let unwanted = ["rocksdb", "librocksdb-sys", "tokio", "hyper", "reqwest", "axum", "getrandom", "clap"];
+    assert_without("swoosh-machine", &unwanted);
+    assert_without("swoosh-types", &unwanted);
+}
+
+#[test]
+fn the_sdk_brings_along_no_storage_and_no_server() {
+    assert_without("swoosh-client", &["rocksdb", "librocksdb-sys", "axum", "clap", "cedar-policy", "git2"]);
+}
+
+/// `make fetch` and `make validate` compiled RocksDB first, for twenty minutes.
+#[test]
+fn fetching_upstreams_brings_along_no_storage_and_no_server() {
+    let unwanted =
+        ["rocksdb", "librocksdb-sys", "bindgen", "axum", "hyper", "reqwest", "cedar-policy", "opentelemetry"];
+    assert_without("swoosh-upstreams", &unwanted);
+    let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
+    for target in ["fetch", "validate"] {
+        let line = makefile.lines().find(|line| line.starts_with(&format!("{target}:"))).unwrap();
+        let needs: Vec<&str> = line.split("##").next().unwrap().split_whitespace().skip(1).collect();
+        assert_eq!(needs, ["upstreams-tool"], "{line}");
+    }
+    let (_, recipe) = makefile.split_once("\nupstreams-tool:").unwrap();
+    assert!(recipe.lines().nth(1).unwrap().contains("--package swoosh-upstreams"), "{recipe}");
+}
+
+/// The seed asks for the standard library alone; docs/hybridcore.md says why each of these is there.
+#[test]
+fn hybridcore_uses_the_standard_library_and_a_short_list_of_crates() {
+    let allowed = [
+        "git2",
+        "hcl-rs",
+        "regex",
+        "rustix",
+        "serde",
+        "serde_json",
+        "sha1",
+        "sha2",
+        "spdx",
+        "strsim",
+        "swoosh-types",
+        "tempfile",
+        "thiserror",
+        "toml",
+        "yaml_serde",
+    ];
+    let mut found = tree("swoosh-hybridcore", &["--depth", "1"]);
+    found.remove("swoosh-hybridcore");
+    assert_eq!(found, allowed.map(str::to_owned).into());
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hybridcore.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for name in allowed.iter().filter(|name| !name.starts_with("swoosh-")) {
+        assert!(page.contains(name), "docs/hybridcore.md does not say why {name} is there");
+    }
+}
