@@ -102,7 +102,7 @@ fn every_scenario_of_the_contracts_has_its_row() {
 
 /// The code of hybridcore below a folder, or in a file, whose path contains a word.
 fn code_of(word: &str) -> String {
-    let (mut found, mut folders) = (String::new(), vec![root().join("src/hybridcore")]);
+    let (mut found, mut folders) = (String::new(), vec![root().join("crates/hybridcore/src")]);
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             let text = path.to_str().unwrap();
@@ -206,7 +206,8 @@ fn each_module_of_the_registry_has_an_owner_and_each_severity_a_role_that_answer
 
 /// A function that is no test kept a requirement as well as a test.
 fn tests() -> BTreeSet<String> {
-    let (mut found, mut folders) = (BTreeSet::new(), vec![root().join("src"), root().join("tests")]);
+    let (mut found, mut folders) =
+        (BTreeSet::new(), vec![root().join("src"), root().join("crates"), root().join("tests")]);
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
