@@ -108,7 +108,7 @@ fn toggle(project: &mut Project<'_>, daemon: &Daemon) {
 }
 
 #[test]
-fn a_backup_under_load_gives_back_every_head_as_it_was_at_its_last_record() {
+fn a_backup_under_load_restores_every_head_at_its_last_record() {
     let (site, shelf) = (Site::new(), Shelf::new());
     let daemon = site.start();
     let mut projects: Vec<_> = ["one", "two", "three"].iter().map(|name| busy(&site, &daemon, name)).collect();
@@ -229,7 +229,7 @@ fn damage_to_a_backup_is_named_and_nothing_is_restored_from_it() {
 }
 
 #[test]
-fn nothing_is_overwritten_and_wrong_places_are_told() {
+fn nothing_is_overwritten_and_wrong_paths_are_reported() {
     let (site, shelf) = (Site::new(), Shelf::new());
     let daemon = site.start();
     busy(&site, &daemon, "one");
@@ -305,7 +305,7 @@ fn the_newest_backup_is_the_one_with_the_latest_records_whatever_its_name() {
 
 /// A restore looked at heads and at nothing before their snapshots: a damaged key was restored in silence.
 #[test]
-fn what_verify_would_find_in_a_backup_is_found_by_a_restore() {
+fn a_restore_finds_the_damage_that_verify_finds_in_a_backup() {
     let (site, shelf) = (Site::new(), Shelf::new());
     let daemon = site.start();
     busy(&site, &daemon, "one");
@@ -384,7 +384,7 @@ fn a_node_makes_backups_by_itself_and_keeps_as_many_as_it_should() {
 }
 
 #[test]
-fn what_a_killed_backup_left_is_removed_and_earlier_ones_stay_good() {
+fn leftovers_of_a_killed_backup_are_removed_and_earlier_ones_stay_good() {
     let (site, shelf) = (Site::new(), Shelf::new());
     let daemon = site.start();
     let mut project = busy(&site, &daemon, "one");

@@ -116,7 +116,7 @@ fn every_fault_is_listed_and_has_a_recipe_for_containers() {
 /// was well, accepted nothing, answered nobody, and did not go on when there was room again; only a restart helped. Now the
 /// journal waits outside of RocksDB, and is told.
 #[test]
-fn a_disk_that_fills_up_while_tables_are_written_is_told_and_room_lets_the_node_go_on() {
+fn a_disk_that_fills_up_while_tables_are_written_is_reported_and_free_space_lets_the_node_continue() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let run = folder.path().join("run");
     let arguments = ["chaos", "real", "--seed", "2", "--seconds", "1", "--times", "4", "--clients", "6"];

@@ -86,7 +86,7 @@ fn goes_on(daemon: &Daemon) {
 /// readiness and dry runs said that all was well. An operator accepts the lead; stamps go on rising, also after a restart,
 /// and replay judges the same.
 #[test]
-fn a_log_that_is_ahead_of_the_clock_is_told_and_an_operator_lets_it_run_ahead() {
+fn a_log_ahead_of_the_clock_is_reported_and_an_operator_may_allow_it() {
     let site = Site::with(always_open(), |_| ());
     or_skip!(boot_ahead(&site, 2 * HOUR_SECONDS));
     let daemon = site.start();

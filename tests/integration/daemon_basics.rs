@@ -202,7 +202,7 @@ fn interval_durability_loses_nothing_that_was_answered() {
 
 /// A full queue turns lifecycle proposals away; what must stop a project still gets through.
 #[test]
-fn a_full_queue_is_told_and_control_passes_it() {
+fn a_full_queue_is_reported_and_control_transitions_bypass_it() {
     let site = Site::with(always_open(), |settings| {
         settings["journal"] = json!({"durability": "interval", "interval_ms": 700});
         settings["sequencer"] = json!({"queue": 1, "batch_max": 1});

@@ -117,7 +117,7 @@ fn others_go_on(daemon: &Daemon, well: &mut Project<'_>) {
 /// One byte of a decision record's text left health "ok", the project dead with `not_durable`, and the list of projects
 /// unanswered for the whole node; the backups went on.
 #[test]
-fn a_flipped_byte_in_a_decision_is_told_refuses_its_project_and_keeps_out_of_backups() {
+fn a_flipped_byte_in_a_decision_is_reported_refuses_its_project_and_keeps_out_of_backups() {
     let backups = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let site = Site::with(always_open(), |settings| {
         settings["backup"] = json!({"directory": backups.path().join("to"), "every_ms": 60_000});

@@ -230,7 +230,7 @@ fn alert_names(rules: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_alert_names_a_runbook_that_is_there_and_stands_in_the_operators_page() {
+fn every_alert_names_an_existing_runbook_and_is_listed_in_the_operators_page() {
     let (rules, page) = (std::fs::read_to_string(rules()).unwrap(), root().join("docs/operating.md"));
     let page = std::fs::read_to_string(page).unwrap();
     let books: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("runbook: ")).collect();

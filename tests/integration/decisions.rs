@@ -151,7 +151,7 @@ fn nothing_is_sent_before_a_license_is_valid() {
 }
 
 #[test]
-fn whoever_has_the_log_makes_every_decision_again() {
+fn every_decision_is_recomputed_from_the_log() {
     let site = Site::new();
     let daemon = site.start();
     let mut project = Project::new(&site, "alpha");

@@ -113,7 +113,7 @@ fn the_exposure_of_the_unit_stays_below_two() {
 }
 
 #[test]
-fn the_image_runs_as_nobody_in_particular_and_writes_its_data_alone() {
+fn the_image_runs_without_root_and_writes_only_its_data() {
     let text = read("docker/Dockerfile");
     let lines: Vec<&str> = text.lines().collect();
     let stage = lines.iter().position(|line| line.starts_with("FROM debian:")).unwrap();
@@ -177,7 +177,7 @@ fn the_node_of_the_compose_file_answers_reads_of_this_host() {
 }
 
 #[test]
-fn nobody_knows_the_password_of_grafana_beforehand() {
+fn the_password_of_grafana_has_no_default() {
     let compose = yaml("docker/compose.yaml");
     let password = compose["services"]["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"].as_str().unwrap();
     assert!(password.starts_with("${GRAFANA_PASSWORD:?"), "compose must refuse to start without one: {password}");

@@ -153,7 +153,7 @@ fn a_pruned_log_serves_says_what_is_gone_and_repeats_what_it_answered() {
 /// Found by the simulation (seed 1, world 2714): outcomes may come however late, so that nothing looked at their key's
 /// beat, and the repeat of one whose key is forgotten was refused with `stale_head`, as if it had never been accepted.
 #[test]
-fn the_repeat_of_an_outcome_whose_key_is_forgotten_is_told_so_and_late_outcomes_still_pass() {
+fn a_repeated_outcome_with_an_expired_key_is_refused_as_expired_and_late_outcomes_still_pass() {
     let site = Site::new();
     let daemon = site.start();
     let mut project = Project::new(&site, "late");

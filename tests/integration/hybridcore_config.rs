@@ -175,7 +175,7 @@ fn a_file_that_was_edited_by_hand_is_not_overwritten_silently() {
 }
 
 #[test]
-fn no_secret_is_written_logged_or_told() {
+fn no_secret_is_written_logged_or_printed() {
     let desk = Desk::with_definitions();
     let canary = "canary-5ec2e7";
     let qemu = ["dev", "--builder", "qemu.linux-debian-12", "--set", "iso_url=https://mirror.example/i.iso"];
@@ -250,7 +250,7 @@ fn toggle_enforcement_emits_only_the_stacks_that_are_on_and_names_a_missing_asse
 }
 
 #[test]
-fn linters_that_are_not_installed_are_told_as_skipped_and_those_that_are_have_their_say() {
+fn missing_linters_are_reported_as_skipped_and_installed_ones_run() {
     let desk = Desk::new();
     let tool = desk.path("puppet-lint");
     crate::support::write_program(&tool, "#!/bin/sh\necho manifests/site.pp: bad\nexit 1\n");
@@ -270,7 +270,7 @@ fn linters_that_are_not_installed_are_told_as_skipped_and_those_that_are_have_th
 }
 
 #[test]
-fn wrong_input_of_every_kind_is_told_with_the_remedy_and_changes_nothing() {
+fn wrong_input_of_every_kind_is_reported_with_the_remedy_and_changes_nothing() {
     let desk = Desk::with_definitions();
     fs::write(desk.path("bad.hcl"), "image_name = \n").unwrap();
     fs::write(desk.path("bad.yaml"), "- 1\n").unwrap();
@@ -368,7 +368,7 @@ fn state_check_tells_what_is_wrong_repairs_what_it_can_and_leaves_the_rest() {
 }
 
 #[test]
-fn what_is_composed_is_as_packer_formats_it_and_packer_accepts_it() {
+fn composed_templates_are_formatted_as_by_packer_and_packer_accepts_them() {
     let desk = Desk::new();
     if !has_packer() {
         eprintln!("skipped: packer is not installed");

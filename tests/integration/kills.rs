@@ -125,7 +125,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn whatever_a_receipt_promises_survives_fifty_kills_under_load_with_duplicates() {
+fn acknowledged_records_survive_fifty_kills_under_load_with_duplicates() {
     let (site, mut random) = (site(), Random::new(50));
     let mut callers: Vec<_> = (0..CALLERS).map(|number| Caller::new(&site, number)).collect();
     let daemon = site.start();

@@ -20,7 +20,7 @@ async fn server() -> (TcpListener, reqwest::Url) {
 }
 
 /// Nobody waits to be accepted.
-fn nobody_came(listener: &TcpListener) -> bool {
+fn no_connection(listener: &TcpListener) -> bool {
     use futures::FutureExt as _;
     listener.accept().now_or_never().is_none()
 }
@@ -44,7 +44,7 @@ async fn no_socket_is_opened_while_the_gate_is_closed() {
     let http = Http::new(gate, url.clone(), HttpLimits::default());
     let refused = http.send(|client| client.get(url.clone())).await;
     assert!(matches!(refused, Err(OutboundError::Closed(_))), "{refused:?}");
-    assert!(nobody_came(&listener));
+    assert!(no_connection(&listener));
     keeper.open();
     let answering = async {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -59,7 +59,7 @@ async fn no_socket_is_opened_while_the_gate_is_closed() {
     keeper.close("the license ran out");
     let refused = http.send(|client| client.get(url.clone())).await;
     assert!(matches!(refused, Err(OutboundError::Closed(_))), "{refused:?}");
-    assert!(nobody_came(&listener));
+    assert!(no_connection(&listener));
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_request_in_flight_is_cut_off_when_the_gate_closes() {
 }
 
 #[tokio::test]
-async fn a_borrowed_client_that_is_kept_connects_to_nobody_once_the_gate_closed() {
+async fn a_client_kept_from_before_makes_no_connection_once_the_gate_closed() {
     let (keeper, gate) = gate::closed("no license yet");
     keeper.open();
     let (listener, url) = server().await;
@@ -91,7 +91,7 @@ async fn a_borrowed_client_that_is_kept_connects_to_nobody_once_the_gate_closed(
     assert!(kept.get(url.clone()).send().await.is_err());
     keeper.open();
     assert!(kept.get(url).send().await.is_err(), "nor when it opens again");
-    assert!(nobody_came(&listener));
+    assert!(no_connection(&listener));
 }
 
 /// Answers whoever comes with these bytes, and then says nothing more.
@@ -150,7 +150,7 @@ fn connected_to(process: u32, listening: u16) -> Vec<std::net::SocketAddr> {
 /// capacity, health and liveness to ask for. None of the others may be heard of before the license, and each of
 /// them after it.
 #[test]
-fn whoever_else_goes_outside_waits_for_the_license_and_then_goes() {
+fn other_outgoing_connections_wait_for_the_license() {
     let kaching = kaching(Mood::Status(403));
     let others =
         ["bubble", "backbeat", "capacity", "health", "liveness", "traces"].map(|name| (name, Counter::start()));

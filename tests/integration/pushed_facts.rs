@@ -137,7 +137,7 @@ fn facts_that_the_node_signed_are_not_taken_from_others() {
 }
 
 #[test]
-fn whoever_may_not_say_it_is_refused_and_nothing_changes() {
+fn facts_of_an_unauthorized_source_are_refused_and_change_nothing() {
     let site = site();
     let daemon = site.start();
     // The node renews facts of its own meanwhile.

@@ -206,7 +206,7 @@ fn grpc_to_an_address_with_tls_is_refused_at_the_start_with_what_to_set() {
 }
 
 #[test]
-fn what_waits_is_sent_before_the_end() {
+fn waiting_spans_are_sent_before_shutdown() {
     let collector = Collector::start();
     let site = traced(collector.address, json!({"every_ms": 60_000}));
     let daemon = site.start();

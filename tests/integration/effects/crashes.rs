@@ -48,7 +48,7 @@ fn work_that_can_be_done_again_goes_on_under_the_next_number_wherever_the_node_d
 }
 
 #[test]
-fn work_that_may_have_been_done_is_reported_as_unknown_and_only_then_begun_anew() {
+fn work_that_may_be_done_is_reported_as_unknown_before_it_starts_again() {
     // Where it dies, whether that is told as unknown, and how often the builder ran in the end.
     for (point, unknown, runs) in [("start", 0, 1), ("work", 1, 1), ("note", 1, 2), ("record", 0, 1)] {
         let yard = super::environment::yard();

@@ -160,7 +160,7 @@ fn a_node_builds_with_the_packer_that_its_environment_names() {
 }
 
 #[test]
-fn an_asset_that_was_changed_fails_the_check_until_it_is_made_anew() {
+fn a_changed_asset_fails_the_check_until_it_is_rebuilt() {
     let yard = yard();
     let daemon = yard.site.start();
     let mut project = yard.begin(&daemon, yard.document("v1.0"));
@@ -239,7 +239,7 @@ fn a_document_that_names_a_build_twice_is_refused() {
 }
 
 #[test]
-fn the_allocation_reaches_the_build_and_stands_in_its_record() {
+fn the_allocation_reaches_the_build_and_is_in_its_record() {
     let yard = yard();
     let daemon = yard.site.start();
     yard.begin(&daemon, yard.document("v1.0"));

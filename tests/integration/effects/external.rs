@@ -97,7 +97,7 @@ fn an_outcome_that_would_not_pass_anyway_is_not_kept() {
 }
 
 #[test]
-fn what_cancels_the_effect_takes_its_kept_outcome_with_it() {
+fn cancelling_an_effect_drops_its_kept_outcome() {
     let yard = Yard::new(&[], |_| {});
     let daemon = yard.site.start();
     let mut project = blocked(&yard, &daemon, Transition::ControlPause);

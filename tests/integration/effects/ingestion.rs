@@ -74,7 +74,7 @@ fn a_rollback_makes_an_earlier_index_the_current_one_again() {
 }
 
 #[test]
-fn a_reference_that_is_not_there_is_told_with_its_neighbours_and_rests_past_the_retry_limit() {
+fn a_missing_reference_is_reported_with_similar_ones_and_stops_at_the_retry_limit() {
     let yard = Yard::new(&INGESTION, |_| {});
     let daemon = yard.site.start();
     let mut project = yard.begin(&daemon, yard.document("v1.9"));

@@ -84,7 +84,7 @@ fn the_index_is_sent_to_slurp_under_one_key_until_it_takes_it() {
 }
 
 #[test]
-fn what_the_probes_found_makes_the_council_ready_by_itself() {
+fn probe_results_make_the_council_ready_without_a_proposal() {
     let yard = Yard::new(&["probe"], |_| {});
     let daemon = yard.site.start();
     let mut project = Project::new(&yard.site, "p");

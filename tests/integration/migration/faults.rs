@@ -109,7 +109,7 @@ fn a_promoted_follower_goes_on_under_the_old_node_s_switches_or_does_not_start()
 }
 
 #[test]
-fn what_one_accepts_and_the_other_refuses_is_found_in_either_direction() {
+fn divergent_verdicts_are_found_in_either_direction() {
     let moved = Move::new();
     let (running, script) = begun(&moved);
     let before = running.daemon.last_index();
@@ -136,7 +136,7 @@ fn what_one_accepts_and_the_other_refuses_is_found_in_either_direction() {
 }
 
 #[test]
-fn a_whoosh_that_gives_no_answer_is_told_within_bounds_and_counted() {
+fn a_whoosh_without_a_usable_answer_is_reported_within_the_timeout_and_counted() {
     let moved = Move::with(|settings| {
         settings["migration"]["timeout_ms"] = json!(1_000);
         settings["migration"]["answer_bytes"] = json!(65_536);
@@ -175,7 +175,7 @@ fn a_whoosh_that_gives_no_answer_is_told_within_bounds_and_counted() {
 }
 
 #[test]
-fn what_whoosh_could_not_be_told_is_told_later_and_before_it_decides_again() {
+fn decisions_whoosh_missed_are_passed_on_before_it_decides_again() {
     let moved = Move::new();
     let (running, script) = begun(&moved);
     running.switch(&["regions", "--region", "ingestion,council"]);
@@ -248,7 +248,7 @@ fn a_position_beyond_the_log_is_corrected_for_good() {
 /// How far WHOOSH was told held no pruning back: once retention had passed it, the order to let WHOOSH decide again was refused
 /// for ever.
 #[test]
-fn records_that_whoosh_was_not_told_of_are_not_pruned() {
+fn records_not_yet_passed_on_to_whoosh_are_not_pruned() {
     let moved = Move::new();
     let (running, script) = begun(&moved);
     running.switch(&["cutover"]);
@@ -338,7 +338,7 @@ fn a_delegate_does_nothing_beyond_its_limits_and_signed_proposals_pass_as_they_a
 }
 
 #[test]
-fn callers_are_told_apart_by_their_tokens() {
+fn callers_are_distinguished_by_their_tokens() {
     let moved = Move::with(|settings| {
         settings["migration"]["callers"]["ci"]["token"] = json!("secret:ci-token");
         settings["secrets"] = json!({"file": "secrets.age", "identity": "identity.age"});

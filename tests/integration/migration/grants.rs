@@ -307,7 +307,7 @@ fn shadow_follows_granted_callers_and_lets_the_switch_pass() {
 
 /// Only the shim signs for a caller: who holds another key, or another caller's delegate, gains nothing by its name.
 #[test]
-fn nobody_uses_a_grant_but_the_delegate_of_its_caller() {
+fn only_the_delegate_of_its_caller_uses_a_grant() {
     let moved = two_callers();
     let running = moved.start();
     running.switch(&["cutover"]);

@@ -49,7 +49,7 @@ fn proposals_of_whoosh_s_clients_are_in_the_error_objective_where_swoosh_decides
 
 /// On the listener of WHOOSH's clients, requests that do not verify were neither counted, listed nor logged, and named no guard.
 #[test]
-fn what_whoosh_s_clients_send_and_does_not_verify_is_counted_listed_and_names_its_guard() {
+fn unverified_proposals_of_whooshs_clients_are_counted_listed_and_name_their_guard() {
     let moved = Move::new();
     let running = moved.start();
     running.begin("p");

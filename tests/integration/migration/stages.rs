@@ -138,7 +138,7 @@ fn the_decision_record_names_the_caller_and_its_clock() {
 }
 
 #[test]
-fn reads_show_each_region_from_whoever_decides_it() {
+fn reads_show_each_region_from_the_side_that_decides_it() {
     let moved = Move::new();
     let running = moved.start();
     running.begin("p");
@@ -175,7 +175,7 @@ fn race(running: &Running<'_>, project: &str) {
 }
 
 #[test]
-fn clients_that_race_are_decided_once_by_whoever_decides_and_followed_in_order() {
+fn racing_clients_are_decided_once_by_the_deciding_side_and_followed_in_order() {
     let moved = Move::new();
     let running = moved.start();
     race(&running, "shadow");

@@ -188,7 +188,7 @@ impl Model {
             }
             "Council_McpGreen" => {
                 self.go("council", "READY");
-                self.council_version = Some(self.stands_for());
+                self.council_version = Some(self.ready_version());
             }
             "Council_McpRed" => drop(self.effects.insert("probe", asked.index)),
             "Council_Eject" => {
@@ -211,7 +211,7 @@ impl Model {
     }
 
     /// The version that whoever becomes READY now stands for.
-    fn stands_for(&self) -> u64 {
+    fn ready_version(&self) -> u64 {
         match &self.pin {
             Some((pinned, ..)) => *pinned,
             None => self.version,
@@ -236,7 +236,7 @@ impl Model {
             "Environment_ProvisionFailed" => self.provision_failed(asked),
             "Environment_Green" => {
                 self.go("environment", "READY");
-                self.environment_version = self.environment_version.or(Some(self.stands_for()));
+                self.environment_version = self.environment_version.or(Some(self.ready_version()));
             }
             "Environment_Amber" => self.go("environment", "DEGRADED"),
             "Environment_HealthFailed" => drop(self.effects.insert("healthcheck", asked.index)),

@@ -184,7 +184,7 @@ impl Model {
                 let Some((version, ..)) = &self.pin else { return Some(false) };
                 let bound = self.council_version == Some(*version) && self.environment_version == Some(*version);
                 let locks = asked.line.name == "Execution_PlanLocked";
-                self.both_ready() && bound && self.council_decides(asked) && (!locks || self.stands_as_pinned())
+                self.both_ready() && bound && self.council_decides(asked) && (!locks || self.matches_pin())
             }
             "ready" => self.both_ready() && self.council_decides(asked),
             "window" => {
@@ -459,7 +459,7 @@ impl Model {
     }
 
     /// What is pinned is there: the kept content of that version, the members, the assets.
-    fn stands_as_pinned(&self) -> bool {
+    fn matches_pin(&self) -> bool {
         self.pin.as_ref().is_some_and(|(version, content, members, assets)| {
             self.kept.get(version).is_some_and(|(kept, _)| kept == content)
                 && self.member_hash.as_ref() == Some(members)

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn bad_templates_are_told_with_packers_words_and_make_nothing() {
+fn bad_templates_are_reported_in_packers_words_and_build_nothing() {
     let desk = Desk::new("true");
     for (text, told) in [
         ("source \"file\" \"a\" { target = ", "Invalid expression"),
@@ -60,7 +60,7 @@ fn a_build_that_floods_is_ended_at_the_limit() {
 }
 
 #[test]
-fn secrets_that_a_template_prints_are_told_and_stored_nowhere() {
+fn secrets_that_a_template_prints_are_reported_and_stored_nowhere() {
     let desk = Desk::new("true");
     let shell = "echo it is ${var.password}; echo ${var.password} >&2; exit 1";
     desk.write("web.pkr.hcl", &format!("variable \"password\" {{\n  default = \"\"\n}}\n{}", template(shell)));
@@ -74,7 +74,7 @@ fn secrets_that_a_template_prints_are_told_and_stored_nowhere() {
 }
 
 #[test]
-fn what_a_template_itself_calls_sensitive_is_printed_and_logged_nowhere() {
+fn values_a_template_marks_sensitive_are_printed_and_logged_nowhere() {
     let desk = Desk::new("true");
     let declared = "variable \"pass\" {\n  default   = \"hunter2-in-the-file\"\n  sensitive = true\n}\n";
     let shell = "echo it is ${var.pass}; echo ${var.pass} >&2; exit 1";
@@ -88,7 +88,7 @@ fn what_a_template_itself_calls_sensitive_is_printed_and_logged_nowhere() {
 }
 
 #[test]
-fn a_missing_packer_is_told_with_how_to_install_it_and_nothing_changes() {
+fn a_missing_packer_is_reported_with_how_to_install_it_and_nothing_changes() {
     let desk = Desk::new("true");
     for command in [["build", "web.pkr.hcl"], ["validate", "web.pkr.hcl"], ["fmt", "web.pkr.hcl"]] {
         let ran = Ran::of(desk.command(&command).env("SWOOSH_PACKER", "no-such-packer").output().unwrap());
@@ -100,7 +100,7 @@ fn a_missing_packer_is_told_with_how_to_install_it_and_nothing_changes() {
 }
 
 #[test]
-fn wrong_input_of_every_kind_is_told_with_its_remedy_and_changes_nothing() {
+fn wrong_input_of_every_kind_is_reported_with_its_remedy_and_changes_nothing() {
     let desk = Desk::new("true");
     for (arguments, told) in [
         (vec!["build", "none.pkr.hcl"], "there is no template"),
@@ -126,7 +126,7 @@ fn wrong_input_of_every_kind_is_told_with_its_remedy_and_changes_nothing() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told_before_packer_builds() {
+fn an_unwritable_folder_is_reported_before_packer_builds() {
     let desk = Desk::new("true");
     let ledger = desk.beside("ledger");
     desk.write("web.pkr.hcl", &template(&format!("touch {}", ledger.display())));
@@ -137,7 +137,7 @@ fn a_folder_that_cannot_be_written_is_told_before_packer_builds() {
 }
 
 #[test]
-fn a_build_that_fills_the_disk_is_told_with_what_to_do() {
+fn a_build_that_fills_the_disk_is_reported_with_its_remedy() {
     let desk = Desk::new("true");
     let big = desk.beside("big");
     fs::File::create(&big).unwrap().set_len(8 << 20).unwrap();

@@ -127,7 +127,7 @@ fn all_refused(projects: &mut [Project<'_>], daemon: &Daemon, minutes: u64, why:
 }
 
 #[test]
-fn what_needs_a_window_needs_the_live_sources_window_at_the_proposals_time_and_at_the_nodes() {
+fn an_open_window_is_required_at_the_proposals_time_and_at_the_nodes() {
     let teller = Teller::start("").unwrap();
     let site = led_site(opening_later(5), &teller.stream(), |settings| {
         settings["clock"] = json!({"max_behind_ms": 3_600_000});

@@ -79,7 +79,7 @@ fn is_unsafe(daemon: &Daemon) {
 
 /// The second proposal waits for the interval, which is longer than a request may take.
 #[test]
-fn a_caller_who_was_not_told_in_time_gets_its_receipt_with_the_repeat() {
+fn a_caller_whose_request_timed_out_gets_its_receipt_from_a_repeat() {
     let site = Site::with(always_open(), |settings| {
         settings["journal"] = json!({"durability": "interval", "interval_ms": 2000});
         settings["http"] = json!({"request_timeout_ms": 300});

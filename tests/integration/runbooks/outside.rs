@@ -37,7 +37,7 @@ fn a_license_that_was_denied_is_asked_for_at_once() {
 }
 
 #[test]
-fn an_exporter_that_stands_still_goes_on_where_it_stood() {
+fn a_stalled_exporter_resumes_at_its_position() {
     let bubble = Bubble::start(BubbleMood::Status(503), None);
     let site = Site::with(always_open(), |settings| {
         settings["decisions"] = json!({"bubble": bubble.url(), "retry_min_ms": 10, "retry_max_ms": 20});
@@ -70,7 +70,7 @@ fn an_exporter_that_stands_still_goes_on_where_it_stood() {
 }
 
 #[test]
-fn a_fact_that_ran_out_is_read_anew() {
+fn an_expired_fact_is_read_again() {
     let site = Site::new();
     std::fs::rename(site.file("facts.json"), site.file("later.json")).unwrap();
     std::fs::write(site.file("facts.json"), "[]").unwrap();

@@ -9,7 +9,7 @@ use super::{
 };
 
 #[test]
-fn idle_connections_give_way_and_whoever_asks_is_served() {
+fn idle_connections_give_way_to_clients_with_a_request() {
     let daemon = site("limits", json!({"connections": 4})).start();
     let mut idle: Vec<_> = (0..4).map(|_| from(address(2), &daemon)).collect();
     wait_until("all are open", || metric(&daemon, "swoosh_connections") >= 4);
@@ -22,7 +22,7 @@ fn idle_connections_give_way_and_whoever_asks_is_served() {
 }
 
 #[test]
-fn connections_under_way_keep_their_place_and_one_more_is_told_to_come_again() {
+fn connections_with_a_request_are_kept_and_one_more_is_asked_to_retry() {
     let daemon = site("limits", json!({"connections": 2})).start();
     let mut held = [busy(from(address(2), &daemon)), busy(from(address(3), &daemon))];
     let mut refused = from(address(4), &daemon);

@@ -15,7 +15,7 @@ fn wait_until_closed(daemon: &Daemon) {
 }
 
 #[test]
-fn what_was_taken_is_answered_and_what_is_idle_is_closed() {
+fn accepted_requests_are_answered_and_idle_connections_closed() {
     let site = Site::with(always_open(), |settings| {
         settings["journal"] = json!({"durability": "interval", "interval_ms": 1_500});
     });

@@ -23,7 +23,7 @@ fn forged(project: &Project<'_>) -> Vec<u8> {
 }
 
 #[test]
-fn a_flood_of_bad_signatures_shuts_out_its_peer_and_nobody_else() {
+fn a_flood_of_bad_signatures_shuts_out_only_its_own_peer() {
     let site = site("limits", json!({"failures": 8, "failures_forgiven_per_second": 1}));
     let daemon = site.start();
     let mut project = Project::new(&site, "honest");
@@ -58,7 +58,7 @@ fn a_flood_of_bad_signatures_shuts_out_its_peer_and_nobody_else() {
 }
 
 #[test]
-fn signatures_of_nobody_are_worth_no_more_than_forged_ones() {
+fn signatures_of_unknown_keys_count_as_forged_ones() {
     let site = site("limits", json!({"failures": 4, "failures_forgiven_per_second": 1}));
     let daemon = site.start();
     let mut wire = from(address(2), &daemon);
@@ -133,7 +133,7 @@ fn proposals_of_unknown_signers_push_no_other_rejection_out_of_the_list() {
 
 /// They were counted and listed nowhere, so that nobody saw who tried keys, versions or proxies that change documents.
 #[test]
-fn what_is_refused_before_the_sequencer_is_listed_with_its_guard() {
+fn refusals_before_the_sequencer_are_listed_with_their_guard() {
     let site = site("limits", json!({"failures": 100_000}));
     let daemon = site.start();
     let mut project = Project::new(&site, "real");

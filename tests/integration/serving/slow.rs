@@ -41,7 +41,7 @@ fn heads_that_dribble_are_cut_off_while_others_are_served() {
 }
 
 #[test]
-fn a_body_that_dribbles_or_stands_still_is_answered_408() {
+fn a_slow_or_stalled_body_is_answered_408() {
     let head = || request("POST", "/transition", &["content-type: application/json", "content-length: 1000000"], b"{");
     let limits = |total: u64, pause: u64| json!({"request_timeout_ms": total, "body_pause_timeout_ms": pause, "body_limit_bytes": 2_000_000});
     let daemon = site("http", limits(300, 600_000)).start();
@@ -60,7 +60,7 @@ fn a_body_that_dribbles_or_stands_still_is_answered_408() {
 }
 
 #[test]
-fn whoever_says_nothing_is_cut_off_and_so_is_whoever_says_no_more() {
+fn silent_and_idle_connections_are_cut_off() {
     let daemon = site("http", json!({"first_byte_timeout_ms": 100, "idle_timeout_ms": 300})).start();
     daemon.connect().wait_for_end();
     assert_eq!(turned_away(&daemon, "first_byte"), 1);
@@ -71,7 +71,7 @@ fn whoever_says_nothing_is_cut_off_and_so_is_whoever_says_no_more() {
 }
 
 #[test]
-fn whoever_does_not_take_its_answers_is_cut_off() {
+fn a_client_that_does_not_read_its_answers_is_cut_off() {
     let daemon = site("http", json!({"write_timeout_ms": 200})).start();
     let mut wire = daemon.connect();
     // Answers of a hundred KiB each, until the buffers between are full.

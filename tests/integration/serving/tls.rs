@@ -110,7 +110,7 @@ async fn metrics(daemon: &Daemon) -> String {
 }
 
 #[test]
-fn certificates_can_be_required_of_everybody() {
+fn certificates_can_be_required_of_every_client() {
     let site = secured(json!({"require_client_certificate": true}));
     let daemon = site.start_on(OPEN);
     run(async {
@@ -120,7 +120,7 @@ fn certificates_can_be_required_of_everybody() {
 }
 
 #[test]
-fn http2_is_agreed_on_and_http1_is_spoken_to_whoever_knows_no_other() {
+fn http2_is_negotiated_and_clients_without_it_get_http1() {
     let site = secured(json!({}));
     let daemon = site.start();
     run(async {

@@ -40,7 +40,7 @@ fn more_than_the_limits_allow_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn wrong_input_of_every_kind_is_told_with_its_remedy_and_changes_nothing() {
+fn wrong_input_of_every_kind_is_reported_with_its_remedy_and_changes_nothing() {
     let desk = Desk::new();
     desk.run(&["sources", "sync"]).good();
     let (before, head) = (desk.state("sources.json"), desk.head());
@@ -78,7 +78,7 @@ fn a_dirty_tree_stops_everything_and_status_and_doctor_say_so() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told_of() {
+fn an_unwritable_folder_is_reported() {
     let desk = Desk::new();
     fs::write(desk.root().join("sources"), "a file where a folder should be").unwrap();
     let told = desk.run(&["sources", "sync"]).failure();
@@ -87,7 +87,7 @@ fn a_folder_that_cannot_be_written_is_told_of() {
 }
 
 #[test]
-fn a_clone_that_fills_the_disk_is_told_of_and_leaves_nothing() {
+fn a_clone_that_fills_the_disk_is_reported_and_leaves_nothing() {
     let desk = Desk::new();
     let commit = desk
         .repository

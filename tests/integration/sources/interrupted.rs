@@ -20,7 +20,7 @@ fn signal(name: &str, id: u32) {
 }
 
 #[test]
-fn a_clone_that_breaks_off_is_tried_again_cleaned_up_and_told() {
+fn a_broken_clone_is_retried_cleaned_up_and_reported() {
     let mut desk = Desk::new();
     let server = desk.serve();
     server.be(Mood::CutsPacks);
@@ -54,7 +54,7 @@ fn an_interrupt_or_a_kill_at_any_moment_is_finished_by_resume() {
 }
 
 #[test]
-fn a_server_that_asks_who_we_are_is_told_of_with_what_to_set() {
+fn a_server_that_asks_for_credentials_is_reported_with_the_setting_to_change() {
     let mut desk = Desk::new();
     let server = desk.serve();
     server.be(Mood::Asks);
@@ -91,7 +91,7 @@ fn a_checkout_that_was_cut_short_half_way_through_a_file_is_finished() {
 }
 
 #[test]
-fn what_somebody_edited_or_added_since_a_checkout_was_cut_short_is_never_overwritten() {
+fn edits_since_an_interrupted_checkout_are_never_overwritten() {
     let desk = Desk::new();
     let file = cut_short(&desk);
     let added = desk.tree().join("thesis.txt");

@@ -104,7 +104,7 @@ fn packs_of_all_ages_and_single_objects_are_read_together() {
 
 /// What libgit2 leaves when it is killed stayed for ever.
 #[test]
-fn what_a_killed_copy_left_is_removed() {
+fn leftovers_of_a_killed_copy_are_removed() {
     let desk = Desk::new();
     let first = desk.repository.git(&["rev-parse", "main"]);
     sync(&desk, &first);

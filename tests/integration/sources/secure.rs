@@ -94,7 +94,7 @@ fn a_repository_comes_over_https_where_its_authority_is_believed_and_not_otherwi
 }
 
 #[test]
-fn a_token_opens_a_repository_over_https_and_stands_in_no_file() {
+fn a_token_opens_a_repository_over_https_and_is_written_to_no_file() {
     let mut desk = Desk::new();
     let (server, port) = over_https(&desk);
     server.be(Mood::AsksOnce);

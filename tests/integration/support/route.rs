@@ -102,7 +102,7 @@ fn execution(state: &State) -> Transition {
     }
     match state.execution.phase {
         ExecutionState::Inactive => make_ready(state).unwrap_or(Transition::ExecutionAllReady),
-        ExecutionState::Plan if stands_as_pinned(state) => Transition::ExecutionPlanLocked,
+        ExecutionState::Plan if matches_pin(state) => Transition::ExecutionPlanLocked,
         ExecutionState::Plan => make_ready(state).unwrap_or(Transition::ExecutionPlanChange),
         ExecutionState::Work => Transition::ExecutionBeatReviewGate,
         ExecutionState::Review if (state.execution.approvals.len() as u64) < state.execution.approval_threshold => {
@@ -137,7 +137,7 @@ fn holds(state: &State) -> bool {
 }
 
 /// Whether council and environment stand READY as execution is pinned.
-fn stands_as_pinned(state: &State) -> bool {
+fn matches_pin(state: &State) -> bool {
     let pinned = state.execution.pin.as_ref().map(|pin| pin.version);
     let ready = (state.council.phase, state.environment.phase) == (CouncilState::Ready, EnvironmentState::Ready);
     ready && (state.council.version, state.environment.version) == (pinned, pinned) && holds(state)
