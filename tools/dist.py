@@ -39,8 +39,8 @@ def say(arguments):
 
 def commit_time():
     """When the commit was made, in seconds: every file of the archive carries this time."""
-    if told := os.environ.get("SOURCE_DATE_EPOCH"):
-        return int(told)
+    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(epoch)
     asked = subprocess.run(["git", "-C", ROOT, "log", "-1", "--format=%ct"], check=True, stdout=subprocess.PIPE)
     return int(asked.stdout)
 
@@ -58,7 +58,7 @@ def sbom(path, when):
         document = json.loads(written.read_text())
     finally:
         written.unlink(missing_ok=True)
-    # Where the crate was on the disk of who built it concerns nobody, and differs from place to place.
+    # Remove the path of the build folder: it differs between machines, and archives must be reproducible.
     text = json.dumps(document, indent=1, sort_keys=True).replace(str(ROOT), ".")
     path.write_text(text + "\n")
 

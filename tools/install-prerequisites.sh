@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Installs what building SWOOSH needs and this machine does not have; says nothing when all is there.
+# Installs the missing prerequisites of a build of SWOOSH; prints nothing if all are installed.
 #
 # RocksDB is C++ (compiler) and its bindings are generated with libclang; libgit2 uses the system's OpenSSL,
-# found with pkg-config. Rust itself comes from rustup, which only its user should run. Told
-# `tests`, it installs strace as well, which breaks the disk under a daemon; without it those tests are skipped, so
-# its lack stops nothing, prometheus with its promtool, which the dashboards and alerts are tried with, and PyYAML, a reader of
-# YAML that is not the daemon's: without these, their tests fail and name this script. Told `tests` or `packer`, it installs packer, which builds images: its tests fail without
-# it, and say so. Told `chaos`, it installs strace alone; without it, the chaos run reports those faults as skipped.
+# found with pkg-config. Rust itself comes from rustup, which only its user should run.
+#
+# Arguments:
+#   tests   strace (injects disk faults; without it those tests are skipped), prometheus with promtool (tests of dashboards
+#           and alerts), PyYAML (a second YAML parser) and packer. Without the last three, their tests fail and name this script.
+#   packer  packer alone, which builds images.
+#   chaos   strace alone; without it, the chaos run reports those faults as skipped.
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }

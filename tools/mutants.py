@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Plants the bugs of chaos/mutants.toml one at a time in a copy of the tree, and asks the tests.
+"""Plants the bugs of chaos/mutants.toml one at a time in a copy of the tree, and runs the tests.
 
-Writes chaos/MUTANTS.md and chaos/mutants.json after every bug: who caught what, and what was not asked yet. What was found
-out is kept in the target folder as well: a run that was interrupted goes on where it stopped, as long as the sources, the
-tests and the bug are the same. Exits with 1 when a bug was not caught or could not be planted.
+After every bug it writes chaos/MUTANTS.md and chaos/mutants.json: the tests that caught each bug, and the bugs not tried
+yet. Results are also kept in the target folder. An interrupted run resumes there, as long as the sources, the tests and
+the bug are the same. Exits with 1 if a bug was not caught or could not be planted.
 
-`tools/mutants.py NAME...` plants those alone, anew, and writes no report; `--keep-caught` takes over what was caught in an
-earlier state of the tree (after a test was mended, say), and the report says of which bugs that is so. `--check` only looks
-whether each bug can be planted, which `make lint` asks for: code that moves on must not leave its bug behind.
+`tools/mutants.py NAME...` plants only those, without stored results, and writes no report. `--keep-caught` reuses results
+of an earlier state of the tree (for example after a test was fixed); the report marks those bugs. `--check` only verifies
+that each bug can be planted. `make lint` runs it, so that a change of the code cannot leave its bug behind.
 """
 
 import ctypes
@@ -127,11 +127,11 @@ def ask_program(which, filters):
 
 
 def plant(mutant):
-    """Plants one bug; says what became of it."""
+    """Plants one bug and runs its tests; the result."""
     path = COPY / mutant["file"]
     sound = path.read_text()
     if sound.count(mutant["from"]) != 1:
-        return {"result": "not planted", "why": f"`from` stands {sound.count(mutant['from'])} times in {mutant['file']}"}
+        return {"result": "not planted", "why": f"`from` occurs {sound.count(mutant['from'])} times in {mutant['file']}"}
     path.write_text(sound.replace(mutant["from"], mutant["to"]))
     try:
         for kind in ("lib", "integration"):
@@ -152,7 +152,7 @@ def misplaced(mutants):
         path = ROOT / mutant["file"]
         count = path.read_text().count(mutant["from"]) if path.is_file() else 0
         if count != 1:
-            yield f"{mutant['name']}: `from` stands {count} times in {mutant['file']}; mend it in chaos/mutants.toml"
+            yield f"{mutant['name']}: `from` occurs {count} times in {mutant['file']}; fix it in chaos/mutants.toml"
 
 
 def mark_of(mutant):

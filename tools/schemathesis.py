@@ -69,7 +69,7 @@ def settle(run):
             "file": str(run / "facts.json"),
             "sources": {kind: [platform] for kind in ("license", "tooling", "capacity", "health")},
         },
-        # Nobody answers at the discard port.
+        # No server listens on the discard port.
         "migration": {
             "upstream": "http://127.0.0.1:9",
             "listen": "127.0.0.1:0",
@@ -141,8 +141,8 @@ def records(url, run):
 
 
 def strange_facts(before, after, answers, node_key):
-    """Facts that are believed now and were neither there before, nor taken, nor said by the node itself."""
-    taken = {told["told"]["hash"] for told in answers if told["path"] == "/facts" and told["status"] == 200}
+    """Facts in the table that were not there before, not accepted in this run, and not signed by the node itself."""
+    taken = {entry["answer"]["hash"] for entry in answers if entry["path"] == "/facts" and entry["status"] == 200}
     known = taken | {fact["hash"] for fact in before}
     for fact in after:
         if fact["hash"] not in known and fact["source"] != node_key:
@@ -150,8 +150,8 @@ def strange_facts(before, after, answers, node_key):
 
 
 def complaints(entries, answers, node_key):
-    """What the log and the answers do not agree on. The node's own records (a license that changed) need no caller."""
-    given = {told["told"]["index"]: told["told"] for told in answers if told["path"] == "/transition" and told["status"] == 202}
+    """Differences between the log and the answers. The node's own records (such as a license change) have no caller."""
+    given = {entry["answer"]["index"]: entry["answer"] for entry in answers if entry["path"] == "/transition" and entry["status"] == 202}
     by_index = {entry["record"]["index"]: entry["record"] for entry in entries}
     for index, receipt in given.items():
         record = by_index.get(index)
@@ -159,7 +159,7 @@ def complaints(entries, answers, node_key):
             yield f"the receipt of record {index} was given, and the log holds {record}"
     for index, record in by_index.items():
         if index not in given and record["signer"] != node_key:
-            yield f"record {index} is in the log, and nobody was told that it was accepted: {json.dumps(record)[:500]}"
+            yield f"record {index} is in the log, and no answer acknowledged it: {json.dumps(record)[:500]}"
 
 
 def main():
@@ -182,9 +182,9 @@ def main():
             if done.returncode != 0:
                 found.append(f"swoosh {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
     count = {}
-    for told in answers:
-        code = (told["told"] or {}).get("code", "") if isinstance(told["told"], dict) else ""
-        what = f"{told['path']} {told['status']} {code}".strip()
+    for entry in answers:
+        code = (entry["answer"] or {}).get("code", "") if isinstance(entry["answer"], dict) else ""
+        what = f"{entry['path']} {entry['status']} {code}".strip()
         count[what] = count.get(what, 0) + 1
     print("\n".join(f"{number:6} {what}" for what, number in sorted(count.items(), key=lambda pair: -pair[1])))
     print(f"{len(answers)} documents were posted, {len(entries)} records are in the log")

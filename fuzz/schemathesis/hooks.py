@@ -187,11 +187,11 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Keeps what was answered to what could have changed something: the node is asked afterwards."""
+    """Keeps the answers to requests that may have changed state; after the run they are compared with the node's log."""
     path = case.operation.path
     if case.method.upper() == "POST" and path in SIGNED:
         try:
-            told = response.json()
+            answer = response.json()
         except ValueError:
-            told = None
-        ANSWERS.write(json.dumps({"path": path, "status": response.status_code, "told": told}) + "\n")
+            answer = None
+        ANSWERS.write(json.dumps({"path": path, "status": response.status_code, "answer": answer}) + "\n")

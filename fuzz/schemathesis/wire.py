@@ -48,7 +48,7 @@ def hlc(ahead=datetime.timedelta()):
 
 
 class SignedRead(requests.auth.AuthBase):
-    """Signs a read over its target as it stands in the request."""
+    """Signs a read over its target, byte for byte as in the request."""
 
     def __init__(self, key):
         self._key = key
