@@ -55,7 +55,7 @@ fn profiles(world: &World, names: &[&str]) -> Ask {
     Ask::new(Transition::CouncilProfilesLoaded).with(json!({"candidates": candidates}))
 }
 
-/// A certificate over these members, the first of whom leads, with these votes.
+/// A certificate for these members with these votes; the first member leads.
 fn certificate(world: &World, members: &[&str], voters: &[&str]) -> Ask {
     let role = |n| if n == 0 { "lead" } else { "reviewer" };
     let seat = |(n, name): (usize, &&str)| (key(world, name), role(n).parse().unwrap());
@@ -103,7 +103,7 @@ fn keys_that_hold_no_vote_cannot_stand_for_the_council() {
     accept(&mut world, &ask);
 }
 
-/// A voter that the settings name stands and votes like one of the project.
+/// A voter named in the settings is a candidate and votes like one of the project.
 #[test]
 fn voters_of_the_settings_stand_and_vote() {
     let mut world = world(Region::Boot, "LICENSED");
@@ -321,7 +321,7 @@ fn a_project_cannot_take_the_platform_s_operator_its_rights() {
     accept(&mut world, &by(Transition::ControlPause, "operator"));
 }
 
-/// The same before the key stands in the settings: what the project did to it then does not bind the platform.
+/// As above, before the key is in the settings: the project's earlier revocation does not bind the platform.
 #[test]
 fn a_key_that_enters_the_settings_later_has_the_rights_that_they_give_it() {
     let mut world = world(Region::Boot, "LICENSED");
@@ -509,7 +509,7 @@ fn keys_without_a_secret_half_get_no_role() {
     let mut licensed = world(Region::Boot, "LICENSED");
     for bytes in SMALL_ORDER {
         let key = PublicKey::from_bytes(bytes);
-        let identity = json!({"name": "nobody", "roles": ["operator"]});
+        let identity = json!({"name": "small-order", "roles": ["operator"]});
         let ask = Ask::new(Transition::BootIdentityGranted).with(json!({"key": key, "identity": identity}));
         let (code, reasons) = refusal(&mut licensed, &ask);
         assert_eq!(code, "guard_operators", "{reasons}");

@@ -331,8 +331,8 @@ fn an_encrypted_backup_holds_the_node_s_key_and_opens_with_its_identity_alone() 
     let daemon = site.start();
     busy(&site, &daemon, "one");
     let identity = shelf.place("identity.age");
-    let told = good(site.tool(&["--json", "secrets", "identity", "--out", text(&identity)]));
-    let recipient = told["recipient"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned();
+    let identity_made = good(site.tool(&["--json", "secrets", "identity", "--out", text(&identity)]));
+    let recipient = identity_made["recipient"].as_str().unwrap_or_else(|| panic!("{identity_made}")).to_owned();
     let made =
         good(site.run(&["--json", "backup", "create", "--to", text(&shelf.backups()), "--recipient", &recipient]));
     let heads = heads_at(&daemon, made["backup"]["last_index"].as_u64().unwrap());
@@ -412,8 +412,8 @@ fn foreign() -> Site {
 fn a_backup_of_another_node_is_neither_good_nor_restored() {
     let (site, other, shelf) = (Site::new(), foreign(), Shelf::new());
     let identity = shelf.place("identity.age");
-    let told = good(site.tool(&["--json", "secrets", "identity", "--out", text(&identity)]));
-    let recipient = told["recipient"].as_str().unwrap().to_owned();
+    let identity_made = good(site.tool(&["--json", "secrets", "identity", "--out", text(&identity)]));
+    let recipient = identity_made["recipient"].as_str().unwrap().to_owned();
     let make = |site: &Site, to: &str| {
         let daemon = site.start();
         busy(site, &daemon, "one");

@@ -1,5 +1,5 @@
-//! The chaos run on real processes, a short slice of it: every fault that is asked for happens, nothing breaks, and
-//! the checker finds what is wrong with logs that somebody falsified.
+//! A short slice of the chaos run on real processes: each requested fault happens, no invariant breaks, and the checker
+//! finds the damage in falsified logs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -17,8 +17,8 @@ fn swoosh(arguments: &[&str]) -> Output {
 }
 
 fn said(output: &Output) -> Value {
-    let told = || String::from_utf8_lossy(&output.stderr).into_owned();
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", told()))
+    let stderr = || String::from_utf8_lossy(&output.stderr).into_owned();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stderr()))
 }
 
 fn check(run: &Path) -> (bool, Value) {
@@ -87,7 +87,7 @@ fn faults_break_nothing_and_falsified_logs_are_found_out() {
     let chain = Value::from(format!("sha256-{}", "0".repeat(64)));
     let other_chain = falsified(&run, Some(&|line| in_receipt(line, "chain", chain.clone())));
     breaks(&other_chain, "receipts-are-in-the-log");
-    let unsent = Value::from("chaos:1:control:nobody-sent-this");
+    let unsent = Value::from("chaos:1:control:never-sent");
     let other_key = falsified(&run, Some(&|line| in_receipt(line, "idem_key", unsent.clone())));
     breaks(&other_key, "receipts-are-in-the-log");
     breaks(&falsified(&run, None), "asked-for");
@@ -111,10 +111,9 @@ fn every_fault_is_listed_and_has_a_recipe_for_containers() {
 }
 
 /// Found by `swoosh chaos real`, seed 2, step 5. The disk filled up while RocksDB wrote tables, and a commit was waiting
-/// inside of RocksDB for those tables at that moment. RocksDB then began its own recovery, which has to go
-/// through the writers' queue that the waiting commit stood at the head of: both waited for ever. The node said that all
-/// was well, accepted nothing, answered nobody, and did not go on when there was room again; only a restart helped. Now the
-/// journal waits outside of RocksDB, and is told.
+/// inside of RocksDB for those tables. RocksDB then began its own recovery, which has to pass through the writers' queue
+/// behind that commit: a deadlock. The node reported health, accepted nothing, answered no request, and stayed so after
+/// space was freed, until a restart. Now the journal waits outside of RocksDB and gets notified.
 #[test]
 fn a_disk_that_fills_up_while_tables_are_written_is_reported_and_free_space_lets_the_node_continue() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -1,7 +1,7 @@
-//! Data directories of released formats: each is kept under `tests/compat/`, and this build opens it, finds it whole,
-//! and reduces it to the same heads. `SWOOSH_BLESS=1` makes the one of the present format where there is none; what
-//! is there is never made anew, because a build that reads only its own writing proves nothing. What a format gained since,
-//! and an earlier build of it passes over, is a new revision: a directory of its own beside the earlier ones.
+//! Data directories of released formats, kept under `tests/compat/`. This build opens each one, finds it whole, and
+//! reduces it to the same heads. `SWOOSH_BLESS=1` writes the directory of the present format if it is missing. It never
+//! overwrites one: a build that reads only its own writing proves nothing. Additions to a format that earlier builds
+//! ignore are a new revision, with a directory of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -118,9 +118,9 @@ fn every_record_has_its_log_line_its_decision_and_its_state() {
 
 fn lines_tell_every_transition(lines: &[String], log: &[swoosh::client::WalEntry]) {
     let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let told: Vec<&Value> = lines.iter().filter(|line| line["target"] == "swoosh::transition").collect();
-    assert_eq!(told.len(), log.len());
-    for (line, entry) in told.into_iter().zip(log) {
+    let transitions: Vec<&Value> = lines.iter().filter(|line| line["target"] == "swoosh::transition").collect();
+    assert_eq!(transitions.len(), log.len());
+    for (line, entry) in transitions.into_iter().zip(log) {
         let record = &entry.record;
         assert_eq!(line["state_pre_hash"], record.state_pre_hash.to_string());
         assert_eq!(line["state_post_hash"], record.state_post_hash.to_string());
@@ -143,14 +143,14 @@ fn a_projection_proves_itself_in_any_case_and_the_transitions_are_explained() {
     assert_eq!(view.hash, project.head.hash());
     let explained = daemon.get("/transitions?project=proof").json();
     assert_eq!(explained["head"], project.head.hash().to_string());
-    for told in explained["transitions"].as_array().unwrap() {
-        let transition: Transition = told["transition"].as_str().unwrap().parse().unwrap();
+    for entry in explained["transitions"].as_array().unwrap() {
+        let transition: Transition = entry["transition"].as_str().unwrap().parse().unwrap();
         let spec = chart::spec(transition);
         // What runs cannot be resumed, and nothing is provisioned yet.
         let enabled = spec.from.contains(&project.head.state().region_state(spec.region))
             && !matches!(transition, Transition::ControlResume | Transition::EnvironmentDeprovision);
-        assert_eq!(told["enabled"], enabled, "{told}");
-        assert_eq!(told["reasons"].as_array().unwrap().is_empty(), enabled, "{told}");
+        assert_eq!(entry["enabled"], enabled, "{entry}");
+        assert_eq!(entry["reasons"].as_array().unwrap().is_empty(), enabled, "{entry}");
     }
 }
 
@@ -177,12 +177,12 @@ fn a_dry_run_tells_what_would_happen_and_changes_nothing() {
     let before = (daemon.last_index(), daemon.get("/projects").body);
     let pause = Ask::new(Transition::ControlPause).at(project.clock());
     let key = project.proposal(&pause).idem_key.to_string();
-    let told = dry_run(&project, &pause.clone().under(&key));
+    let predicted = dry_run(&project, &pause.clone().under(&key));
     let refused = dry_run(&project, &Ask::new(Transition::CouncilQuorumCert));
     assert_eq!((&refused["accepted"], &refused["problem"]["code"]), (&json!(false), &json!("not_enabled")));
     assert_eq!((daemon.last_index(), daemon.get("/projects").body), before);
     let receipt = project.propose(&daemon, &pause.under(&key)).receipt();
-    assert_eq!(told["state_post_hash"], receipt.state_post_hash.to_string());
+    assert_eq!(predicted["state_post_hash"], receipt.state_post_hash.to_string());
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn asked() -> Vec<Asked> {
                 let expression = target["expr"].as_str().unwrap();
                 let expression = expression.replace("$instance", ".*").replace("$__rate_interval", "10s");
                 let expression = expression.replace("$__range", "1m");
-                assert!(!expression.contains('$'), "a variable that nobody fills in: {expression}");
+                assert!(!expression.contains('$'), "an unset variable: {expression}");
                 all.push(Asked { panel: format!("{name}: {}", panel["title"]), expression, event_only });
             }
         }
@@ -201,19 +201,20 @@ fn every_panel_and_every_alert_finds_what_it_asks_for() {
     }
     assert_eq!(prometheus.alerts("firing"), Vec::<String>::new(), "nothing is wrong with this node");
     daemon.kill();
-    prometheus
-        .until("the node's end is told", || prometheus.alerts("pending").iter().any(|alert| alert == "SwooshDown"));
+    prometheus.until("the stopped node raises an alert", || {
+        prometheus.alerts("pending").iter().any(|alert| alert == "SwooshDown")
+    });
 }
 
 #[test]
 fn each_alert_fires_when_it_should_and_is_silent_when_it_should_be() {
-    let told =
+    let checked =
         promtool(&["test", "rules", root().join("deploy/prometheus/swoosh.rules.test.yml").to_str().unwrap()], b"");
     assert!(
-        told.status.success(),
+        checked.status.success(),
         "{}{}",
-        String::from_utf8_lossy(&told.stdout),
-        String::from_utf8_lossy(&told.stderr)
+        String::from_utf8_lossy(&checked.stdout),
+        String::from_utf8_lossy(&checked.stderr)
     );
     let (rules, tests) =
         (std::fs::read_to_string(rules()).unwrap(), root().join("deploy/prometheus/swoosh.rules.test.yml"));
@@ -251,8 +252,8 @@ fn every_alert_names_an_existing_runbook_and_is_listed_in_the_operators_page() {
 fn prometheus_finds_nothing_to_complain_about_but_the_one_fixed_name() {
     let site = Site::new();
     let daemon = site.start();
-    let told = promtool(&["check", "metrics"], &daemon.get("/metrics").body);
-    let complaints = String::from_utf8_lossy(&told.stderr).into_owned() + &String::from_utf8_lossy(&told.stdout);
+    let checked = promtool(&["check", "metrics"], &daemon.get("/metrics").body);
+    let complaints = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     let others: Vec<&str> = complaints.lines().filter(|line| !line.starts_with(FIXED_NAME)).collect();
     assert_eq!(others, Vec::<&str>::new());
     assert_eq!(complaints.lines().count(), 2, "{complaints}");

@@ -29,9 +29,9 @@ fn the_demo_comes_to_its_end_and_leaves_nothing_behind() {
     let temporary = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
     let output = command.args(["--json", "demo"]).env("TMPDIR", temporary.path()).output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-    let steps: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    let steps: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let summary = steps.last().unwrap();
     assert_eq!(summary["step"], "summary");
     assert_eq!(summary["head_before"], summary["head_after"]);
@@ -50,9 +50,9 @@ fn the_demo_comes_to_its_end_and_leaves_nothing_behind() {
     assert!(undone.is_empty(), "the node did not by itself {undone:?}");
     let hashed = |member: &str| steps.iter().filter(|step| step["step"] == "item" && step[member].is_string()).count();
     assert_eq!((hashed("source"), hashed("asset")), (12, 2), "two versions of six sources, two builds of an image");
-    let told = |words: &&str| steps.iter().any(|step| step["text"].as_str().is_some_and(|text| text.contains(words)));
-    let untold: Vec<_> = ["BACKBEAT leads", "`archive` is back"].into_iter().filter(|words| !told(words)).collect();
-    assert!(untold.is_empty(), "nothing was told of {untold:?}");
+    let shows = |words: &&str| steps.iter().any(|step| step["text"].as_str().is_some_and(|text| text.contains(words)));
+    let missing: Vec<_> = ["BACKBEAT leads", "`archive` is back"].into_iter().filter(|words| !shows(words)).collect();
+    assert!(missing.is_empty(), "the demo does not show {missing:?}");
     let went_back = |step: &&Value| step["transition"] == "Ingestion_RollbackIndex" && step["step"] == "accepted";
     assert_eq!(steps.iter().filter(went_back).count(), 1, "the index goes back to the former one");
     assert_eq!(hashed("content_hash"), 2, "both indexes are shown");

@@ -49,12 +49,12 @@ fn systemd_reads_the_unit_without_a_complaint() {
         read("systemd/swoosh.service").replace("/usr/local/bin/swoosh", env!("CARGO_BIN_EXE_swoosh")),
     )
     .unwrap();
-    let Ok(told) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output() else {
+    let Ok(output) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output() else {
         return skipped("there is no systemd-analyze");
     };
-    let said = String::from_utf8([told.stdout, told.stderr].concat()).unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     let about: Vec<&str> = said.lines().filter(|line| line.contains("swoosh.service")).collect();
-    assert!(told.status.success() && about.is_empty(), "{said}");
+    assert!(output.status.success() && about.is_empty(), "{said}");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn matches(pattern: &[&str], path: &[&str]) -> bool {
     }
 }
 
-/// Layers of an image are read by everybody who has the image: keys of the folder that it is built in must not get there.
+/// All users of an image can read its layers, so keys in the build folder must not get into them.
 #[test]
 fn no_key_of_the_folder_gets_into_the_image() {
     let patterns = std::fs::read_to_string(deploy().join("../.dockerignore")).unwrap();
@@ -277,6 +277,6 @@ fn no_key_of_the_folder_gets_into_the_image() {
 #[test]
 fn prometheus_reads_its_configuration_and_its_rules() {
     let config = deploy().join("prometheus/prometheus.yml");
-    let told = crate::support::prometheus::promtool(&["check", "config", config.to_str().unwrap()], b"");
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let checked = crate::support::prometheus::promtool(&["check", "config", config.to_str().unwrap()], b"");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }

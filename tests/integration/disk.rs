@@ -66,7 +66,7 @@ impl Daemon {
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let address = lines.find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned)).unwrap();
-        // Nobody may block the daemon by not reading what it says.
+        // Drain stderr: a full pipe would block the daemon.
         std::thread::spawn(move || lines.for_each(drop));
         let disk = PathBuf::from(format!("/proc/{}/root{}", child.id(), disk.display()));
         Daemon { child, address, disk, _settings: outer }

@@ -106,7 +106,7 @@ fn a_write_or_sync_that_failed_once_stops_the_node_until_a_restart() {
         };
         let answers = at_once(&daemon, &proposals);
         answers.iter().for_each(|answer| refused(answer, &["not_durable", "read_only"]));
-        assert!(answers.iter().any(|answer| answer.code() == "not_durable"), "somebody waited for the disk");
+        assert!(answers.iter().any(|answer| answer.code() == "not_durable"), "at least one caller waited for the disk");
         tracer.detach();
         stopped(&daemon, &proposals, before);
         daemon.terminate();
@@ -178,8 +178,8 @@ fn a_watermark_that_finds_no_room_again_when_the_journal_is_reopened_asks_for_no
     is_whole(&site);
 }
 
-/// Steps of a commit at which the process dies, and whether the record is there afterwards: it is from the moment
-/// that the log is written, though nobody was told.
+/// Steps of a commit at which the process dies, and whether the record survives: it does once the log is written, even
+/// without an acknowledgement.
 const STEPS: [(Target, Fault<'static>, bool); 4] = [
     (Target::Log, Fault { call: "write", tampering: "error=EIO:signal=KILL:when=1" }, false),
     (Target::Log, Fault { call: "fdatasync", tampering: "error=EIO:signal=KILL:when=1" }, true),

@@ -106,20 +106,20 @@ fn no_reader_sees_a_record_before_it_is_on_disk() {
     assert!(before.iter().zip(&after).all(|(before, after)| before != after || before.1 == json!({"effects": []})));
 }
 
-/// Callers go on posting while the node stops: whatever was accepted was answered, and the log holds
-/// nothing that nobody was told of.
+/// Callers keep posting while the node stops: each accepted proposal was answered, and the log holds only acknowledged
+/// records.
 #[test]
 fn sigterm_under_load_leaves_nothing_accepted_unanswered() {
     let site = Site::new();
     let daemon = site.start();
     let mut projects: Vec<_> = (0..CALLERS).map(|n| Project::new(&site, &format!("stop-{n}"))).collect();
     projects.iter_mut().for_each(|project| project.drive(&daemon, Region::Boot, "LICENSED"));
-    let (before, told) = (daemon.last_index(), AtomicUsize::new(0));
+    let (before, acknowledged) = (daemon.last_index(), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for project in &mut projects {
-            scope.spawn(|| until_it_stops(&daemon, project, &told));
+            scope.spawn(|| until_it_stops(&daemon, project, &acknowledged));
         }
-        while told.load(Ordering::Relaxed) < 50 {
+        while acknowledged.load(Ordering::Relaxed) < 50 {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         daemon.signal("TERM");
@@ -127,14 +127,14 @@ fn sigterm_under_load_leaves_nothing_accepted_unanswered() {
     let (status, _) = daemon.wait();
     assert_eq!(status.code(), Some(0));
     let daemon = site.start();
-    assert_eq!(daemon.last_index() - before, told.load(Ordering::Relaxed) as u64);
+    assert_eq!(daemon.last_index() - before, acknowledged.load(Ordering::Relaxed) as u64);
     for project in &projects {
         let shown = daemon.get(&format!("/state?project={}", project.name)).json();
         assert_eq!(shown["hash"], project.head.hash().to_string());
     }
 }
 
-fn until_it_stops(daemon: &Daemon, project: &mut Project<'_>, told: &AtomicUsize) {
+fn until_it_stops(daemon: &Daemon, project: &mut Project<'_>, acknowledged: &AtomicUsize) {
     let Ok(mut wire) = Wire::connect(daemon.address) else { return };
     for next in [Transition::ControlPause, Transition::ControlResume].into_iter().cycle() {
         let signed = project.signed(&Ask::new(next));
@@ -145,7 +145,7 @@ fn until_it_stops(daemon: &Daemon, project: &mut Project<'_>, told: &AtomicUsize
             return;
         }
         project.advance(&signed.proposal, &answer.receipt());
-        told.fetch_add(1, Ordering::Relaxed);
+        acknowledged.fetch_add(1, Ordering::Relaxed);
     }
 }
 

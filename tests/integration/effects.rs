@@ -125,7 +125,7 @@ fn records(daemon: &Daemon) -> Vec<(String, String, String)> {
     records.as_array().unwrap().iter().map(one).collect()
 }
 
-/// How often a transition stands in the log.
+/// How often a transition occurs in the log.
 fn count(daemon: &Daemon, transition: &str) -> usize {
     records(daemon).iter().filter(|(name, ..)| name == transition).count()
 }

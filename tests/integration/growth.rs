@@ -1,5 +1,5 @@
-//! What keeps a node from growing changes no answer: heads leave memory and come back, records are pruned,
-//! snapshots are damaged or exported, and every caller is told the same as before.
+//! Bounds on growth change no answer: heads are evicted and loaded again, records are pruned, snapshots are damaged or
+//! exported, and every caller gets the same answers as before.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -295,8 +295,8 @@ fn a_project_whose_records_are_damaged_is_refused_and_the_others_go_on() {
     well.accept(&daemon, Transition::ControlPause);
     assert_eq!(metric(&daemon, "swoosh_projects_damaged"), 1);
     let log = daemon.terminate();
-    let told = log.iter().find(|line| line.contains("a project's rows are damaged")).unwrap();
-    assert!(told.contains("\"ill\"") && told.contains(&format!("record {index}")), "{told}");
+    let line = log.iter().find(|line| line.contains("a project's rows are damaged")).unwrap();
+    assert!(line.contains("\"ill\"") && line.contains(&format!("record {index}")), "{line}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Ran {
         self
     }
 
-    /// What a command that failed told.
+    /// All of its output; asserts exit code 1.
     fn failed(self) -> String {
         assert_eq!(self.code, Some(1), "{self:?}");
         format!("{}{}", self.output, self.errors)
@@ -130,9 +130,9 @@ fn a_missing_variable_stops_before_anything_is_written_and_tells_who_may_give_it
     let desk = Desk::with_definitions();
     desk.change("config/hybridcore/overlays/default.pkrvars.hcl", "image_version   = \"1.0.0\"\n", "");
     let before = desk.files();
-    let told = desk.build(["config", "render"], &[]).failed();
+    let failure = desk.build(["config", "render"], &[]).failed();
     for part in ["image_version (schema.yaml:", "overlays/environment/dev.pkrvars.hcl", "--set image_version=VALUE"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(failure.contains(part), "{part}: {failure}");
     }
     assert_eq!(desk.files(), before);
     let found = desk.build(["config", "validate"], &["--json"]);
@@ -157,8 +157,8 @@ fn explain_names_the_layer_and_the_file_of_each_value() {
     let default = "default overlays/default.pkrvars.hcl";
     assert_eq!(steps("network.bridge"), [default, "answers answers.json"]);
     assert_eq!(steps("network.mtu"), [default, "environment overlays/environment/prod.pkrvars.hcl"]);
-    let told = desk.build(["config", "explain"], &["--variable", "iso_url"]).failed();
-    assert!(told.contains("no layer gives iso_url; it is declared at schema.yaml:"), "{told}");
+    let failure = desk.build(["config", "explain"], &["--variable", "iso_url"]).failed();
+    assert!(failure.contains("no layer gives iso_url; it is declared at schema.yaml:"), "{failure}");
 }
 
 #[test]
@@ -167,8 +167,8 @@ fn a_file_that_was_edited_by_hand_is_not_overwritten_silently() {
     desk.build(["config", "render"], &[]).good();
     fs::write(desk.path(RENDERED), "image_name = \"mine\"\n").unwrap();
     let before = desk.files();
-    let told = desk.build(["config", "render"], &["--set", "image_name=other"]).failed();
-    assert!(told.contains("was changed by hand") && told.contains("--overwrite"), "{told}");
+    let failure = desk.build(["config", "render"], &["--set", "image_name=other"]).failed();
+    assert!(failure.contains("was changed by hand") && failure.contains("--overwrite"), "{failure}");
     assert_eq!(desk.files(), before);
     desk.build(["config", "render"], &["--set", "image_name=other", "--overwrite"]).good();
     assert_eq!(fs::read_to_string(desk.path(&format!("{RENDERED}.edited"))).unwrap(), "image_name = \"mine\"\n");
@@ -185,9 +185,9 @@ fn no_secret_is_written_logged_or_printed() {
         let ran = desk.command(&arguments).env("SWOOSH_BUILD_SSH_PASSWORD", canary).output().unwrap();
         (ran.status.code(), String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap())
     };
-    let (code, told) = render(&[]);
-    assert!(code == Some(0) && told.contains("ssh_password is looked up in SWOOSH_BUILD_SSH_PASSWORD"), "{told}");
-    assert!(!told.contains(canary));
+    let (code, printed) = render(&[]);
+    assert!(code == Some(0) && printed.contains("ssh_password is looked up in SWOOSH_BUILD_SSH_PASSWORD"), "{printed}");
+    assert!(!printed.contains(canary));
     let set = format!("ssh_password={canary}");
     let (code, refused) = render(&["--set", &set]);
     assert!(code == Some(1) && refused.contains("it is a secret") && !refused.contains(canary), "{refused}");
@@ -204,8 +204,8 @@ fn builder_catalog_lists_canonical_identifiers() {
     let desk = Desk::new();
     let listed = desk.run(&["--json", "templates", "list", "linux,proxmox"]).good().json();
     assert_eq!(listed[0]["id"], "source.proxmox-iso.linux-debian-12");
-    let told = desk.run(&["templates", "list", "linux,vmware"]).failed();
-    assert!(told.contains("there are: linux,azure; linux,file"), "{told}");
+    let failure = desk.run(&["templates", "list", "linux,vmware"]).failed();
+    assert!(failure.contains("there are: linux,azure; linux,file"), "{failure}");
     assert_eq!(desk.run(&["templates", "list", "linux"]).code, Some(2));
 }
 
@@ -223,8 +223,8 @@ fn verify_names_what_changed_since_it_was_composed() {
     assert_eq!(deviations[0]["deviation"], "changed");
     assert_eq!(deviations[0]["path"], "ansible/site.yml");
     assert_eq!(deviations[1]["deviation"], "source_changed");
-    let told = desk.build(["templates", "compose"], &[]).failed();
-    assert!(told.contains("ansible/site.yml was changed by hand"), "{told}");
+    let failure = desk.build(["templates", "compose"], &[]).failed();
+    assert!(failure.contains("ansible/site.yml was changed by hand"), "{failure}");
 }
 
 #[test]
@@ -238,15 +238,18 @@ fn toggle_enforcement_emits_only_the_stacks_that_are_on_and_names_a_missing_asse
     assert!(variables(&["--set", "puppet_enabled=true"]).contains("puppet_enabled puppet_entry"));
     fs::remove_file(desk.path("config/hybridcore/templates/ansible/site.yml")).unwrap();
     for command in [["provisioners", "plan"], ["config", "render"], ["templates", "compose"]] {
-        let told = desk.build(command, &[]).failed();
-        assert!(told.contains("templates/ansible/site.yml") && told.contains("ansible_enabled=false"), "{told}");
+        let failure = desk.build(command, &[]).failed();
+        assert!(
+            failure.contains("templates/ansible/site.yml") && failure.contains("ansible_enabled=false"),
+            "{failure}"
+        );
     }
     assert!(desk.run(&["provisioners", "check"]).failed().contains("templates/ansible/site.yml"));
-    let told = desk.build(
+    let planned = desk.build(
         ["provisioners", "plan"],
         &["--set", "ansible_enabled=false", "--set", "puppet_enabled=true", "--set", "puppet_version=5.5"],
     );
-    assert!(told.failed().contains("puppet 5.5 does not provision linux"));
+    assert!(planned.failed().contains("puppet 5.5 does not provision linux"));
 }
 
 #[test]
@@ -277,7 +280,7 @@ fn wrong_input_of_every_kind_is_reported_with_the_remedy_and_changes_nothing() {
     fs::write(desk.path("bytes.yaml"), b"a: \xff\n").unwrap();
     let before = desk.files();
     let render = |more: &[&str]| desk.build(["config", "render"], more).failed();
-    for (more, told) in [
+    for (more, expected) in [
         (&["--answers", "bad.hcl"][..], "bad.hcl:1"),
         (&["--answers", "bad.yaml"], "no mapping"),
         (&["--answers", "bytes.yaml"], "save it as UTF-8"),
@@ -290,7 +293,7 @@ fn wrong_input_of_every_kind_is_reported_with_the_remedy_and_changes_nothing() {
         (&["--root", "absent"], "is no folder"),
     ] {
         let found = render(more);
-        assert!(found.contains(told), "{more:?}: {found}");
+        assert!(found.contains(expected), "{more:?}: {found}");
     }
     let staging = desk.run(&["config", "render", "staging", "--builder", "file.linux-image"]).failed();
     assert!(staging.contains("there are: dev, prod"), "{staging}");
@@ -352,11 +355,11 @@ fn state_check_tells_what_is_wrong_repairs_what_it_can_and_leaves_the_rest() {
     fs::write(desk.path("state/sources.json.tmp"), "half").unwrap();
     fs::write(desk.path("state/sources-overrides.json"), r#"{"schema_version": 99}"#).unwrap();
     let before = desk.files();
-    let told = desk.run(&["state", "check"]).failed();
+    let failure = desk.run(&["state", "check"]).failed();
     for part in
         ["packer-hybrid.json is damaged", "sources.json.tmp: a writer was killed", "use the release that wrote it"]
     {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(failure.contains(part), "{part}: {failure}");
     }
     assert_eq!(desk.files(), before, "a check changes nothing");
     let repaired = desk.run(&["state", "check", "--repair"]).failed();

@@ -180,22 +180,22 @@ fn heads_are_as_the_callers_believe(daemon: &Daemon, callers: &[Caller<'_>]) {
     }
 }
 
-/// Every receipt is rebuilt from the log to the byte, no key is there twice, and the log holds nothing that
-/// nobody was told of.
+/// Every receipt is rebuilt from the log to the byte, no key is there twice, and every record in the
+/// log was acknowledged.
 fn receipts_are_in_the_log_once(site: &Site, callers: &[Caller<'_>], before: u64) {
     let journal = Journal::open_read_only(site.journal()).unwrap();
     let stored: Vec<_> = journal.records_from(1).map(Result::unwrap).collect();
     let keys: BTreeSet<_> = stored.iter().map(|stored| (&stored.record.project, &stored.record.idem_key)).collect();
     assert_eq!(keys.len(), stored.len(), "a key is in the log twice");
-    let mut told = BTreeSet::new();
+    let mut acknowledged = BTreeSet::new();
     for (signed, held) in callers.iter().flat_map(|caller| &caller.held) {
         let receipt: Receipt = serde_json::from_slice(held).unwrap();
         assert_eq!(receipt.verify(&site.cluster), Ok(()));
         let found = &stored[receipt.index as usize - 1];
         assert_eq!(found.record.idem_key, signed.proposal.idem_key);
         assert_eq!(canonical_bytes(&found.receipt()), *held, "record {} gives another receipt", receipt.index);
-        assert!(told.insert(receipt.index), "two receipts for record {}", receipt.index);
+        assert!(acknowledged.insert(receipt.index), "two receipts for record {}", receipt.index);
     }
-    assert!(told.len() as u64 >= ROUNDS, "{} receipts", told.len());
-    assert_eq!(stored.len() as u64, before + told.len() as u64, "the log holds what nobody was told of");
+    assert!(acknowledged.len() as u64 >= ROUNDS, "{} receipts", acknowledged.len());
+    assert_eq!(stored.len() as u64, before + acknowledged.len() as u64, "the log holds records without a receipt");
 }

@@ -10,7 +10,7 @@ use crate::support::standins::kaching::Kaching;
 use crate::support::wal;
 use crate::support::world::Ask;
 
-/// A site that believes nobody but this license server about licenses, and asks it about every second.
+/// A site whose only source of license facts is this server, polled about every second.
 fn site(kaching: &Kaching) -> Site {
     Site::with(always_open(), |settings| {
         settings["facts"]["sources"]["license"] = json!([]);
@@ -125,7 +125,7 @@ fn a_denial_leads_through_grace_and_expiry_to_renewal_and_restarts_forget_nothin
     assert_eq!(license(&daemon)["facts"][0]["valid_until"], denied);
     assert_eq!(nudge(&daemon, &mut project), 400);
     assert_eq!(changes(&daemon).last(), Some(&Transition::LicenseExpired));
-    eventually("the gate is told why it is closed", || {
+    eventually("the gate shows why it is closed", || {
         license(&daemon)["network"]["reason"].as_str().is_some_and(|reason| reason.contains("ran out"))
     });
     kaching.be(Mood::kind());

@@ -28,7 +28,7 @@ fn delegate() -> SecretKey {
     SecretKey::from_bytes(&[77; 32])
 }
 
-/// A WHOOSH, and a site whose daemon stands before it.
+/// A WHOOSH, and a site whose daemon runs in front of it.
 pub(crate) struct Move {
     pub site: Site,
     pub whoosh: Whoosh,
@@ -125,7 +125,7 @@ impl Running<'_> {
             .to_vec()
     }
 
-    /// Waits until SWOOSH stands where WHOOSH does.
+    /// Waits until SWOOSH and WHOOSH are in the same phases.
     #[track_caller]
     pub fn agree(&self, project: &str) {
         let agrees = |_: &Answer| self.phases(project) == words(&self.moved.whoosh.phases(project));

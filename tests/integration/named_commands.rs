@@ -1,4 +1,4 @@
-//! Whatever a page, a runbook, a help text or an error tells somebody to run is a command of the program.
+//! Each command line in a page, a runbook, a help text or an error is a command of the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

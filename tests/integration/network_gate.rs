@@ -19,7 +19,7 @@ async fn server() -> (TcpListener, reqwest::Url) {
     (listener, url)
 }
 
-/// Nobody waits to be accepted.
+/// No connection waits in the listener's backlog.
 fn no_connection(listener: &TcpListener) -> bool {
     use futures::FutureExt as _;
     listener.accept().now_or_never().is_none()
@@ -94,7 +94,7 @@ async fn a_client_kept_from_before_makes_no_connection_once_the_gate_closed() {
     assert!(no_connection(&listener));
 }
 
-/// Answers whoever comes with these bytes, and then says nothing more.
+/// Answers each connection with these bytes, then stays silent.
 fn always(listener: TcpListener, answer: &'static [u8]) {
     tokio::spawn(async move {
         let mut open = Vec::new();
@@ -171,7 +171,7 @@ fn other_outgoing_connections_wait_for_the_license() {
         }
     });
     let daemon = site.start();
-    // A decision that somebody outside could be told of.
+    // A decision that could be exported.
     Project::new(&site, "default").accept(&daemon, Transition::BootConfigOk);
     let server = kaching.url().trim_start_matches("http://").trim_end_matches("/license").parse().unwrap();
     let goal = kaching.requests() + 20;

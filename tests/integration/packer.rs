@@ -20,8 +20,8 @@ fn packer() -> &'static str {
     static FOUND: OnceLock<String> = OnceLock::new();
     FOUND.get_or_init(|| {
         let program = std::env::var("SWOOSH_PACKER").unwrap_or_else(|_| "packer".to_owned());
-        let told = Command::new(&program).arg("version").env("CHECKPOINT_DISABLE", "1").output();
-        let there = told.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("Packer v"));
+        let version = Command::new(&program).arg("version").env("CHECKPOINT_DISABLE", "1").output();
+        let there = version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("Packer v"));
         assert!(there, "packer is not installed; run tools/install-prerequisites.sh tests, or set SWOOSH_PACKER");
         program
     })
@@ -133,7 +133,7 @@ impl Ran {
         self
     }
 
-    /// Everything that it told, and nothing less than a failure.
+    /// All of its output; asserts that it failed.
     fn refusal(&self) -> String {
         assert_eq!(self.code, Some(1), "{self:?}");
         format!("{} {}", self.said, self.errors)

@@ -136,10 +136,10 @@ fn the_log_tells_by_which_policies_each_record_was_judged_and_they_only_go_forwa
         project.accept(&daemon, Transition::ControlPause);
         project.accept(&daemon, Transition::ControlResume);
     }
-    let told = bundles(&daemon);
-    let serials: Vec<u64> = told.iter().map(|(serial, _)| *serial).collect();
+    let bundles_seen = bundles(&daemon);
+    let serials: Vec<u64> = bundles_seen.iter().map(|(serial, _)| *serial).collect();
     assert!(serials.is_sorted() && serials.first() == Some(&1) && serials.last() == Some(&7), "{serials:?}");
-    for pair in told.windows(2) {
+    for pair in bundles_seen.windows(2) {
         assert_eq!(pair[0].0 == pair[1].0, pair[0].1 == pair[1].1, "one serial, one fact: {pair:?}");
     }
     daemon.terminate();
@@ -400,10 +400,10 @@ fn a_bundle_near_the_bound_is_judged_by() {
 fn a_template_is_refused_by_name() {
     let desk = Desk::new();
     let text =
-        "@id(\"nobody-pauses\") forbid (principal == ?principal, action == Action::\"Control_Pause\", resource);";
+        "@id(\"template-pause\") forbid (principal == ?principal, action == Action::\"Control_Pause\", resource);";
     let signed = desk.try_sign(7, text);
     let said = String::from_utf8_lossy(&signed.stderr).into_owned();
-    assert!(!signed.status.success() && said.contains("policy nobody-pauses is a template"), "{said}");
+    assert!(!signed.status.success() && said.contains("policy template-pause is a template"), "{said}");
     let checked = desk.policy(&["check", "next.cedar"]);
     assert!(!checked.status.success());
     let daemon = desk.site.start();

@@ -18,7 +18,7 @@ fn probe() -> SecretKey {
     SecretKey::from_bytes(&[55; 32])
 }
 
-/// A site that believes the probe about capacity and health, and nobody else.
+/// A site whose only source of capacity and health facts is the probe.
 fn site() -> Site {
     Site::with(always_open(), |settings| {
         settings["facts"]["sources"]["capacity"] = json!([probe().public()]);
@@ -125,7 +125,7 @@ fn a_license_that_was_taken_back_does_not_return_after_restarts() {
     }
 }
 
-/// The node signs what its providers learn. Whoever kept such a fact could push it after a restart.
+/// The node signs facts from its providers. A client that kept such a fact could push it after a restart.
 #[test]
 fn facts_that_the_node_signed_are_not_taken_from_others() {
     let site = site();

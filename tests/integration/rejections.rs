@@ -131,8 +131,9 @@ fn faults(answer: &Answer, problem: &Value, status: u16, code: &str) -> Vec<Stri
         "no words",
     );
     let reasons = problem["reasons"].as_array().cloned().unwrap_or_default();
-    let told = !reasons.is_empty() && reasons.iter().all(|reason| reason.as_str().is_some_and(|text| !text.is_empty()));
-    must(told, "no reasons");
+    let explained =
+        !reasons.is_empty() && reasons.iter().all(|reason| reason.as_str().is_some_and(|text| !text.is_empty()));
+    must(explained, "no reasons");
     must(status != 405 || answer.header("allow").is_some(), "Allow is missing");
     must(status != 503 || answer.header("retry-after").is_some(), "Retry-After is missing");
     wrong

@@ -51,8 +51,12 @@ fn play(site: &Site) -> Daemon {
         let callers: Vec<_> = (0..PROJECTS).map(call).collect();
         for kill in KILLS {
             while stage.accepted.load(Ordering::Relaxed) < kill {
-                let told = || daemon.log().split_off(daemon.log().len().saturating_sub(5));
-                assert!(!callers.iter().any(|caller| caller.is_finished()), "a caller is gone too early: {:?}", told());
+                let last_lines = || daemon.log().split_off(daemon.log().len().saturating_sub(5));
+                assert!(
+                    !callers.iter().any(|caller| caller.is_finished()),
+                    "a caller is gone too early: {:?}",
+                    last_lines()
+                );
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
             // The old one must be gone before the directory is free.
@@ -70,11 +74,11 @@ fn play(site: &Site) -> Daemon {
 fn shown_heads(daemon: &Daemon) -> BTreeMap<ProjectName, Hash> {
     let shown = daemon.get("/projects").json();
     let projects = shown["projects"].as_array().unwrap().iter();
-    let head = |told: &serde_json::Value| {
-        let project = told["project"].as_str().unwrap();
-        let state = daemon.get(&format!("/state?project={project}")).json();
-        assert_eq!(state["hash"], told["hash"]);
-        (project.parse().unwrap(), told["hash"].as_str().unwrap().parse().unwrap())
+    let head = |project: &serde_json::Value| {
+        let name = project["project"].as_str().unwrap();
+        let state = daemon.get(&format!("/state?project={name}")).json();
+        assert_eq!(state["hash"], project["hash"]);
+        (name.parse().unwrap(), project["hash"].as_str().unwrap().parse().unwrap())
     };
     projects.map(head).collect()
 }

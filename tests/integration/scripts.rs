@@ -1,4 +1,4 @@
-//! Golden scripts: commands to one project, and under each, indented, what came of it.
+//! Golden scripts: commands to one project, each followed by its indented output.
 //!
 //! `scripts/*.txt` are run one by one; `SWOOSH_BLESS=1` writes what came out into them. Lines that begin
 //! with `#` are comments. The commands stand in [`run`].

@@ -1,4 +1,4 @@
-//! Secrets: kept in an encrypted file, told to nobody.
+//! Secrets: kept in an encrypted file, shown in no output.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -146,9 +146,9 @@ fn a_node_that_cannot_have_its_secrets_does_not_start_and_says_why_without_them(
     });
     let vault = Vault::new(site.data().parent().unwrap());
     let refused = |needle: &str| {
-        let (_, told) = site.start_refused();
-        assert!(told.contains(needle), "{told}");
-        assert_silent("the error", told.as_bytes(), &[CANARY, OTHER, &vault.identity]);
+        let (_, stderr) = site.start_refused();
+        assert!(stderr.contains(needle), "{stderr}");
+        assert_silent("the error", stderr.as_bytes(), &[CANARY, OTHER, &vault.identity]);
     };
     refused("decisions.bubble_token is secret:other-name, and the secrets file has no other-name");
     let checked = vault.swoosh(&["secrets", "check", "--config", "swoosh.yaml"]);

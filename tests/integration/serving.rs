@@ -96,7 +96,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Whoever is told to wait is told how long, in a problem document.
+/// A refusal is a problem document that says how long to wait.
 #[track_caller]
 fn assert_turned_away(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.text());

@@ -1,5 +1,5 @@
-//! The simulation (docs/chaos.md): a slice of it breaks nothing, its runs are repeatable, and it finds bugs that are
-//! planted between the node and what it stands on.
+//! The simulation (docs/chaos.md): a slice of it breaks no invariant, its runs are repeatable, and it finds bugs that
+//! are planted between the node and the layers below it.
 //!
 //! Rates are raised where a slice is too short for a fault to happen often enough: what is rare is not less tested.
 

@@ -113,7 +113,7 @@ impl Ran {
         Ran { code: output.status.code(), said, errors: String::from_utf8(output.stderr).unwrap() }
     }
 
-    /// Everything that it told, and nothing less than a failure.
+    /// All of its output; asserts that it failed.
     fn failure(&self) -> String {
         assert_eq!(self.code, Some(1), "{self:?}");
         format!("{} {}", self.said, self.errors)

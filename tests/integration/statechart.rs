@@ -1,6 +1,6 @@
 //! `docs/statechart.md` says what `statechart.yaml` says.
 //!
-//! `SWOOSH_BLESS=1 cargo test --test integration statechart` writes the generated parts anew.
+//! `SWOOSH_BLESS=1 cargo test --test integration statechart` rewrites the generated parts.
 
 use std::path::PathBuf;
 
@@ -58,7 +58,7 @@ fn the_page_names_no_transition_guard_or_state_that_the_chart_does_not_have() {
     }
 }
 
-/// A program of somebody else's that reads YAML could not read the chart: `Count?` in a flow mapping.
+/// Other YAML parsers could not read the chart: it had `Count?` in a flow mapping.
 const READ: &str =
     "import json, sys, yaml; print(json.dumps([list(yaml.safe_load_all(open(path))) for path in sys.argv[1:]]))";
 

@@ -163,8 +163,9 @@ fn a_panic_of_the_sequencer_or_the_committer_aborts_the_process_and_a_restart_go
         assert!(Instant::now() < until, "the {thread} thread panicked, or never committed, and the node goes on");
         let (status, log) = daemon.wait();
         assert_eq!(status.signal(), Some(6), "{thread}: {status}");
-        let told = log.iter().any(|line| line.contains("a thread of the pipeline panicked") && line.contains(thread));
-        assert!(told, "{thread}: {log:#?}");
+        let reported =
+            log.iter().any(|line| line.contains("a thread of the pipeline panicked") && line.contains(thread));
+        assert!(reported, "{thread}: {log:#?}");
         let daemon = site.start();
         Project::new(&site, "after").accept(&daemon, Transition::BootConfigOk);
         daemon.terminate();

@@ -83,8 +83,8 @@ fn a_hang_up_changes_the_level_of_the_log() {
         daemon.signal("HUP");
     };
     let read = |times: usize| {
-        let told = |line: &&String| line.contains("the log's level was read again");
-        daemon.wait_for("/health/live", |_| daemon.log().iter().filter(told).count() == times);
+        let reads = |line: &&String| line.contains("the log's level was read again");
+        daemon.wait_for("/health/live", |_| daemon.log().iter().filter(reads).count() == times);
     };
     change("info,swoosh::transition=off,swoosh::cli=debug");
     read(1);
@@ -188,7 +188,7 @@ fn a_variable_alone_makes_no_node_die() {
     daemon.terminate();
 }
 
-/// A stolen key of the settings counted until somebody restarted the node.
+/// A stolen key of the settings stayed valid until the node was restarted.
 #[test]
 fn a_hang_up_revokes_and_grants_identities_of_the_settings() {
     let site = Site::new();
@@ -202,8 +202,8 @@ fn a_hang_up_revokes_and_grants_identities_of_the_settings() {
     assert_eq!(paused.status, 202, "{}", paused.text());
     project.refresh(&daemon);
     let read = |times: usize| {
-        let told = |line: &&String| line.contains("the identities were read again");
-        daemon.wait_for("/health/live", |_| daemon.log().iter().filter(told).count() == times);
+        let reads = |line: &&String| line.contains("the identities were read again");
+        daemon.wait_for("/health/live", |_| daemon.log().iter().filter(reads).count() == times);
     };
     site.change_settings(|settings| drop(settings["identities"].as_object_mut().unwrap().remove(&stranger)));
     daemon.signal("HUP");

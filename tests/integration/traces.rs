@@ -76,12 +76,12 @@ fn a_transition_under_a_caller_s_span(protocol: &str) {
         assert!(root.times.0 <= step.times.0 && step.times.0 <= step.times.1 && step.times.1 <= root.times.1);
     }
     assert!(spans.windows(2).skip(1).all(|pair| pair[0].times.1 <= pair[1].times.0), "one step after the other");
-    let told = |key: &str| root.attributes[key].clone();
-    let reasons = told("swoosh.guard_reasons");
+    let attribute = |key: &str| root.attributes[key].clone();
+    let reasons = attribute("swoosh.guard_reasons");
     assert!(reasons.contains(&"signature: the signature is the signer's".to_owned()), "{reasons:?}");
-    assert_eq!(told("swoosh.evidence"), [EVIDENCE]);
-    assert_eq!(told("swoosh.state_post_hash"), [receipt.state_post_hash.to_string()]);
-    assert_eq!(told("swoosh.chain"), [receipt.chain.to_string()]);
+    assert_eq!(attribute("swoosh.evidence"), [EVIDENCE]);
+    assert_eq!(attribute("swoosh.state_post_hash"), [receipt.state_post_hash.to_string()]);
+    assert_eq!(attribute("swoosh.chain"), [receipt.chain.to_string()]);
     assert_eq!(root.resource["service.name"], ["swoosh"]);
     assert_eq!(root.resource["swoosh.cluster"], [site.cluster.to_string()]);
     let sent = |daemon: &Daemon| !daemon.measures("swoosh_trace_spans_sent_total 0");
@@ -168,9 +168,9 @@ fn a_collector_that_is_down_costs_spans_alone_and_is_used_once_it_is_up() {
         !collector.spans().is_empty()
     });
     let log = daemon.terminate();
-    let told = |text: &str| log.iter().filter(|line| line.contains(text)).count();
-    assert_eq!(told("spans are lost until the trace collector takes them"), 1, "{log:#?}");
-    assert_eq!(told("the trace collector takes spans again"), 1);
+    let lines_with = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(lines_with("spans are lost until the trace collector takes them"), 1, "{log:#?}");
+    assert_eq!(lines_with("the trace collector takes spans again"), 1);
 }
 
 #[test]

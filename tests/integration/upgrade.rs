@@ -57,8 +57,8 @@ fn a_project_of_an_older_chart_goes_over_once_with_a_record_of_the_node_s() {
     assert_eq!(state.boot.identities, before.state().boot.identities);
     project.accept(&daemon, Transition::ControlPause);
     let log = daemon.terminate();
-    let told = |text: &str| log.iter().filter(|line| line.contains(text)).count();
-    assert_eq!(told("goes over to this program's statechart"), 1, "{log:#?}");
+    let lines_with = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(lines_with("goes over to this program's statechart"), 1, "{log:#?}");
     let daemon = site.start();
     project.accept(&daemon, Transition::ControlResume);
     assert_eq!(barriers(&daemon).len(), 1);

@@ -1,5 +1,5 @@
-//! The vectors of `tests/vectors/`, in both directions: what this code makes equals the files, and what
-//! the files say holds. `SWOOSH_BLESS=1` rewrites them. Their form stands in `tests/vectors/README.md`.
+//! The vectors of `tests/vectors/`, in both directions: this code's output equals the files, and their claims hold.
+//! `SWOOSH_BLESS=1` rewrites them. `tests/vectors/README.md` describes their form.
 
 mod bytes;
 mod chain;

@@ -179,7 +179,7 @@ fn a_directory_that_was_open_to_other_users_is_closed_at_the_start() {
     is_private(&site.journal());
 }
 
-/// Kubernetes gives a volume to the group `fsGroup` and needs its access; everybody else loses theirs.
+/// Kubernetes gives a volume to the group `fsGroup` and needs its access; all others lose theirs.
 #[test]
 fn the_group_of_a_volume_keeps_its_access_and_all_others_lose_theirs() {
     let site = Site::new();

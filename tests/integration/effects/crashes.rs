@@ -1,5 +1,5 @@
-//! A daemon that dies between two steps of an effect. What its work did outside stands in a ledger; whatever stands
-//! there twice was told: the later time under another attempt's number, or as `unknown`.
+//! A daemon that dies between two steps of an effect. The work writes each outside action to a ledger. An action that
+//! is there twice was reported: under the next attempt's number, or as `unknown`.
 
 use serde_json::{Value, json};
 use swoosh::types::names::{EnvironmentState, IngestionState};
@@ -31,7 +31,7 @@ fn work_that_can_be_done_again_goes_on_under_the_next_number_wherever_the_node_d
     // Where it dies, how often the work ran in the end, and the attempts of the second daemon.
     let cases: [(&str, usize, &[u64]); 4] =
         [("start", 1, &[1]), ("work", 1, &[2]), ("note", 2, &[2]), ("record", 1, &[])];
-    for (point, runs, told) in cases {
+    for (point, runs, expected) in cases {
         let yard = Yard::new(&INGESTION, |_| {});
         let scan = yard.program("scan", "");
         yard.site.change_settings(|settings| settings["effects"]["scan_command"] = json!([scan]));
@@ -41,7 +41,7 @@ fn work_that_can_be_done_again_goes_on_under_the_next_number_wherever_the_node_d
         let daemon = yard.site.start();
         state_where(&daemon, |state| state.ingestion.phase == IngestionState::Ready);
         assert_eq!(yard.ledger().len(), runs, "{point}");
-        assert_eq!(attempts(&daemon, "validate"), told, "{point}");
+        assert_eq!(attempts(&daemon, "validate"), expected, "{point}");
         assert_eq!(count(&daemon, "Ingestion_SchemaOk"), 1, "{point}");
         assert_eq!(count(&daemon, "Ingestion_ValidateFailed"), 0, "{point}");
     }
@@ -49,7 +49,7 @@ fn work_that_can_be_done_again_goes_on_under_the_next_number_wherever_the_node_d
 
 #[test]
 fn work_that_may_be_done_is_reported_as_unknown_before_it_starts_again() {
-    // Where it dies, whether that is told as unknown, and how often the builder ran in the end.
+    // The crash point, the number of `unknown` reports, and the number of builder runs in the end.
     for (point, unknown, runs) in [("start", 0, 1), ("work", 1, 1), ("note", 1, 2), ("record", 0, 1)] {
         let yard = super::environment::yard();
         yard.program("packer", "exec /usr/bin/packer \"$@\"");

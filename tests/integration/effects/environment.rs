@@ -22,7 +22,7 @@ pub const ENVIRONMENT: [&str; 4] = ["allocate", "provision", "healthcheck", "rel
 pub fn yard() -> Yard {
     Yard::new(&ENVIRONMENT, |settings| {
         settings["effects"]["builds"] = json!([{"environment": "dev", "builder": "source.file.linux-image"}]);
-        // Nobody else says how assets are.
+        // No other source gives health facts of assets.
         settings["facts"]["sources"]["health"] = json!([]);
     })
 }
@@ -170,7 +170,7 @@ fn a_changed_asset_fails_the_check_until_it_is_rebuilt() {
     let artifacts = files(&yard.workspace().join("environment/state/runs"), name);
     assert!(!artifacts.is_empty(), "{asset}");
     for path in &artifacts {
-        fs::write(path, "somebody else's").unwrap();
+        fs::write(path, "changed").unwrap();
     }
     insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentRecheck));
     let state = state_where(&daemon, |state| state.environment.last_failure.is_some());

@@ -48,8 +48,8 @@ fn listen(daemon: &Daemon, target: &str, header: &str, wanted: impl Fn(&Heard) -
 }
 
 fn transitions(heard: &[Heard]) -> Vec<String> {
-    let told = heard.iter().filter(|(_, kind, _)| kind == "transition");
-    told.map(|(_, _, data)| data["transition"].as_str().unwrap().to_owned()).collect()
+    let transitions = heard.iter().filter(|(_, kind, _)| kind == "transition");
+    transitions.map(|(_, _, data)| data["transition"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

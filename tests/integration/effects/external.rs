@@ -11,15 +11,15 @@ use super::{Yard, count, state_where};
 
 const RESOLVED: Transition = Transition::IngestionSourcesResolved;
 
-/// A project of which every effect is somebody else's, blocked in DISCOVER.
+/// A project in DISCOVER, blocked, whose effects are all external.
 fn blocked<'a>(yard: &'a Yard, daemon: &Daemon, by: Transition) -> Project<'a> {
     let mut project = yard.begin(daemon, yard.document("v1.0"));
     project.accept(daemon, by);
     project
 }
 
-/// What a worker is told that posts this outcome.
-fn told(daemon: &Daemon, project: &Project<'_>, ask: &Ask) -> (String, String) {
+/// Posts this outcome as a worker; code and text of the refusal.
+fn refusal(daemon: &Daemon, project: &Project<'_>, ask: &Ask) -> (String, String) {
     let answer = daemon.post(&bytes(&project.signed(ask)));
     assert_eq!(answer.status, 400, "{}", answer.text());
     (answer.code(), answer.text())
@@ -38,11 +38,11 @@ fn an_outcome_for_a_paused_project_survives_a_kill_and_is_recorded_once_after_re
     let daemon = yard.site.start();
     let project = blocked(&yard, &daemon, Transition::ControlPause);
     let resolved = Ask::new(RESOLVED).by("worker");
-    let (code, text) = told(&daemon, &project, &resolved);
+    let (code, text) = refusal(&daemon, &project, &resolved);
     assert!(code == "outcome_held" && text.contains("need not be sent again"), "{text}");
-    assert_eq!(told(&daemon, &project, &resolved).0, "outcome_held", "sent again, it is harmless");
+    assert_eq!(refusal(&daemon, &project, &resolved).0, "outcome_held", "sent again, it is harmless");
     let other = Ask::new(Transition::IngestionResolveFailed).by("worker");
-    let (code, text) = told(&daemon, &project, &other);
+    let (code, text) = refusal(&daemon, &project, &other);
     assert!(code == "blocked" && text.contains("that one counts"), "{text}");
     daemon.kill();
     let daemon = yard.site.start();
@@ -76,7 +76,7 @@ fn an_outcome_for_a_quarantined_project_is_recorded_after_the_release() {
     let daemon = yard.site.start();
     let mut project = blocked(&yard, &daemon, Transition::PolicyQuarantine);
     let resolved = Ask::new(RESOLVED).by("worker");
-    assert_eq!(told(&daemon, &project, &resolved).0, "outcome_held");
+    assert_eq!(refusal(&daemon, &project, &resolved).0, "outcome_held");
     super::insist(&mut project, &daemon, &Ask::new(Transition::PolicyRelease));
     state_where(&daemon, |state| state.ingestion.phase == IngestionState::Fetch);
 }
@@ -88,11 +88,11 @@ fn an_outcome_that_would_not_pass_anyway_is_not_kept() {
     let project = blocked(&yard, &daemon, Transition::ControlPause);
     let mut inputs: Value = project.valid(RESOLVED);
     inputs["resolved"] = json!({});
-    let (code, text) = told(&daemon, &project, &Ask::new(RESOLVED).by("worker").with(inputs));
+    let (code, text) = refusal(&daemon, &project, &Ask::new(RESOLVED).by("worker").with(inputs));
     assert_eq!(code, "blocked", "{text}");
     let mut inputs: Value = project.valid(RESOLVED);
     inputs["effect"] = json!("p/9/resolve");
-    assert_eq!(told(&daemon, &project, &Ask::new(RESOLVED).by("worker").with(inputs)).0, "blocked");
+    assert_eq!(refusal(&daemon, &project, &Ask::new(RESOLVED).by("worker").with(inputs)).0, "blocked");
     assert_eq!(phase_of(&daemon, "resolve"), "external");
 }
 
@@ -101,7 +101,7 @@ fn cancelling_an_effect_drops_its_kept_outcome() {
     let yard = Yard::new(&[], |_| {});
     let daemon = yard.site.start();
     let mut project = blocked(&yard, &daemon, Transition::ControlPause);
-    assert_eq!(told(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
+    assert_eq!(refusal(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
     project.accept(&daemon, Transition::ControlTerminate);
     daemon.kill();
     let daemon = yard.site.start();
@@ -117,7 +117,7 @@ fn an_outcome_of_a_worker_that_may_no_longer_bring_it_is_dropped_when_the_projec
         let yard = Yard::new(&[], |_| {});
         let daemon = yard.site.start();
         let mut project = blocked(&yard, &daemon, Transition::ControlPause);
-        assert_eq!(told(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
+        assert_eq!(refusal(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
         let worker = yard.site.hands.get("worker").key().to_string();
         let mut inputs = project.valid(taken);
         match taken {
@@ -136,7 +136,7 @@ fn an_outcome_of_a_worker_that_may_no_longer_bring_it_is_dropped_when_the_projec
         daemon.wait_for("/metrics", |answer| answer.text().contains("swoosh_outcomes_dropped_total 1"));
         assert_eq!(count(&daemon, RESOLVED.as_str()), 0, "{taken}");
         daemon.wait_for("/effects?project=p", |_| phase_of(&daemon, "resolve") == "external");
-        // The effect is open for somebody who may.
+        // The effect stays open for an authorized worker.
         let second = yard.site.hands.get("stranger").key();
         let grant = json!({"key": second, "identity": {"name": "second", "roles": ["worker"]}});
         super::insist(&mut project, &daemon, &Ask::new(Transition::BootIdentityGranted).with(grant));
@@ -155,13 +155,13 @@ fn an_outcome_of_a_worker_that_may_no_longer_bring_it_gives_its_place_to_another
     let (worker, second) = (yard.site.hands.get("worker").key(), yard.site.hands.get("stranger").key());
     let grant = json!({"key": second, "identity": {"name": "second", "roles": ["worker"]}});
     super::insist(&mut project, &daemon, &Ask::new(Transition::BootIdentityGranted).with(grant));
-    assert_eq!(told(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
+    assert_eq!(refusal(&daemon, &project, &Ask::new(RESOLVED).by("worker")).0, "outcome_held");
     let by_second = Ask::new(RESOLVED).by("stranger");
-    let (code, text) = told(&daemon, &project, &by_second);
+    let (code, text) = refusal(&daemon, &project, &by_second);
     assert!(code == "blocked" && text.contains("that one counts"), "{text}");
     let revoked = json!({"key": worker, "rationale": "stolen"});
     super::insist(&mut project, &daemon, &Ask::new(Transition::BootIdentityRevoked).with(revoked));
-    let (code, text) = told(&daemon, &project, &by_second);
+    let (code, text) = refusal(&daemon, &project, &by_second);
     assert!(code == "outcome_held" && text.contains("need not be sent again"), "{text}");
     daemon.wait_for("/metrics", |answer| answer.text().contains("swoosh_outcomes_dropped_total 1"));
     daemon.kill();

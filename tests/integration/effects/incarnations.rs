@@ -143,7 +143,7 @@ fn cut_tail(journal: &Path, bytes: u64) {
     std::fs::File::options().write(true).open(&log).unwrap().set_len(length.saturating_sub(bytes)).unwrap();
 }
 
-/// The worker was told that its outcome need not be sent again; the node lost it, started as whole, and applied nothing.
+/// The node acknowledged the worker's outcome as held, lost it, started as whole, and applied nothing.
 #[test]
 fn a_held_outcome_that_was_lost_with_the_tail_of_the_log_keeps_the_node_from_starting() {
     for durability in ["sync", "interval"] {

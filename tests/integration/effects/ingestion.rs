@@ -109,7 +109,7 @@ fn pause_stops_the_work_that_runs_and_resume_lets_it_go_on() {
     insist(&mut project, &daemon, &Ask::new(Transition::ControlResume));
     state_where(&daemon, |state| state.ingestion.phase == IngestionState::Ready);
     assert_eq!(yard.ledger().len(), 2);
-    assert_eq!(count(&daemon, "Ingestion_ValidateFailed"), 0, "being told to stop is no failure");
+    assert_eq!(count(&daemon, "Ingestion_ValidateFailed"), 0, "a requested stop is no failure");
 }
 
 #[test]

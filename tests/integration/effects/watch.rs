@@ -82,8 +82,8 @@ fn a_watch_goes_on_over_a_restart_of_the_node_from_the_last_record_it_heard_of()
     watching.until("the project is paused");
     let address = daemon.address.to_string();
     daemon.terminate();
-    let told = watching.until("broke off");
-    assert!(told.contains("listening again from record "), "{told}");
+    let printed = watching.until("broke off");
+    assert!(printed.contains("listening again from record "), "{printed}");
     let daemon = yard.site.start_on(&address);
     // That closes what is open.
     insist(&mut project, &daemon, &Ask::new(Transition::ControlTerminate));
@@ -100,15 +100,15 @@ fn a_watch_asks_again_and_again_where_the_node_has_no_room_for_listeners_and_say
     let listeners: Vec<_> = (0..128).map(|_| listen(&daemon)).collect();
     let watching = Watching::begin(&daemon);
     // One address has half of the places.
-    let told = watching.until("gives no events");
-    assert!(told.contains("asking it every 300 ms"), "{told}");
+    let printed = watching.until("gives no events");
+    assert!(printed.contains("asking it every 300 ms"), "{printed}");
     watching.until("the project is paused");
     insist(&mut project, &daemon, &Ask::new(Transition::ControlTerminate));
     assert_eq!(watching.end(), Some(0));
     drop(listeners);
 }
 
-/// Somebody who listens and never hangs up; the node has answered when this returns.
+/// Opens an event stream and keeps it open; returns after the node has answered.
 fn listen(daemon: &Daemon) -> TcpStream {
     let mut stream = TcpStream::connect(daemon.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

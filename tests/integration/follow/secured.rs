@@ -1,4 +1,4 @@
-//! Followers of nodes that do not talk to everybody: over TLS with an authority of one's own, and where reads are signed.
+//! Followers of nodes with closed reads: over TLS with a private authority, and with signed reads.
 
 use serde_json::{Value, json};
 use swoosh::platform::keyfile;
@@ -18,7 +18,7 @@ fn reader() -> SecretKey {
     SecretKey::from_bytes(&[78; 32])
 }
 
-/// A site whose log holds a project, with the key files of somebody who may read and of somebody who may not.
+/// A site whose log holds a project, with the key file of a reader and of an identity that may not read.
 fn begun() -> Site {
     let site = Site::with(crate::support::daemon::always_open(), |settings| {
         settings["identities"][reader().public().to_string()] = json!({"name": "rea", "roles": ["reader"]});
@@ -35,9 +35,9 @@ fn path(site: &Site, name: &str) -> String {
     text(&site.file(name)).to_owned()
 }
 
-/// Runs the program against the node and expects that it does what it is told.
+/// Runs the program against the node and expects success; its JSON output.
 #[track_caller]
-fn told(site: &Site, arguments: &[&str]) -> Value {
+fn succeeds(site: &Site, arguments: &[&str]) -> Value {
     let output = site.tool(&[&["--json"], arguments].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -49,7 +49,7 @@ fn pause_or_resume(site: &Site, transition: &str, url: &str, more: &[&str]) -> u
     let key = path(site, "operator.key");
     let inputs = r#"{"rationale": "a test"}"#;
     let begin = ["propose", transition, "--project", "one", "--node", url, "--key", &key, "--inputs", inputs];
-    let receipt = told(site, &[&begin, more].concat());
+    let receipt = succeeds(site, &[&begin, more].concat());
     receipt["index"].as_u64().unwrap_or_else(|| panic!("no receipt: {receipt}"))
 }
 
@@ -82,13 +82,13 @@ fn a_follower_over_tls_believes_one_authority_and_shows_who_it_is() {
     let url = format!("https://{}", node.address);
     let [ca, other] = ["ca.pem", "other-ca.pem"].map(|name| path(&site, name));
     let [certificate, key, no_reader] = ["reader.pem", "reader.key", "operator.key"].map(|name| path(&site, name));
-    // Nobody is followed whose certificate is not believed, and a node that asks who reads is told.
+    // A follower refuses a node with an untrusted certificate; a node with closed reads refuses an unsigned follower.
     for authority in [&[][..], &["--ca", &other]] {
         let said = ends(&site, &url, authority);
         assert!(said.contains("certificate") && said.contains("--ca"), "{said}");
     }
-    for nobody in [&["--ca", &ca][..], &["--ca", &ca, "--read-as", &no_reader]] {
-        let said = ends(&site, &url, nobody);
+    for unauthorized in [&["--ca", &ca][..], &["--ca", &ca, "--read-as", &no_reader]] {
+        let said = ends(&site, &url, unauthorized);
         assert!(said.contains("reads_closed"), "{said}");
     }
     let plain = ends(&site, &url.replace("https", "http"), &[]);
@@ -118,8 +118,8 @@ fn a_follower_signs_its_reads_where_the_node_asks_for_it() {
     let node = site.start_on(OPEN);
     let url = format!("http://{}", node.address);
     let [key, no_reader] = ["reader.key", "operator.key"].map(|name| path(&site, name));
-    for nobody in [&[][..], &["--read-as", &no_reader]] {
-        let said = ends(&site, &url, nobody);
+    for unauthorized in [&[][..], &["--read-as", &no_reader]] {
+        let said = ends(&site, &url, unauthorized);
         assert!(said.contains("reads_closed"), "{said}");
     }
     let data = folder();

@@ -55,7 +55,7 @@ fn a_difference_is_kept_with_both_sides_and_holds_the_cut_over_back_until_it_is_
     let found = running.divergences();
     assert_eq!(found[0]["kind"], "answer");
     assert!(found[0]["swoosh"].as_str().unwrap().starts_with("not_enabled: "), "{}", found[0]);
-    // They are together, and were not for long: whoever asks for quiet is told to wait, and nothing is switched.
+    // They agree only since a short time: a switch that asks for a longer quiet time is refused and changes nothing.
     let (good, said) = running.try_switch(&["cutover", "--quiet-for", "1d"]);
     assert!(!good && said.contains("it was not quiet for 1d") && said.contains("divergences were found"), "{said}");
     assert_eq!(running.view()["switches"], 0);
@@ -95,7 +95,7 @@ fn a_promoted_follower_goes_on_under_the_old_node_s_switches_or_does_not_start()
     let promoted = site.run_in(&follower, &["promote", "--yes", "--reason", "a test"]);
     assert!(promoted.status.success(), "{promoted:?}");
     std::fs::copy(site.data().join("node.key"), follower.join("node.key")).unwrap();
-    let (code, said) = site.start_in(&follower).err().expect("it starts, and nobody told it who decides");
+    let (code, said) = site.start_in(&follower).err().expect("it starts without knowing who decides");
     assert!(
         code == Some(1) && said.contains("which says who decides") && said.contains("promote-follower.md"),
         "{said}"
@@ -162,7 +162,7 @@ fn a_whoosh_without_a_usable_answer_is_reported_within_the_timeout_and_counted()
             assert!(answer.text().contains("runbooks/whoosh-dead.md"));
         }
     }
-    assert_eq!(running.daemon.last_index(), before, "what WHOOSH did nobody knows, so nothing is applied");
+    assert_eq!(running.daemon.last_index(), before, "WHOOSH's result is unknown, so nothing is applied");
     assert!(running.measures("swoosh_migration_upstream_failures_total{cause=\"timeout\"} 3"));
     assert!(running.measures("swoosh_migration_upstream_failures_total{cause=\"unreachable\"} 9"));
     // Its own failures are its own words.
@@ -190,7 +190,7 @@ fn decisions_whoosh_missed_are_passed_on_before_it_decides_again() {
     moved.whoosh.set_fault(Fault::None);
     running.agree("p");
     assert_eq!(moved.whoosh.accepted("p").len(), 2);
-    assert!(moved.whoosh.keys("p").iter().all(Option::is_some), "WHOOSH gets the keys, for when it is told twice");
+    assert!(moved.whoosh.keys("p").iter().all(Option::is_some), "WHOOSH gets the keys, so that it can drop duplicates");
     running.switch(&["bypass"]);
     assert_eq!(step(&running, &script, 2), 202);
     running.agree("p");
@@ -208,7 +208,7 @@ fn an_answer_of_whoosh_that_judges_nothing_is_tried_again() {
     for status in [401, 403, 408, 425, 429] {
         moved.whoosh.set_fault(Fault::Answers(status));
         std::thread::sleep(std::time::Duration::from_millis(1_100));
-        assert_eq!(running.view()["not_passed_on"], 1, "{status} counts as told");
+        assert_eq!(running.view()["not_passed_on"], 1, "{status} counts as delivered");
     }
     assert_eq!((moved.whoosh.accepted("p").len(), kinds(&running.divergences())), (0, vec![]));
     moved.whoosh.set_fault(Fault::None);
@@ -221,8 +221,8 @@ fn an_answer_of_whoosh_that_judges_nothing_is_tried_again() {
     running.daemon.wait_for("/migration", |answer| answer.json()["not_passed_on"] == 0);
 }
 
-/// A restored log may end before what WHOOSH was told of. That was corrected in memory alone, so that after the next restart
-/// the records that had come in between counted as told.
+/// A restored log may end before the position of WHOOSH. The position was corrected in memory only, so after the next
+/// restart the records written in between counted as delivered.
 #[test]
 fn a_position_beyond_the_log_is_corrected_for_good() {
     let moved = Move::new();
@@ -245,14 +245,14 @@ fn a_position_beyond_the_log_is_corrected_for_good() {
     assert_eq!(moved.whoosh.accepted("p").len(), 3);
 }
 
-/// How far WHOOSH was told held no pruning back: once retention had passed it, the order to let WHOOSH decide again was refused
-/// for ever.
+/// The position of WHOOSH did not hold back pruning: once retention had passed it, every order to let WHOOSH decide again
+/// was refused.
 #[test]
 fn records_not_yet_passed_on_to_whoosh_are_not_pruned() {
     let moved = Move::new();
     let (running, script) = begun(&moved);
     running.switch(&["cutover"]);
-    let told = running.daemon.last_index();
+    let delivered = running.daemon.last_index();
     for number in 0..4 {
         assert_eq!(step(&running, &script, number), 202);
     }
@@ -262,12 +262,12 @@ fn records_not_yet_passed_on_to_whoosh_are_not_pruned() {
         (journal.export_floor().unwrap(), journal.export_positions().unwrap())
     };
     let (floor, positions) = exporters();
-    assert_eq!(floor, Some(told), "{positions:?}");
+    assert_eq!(floor, Some(delivered), "{positions:?}");
     let running = moved.start();
     running.switch(&["bypass"]);
     assert_eq!(moved.whoosh.accepted("p").len(), 4);
     running.daemon.terminate();
-    assert_eq!(exporters().0, None, "WHOOSH decides everything and is told of nothing");
+    assert_eq!(exporters().0, None, "WHOOSH decides everything and gets no deliveries");
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn nothing_that_a_client_sends_is_answered_500_or_changes_anything() {
         ("PUT", "/transition", 405),
         ("GET", "/transition", 405),
         ("GET", "/wal?from=1", 404),
-        ("GET", "/state?project=nobody", 404),
+        ("GET", "/state?project=missing", 404),
         ("GET", "/state?project=No%20Body", 400),
         ("GET", "/state?project=p&projection=nothing", 400),
     ] {
@@ -350,7 +350,7 @@ fn callers_are_distinguished_by_their_tokens() {
     let sealed = ["secrets", "encrypt", &path("plain.yaml"), "--recipient", &recipient, "--out", &path("secrets.age")];
     assert!(moved.site.tool(&sealed).status.success());
     let (running, script) = begun(&moved);
-    assert_eq!(step(&running, &script, 0), 202, "in shadow nobody is turned away");
+    assert_eq!(step(&running, &script, 0), 202, "shadow mode refuses no caller");
     let found = running.diverges(1);
     assert_eq!((kinds(&found), found[0].get("caller")), (vec!["caller"], None));
     let (transition, inputs) = &script.steps[0];
@@ -409,9 +409,9 @@ fn provisioning_that_whoosh_s_workers_may_have_begun_is_reported_as_unknown_at_a
     running.switch(&["regions", "--region", "environment"]);
     let wal = || running.daemon.get("/wal?project=p&limit=1000").text();
     running.daemon.wait_for("/wal?project=p&limit=1000", |_| wal().contains("Environment_Installed"));
-    let told = wal();
-    assert_eq!(told.matches("\"unknown\":true").count(), 1, "{told}");
-    assert!(told.find("Environment_ProvisionFailed") < told.find("Environment_Installed"), "{told}");
+    let log = wal();
+    assert_eq!(log.matches("\"unknown\":true").count(), 1, "{log}");
+    assert!(log.find("Environment_ProvisionFailed") < log.find("Environment_Installed"), "{log}");
 }
 
 #[test]

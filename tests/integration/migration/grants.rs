@@ -351,7 +351,8 @@ fn only_the_delegate_of_its_caller_uses_a_grant() {
     assert_eq!(answer.json()["code"], "role_not_allowed", "{}", answer.text());
 }
 
-/// Settings that give a caller a token and a grant at once counted the grant for whoever showed no token, until a restart.
+/// If the settings gave a caller a token and a grant at once, the grant applied to requests without a token until a
+/// restart.
 #[test]
 fn a_grant_for_a_caller_that_the_running_shim_knows_by_no_token_waits_for_a_restart() {
     let moved = two_callers();

@@ -135,17 +135,17 @@ fn a_node_does_not_start_on_a_migration_that_cannot_be() {
         settings["identities"][delegate().public().to_string()].as_object_mut().unwrap().remove("delegate");
     });
     let keyless = Move::with(|settings| settings["migration"]["callers"]["ci"]["key"] = json!("nowhere.key"));
-    let nobody = Move::with(|settings| settings["migration"]["callers"] = json!({}));
+    let no_callers = Move::with(|settings| settings["migration"]["callers"] = json!({}));
     let open = Move::with(|settings| settings["migration"]["listen"] = json!("0.0.0.0:0"));
     let alone = Move::with(|settings| settings["migration"]["upstream"] = json!(null));
-    let told = [
+    let cases = [
         (unlimited, "more than a delegate may have"),
         (keyless, "nowhere.key"),
-        (nobody, "name a caller"),
+        (no_callers, "name a caller"),
         (open, "give it a token"),
         (alone, "set migration.upstream"),
     ];
-    for (moved, remedy) in told {
+    for (moved, remedy) in cases {
         let (code, said) = moved.site.start_refused();
         assert!(code == Some(1) && said.contains(remedy) && said.contains("runbooks/"), "{said}");
     }

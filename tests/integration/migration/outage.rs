@@ -179,7 +179,7 @@ fn only_a_signed_cut_over_goes_without_the_comparison() {
     }
     refused(&running, &["bypass", "--without-comparison", "--yes"], "only mode cutover");
     refused(&running, &["cutover", "--yes"], "--without-comparison");
-    // Somebody on the way sets the flag.
+    // A man in the middle sets the flag.
     let mut tampered = order(MigrationMode::Cutover, &[], false).sign(&cluster, &operator);
     tampered.order.without_comparison = true;
     assert_eq!(send(&running, &tampered).code(), "signature_invalid");

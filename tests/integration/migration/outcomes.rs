@@ -1,4 +1,4 @@
-//! Proposals of WHOOSH's clients in the node's own metrics, by whoever decides them.
+//! Proposals of WHOOSH's clients in the node's own metrics, by the side that decides them.
 
 use serde_json::{Value, json};
 use swoosh::types::names::Transition;

@@ -1,4 +1,4 @@
-//! Which paths of WHOOSH's clients are carried, and by whom.
+//! Which paths of WHOOSH's clients are carried, and by which side.
 
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ fn clients_read_the_windows_on_their_own_address_in_every_mode() {
     assert!(!moved.whoosh.targets().iter().any(|target| target.starts_with("/windows")));
 }
 
-/// The status counted missing keys alone, and the stage of the headers could not be told to be over.
+/// The status counted only missing keys, so the end of the headers stage could not be seen.
 #[test]
 fn the_status_counts_each_missing_header_by_itself() {
     let moved = Move::new();

@@ -43,7 +43,7 @@ fn one_unchanged_client_goes_through_every_stage_and_back() {
     assert!(script.steps.len() > 12 && moved.whoosh.accepted("shadow").len() == script.steps.len());
     assert!(decided(&running, "shadow").iter().all(|(_, here)| !here));
 
-    // 2. Idempotency headers: the operator sees who sends none, then nobody is left.
+    // 2. Idempotency headers: the operator sees which callers send none, until all send them.
     let without = |running: &Running<'_>| running.view()["callers"][0]["without_key"].as_u64().unwrap();
     assert_eq!(without(&running), script.steps.len() as u64);
     carry(&running, "headers", true);
@@ -61,7 +61,7 @@ fn one_unchanged_client_goes_through_every_stage_and_back() {
         let decided = decided(&running, &project);
         assert!(decided.len() == script.steps.len(), "{decided:?}");
         assert!(decided.iter().all(|(name, here)| *here == in_regions(name, regions)), "{decided:?}");
-        // WHOOSH knows all of it, each once, whoever decided.
+        // WHOOSH has every decision exactly once, from either side.
         let expected: Vec<String> = script.steps.iter().map(|(transition, _)| transition.to_string()).collect();
         assert_eq!(moved.whoosh.accepted(&project), expected);
     }
@@ -81,7 +81,7 @@ fn one_unchanged_client_goes_through_every_stage_and_back() {
     assert_eq!(running.switch(&["cutover"])["passed_on"], 0);
     assert_eq!(moved.whoosh.proposals(), sent);
 
-    // And back: WHOOSH is told of everything first, and decides the next step.
+    // And back: WHOOSH first gets every decision, then decides the next step.
     let switch = running.switch(&["bypass"]);
     assert_eq!(switch["passed_on"], script.steps.len());
     running.agree("cutover");

@@ -210,7 +210,7 @@ impl Model {
         }
     }
 
-    /// The version that whoever becomes READY now stands for.
+    /// The version of a council or environment that becomes READY now: the pinned one, else the present one.
     fn ready_version(&self) -> u64 {
         match &self.pin {
             Some((pinned, ..)) => *pinned,

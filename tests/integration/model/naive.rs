@@ -213,7 +213,7 @@ impl Model {
         self.approvals.iter().filter(counts).map(|(member, _)| member.clone()).collect()
     }
 
-    /// Whether a quorum of the elected may vote, where somebody is elected.
+    /// Whether a quorum of the elected members may vote; true if none is elected.
     pub fn council_decides(&self, asked: &Asked<'_>) -> bool {
         let counting = self.members.keys().filter(|member| self.may_vote(&self.holder(member), asked)).count();
         let elected = self.members.len();

@@ -1,5 +1,5 @@
 //! The chart once more, by hand: `name | from | signers | guards | window | c`, `c` for a compensation. The
-//! guards stand in the order in which they are told, without those that every transition carries.
+//! guards are in the order of their reports, without those that every transition carries.
 
 use std::sync::OnceLock;
 

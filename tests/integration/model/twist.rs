@@ -57,7 +57,7 @@ fn of_transition(world: &World, transition: Transition, valid: &Value, number: u
         }
         CouncilEject => inputs["member"] = json!(world.hands.get(VOTERS[number % 5]).key()),
         CouncilMcpGreen => inputs["servers"]["other"] = json!({"server": "other", "version": "1"}),
-        CouncilMcpRed => inputs["unreachable"]["other"] = json!("nobody pinned it"),
+        CouncilMcpRed => inputs["unreachable"]["other"] = json!("it is not pinned"),
         IngestionRetry | IngestionNewVersion => sources(&mut inputs, number),
         IngestionRollbackIndex => inputs["version"] = json!(number % 5),
         IngestionSchemaOk => inputs["outcomes"][0]["ok"] = json!(inputs["outcomes"].get(0)?["source"].is_null()),

@@ -1,4 +1,4 @@
-//! Builds that go well, and what is told of them.
+//! Successful builds, and their reports.
 
 use super::*;
 

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn bad_templates_are_reported_in_packers_words_and_build_nothing() {
     let desk = Desk::new("true");
-    for (text, told) in [
+    for (text, expected) in [
         ("source \"file\" \"a\" { target = ", "Invalid expression"),
         ("source \"nosuch\" \"a\" {}\nbuild {\n  sources = [\"source.nosuch.a\"]\n}\n", "nosuch"),
         (
@@ -15,7 +15,7 @@ fn bad_templates_are_reported_in_packers_words_and_build_nothing() {
     ] {
         desk.write("bad.pkr.hcl", text);
         let failed = desk.run(&["build", "bad.pkr.hcl"]).failed("bad_template").said;
-        assert!(failed["errors"].to_string().contains(told), "{failed}");
+        assert!(failed["errors"].to_string().contains(expected), "{failed}");
         assert_eq!((failed["attempts"].as_u64(), failed["artifacts"].as_array().unwrap().len()), (Some(0), 0));
     }
     desk.write("bad.json", "{\"builders\": [");
@@ -66,11 +66,11 @@ fn secrets_that_a_template_prints_are_reported_and_stored_nowhere() {
     desk.write("web.pkr.hcl", &format!("variable \"password\" {{\n  default = \"\"\n}}\n{}", template(shell)));
     let mut command = desk.command(&["build", "web.pkr.hcl", "--secret", "password=LAB_PASSWORD"]);
     let output = command.env("LAB_PASSWORD", "hunter2,hunter2").output().unwrap();
-    let told = [output.stdout.clone(), output.stderr.clone(), everything(&desk.root())].concat();
+    let everything_written = [output.stdout.clone(), output.stderr.clone(), everything(&desk.root())].concat();
     let failed = Ran::of(output).failed("builder").said;
     let log = fs::read_to_string(desk.root().join(failed["log"].as_str().unwrap())).unwrap();
     assert!(log.contains("it is [redacted]"), "{log}");
-    assert!(!String::from_utf8_lossy(&told).contains("hunter2"));
+    assert!(!String::from_utf8_lossy(&everything_written).contains("hunter2"));
 }
 
 #[test]
@@ -80,11 +80,12 @@ fn values_a_template_marks_sensitive_are_printed_and_logged_nowhere() {
     let shell = "echo it is ${var.pass}; echo ${var.pass} >&2; exit 1";
     desk.write("web.pkr.hcl", &format!("{declared}{}", template(shell)));
     let output = desk.command(&["build", "web.pkr.hcl"]).output().unwrap();
-    let told = [output.stdout.clone(), output.stderr.clone(), everything(&desk.root().join("state"))].concat();
+    let everything_written =
+        [output.stdout.clone(), output.stderr.clone(), everything(&desk.root().join("state"))].concat();
     let failed = Ran::of(output).failed("builder").said;
     let log = fs::read_to_string(desk.root().join(failed["log"].as_str().unwrap())).unwrap();
     assert!(log.contains("it is [redacted]") && !log.contains("hunter2"), "{log}");
-    assert!(!String::from_utf8_lossy(&told).contains("hunter2"));
+    assert!(!String::from_utf8_lossy(&everything_written).contains("hunter2"));
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn a_missing_packer_is_reported_with_how_to_install_it_and_nothing_changes() {
 #[test]
 fn wrong_input_of_every_kind_is_reported_with_its_remedy_and_changes_nothing() {
     let desk = Desk::new("true");
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (vec!["build", "none.pkr.hcl"], "there is no template"),
         (vec!["build", "web.pkr.hcl", "--var", "db_password=x"], "--secret"),
         (vec!["build", "web.pkr.hcl", "--secret", "x=NO_SUCH_VARIABLE_AT_ALL"], "is not set"),
@@ -113,7 +114,7 @@ fn wrong_input_of_every_kind_is_reported_with_its_remedy_and_changes_nothing() {
         (vec!["remove", "web", "--run", "../../etc"], "there is no run"),
     ] {
         let refused = desk.run(&arguments).refusal();
-        assert!(refused.contains(told), "{arguments:?}: {refused}");
+        assert!(refused.contains(expected), "{arguments:?}: {refused}");
         assert!(desk.catalogue().is_none(), "{arguments:?}");
     }
     for arguments in [

@@ -213,7 +213,7 @@ fn the_schedule_holds_on_when_the_source_lies_goes_away_or_the_node_starts_again
     assert!(outlook(&daemon)["beat"].as_u64().unwrap() >= beat_before);
     teller.behave(Manner::Floods);
     teller.come_back().unwrap();
-    eventually("a flood is told", || daemon.log().iter().any(|line| line.contains("is not taken")));
+    eventually("a flood is logged", || daemon.log().iter().any(|line| line.contains("is not taken")));
     teller.behave(Manner::Well);
     teller.go_away();
     teller.come_back().unwrap();

@@ -1,5 +1,5 @@
 //! Ten thousand transitions, and more until everything has happened, while the world outside churns: the license is denied, runs out and comes back, MCP
-//! servers flap, capacity and pulses come and go. No answer is one that nobody should get, the log holds together,
+//! servers flap, capacity and pulses come and go. No answer is an internal error, the log verifies,
 //! and judging it again from the recorded facts gives the same outcomes and reasons.
 
 use std::process::Command;
@@ -72,7 +72,7 @@ impl Outside {
 
     /// One turn of the world: mostly well, each thing wrong now and then.
     fn turn(&self, site: &Site, daemon: &Daemon, random: &mut Random) {
-        // Each project asks for capacity once, so there is none until somebody was refused.
+        // Each project asks for capacity once, so capacity stays short until one was refused.
         let scarce = missing(&daemon.get("/metrics").text()).iter().any(|series| series.contains("guard_capacity"));
         let manner = random.pick(&[Manner::Well, Manner::Well, Manner::Well, Manner::Hangs, Manner::Fails]);
         self.search.behave(manner);
@@ -120,7 +120,7 @@ fn call(site: &Site, daemon: &Daemon, search: &str, number: usize, run: &Run) {
     document["tool_pins"]["search"]["url"] = json!(search);
     while run.goes_on() {
         let mut transition = choose(&mut random, &project);
-        // Nobody but the node recovers a project, so its caller does what still passes meanwhile.
+        // Only the node recovers a project, so its caller proposes transitions that pass during recovery.
         if project.head.state().control.recovery && project.head.state().execution.phase != ExecutionState::Inactive {
             transition = random.pick(&[Transition::ControlPause, Transition::ControlResume, transition]);
         }

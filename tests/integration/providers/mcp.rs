@@ -35,7 +35,7 @@ fn synced<'a>(site: &'a Site, daemon: &Daemon, pins: &[(&str, &McpStandIn)]) -> 
     project
 }
 
-/// What stands against Council_McpGreen now; nothing when it would pass.
+/// The reasons that refuse Council_McpGreen now; empty if it would pass.
 fn against(daemon: &Daemon) -> Vec<String> {
     let shown = daemon.get("/transitions").json();
     let transitions = shown["transitions"].as_array().unwrap();
@@ -102,7 +102,7 @@ fn servers_that_hang_flood_lie_or_fail_cost_the_others_nothing() {
     let mut pins: Vec<_> = names.iter().copied().zip(&bad).collect();
     pins.push(("search", &good));
     synced(&site, &daemon, &pins);
-    eventually("four are told to be bad and the good one is not", || {
+    eventually("four are reported as bad and the good one is not", || {
         let wrong = against(&daemon);
         wrong.len() == 4 && wrong.iter().all(|why| why.ends_with("does not answer"))
     });

@@ -15,7 +15,7 @@ fn polled(teller: &Teller, format: &str) -> Value {
     json!({"url": teller.once(), "format": format, "interval_ms": 100, "timeout_ms": 500})
 }
 
-/// Whom the platform says everything about, but for these kinds.
+/// A site that takes all facts from the platform, except of these kinds.
 fn site_but_for(kinds: &[&str], change: impl FnOnce(&mut Value)) -> Site {
     site(always_open(), |settings| {
         let platform = settings["facts"]["sources"]["license"].clone();
@@ -50,7 +50,7 @@ fn plain_answers_are_signed_by_the_node_and_bad_ones_change_nothing() {
     }
     teller.say(&json!({"resources": {"vcpu": "many"}}).to_string());
     teller.behave(Manner::Well);
-    eventually("a bad body is told", || daemon.log().iter().any(|line| line.contains("not of its form")));
+    eventually("a bad body is logged", || daemon.log().iter().any(|line| line.contains("not of its form")));
     // With a byte-order mark before it, which readers of JSON may pass over.
     teller.say(&format!("\u{feff}{}", json!({"resources": {"vcpu": 8, "memory_mib": 16384}})));
     eventually("there is enough", || {
@@ -76,9 +76,11 @@ fn signed_answers_are_believed_for_their_source_and_kind_alone() {
     };
     let well = json!({"assets": {"image/base": "ok"}});
     teller.say(&fact("health", &swoosh::types::keys::SecretKey::from_bytes(&[56; 32]), well.clone()).to_string());
-    eventually("a stranger is told", || daemon.log().iter().any(|line| line.contains("is no source of health facts")));
+    eventually("an unknown source is logged", || {
+        daemon.log().iter().any(|line| line.contains("is no source of health facts"))
+    });
     teller.say(&json!([fact("license", &platform, json!({"id": "x", "scopes": []}))]).to_string());
-    eventually("another kind is told", || daemon.log().iter().any(|line| line.contains("polled for health alone")));
+    eventually("another kind is logged", || daemon.log().iter().any(|line| line.contains("polled for health alone")));
     assert_eq!(believed(&daemon, "health"), None);
     teller.say(&json!([fact("health", &platform, well)]).to_string());
     eventually("it is believed", || believed(&daemon, "health").is_some());

@@ -52,7 +52,7 @@ pub(super) fn boot(table: &mut Table<'_>) {
     table.rejected("rotation to a known key", &project, &ask, "guard_rotation");
     let ask = changed(&project, Transition::BootIdentityRotated, |inputs| inputs["old"] = json!(operator));
     table.rejected("a proof for another key", &project, &ask, "guard_rotation");
-    // Whoever holds the node's key comes no further than the node itself.
+    // A holder of the node's key has no more rights than the node.
     let chart = Ask::new(Transition::BootChartUpgraded).by("node");
     table.rejected("a chart that does not follow", &project, &chart, "guard_chart");
     let expired = Ask::new(Transition::LicenseExpired).by("node");
@@ -92,7 +92,7 @@ pub(super) fn council(table: &mut Table<'_>) {
     let twice = changed(&project, Transition::CouncilProfilesLoaded, |inputs| {
         inputs["candidates"][1] = inputs["candidates"][0].clone();
     });
-    table.rejected("a candidate stands twice", &project, &twice, "guard_roster");
+    table.rejected("a duplicate candidate", &project, &twice, "guard_roster");
     let two = changed(&project, Transition::CouncilProfilesLoaded, |inputs| {
         inputs["candidates"].as_array_mut().unwrap().truncate(2);
     });
@@ -102,7 +102,7 @@ pub(super) fn council(table: &mut Table<'_>) {
     table.rejected("another version than the current one", &project, &other, "guard_versions");
     let operator = table.site.hands.get("operator").key();
     let ask = changed(&project, Transition::CouncilEject, |inputs| inputs["member"] = json!(operator));
-    table.rejected("ejecting whoever is no member", &project, &ask, "guard_roster");
+    table.rejected("ejecting a non-member", &project, &ask, "guard_roster");
     let roles = changed(&project, Transition::CouncilReplan, |inputs| inputs["approval_threshold"] = json!(9));
     table.rejected("a threshold above all seats", &project, &roles, "guard_document");
     for name in ["untooled", "unreachable"] {
@@ -213,7 +213,7 @@ pub(super) fn execution(table: &mut Table<'_>) {
     ] {
         table.rejected(&format!("{transition} in WORK"), &work, &Ask::new(transition), "guard_entered");
     }
-    table.rejected("nobody is lost", &work, &Ask::new(Transition::ControlQuorumLost), "guard_liveness");
+    table.rejected("no member is lost", &work, &Ask::new(Transition::ControlQuorumLost), "guard_liveness");
     let mut planned = table.project("planned", Region::Execution, "PLAN");
     let again = Ask::new(Transition::ExecutionPlanChange);
     table.rejected("the same version again", &planned, &again, "guard_prerequisites");
@@ -254,9 +254,9 @@ fn a_new_window_without_an_environment(table: &mut Table<'_>) {
     project.drive(table.daemon, Region::Execution, "REVERB");
     project.accept(table.daemon, Transition::EnvironmentRecheck);
     let schedule = always_open();
-    let mut told = facts_of_projects();
-    told.push((FactKind::Windows, Some("relay".to_owned()), schedule.clone()));
-    table.site.tell(&told);
+    let mut facts = facts_of_projects();
+    facts.push((FactKind::Windows, Some("relay".to_owned()), schedule.clone()));
+    table.site.tell(&facts);
     project.schedule = serde_json::from_value(schedule).unwrap();
     let window = project.schedule.position(project.clock()).window_id.to_string();
     learn(table.daemon, "relay", &window);

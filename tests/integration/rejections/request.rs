@@ -154,7 +154,7 @@ fn forms(table: &mut Table<'_>, good: &Document) {
         ("window that is none", good.with("window_id", "\"W-2025-10-19-02\"")),
         ("signer in bad base64", good.with("signer", "\"hmmm:pubkey:!!!\"")),
         ("signer of another scheme", good.with("signer", "\"ssh-ed25519 AAAA\"")),
-        ("bad UCXL", good.with("evidence", "[\"ucxl://nobody\"]")),
+        ("bad UCXL", good.with("evidence", "[\"ucxl://incomplete\"]")),
         ("bad UCXL with a blank", good.with("evidence", "[\"ucxl://a:b@c d/x\"]")),
         ("evidence of another scheme", good.with("evidence", "[\"https://example.org\"]")),
         ("33 addresses", good.with("evidence", &format!("[{evidence}]"))),
@@ -254,7 +254,7 @@ fn sizes(table: &mut Table<'_>, good: &Document) {
 /// Reads that cannot be answered.
 pub(super) fn reads(table: &mut Table<'_>) {
     let rows = [
-        ("/state?project=nobody", 404, "unknown_project"),
+        ("/state?project=missing", 404, "unknown_project"),
         ("/state?project=plain&projection=Counsel", 400, "unknown_projection"),
         ("/state?project=plain&at=99999", 404, "unknown_index"),
         ("/state?project=plain&at=-1", 400, "bad_query"),

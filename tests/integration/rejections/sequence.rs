@@ -32,7 +32,7 @@ pub(super) fn identities(table: &mut Table<'_>) {
     table.unknown("identity that was rotated away", &rotated, &pause().by("reader"), "identity_revoked");
     let unborn = Project::new(table.site, "unborn");
     let config = Ask::new(Transition::BootConfigOk).by("human");
-    table.unknown("nobody of the settings", &unborn, &config, "identity_unknown");
+    table.unknown("a key outside the settings", &unborn, &config, "identity_unknown");
 }
 
 pub(super) fn keys(table: &mut Table<'_>) {
@@ -106,7 +106,7 @@ pub(super) fn states(table: &mut Table<'_>) {
     for transition in
         [Transition::CouncilProfilesLoaded, Transition::IngestionSourcesResolved, Transition::ExecutionAllReady]
     {
-        // Before its own project document, nobody but operators could even be known.
+        // Before the project's own document, only operators can be known identities.
         let ask = Ask::new(transition);
         table.rejected(&format!("{transition} before the license"), &checked, &ask, "not_licensed");
     }
@@ -120,7 +120,7 @@ pub(super) fn states(table: &mut Table<'_>) {
     assert!(problem["retry_after_ms"].as_u64().is_some(), "{problem}");
     project.accept(table.daemon, Transition::PolicyQuarantine);
     let problem = table.rejected("while paused and quarantined", &project, &profiles, "blocked");
-    assert_eq!(problem["reasons"].as_array().unwrap().len(), 2, "every block is told: {problem}");
+    assert_eq!(problem["reasons"].as_array().unwrap().len(), 2, "every block is reported: {problem}");
     let mut ended = table.project("ended", Region::Boot, "LICENSED");
     ended.accept(table.daemon, Transition::ControlTerminate);
     table.rejected("after the end", &ended, &Ask::new(Transition::ControlResume), "terminated");

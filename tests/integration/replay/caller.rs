@@ -102,7 +102,7 @@ impl<'a> Caller<'a> {
         self.stage.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request whose answer nobody waits for.
+    /// A request whose client hangs up before the answer.
     fn send_and_hang_up(&self, signed: &SignedProposal) {
         let Ok(mut wire) = Wire::connect(self.stage.address()) else { return };
         let _ = wire.send(&proposal(&bytes(signed), &[]));

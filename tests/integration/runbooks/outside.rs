@@ -41,7 +41,7 @@ fn a_stalled_exporter_resumes_at_its_position() {
     let bubble = Bubble::start(BubbleMood::Status(503), None);
     let site = Site::with(always_open(), |settings| {
         settings["decisions"] = json!({"bubble": bubble.url(), "retry_min_ms": 10, "retry_max_ms": 20});
-        // Nobody listens there.
+        // No server listens on this port.
         settings["traces"] = json!({"collector": "http://127.0.0.1:1", "every_ms": 10});
     });
     let daemon = site.start();
@@ -60,8 +60,8 @@ fn a_stalled_exporter_resumes_at_its_position() {
         spans.contains("swoosh_trace_spans_dropped_total{reason=\"not_sent\"}") && !spans.contains(none),
         "{spans}"
     );
-    let told = "spans are lost until the trace collector takes them";
-    eventually("the log says so", || daemon.log().iter().any(|line| line.contains(told)));
+    let line = "spans are lost until the trace collector takes them";
+    eventually("the log says so", || daemon.log().iter().any(|line| line.contains(line)));
     book.run("Action", 0);
     bubble.be(BubbleMood::Take);
     daemon.wait_for("/health", |answer| answer.json()["decision_export"][0]["lag"] == 0);

@@ -55,7 +55,7 @@ fn a_person_releases_a_project_from_quarantine() {
     let mut project = Project::new(&site, "held");
     project.drive(&daemon, Region::Boot, "LICENSED");
     project.accept(&daemon, Transition::PolicyQuarantine);
-    eventually("it is told", || blocked_by(&daemon, "quarantined", 1));
+    eventually("it is reported", || blocked_by(&daemon, "quarantined", 1));
 
     let mut book = open("quarantine-release.md", &site);
     ask(&mut book, &daemon);

@@ -30,7 +30,7 @@ fn effects(ids: &[EffectId]) -> String {
     list(ids.iter().map(|id| format!("{}@{}", id.effect, id.index)))
 }
 
-/// Proposes and tells what came of it.
+/// Proposes, and reports the outcome.
 pub(super) fn proposed(world: &mut World, ask: &Ask) -> Vec<String> {
     let before = world.head.clone();
     match world.propose(ask) {
@@ -117,20 +117,20 @@ fn region_line(world: &World, state: &State, region: Region) -> String {
         Region::Council => {
             let it = &state.council;
             let members = list(it.members.iter().map(|(key, role)| format!("{key}={role}")));
-            let (stands, candidates) =
+            let (version, candidates) =
                 (version(it.version), list(world.hands.names(&it.candidates.keys().copied().collect())));
             format!(
-                "{at}, stands for {stands}, members {members}, candidates {candidates}, unreachable {}, open {open}",
+                "{at}, version {version}, members {members}, candidates {candidates}, unreachable {}, open {open}",
                 list(it.unreachable.keys())
             )
         }
         Region::Environment => {
             let it = &state.environment;
             let manifest = if it.assets_hash.is_some() { "there" } else { "-" };
-            let (stands, tries) = (version(it.version), format!("{}/{}", it.tries, it.retry_limit));
+            let (version, tries) = (version(it.version), format!("{}/{}", it.tries, it.retry_limit));
             let allocation = list(it.allocation.iter().map(|(name, amount)| format!("{name}={amount}")));
             format!(
-                "{at}, stands for {stands}, assets {}, manifest {manifest}, allocation {allocation}, tries {tries}, open {open}",
+                "{at}, version {version}, assets {}, manifest {manifest}, allocation {allocation}, tries {tries}, open {open}",
                 list(it.assets.keys())
             )
         }

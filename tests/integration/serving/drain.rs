@@ -34,7 +34,7 @@ fn accepted_requests_are_answered_and_idle_connections_closed() {
         posted.join().unwrap()
     });
     assert_eq!(answer.receipt().index, 1);
-    // What comes only now is answered as well, and told that it is too late.
+    // A request that arrives during the drain is answered too, with a refusal.
     held.send(b"[]       ").unwrap();
     assert_eq!(held.answer().unwrap().code(), "schema");
     assert!(daemon.wait().0.success());

@@ -13,7 +13,7 @@ fn post(wire: &mut Wire, body: &[u8]) -> Answer {
     wire.exchange(&proposal(body, &[])).unwrap()
 }
 
-/// A proposal under somebody else's signature.
+/// A proposal with the signature of another key.
 fn forged(project: &Project<'_>) -> Vec<u8> {
     let mut document: Value =
         serde_json::from_slice(&bytes(&project.signed(&Ask::new(Transition::BootConfigOk)))).unwrap();
@@ -37,7 +37,7 @@ fn a_flood_of_bad_signatures_shuts_out_only_its_own_peer() {
     assert_turned_away(&last, 429, "too_many_requests");
     assert!(last.json()["retry_after_ms"].as_u64().is_some());
     assert!(answers.len() >= 8 && answers.iter().all(|answer| answer.code() == "signature_invalid"));
-    // How the node is may still be asked, and everybody else is served.
+    // Health can still be read, and other peers are served.
     assert!(super::is_served(&mut flood));
     let mut honest = from(address(3), &daemon);
     let signed = project.signed(&Ask::new(Transition::BootConfigOk));
@@ -66,9 +66,9 @@ fn signatures_of_unknown_keys_count_as_forged_ones() {
     for n in 100..200 {
         let project = Project::new(&site, &format!("made-up-{n}"));
         let mut proposal = project.proposal(&Ask::new(Transition::BootConfigOk));
-        let nobody = swoosh::types::keys::SecretKey::from_bytes(&[n; 32]);
-        proposal.signer = nobody.public();
-        codes.push(post(&mut wire, &bytes(&proposal.sign(&site.cluster, &nobody))).code());
+        let unknown_key = swoosh::types::keys::SecretKey::from_bytes(&[n; 32]);
+        proposal.signer = unknown_key.public();
+        codes.push(post(&mut wire, &bytes(&proposal.sign(&site.cluster, &unknown_key))).code());
         if codes.last().is_some_and(|code| code == "too_many_requests") {
             break;
         }
@@ -77,7 +77,7 @@ fn signatures_of_unknown_keys_count_as_forged_ones() {
     assert!(codes.len() >= 4 && codes.iter().all(|code| code == "identity_unknown"), "{codes:?}");
 }
 
-/// A pause of this project, signed by a key that nobody knows.
+/// A pause of this project, signed by an unknown key.
 fn unknown(site: &Site, name: &str, n: u8) -> Vec<u8> {
     let stranger = swoosh::types::keys::SecretKey::from_bytes(&[n; 32]);
     let ask = Ask::new(Transition::ControlPause).with(json!({"rationale": "x"}));
@@ -131,7 +131,8 @@ fn proposals_of_unknown_signers_push_no_other_rejection_out_of_the_list() {
     assert!(codes.contains(&"not_enabled") && codes.contains(&"identity_unknown"), "{codes:?}");
 }
 
-/// They were counted and listed nowhere, so that nobody saw who tried keys, versions or proxies that change documents.
+/// Such refusals were counted and listed nowhere, which hid attempts with other keys or versions and proxies that change
+/// documents.
 #[test]
 fn refusals_before_the_sequencer_are_listed_with_their_guard() {
     let site = site("limits", json!({"failures": 100_000}));

@@ -21,7 +21,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A literal without indexing whose name stands in the static table (RFC 7541 §6.2.2).
+/// A literal without indexing whose name is in the static table (RFC 7541 §6.2.2).
 fn literal(name: u8, value: &str) -> Vec<u8> {
     let mut field = if name < 15 { vec![name] } else { vec![15, name - 15] };
     field.push(u8::try_from(value.len()).unwrap());

@@ -181,7 +181,7 @@ fn new_files_are_used_after_a_hang_up_and_bad_ones_are_not() {
     assert!(runtime.block_on(early.health()).is_ok());
     put(&site, "moved.pem", "node.pem");
     daemon.signal("HUP");
-    wait_until("a certificate without its key is told", || {
+    wait_until("a certificate without its key is reported", || {
         daemon.log().iter().any(|line| line.contains("node.key is not the key of the first certificate in"))
     });
     assert!(believes("ca.pem"), "the old one stays");
@@ -199,7 +199,7 @@ fn a_start_with_files_that_cannot_be_used_says_which_and_why() {
         change(&site);
         let (exit, said) = site.start_refused();
         assert_eq!(exit, Some(1), "{said}");
-        assert!(!site.journal().exists(), "it is told before anything is opened");
+        assert!(!site.journal().exists(), "it is reported before anything is opened");
         said
     };
     let said = refused(&|site| std::fs::remove_file(site.file("node.pem")).unwrap());

@@ -33,8 +33,8 @@ fn more_than_the_limits_allow_is_refused_and_leaves_nothing() {
     let commit = desk.repository.commit("big", &vec![7; 100_000]);
     for limits in ["file_bytes: 50000", "tree_bytes: 50000", "files: 1", "received_bytes: 10"] {
         desk.configure(&commit, &format!("limits: {{{limits}}}"));
-        let told = desk.run(&["sources", "sync"]).failure();
-        assert!(told.contains("raise the limit under `limits`"), "{limits}: {told}");
+        let failure = desk.run(&["sources", "sync"]).failure();
+        assert!(failure.contains("raise the limit under `limits`"), "{limits}: {failure}");
         assert!(!desk.tree().exists() && desk.state("sources.json").is_none());
     }
 }
@@ -45,7 +45,7 @@ fn wrong_input_of_every_kind_is_reported_with_its_remedy_and_changes_nothing() {
     desk.run(&["sources", "sync"]).good();
     let (before, head) = (desk.state("sources.json"), desk.head());
     let own = format!("file://{}", desk.repository.folder.display());
-    for (url, reference, told) in [
+    for (url, reference, expected) in [
         ("git://h.example/a", "v1", "git:// is not allowed"),
         ("http://h.example/a", "v1", "http:// is not allowed"),
         ("nonsense", "v1", "write scheme://"),
@@ -59,7 +59,7 @@ fn wrong_input_of_every_kind_is_reported_with_its_remedy_and_changes_nothing() {
     ] {
         desk.configure_url(url, reference, "");
         let said = desk.run(&["sources", "sync"]).failure();
-        assert!(said.contains(told), "{url} {reference}: {said}");
+        assert!(said.contains(expected), "{url} {reference}: {said}");
         assert_eq!((desk.state("sources.json"), desk.head()), (before.clone(), head.clone()), "{url} {reference}");
     }
 }
@@ -69,8 +69,8 @@ fn a_dirty_tree_stops_everything_and_status_and_doctor_say_so() {
     let desk = Desk::new();
     desk.run(&["sources", "sync"]).good();
     fs::write(desk.tree().join("a.txt"), "mine").unwrap();
-    let told = desk.run(&["sources", "sync"]).failure();
-    assert!(told.contains(desk.tree().to_str().unwrap()) && told.contains("reset --hard"), "{told}");
+    let failure = desk.run(&["sources", "sync"]).failure();
+    assert!(failure.contains(desk.tree().to_str().unwrap()) && failure.contains("reset --hard"), "{failure}");
     assert_eq!(desk.run(&["sources", "status"]).said["sources"][0]["condition"], "dirty");
     let doctor = desk.run(&["sources", "doctor"]);
     assert!(doctor.failure().contains("its working tree is dirty"));
@@ -81,8 +81,8 @@ fn a_dirty_tree_stops_everything_and_status_and_doctor_say_so() {
 fn an_unwritable_folder_is_reported() {
     let desk = Desk::new();
     fs::write(desk.root().join("sources"), "a file where a folder should be").unwrap();
-    let told = desk.run(&["sources", "sync"]).failure();
-    assert!(told.contains("cannot be used"), "{told}");
+    let failure = desk.run(&["sources", "sync"]).failure();
+    assert!(failure.contains("cannot be used"), "{failure}");
     assert!(desk.state("sources.json").is_none());
 }
 
@@ -98,7 +98,7 @@ fn a_clone_that_fills_the_disk_is_reported_and_leaves_nothing() {
     let script =
         format!("trap '' XFSZ; ulimit -f 200; exec {program} --json sources sync --root {}", desk.root().display());
     let ran = Ran::of(Command::new("sh").args(["-c", &script]).output().unwrap());
-    let told = ran.failure();
-    assert!(told.contains("make room on that file system"), "{told}");
+    let failure = ran.failure();
+    assert!(failure.contains("make room on that file system"), "{failure}");
     assert!(!desk.tree().exists() && !desk.root().join("sources/.alpha.partial").exists());
 }

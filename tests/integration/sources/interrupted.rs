@@ -24,8 +24,8 @@ fn a_broken_clone_is_retried_cleaned_up_and_reported() {
     let mut desk = Desk::new();
     let server = desk.serve();
     server.be(Mood::CutsPacks);
-    let told = desk.run(&["sources", "sync"]).failure();
-    assert!(told.contains("see that the network is up"), "{told}");
+    let failure = desk.run(&["sources", "sync"]).failure();
+    assert!(failure.contains("see that the network is up"), "{failure}");
     assert_eq!(server.packs.load(Ordering::SeqCst) % 2, 0, "every try was made twice");
     assert!(!desk.tree().exists() && !desk.root().join("sources/.alpha.partial").exists());
     assert!(desk.state("sources.json").is_none());
@@ -60,8 +60,8 @@ fn a_server_that_asks_for_credentials_is_reported_with_the_setting_to_change() {
     server.be(Mood::Asks);
     desk.variables.push(("SWOOSH_GIT_TOKEN".to_owned(), "hunter2-hunter2".to_owned()));
     desk.variables.push(("SWOOSH_GIT_URL_PREFIX".to_owned(), "https://h.invalid".to_owned()));
-    let told = desk.run(&["sources", "sync"]).failure();
-    assert!(told.contains("SWOOSH_GIT_TOKEN") && !told.contains("hunter2"), "{told}");
+    let failure = desk.run(&["sources", "sync"]).failure();
+    assert!(failure.contains("SWOOSH_GIT_TOKEN") && !failure.contains("hunter2"), "{failure}");
     let log = fs::read_to_string(desk.root().join("logs/sources.log")).unwrap();
     assert!(!log.contains("hunter2"), "{log}");
 }
@@ -82,7 +82,7 @@ fn cut_short(desk: &Desk) -> PathBuf {
 fn a_checkout_that_was_cut_short_half_way_through_a_file_is_finished() {
     let desk = Desk::new();
     let file = cut_short(&desk);
-    // A kill may leave what is to be replaced away, too.
+    // A kill may also come after the old file was removed.
     fs::remove_file(&file).unwrap();
     desk.run(&["sources", "sync"]).good();
     desk.run(&["sources", "status"]).good();
@@ -104,10 +104,10 @@ fn edits_since_an_interrupted_checkout_are_never_overwritten() {
             let pending = r#"{"schema_version": 1, "command_id": "c", "operator": "o", "started_at": "2025-10-19T01:23:45Z",
                 "update": false, "pending": ["alpha"], "done": []}"#;
             fs::write(&marker, pending).unwrap();
-            let told = desk.run(&["sources", command]).failure();
+            let failure = desk.run(&["sources", command]).failure();
             let remedy = format!("git -C {} reset --hard", desk.tree().display());
             let name = edited.file_name().unwrap().to_str().unwrap();
-            assert!(told.contains(name) && told.contains(&remedy), "{command}: {told}");
+            assert!(failure.contains(name) && failure.contains(&remedy), "{command}: {failure}");
             assert_eq!(fs::read(edited).unwrap(), b"mine");
         }
         match before {

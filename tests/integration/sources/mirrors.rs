@@ -31,7 +31,7 @@ fn tried_again(desk: &Desk) -> bool {
     log.contains("trying again") || log.contains("cleaning it up")
 }
 
-/// A carried disk belongs to whoever wrote it; git's opinion of that was retried as a network failure.
+/// Files on a carried disk have another owner. Git's refusal of that was retried as a network failure.
 #[test]
 fn a_mirror_of_another_user_is_read() {
     let mut desk = Desk::new();

@@ -37,16 +37,16 @@ fn a_token_goes_to_addresses_below_its_prefix_alone() {
         format!("https://127.0.0.1:{port}"),
     ] {
         bind(&mut desk, &prefix);
-        let told = desk.run(&["sources", "sync"]).failure();
-        assert!(told.contains("none are bound to its address"), "{prefix}: {told}");
+        let failure = desk.run(&["sources", "sync"]).failure();
+        assert!(failure.contains("none are bound to its address"), "{prefix}: {failure}");
     }
     desk.variables.retain(|(name, _)| name != "SWOOSH_GIT_URL_PREFIX");
-    let told = desk.run(&["sources", "sync"]).failure();
-    assert!(told.contains("set SWOOSH_GIT_URL_PREFIX"), "{told}");
+    let failure = desk.run(&["sources", "sync"]).failure();
+    assert!(failure.contains("set SWOOSH_GIT_URL_PREFIX"), "{failure}");
     for wrong in ["https://", "https://*", "http://localhost"] {
         bind(&mut desk, wrong);
-        let told = desk.run(&["sources", "sync"]).failure();
-        assert!(told.contains("SWOOSH_GIT_URL_PREFIX: it"), "{wrong}: {told}");
+        let failure = desk.run(&["sources", "sync"]).failure();
+        assert!(failure.contains("SWOOSH_GIT_URL_PREFIX: it"), "{wrong}: {failure}");
     }
     assert_eq!(*server.authorizations.lock().unwrap(), [""; 0]);
     bind(&mut desk, &format!("https://LOCALHOST:{port}/"));
@@ -84,8 +84,8 @@ fn a_repository_comes_over_https_where_its_authority_is_believed_and_not_otherwi
     let mut desk = Desk::new();
     let (_server, _port) = over_https(&desk);
     believe(&mut desk, tls_front::other_authority());
-    let told = desk.run(&["sources", "sync"]).failure();
-    assert!(told.contains("SSL_CERT_FILE") && told.contains("certificate"), "{told}");
+    let failure = desk.run(&["sources", "sync"]).failure();
+    assert!(failure.contains("SSL_CERT_FILE") && failure.contains("certificate"), "{failure}");
     assert!(!desk.tree().exists() && desk.state("sources.json").is_none(), "nothing is left");
     believe(&mut desk, tls_front::authority());
     desk.run(&["sources", "sync"]).good();
@@ -99,8 +99,8 @@ fn a_token_opens_a_repository_over_https_and_is_written_to_no_file() {
     let (server, port) = over_https(&desk);
     server.be(Mood::AsksOnce);
     believe(&mut desk, tls_front::authority());
-    let told = desk.run(&["sources", "sync"]).failure();
-    assert!(told.contains("SWOOSH_GIT_TOKEN"), "{told}");
+    let failure = desk.run(&["sources", "sync"]).failure();
+    assert!(failure.contains("SWOOSH_GIT_TOKEN"), "{failure}");
     bind(&mut desk, &format!("https://localhost:{port}/alpha.git"));
     desk.run(&["sources", "sync"]).good();
     assert!(!server.authorizations.lock().unwrap().is_empty());
@@ -119,7 +119,7 @@ fn a_token_opens_a_repository_over_https_and_is_written_to_no_file() {
     }
 }
 
-/// Where the ssh server stands; none where it is not installed, which is said aloud.
+/// The path of the ssh server; `None` if it is not installed, with a line on stderr.
 pub(super) fn sshd() -> Option<PathBuf> {
     let found = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].map(PathBuf::from);
     let found = found.into_iter().find(|path| path.is_file());
@@ -196,11 +196,11 @@ fn a_repository_comes_over_ssh_from_a_host_that_is_known_and_from_no_other() {
     let ssh = Ssh::start(&program, &mut desk);
     let path = desk.repository.folder.display().to_string();
     desk.configure_url(&format!("ssh://{}@127.0.0.1:{}{path}", user(), ssh.port), "v1", "");
-    let none = desk.folder.path().join("ssh/nobody");
+    let none = desk.folder.path().join("ssh/empty");
     fs::write(&none, "").unwrap();
     desk.variables.push(("SWOOSH_SSH_KNOWN_HOSTS".to_owned(), none.display().to_string()));
-    let told = desk.run(&["sources", "sync"]).failure();
-    assert!(told.contains("known_hosts"), "{told}");
+    let failure = desk.run(&["sources", "sync"]).failure();
+    assert!(failure.contains("known_hosts"), "{failure}");
     let known = desk.folder.path().join("ssh/known").display().to_string();
     desk.variables.push(("SWOOSH_SSH_KNOWN_HOSTS".to_owned(), known));
     desk.run(&["sources", "sync"]).good();

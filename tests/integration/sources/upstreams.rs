@@ -71,8 +71,8 @@ fn missing_upstream_ref_names_those_that_are_near_and_the_others_are_fetched() {
     let upstreams = Upstreams::new();
     let pins = fs::read_to_string("tools/upstreams.env").unwrap();
     upstreams.pins(&pins.replace("v2.29.1", "v2.29.2"));
-    let told = upstreams.run("fetch").failure();
-    assert!(told.contains("near it there are v2.29.1") && told.contains("tools/upstreams.env"), "{told}");
+    let failure = upstreams.run("fetch").failure();
+    assert!(failure.contains("near it there are v2.29.1") && failure.contains("tools/upstreams.env"), "{failure}");
     assert!(upstreams.root().join("third_party/krew/README").exists());
 }
 
@@ -81,8 +81,8 @@ fn floating_ref_detected_by_the_fetch_as_well() {
     let upstreams = Upstreams::new();
     let pins = fs::read_to_string("tools/upstreams.env").unwrap();
     upstreams.pins(&pins.replace("KREW_REF=v0.4.5", "KREW_REF=main"));
-    let told = upstreams.run("fetch").failure();
-    assert!(told.contains("krew: main is a branch"), "{told}");
+    let failure = upstreams.run("fetch").failure();
+    assert!(failure.contains("krew: main is a branch"), "{failure}");
 }
 
 #[test]
@@ -92,16 +92,16 @@ fn a_tag_that_was_moved_upstream_is_not_followed() {
     let krew = upstreams.mirror("kubernetes-sigs/krew.git");
     krew.commit("README", b"other");
     krew.git(&["tag", "-f", "v0.4.5"]);
-    let told = upstreams.run("fetch").failure();
-    assert!(told.contains("the tag v0.4.5 was moved upstream"), "{told}");
+    let failure = upstreams.run("fetch").failure();
+    assert!(failure.contains("the tag v0.4.5 was moved upstream"), "{failure}");
 }
 
 #[test]
 fn network_outage_says_when_to_run_it_again() {
     let mut upstreams = Upstreams::new();
     upstreams.variables[0].1 = "http://127.0.0.1:1".to_owned();
-    let told = upstreams.run("fetch").failure();
-    assert!(told.contains("see that the network is up"), "{told}");
+    let failure = upstreams.run("fetch").failure();
+    assert!(failure.contains("see that the network is up"), "{failure}");
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn a_fetched_tree_with_changes_is_never_overwritten() {
     upstreams.run("fetch").good();
     let file = upstreams.root().join("third_party/krew/README");
     fs::write(&file, "mine").unwrap();
-    let told = upstreams.run("fetch").failure();
-    assert!(told.contains("uncommitted change"), "{told}");
+    let failure = upstreams.run("fetch").failure();
+    assert!(failure.contains("uncommitted change"), "{failure}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     assert_eq!(upstreams.run("status").code, Some(1));
 }

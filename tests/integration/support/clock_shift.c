@@ -1,5 +1,5 @@
-/* Preloaded into a daemon under test: shows it a wall clock that is some seconds off. How many stands in the
-   file that CLOCK_SHIFT names, 8 bytes in the machine's own order, and may change while the daemon runs. */
+/* Preloaded into a daemon under test: shifts its wall clock by some seconds. The shift is in the file that CLOCK_SHIFT
+   names, as 8 bytes in native byte order, and may change while the daemon runs. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

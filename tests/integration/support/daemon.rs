@@ -71,7 +71,7 @@ pub fn cycles_of(cycle_ms: u64) -> Value {
 }
 
 /// A fact about one project, or about all.
-pub type Told = (FactKind, Option<String>, Value);
+pub type OtherFact = (FactKind, Option<String>, Value);
 
 /// A directory with settings, schedule, facts, node key and, once a daemon ran there, data.
 pub struct Site {
@@ -79,7 +79,7 @@ pub struct Site {
     program: PathBuf,
     /// The cluster.
     pub cluster: ClusterId,
-    /// Everybody; the daemon's own key is the node's.
+    /// All keys; the daemon's own is the node's.
     pub hands: Hands,
     /// The schedule of the settings.
     pub schedule: Schedule,
@@ -151,8 +151,8 @@ impl Site {
         swoosh::platform::keyfile::store(&path, key).unwrap();
     }
 
-    /// Writes the fact file: all is well, but for what is told.
-    pub fn tell(&self, told: &[Told]) {
+    /// Writes the fact file: healthy facts, and these over them.
+    pub fn tell(&self, others: &[OtherFact]) {
         let since = now_ms() - HOUR_MS;
         let well = [
             (FactKind::License, json!({"id": "license-1", "scopes": ["swoosh"]})),
@@ -162,11 +162,11 @@ impl Site {
             (FactKind::Liveness, outside::liveness(&self.hands, &[], since)),
         ];
         let well = well.into_iter().map(|(kind, body)| (kind, None, body));
-        let facts: Vec<Value> = well.chain(told.iter().cloned()).map(|told| self.sign(told)).collect();
+        let facts: Vec<Value> = well.chain(others.iter().cloned()).map(|fact| self.sign(fact)).collect();
         self.write("facts.json", &json!(facts));
     }
 
-    fn sign(&self, (kind, project, body): Told) -> Value {
+    fn sign(&self, (kind, project, body): OtherFact) -> Value {
         // A fact is believed in the place of another only when it was observed later.
         let observed_ms = self.observed_ms.fetch_add(1, Ordering::Relaxed);
         let claim = FactClaim {
@@ -336,14 +336,14 @@ impl Daemon {
         let reader = std::thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line));
         });
-        let (said, told) = mpsc::channel();
+        let (said, lines) = mpsc::channel();
         std::thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
         });
         let mut before = Vec::new();
-        while let Ok(line) = told.recv() {
-            let told = line.strip_prefix("listening on http://").or(line.strip_prefix("listening on https://"));
-            if let Some(address) = told {
+        while let Ok(line) = lines.recv() {
+            let address = line.strip_prefix("listening on http://").or(line.strip_prefix("listening on https://"));
+            if let Some(address) = address {
                 let port = address.parse::<SocketAddr>().unwrap().port();
                 return Ok(Daemon { child, address: ([127, 0, 0, 1], port).into(), log, reader: Some(reader) });
             }

@@ -21,9 +21,9 @@ pub enum Mood {
     Asks = 3,
     /// Asks for credentials, and takes any.
     AsksOnce = 4,
-    /// Sends everybody to another server.
+    /// Redirects every request to another server.
     Redirects = 5,
-    /// Asks for credentials, and sends whoever has some to another server.
+    /// Asks for credentials, and redirects requests that have some to another server.
     AsksAndRedirects = 6,
 }
 

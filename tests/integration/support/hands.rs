@@ -7,7 +7,7 @@ use swoosh::types::inputs::IdentityGrant;
 use swoosh::types::keys::{PublicKey, SecretKey};
 use swoosh::types::names::Role;
 
-/// Somebody with a key.
+/// A named key with its roles.
 #[derive(Clone, Debug)]
 pub struct Hand {
     /// What tests call them.
@@ -32,7 +32,7 @@ impl Hand {
 /// The five candidates of the council.
 pub const VOTERS: [&str; 5] = ["v1", "v2", "v3", "v4", "v5"];
 
-/// Everybody.
+/// All named keys of the tests.
 #[derive(Clone, Debug)]
 pub struct Hands(Vec<Hand>);
 
@@ -72,7 +72,6 @@ impl Hands {
         self.0.iter().find(|hand| hand.key() == *key)
     }
 
-    /// Everybody.
     pub fn all(&self) -> impl Iterator<Item = &Hand> {
         self.0.iter()
     }
@@ -82,7 +81,7 @@ impl Hands {
         ["node", "operator"].map(|name| (self.get(name).key(), self.get(name).grant())).into()
     }
 
-    /// The identities of the project document: everybody with a role but the node.
+    /// The identities of the project document: all with a role except the node.
     pub fn of_document(&self) -> Value {
         let named = self.0.iter().filter(|hand| !hand.roles.is_empty() && hand.name != "node");
         let grants: BTreeMap<String, Value> = named.map(|hand| (hand.key().to_string(), json!(hand.grant()))).collect();

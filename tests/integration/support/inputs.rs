@@ -20,7 +20,6 @@ use super::world::World;
 /// What inputs are made of beside the state.
 #[derive(Clone, Copy)]
 pub struct Maker<'a> {
-    /// Everybody's keys.
     pub hands: &'a Hands,
     /// The cluster that votes and proofs are signed for.
     pub cluster: &'a ClusterId,
@@ -110,8 +109,8 @@ pub fn certificate(state: &State, maker: Maker<'_>, members: &Members, voters: &
 fn elect(head: &Head, maker: Maker<'_>) -> Value {
     let candidates = &head.state().council.candidates;
     let electorate = electorate(head.state());
-    let stands = |name: &&str| electorate.contains(&maker.hands.get(name).key());
-    let there: Vec<&str> = VOTERS.into_iter().chain(["fresh"]).filter(stands).collect();
+    let electable = |name: &&str| electorate.contains(&maker.hands.get(name).key());
+    let there: Vec<&str> = VOTERS.into_iter().chain(["fresh"]).filter(electable).collect();
     let needed = head.state().council.rules.quorum.votes_needed(candidates.len() as u64) as usize;
     certificate(head.state(), maker, &election::propose(head, &electorate), &there[..needed.min(there.len())])
 }

@@ -13,7 +13,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use tokio::runtime::Runtime;
 
-/// A span as it was received.
+/// A received span.
 #[derive(Clone, Debug, Default)]
 pub struct Span {
     /// The trace, in hexadecimal digits.

@@ -58,7 +58,7 @@ pub struct Outside {
     hands: Rc<Hands>,
 }
 
-/// How long facts hold that nobody says otherwise of: ten years.
+/// Validity of facts without a time of their own: ten years.
 pub const LONG_MS: u64 = 10 * 365 * 86_400_000;
 
 impl Outside {

@@ -107,6 +107,6 @@ impl Runbook {
     #[track_caller]
     pub fn finish(self) {
         let left: Vec<&str> = self.blocks.iter().filter(|block| !block.ran).map(|block| &block.script[..]).collect();
-        assert!(left.is_empty(), "{}: nobody tried {left:?}", self.name);
+        assert!(left.is_empty(), "{}: not run: {left:?}", self.name);
     }
 }

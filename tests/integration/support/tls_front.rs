@@ -1,4 +1,4 @@
-//! TLS in front of a plain server on this machine: the certificate of the tests, whose authority nobody else believes.
+//! TLS in front of a plain server on this machine, with the test certificate, whose authority no other system trusts.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

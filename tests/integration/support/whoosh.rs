@@ -131,7 +131,7 @@ impl Whoosh {
         self.inside.lock().unwrap().fault = fault;
     }
 
-    /// Where a project stands.
+    /// The present phase of each region of a project.
     pub fn phases(&self, project: &str) -> Phases {
         self.inside.lock().unwrap().projects[project].clone()
     }

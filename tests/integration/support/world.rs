@@ -77,7 +77,6 @@ pub struct Kept {
 pub struct World {
     /// The cluster.
     pub cluster: ClusterId,
-    /// Everybody.
     pub hands: Rc<Hands>,
     /// Facts.
     pub outside: Outside,

@@ -9,7 +9,7 @@ use swoosh::types::ucxl::EvidenceRef;
 
 use super::{items, read, text};
 
-/// Whether a text is of a kind; where it is, it must be written as it was read.
+/// Whether a text is of a kind; if so, it must be written back unchanged.
 fn is(kind: &str, text: &str) -> bool {
     fn read<T: std::str::FromStr + std::fmt::Display>(text: &str) -> bool {
         text.parse::<T>().is_ok_and(|it| {
