@@ -1,5 +1,5 @@
-//! Who decides: votes, seats and approvals count from keys that may vote, an operator always remains, and no project
-//! locks its platform out.
+//! Authority: only keys that may vote give votes, seats and approvals; an operator always remains; a project cannot lock
+//! its platform out.
 
 use serde_json::{Value, json};
 use swoosh::machine::judge::Refused;
@@ -331,7 +331,7 @@ fn a_key_that_enters_the_settings_later_has_the_rights_that_they_give_it() {
     accept(&mut world, &ask);
     settings_name(&mut world, &[("stranger", &["operator", "voter"]), ("worker", &["worker", "voter"])]);
     accept(&mut world, &by(Transition::ControlPause, "stranger"));
-    // What the project revoked stays without a voice in its own council.
+    // A key that the project revoked still has no vote in its council.
     accept(&mut world, &by(Transition::ControlResume, "stranger"));
     let ask = profiles(&world, &["stranger", "v1", "v2"]);
     assert!(refusal(&mut world, &ask).1.contains("does not hold the role voter"));

@@ -469,7 +469,7 @@ fn a_backup_of_another_node_is_neither_good_nor_restored() {
     drop(planted);
 }
 
-/// What a manifest says counts only as its node signed it.
+/// A manifest counts only with its node's signature.
 #[test]
 fn a_manifest_that_was_changed_or_is_not_signed_is_refused() {
     let (site, shelf) = (Site::new(), Shelf::new());

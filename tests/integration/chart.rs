@@ -139,7 +139,7 @@ fn probes_and_prometheus_use_the_second_listener() {
     assert_eq!(monitor["spec"]["endpoints"][0]["port"], "observe");
 }
 
-/// What a project names as a source is fetched from the pod: the machine's metadata service must not be among it.
+/// The pod fetches sources that projects name. They must not reach the machine's metadata service.
 #[test]
 fn nothing_but_named_ports_leaves_the_pod_and_no_metadata_service_is_reached() {
     for path in [DEFAULT, FULL] {

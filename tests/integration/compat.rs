@@ -20,10 +20,10 @@ use crate::backup::{good, text};
 use crate::support::daemon::Site;
 use crate::support::driver::Project;
 
-/// What the present format gained since it began: nothing yet.
+/// Revision of the present format; 1 has no additions.
 const REVISION: u64 = 1;
 
-/// What a kept directory must lead to.
+/// The expected result of opening a kept directory.
 #[derive(Debug, Serialize, Deserialize)]
 struct Expected {
     node: PublicKey,

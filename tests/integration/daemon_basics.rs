@@ -1,4 +1,4 @@
-//! What a user meets first: a daemon without any settings, its reads, its log, and the SDK against it.
+//! A user's first steps: a daemon without settings, its reads, its log, and the SDK against it.
 
 use std::collections::BTreeMap;
 
@@ -146,7 +146,7 @@ fn a_projection_proves_itself_in_any_case_and_the_transitions_are_explained() {
     for entry in explained["transitions"].as_array().unwrap() {
         let transition: Transition = entry["transition"].as_str().unwrap().parse().unwrap();
         let spec = chart::spec(transition);
-        // What runs cannot be resumed, and nothing is provisioned yet.
+        // The project is not paused, so it cannot be resumed; nothing is provisioned yet.
         let enabled = spec.from.contains(&project.head.state().region_state(spec.region))
             && !matches!(transition, Transition::ControlResume | Transition::EnvironmentDeprovision);
         assert_eq!(entry["enabled"], enabled, "{entry}");

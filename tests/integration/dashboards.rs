@@ -13,7 +13,7 @@ use crate::support::prometheus::{Prometheus, promtool};
 use crate::support::sockets::eventually;
 use crate::support::world::Ask;
 
-/// What a description says of a panel that is empty until something happened.
+/// Prefix of the description of a panel that is empty until its event happens.
 const EVENT_ONLY: &str = "Event-only:";
 /// A fixed name, against Prometheus' conventions.
 const FIXED_NAME: &str = "swoosh_retry_count";
@@ -259,7 +259,7 @@ fn prometheus_finds_nothing_to_complain_about_but_the_one_fixed_name() {
     assert_eq!(complaints.lines().count(), 2, "{complaints}");
 }
 
-/// What a metric is measured in, which its name says.
+/// Unit of a metric, from the suffix of its name.
 fn unit(name: &str) -> &'static str {
     let units = [
         ("_seconds", "seconds"),

@@ -48,7 +48,7 @@ fn id_of(document: &str) -> String {
     serde_json::from_str::<Value>(document).unwrap()["id"].as_str().unwrap().to_owned()
 }
 
-/// What `swoosh decisions verify -` says of these documents.
+/// Output of `swoosh decisions verify -` for these documents.
 fn verify(site: &Site, documents: &str) -> (bool, String) {
     let mut command = crate::support::program();
     command.args(["decisions", "verify", "-", "--data"]).arg(site.data());

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use swoosh::types::names::GuardName;
 
-/// What the node is to propose by itself.
+/// Transitions that the node must propose itself.
 const BY_ITSELF: [&str; 14] = [
     "Ingestion_SourcesResolved",
     "Ingestion_BytesOk",

@@ -1,4 +1,4 @@
-//! What is deployed: settings that a daemon starts with, a unit that systemd reads, manifests that name what is there.
+//! Deployment: a daemon starts with the settings, systemd reads the unit, and manifests name existing files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -102,7 +102,7 @@ impl Daemon {
     }
 }
 
-/// What a caller saw.
+/// A caller, and the receipts that it got.
 struct Caller {
     client: Client,
     hands: Hands,

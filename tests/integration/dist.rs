@@ -1,4 +1,4 @@
-//! What is released: what the program says of itself, manual pages, completions, the archive, pinned images.
+//! Releases: version report, manual pages, completions, the archive, pinned images.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -153,7 +153,7 @@ fn the_release_archive_holds_what_an_operator_installs_and_is_reproducible() {
     assert_eq!(ran.stdout, run(&["version", "--json"]).stdout);
 }
 
-/// Who looks for a fault in a released program needs its source.
+/// Debugging a released program needs the source that it was built from.
 #[test]
 fn a_program_of_a_working_tree_is_not_released() {
     let version: Value = serde_json::from_slice(&run(&["version", "--json"]).stdout).unwrap();

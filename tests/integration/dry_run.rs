@@ -40,7 +40,7 @@ fn agree(daemon: &Daemon, body: &[u8], expected: &str) {
     assert_eq!([found, proposed(daemon, body)], [expected, expected]);
 }
 
-/// What is enabled, by `GET /transitions`.
+/// Enabled transitions, by `GET /transitions`.
 fn is_enabled(daemon: &Daemon, project: &str, transition: Transition) -> bool {
     let explained = daemon.get(&format!("/transitions?project={project}")).json();
     let all = explained["transitions"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! What is promised when the process is asked to stop, and whose directory it is. `kills` kills it.
+//! Durability over a requested stop, and the lock on the data directory. `kills` covers killed processes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

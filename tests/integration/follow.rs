@@ -73,7 +73,7 @@ fn a_follower_catches_up_under_load_goes_on_after_kills_and_refuses_what_writes(
     assert_eq!(follower.get("/wal?from=1&limit=1000").json(), node.get("/wal?from=1&limit=1000").json());
     assert_eq!(follower.get("/decisions/one/1").json(), node.get("/decisions/one/1").json());
     assert!(follower.measures("swoosh_follow_connected 1"));
-    // Who follows may be followed.
+    // A follower can be followed.
     let second = data.with_file_name("second");
     let second = site.follow(follower.address, &second).unwrap();
     catches_up(&second, &node);

@@ -13,7 +13,7 @@ use crate::support::random::Random;
 const MUTATIONS: u64 = 8_000;
 /// Fewer where reading takes longer.
 const SLOW: [(&str, u64); 2] = [("policy", 800), ("settings", 2_000)];
-/// What breaks parsers oftener than chance does.
+/// Tokens that break parsers more often than random bytes.
 const TOKENS: [&[u8]; 16] = [
     b"\"",
     b"\\u0000",

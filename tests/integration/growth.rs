@@ -76,7 +76,7 @@ fn projects_that_left_memory_come_back_as_they_were_and_know_their_keys() {
             project.accept(&daemon, Transition::ControlPause);
         }
         eventually("the last project's leave", || (metric(&daemon, "swoosh_heads") == 0).then_some(()));
-        // Who leaves is counted by the thread that commits, a moment after the heads in memory are.
+        // The commit thread counts evictions a moment after the heads in memory are counted.
         eventually("the count of those who left", || (metric(&daemon, "swoosh_evictions_total") >= 3).then_some(()));
         assert_eq!(metric(&daemon, "swoosh_heads_bytes"), 0);
     }
@@ -352,8 +352,8 @@ fn an_encrypted_export_is_looked_into_with_the_key_alone() {
     assert!(good && serde_json::from_str::<Value>(&said).unwrap()["keys"].is_object(), "{said}");
 }
 
-/// What holds projects up was counted over the heads in memory, so that the alert on a quarantine resolved by itself when the
-/// project was evicted, and when the node was restarted.
+/// Blocked projects were counted only over the heads in memory. So the alert on a quarantine resolved by itself when the
+/// project was evicted or the node restarted.
 #[test]
 fn projects_that_are_held_up_are_counted_also_out_of_memory_and_after_a_restart() {
     let site = Site::with(always_open(), |settings| {

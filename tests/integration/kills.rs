@@ -25,7 +25,7 @@ const ROUNDS: u64 = 50;
 /// Most receipts of a round before the kill.
 const ROUND_RECEIPTS: u64 = 20;
 
-/// Who proposes to one project of its own.
+/// A caller with a project of its own.
 struct Caller<'a> {
     project: Project<'a>,
     random: Random,

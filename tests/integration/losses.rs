@@ -42,7 +42,7 @@ fn lost(site: &Site, data: &Path) -> u64 {
     let verified = site.run_in(data, &["--json", "wal", "verify"]);
     let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
     assert_eq!(report["ok"], false, "{report}");
-    // What is left replays well, and its decisions are as they were; the missing records make both fail all the same.
+    // The remaining records replay and give the same decisions, but the missing records still make both commands fail.
     for command in [&["replay", "--reguard"][..], &["decisions", "verify"], &["decisions", "export"]] {
         let output = site.run_in(data, command);
         let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();

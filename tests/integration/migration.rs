@@ -148,8 +148,8 @@ fn words(phases: &Phases) -> Vec<(String, String)> {
     phases.iter().map(|(section, phase)| ((*section).to_owned(), (*phase).to_owned())).collect()
 }
 
-/// What a client of WHOOSH posts, one after the other: the same bytes in every stage. It knows nothing of SWOOSH: no
-/// hash, no signature, no effect.
+/// The posts of a client of WHOOSH, in order, with the same bytes in every stage. They contain nothing of SWOOSH: no hash,
+/// no signature, no effect.
 pub(crate) struct Script {
     pub project: String,
     pub steps: Vec<(Transition, Value)>,

@@ -21,7 +21,7 @@ fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What the program lists as commands below these words; none where it lists none.
+/// Subcommands that the program's help lists below these words; empty if it lists none.
 fn commands(words: &[&str]) -> BTreeSet<String> {
     let help = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(words).arg("-h").output().unwrap();
     assert!(help.status.success(), "swoosh {words:?} -h");

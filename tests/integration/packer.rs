@@ -32,7 +32,7 @@ struct Desk {
     folder: tempfile::TempDir,
 }
 
-/// What every template here begins with.
+/// The common first lines of the templates.
 const HEAD: &str = r#"variable "swoosh_output" { default = "output" }
 variable "swoosh_manifest" { default = "manifest.json" }
 variable "swoosh_run" { default = "none" }

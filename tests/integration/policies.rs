@@ -355,7 +355,7 @@ fn a_bundle_that_is_too_deep_is_refused_wherever_it_comes_in() {
     project.accept(&daemon, Transition::ControlPause);
 }
 
-/// What an older program held and judged by is refused with the way out, not met again by a crash.
+/// A bundle that an older program accepted is refused with the remedy, instead of crashing the start.
 #[test]
 fn a_bundle_held_since_before_that_is_too_deep_stops_the_start_until_a_newer_one_is_set() {
     let desk = Desk::new();

@@ -63,7 +63,7 @@ fn changed_records_are_refused(head: &Head, previous: &Hash, kept: &Kept) -> Res
     let document = serde_json::to_value(&kept.record).unwrap();
     for name in document.as_object().unwrap().keys() {
         for changed in changes(&document, name) {
-            // What is no record any more is refused before it comes to the chain.
+            // A document that is no record is refused before its chain is checked.
             let Ok(record) = from_slice::<Record>(&strict(&changed).canonical()) else { continue };
             if record == kept.record {
                 continue;

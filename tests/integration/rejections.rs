@@ -111,7 +111,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// What is wrong with an answer that must be this problem.
+/// Faults of an answer that must be this problem; empty if none.
 fn faults(answer: &Answer, problem: &Value, status: u16, code: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut must = |holds: bool, what: &str| {

@@ -27,7 +27,7 @@ const TRANSITIONS: usize = 10_000;
 /// Accepted transitions after which the process is killed.
 const KILLS: [usize; 3] = [2_000, 5_000, 8_000];
 
-/// What callers and the one who kills share.
+/// State shared by the callers and the thread that kills the node.
 struct Stage {
     address: RwLock<SocketAddr>,
     accepted: AtomicUsize,

@@ -70,7 +70,7 @@ fn functions_of(path: &PathBuf) -> Vec<String> {
     text.split("fn ").skip(1).map(name).collect()
 }
 
-/// What looks like the name of a test in a row of a table: words in backticks, joined by at least three `_`.
+/// Test names in a row of a table: words in backticks, joined by at least three `_`.
 fn named(row: &str) -> impl Iterator<Item = &str> {
     let is_name = |word: &&str| {
         let plain = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');

@@ -1,5 +1,5 @@
-//! Who may stop a project, and who may not be kept from it: transitions that no policy, clock or block holds back, and
-//! transitions that only their proper signer brings.
+//! Transitions that stop a project and that no policy, clock or block may prevent, and transitions that only their proper
+//! signer may propose.
 
 use serde_json::{Value, json};
 use swoosh::machine::state::QuarantineOrigin;

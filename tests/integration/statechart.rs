@@ -62,7 +62,7 @@ fn the_page_names_no_transition_guard_or_state_that_the_chart_does_not_have() {
 const READ: &str =
     "import json, sys, yaml; print(json.dumps([list(yaml.safe_load_all(open(path))) for path in sys.argv[1:]]))";
 
-/// What PyYAML reads of each file.
+/// The documents that PyYAML reads from each file.
 fn by_pyyaml(paths: &[PathBuf]) -> Vec<serde_json::Value> {
     let read = std::process::Command::new("python3").args(["-c", READ]).args(paths).output().expect("python3 runs");
     let said = String::from_utf8_lossy(&read.stderr);

@@ -1,4 +1,4 @@
-//! What a service manager hears of a daemon, over a real datagram socket, and what SIGHUP changes.
+//! A daemon's notifications to its service manager, over a real datagram socket, and the effect of SIGHUP.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;

@@ -21,8 +21,8 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// What the kubelet does to a volume with `fsGroup` and without `fsGroupChangePolicy: OnRootMismatch`: the group reads and writes files,
-/// enters directories, and owns what is made in them.
+/// Changes a volume as the kubelet does with `fsGroup` and without `fsGroupChangePolicy: OnRootMismatch`: the group reads
+/// and writes files, enters directories, and owns new files in them.
 fn mount_again(path: &Path) {
     let bits = if path.is_dir() { 0o2770 } else { 0o660 };
     if path.is_dir() {
@@ -161,7 +161,7 @@ fn all_that_a_node_and_its_commands_write_is_for_their_owner_alone() {
     is_private(&data);
 }
 
-/// What an earlier version left open is closed at the next start.
+/// Permissions that an earlier version left open are closed at the next start.
 #[test]
 fn a_directory_that_was_open_to_other_users_is_closed_at_the_start() {
     fn open(path: &Path) {

@@ -1,4 +1,4 @@
-//! What Cargo cannot say of the workspace: which crates the pure core, the SDK and `hybridcore` bring along.
+//! Rules of the workspace that Cargo cannot express: the allowed dependencies of the pure core, the SDK and `hybridcore`.
 //!
 //! The import law itself is the list of dependencies of each crate: a crate that is no dependency cannot be imported.
 

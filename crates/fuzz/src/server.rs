@@ -40,7 +40,7 @@ pub fn packer(bytes: &[u8]) {
     let _ = manifest::parse(bytes, "run");
 }
 
-/// A secret that is known stands in no line afterwards.
+/// A known secret is in no line afterwards.
 pub fn redactor(bytes: &[u8]) {
     const SECRET: &str = "hunter2-hunter2";
     let text = String::from_utf8_lossy(bytes);
@@ -63,8 +63,10 @@ pub fn mcp(bytes: &[u8]) {
     for answer in answers {
         let Ok(ServerJsonRpcMessage::Response(response)) = mcp::read_message(answer) else { continue };
         match response.result {
-            ServerResult::InitializeResult(told) => {
-                let Ok(identity) = mcp::identity(&told.server_info.name, &told.server_info.version) else { continue };
+            ServerResult::InitializeResult(result) => {
+                let Ok(identity) = mcp::identity(&result.server_info.name, &result.server_info.version) else {
+                    continue;
+                };
                 let held = to_json(&(identity.server, identity.version));
                 assert!(held.is_ok(), "no fact can hold the identity: {held:?}");
             }

@@ -37,7 +37,7 @@ impl Yard {
         project.accept(daemon, Transition::BootLicensed);
     }
 
-    /// What scans found in the project's source.
+    /// Findings of scans in the project's source.
     fn scanned(&self, project: &str) -> Value {
         let file = self.site.data().join("workspaces").join(project).join("state/sources.json");
         let document: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();

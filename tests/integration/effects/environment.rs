@@ -111,7 +111,7 @@ fn provisioning_that_a_worker_may_have_begun_is_reported_as_unknown_before_the_n
     let wal = daemon.get("/wal?project=p&limit=1000").text();
     assert_eq!(wal.matches("\"unknown\":true").count(), 1, "{wal}");
     assert!(wal.contains("others had this effect before the node"), "{wal}");
-    // What is opened from here on is the node's own.
+    // From here on the node executes the effects.
     assert_eq!((count(&daemon, "Environment_ProvisionFailed"), count(&daemon, "Environment_Installed")), (1, 1));
     let mut project = Project::new(&yard.site, "p");
     insist(&mut project, &daemon, &Ask::new(Transition::EnvironmentDeprovision));
@@ -135,7 +135,7 @@ fn provisioning_that_the_node_began_is_reported_as_unknown_before_workers_have_i
     assert_eq!((state.environment.tries, yard.ledger().len()), (1, 0));
 }
 
-/// What the node had finished was thrown away, and a worker had to do it again.
+/// A provisioning that the node had finished was discarded, and a worker had to repeat it.
 #[test]
 fn provisioning_that_the_node_finished_is_recorded_also_where_workers_have_it_by_now() {
     let yard = yard();
@@ -265,7 +265,7 @@ fn a_failure_is_recorded_however_many_assets_it_names() {
     inputs["assets"] = (0..300).map(|n| (format!("image/{n:03}"), json!(hash))).collect();
     project.propose(&daemon, &Ask::new(Transition::EnvironmentProvisionFailed).with(inputs)).receipt();
     assert_eq!(project.head.state().environment.assets.len(), 256);
-    // What is on record stays, and what another try made as well is left out.
+    // Recorded assets stay; at 256 assets, further ones are dropped.
     let mut inputs = project.valid(Transition::EnvironmentProvisionFailed);
     inputs["assets"] = json!({"a-new-one": hash, "image/000": Hash::of(b"another")});
     project.propose(&daemon, &Ask::new(Transition::EnvironmentProvisionFailed).with(inputs)).receipt();
@@ -317,7 +317,7 @@ fn an_asset_that_the_platform_reports_as_degraded_makes_the_environment_degraded
 fn a_check_that_the_guard_refuses_again_and_again_backs_off() {
     let yard = yard();
     yard.site.change_settings(|settings| {
-        // What the platform says of health knows nothing of what is built here.
+        // The platform's health facts do not cover assets that are built here.
         let platform = settings["facts"]["sources"]["capacity"].clone();
         settings["facts"]["sources"]["health"] = platform;
         settings["effects"]["retry_min_ms"] = json!(50);

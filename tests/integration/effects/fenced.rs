@@ -1,4 +1,4 @@
-//! What a project may make the node read and send: repositories of this machine, and the tokens of its settings.
+//! Limits on what a project makes the node read and send: repositories of this machine, tokens of its settings.
 
 use std::fs;
 use std::net::SocketAddr;

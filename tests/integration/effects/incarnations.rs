@@ -203,7 +203,7 @@ fn a_lost_note_of_an_attempt_keeps_the_node_from_starting_and_an_accepted_loss_i
     assert!(yard.ledger().len() <= 2, "{:?}", yard.ledger());
 }
 
-/// What a command says as JSON, whatever its exit code.
+/// JSON output of a command, with any exit code.
 fn good_or_not(site: &Site, arguments: &[&str]) -> Value {
     serde_json::from_slice(&site.run(arguments).stdout).unwrap()
 }

@@ -10,7 +10,7 @@ use super::{catches_up, folder};
 use crate::support::daemon::Site;
 use crate::support::driver::Project;
 
-/// What a guard said of every proposal: covered by its record's link, and neither by a signature nor by a receipt.
+/// A guard's reason, the same for every proposal. The record's chain value covers it; no signature or receipt does.
 const SAID: &[u8] = b"the signature is the signer's";
 const BENT: &[u8] = b"the signature is anybody's...";
 

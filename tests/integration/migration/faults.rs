@@ -122,7 +122,7 @@ fn divergent_verdicts_are_found_in_either_direction() {
     moved.whoosh.set_fault(Fault::Gullible);
     let locked = body("p", Transition::ExecutionPlanLocked, &json!({"plan_hash": "x"}));
     assert_eq!(post(running.clients, &locked, &[]).status, 202);
-    // What is compared comes to the list when its comparison ends.
+    // A divergence is listed when its comparison ends.
     running.diverges(2);
     let nonsense = br#"{"project": "p", "transition": "Council_Coup", "inputs": {"n": 1.5}}"#;
     assert_eq!(post(running.clients, nonsense, &[]).status, 202);
@@ -214,7 +214,7 @@ fn an_answer_of_whoosh_that_judges_nothing_is_tried_again() {
     moved.whoosh.set_fault(Fault::None);
     running.agree("p");
     assert_eq!(moved.whoosh.accepted("p").len(), 1);
-    // What WHOOSH will never take must not keep back what comes after it.
+    // A delivery that WHOOSH always refuses must not block later ones.
     moved.whoosh.set_fault(Fault::Answers(404));
     assert_eq!(step(&running, &script, 1), 202);
     assert_eq!(kinds(&running.diverges(1)).last(), Some(&"delivery"));

@@ -205,7 +205,7 @@ fn follows(running: &Running<'_>) {
     assert!(replayed.status.success(), "{said}");
 }
 
-/// What a grant does not name it does not allow, and nothing outlasts it.
+/// A grant allows only what it names, and no right outlasts it.
 #[test]
 fn a_grant_ends_at_its_project_its_class_its_role_its_time_and_its_caller() {
     let moved = two_callers();

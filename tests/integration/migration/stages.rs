@@ -14,7 +14,7 @@ fn carry(running: &Running<'_>, project: &str, keys: bool) -> Script {
     script
 }
 
-/// Who signed what, as the WAL has it: transition and evidence.
+/// Records of this project from the WAL: the transition, and whether SWOOSH decided it.
 fn decided(running: &Running<'_>, project: &str) -> Vec<(String, bool)> {
     let page = running.daemon.get("/wal?from=1&limit=1000").json();
     let records = page["records"].as_array().unwrap().iter().map(|entry| &entry["record"]);

@@ -1,4 +1,4 @@
-//! What an accepted transition does to the naive model.
+//! The naive model's change by an accepted transition.
 
 use std::collections::BTreeMap;
 

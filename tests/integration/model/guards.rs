@@ -221,7 +221,7 @@ impl Model {
         self.is("council", "READY") && self.is("environment", "READY")
     }
 
-    /// What the bundle in force says of roles, a transition, its region and its inputs.
+    /// The ruling of the bundle in force on roles, a transition, its region and its inputs.
     fn rules(bundle: &Value, roles: &BTreeSet<String>, name: &str, region: &str, inputs: &Value) -> (bool, bool) {
         let policies = text(&bundle["policies"]);
         let may = |role: &String| match role.as_str() {
@@ -458,7 +458,7 @@ impl Model {
             && (asked.line.name == "Execution_AllReady" || moved)
     }
 
-    /// What is pinned is there: the kept content of that version, the members, the assets.
+    /// Whether the pinned content, members and assets are all still present.
     fn matches_pin(&self) -> bool {
         self.pin.as_ref().is_some_and(|(version, content, members, assets)| {
             self.kept.get(version).is_some_and(|(kept, _)| kept == content)
@@ -504,7 +504,7 @@ impl Model {
     }
 }
 
-/// What the node records whatever policies say.
+/// Transitions of the node that need no policy's permit.
 fn duty_of_node(name: &str) -> bool {
     let of_node = ["Boot_ChartUpgraded", "Control_QuorumLost", "Control_Recovered", "Policy_Quarantine"];
     name.starts_with("License_") || of_node.contains(&name)

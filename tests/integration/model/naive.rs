@@ -17,7 +17,7 @@ use crate::support::outside::Outside;
 /// An identity: its roles, and whether it is revoked.
 pub type Identity = (BTreeSet<String>, bool);
 
-/// What execution is pinned to: version, content, members, assets.
+/// The pin of execution: version, content, members, assets.
 pub type Pin = (u64, String, String, String);
 
 /// The naive model of one project.
@@ -58,7 +58,7 @@ pub struct Model {
     pub round: u64,
     pub window: Option<WindowId>,
     pub threshold: u64,
-    /// Who signed for which member.
+    /// The signer for each member.
     pub approvals: BTreeMap<String, String>,
     pub submissions: u64,
     pub evidence: Vec<String>,
@@ -71,7 +71,7 @@ pub struct Model {
     pub last: Option<(Hlc, PublicKey, IdemKey)>,
 }
 
-/// What the model says of a proposal.
+/// The model's verdict on a proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Accepted.
@@ -97,7 +97,7 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// What is known of a kind, whether it still holds or not, and until when it holds.
+    /// The last fact of a kind, expired or not, and the end of its validity.
     pub fn known(&self, kind: FactKind) -> Option<(&Value, u64)> {
         let said = self.outside.said(kind)?;
         let day = 86_400_000;
@@ -109,7 +109,7 @@ impl Asked<'_> {
         Some((&said.body, said.observed_ms + said.lasts_ms.min(cap)))
     }
 
-    /// What is known of a kind and still holds.
+    /// The fact of a kind, if it is valid.
     pub fn valid(&self, kind: FactKind) -> Option<&Value> {
         self.known(kind).filter(|(_, until)| self.at.physical_ms() <= *until).map(|(body, _)| body)
     }

@@ -1,4 +1,4 @@
-//! What both sides must agree on, in one form.
+//! The state that both sides must agree on, in one form.
 
 use std::collections::BTreeMap;
 

@@ -16,7 +16,7 @@ use crate::support::outside::{self, LONG_MS, Said};
 use crate::support::route::{self, Goal};
 use crate::support::world::{Ask, World};
 
-/// What to do, which, and how.
+/// A step: kind, choice and variant.
 pub type Deed = (u8, u16, u16);
 
 /// Streams of deeds, and where they start.

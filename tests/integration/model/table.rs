@@ -74,7 +74,7 @@ pub struct Line {
     pub region: &'static str,
     /// Where it starts.
     pub from: Vec<&'static str>,
-    /// Who may sign it.
+    /// Roles that may sign it.
     pub signers: Vec<&'static str>,
     /// Its own guards.
     pub guards: Vec<&'static str>,

@@ -66,7 +66,7 @@ fn step(pair: &mut Pair, word: &str, tally: &Tally) {
     assert!(pair.put(proposal, tally).unwrap(), "{word} is refused: {:?}", judged.err());
 }
 
-/// What changes outside of the project.
+/// A change outside of the project.
 fn change(pair: &mut Pair, word: &str, tally: &Tally) {
     let world = &mut pair.world;
     match word {

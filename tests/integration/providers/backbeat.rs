@@ -45,7 +45,7 @@ fn opening_later(ahead: u64) -> Value {
 fn led_site(schedule: Value, source: &str, change: impl FnOnce(&mut Value)) -> Site {
     let source = source.to_owned();
     site(schedule, |settings| {
-        // What the platform says of everything else still counts.
+        // The platform stays the source of all other facts.
         let platform = settings["facts"]["sources"]["license"].clone();
         for kind in ["tooling", "capacity", "health", "liveness"] {
             settings["facts"]["sources"][kind] = platform.clone();
@@ -108,7 +108,7 @@ fn drive_ago(project: &mut Project<'_>, daemon: &Daemon, state: &str, minutes: u
     }
 }
 
-/// What needs a window, by the project whose turn it is: one in WORK, two in REVIEW, one in REVERB.
+/// Transitions that need a window, one per project: one in WORK, two in REVIEW, one in REVERB.
 const GATED: [Transition; 4] = [
     Transition::ExecutionBeatReviewGate,
     Transition::ExecutionApprove,

@@ -26,7 +26,7 @@ const PROJECTS: usize = 12;
 const TRANSITIONS: usize = 10_000;
 /// How often each of `WANTED` must happen, however fast the machine is: callers go on until then.
 const TIMES: u64 = 3;
-/// What only a world that churns brings about.
+/// Transitions that occur only while the outside changes.
 const WANTED: [Transition; 8] = [
     Transition::LicenseGraceEntered,
     Transition::LicenseExpired,
@@ -37,7 +37,7 @@ const WANTED: [Transition; 8] = [
     Transition::EnvironmentCapacityOk,
     Transition::EnvironmentGreen,
 ];
-/// What must have been refused, by its code.
+/// Codes of refusals that must occur.
 const REFUSED: [&str; 4] = ["guard_license", "guard_tooling", "guard_capacity", "blocked"];
 /// When a run in which something of this never happens has failed.
 const TURNS: usize = 400;
@@ -182,7 +182,7 @@ fn play(site: &Site, outside: &Outside) -> Daemon {
     daemon
 }
 
-/// What has not happened often enough yet, by what the node counts.
+/// Series of the node's metrics that have not been counted often enough yet.
 fn missing(metrics: &str) -> Vec<String> {
     let count = |series: &str| {
         let line = metrics.lines().find_map(|line| line.strip_prefix(series));

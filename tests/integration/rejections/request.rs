@@ -1,4 +1,4 @@
-//! What is wrong with the bytes: framing, headers, JSON, schema.
+//! Malformed requests: framing, headers, JSON, schema.
 
 use serde_json::Value;
 use swoosh::types::names::{Region, Transition};

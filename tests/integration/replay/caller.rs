@@ -143,7 +143,7 @@ pub(crate) fn choose(random: &mut Random, project: &Project<'_>) -> Transition {
     if random.percent(40) { random.pick(&detours) } else { forward(random, project) }
 }
 
-/// What may happen beside the way.
+/// Transitions beside the direct route.
 fn detours(state: &State) -> Vec<Transition> {
     use Transition::*;
     let mut detours = vec![ControlPause, ControlPause, ControlPause, BootIdentityGranted, PolicyQuarantine];

@@ -145,7 +145,7 @@ fn room_brings_a_node_with_a_full_disk_back() {
     let ballast = mounted.0.join("ballast");
     fs::write(&ballast, b"").unwrap();
     let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", ballast.display())).output();
-    // What is left of the log's last page still takes a record or two.
+    // The rest of the log's last page still holds a record or two.
     let mut wanted = Transition::ControlPause;
     let mut refused = project.propose(&daemon, &Ask::new(wanted));
     for next in [Transition::ControlResume, Transition::ControlPause].into_iter().cycle().take(8) {

@@ -1,4 +1,4 @@
-//! What a script shows: outcomes of proposals, regions, explanations.
+//! Output of scripts: outcomes of proposals, regions, explanations.
 
 use std::fmt::Display;
 
@@ -167,7 +167,7 @@ pub(super) fn why(world: &World, transition: Transition) -> Vec<String> {
     out
 }
 
-/// What the node proposes of a breach: Policy_Quarantine with what the policy forbade.
+/// The node's proposal after a breach: Policy_Quarantine with the policy's reasons.
 pub(super) fn with_breach(world: &World, transition: Transition) -> Value {
     assert_eq!(transition, Transition::PolicyQuarantine);
     let breach = world.breach.as_ref().expect("a proposal breached a policy before");

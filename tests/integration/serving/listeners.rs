@@ -37,7 +37,7 @@ async fn listen(client: &Client, project: Option<&str>) -> EventStream {
     stream
 }
 
-/// What a stream brings before the node ends it.
+/// The events of a stream until the node ends it.
 async fn rest(stream: &mut EventStream) -> Vec<(String, String)> {
     let mut heard = Vec::new();
     while let Some(event) = stream.next().await.unwrap() {

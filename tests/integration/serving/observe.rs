@@ -43,7 +43,7 @@ fn warned_of(daemon: &Daemon) -> Vec<String> {
     lines.map(|line| setting(line).trim_matches('"').to_owned()).collect()
 }
 
-/// Who listens on the way reads and changes what plain HTTP carries: an operator must not learn of that from an attacker.
+/// Plain HTTP can be read and changed on the way. The node must warn the operator of that.
 #[test]
 fn plain_http_beyond_the_machine_is_warned_of_at_the_start() {
     let warns_of = |site: &Site, listen: &str, expected: &[&str]| {

@@ -102,7 +102,7 @@ fn packs_of_all_ages_and_single_objects_are_read_together() {
     sync(&desk, &next);
 }
 
-/// What libgit2 leaves when it is killed stayed for ever.
+/// Temporary files of a killed libgit2 were never removed.
 #[test]
 fn leftovers_of_a_killed_copy_are_removed() {
     let desk = Desk::new();

@@ -292,7 +292,7 @@ impl Site {
     }
 }
 
-/// Who signs the facts.
+/// The key that signs the facts.
 pub fn platform() -> SecretKey {
     SecretKey::from_bytes(&[99; 32])
 }

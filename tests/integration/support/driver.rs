@@ -87,7 +87,7 @@ impl<'a> Project<'a> {
         inputs::valid(transition, &self.head, self.maker())
     }
 
-    /// What inputs are made of.
+    /// The maker of inputs for the project's present state.
     pub fn maker(&self) -> Maker<'_> {
         let (hands, cluster) = (&self.site.hands, &self.site.cluster);
         let bundle = (1, Hash::of(include_bytes!("../../../config/policies/default.cedar")));

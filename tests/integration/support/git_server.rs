@@ -32,7 +32,7 @@ pub struct GitServer {
     pub url: String,
     mood: Arc<AtomicU64>,
     pub packs: Arc<AtomicU64>,
-    /// What requests said of who they are from.
+    /// The `authorization` headers of requests.
     pub authorizations: Arc<Mutex<Vec<String>>>,
     /// Where redirects lead.
     pub elsewhere: Arc<Mutex<String>>,

@@ -1,4 +1,4 @@
-//! Who acts in tests: fixed keys, so that every run gives the same bytes.
+//! The identities of tests: fixed keys, so that every run gives the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,10 @@ use swoosh::types::names::Role;
 /// A named key with its roles.
 #[derive(Clone, Debug)]
 pub struct Hand {
-    /// What tests call them.
     pub name: &'static str,
     /// Their key.
     pub secret: SecretKey,
-    /// What they may do; nothing for the stranger.
+    /// Empty for the stranger.
     pub roles: &'static [Role],
 }
 

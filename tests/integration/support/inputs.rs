@@ -17,7 +17,7 @@ use swoosh::types::text::ClusterId;
 use super::hands::{Hand, Hands, VOTERS};
 use super::world::World;
 
-/// What inputs are made of beside the state.
+/// The sources of inputs beside the state.
 #[derive(Clone, Copy)]
 pub struct Maker<'a> {
     pub hands: &'a Hands,
@@ -62,7 +62,7 @@ pub fn document(hands: &Hands) -> Value {
     })
 }
 
-/// Who would sign a transition in this state.
+/// A permitted signer of a transition in this state.
 pub fn signer<'a>(transition: Transition, state: &State, hands: &'a Hands) -> &'a Hand {
     if transition == Transition::ExecutionApprove {
         let mut waiting = state.council.members.keys().filter(|key| !state.execution.approvals.contains_key(*key));

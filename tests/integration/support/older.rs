@@ -124,5 +124,5 @@ pub fn genesis(project: &ProjectName, chart_version: u64) -> Head {
     Head::of(state)
 }
 
-/// What makes a project licensed.
+/// The transitions up to LICENSED.
 pub const BOOT: [Transition; 2] = [Transition::BootConfigOk, Transition::BootLicensed];

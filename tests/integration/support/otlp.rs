@@ -30,7 +30,7 @@ pub struct Span {
     pub times: (u64, u64),
     /// Its attributes; lists as their texts.
     pub attributes: BTreeMap<String, Vec<String>>,
-    /// What it shares with the others of its node.
+    /// Attributes of the resource, the same for all spans of a node.
     pub resource: BTreeMap<String, Vec<String>>,
 }
 
@@ -73,7 +73,7 @@ impl Collector {
         self.kept.lock().unwrap().spans.clone()
     }
 
-    /// What stood in `authorization` of each request.
+    /// The `authorization` header of each request.
     pub fn bearers(&self) -> Vec<String> {
         self.kept.lock().unwrap().bearers.clone()
     }
@@ -219,7 +219,7 @@ fn attributes(of: &[(u64, Value<'_>)], field: u64) -> BTreeMap<String, Vec<Strin
     pairs.collect()
 }
 
-/// What an AnyValue holds, as texts.
+/// The values of an AnyValue, as texts.
 fn texts(any: &[u8]) -> Vec<String> {
     let of = |(field, value): &(u64, Value<'_>)| match field {
         1 => vec![value.text()],

@@ -1,4 +1,4 @@
-//! What the world outside looks like, as signed facts. Change a field, ask for the facts again.
+//! The world outside, as signed facts. Change a field, then get the facts again.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -106,7 +106,7 @@ impl Outside {
         self.set.insert(KnownFact::read(fact).unwrap());
     }
 
-    /// What was said of a kind.
+    /// The present statement of a kind.
     pub fn said(&self, kind: FactKind) -> Option<&Said> {
         self.said.get(&kind)
     }
@@ -161,7 +161,7 @@ pub fn hourly() -> Value {
     schedule(60_000, (0, 20), (20, 25), (30, 30))
 }
 
-/// What the one pinned server answers.
+/// The tooling fact of the one pinned server.
 pub fn tooling(reachable: bool, version: &str) -> Value {
     json!({"servers": {SERVER_URL: {"reachable": reachable, "server": "search", "version": version}}})
 }

@@ -72,7 +72,7 @@ impl Prometheus {
         answer
     }
 
-    /// What an expression comes to now; an error of its own fails the test.
+    /// The present value of an expression; an error in the expression fails the test.
     #[track_caller]
     pub fn query(&self, expression: &str) -> Vec<Value> {
         let answer = self.ask(&format!("/api/v1/query?query={}", encode(expression)));

@@ -88,7 +88,7 @@ fn environment(state: &State, goal: &str) -> Transition {
     }
 }
 
-/// What council and environment lack for the loop to go forward.
+/// The next transition that council or environment needs before the loop can advance.
 fn ready_again(state: &State) -> Option<Transition> {
     [Region::Council, Region::Environment].iter().find_map(|&region| next(state, Goal::new(region, "READY")))
 }
@@ -113,7 +113,7 @@ fn execution(state: &State) -> Transition {
     }
 }
 
-/// What the lifecycle regions lack to be READY at one version.
+/// The next transition that brings the lifecycle regions to READY at one version.
 fn make_ready(state: &State) -> Option<Transition> {
     let lifecycle = [Region::Ingestion, Region::Council, Region::Environment];
     let step = lifecycle.iter().find_map(|&region| next(state, Goal::new(region, "READY")));

@@ -10,10 +10,10 @@ struct Block {
     ran: bool,
 }
 
-/// What a block said, both streams together, and whether it ended well.
+/// Output of a block.
 #[derive(Debug)]
 pub struct Said {
-    /// Everything it said.
+    /// stdout and stderr.
     pub text: String,
     /// Whether its exit code was 0.
     pub good: bool,
@@ -24,7 +24,7 @@ pub struct Runbook {
     name: String,
     blocks: Vec<Block>,
     environment: Vec<(String, String)>,
-    /// What its commands take for the user's home.
+    /// `HOME` of its commands.
     home: tempfile::TempDir,
 }
 

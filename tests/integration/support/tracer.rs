@@ -6,12 +6,12 @@ use std::process::{Child, Command, Stdio};
 
 use super::daemon::Daemon;
 
-/// What is done to a system call on one file.
+/// A fault injected into a system call on one file.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault<'a> {
     /// The call.
     pub call: &'a str,
-    /// What strace does to it: `error=EIO:when=1`, for one.
+    /// strace's tampering expression, such as `error=EIO:when=1`.
     pub tampering: &'a str,
 }
 

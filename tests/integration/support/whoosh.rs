@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// What WHOOSH lets happen: transition, section, from, to. An empty `from` means any phase.
+/// WHOOSH's transitions: name, section, from, to. An empty `from` means any phase.
 const TABLE: &[(&str, &str, &str, &str)] = &[
     ("Ingestion_SourcesResolved", "Ingestion", "DISCOVER", "FETCH"),
     ("Ingestion_BytesOk", "Ingestion", "FETCH", "VALIDATE"),
@@ -136,7 +136,7 @@ impl Whoosh {
         self.inside.lock().unwrap().projects[project].clone()
     }
 
-    /// What it accepted for a project, in order.
+    /// Transitions accepted for a project, in order.
     pub fn accepted(&self, project: &str) -> Vec<String> {
         let inside = self.inside.lock().unwrap();
         inside.accepted.iter().filter(|(of, ..)| of == project).map(|(_, name, _)| name.clone()).collect()

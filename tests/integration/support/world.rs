@@ -33,12 +33,12 @@ use super::outside::{Outside, start_ms};
 use super::route::{self, Goal};
 use super::strict;
 
-/// What to propose; whatever is left out is made to fit.
+/// A proposal to make; omitted parts are filled in to be valid.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// The transition.
     pub transition: Transition,
-    /// Who signs.
+    /// The name of the signer.
     pub by: Option<String>,
     /// The inputs.
     pub inputs: Option<Value>,
@@ -90,7 +90,7 @@ pub struct World {
     pub prune_floor: u64,
     /// The inputs of the last proposal that breached a policy.
     pub breach_inputs: Option<Value>,
-    /// What it breached.
+    /// The breach of that proposal.
     pub breach: Option<Breach>,
     stamp: Hlc,
     keys: u64,
@@ -162,7 +162,7 @@ impl World {
         inputs::valid(transition, &self.head, self.maker(&alive))
     }
 
-    /// What inputs are made of now.
+    /// The maker of inputs for the present state.
     pub fn maker<'a>(&'a self, alive: &'a BTreeSet<PublicKey>) -> Maker<'a> {
         Maker {
             hands: &self.hands,

@@ -1,4 +1,4 @@
-# Set by whoever runs packer, for each run.
+# Set on the command line of each run of packer.
 variable "swoosh_output" {
   type        = string
   default     = "output"
