@@ -60,8 +60,8 @@ fn a_stalled_exporter_resumes_at_its_position() {
         spans.contains("swoosh_trace_spans_dropped_total{reason=\"not_sent\"}") && !spans.contains(none),
         "{spans}"
     );
-    let line = "spans are lost until the trace collector takes them";
-    eventually("the log says so", || daemon.log().iter().any(|line| line.contains(line)));
+    let expected = "spans are lost until the trace collector takes them";
+    eventually("the log says so", || daemon.log().iter().any(|line| line.contains(expected)));
     book.run("Action", 0);
     bubble.be(BubbleMood::Take);
     daemon.wait_for("/health", |answer| answer.json()["decision_export"][0]["lag"] == 0);
