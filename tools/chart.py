@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Renders the Helm chart with Helm's own engine and holds the objects to the API schemas of Kubernetes.
 
-`--write` writes what the repository keeps of it: deploy/kubernetes/swoosh.yaml and tests/integration/chart/full.yaml. `--check` compares
+`--write` writes the renderings in the repository: deploy/kubernetes/swoosh.yaml and tests/integration/chart/full.yaml. `--check` compares
 with those, lints, and checks every object strictly (an unknown field is an error). `--package DIR` packs the chart.
 The engine and the schemas come from two packages of the Python registry (tools/chart-requirements.txt), kept beside the build products.
 Exits with 3 where they cannot be installed.
@@ -89,7 +89,7 @@ def with_packages():
 
 
 def digest():
-    """What a rendering is made of: templates, default values and the test's values. A test computes the same."""
+    """Hash over the sources of a rendering: templates, default values and the test's values. A test computes the same."""
     parts = [path for path in sorted(CHART.rglob("*")) if path.is_file() and "files" not in path.relative_to(CHART).parts]
     parts += [values for values in KEPT.values() if values]
     seen = hashlib.sha256()

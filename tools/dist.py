@@ -76,7 +76,7 @@ def stage(folder, bill):
     completions.mkdir(parents=True)
     for shell, name in SHELLS.items():
         (completions / name).write_bytes(say(["completions", shell]))
-    # What git has, and not what lies in the folder: a key beside the settings must not be released.
+    # Only tracked files: a key beside the settings must not be released.
     tracked = subprocess.run(["git", "-C", ROOT, "archive", "HEAD", *DOCUMENTS, *FOLDERS], check=True, stdout=subprocess.PIPE).stdout
     subprocess.run(["tar", "--extract", "--directory", folder], input=tracked, check=True)
     shutil.copy(bill, folder / bill.name)

@@ -53,7 +53,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
 fi
 
-# Installs one package that only some work needs, and says what for; quietly false when that is not possible.
+# Installs one package for a part of the work, and prints its purpose. Returns false without a message if it cannot.
 install_one() {
     has apt-get || return 1
     if [ "$(id -u)" -eq 0 ]; then as_root=(); elif has sudo; then as_root=(sudo --non-interactive); else as_root=(false); fi

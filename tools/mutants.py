@@ -31,13 +31,13 @@ OURS = ["swoosh", *(f"swoosh-{folder.name}" for folder in sorted((ROOT / "crates
 QUICK = ["--config", "profile.dev.incremental=true", *(word for name in OURS for word in ("--config", f"profile.dev.package.{name}.opt-level=0"))]
 LIMIT_S = 1800
 STATE = TARGET / "mutants-state.json"
-# What a result depends on: a change anywhere else is no reason to ask again.
+# A result is valid until one of these changes.
 ASKED_OF = ("src/", "tests/", "statechart.yaml", "Cargo.toml", "Cargo.lock", "build.rs", "crates/", "fuzz/")
 PR_SET_PDEATHSIG = 1
 
 
 def copy_tree():
-    """The tree as it is, without what is ignored; returns its mark. Files that did not change keep their time."""
+    """Copies the tree without ignored files; returns its hash. Unchanged files keep their time."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True)
     wanted = set(listed.stdout.splitlines())
     mark = hashlib.sha256()
@@ -59,7 +59,7 @@ def copy_tree():
 
 
 def leave_nothing_behind():
-    """In the child: it dies with this program however that ends, and what the tests start can be interrupted."""
+    """In the child: it dies with this program, and processes that the tests start can be interrupted."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -74,7 +74,7 @@ def end(child):
 
 
 def run(command):
-    """What the command said, and how it ended; nothing of it outlives this call. None: it hung."""
+    """Output and exit of the command; none of its processes outlives this call. None: it timed out."""
     environment = {**os.environ, "RUST_BACKTRACE": "0"}
     with subprocess.Popen(
         command, cwd=COPY, env=environment, text=True, errors="replace", start_new_session=True,
@@ -156,12 +156,12 @@ def misplaced(mutants):
 
 
 def mark_of(mutant):
-    """What was planted and who was asked: with another answer to either, a result is worth nothing."""
+    """Hash of a bug and its filters: if either changes, its stored result is invalid."""
     return hashlib.sha256(json.dumps(mutant, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def known(mutants, tree, keep_caught):
-    """What earlier runs found out that still holds."""
+    """Results of earlier runs that are still valid."""
     state = json.loads(STATE.read_text()) if STATE.is_file() else {}
     found = {}
     for mutant in mutants:
@@ -174,7 +174,7 @@ def known(mutants, tree, keep_caught):
 
 
 def remember(entries):
-    """Adds to what the target folder knows; whole or not at all."""
+    """Adds results to those in the target folder, atomically."""
     state = json.loads(STATE.read_text()) if STATE.is_file() else {}
     fresh = STATE.with_suffix(".new")
     fresh.write_text(json.dumps({**state, **entries}, indent=2) + "\n")
@@ -227,7 +227,7 @@ def main():
     try:
         sys.exit(ask_all(mutants, bool(wanted)))
     finally:
-        # What was built last has a bug; the next build puts the sound one in its place.
+        # The last built program has a bug; without it, the next build makes a sound one.
         (TARGET / "debug/swoosh").unlink(missing_ok=True)
 
 

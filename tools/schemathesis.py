@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Lets Schemathesis loose on a node by the OpenAPI description that it serves, then asks the node what became of it.
+"""Runs Schemathesis against a node by the OpenAPI description that it serves, then compares the answers with the log.
 
-The node runs on a temporary directory and an address on which reads are closed, so that reads are signed as well. Exits with 1 when
-an answer breaks the description, when the log holds anything that was not answered as accepted, or when it does not verify.
-Skips aloud where Python's packages cannot be installed. SWOOSH names the program; SEED and EXAMPLES (for each route) are bounds.
+The node runs on a temporary directory and an address with closed reads, so reads are signed as well. Exits with 1 if an answer
+breaks the description, if the log holds a record that was not acknowledged, or if it does not verify.
+If Python's packages cannot be installed, it prints that and skips the run. SWOOSH names the program; SEED and EXAMPLES (for each route) are bounds.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ HOOKS = ROOT / "fuzz/schemathesis"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or pathlib.Path.home() / ".cache/swoosh/target")
 SWOOSH = os.environ.get("SWOOSH") or str(TARGET / "debug/swoosh")
 SEED, EXAMPLES = os.environ.get("SEED", "1"), os.environ.get("EXAMPLES", "60")
-# Every route; then far more proposals that are well formed, for what lies behind the parser.
+# Every route; then many more well-formed proposals, for the code behind the parser.
 PASSES = [[], ["--include-path", "/transition", "--mode", "positive", "--phases", "fuzzing", "--max-examples", str(int(EXAMPLES) * 8)]]
 READY_S = 60
 PR_SET_PDEATHSIG = 1
@@ -76,7 +76,7 @@ def settle(run):
             "timeout_ms": 1000,
             "callers": {"legacy": {"key": str(run / "legacy.key")}},
         },
-        # One peer sends all of this; the flood is not what is tried here.
+        # One peer sends all requests, so the limits against floods are raised.
         "limits": {"failures": 1_000_000, "failures_forgiven_per_second": 1_000_000},
     }
     (run / "swoosh.yaml").write_text(json.dumps(settings))
@@ -122,7 +122,7 @@ def let_loose(url, run, words):
 
 
 def ask(url, run, path):
-    """What a signed read answers."""
+    """The answer to a signed read."""
     import requests
     from wire import Key, SignedRead
 

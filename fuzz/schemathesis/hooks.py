@@ -1,7 +1,7 @@
-"""What makes generated requests meet the guards, not only the parser: they are signed as the wire contract demands.
+"""Signs generated requests by the wire contract, so that they reach the guards and not only the parser.
 
-Each member of a generated document that is well formed gets a meaning (the head of now, a key of the right op class, a hash that
-is true); what is malformed stays, and is signed as well as it can be. So whatever Schemathesis broke is what is broken.
+Each well-formed member of a generated document gets a real value: the present head, a key of the right op class, a correct
+hash. Malformed members stay, and the document is signed as far as possible. So only Schemathesis' own faults remain.
 """
 
 import datetime
@@ -50,7 +50,7 @@ class Choice:
 
 
 def well_formed(name, value):
-    """Whether a value is what the description calls `name`."""
+    """Whether a value matches the schema `name` of the OpenAPI description."""
     return isinstance(value, str) and bool(re.fullmatch(SCHEMAS[name]["pattern"], value, re.ASCII))
 
 
@@ -112,7 +112,7 @@ def signed_proposal(request, lenient):
     if well_formed("Signature", proposal.get("signature")):
         unsigned = {name: value for name, value in proposal.items() if name != "signature"}
         proposal["signature"] = OPERATOR.sign("transition", unsigned)
-    # The headers say what the body says, or nothing; or they contradict it.
+    # A header repeats the body, is missing, or contradicts the body.
     for name, (member, kind) in BODY_FORMS.items():
         if well_formed(kind, request.headers.get(name)) and choice.of(8):
             del request.headers[name]
@@ -161,7 +161,7 @@ SIGNED = {"/transition": signed_proposal, "/facts": signed_fact, "/migration/mod
 
 
 class Signer(requests.auth.AuthBase):
-    """Signs what goes over the wire: Schemathesis keeps what it generated."""
+    """Signs the bytes on the wire; Schemathesis keeps the case as generated."""
 
     def __init__(self, case):
         self._lenient = case.meta is None or case.meta.generation.mode == GenerationMode.POSITIVE

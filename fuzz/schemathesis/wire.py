@@ -23,7 +23,7 @@ def base64url(raw):
 
 
 class Key:
-    """A secret key of `swoosh keygen`, and what is signed with it for one cluster."""
+    """A secret key of `swoosh keygen`; signs documents for one cluster."""
 
     def __init__(self, path, cluster):
         text = pathlib.Path(path).read_text().strip().removeprefix("hmmm:secret:")

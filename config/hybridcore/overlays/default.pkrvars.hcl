@@ -1,4 +1,4 @@
-# What holds everywhere unless a later layer says otherwise: platform, variant, environment, answers.
+# Defaults. Later layers override them: platform, variant, environment, answers.
 ansible_enabled = true
 disk_gib        = 20
 image_name      = "swoosh-base"

@@ -33,7 +33,7 @@ httpGet: {path: {{ .path }}, port: {{ .root.Values.probes.port }}, scheme: {{ $s
 {{- if hasSuffix "ms" . }}{{ trimSuffix "ms" . }}{{ else if hasSuffix "s" . }}{{ trimSuffix "s" . }}000{{ else }}{{ mul 60000 (trimSuffix "m" . | int) }}{{ end }}
 {{- end }}
 
-{{/* What the schema of the values cannot compare. */}}
+{{/* Checks that the schema of the values cannot express. */}}
 {{- define "swoosh.check" -}}
 {{- if eq (int .Values.service.port) (int .Values.observe.port) }}{{ fail "service.port and observe.port must differ: each is a listener of the node" }}{{ end }}
 {{- $probes := .Values.probes }}
@@ -44,7 +44,7 @@ httpGet: {path: {{ .path }}, port: {{ .root.Values.probes.port }}, scheme: {{ $s
 {{- if gt (include "swoosh.milliseconds" $monitor.scrapeTimeout | int) (include "swoosh.milliseconds" $monitor.interval | int) }}{{ fail "serviceMonitor.scrapeTimeout must not exceed serviceMonitor.interval" }}{{ end }}
 {{- end }}
 
-{{/* The settings file: what the values say, and over it what the chart itself mounts. */}}
+{{/* The settings file: the values, overridden by the paths that the chart mounts. */}}
 {{- define "swoosh.settings" -}}
 {{- $settings := deepCopy (.Values.settings | default dict) }}
 {{- $_ := mergeOverwrite $settings (dict

@@ -1,4 +1,4 @@
-# Set on the command line of each run of packer.
+# Set by whoever runs packer, for each run.
 variable "swoosh_output" {
   type        = string
   default     = "output"
