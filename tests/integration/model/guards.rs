@@ -428,10 +428,11 @@ impl Model {
 
     fn tooling(&self, asked: &Asked<'_>) -> bool {
         let pins = self.tool_pins.as_object().unwrap();
-        let Some(fact) = asked.valid(FactKind::Tooling) else { return pins.is_empty() };
-        let same = |a: &Value, b: &Value| a["server"] == b["server"] && a["version"] == b["version"];
         let seen = &asked.inputs["servers"];
-        names(seen) == names(&self.tool_pins)
+        let all_pinned = names(seen) == names(&self.tool_pins);
+        let Some(fact) = asked.valid(FactKind::Tooling) else { return pins.is_empty() && all_pinned };
+        let same = |a: &Value, b: &Value| a["server"] == b["server"] && a["version"] == b["version"];
+        all_pinned
             && pins.iter().all(|(name, pin)| {
                 let status = &fact["servers"][text(&pin["url"])];
                 status["reachable"] == Value::Bool(true) && same(status, pin) && same(&seen[name], pin)
