@@ -69,7 +69,7 @@ impl Repository {
         format!("{time}Z-{last_index}")
     }
 
-    /// Every backup, the oldest first (see [`Listed::rank`]); those whose manifests cannot be read are among them.
+    /// Every backup, the oldest first (see `Listed::rank`); those whose manifests cannot be read are among them.
     pub fn list(&self) -> anyhow::Result<Vec<Listed>> {
         let folder = self.manifests();
         if !folder.is_dir() {
@@ -102,7 +102,7 @@ impl Repository {
         all.map(|listed| listed.found.with_context(|| format!("the backup {}: {remedy}", listed.id))).collect()
     }
 
-    /// A backup by its name, or the newest one by [`Listed::rank`].
+    /// A backup by its name, or the newest one by `Listed::rank`.
     pub fn find(&self, id: Option<&str>) -> anyhow::Result<Manifest> {
         let listed = self.list()?;
         anyhow::ensure!(
