@@ -16,7 +16,6 @@ use crate::support::world::Ask;
 
 /// A site whose node reads a signed bundle, and what signs it.
 pub struct Desk {
-    /// The site.
     pub site: Site,
     folder: PathBuf,
 }
@@ -30,7 +29,6 @@ impl Desk {
         Desk { site, folder }
     }
 
-    /// Runs `swoosh policy`.
     pub fn policy(&self, arguments: &[&str]) -> Output {
         crate::support::program().arg("policy").args(arguments).current_dir(&self.folder).output().unwrap()
     }

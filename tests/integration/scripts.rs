@@ -83,7 +83,6 @@ fn without_digests(line: &str) -> String {
     out + rest
 }
 
-/// One command.
 fn run(world: &mut World, line: &str) -> Vec<String> {
     let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
     match command {

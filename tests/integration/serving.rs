@@ -75,7 +75,6 @@ fn is_served(wire: &mut Wire) -> bool {
     wire.exchange(&health()).unwrap().status == 200
 }
 
-/// A metric's value.
 #[track_caller]
 fn metric(daemon: &Daemon, series: &str) -> u64 {
     let text = daemon.get("/metrics").text();

@@ -74,7 +74,6 @@ pub struct Model {
 /// The model's verdict on a proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Accepted.
     Accepted,
     /// Rejected, with its code, and all guards that failed.
     Rejected(String, BTreeSet<String>),
@@ -119,7 +118,6 @@ impl Asked<'_> {
         self.valid(FactKind::Settings).unwrap()[name].as_u64().unwrap()
     }
 
-    /// The signer as text.
     pub fn signer(&self) -> String {
         self.proposal.signer.to_string()
     }
@@ -314,7 +312,6 @@ impl Model {
         (ours > theirs && ours - theirs > asked.setting("max_behind_ms")).then_some("hlc_behind")
     }
 
-    /// Whether the node signed.
     pub fn by_node(&self, asked: &Asked<'_>) -> bool {
         self.identity(&asked.signer(), asked).is_some_and(|(roles, _)| roles.contains("node"))
     }

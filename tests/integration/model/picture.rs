@@ -21,7 +21,6 @@ fn option<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
-/// The machine's state.
 pub fn of_machine(state: &State) -> Picture {
     let mut picture = Picture::new();
     let mut put = |name: &str, value: String| drop(picture.insert(name.to_owned(), value));
@@ -70,7 +69,6 @@ pub fn of_machine(state: &State) -> Picture {
     picture
 }
 
-/// The model's.
 pub fn of_model(model: &Model) -> Picture {
     let mut picture = Picture::new();
     let mut put = |name: &str, value: String| drop(picture.insert(name.to_owned(), value));

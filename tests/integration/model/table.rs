@@ -68,15 +68,11 @@ Policy_ConfirmedBlock | QUARANTINED | human | | |
 /// A line of the table.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// The transition.
     pub name: &'static str,
-    /// Its region.
     pub region: &'static str,
-    /// Where it starts.
     pub from: Vec<&'static str>,
     /// Roles that may sign it.
     pub signers: Vec<&'static str>,
-    /// Its own guards.
     pub guards: Vec<&'static str>,
     /// Its class of window.
     pub window: Option<&'static str>,
@@ -84,7 +80,6 @@ pub struct Line {
     pub compensation: bool,
 }
 
-/// All lines.
 pub fn lines() -> &'static [Line] {
     static LINES: OnceLock<Vec<Line>> = OnceLock::new();
     LINES.get_or_init(|| TABLE.lines().filter(|line| !line.is_empty()).map(line).collect())

@@ -6,7 +6,6 @@ use super::standins::bubble as server;
 
 pub use server::Mood;
 
-/// A BUBBLE server.
 pub struct Bubble {
     server: Option<server::Bubble>,
     runtime: Runtime,

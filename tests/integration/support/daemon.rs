@@ -77,7 +77,6 @@ pub type OtherFact = (FactKind, Option<String>, Value);
 pub struct Site {
     folder: tempfile::TempDir,
     program: PathBuf,
-    /// The cluster.
     pub cluster: ClusterId,
     /// All keys; the daemon's own is the node's.
     pub hands: Hands,
@@ -135,7 +134,6 @@ impl Site {
         self.write("swoosh.yaml", &settings);
     }
 
-    /// The settings file.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("swoosh.yaml")
     }
@@ -185,12 +183,10 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// The journal's directory.
     pub fn journal(&self) -> PathBuf {
         self.data().join("journal")
     }
@@ -302,7 +298,6 @@ type Lines = Arc<Mutex<Vec<String>>>;
 /// A running daemon. Dropped, it is killed.
 pub struct Daemon {
     child: Child,
-    /// Where it listens.
     pub address: SocketAddr,
     log: Lines,
     reader: Option<std::thread::JoinHandle<()>>,
@@ -352,12 +347,10 @@ impl Daemon {
         Err((child.wait().unwrap().code(), before.join("\n")))
     }
 
-    /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// A connection.
     pub fn connect(&self) -> Wire {
         Wire::connect(self.address).unwrap()
     }
@@ -371,13 +364,11 @@ impl Daemon {
         wire.answer().unwrap()
     }
 
-    /// Reads.
     #[track_caller]
     pub fn get(&self, target: &str) -> Answer {
         self.send(&request("GET", target, &[], b""))
     }
 
-    /// Proposes.
     #[track_caller]
     pub fn post(&self, body: &[u8]) -> Answer {
         self.send(&proposal(body, &[]))
@@ -412,7 +403,6 @@ impl Daemon {
         self.log.lock().unwrap().clone()
     }
 
-    /// Ends it with SIGKILL.
     pub fn kill(mut self) {
         self.end();
     }
@@ -423,7 +413,6 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
-    /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -32,25 +32,21 @@ fn fresh_number() -> u64 {
 }
 
 impl Ask {
-    /// Signed by this hand.
     pub fn by(mut self, name: &str) -> Ask {
         self.by = Some(name.to_owned());
         self
     }
 
-    /// With these inputs.
     pub fn with(mut self, inputs: Value) -> Ask {
         self.inputs = Some(inputs);
         self
     }
 
-    /// Under this key.
     pub fn under(mut self, key: &str) -> Ask {
         self.key = Some(key.parse().unwrap());
         self
     }
 
-    /// With this clock reading.
     pub fn at(mut self, hlc: Hlc) -> Ask {
         self.hlc = Some(hlc);
         self
@@ -64,9 +60,7 @@ pub fn bytes(signed: &SignedProposal) -> Vec<u8> {
 
 /// A project as its caller sees it.
 pub struct Project<'a> {
-    /// Where it is.
     pub site: &'a Site,
-    /// Its name.
     pub name: ProjectName,
     /// Its head as far as it is known here.
     pub head: Head,
@@ -133,7 +127,6 @@ impl<'a> Project<'a> {
         proposal.sign(&self.site.cluster, &hand.secret)
     }
 
-    /// A signed proposal.
     pub fn signed(&self, ask: &Ask) -> SignedProposal {
         self.sign(self.proposal(ask))
     }

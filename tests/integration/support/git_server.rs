@@ -11,13 +11,11 @@ use std::thread;
 /// How the server answers packs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
-    /// As it should.
     Good = 0,
     /// Ends the connection in the middle of each pack.
     CutsPacks = 1,
     /// Sends half of each pack and then nothing.
     StallsPacks = 2,
-    /// Asks for credentials.
     Asks = 3,
     /// Asks for credentials, and takes any.
     AsksOnce = 4,

@@ -11,7 +11,6 @@ use swoosh::types::names::Role;
 #[derive(Clone, Debug)]
 pub struct Hand {
     pub name: &'static str,
-    /// Their key.
     pub secret: SecretKey,
     /// Empty for the stranger.
     pub roles: &'static [Role],

@@ -10,29 +10,23 @@ use swoosh::types::receipt::Receipt;
 /// How long a test waits for an answer before it fails as hung.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Its status.
     pub status: u16,
     /// Its headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Its body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text()))
     }
@@ -51,11 +45,9 @@ impl Answer {
     }
 }
 
-/// One connection.
 pub struct Wire(BufReader<TcpStream>);
 
 impl Wire {
-    /// Connects.
     pub fn connect(address: SocketAddr) -> io::Result<Wire> {
         Wire::over(TcpStream::connect(address)?)
     }

@@ -25,14 +25,12 @@ use super::world::Ask;
 /// A journal in a site's data directory, without a daemon.
 pub struct Writer<'a> {
     site: &'a Site,
-    /// The journal.
     pub journal: Journal,
     chain: Hash,
     index: u64,
 }
 
 impl<'a> Writer<'a> {
-    /// A new one.
     pub fn new(site: &'a Site) -> Writer<'a> {
         let journal = Journal::open(JournalOptions {
             path: site.journal(),

@@ -18,13 +18,11 @@ use tokio::runtime::Runtime;
 pub struct Span {
     /// The trace, in hexadecimal digits.
     pub trace_id: String,
-    /// The span.
     pub span_id: String,
     /// The span above it; empty where there is none.
     pub parent_id: String,
     /// The `tracestate` of its trace.
     pub state: String,
-    /// Its name.
     pub name: String,
     /// When it began and ended, in nanoseconds since 1970.
     pub times: (u64, u64),
@@ -42,7 +40,6 @@ struct Kept {
 
 /// A collector. It stops when this is dropped.
 pub struct Collector {
-    /// Where it listens.
     pub address: SocketAddr,
     kept: Arc<Mutex<Kept>>,
     runtime: Option<Runtime>,
@@ -54,7 +51,6 @@ impl Collector {
         Collector::start_at(([127, 0, 0, 1], 0).into())
     }
 
-    /// Starts at an address.
     pub fn start_at(address: SocketAddr) -> Collector {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let kept = Arc::new(Mutex::new(Kept::default()));

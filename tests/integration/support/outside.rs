@@ -41,7 +41,6 @@ when { context.inputs has submission && context.inputs.submission like "*.pem" }
 /// A fact to be: its body, and when it was seen and how long it holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said {
-    /// The body.
     pub body: Value,
     /// When it was seen, in milliseconds.
     pub observed_ms: u64,

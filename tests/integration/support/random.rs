@@ -1,6 +1,5 @@
 //! A small random sequence that is the same on every machine (SplitMix64).
 
-/// The sequence.
 pub struct Random(u64);
 
 impl Random {
@@ -26,7 +25,6 @@ impl Random {
         self.below(100) < often
     }
 
-    /// One of these.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }

@@ -43,7 +43,6 @@ pub fn text(name: &str) -> String {
 }
 
 impl Runbook {
-    /// Reads one.
     pub fn open(name: &str) -> Runbook {
         let (mut section, mut script, mut blocks) = (String::new(), None::<String>, Vec::new());
         for line in text(name).lines() {

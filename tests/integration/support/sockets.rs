@@ -34,7 +34,6 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// A server that takes connections, counts them, and says nothing.
 pub struct Counter {
-    /// Where it listens.
     pub address: SocketAddr,
     connections: Arc<AtomicU64>,
 }

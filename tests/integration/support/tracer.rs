@@ -9,7 +9,6 @@ use super::daemon::Daemon;
 /// A fault injected into a system call on one file.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault<'a> {
-    /// The call.
     pub call: &'a str,
     /// strace's tampering expression, such as `error=EIO:when=1`.
     pub tampering: &'a str,

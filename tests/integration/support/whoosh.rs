@@ -41,7 +41,6 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
 /// Phases of a project by section.
 pub type Phases = BTreeMap<&'static str, &'static str>;
 
-/// How it fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     /// Not at all.
@@ -49,7 +48,6 @@ pub enum Fault {
     None,
     /// It says it accepted, and changes nothing.
     Forgets,
-    /// It refuses everything.
     Refuses,
     /// It accepts whatever it is sent, and changes nothing where it cannot.
     Gullible,
@@ -63,7 +61,6 @@ pub enum Fault {
     Garbage,
     /// It closes the connection without an answer.
     HangsUp,
-    /// It never answers.
     Silent,
     /// Its answer has no end.
     Endless,
@@ -82,7 +79,6 @@ struct Inside {
 /// A running stand-in.
 #[derive(Clone)]
 pub struct Whoosh {
-    /// Where it listens.
     pub address: SocketAddr,
     inside: Arc<Mutex<Inside>>,
 }
@@ -115,7 +111,6 @@ impl Whoosh {
         format!("http://{}", self.address)
     }
 
-    /// Begins a project.
     pub fn add(&self, project: &str) {
         let phases = [
             ("Ingestion", "DISCOVER"),

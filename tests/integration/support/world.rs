@@ -36,11 +36,9 @@ use super::strict;
 /// A proposal to make; omitted parts are filled in to be valid.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// The transition.
     pub transition: Transition,
     /// The name of the signer.
     pub by: Option<String>,
-    /// The inputs.
     pub inputs: Option<Value>,
     /// The head that is named.
     pub head: Option<Hash>,
@@ -48,9 +46,7 @@ pub struct Ask {
     pub hlc: Option<Hlc>,
     /// The window named; `Some(None)` names none.
     pub window: Option<Option<WindowId>>,
-    /// The idempotency key.
     pub key: Option<IdemKey>,
-    /// Evidence.
     pub evidence: Vec<EvidenceRef>,
 }
 
@@ -64,9 +60,7 @@ impl Ask {
 /// A record with what it takes to replay it.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// The record.
     pub record: Record,
-    /// Its inputs.
     pub inputs: Json,
     /// Its link in the chain.
     pub chain: Hash,
@@ -75,12 +69,9 @@ pub struct Kept {
 /// A project, what is outside, and the node's clock.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// The cluster.
     pub cluster: ClusterId,
     pub hands: Rc<Hands>,
-    /// Facts.
     pub outside: Outside,
-    /// The head.
     pub head: Head,
     /// The wall clock, in milliseconds.
     pub now_ms: u64,

@@ -53,7 +53,6 @@ fn with(texts: &[&str], more: String) -> Vec<String> {
     [own(texts), vec![more]].concat()
 }
 
-/// Idempotency keys and windows.
 fn keys_and_windows() -> Vec<Row> {
     vec![
         (
@@ -111,7 +110,6 @@ fn keys_and_windows() -> Vec<Row> {
     ]
 }
 
-/// Effects, decisions and hashes.
 fn effects_and_hashes() -> Vec<Row> {
     vec![
         (
@@ -155,7 +153,6 @@ fn effects_and_hashes() -> Vec<Row> {
     ]
 }
 
-/// Keys and signatures.
 fn signatures() -> Vec<Row> {
     let key = |tail: &str| format!("hmmm:pubkey:{}{tail}", "A".repeat(42));
     let signature = |tail: &str| format!("ed25519:{}{tail}", "A".repeat(85));
@@ -189,7 +186,6 @@ fn signatures() -> Vec<Row> {
     ]
 }
 
-/// Names of things.
 fn names() -> Vec<Row> {
     vec![
         (
@@ -213,7 +209,6 @@ fn names() -> Vec<Row> {
     ]
 }
 
-/// Addresses and prose.
 fn addresses_and_prose() -> Vec<Row> {
     vec![
         (
