@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::platform::private;
 pub(crate) use swoosh_terminal::{interrupt, known_nodes, output, time, worklog};
@@ -19,9 +19,11 @@ mod council;
 mod data;
 mod decisions;
 mod demo;
+mod documents;
 mod effects;
 mod fact;
 mod follow;
+mod grouped;
 mod identity;
 mod keys;
 mod license;
@@ -38,9 +40,11 @@ mod reads;
 mod receipt;
 mod refusal;
 pub mod reguard;
+mod renamed;
 mod replay;
 mod secrets;
 mod serve;
+mod settings;
 mod snapshot;
 mod source;
 mod state;
@@ -87,6 +91,7 @@ enum Command {
     Key(keys::KeyCommand),
     Propose(propose::ProposeCommand),
     State(state::StateCommand),
+    Documents(documents::DocumentsCommand),
     Transitions(transitions::TransitionsCommand),
     Windows(windows::WindowsCommand),
     Projects(reads::ProjectsCommand),
@@ -117,6 +122,7 @@ enum Command {
     Git(sources::GitCommand),
     #[command(name = "__sentinel", hide = true)]
     Sentinel(packer::SentinelCommand),
+    Settings(settings::SettingsCommand),
     Config(config::ConfigCommand),
     Templates(templates::TemplatesCommand),
     Provisioners(provisioners::ProvisionersCommand),
@@ -128,7 +134,9 @@ enum Command {
 
 /// Runs the command line; why it failed is told on standard error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = renamed::present(std::env::args_os().collect());
+    let matches = grouped::command().get_matches_from(arguments);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut grouped::command()).exit());
     run(cli.command, cli.json).unwrap_or_else(|error| {
         refusal::tell(&error, cli.json);
         ExitCode::FAILURE
@@ -165,6 +173,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Key(command) => command.run(output),
         Command::Propose(command) => command.run(output),
         Command::State(command) => command.run(output),
+        Command::Documents(command) => command.run(output),
         Command::Transitions(command) => command.run(output),
         Command::Windows(command) => command.run(output),
         Command::Projects(command) => command.run(output),
@@ -192,6 +201,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Packer(command) => command.run(output),
         Command::Git(command) => Ok(command.run()),
         Command::Sentinel(command) => Ok(command.run()),
+        Command::Settings(command) => command.run(output),
         Command::Config(command) => command.run(output),
         Command::Templates(command) => command.run(output),
         Command::Provisioners(command) => command.run(output),

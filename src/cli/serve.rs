@@ -26,7 +26,7 @@ use crate::settings::{Overrides, Settings};
         swoosh serve --data /var/lib/swoosh --listen 127.0.0.1:0"
 )]
 pub struct ServeCommand {
-    /// Settings file (see `swoosh config check`)
+    /// Settings file (see `swoosh settings check`)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Data directory, in place of the settings' one

@@ -1,30 +1,25 @@
-//! `swoosh state`: a project's head and the sections of its state; `swoosh state check`: the documents of a workspace.
+//! `swoosh state`: a project's head and the sections of its state.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::connect::{NodeArgs, ProjectArg, exit};
-use super::interrupt;
+use super::connect::{NodeArgs, ProjectArg};
 use super::output::{Output, Table, fields};
 use crate::client::StateView;
-use crate::hybridcore::documents::{self, Repaired, Report};
-use crate::hybridcore::state::check::{Condition, Finding};
 use crate::machine::state::State;
 use crate::types::names::Region;
 
 /// What `swoosh state` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    about = "Show a project's state, or check the state documents of a workspace",
-    args_conflicts_with_subcommands = true,
+    about = "Show a project's state",
     long_about = "Show a project's state.\n\nWithout --projection, where every region stands and what blocks the project; \
         with it, the sections named, as JSON. The sections shown are proven against the head: their hashes must give \
-        the state hash that the node names.",
+        the state hash that the node names. For the state documents of a workspace, see `swoosh documents`.",
     after_help = "Examples:\n  swoosh state\n  swoosh state --project alpha --projection council,ingestion\n  \
-        swoosh state --at 17\n  swoosh --json state --projection epoch\n  swoosh state check --repair\n\n\
+        swoosh state --at 17\n  swoosh --json state --projection epoch\n\n\
         Sections: meta, boot, ingestion, council, environment, execution, control, policy, epoch, hlc_last."
 )]
 pub struct StateCommand {
@@ -38,36 +33,11 @@ pub struct StateCommand {
     at: Option<u64>,
     #[command(flatten)]
     node: NodeArgs,
-    #[command(subcommand)]
-    action: Option<StateAction>,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum StateAction {
-    /// Check the state documents of a workspace (state/*.json), without a node
-    ///
-    /// Reads every document and tells which cannot be used and why, what killed writers left behind, and what no part of this
-    /// program writes. With --repair, left-overs are removed, documents of older versions are rewritten (the old one is kept
-    /// as NAME.vN), and damaged ones that commands make again are moved away; others are left as they are. A document of a newer
-    /// release is never touched.
-    #[command(after_help = "Examples:\n  swoosh state check\n  swoosh state check --root /srv/builds --repair\n\n\
-            Ends with 1 when anything cannot be used.")]
-    Check {
-        /// Folder that holds state/ and configs/
-        #[arg(long, value_name = "FOLDER", default_value = ".")]
-        root: PathBuf,
-        /// Repair what can be repaired, and say how
-        #[arg(long)]
-        repair: bool,
-    },
 }
 
 impl StateCommand {
     /// Shows the state.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
-        if let Some(StateAction::Check { root, repair }) = self.action {
-            return check_documents(root, repair, output);
-        }
         let node = self.node.reader()?;
         let (project, projection) = (&self.project.project, self.projection.as_deref());
         let view = match self.at {
@@ -78,43 +48,6 @@ impl StateCommand {
         output.say(&view, || if projection.is_some() { sections(&view) } else { overview(&view) })?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn check_documents(root: PathBuf, repair: bool, output: Output) -> anyhow::Result<ExitCode> {
-    let root = std::path::absolute(root)?;
-    anyhow::ensure!(root.is_dir(), "{} is no folder; name the workspace's with --root", root.display());
-    let report = if repair { documents::repair(&root, &interrupt::leave())? } else { documents::check(&root)? };
-    output.say(&report, || text_of_report(&report, repair))?;
-    Ok(exit(report.is_good()))
-}
-
-fn text_of_report(report: &Report, repair: bool) -> String {
-    let mut lines = Vec::new();
-    for Finding { path, condition } in &report.documents {
-        lines.extend(match condition {
-            Condition::Absent => None,
-            Condition::Good { version } => Some(format!("  ✓  {}: version {version}", path.display())),
-            Condition::Older { version, current } => {
-                Some(format!("  ✓  {}: version {version}; --repair rewrites it as version {current}", path.display()))
-            }
-            Condition::Bad { detail } => Some(format!("  ✗  {detail}")),
-        });
-    }
-    let left = report.leftovers.iter();
-    lines.extend(
-        left.map(|path| format!("  ✗  {}: a writer was killed and left this; --repair removes it", path.display())),
-    );
-    let strangers = report.strangers.iter();
-    lines.extend(strangers.map(|path| format!("  -  {}: no part of swoosh writes this", path.display())));
-    for Repaired { path, how } in &report.repaired {
-        lines.push(format!("  repaired  {}: {how}", path.display()));
-    }
-    lines.push(match (report.is_good(), repair) {
-        (true, _) => "all state documents can be used".to_owned(),
-        (false, true) => "some cannot be repaired by a program; see above".to_owned(),
-        (false, false) => "not all is well; `swoosh state check --repair` mends what it can".to_owned(),
-    });
-    lines.join("\n")
 }
 
 /// Refuses an answer that does not prove itself.

@@ -24,7 +24,8 @@ fn yaml(path: &str) -> Value {
 fn every_example_of_settings_is_good_and_a_daemon_starts_with_it() {
     for name in ["settings/development.yaml", "settings/production.yaml", "kubernetes/settings.yaml"] {
         let path = deploy().join(name);
-        let checked = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(["config", "check"]).arg(&path).output().unwrap();
+        let checked =
+            Command::new(env!("CARGO_BIN_EXE_swoosh")).args(["settings", "check"]).arg(&path).output().unwrap();
         assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         // Another daemon may have the port that the example names.

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::skipped;
+use crate::support::{listed, skipped};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -24,9 +24,9 @@ fn text(output: &Output) -> String {
 
 /// The commands that `swoosh -h` lists.
 fn commands() -> BTreeSet<String> {
-    let help = text(&run(&["-h"]));
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    let commands = listed(&text(&run(&["-h"])));
+    assert!(commands.len() >= 40, "{commands:?}");
+    commands
 }
 
 fn scratch() -> tempfile::TempDir {

@@ -1,4 +1,4 @@
-//! `swoosh config`, `swoosh templates`, `swoosh provisioners` and `swoosh state check`, as a person would run them.
+//! `swoosh config`, `swoosh templates`, `swoosh provisioners` and `swoosh documents check`, as a person would run them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -316,7 +316,7 @@ fn two_renders_at_once_take_turns_and_both_succeed() {
         assert!(child.wait().unwrap().success());
     }
     desk.build(["config", "render"], &[]).good();
-    desk.run(&["state", "check"]).good();
+    desk.run(&["documents", "check"]).good();
 }
 
 #[test]
@@ -349,25 +349,25 @@ fn log_files_of_commands_roll_once_they_exceed_the_configured_size() {
 #[test]
 fn state_check_tells_what_is_wrong_repairs_what_it_can_and_leaves_the_rest() {
     let desk = Desk::new();
-    desk.run(&["state", "check"]).good();
+    desk.run(&["documents", "check"]).good();
     fs::create_dir(desk.path("state")).unwrap();
     fs::write(desk.path("state/packer-hybrid.json"), "{").unwrap();
     fs::write(desk.path("state/sources.json.tmp"), "half").unwrap();
     fs::write(desk.path("state/sources-overrides.json"), r#"{"schema_version": 99}"#).unwrap();
     let before = desk.files();
-    let failure = desk.run(&["state", "check"]).failed();
+    let failure = desk.run(&["documents", "check"]).failed();
     for part in
         ["packer-hybrid.json is damaged", "sources.json.tmp: a writer was killed", "use the release that wrote it"]
     {
         assert!(failure.contains(part), "{part}: {failure}");
     }
     assert_eq!(desk.files(), before, "a check changes nothing");
-    let repaired = desk.run(&["state", "check", "--repair"]).failed();
+    let repaired = desk.run(&["documents", "check", "--repair"]).failed();
     assert!(repaired.contains("repaired") && repaired.contains("some cannot be repaired by a program"), "{repaired}");
     assert!(!desk.path("state/packer-hybrid.json").exists() && !desk.path("state/sources.json.tmp").exists());
     assert_eq!(fs::read_to_string(desk.path("state/sources-overrides.json")).unwrap(), r#"{"schema_version": 99}"#);
     fs::remove_file(desk.path("state/sources-overrides.json")).unwrap();
-    desk.run(&["state", "check"]).good();
+    desk.run(&["documents", "check"]).good();
 }
 
 #[test]

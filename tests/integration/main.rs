@@ -33,6 +33,7 @@ mod exports;
 mod follow;
 mod fuzz;
 mod growth;
+mod help;
 mod house_rules;
 mod hybridcore_config;
 mod idempotency;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::listed;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -26,8 +28,7 @@ fn commands(words: &[&str]) -> BTreeSet<String> {
     let help = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(words).arg("-h").output().unwrap();
     assert!(help.status.success(), "swoosh {words:?} -h");
     let help = String::from_utf8(help.stdout).unwrap();
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    listed(&help)
 }
 
 /// The words after `swoosh` of each command that a text names: in backticks, or at the start of a line of a block.

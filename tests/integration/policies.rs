@@ -334,7 +334,7 @@ fn a_bundle_that_is_too_deep_is_refused_wherever_it_comes_in() {
         refused(desk.policy(&["check", "deep.cedar"]));
         refused(desk.policy(&["sign", "deep.cedar", "--serial", "7", "--key", "shhh.key", "--cluster", "test"]));
         desk.site.change_settings(|settings| settings["policies"] = settings_with("deep.cedar"));
-        refused(desk.site.tool(&["config", "check", desk.site.config().to_str().unwrap()]));
+        refused(desk.site.tool(&["settings", "check", desk.site.config().to_str().unwrap()]));
         let (code, said) = desk.site.start_refused();
         assert!(code.is_some() && said.contains("more than 600 levels"), "{number}: {said}");
         desk.site.change_settings(|settings| settings["policies"] = json!({"bundle": "bundle.json"}));

@@ -115,9 +115,9 @@ fn no_secret_reaches_a_log_a_file_a_record_a_metric_or_an_error() {
     let kept: Vec<_> = files(&site.data()).into_iter().chain([folder.join("decisions.jsonl")]).collect();
     assert!(kept.len() > 5);
     kept.iter().for_each(|path| assert_silent(&path.display().to_string(), &std::fs::read(path).unwrap(), &secrets));
-    let shown = vault.swoosh(&["config", "check", "swoosh.yaml"]);
+    let shown = vault.swoosh(&["settings", "check", "swoosh.yaml"]);
     assert!(shown.status.success() && said(&shown).contains("secret:bubble-token"));
-    assert_silent("config check", said(&shown).as_bytes(), &secrets);
+    assert_silent("settings check", said(&shown).as_bytes(), &secrets);
 }
 
 /// Tokens are passed in addresses too. They were logged with every failure to reach a server.

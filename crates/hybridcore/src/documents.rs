@@ -1,4 +1,4 @@
-//! Every state document that there is, looked over and repaired together: `swoosh state check`.
+//! Every state document that there is, looked over and repaired together: `swoosh documents check`.
 
 use std::collections::BTreeSet;
 use std::fs;

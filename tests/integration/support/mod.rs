@@ -57,6 +57,15 @@ pub fn skipped(why: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {why}\n").as_bytes());
 }
 
+/// The commands that a help text lists: entries between the usage and the options, indented by two blanks.
+pub fn listed(help: &str) -> std::collections::BTreeSet<String> {
+    let lines =
+        help.lines().skip_while(|line| !line.starts_with("Usage:")).skip(1).take_while(|line| *line != "Options:");
+    let entries = lines.filter_map(|line| line.strip_prefix("  "));
+    let entries = entries.filter(|entry| entry.starts_with(|first: char| first.is_ascii_lowercase()));
+    entries.filter_map(|entry| entry.split_whitespace().next()).map(str::to_owned).collect()
+}
+
 /// The program. The nodes that it signs for are kept for this call alone, and never in the user's home.
 pub fn program() -> Command {
     static KNOWN: OnceLock<TempDir> = OnceLock::new();

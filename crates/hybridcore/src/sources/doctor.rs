@@ -87,7 +87,7 @@ pub fn diagnose(session: &Session<'_>, set: &SourceSet, max_scan_age_days: u64) 
     let leftovers = files::leftovers(&session.workspace.state()).unwrap_or_default();
     findings.extend(leftovers.iter().map(|path| {
         let about = path.display().to_string();
-        finding(Severity::Medium, about, "a killed writer left it", "run `swoosh state check --repair`")
+        finding(Severity::Medium, about, "a killed writer left it", "run `swoosh documents check --repair`")
     }));
     findings.sort_by_key(|finding| finding.severity);
     let redactor = Redactor::new(session.wallet.secrets());

@@ -1,4 +1,4 @@
-//! `swoosh state check`: whether every document of a state folder can be used, and what to do if not.
+//! `swoosh documents check`: whether every document of a state folder can be used, and what to do if not.
 
 use std::io;
 use std::path::{Path, PathBuf};
