@@ -144,6 +144,7 @@ fn the_release_archive_holds_what_an_operator_installs_and_is_reproducible() {
         "deploy/helm/swoosh/files/swoosh.rules.yml",
         "dashboards/swoosh-overview.json",
         "config/swoosh.yaml",
+        "LICENSE",
         "SECURITY.md",
         concat!("swoosh-", env!("CARGO_PKG_VERSION"), ".cdx.json"),
     ] {
@@ -151,6 +152,41 @@ fn the_release_archive_holds_what_an_operator_installs_and_is_reproducible() {
     }
     let ran = Command::new(folder.join("bin/swoosh")).args(["version", "--json"]).output().unwrap();
     assert_eq!(ran.stdout, run(&["version", "--json"]).stdout);
+}
+
+/// The manifests name a licence, so its whole text is in the repository. The detector is the one that sources are scanned with.
+#[test]
+fn the_licence_of_every_manifest_is_that_of_the_licence_file() {
+    let mut licences = swoosh::hybridcore::sources::licences::Licences::default();
+    licences.look_at("LICENSE", &std::fs::read(root().join("LICENSE")).unwrap());
+    let found: Vec<String> = licences.ended().iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["Apache-2.0"]);
+    let manifest = |folder: &Path| std::fs::read_to_string(folder.join("Cargo.toml"));
+    assert!(manifest(&root()).unwrap().contains("\nlicense = \"Apache-2.0\"\n"));
+    let crates = std::fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in crates.chain([root()]) {
+        let Ok(text) = manifest(&folder) else { continue };
+        assert!(text.lines().any(|line| line == "license.workspace = true"), "{}", folder.display());
+    }
+}
+
+/// A tag of an action can be moved to other code; a commit cannot.
+#[test]
+fn hosted_ci_runs_the_checks_keeps_the_archive_and_pins_its_actions() {
+    let text = std::fs::read_to_string(root().join(".github/workflows/ci.yml")).unwrap();
+    let workflow: Value = yaml_serde::from_str(&text).unwrap();
+    let steps = workflow["jobs"]["check"]["steps"].as_array().unwrap();
+    let runs: Vec<&str> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
+    let place =
+        |command: &str| runs.iter().position(|run| *run == command).unwrap_or_else(|| panic!("no step runs {command}"));
+    assert!(place(".ci/run") < place("make dist"));
+    let uses: Vec<&str> = steps.iter().filter_map(|step| step["uses"].as_str()).collect();
+    assert!(uses.iter().any(|action| action.starts_with("actions/upload-artifact@")), "{uses:?}");
+    for action in uses {
+        let (_, commit) = action.split_once('@').unwrap();
+        assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action}");
+    }
+    assert_eq!(workflow["permissions"], serde_json::json!({"contents": "read"}));
 }
 
 /// Debugging a released program needs the source that it was built from.
