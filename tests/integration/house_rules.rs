@@ -35,6 +35,7 @@ const TEXTS: &[&str] = &[
     "dashboards",
     "deploy",
     "docs",
+    "examples",
     "fuzz",
     "openapi",
     "runbooks",

@@ -29,6 +29,7 @@ mod dist;
 mod dry_run;
 mod durability;
 mod effects;
+mod examples;
 mod exports;
 mod follow;
 mod fuzz;

@@ -6,7 +6,7 @@
 //!
 //! # async fn pause() -> Result<(), Box<dyn std::error::Error>> {
 //! let key: Identity = std::fs::read_to_string("operator.key")?.parse()?;
-//! let client = Client::new("http://127.0.0.1:7171", "swoosh".parse()?, key)?;
+//! let client = Client::new("http://127.0.0.1:7400", "swoosh".parse()?, key)?;
 //! let inputs = serde_json::json!({"rationale": "The disk is being replaced."});
 //! let accepted = client.propose(Draft::new(Transition::ControlPause, &inputs)?).await?;
 //! println!("head {}", accepted.receipt.state_post_hash);
