@@ -266,8 +266,8 @@ fn rename(site: &Site, shelf: &Shelf, from: &str, to: &str, taken_at: &str) {
     std::fs::remove_file(folder.join(format!("{from}.json"))).unwrap();
 }
 
-/// The newest backup was the one with the latest name: after a clock had been ahead for one round, a restore took a stale one,
-/// and pruning kept the stale ones and removed the others.
+/// The newest backup was the one with the latest name. After a clock had been ahead for one round, a restore took a
+/// stale backup, and pruning kept the stale ones and removed the others.
 #[test]
 fn the_newest_backup_is_the_one_with_the_latest_records_whatever_its_name() {
     let (site, shelf) = (Site::new(), Shelf::new());

@@ -150,8 +150,8 @@ fn a_round_of_pruning_on_a_clock_a_year_ahead_expires_no_key() {
     project.accept(&daemon, Transition::ControlResume);
 }
 
-/// A key may name a beat up to a day ahead. When it was pruned an hour later, the floor rose above that beat: keys of the
-/// present were refused for a day, and the next key could name a beat another day ahead.
+/// A key may name a beat up to a day ahead. When such a key was pruned an hour later, the floor rose above that beat.
+/// Present keys were then refused for a day, and the next key could name a beat another day ahead.
 #[test]
 fn a_key_that_names_a_beat_ahead_expires_no_key_of_the_present() {
     let site = Site::with(always_open(), |settings| {

@@ -114,8 +114,8 @@ fn others_go_on(daemon: &Daemon, well: &mut Project<'_>) {
     well.accept(daemon, Transition::ControlResume);
 }
 
-/// One byte of a decision record's text left health "ok", the project dead with `not_durable`, and the list of projects
-/// unanswered for the whole node; the backups went on.
+/// A flipped byte in a decision record's text left health "ok", the project dead with `not_durable`, and the node's
+/// list of projects without an answer. Backups continued.
 #[test]
 fn a_flipped_byte_in_a_decision_is_reported_refuses_its_project_and_keeps_out_of_backups() {
     let backups = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -150,8 +150,8 @@ fn a_pruned_log_serves_says_what_is_gone_and_repeats_what_it_answered() {
     assert!(!good && said.contains(&format!("record 2 is pruned: the log begins at record {first}")), "{said}");
 }
 
-/// Found by the simulation (seed 1, world 2714): outcomes may come however late, so that nothing looked at their key's
-/// beat, and the repeat of one whose key is forgotten was refused with `stale_head`, as if it had never been accepted.
+/// Found by the simulation (seed 1, world 2714). Outcomes may arrive at any time, so the beat of their key was not
+/// checked. A repeat with an expired key was refused with `stale_head`, as if it had never been accepted.
 #[test]
 fn a_repeated_outcome_with_an_expired_key_is_refused_as_expired_and_late_outcomes_still_pass() {
     let site = Site::new();
@@ -181,8 +181,8 @@ fn a_repeated_outcome_with_an_expired_key_is_refused_as_expired_and_late_outcome
     daemon.terminate();
 }
 
-/// A floor of beats for the whole node, counted by the common schedule, took the receipts of a project with a schedule
-/// of its own within a minute, and refused every key that named its beats.
+/// A floor of beats for the whole node, counted by the common schedule, removed the receipts of a project with its own
+/// schedule within a minute. It then refused every key of that project.
 #[test]
 fn a_project_with_its_own_schedule_keeps_its_receipts_and_goes_on_by_its_own_beats() {
     let site = Site::with(always_open(), |settings| settings["retention"] = json!({"every_ms": 100}));

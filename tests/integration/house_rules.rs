@@ -1,5 +1,5 @@
-//! House rules that no linter knows: sizes of files, and what texts refer to. The length of functions, the purity of `machine` and `types` and the ways out of
-//! the network gate are clippy's: see `clippy.toml` here and in those two crates.
+//! House rules that no linter knows: sizes of files, and references in texts. Clippy checks the length of functions,
+//! the purity of `machine` and `types`, and the network gate: see `clippy.toml` here and in those two crates.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! kill -9 in a loop, under load with duplicates: every receipt that a caller holds is in the log, once, and
-//! every proposal whose fate a caller does not know has exactly one, which the repeat tells.
+//! kill -9 in a loop, under load with duplicates. Every receipt that a caller holds is in the log exactly once. Every
+//! proposal without an answer has exactly one result, which its repeat returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -1,7 +1,7 @@
 //! The machine against a second, naive model of the chart that shares no code with it.
 //!
-//! Random streams of proposals, facts and time go through both; after every step they must agree on
-//! acceptance, on the code and every failed guard of a rejection, and on the state that follows.
+//! Both process random streams of proposals, facts and time. After every step they must agree on acceptance, on the
+//! code and all failed guards of a rejection, and on the new state.
 
 mod apply;
 mod guards;

@@ -146,9 +146,8 @@ fn connected_to(process: u32, listening: u16) -> Vec<std::net::SocketAddr> {
     table.lines().skip(1).filter_map(socket).collect()
 }
 
-/// A daemon that has everything to do outside that there is: a license to fetch, decisions to send, beats to hear,
-/// capacity, health and liveness to ask for. None of the others may be heard of before the license, and each of
-/// them after it.
+/// A daemon with every kind of outgoing connection: license, decisions, beats, capacity, health, liveness. Only the
+/// license server may be contacted before the license; after it, each of the others must be.
 #[test]
 fn other_outgoing_connections_wait_for_the_license() {
     let kaching = kaching(Mood::Status(403));

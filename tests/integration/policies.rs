@@ -188,8 +188,8 @@ fn a_node_does_not_start_with_policies_that_were_replaced() {
     desk.site.start().terminate();
 }
 
-/// Bundles were kept beside the log alone: a promoted follower, and a node whose file was deleted, took back in silence what a
-/// newer bundle forbids.
+/// Bundles were kept only beside the log. A promoted follower, or a node whose file was deleted, silently accepted
+/// proposals that a newer bundle forbids.
 #[test]
 fn the_policies_that_judged_the_last_records_stay_in_force_without_their_files() {
     let desk = Desk::new();

@@ -1,5 +1,5 @@
-//! Replay of random streams: every record leads to the same head again, and no record with any one field
-//! changed is taken: either the step does not follow, or the chain breaks.
+//! Replay of random streams. Every record leads to the same head again. A record with one changed field is refused:
+//! either the step does not follow, or the chain breaks.
 
 use std::cell::RefCell;
 

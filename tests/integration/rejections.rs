@@ -1,5 +1,5 @@
-//! Every bad input that the daemon must refuse, posted to a running one: status and code are as
-//! `docs/rejections.md` says, the problem document is whole, no head moves, and the daemon serves on.
+//! Every bad input that the daemon must refuse, posted to a running one. Status and code are those of
+//! `docs/rejections.md`, the problem document is complete, no head moves, and the daemon keeps serving.
 
 mod guards;
 pub(crate) mod node;

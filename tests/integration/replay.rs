@@ -1,6 +1,6 @@
-//! Ten thousand transitions over twenty projects, posted with duplicates, reorders and drops while the
-//! process is killed three times: the log, the running process, a restart, an offline replay and replicas
-//! that are fed with the log all agree at every index.
+//! Ten thousand transitions over twenty projects, with duplicates, reorders and drops, while the process is killed
+//! three times. The log, the running process, a restart, an offline replay and replicas of the log agree at every
+//! index.
 
 pub(crate) mod caller;
 

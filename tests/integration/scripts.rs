@@ -141,9 +141,9 @@ fn license(world: &mut World) -> Vec<String> {
     report::proposed(world, &ask)
 }
 
-/// `propose T [by NAME] [votes V,V] [members ROLE=V,…] [head stale] [hlc SPAN] [window none|ID] [key KEY]
-/// [evidence ADDRESS] [breach] [with {JSON}]`: `with` puts members in the place of valid ones, null takes
-/// them out, and `a.b` is the member b of a; `breach` adds what the last breach was.
+/// `propose T [by NAME] [votes V,V] [members ROLE=V,…] [head stale] [hlc SPAN] [window none|ID] [key KEY] [evidence
+/// ADDRESS] [breach] [with {JSON}]`. `with` replaces members of the valid inputs; null removes one, and `a.b` is the
+/// member b of a. `breach` adds the last breach.
 fn propose(world: &mut World, rest: &str) -> Vec<String> {
     let (rest, with) = rest.split_once(" with ").map_or((rest, None), |(rest, with)| (rest, Some(with)));
     let mut words = rest.split(' ');

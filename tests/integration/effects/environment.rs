@@ -62,8 +62,8 @@ fn an_environment_is_provisioned_checked_and_taken_down_by_itself() {
     assert_eq!(count(&daemon, "Environment_Installed"), 2);
 }
 
-/// A restored or promoted node has the assets on record and no run that made them: it recorded "released", took nothing down,
-/// and cleared them from the state.
+/// A restored or promoted node has recorded assets without the runs that made them. It recorded "released", removed
+/// nothing, and cleared them from the state.
 #[test]
 fn assets_that_no_run_here_made_are_never_recorded_as_released() {
     let yard = yard();
@@ -95,8 +95,8 @@ fn set(yard: &Yard, mode: &str) {
     });
 }
 
-/// Where provisioning was set from external to builtin while it was open, the node built a second time, without a word,
-/// what a worker had begun.
+/// If provisioning changed from external to builtin while it was open, the node silently repeated a build that a worker
+/// had begun.
 #[test]
 fn provisioning_that_a_worker_may_have_begun_is_reported_as_unknown_before_the_node_builds() {
     let yard = yard();

@@ -110,8 +110,8 @@ fn a_node_that_shuts_down_ends_the_streams_of_its_listeners() {
     });
 }
 
-/// A site whose node was restored to a backup after more was recorded: the daemon, its project, the last record of the
-/// backup, and the last one that there was.
+/// A site whose node was restored to a backup after more was recorded. Returns the daemon, its project, the last record
+/// of the backup, and the last record before the restore.
 fn restored<'a>(site: &'a Site, shelf: &Path) -> (Daemon, Project<'a>, u64, u64) {
     let daemon = site.start();
     let mut project = Project::new(site, "p");

@@ -145,8 +145,8 @@ fn an_outcome_of_a_worker_that_may_no_longer_bring_it_is_dropped_when_the_projec
     }
 }
 
-/// The outcome of a worker that was revoked during the pause kept its place: the next worker's was refused in its favour,
-/// and it was dropped when the project went on.
+/// The outcome of a worker that was revoked during the pause was kept. So the next worker's outcome was refused, and
+/// the kept one was dropped on resume.
 #[test]
 fn an_outcome_of_a_worker_that_may_no_longer_bring_it_gives_its_place_to_another() {
     let yard = Yard::new(&[], |_| {});

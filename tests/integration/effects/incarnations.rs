@@ -1,5 +1,5 @@
-//! Effects over a restore, a promotion, and an accepted loss: an outcome answers the record that opened its effect and
-//! no other, and work that must not be done twice is reported as unknown first.
+//! Effects over a restore, a promotion, and an accepted loss. An outcome answers only the record that opened its
+//! effect. Work that must not run twice is first reported as unknown.
 
 use std::path::{Path, PathBuf};
 
@@ -31,8 +31,8 @@ fn restore(site: &Site, from: &Path, to: &Path, last: Option<u64>) {
     std::fs::copy(site.data().join("node.key"), to.join("node.key")).unwrap();
 }
 
-/// Backup at record 6; record 7 opens `p/7/resolve`; restore; another record 7 opened the same id, and the outcome of the
-/// old worker was taken for the new sources.
+/// Backup at record 6; record 7 opens `p/7/resolve`; restore. Another record 7 opened the same id, and the old worker's
+/// outcome was accepted for the new sources.
 #[test]
 fn an_outcome_of_before_a_restore_answers_no_effect_of_after_it() {
     let (site, folder) = (Site::new(), folder());

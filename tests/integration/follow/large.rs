@@ -1,4 +1,5 @@
-//! Logs whose facts are large: a page of the feed ends by all of its bytes, and a follower asks for less where one is too large.
+//! Logs with large facts. A page of the feed is bounded by all of its bytes, and a follower asks for less after a page
+//! that is too large.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -50,8 +51,8 @@ fn node_of(site: &Site, projects: usize) -> Daemon {
     node
 }
 
-/// Records and inputs were counted, not facts: with 300 projects of 232 KB policies every page was larger than a follower
-/// takes, and the node needed a gigabyte to write it.
+/// Records and inputs were counted, but not facts. With 300 projects of 232 KB policies every page exceeded a
+/// follower's limit, and the node needed a gigabyte to write it.
 #[test]
 fn a_page_of_the_feed_ends_by_all_of_its_bytes() {
     let site = Site::with(crate::support::daemon::always_open(), |settings| {

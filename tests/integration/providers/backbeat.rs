@@ -29,8 +29,8 @@ fn hlc(ms: u64) -> Hlc {
 /// The beat that runs when a test begins.
 const BEGUN: u64 = 600;
 
-/// Cycles of a day with beats of a minute; plan is always open, review and reverb twice: from `ahead` beats from now
-/// on for an hour, and after twenty beats for an hour again.
+/// Cycles of a day with beats of a minute. Plan is always open. Review and reverb are open twice, for an hour each:
+/// `ahead` beats from now, and again twenty beats later.
 fn opening_later(ahead: u64) -> Value {
     let always = json!([{"phase_beats": 0, "length_beats": 1440}]);
     let twice = json!([

@@ -1,6 +1,6 @@
-//! Ten thousand transitions, and more until everything has happened, while the world outside churns: the license is denied, runs out and comes back, MCP
-//! servers flap, capacity and pulses come and go. No answer is an internal error, the log verifies,
-//! and judging it again from the recorded facts gives the same outcomes and reasons.
+//! Ten thousand transitions, and more until everything has happened, while the outside changes: the license is denied,
+//! expires and returns; MCP servers flap; capacity and pulses come and go. No answer is an internal error, the log
+//! verifies, and judging it again from the recorded facts gives the same outcomes and reasons.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -75,8 +75,8 @@ fn pinned_servers_are_probed_and_the_council_is_ready_once_they_answer_as_pinned
     assert_eq!(tooling["source"], site.hands.get("node").key().to_string());
 }
 
-/// Real-process chaos killed a node while every council waited for its tools: after the start nothing was in memory, so
-/// that nothing was probed, and as nothing was accepted without tools, nothing ever came into what is probed.
+/// Real-process chaos killed a node while every council waited for its tools. After the start no head was in memory, so
+/// no server was probed. Without tools no proposal was accepted, so no head was loaded (deadlock).
 #[test]
 fn a_council_that_waits_for_its_tools_finds_them_after_a_kill_without_anybody_asking() {
     let search = McpStandIn::start("search", "1.2.0").unwrap();

@@ -1,5 +1,5 @@
-//! One project's caller: chooses what fits the state, posts it, and now and then sends it twice, in the
-//! wrong order, or without waiting for the answer.
+//! One project's caller. It posts proposals that fit the state, some of them twice, in the wrong order, or without
+//! waiting for the answer.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -101,8 +101,8 @@ fn more_names_are_answered_to_where_the_settings_list_them() {
     }
 }
 
-/// A scraper asks by the name of a service, and probes of a cluster by the address of the machine that they reach, which no list can name
-/// in advance.
+/// A scraper uses the name of a service. Probes of a cluster use the machine's address, which no list can name in
+/// advance.
 #[test]
 fn beyond_loopback_the_list_holds_where_it_is_set_and_probes_by_address_pass() {
     let open = Site::new().start_on("0.0.0.0:0");
@@ -202,8 +202,8 @@ fn every_answer_forbids_the_browser_to_guess_its_kind() {
     assert_eq!((full.status, full.header("x-content-type-options")), (503, Some("nosniff")));
 }
 
-/// After the cut-over a page's `text/plain` POST, which needs no leave of the node's, was signed by the delegate and accepted; so was a
-/// dry run.
+/// After the cut-over a web page's `text/plain` POST, which needs no CORS preflight, was signed by the delegate and
+/// accepted. So was a dry run.
 #[test]
 fn no_web_page_drives_the_listener_of_whoosh_s_clients() {
     let moved = Move::new();

@@ -1,5 +1,5 @@
-//! Readers that are limited to projects, by the key that signs the read or by a name of the client certificate, and which client
-//! certificates are taken at all.
+//! Readers limited to projects, by the key that signs the read or by a name of the client certificate; and the client
+//! certificates that are accepted.
 
 use std::collections::BTreeSet;
 
@@ -117,7 +117,8 @@ fn a_limited_reader_hears_of_its_projects_alone_on_every_route() {
     assert_eq!(daemon.get("/projects").code(), "reads_closed");
 }
 
-/// A limit that is set or loosened while the node runs counts for the next read; the follower keeps the same settings and the same rule.
+/// A limit that changes while the node runs applies to the next read. The follower has the same settings and the same
+/// rule.
 #[test]
 fn limits_of_readers_are_read_again_without_a_restart_on_a_node_and_on_its_follower() {
     let feeder = SecretKey::from_bytes(&[72; 32]);

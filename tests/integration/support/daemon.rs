@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// Cycles of a day, the present one an hour old, so that no test sees it end; these windows of a class are
-/// open, in beats of a minute.
+/// Cycles of a day, the present one an hour old, so that no test reaches its end. These windows of a class are open, in
+/// beats of a minute.
 pub fn daily(review: Value) -> Value {
     let always = json!([{"phase_beats": 0, "length_beats": 1440}]);
     json!({

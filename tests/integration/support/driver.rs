@@ -1,5 +1,5 @@
-//! Drives one project over HTTP: builds valid proposals, posts them, and reduces along with what is
-//! accepted, so that every receipt's hash is checked on the way.
+//! Drives one project over HTTP: builds valid proposals, posts them, and reduces the accepted ones, which checks the
+//! hash of every receipt.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -39,8 +39,8 @@ pub fn strict(value: &serde_json::Value) -> Json {
     Json::parse(&serde_json::to_vec(value).unwrap()).unwrap_or_else(|error| panic!("{error}: {value}"))
 }
 
-/// Writes a program that may be run at once. A child writes it: a process that forks on another thread inherits a descriptor for writing
-/// that this process holds, and the kernel refuses to run the file meanwhile (ETXTBSY).
+/// Writes a program that may be run at once. A child process writes it. Otherwise a fork on another thread could
+/// inherit the descriptor open for writing, and the kernel would refuse to run the file (ETXTBSY).
 pub fn write_program(path: &std::path::Path, text: &str) {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path).stdin(std::process::Stdio::piped());
@@ -49,8 +49,8 @@ pub fn write_program(path: &std::path::Path, text: &str) {
     assert!(child.wait().unwrap().success());
 }
 
-/// Says aloud that a test was not run, and why: past the test harness, which keeps to itself what a test prints
-/// that does not fail.
+/// Reports on stderr, past the test harness, that a test was skipped, and why. The harness hides the output of tests
+/// that pass.
 pub fn skipped(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");

@@ -1,5 +1,5 @@
-//! `chain.json`: a whole project from genesis to REVERB: every record with its inputs, its link in the
-//! chain and the section hashes after it; the facts that its guards read; and both end states.
+//! `chain.json`: a whole project from genesis to REVERB. It has every record with its inputs, its link in the chain and
+//! the section hashes after it, the facts that its guards read, and both end states.
 
 use serde_json::{Map, Value, json};
 use swoosh::machine::head::Head;
