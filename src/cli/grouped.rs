@@ -91,7 +91,8 @@ mod tests {
         let mut visible: Vec<String> = entries(&Cli::command()).into_iter().map(|(name, _)| name).collect();
         let mut grouped: Vec<String> =
             GROUPS.iter().flat_map(|(_, names)| names.iter()).map(|&name| name.to_owned()).collect();
-        (visible.sort(), grouped.sort());
+        visible.sort();
+        grouped.sort();
         assert_eq!(visible, grouped);
     }
 }

@@ -58,7 +58,7 @@ fn good(output: &Output) -> String {
 /// The key file of a hand.
 fn key(site: &Site, name: &str) -> PathBuf {
     let path = site.file(&format!("{name}.key"));
-    std::fs::write(&path, site.hands.get(name).secret.expose().to_string()).unwrap();
+    std::fs::write(&path, site.hands.get(name).secret.expose()).unwrap();
     path
 }
 
