@@ -19,7 +19,7 @@ mod built_in;
 pub const DEFINITIONS_FOLDER: &str = "config/hybridcore";
 /// Where files that tools read stand, hidden ones among them.
 const ASSETS: &str = "templates/";
-/// What version control, file managers and editors leave, wherever it stands.
+/// Names left by version control, file managers and editors, in any folder.
 const NEVER: &[&str] = &[".git", ".hg", ".svn", ".DS_Store"];
 /// The most files.
 const MOST_FILES: usize = 5_000;

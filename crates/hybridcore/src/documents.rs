@@ -52,7 +52,7 @@ fn all() -> [Known; 7] {
         known::<PinsDocument>(PINS_FILE, None),
         known::<OverridesDocument>(OVERRIDES_FILE, None),
         known::<MirrorInventory>(MIRRORS_FILE, None),
-        known::<Marker>(MARKER_FILE, Some("`swoosh sources sync` finishes what it told of")),
+        known::<Marker>(MARKER_FILE, Some("`swoosh sources sync` finishes the interrupted sync")),
     ]
 }
 
@@ -104,7 +104,7 @@ pub fn check(root: &Path) -> Result<Report, RepairError> {
     let mut leftovers = files::leftovers(&state).map_err(|source| folder(&state, source))?;
     for run in runs::folders(&state).map_err(|source| folder(&state, source))? {
         documents.push(check::document::<RunReport>(&run.join(runs::REPORT_FILE)));
-        // Of the folder itself alone: what stands below it was built.
+        // Only of the folder itself: files below it are build output.
         leftovers.extend(files::leftovers(&run).map_err(|source| folder(&run, source))?);
     }
     below(&root.join(CONFIGS_FOLDER), &mut leftovers).map_err(|source| folder(&root.join(CONFIGS_FOLDER), source))?;
@@ -114,9 +114,9 @@ pub fn check(root: &Path) -> Result<Report, RepairError> {
     Ok(Report { documents, leftovers, strangers, repaired: Vec::new() })
 }
 
-/// Repairs what can be: left-overs are removed; documents of older versions are rewritten, and the old one kept as `NAME.vN`;
-/// damaged ones that can be made again are moved away to `NAME.damaged-HASH`. Others are left as they are, and told. Documents
-/// of a newer release are never touched.
+/// Repairs what can be repaired. Left-overs are removed. Documents of older versions are rewritten; the old one is kept
+/// as `NAME.vN`. Damaged documents that can be made again are moved to `NAME.damaged-HASH`; the others stay and are
+/// reported. Documents of a newer release are never touched.
 pub fn repair(root: &Path, leave: &dyn Leave) -> Result<Report, RepairError> {
     let state = root.join("state");
     let mut repaired = Vec::new();
@@ -137,20 +137,20 @@ pub fn repair(root: &Path, leave: &dyn Leave) -> Result<Report, RepairError> {
 }
 
 fn repair_one(known: &Known, path: &Path) -> Result<Option<Repaired>, RepairError> {
-    let told = |how: String| Some(Repaired { path: path.to_owned(), how });
+    let repaired = |how: String| Some(Repaired { path: path.to_owned(), how });
     match (known.look)(path).condition {
         Condition::Older { version, current } => {
             let kept = beside(path, &format!("v{version}"));
             fs::copy(path, &kept).map_err(|source| folder(path, source))?;
             (known.rewrite)(path)?;
-            Ok(told(format!("rewritten as version {current}; the old one is kept as {}", kept.display())))
+            Ok(repaired(format!("rewritten as version {current}; the old one is kept as {}", kept.display())))
         }
         Condition::Bad { .. } if !(known.is_newer)(path) => {
             let Some(made_again) = known.made_again else { return Ok(None) };
             let bytes = fs::read(path).map_err(|source| folder(path, source))?;
             let moved = beside(path, &format!("damaged-{}", Hash::of(&bytes).short(8)));
             fs::rename(path, &moved).map_err(|source| folder(path, source))?;
-            Ok(told(format!("moved to {}; {made_again}", moved.display())))
+            Ok(repaired(format!("moved to {}; {made_again}", moved.display())))
         }
         _ => Ok(None),
     }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_damage_is_repaired_as_far_as_it_can_be_and_told() {
+    fn each_kind_of_damage_is_reported_and_repaired_where_possible() {
         let newer = r#"{"schema_version": 9}"#;
         let folder = workspace(&[
             ("packer-hybrid.json", "{"),
@@ -253,12 +253,12 @@ mod tests {
             [read("sources-mirrors.json"), read("configs.json")],
             [Some(newer.to_owned()), Some(newer.to_owned())]
         );
-        assert!(!after.is_good() && after.leftovers.is_empty(), "what only a person can mend is still told");
+        assert!(!after.is_good() && after.leftovers.is_empty(), "damage that needs a person is still reported");
         assert_eq!(after.strangers, before.strangers);
     }
 
     #[test]
-    fn a_damaged_report_of_a_run_is_told_and_what_was_built_is_no_left_over() {
+    fn a_damaged_run_report_is_reported_and_build_output_is_no_left_over() {
         let folder = workspace(&[]);
         let run = folder.path().join("state/runs/web-1");
         fs::create_dir_all(run.join("output")).unwrap();

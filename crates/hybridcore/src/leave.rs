@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Why work must not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Whoever asked for the work wants it no more.
+    /// The caller cancelled the work.
     Cancelled,
     /// The network gate is closed: no valid license.
     GateClosed,

@@ -17,7 +17,7 @@ pub use redact::Redactor;
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// For whoever looks for a fault.
+    /// For debugging.
     Debug,
     /// What happened.
     Info,
@@ -129,7 +129,7 @@ impl Logger {
         self.redactor.clean(&line)
     }
 
-    /// Writes a message. A log that cannot be written is told on standard error, once, and stops nothing.
+    /// Writes a message. A failed write is reported once on standard error and stops nothing.
     pub fn log(&self, level: Level, message: &str) {
         let Some(file) = self.file.as_ref().filter(|_| level >= self.least) else { return };
         let line = self.line(now_ms(), level, message);
@@ -152,8 +152,8 @@ impl Logger {
     }
 }
 
-/// A file of lines that rolls over, for whoever writes lines of a form of its own. What cannot be written is told on
-/// standard error, once, and stops nothing.
+/// A log file that rolls over, for writers with a line format of their own. A failed write is reported once on standard
+/// error and stops nothing.
 #[derive(Debug)]
 pub struct LineFile(Rolling);
 
@@ -201,8 +201,8 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// One log file. Other processes may write it at the same time: each line is written, and each roll done, under a lock of the
-/// file that stands at the path.
+/// One log file. Other processes may write it at the same time: each write and each roll holds a lock of the file that
+/// is at the path.
 #[derive(Debug)]
 struct Rolling {
     path: PathBuf,
@@ -241,7 +241,7 @@ impl Rolling {
         written
     }
 
-    /// Locks the file that stands at the path now, which need not be the one that was open: another process may have rolled it.
+    /// Locks the file that is at the path now. It may differ from the open one: another process may have rolled it.
     fn lock(&mut self) -> io::Result<()> {
         loop {
             self.file.lock()?;

@@ -34,13 +34,12 @@ use swoosh_types::text::Name;
 const VARIABLES_SUFFIX: &str = ".pkrvars.hcl";
 /// What the name of the provisioners' variable file ends with.
 const PROVISIONERS_SUFFIX: &str = ".provisioners.pkrvars.hcl";
-/// Packer variables that whoever runs packer sets for each run.
+/// Packer variables that the caller of packer sets for each run.
 pub const RUN_VARIABLES: [&str; 3] = ["swoosh_output", "swoosh_manifest", "swoosh_run"];
 
 /// The variable that holds the whole allocation, where the schema declares it.
 pub const ALLOCATION_VARIABLE: &str = "allocation";
 
-/// What is to be built.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
     /// The environment, which has an overlay.

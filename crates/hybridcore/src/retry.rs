@@ -43,8 +43,8 @@ impl RetryPolicy {
         Some(Duration::from_millis(doubled.min(self.max_delay_ms)))
     }
 
-    /// Does something until it succeeds, fails for good, or may not be tried again. `between` is told the
-    /// error and the wait before each further try.
+    /// Repeats an operation until it succeeds, fails permanently, or may not be retried. `between` gets the error and
+    /// the wait before each retry.
     pub fn run<T, E: Transient>(
         &self,
         waiter: &dyn Waiter,

@@ -20,7 +20,7 @@ pub struct Finding {
     pub severity: Severity,
     /// The variable.
     pub variable: String,
-    /// Where the value stands, or the declaration when there is none.
+    /// Place of the value, or of the declaration if there is no value.
     pub place: Place,
     /// What was found.
     pub found: String,
@@ -131,7 +131,7 @@ fn judge(
         }
         Given::Environment(_) => {}
         Given::Value(_) if declaration.secret => {
-            let found = "it is a secret, and its value stands in a file".to_owned();
+            let found = "it is a secret, and its value is written in a file".to_owned();
             find(
                 Severity::Error,
                 found,
@@ -211,11 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_variable_is_told_with_its_declaration_and_who_may_give_it() {
-        let told = findings("file", "");
-        assert_eq!(told.len(), 1, "{told:?}");
+    fn a_missing_variable_is_reported_with_its_declaration_and_where_to_set_it() {
+        let messages = findings("file", "");
+        assert_eq!(messages.len(), 1, "{messages:?}");
         assert_eq!(
-            told[0],
+            messages[0],
             "error: image_name (schema.yaml:2): it has no value, and it is required (Name); give it in one of \
              overlays/default.pkrvars.hcl, overlays/platform/file.pkrvars.hcl, overlays/environment/dev.pkrvars.hcl, \
              in the answers, or with --set image_name=VALUE"
@@ -224,9 +224,9 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_is_told_with_its_severity_place_and_remedy() {
+    fn each_rule_is_reported_with_its_severity_place_and_remedy() {
         let one = |text: &str| findings("file", &format!("image_name = \"a\"\n{text}\n")).join("\n");
-        for (text, told) in [
+        for (text, expected) in [
             ("disk_gib = 0", "error: disk_gib (default.hcl:2): it is 0; write a number of at least 1"),
             ("disk_gib = 1000", "warning: disk_gib (default.hcl:2): it is 1000 (the pool is small)"),
             ("disk_gib = 2", "info: disk_gib"),
@@ -239,7 +239,7 @@ mod tests {
             ("token = env(\"T\")", "info: token"),
         ] {
             let found = one(text);
-            assert!(found.contains(told), "{text}: {found}");
+            assert!(found.contains(expected), "{text}: {found}");
         }
         let zero = findings("file", "image_name = \"a\"\ndisk_gib = 0\n");
         assert!(zero.len() == 2 && zero[0].starts_with("error") && zero[1].starts_with("info"), "{zero:?}");
@@ -247,8 +247,8 @@ mod tests {
 
     #[test]
     fn a_secret_in_a_file_is_an_error_that_does_not_repeat_it() {
-        let told = findings("proxmox", "image_name = \"a\"\ntoken = \"hunter2-canary\"\n").join("\n");
-        assert!(told.contains("error: token") && !told.contains("canary"), "{told}");
+        let text = findings("proxmox", "image_name = \"a\"\ntoken = \"hunter2-canary\"\n").join("\n");
+        assert!(text.contains("error: token") && !text.contains("canary"), "{text}");
         assert!(findings("proxmox", "image_name = \"a\"\ntoken = env(\"T\")\n").is_empty());
     }
 }

@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn values_are_read_to_the_letter_or_refused() {
         for text in ["a: 1\na: 2", "a: {b: 1, b: 2}", "{\"a\": 1, \"a\": 2}", "- {a: 1, a: 1}"] {
-            assert!(values(text).unwrap_err().to_string().contains("stands twice"), "{text}");
+            assert!(values(text).unwrap_err().to_string().contains("appears twice"), "{text}");
         }
         let lossy =
             ["18446744073709551616", "9007199254740993.5", "[0.1, 100000000000000000000001]", "-9223372036854775809"];

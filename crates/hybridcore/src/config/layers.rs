@@ -99,7 +99,7 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// Takes as it was typed what is for a variable of strings.
+    /// Takes the text as typed where the variable is a string.
     pub(super) fn read_as(&mut self, schema: &Schema) {
         for (name, text) in &self.typed {
             let takes_text = schema.variables.get(name).is_some_and(|declaration| declaration.kind == Kind::Text);
@@ -232,7 +232,7 @@ pub fn answers(file: &str, text: &str) -> Result<Overlay, LayerError> {
 pub fn setting(name: &str, text: &str) -> Result<Given, ValueError> {
     let lossy = exact::lossy_in_expression(text);
     match text.parse::<Expression>() {
-        // As it was typed: a variable of numbers refuses a text.
+        // The text as typed: a variable of numbers rejects text.
         Ok(Expression::Number(_)) if lossy.is_some() => Ok(Given::Value(Value::Text(text.to_owned()))),
         Ok(Expression::Array(_) | Expression::Object(_)) if lossy.is_some() => {
             Err(ValueError::Inexact(lossy.unwrap_or_default()))
@@ -297,12 +297,12 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_or_variant_that_is_not_there_is_told_with_those_that_are() {
-        let told = |selection| overlays(&definitions(), &selection).unwrap_err().to_string();
-        let error = told(selection("azure", None, "staging"));
+    fn an_unknown_environment_or_variant_is_reported_with_the_known_ones() {
+        let message = |selection| overlays(&definitions(), &selection).unwrap_err().to_string();
+        let error = message(selection("azure", None, "staging"));
         assert!(error.contains("no environment \"staging\"") && error.contains("there are: dev, prod"), "{error}");
         assert!(error.contains("overlays/environment/staging.pkrvars.hcl"), "{error}");
-        assert!(told(selection("azure", Some("big"), "dev")).contains("there are: small"));
+        assert!(message(selection("azure", Some("big"), "dev")).contains("there are: small"));
         let empty = Definitions::from_files("here", BTreeMap::new());
         assert!(
             overlays(&empty, &selection("azure", None, "dev")).unwrap_err().to_string().contains("overlays/default")

@@ -89,7 +89,7 @@ impl Merged {
         &self.history
     }
 
-    /// Takes the values of a secret out of the history, in case somebody wrote them into a file.
+    /// Removes the values of a secret from the history: a file may contain one by mistake.
     pub(super) fn mask(&mut self, name: &str) {
         let path = write::path("", name);
         for (_, steps) in self.history.iter_mut().filter(|(at, _)| is_at_or_below(at, &path)) {

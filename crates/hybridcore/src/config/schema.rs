@@ -12,16 +12,16 @@ use super::value::{Value, first_line};
 use crate::definitions::{Definitions, DefinitionsError};
 use swoosh_types::text::Name;
 
-/// Where the schema stands in the definitions.
+/// Path of the schema in the definitions.
 pub const SCHEMA_FILE: &str = "schema.yaml";
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Told when asked.
+    /// Reported on request.
     Info,
-    /// Told, and the work goes on.
+    /// Reported; the work continues.
     Warning,
     /// Stops the work.
     #[default]
@@ -341,7 +341,7 @@ mod tests {
         let schema = Schema::parse(text).unwrap();
         assert_eq!(schema.variables["a"].place.to_string(), "schema.yaml:2");
         assert_eq!(schema.variables["ab"].place.to_string(), "schema.yaml:5");
-        for (text, told) in [
+        for (text, expected) in [
             ("variables: {a: {type: text, description: x}}", "is no type"),
             ("variables: {a-b: {type: bool, description: x}}", "variable's name"),
             ("variables: {a: {type: bool, description: x, secret: true}}", "secrets are strings"),
@@ -351,7 +351,7 @@ mod tests {
             ("[]", "schema.yaml"),
         ] {
             let error = Schema::parse(text).unwrap_err().to_string();
-            assert!(error.contains(told) && error.contains("schema.yaml"), "{text}: {error}");
+            assert!(error.contains(expected) && error.contains("schema.yaml"), "{text}: {error}");
         }
     }
 }

@@ -25,13 +25,13 @@ pub struct SecretVariables {
 
 /// Environment variables that are not set.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}; set them where the build runs, and nowhere else", told(.missing))]
+#[error("{}; set them where the build runs, and nowhere else", describe(.missing))]
 pub struct SecretError {
     /// Packer variable and environment variable of each.
     pub missing: Vec<(String, String)>,
 }
 
-fn told(missing: &[(String, String)]) -> String {
+fn describe(missing: &[(String, String)]) -> String {
     let one = |(variable, name): &(String, String)| format!("{variable} is env(\"{name}\"), and {name} is not set");
     missing.iter().map(one).collect::<Vec<_>>().join("; ")
 }
@@ -81,12 +81,12 @@ impl ResolvedSecrets {
         self.found.iter().map(|(variable, secret)| (format!("{PREFIX}{variable}"), secret))
     }
 
-    /// The values, for whoever takes them out of texts.
+    /// The values, for redaction.
     pub fn values(&self) -> Vec<String> {
         self.found.values().map(|secret| secret.expose().to_owned()).collect()
     }
 
-    /// Writes them to a new variable file with mode 0600, for whoever cannot pass an environment on. The caller removes it.
+    /// Writes them to a new variable file with mode 0600, where no environment can be passed. The caller removes it.
     pub fn write_file(&self, path: &Path) -> io::Result<()> {
         let values = self.found.iter().map(|(name, secret)| (name.clone(), Value::Text(secret.expose().to_owned())));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
@@ -108,11 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_missing_is_told_at_once_by_name() {
+    fn all_missing_secrets_are_reported_together_by_name() {
         let error = variables().resolve(&|_| Some(String::new())).unwrap_err();
         assert_eq!(error.missing.len(), 2);
-        let told = error.to_string();
-        assert!(told.contains("proxmox_token is env(\"PROXMOX_TOKEN\"), and PROXMOX_TOKEN is not set"), "{told}");
+        let message = error.to_string();
+        assert!(message.contains("proxmox_token is env(\"PROXMOX_TOKEN\"), and PROXMOX_TOKEN is not set"), "{message}");
         assert!(SecretVariables::default().resolve(&|_| None).is_ok());
     }
 

@@ -1,4 +1,4 @@
-//! Writes rendered files under `configs/<env>/`, and never over what somebody edited by hand.
+//! Writes rendered files under `configs/<env>/`. Files edited by hand are never overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -78,7 +78,7 @@ pub enum Change {
 /// Why files were not written; none of them was.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// Somebody changed files since we wrote them, or they are not ours.
+    /// Files were changed since we wrote them, or we never wrote them.
     #[error(
         "{} by hand since it was rendered, or was never rendered; put the change into an overlay or the answers, or run it \
          again with --overwrite, which keeps the old file beside it (NAME.edited)",
@@ -88,7 +88,7 @@ pub enum StoreError {
         /// The files.
         paths: Vec<PathBuf>,
     },
-    /// Files that nobody composed are where packer and its tools read them.
+    /// Packer and its tools would read files here that no composition wrote.
     #[error(
         "{} is not part of what is composed there, and the build would use it; take it away, put it into the definitions, or run it \
          again with --overwrite, which keeps it beside (NAME.edited)",

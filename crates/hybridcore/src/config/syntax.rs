@@ -58,7 +58,6 @@ pub struct Block {
     pub identifier: String,
     /// What follows it.
     pub labels: Vec<String>,
-    /// What stands in it.
     pub body: Body,
     /// Where it begins.
     pub place: Place,
@@ -127,7 +126,7 @@ pub fn parse_assignments(file: &str, text: &str) -> Result<Vec<Assignment>, Synt
         Some(block) => Err(SyntaxError {
             place: block.place,
             detail: format!(
-                "a block {} stands here, and only `name = value` may; an object needs a =",
+                "found a block {}, and only `name = value` is allowed here; an object needs a =",
                 block.identifier
             ),
         }),
@@ -157,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_file_and_line() {
-        let told = |text: &str| parse_assignments("overlays/default.pkrvars.hcl", text).unwrap_err().to_string();
-        assert!(told("a = 1\nb = = 2\n").starts_with("overlays/default.pkrvars.hcl:2: "));
-        assert!(told("a = 1\na = 2\n").contains("first on line 1") || told("a = 1\na = 2\n").contains(":2"));
-        assert!(told("a {\n}\n").contains("a block a stands here"));
-        assert!(told(&format!("a = {}1", "[".repeat(100_000))).contains("default.pkrvars.hcl"));
-        assert!(told(&format!("a = {}1", "!".repeat(100_000))).contains("default.pkrvars.hcl"));
-        assert!(told(&"#".repeat(MOST_BYTES + 1)).contains("split it"));
+    fn syntax_errors_are_reported_with_file_and_line() {
+        let message = |text: &str| parse_assignments("overlays/default.pkrvars.hcl", text).unwrap_err().to_string();
+        assert!(message("a = 1\nb = = 2\n").starts_with("overlays/default.pkrvars.hcl:2: "));
+        assert!(message("a = 1\na = 2\n").contains("first on line 1") || message("a = 1\na = 2\n").contains(":2"));
+        assert!(message("a {\n}\n").contains("found a block a"));
+        assert!(message(&format!("a = {}1", "[".repeat(100_000))).contains("default.pkrvars.hcl"));
+        assert!(message(&format!("a = {}1", "!".repeat(100_000))).contains("default.pkrvars.hcl"));
+        assert!(message(&"#".repeat(MOST_BYTES + 1)).contains("split it"));
     }
 
     proptest! {

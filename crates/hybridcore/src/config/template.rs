@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_variable_in_an_expression_is_told_with_who_may_give_it() {
+    fn a_missing_variable_in_an_expression_is_reported_with_where_to_set_it() {
         let error = evaluated("a = 1\nb = \"x-${var.absent}\"\n").unwrap_err().to_string();
         assert_eq!(error, "t.pkrvars.hcl:2: b needs var.absent, which has no value; give absent");
     }

@@ -46,15 +46,18 @@ fn deterministic_configs_have_sorted_keys_and_unix_line_ends_whatever_the_files_
 }
 
 #[test]
-fn errors_stop_warnings_are_told_and_idle_values_are_information() {
+fn errors_stop_warnings_are_reported_and_idle_values_are_information() {
     let definitions = definitions(SCHEMA, "labels = {}\n", "n = var.name\n");
     let error = rendered(&definitions, &[]).unwrap_err().to_string();
     assert!(error.contains("error: name (schema.yaml:2)"), "{error}");
     let config = rendered(&definitions, &[("name", "x"), ("tags", "[\"a\", \"b\"]")]).unwrap();
-    let told: Vec<String> = config.findings.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told[0].starts_with("warning: tags (--set)"), "{told:?}");
-    assert!(told[1].starts_with("info: labels") && told[1].contains("no template of this builder uses it"), "{told:?}");
+    let messages: Vec<String> = config.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(messages.len(), 3, "{messages:?}");
+    assert!(messages[0].starts_with("warning: tags (--set)"), "{messages:?}");
+    assert!(
+        messages[1].starts_with("info: labels") && messages[1].contains("no template of this builder uses it"),
+        "{messages:?}"
+    );
 }
 
 #[test]
@@ -68,7 +71,7 @@ fn a_secret_is_named_and_never_rendered() {
     let set = layers::settings(&[("token".into(), "canary-1234".into())]).unwrap();
     let resolved = resolve(&definitions, &selection(), &set).unwrap();
     let shown: Vec<String> = resolved.merged.history()["token"].iter().map(|step| step.given.clone()).collect();
-    assert_eq!(shown, ["env(\"TOKEN\")", "[secret]"], "nor is one that stands in a file explained");
+    assert_eq!(shown, ["env(\"TOKEN\")", "[secret]"], "nor is one from a file explained");
 }
 
 #[test]

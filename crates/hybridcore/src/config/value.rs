@@ -33,7 +33,7 @@ pub enum Value {
 pub enum Given {
     /// A value.
     Value(Value),
-    /// `env("NAME")`: the value stands in that environment variable, and is looked up when a build runs.
+    /// `env("NAME")`: the value is in that environment variable, which is read when a build runs.
     Environment(String),
 }
 
@@ -43,7 +43,7 @@ pub enum ValueError {
     /// It would have to be computed.
     #[error("{0} is no plain value; write a text, a number, true, false, null, a list or an object")]
     NotPlain(String),
-    /// `env()` stands within something else.
+    /// `env()` is part of a larger value.
     #[error("env(…) must be the whole value of a variable; give the variable that needs the secret a name of its own")]
     EnvironmentWithin,
     /// `env()` has other than one plain name.
@@ -56,7 +56,7 @@ pub enum ValueError {
     #[error("a list holds null; leave that entry out")]
     NullInList,
     /// An object has a key twice.
-    #[error("the key {0:?} stands twice in one object; keep one of them")]
+    #[error("the key {0:?} appears twice in one object; keep one of them")]
     Twice(String),
     /// A number has more digits than are kept.
     #[error(
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_named_and_stands_alone() {
+    fn a_secret_has_a_name_and_is_the_whole_value() {
         assert_eq!(given("env(\"TOKEN\")"), Ok(Given::Environment("TOKEN".to_owned())));
         assert_eq!(given("[env(\"TOKEN\")]"), Err(ValueError::EnvironmentWithin));
         assert_eq!(given("{a = env(\"TOKEN\")}"), Err(ValueError::EnvironmentWithin));

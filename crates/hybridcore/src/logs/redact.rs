@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use swoosh_types::url_text;
 
-/// What stands where a secret stood.
+/// Replacement for a secret.
 const MARK: &str = "[redacted]";
 /// A known secret shorter than this would take too much else with it.
 const SHORTEST_SECRET: usize = 4;
-/// What begins a secret wherever it stands: key files of ours, age identities, tokens of servers.
+/// Prefixes that mark a secret in any text: our key files, age identities, tokens of servers.
 const BEGINNINGS: &[&str] = &["hmmm:secret:", "AGE-SECRET-KEY-", "Bearer ", "bearer "];
 /// A word that follows one of them and is shorter than this is prose.
 const SHORTEST_KEY: usize = 8;

@@ -1,4 +1,4 @@
-//! What a run made: told by packer and by its manifest, hashed by us, looked at again, and removed.
+//! Artifacts of a run: reported by packer and its manifest, hashed here, verified later, and removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,7 +38,7 @@ pub(super) struct Collected {
     pub warnings: Vec<String>,
 }
 
-struct Told {
+struct Reported {
     build: String,
     builder: String,
     id: String,
@@ -50,18 +50,19 @@ struct Told {
 /// Everything that packer and its manifest tell of, hashed.
 pub(super) fn collect(place: &Place<'_>, transcript: &Transcript, manifest: Option<&Manifest>) -> Collected {
     let mut collected = Collected::default();
-    for told in told(transcript, manifest) {
+    for reported in reported(transcript, manifest) {
         let mut files = Vec::new();
-        for name in &told.files {
+        for name in &reported.files {
             match artifact_file(place, name) {
                 Ok(file) => files.push(file),
-                Err(detail) if told.is_final => collected.problems.push(format!("{}: {detail}", told.build)),
-                Err(detail) => collected.warnings.push(format!("{} (in the manifest): {detail}", told.build)),
+                Err(detail) if reported.is_final => collected.problems.push(format!("{}: {detail}", reported.build)),
+                Err(detail) => collected.warnings.push(format!("{} (in the manifest): {detail}", reported.build)),
             }
         }
-        if told.files.is_empty() || !files.is_empty() {
+        if reported.files.is_empty() || !files.is_empty() {
             // The manifest's words come as they are.
-            let [build, builder, id] = [told.build, told.builder, told.id].map(|text| place.redactor.clean(&text));
+            let [build, builder, id] =
+                [reported.build, reported.builder, reported.id].map(|text| place.redactor.clean(&text));
             collected.artifacts.push(Artifact { build, builder, id, files });
         }
     }
@@ -69,24 +70,25 @@ pub(super) fn collect(place: &Place<'_>, transcript: &Transcript, manifest: Opti
 }
 
 /// Artifacts, each once: packer repeats one for each post-processor, and the manifest all of them.
-fn told(transcript: &Transcript, manifest: Option<&Manifest>) -> Vec<Told> {
-    let mut all: Vec<Told> = Vec::new();
-    for ((build, _), told) in transcript.artifacts.iter().filter(|(_, told)| !told.is_nothing) {
-        let (build, builder, id) = (build.clone(), told.builder_id.clone(), told.id.clone());
-        let is_twice = all.iter().any(|other| other.build == build && other.id == id && other.files == told.files);
+fn reported(transcript: &Transcript, manifest: Option<&Manifest>) -> Vec<Reported> {
+    let mut all: Vec<Reported> = Vec::new();
+    for ((build, _), reported) in transcript.artifacts.iter().filter(|(_, reported)| !reported.is_nothing) {
+        let (build, builder, id) = (build.clone(), reported.builder_id.clone(), reported.id.clone());
+        let is_twice = all.iter().any(|other| other.build == build && other.id == id && other.files == reported.files);
         if !is_twice {
-            all.push(Told { build, builder, id, files: told.files.clone(), is_final: true });
+            all.push(Reported { build, builder, id, files: reported.files.clone(), is_final: true });
         }
     }
     for build in manifest.iter().flat_map(|manifest| &manifest.builds) {
         let files: Vec<String> = build.files.iter().flatten().map(|file| file.name.clone()).collect();
         let (name, id) = (format!("{}.{}", build.builder_type, build.name), build.artifact_id.clone());
         if !all.iter().any(|other| other.id == id && other.files == files) {
-            all.push(Told { build: name, builder: build.builder_type.clone(), id, files, is_final: false });
+            all.push(Reported { build: name, builder: build.builder_type.clone(), id, files, is_final: false });
         }
     }
-    let is_something =
-        |told: &Told| !told.files.is_empty() || !(told.id.is_empty() || NULL_BUILDER.contains(&told.builder.as_str()));
+    let is_something = |reported: &Reported| {
+        !reported.files.is_empty() || !(reported.id.is_empty() || NULL_BUILDER.contains(&reported.builder.as_str()))
+    };
     all.retain(is_something);
     all
 }
@@ -130,7 +132,7 @@ pub(super) fn leftovers(place: &Place<'_>, output: &Path, artifacts: &[Artifact]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// As it was made.
+    /// Unchanged since the run.
     Good,
     /// It is not there.
     Missing,
@@ -165,7 +167,7 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Whether every artifact that can be looked at is as it was made, and there are some.
+    /// Whether there are artifacts that can be verified and all of them are unchanged.
     pub fn is_good(&self) -> bool {
         let good = |finding: &Finding| matches!(finding.condition, Condition::Good | Condition::Elsewhere);
         !self.findings.is_empty() && self.findings.iter().all(good)

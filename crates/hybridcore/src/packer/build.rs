@@ -84,8 +84,8 @@ impl BuildError {
     }
 }
 
-/// Builds a template, unless nothing changed since the last good run of that name and what that made is still
-/// there. Waits for another build of the name. What came of it stands in `state/runs/ID/run.json` and in the catalogue.
+/// Builds a template, unless nothing changed since the last good run of that name and its artifacts are still there.
+/// Waits for another build of the name. The result is written to `state/runs/ID/run.json` and to the catalogue.
 pub fn build(session: &Session<'_>, request: &BuildRequest) -> Result<RunReport, BuildError> {
     let recipe = Recipe::of(session, request).ok_or(BuildError::NotText)?;
     let template = found_path(session.workspace.root(), &recipe.template);
@@ -134,7 +134,7 @@ struct Work<'a> {
     _lock: Lock,
 }
 
-/// What came of packer.
+/// Result of one run of packer.
 struct Made {
     called: Option<Called>,
     failure: Option<Failure>,
@@ -285,7 +285,7 @@ impl<'a> Work<'a> {
         self.desk.call(self.session, phase, self.arguments(phase, folder, template))
     }
 
-    /// Only what may pass is tried again, and only when nothing was made: nobody would ever remove what the first try made.
+    /// Only transient failures are retried, and only if the attempt made nothing: its artifacts would never be removed.
     fn may_retry(&self, folder: &Path, run_id: &str, called: &Called, made: &Made) -> bool {
         if !made.failure.as_ref().is_some_and(|failure| failure.transient) {
             return false;
@@ -322,7 +322,7 @@ impl<'a> Work<'a> {
         arguments
     }
 
-    /// Puts what came of packer into the report.
+    /// Copies packer's result into the report.
     fn take_in(&self, folder: &Path, report: &mut RunReport, made: &mut Made) {
         let root = self.session.workspace.root();
         // What was made must be known however the work ended.
@@ -455,7 +455,7 @@ fn note(session: &Session<'_>, report: &RunReport) -> Result<(), UpdateError> {
     Ok(())
 }
 
-/// JSON templates know no `PKR_VAR_` variables: theirs come in a file that nobody else may read.
+/// JSON templates ignore `PKR_VAR_` variables: they get a file that only this user can read.
 pub(super) fn write_secrets(path: &Path, secrets: &BTreeMap<String, Secret>) -> io::Result<()> {
     let members = secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned().into()));
     let document = serde_json::Value::Object(members.collect());

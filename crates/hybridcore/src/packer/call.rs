@@ -90,14 +90,14 @@ impl Desk {
         Desk::new(name, folder, log, &BTreeMap::new(), Vec::new())
     }
 
-    /// A desk for a request's calls: neither its secrets nor what its template calls sensitive is told to anybody.
+    /// A desk for a request's calls: its secrets and its template's sensitive values are redacted everywhere.
     pub fn of_request(session: &Session<'_>, request: &BuildRequest, folder: PathBuf, log: Logger) -> io::Result<Desk> {
         let mut hidden: Vec<String> = request.secrets.values().map(|secret| secret.expose().to_owned()).collect();
         hidden.extend(sensitive::values(session, request));
         Desk::new(request.name.clone(), folder, log, &request.environment, hidden)
     }
 
-    /// A desk whose calls get these variables; `secrets` are told to nobody, nor are variables that sound like it.
+    /// A desk whose calls get these variables. `secrets` and variables with secret-sounding names are redacted.
     fn new(
         name: Name,
         folder: PathBuf,
@@ -176,7 +176,7 @@ impl Desk {
         if cut[word..].contains("://") { &cut[..word] } else { cut }
     }
 
-    /// A record without secrets. Paths of files stay as they are: whoever needs them cleans them.
+    /// A record without secrets. Paths of files are not cleaned; the caller does that.
     fn clean(&self, record: Record) -> Record {
         let clean = |text: String| self.redactor.clean(&text);
         let said = match record.said {
@@ -213,7 +213,7 @@ impl Desk {
 /// Begins the name of a folder of temporary files.
 pub(super) const SCRATCH_PREFIX: &str = "swoosh-packer-";
 
-/// Everything that nobody may be told: whole values, and their lines, since packer tells lines one by one.
+/// All texts to redact: whole values, and their single lines, since packer prints a value line by line.
 fn secret_texts(variables: &BTreeMap<String, String>, secrets: Vec<String>) -> Vec<String> {
     let named = variables.iter().filter(|(name, _)| sounds_secret(name)).map(|(_, value)| value.clone());
     let token = std::env::var(GITHUB_TOKEN).ok();

@@ -13,7 +13,7 @@ use super::session::{BuildRequest, Event, Session};
 use super::tool;
 use swoosh_types::text::Name;
 
-/// What packer ends with when files are not formatted and it was told only to look.
+/// Exit code of `packer fmt -check` when files are not formatted.
 const NOT_FORMATTED: i32 = 3;
 
 /// How a check came out.
@@ -22,20 +22,20 @@ const NOT_FORMATTED: i32 = 3;
 pub enum CheckStatus {
     /// All is well; `fmt` may have rewritten files.
     Succeeded,
-    /// `fmt` was told only to look, and found files to rewrite.
+    /// `fmt -check` found files to rewrite.
     Unformatted,
     /// It failed.
     Failed,
 }
 
-/// What came of `fmt` or `validate` on one template.
+/// Result of `fmt` or `validate` on one template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
     /// Version of this document's form.
     pub schema_version: u64,
     /// `fmt` or `validate`.
     pub command: &'static str,
-    /// The template, as it was given.
+    /// The template, as given by the caller.
     pub template: PathBuf,
     /// How it came out.
     pub status: CheckStatus,

@@ -223,7 +223,7 @@ mod tests {
         let (folder, twin) = (tree(), tree());
         let hash = |of: &tempfile::TempDir| hash(&of.path().join("tree"), of.path());
         let before = hash(&folder);
-        assert_eq!(before, hash(&twin), "where it stands makes no difference");
+        assert_eq!(before, hash(&twin), "its place makes no difference");
         let changes: [&dyn Fn(&Path); 4] = [
             &|tree| fs::write(tree.join("b"), "2wo").unwrap(),
             &|tree| fs::rename(tree.join("b"), tree.join("c")).unwrap(),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_refused_and_not_waited_for_and_a_missing_file_is_told() {
+    fn a_pipe_is_refused_without_waiting_and_a_missing_file_is_reported() {
         let folder = tree();
         let tree = folder.path().join("tree");
         assert!(matches!(of(&tree.join("no"), &tree, &Always), Err(DigestError::Missing(_))));

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_stopped_it_is_told_apart() {
+    fn causes_of_a_stop_are_distinguished() {
         for (error, expected) in [
             (RunError::Missing { program: packer() }, FailureClass::Missing),
             (RunError::TimedOut { program: packer(), limit_s: 1 }, FailureClass::TimedOut),

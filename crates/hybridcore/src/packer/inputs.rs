@@ -29,8 +29,8 @@ const NEVER: &[&str] = &[".git", "packer_cache"];
 /// What a template may write before a path below its own folder.
 const OWN_FOLDER: &[&str] = &["${path.root}/", "${path.cwd}/", "{{template_dir}}/", "{{ template_dir }}/"];
 
-/// What is to be built, without secrets, so that drift can be told without being asked for it again. Paths are
-/// below the workspace where they are there.
+/// A build request without secrets. It lets drift be detected without the request. Paths inside the workspace are
+/// relative to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -326,10 +326,10 @@ impl Gatherer<'_> {
             self.add(path)?;
         }
         let beyond = paths.iter().filter(|(path, _)| !self.may_be_input(path) && !self.is_skipped(path));
-        let told = |(path, place): (&PathBuf, &&String)| {
+        let describe = |(path, place): (&PathBuf, &&String)| {
             format!("{place}: {} is not within the workspace, or is all of it", path.display())
         };
-        let beyond: Vec<String> = beyond.map(told).collect();
+        let beyond: Vec<String> = beyond.map(describe).collect();
         self.unknown.extend(beyond);
         Ok(())
     }
@@ -355,7 +355,7 @@ pub(super) fn template_files(template: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Quoted texts that may be paths, without what stands for the template's own folder.
+/// Quoted texts that may be paths, without the placeholder of the template's own folder.
 fn literals(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in text.lines() {
@@ -465,9 +465,9 @@ build {
         let mut recipe = recipe();
         recipe.variables.insert("size".to_owned(), "2".to_owned());
         let changes = before.changes(&desk.gather_as(&recipe, &seen, &[]));
-        let told: Vec<(&str, Difference)> = changes.iter().map(|c| (c.input.as_str(), c.difference)).collect();
+        let differences: Vec<(&str, Difference)> = changes.iter().map(|c| (c.input.as_str(), c.difference)).collect();
         assert_eq!(
-            told,
+            differences,
             [
                 ("file files/deep/x", Difference::Removed),
                 ("file files/y", Difference::Added),

@@ -1,9 +1,9 @@
 //! The lines of `packer -machine-readable`: `timestamp,target,type,data…`, whatever else comes between them.
 //!
-//! A comma within data is written `%!(PACKER_COMMA)`, a line end `\n`, a carriage return `\r`. The last two
-//! cannot be told from a backslash and a letter, so a text with `\n` in it comes out with a line end.
+//! A comma within data is written `%!(PACKER_COMMA)`, a line end `\n`, a carriage return `\r`. The last two look the
+//! same as a backslash and a letter, so a text that contains `\n` is read as a line end.
 
-/// What stands for a comma.
+/// Escape of a comma.
 const COMMA: &str = "%!(PACKER_COMMA)";
 
 /// One machine-readable line.

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_is_missing_is_told_from_one_that_is_damaged() {
+    fn a_missing_manifest_is_distinguished_from_a_damaged_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.json");
         assert_eq!(read(&path, "r").unwrap(), None);

@@ -8,9 +8,9 @@
 //!    run.json: running                      └─► manifest.json (run id) ┴► artifacts, hashed ──► run.json, catalogue
 //! ```
 //!
-//! Packer runs without a shell, in an environment of its own, in a process group that ends with the run, and holds
-//! a [`Leave`](super::leave::Leave). Its exit code alone is believed when it says that something failed: whoever
-//! ends with 0 and made nothing has failed too.
+//! Packer runs without a shell, in an environment of its own, in a process group that ends with the run, and holds a
+//! [`Leave`](super::leave::Leave). A non-zero exit code is always a failure. Exit code 0 without an artifact is a
+//! failure too.
 //!
 //! Architecture invariant: no line, report or argument holds a secret, and nothing is removed but what a run made.
 

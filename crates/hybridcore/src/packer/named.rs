@@ -23,7 +23,7 @@ mod json;
 const MOST_TEXTS: usize = 256;
 /// The most bytes of a template or a file of variables that are searched for names of files.
 const MOST_BYTES: u64 = 4 << 20;
-/// What packer takes for a file of variables without being told to.
+/// Suffixes of variable files that packer loads automatically.
 const AUTOMATIC: [&str; 2] = [".auto.pkrvars.hcl", ".auto.pkrvars.json"];
 
 /// Texts that an expression may give.

@@ -1,4 +1,4 @@
-//! What came of a run, as documents: `state/runs/ID/run.json`, and what commands and effects are told.
+//! Results of a run as documents: `state/runs/ID/run.json`, and the results for commands and effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub enum Status {
     Succeeded,
     /// It did not; what it made all the same is listed.
     Failed,
-    /// Nothing changed since the run that is told here, and what that made is still there. Never stored.
+    /// Nothing changed since the reported run, and its artifacts are still there. Never stored.
     Skipped,
     /// What it made was removed.
     Removed,

@@ -153,8 +153,8 @@ pub(super) fn products<'a>(runs: impl IntoIterator<Item = &'a RunReport>) -> BTr
     all
 }
 
-/// Ends what runs of a name left that were running when their process died, and records them as failed, with
-/// what they had made. The caller holds the name's lock, so that nobody runs them.
+/// Ends runs of a name whose process died, and records them as failed, with their artifacts. The caller holds the
+/// name's lock, so no process runs them.
 pub(super) fn recover(session: &Session<'_>, name: &Name) -> Result<Vec<RunReport>, RunsError> {
     let mut recovered = Vec::new();
     for mut run in all(session, Some(name))? {

@@ -1,5 +1,5 @@
-//! Values of variables that a template calls sensitive: what stands for them in its files is told to nobody either.
-//! Packer itself is not relied on: 1.6 prints the defaults of such variables.
+//! Values of variables that a template marks as sensitive, and their placeholders in its files, are redacted too.
+//! Packer is not relied on for this: 1.6 prints the defaults of such variables.
 
 use std::collections::BTreeSet;
 use std::fs;

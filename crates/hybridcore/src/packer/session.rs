@@ -1,4 +1,4 @@
-//! What every operation with packer needs: where things are, which packer, and who is told.
+//! Context of every operation with packer: folders, the packer program, and the receiver of events.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -64,9 +64,9 @@ pub struct BuildRequest {
     pub var_files: Vec<PathBuf>,
     /// Variables, which anybody may see.
     pub variables: BTreeMap<String, String>,
-    /// Variables that nobody may see: in packer's environment, or a file of this user's alone for JSON templates.
+    /// Secret variables: in packer's environment, or for JSON templates in a file that only this user can read.
     pub secrets: BTreeMap<String, Secret>,
-    /// More of packer's environment; values of names that sound secret are taken out of what is told.
+    /// More of packer's environment. Values of names that sound secret are redacted from all output.
     pub environment: BTreeMap<String, String>,
     /// Files and folders that count as inputs, beside those that the template names.
     pub assets: Vec<PathBuf>,
@@ -161,7 +161,6 @@ pub enum Event {
         name: Name,
         /// Whether it did what it should.
         ok: bool,
-        /// What came of it.
         text: String,
     },
 }
@@ -174,7 +173,7 @@ pub struct Session<'a> {
     pub tool: Tool,
     /// Who may stop it.
     pub leave: &'a dyn Leave,
-    /// Who is told.
+    /// Receiver of events.
     pub events: &'a (dyn Fn(&Event) + Sync),
     /// The log.
     pub log: Logger,

@@ -73,7 +73,7 @@ pub struct Overview {
     pub schema_version: u64,
     /// Packer's version, when there is one.
     pub packer_version: Option<String>,
-    /// Why it cannot be told.
+    /// Why the version is unknown.
     pub packer_failure: Option<Failure>,
     /// Plugins that are there.
     pub plugins: BTreeMap<String, String>,
@@ -122,7 +122,7 @@ fn status(session: &Session<'_>, name: Name, runs: &[RunReport], seen: Option<&S
         notes: Vec::new(),
     };
     let Some(good) = good else { return status };
-    // Without a packer, that of the last run stands for it: what else changed is told all the same.
+    // Without packer, the version of the last run is assumed; other changes are still reported.
     let recorded = Seen { version: good.packer_version.clone(), plugins: good.plugins.clone() };
     let skip = runs::products(runs);
     let root = session.workspace.root();
@@ -143,7 +143,7 @@ fn status(session: &Session<'_>, name: Name, runs: &[RunReport], seen: Option<&S
     status
 }
 
-/// Whether nobody holds the lock of a name whose last run never ended.
+/// Whether the last run of a name never ended and no process holds the name's lock.
 fn is_abandoned(session: &Session<'_>, name: &Name) -> bool {
     let path = runs::folder(session).join(format!(".{name}.lock"));
     Lock::take(&path, "packer status", Duration::ZERO, session.leave).is_ok()
@@ -212,7 +212,7 @@ pub fn remove_superseded(session: &Session<'_>, name: &Name) -> Result<Removal, 
     Ok(removal)
 }
 
-/// Takes a removed run out of the catalogue, unless a later one stands there.
+/// Takes a removed run out of the catalogue, unless a later run replaced it there.
 fn forget(session: &Session<'_>, run: &RunReport) -> Result<(), BuildError> {
     let is_listed = |entry: &catalogue::ManifestEntry| {
         Some(&entry.built_at) == run.finished_at.as_ref() && entry.inputs_hash == run.inputs.hash

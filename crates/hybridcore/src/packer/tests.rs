@@ -19,7 +19,7 @@ use swoosh_types::secret::Secret;
 mod builds;
 mod damage;
 
-/// A workspace with a template, and a packer that does what it is told.
+/// A workspace with a template, and a packer that runs a given script.
 struct Desk {
     folder: tempfile::TempDir,
     leave: Cancellable,
@@ -33,7 +33,7 @@ impl Waiter for Desk {
     }
 }
 
-/// A build that succeeds: one file, told by packer and by its manifest.
+/// A build that succeeds: one file, reported by packer and by its manifest.
 const GOOD: &str = r#"printf 'hello' > "$PKR_VAR_swoosh_output/web.txt"
 cat > "$PKR_VAR_swoosh_manifest" <<END
 {"builds": [{"name": "web", "builder_type": "file", "files": [{"name": "$PKR_VAR_swoosh_output/web.txt", "size": 5}],
@@ -132,7 +132,7 @@ fn class(report: &RunReport) -> Option<FailureClass> {
     report.failure.as_ref().map(|failure| failure.class)
 }
 
-/// All that stands in the files below a folder.
+/// Content of all files below a folder.
 fn everything(folder: &Path) -> String {
     let mut text = String::new();
     for entry in digest::walk(folder, Path::new("/"), &Cancellable::default()).unwrap() {

@@ -13,7 +13,7 @@ const MOST_FILES: usize = 100_000;
 /// Lines that are no records, of which the last are kept: what a dying program says.
 const LAST_LINES: usize = 20;
 
-/// An artifact, as packer told it.
+/// An artifact, as reported by packer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToldArtifact {
     /// Which builder or post-processor made it.
@@ -37,7 +37,7 @@ pub struct Transcript {
     pub artifacts: BTreeMap<(String, u64), ToldArtifact>,
     /// Errors by build.
     pub build_errors: BTreeMap<String, String>,
-    /// Other errors, in the order in which they were told.
+    /// Other errors, in the order of packer's output.
     pub errors: Vec<String>,
     /// Warnings.
     pub warnings: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Transcript {
     pub plain: Vec<String>,
     /// The last lines of either stream that are no records.
     pub last: Vec<String>,
-    /// Records whose type nobody knows.
+    /// Number of records of unknown type.
     pub unknown: u64,
     files: usize,
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_words_stand_for_errors_that_were_never_told() {
+    fn the_last_lines_replace_missing_error_records() {
         let transcript = of("panic: runtime error\ngoroutine 1 [running]:\n1,,new-type,x");
         assert_eq!(transcript.all_errors(), ["panic: runtime error", "goroutine 1 [running]:"]);
         assert_eq!(transcript.unknown, 1);

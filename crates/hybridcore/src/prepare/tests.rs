@@ -111,13 +111,13 @@ fn every_builder_of_the_inventory_can_be_designed() {
 }
 
 #[test]
-fn a_variable_that_nobody_gives_is_told_with_its_declaration_and_the_overlays() {
+fn a_variable_without_value_is_reported_with_its_declaration_and_the_overlays() {
     let error = design(&Definitions::built_in(), &request("dev", "proxmox-iso.linux-debian-12", None, &PROXMOX[..3]));
     let error = error.unwrap_err().to_string();
-    for told in
+    for expected in
         ["proxmox_node (schema.yaml:", "required", "overlays/platform/proxmox.pkrvars.hcl", "--set proxmox_node="]
     {
-        assert!(error.contains(told), "{told}: {error}");
+        assert!(error.contains(expected), "{expected}: {error}");
     }
 }
 
@@ -219,7 +219,7 @@ fn files_that_were_edited_by_hand_stop_everything_and_are_kept_when_they_are_rep
     assert_eq!(again, "image_name = \"again\"\n", "what was kept before is kept still");
 }
 
-/// A file that nobody composed was built without a word. Packer reads hidden files and links too.
+/// A file that no composition wrote was once built silently. Packer reads hidden files and links too.
 #[test]
 fn a_foreign_file_in_a_composed_folder_stops_everything_and_is_kept_when_it_is_replaced() {
     let root = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ fn bounds() -> Bounds {
     Bounds { time_limit: LONG, grace: LONG, ..Bounds::default() }
 }
 
-fn told(program: &Program, bounds: &Bounds) -> (Result<End, RunError>, Vec<(Stream, String)>) {
+fn run_collecting(program: &Program, bounds: &Bounds) -> (Result<End, RunError>, Vec<(Stream, String)>) {
     let mut lines = Vec::new();
     let result = run(program, bounds, &Always, &mut |stream, line| lines.push((stream, line.to_owned())));
     (result, lines)
@@ -22,7 +22,7 @@ fn told(program: &Program, bounds: &Bounds) -> (Result<End, RunError>, Vec<(Stre
 
 #[test]
 fn every_line_of_both_streams_and_the_code_come_back() {
-    let (end, lines) = told(&shell("echo one; printf two; echo three >&2; exit 3"), &bounds());
+    let (end, lines) = run_collecting(&shell("echo one; printf two; echo three >&2; exit 3"), &bounds());
     assert_eq!(end.unwrap(), End::Code(3));
     let of = |wanted| lines.iter().filter(|(stream, _)| *stream == wanted).map(|(_, l)| l.as_str()).collect::<Vec<_>>();
     assert_eq!(of(Stream::Output), ["one", "two"]);
@@ -32,8 +32,8 @@ fn every_line_of_both_streams_and_the_code_come_back() {
 #[test]
 fn arguments_reach_no_shell_and_the_environment_is_only_what_was_given() {
     let program = Program::new("printf").argument("%s\n").argument("$HOME; echo no");
-    assert_eq!(told(&program, &bounds()).1, [(Stream::Output, "$HOME; echo no".to_owned())]);
-    let (_, lines) = told(&Program::new("env").variable("ONLY", "this"), &bounds());
+    assert_eq!(run_collecting(&program, &bounds()).1, [(Stream::Output, "$HOME; echo no".to_owned())]);
+    let (_, lines) = run_collecting(&Program::new("env").variable("ONLY", "this"), &bounds());
     let names: Vec<&str> = lines.iter().filter_map(|(_, line)| line.split('=').next()).collect();
     assert!(names.iter().all(|name| ["PATH", "ONLY", "_"].contains(name)), "{names:?}");
 }
@@ -41,15 +41,15 @@ fn arguments_reach_no_shell_and_the_environment_is_only_what_was_given() {
 #[test]
 fn input_is_read_to_its_end() {
     let program = Program { input: b"a\nb\n".to_vec(), ..Program::new("cat") };
-    assert_eq!(told(&program, &bounds()).1.len(), 2);
+    assert_eq!(run_collecting(&program, &bounds()).1.len(), 2);
 }
 
 #[test]
-fn a_program_that_is_not_there_and_a_folder_that_is_not_there_are_told_apart() {
-    let (missing, _) = told(&Program::new("no-such-program-anywhere"), &bounds());
+fn a_missing_program_and_a_missing_folder_are_distinguished() {
+    let (missing, _) = run_collecting(&Program::new("no-such-program-anywhere"), &bounds());
     assert!(matches!(missing, Err(RunError::Missing { .. })));
     let nowhere = Program { folder: Some("/no/such/folder".into()), ..Program::new("true") };
-    assert!(matches!(told(&nowhere, &bounds()).0, Err(RunError::Spawn { .. })));
+    assert!(matches!(run_collecting(&nowhere, &bounds()).0, Err(RunError::Spawn { .. })));
 }
 
 /// Writes a program that may be run at once, through a child process.
@@ -58,7 +58,7 @@ fn a_program_that_is_not_there_and_a_folder_that_is_not_there_are_told_apart() {
 /// the kernel refuses to run the file (ETXTBSY). Tests fork on many threads.
 pub fn write_program(path: &Path, text: &str) {
     let write = shell("cat > \"$0\" && chmod 700 \"$0\"").argument(path);
-    let (end, lines) = told(&Program { input: text.as_bytes().to_vec(), ..write }, &bounds());
+    let (end, lines) = run_collecting(&Program { input: text.as_bytes().to_vec(), ..write }, &bounds());
     assert_eq!(end.unwrap(), End::Code(0), "{lines:?}");
 }
 
@@ -66,13 +66,13 @@ pub fn write_program(path: &Path, text: &str) {
 #[test]
 fn a_program_that_was_written_runs_while_other_threads_fork() {
     let folder = tempfile::tempdir().unwrap();
-    let forks = || (0..40).for_each(|_| drop(told(&shell("true"), &bounds())));
+    let forks = || (0..40).for_each(|_| drop(run_collecting(&shell("true"), &bounds())));
     std::thread::scope(|scope| {
         (0..4).for_each(|_| drop(scope.spawn(forks)));
         for number in 0..40 {
             let path = folder.path().join(number.to_string());
             write_program(&path, "#!/bin/sh\nexit 7\n");
-            assert_eq!(told(&Program::new(path), &bounds()).0.unwrap(), End::Code(7));
+            assert_eq!(run_collecting(&Program::new(path), &bounds()).0.unwrap(), End::Code(7));
         }
     });
 }
@@ -87,7 +87,7 @@ fn stopped_once_ready(script: &str, bounds: &Bounds) -> Result<End, RunError> {
 #[test]
 fn a_program_over_its_time_is_ended() {
     let limits = Bounds { time_limit: Duration::from_millis(200), ..bounds() };
-    let (end, _) = told(&shell("exec sleep 600"), &limits);
+    let (end, _) = run_collecting(&shell("exec sleep 600"), &limits);
     assert!(matches!(end, Err(RunError::TimedOut { .. })));
 }
 
@@ -96,8 +96,8 @@ fn a_program_that_must_stop_is_interrupted_and_may_clean_up() {
     let folder = tempfile::tempdir().unwrap();
     let cleaned = folder.path().join("cleaned");
     let script = format!("trap 'touch {}; exit 1' INT; sleep 600 & echo ready; wait", cleaned.display());
-    // Whoever runs the tests in the background of a shell has them ignore SIGINT, and no shell can trap what was
-    // ignored when it began. The node and the commands catch it, which is undone for their children.
+    // A shell starts background jobs with SIGINT ignored, and no shell can trap a signal that was ignored at its start.
+    // The node and the commands catch SIGINT, which exec resets for their children.
     let program = Program::new("env").argument("--default-signal=INT").argument("sh").argument("-c").argument(script);
     let leave = Cancellable::default();
     let ends = leave.clone();
@@ -114,7 +114,7 @@ fn a_program_that_ignores_the_interrupt_is_killed_with_its_children() {
     let limits = Bounds { grace: Duration::from_millis(100), ..bounds() };
     assert!(matches!(stopped_once_ready(&script, &limits), Err(RunError::Stopped { .. })));
     let grandchild = std::fs::read_to_string(pid_file).unwrap();
-    // A killed process that nobody has waited for yet is a zombie: state Z.
+    // A killed process is a zombie (state Z) until its parent waits for it.
     let gone = || {
         let stat = std::fs::read_to_string(Path::new("/proc").join(grandchild.trim()).join("stat"));
         stat.map_or(true, |stat| stat.contains(") Z"))
@@ -130,7 +130,7 @@ fn a_program_that_ignores_the_interrupt_is_killed_with_its_children() {
 fn a_flood_of_output_is_ended_with_or_without_line_ends() {
     let limits = Bounds { output_bytes: 1 << 20, ..bounds() };
     for script in ["yes", "cat /dev/zero"] {
-        let (end, lines) = told(&shell(script), &limits);
+        let (end, lines) = run_collecting(&shell(script), &limits);
         assert!(matches!(end, Err(RunError::TooMuchOutput { .. })), "{script}: {end:?}");
         assert!(lines.iter().all(|(_, line)| line.len() <= limits.line_bytes), "{script}");
     }
@@ -139,7 +139,7 @@ fn a_flood_of_output_is_ended_with_or_without_line_ends() {
 #[test]
 fn a_long_line_is_cut_and_the_next_one_is_whole() {
     let limits = Bounds { line_bytes: 4, ..bounds() };
-    let (_, lines) = told(&shell("echo 123456789; echo ab; printf 1234; sleep 0.1; printf 56789"), &limits);
+    let (_, lines) = run_collecting(&shell("echo 123456789; echo ab; printf 1234; sleep 0.1; printf 56789"), &limits);
     let texts: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
     assert_eq!(texts, ["1234", "ab", "1234"]);
 }
@@ -158,12 +158,12 @@ fn a_program_stops_when_its_leave_ends_and_never_begins_without() {
 
 #[test]
 fn a_grandchild_that_keeps_the_pipes_does_not_keep_the_caller() {
-    let (end, lines) = told(&shell("setsid sleep 600 & echo done"), &bounds());
+    let (end, lines) = run_collecting(&shell("setsid sleep 600 & echo done"), &bounds());
     assert_eq!(end.unwrap(), End::Code(0));
     assert_eq!(lines, [(Stream::Output, "done".to_owned())]);
 }
 
 #[test]
-fn a_signal_that_ends_a_program_is_told() {
-    assert_eq!(told(&shell("kill -9 $$"), &bounds()).0.unwrap(), End::Signal(9));
+fn a_signal_that_ends_a_program_is_reported() {
+    assert_eq!(run_collecting(&shell("kill -9 $$"), &bounds()).0.unwrap(), End::Signal(9));
 }

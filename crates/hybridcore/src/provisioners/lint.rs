@@ -11,7 +11,7 @@ use crate::leave::Leave;
 use crate::logs::Redactor;
 use crate::process::{Bounds, End, Program, RunError, run};
 
-/// The most lines of a linter's output that are told.
+/// Most lines of a linter's output in a report.
 const MOST_LINES: usize = 200;
 /// The most that a linter may run.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -43,8 +43,8 @@ pub struct Lint {
     pub lines: Vec<String>,
 }
 
-/// Linters of a stack and their arguments, run in the folder that holds its assets, whose files are named: told of the folder
-/// alone, ansible-lint guesses which files matter, and passes over roles.
+/// Linters of a stack and their arguments. They run in the assets' folder and get the names of the files: given only
+/// the folder, ansible-lint guesses which files matter and skips roles.
 fn linters(stack: Stack, files: &[String]) -> Vec<(&'static str, Vec<String>)> {
     let own = |tool: &'static str, arguments: &[&str]| (tool, arguments.iter().map(|own| (*own).to_owned()).collect());
     let named = |(tool, mut arguments): (&'static str, Vec<String>), suffixes: &[&str]| {
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_linter_that_is_there_says_clean_or_findings_and_one_that_is_not_is_told_as_skipped() {
+    fn a_linter_reports_clean_or_findings_and_a_missing_one_is_skipped() {
         let tools = tools(&[("ansible-lint", "echo $*; exit 2"), ("puppet-lint", "exit 0")]);
         let files = ["ansible.cfg", "roles/base/tasks/main.yml", "site.yml"].map(str::to_owned);
         let path = tools.path().to_str().unwrap();
         let assets = tempfile::tempdir().unwrap();
         let ansible = lint(Stack::Ansible, assets.path(), &files, Some(path), &Always);
-        let told: Vec<_> = ansible.iter().map(|lint| (lint.tool, lint.outcome)).collect();
-        assert_eq!(told, [("ansible-lint", Outcome::Findings), ("yamllint", Outcome::Skipped)]);
+        let outcomes: Vec<_> = ansible.iter().map(|lint| (lint.tool, lint.outcome)).collect();
+        assert_eq!(outcomes, [("ansible-lint", Outcome::Findings), ("yamllint", Outcome::Skipped)]);
         assert_eq!(ansible[0].lines, ["--offline --nocolor -p -- roles/base/tasks/main.yml site.yml"]);
         assert!(ansible[1].lines[0].contains("yamllint is not installed"));
         assert_eq!(lint(Stack::Puppet, assets.path(), &files, Some(path), &Always)[0].outcome, Outcome::Clean);

@@ -18,7 +18,7 @@ use version::{Range, Version};
 use super::config::{Merged, Value};
 use super::definitions::{Definitions, DefinitionsError};
 
-/// Where the data of provisioners stands in the definitions.
+/// Path of the provisioners' data in the definitions.
 pub const PROVISIONERS_FILE: &str = "provisioners.yaml";
 /// Variables of the configuration that turn stacks on and off.
 pub const TOGGLES: [&str; 4] = ["ansible_enabled", "ansible_version", "puppet_enabled", "puppet_version"];
@@ -246,8 +246,8 @@ fn planned(
 }
 
 impl Plan {
-    /// Packer variables of the stacks that are on. Ansible is the default, so packer is told when it is off; of Puppet it
-    /// hears nothing unless it is on.
+    /// Packer variables of the enabled stacks. Ansible is the default, so its variable is set when it is off; Puppet's
+    /// is set only when it is on.
     pub fn emit_vars(&self) -> BTreeMap<String, Value> {
         let mut variables = BTreeMap::new();
         variables.insert("ansible_enabled".to_owned(), Value::Bool(false));

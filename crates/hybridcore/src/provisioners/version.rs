@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_or_range_is_told_with_an_example() {
+    fn an_invalid_version_or_range_is_reported_with_an_example() {
         for text in ["", "2.x", "1.2.3.4.5", "+1", "99999999999999999999"] {
             assert!(text.parse::<Version>().unwrap_err().contains("as 2.14"), "{text}");
         }

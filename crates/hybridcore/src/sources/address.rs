@@ -89,7 +89,7 @@ impl Address {
         &self.0
     }
 
-    /// What stands before `://`.
+    /// The part before `://`.
     pub fn scheme(&self) -> &str {
         self.0.split_once("://").map_or("", |(scheme, _)| scheme)
     }
@@ -124,7 +124,7 @@ fn without_scheme(text: &str) -> AddressError {
     }
 }
 
-/// Whether this stands before the colon of ssh's short form: `git@host`, or a host with a dot.
+/// Whether this can be the host of ssh's short form: `git@host`, or a host with a dot.
 fn is_ssh_host(host: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"@._-".contains(&byte);
     host.contains(['@', '.']) && !host.starts_with('-') && host.bytes().all(allowed)
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_with_what_to_write_instead() {
-        for (text, told) in [
+        for (text, expected) in [
             ("git://h.example/a", "git:// is not allowed"),
             ("http://h.example/a", "http:// is not allowed"),
             ("http://127.0.0.1.evil.example/a", "http:// is not allowed"),
@@ -218,7 +218,7 @@ mod tests {
             ("https://h.example/a?x=1", "query"),
         ] {
             let error = Address::parse(text, Role::Mirror).unwrap_err().to_string();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 

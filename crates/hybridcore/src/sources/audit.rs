@@ -35,7 +35,6 @@ pub struct AuditEntry {
 pub struct AuditExport {
     /// When, RFC 3339.
     pub exported_at: String,
-    /// By whom.
     pub exported_by: String,
     /// The overrides, the oldest first.
     pub overrides: Vec<AuditEntry>,

@@ -73,7 +73,7 @@ impl Wallet {
         covering.max_by_key(|(prefix, _)| prefix.depth()).map(|(_, credentials)| credentials)
     }
 
-    /// All passwords, for whoever takes them out of texts.
+    /// All passwords, for redaction.
     pub fn secrets(&self) -> Vec<String> {
         self.bound.iter().map(|(_, credentials)| credentials.password.clone()).collect()
     }

@@ -114,7 +114,7 @@ impl Git for ChildGit {
         let what = request.what();
         let home = Home::of(request, self.known_hosts.as_deref())
             .map_err(|source| failed(what, FailureKind::Unwritable, source))?;
-        // Nobody is on the other side of a file.
+        // A file has no remote side that could fall silent.
         let far = request.remote().filter(|remote| !remote.url.starts_with("file://"));
         let silence = far.map(|_| self.times.silence);
         let leave = Patient {

@@ -17,7 +17,7 @@ use swoosh_types::inputs::{SourceSet, SourceSpec};
 use swoosh_types::text::{GitRef, Name, Url};
 use swoosh_types::yaml;
 
-/// Where the file stands in a workspace.
+/// Path of the file in a workspace.
 pub const CONFIG_FILE: &str = "config/sources.yaml";
 /// How long a command waits for another that is at work.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -247,8 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_the_file_and_the_key() {
-        for (text, told) in [
+    fn errors_are_reported_with_the_file_and_the_key() {
+        for (text, expected) in [
             (
                 "repositories: [{name: a, url: 'https://h/x', ref: v1}, {name: a, url: 'https://h/y', ref: v1}]",
                 "two repositories",
@@ -261,7 +261,7 @@ mod tests {
             ("repositories: [{name: a, name: b, url: 'https://h/x', ref: v1}]", "twice"),
         ] {
             let error = SourcesConfig::parse(Path::new("sources.yaml"), text).unwrap_err().to_string();
-            assert!(error.contains(told) && error.contains("sources.yaml"), "{text}: {error}");
+            assert!(error.contains(expected) && error.contains("sources.yaml"), "{text}: {error}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `doctor`: everything that is not as it should be, how bad it is, and what to do; and a bundle of all that
-//! is known, without secrets, for whoever helps.
+//! `doctor`: reports all problems, their severity and the remedies. Its bundle for support holds all that is known,
+//! without secrets.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,7 +59,7 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// Every source.
     pub overview: Option<Overview>,
-    /// Every state document as it stands.
+    /// Current content of every state document.
     pub documents: BTreeMap<String, Value>,
     /// Names of variables that are set and have a bearing; never their values.
     pub variables: Vec<String>,

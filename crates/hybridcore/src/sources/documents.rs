@@ -97,7 +97,6 @@ pub struct SourceEntry {
     pub tree_sha: Option<GitId>,
     /// When it was last brought to another commit, RFC 3339.
     pub updated_at: String,
-    /// By whom.
     pub updated_by: String,
     /// The mirror that was asked instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,7 +212,6 @@ pub struct Override {
     /// When it was taken back or replaced, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
-    /// By whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<String>,
     /// Why.

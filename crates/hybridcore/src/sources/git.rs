@@ -18,7 +18,7 @@ use swoosh_types::text::{GitId, LicenceId};
 
 /// Does git's work. Every call may be made from any thread.
 pub trait Git: Send + Sync {
-    /// Does one thing and answers; `progress` is told now and then how far it is.
+    /// Performs one request and answers. `progress` is called from time to time.
     fn run(&self, request: &Request, leave: &dyn Leave, progress: &mut dyn FnMut(&Progress))
     -> Result<Reply, GitError>;
 }
@@ -91,7 +91,7 @@ pub enum Request {
         folder: PathBuf,
         /// The commit.
         commit: GitId,
-        /// Where the list is written, one JSON document a line; the file is made anew.
+        /// Where the list is written, one JSON document a line; an existing file is replaced.
         list: PathBuf,
         /// Bounds on the tree.
         limits: Limits,
@@ -235,7 +235,6 @@ impl fmt::Display for Phase {
     }
 }
 
-/// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reply {
@@ -282,9 +281,9 @@ pub struct RemoteRef {
     pub name: String,
     /// The commit that it leads to; an annotated tag is followed.
     pub commit: GitId,
-    /// What it is another name of: the branch that `HEAD` stands for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stands_for: Option<String>,
+    /// Target of a symbolic reference: the branch that `HEAD` points to.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "stands_for")]
+    pub symref: Option<String>,
 }
 
 /// How a working tree is.
@@ -356,7 +355,7 @@ pub struct Survey {
     pub licences: BTreeSet<LicenceId>,
 }
 
-/// A credential rule that found something in a file. What it found is told to nobody.
+/// A credential rule that found something in a file. The text found is never reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FoundCredential {

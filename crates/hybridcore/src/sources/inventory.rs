@@ -10,7 +10,7 @@ use crate::state::catalogue::UpdateError;
 /// What an operator says of a mirror.
 #[derive(Clone, Debug, Default)]
 pub struct MirrorRequest {
-    /// What it stands for: an address, or the beginning of some.
+    /// What it replaces: an address, or a prefix of addresses.
     pub upstream: String,
     /// Its address.
     pub mirror: String,
@@ -26,7 +26,7 @@ pub enum InventoryError {
     /// One of the addresses is no good.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// Nothing stands for it.
+    /// No mirror is recorded for it.
     #[error("no mirror is recorded for {0}; `swoosh sources mirrors` lists those that are")]
     Unknown(String),
     /// The document cannot be changed.

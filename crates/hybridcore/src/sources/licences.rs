@@ -12,7 +12,7 @@ use swoosh_types::text::LicenceId;
 
 /// What policies see where no licence is named, or one that is not known.
 pub const NONE: &str = "NOASSERTION";
-/// The most licences that are told, which is what an outcome may hold.
+/// Most licences in a report: the limit of an outcome.
 const MOST_LICENCES: usize = 64;
 /// The most distinct licence files that are compared with the known texts.
 const MOST_TEXTS: usize = 200;
@@ -74,7 +74,7 @@ impl Licences {
         self.unknown |= !named;
     }
 
-    /// What was found; [`NONE`] stands for a licence that is missing or not known.
+    /// Licences found; [`NONE`] marks a missing or unknown licence.
     pub fn ended(self) -> BTreeSet<LicenceId> {
         let Licences { mut found, unknown, .. } = self;
         let over = found.len() >= MOST_LICENCES;
@@ -92,7 +92,7 @@ impl Licences {
         let is_some = id.is_some();
         // An id that an outcome cannot hold, which must not hide.
         self.unknown |= !is_some;
-        // One more than may be told, so that it shows that there are more.
+        // One above the limit of a report, which shows that there are more.
         if self.found.len() <= MOST_LICENCES {
             self.found.extend(id);
         }

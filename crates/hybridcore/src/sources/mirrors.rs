@@ -188,7 +188,7 @@ impl MirrorTable {
         }
         let matching = self.inventory.mirrors.iter().filter_map(|(prefix, mirror)| {
             let rest = own.as_str().strip_prefix(prefix.as_str())?;
-            // `https://h/a` stands for itself and what is below it, not for `https://h/ab`.
+            // `https://h/a` covers itself and paths below it, not `https://h/ab`.
             let whole = rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/');
             whole.then(|| (prefix.len(), format!("{}{rest}", mirror.mirror_url)))
         });

@@ -1,4 +1,4 @@
-//! Force-pins: a commit against configuration and lock, for a time, by somebody's leave.
+//! Force-pins: a commit that overrides configuration and lock for a limited time, with an approval.
 
 use thiserror::Error;
 

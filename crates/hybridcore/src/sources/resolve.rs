@@ -95,7 +95,7 @@ pub enum ResolveError {
         url: String,
         /// What was wanted.
         reference: GitRef,
-        /// Where the branch stands now.
+        /// Current commit of the branch.
         commit: GitId,
     },
 }
@@ -196,7 +196,7 @@ fn hint(refs: &[RemoteRef], wanted: &str) -> String {
     near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| b.1.cmp(a.1)));
     let near: Vec<&str> =
         near.iter().filter(|(likeness, _)| *likeness >= ALIKE).take(NEAR).map(|near| near.1).collect();
-    let main = refs.iter().find_map(|known| known.stands_for.as_deref()).map(short);
+    let main = refs.iter().find_map(|known| known.symref.as_deref()).map(short);
     match (near.is_empty(), main) {
         (false, _) => format!("it was renamed or removed, or never was; near it there are {}", near.join(", ")),
         (true, Some(main)) => format!("it was renamed or removed, or never was; the main branch is {main}"),

@@ -1,4 +1,4 @@
-//! What every operation on sources needs: where things are, who does the work, and who is told.
+//! Context of every operation on sources: folders, the git back end, and the receiver of events.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,6 @@ pub enum Event {
         name: Name,
         /// Whether it did what it should.
         ok: bool,
-        /// What came of it.
         text: String,
     },
 }
@@ -117,7 +116,7 @@ pub struct Session<'a> {
     pub git: &'a dyn Git,
     /// Who may stop it.
     pub leave: &'a dyn Leave,
-    /// Who is told; from several threads where several fetches run.
+    /// Receiver of events. Parallel fetches call it from several threads.
     pub events: &'a (dyn Fn(&Event) + Sync),
     /// The log.
     pub log: Logger,
@@ -143,7 +142,7 @@ impl Session<'_> {
         swoosh_types::civil::rfc3339((self.now_ms)())
     }
 
-    /// Tells everybody who listens, and the log.
+    /// Sends a note to the receiver of events and to the log.
     pub fn note(&self, name: &Name, text: impl Into<String>) {
         let text = text.into();
         self.log.clone().with("source", name).info(&text);

@@ -31,7 +31,7 @@ pub enum Condition {
     Unusable,
 }
 
-/// How a scan stands.
+/// State of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScanState {
@@ -71,7 +71,6 @@ pub struct SourceStatus {
     pub override_request: Option<String>,
     /// Until when, RFC 3339.
     pub override_expires_at: Option<String>,
-    /// How its scan stands.
     pub scan_state: ScanState,
     /// The last scan.
     pub scan_status: Option<ScanStatus>,
@@ -169,7 +168,7 @@ fn condition(
     }
 }
 
-/// A checkout that was cut short: resume finishes it, unless somebody edited the tree since.
+/// An interrupted checkout: resume finishes it, unless the tree was edited since.
 fn interrupted(
     session: &Session<'_>,
     name: &Name,
@@ -183,7 +182,7 @@ fn interrupted(
     }
 }
 
-/// How the scan of a source stands at a time.
+/// State of a source's scan at a time.
 pub fn scan_state(recorded: Option<&SourceEntry>, max_age_days: u64, now_ms: u64) -> ScanState {
     let Some((entry, scan)) = recorded.and_then(|entry| Some((entry, entry.scan_status.as_ref()?))) else {
         return ScanState::Missing;

@@ -327,7 +327,7 @@ fn finish(session: &Session<'_>, report: &SyncReport, started_at: String) -> Res
     let first = report.failed.first().map(|failed| format!("{}: {}", failed.name, failed.error));
     let detail = first.or_else(|| (!report.pending.is_empty()).then(|| "interrupted".to_owned()));
     let run = LastRun { started_at, finished_at: session.now(), ok: report.is_complete(), detail };
-    // An interrupted run is told of all the same.
+    // An interrupted run is recorded too.
     let always = crate::leave::Always;
     catalogue::update(&session.workspace.state(), "sources sync", &always, |catalogue| {
         catalogue.last_runs.insert("sources sync".to_owned(), run);

@@ -87,7 +87,7 @@ impl FakeGit {
                 let one = |(name, commit): (&String, &GitId)| RemoteRef {
                     name: name.clone(),
                     commit: commit.clone(),
-                    stands_for: None,
+                    symref: None,
                 };
                 Reply::Refs { refs: self.refs.lock().unwrap().iter().map(one).collect() }
             }

@@ -1,7 +1,7 @@
-//! One working tree: brought to a commit whole, or left as it was.
+//! One working tree: brought to a commit as a whole, or left unchanged.
 //!
-//! A new one is made beside its place, in `.NAME.partial`, and renamed when it is whole. One that is there
-//! already is looked at first: what is dirty, or not where it was left, stops everything.
+//! A new tree is made beside its place, in `.NAME.partial`, and renamed when it is complete. An existing tree is
+//! inspected first: uncommitted changes, or another commit than the recorded one, stop the operation.
 
 use std::fs;
 use std::io;
@@ -26,13 +26,12 @@ pub struct Target {
     pub remote: Remote,
     /// The commit.
     pub wanted: Wanted,
-    /// Where it was left; `None` when nobody knows.
+    /// Commit at which it was left; `None` if unknown.
     pub left_at: Option<GitId>,
     /// Whether it may only move on to descendants of where it was left.
     pub only_forward: bool,
 }
 
-/// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brought {
     /// The tree of the wanted commit.
@@ -41,7 +40,7 @@ pub struct Brought {
     pub changed: bool,
 }
 
-/// Why a working tree is not at the wanted commit. It is as it was before.
+/// Why a working tree is not at the wanted commit. The tree is unchanged.
 #[derive(Debug, Error)]
 pub enum TreeError {
     /// It has uncommitted changes.
@@ -58,7 +57,7 @@ pub enum TreeError {
         /// The first of them.
         examples: String,
     },
-    /// Somebody else moved it.
+    /// It was moved by another program.
     #[error(
         "{} is at {found}, but was left at {left_at}; go back (git -C {} checkout --detach {left_at}), or force that \
          commit with its approval (swoosh sources pin --help), then run this again",
@@ -85,7 +84,7 @@ pub enum TreeError {
         /// The old one.
         left_at: GitId,
     },
-    /// Something else stands at its place.
+    /// Its place holds something else.
     #[error("{} is {what}; move it away, and run this again", folder.display())]
     InTheWay {
         /// The folder.
@@ -163,14 +162,14 @@ pub fn look(session: &Session<'_>, name: &Name, folder: &Path) -> Result<Found, 
         Err(source) if !matches!(source.kind(), Some(FailureKind::Damaged | FailureKind::NoRepository)) => {
             Err(TreeError::Git { name: name.clone(), source })
         }
-        // No commit, or no repository: half a clone when there are no files in it that could be somebody's. What is
-        // damaged may have been whole, with commits of somebody's.
+        // No commit, or no repository. Without other files it is half a clone; other files could be a user's. A damaged
+        // repository may have been whole and may hold a user's commits.
         Ok(_) | Err(_) if !is_damaged(&looked) && holds_nothing_but_git(folder) => Ok(Found::Partial),
         _ => Err(TreeError::InTheWay { folder: folder.to_owned(), what: "no whole git repository, but holds files" }),
     }
 }
 
-/// Refuses a working tree that must not be touched: dirty, or moved by somebody else.
+/// Refuses a working tree that must not be touched: dirty, or moved by another program.
 pub fn refuse_strange(target: &Target, inspection: &Inspection) -> Result<(), TreeError> {
     let folder = target.folder.clone();
     if inspection.changed > 0 {
@@ -185,7 +184,7 @@ pub fn refuse_strange(target: &Target, inspection: &Inspection) -> Result<(), Tr
     }
 }
 
-/// Refuses a working tree that somebody edited after a checkout in it was cut short: going on would overwrite that.
+/// Refuses a working tree that was edited after an interrupted checkout: continuing would overwrite the edits.
 pub fn refuse_edited(
     session: &Session<'_>,
     name: &Name,
@@ -247,7 +246,7 @@ pub fn prepare(session: &Session<'_>, target: &Target) -> Result<(), TreeError> 
     }
 }
 
-/// A killed fetch may have left lock files of git's; the working tree is as it was.
+/// Removes lock files that a killed fetch left. The working tree is unchanged.
 fn clear_interrupted_fetch(target: &Target) -> Result<(), TreeError> {
     let fetching = beside(&target.folder, FETCHING);
     if fetching.exists() {
@@ -309,8 +308,8 @@ fn move_on(session: &Session<'_>, target: &Target) -> Result<Brought, TreeError>
     Ok(Brought { tree, changed: true })
 }
 
-/// Says that a tree that was brought to its commit is recorded there. Until then it counts as interrupted: one
-/// that was moved and not recorded would be taken for one that somebody else moved.
+/// Marks a tree as recorded at its commit. Until then it counts as interrupted: a moved tree without a record would
+/// look like one that another program moved.
 pub fn settle(folder: &Path) -> Result<(), TreeError> {
     remove(&beside(folder, BUSY))
 }

@@ -1,4 +1,4 @@
-//! The child's side: reads one request, does it with libgit2, and writes what came of it.
+//! The child's side: reads one request, performs it with libgit2, and writes the result.
 //!
 //! Nothing in a repository makes us run anything: libgit2 knows no hooks and no external filters, submodules are
 //! left alone, symbolic links become plain files that hold their target, and the system's configuration is not read.
@@ -56,9 +56,9 @@ pub fn serve() -> bool {
 /// Has the system kill this process when the one that asked dies; a clone must not go on without its lock.
 fn end_with(parent: u32) -> bool {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-    let told = set_parent_process_death_signal(Some(Signal::KILL));
+    let armed = set_parent_process_death_signal(Some(Signal::KILL));
     let alive = getppid().is_some_and(|id| u32::try_from(id.as_raw_nonzero().get()) == Ok(parent));
-    told.is_ok() && alive
+    armed.is_ok() && alive
 }
 
 fn redactor(request: &Request) -> Redactor {
@@ -86,7 +86,7 @@ fn write(line: &Line) -> io::Result<()> {
     out.flush()
 }
 
-/// When progress was last told.
+/// Time of the last progress report.
 #[derive(Default)]
 struct Said {
     last: Option<(Instant, Phase)>,

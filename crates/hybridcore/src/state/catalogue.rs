@@ -97,7 +97,7 @@ pub fn read(state: &Path) -> Result<Catalogue, DocumentError> {
     Ok(loaded.map(|Loaded { document, .. }| document).unwrap_or_default())
 }
 
-/// Changes the catalogue under the state folder's lock. `task` is what others are told meanwhile.
+/// Changes the catalogue under the state folder's lock. Waiting processes see `task` as its holder.
 pub fn update(
     state: &Path,
     task: &str,

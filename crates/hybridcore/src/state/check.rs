@@ -91,7 +91,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn each_condition_of_a_document_is_told() {
+    fn each_condition_of_a_document_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("packer-hybrid.json");
         let condition = || document::<Catalogue>(&path).condition;

@@ -38,7 +38,7 @@ pub enum DocumentError {
         source: io::Error,
     },
     /// It is not strict JSON.
-    #[error("{} is damaged ({source}); put back a copy of it, or move it away to begin anew", path.display())]
+    #[error("{} is damaged ({source}); put back a copy of it, or move it away to start empty", path.display())]
     NotJson {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum DocumentError {
         source: JsonError,
     },
     /// It does not hold what its version asks for.
-    #[error("{} is no document of version {version} ({detail}); put back a copy of it, or move it away to begin anew", path.display())]
+    #[error("{} is no document of version {version} ({detail}); put back a copy of it, or move it away to start empty", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -94,7 +94,7 @@ pub fn load<T: Versioned>(path: &Path) -> Result<Option<Loaded<T>>, DocumentErro
 }
 
 fn parse<T: Versioned>(path: &Path, bytes: &[u8]) -> Result<Loaded<T>, DocumentError> {
-    // Strict first: a member that stands twice is damage, which serde_json would not see.
+    // Strict first: a duplicate member is damage, which serde_json would accept.
     let json = Json::parse(bytes).map_err(|source| DocumentError::NotJson { path: path.to_owned(), source })?;
     let malformed = |version: u64, detail: String| DocumentError::Malformed { path: path.to_owned(), version, detail };
     let mut value: Value =
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_of_every_kind_is_told_with_a_remedy() {
+    fn damage_of_every_kind_is_reported_with_a_remedy() {
         for text in [
             "",
             "{",

@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Ends the name of a file that is being written.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
-/// Why a file was not replaced; what stood there before stands there still.
+/// Why a file was not replaced; the old content is unchanged.
 #[derive(Debug, Error)]
 #[error("{} could not be written ({step}: {source}); what was there before is untouched: {}", path.display(), remedy(source))]
 pub struct WriteError {
@@ -41,7 +41,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     replace_as(path, bytes, false)
 }
 
-/// The same of a file that whoever may read it may also run, where `executable`.
+/// Like [`replace`]; with `executable`, all who may read the file may run it.
 pub fn replace_as(path: &Path, bytes: &[u8], executable: bool) -> Result<(), WriteError> {
     let fail = |step: &'static str| move |source| WriteError { path: path.to_owned(), step, source };
     let folder = folder_of(path);
@@ -61,7 +61,7 @@ fn write_new(temporary: &Path, bytes: &[u8], executable: bool) -> io::Result<()>
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // `create_new` follows no link that somebody put there.
+    // `create_new` does not follow a link planted at this path.
     let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
     file.write_all(bytes)?;
     if executable {

@@ -53,8 +53,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at `path`, waiting up to `patience` for another holder. `task` is what others are
-    /// told that it is held for.
+    /// Takes the lock at `path`, waiting up to `patience` for another holder. `task` names the holder's work to waiting
+    /// processes.
     pub fn take(path: &Path, task: &str, patience: Duration, leave: &dyn Leave) -> Result<Lock, LockError> {
         let unusable = |source| LockError::Unusable { path: path.to_owned(), source };
         let mut file = open(path).map_err(unusable)?;
@@ -113,7 +113,7 @@ mod tests {
     use crate::leave::{Always, Cancellable};
 
     #[test]
-    fn a_second_writer_is_told_who_holds_the_lock() {
+    fn a_second_writer_sees_the_holder_of_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sources/.lock");
         let held = Lock::take(&path, "sources sync", Duration::ZERO, &Always).unwrap();

@@ -104,7 +104,7 @@ pub enum ComposeError {
     /// A file is no HCL.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
-    /// What came of a build and its provisioners is no HCL.
+    /// A build with its provisioners is invalid HCL.
     #[error("{build} with the blocks of {blocks} is no HCL: {source}; mend the blocks")]
     Blocks {
         /// The build.

@@ -9,7 +9,7 @@ use super::names::{BuilderId, NameError, Plugin};
 use crate::config::syntax::{self, SyntaxError};
 use crate::definitions::{Definitions, DefinitionsError};
 
-/// Where the inventory stands in the definitions.
+/// Path of the inventory in the definitions.
 pub const INVENTORY_FILE: &str = "inventory.yaml";
 
 /// Whether provisioners can reach what a builder makes.
@@ -148,7 +148,7 @@ impl Inventory {
             promises(definitions, &builder)?;
             let id = builder.id.to_string();
             if builders.insert(id.clone(), builder).is_some() {
-                return Err(malformed(format!("{id} stands there twice; give one of them another name")));
+                return Err(malformed(format!("{id} appears twice; give one of them another name")));
             }
         }
         Ok(Inventory { settings: file.settings, builders })
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_told_with_what_is() {
+    fn unknown_entries_are_reported_with_the_known_ones() {
         let inventory = inventory();
         let error = inventory.list_builders("beos", "proxmox").unwrap_err().to_string();
         assert!(error.contains("linux,file") && error.contains("linux,proxmox"), "{error}");

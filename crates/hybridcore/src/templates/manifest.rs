@@ -1,4 +1,4 @@
-//! `composition.json`: what a composition holds and what it was made from, so that a change of either is told.
+//! `composition.json`: files and inputs of a composition, which let a change of either be detected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -68,7 +68,7 @@ impl Versioned for Manifest {
     }
 }
 
-/// What is not as it was composed.
+/// A difference from the composition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case", tag = "deviation", content = "path")]
 pub enum Deviation {
@@ -76,7 +76,7 @@ pub enum Deviation {
     Changed(String),
     /// A composed file is gone.
     Missing(String),
-    /// A file stands there that was not composed.
+    /// A file that is not part of the composition.
     Added(String),
     /// A file of the definitions has other bytes than were composed.
     SourceChanged(String),

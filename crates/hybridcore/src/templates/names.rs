@@ -24,7 +24,7 @@ pub struct BuilderId {
     name: String,
 }
 
-/// A name that breaks the rules, and the right one where it can be told.
+/// A name that breaks the rules, and the right one if it can be derived.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is no builder's name: {rule}; {remedy}")]
 pub struct NameError {
@@ -135,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_name_is_told_with_the_right_one() {
+    fn a_wrong_name_is_reported_with_the_right_one() {
         let proxmox = kinds(&["iso", "clone"]);
-        let told = |plugin: &str, known: &Plugin, kind, name: &str| {
+        let message = |plugin: &str, known: &Plugin, kind, name: &str| {
             BuilderId::new(plugin, known, kind, "linux", name).unwrap_err().to_string()
         };
         for (kind, name, right) in [
@@ -148,16 +148,16 @@ mod tests {
             (Some("iso"), "", "source.proxmox-iso.linux-image"),
             (Some("iso"), "linux", "source.proxmox-iso.linux-image"),
         ] {
-            let error = told("proxmox", &proxmox, kind, name);
+            let error = message("proxmox", &proxmox, kind, name);
             assert!(error.ends_with(&format!("the right name is {right}")), "{error}");
         }
-        assert!(told("proxmox", &proxmox, None, "linux-a").contains("has the builders proxmox-iso, proxmox-clone"));
-        assert!(told("file", &kinds(&[]), Some("iso"), "linux-a").contains("has one builder"));
+        assert!(message("proxmox", &proxmox, None, "linux-a").contains("has the builders proxmox-iso, proxmox-clone"));
+        assert!(message("file", &kinds(&[]), Some("iso"), "linux-a").contains("has one builder"));
     }
 
     proptest! {
         #[test]
-        fn the_name_that_is_told_is_right(name in "\\PC{0,80}") {
+        fn the_proposed_name_is_valid(name in "\\PC{0,80}") {
             let right = right_name("linux", &name);
             prop_assert!(BuilderId::new("file", &kinds(&[]), None, "linux", &right).is_ok(), "{}", right);
         }

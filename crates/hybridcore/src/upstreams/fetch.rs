@@ -21,7 +21,7 @@ use swoosh_types::text::{GitId, GitRef, Name};
 /// How many are fetched at once.
 const AT_ONCE: usize = 4;
 
-/// One upstream and what came of it.
+/// One upstream and the result of its fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Upstream {
     /// Its folder's name.
@@ -71,7 +71,7 @@ pub enum FetchError {
 /// Where to mend a pin, when it is the pin that is wrong.
 fn pin_place(error: &ResolveError) -> &'static str {
     match error {
-        ResolveError::Missing { .. } | ResolveError::Floats { .. } => " (the pin stands in tools/upstreams.env)",
+        ResolveError::Missing { .. } | ResolveError::Floats { .. } => " (the pin is in tools/upstreams.env)",
         ResolveError::Route { .. }
         | ResolveError::Git { .. }
         | ResolveError::Overrides(_)
@@ -127,7 +127,7 @@ fn fetch_one(session: &Session<'_>, name: &Name, spec: &SourceSpec) -> Upstream 
 fn bring(session: &Session<'_>, name: &Name, spec: &SourceSpec) -> Result<(GitId, GitId), FetchError> {
     let resolution = resolve::resolve_one(session, name, spec)?;
     let folder = folder(session).join(name.as_str());
-    // The tag itself is here once it was fetched; where it led is where the tree stands.
+    // The tag is local once it was fetched; its commit is the tree's commit.
     let before = match tree::look(session, name, &folder)? {
         Found::Whole(inspection) if inspection.changed == 0 => inspection.head,
         _ => None,

@@ -93,7 +93,7 @@ impl Pins {
             }
             let (key, value) = key_and_value(line).map_err(fail)?;
             if !seen.insert(key.to_owned()) {
-                return Err(fail(format!("{key} stands there twice; keep one")));
+                return Err(fail(format!("{key} appears twice; keep one")));
             }
             if key == ALLOW_LIST {
                 floating = allow_list(value).map_err(fail)?;
@@ -222,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line_or_name() {
-        for (text, told) in [
+    fn pin_errors_are_reported_with_line_or_name() {
+        for (text, expected) in [
             ("KREW_URL=https://h/krew", "KREW has no _REF"),
             ("KREW_REF=v1", "KREW has no _URL"),
             ("KREW_URL=git://h/krew\nKREW_REF=v1", "git:// is not allowed"),
@@ -236,7 +236,7 @@ mod tests {
             ("FLOATING_ALLOWLIST=KREW", "names no branch"),
         ] {
             let error = Pins::parse(text).unwrap_err().to_string();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

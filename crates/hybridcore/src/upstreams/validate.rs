@@ -25,7 +25,7 @@ const REQUIRED: &[&str] = &[
     SCHEMA_FILE,
     ".gitignore",
 ];
-/// Documents in which an ellipsis in a place of its own would be a place that nobody filled in.
+/// Documents in which a lone ellipsis is an unfilled placeholder.
 const CORE: &[&str] = &["README.md", "docs/UPSTREAMS.md", "docs/STANDARDS_GAPS.md"];
 
 /// One check and how it came out.
@@ -133,12 +133,12 @@ fn unpinned(root: &Path) -> Vec<String> {
         Ok(pins) => pins,
         Err(error) => return vec![error.to_string()],
     };
-    let told = |floating: String| {
+    let describe = |floating: String| {
         format!(
             "{PINS_FILE}: {floating} is a branch or looks like one; pin a tag or commit, or enter it in FLOATING_ALLOWLIST"
         )
     };
-    pins.suspicious().into_iter().map(told).collect()
+    pins.suspicious().into_iter().map(describe).collect()
 }
 
 fn capability(root: &Path) -> Vec<String> {
@@ -274,7 +274,7 @@ mod tests {
         for text in [
             "and so on, ...",
             "swoosh propose TRANSITION ...",
-            "a list (1, 2, ...) of what is to come",
+            "a list (1, 2, ...) of later steps",
             "More: see …",
             "pages 1...5",
             "A methodology … in brief",
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn third_party_tracked_is_told_with_the_line_to_add() {
+    fn a_tracked_third_party_folder_is_reported_with_the_line_to_add() {
         let folder = copy();
         fs::write(folder.path().join(".gitignore"), "/target\n").unwrap();
         let found = problems(folder.path());
@@ -311,18 +311,18 @@ mod tests {
             let folder = copy();
             fs::write(folder.path().join(".gitignore"), ignore).unwrap();
             let found = problems(folder.path());
-            let told = found.iter().any(|problem| problem.contains("does not exclude"));
-            assert_eq!(!told, is_ignored, "{ignore:?}: {found:?}");
+            let reported = found.iter().any(|problem| problem.contains("does not exclude"));
+            assert_eq!(!reported, is_ignored, "{ignore:?}: {found:?}");
         }
     }
 
     #[test]
     fn every_rule_finds_its_breach() {
-        let breach = |path: &str, text: &str, told: &str| {
+        let breach = |path: &str, text: &str, expected: &str| {
             let folder = copy();
             fs::write(folder.path().join(path), text).unwrap();
             let found = problems(folder.path());
-            assert!(found.iter().any(|problem| problem.contains(told)), "{path}: {found:?}");
+            assert!(found.iter().any(|problem| problem.contains(expected)), "{path}: {found:?}");
         };
         let pins = fs::read_to_string(root().join(PINS_FILE)).unwrap();
         breach(PINS_FILE, &pins.replace("v0.4.5", "main"), "KREW_REF=main is a branch");

@@ -113,7 +113,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The texts of a value with what stands for `{{…}}`.
+    /// The texts of a value, with each `{{…}}` filled in.
     fn filled(&mut self, value: &Value) -> Texts {
         let mut all = Texts::default();
         for text in texts_within(value).all {

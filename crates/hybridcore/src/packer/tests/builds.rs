@@ -12,7 +12,7 @@ fn structured_results_hold_exit_code_manifest_artifacts_times_and_errors() {
     let bytes = fs::read(desk.root().join(manifest)).unwrap();
     assert_eq!(report.manifest_hash, Some(swoosh_types::hash::Hash::of(&bytes)));
     assert_eq!(report.artifact_ids, ["File"]);
-    assert_eq!(report.artifacts.len(), 1, "told twice, it is one artifact");
+    assert_eq!(report.artifacts.len(), 1, "reported twice, it is one artifact");
     assert_eq!(report.artifacts[0].files[0].hash, swoosh_types::hash::Hash::of(b"hello"));
     assert!(report.started_at.as_str() <= report.finished_at.as_deref().unwrap());
     assert_eq!((report.errors.len(), &report.failure), (0, &None));
@@ -96,10 +96,10 @@ fn what_the_manifest_says_of_another_run_is_not_believed() {
 
 #[test]
 fn artifacts_outside_of_the_workspace_or_nowhere_fail_the_build() {
-    for (path, told) in [("/etc/hostname", "leads out of"), ("$PKR_VAR_swoosh_output/none", "is not there")] {
+    for (path, expected) in [("/etc/hostname", "leads out of"), ("$PKR_VAR_swoosh_output/none", "is not there")] {
         let report = Desk::new(&format!("echo \"1,a,artifact,0,file,0,{path}\"")).build();
         assert_eq!(class(&report), Some(FailureClass::BadArtifacts), "{path}");
-        assert!(report.errors[0].contains(told), "{:?}", report.errors);
+        assert!(report.errors[0].contains(expected), "{:?}", report.errors);
     }
     let report = Desk::new("echo '{' > $PKR_VAR_swoosh_manifest").build();
     assert_eq!(class(&report), Some(FailureClass::BadArtifacts));
@@ -121,8 +121,8 @@ fn retry_policy_tries_what_may_pass_again_and_counts() {
     let report = desk.build();
     assert_eq!((report.status, report.attempts), (Status::Succeeded, 3));
     assert_eq!(*desk.waits.lock().unwrap(), [100, 200].map(Duration::from_millis));
-    let told = desk.events.lock().unwrap().iter().filter(|event| matches!(event, Event::Retrying { .. })).count();
-    assert_eq!(told, 2);
+    let retries = desk.events.lock().unwrap().iter().filter(|event| matches!(event, Event::Retrying { .. })).count();
+    assert_eq!(retries, 2);
 }
 
 #[test]
@@ -151,12 +151,12 @@ fn packers_that_know_init_install_what_the_template_asks_for_and_older_ones_are_
 }
 
 #[test]
-fn a_packer_that_is_missing_too_old_or_none_at_all_is_told_and_nothing_is_written() {
+fn a_missing_old_or_false_packer_is_reported_and_nothing_is_written() {
     let desk = Desk::new(GOOD);
-    for (version, told) in [("1.4.0", "is too old"), ("of something", "does not tell a version")] {
+    for (version, expected) in [("1.4.0", "is too old"), ("of something", "does not tell a version")] {
         desk.packer(version, GOOD);
         let error = desk.with(|session| build(session, &request())).unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
     fs::remove_file(desk.folder.path().join("fake-packer")).unwrap();
     let error = desk.with(|session| build(session, &request())).unwrap_err();
@@ -201,9 +201,9 @@ env > ../environment; cat ${JSON:-/dev/null} > ../file; ls -l ${JSON:-/dev/null}
         assert_eq!((report.status, report.artifacts[0].id.as_str()), (Status::Failed, "[redacted]"));
         let environment = fs::read_to_string(desk.folder.path().join("environment")).unwrap();
         assert!(environment.contains("PKR_VAR_password=hunter2"), "it is there for packer");
-        let told = format!("{:?}{}", desk.events.lock().unwrap(), everything(&desk.root()));
+        let output = format!("{:?}{}", desk.events.lock().unwrap(), everything(&desk.root()));
         let calls = fs::read_to_string(desk.calls_file()).unwrap();
-        for text in [&told, &calls, &format!("{report:?}")] {
+        for text in [&output, &calls, &format!("{report:?}")] {
             assert!(!text.contains("hunter2") && !text.contains("second-line"), "{template}: {text}");
         }
         if template.ends_with(".json") {
@@ -214,7 +214,7 @@ env > ../environment; cat ${JSON:-/dev/null} > ../file; ls -l ${JSON:-/dev/null}
 }
 
 #[test]
-fn a_secret_that_straddles_the_end_of_a_cut_line_is_not_told_in_part() {
+fn a_secret_across_the_end_of_a_cut_line_is_fully_redacted() {
     let desk = Desk::new("head -c 1048570 /dev/zero | tr '\\0' x; echo hunter2-hunter2; exit 1");
     let mut request = request();
     request.secrets.insert("password".to_owned(), Secret::new("hunter2-hunter2".to_owned()));
@@ -223,7 +223,7 @@ fn a_secret_that_straddles_the_end_of_a_cut_line_is_not_told_in_part() {
 }
 
 #[test]
-fn a_packer_that_is_killed_is_told_by_its_signal_and_tried_again() {
+fn a_killed_packer_is_reported_with_its_signal_and_retried() {
     let report = Desk::new("kill -9 $$").build();
     assert_eq!((class(&report), report.signal, report.exit_code), (Some(FailureClass::Killed), Some(9), None));
     assert_eq!(report.attempts, 3);

@@ -21,7 +21,7 @@ fn an_unchanged_build_is_skipped_while_its_artifacts_verify_and_made_again_when_
 }
 
 #[test]
-fn drift_is_told_with_what_changed_and_built() {
+fn drift_is_reported_with_its_changes_and_built() {
     let desk = Desk::new(GOOD);
     desk.build();
     desk.write("templates/web.pkr.hcl", "build { sources = [\"source.file.other\"] }");
@@ -77,7 +77,7 @@ fn verification_names_what_is_missing_and_what_changed() {
 }
 
 #[test]
-fn a_removal_takes_what_the_run_made_and_leaves_what_somebody_changed() {
+fn a_removal_deletes_artifacts_of_the_run_and_keeps_changed_files() {
     let desk = Desk::new(GOOD);
     let report = desk.build();
     let path = desk.root().join(&report.artifacts[0].files[0].path);

@@ -262,7 +262,8 @@ const FINDINGS: [Finding; 9] = [
     (ContentFlag::Token, |survey| rule(survey, ContentFlag::Token)),
 ];
 
-/// The scanner's verdict was told only where no other flag was: one symbolic link in the repository hid it.
+/// Regression: the scanner's verdict was reported only without other flags, so one symbolic link in the repository hid
+/// it.
 #[test]
 fn every_combination_of_findings_raises_exactly_its_own_flags() {
     let (world, _) = world();
@@ -322,7 +323,7 @@ fn a_diagnostics_bundle_holds_no_secret() {
     let mut session = world.session();
     let ours = super::super::git::Credentials { user: "u".into(), password: "hunter2-hunter2".into() };
     session.wallet.bound = vec![("https://h.example".parse().unwrap(), ours)];
-    session.log.info("somebody logged hunter2-hunter2");
+    session.log.info("a tool logged hunter2-hunter2");
     let bundle = serde_json::to_string(&doctor::diagnose(&session, &set, 7)).unwrap();
-    assert!(!bundle.contains("hunter2") && bundle.contains("somebody logged [redacted]"), "{bundle}");
+    assert!(!bundle.contains("hunter2") && bundle.contains("a tool logged [redacted]"), "{bundle}");
 }

@@ -81,7 +81,7 @@ fn partial_clone_recovery_cleans_up_retries_and_logs() {
 }
 
 #[test]
-fn a_partial_clone_that_a_killed_process_left_is_detected_and_made_anew() {
+fn a_partial_clone_of_a_killed_process_is_detected_and_cloned_again() {
     for left in ["sources/.alpha.partial/.git", "sources/alpha/.git"] {
         let world = World::new(FakeGit::with_refs(V1));
         fs::create_dir_all(world.folder.path().join(left)).unwrap();
@@ -161,7 +161,7 @@ fn a_checkout_that_was_killed_is_finished_and_not_called_dirty() {
 }
 
 #[test]
-fn a_tree_that_was_moved_and_not_recorded_is_not_taken_for_somebody_elses() {
+fn a_moved_but_unrecorded_tree_is_not_attributed_to_another_program() {
     let world = World::new(FakeGit::with_refs(V1));
     let set = set(&[("beta", "main")]);
     sync_all(&world, &set).unwrap();
@@ -206,8 +206,8 @@ fn edits_after_a_checkout_was_cut_short_stop_resume_with_path_and_remedy() {
     assert!(error.contains("edit-0") && error.contains(&remedy), "{error}");
     assert_eq!((world.git.whats(), world.all_state()), (vec!["looking for edits"], before));
     let overview = crate::sources::status::overview(&world.session(), &both, 7).unwrap();
-    let told = overview.sources.iter().find(|source| source.name == name("alpha")).unwrap();
-    assert_eq!(told.condition, crate::sources::status::Condition::Dirty);
+    let alpha = overview.sources.iter().find(|source| source.name == name("alpha")).unwrap();
+    assert_eq!(alpha.condition, crate::sources::status::Condition::Dirty);
     world.git.edits.lock().unwrap().clear();
     assert!(sync_all(&world, &both).unwrap().is_complete());
 }

@@ -35,7 +35,7 @@ fn what_is_there_already_is_only_looked_at() {
 }
 
 #[test]
-fn network_failures_are_retried_with_exponential_back_off_and_then_told_with_the_remedy() {
+fn network_failures_are_retried_with_exponential_back_off_then_reported_with_the_remedy() {
     let world = World::new(FakeGit::with_refs(&[("refs/tags/v1", 'a')]));
     (0..4).for_each(|_| world.git.fail_next("listing references", network()));
     let report = sync::sync(&world.session(), &set(&[("alpha", "v1")]), &SyncOptions::default()).unwrap();
@@ -46,7 +46,7 @@ fn network_failures_are_retried_with_exponential_back_off_and_then_told_with_the
 }
 
 #[test]
-fn a_failure_that_will_not_pass_is_told_at_once() {
+fn a_permanent_failure_is_reported_without_retry() {
     for kind in [FailureKind::Authentication, FailureKind::NoRepository, FailureKind::DiskFull, FailureKind::TooLarge] {
         let world = World::new(FakeGit::with_refs(&[("refs/tags/v1", 'a')]));
         world.git.fail_next("fetching", failed(kind));

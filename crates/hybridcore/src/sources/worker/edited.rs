@@ -1,4 +1,4 @@
-//! What somebody did to a working tree after a checkout in it was cut short.
+//! Finds edits of a working tree after an interrupted checkout.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -153,7 +153,7 @@ impl Walk<'_> {
             self.tree(tree, 0)?;
         }
         self.note(id);
-        // An object that is missing there is found below; here it is noticed when nobody waits for the answer any more.
+        // A missing object is found below. This call notices that the parent no longer reads.
         self.said.tell(&Progress { phase: Phase::Connecting, done: self.missing.len() as u64, total: 0, bytes: 0 });
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A repository of somebody else on this disk, read without git's opinion of who owns it.
+//! A repository of another user on this disk, read without git's ownership check.
 //!
 //! libgit2 refuses a repository that another user owns, because its settings could run programs. Here nothing of it is read but
 //! references and objects, and every object is hashed on its way.
@@ -95,7 +95,7 @@ impl Mirror {
         Repository::from_odb(odb(url, &self.objects)?).map_err(|error| bad(url, &error))
     }
 
-    /// Branches, tags and `HEAD` with the objects that they name, and the branch that `HEAD` stands for.
+    /// Branches, tags and `HEAD` with the objects that they name, and the branch that `HEAD` points to.
     pub fn references(&self) -> Result<(BTreeMap<String, Oid>, Option<String>), Failure> {
         let mut found = BTreeMap::new();
         for line in read(&self.url, &self.git.join("packed-refs"))?.unwrap_or_default().lines() {
@@ -109,13 +109,13 @@ impl Mirror {
             self.loose(&self.git.join("refs").join(kind), &format!("refs/{kind}/"), 0, &mut found)?;
         }
         let head = read(&self.url, &self.git.join("HEAD"))?.unwrap_or_default();
-        let stands_for = head.trim().strip_prefix("ref:").map(|name| name.trim().to_owned());
-        let at = match &stands_for {
+        let head_branch = head.trim().strip_prefix("ref:").map(|name| name.trim().to_owned());
+        let at = match &head_branch {
             Some(name) => found.get(name).copied(),
             None => Oid::from_str(head.trim()).ok(),
         };
         found.extend(at.map(|at| ("HEAD".to_owned(), at)));
-        Ok((found, stands_for))
+        Ok((found, head_branch))
     }
 
     fn loose(
@@ -170,7 +170,7 @@ fn odb(url: &str, folders: &[PathBuf]) -> Result<Odb<'static>, Failure> {
     Ok(odb)
 }
 
-/// A failure with the command that mends it, for whoever may write the mirror, and what to do with media that cannot be written.
+/// A failure with the command that repairs a writable mirror, and the alternative for read-only media.
 fn unusable(kind: FailureKind, detail: &str, command: &str) -> Failure {
     let other = "or carry a whole one: git clone --mirror URL";
     failure(kind, format!("{detail}; mend it with `{command}`, {other}"))

@@ -24,7 +24,7 @@ const NAME_BYTES: usize = 250;
 const PLAIN_ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding\n";
 const ALL: [&str; 2] = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
 
-/// All branches and tags, and what `HEAD` stands for.
+/// All branches and tags, and the target of `HEAD`.
 pub(super) fn list(remote: &Remote) -> Result<Reply, Failure> {
     if remote.url.starts_with("file://") {
         return list_near(remote);
@@ -43,8 +43,8 @@ pub(super) fn list(remote: &Remote) -> Result<Reply, Failure> {
                 None => continue,
             },
             None => {
-                let stands_for = head.symref_target().filter(|target| is_name(target)).map(str::to_owned);
-                refs.push(RemoteRef { name: head.name().to_owned(), commit, stands_for });
+                let symref = head.symref_target().filter(|target| is_name(target)).map(str::to_owned);
+                refs.push(RemoteRef { name: head.name().to_owned(), commit, symref });
             }
         }
     }
@@ -59,8 +59,8 @@ fn list_near(remote: &Remote) -> Result<Reply, Failure> {
     for (name, id) in references.into_iter().filter(|(name, _)| is_name(name)).take(MOST_REFS) {
         let commit = mirror.peeled(id).map_or(id, |(commit, _)| commit);
         let Ok(commit) = commit.to_string().parse() else { continue };
-        let stands_for = head.clone().filter(|target| name == "HEAD" && is_name(target));
-        refs.push(RemoteRef { name, commit, stands_for });
+        let symref = head.clone().filter(|target| name == "HEAD" && is_name(target));
+        refs.push(RemoteRef { name, commit, symref });
     }
     Ok(Reply::Refs { refs })
 }

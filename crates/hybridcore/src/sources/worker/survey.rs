@@ -146,7 +146,7 @@ fn climbs(text: &str) -> bool {
     })
 }
 
-/// Whether a file stands for another one by the rules of Git LFS: a version first, in at most 1,024 bytes, and an `oid`.
+/// Whether a file is a Git LFS pointer: at most 1,024 bytes, a version line first, and an `oid`.
 fn is_lfs_pointer(content: &[u8]) -> bool {
     const VERSIONS: [&[u8]; 2] =
         [b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/"];
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_leave_the_tree_are_told_from_those_that_stay() {
+    fn links_that_leave_the_tree_are_distinguished_from_inner_links() {
         for (path, target, out) in [
             ("l", "a", false),
             ("a/b/l", "../../c", false),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_that_climb_are_told_from_those_that_do_not() {
+    fn submodules_that_leave_the_tree_are_distinguished_from_inner_ones() {
         for (text, out) in [
             ("[submodule \"a\"]\n\tpath = lib/a\n\turl = ../a.git", false),
             ("[submodule \"a\"]\n\tpath = ../a", true),
@@ -210,7 +210,7 @@ mod tests {
 
     /// Pointers passed as content in silence.
     #[test]
-    fn pointers_of_git_lfs_are_told_from_files_about_them() {
+    fn pointers_of_git_lfs_are_distinguished_from_files_about_them() {
         let oid = "a".repeat(64);
         let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
         assert!(is_lfs_pointer(pointer.as_bytes()));

@@ -13,7 +13,7 @@ use crate::sources::failure::Failure;
 use crate::sources::git::{Inspection, Limits, Phase, Progress, Reply, Survey};
 use swoosh_types::text::GitId;
 
-/// A file of settings inside `.git` that only we read, and what stands in it.
+/// A settings file inside `.git` that only this program reads.
 pub(super) const OWN_CONFIG: &str = "swoosh-config";
 pub(super) const OWN_SETTINGS: &str = "[core]\n\tfsyncObjectFiles = true\n";
 /// How many of each kind of finding are named.
@@ -27,7 +27,7 @@ pub(super) fn open(folder: &Path) -> Result<Repository, Failure> {
     let repository = Repository::open_ext(folder, RepositoryOpenFlags::NO_SEARCH, none).map_err(fail)?;
     let mut config = Config::new().map_err(fail)?;
     config.add_file(&repository.path().join("config"), ConfigLevel::Local, false).map_err(fail)?;
-    // Settings for libgit2 alone: git itself calls them outdated and would say so to everybody who works there.
+    // Settings for libgit2 only: git reports them as outdated in every command run there.
     let own = repository.path().join(OWN_CONFIG);
     if own.is_file() {
         config.add_file(&own, ConfigLevel::App, false).map_err(fail)?;
@@ -53,7 +53,7 @@ pub(super) fn checkout(folder: &Path, commit: &GitId, limits: &Limits, said: &mu
     look_through(&repository, &tree, limits, None)?;
     let mut options = CheckoutBuilder::new();
     options.force().remove_untracked(true).disable_filters(true).progress(|_, done, total| {
-        // Nobody listening is noticed by the next request; a checkout cannot be ended from here.
+        // A closed pipe is noticed by the next request; a checkout cannot be stopped from here.
         let (done, total) = (done as u64, total as u64);
         said.tell(&Progress { phase: Phase::CheckingOut, done, total, bytes: 0 });
     });
@@ -86,7 +86,7 @@ pub(super) fn descends(folder: &Path, ancestor: &GitId, descendant: &GitId) -> R
     let fail = |error: git2::Error| near(folder, &error);
     let oid = |id: &GitId| Oid::from_str(id.as_str()).map_err(fail);
     let (ancestor, descendant) = (oid(ancestor)?, oid(descendant)?);
-    // A commit that is gone is nobody's ancestor.
+    // A removed commit is no ancestor of any commit.
     let known = repository.find_commit(ancestor).is_ok();
     let descends =
         ancestor == descendant || (known && repository.graph_descendant_of(descendant, ancestor).map_err(fail)?);

@@ -120,17 +120,17 @@ fn variables_are_known_with_their_place_and_declared_once() {
 }
 
 #[test]
-fn what_cannot_be_composed_is_told_with_the_file() {
-    let told = |files, stacks: &[Stack]| composed(files, &["file.linux-a"], stacks).unwrap_err().to_string();
+fn invalid_compositions_are_reported_with_the_file() {
+    let message = |files, stacks: &[Stack]| composed(files, &["file.linux-a"], stacks).unwrap_err().to_string();
     let no_marker = with("b/a.pkr.hcl", "build {\n  sources = [\"source.file.linux-a\"]\n}\n");
-    assert!(told(no_marker.clone(), &[Stack::Ansible]).contains("b/a.pkr.hcl has no line `# swoosh: provisioners`"));
+    assert!(message(no_marker.clone(), &[Stack::Ansible]).contains("b/a.pkr.hcl has no line `# swoosh: provisioners`"));
     assert!(composed(no_marker, &["file.linux-a"], &[]).is_ok());
-    assert!(told(with("p/ansible.pkr.hcl", "provisioner {"), &[Stack::Ansible]).contains("p/ansible.pkr.hcl:"));
+    assert!(message(with("p/ansible.pkr.hcl", "provisioner {"), &[Stack::Ansible]).contains("p/ansible.pkr.hcl:"));
     let clash =
         with("inventory.yaml", &INVENTORY.replace("[settings.pkr.hcl]", "[settings.pkr.hcl, v/settings.pkr.hcl]"));
     let clash: BTreeMap<String, Vec<u8>> =
         clash.into_iter().chain([("v/settings.pkr.hcl".to_owned(), b"packer {}\n\n".to_vec())]).collect();
-    let error = told(clash, &[]);
+    let error = message(clash, &[]);
     assert!(error.contains("settings.pkr.hcl and v/settings.pkr.hcl would both become 10-settings"), "{error}");
     assert!(matches!(composed(files(), &[], &[]), Err(ComposeError::Nothing)));
 }
