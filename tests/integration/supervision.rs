@@ -95,7 +95,7 @@ fn a_hang_up_changes_the_level_of_the_log() {
         daemon
             .log()
             .iter()
-            .any(|line| line.contains("level stays as it was") || line.contains("settings stay as they were"))
+            .any(|line| line.contains("level is unchanged") || line.contains("settings stay as they were"))
     });
     change("info");
     read(2);

@@ -97,7 +97,7 @@ impl Callers {
                 Some((_, token)) => Some(Hash::of(token.trim().as_bytes())),
                 None => return unknown("the header Authorization shows no bearer token; send `Bearer <token>`"),
             },
-            _ => return unknown("the header Authorization stands more than once"),
+            _ => return unknown("the header Authorization is repeated"),
         };
         match self.0.iter().find(|caller| caller.token == token) {
             Some(caller) => Ok(caller),

@@ -24,7 +24,7 @@ impl Shim {
         if routing.mode == MigrationMode::Regions
             && let Err(rejection) = self.pass_on(routing).await
         {
-            // What WHOOSH was not told yet comes first.
+            // Undelivered records go to WHOOSH first.
             return drop(reply.send(Err(rejection)));
         }
         let answer = match self.send(call.clone()).await {
@@ -100,7 +100,7 @@ impl Shim {
         }
     }
 
-    /// Compares a project's states; whether they agree. The same difference is told once.
+    /// Compares a project's states; returns whether they agree. The same difference is reported once.
     pub(super) async fn compare_one(
         &self,
         routing: &Routing,
@@ -109,7 +109,7 @@ impl Shim {
     ) -> Result<bool, Rejection> {
         let mut compared = self.look(project).await?;
         if !compared.agrees() && routing.decides_any() {
-            // The node itself may have decided something since WHOOSH was told last.
+            // The node itself may have accepted records since the last delivery.
             self.pass_on(routing).await?;
             compared = self.look(project).await?;
         }

@@ -7,9 +7,9 @@
 //! `wire` reads WHOOSH's form, `callers` says who asks and which delegate signs, `sign` makes the proposal,
 //! `compare` finds differences, `store` keeps switches and divergences, `switching` carries out an operator's order.
 //!
-//! **Architecture invariant.** Nothing here knows HTTP's server, the sequencer or settings: SWOOSH comes in through
-//! [`Core`], WHOOSH through [`Whoosh`], whoever counts through [`Watch`]. Whether a transition is accepted is never
-//! decided here.
+//! **Architecture invariant.** This crate knows neither the HTTP server, the sequencer nor settings. It reaches SWOOSH
+//! through [`Core`], WHOOSH through [`Whoosh`], and metrics through [`Watch`]. It never decides whether a transition is
+//! accepted.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 

@@ -1,4 +1,4 @@
-//! What the shim is connected to: SWOOSH itself, WHOOSH, and whoever counts.
+//! The shim's ports: SWOOSH itself, WHOOSH, and metrics.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use swoosh_types::text::{Name, ProjectName};
 
 pub use futures::future::BoxFuture;
 
-/// Where a project stands, as far as a proposal must know it.
+/// State of a project, as far as a proposal needs it.
 #[derive(Clone, Debug)]
 pub struct Standing {
     /// The head that the proposal names.
@@ -42,7 +42,7 @@ pub struct Shown {
     pub sections: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The headers that may stand in for members of a signed proposal, each as often as it was sent.
+/// Headers that may replace members of a signed proposal. Repeated headers are kept.
 #[derive(Clone, Debug, Default)]
 pub struct Forms {
     /// `Idempotency-Key`.
@@ -82,7 +82,7 @@ pub struct Refused {
     pub retry_after_ms: Option<u64>,
 }
 
-/// A record that WHOOSH may have to be told of.
+/// A record that may have to be delivered to WHOOSH.
 #[derive(Clone, Debug)]
 pub struct PassedOn {
     /// Its index.
@@ -129,11 +129,11 @@ pub trait Core: Send + Sync + 'static {
     fn try_out(&self, body: Vec<u8>, forms: Forms) -> Judged;
     /// At most so many records after an index.
     fn records_after(&self, index: u64, limit: usize) -> Result<Vec<Passing>, Rejection>;
-    /// The last record that WHOOSH was told of, as the journal keeps it; none where it never was kept there.
-    fn told(&self) -> Result<Option<u64>, Rejection>;
-    /// Keeps how far WHOOSH was told in the journal.
-    fn note_told(&self, index: u64) -> Result<(), Rejection>;
-    /// Says whether pruning waits until WHOOSH was told.
+    /// Index of the last record delivered to WHOOSH, as kept in the journal; `None` if never kept there.
+    fn delivered(&self) -> Result<Option<u64>, Rejection>;
+    /// Keeps the index of the last delivered record in the journal.
+    fn note_delivered(&self, index: u64) -> Result<(), Rejection>;
+    /// Sets whether pruning waits for delivery to WHOOSH.
     fn hold_back(&self, holds: bool) -> Result<(), Rejection>;
     /// Index of the last durable record.
     fn last_index(&self) -> u64;
@@ -150,13 +150,13 @@ pub trait Core: Send + Sync + 'static {
 /// Why WHOOSH gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WhooshError {
-    /// Nobody is there, or the exchange broke off.
+    /// No connection, or the exchange broke off.
     #[error("{0}")]
     Unreachable(String),
     /// It took too long.
     #[error("{0}")]
     Timeout(String),
-    /// The node may talk to nobody.
+    /// The network gate is closed.
     #[error("{0}")]
     Closed(String),
 }
@@ -180,7 +180,6 @@ pub trait Whoosh: Send + Sync + 'static {
     fn barred(&self) -> Option<String>;
 }
 
-/// Whoever counts.
 pub trait Watch: Send + Sync + 'static {
     /// Who decides what has changed, or was found at the start.
     fn routed(&self, routing: &Routing);

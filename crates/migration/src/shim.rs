@@ -1,4 +1,4 @@
-//! The shim: takes a client's request, and sees to it that whoever decides is asked.
+//! The shim: takes a client's request and sends it to the system that decides it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,11 +21,11 @@ use swoosh_types::migration::{
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::{ClusterId, ProjectName};
 
-/// How often a proposal is signed anew when somebody else moved the head.
+/// Attempts to sign a proposal again after another proposal moved the head.
 const TRIES: usize = 8;
-/// Projects whose turn is remembered while nobody waits for it.
+/// Projects whose lock is kept while no request waits for it.
 const TURNS: usize = 10_000;
-/// How often WHOOSH is told of what was decided without a client's request, in mode `regions`.
+/// Interval of deliveries to WHOOSH without a client's request, in mode `regions`.
 const PASS_ON_EVERY: Duration = Duration::from_millis(500);
 /// How long a client waits for its turn, before anything was done.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,8 +51,8 @@ pub struct Shim {
     pub(super) differing: Mutex<BTreeMap<ProjectName, Hash>>,
     /// Set while WHOOSH gives no answer.
     outage: Mutex<Option<Outage>>,
-    /// Index of the last record that WHOOSH knows of.
-    pub(super) told: tokio::sync::Mutex<u64>,
+    /// Index of the last record delivered to WHOOSH.
+    pub(super) delivered: tokio::sync::Mutex<u64>,
     turns: Mutex<BTreeMap<ProjectName, Arc<tokio::sync::Mutex<()>>>>,
     upstream: String,
     served_on: OnceLock<String>,
@@ -64,7 +64,6 @@ pub struct Parts {
     pub core: Arc<dyn Core>,
     /// WHOOSH.
     pub whoosh: Arc<dyn Whoosh>,
-    /// Whoever counts.
     pub watch: Arc<dyn Watch>,
     /// The callers.
     pub callers: Callers,
@@ -82,21 +81,21 @@ impl Shim {
         let routing = parts.store.routing();
         let last_index = parts.core.last_index();
         // The journal's note of it may be lost in a crash, and a promoted follower has the file alone.
-        let (in_journal, in_file) = (parts.core.told()?, parts.store.position());
+        let (in_journal, in_file) = (parts.core.delivered()?, parts.store.position());
         let kept = in_journal.max(in_file);
-        let told = kept.unwrap_or(last_index).min(last_index);
-        let shim = Shim::of(parts, routing.clone(), told);
-        // A restored log may end before what WHOOSH was told of. That is corrected on disk now, before the log grows past
-        // the old position and the records in between count as told.
-        if kept.is_some() && (in_journal, in_file) != (Some(told), Some(told)) {
-            shim.keep_position(told)?;
+        let delivered = kept.unwrap_or(last_index).min(last_index);
+        let shim = Shim::of(parts, routing.clone(), delivered);
+        // A restored log may end before the last delivered record. That is corrected on disk now, before the log grows past
+        // the old position and the records in between count as delivered.
+        if kept.is_some() && (in_journal, in_file) != (Some(delivered), Some(delivered)) {
+            shim.keep_position(delivered)?;
         }
         shim.hold_back(&routing);
         shim.watch.routed(&routing);
         Ok(Arc::new(shim))
     }
 
-    fn of(parts: Parts, routing: Routing, told: u64) -> Shim {
+    fn of(parts: Parts, routing: Routing, delivered: u64) -> Shim {
         Shim {
             core: parts.core,
             whoosh: parts.whoosh,
@@ -109,7 +108,7 @@ impl Shim {
             store: Mutex::new(parts.store),
             differing: Mutex::default(),
             outage: Mutex::default(),
-            told: tokio::sync::Mutex::new(told),
+            delivered: tokio::sync::Mutex::new(delivered),
             turns: Mutex::default(),
             upstream: parts.upstream,
             served_on: OnceLock::new(),
@@ -203,13 +202,13 @@ impl Shim {
             Ok(_) => self.compare_after(routing, Some((caller, asked.transition)), &asked.project).await,
             Err(rejection) => {
                 let reason = rejection.reasons.join("; ");
-                tracing::warn!(project = %asked.project, reason, "WHOOSH was not told of a transition yet; it is tried again");
+                tracing::warn!(project = %asked.project, reason, "delivery of a transition to WHOOSH failed; it is retried");
             }
         }
     }
 
-    /// Signs for the caller and proposes, again on a newer head where somebody else was faster. What the client
-    /// signed itself goes on as it is.
+    /// Signs for the caller and proposes; retries on a newer head if another proposal was faster. A proposal that the
+    /// client signed is passed on unchanged.
     pub(super) async fn propose(&self, call: &Call, caller: &Caller, asked: &Asked, decided: bool) -> Judged {
         if asked.signed {
             return self.core.propose(call.body.clone(), wire::forms(call)).await;
@@ -221,7 +220,7 @@ impl Shim {
             };
             let judged = self.core.propose(body, Default::default()).await;
             match judged {
-                Judged::Refused(refused) if signs_anew(refused.rejection.code) => {}
+                Judged::Refused(refused) if is_retryable(refused.rejection.code) => {}
                 judged => return judged,
             }
         }
@@ -312,7 +311,7 @@ impl Shim {
         *outage = Some(Outage { since: known.0, failures: known.1 + 1, reason });
     }
 
-    /// Keeps a divergence; one that cannot be kept is told in the log.
+    /// Keeps a divergence; one that cannot be kept is logged.
     pub(super) fn diverged(&self, found: Divergence) {
         let divergence = Divergence { whoosh: cut(found.whoosh), swoosh: cut(found.swoosh), ..found };
         self.watch.diverged(divergence.kind);
@@ -346,7 +345,6 @@ impl Shim {
         let _ = self.served_on.set(address);
     }
 
-    /// How the migration stands.
     pub fn view(&self) -> MigrationView {
         let differing: Vec<ProjectName> = lock(&self.differing).keys().cloned().collect();
         let (other_paths, unlisted_paths) = self.others.view();
@@ -417,13 +415,13 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A text of somebody else's, within bounds.
+/// Cuts a foreign text to its bound.
 fn cut(text: String) -> String {
     text.chars().take(SIDE).collect()
 }
 
 /// Whether a proposal fares better on a newer head and clock.
-fn signs_anew(code: Code) -> bool {
+fn is_retryable(code: Code) -> bool {
     matches!(code, Code::StaleHead | Code::HlcNotAfter)
 }
 

@@ -1,4 +1,4 @@
-//! What the migration keeps on disk: switches, divergences, and how far WHOOSH was told of what SWOOSH decided.
+//! What the migration keeps on disk: switches, divergences, and the index of the last record delivered to WHOOSH.
 //!
 //! `switches.jsonl` is the one truth of who decides what: a switch counts once its line is synced. A line that a
 //! crash cut off never counted, and is taken out at the next start.
@@ -105,7 +105,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps how far WHOOSH was told.
+    /// Keeps the index of the last record delivered to WHOOSH.
     pub fn set_position(&mut self, index: u64) -> Result<(), StoreError> {
         let (path, new) = (self.directory.join(POSITION), self.directory.join("position.new"));
         let write = || {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_off_line_is_taken_out_and_damage_is_told_with_its_place() {
+    fn a_cut_off_line_is_removed_and_damage_is_reported_with_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(DIVERGENCES);
         Store::open(folder.path()).unwrap().diverged(divergence("a")).unwrap();

@@ -21,7 +21,7 @@ impl Shim {
     pub async fn order(&self, order: SignedOrder) -> Result<Switch, Rejection> {
         self.check(&order)?;
         self.follows(&order)?;
-        // Most of what WHOOSH does not know is told while clients are still served, the rest while they wait.
+        // Most undelivered records go to WHOOSH while clients are still served, the rest while they wait.
         let to = order.order.routing.clone();
         let mut passed_on = 0;
         {
@@ -46,7 +46,7 @@ impl Shim {
         let last_index = self.core.last_index();
         if !from.decides_any() {
             // Whatever SWOOSH holds so far, it holds because WHOOSH decided it, or beside WHOOSH.
-            *self.told.lock().await = last_index;
+            *self.delivered.lock().await = last_index;
             self.keep_position(last_index)?;
         }
         let switch = Switch { number: number + 1, at: self.core.now(), from, order, last_index, passed_on, uncompared };
@@ -60,7 +60,8 @@ impl Shim {
         Ok(switch)
     }
 
-    /// Tells WHOOSH of what it does not know, and compares, as far as the switch needs it; how much WHOOSH was told.
+    /// Delivers missing records to WHOOSH and compares, as far as the switch needs it. Returns the number of delivered
+    /// records.
     async fn come_together(&self, from: &Routing, to: &Routing) -> Result<u64, Rejection> {
         let passed_on = if must_know(from, to) { self.pass_on(from).await? } else { 0 };
         if from.goes_beyond(to) {
@@ -99,11 +100,11 @@ impl Shim {
         })
     }
 
-    /// Keeps the records that WHOOSH has yet to be told of. Where WHOOSH decides everything it is told of nothing.
+    /// Keeps undelivered records from being pruned. Nothing is delivered while WHOOSH decides everything.
     pub(super) fn hold_back(&self, routing: &Routing) {
         if let Err(rejection) = self.core.hold_back(routing.decides_any()) {
             let reason = rejection.reasons.join("; ");
-            tracing::error!(reason, "how far WHOOSH was told cannot be kept; pruning may not wait for it");
+            tracing::error!(reason, "the last record delivered to WHOOSH cannot be kept; pruning may not wait for it");
         }
     }
 
@@ -115,7 +116,7 @@ impl Shim {
             return Ok(number);
         }
         let reason = format!("the order follows switch {follows}, and the last one is {number}");
-        Err(Rejection::new(Code::OrderStale, format!("{reason}; look again, and sign it anew")))
+        Err(Rejection::new(Code::OrderStale, format!("{reason}; look again, and sign a new order")))
     }
 
     fn check(&self, order: &SignedOrder) -> Result<(), Rejection> {
@@ -151,10 +152,10 @@ impl Shim {
     /// Tells WHOOSH, in order, of everything that SWOOSH holds and WHOOSH did not decide itself; how much that was.
     /// What WHOOSH refuses is a divergence, and no reason to stop.
     pub(super) async fn pass_on(&self, routing: &Routing) -> Result<u64, Rejection> {
-        let mut told = self.told.lock().await;
+        let mut delivered = self.delivered.lock().await;
         let mut passed = 0;
-        while *told < self.core.last_index() {
-            let records = self.core.records_after(*told, PAGE)?;
+        while *delivered < self.core.last_index() {
+            let records = self.core.records_after(*delivered, PAGE)?;
             if records.is_empty() {
                 break;
             }
@@ -162,7 +163,7 @@ impl Shim {
                 match passing {
                     Passing::Lost { index, reason } => {
                         self.lost(routing, index, &reason);
-                        *told = index;
+                        *delivered = index;
                     }
                     Passing::Record(record) => {
                         if !record.mirrored && concerns(routing, record.transition) {
@@ -171,11 +172,11 @@ impl Shim {
                             // Kept with each, so that a crash tells WHOOSH at most one of them twice.
                             self.keep_position(record.index)?;
                         }
-                        *told = record.index;
+                        *delivered = record.index;
                     }
                 }
             }
-            self.keep_position(*told)?;
+            self.keep_position(*delivered)?;
         }
         Ok(passed)
     }
@@ -201,8 +202,9 @@ impl Shim {
             // The position stays before the record until WHOOSH has judged it.
             Verdict::Nothing => {
                 let (status, index) = (answer.status, record.index);
-                let reason =
-                    format!("WHOOSH answers {status} to record {index}, which it must be told of, and judges nothing");
+                let reason = format!(
+                    "WHOOSH answers {status} to record {index}, which must be delivered to it, and does not judge it"
+                );
                 Err(Rejection::new(Code::LegacyUnreachable, reason))
             }
         }
@@ -221,27 +223,27 @@ impl Shim {
 
     /// A record that cannot be read never reaches WHOOSH, and must not keep the ones after it back.
     fn lost(&self, routing: &Routing, index: u64, reason: &str) {
-        let found = self.finding(routing, DivergenceKind::Delivery, "WHOOSH cannot be told of a record");
+        let found = self.finding(routing, DivergenceKind::Delivery, "a record cannot be delivered to WHOOSH");
         self.diverged(Divergence { swoosh: format!("record {index} cannot be read: {reason}"), ..found });
     }
 
-    /// Keeps how far WHOOSH was told: in the journal, so that pruning waits for it, and beside the switches, for a follower
-    /// that takes over.
+    /// Keeps the index of the last delivered record: in the journal, so that pruning waits for it, and beside the
+    /// switches, for a follower that takes over.
     pub(super) fn keep_position(&self, index: u64) -> Result<(), Rejection> {
-        self.core.note_told(index)?;
+        self.core.note_delivered(index)?;
         Ok(lock(&self.store).set_position(index)?)
     }
 }
 
-/// Whether WHOOSH has to know of everything before a switch: it is to decide more, to be told more, or to be compared
-/// with. Nothing is written to it where nothing changes.
+/// Whether WHOOSH needs all records before a switch: it will decide more, receive more, or be compared. Nothing is
+/// written to it if nothing changes.
 fn must_know(from: &Routing, to: &Routing) -> bool {
     let changes = from.goes_beyond(to) || to.goes_beyond(from) || to.mode == MigrationMode::Regions;
     from.decides_any() && changes
 }
 
-/// Whether WHOOSH has to be told: not of regions that it decides itself, and not of projects' beginnings and licenses,
-/// which each of the two has by itself.
+/// Whether a record is delivered to WHOOSH. Not of regions that it decides itself, nor starts of projects and licenses:
+/// each system has its own.
 fn concerns(routing: &Routing, transition: Transition) -> bool {
     let license = transition.as_str().starts_with("License_");
     wire::region(transition).is_some_and(|region| region != Region::Boot && routing.decides(region)) && !license

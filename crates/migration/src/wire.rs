@@ -120,7 +120,7 @@ pub(super) fn read(call: &Call) -> Result<Asked, Rejection> {
     })
 }
 
-/// A value that stands in the body or in a header; both must agree.
+/// A value from the body or a header; both must agree.
 fn one<'a>(
     header: &str,
     member: &str,
@@ -133,7 +133,7 @@ fn one<'a>(
         (None, [value]) => Ok(Some(value.trim())),
         (Some(body), [value]) if body == value.trim() => Ok(Some(body)),
         (Some(_), [_]) => conflict(format!("the header {header} and the body's {member} differ; send one of them")),
-        _ => conflict(format!("the header {header} stands {} times", headers.len())),
+        _ => conflict(format!("the header {header} was sent {} times", headers.len())),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! DIR/backups/<id>.json        what one backup holds, with hashes; written last
-//! DIR/objects/<ab>/<hash>[.age] files by the hash of what stands there; backups share them
-//! DIR/lock                     held by who writes
+//! DIR/objects/<ab>/<hash>[.age] files by the hash of their content; backups share them
+//! DIR/lock                     held by the writer
 //! ```
 //! Tables of the journal never change, so that a backup writes only those that are new since the last one.
 //! What no backup names does not count: an interrupted backup leaves nothing but files that the next one removes.
@@ -37,8 +37,8 @@ pub const FORMAT: u64 = 3;
 const JOURNAL: &str = "journal";
 /// The watermark's, beside it.
 const WATERMARK: &str = "journal.watermark";
-/// How far WHOOSH was told, for a directory whose journal does not say.
-const TOLD: &str = "migration/position";
+/// Position of deliveries to WHOOSH, for a directory whose journal has none.
+const WHOOSH_POSITION: &str = "migration/position";
 /// The node's key.
 const NODE_KEY: &str = "node.key";
 
@@ -67,7 +67,7 @@ pub struct Manifest {
     pub last_stamp: Option<Hlc>,
     /// By the wall clock, which may be wrong.
     pub taken_at: Hlc,
-    /// Whom its files are encrypted for; for nobody, they are not.
+    /// Recipients of its encrypted files; with none, files are plain.
     pub recipients: Vec<String>,
     pub files: Vec<Stored>,
     /// The node's signature, see `origin.rs`.
@@ -86,7 +86,7 @@ pub struct Stored {
     pub bytes: u64,
     /// Below the backup directory, with slashes.
     pub object: String,
-    /// Of the object as it stands there.
+    /// Of the stored object.
     pub object_sha256: Hash,
     pub object_bytes: u64,
 }

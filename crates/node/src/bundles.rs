@@ -24,7 +24,7 @@ fn kept_in(settings: &Settings) -> PathBuf {
 }
 
 /// Believes again what was in force when the node stopped. A node whose settings lead back to older policies does not
-/// start: whoever can change a file or a list of keys could take back what a newer bundle forbids.
+/// start: a person with access to a file or a list of keys could revoke restrictions of a newer bundle.
 pub fn restore(settings: &Settings, table: &FactTable) -> anyhow::Result<()> {
     let path = kept_in(settings);
     let text = match std::fs::read(&path) {
@@ -115,8 +115,8 @@ pub async fn keep(settings: Settings, table: Arc<FactTable>, node: PublicKey) {
     }
 }
 
-/// Warns once of each bundle that keeps operators from stopping projects or revoking keys. It is believed all the same:
-/// whoever signs bundles may mean it.
+/// Warns once of each bundle that keeps operators from stopping projects or revoking keys. It is applied nevertheless:
+/// the signer may intend it.
 fn warn_of_lockouts(table: &FactTable, seen: &mut BTreeSet<Hash>) {
     let facts = table.facts();
     let mut in_force = BTreeSet::new();
@@ -134,7 +134,7 @@ fn warn_of_lockouts(table: &FactTable, seen: &mut BTreeSet<Hash>) {
     *seen = in_force;
 }
 
-/// The bundles in force that somebody else signed.
+/// Bundles in force that another key signed.
 fn in_force(table: &FactTable, node: PublicKey) -> Vec<Fact> {
     let facts = table.facts();
     let policies = facts.set().iter().filter(|known| matches!(known.body, FactBody::Policy(_)));

@@ -1,4 +1,4 @@
-//! What happens on this node, for whoever listens: the engine of effects, and callers of `GET /events`.
+//! Events of this node for its listeners: the engine of effects, and callers of `GET /events`.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,21 +16,21 @@ use swoosh_types::names::{Region, Transition};
 use swoosh_types::record::Record;
 use swoosh_types::text::ProjectName;
 
-/// Events that a slow listener may be behind; who is further behind is told how many it missed.
+/// Most events a slow listener may lag. A listener further behind gets the number of missed events.
 const BEHIND: usize = 1_024;
 
-/// The way from those who know to those who listen. Nobody waits for a listener.
+/// Passes events from their sources to listeners. A slow listener blocks no source.
 pub struct Bus {
     runner: OnceLock<Runner>,
     events: broadcast::Sender<Arc<Happened>>,
     holding: Holding,
 }
 
-/// Which projects the runner is told of: all where the node runs effects itself, and those that have an outcome kept.
+/// Projects whose changes the runner gets: all if the node runs effects itself, else those with a kept outcome.
 #[derive(Default)]
 struct Holding {
     all: AtomicBool,
-    /// Whether `projects` holds any; nobody takes its lock for each transition.
+    /// Whether `projects` is not empty, so that a transition need not take its lock.
     any: AtomicBool,
     projects: Mutex<BTreeSet<ProjectName>>,
 }
@@ -49,7 +49,7 @@ impl Holding {
 }
 
 impl Bus {
-    /// One that nobody listens to yet.
+    /// A bus without listeners.
     pub fn new() -> Arc<Bus> {
         Arc::new(Bus { runner: OnceLock::new(), events: broadcast::channel(BEHIND).0, holding: Holding::default() })
     }
@@ -57,7 +57,7 @@ impl Bus {
     /// Tells this runner of projects that moved, from here on: of all, or of those that have an outcome kept.
     pub fn connect(&self, runner: &Runner, all: bool) {
         self.holding.all.store(all, Ordering::Release);
-        // There is one runner; a second one would not be told anything.
+        // There is one runner; a second one would get no events.
         let _ = self.runner.set(runner.clone());
     }
 
@@ -103,7 +103,7 @@ impl Bus {
         self.send(|| transition_event(record));
     }
 
-    /// An effect stands otherwise.
+    /// An effect changed.
     pub fn effect(&self, progress: &Progress, mode: EffectMode) {
         self.send(|| {
             let (project, data) = (progress.id.project.clone(), serde_json::to_string(&view(progress, mode)));
@@ -119,7 +119,7 @@ impl Bus {
     }
 }
 
-/// An effect that somebody else works at.
+/// An effect that an external worker performs.
 pub fn external(id: &EffectId, reason: Option<String>) -> Progress {
     let (phase, id) = (Phase::External, id.clone());
     Progress { id, phase, attempt: 0, begun_ms: None, next_ms: None, reason, step: None }

@@ -168,7 +168,7 @@ struct NodeHost {
     points: Points,
     /// While WHOOSH decides a region, its workers work there.
     doers: Arc<Doers>,
-    /// Waits must not depend on somebody setting the clock.
+    /// Waits must not depend on changes of the wall clock.
     began: (Instant, u64),
 }
 
@@ -185,7 +185,7 @@ impl NodeHost {
         let folder = ProjectFolder::new(&self.root, &state.meta.project);
         if let Err(error) = settle_index(&folder, ingestion.version, content_hash) {
             let (project, version) = (&state.meta.project, ingestion.version);
-            tracing::error!(%project, version, error, "the index of the READY version is not there as it was recorded");
+            tracing::error!(%project, version, error, "the index of the READY version is missing or differs from the record");
         }
     }
 }
@@ -349,7 +349,7 @@ impl Leave for Closed {
 fn blocked(state: &State, effect: EffectName) -> Option<String> {
     let success = chart::effect(effect).success.first()?;
     let rejection = judge::enabled(state, chart::spec(*success)).err()?;
-    // The license is renewed right before the next proposal that it holds back; the network gate says how it stands.
+    // The license is renewed right before the next proposal that it holds back; the network gate has its state.
     let only_expired = state.control.license == LicenseStatus::Expired && rejection.reasons.len() == 1;
     (!(rejection.code == Code::Blocked && only_expired)).then(|| rejection.reasons.join("; "))
 }
@@ -407,11 +407,11 @@ fn answer(outcome: sequencer::Outcome) -> Answer {
     }
 }
 
-/// What `GET /effects` answers: what is open by the journal, and how the engine stands with it.
+/// Answer of `GET /effects`: open effects of the journal, with the engine's progress.
 pub fn page(handle: &Handle, doers: &Doers, bus: &Bus, filter: &EffectFilter) -> Result<EffectsPage, ReadError> {
     let journal = handle.journal();
     let mut rows = match &filter.project {
-        // Nine at the most.
+        // At most nine.
         Some(project) => journal.open_effects(project)?,
         None => journal.open_effects_after(filter.after.as_ref(), filter.limit + 1)?,
     };

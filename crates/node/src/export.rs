@@ -36,7 +36,6 @@ use swoosh_types::text::{ClusterId, ProjectName};
 /// nothing is pruned before that.
 pub const WAL_EXPORTER: &str = "wal-export";
 
-/// What is exported, where, and for whom.
 pub struct Plan {
     pub directory: PathBuf,
     pub wal: bool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
-use super::migration::TOLD;
+use super::migration::WHOOSH_EXPORTER;
 use swoosh_decisions::Redaction;
 use swoosh_decisions::export::{Bubble, Exporter, JournalPort, Jsonl, MEDIA_TYPE, Pace, Post, Progress, Reply, Sink};
 use swoosh_http::ExportView;
@@ -71,8 +71,8 @@ pub fn prepare(
         .into_iter()
         .filter_map(|(name, wanted)| wanted.then_some(name))
         .collect();
-    // How far WHOOSH was told is the migration's.
-    let others: &[&str] = if settings.migration.upstream.is_some() { &[TOLD] } else { &[] };
+    // The position of deliveries to WHOOSH belongs to the migration.
+    let others: &[&str] = if settings.migration.upstream.is_some() { &[WHOOSH_EXPORTER] } else { &[] };
     let positions = handle.journal().begin_exports_beside(&names, others).context("the exporters cannot begin")?;
     let mut maker = Maker {
         positions: names.into_iter().zip(positions).collect(),

@@ -33,7 +33,7 @@ use swoosh_types::rejection::{Code, Rejection};
 /// Why a follower's network gate stays closed.
 const GOES_NOWHERE: &str = "a follower goes nowhere but to the node that it follows";
 
-/// Follows a node and serves reads, until it is told to stop or what it is given does not hold.
+/// Follows a node and serves reads, until it is stopped or a received record fails verification.
 pub async fn run(
     (settings, config): (&Settings, Option<PathBuf>),
     client: Client,

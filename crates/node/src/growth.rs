@@ -87,8 +87,8 @@ impl Growth {
         self.handle.found_damaged(project, &error.to_string());
     }
 
-    /// Counts the projects, and loads each of them: a start checks only the chain, and projects that are to be
-    /// watched must be in memory. Half of the time of one core at the most.
+    /// Counts and loads all projects: a start checks only the chain, and watched projects must be in memory. Uses at
+    /// most half of one core.
     pub fn after_start(&self) {
         let began = Instant::now();
         let (counted, (projects, hidden)) = {
@@ -103,7 +103,7 @@ impl Growth {
             }
             let one = Instant::now();
             self.mend(project);
-            // Whoever is in memory was checked when it was loaded.
+            // A project in memory was checked when it was loaded.
             if !self.handle.is_in_memory(project)
                 && let Err(error) = self.handle.watch(project)
             {
@@ -117,7 +117,7 @@ impl Growth {
         self.scrub();
     }
 
-    /// Reads every stored row, half of the time of one core at the most, and lists the damage.
+    /// Reads every stored row on at most half of one core, and lists the damage.
     pub fn scrub(&self) {
         let began = Instant::now();
         let last = Cell::new(Instant::now());
@@ -139,15 +139,15 @@ impl Growth {
         tracing::info!(findings = findings.len(), took_ms, "read every row of the journal");
     }
 
-    /// Gives what a project stands on whose records are pruned its two copies again: one alone is enough to go on with,
-    /// and not to rely on.
+    /// Restores the two copies of a project's base, if its earlier records are pruned. One copy suffices to continue,
+    /// but not for safety.
     fn mend(&self, project: &ProjectName) {
         match self.handle.journal().mend_base(project) {
             Ok(false) => {}
             Ok(true) => {
-                tracing::warn!(%project, "a copy of what the project stands on was missing or damaged; it was made again")
+                tracing::warn!(%project, "a copy of the project's base was missing or damaged; it was made again")
             }
-            Err(error) => tracing::warn!(%project, %error, "what the project stands on could not be looked at"),
+            Err(error) => tracing::warn!(%project, %error, "the project's base could not be checked"),
         }
     }
 

@@ -88,7 +88,7 @@ pub const SERVE_TLS: &str = "set tls.certificate and tls.key, or listen on a loo
 /// The node cannot start, or can serve no longer.
 pub async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overrides) -> anyhow::Result<()> {
     let signals = StopSignals::listen().context("cannot listen for signals")?;
-    // Before the journal is opened: what is wrong with the files is told at once.
+    // Before the journal is opened, so that errors in the files are reported at once.
     let readers = readers::shared(settings);
     let tls = tls::load(settings, &readers)?;
     let mut node = Node::start(settings)?;

@@ -30,7 +30,7 @@ pub fn open(settings: &Settings) -> anyhow::Result<LogGuard> {
     Ok(log::open(&wanted.level, format, file)?)
 }
 
-/// What stands where a secret stood.
+/// Replacement for a secret.
 const MARK: &str = "[redacted]";
 
 /// Keeps the secrets of the secrets file out of the log as well, wherever they come from.

@@ -31,8 +31,8 @@ use swoosh_types::text::Name;
 /// How long WHOOSH may take to accept a connection, at most.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// The exporter under whose name the journal keeps how far WHOOSH was told.
-pub const TOLD: &str = "whoosh";
+/// Name of the exporter whose journal position is the last record delivered to WHOOSH.
+pub const WHOOSH_EXPORTER: &str = "whoosh";
 
 /// Makes the shim, where the settings name a WHOOSH.
 pub fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyhow::Result<Option<Arc<Shim>>> {
@@ -67,13 +67,13 @@ pub fn start(node: &Node, settings: &Settings, secrets: &Secrets) -> anyhow::Res
         upstream: address,
     });
     let cannot = |rejection: Rejection| {
-        anyhow::anyhow!("how far WHOOSH was told is not known: {}", rejection.reasons.join("; "))
+        anyhow::anyhow!("the last record delivered to WHOOSH is not known: {}", rejection.reasons.join("; "))
     };
     shim.map(Some).map_err(cannot)
 }
 
-/// Refuses to begin in `shadow` where somebody else's switches are missing: a log that was taken over from a follower may be
-/// one whose projects SWOOSH decides, and WHOOSH, asked again, would know nothing of that.
+/// Refuses to begin in `shadow` if another node's switches are missing. A log that was taken over from a follower may
+/// hold projects that SWOOSH decides; WHOOSH would know nothing of those decisions.
 fn knows_who_decides(node: &Node, settings: &Settings) -> anyhow::Result<()> {
     let (path, journal) = (settings.migration_path(), node.handle().journal());
     let Some(begun) = journal.incarnations().last().filter(|_| !path.exists()) else { return Ok(()) };

@@ -163,7 +163,6 @@ impl Node {
         &self.gate
     }
 
-    /// What happens here, for whoever listens.
     pub fn bus(&self) -> &Arc<Bus> {
         &self.bus
     }

@@ -116,7 +116,7 @@ impl Intake for StoreIntake {
                 Some(format!("its source said something seen at {held} already; only what is newer takes its place"))
             }
             Inserted::Outdone { by, held } => {
-                Some(format!("{by} saw something newer, at {held}, which stands while it may be believed"))
+                Some(format!("{by} saw something newer, at {held}, which counts until it expires"))
             }
         };
         Ok(Pushed { held: reason.is_none(), hash, valid_until, reason })

@@ -27,7 +27,7 @@ fn pinned(handle: &Handle) -> Pins {
     Arc::new(urls)
 }
 
-/// The pins as they are now, for whoever probes.
+/// The current pins, for the probers.
 pub fn channel(handle: &Handle) -> (watch::Sender<Pins>, watch::Receiver<Pins>) {
     watch::channel(pinned(handle))
 }

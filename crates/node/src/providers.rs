@@ -18,7 +18,7 @@ use swoosh_types::text::Url;
 /// The file in the data directory that keeps the last live beat.
 const KEPT_BEAT: &str = "backbeat.json";
 
-/// Starts them. A schedule that was led before goes on as it was when this returns.
+/// Starts them. A schedule that was led before continues unchanged when this returns.
 pub fn spawn(node: &Node, settings: &Settings) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let quorums = QuorumWatch::new(node.handle().clone());
     let mut tasks = vec![tokio::spawn(quorums.run(node.facts().changes()))];
@@ -41,7 +41,7 @@ pub fn spawn(node: &Node, settings: &Settings) -> anyhow::Result<Vec<JoinHandle<
     Ok(tasks)
 }
 
-/// Whether the node probes: not where somebody else is trusted to, unless it is told to all the same.
+/// Whether the node probes. By default it does not if another source of tooling facts is trusted.
 fn probes(settings: &Settings) -> bool {
     match settings.mcp.probe {
         ProbeMode::Always => true,

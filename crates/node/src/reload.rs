@@ -1,5 +1,5 @@
 //! What SIGHUP reads again of the settings themselves: the log's level, the policies, the identities, the readers and the grants
-//! to callers of WHOOSH. Everything else takes a restart; fact files, bundles and TLS files are read again by whoever watches them.
+//! to callers of WHOOSH. Everything else takes a restart; fact files, bundles and TLS files are read again by their watchers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ impl Reload {
     fn log(&self, settings: &Settings) {
         match log::set_filter(&settings.log.level) {
             Ok(()) => tracing::info!(level = settings.log.level, "the log's level was read again"),
-            Err(error) => tracing::error!(%error, "the log's level stays as it was"),
+            Err(error) => tracing::error!(%error, "the log's level is unchanged"),
         }
     }
 
@@ -65,7 +65,7 @@ impl Reload {
     fn identities(&self, settings: &Settings) -> bool {
         let mut read = settings.guard_settings(self.speaker.key());
         read.grants.retain(|name, grant| {
-            // The shim still knows the caller as it was at the start, perhaps by no token.
+            // The shim still uses the caller of the start, perhaps without a token.
             let is_known = self.callers.get(&grant.caller) == settings.migration.callers.get(&grant.caller);
             if !is_known {
                 tracing::error!(%name, caller = %grant.caller, "the grant waits for a restart: its caller was changed");

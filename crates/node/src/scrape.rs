@@ -1,4 +1,4 @@
-//! What is measured when somebody asks for the metrics, and not before.
+//! Metrics that are measured only when they are requested.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,7 +79,7 @@ impl Scrape {
         self.metrics.migration().set_grants(&ends_ms, now.physical_ms());
     }
 
-    /// Where the schedule for all projects stands, while the clock can be trusted.
+    /// State of the schedule for all projects; `None` while the clock cannot be trusted.
     fn windows(&self, body: Option<&FactBody>, now: Now) -> Option<WindowStanding> {
         let (Some(FactBody::Windows(schedule)), Safety::Safe) = (body, now.safety) else { return None };
         let at = self.handle.now();
@@ -128,7 +128,7 @@ fn add(standing: &mut FactStanding, known: &KnownFact, now_ms: u64) {
     }
 }
 
-/// How the sequencer stands towards proposals, as the metrics name it.
+/// The sequencer's mode, as the metrics name it.
 fn mode(mode: &Mode) -> &'static str {
     match mode {
         Mode::Accepting => "accepting",

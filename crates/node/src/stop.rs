@@ -31,7 +31,7 @@ pub fn listen(
             };
             tracing::info!(%signal, "{what}");
             draining();
-            // Nobody waits for it when the server has ended by itself.
+            // The receiver is gone if the server ended by itself.
             let _ = stop.send(());
         }
     });

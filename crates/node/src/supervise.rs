@@ -1,4 +1,4 @@
-//! What a service manager is told: that the node is ready, reloads, stops, how it is, and that it is alive.
+//! Notifications to a service manager: ready, reloading, stopping, status, and alive.
 
 use std::time::Duration;
 
@@ -35,14 +35,14 @@ impl Supervised {
         supervisor::stopping("draining: what was accepted is answered");
     }
 
-    /// Says how the node is, and that it is alive as long as its sequencer takes what it is given, for ever; at once,
-    /// where nobody listens.
+    /// Reports the node's status forever, and that it is alive as long as its sequencer takes work. Returns at once
+    /// without a service manager.
     pub async fn watch(self) {
         if !supervisor::is_there() {
             return;
         }
         let watchdog = supervisor::watchdog_interval();
-        // Twice as often as the manager wants it, so that one late wake-up kills nobody.
+        // Twice as often as the manager wants it, so that one late wake-up does not kill the node.
         let pause = watchdog.map_or(STATUS_EVERY, |interval| (interval / 2).min(STATUS_EVERY));
         loop {
             tokio::time::sleep(pause).await;
@@ -63,7 +63,7 @@ impl Supervised {
 
     fn status(&self) -> String {
         let status = self.handle.status();
-        let stands = match (&status.mode, &status.clock_unsafe) {
+        let mode = match (&status.mode, &status.clock_unsafe) {
             (Mode::Draining, _) => "draining".to_owned(),
             (Mode::Refusing(reason), _) => format!("refusing: {reason}"),
             (Mode::ReadOnly(reason), _) => format!("read-only: {reason}"),
@@ -75,7 +75,7 @@ impl Supervised {
             },
         };
         // One line: a manager takes no other.
-        let stands: String = stands.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        format!("{stands}; {}, {} records, {} projects in memory", self.address, status.last_index, status.heads)
+        let mode: String = mode.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        format!("{mode}; {}, {} records, {} projects in memory", self.address, status.last_index, status.heads)
     }
 }

@@ -13,7 +13,7 @@ use swoosh_types::civil::rfc3339;
 /// From how long before its end on the log warns of a certificate.
 const SOON_MS: u64 = 14 * 86_400_000;
 
-/// TLS as the settings have it; `None` without a certificate. Whatever is wrong with the files is told.
+/// TLS of the settings; `None` without a certificate. Errors name the file.
 pub fn load(settings: &Settings, readers: &SharedReaders) -> anyhow::Result<Option<Arc<Tls>>> {
     let tls = &settings.tls;
     let (Some(certificate), Some(key)) = (tls.certificate.clone(), tls.key.clone()) else { return Ok(None) };
@@ -30,10 +30,10 @@ pub fn load(settings: &Settings, readers: &SharedReaders) -> anyhow::Result<Opti
 pub fn reload(tls: &Tls, metrics: &Metrics) {
     match tls.reload(now_ms()) {
         Ok(()) => {
-            tracing::info!(valid_until = rfc3339(tls.valid_until_ms()), "TLS was set up anew");
+            tracing::info!(valid_until = rfc3339(tls.valid_until_ms()), "TLS files were read again");
             watch(tls, metrics);
         }
-        Err(error) => tracing::error!(%error, "TLS stays as it was: its files cannot be used"),
+        Err(error) => tracing::error!(%error, "TLS is unchanged: its files cannot be used"),
     }
 }
 

@@ -1,5 +1,5 @@
 //! What runs beside the pipeline: the fact files are polled, the license is fetched and moves the network gate;
-//! heads that nobody uses leave memory; old records get snapshots; what a start left unchecked is checked; what is too old is pruned;
+//! idle heads leave memory; old records get snapshots; a start's open checks are finished; expired records are pruned;
 //! copies are exported.
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub const IDLE_ROUNDS: u64 = 10;
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the room on the disk is measured.
 const DISK_INTERVAL: Duration = Duration::from_secs(5);
-/// How often every row is read, so that damage is found before somebody needs the row.
+/// How often every row is read, so that damage is found before the row is needed.
 const SCRUB_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How often old records without a snapshot are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -100,7 +100,7 @@ fn a_new_certificate_is_taken_in_place_of_the_old_one() {
     put(&site, "moved.pem", "node.pem");
     put(&site, "moved.key", "node.key");
     book.run("Action", 0);
-    eventually("it is read", || daemon.log().iter().any(|line| line.contains("TLS was set up anew")));
+    eventually("it is read", || daemon.log().iter().any(|line| line.contains("TLS files were read again")));
     let after = end(&book.run("Proof", 0));
     assert_ne!(before, after);
     book.finish();

@@ -67,7 +67,7 @@ impl Control {
 impl Drop for Control {
     #[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
     fn drop(&mut self) {
-        // The journal is closed only when nobody could ask for it any more.
+        // The journal is closed only after the last possible request for it.
         self.closing.store(true, Ordering::Release);
         if UnixStream::connect(&self.path).is_ok() {
             self.thread.take().into_iter().for_each(|thread| drop(thread.join()));

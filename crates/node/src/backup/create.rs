@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::repository::{Lock, Repository};
-use super::{FORMAT, JOURNAL, Manifest, NODE_KEY, Stored, TOLD, WATERMARK, origin};
+use super::{FORMAT, JOURNAL, Manifest, NODE_KEY, Stored, WATERMARK, WHOOSH_POSITION, origin};
 use crate::export::Vault;
 use swoosh_journal::verify::{Finding, scrub};
 use swoosh_journal::{self as journal, Journal};
@@ -17,14 +17,14 @@ use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::keys::SecretKey;
 
-/// What stands in a data directory beside the journal and is worth keeping: what was fetched and pushed.
+/// Files of a data directory beside the journal that backups keep: fetched and pushed ones.
 const BESIDE: [&str; 6] = [
     "license.json",
     "backbeat.json",
     "policy-bundles.json",
-    // Who decides what, and how far WHOOSH was told.
+    // Switches of the migration, and the last record delivered to WHOOSH.
     "migration/switches.jsonl",
-    TOLD,
+    WHOOSH_POSITION,
     "migration/divergences.jsonl",
 ];
 /// Where the reports of packer's runs are, in a project's workspace. Artifacts, trees and logs are left out: they are large.
@@ -39,7 +39,7 @@ const FACTS: &str = "facts";
 pub struct Job<'a> {
     /// The directory that a checkpoint was made in.
     pub checkpoint: &'a Path,
-    /// The data directory, for what stands beside the journal.
+    /// The data directory, for the files beside the journal.
     pub data: &'a Path,
     /// The workspaces of projects, for the reports of what was built.
     pub workspaces: &'a Path,
@@ -47,7 +47,6 @@ pub struct Job<'a> {
     pub node_key: &'a Path,
     /// Where to.
     pub repository: &'a Repository,
-    /// Whom for.
     pub recipients: &'a [String],
     pub taken_at: Hlc,
     /// Asked between any two files.
@@ -178,7 +177,7 @@ impl<'a> Writing<'a> {
         })
     }
 
-    /// What stands beside the journal. The node's key never goes anywhere in the clear.
+    /// Stores the files beside the journal. The node's key is never stored unencrypted.
     fn beside(&mut self) -> anyhow::Result<()> {
         let mut named: Vec<String> = BESIDE.iter().map(|&name| name.to_owned()).collect();
         let facts = self.job.data.join(FACTS);

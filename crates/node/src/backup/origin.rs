@@ -14,7 +14,7 @@ use swoosh_terminal::output;
 use swoosh_types::canonical::try_canonical_bytes;
 use swoosh_types::keys::{PublicKey, SecretKey, Signature};
 
-/// What stands before the manifest in the signed message.
+/// Prefix of the manifest in the signed message.
 const DOMAIN: &[u8] = b"swoosh/backup/v1\n";
 
 /// Who made a backup, and the proof.
@@ -32,7 +32,7 @@ pub struct Seal {
 pub enum Origin {
     /// The node that it names signed it.
     Signed,
-    /// Nobody did: an older program made it, or one without the node's key.
+    /// No signature: an older program made it, or one without the node's key.
     Unsigned,
     /// It was changed, or another key signed it.
     Forged,
@@ -94,7 +94,7 @@ pub fn key(path: &Path) -> anyhow::Result<Option<SecretKey>> {
     Ok(Some(keyfile::load(path).context("backups are signed with the node's key")?))
 }
 
-/// Whose backups somebody wants.
+/// The node whose backups are wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// The node that was named.
@@ -158,8 +158,8 @@ impl Wanted<'_> {
     }
 }
 
-/// What a directory of backups is called among the nodes that are known: its path as it was named, and where symbolic links lead. Both
-/// count: another link must not lead past the entry, and an exchanged link not to other backups.
+/// Addresses of a directory of backups among the known nodes: its path as named, and its canonical path. Both count:
+/// another link must not bypass the entry, and an exchanged link must not lead to other backups.
 fn addresses(repository: &Repository) -> anyhow::Result<Vec<String>> {
     let folder = std::path::absolute(repository.directory())?;
     let mut folders = vec![folder.canonicalize()?, folder];

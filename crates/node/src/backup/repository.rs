@@ -116,7 +116,7 @@ impl Repository {
         listed.into_iter().find(|listed| listed.id == id).with_context(none)?.found
     }
 
-    /// Waits for nobody: two writers are a mistake of who planned them.
+    /// Fails at once if it is locked: two writers are a mistake of their schedules.
     pub fn lock(&self) -> anyhow::Result<Lock> {
         let path = self.directory.join("lock");
         fs::create_dir_all(&self.directory).with_context(|| format!("cannot make {}", self.directory.display()))?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::check::{assemble, ends_as_said};
 use super::origin::{Origin, Wanted};
 use super::repository::{Listed, Repository, newest};
-use super::{JOURNAL, Manifest, NODE_KEY, TOLD};
+use super::{JOURNAL, Manifest, NODE_KEY, WHOOSH_POSITION};
 use swoosh_journal::replay::replay;
 use swoosh_journal::verify::verify;
 use swoosh_journal::{Durability, Journal, JournalOptions, NextIncarnation, SWEEP_AT_ONCE, StoreLimits};
@@ -22,7 +22,6 @@ use swoosh_types::text::{ClusterId, ProjectName};
 /// Records between snapshots, for a journal that gets no records.
 const NO_SNAPSHOTS: u64 = 1_000_000;
 
-/// What is to be put back, and how.
 pub struct Order<'a> {
     pub repository: &'a Repository,
     pub backup: Option<&'a str>,
@@ -84,8 +83,8 @@ pub fn restore(order: &Order<'_>) -> anyhow::Result<Restored> {
     is_what_it_says(&journal, &manifest)?;
     begin(order, &manifest, &journal)?;
     let restored = Restored { named_later: named_later(order, &manifest)?, ..settle(order, &manifest, &journal)? };
-    let position = staging.path().join(TOLD);
-    told_no_further(&position, restored.last_index)?;
+    let position = staging.path().join(WHOOSH_POSITION);
+    cap_position(&position, restored.last_index)?;
     sync_folders(staging.path())?;
     if to.is_dir() {
         fs::remove_dir(&to).with_context(|| format!("{} is not empty any more", to.display()))?;
@@ -157,7 +156,7 @@ fn newest_wanted(order: &Order<'_>) -> anyhow::Result<Manifest> {
     }
 }
 
-/// Nothing is overwritten: whatever stands there may be what somebody still needs.
+/// Nothing is overwritten: existing files may still be needed.
 fn is_free(to: &Path) -> anyhow::Result<()> {
     let taken = || {
         format!(
@@ -188,7 +187,7 @@ fn named_later(order: &Order<'_>, chosen: &Manifest) -> anyhow::Result<Vec<Strin
     Ok(later.collect())
 }
 
-/// Begins the next incarnation, whose number no backup here has; or says whom the log follows.
+/// Begins the next incarnation, whose number no backup here has, or records the primary that the log follows.
 fn begin(order: &Order<'_>, manifest: &Manifest, journal: &Path) -> anyhow::Result<()> {
     if let Some(primary) = order.follow {
         return Ok(Journal::set_following(journal, primary)?);
@@ -233,15 +232,15 @@ fn settle(order: &Order<'_>, manifest: &Manifest, path: &Path) -> anyhow::Result
     })
 }
 
-/// Corrects how far WHOOSH was told where that is beyond the log's end: the records that come next were not told.
-fn told_no_further(position: &Path, last_index: u64) -> anyhow::Result<()> {
+/// Caps the position of deliveries to WHOOSH at the log's end: records after it were not delivered.
+fn cap_position(position: &Path, last_index: u64) -> anyhow::Result<()> {
     let cannot = || format!("cannot correct {}", position.display());
-    let told: Option<u64> = match fs::read_to_string(position) {
+    let delivered: Option<u64> = match fs::read_to_string(position) {
         Ok(text) => text.trim().parse().ok(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(cannot),
     };
-    if told.is_some_and(|told| told > last_index) {
+    if delivered.is_some_and(|delivered| delivered > last_index) {
         fs::write(position, format!("{last_index}\n")).with_context(cannot)?;
         File::open(position).and_then(|file| file.sync_all()).with_context(cannot)?;
     }

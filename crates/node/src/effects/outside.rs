@@ -51,7 +51,7 @@ impl World {
             let address = url.as_str().parse().context("effects.slurp is no address")?;
             anyhow::Ok(Slurp { http: Http::new(node.gate().clone(), address, limits), token })
         });
-        // Where somebody else says how assets are, the node's hashes do not speak for them.
+        // If another source reports the health of assets, the node's hashes do not count.
         let others = settings.facts.sources.get(&FactKind::Health).is_some_and(|sources| !sources.is_empty());
         Ok(World {
             handle: node.handle().clone(),

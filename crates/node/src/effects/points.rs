@@ -11,7 +11,7 @@ use swoosh_types::names::EffectName;
 /// The variable that names a point: `start:fetch` or `panic:committer`, say.
 const VARIABLE: &str = "SWOOSH_CRASH_AT";
 
-/// Whether the variable counts; nobody dies of a variable alone.
+/// Whether the variable counts: the variable alone must not crash a node.
 static ALLOWED: AtomicBool = AtomicBool::new(false);
 
 /// Lets the variable count, as `swoosh serve --allow-crash-points` asks.
@@ -55,13 +55,13 @@ impl Points {
                 "{VARIABLE} is {text:?}; write <point>:<effect>, with one of {points}, or panic: and {threads}, or unset it"
             );
         };
-        tracing::warn!(at = text, "this node is told to die at a point of an effect, for a test");
+        tracing::warn!(at = text, "this node will crash at a point of an effect, for a test");
         Ok(parsed)
     }
 
     pub fn reached(self, point: Point, id: &EffectId) {
         if self == Points::Effect(point, id.effect) {
-            // Nothing is flushed, and nobody is told: as after SIGKILL.
+            // Nothing is flushed or reported, as after SIGKILL.
             std::process::abort();
         }
     }

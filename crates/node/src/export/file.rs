@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, encrypted where there is somebody to encrypt for.
+//! Files written atomically, encrypted if there are recipients.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ use swoosh_types::hash::Hash;
 /// The ending of encrypted files.
 const AGE: &str = ".age";
 
-/// Whom files are encrypted for.
+/// Recipients of encrypted files.
 #[derive(Clone, Default)]
 pub struct Vault {
     recipients: Vec<age::x25519::Recipient>,

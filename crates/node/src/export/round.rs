@@ -196,7 +196,7 @@ impl Rounds {
         let mut files = Vec::new();
         let changed: Vec<ProjectName> = journal.projects_between(since, last)?.into_iter().collect();
         for projects in changed.chunks(SWEEP_AT_ONCE) {
-            // A project that cannot be loaded is told of elsewhere, and holds nobody else's export back.
+            // A project that cannot be loaded is reported elsewhere and does not block exports of others.
             journal.sweep(projects)?;
             for project in projects {
                 anyhow::ensure!(goes_on(), "the node stops");

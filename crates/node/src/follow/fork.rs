@@ -94,7 +94,7 @@ impl Fork {
         let (index, here, there) = (self.index, self.here.name(), self.there.name());
         let whose = match self.sealed_by {
             Some(node) => format!("node {node} sealed both: it equivocates, or runs twice on copies of one directory"),
-            None => "not both are sealed by the node: somebody else answers there".to_owned(),
+            None => "not both are sealed by the node: another node answers there".to_owned(),
         };
         format!("record {index} is {here} here, and {there} there; {whose}")
     }

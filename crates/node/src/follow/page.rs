@@ -21,7 +21,7 @@ use swoosh_types::text::ProjectName;
 /// Why a record of another node is not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Flaw {
-    #[error("where record {expected} should be stands record {found}")]
+    #[error("expected record {expected}, found record {found}")]
     OutOfOrder { expected: u64, found: u64 },
     #[error("record {index} does not follow the one before it: its link should be {expected} and is {found}")]
     Chain { index: u64, expected: Hash, found: Hash },
@@ -158,8 +158,8 @@ impl<'a> Taking<'a> {
             if self.written.contains(&hash) || self.journal.has_object(&hash)? {
                 continue;
             }
-            let told = self.facts.get(&hash).map(|fact| fact.fact.canonical()).filter(|bytes| Hash::of(bytes) == hash);
-            let bytes = told.ok_or(Flaw::Fact { index: record.index, hash })?;
+            let fact = self.facts.get(&hash).map(|fact| fact.fact.canonical()).filter(|bytes| Hash::of(bytes) == hash);
+            let bytes = fact.ok_or(Flaw::Fact { index: record.index, hash })?;
             self.written.insert(hash);
             self.batch.writes.push(Write::Object { hash, bytes });
         }

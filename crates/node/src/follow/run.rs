@@ -131,7 +131,7 @@ impl Follower {
         let asked = self.feed(from, WAIT_MS).await;
         asked.map_err(|error| match is_pruned(&error) {
             true => Trouble::Lasting(anyhow::Error::from(error).context(format!(
-                "the node pruned record {from}, which is the next one here; begin anew with a backup of it: \
+                "the node pruned record {from}, which is the next one here; start again from a backup of it: \
                  `swoosh restore --from BACKUPS --to DIR --follow {}` (docs/follower.md)",
                 self.primary
             ))),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio::task::block_in_place;
 
-use super::TOLD;
+use super::WHOOSH_EXPORTER;
 use swoosh_machine::beats::Beats;
 use swoosh_machine::chart;
 use swoosh_machine::facts::FactSet;
@@ -223,18 +223,18 @@ impl Core for Sequenced {
         })
     }
 
-    fn told(&self) -> Result<Option<u64>, Rejection> {
+    fn delivered(&self) -> Result<Option<u64>, Rejection> {
         let positions = self.handle.journal().export_positions().map_err(unread)?;
-        Ok(positions.into_iter().find(|position| position.name == TOLD).map(|position| position.index))
+        Ok(positions.into_iter().find(|position| position.name == WHOOSH_EXPORTER).map(|position| position.index))
     }
 
-    fn note_told(&self, index: u64) -> Result<(), Rejection> {
-        let noted = block_in_place(|| self.handle.journal().note_exported(TOLD, index));
+    fn note_delivered(&self, index: u64) -> Result<(), Rejection> {
+        let noted = block_in_place(|| self.handle.journal().note_exported(WHOOSH_EXPORTER, index));
         noted.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))
     }
 
     fn hold_back(&self, holds: bool) -> Result<(), Rejection> {
-        let noted = block_in_place(|| self.handle.journal().rest_exporter(TOLD, !holds));
+        let noted = block_in_place(|| self.handle.journal().rest_exporter(WHOOSH_EXPORTER, !holds));
         noted.map_err(|error| Rejection::new(Code::NotDurable, error.to_string()))
     }
 
@@ -263,7 +263,7 @@ impl Core for Sequenced {
         }
         let (at_ms, now_ms) = (at.physical_ms(), self.handle.now().physical_ms());
         let stale = |code, how: &str| {
-            Err(Rejection::new(code, format!("the order was signed at {at}, too far {how}; sign it anew")))
+            Err(Rejection::new(code, format!("the order was signed at {at}, too far {how}; sign a new one")))
         };
         match () {
             () if at_ms > now_ms.saturating_add(settings.max_ahead_ms) => stale(Code::HlcAhead, "ahead"),
