@@ -39,8 +39,8 @@ const PUSHES: usize = 4;
 const OPEN_PER_PEER: usize = 256;
 /// Requests that a peer may have under way before its refusals are held back.
 const BRISK: usize = 8;
-/// How much later a refusal is given for each further request under way, in milliseconds: whoever proposes again
-/// as soon as it is refused gets about 500 refusals a second, on however many connections.
+/// Extra delay of a refusal for each further request under way, in milliseconds. A peer that retries at once gets about
+/// 500 refusals a second, on any number of connections.
 const HOLD_MS: usize = 2;
 /// Longest that a refusal is held back for that.
 const MOST_HELD_MS: usize = 1_000;
@@ -124,7 +124,7 @@ impl Gate {
         &self.limits
     }
 
-    /// Whoever counts.
+    /// The counters of traffic.
     pub fn traffic(&self) -> &Arc<dyn Traffic> {
         &self.traffic
     }

@@ -47,7 +47,7 @@ pub(super) fn check_media_type(headers: &HeaderMap) -> Answer<()> {
         (None, _) => refuse("there is no content-type; send application/json".to_owned()),
         (Some(value), None) if is_json(value.as_bytes()) => Ok(()),
         (Some(value), None) => refuse(format!("the content-type is {value:?}; send application/json")),
-        (Some(_), Some(_)) => refuse("the content-type stands twice; send application/json once".to_owned()),
+        (Some(_), Some(_)) => refuse("there are two content-type headers; send application/json once".to_owned()),
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::tests::world::Nobody;
+    use crate::tests::world::NoTraffic;
     use crate::{Caller, Limits};
     use axum::http::{HeaderName, HeaderValue};
 
@@ -194,13 +194,13 @@ mod tests {
 
     /// Reads a body within these limits.
     async fn read_within(limits: Limits, headers: &HeaderMap, body: Body) -> Answer<Bytes> {
-        let gate = Gate::new(limits, Arc::new(Nobody));
+        let gate = Gate::new(limits, Arc::new(NoTraffic));
         let mut memory = gate.memory(Caller::default().peer);
         read(headers, body, &gate, &mut memory).await
     }
 
     #[tokio::test]
-    async fn a_body_ends_at_the_limit_whether_its_length_was_told_or_not() {
+    async fn a_body_ends_at_the_limit_with_or_without_a_length() {
         let limits = Limits { body_limit_bytes: 4, ..Limits::default() };
         let whole = |bytes: &'static [u8]| Body::from(bytes);
         assert_eq!(read_within(limits, &HeaderMap::new(), whole(b"1234")).await.unwrap(), "1234");
@@ -235,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn bodies_take_no_more_memory_than_there_is_and_give_it_back() {
         let limits = Limits { body_limit_bytes: 4, body_memory_bytes: 12, ..Limits::default() };
-        let gate = Gate::new(limits, Arc::new(Nobody));
+        let gate = Gate::new(limits, Arc::new(NoTraffic));
         let peer = |n: u8| Peer::of(std::net::Ipv4Addr::new(192, 0, 2, n).into());
         let code = async |n: u8| {
             let mut memory = gate.memory(peer(n));

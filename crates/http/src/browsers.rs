@@ -1,4 +1,4 @@
-//! Keeps web pages from using the node through the browser of somebody who may reach it.
+//! Keeps web pages from using the node through a browser that can reach it.
 //!
 //! - A page's owner can point its name at this machine (DNS rebinding). The browser then takes the node for the page's own server,
 //!   and only `Host` tells the difference.

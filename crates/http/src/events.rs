@@ -52,13 +52,13 @@ pub struct Happened {
     pub project: ProjectName,
     /// Index of the record, of a transition.
     pub index: Option<u64>,
-    /// What is told, as JSON.
+    /// The event's data, as JSON.
     pub data: String,
 }
 
 /// One event of the stream.
 #[derive(Clone, Debug, ToSchema)]
-#[expect(dead_code, reason = "it describes what a listener is told")]
+#[expect(dead_code, reason = "it describes an event of the stream")]
 pub(super) struct EventAnswer {
     /// `transition`, `effect`, `health`, `gap` or `problem`.
     event: String,
@@ -69,7 +69,7 @@ pub(super) struct EventAnswer {
     id: Option<String>,
 }
 
-/// What is told of a transition.
+/// The event of a transition.
 pub fn transition_event(record: &Record) -> Happened {
     let document = json!({
         "project": record.project, "index": record.index, "transition": record.transition,
@@ -168,7 +168,7 @@ fn last_heard(headers: &HeaderMap) -> Answer<Option<EventId>> {
     let mut ids = headers.get_all("last-event-id").iter();
     let (id, other) = (ids.next(), ids.next());
     if other.is_some() {
-        let reason = format!("the header last-event-id stands {} times; send it once", ids.count() + 2);
+        let reason = format!("the header last-event-id was sent {} times; send it once", ids.count() + 2);
         return Err(Fault::new(Code::HeaderConflict, reason));
     }
     match id {
@@ -263,7 +263,7 @@ struct Listener {
     right: Right,
     wanted: Wanted,
     receiver: Receiver<Arc<Happened>>,
-    /// Index of the next transition that was not told.
+    /// Index of the next transition to send.
     next: u64,
     /// Whether transitions were missed that the log has.
     behind: bool,

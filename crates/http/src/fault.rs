@@ -17,7 +17,7 @@ use swoosh_types::text::ProjectName;
 
 /// Media type of problem documents.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
-/// What a caller of a node that cannot answer now waits when nobody knows better.
+/// Default `Retry-After` of a node that cannot answer now.
 const PATIENCE_MS: u64 = 1_000;
 
 /// Why a request gets no success.
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_must_wait_is_told_whole_seconds_rounded_up() {
+    fn retry_after_is_in_whole_seconds_rounded_up() {
         assert_eq!(header(refusal(Code::Overloaded, Some(500)).into()).as_deref(), Some("1"));
         assert_eq!(header(refusal(Code::Draining, Some(1001)).into()).as_deref(), Some("2"));
         assert_eq!(header(refusal(Code::NotDurable, None).into()).as_deref(), Some("1"));

@@ -24,7 +24,7 @@ const PAGE_BYTES: usize = 8 << 20;
 /// About as many bytes as JSON takes to write what proves a record: names, seal, and a line for each hash of its path.
 const PROOF_BYTES: usize = 512;
 const HASH_BYTES: usize = 80;
-/// How often it is looked for what somebody waits for.
+/// Interval at which a waiting request looks for new records.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A stretch of the log.

@@ -1,4 +1,4 @@
-//! The listener of the WHOOSH migration: the paths that WHOOSH's clients know, answered by whoever decides.
+//! The listener of the WHOOSH migration: the paths of WHOOSH's clients, answered by the system that decides.
 
 mod outcome;
 
@@ -29,7 +29,7 @@ use swoosh_types::migration::{Call, LegacyAnswer, WhooshAnswer};
 use swoosh_types::names::GuardName;
 use swoosh_types::rejection::{Code, Rejection};
 
-/// Headers that concern one connection alone (RFC 9110 §7.6.1), and those that are written anew.
+/// Headers of one connection (RFC 9110 §7.6.1), and headers that are replaced.
 const NOT_HANDED_ON: [&str; 10] = [
     "connection",
     "content-length",

@@ -1,5 +1,5 @@
 //! A small Markdown renderer for pages of ours: headings, paragraphs, lists, tables, code (fenced or indented
-//! by four), and inline code, bold and links. Whatever else stands in a page is shown as text.
+//! by four), and inline code, bold and links. All other text of a page is shown as it is.
 
 use std::iter::Peekable;
 

@@ -20,11 +20,10 @@ use swoosh_types::rejection::{Code, Rejection};
 
 /// The WHOOSH migration, as the routes see it.
 pub trait Migration: Send + Sync {
-    /// How it stands.
     fn view(&self) -> MigrationView;
     /// The last divergences, newest first.
     fn divergences(&self, limit: usize) -> Vec<Divergence>;
-    /// Carries out an order; it is durable when this is ready. It goes on to its end also when nobody waits.
+    /// Carries out an order; it is durable when this is ready. It is completed even if the caller stops waiting.
     fn order(&self, order: SignedOrder) -> BoxFuture<'static, Result<Switch, Rejection>>;
 }
 

@@ -159,7 +159,7 @@ mod tests {
             std::fs::write(path, &*TEXT).unwrap();
         }
         let golden = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(golden == *TEXT, "openapi/openapi.json differs from the code; set SWOOSH_BLESS=1 to write it anew");
+        assert!(golden == *TEXT, "openapi/openapi.json differs from the code; set SWOOSH_BLESS=1 to write it again");
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Whose request it is. Stands in a request's extensions when it came over a connection.
+/// The caller of a request. A request that came over a connection has it in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// From where.
@@ -41,7 +41,7 @@ pub struct Caller {
 }
 
 impl Default for Caller {
-    /// Somebody within the process.
+    /// A caller within the process.
     fn default() -> Caller {
         Caller { peer: Peer(Ipv4Addr::LOCALHOST.into()), may_read: true }
     }

@@ -17,7 +17,7 @@ use swoosh_types::text::ProjectName;
 pub(super) struct Query(BTreeMap<String, String>);
 
 impl Query {
-    /// Reads a request's query; a parameter that the route does not know, or that stands twice, is refused.
+    /// Reads a request's query; an unknown or repeated parameter is refused.
     pub fn read(uri: &Uri, known: &[&str]) -> Answer<Query> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
         let axum::extract::Query(pairs) = pairs.map_err(|error| bad(error.to_string()))?;
@@ -27,7 +27,7 @@ impl Query {
                 return Err(bad(unknown(&name, known)));
             }
             if parameters.insert(name.clone(), value).is_some() {
-                return Err(bad(format!("the parameter {name} stands twice; send it once")));
+                return Err(bad(format!("the parameter {name} is repeated; send it once")));
             }
         }
         Ok(Query(parameters))
@@ -112,7 +112,7 @@ mod tests {
             "there is no parameter \"projct\" here; known are at, project"
         );
         assert_eq!(reason(read("a", &[])), "there is no parameter \"a\" here; this address takes none");
-        assert_eq!(reason(read("at=1&at=1", &["at"])), "the parameter at stands twice; send it once");
+        assert_eq!(reason(read("at=1&at=1", &["at"])), "the parameter at is repeated; send it once");
         assert!(Query::read(&"/x".parse().unwrap(), &[]).is_ok());
     }
 

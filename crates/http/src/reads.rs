@@ -1,5 +1,5 @@
-//! Closed reads: on an address that others reach, only health and metrics are open to everybody. Other
-//! reads need a client certificate or the signature of an identity with role `reader` (docs/design.md#reads).
+//! Closed reads: on an address that is not loopback, only health and metrics are open to all callers. Other reads need
+//! a client certificate or the signature of an identity with role `reader` (docs/design.md#reads).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -155,7 +155,7 @@ async fn check(state: &AppState, caller: Caller, read: &SignedRead, signature: &
 fn claimed(state: &AppState, headers: &HeaderMap, target: &str) -> Answer<(SignedRead, Signature)> {
     if !headers.contains_key(SIGNER_HEADER) {
         return Err(closed(
-            "this address is not a loopback one, so only /health, /metrics and signed proposals are open to everybody; \
+            "this address is not a loopback one, so only /health, /metrics and signed proposals are open to all callers; /\
              read on the node itself, with a client certificate (`swoosh --cert`), or signed by an identity with role \
              reader (`swoosh --read-as`)",
         ));
@@ -195,7 +195,11 @@ fn check_clock(hlc: Hlc, now: Hlc, settings: &GuardSettings) -> Answer<()> {
     let (at_ms, now_ms) = (hlc.physical_ms(), now.physical_ms());
     let near =
         at_ms <= now_ms.saturating_add(settings.max_ahead_ms) && at_ms.saturating_add(settings.max_behind_ms) >= now_ms;
-    if near { Ok(()) } else { Err(closed(format!("the read was signed at {hlc}, and it is {now} here; sign it anew"))) }
+    if near {
+        Ok(())
+    } else {
+        Err(closed(format!("the read was signed at {hlc}, and it is {now} here; sign it again")))
+    }
 }
 
 fn header<T: std::str::FromStr<Err: std::fmt::Display>>(headers: &HeaderMap, name: &str) -> Answer<T> {

@@ -83,7 +83,7 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
         }
     }
-    // Whoever connected before the shutdown is answered as well.
+    // Callers that connected before the shutdown are answered as well.
     while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
         server.welcome(stream, address, &mut connections);
     }
@@ -92,7 +92,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// What one HTTP/1 connection may hold of a head, or of a body that nobody reads yet.
+/// Buffer of one HTTP/1 connection for a head, or for an unread body.
 const BUFFER_BYTES: usize = 64 << 10;
 /// The same of one HTTP/2 stream; a connection holds twice that.
 const WINDOW_BYTES: u32 = 128 << 10;

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 
 use swoosh_types::trace::TraceParent;
 
-/// The caller's span. A `traceparent` that stands twice or is not well formed is nobody's.
+/// The caller's span. A repeated or malformed `traceparent` is ignored.
 pub(super) fn parent(headers: &HeaderMap) -> Option<TraceParent> {
     let mut named = headers.get_all("traceparent").iter();
     let (Some(header), None) = (named.next(), named.next()) else { return None };

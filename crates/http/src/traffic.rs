@@ -1,4 +1,4 @@
-//! What happens to connections and to requests that are not even looked at, for whoever counts.
+//! Counters of connections, and of requests refused before they are read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ impl Turned {
     }
 }
 
-/// Whoever counts. Must not block.
+/// Counts traffic. Must not block.
 pub trait Traffic: Send + Sync {
     /// This many connections are open.
     fn open(&self, connections: usize);

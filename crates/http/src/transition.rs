@@ -240,10 +240,10 @@ async fn submit(state: AppState, peer: Peer, read: Read) -> Answer {
 /// Charges for what a refused proposal cost, and counts what found no room. A known signer pays for its own.
 fn charge(gate: &Gate, peer: Peer, signer: PublicKey, code: Code) {
     match code {
-        // A key that nobody knows is anybody's: its signature is worth no more than a wrong one.
+        // Anyone can make an unknown key: its signature is worth no more than a wrong one.
         Code::IdentityUnknown => gate.charge(peer, 0),
         Code::IdentityRevoked => gate.charge_revoked(peer, signer),
-        // The sequencer had no room, and nobody judged it.
+        // The sequencer had no room, and did not judge it.
         Code::Overloaded | Code::TooManyRequests => gate.traffic().shed(code),
         code if status(code) == StatusCode::BAD_REQUEST => gate.charge_refusal(peer, signer),
         _ => {}

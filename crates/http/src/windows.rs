@@ -1,4 +1,4 @@
-//! `GET /windows`: the window schedule in force, where it stands, and which windows open next.
+//! `GET /windows`: the window schedule in force, its current beat, and the next windows.
 
 use axum::extract::State;
 use axum::http::Uri;
@@ -18,7 +18,7 @@ use swoosh_types::hlc::Hlc;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::text::ProjectName;
 
-/// How many of the next windows are told when nobody says.
+/// Default of `count`.
 const NEXT: u64 = 6;
 /// How many may be asked for.
 const MOST: u64 = 1_000;

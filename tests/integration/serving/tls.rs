@@ -214,5 +214,5 @@ fn a_start_with_files_that_cannot_be_used_says_which_and_why() {
     assert!(said.contains("tls.client_ca:") && said.contains("holds no certificate in PEM"), "{said}");
     let open = std::fs::Permissions::from_mode(0o644);
     let said = refused(&|site| std::fs::set_permissions(site.file("node.key"), open.clone()).unwrap());
-    assert!(said.contains("everybody may read") && said.contains("mode 0644"), "{said}");
+    assert!(said.contains("all users may read") && said.contains("mode 0644"), "{said}");
 }

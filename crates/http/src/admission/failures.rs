@@ -67,7 +67,7 @@ impl<K: Ord + Copy> Failures<K> {
             return None;
         }
         let flooded = self.all.left(now, self.per_second * ALL_FACTOR) > ALL_FACTOR * self.most * ONE;
-        // While all together waste too much, whoever wastes at all waits until its own is forgiven.
+        // While the total is over its bound, every caller with any debt waits until its own is paid off.
         let allowed = if flooded { 0 } else { self.most.saturating_sub(1) * ONE };
         let over = left.saturating_sub(allowed);
         (over > 0).then(|| over.div_ceil(self.per_second).max(1))
@@ -122,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_shut_out_for_long() {
+    fn failures_shut_out_only_for_a_while() {
         let (mut failures, start) = (Failures::new(4, 2), Instant::now());
         (0..1_000_000).for_each(|_| failures.charge(peer(1), ONE, start));
         assert_eq!(failures.wait_ms(peer(1), after(start, 2_500)), None);
     }
 
     #[test]
-    fn a_flood_from_everywhere_shuts_out_those_that_fail_and_nobody_else() {
+    fn a_distributed_flood_shuts_out_only_failing_callers() {
         let (mut failures, start) = (Failures::new(4, 2), Instant::now());
         (0..100).for_each(|n| failures.charge(peer(n), ONE, start));
         assert_eq!(failures.wait_ms(peer(1), start), Some(500));

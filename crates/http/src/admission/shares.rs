@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_has_a_bound_of_his_own_and_gives_back_what_he_drops() {
+    fn each_peer_has_its_own_bound_and_a_drop_frees_its_share() {
         let shares = Shares::new();
         let first = shares.take(1, 2, 3).unwrap();
         assert!(shares.take(1, 2, 3).is_none());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tests::world::Nobody;
+use crate::tests::world::NoTraffic;
 use swoosh_types::keys::SecretKey;
 
 fn caller(n: u8) -> Caller {
@@ -7,7 +7,7 @@ fn caller(n: u8) -> Caller {
 }
 
 fn gate(limits: Limits) -> Arc<Gate> {
-    Gate::new(limits, Arc::new(Nobody))
+    Gate::new(limits, Arc::new(NoTraffic))
 }
 
 fn code(gate: &Gate, n: u8) -> Option<Code> {

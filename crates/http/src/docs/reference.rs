@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_told_in_words() {
+    fn types_are_shown_in_words() {
         assert_eq!(type_of(&json!({"type": "array", "items": {"type": "integer"}})), "list of whole number");
         assert_eq!(type_of(&json!({"type": ["string", "null"]})), "string or null");
         assert_eq!(type_of(&json!({"$ref": "#/components/schemas/Hash"})), "<a href=\"#schema-Hash\">Hash</a>");

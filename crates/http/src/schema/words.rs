@@ -157,13 +157,13 @@ fn in_any_case(word: &str) -> String {
     word.chars().map(letter).collect()
 }
 
-/// Guards that are told of by codes of their own, and never as `guard_<name>`.
-const TOLD_PLAINLY: [names::GuardName; 4] =
+/// Guards with rejection codes of their own instead of `guard_<name>`.
+const WITH_OWN_CODES: [names::GuardName; 4] =
     [names::GuardName::Signature, names::GuardName::Identity, names::GuardName::Head, names::GuardName::Clock];
 
 /// Every code there is: the plain ones, and one for each guard that has none of its own.
 pub(crate) fn codes() -> Vec<String> {
-    let guards = names::GuardName::ALL.iter().filter(|guard| !TOLD_PLAINLY.contains(guard));
+    let guards = names::GuardName::ALL.iter().filter(|guard| !WITH_OWN_CODES.contains(guard));
     let guards = guards.map(|&guard| rejection::Code::Guard(guard));
     rejection::Code::PLAIN.iter().copied().chain(guards).map(|code| code.to_string()).collect()
 }

@@ -101,7 +101,7 @@ impl Activity {
         InFlight { activity: self.clone(), resets, is_answered: false, held: None }
     }
 
-    /// Whether nothing is asked of it, so that nobody waits for an answer when it goes.
+    /// Whether no request is open or its answer stalls, so that closing it loses no awaited answer.
     pub fn is_quiet(&self) -> bool {
         let stalled = self.stalled_ms.load(Ordering::Relaxed) != NEVER;
         (stalled || self.in_flight.load(Ordering::Acquire) == 0) && self.cut_for().is_none()
@@ -118,7 +118,7 @@ impl Activity {
         self.wake.wake();
     }
 
-    /// Why it is to be closed, when somebody asked.
+    /// The reason of a requested close, if any.
     pub fn cut_for(&self) -> Option<Turned> {
         Turned::ALL.get(usize::from(self.cut.load(Ordering::Acquire))).copied()
     }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_takes_back_more_than_it_waits_for_is_cut() {
+    fn a_peer_that_resets_more_requests_than_it_awaits_is_cut() {
         let activity = Activity::new(Instant::now());
         (0..10).for_each(|_| activity.begin(true, 5).answered());
         (0..5).for_each(|_| drop(activity.begin(true, 5)));

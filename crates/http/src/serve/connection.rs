@@ -128,12 +128,12 @@ impl Service {
         let watched = TokioIo::new(Watched::new(stream, activity.clone()));
         let mut served = pin!(self.http.serve_connection(watched, service));
         let mut drained = pin!(self.drain.cancelled());
-        let mut is_told = false;
+        let mut is_draining = false;
         let mut alarm = pin!(tokio::time::sleep(FAR));
         poll_fn(|cx| {
             activity.watch(cx.waker());
-            if !is_told && drained.as_mut().poll(cx).is_ready() {
-                is_told = true;
+            if !is_draining && drained.as_mut().poll(cx).is_ready() {
+                is_draining = true;
                 served.as_mut().graceful_shutdown();
             }
             if let Some(why) = activity.cut_for() {
@@ -199,7 +199,7 @@ impl Service {
         Ok(())
     }
 
-    /// Answers a request that is not for the routes. Whoever sends it by mistake gets to read why: the body is read first.
+    /// Answers a request that is not for the routes. The body is read first, so that the client gets to read the answer.
     async fn refuse(&self, request: Request<Body>, peer: Peer, fault: Fault) -> Response<Body> {
         self.gate.traffic().shed(fault.code());
         if let Some(held_back) = self.refused.pass() {
@@ -214,7 +214,7 @@ impl Service {
     }
 }
 
-/// Waits until somebody wants the connection closed.
+/// Waits until a close is requested.
 async fn cut(activity: &Activity) -> Turned {
     poll_fn(|cx| {
         activity.watch(cx.waker());

@@ -1,4 +1,4 @@
-//! Connections that are refused: told why where that costs little, and closed.
+//! Refused connections: answered with the reason where that costs little, then closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use swoosh_types::rejection::Problem;
 
-/// Refused connections that are told why at once; others are closed without a word.
+/// Refused connections that are answered at the same time; others are closed without an answer.
 const AT_ONCE: usize = 64;
 /// How long the caller may take to read it.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -123,14 +123,14 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::world::Nobody;
+    use crate::tests::world::NoTraffic;
 
     fn peer(n: u8) -> Peer {
         Peer::of(std::net::Ipv4Addr::new(192, 0, 2, n).into())
     }
 
     fn registry(connections: usize, connections_per_peer: usize) -> Arc<Registry> {
-        Registry::new(Limits { connections, connections_per_peer, ..Limits::default() }, Arc::new(Nobody))
+        Registry::new(Limits { connections, connections_per_peer, ..Limits::default() }, Arc::new(NoTraffic))
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_connections_of_whoever_has_the_most_give_way_first() {
+    fn quiet_connections_of_the_largest_peer_are_closed_first() {
         let registry = registry(3, 10);
         let calm = registry.admit(peer(1)).ok().unwrap();
         let hoard: Vec<_> = (0..2).map(|_| registry.admit(peer(2)).ok().unwrap()).collect();
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!((cut(&hoard[0]), cut(&hoard[1])), (Some(Turned::GaveWay), None));
         assert_eq!((cut(&calm), cut(&newcomer), registry.len()), (None, None, 3));
         drop(hoard);
-        assert_eq!(registry.len(), 2, "whoever gave way does not leave twice");
+        assert_eq!(registry.len(), 2, "a closed connection is not counted twice");
     }
 
     #[test]

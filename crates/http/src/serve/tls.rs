@@ -57,8 +57,8 @@ pub enum TlsError {
         /// What to do.
         remedy: &'static str,
     },
-    /// Everybody may read the private key.
-    #[error("tls.key: everybody may read {} (mode {mode:04o}); chmod 0600 it, and make a new key if others had it", .path.display())]
+    /// The private key is readable by other users.
+    #[error("tls.key: all users may read {} (mode {mode:04o}); chmod 0600 it, and make a new key if others had it", .path.display())]
     Exposed {
         /// Which file.
         path: PathBuf,

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_told_and_never_panics() {
+    fn an_invalid_certificate_is_reported_and_never_panics() {
         let whole = [0x30, 0x08, 0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01];
         for length in 0..whole.len() {
             assert_eq!(read(&whole[..length]), None);

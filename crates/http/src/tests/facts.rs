@@ -49,8 +49,8 @@ async fn what_is_no_fact_is_refused_with_a_code_and_never_500() {
         (with("extra", json!(1)), "schema"),
         (pushed(FactKind::Capacity).to_string().into_bytes(), "fact_source"),
     ] {
-        let told = String::from_utf8_lossy(&body).into_owned();
-        assert_eq!(world.push(body).await.problem(), (400, code.to_owned()), "{told}");
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(world.push(body).await.problem(), (400, code.to_owned()), "{text}");
     }
     assert_eq!(world.push(vec![b' '; 17 << 10]).await.problem(), (413, "content_too_large".into()));
     let text = Request::post("/facts").header("content-type", "text/plain").body(Body::from("{}")).unwrap();

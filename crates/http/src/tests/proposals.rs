@@ -25,7 +25,7 @@ async fn a_lone_callers_batch_is_committed_by_the_sequencer_itself() {
     let (world, head) = World::begun().await;
     let answered = world.post(&world.pause(head, 1)).await;
     assert_eq!(answered.status, StatusCode::ACCEPTED);
-    // Whoever watches is told after the caller.
+    // Watchers are notified after the caller.
     let began = std::time::Instant::now();
     while world.committers.names().len() < 2 && began.elapsed() < std::time::Duration::from_secs(60) {
         std::thread::sleep(std::time::Duration::from_millis(1));
@@ -34,7 +34,7 @@ async fn a_lone_callers_batch_is_committed_by_the_sequencer_itself() {
 }
 
 #[tokio::test]
-async fn a_repeat_gets_the_same_bytes_and_is_told_so() {
+async fn a_repeat_gets_the_same_bytes_and_is_marked() {
     let (world, _) = World::begun().await;
     let (first, again) = (world.post(&world.begin()).await, world.post(&world.begin()).await);
     assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::ACCEPTED, Some("true")));
@@ -42,7 +42,7 @@ async fn a_repeat_gets_the_same_bytes_and_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_stale_head_is_told_the_head_and_how_long_to_wait() {
+async fn a_stale_head_is_answered_with_the_head_and_a_wait() {
     let (world, head) = World::begun().await;
     let answered = world.post(&world.pause(Hash::ZERO, 1)).await;
     assert_eq!(answered.problem(), (400, "stale_head".into()));
@@ -114,7 +114,7 @@ async fn requests_that_are_no_proposals_are_refused_before_anything_is_read() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_are_allowed() {
+async fn other_methods_are_answered_with_the_allowed_ones() {
     let world = World::new();
     for (method, path, allow) in [
         (Method::GET, "/transition", "POST"),
@@ -143,7 +143,7 @@ async fn a_draining_node_says_when_to_come_again_and_goes_on_answering_reads() {
 
 #[tokio::test]
 #[expect(clippy::await_holding_lock, reason = "the lock is what hangs the sequencer, on a thread of its own")]
-async fn a_sequencer_that_hangs_is_told_from_one_that_works_although_its_thread_lives() {
+async fn a_hung_sequencer_is_detected_although_its_thread_lives() {
     let (world, head) = World::begun().await;
     let (soon, long) = (std::time::Duration::from_millis(20), std::time::Duration::from_secs(60));
     assert!(world.handle.works_within(long).await);

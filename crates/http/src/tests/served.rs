@@ -1,4 +1,4 @@
-//! Real connections: graceful drain, and whoever connects and says nothing.
+//! Real connections: graceful drain, and clients that connect and send nothing.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::world::{Nobody, World};
+use super::world::{NoTraffic, World};
 use crate::{Gate, Limits, serve};
 
 type Served = JoinHandle<std::io::Result<()>>;
@@ -16,7 +16,7 @@ async fn start(world: &World, limits: Limits) -> (std::net::SocketAddr, oneshot:
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let gate = Gate::new(limits, std::sync::Arc::new(Nobody));
+    let gate = Gate::new(limits, std::sync::Arc::new(NoTraffic));
     let serving = serve(listener, world.router.clone(), gate, Default::default(), None, async { drop(stopped.await) });
     (address, stop, tokio::spawn(serving))
 }
@@ -67,7 +67,7 @@ async fn a_drain_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn whoever_sends_no_whole_request_is_cut_off() {
+async fn a_client_without_a_complete_request_is_cut_off() {
     let (world, _) = World::begun().await;
     let limits = Limits { header_timeout_ms: 1, ..Limits::default() };
     let (address, _stop, _served) = start(&world, limits).await;

@@ -57,10 +57,10 @@ impl Describe for Writer {
     }
 }
 
-/// Nobody watches.
-pub struct Nobody;
+/// Counts nothing.
+pub struct NoTraffic;
 
-impl Traffic for Nobody {
+impl Traffic for NoTraffic {
     fn open(&self, _: usize) {}
     fn listens(&self, _: bool) {}
     fn turned_away(&self, _: Turned) {}
@@ -78,7 +78,7 @@ impl Committers {
         self.0.lock().unwrap().clone()
     }
 
-    /// While this is kept, whoever has committed a batch hangs.
+    /// While this guard lives, a thread that committed a batch blocks.
     pub fn hold(&self) -> std::sync::MutexGuard<'_, ()> {
         self.1.lock().unwrap()
     }
@@ -252,7 +252,7 @@ impl World {
             Ports { clock: Arc::new(Fixed), facts, describe: Arc::new(Writer), observer: Arc::new(committers.clone()) };
         let handle = Handle::start(options, ports, journal, recovered).unwrap();
         let meta = NodeInfo { cluster: cluster(), node: node.public(), version: "0.0.0".into() };
-        let gate = Gate::new(limits, Arc::new(Nobody));
+        let gate = Gate::new(limits, Arc::new(NoTraffic));
         let state = AppState::from(Parts {
             handle: handle.clone(),
             meta,
