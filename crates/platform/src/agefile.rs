@@ -24,7 +24,7 @@ const MOST_PLAIN_BYTES: u64 = 16 << 20;
 /// Why something cannot be encrypted or decrypted. Tells nothing of what was inside.
 #[derive(Debug, thiserror::Error)]
 pub enum AgeError {
-    /// Nobody said which identity to use.
+    /// No identity is configured.
     #[error("there is no age identity; name its file under secrets.identity, or put its text in {IDENTITY_VARIABLE}")]
     NoIdentity,
     /// A file cannot be read.
@@ -49,8 +49,8 @@ pub enum AgeError {
     /// It is no recipient.
     #[error("{0:?} is not an age recipient; write age1…, as `swoosh secrets identity` prints it")]
     Recipient(String),
-    /// Nobody would be able to read it.
-    #[error("there is nobody to encrypt to; name at least one recipient (age1…)")]
+    /// No recipient: the result could not be decrypted.
+    #[error("there is no recipient; name at least one recipient (age1…)")]
     NoRecipients,
     /// It cannot be encrypted.
     #[error("cannot encrypt: {0}")]
@@ -109,14 +109,14 @@ impl std::fmt::Debug for Identities {
     }
 }
 
-/// Somebody who may decrypt: `age1…`.
+/// A key that can decrypt: `age1…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient(x25519::Recipient);
 
 impl std::str::FromStr for Recipient {
     type Err = AgeError;
     fn from_str(text: &str) -> Result<Recipient, AgeError> {
-        // Somebody may have taken the secret half for it.
+        // A user may have passed the secret key by mistake.
         let shown = if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY") { "[secret]" } else { text };
         text.parse().map(Recipient).map_err(|_| AgeError::Recipient(shown.chars().take(80).collect()))
     }
@@ -134,7 +134,7 @@ pub fn new_identity() -> (Zeroizing<String>, Recipient) {
     (Zeroizing::new(identity.to_string().expose_secret().to_owned()), Recipient(identity.to_public()))
 }
 
-/// Encrypts to everybody named, in ASCII armor.
+/// Encrypts to all recipients, in ASCII armor.
 pub fn encrypt(recipients: &[Recipient], plain: &[u8]) -> Result<Vec<u8>, AgeError> {
     if recipients.is_empty() {
         return Err(AgeError::NoRecipients);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_encrypted_to_several_each_of_them_decrypts_and_nobody_else() {
+    fn each_of_several_recipients_decrypts_and_a_stranger_does_not() {
         let ((first, to_first, _), (second, to_second, _), (stranger, ..)) = (identity(), identity(), identity());
         let sealed = encrypt(&[to_first, to_second], b"canary").unwrap();
         assert!(sealed.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----"));

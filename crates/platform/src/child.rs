@@ -33,7 +33,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a process, if the gate stands open.
+    /// Starts a process, if the gate is open.
     pub fn spawn(gate: &NetworkGate, mut command: Command) -> Result<Child, ChildError> {
         let pass = gate.pass()?;
         let program = command.as_std().get_program().to_string_lossy().into_owned();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Both clocks, read together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Milliseconds since 1970-01-01T00:00:00Z; 0 when the wall clock stands before that.
+    /// Milliseconds since 1970-01-01T00:00:00Z; 0 if the wall clock is before that.
     pub wall_ms: u64,
     /// Milliseconds since an arbitrary start; never goes back.
     pub monotonic_ms: u64,
@@ -23,7 +23,7 @@ pub trait TimeSource: Send + Sync {
     fn read(&self) -> Reading;
 }
 
-/// The operating system's clocks. Its monotonic clock stands still while the machine sleeps, so that
+/// The operating system's clocks. Its monotonic clock stops while the machine sleeps, so
 /// waking up counts as a jump.
 #[derive(Debug)]
 pub struct SystemTimeSource {
@@ -136,7 +136,7 @@ impl Clock {
         Now { wall_ms: reading.wall_ms, monotonic_ms: reading.monotonic_ms, safety }
     }
 
-    /// Believes the wall clock as it stands now, however far it jumped; gives the drift accepted.
+    /// Accepts the wall clock's current reading, however far it jumped; returns the accepted drift.
     pub fn accept_jump(&self) -> i64 {
         let mut baseline = self.baseline.lock().unwrap_or_else(PoisonError::into_inner);
         let reading = self.source.read();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn believes_a_jump_when_told() {
+    fn accepts_a_jump_on_request() {
         let (source, clock) = given();
         source.set(200_000, 1000);
         assert!(!clock.now().is_safe());

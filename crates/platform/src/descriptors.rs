@@ -12,7 +12,7 @@ pub fn limit() -> Option<u64> {
 pub fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
-        // A system may allow less than it says; then the soft limit stays as it was.
+        // A system may allow less than it says; then the soft limit is unchanged.
         tracing::debug!(?current, ?maximum, "the limit on open files cannot be raised");
     }
     limit()

@@ -4,8 +4,8 @@
 //!  license fact ──▶ GateKeeper ──▶ NetworkGate ──▶ GatePass ──▶ outbound::Http, child::Child
 //!                   opens, closes    asks            proves        cancelled when the gate closes
 //! ```
-//! Whoever goes outside needs a [`GatePass`], and only an open gate gives one. A pass is good until the gate
-//! closes: what runs under it is dropped then, and a gate that opens again gives new passes.
+//! All outside access needs a [`GatePass`], and only an open gate gives one. A pass is valid until the gate closes:
+//! work under it is dropped then, and a gate that opens again gives new passes.
 //!
 //! **Architecture invariant.** Only the holder of the one [`GateKeeper`] moves the gate. It starts closed.
 
@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// How the gate stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Standing {
     Open {
@@ -28,19 +27,19 @@ enum Standing {
 
 /// Why nothing goes outside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the network gate is closed: {reason}; `swoosh license show` tells how the license stands")]
+#[error("the network gate is closed: {reason}; `swoosh license show` shows the license")]
 pub struct GateClosed {
     /// What keeps it closed.
     pub reason: Arc<str>,
 }
 
-/// Moves the gate. There is one for each gate, held by whoever watches the license.
+/// Moves the gate. There is one for each gate, held by the license watcher.
 #[derive(Debug)]
 pub struct GateKeeper {
     standing: watch::Sender<Standing>,
 }
 
-/// The gate, for whoever wants to go outside. Cheap to clone.
+/// The gate, as seen by its users. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NetworkGate {
     standing: watch::Receiver<Standing>,
@@ -93,12 +92,11 @@ impl GateKeeper {
 /// A keeper that is gone can watch no license any more.
 impl Drop for GateKeeper {
     fn drop(&mut self) {
-        self.close("nobody watches the license any more");
+        self.close("the license watcher stopped");
     }
 }
 
 impl NetworkGate {
-    /// Whether the gate stands open.
     pub fn is_open(&self) -> bool {
         matches!(&*self.standing.borrow(), Standing::Open { .. })
     }
@@ -111,10 +109,10 @@ impl NetworkGate {
         }
     }
 
-    /// Waits until the gate stands open, and gives a pass. For ever, when its keeper is gone.
+    /// Waits until the gate is open, and gives a pass. Never returns if the keeper is gone.
     pub async fn opened(&self) -> GatePass {
         let mut standing = self.standing.clone();
-        // Nothing borrowed is held over an await, so that whoever waits may move between threads.
+        // Nothing borrowed is held over an await, so that the future is `Send`.
         let opening = standing.wait_for(|standing| matches!(standing, Standing::Open { .. })).await;
         let opening = opening.ok().and_then(|standing| match *standing {
             Standing::Open { opening } => Some(opening),
@@ -142,7 +140,7 @@ impl GatePass {
     pub async fn closed(&self) -> GateClosed {
         let mut standing = self.standing.clone();
         let gone = standing.wait_for(|standing| !self.allows(standing)).await.is_err();
-        let reason = if gone { "nobody watches the license any more" } else { "it closed" };
+        let reason = if gone { "the license watcher stopped" } else { "it closed" };
         self.refusal().unwrap_or_else(|| GateClosed { reason: reason.into() })
     }
 
@@ -207,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_let_through_when_the_gate_opens() {
+    async fn a_waiting_caller_gets_a_pass_when_the_gate_opens() {
         let (keeper, gate) = closed("no license yet");
         let (pass, opened) = tokio::join!(gate.opened(), async { keeper.open() });
         assert!(opened && pass.is_good());

@@ -111,7 +111,7 @@ pub fn load_or_create(path: &Path) -> Result<LoadedKey, KeyFileError> {
         loaded => return loaded.map(|key| LoadedKey { key, created: false }),
     }
     match create(path) {
-        // Somebody else was faster; theirs counts.
+        // Another process created it first; its key counts.
         Err(KeyFileError::Exists(_)) => load(path).map(|key| LoadedKey { key, created: false }),
         created => created.map(|key| LoadedKey { key, created: true }),
     }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_key_is_told_without_its_content() {
+    fn a_damaged_key_is_reported_without_its_content() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("node.key");
         let secret = create(&path).unwrap().expose();

@@ -1,8 +1,8 @@
 //! What the machine underneath gives: time, randomness, signals, key files, secrets, and the
 //! way outside.
 //!
-//! **Architecture invariant.** `platform` knows nothing of projects, of what HTTP serves, or of storage; whoever needs the
-//! time or random bytes gets them from here and from nowhere else, so that a simulation can replace them.
+//! **Architecture invariant.** `platform` knows nothing of projects, HTTP or storage. It is the only source of time and
+//! random bytes, so that a simulation can replace them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 

@@ -14,7 +14,7 @@ use tower::{BoxError, Layer, Service};
 
 use super::gate::{GateClosed, GatePass, NetworkGate};
 
-/// A client that is lent; see [`Http::lend`]. Nobody builds one of their own: a house rule reads the sources.
+/// A client that is lent; see [`Http::lend`]. No other code builds a client: a house rule checks the sources.
 pub type LentClient = reqwest::Client;
 
 /// Bounds of one client.
@@ -50,7 +50,7 @@ pub enum OutboundError {
     /// The client cannot be built.
     #[error("cannot set up the HTTP client: {0}")]
     Setup(String),
-    /// Nobody can be reached there.
+    /// No connection to the address.
     #[error("cannot connect to {address}: {cause}")]
     Connect {
         /// Where.
@@ -67,7 +67,6 @@ pub enum OutboundError {
     /// The exchange broke off.
     #[error("the exchange with {address} broke off: {cause}")]
     Broken {
-        /// With whom.
         address: String,
         /// What went wrong.
         cause: String,
@@ -111,12 +110,12 @@ pub struct Http {
 }
 
 impl Http {
-    /// The way to the server at an address, under the gate. Connects to nobody yet.
+    /// The way to the server at an address, under the gate. Opens no connection yet.
     pub fn new(gate: NetworkGate, address: Url, limits: HttpLimits) -> Http {
         Http { address, limits, gate: Some(gate), built: Mutex::default() }
     }
 
-    /// The way of somebody who needs no license.
+    /// The way of a caller that needs no license.
     pub fn exempt(_why: Exemption, address: Url, limits: HttpLimits) -> Http {
         Http { address, limits, gate: None, built: Mutex::default() }
     }
@@ -129,17 +128,16 @@ impl Http {
     /// Sends one request and reads the whole answer, within all bounds. The request must go to this server.
     pub async fn send(&self, request: impl FnOnce(&LentClient) -> RequestBuilder) -> Result<Answer, OutboundError> {
         let exchange = async |client: reqwest::Client| {
-            // Within the exchange's own bound as well: the client's one starts anew with each chunk's read.
+            // Bounds the whole exchange: the client's own timeout restarts with each chunk read.
             let whole = self.exchange(request(&client));
-            let late = || OutboundError::Timeout { address: self.told() };
+            let late = || OutboundError::Timeout { address: self.shown_address() };
             tokio::time::timeout(self.limits.exchange, whole).await.unwrap_or_else(|_| Err(late()))
         };
         self.lend(exchange).await?
     }
 
-    /// Lends the client to work of its own kind, such as reading a stream, which is dropped when the gate
-    /// closes. Whoever borrows it bounds time and size itself, and keeps it no longer than the work lasts;
-    /// a client that is kept all the same can connect to nobody once the gate closed.
+    /// Lends the client to work of its own kind, such as reading a stream. The work is dropped when the gate closes.
+    /// The borrower bounds time and size itself, and must not keep the client: it cannot connect once the gate closed.
     pub async fn lend<T>(&self, work: impl AsyncFnOnce(LentClient) -> T) -> Result<T, OutboundError> {
         let Some(gate) = &self.gate else { return Ok(work(self.client(None)?).await) };
         let pass = gate.pass()?;
@@ -165,7 +163,7 @@ impl Http {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.error(&error))? {
             if body.len() + chunk.len() > most {
-                return Err(OutboundError::TooLarge { address: self.told(), most });
+                return Err(OutboundError::TooLarge { address: self.shown_address(), most });
             }
             body.extend_from_slice(&chunk);
         }
@@ -173,7 +171,7 @@ impl Http {
     }
 
     /// The address without its query, which may hold more than others should read.
-    fn told(&self) -> String {
+    fn shown_address(&self) -> String {
         let mut address = self.address.clone();
         address.set_query(None);
         address.set_fragment(None);
@@ -182,7 +180,7 @@ impl Http {
 
     /// What went wrong, without the request's address, which may carry more than the server's.
     fn error(&self, error: &reqwest::Error) -> OutboundError {
-        let address = self.told();
+        let address = self.shown_address();
         let cause = std::error::Error::source(error).map_or_else(|| "no cause is known".to_owned(), chain);
         match () {
             () if error.is_timeout() => OutboundError::Timeout { address },

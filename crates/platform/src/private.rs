@@ -18,7 +18,7 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 
-/// Bits of everybody but the owner.
+/// Mode bits of group and others.
 const OTHERS: u32 = 0o077;
 /// The most that a file of root's may allow: the owner writes, the group reads.
 const OF_ROOT: u32 = 0o640;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_root_may_be_readable_by_its_group_and_by_nobody_else() {
+    fn a_file_of_root_may_be_readable_by_its_group_only() {
         for mode in [0o400, 0o440, 0o600, 0o640] {
             assert_eq!(judge(owned(mode, 0, NODE), None, NODE), Verdict::Private, "{mode:o}");
         }
@@ -166,7 +166,7 @@ mod tests {
     /// Root without `CAP_FOWNER` may not change a directory of another user; the node once did not start for that.
     #[test]
     fn a_mode_that_cannot_be_changed_stops_no_start() {
-        // Nobody may change modes in this file system, not even root.
+        // No user may change modes in this file system, not even root.
         let fixed = Path::new("/proc/self/task");
         let about = Owned::from(std::fs::metadata(fixed).unwrap());
         assert!(about.mode & OTHERS != 0 && about.uid == rustix::process::geteuid().as_raw());

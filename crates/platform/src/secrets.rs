@@ -73,7 +73,7 @@ pub enum SecretsError {
     },
 }
 
-/// What is wrong with the plain text of a secrets file. Says where, never what stands there.
+/// An error in the plain text of a secrets file. Names the place, never the content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsFormError {
     /// Not text.
@@ -171,7 +171,7 @@ impl<'de> Visitor<'de> for Entries {
     fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Entries, A::Error> {
         while let Some((name, secret)) = entries.next_entry::<Name, Secret>()? {
             if self.0.insert(name, secret).is_some() {
-                return Err(A::Error::custom("a name stands there twice"));
+                return Err(A::Error::custom("a name appears twice"));
             }
         }
         Ok(self)
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_inside_is_told_without_what_stands_there() {
+    fn errors_inside_are_reported_without_the_content() {
         for text in
             ["a: b\ncanary", "a: [canary]", "Canary: canary", "a: 'canary", "- canary", "a: \"\"", "a: b\na: canary"]
         {

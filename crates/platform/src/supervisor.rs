@@ -1,7 +1,7 @@
 //! What the process tells its service manager (systemd's `sd_notify`): ready, reloading, stopping, how it is, alive.
 //!
-//! Without `NOTIFY_SOCKET` in the environment everything here does nothing. What cannot be told is logged and passed
-//! over: a node serves, whoever watches it.
+//! Without `NOTIFY_SOCKET` in the environment everything here does nothing. A failed notification is logged and
+//! ignored: the node serves without a supervisor too.
 
 use std::time::Duration;
 
@@ -47,6 +47,6 @@ pub fn alive() {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the service manager cannot be told");
+        tracing::debug!(%error, "the service manager cannot be notified");
     }
 }
