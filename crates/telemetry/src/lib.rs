@@ -1,7 +1,7 @@
 //! What operators see: metrics, the log, and traces.
 //!
-//! **Architecture invariant.** Telemetry only tells: nothing is decided by a metric or a log line, and
-//! none holds the pipeline back. Every metric name stands in `metrics` and nowhere else.
+//! **Architecture invariant.** Telemetry only reports: no metric or log line influences a decision or blocks the
+//! pipeline. All metric names are defined in `metrics`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 

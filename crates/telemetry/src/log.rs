@@ -1,6 +1,6 @@
-//! The log: JSON lines (or text) on standard output, and in a file besides, written by a thread of its own, so that a slow reader
-//! of the log never holds the pipeline back. What does not fit into the thread's queue is dropped, counted,
-//! and told in a line of its own.
+//! The log: JSON lines (or text) on standard output, and optionally in a file. A thread of its own writes them, so a
+//! slow reader of the log never blocks the pipeline. Lines that do not fit into the thread's queue are dropped and
+//! counted; a line of its own reports the count.
 
 mod clean;
 mod straight;
@@ -102,7 +102,7 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// a section of the state takes to be hashed.
 static STRAIGHT: OnceLock<LineQueue> = OnceLock::new();
 
-/// The layer that writes lines of a format, for whoever puts a subscriber together.
+/// The layer that writes lines of a format, for building a subscriber.
 pub fn layer<S, W>(format: Format, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -123,9 +123,9 @@ struct Both {
 
 impl Write for Both {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        // The file first: whoever reads standard output may be gone.
-        let told = self.file.as_mut().map_or(Ok(()), |file| file.write_all(lines));
-        self.out.write_all(lines).and(told).map(|()| lines.len())
+        // The file first: the reader of standard output may be gone.
+        let filed = self.file.as_mut().map_or(Ok(()), |file| file.write_all(lines));
+        self.out.write_all(lines).and(filed).map(|()| lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -183,8 +183,8 @@ pub fn proposal_refused(proposal: &Proposal, rejection: &Rejection) {
     );
 }
 
-/// Logs a request that was refused before it was known whose proposal it is, at the same rate. What it says of itself is
-/// not shown, since nobody vouches for it.
+/// Logs a request that was refused before its signature was verified, at the same rate. Its own claims are not shown,
+/// since they are unverified.
 pub fn request_refused(guard: GuardName, rejection: &Rejection) {
     let Some(left_out) = REFUSALS.pass() else { return };
     tracing::info!(
@@ -222,7 +222,7 @@ pub fn dropped() -> u64 {
 /// Lines of the process's log, whichever queue they were meant for: there is one.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Lines that wait, and what the thread that writes them is told.
+/// Queued lines, and flags for the writer thread.
 #[derive(Default)]
 struct Waiting {
     bytes: Vec<u8>,
@@ -311,8 +311,7 @@ pub fn close() {
     }
 }
 
-/// Writes lines until told to stop. Nobody can be told that the log cannot be written, so errors are passed
-/// over.
+/// Writes lines until it is stopped. A failure to write the log cannot be reported anywhere, so errors are ignored.
 fn write_lines(mut out: impl Write, format: Format, lines: &Lines) {
     let mut taken = Waiting::default();
     while !taken.stopping {
@@ -380,7 +379,7 @@ impl std::fmt::Debug for LogGuard {
 impl Drop for LogGuard {
     fn drop(&mut self) {
         self.lines.stop();
-        // A thread that does not end means that nobody reads the log; then its end is lost.
+        // A thread that does not end is blocked on a log without reader; the log's end is lost then.
         let _ = self.done.recv_timeout(LAST_WORDS);
     }
 }
@@ -473,12 +472,12 @@ mod tests {
             let mut straight = Vec::new();
             straight::transition_accepted(&record, &mut straight);
             let straight = String::from_utf8(straight).unwrap();
-            let told = logged(Format::Json, || tell_accepted(&record));
+            let subscribed = logged(Format::Json, || tell_accepted(&record));
             let without_time = |line: &str| line.split_once(r#"Z","#).unwrap().1.to_owned();
-            assert_eq!(without_time(&straight), without_time(&told));
+            assert_eq!(without_time(&straight), without_time(&subscribed));
             let time =
                 |line: &str| line.replace(|c: char| c.is_ascii_digit(), "0").split_once("Z\",").unwrap().0.to_owned();
-            assert_eq!(time(&straight), time(&told));
+            assert_eq!(time(&straight), time(&subscribed));
         }
     }
 
@@ -552,9 +551,9 @@ mod tests {
         }
         drop(go);
         finish(&guard);
-        let told = r#""level":"WARN","message":"log lines dropped","dropped":97,"target":"swoosh::telemetry"}"#;
+        let dropped = r#""level":"WARN","message":"log lines dropped","dropped":97,"target":"swoosh::telemetry"}"#;
         let text = memory.text();
         let last = text.strip_prefix("{}\n{}\n{}\n{\"timestamp\":").unwrap();
-        assert!(last.ends_with(&format!("{told}\n")) && last.lines().count() == 1, "{text}");
+        assert!(last.ends_with(&format!("{dropped}\n")) && last.lines().count() == 1, "{text}");
     }
 }

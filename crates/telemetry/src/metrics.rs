@@ -156,7 +156,7 @@ const TURNED_AWAY: Name =
 const CERTIFICATE: Name =
     metric("swoosh_tls_certificate_expires_seconds", "When the TLS certificate expires, since 1970; 0 without TLS.");
 
-/// How a node stands towards proposals, as `/health` names it.
+/// Modes of a node, as `/health` names them.
 pub const MODES: [&str; 5] = ["accepting", "draining", "refusing", "read_only", "following"];
 
 /// What holds projects up.
@@ -506,7 +506,7 @@ impl Metrics {
         self.wal_failures.inc();
     }
 
-    /// The node stands so towards proposals, one of [`MODES`], and can trust its clock or not.
+    /// Sets the mode, one of [`MODES`], and whether the clock can be trusted.
     pub fn set_mode(&self, mode: &str, clock_safe: bool) {
         MODES.iter().zip(&self.modes).for_each(|(name, gauge)| gauge.set((*name == mode).into()));
         self.clock_safe.set(clock_safe.into());
@@ -532,7 +532,6 @@ impl Metrics {
         self.log_dropped.inc_by(lines.saturating_sub(self.log_dropped.get()));
     }
 
-    /// How the migration from WHOOSH stands.
     pub fn migration(&self) -> &Migration {
         &self.migration
     }

@@ -1,10 +1,10 @@
 //! Traces: what was accepted, and how long each step took, waits here to be drawn as spans and sent to a collector.
 //!
 //! ```text
-//!  committer ── put ──▶ bounded queue ── take ──▶ whoever sends ── spans ──▶ collector
+//!  committer ── put ──▶ bounded queue ── take ──▶ exporter ── spans ──▶ collector
 //!                │ full: dropped, counted
 //! ```
-//! Putting costs one short lock and wakes nobody until a batch is there; drawing is left to whoever takes.
+//! Putting costs one short lock and wakes the exporter only for a full batch. The exporter builds the spans.
 
 mod spans;
 
@@ -52,7 +52,7 @@ impl Way {
         2 + u64::from(self.verify.is_some()) + u64::from(self.judge.is_some())
     }
 
-    /// The trace: the caller's, or one that follows from the record, so that whoever holds a receipt finds it.
+    /// The trace: the caller's, or one that follows from the record, so that a receipt leads to it.
     pub fn trace_id(&self) -> [u8; 16] {
         let own = || self.chain.as_bytes().first_chunk().copied().unwrap_or_default();
         self.parent.as_ref().map_or_else(own, |parent| parent.trace_id)
@@ -68,7 +68,7 @@ pub struct Rules {
     pub queue: usize,
     /// Spans that are sent at once.
     pub batch: usize,
-    /// How long spans wait for others, at the most.
+    /// Longest wait of a span for its batch.
     pub every: Duration,
 }
 
@@ -159,7 +159,7 @@ impl Traces {
         self.stopped.notify_one();
     }
 
-    /// Waits until nothing more comes. For whoever takes; there is one.
+    /// Waits until the producer stops. For the exporter; there is one.
     pub async fn until_stopping(&self) {
         while !self.is_stopping() {
             self.stopped.notified().await;

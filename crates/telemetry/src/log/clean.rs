@@ -12,7 +12,7 @@ pub type Cleaner = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 static CLEANER: RwLock<Option<Cleaner>> = RwLock::new(None);
 
-/// What stands in the place of a JSON line that is none any more without its secrets.
+/// Replacement for a line that is no valid JSON after its secrets were removed.
 const WITHHELD: &str = "{\"level\":\"WARN\",\"message\":\"a log line held a secret and is withheld\"}\n";
 
 /// Cleans every line from here on, but for those of accepted transitions, whose fields hold names, hashes and keys alone.

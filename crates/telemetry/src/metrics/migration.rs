@@ -33,7 +33,7 @@ const GRANT_ENDS: Name = metric(
     "When the first of the grants in force ends, in seconds since 1970; 0 without one.",
 );
 
-/// How far a migration may be; the first stands for none.
+/// Modes of a migration; the first means none.
 const MODES: [&str; 5] = ["off", "shadow", "regions", "cutover", "bypass"];
 /// Who decides.
 const DECIDED: [&str; 2] = ["whoosh", "swoosh"];

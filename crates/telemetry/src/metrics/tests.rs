@@ -90,7 +90,7 @@ fn ages_are_in_seconds() {
 }
 
 #[test]
-fn commits_and_gauges_show_what_they_were_told() {
+fn commits_and_gauges_show_their_values() {
     let metrics = Metrics::new();
     metrics.committed(3, Duration::from_millis(2), 17);
     metrics.set_wal_lag(4, Duration::ZERO);
@@ -162,7 +162,7 @@ fn commits_and_gauges_show_what_they_were_told() {
 }
 
 #[test]
-fn what_is_known_of_the_world_shows_as_it_was_told() {
+fn facts_about_the_world_are_shown() {
     let metrics = Metrics::new();
     let world = metrics.world();
     world.set_license_left(90_500);
@@ -207,7 +207,7 @@ fn what_is_known_of_the_world_shows_as_it_was_told() {
 }
 
 #[test]
-fn how_a_node_stands_is_one_of_its_modes() {
+fn exactly_one_mode_of_a_node_is_set() {
     let metrics = Metrics::new();
     metrics.set_mode("refusing", false);
     metrics.set_blocked([1, 2, 3, 4, 5]);

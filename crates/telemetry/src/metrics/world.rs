@@ -25,7 +25,6 @@ pub struct FactStanding {
     pub until_ms: u64,
 }
 
-/// Where the schedule stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WindowStanding {
     /// Beats since the epoch.
@@ -102,7 +101,7 @@ impl World {
         self.fact_left.with_label_values(&label).set(between(now_ms, standing.until_ms));
     }
 
-    /// The schedule stands so; without one that is believed no window is open.
+    /// Sets the schedule. Without a trusted schedule no window is open.
     pub fn set_windows(&self, standing: Option<&WindowStanding>) {
         let open = |class: &WindowClass| standing.is_some_and(|standing| standing.open.contains(class));
         WindowClass::ALL.iter().zip(&self.window_open).for_each(|(class, gauge)| gauge.set(open(class).into()));

@@ -14,7 +14,7 @@ use swoosh_types::keys::PublicKey;
 use swoosh_types::record::Record;
 use swoosh_types::text::ClusterId;
 
-/// One moment by both clocks, so that steps, which are measured by one, can be told by the other.
+/// One moment on both clocks, which converts monotonic readings to wall-clock times.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// By the monotone clock.
@@ -97,7 +97,7 @@ impl Trace<'_> {
     }
 }
 
-/// What is told of a transition: names, hashes, reasons and addresses, never its inputs.
+/// Attributes of a transition's span: names, hashes, reasons and addresses, never its inputs.
 fn attributes(way: &Way) -> Vec<KeyValue> {
     let record = &way.record;
     let text = |key: &'static str, value: String| KeyValue::new(key, value);

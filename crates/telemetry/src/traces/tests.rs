@@ -91,16 +91,16 @@ fn a_transition_is_one_span_with_a_span_for_each_step_below_it() {
 #[test]
 fn a_span_tells_reasons_and_evidence() {
     let root = spans(&way(7, None), &moment()).remove(0);
-    let told = |key: &str| root.attributes.iter().find(|pair| pair.key.as_str() == key).unwrap().value.to_string();
-    assert_eq!(told("swoosh.guard_reasons"), r#"["quorum: 7 of 9 voted","quorum: 9 candidates"]"#);
-    assert_eq!(told("swoosh.evidence"), r#"["ucxl://chorus:spec@council/*^/notes"]"#);
-    assert_eq!(told("swoosh.index"), "7");
-    assert_eq!(told("swoosh.region"), "council");
-    assert_eq!(told("swoosh.window_id"), "");
+    let attribute = |key: &str| root.attributes.iter().find(|pair| pair.key.as_str() == key).unwrap().value.to_string();
+    assert_eq!(attribute("swoosh.guard_reasons"), r#"["quorum: 7 of 9 voted","quorum: 9 candidates"]"#);
+    assert_eq!(attribute("swoosh.evidence"), r#"["ucxl://chorus:spec@council/*^/notes"]"#);
+    assert_eq!(attribute("swoosh.index"), "7");
+    assert_eq!(attribute("swoosh.region"), "council");
+    assert_eq!(attribute("swoosh.window_id"), "");
 }
 
 #[test]
-fn a_trace_that_nobody_began_is_named_after_the_record() {
+fn a_trace_without_parent_is_named_after_the_record() {
     let way = way(7, None);
     let root = spans(&way, &moment()).remove(0);
     let chain = way.chain.short(48);
@@ -149,7 +149,7 @@ async fn a_stop_gives_what_is_left_and_then_nothing() {
 }
 
 #[tokio::test]
-async fn a_full_batch_wakes_whoever_waits() {
+async fn a_full_batch_wakes_the_exporter() {
     let traces = Arc::new(Traces::new(Rules { every: Duration::from_secs(3_600), ..rules(1_000, 4) }, Arc::default()));
     let waiting = tokio::spawn({
         let traces = traces.clone();
