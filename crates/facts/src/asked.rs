@@ -1,4 +1,4 @@
-//! Who is told of each question that a provider asks outside: whoever counts them.
+//! Counts the requests that providers send outside.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -72,7 +72,7 @@ mod tests {
     use crate::fixture::*;
     use swoosh_machine::facts::FactBody;
 
-    /// The built-in schedule, with the policies given and settings that let nobody do anything.
+    /// The built-in schedule, with the given policies and settings without identities.
     fn built_in(policies: &str) -> BuiltIn {
         let settings = guard_settings(0);
         let windows = yaml_serde::from_str(include_str!("../../../config/backbeat.yaml")).unwrap();

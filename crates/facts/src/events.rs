@@ -80,7 +80,7 @@ impl EventReader {
                 }
                 self.event.data.push_str(value);
             }
-            // Comments, which keep a stream alive, and fields that nobody here needs.
+            // Comments, which keep a stream alive, and unused fields.
             _ => {}
         }
         None

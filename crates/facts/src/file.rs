@@ -71,7 +71,7 @@ pub struct FactFile {
 }
 
 impl FactFile {
-    /// A file that nobody has looked at yet.
+    /// A file that was not read yet.
     pub fn new(path: PathBuf, table: Arc<FactTable>) -> FactFile {
         FactFile { path, table, settled: None, read: None, is_early: false, problems: Vec::new() }
     }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_fact_is_told_and_the_rest_kept() {
+    fn a_bad_fact_is_reported_and_the_rest_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("facts.json");
         let table = Arc::new(table());

@@ -61,7 +61,7 @@ pub fn policy(serial: u64, policies: &str, observed_ms: u64) -> FactClaim {
     claim(FactKind::Policy, &node(), observed_ms, to_json(&body).unwrap())
 }
 
-/// Settings that let nobody do anything, with a grace for licenses.
+/// Settings without identities, with a grace for licenses.
 pub fn guard_settings(license_grace_ms: u64) -> GuardSettings {
     GuardSettings {
         identities: [].into(),

@@ -13,7 +13,7 @@ use swoosh_types::fact::{FactKind, GuardSettings};
 /// Longest between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Whether somebody may go outside.
+/// Whether outside access is licensed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Until this moment, in milliseconds since 1970-01-01T00:00:00Z.
@@ -28,8 +28,8 @@ pub enum Standing {
     },
 }
 
-/// How the license stands for the node as a whole: one license that counts, for all projects or for one,
-/// lets it go outside. What a single project may do, its own guard says.
+/// License state of the whole node: one valid license, for all projects or for one, allows outside access. Guards check
+/// the license of each project.
 pub fn standing(facts: &FactsNow, now: Now) -> Standing {
     let unlicensed = |reason: String| Standing::Unlicensed { reason };
     if let Safety::Unsafe { drift_ms } = now.safety {
@@ -53,8 +53,7 @@ fn why_not(fact: &KnownFact, settings: &GuardSettings) -> String {
     }
 }
 
-/// Moves the gate as the license in the table stands, for ever; run it in a task and abort that to stop,
-/// which closes the gate.
+/// Moves the gate according to the licenses in the table, forever. Run it in a task; aborting the task closes the gate.
 pub async fn watch_license(table: Arc<FactTable>, keeper: GateKeeper) {
     let mut changes = table.changes();
     loop {

@@ -142,7 +142,7 @@ impl Poller {
         if let Some(other) = facts.iter().find(|fact| fact.claim.kind != expected) {
             return Err(PollError::Kind { found: other.claim.kind, expected });
         }
-        // All that can be believed is; then the first that cannot is told.
+        // All valid facts are taken; then the first invalid one is reported.
         let outcomes = self.speaker.table().insert_all(facts);
         let held = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Inserted::Held(_)))).count();
         outcomes.into_iter().find_map(Result::err).map_or(Ok(held), |refused| Err(refused.into()))

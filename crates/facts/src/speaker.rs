@@ -58,7 +58,7 @@ impl Speaker {
         Speaker { table, key, asked: Arc::new(Uncounted) }
     }
 
-    /// The same, with somebody who counts what its providers ask outside.
+    /// The same, with a counter of its providers' outside requests.
     pub fn counted(self, asked: Arc<dyn Asked>) -> Speaker {
         Speaker { asked, ..self }
     }
@@ -79,7 +79,7 @@ impl Speaker {
     }
 
     /// Says what was seen just now, believed for `valid_for_ms` at most (and no longer than its kind allows).
-    /// What is said later stands, also within one millisecond.
+    /// The later call counts, also within one millisecond.
     pub fn say<T: Serialize>(
         &self,
         kind: FactKind,
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_later_in_the_same_millisecond_stands() {
+    fn the_later_call_in_the_same_millisecond_counts() {
         let table = Arc::new(table());
         let speaker = Speaker::new(table.clone(), node());
         for id in ["l-1", "l-2", "l-3"] {

@@ -146,7 +146,7 @@ impl FactStore {
         Ok(())
     }
 
-    /// The node speaks for itself: nobody else brings what it said once, such as a license that it no longer believes.
+    /// Refuses pushed facts of the node itself: they could bring back an old one, such as an expired license.
     fn refuse_own(&self, fact: &Fact) -> Result<(), PushError> {
         let FactClaim { kind, source, .. } = &fact.claim;
         let own = *source == self.table.node() && !self.table.is_listed(*kind, source);
@@ -229,7 +229,7 @@ impl FactStore {
                 Err(problem) => restored.problems.push(format!("{name}: {problem}")),
             }
         }
-        // In the order in which they were seen, so that what stood before stands again.
+        // In the order of observation, so that the same facts count as before.
         facts.sort_by_key(|(_, fact)| fact.claim.observed_at);
         let (names, facts): (Vec<_>, Vec<_>) = facts.into_iter().unzip();
         for (name, outcome) in names.iter().zip(self.table.insert_durable(facts)) {
@@ -378,7 +378,7 @@ mod tests {
 
     /// A take-back that came while a later fact of another source stood was forgotten: once that one was over, the old license was believed.
     #[test]
-    fn a_take_back_counts_though_another_source_s_fact_stands() {
+    fn a_withdrawal_counts_although_another_sources_fact_is_in_force() {
         let old = license(&kaching(), NOW_MS - 10_000).sign(&cluster(), &kaching());
         let mut back = license(&kaching(), NOW_MS - 5_000);
         back.valid_until = Hlc::new(NOW_MS - 4_000, 0).unwrap();

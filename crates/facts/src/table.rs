@@ -26,8 +26,8 @@ mod tests;
 
 use room::{ROOM, Room};
 
-/// The facts at one moment, and the bytes that the journal stores of them. Whoever judged by it finds in
-/// it the bytes of every fact the guards read, even when the table holds newer facts by then.
+/// The facts at one moment, and the bytes that the journal stores of them. It holds the bytes of every fact that the
+/// guards read, even if the table holds newer facts by then.
 #[derive(Clone, Debug, Default)]
 pub struct FactsNow {
     set: FactSet,
@@ -77,7 +77,7 @@ pub enum Inserted {
         /// When the source saw what is held of it.
         held: Hlc,
     },
-    /// Another source saw something newer, which stands while it is believed.
+    /// Another source saw something newer, which counts until it expires.
     Outdone {
         /// The other source.
         by: PublicKey,
@@ -87,7 +87,7 @@ pub enum Inserted {
 }
 
 impl Inserted {
-    /// Whether the table remembers the fact. A fact that takes back counts even if another source's fact stands: that one ends, too.
+    /// Whether the table remembers the fact. A withdrawal counts even if another source's fact is in force: it ends that fact, too.
     pub(super) fn is_kept(self, takes_back: bool) -> bool {
         match self {
             Inserted::Held(_) => true,
@@ -243,7 +243,7 @@ pub struct FactTable {
     now: ArcSwap<FactsNow>,
     /// The lock orders writers.
     ledger: Mutex<Ledger>,
-    /// Told of every exchange.
+    /// Notified of every exchange.
     exchanged: watch::Sender<()>,
     bundles: Arc<Bundles>,
     room: Room,
@@ -351,7 +351,7 @@ impl FactTable {
 
     /// The same for facts that are on disk already.
     pub(super) fn insert_durable(&self, facts: Vec<Fact>) -> Vec<Result<Inserted, FactRefusal>> {
-        // Signatures and bodies are checked before the lock is taken, so that nobody waits for them.
+        // Signatures and bodies are checked before the lock is taken, so that no other thread waits for them.
         let checked = facts.into_iter().map(|fact| self.check(fact).and_then(|checked| self.check_step(checked)));
         self.hold(checked.collect())
     }
@@ -466,13 +466,13 @@ impl FactTable {
         }
         check_serial(known, set)?;
         let is_default = claim.project.is_none() && ledger.built_in.contains(&claim.kind);
-        let stands = |held: &&Arc<KnownFact>| {
+        let outranks = |held: &&Arc<KnownFact>| {
             let theirs = &held.fact.claim;
             let believed = self.clock.now().wall_ms <= held.fact.believed_until_ms();
             theirs.source != claim.source && theirs.observed_at >= claim.observed_at && believed
         };
         let held = set.at(claim.kind, claim.project.as_ref());
-        match held.filter(stands).filter(|_| !is_default && claim.kind != FactKind::Policy) {
+        match held.filter(outranks).filter(|_| !is_default && claim.kind != FactKind::Policy) {
             Some(other) => Ok(Inserted::Outdone { by: other.fact.claim.source, held: other.fact.claim.observed_at }),
             None => Ok(Inserted::Held(known.hash)),
         }

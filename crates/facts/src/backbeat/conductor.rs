@@ -23,7 +23,7 @@ pub enum BeatRefusal {
     /// It is no signed beat.
     #[error("it is not a signed beat: {0}")]
     Form(#[from] DecodeError),
-    /// Somebody else signed it.
+    /// It has another signer.
     #[error("it is signed by {found}; backbeat.source_key names {expected}")]
     Source {
         /// Who signed.
@@ -87,7 +87,7 @@ impl Conductor {
         let restored = self.check(&bytes).and_then(|note| self.lead(&note.claim, Hlc::default()));
         let path = self.rules.kept.display();
         match restored {
-            Ok(beat) => tracing::info!(%path, beat, "the window schedule goes on as it was led"),
+            Ok(beat) => tracing::info!(%path, beat, "the window schedule continues from the kept beat"),
             Err(error) => tracing::warn!(%path, %error, "the beat kept from before is not taken; the schedule holds"),
         }
     }

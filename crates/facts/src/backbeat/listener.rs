@@ -11,7 +11,7 @@ use swoosh_platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
 const MOST_BYTES: usize = 16 << 10;
 /// The least time between two beats of a stream that are looked at: a source that floods waits.
 const LEAST_GAP: Duration = Duration::from_millis(20);
-/// So many beats in a row that are not taken end a stream; it is opened anew after a while.
+/// This many rejected beats in a row end a stream. It is opened again after a back-off.
 const MOST_REFUSALS: u32 = 8;
 
 /// How the source is asked.
@@ -149,7 +149,7 @@ impl Ear<'_> {
         loop {
             let chunk = tokio::time::timeout(silence, response.chunk()).await.map_err(|_| Ended::Silent(silence))?;
             let Some(chunk) = chunk.map_err(broken)? else { return Err(Ended::Over) };
-            // Of beats that come in together the last one stands, so that a flood is over as soon as it ends.
+            // Of beats that arrive together only the last counts, so that a flood leaves no backlog.
             let Some(event) = reader.push(&chunk).map_err(|_| Ended::TooLarge)?.pop() else { continue };
             match self.take(event.data.as_bytes()) {
                 Ok(()) => refusals = 0,

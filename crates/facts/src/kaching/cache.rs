@@ -55,7 +55,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn what_is_kept_is_read_again_and_nobody_else_may_read_it() {
+    fn the_cache_is_read_again_and_only_its_owner_may_read_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("license.json");
         assert_eq!(load(&path).unwrap(), None);

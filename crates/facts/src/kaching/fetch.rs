@@ -29,7 +29,7 @@ pub struct Server {
 pub enum Fetched {
     /// A license.
     Granted {
-        /// The token as it was written.
+        /// The token's text.
         text: String,
         /// What it says.
         token: Box<Token>,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_no_is_told_from_an_outage() {
+    fn a_denial_is_distinguished_from_an_outage() {
         for status in [401, 402, 403, 410] {
             assert!(matches!(judged(status, "secret-canary"), Fetched::Denied { .. }), "{status}");
         }
@@ -146,15 +146,15 @@ mod tests {
     #[test]
     fn nothing_the_server_wrote_is_repeated() {
         for status in [200, 403, 500] {
-            let told = format!("{:?}", judged(status, "secret-canary.secret-canary.secret-canary"));
-            assert!(!told.contains("canary"), "{told}");
+            let shown = format!("{:?}", judged(status, "secret-canary.secret-canary.secret-canary"));
+            assert!(!shown.contains("canary"), "{shown}");
         }
     }
 
     #[test]
     fn the_server_may_ask_to_be_left_alone() {
         let headers: HeaderMap = [(RETRY_AFTER, "30".parse().unwrap())].into_iter().collect();
-        let told = judge(StatusCode::TOO_MANY_REQUESTS, &headers, b"", &pins());
-        assert!(matches!(told, Fetched::Failed { retry_after: Some(wait), .. } if wait == Duration::from_secs(30)));
+        let fetched = judge(StatusCode::TOO_MANY_REQUESTS, &headers, b"", &pins());
+        assert!(matches!(fetched, Fetched::Failed { retry_after: Some(wait), .. } if wait == Duration::from_secs(30)));
     }
 }

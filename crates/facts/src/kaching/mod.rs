@@ -65,7 +65,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Says the license that is on disk, if it still counts for anything; asks nobody yet.
+    /// Reports the license on disk, if it is still valid. Sends no request yet.
     pub fn new(server: Server, pins: Pins, pace: Pace, cache: PathBuf, speaker: Speaker) -> Keeper {
         let mut keeper = Keeper { server, pins, pace, cache, speaker, held: None, failures: 0 };
         keeper.recall();
@@ -95,7 +95,7 @@ impl Keeper {
                 self.back_off(None)
             }
             Fetched::Failed { reason, retry_after } => {
-                tracing::warn!(%reason, held_until = self.told_until(), "the license could not be fetched");
+                tracing::warn!(%reason, held_until = self.held_until(), "the license could not be fetched");
                 self.back_off(retry_after)
             }
         }
@@ -140,7 +140,7 @@ impl Keeper {
         }
         let life = Duration::from_millis(token.until_ms().saturating_sub(now_ms));
         if self.held.as_ref().is_none_or(|held| held.denied_at.is_some() || held.token.hash != token.hash) {
-            tracing::info!(license = %token.id, until = %told(token.until_ms()), "the license is granted");
+            tracing::info!(license = %token.id, until = %rfc3339_within(token.until_ms()), "the license is granted");
             let fetched_at = Hlc::new(now_ms.min(MAX_MS), 0).unwrap_or_default();
             self.held = Some(Held { text, token, fetched_at, denied_at: None });
             self.keep();
@@ -155,7 +155,7 @@ impl Keeper {
         jittered(share.min(self.pace.refresh_max)).max(self.pace.retry_min)
     }
 
-    /// The first no counts: being told again must not begin the grace anew.
+    /// The first denial counts: a repeated one must not restart the grace.
     fn denied(&mut self, reason: &str) {
         let now_ms = self.now_ms();
         let Some(held) = &mut self.held else {
@@ -204,12 +204,12 @@ impl Keeper {
         jittered(wait).max(asked.unwrap_or_default().min(retry_max))
     }
 
-    fn told_until(&self) -> Option<String> {
-        self.held.as_ref().map(|held| told(held.token.until_ms()))
+    fn held_until(&self) -> Option<String> {
+        self.held.as_ref().map(|held| rfc3339_within(held.token.until_ms()))
     }
 }
 
-fn told(ms: u64) -> String {
+fn rfc3339_within(ms: u64) -> String {
     rfc3339(ms.min(MAX_MS))
 }
 

@@ -69,10 +69,9 @@ pub enum TokenError {
         /// What it must be.
         expected: &'static str,
     },
-    /// Made out to somebody else.
+    /// Made out to another cluster.
     #[error("it is made out to {found}, not to the cluster {cluster} (claim sub)")]
     OtherCluster {
-        /// To whom.
         found: String,
         /// This cluster.
         cluster: ClusterId,
@@ -215,13 +214,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn garbage_is_told_from_a_token() {
+    fn garbage_is_distinguished_from_a_token() {
         let padded = format!("{}=", token("l-1", "swoosh", 1));
         for text in ["", "a", "a.b", "a.b.c", "....", "<html>busy</html>", &padded, &"x".repeat(MOST_BYTES + 1)] {
             assert!(Token::read(text, &pins()).is_err(), "{text}");
         }
         let twice = jws(r#"{"alg":"none","alg":"EdDSA"}"#, "{}", &fixture::kaching());
-        assert!(matches!(Token::read(&twice, &pins()), Err(TokenError::Form(_))), "a key that stands twice");
+        assert!(matches!(Token::read(&twice, &pins()), Err(TokenError::Form(_))), "a repeated key");
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Budget {
         Budget { left: Arc::new(AtomicUsize::new(bytes)), is_over: Arc::default(), over: Arc::default() }
     }
 
-    /// Takes bytes out; when there are too few, whoever waits for that learns it.
+    /// Takes bytes out of the budget; too few wake the waiter of [`Budget::over`].
     fn take(&self, bytes: usize) -> Result<(), OverBudget> {
         let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes));
         taken.map(drop).map_err(|_| {

@@ -95,14 +95,14 @@ mod tests {
     /// `.` is a failure, a letter an identity. Gives what counts after each probe.
     fn run(probes: &str) -> String {
         let mut damping = Damping::new(RULES);
-        let mut told = String::new();
+        let mut counted = String::new();
         for probe in probes.chars() {
             let identity =
                 |probe: char| Identity { server: "s".parse().unwrap(), version: probe.to_string().parse().unwrap() };
             damping.take((probe != '.').then(|| identity(probe)));
-            told.push_str(damping.counts().map_or(".", |identity| identity.version.as_str()));
+            counted.push_str(damping.counts().map_or(".", |identity| identity.version.as_str()));
         }
-        told
+        counted
     }
 
     #[test]

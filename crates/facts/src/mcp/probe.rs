@@ -16,7 +16,7 @@ use super::listing::{EndlessListing, Listing};
 use swoosh_platform::outbound::{Http, OutboundError};
 use swoosh_types::text::TextError;
 
-/// How long a goodbye may take; nobody waits for the server's leave.
+/// Longest wait for a goodbye, which needs no answer.
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Bounds of a probe.
@@ -73,7 +73,7 @@ pub async fn probe(http: &Http, limits: ProbeLimits) -> Result<Seen, ProbeError>
     let work = async |client| {
         let asked = ask(CappedClient::new(client, budget.clone()), http.address().as_str());
         tokio::select! {
-            // Whatever rmcp makes of it, a server that went over its budget is told to have.
+            // A server over its budget gets this error, whatever error rmcp reports.
             seen = asked => if budget.is_over() { Err(ProbeError::TooLarge(limits.answer_bytes)) } else { seen },
             () = budget.over() => Err(ProbeError::TooLarge(limits.answer_bytes)),
             () = tokio::time::sleep(limits.timeout) => Err(ProbeError::Late(limits.timeout)),

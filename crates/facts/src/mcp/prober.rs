@@ -21,7 +21,7 @@ pub type Pins = Arc<BTreeSet<Url>>;
 
 /// How results that come in together are gathered into one fact.
 const GATHER: Duration = Duration::from_millis(20);
-/// How often what did not change is said again, at the most.
+/// Shortest interval between reports of an unchanged result.
 const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// How servers are probed.

@@ -1,4 +1,4 @@
-//! What a table believes, of whom, and in which order.
+//! Facts that a table accepts, by source and order.
 
 use super::*;
 use crate::fixture::*;
@@ -38,7 +38,7 @@ fn strangers_forgeries_and_the_future_are_refused() {
 }
 
 #[test]
-fn what_a_source_said_later_stands() {
+fn the_later_fact_of_a_source_counts() {
     let table = table();
     let at = |ms| license(&kaching(), ms).sign(&cluster(), &kaching());
     assert!(matches!(table.insert(at(NOW_MS)), Ok(Inserted::Held(_))));
@@ -53,7 +53,7 @@ fn what_a_source_said_later_stands() {
 }
 
 #[test]
-fn a_fact_of_a_project_stands_beside_the_one_for_all() {
+fn a_fact_of_a_project_is_kept_beside_the_one_for_all() {
     let table = table();
     let mut own = license(&kaching(), NOW_MS);
     own.project = Some("alpha".parse().unwrap());
@@ -79,7 +79,7 @@ fn of_two_sources_the_one_that_saw_later_is_believed_while_it_may_be() {
     ended.valid_until = Hlc::new(NOW_MS - 1, 0).unwrap();
     table.insert(ended.sign(&cluster(), &kaching())).unwrap();
     let older = at(&node(), NOW_MS - 20);
-    assert_eq!(table.insert(older.clone()).unwrap(), Inserted::Held(older.hash()), "what is over stands no more");
+    assert_eq!(table.insert(older.clone()).unwrap(), Inserted::Held(older.hash()), "an expired fact does not count");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_bundle_that_is_said_again_is_not_compiled_again_and_another_one_is() {
     assert!(Arc::ptr_eq(&first, &held(2, permit, NOW_MS + 1)));
     let other = held(3, forbid, NOW_MS + 2);
     assert_eq!((other.serial(), other.hash()), (3, Hash::of(forbid.as_bytes())));
-    // More than are remembered: those that are not are compiled anew.
+    // More than the cache holds: the others are compiled again.
     (4..4 + BUNDLES as u64).for_each(|serial| drop(held(serial, permit, NOW_MS + serial)));
     assert_eq!(held(9, forbid, NOW_MS + 20).hash(), other.hash());
 }
