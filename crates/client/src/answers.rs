@@ -173,7 +173,7 @@ pub struct TransitionView {
     pub guards: Vec<GuardView>,
 }
 
-/// `GET /transitions`: what a project lets happen now, and where the window schedule stands.
+/// `GET /transitions`: transitions that a project allows now, and the state of the window schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransitionsView {
     /// The project.
@@ -202,7 +202,7 @@ pub struct TransitionsView {
 }
 
 impl TransitionsView {
-    /// What is told of one transition.
+    /// The view of one transition.
     pub fn of(&self, transition: Transition) -> Option<&TransitionView> {
         self.transitions.iter().find(|view| view.transition == transition)
     }
@@ -234,7 +234,7 @@ pub struct WindowsKnown {
     pub fact: Hash,
     /// The schedule.
     pub schedule: Schedule,
-    /// Where it stands at the time asked for, and what comes.
+    /// Its state at the requested time, and the next windows.
     pub outlook: Outlook,
 }
 

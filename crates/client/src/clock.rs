@@ -32,7 +32,7 @@ impl HlcClock {
         Ok(*last)
     }
 
-    /// The time without a tick: the later of the wall and the last reading seen, for what nobody orders by it.
+    /// The time without a tick: the later of the wall and the last reading seen; not for ordering.
     pub fn now(&self) -> Hlc {
         Hlc::new((self.wall_ms)(), 0).map_or(self.last(), |wall| wall.max(self.last()))
     }

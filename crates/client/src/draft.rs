@@ -64,7 +64,7 @@ pub struct Draft {
 
 impl Draft {
     /// A draft for project `default`. The inputs' form follows from the transition (`statechart.yaml`);
-    /// what they are made of stands in [`swoosh_types::inputs`].
+    /// their types are in [`swoosh_types::inputs`].
     pub fn new<T: Serialize + ?Sized>(transition: Transition, inputs: &T) -> Result<Draft, DraftError> {
         let written = serde_json::to_vec(inputs).map_err(|error| DraftError::Unwritable(error.to_string()))?;
         Ok(Draft {
@@ -169,7 +169,7 @@ impl Draft {
     }
 }
 
-/// The op class of a transition: its region's name, which is what stands before `_`; licenses belong to
+/// The op class of a transition: its region's name, the part before `_`; licenses belong to
 /// control (statechart: «the op class is the region's name»).
 ///
 /// # Panics

@@ -26,7 +26,7 @@ pub struct NodeEvent {
     /// not hold the record that was heard of last: what was heard since the record of its id may have been lost, so read
     /// the state again.
     pub kind: String,
-    /// What is told; docs/serving.md and the OpenAPI document describe it.
+    /// The event's data; docs/serving.md and the OpenAPI document describe it.
     pub data: Value,
 }
 
@@ -147,13 +147,14 @@ mod tests {
         for size in [1, 2, 3, 7, 1_000] {
             let mut parser = Parser::default();
             let events: Vec<_> = SAID.as_bytes().chunks(size).flat_map(|bytes| parser.take(bytes)).collect();
-            let told: Vec<_> = events.iter().map(|event| (event.id, event.kind.as_str(), event.data.clone())).collect();
+            let parsed: Vec<_> =
+                events.iter().map(|event| (event.id, event.kind.as_str(), event.data.clone())).collect();
             let expected = [
                 ("1-6".parse().ok(), "listening", Value::Null),
                 ("2-7".parse().ok(), "transition", json!({"index": 7})),
                 (None, "effect", json!({"phase": "running"})),
             ];
-            assert_eq!(told, expected, "in pieces of {size}");
+            assert_eq!(parsed, expected, "in pieces of {size}");
             assert!(!parser.is_over());
         }
     }

@@ -105,7 +105,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Whom to believe that the node is the node, and how to show who asks.
+    /// Trusted authorities of the node's certificate, and the client's own certificate.
     pub fn tls(mut self, files: TlsFiles) -> ClientBuilder {
         self.tls = files;
         self
@@ -135,7 +135,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Builds the client; connects to nobody yet.
+    /// Builds the client; opens no connection yet.
     pub fn build(self) -> Result<Client, BuildError> {
         Ok(Client {
             link: Link::new(&self.base_url, self.timeouts, &self.tls)?,
@@ -161,7 +161,7 @@ pub enum ReceiptCheckError {
     /// Another node sealed it.
     #[error("the receipt is sealed by {found}, and this client takes those of {expected} only")]
     OtherNode {
-        /// The node the client was told of.
+        /// The node that the client was configured with.
         expected: PublicKey,
         /// The node that sealed the receipt.
         found: PublicKey,

@@ -96,7 +96,7 @@ fn pem(file: &Path) -> Result<Vec<u8>, BuildError> {
 /// Why there is no answer. Whether the node took the request is then not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// Nobody answers there.
+    /// No server answers.
     #[error("cannot connect to {node}: {cause}; is the daemon running there?")]
     Connect {
         /// The node's address.
@@ -104,7 +104,7 @@ pub enum LinkError {
         /// What went wrong.
         cause: String,
     },
-    /// Somebody answers there and cannot show that it is the node.
+    /// A server answers and cannot prove that it is the node.
     #[error("the certificate of {node} is not believed: {cause}; name the authority that vouches for it (`--ca`)")]
     Untrusted {
         /// The node's address.
@@ -167,7 +167,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Builds the way to a node; connects to nobody yet.
+    /// Builds the link to a node; opens no connection yet.
     #[expect(clippy::disallowed_methods, reason = "the SDK runs in other programs")]
     pub fn new(base: &str, timeouts: Timeouts, tls: &TlsFiles) -> Result<Link, BuildError> {
         let base = address(base)?;
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_told_from_the_rest() {
+    fn loopback_is_distinguished_from_the_rest() {
         let is = |text: &str| is_loopback(&Url::parse(text).unwrap());
         assert!(is("http://127.0.0.9:1") && is("http://[::1]:1") && is("http://localhost"));
         assert!(!is("http://10.0.0.1") && !is("http://localhost.example"));

@@ -54,7 +54,7 @@ pub struct Accepted {
     pub attempts: u32,
 }
 
-/// What happens while a proposal is on its way, for whoever tells people.
+/// Progress of a proposal, for display.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A proposal is posted.
@@ -84,7 +84,7 @@ pub enum Event<'a> {
     },
 }
 
-/// Whoever is told what happens.
+/// Receives the progress of a proposal.
 pub type Observer<'a> = dyn FnMut(Event<'_>) + Send + 'a;
 
 /// Why a proposal is not accepted.
@@ -165,7 +165,7 @@ impl ProposeError {
 
 /// A proposal on its way.
 struct Journey<'a> {
-    /// Absent where the proposal is posted as it was prepared, and never signed anew.
+    /// Absent if a prepared proposal is posted unchanged and never signed again.
     draft: Option<&'a Draft>,
     /// Made once, kept through every attempt.
     key: Option<IdemKey>,
@@ -188,7 +188,7 @@ impl<'a> Journey<'a> {
 
     /// Takes note of why an attempt failed.
     fn failed(&mut self, cause: Cause) {
-        if cause.signs_anew() {
+        if cause.needs_new_signature() {
             self.prepared = None;
         }
         self.head_moved |= matches!(cause, Cause::StaleHead(_));
@@ -210,8 +210,8 @@ impl Client {
     }
 
     /// Proposes until there is an answer, and tells what happens. A stale head or clock is read again and the
-    /// proposal signed anew; a node that is busy or does not answer gets the same bytes again; both under
-    /// the same key, so that the proposal is accepted once at most. Any other rejection is returned at once.
+    /// proposal signed again; a node that is busy or does not answer gets the same bytes again; both under
+    /// the same key, so that the proposal is accepted at most once. Any other rejection is returned at once.
     pub async fn propose_observed(&self, draft: &Draft, observer: &mut Observer<'_>) -> Result<Accepted, ProposeError> {
         self.travel(Journey::of(draft), observer).await
     }

@@ -53,7 +53,7 @@ impl ReadError {
     }
 }
 
-/// Where a project stands: its head, and whether it exists yet.
+/// State of a project: its head, and whether it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProjectHead {
     /// The hash that the next proposal must name.
@@ -119,8 +119,8 @@ impl Client {
         Ok(health)
     }
 
-    /// `GET /transitions`: which transitions are enabled, why the others are not, and where the window
-    /// schedule stands. Works for a project that does not exist yet.
+    /// `GET /transitions`: enabled transitions, why the others are not, and the state of the window schedule. Works for
+    /// a project that does not exist yet.
     pub async fn transitions(&self, project: &ProjectName) -> Result<TransitionsView, ReadError> {
         let query = [("project", project.to_string())];
         let view: TransitionsView = self.read(self.link.url(&["transitions"], &query)).await?;
@@ -129,8 +129,7 @@ impl Client {
         Ok(view)
     }
 
-    /// `GET /windows`: the window schedule, where it stands at a time (now, when left out), and the next `count`
-    /// windows to open.
+    /// `GET /windows`: the window schedule, its state at a time (default: now), and the next `count` windows.
     pub async fn windows(&self, project: &ProjectName, at: Option<Hlc>, count: u64) -> Result<WindowsView, ReadError> {
         let mut query = vec![("project", project.to_string()), ("count", count.to_string())];
         query.extend(at.map(|at| ("at", at.to_string())));
@@ -208,7 +207,7 @@ impl Client {
         self.decode(&url, &reply)
     }
 
-    /// `GET /migration`: how the migration from WHOOSH stands.
+    /// `GET /migration`: the state of the migration from WHOOSH.
     pub async fn migration(&self) -> Result<MigrationView, ReadError> {
         self.read(self.link.url(&["migration"], &[])).await
     }

@@ -59,11 +59,11 @@ fn under_pressure(wait_ms: u64, pressure: u64) -> u64 {
 /// Why a proposal is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Somebody else moved the head (`stale_head`): it is read again and the proposal signed anew, under
-    /// the same key.
+    /// Another proposal moved the head (`stale_head`): it is read again and the proposal signed again, under the same
+    /// key.
     StaleHead(Box<Problem>),
     /// The clock was not late enough (`hlc_not_after`) or too late (`hlc_behind`): it follows the node's,
-    /// and the proposal is signed anew, under the same key.
+    /// and the proposal is signed again, under the same key.
     Clock(Box<Problem>),
     /// The node cannot take it now (408, 429, 502, 503, 504): the same bytes are sent again.
     Busy {
@@ -81,8 +81,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the proposal must be signed anew.
-    pub fn signs_anew(&self) -> bool {
+    /// Whether the proposal must be signed again.
+    pub fn needs_new_signature(&self) -> bool {
         matches!(self, Cause::StaleHead(_) | Cause::Clock(_) | Cause::Unread(_))
     }
 

@@ -177,7 +177,7 @@ fn posts(log: &Log) -> Vec<Asked> {
 }
 
 #[tokio::test]
-async fn a_stale_head_is_read_again_and_signed_anew_under_the_same_key() {
+async fn a_stale_head_is_read_again_and_signed_again_under_the_same_key() {
     let mut heads = ["one", "two"].into_iter();
     let (address, log) = node(move |asked, posted| match (asked.is_post(), posted) {
         (true, 0) => Answer::Json(400, problem(400, "stale_head", json!({"head": hash("two"), "retry_after_ms": 1}))),
@@ -186,11 +186,11 @@ async fn a_stale_head_is_read_again_and_signed_anew_under_the_same_key() {
         _ => read(asked),
     })
     .await;
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     let mut observer = |event: Event<'_>| match event {
-        Event::Sending { attempt, .. } => told.push(format!("sending {attempt}")),
-        Event::Retrying { attempt, cause, .. } => told.push(format!("retrying {attempt}: {cause}")),
-        Event::Accepted { attempt, .. } => told.push(format!("accepted {attempt}")),
+        Event::Sending { attempt, .. } => seen.push(format!("sending {attempt}")),
+        Event::Retrying { attempt, cause, .. } => seen.push(format!("retrying {attempt}: {cause}")),
+        Event::Accepted { attempt, .. } => seen.push(format!("accepted {attempt}")),
     };
     let accepted = client(&address).propose_observed(&draft(Transition::ControlPause), &mut observer).await.unwrap();
     let posts = posts(&log);
@@ -200,7 +200,7 @@ async fn a_stale_head_is_read_again_and_signed_anew_under_the_same_key() {
     assert_eq!(posts[0].member("current_state_hash"), hash("one").to_string());
     assert_eq!(posts[1].member("current_state_hash"), hash("two").to_string());
     assert_ne!(posts[0].member("signature"), posts[1].member("signature"));
-    assert_eq!(told, ["sending 1", "retrying 1: stale_head: because", "sending 2", "accepted 2"]);
+    assert_eq!(seen, ["sending 1", "retrying 1: stale_head: because", "sending 2", "accepted 2"]);
 }
 
 #[tokio::test]
@@ -257,7 +257,7 @@ async fn giving_up_tells_the_key_and_the_last_cause() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_told_as_such() {
+async fn a_refused_connection_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -343,7 +343,7 @@ async fn a_receipt_that_proves_nothing_is_not_taken() {
         }
         (true, 1) => {
             let mut other = receipt(asked);
-            other["idem_key"] = json!("adhoc:42:control:somebody-elses");
+            other["idem_key"] = json!("adhoc:42:control:another-callers");
             Answer::Json(202, other)
         }
         (true, _) => Answer::Json(202, receipt(asked)),
@@ -362,7 +362,7 @@ async fn a_receipt_that_proves_nothing_is_not_taken() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_of_swoosh_is_told_as_such() {
+async fn a_foreign_answer_is_reported() {
     let (address, _) = node(|_, _| Answer::Json(404, json!("nginx"))).await;
     let error = client(&address).propose(draft(Transition::ControlPause)).await.unwrap_err();
     assert!(matches!(&error, ProposeError::Read(ReadError::Unexpected { status: 404, .. })), "{error}");
