@@ -12,7 +12,7 @@ pub struct Backup {
     pub directory: Option<PathBuf>,
     /// How often there is one, in milliseconds.
     pub every_ms: u64,
-    /// Whom they are encrypted for, as age public keys; none means that they are not.
+    /// Recipients, as age public keys; with none, backups are not encrypted.
     pub recipients: Vec<String>,
     /// How many of the newest stay.
     pub keep: u64,

@@ -149,7 +149,7 @@ pub(super) fn find<'v>(document: &'v Value, key: &str) -> Option<&'v Value> {
     key.split('.').try_fold(document, |value, part| value.as_mapping()?.get(part))
 }
 
-/// Checks every number, before it is read into its type, so that the bound is told also of -1 and 1.5.
+/// Checks every number before it is read into its type, so that errors name the bound for -1 and 1.5 too.
 pub(super) fn check_numbers(document: &Value) -> Result<(), SettingsError> {
     for Bound { key, least, most } in BOUNDS {
         let Some(Value::Number(found)) = find(document, key) else { continue };
@@ -240,7 +240,7 @@ fn check_observe(settings: &Settings) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// Certificate and key go together, and whoever asks for client certificates must say whose.
+/// Certificate and key go together, and client certificates need a trusted authority.
 fn check_tls(tls: &Tls) -> Result<(), SettingsError> {
     match (&tls.certificate, &tls.key) {
         (Some(_), None) => return Err(invalid("tls.key", "tls.certificate is set and its key is not; name it too")),
@@ -253,7 +253,7 @@ fn check_tls(tls: &Tls) -> Result<(), SettingsError> {
         _ => {}
     }
     if tls.require_client_certificate && tls.client_ca.is_none() {
-        return Err(invalid("tls.require_client_certificate", "nobody's certificate is believed; set tls.client_ca"));
+        return Err(invalid("tls.require_client_certificate", "no certificate is trusted; set tls.client_ca"));
     }
     Ok(())
 }
@@ -391,7 +391,7 @@ fn check_decisions(settings: &Settings) -> Result<(), SettingsError> {
 /// An address that HTTP requests go to; a token goes through TLS, or does not leave the machine.
 pub(super) fn check_web(key: &str, url: &Url, with_token: bool) -> Result<(), SettingsError> {
     let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
-    // Addresses are told in logs and errors. This one is not told either, for what may stand in it.
+    // Addresses appear in logs and errors. This one does not: it may contain a secret.
     if rest.contains(['?', '#']) || rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
         return Err(invalid(key, "an address with '@', '?' or '#' may carry a secret; put that into the secrets file"));
     }

@@ -17,7 +17,7 @@ use swoosh_types::text::{Name, Url};
 pub enum EffectMode {
     /// The node.
     Builtin,
-    /// Whoever holds role `worker`.
+    /// Holders of role `worker`.
     #[default]
     External,
 }
@@ -45,7 +45,7 @@ pub struct Build {
     pub variant: Option<Name>,
 }
 
-/// Effects. What each key means stands in `config/swoosh.yaml`.
+/// Effects. `config/swoosh.yaml` describes the keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "the first fields are the effects, which the statechart documents")]

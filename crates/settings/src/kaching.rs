@@ -1,4 +1,4 @@
-//! Settings of the license client. What each key means stands in `config/swoosh.yaml`.
+//! Settings of the license client. `config/swoosh.yaml` describes the keys.
 
 use std::collections::BTreeSet;
 

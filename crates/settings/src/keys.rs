@@ -60,7 +60,7 @@ fn check_section(mapping: &Mapping, section: &str, known: &[String]) -> Result<(
     Ok(())
 }
 
-/// Checks a section with free keys: of `facts.sources` they are kinds, of `identities` what stands below.
+/// Checks a section with free keys: kinds for `facts.sources`, public keys and their members for `identities`.
 fn check_free(mapping: &Mapping, section: &str, members: &[&str]) -> Result<(), SettingsError> {
     let kinds: Vec<String> = FactKind::ALL.iter().map(|kind| join(section, kind.as_str())).collect();
     for (name, value) in mapping {

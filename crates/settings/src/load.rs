@@ -42,7 +42,7 @@ pub enum SettingsError {
     /// There is no such key.
     #[error("there is no key {key}; did you mean {nearest}?")]
     UnknownKey {
-        /// The key as it was found.
+        /// The key found.
         key: String,
         /// The key most like it.
         nearest: String,

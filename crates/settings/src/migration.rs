@@ -1,4 +1,4 @@
-//! `migration`: taking WHOOSH's place. What each key means stands in `config/swoosh.yaml`.
+//! `migration`: taking WHOOSH's place. `config/swoosh.yaml` describes the keys.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -69,11 +69,11 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     };
     bounds::check_web("migration.upstream", upstream, false)?;
     if migration.callers.is_empty() {
-        return invalid("migration.callers", "nobody could be signed for; name a caller and its delegate's key");
+        return invalid("migration.callers", "there is no caller to sign for; name a caller and its delegate's key");
     }
     let anonymous = migration.callers.values().filter(|caller| caller.token.is_none()).count();
     if anonymous > 1 {
-        return invalid("migration.callers", "two callers have no token and cannot be told apart; give one a token");
+        return invalid("migration.callers", "two callers have no token and cannot be distinguished; give one a token");
     }
     if anonymous > 0 && !migration.listen.ip().is_loopback() {
         let detail = "a caller has no token, and migration.listen is no loopback address; anybody could act as it: \
@@ -202,7 +202,7 @@ mod tests {
         refused("take the seat out", at("op_classes", json!(["control"])));
         refused("the delegate is no member", at("seat", json!(key(1))));
         refused("which is never elected", at("seat", json!(key(2))));
-        refused("migration.callers has no nobody", at("caller", json!("nobody")));
+        refused("migration.callers has no stranger", at("caller", json!("stranger")));
         refused("open has no token", at("caller", json!("open")));
         refused("is no delegate under identities", at("delegate", json!(key(9))));
         refused("is no delegate under identities", at("delegate", json!(key(8))));

@@ -1,4 +1,4 @@
-//! The settings as types. What each key means stands in `config/swoosh.yaml`.
+//! The settings as types. `config/swoosh.yaml` describes the keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -256,7 +256,7 @@ pub struct Exports {
     pub every_ms: u64,
     /// Whether records are exported too.
     pub wal: bool,
-    /// Whom they are encrypted for, as age public keys; none means that they are not.
+    /// Recipients, as age public keys; with none, files are not encrypted.
     pub recipients: Vec<String>,
     /// What is run after each round, argument by argument.
     pub command: Vec<String>,

@@ -8,8 +8,8 @@ use swoosh_types::backbeat::LiveBounds;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::text::Url;
 
-/// The window schedule, and the live source that may lead it. What each key means stands in
-/// `config/swoosh.yaml`, as for every section here.
+/// The window schedule, and the live source that may lead it. `config/swoosh.yaml` describes the keys, as for every
+/// section here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Backbeat {
@@ -64,7 +64,7 @@ impl Backbeat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeMode {
-    /// Unless somebody else is listed as a source of tooling facts.
+    /// Unless another source of tooling facts is listed.
     #[default]
     Auto,
     /// Always.

@@ -47,7 +47,7 @@ fn bad_epoch(text: &str) -> Option<String> {
     Some(format!("epoch: {error}{line}"))
 }
 
-/// The line, from 1, on which the value of a member such as `windows.plan[0].phase_beats` stands.
+/// Line, from 1, of the value of a member such as `windows.plan[0].phase_beats`.
 fn line_of(text: &str, member: &str) -> Option<usize> {
     let path: Vec<&str> = member.split(['.', '[']).map(|step| step.trim_end_matches(']')).collect();
     let found = Seeker(&path).deserialize(yaml_serde::Deserializer::from_str(text)).err()?;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_member_and_line() {
+    fn schedule_errors_are_reported_with_member_and_line() {
         let beat = refusal(("beat_ms: 60000", "beat_ms: 0"));
         assert!(
             beat.starts_with("beat_ms is 0; it must be from 1") && beat.contains(&line("beat_ms: 60000")),

@@ -1,4 +1,4 @@
-//! Settings of the HTTP server. What each key means stands in `config/swoosh.yaml`.
+//! Settings of the HTTP server. `config/swoosh.yaml` describes the keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -78,7 +78,7 @@ fn what_is_not_of_its_type_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_secret_stands_in_the_settings_by_its_name_alone() {
+fn settings_hold_only_the_name_of_a_secret() {
     let error = refusal("decisions: {bubble: 'https://b.example', bubble_token: hunter2-canary}");
     assert!(!error.contains("canary") && error.contains("secret:<name>"), "{error}");
     let settings = Settings::from_yaml("decisions: {bubble: 'https://b.example', bubble_token: 'secret:b'}").unwrap();
@@ -242,13 +242,13 @@ fn half_a_tls_setup_is_refused_with_what_is_missing() {
     assert!(refusal("tls: {key: a.pem}").contains("tls.certificate: tls.key is set"));
     assert!(refusal("tls: {client_ca: a.pem}").contains("tls.client_ca: client certificates need TLS"));
     let required = "tls: {certificate: a.pem, key: b.pem, require_client_certificate: true}";
-    assert!(refusal(required).contains("nobody's certificate is believed"));
+    assert!(refusal(required).contains("no certificate is trusted"));
     assert!(Settings::from_yaml("tls: {certificate: a.pem, key: b.pem, client_ca: c.pem}").is_ok());
 }
 
 #[test]
 fn traces_that_could_not_be_sent_or_would_leak_are_refused() {
-    for (yaml, told) in [
+    for (yaml, expected) in [
         ("traces: {token: 'secret:t'}", "set traces.collector"),
         ("traces: {collector: 'https://c.example'}", "set traces.protocol to http"),
         ("traces: {collector: 'http://c.example', protocol: http, token: 'secret:t'}", "use https://"),
@@ -256,7 +256,7 @@ fn traces_that_could_not_be_sent_or_would_leak_are_refused() {
         ("traces: {collector: 'http://127.0.0.1:4317', queue: 64, batch: 100}", "less than traces.batch"),
         ("traces: {collector: 'http://127.0.0.1:4317', protocol: thrift}", "traces.protocol"),
     ] {
-        assert!(refusal(yaml).contains(told), "{yaml}: {}", refusal(yaml));
+        assert!(refusal(yaml).contains(expected), "{yaml}: {}", refusal(yaml));
     }
     let good = "traces: {collector: 'https://c.example/x', protocol: http, token: 'secret:t', sample_permille: 10}";
     let settings = Settings::from_yaml(good).unwrap();
@@ -284,13 +284,13 @@ fn keys_without_a_secret_half_are_refused() {
     assert!(swoosh_types::keys::SecretKey::from_bytes(&[7; 32]).public().weakness().is_none());
     let weak = PublicKey::from_bytes([0; 32]);
     for yaml in [
-        format!("identities: {{\"{weak}\": {{name: nobody, roles: [operator]}}}}"),
+        format!("identities: {{\"{weak}\": {{name: weak, roles: [operator]}}}}"),
         format!("facts: {{sources: {{license: [\"{weak}\"]}}}}"),
         format!("kaching: {{keys: [\"{weak}\"]}}"),
     ] {
         assert!(refusal(&yaml).contains("is of small order"), "{}", refusal(&yaml));
     }
     let none = (0..=u8::MAX).map(|n| PublicKey::from_bytes([n; 32])).find(|key| key.point().is_none()).unwrap();
-    let yaml = format!("identities: {{\"{none}\": {{name: nobody, roles: [operator]}}}}");
+    let yaml = format!("identities: {{\"{none}\": {{name: weak, roles: [operator]}}}}");
     assert!(refusal(&yaml).contains("is no point of the curve"), "{}", refusal(&yaml));
 }

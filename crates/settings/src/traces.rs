@@ -19,7 +19,7 @@ pub enum TraceProtocol {
     Http,
 }
 
-/// Spans of accepted transitions. What each key means stands in `config/swoosh.yaml`.
+/// Spans of accepted transitions. `config/swoosh.yaml` describes the keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Traces {
