@@ -13,12 +13,12 @@ use swoosh_types::text::ClusterId;
 
 /// The file's name in the user's configuration directory.
 const NAME: &str = "swoosh/known_nodes";
-/// What stands before a directory of backups, whose owner is kept like a node.
+/// Prefix of a directory of backups, whose owner is kept like a node.
 pub const BACKUPS: &str = "backup:";
 /// Its first line.
 const HEADING: &str = "# Nodes that were used: address, cluster, node key. `swoosh nodes` changes it.\n";
 
-/// A node as it was when its address was first used.
+/// A node at the first use of its address.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Pin {
     /// The address, in one spelling.

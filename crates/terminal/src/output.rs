@@ -19,7 +19,7 @@ pub fn note(document: &serde_json::Value, text: impl FnOnce() -> String) {
     }
 }
 
-/// The same for a person alone: where standard error is no terminal, nothing is told.
+/// The same for a person: printed only if standard error is a terminal.
 pub fn hint(document: &serde_json::Value, text: impl FnOnce() -> String) {
     if std::io::stderr().is_terminal() {
         note(document, text);

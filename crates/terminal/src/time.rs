@@ -4,7 +4,7 @@ use swoosh_platform::clock::Clock;
 use swoosh_types::civil::{MAX_MS, parse_rfc3339};
 use swoosh_types::hlc::Hlc;
 
-/// Units by what stands behind the number, with their milliseconds; `ms` before `m` and `s`.
+/// Units by the suffix of the number, with their milliseconds; `ms` before `m` and `s`.
 const UNITS: [(&str, u64); 6] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 7 * 86_400_000)];
 

@@ -76,7 +76,7 @@ pub enum Action {
     },
     /// List, record or remove mirrors, for places without a network
     ///
-    /// A mirror stands for one address or for all that begin with it. Where several match, a
+    /// A mirror replaces one address or all that begin with it. Where several match, a
     /// variable goes before the inventory (state/sources-mirrors.json), and a longer address before
     /// a shorter one. What a variable led to is recorded. Mirrors are https://, ssh://, file://, or
     /// http:// on a loopback address. The variables:
@@ -128,7 +128,7 @@ pub enum MirrorAction {
         --request-id GOV-12 --reason 'air-gapped site'"
     )]
     Add {
-        /// What it stands for: an address, or the beginning of some
+        /// What it replaces: an address, or a prefix of addresses
         #[arg(value_name = "UPSTREAM")]
         upstream: String,
         /// Its address
@@ -143,7 +143,7 @@ pub enum MirrorAction {
     },
     /// Remove a mirror
     Remove {
-        /// What it stands for
+        /// What it replaces
         #[arg(value_name = "UPSTREAM")]
         upstream: String,
     },

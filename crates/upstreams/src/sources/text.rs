@@ -127,7 +127,7 @@ pub fn scanned(scanned: &[Scanned]) -> String {
 
 /// Mirrors and who named them.
 pub fn mirrors(mirrors: &MirrorTable) -> String {
-    let mut table = Table::with(&["stands for", "mirror", "named by", "when", "request"]);
+    let mut table = Table::with(&["replaces", "mirror", "named by", "when", "request"]);
     for (kind, list) in [("", &mirrors.inventory.mirrors), (" (a variable)", &mirrors.inventory.seen)] {
         for (upstream, mirror) in list {
             table.row([
@@ -169,6 +169,6 @@ pub fn diagnosis(diagnosis: &Diagnosis, bundle: Option<&Path>) -> String {
     if stored.len() > 1 {
         lines.push(format!("all repositories take {}", size(stored.iter().map(|source| source.stored_bytes).sum())));
     }
-    lines.extend(bundle.map(|path| format!("all that is known, without secrets, stands in {}", path.display())));
+    lines.extend(bundle.map(|path| format!("all that is known, without secrets, is in {}", path.display())));
     lines.join("\n")
 }

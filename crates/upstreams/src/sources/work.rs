@@ -26,10 +26,10 @@ pub fn run(session: &Session<'_>, desk: &Desk, action: Action, output: Output) -
     match action {
         Action::Sync { names, update, locked } => {
             let options = SyncOptions { names: Desk::names(names), update, locked };
-            told(&sync::sync(session, &desk.set, &options)?, output)
+            say_report(&sync::sync(session, &desk.set, &options)?, output)
         }
         Action::Resume => match sync::resume(session, &desk.set)? {
-            Some(report) => told(&report, output),
+            Some(report) => say_report(&report, output),
             None => {
                 output.say(&SyncReport::default(), || "nothing to resume: no sync was interrupted".to_owned())?;
                 Ok(ExitCode::SUCCESS)
@@ -70,7 +70,7 @@ fn code(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn told(report: &SyncReport, output: Output) -> anyhow::Result<ExitCode> {
+fn say_report(report: &SyncReport, output: Output) -> anyhow::Result<ExitCode> {
     output.say(report, || text::report(report))?;
     Ok(code(report.is_complete()))
 }
@@ -104,7 +104,7 @@ fn mirrors(session: &Session<'_>, action: Option<MirrorAction>, output: Output) 
             let request = MirrorRequest { upstream, mirror, request_id, reason };
             inventory::add(session, &request)?;
             output.say(&json!({"added": request.upstream}), || {
-                format!("{} now stands for {}", request.mirror, request.upstream)
+                format!("{} now replaces {}", request.mirror, request.upstream)
             })?;
         }
         Some(MirrorAction::Remove { upstream }) => {
@@ -125,8 +125,8 @@ fn diagnose(session: &Session<'_>, desk: &Desk, bundle: Option<&Path>, output: O
 }
 
 fn write_bundle(path: &Path, diagnosis: &Diagnosis) -> anyhow::Result<()> {
-    let told = || format!("{} cannot be written; name a file that is not there yet", path.display());
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).with_context(told)?;
-    serde_json::to_writer_pretty(&mut file, diagnosis).with_context(told)?;
-    file.write_all(b"\n").with_context(told)
+    let context = || format!("{} cannot be written; name a file that is not there yet", path.display());
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).with_context(context)?;
+    serde_json::to_writer_pretty(&mut file, diagnosis).with_context(context)?;
+    file.write_all(b"\n").with_context(context)
 }
