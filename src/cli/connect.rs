@@ -137,7 +137,7 @@ impl NodeArgs {
             (Some(Seen::NotKept(why)), _) => output::note(&json!({"not_kept": about(), "why": why}), || {
                 format!("{} is node {node} of cluster {cluster}; that cannot be kept: {why}", self.url)
             }),
-            // Whoever names the cluster needs no file.
+            // With the cluster named, no file is needed.
             (None, _) if self.cluster.is_some() => {}
             (None, _) | (Some(Seen::First), None) => output::note(&json!({"not_kept": about()}), || {
                 let remedy = "name a file with --known-nodes, or the cluster with --cluster";

@@ -21,8 +21,8 @@ use election::Election;
 #[command(
     about = "Compute the council's election, vote for it, certify it",
     long_about = "Compute the council's election, vote for it, certify it.\n\n\
-        Candidates are ranked by a deterministic score over the project's state, so everybody who holds the state \
-        computes the same member set. Each candidate signs that set; enough votes make the inputs of \
+        Candidates are ranked by a deterministic score over the project's state, so all who hold the state \
+        compute the same member set. Each candidate signs that set; enough votes make the inputs of \
         Council_QuorumCert. The state is read from a node and proven against its head.",
     after_help = "A whole election:\n  \
         swoosh council propose\n  \
@@ -98,9 +98,9 @@ impl Place {
             view.hash
         );
         // The settings of the node name voters too, so the state alone does not say who may be seated.
-        let told = node.ask(node.client().transitions(&self.project.project))?;
-        anyhow::ensure!(told.head == head.hash(), "the project moved on while it was read; ask again");
-        Ok(Election::of(cluster, self.project.project.clone(), head, told.electorate))
+        let view = node.ask(node.client().transitions(&self.project.project))?;
+        anyhow::ensure!(view.head == head.hash(), "the project moved on while it was read; ask again");
+        Ok(Election::of(cluster, self.project.project.clone(), head, view.electorate))
     }
 
     /// The same, while votes count.

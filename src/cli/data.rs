@@ -17,7 +17,7 @@ pub(super) struct DataArgs {
 const NO_SNAPSHOTS: u64 = 1_000_000;
 
 impl DataArgs {
-    /// A data directory that somebody else named.
+    /// A data directory named by another command.
     pub fn at(data: &Path) -> DataArgs {
         DataArgs { data: data.to_path_buf() }
     }
@@ -52,7 +52,7 @@ impl DataArgs {
         Ok(journal)
     }
 
-    /// The directory as it was given.
+    /// The directory, as given by the caller.
     pub fn path(&self) -> &Path {
         &self.data
     }

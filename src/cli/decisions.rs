@@ -26,8 +26,8 @@ use crate::types::text::ProjectName;
 #[command(
     about = "Show, check and export decision records of a data directory",
     long_about = "Show, check and export decision records of a data directory.\n\nEvery accepted transition leaves a decision \
-        record: what was decided, by whom, why, and how every guard judged. It follows from the log alone, so whoever \
-        has the log can make it again and compare. Nothing is written to the directory, also while a node runs on it. \
+        record: what was decided, its signer and reason, and how every guard judged. It follows from the log alone, so all who \
+        have the log can make it again and compare. Nothing is written to the directory, also while a node runs on it. \
         `swoosh decision` asks a running node instead."
 )]
 pub struct DecisionsCommand {
@@ -48,8 +48,8 @@ enum Action {
     List(ListArgs),
     /// Make every decision record again and compare
     ///
-    /// Without FILE, compares with what the node stored beside each record. With FILE, compares documents that
-    /// somebody holds, one a line, as the exporters write them: of a redacted one the hashes are compared. Lists every
+    /// Without FILE, compares with what the node stored beside each record. With FILE, compares documents
+    /// of the exporters, one a line: of a redacted one the hashes are compared. Lists every
     /// field that differs and exits with 1.
     #[command(
         after_help = "Examples:\n  swoosh decisions verify\n  swoosh decisions verify decisions.jsonl --data /var/lib/swoosh\n  \
@@ -312,7 +312,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         let mut line = redaction.apply(&decisions::recompute(&journal, &stored?)?)?.bytes;
         line.push(b'\n');
         match out.write_all(&line) {
-            // Whoever reads had enough.
+            // The reader closed the pipe.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
             written => written?,
         }

@@ -19,7 +19,7 @@ use crate::types::text::ProjectName;
     about = "List the work that is open, and follow it",
     long_about = "List the work that is open, and follow it.\n\nEntering some states opens an effect: sources to fetch, \
         an environment to build. `builtin` effects are the node's own (see effects.* in its settings); the outcome of \
-        an external one is posted by an identity of role worker, and names the id that stands here \
+        an external one is posted by an identity of role worker, and names the id listed here \
         (`swoosh propose`).\n\nWhat an effect is at:\n  \
         waiting    its next attempt comes later; the line says when, and what went wrong last\n  \
         suspended  its project is paused, quarantined or in recovery, or the license lets nothing outside\n  \

@@ -63,7 +63,7 @@ enum FactAction {
         #[command(flatten)]
         node: NodeArgs,
     },
-    /// Show what a node believes, since when, until when and from whom, and what is missing
+    /// Show a node's facts, their sources and validity, and missing facts
     #[command(
         visible_alias = "list",
         after_help = "Examples:\n  swoosh facts show\n  swoosh fact show --kind capacity --project alpha"
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_fact_verifies_for_its_cluster_and_lasts_as_told() {
+    fn a_signed_fact_verifies_for_its_cluster_and_lasts_as_requested() {
         let directory = tempfile::tempdir().unwrap();
         let fact = sign(&args(directory.path(), r#"{"id": "l-1", "scopes": ["swoosh"]}"#)).unwrap();
         assert!(fact.verify(&"swoosh".parse().unwrap()) && !fact.verify(&"other".parse().unwrap()));

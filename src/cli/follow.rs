@@ -48,7 +48,7 @@ pub struct FollowCommand {
     /// Settings file, for the server, the journal and who may read
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The node's key; left out, whoever answers first is believed, and nobody else afterwards
+    /// The node's key; left out, the key of the first answer is trusted, and no other afterwards
     #[arg(long, value_name = "KEY")]
     node_key: Option<PublicKey>,
     /// Authorities that may vouch for an https node, in PEM; left out, the system's
@@ -72,7 +72,7 @@ pub struct FollowCommand {
 }
 
 impl FollowCommand {
-    /// Follows until it is told to stop, or until what it is given does not hold.
+    /// Follows until it is stopped or a received record fails verification.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let overrides = Overrides { data: Some(self.data.clone()), listen: self.listen };
         let mut settings = Settings::load(self.config.as_deref(), overrides).context("the settings cannot be used")?;

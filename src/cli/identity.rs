@@ -30,7 +30,7 @@ use crate::types::text::{Name, ProjectName, Rationale};
         of the node's settings, in every project. docs/identities.md has the whole story.",
     after_help = "A key is rotated without a gap:\n  \
         swoosh keygen --out new.key\n  \
-        swoosh identity agree OLD --new-key new.key > agreement.json      # whoever holds the new key\n  \
+        swoosh identity agree OLD --new-key new.key > agreement.json      # the holder of the new key\n  \
         swoosh identity rotate agreement.json --overlap 1h --key operator.key"
 )]
 pub struct IdentityCommand {

@@ -1,4 +1,4 @@
-//! `swoosh license`: how a node's license stands, asking the license server, checking a token.
+//! `swoosh license`: shows a node's license, asks the license server, checks a token.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ use swoosh_node::outside;
     about = "Show a node's license, fetch one, check a token",
     long_about = "Show a node's license, fetch one, check a token.\n\n\
         A node fetches its license from the server that kaching.url of its settings names, keeps it in license.json \
-        of its data directory, and refreshes it. Without a license it talks to nobody but that server; when the \
+        of its data directory, and refreshes it. Without a license it connects only to that server; when the \
         license runs out, or is denied, the grace of license.grace_ms begins. docs/license.md has the whole story."
 )]
 pub struct LicenseCommand {
@@ -45,7 +45,7 @@ enum LicenseAction {
     },
     /// Ask the license server once, as the node would, and keep what it grants for the next start
     ///
-    /// A running node is not told; SIGHUP makes it ask by itself. Exits with 1 when no license is granted.
+    /// A running node is not notified; SIGHUP makes it ask by itself. Exits with 1 when no license is granted.
     #[command(after_help = "Examples:\n  swoosh license fetch --config swoosh.yaml\n  \
         swoosh license fetch --config swoosh.yaml --dry-run")]
     Fetch {
@@ -142,7 +142,7 @@ fn fetch(output: Output, settings: &Settings, dry_run: bool) -> anyhow::Result<E
             Ok(exit(true))
         }
         Fetched::Denied { reason } => {
-            anyhow::bail!("the license is denied: {reason}; ask whoever runs the license server")
+            anyhow::bail!("the license is denied: {reason}; ask the operator of the license server")
         }
         Fetched::Failed { reason, .. } => anyhow::bail!("{reason}; a node keeps the license it has and asks again"),
     }
@@ -161,20 +161,20 @@ fn check(output: Output, file: &std::path::Path, settings: &Settings) -> anyhow:
         problems.push(format!("it does not cover the scope {} (license.scope)", pins.scope));
     }
     if now_ms < token.not_before_s.saturating_mul(1_000) {
-        problems.push(format!("it counts from {} on", told_s(token.not_before_s)));
+        problems.push(format!("it counts from {} on", rfc3339_s(token.not_before_s)));
     }
     if now_ms > token.until_ms() {
-        problems.push(format!("it ran out at {}", told_s(token.expires_s)));
+        problems.push(format!("it ran out at {}", rfc3339_s(token.expires_s)));
     }
     let good = problems.is_empty();
     output.say(&json!({"ok": good, "license": document(&token), "problems": problems}), || {
-        let told: Vec<String> = problems.iter().map(|problem| format!("\n✗ {problem}")).collect();
-        format!("{}{}", describe(&token), told.concat())
+        let listed: Vec<String> = problems.iter().map(|problem| format!("\n✗ {problem}")).collect();
+        format!("{}{}", describe(&token), listed.concat())
     })?;
     Ok(exit(good))
 }
 
-fn told_s(seconds: u64) -> String {
+fn rfc3339_s(seconds: u64) -> String {
     rfc3339(seconds.saturating_mul(1_000).min(MAX_MS))
 }
 
@@ -182,8 +182,8 @@ fn document(token: &Token) -> Value {
     json!({
         "id": token.id,
         "scopes": token.scopes,
-        "issued_at": told_s(token.issued_s),
-        "expires_at": told_s(token.expires_s),
+        "issued_at": rfc3339_s(token.issued_s),
+        "expires_at": rfc3339_s(token.expires_s),
         "signed_by": token.key,
         "hash": token.hash,
     })
@@ -195,8 +195,8 @@ fn describe(token: &Token) -> String {
     let left = if left_ms == 0 { "it ran out".to_owned() } else { format!("{} left", spell(left_ms)) };
     let pairs = [
         ("scopes", scopes.join(" ")),
-        ("issued", told_s(token.issued_s)),
-        ("expires", format!("{} ({left})", told_s(token.expires_s))),
+        ("issued", rfc3339_s(token.issued_s)),
+        ("expires", format!("{} ({left})", rfc3339_s(token.expires_s))),
         ("signed by", token.key.to_string()),
         ("hash", token.hash.to_string()),
     ];

@@ -1,4 +1,4 @@
-//! `swoosh migration`: how taking WHOOSH's place stands, what differs, and the operator's order that switches it.
+//! `swoosh migration`: the state of the migration, differences, and the operator's order that switches it.
 
 use std::process::ExitCode;
 
@@ -19,12 +19,12 @@ use crate::types::text::{ProjectName, Rationale};
 #[command(
     about = "Take WHOOSH's place step by step, and go back",
     long_about = "Take WHOOSH's place step by step, and go back.\n\n\
-        With migration.upstream in its settings a node stands between WHOOSH and its clients, which notice nothing: \
+        With migration.upstream in its settings a node is between WHOOSH and its clients, which notice nothing: \
         migration.listen answers on the paths that they know. Who decides follows from the mode:\n\n\
         shadow   WHOOSH decides; SWOOSH applies the same and compares answers, states and hashes\n\
-        regions  SWOOSH decides in the regions named, WHOOSH in the others; each is told what the other decided\n\
+        regions  SWOOSH decides in the regions named, WHOOSH in the others; each receives the other's decisions\n\
         cutover  SWOOSH decides everything, and nothing is written to WHOOSH\n\
-        bypass   WHOOSH decides again, after it was told of everything that SWOOSH decided; SWOOSH follows\n\n\
+        bypass   WHOOSH decides again, after it received everything that SWOOSH decided; SWOOSH follows\n\n\
         docs/migration.md has the whole story, runbooks/whoosh-cutover.md the commands in their order.",
     after_help = "Examples:\n  swoosh migration status\n  swoosh migration divergences --limit 5\n  \
         swoosh migration mode regions --region council --rationale 'Step 3 of the plan.' --key operator.key\n  \
@@ -48,7 +48,7 @@ enum MigrationAction {
     /// Switch who decides; the order is signed by an operator of the node's settings
     ///
     /// The switch is durable and in force when the command returns. Before SWOOSH decides more than it did, all
-    /// projects are compared, and it is refused while any differs. Before it decides less, WHOOSH is told of
+    /// projects are compared, and it is refused while any differs. Before it decides less, WHOOSH receives
     /// everything that SWOOSH decided. With --quiet-for it is also refused while the last divergence, or the last switch,
     /// is younger than that.
     ///
@@ -183,12 +183,15 @@ fn order(node: &Node, routing: Routing, rationale: Rationale, without_comparison
 
 fn switched(switch: &Switch) -> String {
     let to = &switch.order.order.routing;
-    let told = match switch.passed_on {
+    let delivered = match switch.passed_on {
         0 => String::new(),
-        transitions => format!("; WHOOSH was told of {} before", count(transitions, "transition")),
+        transitions => format!("; WHOOSH received {} before", count(transitions, "transition")),
     };
     let uncompared = uncompared(switch).map(|text| format!("\n{text}")).unwrap_or_default();
-    format!("switch {}: from {} to {to}, at record {}{told}{uncompared}", switch.number, switch.from, switch.last_index)
+    format!(
+        "switch {}: from {} to {to}, at record {}{delivered}{uncompared}",
+        switch.number, switch.from, switch.last_index
+    )
 }
 
 /// Says that a switch was made without the comparison, and what was known then.
@@ -327,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_divergence_is_told_with_both_sides() {
+    fn a_divergence_is_shown_with_both_sides() {
         let found = serde_json::from_value::<Divergence>(json!({
             "number": 3, "at": "2025-10-19T00:00:00.000+00:00#0", "mode": "shadow", "kind": "state", "project": "alpha",
             "detail": "the states differ in council.phase", "whoosh": "{\"council.phase\":\"READY\"}",

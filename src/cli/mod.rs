@@ -132,7 +132,7 @@ enum Command {
     Man(manual::ManCommand),
 }
 
-/// Runs the command line; why it failed is told on standard error.
+/// Runs the command line; the reason of a failure goes to standard error.
 pub fn main() -> ExitCode {
     let arguments = renamed::present(std::env::args_os().collect());
     let matches = grouped::command().get_matches_from(arguments);

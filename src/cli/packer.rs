@@ -33,7 +33,7 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(10);
     about = "Build images and files with packer, and keep track of what was built",
     long_about = "Build images and files with packer, and keep track of what was built.\n\nThe program packer does the work (1.6.6 or \
         later). Each build runs in a folder of its own, state/runs/ID/, with a log, packer's manifest and the output; what \
-        it made is hashed, and stands with all that went into it in run.json there. A build whose inputs did not change and \
+        it made is hashed, and run.json there lists it with all inputs. A build whose inputs did not change and \
         whose artifacts are still there is skipped. Packer runs in a process group of its own with a cleared \
         environment, a time limit and a limit of output; an interrupt lets it clean up first. No daemon is needed.",
     after_help = "Begin:\n  swoosh packer validate templates/web.pkr.hcl\n  swoosh packer build templates/web.pkr.hcl\n  \
@@ -140,7 +140,7 @@ pub struct SentinelCommand {
 }
 
 impl SentinelCommand {
-    /// Waits, and ends the group when nobody said that all is well.
+    /// Waits, and ends the group unless success was reported.
     pub(super) fn run(self) -> ExitCode {
         crate::hybridcore::process::sentinel::serve(self.group, Duration::from_millis(self.grace_ms));
         ExitCode::SUCCESS

@@ -45,7 +45,7 @@ enum Action {
         #[arg(long, value_name = "PROJECT", default_value = "default")]
         project: ProjectName,
     },
-    /// Tell whether somebody may do something, and by which policies
+    /// Show whether a signer may propose a transition, and by which policies
     ///
     /// Exits with 0 when it is allowed and with 1 when it is not. Whether the project's state lets it pass,
     /// `swoosh transitions` tells.

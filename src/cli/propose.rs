@@ -24,9 +24,9 @@ use crate::types::ucxl::EvidenceRef;
     about = "Propose a transition",
     long_about = "Propose a transition.\n\n\
         Reads the project's head and the window of now from the node, signs the proposal with your key and posts it. \
-        When somebody else was faster (stale_head) it is signed anew on the new head; when the node is busy or does \
-        not answer, the same bytes are sent again; always under the same idempotency key, so that it is accepted \
-        once at most. Each retry is told on standard error.\n\n\
+        When another proposal was faster (stale_head) it is signed again on the new head; when the node is busy or does \
+        not answer, the same bytes are sent again; always under the same idempotency key, so that it is accepted at \
+        most once. Each retry is reported on standard error.\n\n\
         Which transitions there are now, `swoosh transitions` tells; what inputs each takes, `swoosh statechart table`.",
     after_help = "Examples:\n  \
         swoosh propose Boot_ConfigOk --key operator.key --inputs @project.json\n  \
@@ -104,7 +104,7 @@ impl FromStr for WindowChoice {
     }
 }
 
-/// A transition by its name; an unknown one is told with the name most like it.
+/// A transition by its name; the error for an unknown one names the nearest.
 fn transition(text: &str) -> Result<Transition, String> {
     let nearest = || {
         let likeness = |name: &&Transition| strsim::jaro_winkler(&text.to_lowercase(), &name.as_str().to_lowercase());
@@ -171,7 +171,7 @@ impl ProposeCommand {
     }
 }
 
-/// Proposes one transition as whoever the node's client signs as, telling of retries.
+/// Proposes one transition, signed by the node's client, and reports retries.
 pub(super) fn propose_once(output: Output, node: &Node, draft: &Draft) -> anyhow::Result<ExitCode> {
     let accepted = node.ask(node.client().propose_observed(draft, &mut |event: Event<'_>| tell(&event)))?;
     say_accepted(output, node, &accepted)
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_transition_is_told_with_the_nearest_name() {
+    fn an_unknown_transition_is_reported_with_the_nearest_name() {
         assert_eq!(transition("Control_Pause"), Ok(Transition::ControlPause));
         let error = transition("control_pause").unwrap_err();
         assert!(error.ends_with("did you mean Control_Pause?"), "{error}");

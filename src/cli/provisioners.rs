@@ -46,7 +46,7 @@ enum Action {
     },
     /// Check matrix and assets of stacks, and lint them where the linters are installed
     ///
-    /// ansible-lint and yamllint for Ansible, puppet-lint for Puppet; one that is not installed is told as skipped. Ends with 1 when
+    /// ansible-lint and yamllint for Ansible, puppet-lint for Puppet; one that is not installed is reported as skipped. Ends with 1 when
     /// anything is missing, not allowed, or found.
     #[command(
         after_help = "Examples:\n  swoosh provisioners check\n  swoosh provisioners check --stack puppet --os linux"

@@ -29,7 +29,7 @@ enum ReceiptAction {
     ///
     /// The node signs one Merkle root over each batch of records that it commits; the receipt carries the path
     /// from its record's link in the chain to that root. Whose key sealed it, you must know: name the node with
-    /// --node, or compare the key told with `swoosh health`.
+    /// --node, or compare the key shown with `swoosh health`.
     #[command(after_help = "Examples:\n  swoosh --json propose Control_Pause … > receipt.json\n  \
         swoosh receipt verify receipt.json --node hmmm:pubkey:…\n  \
         swoosh receipt verify - --cluster swoosh < receipt.json")]

@@ -30,7 +30,7 @@ fn document(refused: &Refused) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&document)
 }
 
-/// An error and what caused it; a cause that the text tells already is not told again. The standard error of a daemon is a log too.
+/// An error and what caused it; a cause that the text contains already is not repeated. The standard error of a daemon is a log too.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_shown_once() {
         let error =
             anyhow::anyhow!("the disk is full").context("cannot write (the disk is full)").context("no snapshot");
         assert_eq!(chain(&error), "no snapshot: cannot write (the disk is full)");

@@ -22,7 +22,7 @@ use crate::types::json::Json;
 use crate::types::names::GuardName;
 use crate::types::record::{GuardOutcome, Record};
 
-/// Mismatches that are told in full; the rest are counted.
+/// Mismatches that are shown in full; the rest are counted.
 pub const MAX_MISMATCHES: usize = 1000;
 /// Facts, and sets of facts, that are kept parsed. Compiling policies is what takes long.
 const CACHED: usize = 1024;

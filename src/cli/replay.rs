@@ -19,7 +19,7 @@ use crate::journal::replay::{ReplayReport, replay};
         Starts every project from genesis, without any snapshot, and checks the chain, the inputs and both state \
         hashes of every record, and that the log holds every acknowledged one. With --reguard every record is also judged again, on the head before it, at its \
         stamped time, by the facts that it names: guards and reasons must come out exactly as recorded. Where \
-        another version of the policy engine judged, that is told as engine_differs and is no mismatch.\n\n\
+        another version of the policy engine judged, that is reported as engine_differs and is no mismatch.\n\n\
         Names the first record that differs and exits with 1. Writes nothing; a node may run meanwhile.",
     after_help = "Examples:\n  swoosh replay\n  swoosh replay --data /var/lib/swoosh --reguard\n  \
         swoosh --json replay | jq .heads"

@@ -45,8 +45,12 @@ impl ServeCommand {
     /// Runs the daemon. Whatever keeps it from starting, the error names a runbook.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         self.start().map_err(|error| {
-            let told = error.chain().any(|cause| cause.to_string().contains("runbooks/"));
-            if told { error } else { error.context("the node does not run; runbooks/recovery.md says where to look") }
+            let names_runbook = error.chain().any(|cause| cause.to_string().contains("runbooks/"));
+            if names_runbook {
+                error
+            } else {
+                error.context("the node does not run; runbooks/recovery.md says where to look")
+            }
         })
     }
 

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_document_is_told_with_its_place() {
+    fn problems_of_a_document_are_reported_with_their_place() {
         let text = |argument: &str| format!("{:#}", json_of(argument, "inputs").unwrap_err());
         assert!(text("{\"n\":1.5}").starts_with("the inputs as given cannot be used"), "{}", text("{\"n\":1.5}"));
         assert!(text("{\"n\":1.5}").contains("1.5 is not a whole number"));

@@ -15,7 +15,7 @@ use crate::types::names::Region;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show a project's state",
-    long_about = "Show a project's state.\n\nWithout --projection, where every region stands and what blocks the project; \
+    long_about = "Show a project's state.\n\nWithout --projection, the state of every region and what blocks the project; \
         with it, the sections named, as JSON. The sections shown are proven against the head: their hashes must give \
         the state hash that the node names. For the state documents of a workspace, see `swoosh documents`.",
     after_help = "Examples:\n  swoosh state\n  swoosh state --project alpha --projection council,ingestion\n  \

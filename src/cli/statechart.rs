@@ -41,8 +41,8 @@ enum Action {
     ///
     /// Checks that every state can be reached and, unless terminal or resting, left again; that every name a
     /// transition uses (region, state, role, guard, window class, effect) exists; that every guard is used;
-    /// and that every effect is opened somewhere and names the outcomes for success, failure and "nobody
-    /// knows", each of which closes it. Prints every problem on a line of its own and exits with 1 when there
+    /// and that every effect is opened somewhere and names the outcomes for success, failure and
+    /// "unknown", each of which closes it. Prints every problem on a line of its own and exits with 1 when there
     /// is one. What only the compiler can tell (the types of inputs, a reducer for every transition) is
     /// found when SWOOSH is built.
     #[command(after_help = "Examples:\n  swoosh statechart check\n  swoosh statechart check statechart.yaml\n  \

@@ -181,14 +181,15 @@ fn init(folder: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let definitions = Definitions::built_in();
     // Beside it and then renamed, so that a folder of half the files is never taken for all of them.
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let told = || format!("{} cannot be written", folder.display());
-    std::fs::create_dir_all(parent).with_context(told)?;
-    let staged = tempfile::Builder::new().prefix(".swoosh-definitions-").tempdir_in(parent).with_context(told)?;
+    let context = || format!("{} cannot be written", folder.display());
+    std::fs::create_dir_all(parent).with_context(context)?;
+    let staged = tempfile::Builder::new().prefix(".swoosh-definitions-").tempdir_in(parent).with_context(context)?;
     for (path, bytes) in definitions.files() {
         files::replace(&staged.path().join(path), bytes)?;
     }
-    std::fs::set_permissions(staged.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).with_context(told)?;
-    std::fs::rename(staged.keep(), folder).with_context(told)?;
+    std::fs::set_permissions(staged.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .with_context(context)?;
+    std::fs::rename(staged.keep(), folder).with_context(context)?;
     let number = definitions.files().count() as u64;
     output.say(&json!({"folder": folder, "files": number}), || {
         format!("{}: {}", folder.display(), count(number, "file"))

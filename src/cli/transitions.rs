@@ -13,7 +13,7 @@ use crate::machine::chart;
 #[command(
     about = "List the transitions a project lets happen now",
     long_about = "List the transitions a project lets happen now.\n\nA transition is enabled when the project's state lets \
-        it start and nothing blocks the project. Beside each stands who may sign it. Its guards are asked as well: ✗ tells what would refuse it now, whatever \
+        it start and nothing blocks the project. The roles that may sign it are listed beside it. Its guards are asked as well: ✗ shows reasons to refuse it now, whatever \
         the inputs. What depends on the inputs is found out by `swoosh propose … --dry-run`.",
     after_help = "Examples:\n  swoosh transitions\n  swoosh transitions --project alpha --all\n\n\
         Works for a project that does not exist yet: there only Boot_ConfigOk is enabled."

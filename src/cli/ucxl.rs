@@ -12,8 +12,8 @@ use crate::types::ucxl::{Ucxl, normal_form};
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Read a UCXL address",
-    long_about = "Read a UCXL address.\n\nTells its parts. An address has one spelling; for another one the right spelling is told, and \
-        the exit code is 1. The grammar stands in docs/ucxl.md.",
+    long_about = "Read a UCXL address.\n\nTells its parts. An address has one spelling; for another one the right spelling is shown, and \
+        the exit code is 1. The grammar is in docs/ucxl.md.",
     after_help = "Examples:\n  swoosh ucxl ucxl://chorus:spec@council/~~2/roles.md\n  swoosh ucxl 'UCXL://ann:dev@shop//*^/src/'"
 )]
 pub struct UcxlCommand {

@@ -22,7 +22,7 @@ use crate::types::text::ProjectName;
 #[command(
     about = "Check or show the log of a data directory",
     long_about = "Check or show the log of a data directory.\n\nReads the directory itself and writes nothing (but for \
-        accept), also while a node runs on it; then it sees the log as it was when the command began."
+        accept), also while a node runs on it; then it sees the log of the time when the command began."
 )]
 pub struct WalCommand {
     #[command(subcommand)]
@@ -156,7 +156,7 @@ fn first_text(first: u64) -> String {
     if first == 1 {
         "1".to_owned()
     } else {
-        format!("{first}; those before it are pruned, and what stands on them was checked")
+        format!("{first}; those before it are pruned, and their base snapshots were checked")
     }
 }
 

@@ -1,4 +1,4 @@
-//! `swoosh windows`: where the window schedule stands, and which windows open next.
+//! `swoosh windows`: the state of the window schedule, and the next windows.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

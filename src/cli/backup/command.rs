@@ -147,7 +147,6 @@ impl BackupCommand {
     }
 }
 
-/// Where from, where to, whom for.
 struct Places {
     data: PathBuf,
     workspaces: PathBuf,
@@ -183,7 +182,7 @@ fn make(output: Output, args: &CreateArgs) -> anyhow::Result<ExitCode> {
         Some(lent) => copy(&places, lent.path()),
         None => {
             let journal = DataArgs::at(&places.data).open_to_write()?;
-            // It is this process's now, so nobody else uses what stands there.
+            // This process owns the directory now, so no other process uses its content.
             tidy(&places.data)?;
             let staged = Staged::of(&journal, &places.data)?;
             drop(journal);

@@ -110,7 +110,7 @@ pub(super) fn validate(args: &ValidateArgs, output: Output) -> anyhow::Result<Ex
     if errors(&found).is_empty() {
         match prepare::design(&definitions, &request) {
             Ok(design) => found = design.config.findings,
-            Err(PrepareError::Disagree { problems: told }) => problems = told,
+            Err(PrepareError::Disagree { problems: disagreements }) => problems = disagreements,
             Err(error) => problems.push(error.to_string()),
         }
     }

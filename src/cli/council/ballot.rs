@@ -11,7 +11,7 @@ use crate::types::inputs::Vote;
 use crate::types::keys::{PublicKey, SecretKey, Signature};
 use crate::types::text::ProjectName;
 
-/// A vote, with what it was given for, so that a stale one can be told from a forged one.
+/// A vote and its subject, so that a stale one can be distinguished from a forged one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ballot {

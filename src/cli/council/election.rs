@@ -124,7 +124,7 @@ pub(super) mod tests {
         SecretKey::from_bytes(&[n; 32])
     }
 
-    /// Five candidates, two of whom can lead; one leads, two review.
+    /// Five candidates. Two can lead; one leads, two review.
     pub fn election() -> Election {
         let project: ProjectName = "default".parse().unwrap();
         let mut state = State::genesis(&project);

@@ -31,7 +31,7 @@ const SHOWN: usize = 100;
 /// Follows effects until no work of the node's own is open.
 pub(super) fn follow(node: &Node, project: Option<&ProjectName>, output: Output) -> anyhow::Result<ExitCode> {
     let bars = std::io::stderr().is_terminal().then(Bars::default).filter(|_| !output.is_json());
-    let view = View { output, bars, effects: BTreeMap::new(), told: BTreeMap::new() };
+    let view = View { output, bars, effects: BTreeMap::new(), shown: BTreeMap::new() };
     Watch { node, project, leave: interrupt::leave(), view, heard: None }.run()
 }
 
@@ -171,7 +171,7 @@ struct View {
     output: Output,
     bars: Option<Bars>,
     effects: BTreeMap<String, EffectView>,
-    told: BTreeMap<String, EffectView>,
+    shown: BTreeMap<String, EffectView>,
 }
 
 impl View {
@@ -181,7 +181,7 @@ impl View {
         self.show()
     }
 
-    /// One stands otherwise. Events do not say when it was opened.
+    /// An effect changed. Events do not say when it was opened.
     fn go_on(&mut self, effect: EffectView) -> anyhow::Result<()> {
         let id = effect.id.to_string();
         let opened_at = self.effects.get(&id).and_then(|known| known.opened_at);
@@ -199,17 +199,17 @@ impl View {
         }
     }
 
-    /// What changed since it was told.
+    /// Prints changes since the last output.
     fn tell(&mut self) -> anyhow::Result<()> {
         let (effects, output) = (&self.effects, self.output);
-        for (id, effect) in self.told.extract_if(.., |id, _| !effects.contains_key(id)).collect::<Vec<_>>() {
+        for (id, effect) in self.shown.extract_if(.., |id, _| !effects.contains_key(id)).collect::<Vec<_>>() {
             output.say(&json!({"id": id, "phase": "closed"}), || {
                 line(&EffectView { phase: "closed".to_owned(), ..effect })
             })?;
         }
         for (id, effect) in effects {
             let news = EffectView { opened_at: None, ..effect.clone() };
-            if self.told.insert(id.clone(), news.clone()).as_ref() != Some(&news) {
+            if self.shown.insert(id.clone(), news.clone()).as_ref() != Some(&news) {
                 output.say(effect, || line(effect))?;
             }
         }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_fact_is_told() {
+    fn problems_of_a_fact_are_reported() {
         let problems = look(&fact(1, None, 10), &"other".parse().unwrap()).problems;
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].contains("--cluster other") && problems[1].contains("no longer"), "{problems:?}");

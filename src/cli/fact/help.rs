@@ -7,7 +7,7 @@ use crate::types::fact::FactKind;
 pub(super) const FACT: &str = "\
 Sign facts, keep them in a file, list what a node believes.
 
-Guards judge by facts: what was learned outside, signed by whoever learned it (a license, capacity, health). A node \
+Guards judge by facts: signed observations from outside (a license, capacity, health). A node \
 believes facts of its own, and of the keys that its settings list for their kind:
 
   facts:

@@ -217,7 +217,7 @@ impl RecipeArgs {
         };
         if let Some((name, _)) = self.variables.iter().find(|(name, _)| sounds_secret(name)) {
             anyhow::bail!(
-                "the variable {name} sounds like a secret, and --var shows it to everybody; give it with --secret \
+                "the variable {name} sounds like a secret, and --var shows it to all users; give it with --secret \
                  {name}=VARIABLE or --secret-file {name}=FILE"
             );
         }
@@ -266,9 +266,9 @@ fn sounds_secret(name: &str) -> bool {
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
-    let told = || format!("{text:?} is no assignment; write NAME=VALUE");
-    let (name, value) = text.split_once('=').ok_or_else(told)?;
-    if name.is_empty() { Err(told()) } else { Ok((name.to_owned(), value.to_owned())) }
+    let error = || format!("{text:?} is no assignment; write NAME=VALUE");
+    let (name, value) = text.split_once('=').ok_or_else(error)?;
+    if name.is_empty() { Err(error()) } else { Ok((name.to_owned(), value.to_owned())) }
 }
 
 #[cfg(test)]

@@ -34,10 +34,10 @@ fn validated(text: &str) -> anyhow::Result<Findings> {
     let (schema, _) = Schema::from_cedarschema_str(&schema(text))?;
     let policies = PolicySet::from_str(text)?;
     let result = Validator::new(schema).validate(&policies, ValidationMode::default());
-    let named = |id: &cedar_policy::PolicyId, told: String| {
+    let named = |id: &cedar_policy::PolicyId, message: String| {
         let name = policies.policy(id).and_then(|policy| policy.annotation("id")).unwrap_or_default();
-        let told = told.replace(&format!("for policy `{id}`, "), "");
-        if name.is_empty() { format!("{id}: {told}") } else { format!("{name}: {told}") }
+        let message = message.replace(&format!("for policy `{id}`, "), "");
+        if name.is_empty() { format!("{id}: {message}") } else { format!("{name}: {message}") }
     };
     let mut errors: Vec<String> =
         result.validation_errors().map(|error| named(error.policy_id(), error.to_string())).collect();
@@ -46,9 +46,9 @@ fn validated(text: &str) -> anyhow::Result<Findings> {
     let unnamed = policies.policies().filter(|policy| policy.annotation("id").is_none());
     warnings
         .extend(unnamed.map(|policy| format!("{}: it has no @id, which reasons and records would name", policy.id())));
-    [&mut errors, &mut warnings].into_iter().for_each(|told| {
-        told.sort();
-        told.dedup();
+    [&mut errors, &mut warnings].into_iter().for_each(|messages| {
+        messages.sort();
+        messages.dedup();
     });
     Ok(Findings { errors, warnings })
 }
@@ -62,7 +62,7 @@ struct Row {
 }
 
 fn rows(policies: &CompiledPolicies, project: &ProjectName) -> Vec<Row> {
-    // Stands for any key that the policies do not name.
+    // Represents any key that the policies do not name.
     let signer = SecretKey::from_bytes(&[0; 32]).public();
     let permits = |transition: Transition, role: Role| {
         let (roles, region) = (BTreeSet::from([role]), chart::spec(transition).region);
@@ -98,19 +98,23 @@ fn text(bundle: &Bundle, policies: &CompiledPolicies, found: &Findings, rows: &[
     for row in rows {
         table.row([row.transition.to_string(), roles(&row.allowed), roles(&row.denied)]);
     }
-    let told = |kind: &str, lines: &[String]| lines.iter().map(|line| format!("\n{kind}: {line}")).collect::<String>();
+    let lines_of =
+        |kind: &str, lines: &[String]| lines.iter().map(|line| format!("\n{kind}: {line}")).collect::<String>();
     let verdict = if found.errors.is_empty() { "good" } else { "cannot be used as it is meant" };
     let signed = bundle.signer.map_or_else(String::new, |signer| format!("\nsigned by {signer}"));
-    let nobody = rows.iter().filter(|row| row.allowed.is_empty()).count() as u64;
-    let nobody =
-        if nobody == 0 { String::new() } else { format!("\nnobody may propose {}", count(nobody, "transition")) };
+    let unreachable = rows.iter().filter(|row| row.allowed.is_empty()).count() as u64;
+    let unreachable = if unreachable == 0 {
+        String::new()
+    } else {
+        format!("\nno role may propose {}", count(unreachable, "transition"))
+    };
     format!(
-        "{}: {verdict}\nserial {}, hash {}{signed}{}{}{nobody}\n\n{}",
+        "{}: {verdict}\nserial {}, hash {}{signed}{}{}{unreachable}\n\n{}",
         bundle.origin,
         policies.serial(),
         policies.hash(),
-        told("error", &found.errors),
-        told("warning", &found.warnings),
+        lines_of("error", &found.errors),
+        lines_of("warning", &found.warnings),
         table.text(0)
     )
 }
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_is_misspelt_is_an_error_that_names_its_policy() {
-        for (text, told) in [
+        for (text, expected) in [
             (r#"@id("p") permit (principal in Role::"operatr", action, resource);"#, "operatr"),
             (r#"@id("p") permit (principal, action == Action::"Ingestion_BytesOK", resource);"#, "Ingestion_BytesOK"),
             (
@@ -160,7 +164,10 @@ mod tests {
             ),
         ] {
             let errors = errors(text);
-            assert!(errors.iter().any(|error| error.starts_with("p: ") && error.contains(told)), "{text}: {errors:?}");
+            assert!(
+                errors.iter().any(|error| error.starts_with("p: ") && error.contains(expected)),
+                "{text}: {errors:?}"
+            );
         }
         assert!(findings("allow all").is_err());
     }

@@ -1,4 +1,4 @@
-//! `swoosh policy explain`: why somebody may or may not do something.
+//! `swoosh policy explain`: why a signer may or may not propose a transition.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -49,7 +49,7 @@ impl ExplainArgs {
         if !self.roles.is_empty() {
             return Ok(self.roles.iter().copied().collect());
         }
-        let signer = self.signer.context("name a --signer whom the settings know, or at least one --role")?;
+        let signer = self.signer.context("name a --signer of the settings, or at least one --role")?;
         let grant = settings.identities.get(&signer);
         let grant = grant.with_context(|| format!("the settings grant {signer} no roles; name them with --role"))?;
         Ok(grant.roles.clone())
@@ -93,7 +93,8 @@ pub(super) fn explain(output: Output, args: &ExplainArgs) -> anyhow::Result<Exit
             [] => format!("no: {transition} is for {signers}"),
             by => format!("yes, as {}", by.join(", ")),
         };
-        let about = fields(&[("statechart", chart), ("policies", told(&ruling)), ("bundle", bundle_text(&policies))]);
+        let about =
+            fields(&[("statechart", chart), ("policies", describe(&ruling)), ("bundle", bundle_text(&policies))]);
         format!("{transition} by {who} to {}: {verdict}\n{about}", args.project)
     })?;
     Ok(exit(allowed))
@@ -103,7 +104,7 @@ fn bundle_text(policies: &CompiledPolicies) -> String {
     format!("serial {}, hash {}", policies.serial(), policies.hash())
 }
 
-fn told(ruling: &Ruling) -> String {
+fn describe(ruling: &Ruling) -> String {
     match ruling {
         Ruling::Permit(names) => format!("yes, by {}", names.join(", ")),
         Ruling::Deny(reasons) => format!("no: {}", reasons.join("; ")),

@@ -189,7 +189,7 @@ fn a_record_whose_fact_is_not_the_one_that_lets_it_pass_is_refused_now() {
 }
 
 #[test]
-fn a_fact_that_is_gone_is_told_by_its_hash() {
+fn a_missing_fact_is_reported_by_its_hash() {
     let gone = Hash::of(b"gone");
     let report = reguard(|record| outcome(record, GuardName::Policy).facts.push(gone));
     assert_eq!(report.mismatch_count, 2);

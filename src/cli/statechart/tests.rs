@@ -115,13 +115,13 @@ fn a_later_guard_that_no_project_could_be_asked_for_is_found() {
 fn an_unused_guard_is_found() {
     finds(
         "  chart: The chart's version",
-        "  spare: Nobody.\n  chart: The chart's version",
+        "  spare: Unused.\n  chart: The chart's version",
         "guard spare: no transition",
     );
 }
 
 #[test]
-fn an_effect_without_an_outcome_for_nobody_knows_is_found() {
+fn an_effect_without_an_unknown_outcome_is_found() {
     finds("unknown: Council_McpRed, ", "", "missing field `unknown`");
     finds("unknown: Council_McpRed", "unknown: Council_Gone", "effect probe: Council_Gone does not close it");
     finds("unknown: Council_McpRed", "unknown: Council_ReElect", "effect probe: Council_ReElect does not close it");
@@ -176,7 +176,7 @@ fn unknown_names_in_what_passes_are_found() {
 }
 
 #[test]
-fn a_name_that_stands_twice_is_found_wherever_it_stands() {
+fn a_repeated_name_is_found_everywhere() {
     finds(&block("Control_Pause"), &block("Control_Pause").repeat(2), "duplicate entry");
     finds("  release: No release", "  release: A.\n  release: No release", "duplicate entry");
     finds_in("Control_Pause", "{rationale: Rationale}", "{rationale: Rationale, rationale: Hash}", "duplicate entry");
@@ -191,9 +191,9 @@ fn unknown_and_mistyped_members_are_found() {
 }
 
 #[test]
-fn all_problems_are_told_at_once() {
+fn all_problems_are_reported_together() {
     let block = block("Control_Pause");
-    let worse = block.replace("to: [ACTIVE]", "to: [LIMBO]").replace("signers: [operator]", "signers: [nobody]");
+    let worse = block.replace("to: [ACTIVE]", "to: [LIMBO]").replace("signers: [operator]", "signers: [stranger]");
     let problems = planted(&block, &worse);
     assert_eq!(problems.len(), 2, "{problems:?}");
 }

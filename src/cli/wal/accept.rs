@@ -80,7 +80,7 @@ fn text(args: &AcceptArgs, loss: &Loss, incarnation: Option<u64>) -> String {
     }
     format!(
         "accepting would give up what this journal lost\n{about}\n\
-         whoever holds a receipt for a record after {} was promised something that will not be so\n\
+         receipts for records after {} will become void\n\
          nothing was changed; look for the lost files first (runbooks/recovery.md), then:\n  \
          swoosh wal accept --data {data} --last {} --yes --reason \"WHO: WHY\"",
         loss.last, loss.last

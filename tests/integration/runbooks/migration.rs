@@ -36,7 +36,7 @@ fn whoosh_is_replaced_and_comes_back_by_the_book() {
     book.tells("Action", 2, "to cutover");
     let rest = Script { steps: script.steps[1..].to_vec(), ..script };
     rest.run(running.clients, None);
-    book.tells("Action", 3, "WHOOSH was told of");
+    book.tells("Action", 3, "WHOOSH received");
     running.agree("p");
     book.tells("Proof", 0, "The step is due.");
     assert!(running.daemon.measures("swoosh_migration_mode{mode=\"bypass\"} 1"));
