@@ -39,16 +39,12 @@ pub enum DefinitionsError {
          `swoosh templates init`",
         path.display()
     )]
-    NoFolder {
-        /// What was named.
-        path: PathBuf,
-    },
+    NoFolder { path: PathBuf },
     /// The system would not let us.
     #[error("{} cannot be read ({source}); give this user read access to it", path.display())]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -57,7 +53,6 @@ pub enum DefinitionsError {
     NotPlain {
         /// Where.
         path: PathBuf,
-        /// What it is.
         what: &'static str,
     },
     /// There is too much.
@@ -118,7 +113,7 @@ impl Definitions {
         Ok(Definitions { label: folder.display().to_string(), files, executables })
     }
 
-    /// What errors call them: the folder, or `built-in`.
+    /// Its name in errors: the folder, or `built-in`.
     pub fn label(&self) -> &str {
         &self.label
     }

@@ -72,11 +72,10 @@ fn is_newer<T: Versioned>(path: &Path) -> bool {
 pub struct Report {
     /// Every document that there may be.
     pub documents: Vec<Finding>,
-    /// What killed writers left.
+    /// Left-overs of killed writers.
     pub leftovers: Vec<PathBuf>,
     /// Files of the state folder that no part of this program writes.
     pub strangers: Vec<PathBuf>,
-    /// What was repaired, and how.
     pub repaired: Vec<Repaired>,
 }
 
@@ -85,7 +84,6 @@ pub struct Report {
 pub struct Repaired {
     /// The file.
     pub path: PathBuf,
-    /// What was done.
     pub how: String,
 }
 

@@ -22,8 +22,8 @@ impl fmt::Display for Stop {
     }
 }
 
-/// Who may say that work must stop. The daemon's is its network gate and its cancellations; the command
-/// line's is the operator's interrupt.
+/// May stop work. The daemon's implementation combines its network gate and cancellations; the command line's is the
+/// operator's interrupt.
 pub trait Leave: Send + Sync {
     /// Why the work must stop, or `None` while it may go on. Asked about ten times a second.
     fn stop(&self) -> Option<Stop>;

@@ -19,11 +19,8 @@ pub use redact::Redactor;
 pub enum Level {
     /// For debugging.
     Debug,
-    /// What happened.
     Info,
-    /// What should be looked at.
     Warn,
-    /// What failed.
     Error,
 }
 
@@ -61,7 +58,8 @@ const LEAST_BYTES: u64 = 4096;
 const MOST_KEPT: u32 = 1000;
 
 impl Rotation {
-    /// What `SWOOSH_LOGS_MAX_BYTES` (4096 or more) and `SWOOSH_LOGS_KEEP` (at most 1000) say; the default of what is not set.
+    /// The limits of `SWOOSH_LOGS_MAX_BYTES` (4096 or more) and `SWOOSH_LOGS_KEEP` (at most 1000), with defaults for
+    /// unset ones.
     pub fn from_environment() -> Result<Rotation, String> {
         Rotation::from_variables(&|name| std::env::var(name).ok())
     }

@@ -30,9 +30,9 @@ use swoosh_types::hash::Hash;
 use swoosh_types::inputs::{Allocation, SortedMap};
 use swoosh_types::text::Name;
 
-/// What a rendered variable file's name ends with.
+/// Suffix of a rendered variable file.
 const VARIABLES_SUFFIX: &str = ".pkrvars.hcl";
-/// What the name of the provisioners' variable file ends with.
+/// Suffix of the provisioners' variable file.
 const PROVISIONERS_SUFFIX: &str = ".provisioners.pkrvars.hcl";
 /// Packer variables that the caller of packer sets for each run.
 pub const RUN_VARIABLES: [&str; 3] = ["swoosh_output", "swoosh_manifest", "swoosh_run"];
@@ -50,7 +50,7 @@ pub struct BuildRequest {
     pub variant: Option<Name>,
     /// Answers, the one that wins last.
     pub answers: Vec<Overlay>,
-    /// What the build may take, by resource: it wins over all answers, because it is what capacity was found for.
+    /// Resources of the build. They override all answers, because capacity was found for them.
     pub allocation: Allocation,
 }
 
@@ -72,7 +72,7 @@ pub enum PrepareError {
     /// Configuration and templates do not agree.
     #[error("configuration and templates do not agree:\n  {}", .problems.join("\n  "))]
     Disagree {
-        /// What does not, and what to do.
+        /// The differences, and the remedy.
         problems: Vec<String>,
     },
     /// The manifest cannot be written exactly.
@@ -90,7 +90,7 @@ pub struct Design {
     pub builder: Builder,
     /// The environment.
     pub environment: Name,
-    /// What the build is called: `file.linux-image`, with the variant behind where there is one.
+    /// The build's name: `file.linux-image`, with the variant behind it if there is one.
     pub name: String,
     /// The configuration of all layers, with who gave what.
     pub merged: config::Merged,
@@ -104,14 +104,12 @@ pub struct Design {
     pub composition: Composition,
     /// Hash of everything that goes into the build but secrets and what the templates fetch.
     pub inputs_hash: Hash,
-    /// What it may take.
     pub allocation: Allocation,
 }
 
 /// A build whose files are written.
 #[derive(Clone, Debug, Serialize)]
 pub struct Prepared {
-    /// What the build is called.
     pub name: String,
     /// The builder's canonical identifier.
     pub builder: String,
@@ -119,18 +117,17 @@ pub struct Prepared {
     pub folder: PathBuf,
     /// Variable files for `-var-file`, in this order.
     pub var_files: Vec<PathBuf>,
-    /// What is looked up when packer runs.
+    /// Secrets that are looked up when packer runs.
     pub secrets: SecretVariables,
     /// Hash of everything that goes into the build.
     pub inputs_hash: Hash,
-    /// What it may take, by resource.
     #[serde(skip_serializing_if = "SortedMap::is_empty")]
     pub allocation: Allocation,
     /// Hash of the composed files.
     pub checksum: Hash,
-    /// What is worth knowing.
+    /// Findings.
     pub findings: Vec<Finding>,
-    /// What became of each file, by path below `configs/`.
+    /// The change of each file, by path below `configs/`.
     pub changes: BTreeMap<String, Change>,
 }
 
@@ -144,7 +141,7 @@ pub fn selection(builder: &Builder, request: &BuildRequest) -> Result<Selection,
     Ok(Selection { platform, variant, environment })
 }
 
-/// What the build of a request is called.
+/// Name of a request's build.
 pub fn build_name(builder: &Builder, variant: Option<&Name>) -> String {
     let own = builder.id.build_name();
     variant.map_or_else(|| own.clone(), |variant| format!("{own}.{variant}"))
@@ -225,7 +222,7 @@ fn facts(builder: &Builder, request: &BuildRequest, name: &str) -> BuildFacts {
     .into()
 }
 
-/// What is set and not declared, or declared and not set: packer would stop there, or ask on a terminal.
+/// Variables that are set and not declared, or declared and not set: packer would stop there, or ask on a terminal.
 fn disagreements(config: &EnvConfig, emitted: &[String], composition: &Composition) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, Rendered { given, place, .. }) in &config.variables {
@@ -313,7 +310,7 @@ pub struct Desk<'a> {
     pub definitions: &'a Definitions,
     /// Whether files that were edited by hand are replaced; they are kept beside as `NAME.edited`.
     pub overwrite: bool,
-    /// Who may stop the wait for another writer.
+    /// May stop the wait for another writer.
     pub leave: &'a dyn Leave,
     /// The log.
     pub log: &'a Logger,

@@ -27,7 +27,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Lines that wait to be looked at; a flood waits in the child's pipe.
 const LINES_IN_FLIGHT: usize = 256;
 
-/// What to run.
+/// A program to run.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The program: a path, or a name that is looked up in this process's `PATH`.
@@ -38,7 +38,7 @@ pub struct Program {
     pub folder: Option<PathBuf>,
     /// Its whole environment; nothing is inherited.
     pub environment: BTreeMap<OsString, OsString>,
-    /// What it reads on standard input; nothing when empty.
+    /// Bytes for its standard input; none if empty.
     pub input: Vec<u8>,
     /// A `swoosh` program whose [`sentinel`] ends it when this process is killed; none when left out.
     pub sentinel: Option<PathBuf>,
@@ -153,7 +153,6 @@ pub enum RunError {
     Spawn {
         /// The program.
         program: String,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -186,7 +185,6 @@ pub enum RunError {
     Wait {
         /// The program.
         program: String,
-        /// What the system said.
         #[source]
         source: io::Error,
     },

@@ -22,9 +22,7 @@ pub struct Finding {
     pub variable: String,
     /// Place of the value, or of the declaration if there is no value.
     pub place: Place,
-    /// What was found.
     pub found: String,
-    /// What to do.
     pub remedy: String,
 }
 
@@ -151,7 +149,7 @@ fn judge(
     }
 }
 
-/// What a value has to be instead, when it breaks a rule.
+/// The requirement that a value breaks, or `None`.
 fn breach(rule: &Rule, value: &Value) -> Option<String> {
     let is_allowed = |allowed: &serde_json::Value| Value::from_json(allowed).is_ok_and(|allowed| allowed == *value);
     if !rule.allowed.is_empty() && !rule.allowed.iter().any(is_allowed) {
@@ -171,7 +169,7 @@ fn breach(rule: &Rule, value: &Value) -> Option<String> {
         .then(|| format!("write {what} of at most {}", rule.max.unwrap_or_default()))
 }
 
-/// What is compared with the bounds of a rule.
+/// The quantity that a rule's bounds apply to, with its unit.
 fn measure(value: &Value) -> Option<(f64, &'static str)> {
     match value {
         Value::Number(number) => Some((number.as_f64()?, "a number")),

@@ -18,7 +18,7 @@ use swoosh_types::text::Name;
 /// The end of an overlay's name.
 pub const OVERLAY_SUFFIX: &str = ".pkrvars.hcl";
 
-/// Who gave a value. The order is that of precedence: a later one wins.
+/// Origin of a value. The order is that of precedence: a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
@@ -92,9 +92,9 @@ pub struct Overlay {
     pub layer: Layer,
     /// Its file.
     pub file: String,
-    /// What it gives, and where.
+    /// Values by variable, with their places.
     pub values: BTreeMap<String, (Given, Place)>,
-    /// What was typed on the command line: a variable that takes a string takes this (`--set image_version=1.10`).
+    /// Texts typed on the command line, which variables of strings take (`--set image_version=1.10`).
     pub typed: BTreeMap<String, String>,
 }
 
@@ -128,7 +128,6 @@ pub enum LayerError {
         place: Place,
         /// The variable.
         name: String,
-        /// What is wrong.
         #[source]
         source: ValueError,
     },
@@ -137,7 +136,6 @@ pub enum LayerError {
     Unknown {
         /// Which layer.
         layer: Layer,
-        /// What was asked for.
         name: String,
         /// Which definitions.
         label: String,
@@ -151,7 +149,6 @@ pub enum LayerError {
     Answers {
         /// The file.
         file: String,
-        /// What is wrong.
         detail: String,
     },
 }
@@ -228,7 +225,7 @@ pub fn answers(file: &str, text: &str) -> Result<Overlay, LayerError> {
     Ok(Overlay { layer: Layer::Answers, file: file.to_owned(), values, typed: BTreeMap::new() })
 }
 
-/// What `--set NAME=VALUE` gives: a value in HCL, or else plain text.
+/// The value of `--set NAME=VALUE`: HCL, or else plain text.
 pub fn setting(name: &str, text: &str) -> Result<Given, ValueError> {
     let lossy = exact::lossy_in_expression(text);
     match text.parse::<Expression>() {

@@ -16,7 +16,7 @@ pub struct Step {
     pub layer: Layer,
     /// The file and line.
     pub place: Place,
-    /// What it gave, in HCL. A secret is its name alone.
+    /// The given value, in HCL. A secret is shown by its name alone.
     pub given: String,
 }
 
@@ -66,7 +66,7 @@ impl Merged {
         forget_below(&mut self.history, path);
     }
 
-    /// What a variable is; `None` when no layer gives it.
+    /// Value of a variable; `None` when no layer gives it.
     pub fn get(&self, name: &str) -> Option<&Given> {
         self.values.get(name)
     }
@@ -84,7 +84,7 @@ impl Merged {
         self.values.iter().map(|(name, given)| (name.as_str(), given))
     }
 
-    /// Who gave what, by the path of each value (`network.bridge`); the last one holds.
+    /// Layers that gave each value, by path (`network.bridge`); the last one counts.
     pub fn history(&self) -> &BTreeMap<String, Vec<Step>> {
         &self.history
     }
@@ -98,7 +98,7 @@ impl Merged {
         }
     }
 
-    /// Who gave a variable or any part of it last.
+    /// The last layer that gave a variable or a part of it.
     pub fn origin(&self, name: &str) -> Option<&Step> {
         let path = write::path("", name);
         let own = self.history.iter().filter(|(at, _)| is_at_or_below(at, &path));
@@ -110,7 +110,7 @@ fn is_at_or_below(at: &str, path: &str) -> bool {
     at.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// What stood below a value that was replaced whole is no more.
+/// Removes the history below a value that was replaced as a whole.
 fn forget_below(history: &mut BTreeMap<String, Vec<Step>>, path: &str) {
     history.retain(|at, _| at == path || !is_at_or_below(at, path));
 }
@@ -127,7 +127,7 @@ fn lay_value(
             if !matches!(target, Value::Object(_)) {
                 *target = Value::Object(BTreeMap::new());
             }
-            // What stood here itself, if only as an empty object, is now its members.
+            // The value's own history ends here; its members have theirs.
             history.remove(path);
             let Value::Object(own) = target else { return };
             for (name, value) in members {

@@ -57,7 +57,7 @@ pub enum ConfigError {
     /// The values are not what the schema asks for.
     #[error("the configuration cannot be used:\n{}", lines(.findings))]
     Refused {
-        /// What is wrong; errors alone.
+        /// Errors only.
         findings: Vec<Finding>,
     },
     /// Two templates assign one packer variable.
@@ -70,7 +70,7 @@ pub enum ConfigError {
         /// The second.
         second: Place,
     },
-    /// What was written does not read back as what was meant. A fault of this program.
+    /// The written text does not parse back to the same value. A fault of this program.
     #[error(
         "{name} cannot be written so that packer reads the same value again; give it another value, and report this"
     )]
@@ -93,7 +93,7 @@ pub struct Resolved {
     pub schema: Schema,
     /// The values and who gave them.
     pub merged: Merged,
-    /// What is worth knowing, errors first.
+    /// Findings, errors first.
     pub findings: Vec<Finding>,
 }
 
@@ -128,7 +128,7 @@ pub struct EnvConfig {
     pub variables: BTreeMap<String, template::Rendered>,
     /// Those that are looked up when a build runs, and stand in no file.
     pub secrets: SecretVariables,
-    /// What is worth knowing; no errors.
+    /// Findings without errors.
     pub findings: Vec<Finding>,
 }
 
@@ -221,7 +221,7 @@ pub fn file_text(values: &BTreeMap<String, Value>) -> Result<String, ConfigError
 pub struct Explained {
     /// The value's path.
     pub path: String,
-    /// What holds, in HCL.
+    /// The value in force, in HCL.
     pub value: String,
     /// Everyone who gave it, the one that holds last.
     pub steps: Vec<Step>,

@@ -38,7 +38,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What kind of value a variable takes.
+/// The type of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A text.
@@ -199,10 +199,9 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Declaration {
-    /// What kind of value it takes.
     #[serde(rename = "type")]
     pub kind: Kind,
-    /// What it is for, in a sentence.
+    /// Its purpose, in a sentence.
     pub description: String,
     /// Whether some layer must give it.
     #[serde(default)]
@@ -216,10 +215,10 @@ pub struct Declaration {
     /// The resource of a project's allocation whose amount it is: that amount wins over every layer.
     #[serde(default)]
     pub resource: Option<Name>,
-    /// What to use instead, when it is on its way out.
+    /// Its replacement, if it is deprecated.
     #[serde(default)]
     pub deprecated: Option<String>,
-    /// What is asked of it.
+    /// Rules for its value.
     #[serde(default)]
     pub rules: Vec<Rule>,
     /// Where it is declared.
@@ -254,10 +253,7 @@ pub enum SchemaError {
     Definitions(#[from] DefinitionsError),
     /// It does not say what it should.
     #[error("{SCHEMA_FILE}: {detail}; docs/hybridcore.md shows every key")]
-    Malformed {
-        /// What is wrong and where.
-        detail: String,
-    },
+    Malformed { detail: String },
 }
 
 impl Schema {

@@ -13,7 +13,7 @@ use super::value::Value;
 use super::write;
 use swoosh_types::secret::Secret;
 
-/// What packer takes for the environment variable of a packer variable.
+/// Prefix of the environment variables that packer reads variables from.
 const PREFIX: &str = "PKR_VAR_";
 
 /// Which packer variable comes from which environment variable.

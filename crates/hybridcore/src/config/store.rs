@@ -20,7 +20,7 @@ use swoosh_types::hash::Hash;
 
 /// The folder of rendered files in a workspace.
 pub const CONFIGS_FOLDER: &str = "configs";
-/// What was rendered, in the state folder.
+/// The record of rendered files, in the state folder.
 pub const CONFIGS_FILE: &str = "configs.json";
 /// How long a writer waits for another.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub struct RenderedFile {
     pub sha256: Hash,
     /// Hash of all that it was made from.
     pub inputs_hash: Hash,
-    /// What stood there before, while it is being replaced: a crash in between is no edit by hand.
+    /// Hash of the content before a replacement in progress: after a crash, that content is no edit by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Hash>,
 }
@@ -61,7 +61,7 @@ impl Versioned for ConfigsDocument {
     }
 }
 
-/// What became of a file.
+/// The change of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
@@ -112,7 +112,6 @@ pub enum StoreError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -185,7 +184,7 @@ fn keep(record: &Path, known: &ConfigsDocument) -> Result<(), DocumentError> {
     if there.as_ref() == Some(known) { Ok(()) } else { document::store(record, known) }
 }
 
-/// Whose hand was last on a file that is there.
+/// The last writer of an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hand {
     Ours,

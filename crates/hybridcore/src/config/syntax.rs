@@ -36,7 +36,6 @@ impl std::fmt::Display for Place {
 pub struct SyntaxError {
     /// Where.
     pub place: Place,
-    /// What is wrong.
     pub detail: String,
 }
 
@@ -45,7 +44,6 @@ pub struct SyntaxError {
 pub struct Assignment {
     /// The name.
     pub name: String,
-    /// What is assigned.
     pub expression: Expression,
     /// Where.
     pub place: Place,
@@ -56,14 +54,13 @@ pub struct Assignment {
 pub struct Block {
     /// The first word.
     pub identifier: String,
-    /// What follows it.
     pub labels: Vec<String>,
     pub body: Body,
     /// Where it begins.
     pub place: Place,
 }
 
-/// What a file holds, in its order.
+/// The content of a file, in its order.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
     /// Attributes.

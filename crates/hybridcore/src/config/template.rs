@@ -26,11 +26,10 @@ pub enum TemplateError {
     Missing {
         /// Where.
         place: Place,
-        /// What is assigned.
         name: String,
         /// The variable that is missing.
         variable: String,
-        /// Who may give it.
+        /// How to set it.
         remedy: String,
     },
     /// A secret would become part of something else.
@@ -41,7 +40,6 @@ pub enum TemplateError {
     SecretWithin {
         /// Where.
         place: Place,
-        /// What is assigned.
         name: String,
         /// The secret variable.
         variable: String,
@@ -51,9 +49,7 @@ pub enum TemplateError {
     Evaluate {
         /// Where.
         place: Place,
-        /// What is assigned.
         name: String,
-        /// What is wrong.
         detail: String,
     },
 }
@@ -61,7 +57,6 @@ pub enum TemplateError {
 /// A packer variable and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// What it is.
     pub given: Given,
     /// Where the template assigns it.
     pub place: Place,
@@ -69,7 +64,7 @@ pub struct Rendered {
     pub from: BTreeSet<String>,
 }
 
-/// What templates may know beside variables: `build.NAME`.
+/// Facts that templates may use beside variables: `build.NAME`.
 pub type BuildFacts = BTreeMap<&'static str, String>;
 
 /// Evaluates the assignments of a template file. A variable that is passed on whole and has no value is left out, so that
@@ -184,7 +179,7 @@ fn join(args: FuncArgs) -> Result<hcl::Value, String> {
     Ok(hcl::Value::String(texts.join(separator)))
 }
 
-/// What an expression uses: variables, and what is not allowed.
+/// The variables and the forbidden constructs of an expression.
 #[derive(Default)]
 struct Uses {
     variables: BTreeSet<String>,

@@ -28,7 +28,7 @@ pub enum Value {
     Object(BTreeMap<String, Value>),
 }
 
-/// What a layer says of a variable.
+/// A layer's entry for a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
     /// A value.
@@ -203,7 +203,7 @@ impl Value {
         }
     }
 
-    /// What the evaluator of templates gives back.
+    /// Converts a result of the template evaluator.
     pub(super) fn from_hcl(value: hcl::Value) -> Value {
         match value {
             hcl::Value::Null => Value::Null,
@@ -217,7 +217,7 @@ impl Value {
         }
     }
 
-    /// What kind of value it is, for messages.
+    /// Name of the value's type, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::Null => "null",

@@ -68,7 +68,7 @@ fn without_key(line: &str, beginning: &str) -> String {
         let (before, after) = rest.split_at(at + beginning.len());
         out.push_str(before);
         let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.+/=~".contains(c))).unwrap_or(after.len());
-        // What is prose may be the beginning of a secret itself.
+        // Prose may itself be the beginning of a secret.
         let is_key = end >= SHORTEST_KEY;
         out.push_str(if is_key { MARK } else { "" });
         rest = if is_key { &after[end..] } else { after };

@@ -29,11 +29,10 @@ pub(super) struct Place<'a> {
     pub leave: &'a dyn Leave,
 }
 
-/// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     pub artifacts: Vec<Artifact>,
-    /// What cannot be used, so that the run failed.
+    /// Unusable artifacts, which fail the run.
     pub problems: Vec<String>,
     pub warnings: Vec<String>,
 }
@@ -154,7 +153,7 @@ pub struct Finding {
     pub asset: Option<AssetName>,
     /// How it is.
     pub condition: Condition,
-    /// What was found, when it is not good.
+    /// The fault, if it is not good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -183,7 +182,7 @@ impl Verification {
         named.map(|(name, condition)| (name, health(condition))).collect()
     }
 
-    /// What is not as it should be, one line each.
+    /// Faults, one line each.
     pub fn faults(&self) -> Vec<String> {
         self.findings.iter().filter_map(|finding| finding.detail.clone()).collect()
     }
@@ -219,12 +218,12 @@ fn look(root: &Path, file: &ArtifactFile, leave: &dyn Leave) -> Result<(), (Cond
     }
 }
 
-/// What a removal did.
+/// The result of a removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Removal {
-    /// What was removed, below the workspace.
+    /// Removed files, below the workspace.
     pub removed: Vec<String>,
-    /// What was left where it is, and why.
+    /// Files that were kept, and why.
     pub kept: Vec<String>,
 }
 

@@ -325,7 +325,7 @@ impl<'a> Work<'a> {
     /// Copies packer's result into the report.
     fn take_in(&self, folder: &Path, report: &mut RunReport, made: &mut Made) {
         let root = self.session.workspace.root();
-        // What was made must be known however the work ended.
+        // Artifacts are recorded whether the build succeeded or not.
         let place = Place { root, folder: &self.desk.folder, redactor: &self.desk.redactor, leave: &Always };
         let path = folder.join(runs::MANIFEST_FILE);
         let found = manifest::read(&path, &report.run_id).unwrap_or_else(|error| {

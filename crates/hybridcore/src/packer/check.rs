@@ -50,14 +50,13 @@ pub struct CheckReport {
     pub changed: Vec<String>,
     /// Everything that went wrong, in packer's words, without secrets.
     pub errors: Vec<String>,
-    /// What should be looked at.
     pub warnings: Vec<String>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
 
-/// What `fmt` does with files that are not formatted.
+/// The mode of `fmt` for unformatted files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormatMode {
     /// Rewrite them.
@@ -92,7 +91,7 @@ pub fn validate(session: &Session<'_>, request: &BuildRequest) -> Result<CheckRe
     let log = session.log.clone().with("build", &request.name);
     let mut desk = Desk::of_request(session, request, folder, log).map_err(BuildError::Scratch)?;
     let seen = tool::probe(session, &desk).map_err(BuildError::Packer)?;
-    // What a build sets has a value here as well, so that a template needs no default for it.
+    // A build's variables have values here as well, so that a template needs no default for them.
     for name in ["run", "output", "manifest"] {
         let value = desk.scratch.path().join(name);
         desk.environment.insert(format!("PKR_VAR_swoosh_{name}").into(), value.into());

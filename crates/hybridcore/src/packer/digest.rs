@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// The most entries of one folder tree.
 const MOST_ENTRIES: usize = 200_000;
 
-/// What was hashed.
+/// A hashed path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
     /// The hash.
@@ -37,16 +37,13 @@ pub enum DigestError {
     /// It cannot be read.
     #[error("{} cannot be read ({source}): {}", path.display(), files::remedy(source))]
     Unreadable {
-        /// What.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
     /// It is, or leads to, something outside of where it may be.
     #[error("{} leads out of {}; keep everything inside of it", path.display(), within.display())]
     Outside {
-        /// What.
         path: PathBuf,
         /// Where it may be.
         within: PathBuf,
@@ -138,11 +135,10 @@ pub fn of_file(path: &Path, leave: &dyn Leave) -> Result<(Hash, u64), DigestErro
 pub struct Entry {
     /// Its path in the tree.
     pub path: PathBuf,
-    /// What it is.
     pub kind: EntryKind,
 }
 
-/// What an entry of a tree is.
+/// The kind of an entry of a tree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntryKind {
     /// A file.

@@ -7,7 +7,7 @@ use crate::leave::Stop;
 use crate::process::{End, RunError};
 use crate::retry::Transient;
 
-/// What kind of failure it is; the kind decides about retries and remedy.
+/// The class of a failure. It decides about retries and the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
@@ -23,7 +23,7 @@ pub enum FailureClass {
     BuilderTransient,
     /// Packer ended well and made nothing.
     NoArtifacts,
-    /// What it made cannot be used: missing, outside of the workspace, or no manifest.
+    /// Its artifacts cannot be used: missing, outside of the workspace, or no manifest.
     BadArtifacts,
     /// The disk is full or cannot be written.
     Storage,
@@ -51,7 +51,7 @@ impl FailureClass {
         matches!(self, FailureClass::BuilderTransient | FailureClass::Killed | FailureClass::CouldNotStart)
     }
 
-    /// What to do about it.
+    /// The remedy.
     pub fn remedy(self) -> &'static str {
         match self {
             FailureClass::BadTemplate => "mend the template or its variables and build again",
@@ -87,9 +87,7 @@ impl FailureClass {
 pub struct Failure {
     /// Its kind.
     pub class: FailureClass,
-    /// What was found.
     pub detail: String,
-    /// What to do.
     pub remedy: String,
     /// Whether the same again may well succeed.
     pub transient: bool,
@@ -115,7 +113,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// What packer was doing.
+/// The phase of packer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {

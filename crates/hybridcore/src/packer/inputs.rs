@@ -1,5 +1,5 @@
-//! What goes into a build, as hashes: template files, what they name, variables, assets, packer and its plugins.
-//! When one differs from the last run's, the build has drifted.
+//! The inputs of a build, as hashes: template files, files named in them, variables, assets, packer and its plugins. If
+//! one differs from the last run's, the build has drifted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,7 +26,7 @@ const MOST_TEMPLATE_BYTES: u64 = 4 << 20;
 const MOST_NAME: usize = 1000;
 /// Folders that are never inputs, wherever they stand.
 const NEVER: &[&str] = &[".git", "packer_cache"];
-/// What a template may write before a path below its own folder.
+/// Prefixes of a path below the template's own folder.
 const OWN_FOLDER: &[&str] = &["${path.root}/", "${path.cwd}/", "{{template_dir}}/", "{{ template_dir }}/"];
 
 /// A build request without secrets. It lets drift be detected without the request. Paths inside the workspace are
@@ -62,7 +62,7 @@ pub struct Recipe {
     /// The caller's own hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs_hash: Option<Hash>,
-    /// What the build may take, by resource.
+    /// Resources of the build.
     #[serde(default, skip_serializing_if = "SortedMap::is_empty")]
     pub allocation: Allocation,
 }
@@ -93,7 +93,7 @@ fn tidy(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// What went into a build: a hash for each thing, and one of them all.
+/// The inputs of a build: a hash for each, and one of them all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
@@ -131,7 +131,7 @@ impl Inputs {
         Inputs { hash: Hash::of(lines.as_bytes()), entries }
     }
 
-    /// What differs from these inputs in newer ones, sorted.
+    /// Differences of newer inputs from these, sorted.
     pub fn changes(&self, newer: &Inputs) -> Vec<Change> {
         let names: BTreeSet<&String> = self.entries.keys().chain(newer.entries.keys()).collect();
         let change = |name: &String| {
@@ -158,7 +158,6 @@ const FILE: &str = "file ";
 /// Everything that goes into a build, as far as it can be determined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gathered {
-    /// What was found.
     pub inputs: Inputs,
     /// Places that may name further files; none when `--asset` names files, which then are the caller's word for them.
     pub unknown: BTreeSet<String>,

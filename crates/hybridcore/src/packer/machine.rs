@@ -13,22 +13,20 @@ pub struct Record {
     pub timestamp_s: u64,
     /// The build that it is about; `None` when it is about all of them.
     pub target: Option<String>,
-    /// What it says.
     pub said: Said,
 }
 
 /// How loudly a line for people is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loudness {
-    /// What happens.
+    /// Progress.
     Say,
-    /// What a build's own programs say.
+    /// Output of a build's own programs.
     Message,
-    /// What went wrong.
     Error,
 }
 
-/// What a line says.
+/// The message of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// A text for people, maybe of several lines.
@@ -46,7 +44,6 @@ pub enum Said {
     Artifact {
         /// Which one, from 0.
         index: u64,
-        /// What.
         part: ArtifactPart,
     },
     /// How many builds failed.

@@ -34,7 +34,7 @@ pub struct ManifestBuild {
     /// Its id.
     #[serde(default)]
     pub artifact_id: String,
-    /// What the template had written into it.
+    /// The template's own data.
     #[serde(default)]
     pub custom_data: Option<BTreeMap<String, String>>,
 }
@@ -52,7 +52,7 @@ struct Document {
     builds: Option<Vec<ManifestBuild>>,
 }
 
-/// What a manifest says of a run.
+/// The part of a manifest about one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// The run's builds.
@@ -69,7 +69,6 @@ pub enum ManifestError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -78,7 +77,6 @@ pub enum ManifestError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
         detail: String,
     },
 }

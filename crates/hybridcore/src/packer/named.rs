@@ -69,7 +69,7 @@ impl Texts {
     }
 }
 
-/// What a template names.
+/// The files and variables that a template names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     /// Texts that may be paths, of any attribute.
@@ -91,7 +91,6 @@ pub(super) struct Ground<'a> {
     pub folder: &'a Path,
     /// The template's files.
     pub files: &'a [PathBuf],
-    /// What it is built with.
     pub recipe: &'a Recipe,
 }
 
@@ -147,7 +146,7 @@ struct Reader<'a> {
     /// Variables of `for` expressions around the present one.
     bound: Vec<(String, Texts)>,
     depth: usize,
-    /// What is read now.
+    /// The file being read.
     place: String,
     names: Names,
 }

@@ -24,7 +24,7 @@ pub enum Status {
     Failed,
     /// Nothing changed since the reported run, and its artifacts are still there. Never stored.
     Skipped,
-    /// What it made was removed.
+    /// Its artifacts were removed.
     Removed,
 }
 
@@ -65,7 +65,6 @@ pub struct RunReport {
     pub run_id: String,
     /// The build's name.
     pub name: Name,
-    /// Who asked for it.
     pub operator: String,
     /// The id of what asked for it.
     pub command_id: String,
@@ -96,7 +95,6 @@ pub struct RunReport {
     /// Ids of all artifacts.
     #[serde(default)]
     pub artifact_ids: Vec<String>,
-    /// What it made.
     #[serde(default)]
     pub artifacts: Vec<Artifact>,
     /// Files that builds which failed left in the output folder.
@@ -105,7 +103,6 @@ pub struct RunReport {
     /// Everything that went wrong, in packer's words, without secrets.
     #[serde(default)]
     pub errors: Vec<String>,
-    /// What should be looked at.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Packer's version.
@@ -113,11 +110,9 @@ pub struct RunReport {
     /// Plugins that were there after the build, with their versions.
     #[serde(default)]
     pub plugins: BTreeMap<String, String>,
-    /// What was to be built.
     pub recipe: Recipe,
-    /// What went into it.
     pub inputs: Inputs,
-    /// What the build wrote beside its artifacts: such files are no inputs.
+    /// Files that the build wrote beside its artifacts; they are no inputs.
     #[serde(default)]
     pub products: BTreeSet<String>,
     /// The folder of its artifacts (`var.swoosh_output`), below the workspace.
@@ -147,9 +142,8 @@ impl RunReport {
         self.artifacts.iter().flat_map(|artifact| &artifact.files).chain(&self.leftovers)
     }
 
-    /// What it made, by the names that projects know assets by, with its hashes. A file's name is its path in
-    /// the output folder, or below the workspace; an artifact without files has that of its id. Nothing once it
-    /// was removed.
+    /// Its artifacts with their hashes, by the names of project assets. A file's name is its path in the output folder,
+    /// or below the workspace; an artifact without files has the name of its id. Empty after a removal.
     pub fn assets(&self) -> BTreeMap<AssetName, Hash> {
         if self.status == Status::Removed { BTreeMap::new() } else { self.made() }
     }

@@ -51,7 +51,6 @@ pub enum RunsError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -143,7 +142,7 @@ pub fn all(session: &Session<'_>, name: Option<&Name>) -> Result<Vec<RunReport>,
     Ok(found)
 }
 
-/// Whatever runs made themselves: no inputs.
+/// Files that runs made, which are no inputs.
 pub(super) fn products<'a>(runs: impl IntoIterator<Item = &'a RunReport>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for run in runs {
@@ -192,7 +191,7 @@ pub fn recover_all(session: &Session<'_>) -> Result<Vec<RunReport>, RunsError> {
     Ok(recovered)
 }
 
-/// What a dead run made, as far as its manifest and its output tell.
+/// Records the artifacts of a dead run, from its manifest and its output.
 fn salvage(session: &Session<'_>, run: &mut RunReport) {
     let root = session.workspace.root();
     let (folder, output) = (found_path(root, &run.recipe.folder), found_path(root, &run.output));

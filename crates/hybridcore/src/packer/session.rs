@@ -50,10 +50,10 @@ impl Default for Tool {
     }
 }
 
-/// What to build.
+/// A build to run.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
-    /// What the build is called: its runs, its lock and its place in the catalogue.
+    /// The build's name: of its runs, its lock and its entry in the catalogue.
     pub name: Name,
     /// A template file (`.pkr.hcl`, `.pkr.json`, `.json`), or a folder of `.pkr.hcl` files. Relative paths
     /// are below the workspace.
@@ -80,7 +80,7 @@ pub struct BuildRequest {
     pub force: bool,
     /// A hash of inputs that the caller knows of; another one means drift.
     pub inputs_hash: Option<Hash>,
-    /// What the build may take, by resource, for the record.
+    /// Resources of the build, for the record.
     pub allocation: Allocation,
 }
 
@@ -120,7 +120,7 @@ impl BuildRequest {
     }
 }
 
-/// What happens, as it happens. Texts hold no secrets.
+/// Progress of a build. Texts hold no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A run began.
@@ -134,7 +134,7 @@ pub enum Event {
     Phase {
         /// The build.
         name: Name,
-        /// What packer does now.
+        /// Packer's current phase.
         phase: Phase,
     },
     /// Packer said a line.
@@ -171,7 +171,7 @@ pub struct Session<'a> {
     pub workspace: Workspace,
     /// Which packer.
     pub tool: Tool,
-    /// Who may stop it.
+    /// May stop the work.
     pub leave: &'a dyn Leave,
     /// Receiver of events.
     pub events: &'a (dyn Fn(&Event) + Sync),
@@ -183,7 +183,7 @@ pub struct Session<'a> {
     pub command_id: String,
     /// How long to wait for another build of the same name.
     pub patience: Duration,
-    /// Who waits between tries.
+    /// Waits between attempts.
     pub waiter: &'a dyn Waiter,
     /// The clock: milliseconds since 1970.
     pub now_ms: fn() -> u64,

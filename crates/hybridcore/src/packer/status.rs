@@ -62,7 +62,7 @@ pub struct BuildStatus {
     pub abandoned: bool,
     /// Runs that made something which is still recorded, the newest first.
     pub kept_runs: Vec<String>,
-    /// What else there is to know.
+    /// Further notes.
     pub notes: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ const FIRST_WITH_INIT: (u64, u64, u64) = (1, 7, 0);
 const PLUGIN_DEPTH: usize = 4;
 const PLUGIN_KINDS: &[&str] = &["plugin", "builder", "provisioner", "post-processor", "datasource"];
 
-/// What there is of packer.
+/// The installed packer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Its version.

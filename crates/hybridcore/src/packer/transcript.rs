@@ -1,4 +1,4 @@
-//! What is kept of what packer says: artifacts, errors, the last lines. Bounded, whatever is said.
+//! Keeps a bounded part of packer's output: artifacts, errors, the last lines.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,6 @@ pub struct ToldArtifact {
     pub is_nothing: bool,
 }
 
-/// What was said.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript {
     /// Packer's version.

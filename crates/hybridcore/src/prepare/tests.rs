@@ -45,7 +45,7 @@ fn an_allocation_that_the_schema_does_not_allow_is_refused_with_its_place() {
     assert!(error.contains("vcpus") && error.contains("the allocation"), "{error}");
 }
 
-/// What Proxmox needs beside its overlay.
+/// Proxmox's variables beside its overlay.
 const PROXMOX: [(&str, &str); 4] = [
     ("proxmox_url", "https://pve.example:8006/api2/json"),
     ("iso_url", "https://mirror.example/installer.iso"),

@@ -39,7 +39,7 @@ pub struct Lint {
     pub tool: &'static str,
     /// How it came out.
     pub outcome: Outcome,
-    /// What it said, or why it did not.
+    /// Its output, or why there is none.
     pub lines: Vec<String>,
 }
 

@@ -60,7 +60,7 @@ struct Supported {
     versions: Range,
 }
 
-/// What the file says of a stack. Paths are relative to the definitions, assets to the stack's folder.
+/// The file's entry for a stack. Paths are relative to the definitions, assets to the stack's folder.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StackData {
@@ -92,7 +92,8 @@ impl Default for Toggles {
 }
 
 impl Toggles {
-    /// What the configuration says: `ansible_enabled`, `ansible_version`, `puppet_enabled`, `puppet_version`.
+    /// Reads the toggles of the configuration: `ansible_enabled`, `ansible_version`, `puppet_enabled`,
+    /// `puppet_version`.
     pub fn from_config(merged: &Merged) -> Toggles {
         let mut toggles = Toggles::default();
         for stack in Stack::ALL {
@@ -129,7 +130,7 @@ pub struct PlannedStack {
     pub stack: Stack,
     /// Its version.
     pub version: String,
-    /// What is run first, relative to the stack's folder.
+    /// The playbook or manifest that is run first, relative to the stack's folder.
     pub entry: String,
     /// Its assets, as paths in the definitions.
     pub assets: Vec<String>,
@@ -156,10 +157,7 @@ pub enum PlanError {
     Definitions(#[from] DefinitionsError),
     /// The data of provisioners does not say what it should.
     #[error("{PROVISIONERS_FILE}: {detail}; docs/hybridcore.md shows every key")]
-    Malformed {
-        /// What is wrong and where.
-        detail: String,
-    },
+    Malformed { detail: String },
     /// An asset is not there.
     #[error("{stack} is on, and {label} has no {path}; add it, or turn the stack off (--set {stack}_enabled=false)")]
     MissingAsset {
@@ -170,12 +168,11 @@ pub enum PlanError {
         /// The asset.
         path: String,
     },
-    /// What was given as a version is none.
+    /// The given version is invalid.
     #[error("{stack}_version: {detail}")]
     Version {
         /// The stack.
         stack: Stack,
-        /// What is wrong.
         detail: String,
     },
     /// The matrix does not allow it.
@@ -190,7 +187,6 @@ pub enum PlanError {
         version: String,
         /// The operating system.
         os: String,
-        /// What is allowed.
         allowed: String,
     },
 }

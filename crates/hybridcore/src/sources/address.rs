@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address(String);
 
-/// Who names the address.
+/// The use of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Configuration: the repository itself.
@@ -28,7 +28,6 @@ pub enum AddressError {
     /// It is written as scp writes it.
     #[error("{written:?} is the short form of ssh; write {instead}")]
     ShortSsh {
-        /// What was written.
         written: String,
         /// The same as an address.
         instead: String,

@@ -8,7 +8,7 @@ use crate::state::document::DocumentError;
 use swoosh_types::civil::parse_rfc3339;
 use swoosh_types::text::Name;
 
-/// What became of an override.
+/// The status of an override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OverrideStatus {
@@ -23,7 +23,6 @@ pub enum OverrideStatus {
 /// One override in the audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
-    /// What became of it.
     pub status: OverrideStatus,
     /// All that was recorded.
     #[serde(flatten)]

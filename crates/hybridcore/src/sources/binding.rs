@@ -8,14 +8,14 @@ use thiserror::Error;
 use super::git::Credentials;
 use swoosh_types::url_prefix::{PrefixError, UrlPrefix};
 
-/// Who we are to repositories that ask, over https. Held in memory alone.
+/// Credentials for https repositories. Held in memory only.
 #[derive(Clone, Debug, Default)]
 pub struct Wallet {
     /// Credentials with what they are bound to.
     pub bound: Vec<(UrlPrefix, Credentials)>,
 }
 
-/// What an older version sent to every host, and what takes its place.
+/// A variable that an older version sent to every host, and its replacement.
 pub const LEGACY_TOKEN: &str = "SWOOSH_GIT_TOKEN";
 /// Names the prefix that the token of the environment is bound to.
 pub const PREFIX_VARIABLE: &str = "SWOOSH_GIT_URL_PREFIX";
@@ -67,7 +67,7 @@ impl Wallet {
         Ok(Wallet { bound: vec![(prefix, Credentials { user, password })] })
     }
 
-    /// What an address may receive: of several that cover it, the one with the longest prefix.
+    /// Credentials for an address: of several that cover it, those with the longest prefix.
     pub fn for_address(&self, url: &str) -> Option<&Credentials> {
         let covering = self.bound.iter().filter(|(prefix, _)| prefix.covers(url));
         covering.max_by_key(|(prefix, _)| prefix.depth()).map(|(_, credentials)| credentials)

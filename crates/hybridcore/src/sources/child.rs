@@ -34,7 +34,7 @@ const NO_HOME: &str = "/nonexistent";
 /// How many lines of what a dying child says are kept.
 const LAST_LINES: usize = 20;
 
-/// What the child reads: a request, and who asks.
+/// The child's input: a request, and the parent's process id.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Envelope {
@@ -43,7 +43,7 @@ pub(super) struct Envelope {
     pub parent: u32,
 }
 
-/// What the child writes, one a line.
+/// A line of the child's output.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {

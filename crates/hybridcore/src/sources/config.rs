@@ -68,7 +68,6 @@ pub enum RulesError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: std::io::Error,
     },
@@ -77,7 +76,6 @@ pub enum RulesError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
         #[source]
         source: RuleError,
     },
@@ -117,7 +115,7 @@ pub struct SourcesConfig {
     pub scan: ScanConfig,
 }
 
-/// What is wrong with the first address that is none, in words that say what to write instead.
+/// The error of the first invalid address, with the form to write instead.
 fn wrong_address(path: &Path, text: &str) -> Option<ConfigError> {
     let document: serde_json::Value = yaml::checked(text).and_then(yaml_serde::from_str).ok()?;
     document.get("repositories")?.as_array()?.iter().find_map(|repository| {
@@ -145,7 +143,6 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: std::io::Error,
     },
@@ -154,7 +151,6 @@ pub enum ConfigError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong and where.
         detail: String,
     },
     /// Two repositories have one name.
@@ -172,7 +168,6 @@ pub enum ConfigError {
         path: PathBuf,
         /// The repository.
         name: Name,
-        /// What is wrong.
         #[source]
         source: AddressError,
     },
@@ -220,7 +215,6 @@ impl SourcesConfig {
         self.repositories.iter().map(spec).collect()
     }
 
-    /// What is allowed.
     pub fn rules(&self) -> Rules {
         let floating = self.repositories.iter().filter(|repository| repository.floating);
         let floating: BTreeMap<Name, GitRef> =

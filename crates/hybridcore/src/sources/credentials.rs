@@ -141,7 +141,7 @@ struct Rule {
     allowed: Vec<Allowed>,
 }
 
-/// What is no secret.
+/// Exceptions from the rules.
 struct Allowed {
     condition: Condition,
     target: Target,
@@ -269,7 +269,7 @@ impl Allowed {
             Target::Match => found.whole,
             Target::Line => found.line,
         };
-        // What each kind of entry says, for the kinds that there are.
+        // For each kind with entries: whether one permits the finding.
         let kinds = [
             (!self.paths.is_empty()).then(|| self.paths.iter().any(|pattern| pattern.is_match(path.as_bytes()))),
             (!self.regexes.is_empty()).then(|| self.regexes.iter().any(|pattern| pattern.is_match(target))),

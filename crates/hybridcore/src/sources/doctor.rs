@@ -40,11 +40,9 @@ pub enum Severity {
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// What it is about: a source or a file.
+    /// A source or a file.
     pub about: String,
-    /// What was found.
     pub found: String,
-    /// What to do.
     pub remedy: String,
 }
 
@@ -55,7 +53,7 @@ pub struct Diagnosis {
     pub version: String,
     /// When, RFC 3339.
     pub diagnosed_at: String,
-    /// What is not as it should be, the worst first.
+    /// Findings, the worst first.
     pub findings: Vec<Finding>,
     /// Every source.
     pub overview: Option<Overview>,

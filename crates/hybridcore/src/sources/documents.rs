@@ -16,7 +16,7 @@ use crate::state::{LOCK_FILE, Lock};
 use swoosh_types::content_flag::ContentFlag;
 use swoosh_types::text::{GitId, GitRef, Name};
 
-/// What is checked out.
+/// The record of checked-out sources.
 pub const SOURCES_FILE: &str = "sources.json";
 /// Which commits are wanted.
 pub const PINS_FILE: &str = "sources.lock";
@@ -51,20 +51,19 @@ pub struct ScanStatus {
     pub outcome: ScanOutcome,
     /// When, RFC 3339.
     pub scanned_at: String,
-    /// What was scanned.
     pub commit_sha: GitId,
     /// With what.
     pub scanner: String,
-    /// What was found, the first lines; without secrets.
+    /// The first lines of the findings, without secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
     /// How many more findings there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub findings_left_out: u64,
-    /// What was found, by the flags that policies know: of the tree and of the external scanner together.
+    /// Flags for policies: of the tree and of the external scanner together.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub flags: BTreeSet<ContentFlag>,
-    /// What the tree holds.
+    /// The content of the tree.
     #[serde(default)]
     pub survey: Survey,
 }
@@ -77,7 +76,7 @@ impl ScanStatus {
     }
 }
 
-/// What is known of one source.
+/// The record of one source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceEntry {
@@ -85,10 +84,8 @@ pub struct SourceEntry {
     pub name: Name,
     /// Where it comes from; the repository itself, also when a mirror was asked.
     pub repo_url: String,
-    /// What was asked for.
     #[serde(rename = "ref")]
     pub reference: GitRef,
-    /// What that is.
     pub ref_kind: RefKind,
     /// The commit that is checked out.
     pub commit_sha: GitId,
@@ -154,7 +151,6 @@ pub struct Pin {
     /// The reference that meant this commit when it was locked.
     #[serde(rename = "ref")]
     pub reference: GitRef,
-    /// What that is.
     pub ref_kind: RefKind,
     /// The commit.
     pub commit_sha: GitId,
@@ -194,14 +190,12 @@ pub struct Override {
     pub previous_sha: Option<GitId>,
     /// The governance request.
     pub request_id: String,
-    /// Who approved it.
     pub approver: String,
     /// Why.
     pub reason: String,
     /// Incidents that it has to do with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<String>,
-    /// Who ran the command.
     pub operator: String,
     /// The command's id, as in the log.
     pub command_id: String,
@@ -261,7 +255,6 @@ impl Versioned for OverridesDocument {
 pub struct Marker {
     /// The command that left it.
     pub command_id: String,
-    /// Who ran it.
     pub operator: String,
     /// When it began, RFC 3339.
     pub started_at: String,

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::leave::Stop;
 use crate::retry::Transient;
 
-/// What kind of failure it is; the kind decides about retries and remedy.
+/// The class of a failure. It decides about retries and the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
@@ -22,7 +22,7 @@ pub enum FailureKind {
     NoRepository,
     /// The commit is not there.
     NoCommit,
-    /// What is on this disk is damaged or half-done.
+    /// Local files are damaged or incomplete.
     Damaged,
     /// A mirror leaves out history or objects.
     Incomplete,
@@ -54,7 +54,7 @@ impl FailureKind {
         matches!(self, FailureKind::Network | FailureKind::TimedOut)
     }
 
-    /// What to do about it.
+    /// The remedy.
     pub fn remedy(self) -> &'static str {
         match self {
             FailureKind::Network => {
@@ -102,7 +102,6 @@ impl FailureKind {
 pub struct Failure {
     /// Its kind.
     pub kind: FailureKind,
-    /// What was found.
     pub detail: String,
 }
 
@@ -111,16 +110,10 @@ pub struct Failure {
 pub enum GitError {
     /// It says why.
     #[error("{what} failed: {}; {}", failure.detail, failure.kind.remedy())]
-    Failed {
-        /// What was asked.
-        what: &'static str,
-        /// What it said.
-        failure: Failure,
-    },
+    Failed { what: &'static str, failure: Failure },
     /// It ended without an answer.
     #[error("{what} failed: git ended with {end}{}; {}", said(output), FailureKind::Other.remedy())]
     Ended {
-        /// What was asked.
         what: &'static str,
         /// The code or signal.
         end: String,
@@ -130,7 +123,6 @@ pub enum GitError {
     /// The work had to stop.
     #[error("{what} was interrupted: {stop}")]
     Stopped {
-        /// What was asked.
         what: &'static str,
         /// Why.
         stop: Stop,

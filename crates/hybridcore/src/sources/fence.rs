@@ -38,7 +38,6 @@ pub enum FenceError {
     Unreadable {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },

@@ -83,7 +83,7 @@ pub fn fetch(session: &Session<'_>, set: &SourceSet, resolved: &ResolvedSources)
         let route = resolve::route(session, name, spec)?;
         let override_id = forced_to(session, name, &commit)?;
         let is_commit = override_id.is_some() || spec.reference.as_str() == commit.as_str();
-        // What was resolved to a commit is a tag, unless it is allowed to float.
+        // A reference that was resolved to a commit is a tag, unless it is allowed to float.
         let kind = match session.rules.floating.get(name) {
             _ if is_commit => RefKind::Commit,
             Some(branch) if *branch == spec.reference => RefKind::Branch,

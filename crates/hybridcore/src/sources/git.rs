@@ -1,4 +1,4 @@
-//! What is asked of git, and what it answers: the one door between this library and libgit2.
+//! Requests to git and its answers: the only path between this library and libgit2.
 //!
 //! Requests and answers are data, so that the real implementation can pass them to a child process and a
 //! test can look at each of them.
@@ -39,7 +39,6 @@ pub enum Request {
         remote: Remote,
         /// The repository's folder.
         folder: PathBuf,
-        /// What is wanted.
         wanted: Wanted,
         /// Bounds on what may come.
         limits: Limits,
@@ -75,7 +74,7 @@ pub enum Request {
         /// The younger one.
         descendant: GitId,
     },
-    /// What a commit's tree holds; nothing is written.
+    /// Inspects a commit's tree; nothing is written.
     Survey {
         /// The repository's folder.
         folder: PathBuf,
@@ -128,7 +127,7 @@ impl Request {
 pub struct Remote {
     /// Its address, without credentials.
     pub url: String,
-    /// What to say when it asks who we are; an ssh agent is asked where this is left out.
+    /// Credentials for a server that asks for them; without, an ssh agent is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
     /// Where `file://` may lead; anywhere where it is left out.
@@ -194,7 +193,6 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// What is being done.
     pub phase: Phase,
     /// Objects or files that are done.
     pub done: u64,
@@ -204,7 +202,7 @@ pub struct Progress {
     pub bytes: u64,
 }
 
-/// What is being done.
+/// A phase of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -300,7 +298,7 @@ pub struct Inspection {
     pub examples: Vec<String>,
 }
 
-/// What a commit's content hashes to; see docs/effects.md.
+/// The content hash of a commit; see docs/effects.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Digest {
@@ -316,7 +314,7 @@ pub(super) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What a commit's tree holds.
+/// The content of a commit's tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Survey {

@@ -7,10 +7,10 @@ use super::mirrors::{Mirror, MirrorInventory};
 use super::session::Session;
 use crate::state::catalogue::UpdateError;
 
-/// What an operator says of a mirror.
+/// An operator's entry for a mirror.
 #[derive(Clone, Debug, Default)]
 pub struct MirrorRequest {
-    /// What it replaces: an address, or a prefix of addresses.
+    /// The replaced address, or a prefix of addresses.
     pub upstream: String,
     /// Its address.
     pub mirror: String,

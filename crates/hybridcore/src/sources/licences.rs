@@ -10,7 +10,7 @@ use spdx::{LicenseItem, ParseMode, identifiers};
 
 use swoosh_types::text::LicenceId;
 
-/// What policies see where no licence is named, or one that is not known.
+/// Licence id for policies if no licence is named, or an unknown one.
 pub const NONE: &str = "NOASSERTION";
 /// Most licences in a report: the limit of an outcome.
 const MOST_LICENCES: usize = 64;
@@ -27,7 +27,7 @@ const MOST_TAG: usize = 200;
 /// The most licences of one file.
 const MOST_IN_A_FILE: u16 = 8;
 const OPERATORS: [&str; 3] = ["AND", "OR", "WITH"];
-/// What begins an id that is not of the SPDX list.
+/// Prefixes of ids outside of the SPDX list.
 const OWN_PREFIXES: [&str; 2] = ["LicenseRef-", "AdditionRef-"];
 /// Names of licence files, before an extension or a suffix.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "UNLICENSE", "UNLICENCE"];

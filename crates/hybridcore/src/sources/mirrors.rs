@@ -16,7 +16,7 @@ pub const BASE_VARIABLE: &str = "SWOOSH_SOURCES_MIRROR";
 /// When it is `1`, only mirrors and files are asked.
 pub const OFFLINE_VARIABLE: &str = "SWOOSH_SOURCES_OFFLINE";
 
-/// Who named a mirror.
+/// The origin of a mirror.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// An operator, by `swoosh sources mirrors add`.
@@ -33,7 +33,7 @@ pub struct Mirror {
     pub mirror_url: String,
     /// When it was recorded, RFC 3339.
     pub added_at: String,
-    /// Who recorded it, or ran the command that used it.
+    /// The user that recorded it, or that ran the command that used it.
     pub added_by: String,
     /// The governance request that approved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ pub struct MirrorTable {
 pub struct Route {
     /// The address to ask.
     pub address: Address,
-    /// Who named it, when it is a mirror.
+    /// Its origin, if it is a mirror.
     pub mirror: Option<Origin>,
 }
 
@@ -92,11 +92,10 @@ pub enum RouteError {
     /// The mirror's address.
     #[error("the mirror of {url} ({named}): {source}")]
     Mirror {
-        /// What it is the mirror of.
+        /// The mirrored address.
         url: String,
         /// The variable or the file that names it.
         named: String,
-        /// What is wrong with it.
         #[source]
         source: AddressError,
     },

@@ -20,7 +20,6 @@ const SHORT: usize = 100;
 /// The most bytes of a reason.
 const LONG: usize = 1000;
 
-/// What is asked for.
 #[derive(Clone, Debug)]
 pub struct PinRequest {
     /// The source.
@@ -29,7 +28,6 @@ pub struct PinRequest {
     pub commit: GitId,
     /// The governance request.
     pub request_id: String,
-    /// Who approved it.
     pub approver: String,
     /// Until when, RFC 3339.
     pub expires_at: String,

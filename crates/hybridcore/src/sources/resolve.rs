@@ -19,7 +19,7 @@ const NEAR: usize = 5;
 /// Names that are less alike than this (0 to 1, Jaro-Winkler) are no help.
 const ALIKE: f64 = 0.6;
 
-/// What a reference is.
+/// The kind of a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefKind {
@@ -31,12 +31,12 @@ pub enum RefKind {
     Branch,
 }
 
-/// What a reference means now.
+/// The current meaning of a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolution {
     /// The commit.
     pub commit: GitId,
-    /// What kind of reference led to it.
+    /// The kind of the reference.
     pub kind: RefKind,
     /// The full name of the reference; `None` for a commit id.
     pub reference: Option<String>,
@@ -78,9 +78,8 @@ pub enum ResolveError {
         name: Name,
         /// Where it was asked.
         url: String,
-        /// What was wanted.
         reference: GitRef,
-        /// What there is instead.
+        /// The alternatives.
         hint: String,
     },
     /// It is a branch, and branches may not be followed.
@@ -93,7 +92,6 @@ pub enum ResolveError {
         name: Name,
         /// Where it was asked.
         url: String,
-        /// What was wanted.
         reference: GitRef,
         /// Current commit of the branch.
         commit: GitId,
@@ -107,7 +105,8 @@ impl ResolveError {
     }
 }
 
-/// What every source of a set means now; where an override forces a commit, that one. Nothing is written; the first that means nothing ends it.
+/// Resolves every source of a set; an override's forced commit wins. Nothing is written. Stops at the first reference
+/// without a commit.
 pub fn resolve(session: &Session<'_>, set: &SourceSet) -> Result<ResolvedSources, ResolveError> {
     refuse_shared(session, set)?;
     let one = |(name, spec): (&Name, &SourceSpec)| {
@@ -122,7 +121,7 @@ pub fn resolve(session: &Session<'_>, set: &SourceSet) -> Result<ResolvedSources
     set.iter().map(one).collect()
 }
 
-/// What one source's reference means now.
+/// Resolves one source's reference.
 pub fn resolve_one(session: &Session<'_>, name: &Name, spec: &SourceSpec) -> Result<Resolution, ResolveError> {
     let route = route(session, name, spec)?;
     if let Ok(commit) = spec.reference.as_str().parse::<GitId>() {
@@ -174,7 +173,7 @@ fn short(name: &str) -> &str {
     name.strip_prefix("refs/tags/").or_else(|| name.strip_prefix("refs/heads/")).unwrap_or(name)
 }
 
-/// What to write instead of a reference that is not there.
+/// The alternatives to a missing reference.
 fn hint(refs: &[RemoteRef], wanted: &str) -> String {
     if refs.is_empty() {
         return "the repository is empty".to_owned();

@@ -32,7 +32,6 @@ const BUILT_IN: &str = "built-in";
 pub struct Scanned {
     /// The source.
     pub name: Name,
-    /// What was found.
     pub status: ScanStatus,
 }
 
@@ -100,7 +99,7 @@ pub fn scan(session: &Session<'_>, names: &[Name], config: &ScanConfig) -> Resul
 fn scan_one(session: &Session<'_>, entry: &SourceEntry, config: &ScanConfig) -> Result<ScanStatus, ScanError> {
     let folder = session.workspace.tree(&entry.name);
     match tree::look(session, &entry.name, &folder)? {
-        // What is scanned must be what is recorded.
+        // The scanned commit must be the recorded one.
         Found::Whole(inspection) => refuse_other(entry, &folder, &inspection)?,
         _ => return Err(ScanError::Missing(entry.name.clone())),
     }
@@ -172,7 +171,7 @@ fn built_in_flags(survey: &Survey) -> BTreeSet<ContentFlag> {
     listed.chain(survey.credentials.iter().map(|found| found.flag)).collect()
 }
 
-/// What the external scanner found.
+/// Findings of the external scanner.
 #[derive(Default)]
 struct External {
     outcome: ScanOutcome,

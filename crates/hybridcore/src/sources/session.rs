@@ -52,7 +52,7 @@ impl Workspace {
     }
 }
 
-/// What is allowed, and how persistent we are.
+/// Permissions and retry limits.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// Sources that may follow a branch, and which.
@@ -67,7 +67,7 @@ pub struct Rules {
     pub fence: Option<Fence>,
 }
 
-/// What happens, as it happens.
+/// Progress of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Work on a source began.
@@ -95,7 +95,6 @@ pub enum Event {
     Noted {
         /// The source.
         name: Name,
-        /// What.
         text: String,
     },
     /// Work on a source ended.
@@ -112,9 +111,9 @@ pub enum Event {
 pub struct Session<'a> {
     /// Where.
     pub workspace: Workspace,
-    /// Who does git's work.
+    /// The git back end.
     pub git: &'a dyn Git,
-    /// Who may stop it.
+    /// May stop the work.
     pub leave: &'a dyn Leave,
     /// Receiver of events. Parallel fetches call it from several threads.
     pub events: &'a (dyn Fn(&Event) + Sync),
@@ -124,13 +123,12 @@ pub struct Session<'a> {
     pub operator: String,
     /// This run's id, which log lines, records and audit entries share.
     pub command_id: String,
-    /// What is allowed.
     pub rules: Rules,
     /// Mirrors in force.
     pub mirrors: MirrorTable,
     /// Credentials.
     pub wallet: Wallet,
-    /// Who waits between tries.
+    /// Waits between attempts.
     pub waiter: &'a dyn Waiter,
     /// The clock: milliseconds since 1970.
     pub now_ms: fn() -> u64,

@@ -56,7 +56,7 @@ pub struct SourceStatus {
     pub configured: bool,
     /// How its working tree is.
     pub condition: Condition,
-    /// What of it is not as it should be.
+    /// Its problem, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The commit that is checked out.
@@ -65,7 +65,7 @@ pub struct SourceStatus {
     pub locked: Option<GitId>,
     /// Bytes of its repository (`.git`) on this disk, without the working tree.
     pub stored_bytes: u64,
-    /// What `state/sources.json` says.
+    /// Its entry in `state/sources.json`.
     pub recorded: Option<SourceEntry>,
     /// The approved request behind an override that is in force.
     pub override_request: Option<String>,
@@ -81,7 +81,7 @@ pub struct SourceStatus {
 pub struct Overview {
     /// The sources by name.
     pub sources: Vec<SourceStatus>,
-    /// What the last sync left.
+    /// The marker of the last sync, if that is unfinished.
     pub unfinished: Option<Marker>,
 }
 

@@ -16,7 +16,7 @@ use crate::state::files;
 use swoosh_types::inputs::{SourceSet, SourceSpec};
 use swoosh_types::text::{GitId, GitRef, Name};
 
-/// What to sync, and how.
+/// Options of a sync.
 #[derive(Clone, Debug, Default)]
 pub struct SyncOptions {
     /// Only these; all when empty.
@@ -52,7 +52,7 @@ pub struct NotSynced {
     pub error: String,
 }
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SyncReport {
     /// Sources at their commits.

@@ -53,7 +53,7 @@ struct FakeGit {
     /// Failures of requests to come, by what is asked.
     failures: Mutex<Vec<(&'static str, GitError)>>,
     rewritten: bool,
-    /// What is in every tree.
+    /// The content of every tree.
     survey: Mutex<Survey>,
 }
 

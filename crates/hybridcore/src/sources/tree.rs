@@ -89,7 +89,6 @@ pub enum TreeError {
     InTheWay {
         /// The folder.
         folder: PathBuf,
-        /// What it is.
         what: &'static str,
     },
     /// Git failed.
@@ -106,9 +105,8 @@ pub enum TreeError {
     Files {
         /// The path.
         path: PathBuf,
-        /// What was being done.
+        /// The failed action.
         verb: &'static str,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -273,14 +271,14 @@ fn make(session: &Session<'_>, target: &Target) -> Result<Brought, TreeError> {
     remove(&partial)?;
     let fetched = fetch(session, target, &partial, || {
         session.log.clone().with("source", &target.name).warn("the clone is incomplete; cleaning it up");
-        // What cannot be removed now fails again when the next try writes there.
+        // A failed removal shows again when the next attempt writes there.
         let _ = fs::remove_dir_all(&partial);
     });
     let made = fetched.and_then(|()| check_out(session, target, &partial));
     let tree = match made {
         Ok(tree) => tree,
         Err(error) => {
-            // What a failed clone leaves is of no use; what an interrupted one leaves is removed by the next.
+            // The remains of a failed clone are useless; those of an interrupted one are removed by the next.
             let _ = fs::remove_dir_all(&partial);
             return Err(error);
         }

@@ -42,7 +42,7 @@ pub struct LastRun {
     pub detail: Option<String>,
 }
 
-/// What a build made.
+/// The record of a build's manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestEntry {

@@ -68,7 +68,6 @@ pub enum RepairError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },

@@ -33,7 +33,6 @@ pub enum DocumentError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -53,7 +52,6 @@ pub enum DocumentError {
         path: PathBuf,
         /// The version it claims.
         version: u64,
-        /// What is wrong.
         detail: String,
     },
     /// A newer release wrote it.

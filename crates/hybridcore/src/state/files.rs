@@ -17,14 +17,13 @@ pub const TEMPORARY_SUFFIX: &str = ".tmp";
 pub struct WriteError {
     /// The file that was to be replaced.
     pub path: PathBuf,
-    /// What was being done.
+    /// The failed step.
     pub step: &'static str,
-    /// What the system said.
     #[source]
     pub source: io::Error,
 }
 
-/// What to do about an error of the file system.
+/// The remedy for an error of the file system.
 pub fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that file system and run it again",
@@ -88,7 +87,7 @@ fn temporary_of(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// What writers that were killed left in a folder, sorted; a folder that is not there has none.
+/// Temporary files of killed writers in a folder, sorted; none if the folder is missing.
 pub fn leftovers(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

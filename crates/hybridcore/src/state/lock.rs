@@ -24,7 +24,7 @@ pub enum LockError {
     Held {
         /// The lock file.
         path: PathBuf,
-        /// What the holder wrote of itself.
+        /// The holder's own description.
         holder: String,
     },
     /// The wait was ended.
@@ -40,7 +40,6 @@ pub enum LockError {
     Unusable {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },

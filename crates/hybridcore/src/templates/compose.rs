@@ -22,11 +22,11 @@ const SUFFIX: &str = ".pkr.hcl";
 /// The line of a build that provisioner blocks take the place of.
 const MARKER: &str = "# swoosh: provisioners";
 
-/// What a file is in a composition. The order is the order of composition.
+/// The role of a file in a composition. The order is the order of composition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// What every composition begins with.
+    /// The beginning of every composition.
     Settings,
     /// Declarations of variables.
     Variables,
@@ -63,13 +63,12 @@ impl fmt::Display for Role {
 pub struct ComposedFile {
     /// Its path in the composition's folder.
     pub path: String,
-    /// What it is.
     pub role: Role,
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// Whether it may be run.
     pub executable: bool,
-    /// What it was made from, as paths in the definitions with their hashes.
+    /// Its parts, as paths in the definitions with their hashes.
     pub from: Vec<Part>,
 }
 
@@ -111,7 +110,6 @@ pub enum ComposeError {
         build: String,
         /// The provisioners.
         blocks: String,
-        /// What is wrong.
         #[source]
         source: SyntaxError,
     },
@@ -132,7 +130,7 @@ pub enum ComposeError {
         first: String,
         /// The second.
         second: String,
-        /// What they would become.
+        /// Their common name.
         path: String,
     },
     /// A variable is declared twice.
@@ -308,7 +306,7 @@ fn declared(files: &[ComposedFile]) -> Result<BTreeMap<String, Declared>, Compos
 }
 
 impl Composition {
-    /// What was composed, from what, and the hash of it all.
+    /// The files of a composition, their parts, and the hash of it all.
     pub fn manifest(&self) -> Manifest {
         let file = |file: &ComposedFile| ManifestFile {
             path: file.path.clone(),

@@ -60,7 +60,7 @@ pub struct Builder {
     pub os: String,
     /// Where it makes it.
     pub platform: String,
-    /// What it makes, in a sentence.
+    /// Its product, in a sentence.
     pub description: String,
     /// Whether provisioners can reach it.
     pub provisioning: Provisioning,
@@ -92,10 +92,7 @@ pub enum InventoryError {
     Definitions(#[from] DefinitionsError),
     /// It does not say what it should.
     #[error("{INVENTORY_FILE}: {detail}; docs/hybridcore.md shows every key")]
-    Malformed {
-        /// What is wrong and where.
-        detail: String,
-    },
+    Malformed { detail: String },
     /// A name breaks the rules.
     #[error("{INVENTORY_FILE}: {0}")]
     Name(#[from] NameError),
@@ -107,15 +104,12 @@ pub enum InventoryError {
     Promise {
         /// The template.
         file: String,
-        /// What should be there.
         expected: String,
-        /// What to do.
         remedy: String,
     },
     /// No such builder.
     #[error("there is no builder {wanted:?}; {remedy}")]
     Unknown {
-        /// What was asked for.
         wanted: String,
         /// Which there are.
         remedy: String,

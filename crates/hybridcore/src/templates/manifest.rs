@@ -35,14 +35,12 @@ pub struct Part {
 pub struct ManifestFile {
     /// Its path in the composition's folder.
     pub path: String,
-    /// What it is.
     pub role: Role,
     /// Hash of its bytes.
     pub sha256: Hash,
     /// Whether it may be run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub executable: bool,
-    /// What it was made from.
     pub from: Vec<Part>,
 }
 
@@ -87,7 +85,7 @@ pub enum Deviation {
 }
 
 impl Deviation {
-    /// What was found and what to do, in words.
+    /// The difference and the remedy, in words.
     pub fn words(&self) -> String {
         match self {
             Deviation::Changed(path) => {
@@ -119,7 +117,6 @@ pub enum VerifyError {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -188,7 +185,7 @@ fn checksum(builders: &[String], files: &[ManifestFile]) -> Hash {
 
 /// Ends of the names of files that packer reads in a template's folder, hidden ones and links among them.
 const READ_BY_PACKER: [&str; 4] = [".pkr.hcl", ".pkr.json", ".auto.pkrvars.hcl", ".auto.pkrvars.json"];
-/// What programs leave beside the files that they run, and a killed writer of ours beside the file that it replaces.
+/// Files that programs leave beside the files they run, and that a killed writer leaves beside the file it replaces.
 const LEFT_BEHIND: [&str; 3] = [".pyc", ".retry", TEMPORARY_SUFFIX];
 
 /// Whether a file in a composition's folder that was not composed may change the build. Packer and provisioners read hidden files too;

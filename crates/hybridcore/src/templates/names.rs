@@ -28,11 +28,9 @@ pub struct BuilderId {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is no builder's name: {rule}; {remedy}")]
 pub struct NameError {
-    /// What was found.
     pub found: String,
     /// Which rule it breaks.
     pub rule: String,
-    /// What to write instead.
     pub remedy: String,
 }
 
@@ -70,7 +68,7 @@ impl BuilderId {
         Ok(BuilderId { kind, name: name.to_owned() })
     }
 
-    /// What packer calls the type of the source: `proxmox-iso`.
+    /// Packer's name of the source's type: `proxmox-iso`.
     pub fn kind(&self) -> &str {
         &self.kind
     }
@@ -80,7 +78,7 @@ impl BuilderId {
         &self.name
     }
 
-    /// What packer's `-only` takes, and what builds and files are named after: `proxmox-iso.linux-debian-12`.
+    /// Packer's `-only` name, which also names builds and files: `proxmox-iso.linux-debian-12`.
     pub fn build_name(&self) -> String {
         format!("{}.{}", self.kind, self.name)
     }

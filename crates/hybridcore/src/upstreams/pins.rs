@@ -33,7 +33,6 @@ pub enum PinsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: std::io::Error,
     },
@@ -42,7 +41,7 @@ pub enum PinsError {
     Line {
         /// The line, from 1.
         line: usize,
-        /// What is wrong, and what to write.
+        /// The error, and the form to write.
         detail: String,
     },
     /// An upstream lacks one half.
@@ -58,7 +57,6 @@ pub enum PinsError {
     Address {
         /// The upstream.
         name: String,
-        /// What is wrong.
         #[source]
         source: AddressError,
     },

@@ -31,9 +31,8 @@ const CORE: &[&str] = &["README.md", "docs/UPSTREAMS.md", "docs/STANDARDS_GAPS.m
 /// One check and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was checked.
     pub check: &'static str,
-    /// What is wrong, and what to do; nothing when all is well.
+    /// The problems with remedies; none if all is well.
     pub problems: Vec<String>,
 }
 

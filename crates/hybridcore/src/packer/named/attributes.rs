@@ -26,7 +26,7 @@ const PATHS: [&str; 16] = [
 ];
 /// Ends of the names of such attributes.
 const PATH_ENDS: [&str; 7] = ["_file", "_files", "_dir", "_dirs", "_directory", "_path", "_paths"];
-/// What attributes are called that name no input: what is made, what is elsewhere, credentials.
+/// Names of attributes that are no inputs: outputs, remote things, credentials.
 const NO_INPUTS: [&str; 16] = [
     "certificate",
     "credential",

@@ -115,7 +115,7 @@ fn the_values_of_variables_are_those_of_every_file_and_of_the_command_line() {
     assert!(counts(&desk.gather(|_| ()), SCRIPT));
 }
 
-/// What cannot be determined is said with its place; `--asset` names the files.
+/// Undeterminable inputs are reported with their place; `--asset` names the files.
 #[test]
 fn a_file_that_cannot_be_determined_is_said_and_may_be_named() {
     for spelled in [

@@ -1,4 +1,4 @@
-//! What is left, lost or changed between two builds.
+//! Artifacts that are left, lost or changed between two builds.
 
 use std::process::{Command, Stdio};
 
@@ -128,7 +128,7 @@ fn a_run_whose_process_died_is_ended_and_recorded_with_what_it_had_made() {
     let path = desk.root().join("state/runs").join(&run.run_id);
     fs::write(path.join("output/half"), "half").unwrap();
     document::store(&path.join(runs::REPORT_FILE), &run).unwrap();
-    // What the dead run left: a process that knows the run's id.
+    // A left-over of the dead run: a process that knows the run's id.
     let mut orphan =
         Command::new("sleep").arg("600").env(RUN_VARIABLE, &run.run_id).stdin(Stdio::null()).spawn().unwrap();
     let recovered = desk.with(recover_all).unwrap();

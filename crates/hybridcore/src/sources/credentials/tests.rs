@@ -1,4 +1,4 @@
-//! What rules find and leave, and which files are refused.
+//! Findings of the rules, their exceptions, and refused files.
 
 use super::*;
 

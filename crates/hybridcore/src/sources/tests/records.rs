@@ -1,4 +1,4 @@
-//! What is recorded: metadata, overrides, mirrors, scans; and what the doctor says when a record is missing.
+//! Records (metadata, overrides, mirrors, scans), and the doctor's findings when a record is missing.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What git is asked, how often, and what becomes of its failures.
+//! Requests to git, their number, and the handling of its failures.
 
 use super::*;
 use crate::sources::git::{Credentials, Limits, Wanted};

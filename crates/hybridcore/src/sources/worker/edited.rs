@@ -46,7 +46,7 @@ fn is_left_over(repository: &Repository, folder: &Path, path: &Path, trees: &[Tr
     let place = folder.join(path);
     let bytes = match std::fs::symlink_metadata(&place) {
         Ok(metadata) if metadata.is_file() => metadata.len(),
-        // What a commit has as a file was a folder in another, and the other way round.
+        // A file of one commit may be a folder in another, and the other way round.
         Ok(metadata) => return Ok(metadata.is_dir()),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(true);

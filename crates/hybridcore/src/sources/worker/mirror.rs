@@ -144,7 +144,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// What an object leads to when it is a tag, or else itself; `None` when that is not there.
+    /// The target of a tag, or else the object itself; `None` if it is missing.
     pub fn peeled(&self, mut id: Oid) -> Option<(Oid, ObjectType)> {
         for _ in 0..MOST_TAGS {
             let object = self.odb.read(id).ok()?;

@@ -235,7 +235,7 @@ fn packs(mirror: &Mirror, url: &str) -> Result<Vec<Pack>, Failure> {
                 bytes => bytes.map_err(|error| of_files(url, &index, &error))?,
             };
             let bytes_of_pack = fs::metadata(&path).map_err(|error| of_files(url, &path, &error))?.len();
-            // What is in a pack with an index of another form is read by libgit2.
+            // libgit2 reads packs whose index has another version.
             if let Some(index) = Index::read(bytes, bytes_of_pack.saturating_sub(TRAILER as u64)) {
                 found.push(Pack { path, index, chosen: BTreeSet::new() });
             }
@@ -334,7 +334,7 @@ impl Pack {
         bytes.get(..read).and_then(Head::read).ok_or_else(|| self.damaged(url))
     }
 
-    /// What an entry is a delta of.
+    /// The base of a delta entry.
     fn base(&self, file: &File, offset: u64, url: &str) -> Result<Option<Oid>, Failure> {
         let head = self.head(file, offset, url)?;
         let base = match head.kind {

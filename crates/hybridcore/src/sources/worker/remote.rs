@@ -37,7 +37,7 @@ pub(super) fn list(remote: &Remote) -> Result<Reply, Failure> {
         let commit = head.oid().to_string();
         let (Ok(commit), true) = (commit.parse(), is_name(head.name())) else { continue };
         match head.name().strip_suffix("^{}") {
-            // What an annotated tag leads to follows the tag.
+            // The target of an annotated tag follows the tag.
             Some(tag) => match refs.iter_mut().rev().find(|known| known.name == tag) {
                 Some(known) => known.commit = commit,
                 None => continue,
@@ -113,7 +113,7 @@ pub(super) fn fetch(
     Ok(Reply::Fetched { received_bytes: received })
 }
 
-/// What a reference of the other side is called here.
+/// The local name of a remote reference.
 fn own_name(name: &str) -> String {
     name.replacen("refs/heads/", "refs/remotes/origin/", 1)
 }

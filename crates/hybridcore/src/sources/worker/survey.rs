@@ -1,4 +1,4 @@
-//! What is in a commit's tree, for policies to judge: links and paths out of it, private keys, credentials, licences.
+//! Inspects a commit's tree for policies: links and paths out of it, private keys, credentials, licences.
 //!
 //! Nothing of a file's size, name or encoding keeps it from being looked at; files are read whole, one at a time.
 
@@ -77,7 +77,7 @@ impl<'r> Surveyor<'r> {
         }
     }
 
-    /// What was found, once every entry of the tree was looked at.
+    /// The result, after every entry of the tree.
     pub fn ended(self) -> Survey {
         let Surveyor { mut survey, licences, links, .. } = self;
         for path in links.keys().filter(|path| leads_out(path, &links)) {
@@ -108,7 +108,7 @@ fn is_whole(shown: &str, path: &str) -> bool {
 /// nowhere, and counts as out.
 fn leads_out(path: &str, links: &BTreeMap<String, String>) -> bool {
     let mut hops = 0;
-    // What is still to be walked, the next part last.
+    // Path parts still to walk, the next one last.
     let mut ahead: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
     let mut at: Vec<String> = Vec::new();
     while let Some(part) = ahead.pop() {

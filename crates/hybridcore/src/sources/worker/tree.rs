@@ -115,7 +115,7 @@ struct Sizes {
     largest: u64,
 }
 
-/// Who looks at the content of each file, and who hears how far it is.
+/// Inspects the content of each file, and receives progress.
 type Deep<'a, 'r> = (&'a mut Surveyor<'r>, &'a mut Said);
 
 /// Walks a tree that may have been made to be endless: the walk ends at the limits.
