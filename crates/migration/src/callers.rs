@@ -1,4 +1,4 @@
-//! Who asks, and which delegate signs for them.
+//! The callers of WHOOSH's API, and the delegates that sign for them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,7 +86,7 @@ impl Callers {
         Callers(callers)
     }
 
-    /// Who sent a request: whose bearer token it shows, or the caller that shows none.
+    /// The sender of a request: the caller with its bearer token, or the caller without a token.
     pub fn who(&self, call: &Call) -> Result<&Caller, Rejection> {
         let shown = call.values("authorization");
         let unknown = |reason: &str| Err(Rejection::new(Code::CallerUnknown, reason));

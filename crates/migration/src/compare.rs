@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use swoosh_types::canonical::try_canonical_bytes;
 use swoosh_types::hash::Hash;
 
-/// What comparing came to.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
     /// Where they differ: `council.phase`.

@@ -38,7 +38,7 @@ impl Shim {
         };
         match (caller, asked) {
             (Ok(caller), Ok(asked)) => self.mirror(routing, (&call, caller, &asked), accepted, &answer).await,
-            // What both refuse is no difference.
+            // A request that both refuse is no difference.
             _ if !accepted => {}
             (Err(rejection), asked) => {
                 let found = self.finding(routing, DivergenceKind::Caller, rejection.reasons.join("; "));

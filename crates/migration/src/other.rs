@@ -64,7 +64,7 @@ impl Shim {
         }
         match routing.mode {
             MigrationMode::Cutover => drop(self.callers.who(&call)?),
-            // What WHOOSH does not know of yet comes first, because the request may change it.
+            // Undelivered records go first, because the request may change WHOOSH's state.
             MigrationMode::Regions if !reads(&call) => drop(self.pass_on(routing).await?),
             _ => {}
         }
@@ -107,7 +107,7 @@ fn refusal(routing: &Routing, call: &Call) -> Option<Rejection> {
 enum Spelling {
     /// A path that SWOOSH knows, in another spelling: WHOOSH may take it for that path, past the shim.
     Known(&'static str),
-    /// What it leads to depends on who reads it.
+    /// Its target depends on the reader.
     Unclear,
     Other,
 }

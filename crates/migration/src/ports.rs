@@ -55,7 +55,7 @@ pub struct Forms {
     pub signature: Vec<String>,
 }
 
-/// What became of a proposal.
+/// The answer to a proposal.
 #[derive(Clone, Debug)]
 pub enum Judged {
     /// It is, or would be, accepted.
@@ -89,7 +89,6 @@ pub struct PassedOn {
     pub index: u64,
     /// The project.
     pub project: ProjectName,
-    /// What was decided.
     pub transition: Transition,
     /// With what.
     pub inputs: Json,
@@ -115,7 +114,7 @@ pub enum Passing {
 
 /// SWOOSH, as the shim sees it.
 pub trait Core: Send + Sync + 'static {
-    /// What a proposal of a caller must know of its project.
+    /// State of a project that a caller's proposal needs.
     fn standing(&self, caller: &Caller, project: &ProjectName, of: Transition) -> Result<Standing, Rejection>;
     /// The inputs of what a key is bound to.
     fn earlier(&self, project: &ProjectName, key: &IdemKey) -> Result<Option<Json>, Rejection>;
@@ -181,7 +180,7 @@ pub trait Whoosh: Send + Sync + 'static {
 }
 
 pub trait Watch: Send + Sync + 'static {
-    /// Who decides what has changed, or was found at the start.
+    /// The routing changed, or was read at the start.
     fn routed(&self, routing: &Routing);
     /// A proposal of a client came; SWOOSH decides it or WHOOSH does.
     fn proposal(&self, here: bool, brought: Brought);

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Characters of one side of a divergence.
 const SIDE: usize = 4_000;
 
-/// What a client is answered, sent as soon as it is known.
+/// The client's answer, sent as soon as it is known.
 pub(super) type Reply = oneshot::Sender<Result<LegacyAnswer, Rejection>>;
 
 /// The shim.
@@ -58,7 +58,7 @@ pub struct Shim {
     served_on: OnceLock<String>,
 }
 
-/// What a shim is made of.
+/// The parts of a shim.
 pub struct Parts {
     /// SWOOSH.
     pub core: Arc<dyn Core>,
@@ -69,7 +69,6 @@ pub struct Parts {
     pub callers: Callers,
     /// The cluster that delegates sign for.
     pub cluster: ClusterId,
-    /// What is kept on disk.
     pub store: Store,
     /// The address of WHOOSH, to be shown.
     pub upstream: String,
@@ -179,7 +178,7 @@ impl Shim {
     ) {
         let (caller, asked) = match (caller, asked) {
             (Ok(caller), Ok(asked)) => (caller, asked),
-            // Who is not known learns nothing of what else is wrong.
+            // An unknown caller learns nothing about the request's other errors.
             (Err(rejection), _) => return drop(reply.send(Err(rejection))),
             (_, Err(rejection)) => {
                 return drop(reply.send(Ok(unverified(Refused { rejection, retry_after_ms: None }))));
@@ -228,7 +227,7 @@ impl Shim {
         Judged::Refused(Refused { rejection: Rejection::new(Code::Overloaded, reason), retry_after_ms: Some(100) })
     }
 
-    /// What SWOOSH would say; nothing changes.
+    /// SWOOSH's answer in a dry run; nothing changes.
     pub(super) fn try_out(&self, call: &Call, caller: &Caller, asked: &Asked) -> Judged {
         if asked.signed {
             return self.core.try_out(call.body.clone(), wire::forms(call));
@@ -398,7 +397,7 @@ impl Shim {
             }
             let routing = self.routing.read().await;
             if routing.mode == MigrationMode::Regions {
-                // What fails is counted, and tried again.
+                // A failure is counted and retried.
                 let _ = self.pass_on(&routing).await;
             }
         }
@@ -425,7 +424,7 @@ fn is_retryable(code: Code) -> bool {
     matches!(code, Code::StaleHead | Code::HlcNotAfter)
 }
 
-/// What is not the proposal's fault keeps SWOOSH's own form and status.
+/// An error that the proposal did not cause keeps SWOOSH's own form and status.
 fn refuse(refused: Refused) -> Result<LegacyAnswer, Rejection> {
     match refused.rejection.code {
         Code::Overloaded

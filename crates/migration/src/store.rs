@@ -1,7 +1,7 @@
-//! What the migration keeps on disk: switches, divergences, and the index of the last record delivered to WHOOSH.
+//! The migration's files: switches, divergences, and the index of the last record delivered to WHOOSH.
 //!
-//! `switches.jsonl` is the one truth of who decides what: a switch counts once its line is synced. A line that a
-//! crash cut off never counted, and is taken out at the next start.
+//! `switches.jsonl` alone says which system decides: a switch counts once its line is synced. A line that a crash cut
+//! off never counted, and is removed at the next start.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -30,7 +30,6 @@ pub enum StoreError {
     Io {
         /// Which.
         path: PathBuf,
-        /// What is wrong.
         source: io::Error,
     },
     /// A line is none that this program wrote.
@@ -40,7 +39,6 @@ pub enum StoreError {
         path: PathBuf,
         /// Which line, from 1.
         line: usize,
-        /// What is wrong.
         detail: String,
     },
 }
@@ -83,7 +81,7 @@ impl Store {
         })
     }
 
-    /// Who decides what, by the last switch.
+    /// The routing of the last switch.
     pub fn routing(&self) -> Routing {
         self.last_switch.as_ref().map(|switch| switch.order.order.routing.clone()).unwrap_or_default()
     }

@@ -45,7 +45,7 @@ impl Shim {
         };
         let last_index = self.core.last_index();
         if !from.decides_any() {
-            // Whatever SWOOSH holds so far, it holds because WHOOSH decided it, or beside WHOOSH.
+            // WHOOSH decided all records so far, or needs none of them.
             *self.delivered.lock().await = last_index;
             self.keep_position(last_index)?;
         }
@@ -150,7 +150,7 @@ impl Shim {
     }
 
     /// Tells WHOOSH, in order, of everything that SWOOSH holds and WHOOSH did not decide itself; how much that was.
-    /// What WHOOSH refuses is a divergence, and no reason to stop.
+    /// A refusal of WHOOSH is a divergence, and no reason to stop.
     pub(super) async fn pass_on(&self, routing: &Routing) -> Result<u64, Rejection> {
         let mut delivered = self.delivered.lock().await;
         let mut passed = 0;

@@ -15,7 +15,7 @@ use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ProjectName;
 use swoosh_types::ucxl::EvidenceRef;
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub project: ProjectName,
@@ -75,7 +75,7 @@ pub(super) fn forms(call: &Call) -> Forms {
     }
 }
 
-/// What a request brings of an idempotency key, a clock and a window. Of one that cannot be read, the headers count.
+/// The request's idempotency key, clock and window. If the body cannot be read, the headers count.
 pub(super) fn brought(call: &Call, asked: Option<&Asked>) -> Brought {
     let has = |name| !call.values(name).is_empty();
     match asked {

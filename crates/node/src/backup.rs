@@ -6,7 +6,7 @@
 //! DIR/lock                     held by the writer
 //! ```
 //! Tables of the journal never change, so that a backup writes only those that are new since the last one.
-//! What no backup names does not count: an interrupted backup leaves nothing but files that the next one removes.
+//! Objects that no backup names do not count: an interrupted backup leaves only files that the next one removes.
 
 pub mod check;
 pub mod checkpoint;
@@ -42,7 +42,7 @@ const WHOOSH_POSITION: &str = "migration/position";
 /// The node's key.
 const NODE_KEY: &str = "node.key";
 
-/// What one backup holds.
+/// The manifest of one backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

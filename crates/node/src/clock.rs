@@ -1,4 +1,4 @@
-//! What an operator may say of the node's clock: that a jump is right, and that stamps may run ahead of it.
+//! An operator's orders about the node's clock: a jump is right, or stamps may run ahead of it.
 //!
 //! ```text
 //! last stamp ──────────────●            stamps go on here, `lead` ahead of the wall clock
@@ -27,7 +27,7 @@ const FILE: &str = "clock.json";
 /// A lead that shrank by less is not said again.
 const STEP_MS: u64 = 1_000;
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {

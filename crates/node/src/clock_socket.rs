@@ -21,7 +21,7 @@ const REQUEST_BYTES: u64 = 64;
 /// Longer than an answer takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What may be asked.
+/// A request to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {

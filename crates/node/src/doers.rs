@@ -1,5 +1,5 @@
-//! Who works at effects: the node, workers, or WHOOSH's workers, as settings and orders of a migration say; and after which
-//! record that changed last.
+//! Which system performs effects (the node, workers, or WHOOSH's workers), by settings and orders of a migration; and
+//! the record after which that changed last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,7 +12,7 @@ use swoosh_types::ids::EffectId;
 use swoosh_types::migration::Routing;
 use swoosh_types::names::EffectName;
 
-/// Who works at each kind of effect.
+/// The worker of each kind of effect.
 #[derive(Debug)]
 pub struct Doers {
     effects: Effects,
@@ -47,7 +47,7 @@ impl Doers {
         self.is_own(&known, effect) && !known.unsettled.contains(&effect)
     }
 
-    /// Who works at an effect now.
+    /// The current worker of an effect.
     pub fn of(&self, id: &EffectId) -> Doer {
         let known = self.read();
         let others_until = known.until.get(&id.effect).copied().unwrap_or(0);

@@ -209,7 +209,7 @@ impl NodeHost {
     }
 }
 
-/// What the record of a kept outcome shows: what came with it, and whose signed proposal it was.
+/// Evidence in the record of a kept outcome: its attachments, and the signer of its proposal.
 fn evidence(project: &ProjectName, held: &HeldOutcome) -> Vec<EvidenceRef> {
     let signer = held.signer.to_string();
     let key = signer.rsplit(':').next().unwrap_or_default();
@@ -272,7 +272,7 @@ impl Host for NodeHost {
         let held = self.held(&self.journal(), &id);
         let runs = self.runs(id.effect) || self.is_own_work(&id, &outcome);
         let (outcome, evidence, brought_by) = match &held {
-            // What is on disk counts, with the name of who brought it.
+            // The kept outcome counts, with its signer's name.
             Ok(Some(held)) => {
                 let kept = Outcome { transition: held.transition, inputs: held.inputs.clone() };
                 (kept, evidence(&id.project, held), Some(held.signer))
@@ -293,7 +293,7 @@ impl Host for NodeHost {
             if let Answer::Later(reason) | Answer::Refused(reason) = &answer {
                 tracing::warn!(%id, %transition, reason, "an outcome was not accepted");
             }
-            // Whatever became of it, what is open may have changed.
+            // Open effects may have changed, whatever the result.
             bus.runner().into_iter().for_each(|runner| runner.moved(&id.project));
             reply(answer);
         });
@@ -309,7 +309,7 @@ impl Host for NodeHost {
     fn changed(&self, progress: &Progress) {
         let mode = if self.runs(progress.id.effect) { EffectMode::Builtin } else { EffectMode::External };
         if progress.phase == Phase::Closed && mode == EffectMode::External && self.is_open(&progress.id) {
-            // What was kept of it is gone; the effect itself is not.
+            // The kept outcome is gone; the effect itself is not.
             return self.bus.effect(&bus::external(&progress.id, None), mode);
         }
         self.bus.effect(progress, mode);

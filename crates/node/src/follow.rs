@@ -12,7 +12,7 @@ use swoosh_types::text::ClusterId;
 pub use lag::Lag;
 pub use run::{AtOnce, Follower};
 
-/// Whose log it is.
+/// The node whose log is followed.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub node: PublicKey,

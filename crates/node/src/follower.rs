@@ -183,7 +183,7 @@ impl Intake for NoIntake {
     }
 }
 
-/// What the routes show and cannot know themselves.
+/// Data that the routes show and do not know themselves.
 struct Shown {
     handle: Handle,
     metrics: Arc<Metrics>,

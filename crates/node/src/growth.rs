@@ -1,4 +1,4 @@
-//! What keeps a node from growing without end: sweeps, checks after a start, pruning, exports.
+//! Tasks that bound a node's growth: sweeps, checks after a start, pruning, exports.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const SWEEPS_AT_ONCE: usize = 16;
 pub struct Growth {
     handle: Handle,
     metrics: Arc<Metrics>,
-    /// What the command after an export needs open, since it may reach outside.
+    /// The gate for the command after an export, which may reach outside.
     gate: NetworkGate,
     /// The last record when the node started.
     started_at: u64,
@@ -131,7 +131,7 @@ impl Growth {
         };
         let findings = scrub(&self.handle.journal(), &at_leisure);
         if self.goes_on() {
-            // What an earlier look found and this one did not has passed.
+            // Damage of an earlier pass that this one did not find is gone.
             self.handle.forget_passed_damage();
         }
         findings.iter().for_each(|finding| list(&self.handle, finding));
@@ -198,7 +198,7 @@ impl Leave for Growth {
     }
 }
 
-/// What may go, by the settings.
+/// Limits of pruning, by the settings.
 pub struct Pruning {
     growth: Growth,
     wal_ms: u64,

@@ -79,7 +79,7 @@ pub fn warn_of_plain_http(setting: &str, address: SocketAddr, remedy: &str) {
     tracing::warn!(setting, %address, remedy, "plain HTTP is reachable from other machines");
 }
 
-/// What to do about plain HTTP on the address that the node serves on.
+/// The remedy for plain HTTP on the node's address.
 pub const SERVE_TLS: &str = "set tls.certificate and tls.key, or listen on a loopback address";
 
 /// Runs a node until a stop signal; `config` and `overrides` are read again on SIGHUP.

@@ -173,7 +173,7 @@ pub fn serve(node: &Node, settings: &Settings, listener: TcpListener, gate: Arc<
 }
 
 impl Listener {
-    /// What makes it take no more requests.
+    /// The token that stops new requests.
     pub fn stopper(&self) -> CancellationToken {
         self.stop.clone()
     }

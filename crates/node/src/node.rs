@@ -158,7 +158,7 @@ impl Node {
         &self.speaker
     }
 
-    /// What lets its providers, exporters and effects outside.
+    /// The gate of its providers, exporters and effects.
     pub fn gate(&self) -> &NetworkGate {
         &self.gate
     }
@@ -167,17 +167,16 @@ impl Node {
         &self.bus
     }
 
-    /// Who works at effects.
     pub fn doers(&self) -> &Arc<Doers> {
         &self.doers
     }
 
-    /// What takes WHOOSH's place, where the settings name one.
+    /// The shim, if the settings name WHOOSH.
     pub fn shim(&self) -> Option<Arc<Shim>> {
         self.shim.clone()
     }
 
-    /// What runs effects, where the settings have the node do that.
+    /// The runner of effects, if the node performs them.
     pub fn runner(&self) -> Option<Runner> {
         self.runner.clone()
     }
@@ -202,7 +201,7 @@ impl Node {
         self.traces.take()
     }
 
-    /// What the HTTP routes work on.
+    /// The state of the HTTP routes.
     pub fn app_state(&self, settings: &Settings, readers: SharedReaders) -> AppState {
         let (facts, gate, exports) = (self.facts.clone(), self.gate.clone(), self.exports.clone());
         let metrics = self.metrics.clone();
@@ -234,7 +233,7 @@ impl Node {
     }
 }
 
-/// What the HTTP server allows.
+/// Limits of the HTTP server.
 pub fn limits(settings: &Settings) -> Limits {
     let (http, limits, tls) = (&settings.http, &settings.limits, &settings.tls);
     Limits {
@@ -419,7 +418,7 @@ pub fn options(settings: &Settings, node_key: SecretKey) -> Options {
     }
 }
 
-/// What the routes show and cannot know themselves.
+/// Data that the routes show and do not know themselves.
 struct Shown {
     handle: Handle,
     facts: Arc<FactTable>,

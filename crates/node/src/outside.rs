@@ -1,4 +1,4 @@
-//! What connects a node to the world outside: pushed facts and the license.
+//! Connects a node to the outside world: pushed facts and the license.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub fn last_stamp(handle: &Handle) -> LastStamp {
     })
 }
 
-/// What a license must be to count here.
+/// Requirements on a license of this node.
 pub fn pins(settings: &Settings) -> Pins {
     Pins {
         keys: settings.kaching.keys.clone(),
@@ -86,7 +86,7 @@ pub fn license_keeper(settings: &Settings, speaker: &Speaker, secrets: &Secrets)
     Ok(Some(Keeper::new(server, pins(settings), pace, settings.license_path(), speaker.clone())))
 }
 
-/// What `GET /facts` answers.
+/// The answer of `GET /facts`.
 pub fn facts_document(table: &FactTable, gate: &NetworkGate, filter: &FactFilter) -> Value {
     let wanted = |project: &Option<_>| match &filter.project {
         None => true,

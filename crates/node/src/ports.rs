@@ -1,4 +1,4 @@
-//! What the sequencer is connected to: the clock, the decision records, metrics and log.
+//! The sequencer's ports: the clock, the decision records, metrics and log.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// The watch.
 pub struct QuorumWatch {
     handle: Handle,
-    /// What was called for on which head, and when.
+    /// The last call of each project: its head and time.
     named: BTreeMap<ProjectName, (Hash, Instant)>,
 }
 

@@ -1,4 +1,4 @@
-//! Who may read which projects, and by which client certificates: from the settings, and again on SIGHUP.
+//! Readers, their projects and their client certificates: from the settings, and again on SIGHUP.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! What SIGHUP reads again of the settings themselves: the log's level, the policies, the identities, the readers and the grants
-//! to callers of WHOOSH. Everything else takes a restart; fact files, bundles and TLS files are read again by their watchers.
+//! Settings that SIGHUP reads again: the log's level, the policies, the identities, the readers and the grants to
+//! callers of WHOOSH. All other settings need a restart; fact files, bundles and TLS files are read again by their
+//! watchers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -96,7 +96,7 @@ impl Scrape {
         }
     }
 
-    /// What holds up projects, in memory or not.
+    /// Counts blocked projects, in memory or not.
     fn projects(&self) {
         self.metrics.set_blocked(self.handle.journal().blocked());
     }

@@ -47,7 +47,7 @@ impl Supervised {
         loop {
             tokio::time::sleep(pause).await;
             if let Some(interval) = watchdog {
-                // What is left of the manager's patience.
+                // The remaining patience of the manager.
                 match self.handle.works_within(interval.saturating_sub(pause)).await {
                     true => supervisor::alive(),
                     false => {

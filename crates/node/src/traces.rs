@@ -34,7 +34,7 @@ pub fn queue(settings: &Settings, metrics: &Arc<Metrics>) -> Option<Arc<Traces>>
     Some(Arc::new(Traces::new(rules, metrics.clone())))
 }
 
-/// What the sequencer tells, as telemetry takes it.
+/// Converts the sequencer's trace for telemetry.
 pub fn way(traced: Traced) -> Way {
     let Traced { record, chain, trace, commit } = traced;
     let region = chart::spec(record.transition).region;
@@ -42,7 +42,7 @@ pub fn way(traced: Traced) -> Way {
     Way { record, chain, region, parent: trace.parent, began, verify, judge, commit }
 }
 
-/// What sends them; there is one.
+/// Sends traces; there is one.
 pub struct Sender {
     traces: Arc<Traces>,
     collector: Collector,

@@ -1,6 +1,5 @@
-//! What runs beside the pipeline: the fact files are polled, the license is fetched and moves the network gate;
-//! idle heads leave memory; old records get snapshots; a start's open checks are finished; expired records are pruned;
-//! copies are exported.
+//! Tasks beside the pipeline: polling the fact files; fetching the license, which moves the network gate; evicting idle
+//! heads; snapshots of old records; the checks that a start left open; pruning; exports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +34,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The tasks, and the way to hurry them.
 pub struct Upkeep {
     tasks: Vec<JoinHandle<()>>,
-    /// What watches the license, and so keeps the gate open.
+    /// The watcher of the license, which keeps the gate open.
     license: Option<JoinHandle<()>>,
     reload: Vec<Arc<Notify>>,
     growth: Growth,
@@ -150,7 +149,7 @@ async fn every(interval: Duration, work: impl Fn() + Send + Sync + 'static) {
 }
 
 impl Upkeep {
-    /// What reads the fact files and asks for the license now, when it is called.
+    /// A function that reads the fact files and asks for the license now.
     pub fn reloader(&self) -> impl Fn() + Send + 'static {
         let reload = self.reload.clone();
         move || reload.iter().for_each(|hurry| hurry.notify_one())

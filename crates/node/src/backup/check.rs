@@ -16,7 +16,7 @@ use swoosh_journal::verify::verify;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::text::ClusterId;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Default, Serialize)]
 pub struct Checked {
     pub backups: u64,
@@ -24,7 +24,7 @@ pub struct Checked {
     /// Backups whose log was checked record by record.
     pub opened: u64,
     pub records: u64,
-    /// Whose backups they are.
+    /// The node that made them.
     pub node: Option<PublicKey>,
     pub cluster: Option<ClusterId>,
     /// Backups that the node signed.
@@ -69,7 +69,7 @@ pub fn check(
     Ok(checked)
 }
 
-/// Whose they are. Looked at last, so that damage is named as well.
+/// Checks their origin. Comes last, so that damage is reported as well.
 fn origins(repository: &Repository, manifests: &[Manifest], wanted: &Wanted<'_>, checked: &mut Checked) {
     if let Some(newest) = manifests.last() {
         (checked.node, checked.cluster) = (Some(newest.node), Some(newest.cluster.clone()));

@@ -1,7 +1,7 @@
 //! The local control path: a socket in the data directory that only the node's own user can open.
 //!
-//! Who connects gets a checkpoint, as one line of JSON with its directory or with what went wrong. It stays until
-//! the connection is closed, however that comes about.
+//! A client that connects gets a checkpoint, as one line of JSON with its directory or the error. It stays until the
+//! connection is closed or lost.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -53,7 +53,7 @@ pub struct Job<'a> {
     pub goes_on: &'a dyn Fn() -> bool,
 }
 
-/// What became of it.
+/// The result of a backup.
 #[derive(Clone, Debug)]
 pub struct Made {
     pub manifest: Manifest,
@@ -80,7 +80,7 @@ pub fn create(job: &Job<'_>) -> anyhow::Result<Made> {
     let before = repository.all()?;
     let made = Writing::of(job, &lock, &before)?.run();
     if made.is_err() {
-        // What is left over is removed by the next backup at the latest.
+        // Left-overs are removed by the next backup at the latest.
         drop(repository.collect(&lock));
     }
     made
@@ -91,7 +91,7 @@ struct Writing<'a> {
     lock: &'a Lock,
     vault: Vault,
     recipients: Vec<String>,
-    /// What the manifest is signed with.
+    /// The signing key of the manifest.
     key: Option<SecretKey>,
     /// Files of earlier backups for the same recipients, by what they hold.
     known: BTreeMap<Hash, Stored>,

@@ -1,5 +1,5 @@
-//! Whose backup it is: the node signs each manifest, which names every file by its hash. Encryption proves nothing of that,
-//! because anybody can encrypt for a public key.
+//! Origin of a backup: the node signs each manifest, which names every file by its hash. Encryption proves no origin,
+//! because anyone can encrypt for a public key.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use swoosh_types::keys::{PublicKey, SecretKey, Signature};
 /// Prefix of the manifest in the signed message.
 const DOMAIN: &[u8] = b"swoosh/backup/v1\n";
 
-/// Who made a backup, and the proof.
+/// The node that made a backup, and the proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
@@ -27,7 +27,7 @@ pub struct Seal {
     pub signature: Signature,
 }
 
-/// What a manifest proves of its origin.
+/// The proven origin of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The node that it names signed it.
@@ -62,7 +62,7 @@ impl Manifest {
         Ok(Manifest { seal: Some(Seal { node: self.node, signature }), ..self })
     }
 
-    /// What it proves.
+    /// The proven origin.
     pub fn origin(&self) -> Origin {
         let Some(seal) = &self.seal else { return Origin::Unsigned };
         let holds = self.message().is_ok_and(|message| seal.node.verify(&message, &seal.signature));

@@ -21,7 +21,7 @@ impl Keep {
     }
 }
 
-/// What went.
+/// The removed backups and files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Pruned {
     pub backups: Vec<String>,

@@ -171,7 +171,7 @@ impl Repository {
         Ok(bytes)
     }
 
-    /// What a file held; `None` where it is encrypted and there is no key.
+    /// The content of a file; `None` if it is encrypted and there is no key.
     pub fn plain(&self, stored: &Stored, keys: &[Box<dyn age::Identity>]) -> anyhow::Result<Option<Vec<u8>>> {
         let bytes = self.bytes(stored)?;
         let opened = open_sealed(Path::new(&stored.object), bytes, keys);

@@ -34,17 +34,17 @@ pub struct Order<'a> {
     pub follow: Option<&'a str>,
     pub at: Hlc,
     pub reason: &'a str,
-    /// Whose backups are wanted.
+    /// The node whose backups are wanted.
     pub wanted: Wanted<'a>,
     /// Whether damage in the backup's log is listed and left, instead of an error.
     pub with_damage: bool,
 }
 
-/// What was put back.
+/// The restored log.
 #[derive(Debug, Serialize)]
 pub struct Restored {
     pub backup: String,
-    /// Whose log it is.
+    /// The log's node.
     pub node: PublicKey,
     pub cluster: ClusterId,
     /// Whether that node signed the backup.
@@ -101,7 +101,7 @@ fn name_of(to: &Path) -> anyhow::Result<String> {
     Ok(name.context("the data directory has no name")?.to_owned())
 }
 
-/// Whose backup it is. Unless one was named, all in the directory must be of one node.
+/// Checks the backup's origin. Unless a node was named, all backups in the directory must be of one node.
 fn is_owned(order: &Order<'_>, manifest: &Manifest) -> anyhow::Result<()> {
     let refused = "nothing was restored";
     order.wanted.check_seal(manifest).context(refused)?;

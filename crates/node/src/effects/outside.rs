@@ -1,4 +1,4 @@
-//! What executors learn of facts, say as facts, and send to SLURP.
+//! Access of executors to facts and to SLURP.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl World {
         })
     }
 
-    /// What a guard says of a project now.
+    /// A guard's current judgement of a project.
     fn judge(&self, project: &ProjectName, name: GuardName, of: Transition) -> Result<(), String> {
         let view = self.handle.view(project).map_err(|error| error.to_string())?;
         let facts = self.handle.facts();

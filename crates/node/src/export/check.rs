@@ -13,7 +13,7 @@ use swoosh_types::incarnation::Incarnation;
 use swoosh_types::json::Json;
 use swoosh_types::record::Record;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Default, Serialize)]
 pub struct Checked {
     pub rounds: usize,

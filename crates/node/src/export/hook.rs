@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use swoosh_hybridcore::leave::Leave;
 use swoosh_hybridcore::process::{self, Bounds, End, Program};
 
-/// What it says that is kept, in bytes; the rest is read and dropped.
+/// Bytes of its output that are kept; the rest is read and dropped.
 const KEPT_BYTES: usize = 16 << 10;
 /// Between the interrupt and the kill of a command that takes too long.
 const GRACE: Duration = Duration::from_secs(5);

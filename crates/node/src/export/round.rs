@@ -31,7 +31,7 @@ pub struct Rounds {
     holds_pruning: bool,
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
     pub files: usize,

@@ -10,7 +10,7 @@ struct Known {
     level_at: Instant,
 }
 
-/// What is known of the node that is followed.
+/// The known state of the followed node.
 pub struct Lag(Mutex<Known>);
 
 /// A reading of [`Lag`].

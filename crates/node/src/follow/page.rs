@@ -43,7 +43,7 @@ pub enum Flaw {
     Fold(#[from] FoldError),
 }
 
-/// What a page came to.
+/// The result of a page.
 pub struct Taken {
     pub batch: Batch,
     pub heads: Vec<(ProjectName, View)>,

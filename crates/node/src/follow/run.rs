@@ -32,7 +32,7 @@ impl Default for AtOnce {
     }
 }
 
-/// What follows a node.
+/// Follows a node.
 pub struct Follower {
     pub client: Client,
     pub at_once: AtOnce,
@@ -43,7 +43,7 @@ pub struct Follower {
     pub data: PathBuf,
     /// Records behind the last one at which a project without a fresh snapshot gets one.
     pub sweep_every: u64,
-    /// What is known of the node that is followed, for the metrics.
+    /// The known state of the followed node, for metrics.
     pub lag: Arc<Lag>,
 }
 
@@ -104,7 +104,7 @@ impl Follower {
         self.at_once.0.store(AT_ONCE, Ordering::Relaxed);
         self.tell(&page);
         let next = self.ask(last + 1).await?;
-        // Whatever came while waiting is looked at with the record before it in the next round.
+        // Events that came meanwhile are handled with the record before them in the next round.
         self.tell(&next);
         if next.last_index <= last {
             // A node that drains does not wait for records.
@@ -234,7 +234,7 @@ fn is_pruned(error: &ReadError) -> bool {
     error.problem().is_some_and(|problem| problem.code == Code::Pruned)
 }
 
-/// What a node cannot answer now, or does not let this follower read yet, may be otherwise later.
+/// Classifies a read error: one that the node cannot answer now, or does not let this follower read yet, may pass.
 fn trouble(error: ReadError) -> Trouble {
     let passes = error.is_passing() || error.problem().is_some_and(|problem| problem.code == Code::ReadsClosed);
     if passes { Trouble::Passing(error) } else { Trouble::Lasting(error.into()) }
