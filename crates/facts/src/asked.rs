@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use swoosh_types::fact::FactKind;
 
-/// Who asks outside for facts.
+/// A provider of facts from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {
     /// The license client.
@@ -45,7 +45,7 @@ impl Provider {
         }
     }
 
-    /// Who asks for facts of a kind.
+    /// The provider of a kind of facts.
     pub fn of(kind: FactKind) -> Option<Provider> {
         match kind {
             FactKind::License => Some(Provider::License),

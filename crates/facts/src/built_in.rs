@@ -9,7 +9,7 @@ use swoosh_types::hlc::Hlc;
 use swoosh_types::json::{Json, JsonError};
 use swoosh_types::keys::SecretKey;
 
-/// What the node says itself.
+/// Facts of the node itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuiltIn {
     /// The settings that guards read.
@@ -28,7 +28,6 @@ pub enum BuiltInError {
     Form {
         /// Which.
         kind: FactKind,
-        /// What is wrong.
         source: JsonError,
     },
     /// It is not believed.
@@ -36,7 +35,6 @@ pub enum BuiltInError {
     Refused {
         /// Which.
         kind: FactKind,
-        /// What is wrong.
         source: Box<FactRefusal>,
     },
 }

@@ -1,4 +1,4 @@
-//! What the built-in policies permit, deny and hold for a breach.
+//! Permissions, denials and breaches of the built-in policies.
 
 use std::collections::BTreeSet;
 

@@ -15,12 +15,10 @@ use swoosh_types::text::ProjectName;
 /// One fact that is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FactDescription {
-    /// What it is about.
     pub kind: FactKind,
     /// The project it is about; left out, all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
-    /// Who said so.
     pub source: PublicKey,
     /// When it was seen.
     pub observed_at: Hlc,

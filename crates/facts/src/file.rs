@@ -20,9 +20,9 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The largest file that is read, in bytes.
 pub const MOST_BYTES: u64 = 64 << 20;
 
-/// What tells one version of the file from the next without reading it. Size and time of the last write are not enough:
-/// tools that build the same file everywhere (the Nix store) give every version the same time. The time of the last
-/// change and the inode cannot be set by them.
+/// Distinguishes versions of the file without reading it. Size and time of the last write are not enough: tools that
+/// build the same file everywhere (the Nix store) give every version the same time. They cannot set the time of the
+/// last change and the inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version {
     file: (u64, u64),
@@ -43,14 +43,14 @@ impl Version {
     }
 }
 
-/// What a reading of the file came to.
+/// The result of reading the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileReport {
     /// Facts that are held now and were not before.
     pub held: usize,
     /// Facts that are not newer than what is held.
     pub not_newer: usize,
-    /// What is wrong with the file or with single facts of it.
+    /// Errors in the file or in single facts of it.
     pub problems: Vec<String>,
 }
 
@@ -59,14 +59,14 @@ pub struct FileReport {
 pub struct FactFile {
     path: PathBuf,
     table: Arc<FactTable>,
-    /// What was read twice; `None` until then. A change within the same tick of the file system's clock as the first
-    /// reading leaves the version the same.
+    /// The version that was read twice; `None` until then. A change within the same tick of the file system's clock as
+    /// the first reading leaves the version the same.
     settled: Option<Option<Version>>,
     /// The version and the content that were read last; an error is a content too.
     read: Option<(Option<Version>, Result<Hash, String>)>,
     /// Whether time alone may make something good that was refused.
     is_early: bool,
-    /// What was last complained about, so that nothing is said twice.
+    /// The last logged problems, so that none is logged twice.
     problems: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What the node believes of the world outside: signed facts in one table, and the providers that fill it.
+//! Facts about the outside world: signed facts in one table, and the providers that fill it.
 //!
 //! ```text
 //! settings, schedule, policies ──── built_in ─┐

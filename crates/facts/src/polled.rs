@@ -1,8 +1,8 @@
 //! Facts of one kind from a server that is asked again and again.
 //!
-//! What it answers is either signed facts, believed for their sources' signatures as everywhere, or the plain body of
-//! one, believed for the address it comes from (TLS, or this machine) and signed by the node, which then answers for
-//! it in the records. docs/providers.md explains the choice.
+//! Its answer holds either signed facts, trusted for their sources' signatures as everywhere, or the plain body of one
+//! fact. A plain body is trusted for its address (TLS, or this machine) and signed by the node, which is then its
+//! source in the records. docs/providers.md explains the choice.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub const MOST_FACTS: usize = 1_000;
 /// How many times the interval lies between two questions at most, when they fail.
 const LONGEST_BACK_OFF: u32 = 10;
 
-/// What a server is asked for, and how it answers.
+/// A server's address, and the form of its answers.
 #[derive(Clone, Debug)]
 pub struct PollOptions {
     /// The kind of its facts.
@@ -60,12 +60,7 @@ pub enum PollError {
     },
     /// It is about something else.
     #[error("its answer holds a {found} fact; it is polled for {expected} alone")]
-    Kind {
-        /// What it is about.
-        found: FactKind,
-        /// What was asked for.
-        expected: FactKind,
-    },
+    Kind { found: FactKind, expected: FactKind },
     /// It is not believed.
     #[error(transparent)]
     Refused(#[from] FactRefusal),
@@ -82,7 +77,7 @@ pub struct Poller {
     gate: NetworkGate,
     http: Http,
     failures: u32,
-    /// What was last complained about, so that nothing is said twice in a row.
+    /// The last logged problem, so that none is logged twice in a row.
     complaint: Option<String>,
 }
 

@@ -23,7 +23,6 @@ pub enum SayError {
     Form {
         /// Of which kind.
         kind: FactKind,
-        /// What is wrong.
         source: JsonError,
     },
     /// The clock is at its end.
@@ -31,7 +30,6 @@ pub enum SayError {
     Stamp {
         /// Of which kind.
         kind: FactKind,
-        /// What is wrong.
         source: HlcError,
     },
     /// It is not believed.
@@ -39,7 +37,6 @@ pub enum SayError {
     Refused {
         /// Of which kind.
         kind: FactKind,
-        /// What is wrong.
         source: Box<FactRefusal>,
     },
 }

@@ -65,14 +65,14 @@ pub enum PushError {
     Write(#[from] io::Error),
 }
 
-/// What was found on disk at the start.
+/// Files found at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// Facts that are held again.
     pub held: usize,
     /// Facts whose files are gone now: no earlier fact of their source can have an effect any more.
     pub expired: usize,
-    /// What is wrong with other files, which are left alone.
+    /// Problems of other files, which stay unchanged.
     pub problems: Vec<String>,
 }
 
@@ -211,7 +211,7 @@ impl FactStore {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.ends_with(SUFFIX) {
-                // What a push was writing when the process ended.
+                // A file that a push was writing when the process ended.
                 continue;
             }
             match read(&entry.path()) {

@@ -67,7 +67,7 @@ impl FactsNow {
     }
 }
 
-/// What became of a fact that nothing is wrong with.
+/// The result for a valid fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// It is held now, under this hash.
@@ -105,7 +105,6 @@ pub enum FactRefusal {
     Source {
         /// The kind.
         kind: FactKind,
-        /// Who said it.
         source_key: PublicKey,
     },
     /// The signature is not the source's.
@@ -113,7 +112,6 @@ pub enum FactRefusal {
     Signature {
         /// The kind.
         kind: FactKind,
-        /// Who should have signed.
         source_key: PublicKey,
         /// The cluster it must be signed for.
         cluster: ClusterId,
@@ -163,14 +161,14 @@ pub enum FactRefusal {
     },
 }
 
-/// Who may say what.
+/// Sources and their rights.
 #[derive(Clone, Debug)]
 pub struct Trust {
     /// The cluster that facts must be signed for.
     pub cluster: ClusterId,
     /// The node, which may say everything.
     pub node: PublicKey,
-    /// Who may say facts of a kind beside the node.
+    /// Trusted sources of each kind beside the node.
     pub sources: BTreeMap<FactKind, BTreeSet<PublicKey>>,
     /// How far ahead of the node's clock a fact may be seen, in milliseconds.
     pub max_ahead_ms: u64,
@@ -179,7 +177,7 @@ pub struct Trust {
 type Place = (FactKind, Option<ProjectName>);
 type Origin = (FactKind, Option<ProjectName>, PublicKey);
 
-/// What only writers need.
+/// State for writers only.
 #[derive(Debug, Default)]
 struct Ledger {
     /// When each source saw the last of what it said, by kind and project.
@@ -403,7 +401,7 @@ impl FactTable {
         forgotten
     }
 
-    /// What would become of a fact now, changing nothing.
+    /// The result of inserting a fact now; nothing changes.
     pub fn weigh(&self, fact: &Fact) -> Result<Inserted, FactRefusal> {
         match self.check_step(self.check(fact.clone())?)? {
             Checked::NotNewer { held } => Ok(Inserted::NotNewer { held }),

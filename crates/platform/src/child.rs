@@ -18,7 +18,6 @@ pub enum ChildError {
     Run {
         /// Which program.
         program: String,
-        /// What is wrong.
         source: io::Error,
     },
 }

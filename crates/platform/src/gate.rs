@@ -29,7 +29,6 @@ enum Standing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the network gate is closed: {reason}; `swoosh license show` shows the license")]
 pub struct GateClosed {
-    /// What keeps it closed.
     pub reason: Arc<str>,
 }
 

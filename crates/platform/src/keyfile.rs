@@ -39,17 +39,15 @@ pub enum KeyFileError {
     Content {
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
         source: KeyError,
     },
     /// Reading or writing failed.
     #[error("cannot {action} the key file {}: {source}", .path.display())]
     Io {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
         source: io::Error,
     },
     /// There is no randomness to make a key of.
@@ -89,7 +87,7 @@ pub fn load(path: &Path) -> Result<SecretKey, KeyFileError> {
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(io_error("read", path))?;
-    // What is no text is no key either.
+    // A file that is no text holds no key.
     std::str::from_utf8(&bytes)
         .unwrap_or_default()
         .parse()

@@ -1,5 +1,4 @@
-//! What the machine underneath gives: time, randomness, signals, key files, secrets, and the
-//! way outside.
+//! Services of the operating system: time, randomness, signals, key files, secrets, and outside access.
 //!
 //! **Architecture invariant.** `platform` knows nothing of projects, HTTP or storage. It is the only source of time and
 //! random bytes, so that a simulation can replace them.

@@ -45,23 +45,14 @@ pub enum SendError {
     Setup {
         /// Where.
         address: Url,
-        /// What is wrong.
         cause: String,
     },
     /// It did not take them.
     #[error("the trace collector {address} did not take the spans: {cause}")]
-    Refused {
-        /// Who.
-        address: Url,
-        /// What went wrong.
-        cause: String,
-    },
+    Refused { address: Url, cause: String },
     /// It took too long.
     #[error("the trace collector {address} did not answer in time")]
-    Timeout {
-        /// Who.
-        address: Url,
-    },
+    Timeout { address: Url },
 }
 
 /// The way to a trace collector.

@@ -34,7 +34,7 @@ impl Default for HttpLimits {
     }
 }
 
-/// Who may go outside without a license.
+/// Users of the network that need no license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exemption {
     /// The license client, which fetches what opens the gate.
@@ -55,26 +55,17 @@ pub enum OutboundError {
     Connect {
         /// Where.
         address: String,
-        /// What went wrong.
         cause: String,
     },
     /// It took too long.
     #[error("{address} did not answer in time")]
-    Timeout {
-        /// Who.
-        address: String,
-    },
+    Timeout { address: String },
     /// The exchange broke off.
     #[error("the exchange with {address} broke off: {cause}")]
-    Broken {
-        address: String,
-        /// What went wrong.
-        cause: String,
-    },
+    Broken { address: String, cause: String },
     /// The answer is over its bound.
     #[error("{address} answers with more than {most} bytes")]
     TooLarge {
-        /// Who.
         address: String,
         /// The bound.
         most: usize,
@@ -178,7 +169,7 @@ impl Http {
         address.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// What went wrong, without the request's address, which may carry more than the server's.
+    /// The error without the request's address, which may contain more than the server's.
     fn error(&self, error: &reqwest::Error) -> OutboundError {
         let address = self.shown_address();
         let cause = std::error::Error::source(error).map_or_else(|| "no cause is known".to_owned(), chain);

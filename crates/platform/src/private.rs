@@ -1,5 +1,5 @@
-//! Who may read the node's files: whether a file that holds a secret may be used, by its owner and mode, and how a data directory is
-//! closed to other users.
+//! Access to the node's files: whether a file with a secret may be used, by its owner and mode, and how a data
+//! directory is closed to other users.
 //!
 //! | seen | verdict |
 //! | --- | --- |
@@ -133,7 +133,7 @@ fn close(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whose bits are taken: those of the group as well, unless a set-group-ID directory gave the group.
+/// The mode bits to remove: the group's as well, unless a set-group-ID directory gave the group.
 fn others(seen: Owned, path: &Path) -> u32 {
     let of_volume = |mode: u32| mode & SET_GROUP_ID != 0;
     let parent = || path.parent().and_then(|parent| std::fs::metadata(parent).ok()).map(Owned::from);

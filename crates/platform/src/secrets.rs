@@ -36,12 +36,11 @@ pub enum SecretsError {
         /// Why not.
         source: AgeError,
     },
-    /// What is inside is no mapping of names to secrets.
+    /// The content is no mapping of names to secrets.
     #[error("the secrets file {}: {source}", .path.display())]
     Form {
         /// Which.
         path: PathBuf,
-        /// What is wrong.
         source: SecretsFormError,
     },
     /// The settings name a secret, and no file.
@@ -49,7 +48,6 @@ pub enum SecretsError {
     NoFile {
         /// The setting.
         key: String,
-        /// What it names.
         reference: SecretRef,
     },
     /// The setting is a token of HTTP requests, and no header can carry the secret.
@@ -60,7 +58,6 @@ pub enum SecretsError {
     Unfit {
         /// The setting.
         key: String,
-        /// What it names.
         reference: SecretRef,
     },
     /// The settings name a secret that the file does not have.
@@ -68,7 +65,6 @@ pub enum SecretsError {
     Missing {
         /// The setting.
         key: String,
-        /// What it names.
         reference: SecretRef,
     },
 }

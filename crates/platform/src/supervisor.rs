@@ -1,4 +1,4 @@
-//! What the process tells its service manager (systemd's `sd_notify`): ready, reloading, stopping, how it is, alive.
+//! Notifications to the service manager (systemd's `sd_notify`): ready, reloading, stopping, status, alive.
 //!
 //! Without `NOTIFY_SOCKET` in the environment everything here does nothing. A failed notification is logged and
 //! ignored: the node serves without a supervisor too.

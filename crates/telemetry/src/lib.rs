@@ -1,4 +1,4 @@
-//! What operators see: metrics, the log, and traces.
+//! Output for operators: metrics, the log, and traces.
 //!
 //! **Architecture invariant.** Telemetry only reports: no metric or log line influences a decision or blocks the
 //! pipeline. All metric names are defined in `metrics`.

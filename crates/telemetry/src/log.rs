@@ -32,7 +32,7 @@ use throttle::Throttle;
 
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 65_536;
-/// What tells of lines that were dropped.
+/// Target of the line that reports dropped lines.
 const TARGET: &str = "swoosh::telemetry";
 /// How long the thread waits for more lines once some are there.
 const GATHERING: Duration = Duration::from_millis(2);
@@ -53,12 +53,7 @@ pub enum Format {
 pub enum LogError {
     /// The filter cannot be read.
     #[error("the log level {filter:?} cannot be read: {source}; write a level such as info")]
-    Filter {
-        /// What was asked for.
-        filter: String,
-        /// What is wrong.
-        source: ParseError,
-    },
+    Filter { filter: String, source: ParseError },
     /// There is no thread to write it.
     #[error("the log's thread cannot be started: {0}")]
     Thread(#[from] io::Error),

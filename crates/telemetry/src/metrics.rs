@@ -110,7 +110,7 @@ const STARTED: Name = metric("swoosh_start_time_seconds", "When the node started
 const DISK_FREE: Name =
     metric("swoosh_disk_free_bytes", "Free bytes for the node on the file system of its data directory.");
 const BLOCKED: Name = labelled("swoosh_projects_blocked", "by", "Blocked projects, by the block.");
-// What is known of the world outside.
+// Facts about the outside world.
 const LICENSE_LEFT: Name =
     metric("swoosh_license_left_seconds", "Time until the license and its grace expire; 0 without a license.");
 const FACTS: Name = labelled("swoosh_facts", "kind", "Facts in the table.");
@@ -130,7 +130,7 @@ const ASKED: Name = labelled("swoosh_provider_requests_total", "provider", "Requ
 const ASKED_IN_VAIN: Name = labelled("swoosh_provider_failures_total", "provider", "Failed requests of a provider.");
 const ASKED_SECONDS: Name =
     labelled("swoosh_provider_request_seconds", "provider", "Duration of a provider's request.");
-// What telemetry itself loses.
+// Losses of telemetry itself.
 const LOG_DROPPED: Name =
     metric("swoosh_log_lines_dropped_total", "Log lines dropped because the reader of the log was too slow.");
 const SPANS_SENT: Name = metric("swoosh_trace_spans_sent_total", "Spans that the trace collector accepted.");
@@ -148,7 +148,7 @@ const BUILD: Name = labelled("swoosh_build_info", "version", "1, labelled with t
 
 /// The exporters of decision records, as metrics and `/health` name them.
 pub const EXPORTERS: [&str; 2] = ["jsonl", "bubble"];
-/// What open effects are at, as metrics and `/effects` name it.
+/// Phases of open effects, as metrics and `/effects` name them.
 pub const EFFECT_PHASES: [&str; 4] = ["waiting", "suspended", "running", "reporting"];
 const CONNECTIONS: Name = metric("swoosh_connections", "Open connections.");
 const TURNED_AWAY: Name =
@@ -159,10 +159,10 @@ const CERTIFICATE: Name =
 /// Modes of a node, as `/health` names them.
 pub const MODES: [&str; 5] = ["accepting", "draining", "refusing", "read_only", "following"];
 
-/// What holds projects up.
+/// Reasons that block projects.
 pub const BLOCKS: [&str; 5] = ["paused", "recovery", "license_grace", "license_expired", "quarantined"];
 
-/// Who asks outside for facts.
+/// Providers of facts from outside.
 pub const PROVIDERS: [&str; 6] = ["license", "backbeat", "mcp", "capacity", "health", "liveness"];
 
 /// Why connections are refused or closed by the node.
@@ -536,12 +536,12 @@ impl Metrics {
         &self.migration
     }
 
-    /// What became of spans.
+    /// Counters of spans.
     pub fn spans(&self) -> &Spans {
         &self.spans
     }
 
-    /// What is known of the world outside.
+    /// Metrics of facts about the outside world.
     pub fn world(&self) -> &World {
         &self.world
     }

@@ -59,7 +59,7 @@ impl Way {
     }
 }
 
-/// What is kept of what there is.
+/// Sampling, and limits of the queue and of batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// How many of a thousand traces are sent that no caller began; of those of callers, all that they record.
@@ -124,7 +124,7 @@ impl Traces {
     pub async fn take(&self) -> Option<Vec<Way>> {
         loop {
             if !self.is_stopping() && self.lock().spans < self.rules.batch as u64 {
-                // Whatever wakes it: it looks.
+                // Woken or timed out, it checks the queue.
                 let _ = tokio::time::timeout(self.rules.every, self.wake.notified()).await;
             }
             let stopping = self.is_stopping();

@@ -25,12 +25,7 @@ pub enum BeatRefusal {
     Form(#[from] DecodeError),
     /// It has another signer.
     #[error("it is signed by {found}; backbeat.source_key names {expected}")]
-    Source {
-        /// Who signed.
-        found: PublicKey,
-        /// Who should have.
-        expected: PublicKey,
-    },
+    Source { found: PublicKey, expected: PublicKey },
     /// The signature is not the source's.
     #[error("the signature is not the source's over this beat in this cluster")]
     Signature,
@@ -83,7 +78,7 @@ impl Conductor {
     /// Goes on from the beat that was taken last before a restart: the shift holds, however long ago that was.
     pub fn restore(&mut self) {
         let Ok(bytes) = std::fs::read(&self.rules.kept) else { return };
-        // Whatever was judged before was judged by the beats as they were led, so that none of them goes back.
+        // Earlier records were judged by the kept beats, so none of them may go back.
         let restored = self.check(&bytes).and_then(|note| self.lead(&note.claim, Hlc::default()));
         let path = self.rules.kept.display();
         match restored {

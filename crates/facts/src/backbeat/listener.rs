@@ -55,7 +55,7 @@ pub struct Listener {
     conductor: Conductor,
     gate: NetworkGate,
     http: Http,
-    /// What was last complained about, so that nothing is said twice in a row.
+    /// The last logged problem, so that none is logged twice in a row.
     complaint: Option<String>,
 }
 

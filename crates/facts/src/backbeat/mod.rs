@@ -21,7 +21,7 @@ use swoosh_types::keys::PublicKey;
 pub use conductor::{BeatRefusal, Conductor};
 pub use listener::{ListenOptions, Listener};
 
-/// Whose beats are taken, and how far they may lead.
+/// The trusted source of beats, and how far its beats may lead.
 #[derive(Clone, Debug)]
 pub struct BeatRules {
     /// The source's key.

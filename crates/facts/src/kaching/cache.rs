@@ -14,7 +14,7 @@ use swoosh_types::json::Json;
 /// Most bytes of the file.
 const MOST_BYTES: u64 = 64 << 10;
 
-/// What is kept.
+/// The cached license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cached {

@@ -24,14 +24,13 @@ pub struct Server {
     bearer: Option<Secret>,
 }
 
-/// What an answer means.
+/// The meaning of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// A license.
     Granted {
         /// The token's text.
         text: String,
-        /// What it says.
         token: Box<Token>,
     },
     /// KACHING says no: the grace begins at once.
@@ -41,7 +40,6 @@ pub enum Fetched {
     },
     /// No answer that means anything: the license held counts on until it runs out.
     Failed {
-        /// What went wrong.
         reason: String,
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,

@@ -1,4 +1,4 @@
-//! What the keeper does with each answer, without any network.
+//! The keeper's reaction to each answer, without any network.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ pub const MOST_BYTES: usize = 16 << 10;
 /// Most scopes of a license.
 const MOST_SCOPES: usize = 256;
 
-/// What a token must be to count.
+/// Requirements on a token.
 #[derive(Clone, Debug)]
 pub struct Pins {
     /// KACHING's keys.
@@ -66,7 +66,6 @@ pub enum TokenError {
     Claim {
         /// Which.
         name: &'static str,
-        /// What it must be.
         expected: &'static str,
     },
     /// Made out to another cluster.

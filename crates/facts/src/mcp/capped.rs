@@ -21,7 +21,7 @@ const LAST_EVENT: &str = "last-event-id";
 const JSON: &str = "application/json";
 const STREAM: &str = "text/event-stream";
 
-/// What a probe may still read.
+/// Bytes that a probe may still read.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     left: Arc<AtomicUsize>,

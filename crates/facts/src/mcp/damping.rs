@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use swoosh_types::text::{ServerName, Version};
 
-/// What a server says it is.
+/// A server's name and version, as it reports them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Its name.
@@ -61,7 +61,7 @@ impl Damping {
         }
     }
 
-    /// What the server counts as; none when it counts as down.
+    /// The identity in force; `None` if the server counts as down.
     pub fn counts(&self) -> Option<&Identity> {
         self.counts.as_ref()
     }
@@ -78,7 +78,7 @@ impl Damping {
         (agree, if self.suspect { self.rules.up } else { 1 })
     }
 
-    /// What enough of the last probes agree on.
+    /// The identity that enough of the last probes agree on.
     fn proven(&self) -> Option<&Identity> {
         let newest = self.last.back()?.as_ref()?;
         let (agree, needed) = self.progress();

@@ -28,10 +28,9 @@ pub struct ProbeLimits {
     pub answer_bytes: usize,
 }
 
-/// What a server answered.
+/// A server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// What it says it is.
     pub identity: Identity,
     /// The protocol version agreed on.
     pub protocol: String,
@@ -109,7 +108,7 @@ async fn look(service: &RunningService<RoleClient, ClientConfig>) -> Result<Seen
     Ok(Seen { identity, protocol, tools: listing.into_tools(), has_more_tools })
 }
 
-/// What a server says it is, in Unicode's normal form C: facts and pins hold no other text.
+/// A server's reported identity, in Unicode's normal form C: facts and pins hold no other text.
 pub fn identity(name: &str, version: &str) -> Result<Identity, ProbeError> {
     let unnamed = |error: TextError| ProbeError::Unnamed(error.to_string());
     let server = name.nfc().collect::<String>().parse().map_err(unnamed)?;

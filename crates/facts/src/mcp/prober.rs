@@ -35,13 +35,12 @@ pub struct ProberOptions {
     pub limits: ProbeLimits,
     /// Most servers; those last by address are left out.
     pub max_servers: usize,
-    /// What counts.
     pub damping: DampingRules,
     /// How long results may be believed.
     pub valid_for: Duration,
 }
 
-/// What counts of every server.
+/// The state in force of every server.
 #[derive(Debug, Default)]
 struct Board {
     servers: Mutex<BTreeMap<Url, ToolStatus>>,
@@ -165,7 +164,7 @@ async fn watch_server(url: Url, options: ProberOptions, speaker: Speaker, gate: 
         gate.opened().await;
         let began = Instant::now();
         let found = probe(&http, options.limits).await;
-        // What failed because the gate closed says nothing about the server.
+        // A failure caused by the closed gate says nothing about the server.
         if !matches!(&found, Err(ProbeError::Outbound(closed)) if closed.is_closed()) {
             speaker.asked(Provider::Mcp, found.is_ok(), began);
             let before = damping.counts().cloned();
@@ -181,7 +180,7 @@ async fn watch_server(url: Url, options: ProberOptions, speaker: Speaker, gate: 
     }
 }
 
-/// What counts of a server, and why it does not count as up.
+/// The state in force of a server, and why it does not count as up.
 fn status(damping: &Damping, problem: Option<&ProbeError>) -> ToolStatus {
     if let Some(identity) = damping.counts() {
         let (server, version) = (Some(identity.server.clone()), Some(identity.version.clone()));

@@ -35,7 +35,7 @@ const GRANT_ENDS: Name = metric(
 
 /// Modes of a migration; the first means none.
 const MODES: [&str; 5] = ["off", "shadow", "regions", "cutover", "bypass"];
-/// Who decides.
+/// Deciding systems.
 const DECIDED: [&str; 2] = ["whoosh", "swoosh"];
 /// Members that producers are to send, as [`Migration::proposal`] takes them.
 const MEMBERS: [&str; 3] = ["idem_key", "hlc", "window_id"];
@@ -84,7 +84,7 @@ impl Migration {
         MODES.iter().zip(&self.modes).for_each(|(known, gauge)| gauge.set((*known == name).into()));
     }
 
-    /// Who decides what has changed, or was found at the start.
+    /// The routing changed, or was read at the start.
     pub fn routed(&self, routing: &Routing) {
         self.set_mode(Some(routing.mode));
     }

@@ -33,7 +33,7 @@ impl Now {
     }
 }
 
-/// What the spans of a node have in common.
+/// Attributes shared by all spans of a node.
 pub fn resource(cluster: &ClusterId, node: &PublicKey) -> Resource {
     Resource::builder_empty()
         .with_attributes([
