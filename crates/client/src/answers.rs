@@ -1,5 +1,4 @@
-//! What the node answers to reads. Members that this version does not know are passed over, so that an
-//! older client reads a newer node.
+//! The node's answers to reads. Unknown members are ignored, so that an older client reads a newer node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +23,6 @@ use swoosh_types::text::{ClusterId, ProjectName};
 pub struct LastClock {
     /// The reading.
     pub hlc: Hlc,
-    /// Who signed it.
     pub signer: PublicKey,
     /// Under which key.
     pub idem_key: IdemKey,
@@ -228,7 +226,6 @@ pub struct WindowsView {
 /// A schedule that a node holds as valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowsKnown {
-    /// Who says so.
     pub source: PublicKey,
     /// Address of the fact.
     pub fact: Hash,
@@ -314,9 +311,8 @@ pub struct EffectView {
     /// When it was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Hlc>,
-    /// Who does it: `builtin` or `external`.
+    /// `builtin` or `external`.
     pub mode: String,
-    /// What it is at.
     pub phase: String,
     /// Attempts that were begun.
     #[serde(default)]
@@ -330,7 +326,7 @@ pub struct EffectView {
     /// Why it waits, or what went wrong last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the present attempt does.
+    /// The step of the current attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// How much of it is done.

@@ -1,4 +1,4 @@
-//! What a caller wants to propose, before head, clock, window and signature are filled in.
+//! A proposal before head, clock, window and signature are filled in.
 
 use serde::Serialize;
 
@@ -144,7 +144,6 @@ impl Draft {
         Ok(self)
     }
 
-    /// What is proposed.
     pub fn transition(&self) -> Transition {
         self.transition
     }

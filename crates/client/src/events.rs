@@ -19,8 +19,8 @@ const MAX_EVENT_BYTES: usize = 1 << 20;
 /// Something that happened on the node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeEvent {
-    /// What to go on from when the stream breaks off: incarnation and index of the record, of a transition. `listening`
-    /// and `gap` have one too.
+    /// Position to continue from after the stream breaks off: incarnation and index of the record, of a transition.
+    /// `listening` and `gap` have one too.
     pub id: Option<EventId>,
     /// `listening`, once at the beginning, `transition`, `effect`, `health` or `problem`. `gap` where the node's log does
     /// not hold the record that was heard of last: what was heard since the record of its id may have been lost, so read

@@ -1,4 +1,4 @@
-//! Who a client signs as.
+//! The client's signing identity.
 
 use std::fmt;
 use std::str::FromStr;

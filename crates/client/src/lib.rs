@@ -60,7 +60,7 @@ use swoosh_types::text::{ClusterId, ProjectName};
 pub struct Client {
     link: Link,
     signing: Option<Signing>,
-    /// Who signs reads, where that is not who signs proposals.
+    /// Signer of reads, if it differs from the signer of proposals.
     reading: Option<Signing>,
     node: Option<PublicKey>,
     retry: RetryPolicy,
@@ -68,7 +68,7 @@ pub struct Client {
     schedules: Arc<Mutex<Schedules>>,
 }
 
-/// Who signs, and for which cluster.
+/// A signer and its cluster.
 #[derive(Clone, Debug)]
 struct Signing {
     cluster: ClusterId,
@@ -206,7 +206,7 @@ impl Client {
         self.signing.as_ref().map(|signing| &signing.cluster)
     }
 
-    /// Who the client signs as.
+    /// The client's signing identity.
     pub fn identity(&self) -> Option<&Identity> {
         self.signing.as_ref().map(|signing| &signing.identity)
     }

@@ -43,7 +43,7 @@ pub enum BuildError {
     Tls {
         /// Which file.
         file: PathBuf,
-        /// What was found and what to do.
+        /// The problem and the remedy.
         detail: String,
     },
 }
@@ -101,7 +101,6 @@ pub enum LinkError {
     Connect {
         /// The node's address.
         node: String,
-        /// What went wrong.
         cause: String,
     },
     /// A server answers and cannot prove that it is the node.
@@ -109,7 +108,6 @@ pub enum LinkError {
     Untrusted {
         /// The node's address.
         node: String,
-        /// What went wrong.
         cause: String,
     },
     /// The node took too long.
@@ -123,7 +121,6 @@ pub enum LinkError {
     Broken {
         /// The node's address.
         node: String,
-        /// What went wrong.
         cause: String,
     },
     /// The answer is over its bound.
@@ -288,7 +285,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// What comes next, within a time; `None` at the end.
+    /// The next chunk, within a time; `None` at the end.
     pub async fn chunk(&mut self, patience: Duration) -> Result<Option<Vec<u8>>, LinkError> {
         match tokio::time::timeout(patience, self.response.chunk()).await {
             Ok(chunk) => chunk.map(|bytes| bytes.map(|bytes| bytes.to_vec())).map_err(|error| self.link.error(&error)),

@@ -44,7 +44,7 @@ impl Prepared {
 /// An accepted proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// What the node answers, checked.
+    /// The node's receipt, verified.
     pub receipt: Receipt,
     /// The receipt's bytes as they came.
     pub body: Vec<u8>,
@@ -61,7 +61,7 @@ pub enum Event<'a> {
     Sending {
         /// Which attempt, from 1.
         attempt: u32,
-        /// What is posted.
+        /// The posted proposal.
         prepared: &'a Prepared,
     },
     /// An attempt did not succeed; another will be made.
@@ -118,7 +118,7 @@ pub enum ProposeError {
         address: String,
         /// The HTTP status.
         status: u16,
-        /// What is wrong with it, or its beginning.
+        /// The answer, or its beginning.
         found: String,
     },
     /// The node says it accepted, but its receipt does not prove that.
@@ -147,7 +147,7 @@ fn hint(cause: &Cause, key: &Option<IdemKey>) -> String {
 }
 
 impl ProposeError {
-    /// What the node says is wrong, where it said something.
+    /// The node's problem document, if it sent one.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             ProposeError::Rejected(problem) => Some(problem),
@@ -226,7 +226,7 @@ impl Client {
         self.travel(Journey::as_prepared(prepared), observer).await
     }
 
-    /// What would happen to a draft on the durable head; changes nothing.
+    /// The decision on a draft at the durable head; changes nothing.
     pub async fn dry_run(&self, draft: &Draft) -> Result<DryRun, ProposeError> {
         let prepared = self.prepare(draft).await?;
         let url = self.link.url(&["transition"], &[("dry_run", "true".into())]);
@@ -342,7 +342,7 @@ impl Client {
         }
     }
 
-    /// What an answer means for the proposal.
+    /// The next step after an answer.
     fn judge(&self, prepared: &Prepared, draft: Option<&Draft>, reply: Reply) -> Step {
         if matches!(reply.status, 200 | 202) {
             return match self.receipt(prepared, &reply) {

@@ -34,17 +34,16 @@ pub enum ReadError {
     /// An answer that SWOOSH does not give: is something else listening there?
     #[error("{address} answers with status {status} and what is not an answer of SWOOSH's: {found}")]
     Unexpected {
-        /// What was read.
         address: String,
         /// The HTTP status.
         status: u16,
-        /// What is wrong with it, or its beginning.
+        /// The answer, or its beginning.
         found: String,
     },
 }
 
 impl ReadError {
-    /// What the node says is wrong.
+    /// The node's problem document.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             ReadError::Problem(problem) => Some(problem),

@@ -71,7 +71,7 @@ pub enum Cause {
         status: u16,
         /// How long the node asks to wait, in milliseconds.
         retry_after_ms: Option<u64>,
-        /// What the node says, where it is the node that says it.
+        /// The node's problem document, if the node sent one.
         problem: Option<Box<Problem>>,
     },
     /// There was no answer, so that the node may have accepted it: the same bytes are sent again.

@@ -15,7 +15,7 @@ use swoosh_types::names::Transition;
 use swoosh_types::receipt::SealedBatch;
 use swoosh_types::rejection::Code;
 
-/// What the node was asked.
+/// A request to the node.
 #[derive(Clone, Debug)]
 struct Asked {
     target: String,
@@ -33,7 +33,7 @@ impl Asked {
     }
 }
 
-/// What the node answers; `Drop` closes the connection without an answer.
+/// The node's answer; `Drop` closes the connection without one.
 enum Answer {
     Json(u16, Value),
     With(u16, Value, &'static str),

@@ -1,4 +1,4 @@
-//! What bytes of anybody's are read by, and what must hold whatever they are.
+//! Parsers of untrusted bytes, and invariants that hold for any input.
 //!
 //! Each entry is fed by the fuzzer (`fuzz_targets/`) and, from the kept corpus and mutations of it, by the
 //! integration tests (`tests/integration/fuzz.rs`). An entry panics when a promise is broken.

@@ -17,7 +17,7 @@ pub fn snapshot(bytes: &[u8]) {
     assert_eq!(from_canonical::<Snapshot>(&canonical_bytes(&snapshot)).ok(), Some(snapshot));
 }
 
-/// What git is handed is never an option, never leaves its scheme, and holds no password.
+/// Arguments for git are never options, never leave their scheme, and hold no password.
 pub fn git(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for role in [Role::Source, Role::Mirror] {

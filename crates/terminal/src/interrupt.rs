@@ -27,7 +27,7 @@ pub fn leave() -> Cancellable {
     leave
 }
 
-/// What a command that was interrupted ends with.
+/// Exit code of an interrupted command.
 pub fn exit_code() -> ExitCode {
     ExitCode::from(INTERRUPTED)
 }

@@ -29,7 +29,7 @@ pub struct Pin {
     pub node: PublicKey,
 }
 
-/// What a look at the file came to.
+/// The result of a look-up in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// The address is used for the first time; the node is kept now.

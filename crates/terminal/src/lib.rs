@@ -1,4 +1,4 @@
-//! What commands share: output as text and JSON, progress, spans of time, interrupts, log files.
+//! Shared parts of commands: output as text and JSON, progress, spans of time, interrupts, log files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 

@@ -1,4 +1,4 @@
-//! What commands say: text for people or JSON for programs, in columns where there are several of a kind.
+//! Output of commands: text for people or JSON for programs, lists in columns.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};

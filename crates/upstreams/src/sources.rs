@@ -27,7 +27,7 @@ mod work;
 
 use arguments::Action;
 
-/// What `swoosh sources` takes.
+/// Arguments of `swoosh sources`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Keep repositories at pinned commits",
@@ -60,7 +60,7 @@ struct Place {
     /// List of repositories; config/sources.yaml in the root when left out
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Who is recorded as having done it; your user name when left out
+    /// The recorded operator; your user name when left out
     #[arg(long, global = true, value_name = "NAME", env = "SWOOSH_OPERATOR")]
     operator: Option<String>,
 }
@@ -147,7 +147,7 @@ pub fn command_id() -> String {
     format!("cmd-{}-{}", now_ms(), std::process::id())
 }
 
-/// Who is recorded.
+/// The operator to record.
 pub fn operator(given: Option<&str>) -> String {
     let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     let name = given.map(str::to_owned).or_else(user);

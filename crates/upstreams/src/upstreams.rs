@@ -25,7 +25,7 @@ use swoosh_terminal::worklog;
 /// How long a fetch waits for another.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What `swoosh upstreams` takes.
+/// Arguments of `swoosh upstreams`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Fetch and check pinned upstream tool chains",

@@ -58,7 +58,7 @@ pub enum Action {
         /// The governance request that asks for it
         #[arg(long, value_name = "ID", required_unless_present = "release", conflicts_with = "release")]
         request_id: Option<String>,
-        /// Who approved it
+        /// The recorded approver
         #[arg(long, value_name = "NAME", required_unless_present = "release", conflicts_with = "release")]
         approver: Option<String>,
         /// Until when: a time (2030-01-31T00:00:00Z) or a length of time from now (30d)
@@ -128,7 +128,7 @@ pub enum MirrorAction {
         --request-id GOV-12 --reason 'air-gapped site'"
     )]
     Add {
-        /// What it replaces: an address, or a prefix of addresses
+        /// The address to replace, or a prefix of addresses
         #[arg(value_name = "UPSTREAM")]
         upstream: String,
         /// Its address
@@ -143,7 +143,7 @@ pub enum MirrorAction {
     },
     /// Remove a mirror
     Remove {
-        /// What it replaces
+        /// The replaced address or prefix
         #[arg(value_name = "UPSTREAM")]
         upstream: String,
     },

@@ -1,4 +1,4 @@
-//! What `swoosh sources` says to people.
+//! Text output of `swoosh sources`.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ fn word(value: impl std::fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
 }
 
-/// What a sync did.
+/// The result of a sync.
 pub fn report(report: &SyncReport) -> String {
     let mut table = Table::new();
     for Synced { name, commit_sha, changed, override_id, .. } in &report.synced {
@@ -54,7 +54,7 @@ pub fn report(report: &SyncReport) -> String {
     lines.join("\n")
 }
 
-/// What a pin did.
+/// The result of a pin.
 pub fn pinned(synced: &Synced, request: &PinRequest) -> String {
     let audit_id = synced.override_id.as_deref().unwrap_or_default();
     format!(
@@ -113,7 +113,7 @@ fn row(source: &SourceStatus) -> [String; 8] {
     ]
 }
 
-/// What scans found.
+/// The results of scans.
 pub fn scanned(scanned: &[Scanned]) -> String {
     let mut lines = Vec::new();
     for Scanned { name, status } in scanned {
@@ -146,7 +146,7 @@ pub fn mirrors(mirrors: &MirrorTable) -> String {
     }
 }
 
-/// What is not as it should be.
+/// The findings of the doctor.
 pub fn diagnosis(diagnosis: &Diagnosis, bundle: Option<&Path>) -> String {
     let mut lines = Vec::new();
     for finding in &diagnosis.findings {

@@ -1,4 +1,4 @@
-//! What each action of `swoosh sources` does.
+//! The actions of `swoosh sources`.
 
 use std::io::Write as _;
 use std::path::Path;
