@@ -11,7 +11,6 @@ use swoosh_types::names::EffectName;
 use swoosh_types::secret::SecretRef;
 use swoosh_types::text::{Name, Url};
 
-/// Who runs an effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectMode {
@@ -71,7 +70,7 @@ pub struct Effects {
     pub retry_max_ms: u64,
     /// How long one attempt may take, in milliseconds.
     pub lease_ms: u64,
-    /// What scans content beside the built-in checks.
+    /// Command that scans content, beside the built-in checks.
     pub scan_command: Vec<String>,
     /// How long it may take, in milliseconds.
     pub scan_timeout_ms: u64,
@@ -83,7 +82,7 @@ pub struct Effects {
     pub slurp_token: Option<SecretRef>,
     /// How long an answer may take, in milliseconds.
     pub slurp_timeout_ms: u64,
-    /// What provisioning builds.
+    /// The builds of provisioning.
     pub builds: Vec<Build>,
     /// The definitions that builds are made from.
     pub definitions: Option<PathBuf>,
@@ -124,7 +123,7 @@ impl Default for Effects {
 }
 
 impl Effects {
-    /// Who runs an effect.
+    /// The mode of an effect.
     pub fn mode(&self, effect: EffectName) -> EffectMode {
         match effect {
             EffectName::Resolve => self.resolve,

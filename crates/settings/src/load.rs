@@ -16,7 +16,7 @@ use swoosh_types::yaml;
 const DEFAULT_REDACTION: &str = include_str!("../../../config/decisions.yaml");
 const DEFAULT_POLICIES: &str = include_str!("../../../config/policies/default.cedar");
 
-/// What the command line says against the file; relative paths are relative to the working directory.
+/// Overrides of the file by the command line; relative paths are relative to the working directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// In place of `data`.
@@ -33,7 +33,6 @@ pub enum SettingsError {
     Read {
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
         source: io::Error,
     },
     /// The settings are not YAML, or a value is not of its type.
@@ -52,7 +51,6 @@ pub enum SettingsError {
     Bound {
         /// Which key.
         key: &'static str,
-        /// What it is.
         found: String,
         /// The least it may be.
         least: u64,
@@ -64,7 +62,7 @@ pub enum SettingsError {
     Invalid {
         /// Which key.
         key: String,
-        /// What was found and what to do.
+        /// The problem and the remedy.
         detail: String,
     },
     /// Something in the settings file is wrong.
@@ -72,7 +70,6 @@ pub enum SettingsError {
     In {
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
         source: Box<SettingsError>,
     },
     /// The schedule file is not a schedule.
@@ -80,7 +77,7 @@ pub enum SettingsError {
     Schedule {
         /// Which file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The problem and its place.
         detail: String,
     },
     /// The directory holds no policies.

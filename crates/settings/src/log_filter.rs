@@ -1,5 +1,5 @@
-//! What `log.level` may say. The subscriber takes almost any word for the name of a module, and then logs nothing else:
-//! a slip would silence the node.
+//! Checks `log.level`. The subscriber takes almost any word for the name of a module and then logs nothing else: a typo
+//! would silence the node.
 
 /// Levels by name; numbers are read too, as the subscriber does.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -25,7 +25,7 @@ const MODULES: [&str; 17] = [
     "upstreams",
 ];
 
-/// What is wrong with a filter, and what to write in its place.
+/// The error in a filter, and its correction.
 pub(super) fn check(filter: &str) -> Result<(), String> {
     let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
     directives.iter().try_for_each(|directive| check_directive(directive))?;

@@ -34,7 +34,7 @@ pub struct Settings {
     pub node_key: Option<PathBuf>,
     /// The window schedule and its live source.
     pub backbeat: Backbeat,
-    /// Who may propose in every project.
+    /// Keys that may propose in every project, with their roles.
     pub identities: BTreeMap<PublicKey, IdentityGrant>,
     /// The Cedar policies; see [`Settings::policy_bundle`].
     pub policies: Policies,
@@ -50,13 +50,13 @@ pub struct Settings {
     pub idempotency: Idempotency,
     /// Repositories that projects may name.
     pub sources: SourceRules,
-    /// Who runs effects, and how.
+    /// Effects: their workers and options.
     pub effects: Effects,
     /// Probes of MCP servers.
     pub mcp: Mcp,
-    /// Who is polled for the resources there are.
+    /// The server that is polled for available resources.
     pub capacity: Polled,
-    /// Who is polled for the health of the assets.
+    /// The server that is polled for the health of assets.
     pub health: Polled,
     /// When members count as gone, and who is polled for their pulses.
     pub liveness: LivenessRules,
@@ -66,7 +66,7 @@ pub struct Settings {
     pub sequencer: Sequencer,
     /// Heads of projects in memory.
     pub heads: Heads,
-    /// What is kept on disk.
+    /// Retention of files on disk.
     pub retention: Retention,
     /// Copies of snapshots and records outside the data directory.
     pub exports: Exports,
@@ -76,11 +76,11 @@ pub struct Settings {
     pub decisions: Decisions,
     /// Taking WHOOSH's place.
     pub migration: Migration,
-    /// What other settings name as `secret:<name>`.
+    /// The secrets that other settings name as `secret:<name>`.
     pub secrets: SecretsFile,
     /// The HTTP server.
     pub http: Http,
-    /// What callers may take of the node at once.
+    /// Limits of callers.
     pub limits: Limits,
     /// TLS.
     pub tls: Tls,
@@ -110,7 +110,7 @@ pub struct Policies {
 pub struct Facts {
     /// A JSON array of signed facts.
     pub file: Option<PathBuf>,
-    /// Whose facts are believed beside the node's own.
+    /// Trusted sources of facts beside the node itself.
     pub sources: BTreeMap<FactKind, BTreeSet<PublicKey>>,
 }
 
@@ -130,7 +130,7 @@ pub struct ClockBounds {
 pub struct LicenseRules {
     /// How long a license counts after it ran out, in milliseconds.
     pub grace_ms: u64,
-    /// What it must cover.
+    /// The capabilities it must cover.
     pub scope: Capability,
 }
 
@@ -200,7 +200,7 @@ pub struct Journal {
     pub sweep_every: u64,
     /// The store's cache, in bytes.
     pub cache_bytes: u64,
-    /// What the store gathers in memory before it writes tables, in bytes.
+    /// Bytes that the store buffers in memory before it writes a table.
     pub write_buffer_bytes: u64,
     /// Tables that the store holds open.
     pub open_files: u64,
@@ -234,7 +234,7 @@ pub struct Heads {
     pub idle_ms: u64,
 }
 
-/// What is kept on disk. 0 means without end.
+/// Retention of files on disk. 0 means without end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
@@ -258,7 +258,7 @@ pub struct Exports {
     pub wal: bool,
     /// Recipients, as age public keys; with none, files are not encrypted.
     pub recipients: Vec<String>,
-    /// What is run after each round, argument by argument.
+    /// The command after each round, argument by argument.
     pub command: Vec<String>,
     /// How long it may take, in milliseconds.
     pub command_timeout_ms: u64,
@@ -294,7 +294,7 @@ pub struct SecretsFile {
     pub file: Option<PathBuf>,
     /// The identity that decrypts it.
     pub identity: Option<PathBuf>,
-    /// Who can decrypt it beside the identity itself.
+    /// Recipients beside the identity itself.
     pub recipients: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What the settings of providers must be beside their bounds.
+//! Checks of the providers' settings beyond their bounds.
 
 use super::bounds::{invalid, is_loopback};
 use super::load::SettingsError;

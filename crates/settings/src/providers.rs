@@ -17,7 +17,7 @@ pub struct Backbeat {
     pub file: Option<PathBuf>,
     /// Where live beats come from.
     pub source: Option<Url>,
-    /// Whose live beats are believed.
+    /// Trusted signer of live beats.
     pub source_key: Option<PublicKey>,
     /// How often the source is asked, in milliseconds.
     pub poll_ms: u64,

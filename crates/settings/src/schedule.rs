@@ -39,7 +39,7 @@ pub fn schedule_of(text: &str) -> Result<Schedule, String> {
     Ok(schedule)
 }
 
-/// What is wrong with the epoch: of a text that is no time the parser does not tell the place.
+/// The error in the epoch: for a text that is no time the parser reports no place.
 fn bad_epoch(text: &str) -> Option<String> {
     let document: yaml_serde::Value = yaml::checked(text).and_then(yaml_serde::from_str).ok()?;
     let error = document.get("epoch")?.as_str()?.parse::<Hlc>().err()?;

@@ -44,7 +44,7 @@ pub struct Http {
     pub drain_timeout_ms: u64,
 }
 
-/// What callers may take of the node at once.
+/// Limits of callers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {

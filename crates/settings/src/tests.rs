@@ -44,7 +44,7 @@ fn numbers_out_of_bounds_are_refused_with_the_bound() {
     for bound in bounds::BOUNDS {
         let (section, name) = bound.key.split_once('.').unwrap();
         let with = |value: u64| Settings::from_yaml(&format!("{section}: {{{name}: {value}}}"));
-        // What is within its bound may still not go with another key.
+        // A value within its bound may still contradict another key.
         let good = |value| matches!(with(value), Ok(_) | Err(SettingsError::Invalid { .. }));
         assert!(good(bound.least) && good(bound.most), "{}", bound.key);
         assert!(matches!(with(bound.most + 1), Err(SettingsError::Bound { .. })), "{}", bound.key);
