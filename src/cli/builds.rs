@@ -1,4 +1,4 @@
-//! What the commands on builds share: which workspace, which definitions, which build.
+//! Shared arguments of commands on builds: workspace, definitions, build.
 
 use std::path::PathBuf;
 
@@ -74,7 +74,7 @@ pub(super) struct BuildArgs {
     /// One answer, which wins over all files: a value in HCL, or plain text; NAME.MEMBER for one member of an object
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
-    /// What the build may take, once for each resource; it wins over all answers, as a project's allocation does
+    /// Resources of the build, once for each; they override all answers, as a project's allocation does
     #[arg(long = "allocate", value_name = "RESOURCE=AMOUNT", value_parser = amount)]
     allocate: Vec<(Name, u64)>,
 }
@@ -114,7 +114,7 @@ impl BuildArgs {
     }
 }
 
-/// What a command that writes needs.
+/// Context of a command that writes.
 pub(super) struct Desk {
     /// The workspace's folder.
     pub root: PathBuf,

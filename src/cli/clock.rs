@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::output::{Output, fields};
 use swoosh_node::{ClockAsk, ClockView, ask_clock};
 
-/// What `swoosh clock` takes.
+/// Arguments of `swoosh clock`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show and accept the clock of a running node",

@@ -15,7 +15,7 @@ use crate::types::proposal::DEFAULT_PROJECT;
 use crate::types::rejection::Problem;
 use crate::types::text::{ClusterId, ProjectName};
 
-/// What every command that asks a node takes.
+/// Arguments of every command that connects to a node.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct NodeArgs {
     /// Address of the node
@@ -50,7 +50,7 @@ pub(super) struct SignsFor {
     pub node: Option<PublicKey>,
 }
 
-/// What every command on one project takes.
+/// Arguments of every command on one project.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ProjectArg {
     /// Project
@@ -58,7 +58,7 @@ pub(super) struct ProjectArg {
     pub project: ProjectName,
 }
 
-/// What every command that signs, and needs nothing else to be said, takes.
+/// Arguments of every command that signs without further options.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct SignerArgs {
     /// Your secret key's file (see `swoosh keygen`)
@@ -89,7 +89,6 @@ pub(super) struct Refused {
     pub node: String,
     /// The cluster that was signed for, where something was signed.
     pub cluster: Option<ClusterId>,
-    /// What it says.
     pub problem: Box<Problem>,
 }
 

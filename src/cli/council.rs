@@ -16,7 +16,7 @@ use crate::types::names::{CouncilState, Transition};
 use ballot::Ballot;
 use election::Election;
 
-/// What `swoosh council` takes.
+/// Arguments of `swoosh council`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Compute the council's election, vote for it, certify it",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::journal::{Journal, JournalOptions};
 use crate::types::text::ProjectName;
 
-/// What every command on a data directory takes.
+/// Arguments of every command on a data directory.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct DataArgs {
     /// Data directory of a node, running or not

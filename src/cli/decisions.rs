@@ -21,7 +21,7 @@ use crate::types::ids::DecisionId;
 use crate::types::json::Json;
 use crate::types::text::ProjectName;
 
-/// What `swoosh decisions` takes.
+/// Arguments of `swoosh decisions`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show, check and export decision records of a data directory",
@@ -216,7 +216,7 @@ fn list_text(found: &[Decision]) -> String {
     table.text(0)
 }
 
-/// What verification found: how many were compared, and what differs, by record.
+/// The result of a verification: the number compared, and differences by record.
 #[derive(Default)]
 struct Comparison {
     compared: u64,

@@ -13,7 +13,7 @@ use crate::client::EffectView;
 use crate::hybridcore::logs::now_ms;
 use crate::types::text::ProjectName;
 
-/// What `swoosh effects` takes.
+/// Arguments of `swoosh effects`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List the work that is open, and follow it",
@@ -76,7 +76,7 @@ fn line(effect: &EffectView) -> String {
     format!("{} {} {}", effect.id, effect.phase, what(effect)).trim_end().to_owned()
 }
 
-/// What it does, or why it does nothing.
+/// Its progress, or why it waits.
 fn what(effect: &EffectView) -> String {
     let mut parts = Vec::new();
     if let Some(step) = effect.step.as_ref().filter(|_| effect.phase == "running") {

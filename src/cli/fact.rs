@@ -19,7 +19,7 @@ use crate::types::fact::{Fact, FactClaim, FactKind, FactKindError};
 use crate::types::hlc::Hlc;
 use crate::types::text::{ClusterId, ProjectName};
 
-/// What `swoosh fact` takes.
+/// Arguments of `swoosh fact`.
 #[derive(Debug, clap::Args)]
 #[command(about = "Sign facts, keep them in a file, list what a node believes", long_about = help::FACT)]
 pub struct FactCommand {
@@ -80,10 +80,10 @@ enum FactAction {
     },
 }
 
-/// What `swoosh fact sign` takes.
+/// Arguments of `swoosh fact sign`.
 #[derive(Debug, clap::Args)]
 struct SignArgs {
-    /// What it is about: license, windows, tooling, capacity, health, liveness or policy
+    /// Its kind: license, windows, tooling, capacity, health, liveness or policy
     #[arg(long, value_parser = kind)]
     kind: FactKind,
     /// Secret key of the source (see `swoosh keygen`); the settings must list it under facts.sources
@@ -104,7 +104,7 @@ struct SignArgs {
     /// When it was seen; left out, now
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     observed_at: Option<Hlc>,
-    /// What was seen: JSON, @FILE, or - for standard input
+    /// The observation: JSON, @FILE, or - for standard input
     #[arg(value_name = "BODY")]
     body: String,
 }

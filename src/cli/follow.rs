@@ -20,7 +20,7 @@ use crate::types::incarnation;
 use crate::types::keys::PublicKey;
 use crate::types::text::ClusterId;
 
-/// What `swoosh follow` takes.
+/// Arguments of `swoosh follow`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Follow another node's log, check it, and serve reads from it",
@@ -113,7 +113,7 @@ impl FollowCommand {
         NodeArgs::to(self.url.clone(), tls, self.read_as.clone(), (self.cluster.clone(), self.known_nodes.clone()))
     }
 
-    /// Whose log the directory holds, if it holds one.
+    /// The node whose log the directory holds, if any.
     fn held(&self) -> anyhow::Result<Option<Source>> {
         let path = self.data.join("journal");
         if !path.join("CURRENT").is_file() {

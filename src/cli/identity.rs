@@ -21,7 +21,7 @@ use crate::types::keys::{PublicKey, Signature};
 use crate::types::names::{OpClass, Role, Transition};
 use crate::types::text::{Name, ProjectName, Rationale};
 
-/// What `swoosh identity` takes.
+/// Arguments of `swoosh identity`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List, grant, revoke and rotate the identities of a project",
@@ -104,16 +104,16 @@ enum IdentityAction {
     },
 }
 
-/// What `swoosh identity grant` takes.
+/// Arguments of `swoosh identity grant`.
 #[derive(Debug, clap::Args)]
 struct GrantArgs {
     /// Public key
     #[arg(value_name = "KEY")]
     subject: PublicKey,
-    /// What people call it
+    /// Its name for people
     #[arg(long, value_name = "NAME")]
     name: Name,
-    /// What it may do: operator, agent, voter, worker, human or reader; may be given many times
+    /// Its role: operator, agent, voter, worker, human or reader; may be given many times
     #[arg(long = "role", value_name = "ROLE", required = true)]
     roles: Vec<Role>,
     /// Class of transitions that it may propose as a delegate; may be given many times
@@ -150,7 +150,7 @@ impl IdentityCommand {
             }
             IdentityAction::Agree { old, new_key, project, node } => {
                 let new = keys::load(&new_key)?;
-                // Who names the cluster needs no node.
+                // With the cluster named, no node is needed.
                 let cluster = node
                     .named_cluster()
                     .cloned()

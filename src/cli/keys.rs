@@ -9,7 +9,7 @@ use super::output::{Output, print};
 use crate::platform::{entropy, keyfile};
 use crate::types::keys::SecretKey;
 
-/// What `swoosh keygen` takes.
+/// Arguments of `swoosh keygen`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Make a secret key",
@@ -29,7 +29,7 @@ pub struct KeygenCommand {
     print: bool,
 }
 
-/// What `swoosh key` takes.
+/// Arguments of `swoosh key`.
 #[derive(Debug, clap::Args)]
 #[command(about = "Look at a key file")]
 pub struct KeyCommand {

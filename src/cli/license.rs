@@ -21,7 +21,7 @@ use crate::types::civil::{MAX_MS, rfc3339};
 use crate::types::fact::FactKind;
 use swoosh_node::outside;
 
-/// What `swoosh license` takes.
+/// Arguments of `swoosh license`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show a node's license, fetch one, check a token",
@@ -67,7 +67,7 @@ enum LicenseAction {
     },
 }
 
-/// Whose settings count.
+/// The settings of the node.
 #[derive(Debug, clap::Args)]
 struct SiteArgs {
     /// The node's settings file

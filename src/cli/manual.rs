@@ -12,7 +12,7 @@ use super::output::print;
 
 const NAME: &str = "swoosh";
 
-/// What `swoosh completions` takes.
+/// Arguments of `swoosh completions`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Print the completion script of a shell",
@@ -26,7 +26,7 @@ pub struct CompletionsCommand {
     shell: Shell,
 }
 
-/// What `swoosh man` takes.
+/// Arguments of `swoosh man`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Print the manual page, or write one for each command",

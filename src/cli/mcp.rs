@@ -20,7 +20,7 @@ use crate::types::inputs::{ProjectDocument, ToolPin};
 use crate::types::json::Json;
 use crate::types::text::{Name, ServerName, Url, Version};
 
-/// What `swoosh mcp` takes.
+/// Arguments of `swoosh mcp`.
 #[derive(Debug, clap::Args)]
 #[command(about = "Probe MCP tool servers, as the node does")]
 pub struct McpCommand {
@@ -33,7 +33,7 @@ enum McpAction {
     Check(CheckCommand),
 }
 
-/// What `swoosh mcp check` takes.
+/// Arguments of `swoosh mcp check`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Initialise servers, compare name and version with the pins, list their tools",
@@ -75,7 +75,7 @@ struct Target {
     pin: Option<ToolPin>,
 }
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Serialize)]
 struct Checked {
     name: String,
@@ -115,7 +115,7 @@ impl CheckCommand {
         }
         if !self.urls.is_empty() {
             let pin = |url: &Url| {
-                // What the server reports is compared in this form.
+                // The server's report is compared in this form.
                 let version: Option<String> = self.version.as_ref().map(|version| version.as_str().nfc().collect());
                 let version = version.map(|version| version.parse::<Version>()).transpose()?;
                 let pin = self.server.clone().zip(version);

@@ -14,7 +14,7 @@ use crate::types::migration::{
 use crate::types::names::Region;
 use crate::types::text::{ProjectName, Rationale};
 
-/// What `swoosh migration` takes.
+/// Arguments of `swoosh migration`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Take WHOOSH's place step by step, and go back",

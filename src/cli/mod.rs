@@ -56,7 +56,7 @@ mod version;
 mod wal;
 mod windows;
 
-/// What every command takes.
+/// Arguments of every command.
 #[derive(Debug, Parser)]
 #[command(
     name = "swoosh",

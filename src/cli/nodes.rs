@@ -12,7 +12,7 @@ use super::output::{Output, Table};
 use crate::types::keys::PublicKey;
 use crate::types::text::ClusterId;
 
-/// What `swoosh nodes` takes.
+/// Arguments of `swoosh nodes`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List, keep and forget the nodes that you sign for",

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(6 * 3600);
 /// How long commands that only look or remove wait.
 const SHORT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What `swoosh packer` takes.
+/// Arguments of `swoosh packer`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Build images and files with packer, and keep track of what was built",
@@ -66,7 +66,7 @@ struct Place {
     /// Folder of plugins; state/packer/plugins when left out
     #[arg(long, global = true, value_name = "FOLDER", env = "SWOOSH_PACKER_PLUGINS")]
     plugins: Option<PathBuf>,
-    /// Who is recorded as having done it; your user name when left out
+    /// The recorded operator; your user name when left out
     #[arg(long, global = true, value_name = "NAME", env = "SWOOSH_OPERATOR")]
     operator: Option<String>,
 }

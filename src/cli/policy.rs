@@ -18,7 +18,7 @@ use crate::types::fact::{Fact, FactKind, PolicyBundle};
 use crate::types::keys::PublicKey;
 use crate::types::text::ProjectName;
 
-/// What `swoosh policy` takes.
+/// Arguments of `swoosh policy`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Check, explain and sign policies",

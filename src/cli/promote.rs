@@ -10,7 +10,7 @@ use super::output::Output;
 use super::time;
 use crate::journal::Journal;
 
-/// What `swoosh promote` takes.
+/// Arguments of `swoosh promote`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Take a follower's data directory over for a node that writes",
@@ -28,7 +28,7 @@ pub struct PromoteCommand {
     /// Do it
     #[arg(long, requires = "reason")]
     yes: bool,
-    /// Who does it, and why; kept in the chain
+    /// Your name, and the reason; kept in the chain
     #[arg(long, value_name = "TEXT", value_parser = said)]
     reason: Option<String>,
 }

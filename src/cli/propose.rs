@@ -18,7 +18,7 @@ use crate::types::names::Transition;
 use crate::types::text::{ClusterId, ProjectName};
 use crate::types::ucxl::EvidenceRef;
 
-/// What `swoosh propose` takes.
+/// Arguments of `swoosh propose`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Propose a transition",

@@ -18,7 +18,7 @@ use crate::hybridcore::provisioners::lint::{Lint, Outcome, lint};
 use crate::hybridcore::provisioners::{self, Plan, PlannedStack, Stack, TOGGLES, Toggles};
 use crate::hybridcore::state::files;
 
-/// What `swoosh provisioners` takes.
+/// Arguments of `swoosh provisioners`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show and check what provisions a build: Ansible, Puppet",

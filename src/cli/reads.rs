@@ -11,7 +11,7 @@ use crate::client::{ExportHealth, Health, HealthStatus, ProjectView};
 use crate::types::decision::Decision;
 use crate::types::ids::DecisionId;
 
-/// What `swoosh health` takes.
+/// Arguments of `swoosh health`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show how the node is",
@@ -61,7 +61,7 @@ fn export_text(export: &ExportHealth) -> String {
     export.problem.as_ref().map_or(so_far.clone(), |problem| format!("{so_far}: {problem}"))
 }
 
-/// What `swoosh projects` takes.
+/// Arguments of `swoosh projects`.
 #[derive(Debug, clap::Args)]
 #[command(about = "List the projects of a node", after_help = "Example:\n  swoosh projects")]
 pub struct ProjectsCommand {
@@ -91,7 +91,7 @@ fn projects_text(projects: &[ProjectView]) -> String {
     table.text(0)
 }
 
-/// What `swoosh decision` takes.
+/// Arguments of `swoosh decision`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show why a transition was accepted",
@@ -150,7 +150,7 @@ pub(super) fn decision_text(decision: &Decision) -> String {
     format!("{id}\n{summary}\n{}\nguards:\n{}", fields(&about), guards(&decision.guard_outcomes))
 }
 
-/// What `swoosh rejections` takes.
+/// Arguments of `swoosh rejections`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List the latest proposals that were refused",

@@ -15,7 +15,7 @@ use crate::types::keys::PublicKey;
 use crate::types::receipt::Receipt;
 use crate::types::text::ClusterId;
 
-/// What `swoosh receipt` takes.
+/// Arguments of `swoosh receipt`.
 #[derive(Debug, clap::Args)]
 #[command(about = "Check a receipt offline")]
 pub struct ReceiptCommand {

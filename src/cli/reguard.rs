@@ -32,11 +32,11 @@ const CACHED: usize = 1024;
 pub struct Mismatch {
     /// Which record.
     pub index: u64,
-    /// What differs, one sentence each.
+    /// The differences, one sentence each.
     pub differences: Vec<String>,
 }
 
-/// What judging again found.
+/// The result of judging again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReguardReport {
     /// Records that were judged again.
@@ -46,7 +46,7 @@ pub struct ReguardReport {
     pub engine_differs: u64,
     /// The first of those records, and its engine.
     pub other_engine: Option<(u64, String)>,
-    /// What differs, the first record first; at most [`MAX_MISMATCHES`].
+    /// The differences, the first record first; at most [`MAX_MISMATCHES`].
     pub mismatches: Vec<Mismatch>,
     /// How many records differ in all.
     pub mismatch_count: u64,
@@ -109,7 +109,6 @@ impl<'a> Reguard<'a> {
         }
     }
 
-    /// What was found.
     pub fn report(self) -> ReguardReport {
         self.report
     }
@@ -174,7 +173,7 @@ fn verdict(docket: &Docket<'_>) -> Result<Accepted, Refused> {
     judge::merits(docket, identity)
 }
 
-/// What is not as the record says.
+/// Differences from the record.
 fn differences(record: &Record, judged: Result<Accepted, Refused>, same_engine: bool) -> Vec<String> {
     match judged {
         Ok(accepted) => {

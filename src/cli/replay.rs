@@ -11,7 +11,7 @@ use super::reguard::{Reguard, ReguardReport};
 use crate::journal::Journal;
 use crate::journal::replay::{ReplayReport, replay};
 
-/// What `swoosh replay` takes.
+/// Arguments of `swoosh replay`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Reduce a whole log again and compare every hash",

@@ -18,7 +18,7 @@ use crate::platform::agefile::{self, Identities, Recipient};
 use crate::platform::secrets::Secrets;
 use crate::settings::{Overrides, Settings};
 
-/// What `swoosh secrets` takes.
+/// Arguments of `swoosh secrets`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Keep secrets in an encrypted file",
@@ -53,7 +53,7 @@ enum Action {
         /// Plain file: one `name: value` for each secret; - is standard input
         #[arg(value_name = "FILE", default_value = "-")]
         plain: PathBuf,
-        /// Who can decrypt it: age1…, once for each
+        /// A recipient that can decrypt it: age1…, once for each
         #[arg(long = "recipient", value_name = "RECIPIENT")]
         recipients: Vec<Recipient>,
         /// Settings file whose secrets.recipients can decrypt it as well

@@ -10,7 +10,7 @@ use swoosh_node::{logging, run};
 use crate::platform::descriptors;
 use crate::settings::{Overrides, Settings};
 
-/// What `swoosh serve` takes.
+/// Arguments of `swoosh serve`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Run the daemon",

@@ -18,7 +18,7 @@ use crate::types::hlc::Hlc;
 use crate::types::text::ProjectName;
 use swoosh_node::export::{self, Checked, Plan, Rounds, Vault};
 
-/// What `swoosh snapshot` takes.
+/// Arguments of `swoosh snapshot`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List, show, take, export or check snapshots",
@@ -56,7 +56,7 @@ enum SnapshotAction {
     #[command(after_help = "Examples:\n  swoosh snapshot show --project alpha\n  \
         swoosh snapshot show --project alpha --record 4711 | jq .state.execution")]
     Show {
-        /// Whose
+        /// The project
         #[arg(long, value_name = "PROJECT")]
         project: ProjectName,
         /// Of which record; the newest snapshot when left out

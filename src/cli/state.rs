@@ -11,7 +11,7 @@ use crate::client::StateView;
 use crate::machine::state::State;
 use crate::types::names::Region;
 
-/// What `swoosh state` takes.
+/// Arguments of `swoosh state`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show a project's state",
@@ -101,7 +101,7 @@ fn overview(view: &StateView) -> String {
     format!("{}\n\n{}\n\n{}", headline(view, &phase), table.text(2), fields(&[("open effects", open)]))
 }
 
-/// What is worth knowing of a region beside its state.
+/// A remark on a region, beside its state.
 fn remark(state: &State, region: Region) -> String {
     let mut remarks: Vec<String> = Vec::new();
     match region {

@@ -21,7 +21,7 @@ mod tests;
 /// The chart that this build was made from.
 const EMBEDDED: &str = swoosh_chart::CHART;
 
-/// What `swoosh statechart` takes.
+/// Arguments of `swoosh statechart`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Check, draw or list the statechart",
@@ -93,7 +93,6 @@ pub enum StatechartError {
     Form {
         /// Which.
         path: String,
-        /// What is wrong, and where.
         source: yaml_serde::Error,
     },
     /// The chart contradicts itself: every problem.
@@ -195,7 +194,7 @@ fn text_of(path: &Path) -> std::io::Result<String> {
     std::io::stdin().read_to_string(&mut text).map(|_| text)
 }
 
-/// What a command says, and whether it went well.
+/// The output of a command, and whether it succeeded.
 #[derive(Debug)]
 struct Answer {
     ok: bool,

@@ -16,7 +16,7 @@ use crate::hybridcore::prepare;
 use crate::hybridcore::state::files;
 use crate::hybridcore::templates::{Builder, Deviation, Inventory, MANIFEST_FILE, Manifest};
 
-/// What `swoosh templates` takes.
+/// Arguments of `swoosh templates`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List builders, compose packer templates, and verify what was composed",

@@ -8,7 +8,7 @@ use super::time::spell;
 use crate::client::{GuardView, TransitionView, TransitionsView};
 use crate::machine::chart;
 
-/// What `swoosh transitions` takes.
+/// Arguments of `swoosh transitions`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List the transitions a project lets happen now",
@@ -86,7 +86,7 @@ fn table(transitions: &[&TransitionView], why: impl Fn(&TransitionView) -> Strin
     table.text(2)
 }
 
-/// What would refuse it now.
+/// Guards that would refuse it now.
 fn guards(guards: &[GuardView]) -> String {
     let failing = guards.iter().filter(|guard| guard.ok == Some(false));
     failing.map(|guard| format!("✗ {}: {}", guard.guard, guard.reasons.join("; "))).collect::<Vec<_>>().join("  ")

@@ -8,7 +8,7 @@ use super::connect::exit;
 use super::output::{Output, fields};
 use crate::types::ucxl::{Ucxl, normal_form};
 
-/// What `swoosh ucxl` takes.
+/// Arguments of `swoosh ucxl`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Read a UCXL address",

@@ -10,7 +10,7 @@ use crate::machine::{policy, upgrade};
 use crate::types::hash::Hash;
 use swoosh_node::{backup, export};
 
-/// What `swoosh version` takes.
+/// Arguments of `swoosh version`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Print version, commit, features, and the versions of what is written",
@@ -21,7 +21,7 @@ use swoosh_node::{backup, export};
 )]
 pub struct VersionCommand {}
 
-/// What the program says of itself.
+/// The program's version and build.
 #[derive(Debug, Serialize)]
 struct Version {
     version: &'static str,

@@ -17,7 +17,7 @@ use crate::journal::{Journal, StoredRecord};
 use crate::types::json::Json;
 use crate::types::text::ProjectName;
 
-/// What `swoosh wal` takes.
+/// Arguments of `swoosh wal`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Check or show the log of a data directory",
@@ -62,7 +62,7 @@ enum WalAction {
     Accept(accept::AcceptArgs),
 }
 
-/// What `swoosh wal show` takes.
+/// Arguments of `swoosh wal show`.
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
     #[command(flatten)]

@@ -14,7 +14,7 @@ use crate::types::backbeat::{Outlook, Schedule};
 use crate::types::hlc::Hlc;
 use crate::types::names::WindowClass;
 
-/// What `swoosh windows` takes.
+/// Arguments of `swoosh windows`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show the window schedule: now, and which windows open next",

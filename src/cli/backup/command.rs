@@ -19,7 +19,7 @@ use swoosh_node::backup::origin::{Origin, Wanted};
 use swoosh_node::backup::prune::{Keep, prune};
 use swoosh_node::backup::{Job, Repository, check, control, create, create::Made};
 
-/// What `swoosh backup` takes.
+/// Arguments of `swoosh backup`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Make, list, check and prune backups of a data directory",
@@ -89,7 +89,7 @@ enum Action {
     },
 }
 
-/// Whose backups are wanted.
+/// The node whose backups are wanted.
 #[derive(Debug, clap::Args)]
 pub(super) struct OwnerArgs {
     /// The node that must have made them; left out, the one whose backups were used from there before
@@ -109,7 +109,7 @@ impl OwnerArgs {
         KnownNodes::of_user(self.known_nodes.as_deref())
     }
 
-    /// Whose backups are wanted.
+    /// The node whose backups are wanted.
     pub fn wanted<'a>(&self, known: Option<&'a KnownNodes>) -> Wanted<'a> {
         Wanted { node: self.from_node, unsigned: self.accept_unsigned, known }
     }

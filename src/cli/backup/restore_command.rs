@@ -10,7 +10,7 @@ use crate::cli::time;
 use swoosh_node::backup::Repository;
 use swoosh_node::backup::restore::{Order, Restored, restore};
 
-/// What `swoosh restore` takes.
+/// Arguments of `swoosh restore`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Put a backup back into a new data directory",
@@ -49,7 +49,7 @@ pub struct RestoreCommand {
     /// Make a follower's directory, of the node at this address
     #[arg(long, value_name = "URL")]
     follow: Option<String>,
-    /// Who restores, and why; kept in the chain
+    /// Your name, and the reason; kept in the chain
     #[arg(long, value_name = "TEXT", value_parser = said, required_unless_present = "follow")]
     reason: Option<String>,
 }
@@ -111,7 +111,7 @@ impl RestoreCommand {
     }
 }
 
-/// What an operator must know of a restored directory.
+/// Warnings about a restored directory.
 fn warnings(restored: &Restored) -> Vec<String> {
     let mut warnings = Vec::new();
     if !restored.named_later.is_empty() {

@@ -81,7 +81,7 @@ fn rendered(prepared: &Prepared) -> String {
     lines.join("\n")
 }
 
-/// What became of files, one a line; those that stayed as they were are counted.
+/// The changes of files, one a line; unchanged files are counted.
 pub(in crate::cli) fn changes(prepared: &Prepared) -> Vec<String> {
     let same = prepared.changes.values().filter(|change| **change == Change::Unchanged).count() as u64;
     let others = prepared.changes.iter().filter(|(_, change)| **change != Change::Unchanged);

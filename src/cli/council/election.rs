@@ -36,7 +36,7 @@ pub(super) struct Ranked {
     pub rank: usize,
     /// The candidate.
     pub key: PublicKey,
-    /// What the role needs and the candidate cannot do.
+    /// Capabilities of the role that the candidate lacks.
     pub lacks: Vec<Capability>,
 }
 
@@ -105,7 +105,7 @@ impl Election {
     }
 }
 
-/// What leads from here to an election.
+/// The next step towards an election.
 pub(super) fn next_step(phase: CouncilState) -> &'static str {
     match phase {
         CouncilState::PlanRoles => "propose Council_ProfilesLoaded with the candidates first",

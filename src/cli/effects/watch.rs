@@ -46,7 +46,7 @@ struct Watch<'a> {
 
 /// Why listening ended.
 enum Ended {
-    /// What is open may be something else now.
+    /// The list of open effects may have changed.
     Moved,
     /// The stream is over.
     Lost(String),
@@ -166,7 +166,7 @@ impl Watch<'_> {
     }
 }
 
-/// What is shown: bars on a terminal; elsewhere a line for each change, as JSON where that was asked for.
+/// The display: bars on a terminal, else a line for each change, as JSON on request.
 struct View {
     output: Output,
     bars: Option<Bars>,

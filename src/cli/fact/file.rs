@@ -16,7 +16,7 @@ use crate::types::fact::Fact;
 use crate::types::hash::Hash;
 use crate::types::text::ClusterId;
 
-/// What putting facts into a file came to.
+/// The result of putting facts into a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Put {
     pub added: usize,

@@ -1,4 +1,4 @@
-//! What `swoosh fact --help` teaches: where facts go, and a body of every kind.
+//! Help of `swoosh fact`: how facts are used, and a body of every kind.
 
 #[cfg(test)]
 use crate::types::fact::FactKind;

@@ -136,13 +136,13 @@ impl Action {
     }
 }
 
-/// What to check or build.
+/// The template to check or build.
 #[derive(Debug, clap::Args)]
 pub(super) struct RecipeArgs {
     /// A .pkr.hcl or .json file, or a folder of .pkr.hcl files
     #[arg(value_name = "TEMPLATE")]
     template: PathBuf,
-    /// What the build is called; the template's name when left out
+    /// The build's name; the template's name when left out
     #[arg(long, value_name = "NAME")]
     name: Option<Name>,
     /// Where packer runs; the root when left out

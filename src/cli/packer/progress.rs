@@ -1,4 +1,4 @@
-//! What packer says, as it says it, on standard error; on a terminal with what it does and for how long below.
+//! Packer's output as it comes, on standard error; on a terminal with its phase and elapsed time below.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What `swoosh packer` says to people.
+//! Text output of `swoosh packer`.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::hybridcore::packer::{CheckReport, CheckStatus, Condition, Removal, Ru
 /// How many changed inputs of a build are listed.
 const CHANGES: usize = 12;
 
-/// What a build made, or why not.
+/// The artifacts of a build, or its failure.
 pub(super) fn run(report: &RunReport) -> String {
     let mut lines = Vec::new();
     if let Some(failure) = &report.failure {
@@ -54,7 +54,7 @@ fn summary(report: &RunReport) -> String {
     }
 }
 
-/// What checks found.
+/// The results of checks.
 pub(super) fn checks(reports: &[CheckReport]) -> String {
     let mut lines = Vec::new();
     for report in reports {
@@ -155,7 +155,7 @@ pub(super) fn verified(report: &RunReport, verification: &Verification) -> Strin
     lines.join("\n")
 }
 
-/// What a removal did.
+/// The result of a removal.
 pub(super) fn removed(of: &str, removal: &Removal) -> String {
     let mut lines: Vec<String> = removal.removed.iter().map(|path| format!("  removed  {path}")).collect();
     lines.extend(removal.kept.iter().map(|kept| format!("  kept     {kept}")));

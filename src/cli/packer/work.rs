@@ -1,4 +1,4 @@
-//! What each action of `swoosh packer` does.
+//! The actions of `swoosh packer`.
 
 use std::process::ExitCode;
 

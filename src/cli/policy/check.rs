@@ -18,7 +18,7 @@ use crate::types::keys::SecretKey;
 use crate::types::names::{Role, Transition};
 use crate::types::text::ProjectName;
 
-/// What is wrong with policies, and what is odd: validated against the schema of the statechart.
+/// Errors and warnings of policies, from validation against the schema of the statechart.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub errors: Vec<String>,
@@ -53,7 +53,7 @@ fn validated(text: &str) -> anyhow::Result<Findings> {
     Ok(Findings { errors, warnings })
 }
 
-/// Who may propose a transition with empty inputs: roles that the chart lets sign it, by what the policies say.
+/// Roles that may propose a transition with empty inputs: roles of the chart, as the policies judge them.
 #[derive(Debug, serde::Serialize)]
 struct Row {
     transition: Transition,

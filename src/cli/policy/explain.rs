@@ -22,18 +22,18 @@ pub(super) const HELP: &str = "Examples:\n  swoosh policy explain --role worker 
     swoosh policy explain --config swoosh.yaml --signer hmmm:pubkey:… --transition Control_Pause --project payments\n  \
     swoosh policy explain --role agent --transition Execution_Submit --inputs @inputs.json";
 
-/// What `swoosh policy explain` takes.
+/// Arguments of `swoosh policy explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
     #[command(flatten)]
     from: From,
-    /// Who proposes; left out, a key that no policy names
+    /// The signer; left out, a key that no policy names
     #[arg(long, value_name = "KEY")]
     signer: Option<PublicKey>,
     /// A role of the signer, once for each; left out, the roles that the settings grant the signer
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<Role>,
-    /// What is proposed
+    /// The proposed transition
     #[arg(long, value_name = "TRANSITION")]
     transition: Transition,
     /// To which project

@@ -19,7 +19,7 @@ use crate::types::fact::{Fact, FactClaim, FactKind};
 use crate::types::hash::Hash;
 use crate::types::text::{ClusterId, ProjectName};
 
-/// What `swoosh policy sign` takes.
+/// Arguments of `swoosh policy sign`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SignArgs {
     /// A .cedar file or a directory of them

@@ -26,7 +26,7 @@ pub(super) fn accepted(cluster: &str, accepted: &Accepted) -> String {
     lines.join("\n")
 }
 
-/// What would happen.
+/// The decision of a dry run.
 pub(super) fn dry_run(node: &Node, transition: Transition, answer: &DryRun) -> String {
     let (address, cluster) = (node.client().address().trim_end_matches('/'), node.client().cluster());
     if let Some(problem) = &answer.problem {

@@ -37,7 +37,7 @@ fn fact<T: Serialize>(kind: FactKind, body: &T) -> Fact {
     claim.sign(&cluster(), &node())
 }
 
-/// What a node believes when it starts, and a license.
+/// A node's facts at its start, and a license.
 fn facts() -> Vec<Fact> {
     let mut settings = Settings::default();
     let grant = IdentityGrant { name: "op".parse().unwrap(), roles: [Role::Operator].into(), delegate: None };

@@ -35,8 +35,7 @@ pub(super) fn edit(output: Output, args: &FileArgs) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the editor made of a text; `None` when the user gave up. The plain text is gone from the disk when this
-/// returns.
+/// The edited text; `None` when the user gave up. The plain text is gone from the disk when this returns.
 async fn edited(plain: &[u8]) -> anyhow::Result<Option<Zeroizing<Vec<u8>>>> {
     // Heard from now on, so that no signal ends this process before it has tidied up.
     let mut signals = Signals::hear()?;
@@ -89,7 +88,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // What cannot be overwritten is removed all the same.
+        // A file that cannot be overwritten is removed nevertheless.
         if let Ok(mut file) = OpenOptions::new().write(true).open(&self.path) {
             let length = file.metadata().map_or(0, |metadata| metadata.len());
             let _ = std::io::copy(&mut std::io::repeat(0).take(length), &mut file);

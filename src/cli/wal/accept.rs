@@ -13,7 +13,7 @@ use crate::journal::{AcceptError, Acceptance, Journal, Loss, RecoverError};
 /// Projects that are listed for people; `--json` has them all.
 const LISTED: usize = 20;
 
-/// What `swoosh wal accept` takes.
+/// Arguments of `swoosh wal accept`.
 #[derive(Debug, clap::Args)]
 pub(super) struct AcceptArgs {
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(super) struct AcceptArgs {
     /// Do it; without this, the command says what would be given up and changes nothing
     #[arg(long, requires = "reason")]
     yes: bool,
-    /// Who accepts it, and why; kept in the journal
+    /// Your name, and the reason; kept in the journal
     #[arg(long, value_name = "TEXT", value_parser = said)]
     reason: Option<String>,
 }
