@@ -1,5 +1,4 @@
-//! Who may ask something now: bounded in all and for each peer, so that one caller's flood leaves the others
-//! their service.
+//! Admission of requests: bounded in all and for each peer, so that one caller's flood does not starve the others.
 //!
 //! A request passes here before its body is read. A read takes a place for as long as its work lasts, also when its asker
 //! is gone; a listener takes one for as long as it waits. A request that fails to verify is charged to the peer it came
@@ -70,7 +69,7 @@ pub struct Gate {
     hush: Hush,
 }
 
-/// What a request holds until its answer is written.
+/// Resources that a request holds until its answer is written.
 pub(super) struct Admitted {
     _request: Option<OwnedSemaphorePermit>,
     _of_peer: Share<Peer>,

@@ -1,4 +1,4 @@
-//! What a proposal's request is made of: media type, header forms, and a bounded body.
+//! Reads a proposal's request: media type, header forms, and a bounded body.
 
 use std::time::Duration;
 

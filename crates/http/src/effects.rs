@@ -1,4 +1,4 @@
-//! `GET /effects`: the work that is open, and how it stands.
+//! `GET /effects`: open work and its progress.
 
 use axum::extract::State;
 use axum::http::Uri;
@@ -41,7 +41,7 @@ pub struct EffectView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Hlc>, nullable = false)]
     pub opened_at: Option<Hlc>,
-    /// Who does it: `builtin`, the node; `external`, an identity of role worker.
+    /// `builtin`, performed by the node; `external`, by an identity of role worker.
     pub mode: &'static str,
     /// `waiting`, `suspended` (its project is blocked), `running`, `reporting` (its outcome waits to be recorded),
     /// `external`; in events `closed` too.
@@ -60,7 +60,7 @@ pub struct EffectView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reason: Option<String>,
-    /// What the present attempt does.
+    /// Step of the current attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub step: Option<String>,
@@ -79,7 +79,7 @@ pub struct EffectView {
 pub struct EffectsPage {
     /// The effects.
     pub effects: Vec<EffectView>,
-    /// What to send as `after` for the next page; left out at the end.
+    /// Value of `after` for the next page; left out at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub next: Option<EffectId>,
@@ -87,8 +87,7 @@ pub struct EffectsPage {
 
 /// List open effects.
 ///
-/// Work outside of the machine that has not come back yet, whoever does it. Where the node does it, with its
-/// attempts and its progress.
+/// Open work outside of the machine, done by the node or by others. Work of the node has its attempts and progress.
 #[utoipa::path(get, path = "/effects", tag = "state",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "Only this project's effects."),

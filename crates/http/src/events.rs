@@ -40,7 +40,7 @@ const PAGE: usize = 100;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often something is sent where nothing happens.
 const ALIVE: Duration = Duration::from_secs(10);
-/// What may be asked for.
+/// Kinds that may be requested.
 pub(super) const KINDS: [&str; 3] = ["transition", "effect", "health"];
 
 /// Something that happened.
@@ -62,7 +62,7 @@ pub struct Happened {
 pub(super) struct EventAnswer {
     /// `transition`, `effect`, `health`, `gap` or `problem`.
     event: String,
-    /// What is told, as JSON.
+    /// The event's data, as JSON.
     data: String,
     /// Of a transition, `<incarnation>-<index>` of its record; of a `gap`, of the record that it goes on after.
     #[schema(nullable = false)]
@@ -101,7 +101,7 @@ pub fn transition_event(record: &Record) -> Happened {
     ),
     responses(
         (status = 200, description = "The events, each as this says.", body = EventAnswer, content_type = "text/event-stream"),
-        (status = 400, description = "`bad_query`; `header_conflict`: `Last-Event-ID` stands twice.",
+        (status = 400, description = "`bad_query`; `header_conflict`: `Last-Event-ID` was sent twice.",
             body = schema::Problem, content_type = "application/problem+json"),
         (status = 429, description = "`too_many_requests`: this peer has its share of the listeners.",
             body = schema::Problem, content_type = "application/problem+json"),
@@ -239,7 +239,7 @@ fn gap(reason: &str, heard: Option<EventId>, next: u64, incarnations: &[Incarnat
     Event::default().event("gap").id(EventId::of(next - 1, incarnations).to_string()).data(data.to_string())
 }
 
-/// What a listener wants to hear.
+/// The listener's filter.
 struct Wanted {
     project: Option<ProjectName>,
     kinds: Vec<&'static str>,

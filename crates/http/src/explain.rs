@@ -76,7 +76,7 @@ pub(super) struct TransitionAnswer {
     guards: Vec<GuardAnswer>,
 }
 
-/// What a project lets happen now, and where the window schedule stands.
+/// Transitions that a project allows now, and the state of the window schedule.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct TransitionsAnswer {
     /// The project.

@@ -28,7 +28,7 @@ pub trait Intake: Send + Sync {
     fn push(&self, fact: Fact) -> Result<Pushed, Rejection>;
 }
 
-/// What became of a pushed fact that nothing is wrong with.
+/// Result for a valid pushed fact.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Pushed {
     /// Whether it is held now. A fact that is not newer than what is held is left alone.

@@ -24,7 +24,7 @@ const PATIENCE_MS: u64 = 1_000;
 #[derive(Clone, Debug)]
 pub(super) struct Fault(Box<Problem>);
 
-/// What handlers return.
+/// The result of a handler.
 pub(super) type Answer<T = Response> = Result<T, Fault>;
 
 impl Fault {
@@ -33,7 +33,7 @@ impl Fault {
         Rejection::new(code, reason).into()
     }
 
-    /// What is answered.
+    /// The problem document of the answer.
     pub fn problem(&self) -> &Problem {
         &self.0
     }

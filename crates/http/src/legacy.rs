@@ -54,12 +54,12 @@ pub trait Carrier: Send + Sync {
     fn knows(&self, call: &Call) -> Result<(), Rejection>;
 }
 
-/// What the routes of the migration work on.
+/// State of the migration's routes.
 #[derive(Clone)]
 pub struct LegacyState {
     /// Carries the requests.
     pub carrier: Arc<dyn Carrier>,
-    /// Who may ask something now; shared with the node's other routes.
+    /// Admission; shared with the node's other routes.
     pub gate: Arc<Gate>,
     /// Requests that may be on their way; one peer gets half of them.
     pub in_flight: usize,
@@ -153,7 +153,7 @@ pub fn legacy_router(state: LegacyState) -> Router {
 }
 
 async fn transition(State(state): State<Carrying>, asker: Asker, uri: Uri, headers: HeaderMap, body: Body) -> Answer {
-    // What a client of WHOOSH sends counts as signed: a page, which sends what a browser lets it, must not send it.
+    // A request of WHOOSH's clients counts as signed, so a web page must not be able to send one.
     let checked = check_call(&uri, &[], &headers).and_then(|()| body::check_media_type(&headers));
     if let Err(fault) = checked {
         let patience = Duration::from_millis(state.gate.limits().request_timeout_ms);

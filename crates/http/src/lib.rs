@@ -83,7 +83,7 @@ pub use readers::{Readers, SharedReaders};
 pub use serve::{Tls, TlsError, TlsFiles, serve};
 pub use traffic::{Traffic, Turned};
 
-/// What the node says of itself.
+/// The node's identity and version.
 #[derive(Clone, Debug)]
 pub struct NodeInfo {
     /// The cluster, which every signature names.
@@ -94,7 +94,7 @@ pub struct NodeInfo {
     pub version: String,
 }
 
-/// What the routes show and cannot know themselves.
+/// Data that the routes show and do not know themselves.
 pub trait Queries: Send + Sync {
     /// The metrics in Prometheus' text format, without series of projects that may not be shown.
     fn metrics(&self, may_show: &dyn Fn(&str) -> bool) -> Vec<u8>;
@@ -104,13 +104,13 @@ pub trait Queries: Send + Sync {
     fn effects(&self, _filter: &EffectFilter) -> Result<EffectsPage, ReadError> {
         Ok(EffectsPage::default())
     }
-    /// What happens from here on, for `GET /events`.
+    /// Events from here on, for `GET /events`.
     fn events(&self) -> broadcast::Receiver<Arc<Happened>> {
         broadcast::channel(1).1
     }
     /// The proposal's clock of the newest snapshot.
     fn last_snapshot_hlc(&self) -> Option<Hlc>;
-    /// What the metric `swoosh_wal_lag_records` shows.
+    /// Value of the metric `swoosh_wal_lag_records`.
     fn wal_lag(&self) -> u64;
     /// How the exporters of decision records are.
     fn exports(&self) -> Vec<ExportView> {
@@ -118,7 +118,7 @@ pub trait Queries: Send + Sync {
     }
 }
 
-/// What the routes work on. Cheap to clone: each layer and each request clones it.
+/// State of the routes. Cheap to clone: each layer and each request clones it.
 #[derive(Clone)]
 pub struct AppState(Arc<Parts>);
 
@@ -136,17 +136,17 @@ impl Deref for AppState {
     }
 }
 
-/// What [`AppState`] is made of.
+/// The parts of [`AppState`].
 pub struct Parts {
     /// The way to the sequencer.
     pub handle: Handle,
-    /// What the node says of itself.
+    /// The node's identity and version.
     pub meta: NodeInfo,
     /// Bounds on requests.
     pub limits: Limits,
-    /// Who may ask something now.
+    /// Admission of requests.
     pub gate: Arc<Gate>,
-    /// What the routes cannot know themselves.
+    /// Data that the routes do not know themselves.
     pub queries: Arc<dyn Queries>,
     /// Takes facts that are pushed.
     pub intake: Arc<dyn Intake>,

@@ -68,7 +68,7 @@ fn span(from: &str) -> Option<(String, &str)> {
     plain.then(|| (format!("<a href=\"{}\">{}</a>", escape(target), inline(label)), rest))
 }
 
-/// What code that has no fence is indented by.
+/// Indentation of code without a fence.
 const INDENT: &str = "    ";
 
 /// Renders a page.

@@ -1,4 +1,4 @@
-//! `GET /migration`, `GET /migration/divergences`, `POST /migration/mode`: how the WHOOSH migration stands, and the
+//! `GET /migration`, `GET /migration/divergences`, `POST /migration/mode`: the state of the WHOOSH migration, and the
 //! operator's signed order that switches it.
 
 use axum::body::Body;
@@ -42,13 +42,13 @@ fn migration(state: &AppState) -> Answer<&Arc<dyn Migration>> {
     state.migration.as_ref().ok_or_else(|| Fault::new(Code::MigrationOff, reason))
 }
 
-/// Show how the migration from WHOOSH stands.
+/// Show the state of the migration from WHOOSH.
 ///
-/// Who decides what, the last switch with the order that made it, which projects differ, and how many proposals of
-/// each caller still come without an idempotency key.
+/// The routing, the last switch with its order, the differing projects, and for each caller the number of proposals
+/// without an idempotency key.
 #[utoipa::path(get, path = "/migration", tag = "migration",
     responses(
-        (status = 200, description = "How it stands.", body = Object),
+        (status = 200, description = "Its state.", body = Object),
         (status = 404, description = "`migration_off`.",
             body = schema::Problem, content_type = "application/problem+json"),
     ),
@@ -82,7 +82,7 @@ pub(super) async fn divergences(State(state): State<AppState>, asker: Asker, uri
 ///
 /// The order is signed by an identity of the settings with role `operator`, and names the number of the last switch,
 /// so that it counts once. The switch is durable, and in force, when it is answered. Before SWOOSH decides more than
-/// it did, all projects are compared; before it decides less, WHOOSH is told of everything that SWOOSH decided.
+/// it did, all projects are compared; before it decides less, WHOOSH receives everything that SWOOSH decided.
 /// An order for `cutover` with `without_comparison: true` is also carried out while WHOOSH gives no answer; the switch then
 /// says so under `uncompared`.
 #[utoipa::path(post, path = "/migration/mode", tag = "migration",
@@ -97,7 +97,7 @@ pub(super) async fn divergences(State(state): State<AppState>, asker: Asker, uri
             body = schema::Problem, content_type = "application/problem+json"),
         (status = 409, description = "`order_stale` or `migration_diverged`.",
             body = schema::Problem, content_type = "application/problem+json"),
-        (status = 502, description = "`legacy_unreachable`: WHOOSH has to be asked or told first, and cannot be.",
+        (status = 502, description = "`legacy_unreachable`: WHOOSH must answer or receive records first, and is unreachable.",
             body = schema::Problem, content_type = "application/problem+json"),
         (status = 504, description = "`legacy_timeout`.",
             body = schema::Problem, content_type = "application/problem+json"),

@@ -102,7 +102,7 @@ fn bound_indexes(operation: &mut Value) {
     }
 }
 
-/// What the layers before a route answer, and what reading a request comes to: the same on every route.
+/// Adds answers that every route shares: those of the layers before it, and of reading a request.
 fn tell_common_answers(path: &str, method: &str, operation: &mut Value) {
     let watches = path.starts_with("/health") || path == "/metrics";
     let (reads, posts) = (method == "get" && !watches, method == "post");

@@ -1,10 +1,10 @@
-//! Who is at the other end of a connection, as far as the network tells.
+//! The remote end of a connection, as far as the network shows it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What counts as one peer: an IPv4 address, or the /64 network of an IPv6 one, which is what a single site
-/// gets and can take addresses from at will.
+/// One peer: an IPv4 address, or the /64 network of an IPv6 one. A single site gets a /64 and can use any of its
+/// addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer(IpAddr);
 

@@ -77,7 +77,7 @@ fn bad(reason: String) -> Fault {
     Fault::new(Code::BadQuery, reason)
 }
 
-/// What a blank in a value probably was: the offset of a time, such as `+00:00`.
+/// The probable meaning of a blank in a value: the offset of a time, such as `+00:00`.
 fn hint(text: &str) -> &'static str {
     if text.contains(' ') { "; in a query, + means a blank: write %2B for a plus" } else { "" }
 }

@@ -1,4 +1,4 @@
-//! What a caller may read: all projects, some, or nothing; and which projects the answer of each route may hold.
+//! Rights of a reader: all projects, some, or none; and the projects that the answer of each route may hold.
 //!
 //! **Architecture invariant.** [`ROUTES`] names every route that is read, and a test compares it with the router. A path that is missing there
 //! is refused to readers who are limited to projects.
@@ -170,13 +170,13 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// What an identity with role `reader` may read.
+    /// Rights of an identity with role `reader`.
     pub(super) fn of_identity(&self, key: &PublicKey) -> Reach {
         self.identities.get(key).map_or(Reach::All, |projects| Reach::Projects(Arc::new(projects.clone())))
     }
 
-    /// What a client certificate opens. It needs one name that is allowed. One of several names is enough for a limit, and each limited
-    /// name adds its projects.
+    /// Rights of a client certificate. It needs one allowed name. One of several names is enough for a limit, and each
+    /// limited name adds its projects.
     pub(super) fn of_certificate(&self, names: &[String]) -> Answer<Reach> {
         if !self.client_names.is_empty() && !names.iter().any(|name| self.client_names.contains(name)) {
             let shown: String = names.join(", ").chars().filter(|c| !c.is_control()).take(MOST_SHOWN).collect();
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use swoosh_types::keys::SecretKey;
 
-    /// What each route reads with its method `get`.
+    /// Routes that the router reads with its method `get`.
     fn routed(source: &str) -> BTreeSet<&str> {
         let lines = source.lines().filter_map(|line| line.trim().strip_prefix(".route(\""));
         lines.filter(|line| line.contains(" get(")).filter_map(|line| line.split('"').next()).collect()

@@ -28,7 +28,7 @@ pub(super) struct Right {
     by_address: bool,
     /// The names of its client certificate.
     names: Option<Arc<[String]>>,
-    /// Who signed the read.
+    /// The read's signer.
     signer: Option<PublicKey>,
     uri: Uri,
 }
@@ -44,7 +44,7 @@ impl Right {
         }
     }
 
-    /// What it may read now, at least what it asked for; the clock of a signature is not looked at again.
+    /// Its current rights, at least for what it asked; the clock of a signature is not checked again.
     pub fn reach(&self, state: &AppState) -> Answer<Reach> {
         let readers = state.readers.load();
         let certified = self.names.as_ref().map(|names| readers.of_certificate(names)).transpose()?;
@@ -98,8 +98,8 @@ pub(super) async fn gate(State(state): State<AppState>, mut request: Request, ne
     next.run(request).await
 }
 
-/// What a read may show, and who signed it: what a client certificate or the signature of a reader opens. The signature outweighs a
-/// certificate that is limited.
+/// Rights and signer of a read, from a client certificate or a reader's signature. The signature overrides a limited
+/// certificate.
 async fn reach(
     state: &AppState,
     caller: Caller,
@@ -151,7 +151,7 @@ async fn check(state: &AppState, caller: Caller, read: &SignedRead, signature: &
     Err(junk::found(&state.gate, caller.peer, 0, forged).await)
 }
 
-/// What the headers of a read claim, of a reader that the settings know.
+/// Claims of a read's headers, for a reader of the settings.
 fn claimed(state: &AppState, headers: &HeaderMap, target: &str) -> Answer<(SignedRead, Signature)> {
     if !headers.contains_key(SIGNER_HEADER) {
         return Err(closed(

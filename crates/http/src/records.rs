@@ -1,4 +1,4 @@
-//! What the node keeps: projects, records, decisions, rejections, facts, metrics.
+//! Routes for stored documents: projects, records, decisions, rejections, facts, metrics.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -47,7 +47,7 @@ pub(super) struct ProjectAnswer {
 pub(super) struct ProjectsAnswer {
     /// The projects.
     projects: Vec<ProjectAnswer>,
-    /// What to send as `after` for the next page; left out at the end.
+    /// Value of `after` for the next page; left out at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::ProjectName>, nullable = false)]
     next: Option<ProjectName>,
@@ -126,7 +126,7 @@ pub(super) struct WalAnswer {
     records: Vec<WalEntry>,
     /// Index of the last durable record, whichever project's.
     last_index: u64,
-    /// What to send as `from` for the next page; left out at the end.
+    /// Value of `from` for the next page; left out at the end.
     #[schema(nullable = false)]
     next: Option<u64>,
 }

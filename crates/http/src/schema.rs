@@ -1,5 +1,5 @@
-//! What documents look like, for the OpenAPI description. The types themselves stand in `types`, which
-//! knows nothing of HTTP; these describe them.
+//! Descriptions of documents for the OpenAPI description. The types themselves are in `types`, which knows nothing of
+//! HTTP.
 
 mod documents;
 mod words;

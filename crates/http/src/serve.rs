@@ -43,9 +43,9 @@ use swoosh_types::host::Host;
 use swoosh_types::rejection::Code;
 pub use tls::{Tls, TlsError, TlsFiles};
 
-/// What the accept loop waits after the operating system had no descriptor for a connection.
+/// Pause of the accept loop after the operating system had no descriptor for a connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(10);
-/// What part of the connections gives way when there is no descriptor left; the newest ones are the last to go.
+/// Part of the connections that is closed when no descriptor is left; the newest are closed last.
 const NO_ROOM_PART: usize = 16;
 
 /// Serves until `shutdown` is ready; then takes no more connections, answers what was accepted, closes what
@@ -185,7 +185,7 @@ impl Server {
     }
 }
 
-/// What the caller did to its own connection.
+/// Whether the caller caused the error of its own connection.
 fn is_theirs(error: &io::Error) -> bool {
     let theirs = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
     theirs.contains(&error.kind())

@@ -28,7 +28,7 @@ use swoosh_types::text::ProjectName;
 /// Tells a receipt that was given before.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// What would become of a proposal.
+/// Decision of a dry run.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(super) struct DryRunAnswer {
     /// Whether it would be accepted.
@@ -65,10 +65,10 @@ pub(super) struct DryRunAnswer {
     tag = "proposals",
     params(
         ("dry_run" = Option<bool>, Query, description = "Report the decision and change nothing."),
-        ("Idempotency-Key" = Option<schema::IdemKey>, Header, description = "Stands in for `idem_key`."),
-        ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "Stands in for `hlc`."),
-        ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "Stands in for `window_id`."),
-        ("X-Hmmm-Signature" = Option<schema::Signature>, Header, description = "Stands in for `signature`."),
+        ("Idempotency-Key" = Option<schema::IdemKey>, Header, description = "Replaces `idem_key`."),
+        ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "Replaces `hlc`."),
+        ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "Replaces `window_id`."),
+        ("X-Hmmm-Signature" = Option<schema::Signature>, Header, description = "Replaces `signature`."),
         ("traceparent" = Option<String>, Header, description = "The caller's span (W3C Trace Context); a header that is \
             not well formed is ignored."),
     ),

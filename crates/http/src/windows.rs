@@ -40,7 +40,7 @@ pub(super) struct WindowsAnswer {
 /// A schedule that is valid.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Known {
-    /// Who says so: the node's key, or that of another source.
+    /// Signer of the schedule: the node's key, or that of another source.
     #[schema(value_type = schema::PublicKey)]
     source: PublicKey,
     /// Address of the fact.
@@ -49,20 +49,20 @@ struct Known {
     /// The schedule as config/backbeat.yaml has it, with `live` where a live source leads.
     #[schema(value_type = Object)]
     schedule: Schedule,
-    /// Where it stands at the time asked for, and the windows that open next, as `swoosh windows` shows them.
+    /// Its state at the requested time, and the next windows, as `swoosh windows` shows them.
     #[schema(value_type = Object)]
     outlook: Outlook,
 }
 
 /// Show the window schedule.
 ///
-/// Says where the BACKBEAT schedule of a project stands, now or at another time, and which windows open next.
+/// Shows the state of a project's BACKBEAT schedule, now or at another time, and the next windows.
 #[utoipa::path(get, path = "/windows", tag = "state",
     params(
         ("project" = Option<schema::ProjectName>, Query, description = "The project; `default` when left out."),
         ("at" = Option<schema::Hlc>, Query, description = "The time asked about; the node's when left out."),
         ("count" = Option<u64>, Query, minimum = 0, maximum = 1000,
-            description = "How many of the next windows are told; 6 when left out."),
+            description = "Number of next windows; default 6."),
     ),
     responses(
         (status = 200, description = "The schedule.", body = WindowsAnswer),

@@ -18,7 +18,7 @@ struct Debt {
 }
 
 impl Debt {
-    /// What is left of it at `now`.
+    /// The remaining debt at `now`.
     fn left(&self, now: Instant, per_second: u64) -> u64 {
         let passed_ms = u64::try_from(now.saturating_duration_since(self.at).as_millis()).unwrap_or(u64::MAX);
         self.milli.saturating_sub(passed_ms.saturating_mul(per_second))

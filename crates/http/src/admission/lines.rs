@@ -13,7 +13,7 @@ pub(super) struct Lines {
     by_peer: Mutex<BTreeMap<Peer, Line>>,
 }
 
-/// What one peer may have, and how many hold or await a part of it.
+/// The bound of one peer, and the number of requests that hold or await a part of it.
 struct Line {
     free: Arc<Semaphore>,
     users: usize,

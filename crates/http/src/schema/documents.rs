@@ -24,31 +24,31 @@ pub(crate) struct Proposal {
     project: ProjectName,
     /// The head that the caller saw; `GET /state` tells it as `hash`.
     current_state_hash: Hash,
-    /// What is proposed.
+    /// The proposed transition.
     transition: Transition,
-    /// What it is proposed with; `GET /transitions` tells the members of each transition's inputs.
+    /// Its inputs; `GET /transitions` lists their members for each transition.
     #[schema(value_type = Object)]
     inputs: Value,
     /// sha256 of the RFC 8785 bytes of `inputs`.
     inputs_hash: Hash,
-    /// Who proposes.
+    /// The signer's public key.
     signer: PublicKey,
-    /// What makes repeats harmless. The header `Idempotency-Key` may stand in for it.
+    /// The idempotency key. The header `Idempotency-Key` may replace it.
     idem_key: IdemKey,
-    /// The caller's clock, later than the project's last reading. `X-Swoosh-Hlc` may stand in for it.
+    /// The caller's clock, later than the project's last reading. `X-Swoosh-Hlc` may replace it.
     hlc: Hlc,
     /// The window the caller means; needed where the transition has a window class. `X-Swoosh-Window-Id` may
-    /// stand in for it.
+    /// replace it.
     #[schema(required = false)]
     window_id: WindowId,
     /// Addresses that back the proposal.
     #[schema(max_items = 32)]
     evidence: Vec<EvidenceRef>,
-    /// The signer's signature. `X-Hmmm-Signature` may stand in for it; it is not part of what is signed.
+    /// The signer's signature. `X-Hmmm-Signature` may replace it; it is not part of the signed bytes.
     signature: Signature,
 }
 
-/// What the node signs of a batch.
+/// The signed root of a batch.
 #[derive(ToSchema)]
 pub(crate) struct BatchRoot {
     /// Index of the batch's first record.
@@ -62,7 +62,7 @@ pub(crate) struct BatchRoot {
 /// A batch's root, signed by the node.
 #[derive(ToSchema)]
 pub(crate) struct BatchSeal {
-    /// What is signed.
+    /// The signed batch.
     batch: BatchRoot,
     /// The node.
     node: PublicKey,
@@ -70,14 +70,14 @@ pub(crate) struct BatchSeal {
     signature: Signature,
 }
 
-/// What an accepted caller gets back: the same bytes for every repeat.
+/// The receipt of an accepted proposal: the same bytes for every repeat.
 #[derive(ToSchema)]
 pub(crate) struct Receipt {
     /// The project.
     project: ProjectName,
     /// Index of the record in the WAL.
     index: u64,
-    /// What was accepted.
+    /// The accepted transition.
     transition: Transition,
     /// Under which key.
     idem_key: IdemKey,
@@ -159,7 +159,7 @@ pub(crate) struct Problem {
 pub(crate) struct HlcLast {
     /// The proposal's clock.
     hlc: Hlc,
-    /// Who proposed.
+    /// The signer's public key.
     signer: PublicKey,
     /// Under which key.
     idem_key: IdemKey,
@@ -177,11 +177,11 @@ pub(crate) struct Record {
     project_implied: bool,
     /// Head before.
     state_pre_hash: Hash,
-    /// What was proposed.
+    /// The proposed transition.
     transition: Transition,
     /// Hash of the inputs.
     inputs_hash: Hash,
-    /// Who proposed.
+    /// The signer's public key.
     signer: PublicKey,
     /// The caller's idempotency key.
     idem_key: IdemKey,
@@ -215,15 +215,15 @@ pub(crate) struct Decision {
     index: u64,
     /// The record's link in the chain.
     chain: Hash,
-    /// What was decided.
+    /// The accepted transition.
     transition: Transition,
-    /// What that means, in a sentence.
+    /// Its meaning, in a sentence.
     summary: String,
     /// Why, in the caller's words where it gave any.
     justification: String,
-    /// Who proposed.
+    /// The signer's public key.
     signer: PublicKey,
-    /// For whom the signer proposed, where it is a delegate of the WHOOSH migration: a caller's name.
+    /// The caller that the signer proposed for, if it is a delegate of the WHOOSH migration.
     #[schema(required = false)]
     on_behalf_of: String,
     /// The grant of the settings by which that caller acted as operator, voter or human.

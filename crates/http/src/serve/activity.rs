@@ -1,4 +1,4 @@
-//! What one connection is doing, and until when it may go on like that.
+//! The current activity of one connection, and its deadline.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -16,10 +16,10 @@ const NEVER: u64 = u64::MAX;
 /// No reason to cut.
 const UNCUT: u8 = u8::MAX;
 
-/// What is held until the answer is written.
+/// A value that is held until the answer is written.
 pub(super) type Held = Arc<dyn Any + Send + Sync>;
 
-/// What one connection is doing. Times are milliseconds since `base`, which all connections share.
+/// The current activity of one connection. Times are milliseconds since `base`, which all connections share.
 pub(super) struct Activity {
     base: Instant,
     is_http2: AtomicBool,
@@ -123,7 +123,7 @@ impl Activity {
         Turned::ALL.get(usize::from(self.cut.load(Ordering::Acquire))).copied()
     }
 
-    /// Who is woken when something changes outside of the connection's own task.
+    /// Sets the waker for changes outside of the connection's own task.
     pub fn watch(&self, waker: &Waker) {
         self.wake.register(waker);
     }

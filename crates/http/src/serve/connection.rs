@@ -41,7 +41,7 @@ use crate::{Caller, Peer, Turned};
 /// So long no deadline is looked at.
 const FAR: Duration = Duration::from_secs(3_600);
 
-/// What connections are served with.
+/// Shared state of connections.
 pub(super) struct Service {
     pub router: Router,
     pub http: Builder<TokioExecutor>,
@@ -54,7 +54,7 @@ pub(super) struct Service {
     pub drain: CancellationToken,
 }
 
-/// Whose requests a connection carries, and which address of the node it was made to.
+/// The peer of a connection, and the node's address that it connected to.
 #[derive(Clone)]
 struct Ends {
     peer: Peer,

@@ -42,7 +42,6 @@ pub enum TlsError {
         key: &'static str,
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
         source: io::Error,
     },
     /// A file does not hold what it should.
@@ -52,9 +51,7 @@ pub enum TlsError {
         key: &'static str,
         /// Which file.
         path: PathBuf,
-        /// What is missing.
         what: &'static str,
-        /// What to do.
         remedy: &'static str,
     },
     /// The private key is readable by other users.
@@ -92,7 +89,6 @@ pub enum TlsError {
         key: &'static str,
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
         detail: String,
     },
 }
@@ -116,8 +112,8 @@ impl Tls {
         Ok(Tls { files, loaded: ArcSwap::from_pointee(loaded), readers })
     }
 
-    /// What a client certificate with these names opens now. It is looked at for each request, so that a name that was taken out of the
-    /// settings loses open connections and resumed sessions too.
+    /// Current rights of a client certificate with these names. Checked for each request, so that removing a name from
+    /// the settings also affects open connections and resumed sessions.
     pub(super) fn reach(&self, names: &[String]) -> Answer<Reach> {
         self.readers.load().of_certificate(names)
     }

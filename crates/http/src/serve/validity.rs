@@ -23,7 +23,7 @@ pub(super) fn read(certificate: &[u8]) -> Option<Validity> {
     Some(Validity { from_ms, until_ms: time(tag, until)? })
 }
 
-/// What follows the issuer in a certificate: validity, subject, and so on.
+/// The part of a certificate after the issuer: validity, subject, and so on.
 pub(super) fn after_issuer(certificate: &[u8]) -> Option<&[u8]> {
     let (outer, _) = element(certificate, SEQUENCE)?;
     let (mut body, _) = element(outer, SEQUENCE)?;
