@@ -1,4 +1,4 @@
-//! `swoosh identity`: who may propose to a project, and how that changes.
+//! `swoosh identity`: keys that may propose to a project, and their changes.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -39,7 +39,7 @@ pub struct MigrationCommand {
 
 #[derive(Debug, clap::Subcommand)]
 enum MigrationAction {
-    /// Show who decides what, which projects differ, what callers do not send yet, and what they are granted
+    /// Show the routing, differing projects, members that callers do not send yet, and their grants
     #[command(after_help = "Example:\n  swoosh --json migration status")]
     Status {
         #[command(flatten)]

@@ -42,7 +42,7 @@ pub struct ServeCommand {
 }
 
 impl ServeCommand {
-    /// Runs the daemon. Whatever keeps it from starting, the error names a runbook.
+    /// Runs the daemon. Every error of a start names a runbook.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         self.start().map_err(|error| {
             let names_runbook = error.chain().any(|cause| cause.to_string().contains("runbooks/"));

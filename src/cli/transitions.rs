@@ -1,4 +1,4 @@
-//! `swoosh transitions`: what a project lets happen now, and why not the rest.
+//! `swoosh transitions`: transitions that a project allows now, and why not the others.
 
 use std::process::ExitCode;
 

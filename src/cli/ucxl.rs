@@ -1,4 +1,4 @@
-//! `swoosh ucxl`: what an address means, what is wrong with it, and how it is spelled right.
+//! `swoosh ucxl`: the parts of an address, its errors, and its right spelling.
 
 use std::process::ExitCode;
 

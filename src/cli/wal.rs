@@ -46,7 +46,7 @@ enum WalAction {
     /// List the records from which another version holds
     ///
     /// Another version of a project's statechart, another bundle of policies, another policy engine: the first record
-    /// that each judged, and what held before. What begins the log is listed as well. Exits with 1 where a version went
+    /// that each judged, and what held before. The log's beginning is listed as well. Exits with 1 where a version went
     /// back, which no node lets happen. docs/upgrade.md tells what each barrier means.
     #[command(after_help = "Examples:\n  swoosh wal barriers --data /var/lib/swoosh\n  swoosh --json wal barriers")]
     Barriers(DataArgs),

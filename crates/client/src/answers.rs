@@ -33,7 +33,7 @@ pub struct LastClock {
 pub struct StateView {
     /// The project.
     pub project: ProjectName,
-    /// The state hash: what the next proposal must name.
+    /// The state hash, which the next proposal must name.
     pub hash: Hash,
     /// Index of the record that led here.
     pub index: u64,
@@ -180,7 +180,7 @@ pub struct TransitionsView {
     pub head: Hash,
     /// The node's clock.
     pub time: Hlc,
-    /// Beats since the schedule's epoch, as the node counts them: what a new key names.
+    /// Beats since the schedule's epoch, as the node counts them; new keys name it.
     #[serde(default)]
     pub beat: u64,
     /// The window of now; absent where the node knows no schedule.
@@ -277,7 +277,7 @@ pub struct ProjectView {
     pub phase: String,
 }
 
-/// `POST /transition?dry_run=true`: what would happen.
+/// `POST /transition?dry_run=true`: the decision without the change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DryRun {
     /// Whether it would be accepted.
@@ -357,7 +357,7 @@ pub(super) struct Divergences {
     pub divergences: Vec<Divergence>,
 }
 
-/// `GET /facts`: what the node believes.
+/// `GET /facts`: the facts that the node holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FactsView {
     /// The facts that are held, whether or not they may be believed now.
@@ -380,7 +380,7 @@ pub struct NetworkView {
     pub reason: Option<String>,
 }
 
-/// `POST /facts`: what became of a pushed fact.
+/// `POST /facts`: the result for a pushed fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushedFact {
     /// Whether it is held now.

@@ -129,7 +129,7 @@ impl Draft {
         self
     }
 
-    /// Names no window, whatever the transition needs.
+    /// Names no window, even if the transition needs one.
     pub fn without_window(mut self) -> Draft {
         self.window = Window::Fixed(None);
         self

@@ -1,4 +1,4 @@
-//! `GET /events`: what happens on the node, as it happens (server-sent events, WHATWG HTML §9.2).
+//! `GET /events`: events of the node as a stream (server-sent events, WHATWG HTML §9.2).
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! **Architecture invariant.** `client` imports `types` and nothing else of ours; it holds no state that
-//! a crash could lose. What makes a proposal safe to send again is its idempotency key, which stays the
+//! a crash could lose. A proposal is safe to send again because its idempotency key stays the
 //! same through every attempt.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]

@@ -138,7 +138,7 @@ impl LinkError {
     }
 }
 
-/// An answer, whatever its status.
+/// An answer of any status.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub status: u16,
@@ -223,7 +223,7 @@ impl Link {
         headers: &[(&'static str, String)],
     ) -> Result<Result<Stream, Reply>, LinkError> {
         let request = headers.iter().fold(self.http.get(url), |request, (name, value)| request.header(*name, value));
-        // The exchange lasts as long as the stream; who listens bounds the silence between its parts.
+        // The exchange lasts as long as the stream; the listener bounds the silence between its parts.
         let response = request.timeout(ENDLESS).send().await.map_err(|error| self.error(&error))?;
         let kind = header(response.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
         if response.status().as_u16() == 200 && kind.starts_with("text/event-stream") {

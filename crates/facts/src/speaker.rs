@@ -1,4 +1,4 @@
-//! The node's own voice: what its providers learn outside becomes facts signed by the node.
+//! Facts of the node itself: signs the observations of its providers.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Pushed facts on disk, so that what was acknowledged is believed again after a restart.
 //!
 //! One file for each kind, project and source in a directory of the data directory, exchanged whole and synced
-//! before the push is acknowledged. What the file says is checked again when it is read: it is trusted no more
+//! before the push is acknowledged. The file's content is checked again when it is read: it is trusted no more
 //! than a push.
 //!
 //! A fact that has ended stays as a tombstone for as long as an earlier fact of its source could have an effect:
@@ -153,7 +153,7 @@ impl FactStore {
         if own { Err(PushError::Own { kind: *kind }) } else { Ok(()) }
     }
 
-    /// Checks a pushed fact, makes it durable, and holds it. What is not newer than what is held is left alone.
+    /// Checks a pushed fact, makes it durable, and holds it. A fact that is not newer than the held one changes nothing.
     pub fn push(&self, fact: Fact) -> Result<Inserted, PushError> {
         self.refuse_own(&fact)?;
         let bytes = canonical_bytes(&fact);

@@ -423,7 +423,7 @@ impl FactTable {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Source, signature, time and form; what is not newer is not read any further.
+    /// Source, signature, time and form; a fact that is not newer is not checked further.
     fn check(&self, fact: Fact) -> Result<Checked, FactRefusal> {
         self.check_origin(&fact)?;
         let claim = &fact.claim;

@@ -16,7 +16,7 @@ use super::{json_bytes, markdown, openapi};
 
 const STYLE: &str = include_str!("docs/style.css");
 const REJECTIONS: &str = include_str!("../../../docs/rejections.md");
-/// Nothing is loaded and nothing runs, whatever a page holds.
+/// A page loads nothing and runs nothing, whatever its content.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 static REFERENCE_PAGE: LazyLock<String> = LazyLock::new(|| page("SWOOSH API", &reference::render(&openapi::DOCUMENT)));

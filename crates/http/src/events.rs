@@ -1,7 +1,7 @@
 //! `GET /events`: what happens, as it happens, as server-sent events.
 //!
 //! The id of a transition is the incarnation and the index of its record ([`EventId`]), so that a listener that comes
-//! back sends `Last-Event-ID` and misses none: what happened meanwhile is read from the log. Where the log does not hold
+//! back sends `Last-Event-ID` and misses none: events since then are read from the log. Where the log does not hold
 //! the record of that id (the node was restored, or records were pruned), the stream begins with a `gap`. Effects and
 //! health are reported as they are now.
 
@@ -118,7 +118,7 @@ pub(super) async fn events(
 ) -> Answer<Response> {
     let query = Query::read(&uri, &["project", "kinds", "from"])?;
     let wanted = Wanted { project: query.parsed("project")?, kinds: kinds(query.text("kinds"))? };
-    // Looked at even where it is outweighed: what the route does not take is refused.
+    // Checked even where another parameter overrides it: the route rejects invalid values.
     let asked = query.number("from", 0..=MAX_INTEGER)?;
     let heard = last_heard(&headers)?;
     let place = state.gate.listen(asker.peer())?;

@@ -1,4 +1,4 @@
-//! `GET /facts`: what is believed. `POST /facts`: facts that integrations push.
+//! `GET /facts`: facts in force. `POST /facts`: facts that integrations push.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ pub(super) async fn push(
     let peer = asker.peer();
     let whole = body::whole(&headers, body, &state.gate, peer).await?;
     let length = whole.bytes.len();
-    // Held until the fact is durable: what it is made into takes as much as its bytes.
+    // Held until the fact is durable: its parsed form takes as much as its bytes.
     let (fact, memory) = junk::look(&state.gate, peer, whole, read).await?;
     let source = fact.claim.source;
     if let Some(wait_ms) = state.gate.owes(peer, source) {

@@ -115,7 +115,7 @@ async fn reach(
     Ok((state.readers.load().of_identity(&read.signer), Some(read.signer)))
 }
 
-/// The same for a listener that is open to all: what its address opens.
+/// The same for a listener that is open to all: by its address.
 pub(super) async fn by_address(mut request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
     request.extensions_mut().insert(if caller.may_read { Reach::All } else { Reach::Nothing });

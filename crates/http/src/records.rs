@@ -325,7 +325,7 @@ pub(super) struct RejectionsAnswer {
 ///
 /// The last 1000 proposals that were refused after their signatures were found good, the last 100 of signers that are unknown or
 /// revoked, and the last 100 requests that were refused before: bad signatures, schema, inputs hash, headers, media types. The latter two
-/// take at most a quarter of a page that others fill. What an unverified request says of a project is not shown. They are kept in memory,
+/// take at most a quarter of a page that others fill. The project that an unverified request names is not shown. They are kept in memory,
 /// until the node stops.
 #[utoipa::path(get, path = "/rejections", tag = "records",
     params(

@@ -101,7 +101,7 @@ impl Definitions {
         Definitions::from_files("built-in", files.collect())
     }
 
-    /// Reads a folder. What version control and editors leave (`.git`, `name~`, `.name.swp`) is passed over, and outside of `templates/` all
+    /// Reads a folder. Left-overs of version control and editors (`.git`, `name~`, `.name.swp`) are skipped, and outside of `templates/` all
     /// that is hidden; links are refused.
     pub fn load(folder: &Path) -> Result<Definitions, DefinitionsError> {
         if !folder.is_dir() {

@@ -54,7 +54,7 @@ impl Others {
 }
 
 impl Shim {
-    /// Hands a request on to WHOOSH, whatever its path is.
+    /// Hands a request of any path on to WHOOSH.
     pub(super) async fn pass(&self, routing: &Routing, call: Call) -> Result<LegacyAnswer, Rejection> {
         let refusal = refusal(routing, &call);
         self.others.count(&call.method, path(&call), refusal.is_none());

@@ -151,7 +151,7 @@ impl Store {
     }
 }
 
-/// Opens a file of JSON lines to append to, and reads it. What a crash left of a last line is cut off.
+/// Opens a file of JSON lines to append to, and reads it. A partial last line of a crash is cut off.
 fn lines<T: DeserializeOwned>(path: &Path) -> Result<(File, Vec<T>), StoreError> {
     let failed = failed(path);
     let file = OpenOptions::new().create(true).append(true).open(path).map_err(&failed)?;
@@ -173,7 +173,7 @@ fn lines<T: DeserializeOwned>(path: &Path) -> Result<(File, Vec<T>), StoreError>
     Ok((file, found))
 }
 
-/// Appends a line and syncs it. What was written of a line that failed is taken back.
+/// Appends a line and syncs it. A partially written line is removed.
 fn append<T: Serialize>(file: &mut File, path: &Path, document: &T) -> Result<u64, StoreError> {
     let write = |file: &mut File| {
         let mut line = serde_json::to_vec(document)?;

@@ -1,4 +1,4 @@
-//! WHOOSH's wire format (docs/migration.md): what its clients post, and what they are answered.
+//! WHOOSH's wire format (docs/migration.md): requests of its clients, and their answers.
 
 use serde_json::json;
 

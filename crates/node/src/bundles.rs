@@ -1,4 +1,4 @@
-//! Policy bundles that others signed: what was in force stays so across restarts, and serials never fall.
+//! Policy bundles of other signers: bundles in force stay so across restarts, and serials never fall.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -60,7 +60,7 @@ impl Doers {
         }
     }
 
-    /// Which regions are decided here from now on. What becomes the node's begins once that is noted.
+    /// Sets the regions that are decided here from now on. Effects that become the node's begin once that is noted.
     pub fn route(&self, routing: &Routing) {
         let mut known = self.write();
         let before: BTreeSet<EffectName> = self.own(&known);

@@ -293,7 +293,7 @@ impl Host for NodeHost {
             if let Answer::Later(reason) | Answer::Refused(reason) = &answer {
                 tracing::warn!(%id, %transition, reason, "an outcome was not accepted");
             }
-            // Open effects may have changed, whatever the result.
+            // Open effects may have changed, also after a failure.
             bus.runner().into_iter().for_each(|runner| runner.moved(&id.project));
             reply(answer);
         });
@@ -390,7 +390,7 @@ fn answer(outcome: sequencer::Outcome) -> Answer {
     };
     let reason = refusal.rejection.reasons.join("; ");
     match refusal.rejection.code {
-        // The node signs the outcome again, and its clock goes on meanwhile: what was done is done.
+        // The node signs the outcome again, and its clock goes on meanwhile: the work itself is done.
         Code::HlcAhead | Code::HlcNotAfter | Code::HlcBehind => Answer::Later(reason),
         // Whether it is open still, the durable head tells.
         Code::NotEnabled | Code::Terminated | Code::Guard(GuardName::Effect) => Answer::Later(reason),

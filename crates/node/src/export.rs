@@ -5,7 +5,7 @@
 //! DIR/snapshots/<project>/<record>.json[.age]       a project's state with its live keys
 //! DIR/wal/<first record>-<last record>.jsonl[.age]  records with inputs, seals and the facts that they name
 //! ```
-//! Every file appears whole or not at all, and the round's own file last: what no round names does not count. How far
+//! Every file appears whole or not at all, and the round's own file last: files that no round names do not count. How far
 //! records were exported to a directory, its rounds say, and not the data directory: each export is whole by itself.
 
 mod check;

@@ -114,7 +114,7 @@ impl Maker {
     fn add<S: Sink + 'static>(&mut self, name: &'static str, sink: S) {
         let position = self.positions.iter().find(|(of, _)| *of == name).map_or(0, |(_, position)| *position);
         let handle = self.exports.handle.clone();
-        // The durable index first: what the journal shows afterwards holds at least that much.
+        // The durable index first: a later read of the journal holds at least that much.
         let journal: JournalPort = Arc::new(move || {
             let durable = handle.status().last_index;
             (handle.journal(), durable)

@@ -125,7 +125,7 @@ fn reload(config: Option<&Path>, overrides: &Overrides, speaker: &Speaker, reade
     });
 }
 
-/// The way to the journal, and the voice of the facts that reads are judged by: who may read is in the settings.
+/// The way to the journal, and the voice of the facts that reads are judged by: readers are in the settings.
 fn start(
     settings: &Settings,
     primary: &str,

@@ -255,7 +255,7 @@ impl Pruning {
     }
 
     fn records(&self) {
-        // No longer ago than the horizon of keys, whatever the retention says.
+        // Records stay at least for the horizon of keys, even with a shorter retention.
         let kept_ms = self.wal_ms.max(self.horizon_ms);
         let journal = self.growth.handle.journal();
         // A wall clock that is ahead must not make young records old.

@@ -43,7 +43,7 @@ impl Reload {
         Reload { config, overrides, speaker, clock, readers, said, callers }
     }
 
-    /// Takes over what may change. What cannot be used is logged, and what was read before stays.
+    /// Takes over changeable settings. Unusable ones are logged, and the earlier ones stay.
     pub fn run(&self) {
         match Settings::load(self.config.as_deref(), self.overrides.clone()) {
             Ok(settings) => {

@@ -26,7 +26,7 @@ pub fn load(settings: &Settings, readers: &SharedReaders) -> anyhow::Result<Opti
     Ok(Some(Arc::new(Tls::load(files, readers.clone(), now_ms()).context("TLS cannot be set up")?)))
 }
 
-/// Reads the files again; what is wrong with them is logged, and what was read before stays.
+/// Reads the files again. Errors are logged, and the files read before stay in use.
 pub fn reload(tls: &Tls, metrics: &Metrics) {
     match tls.reload(now_ms()) {
         Ok(()) => {

@@ -130,7 +130,7 @@ impl GatePass {
         self.refusal().is_none()
     }
 
-    /// Which opening of the gate it was given at; what was built for an earlier one is thrown away.
+    /// Number of the gate's opening; clients built for an earlier opening are dropped.
     pub(super) fn opening(&self) -> u64 {
         self.opening
     }

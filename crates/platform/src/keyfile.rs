@@ -11,7 +11,7 @@ use super::entropy::{self, EntropyError};
 use super::private;
 use swoosh_types::keys::{KeyError, SecretKey};
 
-/// A key file is shorter than this; whatever is longer is something else.
+/// Most bytes of a key file; a longer file is no key.
 const MOST_BYTES: u64 = 4096;
 
 /// Why a key file cannot be used.

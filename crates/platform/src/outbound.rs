@@ -79,7 +79,7 @@ impl OutboundError {
     }
 }
 
-/// An answer, whatever its status; redirects are answers too.
+/// An answer of any status; redirects are answers too.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Its status.

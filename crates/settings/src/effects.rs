@@ -1,4 +1,4 @@
-//! Settings of effects: who runs them, where, and how persistently.
+//! Settings of effects: their workers, folders and retries.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -94,7 +94,7 @@ impl Settings {
             lost_after_ms: self.liveness.lost_after_ms,
             back_after_ms: self.liveness.back_after_ms,
             lead_ms: 0,
-            // Where WHOOSH decides a region, its workers answer the effects there, whatever is set for them here.
+            // Where WHOOSH decides a region, its workers answer the effects there, and the settings for them here do not count.
             external: self.migration.upstream.is_none().then(|| self.effects.external()),
             grants: self.migration.grants.clone(),
         }

@@ -1,4 +1,4 @@
-//! Traces: what was accepted, and how long each step took, waits here to be drawn as spans and sent to a collector.
+//! Traces: accepted transitions with the time of each step wait here to be sent to a collector as spans.
 //!
 //! ```text
 //!  committer ── put ──▶ bounded queue ── take ──▶ exporter ── spans ──▶ collector
@@ -98,7 +98,7 @@ impl Traces {
         Traces { rules, metrics, waiting, wake, stopping: AtomicBool::new(false), stopped: Notify::new() }
     }
 
-    /// A transition is durable. Never waits: what finds no room is dropped and counted.
+    /// A transition is durable. Never waits: a trace without room is dropped and counted.
     pub fn put(&self, way: Way) {
         if !takes(self.rules.sample_permille, &way) {
             return;

@@ -44,8 +44,8 @@ pub(super) enum Action {
     /// Inputs are the template, the files and folders inside the root that it names, variables, variable files, --asset, and the
     /// versions of packer and plugins. When they are those of the last good run and what that made is still there, nothing is built.
     /// Where it cannot be determined which files the template names, the build runs each time and says so; --asset names them then.
-    /// A build that fails for a reason that may pass (a network, a limit of requests) is tried again. What a failed build made all the same
-    /// is recorded, and `remove` takes it away. Packer that ends with 0 and made nothing has failed.
+    /// A build that fails for a reason that may pass (a network, a limit of requests) is tried again. Its artifacts
+    /// are recorded, and `remove` deletes them. Packer with exit code 0 and without artifacts has failed.
     #[command(after_help = "Examples:\n  swoosh packer build templates/web.pkr.hcl\n  \
         swoosh packer build templates --name lab --var-file configs/lab.pkrvars.hcl --var size=2\n  \
         LAB_PASSWORD=… swoosh packer build templates/web.pkr.hcl --secret password=LAB_PASSWORD --env AWS_REGION\n  \

@@ -59,7 +59,7 @@ const SOURCE: &str = "{ url: String, ref: String }";
 const ROLE: &str = "{ capabilities: Set<String>, seats: Long }";
 const GRANT: &str = "{ name: String, roles: Set<String> }";
 
-/// A type of the statechart as Cedar writes it. What is text in JSON is a string.
+/// A type of the statechart in Cedar's notation. JSON text is a string.
 fn cedar_type(kind: &str, named: &BTreeSet<String>) -> String {
     let map = |value: &str| map(value, named);
     match kind {

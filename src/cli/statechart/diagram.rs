@@ -12,7 +12,7 @@ use super::model::{Chart, Region, Transition};
 struct Flag {
     name: &'static str,
     values: &'static [&'static str],
-    /// Transition and the value that it sets, whatever the value was.
+    /// Transition and the value that it sets, from any value.
     set_by: &'static [(&'static str, &'static str)],
 }
 

@@ -83,8 +83,8 @@ impl Server {
     }
 }
 
-/// 401, 402, 403 and 410 are KACHING's no, as is a license that it signed for something else. Whatever else is
-/// not a good token is an outage. What the server wrote is not repeated: it may hold the token.
+/// 401, 402, 403 and 410 are a denial by KACHING, as is a license that it signed for something else. Every other answer
+/// without a good token is an outage. The server's text is not repeated: it may hold the token.
 fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], pins: &Pins) -> Fetched {
     let failed = |reason: String| Fetched::Failed { reason, retry_after: retry_after(headers) };
     match status.as_u16() {

@@ -32,7 +32,7 @@ pub struct Pins {
 pub struct Token {
     /// `jti`: its number or name.
     pub id: Name,
-    /// `scope`: what it is good for.
+    /// `scope`: the licensed capabilities.
     pub scopes: BTreeSet<Capability>,
     /// `iat`: when it was made out, in seconds since 1970-01-01T00:00:00Z.
     pub issued_s: u64,

@@ -1,4 +1,4 @@
-//! Flap damping: what counts of a server's last probes. Pure.
+//! Flap damping: the state in force from a server's last probes. Pure.
 
 use std::collections::VecDeque;
 

@@ -72,7 +72,7 @@ pub async fn probe(http: &Http, limits: ProbeLimits) -> Result<Seen, ProbeError>
     let work = async |client| {
         let asked = ask(CappedClient::new(client, budget.clone()), http.address().as_str());
         tokio::select! {
-            // A server over its budget gets this error, whatever error rmcp reports.
+            // A server over its budget gets this error, not the error that rmcp reports.
             seen = asked => if budget.is_over() { Err(ProbeError::TooLarge(limits.answer_bytes)) } else { seen },
             () = budget.over() => Err(ProbeError::TooLarge(limits.answer_bytes)),
             () = tokio::time::sleep(limits.timeout) => Err(ProbeError::Late(limits.timeout)),

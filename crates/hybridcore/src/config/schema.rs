@@ -1,4 +1,4 @@
-//! `schema.yaml`: which variables there are, what they may be, and how much it matters when they are not.
+//! `schema.yaml`: the variables, their rules, and the severity of a violation.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -102,7 +102,7 @@ fn artifact_file(place: &Place<'_>, name: &str) -> Result<ArtifactFile, String> 
     Ok(ArtifactFile { path: kept, hash: digest.hash, bytes: digest.bytes, is_folder: digest.is_folder })
 }
 
-/// Files in the output folder that no artifact has: what builds left that failed.
+/// Files in the output folder that no artifact has: left-overs of failed builds.
 pub(super) fn leftovers(place: &Place<'_>, output: &Path, artifacts: &[Artifact]) -> (Vec<ArtifactFile>, Vec<String>) {
     let known: BTreeSet<&Path> =
         artifacts.iter().flat_map(|artifact| &artifact.files).map(|file| Path::new(file.path.as_str())).collect();
@@ -172,7 +172,7 @@ impl Verification {
         !self.findings.is_empty() && self.findings.iter().all(good)
     }
 
-    /// Health by asset: missing and changed ones have failed; what lives elsewhere counts as healthy.
+    /// Health by asset: missing and changed ones have failed; artifacts elsewhere count as healthy.
     pub fn health(&self) -> BTreeMap<AssetName, AssetHealth> {
         let health = |condition: &Condition| match condition {
             Condition::Good | Condition::Elsewhere => AssetHealth::Ok,

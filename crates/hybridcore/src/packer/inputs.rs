@@ -234,7 +234,7 @@ impl Gatherer<'_> {
         if !kind.is_dir() {
             return Err(DigestError::Special(path.to_owned()));
         }
-        // Links may lead anywhere: what they lead to is an input too, and nothing is ever written there.
+        // Links may lead anywhere: their targets are inputs too, and nothing is ever written there.
         for entry in digest::walk(path, Path::new("/"), self.leave)? {
             let whole = path.join(&entry.path);
             match entry.kind {

@@ -1,4 +1,4 @@
-//! The lines of `packer -machine-readable`: `timestamp,target,type,data…`, whatever else comes between them.
+//! The lines of `packer -machine-readable`: `timestamp,target,type,data…`, with other lines between them.
 //!
 //! A comma within data is written `%!(PACKER_COMMA)`, a line end `\n`, a carriage return `\r`. The last two look the
 //! same as a backslash and a letter, so a text that contains `\n` is read as a line end.

@@ -20,7 +20,7 @@ pub enum Status {
     Running,
     /// It made what it should.
     Succeeded,
-    /// It did not; what it made all the same is listed.
+    /// It failed; artifacts made before the failure are listed.
     Failed,
     /// Nothing changed since the reported run, and its artifacts are still there. Never stored.
     Skipped,
@@ -168,7 +168,7 @@ impl RunReport {
     }
 }
 
-/// A text as the name of an asset: what such names do not allow becomes `_`, and where anything was lost, a piece
+/// A text as the name of an asset: characters not allowed there become `_`, and where anything was lost, a piece
 /// of the text's hash tells it from others.
 fn asset_name(text: &str) -> Option<AssetName> {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || "._-/".contains(c) { c } else { '_' };

@@ -1,5 +1,5 @@
 //! The runs of a workspace: `state/runs/ID/` with `run.json`, packer's manifest, the log and the output. One run
-//! of a name at a time; what a killed process left is ended and recorded before the next.
+//! of a name at a time; runs of a killed process are ended and recorded before the next.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -195,7 +195,7 @@ pub fn recover_all(session: &Session<'_>) -> Result<Vec<RunReport>, RunsError> {
 fn salvage(session: &Session<'_>, run: &mut RunReport) {
     let root = session.workspace.root();
     let (folder, output) = (found_path(root, &run.recipe.folder), found_path(root, &run.output));
-    // The secrets of that run are gone with it; what looks like one is taken out all the same.
+    // The secrets of that run are gone with it; texts that look like one are still redacted.
     let redactor = Redactor::default();
     let place = Place { root, folder: &folder, redactor: &redactor, leave: &Always };
     let path = super::runs::folder(session).join(&run.run_id).join(MANIFEST_FILE);

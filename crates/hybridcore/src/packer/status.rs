@@ -193,7 +193,7 @@ pub fn remove(session: &Session<'_>, name: &Name, run_id: Option<&str>) -> Resul
     Ok((run, removal))
 }
 
-/// Removes what all runs of a name made but the last good one, and their folders. What had to stay keeps its run.
+/// Removes what all runs of a name made but the last good one, and their folders. A run whose files had to stay is kept.
 pub fn remove_superseded(session: &Session<'_>, name: &Name) -> Result<Removal, BuildError> {
     let _lock = runs::lock(session, name, "remove")?;
     runs::recover(session, name)?;

@@ -1,4 +1,4 @@
-//! Builds with a packer that is a script: what it says is recorded, and what it does is known.
+//! Builds with a packer that is a script: its output is recorded, and its actions are known.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -10,7 +10,7 @@ const TEXT_CHARACTERS: usize = 2000;
 /// The most artifacts, and files of all of them.
 const MOST_ARTIFACTS: usize = 10_000;
 const MOST_FILES: usize = 100_000;
-/// Lines that are no records, of which the last are kept: what a dying program says.
+/// Lines that are no records, of which the last are kept: the last words of a crash.
 const LAST_LINES: usize = 20;
 
 /// An artifact, as reported by packer.
@@ -96,7 +96,7 @@ impl Transcript {
         self.last.push(cut(text));
     }
 
-    /// All errors, in words; what was said last where nothing was called an error.
+    /// All errors, in words; the last lines if there was no error record.
     pub fn all_errors(&self) -> Vec<String> {
         let named = self.build_errors.iter().map(|(build, text)| format!("{build}: {}", text.trim()));
         let mut all: Vec<String> = named.collect();

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::leave::{Always, Cancellable};
 
-/// Long enough for any machine; what ends sooner is not waited for.
+/// Long enough for any machine; a test that ends sooner does not wait.
 const LONG: Duration = Duration::from_secs(60);
 
 fn shell(script: &str) -> Program {

@@ -1,4 +1,4 @@
-//! The state documents of sources: what is checked out, what is wanted, what was forced, what is unfinished.
+//! The state documents of sources: checkouts, locks, overrides, and an unfinished sync.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -249,7 +249,7 @@ impl Versioned for OverridesDocument {
     }
 }
 
-/// `state/sources-resume.json`: what an unfinished sync still has to do.
+/// `state/sources-resume.json`: the open work of an unfinished sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Marker {

@@ -331,7 +331,7 @@ pub struct Survey {
     pub escaping_links: Vec<String>,
     /// The first submodules; they are not fetched.
     pub submodules: Vec<String>,
-    /// The first files that are pointers of Git LFS; what they stand for is not fetched.
+    /// The first files that are pointers of Git LFS; their content is not fetched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lfs_pointers: Vec<String>,
     /// The first files whose content begins like a private key.

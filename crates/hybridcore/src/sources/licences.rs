@@ -31,7 +31,7 @@ const OPERATORS: [&str; 3] = ["AND", "OR", "WITH"];
 const OWN_PREFIXES: [&str; 2] = ["LicenseRef-", "AdditionRef-"];
 /// Names of licence files, before an extension or a suffix.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "UNLICENSE", "UNLICENCE"];
-/// Files with these extensions are programs and data, whatever they are called.
+/// Files with these extensions are programs and data, under any name.
 const NO_TEXT: &[&str] = &[
     "c", "cc", "cpp", "cs", "css", "go", "h", "java", "js", "json", "kt", "lock", "php", "png", "py", "rb", "rs", "sh",
     "svg", "swift", "toml", "ts", "tsx", "xml", "yaml", "yml",

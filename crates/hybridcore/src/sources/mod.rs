@@ -9,7 +9,7 @@
 //! hostile repository must not share the caller's memory, and because time limits and search paths of
 //! libgit2 cannot be set otherwise without `unsafe`.
 //!
-//! Architecture invariant: whatever fails leaves the working trees and the documents as they were.
+//! Architecture invariant: a failure leaves the working trees and the documents unchanged.
 
 pub mod address;
 pub mod audit;

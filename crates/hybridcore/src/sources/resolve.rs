@@ -1,4 +1,4 @@
-//! From references to commits: what a tag, a branch or a commit id means now.
+//! Resolves references (tags, branches, commit ids) to commits.
 
 use std::collections::BTreeSet;
 

@@ -48,7 +48,7 @@ pub fn replace_as(path: &Path, bytes: &[u8], executable: bool) -> Result<(), Wri
     let temporary = temporary_of(path);
     let written = write_new(&temporary, bytes, executable).and_then(|()| fs::rename(&temporary, path));
     if let Err(source) = written {
-        // Best effort: what stays is found and removed by the next repair.
+        // Best effort: the next repair finds and removes a left-over.
         let _ = fs::remove_file(&temporary);
         return Err(fail("writing a temporary file beside it")(source));
     }

@@ -1,4 +1,4 @@
-//! `hybridcore.state`: what is known of plugins, sources and builds, kept so that a crash loses nothing.
+//! `hybridcore.state`: records of plugins, sources and builds, kept crash-safe.
 //!
 //! All documents stand in one folder, `state/` by default; a writer holds [`Lock`] on `state/.lock`.
 

@@ -12,7 +12,7 @@ const LONGEST: usize = 48;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
-    /// `iso`, `clone` and so on: what follows the plugin's name and a hyphen.
+    /// `iso`, `clone` and so on: the part after the plugin's name and a hyphen.
     #[serde(default)]
     pub kinds: Vec<String>,
 }

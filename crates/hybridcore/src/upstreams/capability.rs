@@ -1,4 +1,4 @@
-//! `capd/*.capd.json`: what the wrapper is, for the platform, checked against its JSON schema.
+//! `capd/*.capd.json`: the wrapper's description for the platform, checked against its JSON schema.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ pub const CAPABILITY_FILE: &str = "capd/hyperswarm.cluster-scaleup.capd.json";
 /// Its schema.
 pub const SCHEMA_FILE: &str = "capd/capability.schema.json";
 
-/// Where a document does not agree with a schema: `path: what is wrong`. Knows the words that
+/// Where a document does not agree with a schema: `path: problem`. Knows the words that
 /// `capd/capability.schema.json` uses, and tells of any other, so that none is passed over.
 pub fn disagreements(document: &Value, schema: &Value) -> Vec<String> {
     let mut found = Vec::new();

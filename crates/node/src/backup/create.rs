@@ -73,7 +73,7 @@ fn first(findings: &[Finding]) -> String {
     findings.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Makes a backup. What it wrote is removed again when it fails.
+/// Makes a backup. A failed one removes its files.
 pub fn create(job: &Job<'_>) -> anyhow::Result<Made> {
     let repository = job.repository;
     let lock = repository.lock()?;

@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(left(&backups, keep, NOW_MS - DAY_MS).len(), 3, "a clock that is behind removes less");
     }
 
-    /// The newest were those with the latest names: what was made while the clock was ahead stayed, and better ones went.
+    /// The newest were those with the latest names: backups made while the clock was ahead stayed, and better ones were removed.
     #[test]
     fn the_newest_are_those_with_the_latest_records() {
         let keep = Keep { newest: 2, younger_than_ms: 0 };

@@ -108,7 +108,7 @@ impl Trail<'_> {
     }
 }
 
-/// Whether a file could be looked into; what is wrong with it.
+/// Whether a file could be read, and its problems.
 fn look(
     directory: &Path,
     manifest: &Manifest,

@@ -1,4 +1,4 @@
-//! One round: what changed since the one before is written, then the round's own file, then the hook runs.
+//! One round: changes since the one before are written, then the round's own file, then the hook runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

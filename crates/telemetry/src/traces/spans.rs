@@ -62,7 +62,7 @@ pub fn spans(way: &Way, now: &Now) -> Vec<SpanData> {
     std::iter::once(root).chain(below.collect::<Vec<_>>()).collect()
 }
 
-/// The name of a transition's own span: what follows the trace's name in the record's link.
+/// The name of a transition's own span: the part after the trace's name in the record's link.
 fn root_id(chain: &Hash) -> [u8; 8] {
     chain.as_bytes().get(16..24).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
 }

@@ -20,7 +20,7 @@ use crate::sources::git::{Limits, Phase, Progress, Remote, RemoteRef, Reply, Wan
 const MOST_REFS: usize = 200_000;
 /// Of more, a name is no name.
 const NAME_BYTES: usize = 250;
-/// Keeps files as they are in the repository, whatever its own attributes say.
+/// Keeps files as they are in the repository, against its own attributes.
 const PLAIN_ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding\n";
 const ALL: [&str; 2] = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
 
@@ -222,7 +222,7 @@ fn take_references(repository: &Repository, mirror: &Mirror, url: &str, wanted: 
     Ok(())
 }
 
-/// Whether a commit is here with its whole tree: what was interrupted may have left the commit alone.
+/// Whether a commit is here with its whole tree: an interrupted fetch may have left only the commit.
 fn holds(repository: &Repository, commit: Oid, limits: &Limits) -> bool {
     let Ok(tree) = repository.find_commit(commit).and_then(|commit| commit.tree()) else { return false };
     let Ok(odb) = repository.odb() else { return false };
