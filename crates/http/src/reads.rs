@@ -155,7 +155,7 @@ async fn check(state: &AppState, caller: Caller, read: &SignedRead, signature: &
 fn claimed(state: &AppState, headers: &HeaderMap, target: &str) -> Answer<(SignedRead, Signature)> {
     if !headers.contains_key(SIGNER_HEADER) {
         return Err(closed(
-            "this address is not a loopback one, so only /health, /metrics and signed proposals are open to all callers; /\
+            "this address is not a loopback one, so only /health, /metrics and signed proposals are open to all callers; \
              read on the node itself, with a client certificate (`swoosh --cert`), or signed by an identity with role \
              reader (`swoosh --read-as`)",
         ));
