@@ -26,7 +26,7 @@ use crate::types::text::ProjectName;
 #[command(
     about = "Show, check and export decision records of a data directory",
     long_about = "Show, check and export decision records of a data directory.\n\nEvery accepted transition leaves a decision \
-        record: what was decided, its signer and reason, and how every guard judged. It follows from the log alone, so all who \
+        record: the decision, its signer and reason, and how every guard judged. It follows from the log alone, so all who \
         have the log can make it again and compare. Nothing is written to the directory, also while a node runs on it. \
         `swoosh decision` asks a running node instead."
 )]
@@ -261,7 +261,7 @@ fn verify_stored(output: Output, journal: &Journal) -> anyhow::Result<ExitCode> 
             Ok(Some(bytes)) if try_canonical_bytes(&decision).is_ok_and(|again| again == bytes) => Vec::new(),
             Ok(Some(bytes)) => match Json::parse(&bytes) {
                 Ok(document) => decisions::differences(&document, &decision),
-                Err(error) => vec![format!("what is stored is no JSON: {error}")],
+                Err(error) => vec![format!("the stored document is no JSON: {error}")],
             },
         };
         comparison.note(&decision.id.to_string(), problems);
@@ -270,7 +270,7 @@ fn verify_stored(output: Output, journal: &Journal) -> anyhow::Result<ExitCode> 
     if let Err(lost) = journal.keeps_promise(journal.last().0) {
         comparison.note("the log", vec![format!("acknowledged records are missing: {lost}")]);
     }
-    comparison.tell(output, "what is stored")
+    comparison.tell(output, "the stored documents")
 }
 
 fn verify_file(output: Output, journal: &Journal, file: &Path) -> anyhow::Result<ExitCode> {

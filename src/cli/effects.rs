@@ -21,19 +21,19 @@ use crate::types::text::ProjectName;
         an environment to build. `builtin` effects are the node's own (see effects.* in its settings); the outcome of \
         an external one is posted by an identity of role worker, and names the id listed here \
         (`swoosh propose`).\n\nWhat an effect is at:\n  \
-        waiting    its next attempt comes later; the line says when, and what went wrong last\n  \
+        waiting    its next attempt comes later; the line shows the time and the last error\n  \
         suspended  its project is paused, quarantined or in recovery, or the license lets nothing outside\n  \
         running    an attempt runs; with its step\n  \
         reporting  the outcome is on disk and is recorded when the project takes it\n  \
         external   a worker is to post the outcome\n\n\
-        With --watch the node tells what happens (GET /events). When the connection is lost, it is made again from the \
+        With --watch the node sends events (GET /events). When the connection is lost, it is made again from the \
         last record that was heard of, for a minute; a node that has no room for listeners is asked again and again \
         instead. It ends when no work of the node's own is open.",
-    after_help = "Examples:\n  swoosh effects                                   what is open, in all projects\n  \
+    after_help = "Examples:\n  swoosh effects                                   open effects of all projects\n  \
         swoosh effects --project alpha --watch           progress bars until alpha has no work of the node's own\n  \
         swoosh --json effects --watch                    one line of JSON for each change\n\n\
         An effect that does not go on: its reason tells why. `swoosh transitions` tells what blocks a project; docs/effects.md \
-        who works at what, and what a crash leaves."
+        lists the workers, and the state after a crash."
 )]
 pub struct EffectsCommand {
     /// Only this project's
@@ -61,7 +61,7 @@ impl EffectsCommand {
 
 fn text(effects: &[EffectView]) -> String {
     if effects.is_empty() {
-        return "nothing is open; `swoosh transitions` tells what a project lets happen now".to_owned();
+        return "nothing is open; `swoosh transitions` lists the enabled transitions of a project".to_owned();
     }
     let mut table = Table::with(&["effect", "who", "at", "attempt", "what"]);
     for effect in effects {

@@ -1,4 +1,4 @@
-//! `swoosh fact`: sign facts, keep them in a fact file, check that file, list what a node believes.
+//! `swoosh fact`: sign facts, keep them in a fact file, check that file, list a node's facts.
 
 mod file;
 mod help;
@@ -21,7 +21,7 @@ use crate::types::text::{ClusterId, ProjectName};
 
 /// Arguments of `swoosh fact`.
 #[derive(Debug, clap::Args)]
-#[command(about = "Sign facts, keep them in a file, list what a node believes", long_about = help::FACT)]
+#[command(about = "Sign facts, keep them in a file, list a node's facts", long_about = help::FACT)]
 pub struct FactCommand {
     #[command(subcommand)]
     action: FactAction,
@@ -154,7 +154,7 @@ fn sign(args: &SignArgs) -> anyhow::Result<Fact> {
     read.map_err(|error| anyhow::anyhow!("{error}; `swoosh fact sign --help` shows a body of every kind"))?;
     if fact.believed_until_ms() < fact.claim.valid_until.physical_ms() {
         let days = most_ms / 86_400_000;
-        eprintln!("note: a {} fact is believed for {} at most, whatever it claims", args.kind, count(days, "day"));
+        eprintln!("note: a {} fact is valid for at most {}, even if it claims more", args.kind, count(days, "day"));
     }
     Ok(fact)
 }

@@ -14,7 +14,7 @@ use crate::types::keys::SecretKey;
 #[command(
     about = "Make a secret key",
     long_about = "Make a secret key.\n\nWrites one line, hmmm:secret:…, to a new file that only its owner may read, and \
-        prints the public half, hmmm:pubkey:…, which is what others know you by. An existing file is never overwritten.",
+        prints the public half, hmmm:pubkey:…, which identifies you to others. An existing file is never overwritten.",
     after_help = "Examples:\n  swoosh keygen --out operator.key\n  OPERATOR=$(swoosh keygen --out operator.key)\n  \
         swoosh keygen --print | age -r age1… > operator.key.age\n\n\
         A node takes proposals of a key that its settings grant a role:\n  \

@@ -30,8 +30,8 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Arguments of `swoosh packer`.
 #[derive(Debug, clap::Args)]
 #[command(
-    about = "Build images and files with packer, and keep track of what was built",
-    long_about = "Build images and files with packer, and keep track of what was built.\n\nThe program packer does the work (1.6.6 or \
+    about = "Build images and files with packer, and keep track of them",
+    long_about = "Build images and files with packer, and keep track of them.\n\nThe program packer does the work (1.6.6 or \
         later). Each build runs in a folder of its own, state/runs/ID/, with a log, packer's manifest and the output; what \
         it made is hashed, and run.json there lists it with all inputs. A build whose inputs did not change and \
         whose artifacts are still there is skipped. Packer runs in a process group of its own with a cleared \

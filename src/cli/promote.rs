@@ -14,7 +14,7 @@ use crate::journal::Journal;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Take a follower's data directory over for a node that writes",
-    long_about = "Take a follower's data directory over for a node that writes.\n\nWithout --yes it says what it would do and \
+    long_about = "Take a follower's data directory over for a node that writes.\n\nWithout --yes it shows its steps and \
         changes nothing. With --yes the next incarnation begins after the last record that was followed, as a link of the chain, \
         and the directory follows no node any more. Whatever the old node accepted after that record is not in it, so the \
         old node must never run again: see runbooks/promote-follower.md. Refused while a process runs on the directory, and \

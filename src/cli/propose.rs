@@ -27,7 +27,7 @@ use crate::types::ucxl::EvidenceRef;
         When another proposal was faster (stale_head) it is signed again on the new head; when the node is busy or does \
         not answer, the same bytes are sent again; always under the same idempotency key, so that it is accepted at \
         most once. Each retry is reported on standard error.\n\n\
-        Which transitions there are now, `swoosh transitions` tells; what inputs each takes, `swoosh statechart table`.",
+        `swoosh transitions` lists the enabled transitions, `swoosh statechart table` the inputs of each.",
     after_help = "Examples:\n  \
         swoosh propose Boot_ConfigOk --key operator.key --inputs @project.json\n  \
         swoosh propose Control_Pause --key operator.key --inputs '{\"rationale\": \"New disk.\"}'\n  \

@@ -21,8 +21,8 @@ use crate::hybridcore::state::files;
 /// Arguments of `swoosh provisioners`.
 #[derive(Debug, clap::Args)]
 #[command(
-    about = "Show and check what provisions a build: Ansible, Puppet",
-    long_about = "Show and check what provisions a build: Ansible, Puppet.\n\nAnsible is on and Puppet off unless the configuration \
+    about = "Show and check the provisioners of a build: Ansible, Puppet",
+    long_about = "Show and check the provisioners of a build: Ansible, Puppet.\n\nAnsible is on and Puppet off unless the configuration \
         says otherwise (ansible_enabled, puppet_enabled, in any layer or with --set). A stack that is on must be allowed by the \
         compatibility matrix of provisioners.yaml, and its assets must stand under templates/ansible or templates/puppet of the \
         definitions. No daemon is needed.",

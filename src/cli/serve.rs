@@ -16,7 +16,7 @@ use crate::settings::{Overrides, Settings};
     about = "Run the daemon",
     long_about = "Run the daemon.\n\nWithout any flag it uses the embedded default settings: it listens on \
         127.0.0.1:7400, keeps everything in ./data, and makes a node key there at the first start. SIGTERM and \
-        SIGINT drain: what was accepted is answered, then the process ends; a second one does not wait for \
+        SIGINT drain: accepted requests are answered, then the process ends; a second one does not wait for \
         callers. SIGHUP reads the fact file, the policies and their bundle, the identities, the readers, the TLS files and log.level again, and asks \
         for the license. Under systemd (NOTIFY_SOCKET) it says when it is ready, reloads and stops, how it is, and \
         answers the watchdog.\n\n\

@@ -19,12 +19,12 @@ use crate::hybridcore::templates::{Builder, Deviation, Inventory, MANIFEST_FILE,
 /// Arguments of `swoosh templates`.
 #[derive(Debug, clap::Args)]
 #[command(
-    about = "List builders, compose packer templates, and verify what was composed",
-    long_about = "List builders, compose packer templates, and verify what was composed.\n\ninventory.yaml names the builders of each \
+    about = "List builders, compose packer templates, and verify the compositions",
+    long_about = "List builders, compose packer templates, and verify the compositions.\n\ninventory.yaml names the builders of each \
         operating system and platform by their canonical identifiers (source.PLUGIN-KIND.NAME). `compose` puts the files \
         of a build together in one order that never changes (settings, variables, locals, source, build, assets) in \
-        configs/ENV/BUILD/, with composition.json beside them: every file, its hash, and what it was made from. \
-        `verify` tells what has changed since, there or in the definitions. No daemon is needed.",
+        configs/ENV/BUILD/, with composition.json beside them: every file, its hash, and its parts. \
+        `verify` lists changes since then, there or in the definitions. No daemon is needed.",
     after_help = "Begin:\n  swoosh templates list\n  swoosh templates compose dev --builder file.linux-image\n  swoosh templates verify"
 )]
 pub struct TemplatesCommand {

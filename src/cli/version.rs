@@ -13,8 +13,8 @@ use swoosh_node::{backup, export};
 /// Arguments of `swoosh version`.
 #[derive(Debug, clap::Args)]
 #[command(
-    about = "Print version, commit, features, and the versions of what is written",
-    long_about = "Print version, commit, features, and the versions of what is written.\n\nThe commit is that of the release \
+    about = "Print version, commit, features, and the versions of written formats",
+    long_about = "Print version, commit, features, and the versions of written formats.\n\nThe commit is that of the release \
         (SWOOSH_COMMIT at build time, which `make dist` and the Dockerfile set). A build of a working tree says the commit that it \
         began from, followed by -dev; a build without git says none.",
     after_help = "Examples:\n  swoosh version\n  swoosh version --json | jq -r .commit"

@@ -112,7 +112,7 @@ pub enum ProposeError {
     #[error(transparent)]
     Link(LinkError),
     /// An answer that SWOOSH does not give.
-    #[error("{address} answers with status {status} and what is not an answer of SWOOSH's: {found}")]
+    #[error("{address} answers with status {status} and a body that is no answer of SWOOSH: {found}")]
     Unexpected {
         /// The node's address.
         address: String,

@@ -32,7 +32,7 @@ pub enum ReadError {
     #[error("{}: {}", .0.code, .0.detail)]
     Problem(Box<Problem>),
     /// An answer that SWOOSH does not give: is something else listening there?
-    #[error("{address} answers with status {status} and what is not an answer of SWOOSH's: {found}")]
+    #[error("{address} answers with status {status} and a body that is no answer of SWOOSH: {found}")]
     Unexpected {
         address: String,
         /// The HTTP status.

@@ -19,7 +19,7 @@ use swoosh_types::text::ProjectName;
 #[derive(Debug, thiserror::Error)]
 pub enum SayError {
     /// It cannot be written as a fact.
-    #[error("what was learned cannot be written as a {kind} fact: {source}")]
+    #[error("the observation cannot be written as a {kind} fact: {source}")]
     Form {
         /// Of which kind.
         kind: FactKind,

@@ -66,7 +66,7 @@ impl Fault {
     /// Something inside the node failed, which is no fault of the caller's.
     pub fn internal(error: &dyn std::fmt::Display) -> Fault {
         tracing::error!(error = %error, "a request could not be answered");
-        Fault::new(Code::NotDurable, format!("the node cannot read what it stored: {error}"))
+        Fault::new(Code::NotDurable, format!("the node cannot read its stored data: {error}"))
     }
 
     /// The problem document.

@@ -66,8 +66,12 @@ impl Shim {
             false => self.try_out(call, caller, asked),
         };
         let differs = match (accepted, &judged) {
-            (true, Judged::Refused(refused)) => Some(("WHOOSH accepts what SWOOSH refuses", refusal(refused))),
-            (false, Judged::Accepted(_)) => Some(("SWOOSH would accept what WHOOSH refuses", "accepted".to_owned())),
+            (true, Judged::Refused(refused)) => {
+                Some(("WHOOSH accepts a proposal that SWOOSH refuses", refusal(refused)))
+            }
+            (false, Judged::Accepted(_)) => {
+                Some(("SWOOSH would accept a proposal that WHOOSH refuses", "accepted".to_owned()))
+            }
             _ => None,
         };
         if let Some((detail, swoosh)) = differs {
@@ -140,7 +144,7 @@ impl Shim {
         fill: impl FnOnce(Divergence) -> Divergence,
     ) -> Result<bool, Rejection> {
         if let Some((said, found)) = &compared.wrong_hash {
-            let detail = format!("WHOOSH says its state hashes to {said}; what it shows hashes to {found}");
+            let detail = format!("WHOOSH says its state hashes to {said}; the shown state hashes to {found}");
             self.tell(routing, project, (DivergenceKind::Hash, detail, said.clone(), found.clone()), fill);
             return Ok(false);
         }

@@ -196,7 +196,7 @@ impl Shim {
         match verdict(&answer) {
             Verdict::Accepted => Ok(()),
             Verdict::Refused | Verdict::NotTaken => {
-                self.not_applied(routing, "WHOOSH refuses what SWOOSH decided", said(), record);
+                self.not_applied(routing, "WHOOSH refuses a decision of SWOOSH", said(), record);
                 Ok(())
             }
             // The position stays before the record until WHOOSH has judged it.

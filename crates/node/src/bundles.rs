@@ -128,7 +128,11 @@ fn warn_of_lockouts(table: &FactTable, seen: &mut BTreeSet<Hash>) {
         }
         let project = known.fact.claim.project.clone().unwrap_or_else(default_project);
         for lockout in policies.kept_from_safety(&project) {
-            tracing::warn!(serial = policies.serial(), lockout, "a policy bundle locks those out who stop projects");
+            tracing::warn!(
+                serial = policies.serial(),
+                lockout,
+                "a policy bundle locks out operators who stop projects"
+            );
         }
     }
     *seen = in_force;

@@ -75,7 +75,7 @@ impl Doers {
         let own = self.own(&self.read());
         let noted = journal.note_hands(&|effect| own.contains(&effect));
         let noted = noted.unwrap_or_else(|error| {
-            tracing::error!(%error, "who works at effects cannot be noted; provisioning that is open is reported as unknown");
+            tracing::error!(%error, "the workers of effects cannot be stored; provisioning that is open is reported as unknown");
             let last = journal.last().0;
             EffectName::ALL.iter().map(|&effect| (effect, last)).collect()
         });

@@ -390,7 +390,7 @@ fn enter(journal: &Journal) -> Result<(), ChartError> {
 fn index_rows(journal: &Journal) {
     match journal.index_rows() {
         Ok(damaged) => damaged.iter().for_each(|(project, error)| {
-            tracing::error!(%project, %error, "its open effects and what holds it up are not known; see runbooks/corrupt-journal.md");
+            tracing::error!(%project, %error, "its open effects and blocks are not known; see runbooks/corrupt-journal.md");
         }),
         Err(error) => tracing::error!(%error, "open effects cannot be listed; the next start tries it again"),
     }

@@ -113,7 +113,7 @@ impl Intake for StoreIntake {
         let reason = match self.0.push(fact).map_err(|error| rejection(&error))? {
             Inserted::Held(_) => None,
             Inserted::NotNewer { held } => {
-                Some(format!("its source said something seen at {held} already; only what is newer takes its place"))
+                Some(format!("its source reported an observation of {held} already; only a newer one replaces it"))
             }
             Inserted::Outdone { by, held } => {
                 Some(format!("{by} saw something newer, at {held}, which counts until it expires"))

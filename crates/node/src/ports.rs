@@ -168,7 +168,7 @@ impl sequencer::Observer for Watch {
             table,
             reason,
             runbook = "runbooks/corrupt-journal.md",
-            "a table of the journal is damaged; what reads the damaged rows fails"
+            "a table of the journal is damaged; reads of the damaged rows fail"
         );
     }
 

@@ -32,7 +32,7 @@ impl Supervised {
 
     /// Says that the node drains.
     pub fn stopping(&self) {
-        supervisor::stopping("draining: what was accepted is answered");
+        supervisor::stopping("draining: accepted requests are answered");
     }
 
     /// Reports the node's status forever, and that it is alive as long as its sequencer takes work. Returns at once

@@ -73,7 +73,7 @@ pub enum SecretsError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsFormError {
     /// Not text.
-    #[error("what is inside is not UTF-8 text")]
+    #[error("the content is not UTF-8 text")]
     Text,
     /// Not a mapping of names to texts.
     #[error(

@@ -32,9 +32,7 @@ pub(super) fn check(filter: &str) -> Result<(), String> {
     let for_all = |directive: &&str| is_level(directive) || directive.starts_with("swoosh=");
     match directives.iter().any(for_all) {
         true => Ok(()),
-        false => Err(format!(
-            "{filter:?} says nothing of this program as a whole, and all but what it names would be silent"
-        )),
+        false => Err(format!("{filter:?} sets no level for the whole program, so only the named modules would log")),
     }
 }
 

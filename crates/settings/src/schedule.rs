@@ -32,7 +32,7 @@ pub fn schedule_of(text: &str) -> Result<Schedule, String> {
         .map_err(|error| bad_epoch(text).unwrap_or_else(|| error.to_string()))?;
     let at = |member: &str| line_of(text, member).map_or(String::new(), |line| format!(" (line {line})"));
     if schedule.live.is_some() {
-        return Err(format!("live is what a beat source says, not the file{}; take it out", at("live")));
+        return Err(format!("live is set by a beat source, not by the file{}; take it out", at("live")));
     }
     let valid = schedule.validate();
     valid.map_err(|error| format!("{error}{}", at(error.member())))?;

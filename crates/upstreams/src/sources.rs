@@ -87,7 +87,7 @@ impl SourcesCommand {
         let done = work::run(&session, &desk, self.action, output);
         match done {
             Err(error) if desk.leave.stop().is_some() => {
-                eprintln!("interrupted: {error:#}; `swoosh sources resume` finishes what was begun");
+                eprintln!("interrupted: {error:#}; `swoosh sources resume` finishes the interrupted work");
                 Ok(interrupt::exit_code())
             }
             Ok(code) if code != ExitCode::SUCCESS && desk.leave.stop().is_some() => Ok(interrupt::exit_code()),

@@ -24,8 +24,8 @@ use swoosh_node::backup::{Job, Repository, check, control, create, create::Made}
 #[command(
     about = "Make, list, check and prune backups of a data directory",
     long_about = "Make, list, check and prune backups of a data directory.\n\nA backup is consistent, taken while the node runs or \
-        not, and holds the journal with its watermark, what was fetched and pushed, the reports of what was built, and, where it \
-        is encrypted, the node's key. It does not hold what was built, nor the workspaces' trees. Files that an earlier backup holds are not written again. A node makes \
+        not, and holds the journal with its watermark, fetched and pushed facts, the reports of builds, and, where it \
+        is encrypted, the node's key. It holds neither artifacts nor the workspaces' trees. Files that an earlier backup holds are not written again. A node makes \
         backups by itself with backup.directory set. `swoosh restore` puts one back; docs/backup.md tells the whole story."
 )]
 pub struct BackupCommand {

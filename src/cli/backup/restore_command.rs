@@ -16,7 +16,7 @@ use swoosh_node::backup::restore::{Order, Restored, restore};
     about = "Put a backup back into a new data directory",
     long_about = "Put a backup back into a new data directory.\n\nThe node must have signed the backup: name its key with \
         --from-node, or compare the key that is printed. Every file is checked against its hash, the log is checked as by `swoosh \
-        wal verify`, and every record is reduced again, before the directory takes its name; what is there already is never \
+        wal verify`, and every record is reduced again, before the directory takes its name; existing files are never \
         overwritten. What a node answered for after the backup is not in it. So the log goes on as another \
         incarnation, which is a link of its chain: followers of the old one refuse it. With --index the records after \
         that one are left out as well.\n\nWith --follow nothing of the log changes: the copy is a follower's, to begin \
@@ -57,7 +57,7 @@ pub struct RestoreCommand {
 /// A reason, which must say something.
 pub(in crate::cli) fn said(text: &str) -> Result<String, String> {
     let text = text.trim();
-    if text.is_empty() { Err("say who does it, and why".to_owned()) } else { Ok(text.to_owned()) }
+    if text.is_empty() { Err("give your name, and the reason".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 impl RestoreCommand {

@@ -5,7 +5,7 @@ use crate::types::fact::FactKind;
 
 /// `swoosh fact --help`.
 pub(super) const FACT: &str = "\
-Sign facts, keep them in a file, list what a node believes.
+Sign facts, keep them in a file, list a node's facts.
 
 Guards judge by facts: signed observations from outside (a license, capacity, health). A node \
 believes facts of its own, and of the keys that its settings list for their kind:

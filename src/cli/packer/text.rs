@@ -119,7 +119,7 @@ fn details(build: &BuildStatus) -> Vec<String> {
     lines.extend(build.notes.iter().map(|note| format!("{name}: {note}")));
     if let (Some(id), Some(status)) = (&build.last_run_id, build.last_status) {
         lines.push(match (build.abandoned, &build.last_failure) {
-            (true, _) => format!("{name}: {id} was abandoned; the next build ends it and says what it made"),
+            (true, _) => format!("{name}: {id} was abandoned; the next build ends it and lists its artifacts"),
             (false, Some(failure)) => format!("{name}: {id} failed: {failure}"),
             (false, None) => format!("{name}: {id} is {}", format!("{status:?}").to_lowercase()),
         });
@@ -160,7 +160,7 @@ pub(super) fn removed(of: &str, removal: &Removal) -> String {
     let mut lines: Vec<String> = removal.removed.iter().map(|path| format!("  removed  {path}")).collect();
     lines.extend(removal.kept.iter().map(|kept| format!("  kept     {kept}")));
     lines.push(match removal.kept.is_empty() {
-        true => format!("nothing is left of what {of} made"),
+        true => format!("all artifacts of {of} are removed"),
         false => format!("{} of {of} stays", count(removal.kept.len() as u64, "artifact")),
     });
     lines.join("\n")

@@ -102,7 +102,7 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], pins: &Pins) -> F
         Ok(token) => {
             Fetched::Denied { reason: format!("license {} does not cover the scope {}", token.id, pins.scope) }
         }
-        Err(error) => failed(format!("what the license server sends does not count: {error}")),
+        Err(error) => failed(format!("the license server's answer is not valid: {error}")),
     }
 }
 

@@ -56,7 +56,7 @@ pub enum ProbeError {
     #[error("it cannot be initialised: {0}")]
     Initialise(String),
     /// It does not say what it is.
-    #[error("it does not say what it is: {0}")]
+    #[error("it does not identify itself: {0}")]
     Unnamed(String),
     /// It does not list its tools.
     #[error("it does not list its tools: {0}")]

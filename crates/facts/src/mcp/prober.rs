@@ -141,7 +141,7 @@ async fn say(board: Arc<Board>, speaker: Speaker, valid_for: Duration) {
         let tooling = board.tooling();
         let valid_for_ms = u64::try_from(valid_for.as_millis()).unwrap_or(u64::MAX);
         if let Err(error) = speaker.say(FactKind::Tooling, None, valid_for_ms, &tooling) {
-            tracing::error!(%error, "what MCP probes found cannot be said");
+            tracing::error!(%error, "results of MCP probes cannot be reported");
         }
         if said.as_ref() == Some(&tooling) {
             tokio::time::sleep(SAY_AGAIN).await;

@@ -32,7 +32,7 @@ fn facts_about_single_projects_have_a_bound_and_those_that_ended_long_ago_make_r
     assert!(matches!(refused, Err(FactRefusal::Full { places: 100, .. })), "{refused:?}");
     assert!(matches!(table.insert(capacity(150, NOW_MS + 1)), Ok(Inserted::Held(_))), "a place that is held stays");
     let all = license(&kaching(), NOW_MS).sign(&cluster(), &kaching());
-    assert!(matches!(table.insert(all), Ok(Inserted::Held(_))), "what holds for all projects has room");
+    assert!(matches!(table.insert(all), Ok(Inserted::Held(_))), "a fact for all projects has room");
     let facts = table.facts();
     assert_eq!((facts.set().iter().count(), facts.bytes.len()), (101, 101));
     let ledger = table.ledger();

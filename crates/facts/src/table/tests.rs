@@ -49,7 +49,7 @@ fn the_later_fact_of_a_source_counts() {
     let newer = at(NOW_MS + 1);
     assert_eq!(table.insert(newer.clone()).unwrap(), Inserted::Held(newer.hash()));
     assert!(table.bytes(&at(NOW_MS).hash()).is_none());
-    assert!(first.bytes(&at(NOW_MS).hash()).is_some(), "who judged by it still finds the bytes");
+    assert!(first.bytes(&at(NOW_MS).hash()).is_some(), "a judgement by it still finds the bytes");
 }
 
 #[test]

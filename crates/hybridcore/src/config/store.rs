@@ -90,7 +90,7 @@ pub enum StoreError {
     },
     /// Packer and its tools would read files here that no composition wrote.
     #[error(
-        "{} is not part of what is composed there, and the build would use it; take it away, put it into the definitions, or run it \
+        "{} is not part of the composition there, and the build would use it; take it away, put it into the definitions, or run it \
          again with --overwrite, which keeps it beside (NAME.edited)",
         names(.paths)
     )]

@@ -234,7 +234,7 @@ pub(super) fn remove(root: &Path, report: &RunReport, leave: &dyn Leave) -> Remo
         let path = found_path(root, &file.path);
         match look(root, file, leave) {
             Err((Condition::Missing, _)) => {}
-            Err((_, detail)) => removal.kept.push(format!("{detail}; it is not what the run made, so it stays")),
+            Err((_, detail)) => removal.kept.push(format!("{detail}; it is not the run's artifact, so it stays")),
             Ok(()) => match take_away(&path, file.is_folder) {
                 Ok(()) => removal.removed.push(file.path.clone()),
                 Err(error) => removal.kept.push(format!("{} cannot be removed ({error})", file.path)),

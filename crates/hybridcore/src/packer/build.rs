@@ -42,7 +42,7 @@ pub enum BuildError {
     #[error("there is no template {}; name a .pkr.hcl or .json file, or a folder of .pkr.hcl files", .0.display())]
     NoTemplate(PathBuf),
     /// A path cannot be kept.
-    #[error("the paths of template, folder, variables and assets must be UTF-8; rename what is not")]
+    #[error("the paths of template, folder, variables and assets must be UTF-8; rename the others")]
     NotText,
     /// Packer is missing, or cannot be used.
     #[error("{0}")]

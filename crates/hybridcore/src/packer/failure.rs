@@ -60,7 +60,7 @@ impl FailureClass {
                 "see that the network is up so that `packer init` can install it, or put the plugin into the \
                  folder that --plugins names"
             }
-            FailureClass::Builder => "see what the builder says above, mend it and build again",
+            FailureClass::Builder => "see the builder's messages above, mend it and build again",
             FailureClass::BuilderTransient => "run it again; when it fails again, see that the other side is up",
             FailureClass::NoArtifacts => {
                 "see that --only and --except leave a source over, and that it makes a file or an image"
@@ -76,7 +76,7 @@ impl FailureClass {
                 "install packer (Debian: apt-get install packer), or name its path with --packer or SWOOSH_PACKER"
             }
             FailureClass::CouldNotStart => "see that packer may be executed and that the system has room for it",
-            FailureClass::Abandoned => "remove what it left with `swoosh packer remove`, or build again",
+            FailureClass::Abandoned => "remove its left-overs with `swoosh packer remove`, or build again",
         }
     }
 }

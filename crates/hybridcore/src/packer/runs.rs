@@ -55,7 +55,7 @@ pub enum RunsError {
         source: io::Error,
     },
     /// There is no such run.
-    #[error("there is no run {0}; `swoosh packer status` shows what there is")]
+    #[error("there is no run {0}; `swoosh packer status` lists them")]
     Unknown(String),
 }
 

@@ -91,7 +91,7 @@ impl FailureKind {
                 "wait until that program is done; when none is, remove the .lock file inside .git that it names"
             }
             FailureKind::Refused => "use a repository without it, or one that may be read",
-            FailureKind::Other => "see what git says, and run it again when that is mended",
+            FailureKind::Other => "see git's message, and run it again when that is mended",
         }
     }
 }

@@ -13,7 +13,7 @@ pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// Why a file was not replaced; the old content is unchanged.
 #[derive(Debug, Error)]
-#[error("{} could not be written ({step}: {source}); what was there before is untouched: {}", path.display(), remedy(source))]
+#[error("{} could not be written ({step}: {source}); the old content is untouched: {}", path.display(), remedy(source))]
 pub struct WriteError {
     /// The file that was to be replaced.
     pub path: PathBuf,
@@ -159,7 +159,7 @@ mod tests {
         replace(&path, b"old").unwrap();
         fs::create_dir(folder.path().join("state.json.tmp")).unwrap();
         let error = replace(&path, b"new").unwrap_err();
-        assert!(error.to_string().contains("what was there before is untouched"), "{error}");
+        assert!(error.to_string().contains("the old content is untouched"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }
 }

@@ -179,7 +179,7 @@ fn placeholders(root: &Path) -> Vec<String> {
         for (at, line) in text.lines().enumerate() {
             in_code ^= line.trim_start().starts_with("```");
             if !in_code && is_placeholder(line) {
-                problems.push(format!("{path}:{}: a placeholder ellipsis; write what belongs there", at + 1));
+                problems.push(format!("{path}:{}: a placeholder ellipsis; write the missing text", at + 1));
             }
         }
     }

@@ -136,7 +136,11 @@ impl Repository {
         let path = self.manifests().join(format!("{}.json", manifest.id));
         anyhow::ensure!(!path.exists(), "the backup {} is there already; nothing is overwritten", manifest.id);
         write_whole(&path, &canonical_bytes(manifest))?;
-        anyhow::ensure!(read(&path, &manifest.id)? == *manifest, "{} does not hold what was written", path.display());
+        anyhow::ensure!(
+            read(&path, &manifest.id)? == *manifest,
+            "{} differs from the written manifest",
+            path.display()
+        );
         Ok(())
     }
 

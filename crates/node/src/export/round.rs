@@ -156,7 +156,7 @@ impl Rounds {
         if let Some(hook) = &self.plan.hook {
             let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
             let now_ms = u64::try_from(now_ms).unwrap_or(0);
-            hook.run(last_index, now_ms, leave).context("the round is written, but what follows it failed")?;
+            hook.run(last_index, now_ms, leave).context("the round is written, but the hook after it failed")?;
         }
         Ok(Some(Done { files: manifest.files.len(), last_index }))
     }

@@ -21,7 +21,7 @@ pub const EVIDENCE: &str = "equivocation.json";
 pub enum FindError {
     #[error(transparent)]
     Asked(#[from] client::ReadError),
-    #[error("what is held here cannot be read: {0}")]
+    #[error("the local log cannot be read: {0}")]
     Held(#[from] journal::ReadError),
 }
 

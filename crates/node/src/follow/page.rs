@@ -37,7 +37,7 @@ pub enum Flaw {
     Fact { index: u64, hash: Hash },
     #[error("{0}; this program and the node reduce differently, or one of them was changed")]
     Diverged(#[from] Divergence),
-    #[error("what is held here cannot be read: {0}")]
+    #[error("the local log cannot be read: {0}")]
     Read(#[from] ReadError),
     #[error("a project held here cannot be loaded: {0}")]
     Fold(#[from] FoldError),

@@ -213,7 +213,7 @@ impl Follower {
             Ok(())
         };
         let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(error.into()));
-        let refused = format!("what {} gives does not hold, so nothing more is followed", self.primary);
+        let refused = format!("a page of {} fails verification, so following stops", self.primary);
         done.map_err(|error| Trouble::Lasting(error.context(refused)))?;
         self.progress(last_index);
         Ok(())

@@ -54,7 +54,7 @@ pub struct Sequenced {
 }
 
 fn unread(error: ReadError) -> Rejection {
-    Rejection::new(Code::NotDurable, format!("the node cannot read what it stored: {error}"))
+    Rejection::new(Code::NotDurable, format!("the node cannot read its stored data: {error}"))
 }
 
 fn damaged(error: FoldError) -> Rejection {
