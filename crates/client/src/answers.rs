@@ -31,7 +31,6 @@ pub struct LastClock {
 /// `GET /state`: a project's head and the sections asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateView {
-    /// The project.
     pub project: ProjectName,
     /// The state hash, which the next proposal must name.
     pub hash: Hash,
@@ -85,7 +84,6 @@ pub enum HealthStatus {
 /// How an exporter of decision records is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportHealth {
-    /// Which exporter.
     pub exporter: String,
     /// Index of the last record that it delivered.
     pub position: u64,
@@ -141,12 +139,10 @@ pub struct WindowView {
 /// How one guard would judge now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardView {
-    /// Which guard.
     pub guard: GuardName,
     /// Whether it would pass; absent where that depends on the inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ok: Option<bool>,
-    /// Why.
     #[serde(default)]
     pub reasons: Vec<String>,
 }
@@ -154,9 +150,7 @@ pub struct GuardView {
 /// One transition and whether it is enabled now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransitionView {
-    /// Which.
     pub transition: Transition,
-    /// Its region.
     pub region: Region,
     /// The class of window it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,7 +168,6 @@ pub struct TransitionView {
 /// `GET /transitions`: transitions that a project allows now, and the state of the window schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransitionsView {
-    /// The project.
     pub project: ProjectName,
     /// Its head; of a project that does not exist yet, the genesis head.
     pub head: Hash,
@@ -189,7 +182,6 @@ pub struct TransitionsView {
     /// The tidal pressure, 0 to 1000.
     #[serde(default)]
     pub pressure: u64,
-    /// Windows by class.
     #[serde(default)]
     pub windows: BTreeMap<WindowClass, WindowView>,
     /// Candidates of the council that may be seated and vote now.
@@ -214,7 +206,6 @@ impl TransitionsView {
 /// `GET /windows`: the window schedule of a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowsView {
-    /// The project.
     pub project: ProjectName,
     /// The node's clock.
     pub time: Hlc,
@@ -229,7 +220,6 @@ pub struct WindowsKnown {
     pub source: PublicKey,
     /// Address of the fact.
     pub fact: Hash,
-    /// The schedule.
     pub schedule: Schedule,
     /// Its state at the requested time, and the next windows.
     pub outlook: Outlook,
@@ -238,7 +228,6 @@ pub struct WindowsKnown {
 /// One entry of `GET /wal`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalEntry {
-    /// The record.
     pub record: Record,
     /// The record's link in the chain.
     pub chain: Hash,
@@ -267,7 +256,6 @@ pub struct WalPage {
 /// One project of `GET /projects`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectView {
-    /// The project.
     pub project: ProjectName,
     /// Its head.
     pub hash: Hash,
@@ -304,9 +292,7 @@ pub(super) struct Projects {
 pub struct EffectView {
     /// Its id, which its outcome must name.
     pub id: EffectId,
-    /// The project.
     pub project: ProjectName,
-    /// Its name.
     pub effect: EffectName,
     /// When it was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -375,7 +361,6 @@ pub struct FactsView {
 pub struct NetworkView {
     /// Whether it does.
     pub open: bool,
-    /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

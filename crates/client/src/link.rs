@@ -41,7 +41,6 @@ pub enum BuildError {
     /// A file for TLS cannot be used.
     #[error("{}: {detail}", .file.display())]
     Tls {
-        /// Which file.
         file: PathBuf,
         /// The problem and the remedy.
         detail: String,

@@ -30,7 +30,6 @@ impl Prepared {
         Ok(Prepared { signed, body })
     }
 
-    /// The signed proposal.
     pub fn signed(&self) -> &SignedProposal {
         &self.signed
     }
@@ -68,7 +67,6 @@ pub enum Event<'a> {
     Retrying {
         /// Which attempt it was.
         attempt: u32,
-        /// Why.
         cause: &'a Cause,
         /// How long until the next, in milliseconds.
         wait_ms: u64,
@@ -77,7 +75,6 @@ pub enum Event<'a> {
     Accepted {
         /// Which attempt it was.
         attempt: u32,
-        /// The receipt.
         receipt: &'a Receipt,
         /// Whether it had been accepted before.
         replayed: bool,
@@ -127,7 +124,6 @@ pub enum ProposeError {
     /// It was tried as often as the policy allows.
     #[error("gave up after {attempts} attempts: {cause}{}", hint(cause, key))]
     GaveUp {
-        /// How many.
         attempts: u32,
         /// Why the last one failed.
         cause: Box<Cause>,

@@ -14,7 +14,6 @@ use swoosh_types::keys::SecretKey;
 pub struct BuiltIn {
     /// The settings that guards read.
     pub settings: GuardSettings,
-    /// The window schedule.
     pub windows: Schedule,
     /// The policies.
     pub policy: PolicyBundle,
@@ -25,18 +24,10 @@ pub struct BuiltIn {
 pub enum BuiltInError {
     /// It cannot be written as a fact.
     #[error("the node's {kind} cannot be written as a fact: {source}")]
-    Form {
-        /// Which.
-        kind: FactKind,
-        source: JsonError,
-    },
+    Form { kind: FactKind, source: JsonError },
     /// It is not believed.
     #[error("the node's {kind} cannot be used: {source}")]
-    Refused {
-        /// Which.
-        kind: FactKind,
-        source: Box<FactRefusal>,
-    },
+    Refused { kind: FactKind, source: Box<FactRefusal> },
 }
 
 impl FactTable {

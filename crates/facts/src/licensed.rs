@@ -22,10 +22,7 @@ pub enum Standing {
         until_ms: u64,
     },
     /// Not at all.
-    Unlicensed {
-        /// Why not.
-        reason: String,
-    },
+    Unlicensed { reason: String },
 }
 
 /// License state of the whole node: one valid license, for all projects or for one, allows outside access. Guards check

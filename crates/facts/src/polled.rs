@@ -27,7 +27,6 @@ const LONGEST_BACK_OFF: u32 = 10;
 pub struct PollOptions {
     /// The kind of its facts.
     pub kind: FactKind,
-    /// Its address.
     pub address: reqwest::Url,
     /// How long a plain answer may be believed; none where answers are signed facts.
     pub plain_for: Option<Duration>,
@@ -54,10 +53,7 @@ pub enum PollError {
     Form(#[from] DecodeError),
     /// It holds too much.
     #[error("its answer holds {found} facts; at most {MOST_FACTS} are taken")]
-    TooMany {
-        /// How many.
-        found: usize,
-    },
+    TooMany { found: usize },
     /// It is about something else.
     #[error("its answer holds a {found} fact; it is polled for {expected} alone")]
     Kind { found: FactKind, expected: FactKind },

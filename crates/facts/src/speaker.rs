@@ -20,25 +20,13 @@ use swoosh_types::text::ProjectName;
 pub enum SayError {
     /// It cannot be written as a fact.
     #[error("the observation cannot be written as a {kind} fact: {source}")]
-    Form {
-        /// Of which kind.
-        kind: FactKind,
-        source: JsonError,
-    },
+    Form { kind: FactKind, source: JsonError },
     /// The clock is at its end.
     #[error("the {kind} fact cannot be stamped: {source}")]
-    Stamp {
-        /// Of which kind.
-        kind: FactKind,
-        source: HlcError,
-    },
+    Stamp { kind: FactKind, source: HlcError },
     /// It is not believed.
     #[error("the {kind} fact is refused: {source}")]
-    Refused {
-        /// Of which kind.
-        kind: FactKind,
-        source: Box<FactRefusal>,
-    },
+    Refused { kind: FactKind, source: Box<FactRefusal> },
 }
 
 /// Signs what providers learn with the node's key and holds it. Cheap to clone.

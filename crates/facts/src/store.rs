@@ -38,14 +38,10 @@ pub enum PushError {
         "the {kind} fact is signed by the node itself, whose facts are not pushed; sign it with a key of \
          facts.sources.{kind}"
     )]
-    Own {
-        /// The kind.
-        kind: swoosh_types::fact::FactKind,
-    },
+    Own { kind: swoosh_types::fact::FactKind },
     /// It is too large for its kind.
     #[error("the {kind} fact has {found} bytes in canonical form; {most} are the most, say less in one fact", kind = .kind)]
     TooLarge {
-        /// The kind.
         kind: swoosh_types::fact::FactKind,
         /// How large it is, in bytes.
         found: usize,

@@ -102,15 +102,10 @@ impl Inserted {
 pub enum FactRefusal {
     /// The source may not say facts of this kind.
     #[error("{source_key} is no source of {kind} facts; list it under facts.sources.{kind} in the settings")]
-    Source {
-        /// The kind.
-        kind: FactKind,
-        source_key: PublicKey,
-    },
+    Source { kind: FactKind, source_key: PublicKey },
     /// The signature is not the source's.
     #[error("the signature is not {source_key}'s over this {kind} fact in cluster {cluster}; sign it again")]
     Signature {
-        /// The kind.
         kind: FactKind,
         source_key: PublicKey,
         /// The cluster it must be signed for.

@@ -50,15 +50,10 @@ pub enum DefinitionsError {
     },
     /// It is neither a file nor a folder, or its name is no good.
     #[error("{} is {what}; replace it by a plain file, or take it away", path.display())]
-    NotPlain {
-        /// Where.
-        path: PathBuf,
-        what: &'static str,
-    },
+    NotPlain { path: PathBuf, what: &'static str },
     /// There is too much.
     #[error("{} is too large: {what}; keep only definitions there", path.display())]
     TooLarge {
-        /// Where.
         path: PathBuf,
         /// Which bound it exceeds.
         what: String,

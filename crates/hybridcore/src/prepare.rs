@@ -86,9 +86,7 @@ pub enum PrepareError {
 /// Everything that packer needs, computed and not yet written.
 #[derive(Clone, Debug)]
 pub struct Design {
-    /// The builder.
     pub builder: Builder,
-    /// The environment.
     pub environment: Name,
     /// The build's name: `file.linux-image`, with the variant behind it if there is one.
     pub name: String,
@@ -125,7 +123,6 @@ pub struct Prepared {
     pub allocation: Allocation,
     /// Hash of the composed files.
     pub checksum: Hash,
-    /// Findings.
     pub findings: Vec<Finding>,
     /// The change of each file, by path below `configs/`.
     pub changes: BTreeMap<String, Change>,
@@ -306,13 +303,11 @@ impl Design {
 pub struct Desk<'a> {
     /// The workspace's folder, in which `configs/` and `state/` stand.
     pub root: &'a Path,
-    /// The definitions.
     pub definitions: &'a Definitions,
     /// Whether files that were edited by hand are replaced; they are kept beside as `NAME.edited`.
     pub overwrite: bool,
     /// May stop the wait for another writer.
     pub leave: &'a dyn Leave,
-    /// The log.
     pub log: &'a Logger,
 }
 

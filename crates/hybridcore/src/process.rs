@@ -144,14 +144,10 @@ pub enum End {
 pub enum RunError {
     /// There is no such program.
     #[error("{program} is not installed, or not in PATH; install it and run this again")]
-    Missing {
-        /// The program.
-        program: String,
-    },
+    Missing { program: String },
     /// It cannot be started.
     #[error("{program} cannot be started ({source}); see that it may be executed and that its folder is there")]
     Spawn {
-        /// The program.
         program: String,
         #[source]
         source: io::Error,
@@ -159,7 +155,6 @@ pub enum RunError {
     /// It ran too long and was ended.
     #[error("{program} was ended after {limit_s} s, its time limit; raise the limit, or find out what it waits for")]
     TimedOut {
-        /// The program.
         program: String,
         /// The limit in seconds.
         limit_s: u64,
@@ -167,23 +162,16 @@ pub enum RunError {
     /// It wrote too much and was ended.
     #[error("{program} was ended after {limit} bytes of output, its limit; make it say less")]
     TooMuchOutput {
-        /// The program.
         program: String,
         /// The limit in bytes.
         limit: u64,
     },
     /// It had to stop.
     #[error("{program} was interrupted: {stop}")]
-    Stopped {
-        /// The program.
-        program: String,
-        /// Why.
-        stop: Stop,
-    },
+    Stopped { program: String, stop: Stop },
     /// The system lost sight of it.
     #[error("{program} cannot be waited for: {source}")]
     Wait {
-        /// The program.
         program: String,
         #[source]
         source: io::Error,

@@ -12,7 +12,6 @@ use swoosh_types::text::Name;
 /// A caller of WHOOSH that the settings know.
 #[derive(Debug)]
 pub struct Caller {
-    /// Its name.
     pub name: Name,
     /// The delegate's key.
     key: SecretKey,
@@ -32,7 +31,6 @@ pub struct Brought {
     pub key: bool,
     /// The clock reading.
     pub hlc: bool,
-    /// The window.
     pub window_id: bool,
 }
 

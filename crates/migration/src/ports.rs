@@ -76,7 +76,6 @@ pub struct Decided {
 /// A proposal that was not accepted.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    /// Why.
     pub rejection: Rejection,
     /// How long to wait before trying again, in milliseconds.
     pub retry_after_ms: Option<u64>,
@@ -85,9 +84,7 @@ pub struct Refused {
 /// A record that may have to be delivered to WHOOSH.
 #[derive(Clone, Debug)]
 pub struct PassedOn {
-    /// Its index.
     pub index: u64,
-    /// The project.
     pub project: ProjectName,
     pub transition: Transition,
     /// With what.
@@ -105,7 +102,6 @@ pub enum Passing {
     Record(PassedOn),
     /// It is damaged or pruned, with all between it and the one asked for.
     Lost {
-        /// Its index.
         index: u64,
         /// Why it cannot be read.
         reason: String,

@@ -35,7 +35,6 @@ const SIDE: usize = 4_000;
 /// The client's answer, sent as soon as it is known.
 pub(super) type Reply = oneshot::Sender<Result<LegacyAnswer, Rejection>>;
 
-/// The shim.
 pub struct Shim {
     pub(super) core: Arc<dyn Core>,
     pub(super) whoosh: Arc<dyn Whoosh>,
@@ -62,10 +61,8 @@ pub struct Shim {
 pub struct Parts {
     /// SWOOSH.
     pub core: Arc<dyn Core>,
-    /// WHOOSH.
     pub whoosh: Arc<dyn Whoosh>,
     pub watch: Arc<dyn Watch>,
-    /// The callers.
     pub callers: Callers,
     /// The cluster that delegates sign for.
     pub cluster: ClusterId,

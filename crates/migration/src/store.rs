@@ -27,11 +27,7 @@ const MOST_BYTES: u64 = 32 << 20;
 pub enum StoreError {
     /// A file or directory cannot be used.
     #[error("{}: {source}", .path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// A line is none that this program wrote.
     #[error("{} line {line}: {detail}; restore the file from a backup, see runbooks/whoosh-cutover.md", .path.display())]
     Line {
@@ -86,7 +82,6 @@ impl Store {
         self.last_switch.as_ref().map(|switch| switch.order.order.routing.clone()).unwrap_or_default()
     }
 
-    /// The last switch.
     pub fn last_switch(&self) -> Option<&Switch> {
         self.last_switch.as_ref()
     }

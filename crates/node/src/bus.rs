@@ -84,7 +84,6 @@ impl Bus {
         self.effect(&external(id, Some(reason)), EffectMode::External);
     }
 
-    /// The runner.
     pub fn runner(&self) -> Option<&Runner> {
         self.runner.get()
     }

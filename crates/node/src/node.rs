@@ -143,12 +143,10 @@ impl Node {
         &self.handle
     }
 
-    /// Its fact table.
     pub fn facts(&self) -> &Arc<FactTable> {
         &self.facts
     }
 
-    /// Its metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }

@@ -21,7 +21,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// When a project is named again whose head did not move: something forbids the change, a policy perhaps.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// The watch.
 pub struct QuorumWatch {
     handle: Handle,
     /// The last call of each project: its head and time.

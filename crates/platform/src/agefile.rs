@@ -29,16 +29,10 @@ pub enum AgeError {
     NoIdentity,
     /// A file cannot be read.
     #[error("cannot read {}: {source}", .path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// Others may read the identity.
     #[error("the identity {} may be read by others (mode {mode:04o}); run `chmod 600 {}`", .path.display(), .path.display())]
     Exposed {
-        /// Which file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,

@@ -15,11 +15,7 @@ pub enum ChildError {
     Closed(#[from] GateClosed),
     /// It cannot be started, or be waited for.
     #[error("the process {program} cannot be run: {source}; check that it is installed and may be executed")]
-    Run {
-        /// Which program.
-        program: String,
-        source: io::Error,
-    },
+    Run { program: String, source: io::Error },
 }
 
 /// A process that goes when the gate closes, and is killed when this is dropped. What it started itself, it

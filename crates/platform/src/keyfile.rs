@@ -26,7 +26,6 @@ pub enum KeyFileError {
     /// Others may read the file.
     #[error("the key file {} may be read by others (mode {mode:04o}); run `chmod 600 {}`", .path.display(), .path.display())]
     Exposed {
-        /// Which file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -36,17 +35,12 @@ pub enum KeyFileError {
     NotAFile(PathBuf),
     /// The file holds no key.
     #[error("the key file {} holds no key: {source}; restore it from a backup, or move it away", .path.display())]
-    Content {
-        /// Which file.
-        path: PathBuf,
-        source: KeyError,
-    },
+    Content { path: PathBuf, source: KeyError },
     /// Reading or writing failed.
     #[error("cannot {action} the key file {}: {source}", .path.display())]
     Io {
         /// The failed action.
         action: &'static str,
-        /// Which file.
         path: PathBuf,
         source: io::Error,
     },
@@ -58,7 +52,6 @@ pub enum KeyFileError {
 /// A key that was loaded or made.
 #[derive(Clone, Debug)]
 pub struct LoadedKey {
-    /// The key.
     pub key: SecretKey,
     /// Whether the file was made just now.
     pub created: bool,
@@ -69,7 +62,6 @@ fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFileE
     move |source| KeyFileError::Io { action, path: path.clone(), source }
 }
 
-/// Loads a key.
 pub fn load(path: &Path) -> Result<SecretKey, KeyFileError> {
     // Opening a pipe must not wait for its writer.
     let file =

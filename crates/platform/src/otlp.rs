@@ -42,11 +42,7 @@ pub enum SendError {
     Closed(#[from] GateClosed),
     /// The client cannot be built.
     #[error("cannot set up the way to the trace collector {address}: {cause}")]
-    Setup {
-        /// Where.
-        address: Url,
-        cause: String,
-    },
+    Setup { address: Url, cause: String },
     /// It did not take them.
     #[error("the trace collector {address} did not take the spans: {cause}")]
     Refused { address: Url, cause: String },

@@ -52,11 +52,7 @@ pub enum OutboundError {
     Setup(String),
     /// No connection to the address.
     #[error("cannot connect to {address}: {cause}")]
-    Connect {
-        /// Where.
-        address: String,
-        cause: String,
-    },
+    Connect { address: String, cause: String },
     /// It took too long.
     #[error("{address} did not answer in time")]
     Timeout { address: String },
@@ -82,9 +78,7 @@ impl OutboundError {
 /// An answer of any status; redirects are answers too.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Its status.
     pub status: StatusCode,
-    /// Its headers.
     pub headers: HeaderMap,
     /// Its body, whole.
     pub body: Vec<u8>,

@@ -22,27 +22,13 @@ const SHORTEST_KNOWN: usize = 4;
 pub enum SecretsError {
     /// The file cannot be read.
     #[error("cannot read the secrets file {}: {source}", .path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// It cannot be decrypted.
     #[error("the secrets file {}: {source}", .path.display())]
-    Age {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: AgeError,
-    },
+    Age { path: PathBuf, source: AgeError },
     /// The content is no mapping of names to secrets.
     #[error("the secrets file {}: {source}", .path.display())]
-    Form {
-        /// Which.
-        path: PathBuf,
-        source: SecretsFormError,
-    },
+    Form { path: PathBuf, source: SecretsFormError },
     /// The settings name a secret, and no file.
     #[error("{key} is {reference}, but secrets.file names no secrets file; make one with `swoosh secrets encrypt`")]
     NoFile {

@@ -451,7 +451,6 @@ impl Metrics {
         set(&self.backup_time, at_ms / 1_000);
     }
 
-    /// A backup failed.
     pub fn backup_failed(&self) {
         self.backup_failures.inc();
     }

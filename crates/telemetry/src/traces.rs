@@ -28,11 +28,9 @@ pub type Step = (Instant, Instant);
 /// An accepted transition and its way.
 #[derive(Clone, Debug)]
 pub struct Way {
-    /// Its record.
     pub record: Record,
     /// Its link in the chain, which names its spans.
     pub chain: Hash,
-    /// Its region.
     pub region: Region,
     /// The caller's span, where it named one.
     pub parent: Option<TraceParent>,

@@ -23,9 +23,7 @@ const HEADING: &str = "# Nodes that were used: address, cluster, node key. `swoo
 pub struct Pin {
     /// The address, in one spelling.
     pub address: String,
-    /// Its cluster.
     pub cluster: ClusterId,
-    /// Its key.
     pub node: PublicKey,
 }
 
@@ -57,7 +55,6 @@ impl KnownNodes {
         path.map(|path| KnownNodes { path })
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

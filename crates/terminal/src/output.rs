@@ -74,7 +74,6 @@ impl Table {
         Table::default()
     }
 
-    /// A table with headings.
     pub fn with(headings: &[&str]) -> Table {
         Table { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
     }

@@ -25,7 +25,6 @@ impl Bars {
         Bars { shown, quiet, by_name: Mutex::default() }
     }
 
-    /// Shows an event.
     pub fn show(&self, event: &Event) {
         match event {
             Event::Begun { name } => self.bar(name.as_str(), |bar| bar.set_message("begun")),

@@ -63,18 +63,10 @@ pub enum TokenError {
     Signature,
     /// A claim is missing or of another form.
     #[error("its claim {name} is missing or is not {expected}")]
-    Claim {
-        /// Which.
-        name: &'static str,
-        expected: &'static str,
-    },
+    Claim { name: &'static str, expected: &'static str },
     /// Made out to another cluster.
     #[error("it is made out to {found}, not to the cluster {cluster} (claim sub)")]
-    OtherCluster {
-        found: String,
-        /// This cluster.
-        cluster: ClusterId,
-    },
+    OtherCluster { found: String, cluster: ClusterId },
 }
 
 impl Token {

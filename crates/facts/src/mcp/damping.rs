@@ -7,9 +7,7 @@ use swoosh_types::text::{ServerName, Version};
 /// A server's name and version, as it reports them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// Its name.
     pub server: ServerName,
-    /// Its version.
     pub version: Version,
 }
 

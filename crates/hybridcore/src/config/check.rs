@@ -18,7 +18,6 @@ const NEAR: f64 = 0.7;
 pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
-    /// The variable.
     pub variable: String,
     /// Place of the value, or of the declaration if there is no value.
     pub place: Place,

@@ -63,11 +63,9 @@ impl fmt::Display for Layer {
 /// Which overlays apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// The platform.
     pub platform: Name,
     /// The variant, where one was asked for.
     pub variant: Option<Name>,
-    /// The environment.
     pub environment: Name,
 }
 
@@ -88,9 +86,7 @@ impl Selection {
 /// One file of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlay {
-    /// Its layer.
     pub layer: Layer,
-    /// Its file.
     pub file: String,
     /// Values by variable, with their places.
     pub values: BTreeMap<String, (Given, Place)>,
@@ -124,7 +120,6 @@ pub enum LayerError {
     /// A value is no good.
     #[error("{place}: {name}: {source}")]
     Value {
-        /// Where.
         place: Place,
         /// The variable.
         name: String,
@@ -134,7 +129,6 @@ pub enum LayerError {
     /// No such environment or variant.
     #[error("there is no {layer} {name:?}: {label} has no {file}; {}", known(.names, *.layer))]
     Unknown {
-        /// Which layer.
         layer: Layer,
         name: String,
         /// Which definitions.
@@ -146,11 +140,7 @@ pub enum LayerError {
     },
     /// Answers that are neither JSON, YAML nor HCL.
     #[error("{file}: {detail}; write answers as `name = value` in .hcl, or as a mapping in .yaml or .json")]
-    Answers {
-        /// The file.
-        file: String,
-        detail: String,
-    },
+    Answers { file: String, detail: String },
 }
 
 fn known(names: &[String], layer: Layer) -> String {

@@ -12,7 +12,6 @@ use super::write;
 /// One layer's word on a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// The layer.
     pub layer: Layer,
     /// The file and line.
     pub place: Place,

@@ -65,9 +65,7 @@ pub enum ConfigError {
     Twice {
         /// The packer variable.
         name: String,
-        /// The first.
         first: Place,
-        /// The second.
         second: Place,
     },
     /// The written text does not parse back to the same value. A fault of this program.
@@ -89,7 +87,6 @@ fn lines(findings: &[Finding]) -> String {
 pub struct Resolved {
     /// Which overlays were laid over each other.
     pub selection: Selection,
-    /// The schema.
     pub schema: Schema,
     /// The values and who gave them.
     pub merged: Merged,

@@ -41,9 +41,7 @@ impl fmt::Display for Severity {
 /// The type of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A text.
     Text,
-    /// A number.
     Number,
     /// A number without a fraction.
     Whole,
@@ -237,7 +235,6 @@ impl Declaration {
     }
 }
 
-/// The schema.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {

@@ -34,7 +34,6 @@ impl std::fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{place}: {detail}; see the HCL syntax of packer's documentation")]
 pub struct SyntaxError {
-    /// Where.
     pub place: Place,
     pub detail: String,
 }
@@ -42,10 +41,8 @@ pub struct SyntaxError {
 /// `name = expression`.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// The name.
     pub name: String,
     pub expression: Expression,
-    /// Where.
     pub place: Place,
 }
 
@@ -65,7 +62,6 @@ pub struct Block {
 pub struct Parsed {
     /// Attributes.
     pub assignments: Vec<Assignment>,
-    /// Blocks.
     pub blocks: Vec<Block>,
     /// Numbers that lose digits, as they are written, and where.
     pub lossy: Vec<(Place, String)>,

@@ -24,7 +24,6 @@ pub enum TemplateError {
     /// It uses a variable that no layer gives.
     #[error("{place}: {name} needs var.{variable}, which has no value; {remedy}")]
     Missing {
-        /// Where.
         place: Place,
         name: String,
         /// The variable that is missing.
@@ -38,7 +37,6 @@ pub enum TemplateError {
          pass it on whole ({variable} = var.{variable}) and put it together in packer's template"
     )]
     SecretWithin {
-        /// Where.
         place: Place,
         name: String,
         /// The secret variable.
@@ -46,12 +44,7 @@ pub enum TemplateError {
     },
     /// It cannot be evaluated.
     #[error("{place}: {name}: {detail}; docs/hybridcore.md says what a variable template may use")]
-    Evaluate {
-        /// Where.
-        place: Place,
-        name: String,
-        detail: String,
-    },
+    Evaluate { place: Place, name: String, detail: String },
 }
 
 /// A packer variable and its value.

@@ -11,18 +11,14 @@ use serde::{Serialize, Serializer};
 /// How deep lists and objects may be nested.
 const DEEPEST: usize = 32;
 
-/// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Takes away what an earlier layer gave; never left in what was merged.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number.
     Number(Number),
-    /// A text.
     Text(String),
-    /// A list.
     List(Vec<Value>),
     /// Values by name.
     Object(BTreeMap<String, Value>),
@@ -31,7 +27,6 @@ pub enum Value {
 /// A layer's entry for a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// A value.
     Value(Value),
     /// `env("NAME")`: the value is in that environment variable, which is read when a build runs.
     Environment(String),

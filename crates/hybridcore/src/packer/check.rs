@@ -24,7 +24,6 @@ pub enum CheckStatus {
     Succeeded,
     /// `fmt -check` found files to rewrite.
     Unformatted,
-    /// It failed.
     Failed,
 }
 

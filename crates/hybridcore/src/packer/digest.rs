@@ -20,7 +20,6 @@ const MOST_ENTRIES: usize = 200_000;
 /// A hashed path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
-    /// The hash.
     pub hash: Hash,
     /// Bytes of all files.
     pub bytes: u64,
@@ -141,9 +140,7 @@ pub struct Entry {
 /// The kind of an entry of a tree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntryKind {
-    /// A file.
     File,
-    /// A folder.
     Folder,
     /// A symbolic link, and where to.
     Link(PathBuf),

@@ -51,7 +51,6 @@ impl FailureClass {
         matches!(self, FailureClass::BuilderTransient | FailureClass::Killed | FailureClass::CouldNotStart)
     }
 
-    /// The remedy.
     pub fn remedy(self) -> &'static str {
         match self {
             FailureClass::BadTemplate => "mend the template or its variables and build again",

@@ -34,14 +34,12 @@ const OWN_FOLDER: &[&str] = &["${path.root}/", "${path.cwd}/", "{{template_dir}}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// The template.
     pub template: String,
     /// Where packer runs.
     pub folder: String,
     /// Files of variables.
     #[serde(default)]
     pub var_files: Vec<String>,
-    /// Variables.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
     /// Names of secret variables.
@@ -118,9 +116,7 @@ pub enum Difference {
 /// An input that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Which.
     pub input: String,
-    /// How.
     pub difference: Difference,
 }
 

@@ -33,7 +33,6 @@ pub enum Said {
     Ui {
         /// How loudly.
         loudness: Loudness,
-        /// The text.
         text: String,
     },
     /// Packer's version.
@@ -54,7 +53,6 @@ pub enum Said {
     Other {
         /// Its type.
         kind: String,
-        /// Its data.
         data: Vec<String>,
     },
 }

@@ -28,10 +28,8 @@ pub struct ManifestBuild {
     /// When, in seconds since 1970; absent with `strip_time`.
     #[serde(default)]
     pub build_time: Option<i64>,
-    /// Its files.
     #[serde(default)]
     pub files: Option<Vec<ManifestFile>>,
-    /// Its id.
     #[serde(default)]
     pub artifact_id: String,
     /// The template's own data.

@@ -112,12 +112,20 @@ pub(super) fn names(ground: &Ground<'_>) -> Names {
 
 /// A template's file.
 enum Sheet {
-    /// HCL.
-    Hcl { shown: String, parsed: syntax::Parsed },
+    Hcl {
+        shown: String,
+        parsed: syntax::Parsed,
+    },
     /// HCL in JSON (`.pkr.json`).
-    HclJson { shown: String, value: serde_json::Value },
+    HclJson {
+        shown: String,
+        value: serde_json::Value,
+    },
     /// JSON, packer's older language.
-    Json { shown: String, value: serde_json::Value },
+    Json {
+        shown: String,
+        value: serde_json::Value,
+    },
 }
 
 impl Sheet {

@@ -36,7 +36,6 @@ pub struct ArtifactFile {
     pub path: String,
     /// SHA-256 of its bytes, or of a folder's sorted entries.
     pub hash: Hash,
-    /// Bytes of it.
     pub bytes: u64,
     /// Whether it is a folder.
     #[serde(default)]

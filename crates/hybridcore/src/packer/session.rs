@@ -150,7 +150,6 @@ pub enum Event {
     Retrying {
         /// The build.
         name: Name,
-        /// Why.
         error: String,
         /// The wait before the next, in milliseconds.
         delay_ms: u64,
@@ -167,7 +166,6 @@ pub enum Event {
 
 /// One operator's work with packer.
 pub struct Session<'a> {
-    /// Where.
     pub workspace: Workspace,
     /// Which packer.
     pub tool: Tool,
@@ -175,7 +173,6 @@ pub struct Session<'a> {
     pub leave: &'a dyn Leave,
     /// Receiver of events.
     pub events: &'a (dyn Fn(&Event) + Sync),
-    /// The log.
     pub log: Logger,
     /// In whose name: the person or program that is recorded.
     pub operator: String,

@@ -52,7 +52,6 @@ pub struct BuildStatus {
     /// The last run of all, when it is another one: how it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_status: Option<Status>,
-    /// Its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run_id: Option<String>,
     /// Why that failed.

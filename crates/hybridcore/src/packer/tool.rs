@@ -21,7 +21,6 @@ const PLUGIN_KINDS: &[&str] = &["plugin", "builder", "provisioner", "post-proces
 /// The installed packer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Its version.
     pub version: String,
     /// Its plugins with their versions; a piece of the file's hash where the name does not tell one.
     pub plugins: BTreeMap<String, String>,

@@ -18,7 +18,6 @@ const LAST_LINES: usize = 20;
 pub struct ToldArtifact {
     /// Which builder or post-processor made it.
     pub builder_id: String,
-    /// Its id.
     pub id: String,
     /// It, in words.
     pub text: String,
@@ -34,11 +33,9 @@ pub struct Transcript {
     pub version: Option<String>,
     /// Artifacts by build and number.
     pub artifacts: BTreeMap<(String, u64), ToldArtifact>,
-    /// Errors by build.
     pub build_errors: BTreeMap<String, String>,
     /// Other errors, in the order of packer's output.
     pub errors: Vec<String>,
-    /// Warnings.
     pub warnings: Vec<String>,
     /// Lines of standard output that are no records: what `packer fmt` prints.
     pub plain: Vec<String>,

@@ -33,7 +33,6 @@ pub enum Outcome {
 /// One linter's word on one stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lint {
-    /// The stack.
     pub stack: Stack,
     /// The linter.
     pub tool: &'static str,

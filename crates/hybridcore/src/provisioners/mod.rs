@@ -126,9 +126,7 @@ impl Toggles {
 /// A stack that is on, with everything that it brings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlannedStack {
-    /// The stack.
     pub stack: Stack,
-    /// Its version.
     pub version: String,
     /// The playbook or manifest that is run first, relative to the stack's folder.
     pub entry: String,
@@ -161,7 +159,6 @@ pub enum PlanError {
     /// An asset is not there.
     #[error("{stack} is on, and {label} has no {path}; add it, or turn the stack off (--set {stack}_enabled=false)")]
     MissingAsset {
-        /// The stack.
         stack: Stack,
         /// Which definitions.
         label: String,
@@ -170,20 +167,14 @@ pub enum PlanError {
     },
     /// The given version is invalid.
     #[error("{stack}_version: {detail}")]
-    Version {
-        /// The stack.
-        stack: Stack,
-        detail: String,
-    },
+    Version { stack: Stack, detail: String },
     /// The matrix does not allow it.
     #[error(
         "{stack} {version} does not provision {os}: {PROVISIONERS_FILE} allows {allowed}; give {stack}_version another \
          value, or turn the stack off (--set {stack}_enabled=false)"
     )]
     Unsupported {
-        /// The stack.
         stack: Stack,
-        /// Its version.
         version: String,
         /// The operating system.
         os: String,

@@ -37,10 +37,7 @@ pub enum AddressError {
         "{scheme}:// is not allowed for git; use https://, ssh:// or file:/// (plain http:// and git:// can be \
          forged on the way)"
     )]
-    Scheme {
-        /// The scheme.
-        scheme: String,
-    },
+    Scheme { scheme: String },
     /// There is no host, or it begins with `-`.
     #[error("{0:?} has no usable host; write {1}")]
     Host(String, &'static str),
@@ -52,10 +49,7 @@ pub enum AddressError {
         "an address of {host} holds credentials; take them out, and bind them to it: sources.credentials in a node's \
          settings, SWOOSH_GIT_TOKEN with SWOOSH_GIT_URL_PREFIX for commands, or an ssh agent"
     )]
-    Credentials {
-        /// The host.
-        host: String,
-    },
+    Credentials { host: String },
     /// It holds what no address holds.
     #[error(
         "an address holds blanks, control characters or a query; write only scheme, host and path, and a blank of a path as %20"

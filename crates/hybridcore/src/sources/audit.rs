@@ -29,7 +29,6 @@ pub struct AuditEntry {
     pub entry: Override,
 }
 
-/// An export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditExport {
     /// When, RFC 3339.

@@ -28,7 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub struct RepositoryConfig {
     /// Its name, which is that of its folder under `sources/`.
     pub name: Name,
-    /// Where it is.
     pub url: Url,
     /// A tag, a commit id of 40 digits, or a branch when `floating` allows it.
     #[serde(rename = "ref")]
@@ -96,7 +95,6 @@ impl ScanConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourcesConfig {
-    /// The repositories.
     pub repositories: Vec<RepositoryConfig>,
     /// Tries.
     #[serde(default)]
@@ -110,7 +108,6 @@ pub struct SourcesConfig {
     /// The most seconds that a server may be silent; 120 by default.
     #[serde(default = "two_minutes")]
     pub silence_s: u64,
-    /// Scans.
     #[serde(default)]
     pub scan: ScanConfig,
 }
@@ -158,7 +155,6 @@ pub enum ConfigError {
     Twice {
         /// The file.
         path: PathBuf,
-        /// The name.
         name: Name,
     },
     /// A repository's address is no good.

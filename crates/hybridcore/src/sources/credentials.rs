@@ -21,7 +21,6 @@ const RAISED: [ContentFlag; 4] =
 /// Why a rule file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RuleError {
-    /// It is too large.
     #[error("the rule file has {0} bytes; {MOST_BYTES} are the most")]
     TooLarge(usize),
     /// It is not of gitleaks' form.
@@ -35,7 +34,6 @@ pub enum RuleError {
     Rule {
         /// The rule.
         id: String,
-        /// Why not.
         detail: String,
     },
 }
@@ -155,7 +153,6 @@ struct Allowed {
 /// A rule that found something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Struck<'r> {
-    /// The rule.
     pub rule: &'r str,
     /// The flag that it raises.
     pub flag: ContentFlag,

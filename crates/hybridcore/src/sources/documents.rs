@@ -22,7 +22,6 @@ pub const SOURCES_FILE: &str = "sources.json";
 pub const PINS_FILE: &str = "sources.lock";
 /// Force-pins and their approvals.
 pub const OVERRIDES_FILE: &str = "sources-overrides.json";
-/// Mirrors.
 pub const MIRRORS_FILE: &str = "sources-mirrors.json";
 /// The marker of an unfinished sync.
 pub const MARKER_FILE: &str = "sources-resume.json";
@@ -110,7 +109,6 @@ pub struct SourceEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourcesDocument {
-    /// Sources by name.
     #[serde(default)]
     pub sources: BTreeMap<Name, SourceEntry>,
 }
@@ -152,7 +150,6 @@ pub struct Pin {
     #[serde(rename = "ref")]
     pub reference: GitRef,
     pub ref_kind: RefKind,
-    /// The commit.
     pub commit_sha: GitId,
 }
 
@@ -191,7 +188,6 @@ pub struct Override {
     /// The governance request.
     pub request_id: String,
     pub approver: String,
-    /// Why.
     pub reason: String,
     /// Incidents that it has to do with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -208,7 +204,6 @@ pub struct Override {
     pub ended_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<String>,
-    /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_why: Option<String>,
 }
@@ -217,7 +212,6 @@ pub struct Override {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OverridesDocument {
-    /// The overrides.
     #[serde(default)]
     pub overrides: Vec<Override>,
 }

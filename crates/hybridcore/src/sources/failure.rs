@@ -36,7 +36,6 @@ pub enum FailureKind {
     Owner,
     /// More than the limits allow.
     TooLarge,
-    /// The disk is full.
     DiskFull,
     /// The folder cannot be written.
     Unwritable,
@@ -54,7 +53,6 @@ impl FailureKind {
         matches!(self, FailureKind::Network | FailureKind::TimedOut)
     }
 
-    /// The remedy.
     pub fn remedy(self) -> &'static str {
         match self {
             FailureKind::Network => {
@@ -100,7 +98,6 @@ impl FailureKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// Its kind.
     pub kind: FailureKind,
     pub detail: String,
 }
@@ -122,11 +119,7 @@ pub enum GitError {
     },
     /// The work had to stop.
     #[error("{what} was interrupted: {stop}")]
-    Stopped {
-        what: &'static str,
-        /// Why.
-        stop: Stop,
-    },
+    Stopped { what: &'static str, stop: Stop },
 }
 
 fn said(output: &str) -> String {

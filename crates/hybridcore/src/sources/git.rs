@@ -47,7 +47,6 @@ pub enum Request {
     Checkout {
         /// The repository's folder.
         folder: PathBuf,
-        /// The commit.
         commit: GitId,
         /// Bounds on what may be written.
         limits: Limits,
@@ -78,7 +77,6 @@ pub enum Request {
     Survey {
         /// The repository's folder.
         folder: PathBuf,
-        /// The commit.
         commit: GitId,
         /// The text of a file of credential rules; the built-in rules where it is left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,7 +86,6 @@ pub enum Request {
     Digest {
         /// The repository's folder.
         folder: PathBuf,
-        /// The commit.
         commit: GitId,
         /// Where the list is written, one JSON document a line; an existing file is replaced.
         list: PathBuf,
@@ -146,7 +143,6 @@ impl Remote {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
-    /// The user.
     pub user: String,
     /// The password or token.
     pub password: String,
@@ -162,7 +158,6 @@ impl fmt::Debug for Credentials {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    /// The commit.
     pub commit: GitId,
     /// The full name of a reference (`refs/tags/v1`); all branches and tags are fetched where none is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -318,7 +313,6 @@ pub(super) fn is_zero(count: &u64) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Survey {
-    /// Files.
     pub files: u64,
     /// Bytes of all files together.
     pub bytes: u64,
@@ -357,7 +351,6 @@ pub struct Survey {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FoundCredential {
-    /// The rule.
     pub rule: String,
     /// The flag that it raises.
     pub flag: ContentFlag,

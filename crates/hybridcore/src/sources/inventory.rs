@@ -16,7 +16,6 @@ pub struct MirrorRequest {
     pub mirror: String,
     /// The governance request that approved it.
     pub request_id: Option<String>,
-    /// Why.
     pub reason: Option<String>,
 }
 

@@ -38,7 +38,6 @@ pub struct Mirror {
     /// The governance request that approved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -66,7 +65,6 @@ impl Versioned for MirrorInventory {
 /// All mirrors that are in force.
 #[derive(Clone, Debug, Default)]
 pub struct MirrorTable {
-    /// The inventory.
     pub inventory: MirrorInventory,
     /// Environment variables whose names begin with [`BASE_VARIABLE`].
     pub environment: BTreeMap<String, String>,
@@ -105,7 +103,6 @@ pub enum RouteError {
          or record their mirrors with `swoosh sources mirrors add URL file:///…`"
     )]
     Shared {
-        /// The variable.
         variable: String,
         /// The first source.
         first: String,

@@ -24,14 +24,12 @@ const LONG: usize = 1000;
 pub struct PinRequest {
     /// The source.
     pub name: Name,
-    /// The commit.
     pub commit: GitId,
     /// The governance request.
     pub request_id: String,
     pub approver: String,
     /// Until when, RFC 3339.
     pub expires_at: String,
-    /// Why.
     pub reason: String,
     /// Incidents that it has to do with.
     pub incidents: Vec<String>,

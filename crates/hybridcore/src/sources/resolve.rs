@@ -34,7 +34,6 @@ pub enum RefKind {
 /// The current meaning of a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolution {
-    /// The commit.
     pub commit: GitId,
     /// The kind of the reference.
     pub kind: RefKind,
@@ -52,7 +51,6 @@ pub enum ResolveError {
     Route {
         /// The source.
         name: Name,
-        /// Why not.
         #[source]
         source: RouteError,
     },
@@ -67,7 +65,6 @@ pub enum ResolveError {
     Git {
         /// The source.
         name: Name,
-        /// Why not.
         #[source]
         source: GitError,
     },

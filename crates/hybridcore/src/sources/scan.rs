@@ -49,7 +49,6 @@ pub enum ScanError {
     Git {
         /// The source.
         name: Name,
-        /// Why.
         #[source]
         source: GitError,
     },

@@ -86,7 +86,6 @@ pub enum Event {
     Retrying {
         /// The source.
         name: Name,
-        /// Why.
         error: String,
         /// The wait before the next, in milliseconds.
         delay_ms: u64,
@@ -109,7 +108,6 @@ pub enum Event {
 
 /// One operator's work on a workspace.
 pub struct Session<'a> {
-    /// Where.
     pub workspace: Workspace,
     /// The git back end.
     pub git: &'a dyn Git,
@@ -117,7 +115,6 @@ pub struct Session<'a> {
     pub leave: &'a dyn Leave,
     /// Receiver of events. Parallel fetches call it from several threads.
     pub events: &'a (dyn Fn(&Event) + Sync),
-    /// The log.
     pub log: Logger,
     /// In whose name: the person or program that is recorded.
     pub operator: String,
@@ -155,7 +152,6 @@ impl Session<'_> {
         Remote { url: url.to_owned(), credentials: self.wallet.for_address(url).cloned(), fence }
     }
 
-    /// Asks git once.
     pub(super) fn ask_once(&self, name: &Name, request: &Request) -> Result<Reply, GitError> {
         let mut tell = |progress: &Progress| {
             (self.events)(&Event::Progress { name: name.clone(), progress: progress.clone() });

@@ -31,7 +31,6 @@ pub enum Condition {
     Unusable,
 }
 
-/// State of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScanState {
@@ -50,7 +49,6 @@ pub enum ScanState {
 /// One source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceStatus {
-    /// Its name.
     pub name: Name,
     /// Whether the configuration lists it.
     pub configured: bool,

@@ -16,7 +16,6 @@ use crate::state::files;
 use swoosh_types::inputs::{SourceSet, SourceSpec};
 use swoosh_types::text::{GitId, GitRef, Name};
 
-/// Options of a sync.
 #[derive(Clone, Debug, Default)]
 pub struct SyncOptions {
     /// Only these; all when empty.
@@ -32,7 +31,6 @@ pub struct SyncOptions {
 pub struct Synced {
     /// The source.
     pub name: Name,
-    /// Its commit.
     pub commit_sha: GitId,
     /// That commit's tree.
     pub tree_sha: GitId,
@@ -76,7 +74,6 @@ pub enum SyncError {
     /// There is no such source.
     #[error("no source is named {name}; there are {known}")]
     Unknown {
-        /// The name.
         name: Name,
         /// Those that are.
         known: String,
@@ -92,7 +89,6 @@ pub enum SyncError {
     NotLocked {
         /// The source.
         name: Name,
-        /// Its reference.
         reference: GitRef,
     },
     /// A tag means another commit than when it was locked.

@@ -20,7 +20,6 @@ use swoosh_types::text::{GitId, Name};
 pub struct Target {
     /// The source.
     pub name: Name,
-    /// Its folder.
     pub folder: PathBuf,
     /// Where its commits come from.
     pub remote: Remote,
@@ -50,7 +49,6 @@ pub enum TreeError {
         folder.display(), folder.display(), folder.display()
     )]
     Dirty {
-        /// The folder.
         folder: PathBuf,
         /// How many files.
         changed: u64,
@@ -64,9 +62,7 @@ pub enum TreeError {
         folder.display(), folder.display()
     )]
     Diverged {
-        /// The folder.
         folder: PathBuf,
-        /// Where it is.
         found: String,
         /// Where it should be.
         left_at: GitId,
@@ -86,24 +82,18 @@ pub enum TreeError {
     },
     /// Its place holds something else.
     #[error("{} is {what}; move it away, and run this again", folder.display())]
-    InTheWay {
-        /// The folder.
-        folder: PathBuf,
-        what: &'static str,
-    },
+    InTheWay { folder: PathBuf, what: &'static str },
     /// Git failed.
     #[error("{name}: {source}")]
     Git {
         /// The source.
         name: Name,
-        /// Why.
         #[source]
         source: GitError,
     },
     /// The file system failed.
     #[error("{} cannot be {verb} ({source}): {}", path.display(), files::remedy(source))]
     Files {
-        /// The path.
         path: PathBuf,
         /// The failed action.
         verb: &'static str,

@@ -23,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Repository {
     /// Where it came from, without credentials.
     pub repo_url: String,
-    /// The commit.
     pub commit_sha: GitId,
 }
 
@@ -54,7 +53,6 @@ pub struct ManifestEntry {
     pub built_at: String,
 }
 
-/// The catalogue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {

@@ -17,7 +17,6 @@ use crate::leave::Leave;
 pub enum Condition {
     /// Never written.
     Absent,
-    /// Good.
     Good {
         /// The version of the file.
         version: u64,

@@ -32,7 +32,6 @@ pub enum LockError {
     Stopped {
         /// The lock file.
         path: PathBuf,
-        /// Why.
         stop: Stop,
     },
     /// The lock file cannot be used.

@@ -30,7 +30,6 @@ pub enum Role {
     Settings,
     /// Declarations of variables.
     Variables,
-    /// Locals.
     Locals,
     /// A source block.
     Source,
@@ -64,7 +63,6 @@ pub struct ComposedFile {
     /// Its path in the composition's folder.
     pub path: String,
     pub role: Role,
-    /// Its bytes.
     pub bytes: Vec<u8>,
     /// Whether it may be run.
     pub executable: bool,
@@ -75,7 +73,6 @@ pub struct ComposedFile {
 /// A variable that the composed files declare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declared {
-    /// Where.
     pub place: Place,
     /// Whether packer has a value when none is given.
     pub has_default: bool,
@@ -88,7 +85,6 @@ pub struct Declared {
 pub struct Composition {
     /// Canonical identifiers of the builders.
     pub builders: Vec<String>,
-    /// The files.
     pub files: Vec<ComposedFile>,
     /// Variables by name.
     pub declared: BTreeMap<String, Declared>,
@@ -106,7 +102,6 @@ pub enum ComposeError {
     /// A build with its provisioners is invalid HCL.
     #[error("{build} with the blocks of {blocks} is no HCL: {source}; mend the blocks")]
     Blocks {
-        /// The build.
         build: String,
         /// The provisioners.
         blocks: String,
@@ -118,7 +113,6 @@ pub enum ComposeError {
         "{build} has no line `{MARKER}`, and {stack} is on; add the line where its block belongs, or turn {stack} off"
     )]
     NoMarker {
-        /// The build.
         build: String,
         /// The first stack.
         stack: String,
@@ -126,9 +120,7 @@ pub enum ComposeError {
     /// Two files would have one name.
     #[error("{first} and {second} would both become {path}; give one of them another name")]
     Clash {
-        /// The first.
         first: String,
-        /// The second.
         second: String,
         /// Their common name.
         path: String,
@@ -138,9 +130,7 @@ pub enum ComposeError {
     Twice {
         /// The variable.
         name: String,
-        /// The first.
         first: Place,
-        /// The second.
         second: Place,
     },
     /// There is nothing to compose.

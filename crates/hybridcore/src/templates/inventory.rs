@@ -51,7 +51,6 @@ struct File {
     builders: Vec<Entry>,
 }
 
-/// A builder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Builder {
     /// Its canonical identifier.
@@ -119,7 +118,6 @@ pub enum InventoryError {
     NoneFor {
         /// The operating system.
         os: String,
-        /// The platform.
         platform: String,
         /// Which pairs there are.
         known: String,

@@ -105,10 +105,7 @@ impl Deviation {
 pub enum VerifyError {
     /// There is none.
     #[error("{} holds no {MANIFEST_FILE}; compose first: `swoosh templates compose --help`", folder.display())]
-    None {
-        /// The folder.
-        folder: PathBuf,
-    },
+    None { folder: PathBuf },
     /// The manifest cannot be used.
     #[error(transparent)]
     Document(#[from] DocumentError),

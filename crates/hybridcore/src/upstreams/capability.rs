@@ -4,7 +4,6 @@ use serde_json::Value;
 
 /// The capability file in the repository.
 pub const CAPABILITY_FILE: &str = "capd/hyperswarm.cluster-scaleup.capd.json";
-/// Its schema.
 pub const SCHEMA_FILE: &str = "capd/capability.schema.json";
 
 /// Where a document does not agree with a schema: `path: problem`. Knows the words that

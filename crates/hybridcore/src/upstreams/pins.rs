@@ -16,7 +16,6 @@ const ALLOW_LIST: &str = "FLOATING_ALLOWLIST";
 const URL: &str = "_URL";
 const REFERENCE: &str = "_REF";
 
-/// The pins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins {
     /// Upstreams by the name that the file gives them, `KUBESPRAY`.

@@ -45,7 +45,6 @@ pub struct Job<'a> {
     pub workspaces: &'a Path,
     /// The node's key, which signs the manifest; it is kept only where files are encrypted.
     pub node_key: &'a Path,
-    /// Where to.
     pub repository: &'a Repository,
     pub recipients: &'a [String],
     pub taken_at: Hlc,

@@ -21,7 +21,6 @@ const DOMAIN: &[u8] = b"swoosh/backup/v1\n";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
-    /// The node.
     pub node: PublicKey,
     /// Its signature of `"swoosh/backup/v1\n" ‖ JCS(manifest without seal)`.
     pub signature: Signature,

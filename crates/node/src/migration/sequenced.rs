@@ -74,7 +74,6 @@ fn refused(rejection: Rejection) -> Judged {
 enum Unreadable {
     /// Reading failed, and may not fail the next time.
     Passing(ReadError),
-    /// It is damaged.
     Damaged(String),
 }
 
