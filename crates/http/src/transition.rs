@@ -65,10 +65,10 @@ pub(super) struct DryRunAnswer {
     tag = "proposals",
     params(
         ("dry_run" = Option<bool>, Query, description = "Report the decision and change nothing."),
-        ("Idempotency-Key" = Option<schema::IdemKey>, Header, description = "Replaces `idem_key`."),
-        ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "Replaces `hlc`."),
-        ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "Replaces `window_id`."),
-        ("X-Hmmm-Signature" = Option<schema::Signature>, Header, description = "Replaces `signature`."),
+        ("Idempotency-Key" = Option<schema::IdemKey>, Header, description = "May be sent in place of `idem_key`."),
+        ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "May be sent in place of `hlc`."),
+        ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "May be sent in place of `window_id`."),
+        ("X-Hmmm-Signature" = Option<schema::Signature>, Header, description = "May be sent in place of `signature`."),
         ("traceparent" = Option<String>, Header, description = "The caller's span (W3C Trace Context); a header that is \
             not well formed is ignored."),
     ),
