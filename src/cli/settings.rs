@@ -91,16 +91,16 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     })
 }
 
-/// What is allowed, but worth knowing before a node starts with it.
+/// Notes on valid settings that may surprise an operator.
 fn notes(settings: &Settings) -> Vec<String> {
     let mut notes = Vec::new();
     if settings.identities.is_empty() {
         notes.push(
-            "nobody may propose yet: grant a key of `swoosh keygen` the role operator under identities".to_owned(),
+            "no key may propose yet: grant a key of `swoosh keygen` the role operator under identities".to_owned(),
         );
     }
     if settings.facts.file.is_some() && settings.facts.sources.is_empty() {
-        notes.push("facts.file is set, but facts.sources lists nobody whose facts are believed".to_owned());
+        notes.push("facts.file is set, but facts.sources lists no source of facts".to_owned());
     }
     if let Some(path) = settings.facts.file.as_ref().filter(|path| !path.exists()) {
         notes.push(format!("facts.file {} is missing; it may come later (`swoosh fact put`)", path.display()));
