@@ -76,7 +76,7 @@ fn old_news_is_left_alone_and_what_ends_in_the_past_takes_back() {
     assert_eq!(push(&daemon, &capacity(&site, &probe(), now, 3_600_000, 8)).1["held"], true);
     let (status, old) = push(&daemon, &capacity(&site, &probe(), now - 1, 3_600_000, 16));
     assert_eq!((status, &old["held"]), (200, &json!(false)));
-    assert!(old["reason"].as_str().unwrap().contains("only what is newer"), "{old}");
+    assert!(old["reason"].as_str().unwrap().contains("only a newer one"), "{old}");
     let back =
         FactClaim { valid_until: Hlc::new(now - 1_000, 0).unwrap(), ..capacity(&site, &probe(), now + 1, 0, 8).claim };
     assert_eq!(push(&daemon, &back.sign(&site.cluster, &probe())).1["held"], true);
@@ -185,7 +185,7 @@ fn the_command_line_and_the_sdk_push_and_show_facts() {
     let post = ["fact", "post", file.to_str().unwrap(), "--node", &node];
     assert!(run(&post).0);
     let (good, said) = run(&post);
-    assert!(!good && said.contains("only what is newer"), "{said}");
+    assert!(!good && said.contains("only a newer one"), "{said}");
     let (_, shown) = run(&["fact", "show", "--kind", "capacity", "--node", &node]);
     assert!(
         shown.contains("capacity") && shown.contains("yes") && shown.contains("the network gate is open"),
