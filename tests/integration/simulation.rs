@@ -120,7 +120,7 @@ fn a_script_that_is_none_is_refused_and_says_why() {
     let refused = |text: &str| Script::parse(text.as_bytes()).unwrap_err().to_string();
     assert!(refused("{}").starts_with("it is no script of `swoosh chaos sim`"));
     let text = r#"{"seed": 1, "faults": "none", "planted": "frogs", "turns": []}"#;
-    assert!(refused(text).starts_with("nobody can plant \"frogs\""));
+    assert!(refused(text).starts_with("unknown bug \"frogs\""));
     let text = r#"{"seed": 1, "faults": "frogs", "turns": []}"#;
     assert!(refused(text).contains("there is no fault \"frogs\""));
 }

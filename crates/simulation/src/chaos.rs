@@ -98,7 +98,7 @@ impl World {
         !is_trap(fault)
     }
 
-    /// The disk is not as it was written from here on, until somebody repairs it.
+    /// Marks the disk as damaged until a repair.
     pub(super) fn damage(&mut self, happened: bool, random: &mut Random) -> bool {
         if happened && self.moods.damaged.is_none() {
             self.moods.damaged = Some(self.turn + 20 + random.below(150));
@@ -231,7 +231,7 @@ impl World {
         if over(&mut self.moods.damaged) {
             self.site.disk.repair();
             self.tally.count("repairs");
-            // Whoever looked at the damage looks again.
+            // A process that read the damaged rows starts again and reads them once more.
             self.end_process(random);
         }
     }

@@ -1,10 +1,10 @@
-//! A disk that holds one journal, and everything a disk can do to it.
+//! A simulated disk that holds one journal, and the faults that it injects.
 //!
 //! ```text
 //! write ──► rows, and how to undo them ── sync ──► undone no more
 //! power lost ──► a suffix of what was not synced is gone, the watermark's last write may be torn
 //! killed ──► nothing is gone, and nothing more is durable than was
-//! sync fails ──► what it was to bring to disk never gets there, until the store is opened anew and writes it again
+//! sync fails ──► its writes stay volatile until the store is reopened and writes them again
 //! ```
 //! Traps are set before they fire and count operations, so that a run is a function of its deeds.
 
@@ -60,7 +60,7 @@ pub struct Lies {
 #[derive(Clone, Default)]
 struct Sheet {
     bytes: Option<Vec<u8>>,
-    /// Where a bit is not as it was written.
+    /// Positions of flipped bits.
     flipped: BTreeSet<usize>,
 }
 
@@ -89,7 +89,7 @@ struct Contents {
     unsynced: Vec<Vec<Before>>,
     /// Writes behind the last one of a record, synced or not, while each is one of the outbox.
     behind: Vec<Vec<Before>>,
-    /// A sync failed: nothing becomes durable before the store is opened anew.
+    /// A sync failed: nothing becomes durable until the store is reopened.
     adrift: bool,
     watermark: Watermark,
     made: bool,
@@ -141,7 +141,7 @@ impl Image {
         (was, was_flipped_from)
     }
 
-    /// Puts every flipped row back as it was written.
+    /// Restores every flipped row.
     fn mend(&mut self) {
         for ((family, key), was) in std::mem::take(&mut self.flipped) {
             let row = self.families.get_mut(family).and_then(|rows| rows.get_mut(&key));
@@ -181,7 +181,7 @@ impl Contents {
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
-        // Whoever goes on from an older copy makes it the newest: it lacked nothing that was promised.
+        // A write to an older copy makes that copy the newest: no acknowledged write is missing from it.
         self.newest = None;
         let mut undo = Vec::with_capacity(changes.len());
         for change in changes {
@@ -265,7 +265,7 @@ impl Disk {
         std::mem::take(&mut self.contents().fired)
     }
 
-    /// Whether a trap fired that nobody was told of yet.
+    /// Whether a trap fired that is not reported yet.
     pub fn has_fired(&self) -> bool {
         !self.contents().fired.is_empty()
     }
@@ -315,7 +315,7 @@ impl Disk {
     pub fn flip(&self, family: &'static str, silent: bool, random: &mut Random) -> bool {
         let contents = &mut *self.contents();
         let Some(rows) = contents.rows.families.get_mut(family) else { return false };
-        // Late rows are those that somebody will read.
+        // The latest rows are the likeliest to be read.
         let nth = random.index(rows.len().min(40));
         let Some((key, value)) = rows.iter_mut().rev().nth(nth) else { return false };
         let place = (family, key.clone());
@@ -333,7 +333,7 @@ impl Disk {
         true
     }
 
-    /// Drops the newest rows of a family, `most` at the most: a snapshot rollback.
+    /// Drops up to `most` of the newest rows of a family: a snapshot rollback.
     pub fn drop_newest(&self, family: &'static str, most: usize) -> usize {
         let contents = &mut *self.contents();
         let Some(rows) = contents.rows.families.get(family) else { return 0 };
@@ -473,7 +473,7 @@ impl Backend for Opened {
             Some(Trap::FailWrite) => {
                 return Err(error("IO error: Input/output error: While appending to file: journal/000004.log"));
             }
-            // Whether a write that nobody was told of is there, nobody knows.
+            // An unacknowledged write may or may not survive a crash: both happen.
             Some(_) if changes.len().is_multiple_of(2) => {
                 contents.apply(changes);
                 return contents.is_on();

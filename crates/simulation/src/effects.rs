@@ -1,5 +1,5 @@
-//! Effects that the node runs itself: it proposes their outcomes ahead of whoever waits, and again when it was not
-//! told what became of one, with the same result or another.
+//! Effects that the node runs itself. It proposes their outcomes ahead of queued requests, and again after a lost
+//! answer, with the same result or another.
 
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -52,8 +52,8 @@ impl World {
         Some(OwnOutcome { effect, transition, inputs, evidence: Vec::new(), brought_by: None })
     }
 
-    /// What the executor was told counts like any other answer.
-    pub(super) fn outcomes_told(&mut self) -> Result<(), Violation> {
+    /// Processes the answers to the executor's proposals.
+    pub(super) fn outcomes_answered(&mut self) -> Result<(), Violation> {
         for (effect, mut answer) in std::mem::take(&mut self.own) {
             match answer.try_recv() {
                 Ok(Outcome::Accepted { receipt, .. }) => self.outcome_accepted(&effect, &receipt)?,

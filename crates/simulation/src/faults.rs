@@ -27,7 +27,7 @@ macro_rules! faults {
                 match self { $(Fault::$name => $text,)* }
             }
 
-            /// How often it happens, in ten thousand, where nobody says otherwise.
+            /// Default rate, in ten thousandths.
             pub const fn usual(self) -> u64 {
                 match self { $(Fault::$name => $rate,)* }
             }

@@ -49,7 +49,7 @@ pub struct Healing {
 }
 
 impl Healing {
-    /// A fault struck a client, or everybody.
+    /// Records a fault of one client, or of all if `client` is `None`.
     pub fn struck(&mut self, fault: Fault, client: Option<usize>, now_ms: u64) {
         self.waiting.push((fault, client, now_ms));
     }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_one_client_waits_for_that_client_and_any_other_for_whoever_is_first() {
+    fn a_fault_of_one_client_waits_for_that_client_and_any_other_for_the_first_client() {
         let (mut healing, mut tally) = (Healing::default(), Tally::default());
         healing.struck(Fault::DropAnswer, Some(1), 1_000);
         healing.struck(Fault::Kill, None, 1_000);

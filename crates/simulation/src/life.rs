@@ -52,7 +52,7 @@ impl World {
         let seen = self.oracle.started(&journal, found.last);
         match seen {
             Ok(adopted) => (0..adopted).for_each(|_| self.tally.count("records adopted at a start")),
-            // A trap that the start did not meet may catch whoever looks at what it found.
+            // A trap that did not fire at the start may fire when the result of the start is read.
             Err(violation) if violation.invariant == UNREADABLE && (fired || self.is_excused()) => {
                 self.tally.count("starts refused");
                 return self.after_work(random);
@@ -153,7 +153,7 @@ impl World {
             0 => ("keys pruned", prune_keys(&journal)),
             1 => ("snapshots thinned", journal.thin_snapshots().unwrap_or(0)),
             2 => ("objects collected", journal.collect_objects(&|| true).map_or(0, |report| report.objects)),
-            // What the oracle has not read yet, nobody could read any more.
+            // Pruning would delete records that the oracle has not read yet.
             3 if self.oracle.is_behind() => ("records pruned", 0),
             3 => ("records pruned", prune_records(&journal, now, random)),
             4 => ("snapshots of old records taken", sweep(&journal)),
@@ -187,14 +187,14 @@ impl World {
     }
 
     /// A node that would refuse every caller whose clock is right says that its clock is unsafe.
-    pub(super) fn clock_is_told(&self) -> Result<(), Violation> {
+    pub(super) fn clock_is_reported(&self) -> Result<(), Violation> {
         let Some(node) = self.node.as_ref().filter(|_| !self.site.disk.is_off() && !self.oracle.is_behind()) else {
             return Ok(());
         };
         let stamped_ms = self.oracle.last_timestamp().physical_ms();
         let handle = node.single.handle();
         // Reading the clock may be what a step of it waits for.
-        let is_told = handle.status().clock_unsafe.is_some();
+        let is_reported = handle.status().clock_unsafe.is_some();
         let wall_ms = self.now_ms().saturating_add_signed(self.site.clocks.skew());
         // A node without settings accepts nothing.
         let facts = handle.facts();
@@ -202,9 +202,9 @@ impl World {
             return Ok(());
         };
         let ahead_ms = stamped_ms.saturating_sub(wall_ms + settings.lead_ms);
-        if ahead_ms > MAX_BEHIND_MS && !is_told {
+        if ahead_ms > MAX_BEHIND_MS && !is_reported {
             let what = format!("the last stamp is {ahead_ms} ms ahead, and the node says that its clock is safe");
-            return Err(Violation { invariant: "clock-is-told", what });
+            return Err(Violation { invariant: "clock-is-reported", what });
         }
         Ok(())
     }

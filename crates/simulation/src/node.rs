@@ -53,7 +53,7 @@ impl Clocks {
         self.wall_ms.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
-    /// The time outside, which nobody jumps.
+    /// The true time, without clock faults.
     pub fn true_ms(&self) -> u64 {
         self.wall_ms.load(Ordering::Relaxed)
     }
@@ -89,7 +89,7 @@ impl Clocks {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = Some((readings, milliseconds));
     }
 
-    /// Somebody reads the wall clock.
+    /// Reads the wall clock.
     fn read(&self) -> u64 {
         let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         match *step {
@@ -135,9 +135,9 @@ impl Describe for DecisionPort {
     }
 }
 
-/// What the node told whoever watches.
+/// Events that the node reported to its observer.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Observed {
     /// Records that were answered for.
     pub accepted: Vec<Record>,
     /// Everything else, counted.
@@ -151,54 +151,54 @@ pub struct Told {
 }
 
 #[derive(Default)]
-struct Watch(Mutex<Told>);
+struct Watch(Mutex<Observed>);
 
 impl Watch {
-    fn told(&self, note: impl FnOnce(&mut Told)) {
+    fn note(&self, note: impl FnOnce(&mut Observed)) {
         note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl Observer for Watch {
     fn accepted(&self, record: &Record, _took: Duration) {
-        self.told(|told| told.accepted.push(record.clone()));
+        self.note(|seen| seen.accepted.push(record.clone()));
     }
     fn refused(&self, _proposal: &Proposal, rejection: &Rejection) {
-        self.told(|told| told.tally.refused(rejection.code));
+        self.note(|seen| seen.tally.refused(rejection.code));
     }
     fn repeated(&self, _transition: Transition) {
-        self.told(|told| told.tally.count("repeats"));
+        self.note(|seen| seen.tally.count("repeats"));
     }
     fn committed(&self, records: usize, _took: Duration, _last_index: u64) {
         let what = if records > 1 { "batches of several" } else { "batches of one" };
-        self.told(|told| told.tally.count(what));
+        self.note(|seen| seen.tally.count(what));
     }
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str) {
-        self.told(|told| told.own_failed.push(format!("{transition} of {project}: {reason}")));
+        self.note(|seen| seen.own_failed.push(format!("{transition} of {project}: {reason}")));
     }
     fn held_dropped(&self, id: &EffectId, _brought_by: &PublicKey, _reason: &str) {
-        self.told(|told| {
-            told.tally.count("held outcomes dropped");
-            told.dropped.push(id.clone());
+        self.note(|seen| {
+            seen.tally.count("held outcomes dropped");
+            seen.dropped.push(id.clone());
         });
     }
     fn project_damaged(&self, _project: &ProjectName, _reason: &str) {
-        self.told(|told| told.tally.count("projects found damaged"));
+        self.note(|seen| seen.tally.count("projects found damaged"));
     }
     fn snapshot_passed_over(&self, _warning: &SnapshotWarning) {
-        self.told(|told| told.tally.count("snapshots passed over"));
+        self.note(|seen| seen.tally.count("snapshots passed over"));
     }
     fn evicted(&self, heads: usize) {
-        self.told(|told| (0..heads).for_each(|_| told.tally.count("heads evicted")));
+        self.note(|seen| (0..heads).for_each(|_| seen.tally.count("heads evicted")));
     }
     fn log_failed(&self, reason: &str) {
-        self.told(|told| {
-            told.tally.count("logs failed");
-            told.log_failed.push(reason.to_owned());
+        self.note(|seen| {
+            seen.tally.count("logs failed");
+            seen.log_failed.push(reason.to_owned());
         });
     }
     fn log_mended(&self, _last_index: u64) {
-        self.told(|told| told.tally.count("logs mended"));
+        self.note(|seen| seen.tally.count("logs mended"));
     }
 }
 
@@ -320,8 +320,8 @@ impl Site {
 }
 
 impl Node {
-    /// What it told since this was asked last.
-    pub fn take_told(&self) -> Told {
+    /// The events since the last call.
+    pub fn take_observed(&self) -> Observed {
         std::mem::take(&mut *self.watch.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

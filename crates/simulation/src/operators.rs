@@ -22,7 +22,7 @@ pub(super) enum Order {
 }
 
 impl World {
-    /// An older copy is put in the place of the directory, and nobody finds the newer one.
+    /// Replaces the directory by an older copy; the newer one stays lost.
     pub(super) fn lose_and_accept(&mut self, random: &mut Random) -> bool {
         if !self.put_older_copy_back(random) {
             return false;
@@ -102,8 +102,8 @@ impl World {
         Ok(loss.follows.map(|_| Order::Promote))
     }
 
-    /// Whether a client may send now: not where its project is left alone, and nobody but one after a loss that is to be
-    /// gone over once more.
+    /// Whether a client may send now. No client may while its project is left alone; only one may after a loss that
+    /// is to be reviewed once more.
     pub(super) fn may_send(&self, client: usize) -> bool {
         let Some(project) = self.project(client) else { return false };
         let alone = self.moods.unasked.as_ref().is_some_and(|(unasked, _)| *unasked == project);

@@ -1,5 +1,5 @@
-//! What must be true, kept outside of the node: every record that anybody was told of, reduced once more, and every
-//! receipt as it was given first.
+//! The expected state, kept outside of the node: every record shown to a client, reduced again, and every receipt as
+//! first given.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Past {
     }
 }
 
-/// A receipt as it was given first, and what it says.
+/// A receipt as first given, and its content.
 struct Given {
     bytes: Arc<[u8]>,
     index: u64,
@@ -83,8 +83,8 @@ pub struct Oracle {
     receipts: BTreeMap<(ProjectName, IdemKey), Given>,
     /// Hashes of heads by project and index, for what readers are shown.
     led_to: BTreeMap<(ProjectName, u64), Hash>,
-    /// The last index that somebody was shown or answered for.
-    told: u64,
+    /// Last index that was published: acknowledged, or shown to a reader.
+    published: u64,
     /// How the incarnations of the log began, as the node that runs read them.
     incarnations: Vec<Incarnation>,
     /// The link of every record that was seen, by incarnation and index, also of those that were given up.
@@ -109,7 +109,7 @@ impl Oracle {
             heads,
             receipts,
             led_to,
-            told: 0,
+            published: 0,
             incarnations: Vec::new(),
             sealed: BTreeMap::new(),
             history: Vec::new(),
@@ -185,7 +185,7 @@ impl Oracle {
         self.led_to.retain(|(_, index), _| *index <= last);
         self.receipts.retain(|_, given| given.index <= last);
         self.unchecked.retain(|place| self.receipts.contains_key(place));
-        self.told = self.told.min(last);
+        self.published = self.published.min(last);
         opened
     }
 
@@ -230,7 +230,7 @@ impl Oracle {
         if (&receipt.project, &receipt.idem_key) != (project, key) {
             return Err(wrong(format!("the receipt for {key} of {project} is of {}", receipt.idem_key)));
         }
-        self.told = self.told.max(receipt.index);
+        self.published = self.published.max(receipt.index);
         let (chain, post) = (receipt.chain, receipt.state_post_hash);
         self.receipts.insert(place.clone(), Given { bytes: bytes.clone(), index: receipt.index, chain, post });
         if receipt.index > self.past.last_index {
@@ -258,7 +258,7 @@ impl Oracle {
         ended.get(random.index(ended.len())).map(|effect| (*effect).clone())
     }
 
-    /// The work that an effect stands for.
+    /// The work that an effect refers to.
     pub fn opened_by(&self, effect: &EffectId) -> Option<Hash> {
         self.past.opened.get(effect).copied()
     }
@@ -268,19 +268,19 @@ impl Oracle {
         self.past.meant.insert((project.clone(), key.clone()), opened_by);
     }
 
-    /// Somebody was told of a record.
-    pub fn told(&mut self, index: u64) {
-        self.told = self.told.max(index);
+    /// Marks a record as published.
+    pub fn published(&mut self, index: u64) {
+        self.published = self.published.max(index);
     }
 
-    /// The last record that somebody was told of.
-    pub fn last_told(&self) -> u64 {
-        self.told
+    /// Index of the last published record.
+    pub fn last_published(&self) -> u64 {
+        self.published
     }
 
-    /// Whether somebody was told of a record that was not seen yet.
+    /// Whether a published record was not checked yet.
     pub fn is_behind(&self) -> bool {
-        self.told > self.past.last_index
+        self.published > self.past.last_index
     }
 
     /// The receipt that was given is of the record that was seen.
@@ -303,7 +303,7 @@ impl Oracle {
             0 => Some(Head::genesis(project).hash()),
             _ => self.led_to.get(&(project.clone(), index)).copied(),
         };
-        self.told = self.told.max(index);
+        self.published = self.published.max(index);
         if expected == Some(hash) {
             return Ok(());
         }
@@ -311,13 +311,16 @@ impl Oracle {
         Err(Violation { invariant: "reads-are-durable", what })
     }
 
-    /// A node started: everything that anybody was told of is there, and what else is there is seen now.
+    /// Checks after a start that every published record is there, and checks the records after it.
     pub fn started(&mut self, journal: &Journal, last: (u64, Hash)) -> Result<u64, Violation> {
         let lost = |what: String| Violation { invariant: "acknowledged-is-kept", what };
         self.incarnations = journal.incarnations().to_vec();
         let (index, chain) = self.last();
-        if last.0 < self.told {
-            return Err(lost(format!("a start found records up to {}, and {} was answered for", last.0, self.told)));
+        if last.0 < self.published {
+            return Err(lost(format!(
+                "a start found records up to {}, and {} was answered for",
+                last.0, self.published
+            )));
         }
         if index > 0 {
             let unreadable = |error: ReadError| Violation { invariant: UNREADABLE, what: error.to_string() };

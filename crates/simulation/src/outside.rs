@@ -1,5 +1,5 @@
-//! The world outside of the node: license server, MCP registry, capacity, health, voters, policies, schedule. What it
-//! says are signed facts; a node that starts hears them anew.
+//! The outside world of the node: license server, MCP registry, capacity, health, voters, policies, schedule. It
+//! sends signed facts; a node that starts receives them again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ pub struct Outside {
     licensed_until_ms: u64,
     /// Whether the license server denies.
     pub denied: bool,
-    /// Whether providers reach nobody, so that facts run out.
+    /// Whether all providers are unreachable, so that facts expire.
     pub silent: bool,
 }
 
@@ -118,7 +118,7 @@ impl Outside {
         self.licensed_until_ms
     }
 
-    /// Every fact as it stands.
+    /// Every current fact.
     pub fn facts(&self) -> Vec<Fact> {
         self.said.values().map(|said| said.fact.clone()).collect()
     }
@@ -139,7 +139,7 @@ impl Outside {
         (self.serial, policies.unwrap_or_default())
     }
 
-    /// Facts that run out soon are said again by whoever is reached; which ones changed.
+    /// Renews facts that expire soon, where their provider is reachable; returns the kinds that changed.
     pub fn refresh(&mut self, now_ms: u64) -> Vec<FactKind> {
         if self.silent {
             return Vec::new();
@@ -209,7 +209,7 @@ impl Outside {
         self.say(FactKind::Liveness, json!({"members": members}), LASTS_MS, now_ms);
     }
 
-    /// A new policy bundle, with one more rule that harms nobody.
+    /// A new policy bundle with one more rule that forbids nothing in use.
     pub fn policies(&mut self, now_ms: u64) {
         self.serial += 1;
         let extra = format!("@id(\"extra\") permit (principal in Role::\"auditor{}\", action, resource);", self.serial);

@@ -1,6 +1,6 @@
-//! Bugs that are planted to prove that the instrument finds them: each is what a careless change to the node would do.
+//! Planted bugs, to prove that the simulation finds them. Each is a plausible mistake in a change to the node.
 //!
-//! They sit between the node and what it stands on, so that nothing of the node knows of them.
+//! They sit between the node and its ports, so the node's code does not know them.
 
 use super::disk::Lies;
 use swoosh_journal::{AppendError, Batch, Journal, Log, Write};
@@ -26,7 +26,7 @@ pub enum Bug {
     ForgetsTime,
     /// A sync that fails is taken for one that did not.
     IgnoresFailedSyncs,
-    /// The watermark is cut before it is written anew.
+    /// The watermark is truncated before it is rewritten.
     CutsWatermark,
     /// The guards believe in a license that never runs out.
     BelievesInLicenses,

@@ -47,7 +47,7 @@ impl World {
         fired.into_iter().for_each(|fault| self.fired(fault, Some(number)));
         let key = signed.proposal.idem_key.clone();
         if let Some(effect) = clients::effect_of(&signed.proposal) {
-            // Whoever brings it took the work up when this record had opened it.
+            // The worker took the effect when this record had opened it.
             let opened_by = if old { self.workers.took(&effect) } else { self.oracle.opened_by(&effect) };
             if let Some(opened_by) = opened_by {
                 self.oracle.meant(&signed.proposal.project(), &key, opened_by);
@@ -85,7 +85,7 @@ impl World {
             (None, 0) => (clients::plausible(state, random)?, Twist::None),
             (None, _) => {
                 let forward = clients::forward(state, &common, random);
-                // Whoever waits for a window does something else meanwhile; whoever is held up, now and then.
+                // A client that waits for a window does something else meanwhile; one that is held up does so rarely.
                 let waits = forward.is_none() && (!clients::is_held_up(state) || random.below(RESTLESS) == 0);
                 (if waits { clients::plausible(state, random) } else { forward }?, Twist::None)
             }

@@ -20,7 +20,7 @@ use swoosh_types::hash::Hash;
 use swoosh_types::keys::Remembering;
 use swoosh_types::names::Transition;
 
-/// Turns of one world, before its faults stop, where nobody says otherwise.
+/// Default number of turns of one world before its faults stop.
 pub const TURNS: u64 = 1_500;
 
 /// One world in so many, the first among them, is lived through twice and must leave the same trace.
@@ -75,8 +75,8 @@ pub enum ScriptError {
     /// It is not of this form.
     #[error("it is no script of `swoosh chaos sim`: {0}")]
     Form(#[from] serde_json::Error),
-    /// It names a bug that nobody can plant.
-    #[error("nobody can plant {0:?}; `swoosh chaos sim --help` lists what can be planted")]
+    /// Unknown planted bug.
+    #[error("unknown bug {0:?}; `swoosh chaos sim --help` lists what can be planted")]
     Bug(String),
 }
 
@@ -190,8 +190,8 @@ impl Script {
         })
     }
 
-    /// Heads that the node keeps in memory: in one world of five fewer than there are projects, so that they come and
-    /// go all the time, and in the others one more, so that those go that nobody asks for.
+    /// Size of the head cache: one in five worlds has fewer heads than projects, so that heads are evicted all the
+    /// time; the others have one more, so that only idle heads are evicted.
     fn heads(&self) -> usize {
         if self.seed.is_multiple_of(5) { PROJECTS - 1 } else { PROJECTS + 1 }
     }
@@ -227,7 +227,7 @@ fn once(script: &Script) -> Ended {
 fn twice(script: &Script) -> Ended {
     let _remembering = Remembering::begin();
     let mut first = script.live(true, Looking::Closely);
-    // Whoever does the same as before breaks nothing that was not broken before.
+    // Identical runs break the same invariants: the second run need not check them.
     let second = script.live(true, if first.broke.is_some() { Looking::Closely } else { Looking::AtTheTrace });
     if first.trace != second.trace || first.tally != second.tally || first.broke != second.broke {
         let differs = if first.tally == second.tally { "" } else { ", and other counts" };

@@ -17,7 +17,7 @@ pub fn text<T: FromStr<Err: Debug>>(text: &str) -> T {
 }
 
 /// What is known to be there.
-#[expect(clippy::expect_used, reason = "whoever calls names what it put there itself")]
+#[expect(clippy::expect_used, reason = "the caller names a value that it inserted itself")]
 pub fn known<T>(found: Option<T>, name: &str) -> T {
     found.ok_or(name).expect("the simulation put it there itself")
 }

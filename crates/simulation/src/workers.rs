@@ -89,7 +89,7 @@ impl Workers {
         taken.map(|(id, _)| id.clone())
     }
 
-    /// A worker was told that its outcome is held.
+    /// A worker received the answer that its outcome is held.
     pub(super) fn is_held(&mut self, effect: &EffectId) {
         self.held.push(effect.clone());
     }
@@ -123,7 +123,7 @@ fn left(journal: &Journal) -> Option<BTreeMap<EffectId, Note>> {
     )
 }
 
-/// What the engine is told that an answer means, as the daemon tells it.
+/// Maps an answer to the engine's, as the daemon does.
 fn meaning(outcome: sequencer::Outcome) -> Answer {
     let refusal = match outcome {
         sequencer::Outcome::Accepted { .. } => return Answer::Accepted,

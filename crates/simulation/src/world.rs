@@ -120,7 +120,7 @@ pub(super) struct Moods {
     pub full: Option<u64>,
     /// Side writes are lost as soon as there are some behind the last record.
     pub side_writes_lost: bool,
-    /// Something on the disk is not as it was written, and nobody has repaired it yet.
+    /// Turn in which the damage of the disk is repaired; `None` while it is intact.
     pub damaged: Option<u64>,
     /// An operation of the disk failed since the node started.
     pub disk_failed: bool,
@@ -262,7 +262,7 @@ impl World {
         happened.into_iter().for_each(|fault| self.fired(fault, Some(client)));
     }
 
-    /// A fault happened to a client, or to everybody.
+    /// Records a fault of one client, or of all if `client` is `None`.
     pub(super) fn fired(&mut self, fault: Fault, client: Option<usize>) {
         self.tally.fired(fault);
         self.healing.struck(fault, client, self.site.clocks.true_ms());
@@ -335,16 +335,16 @@ impl World {
         }
     }
 
-    /// What was made durable is looked at, answers leave, and whoever went off is off.
+    /// Checks durable records, delivers answers and removes clients that left.
     pub(super) fn after_work(&mut self, random: &mut Random) -> Result<(), Violation> {
         self.see_accepted()?;
         self.answers_leave(random)?;
-        self.outcomes_told()?;
+        self.outcomes_answered()?;
         self.readers_look(random)?;
         let fired = self.site.disk.take_fired();
         self.moods.disk_failed |= !fired.is_empty() || self.site.disk.is_full();
         self.damage_stays_local()?;
-        self.clock_is_told()?;
+        self.clock_is_reported()?;
         fired.into_iter().for_each(|trap| self.fired(super::node::fault_of(trap), None));
         if self.site.disk.is_off() {
             self.go_off(random);
@@ -355,19 +355,19 @@ impl World {
     /// What was answered for is seen; what cannot be read now is seen when it can be.
     fn see_accepted(&mut self) -> Result<(), Violation> {
         let Some(node) = &self.node else { return Ok(()) };
-        let told = node.take_told();
-        self.tally.add(&told.tally);
-        told.dropped.iter().for_each(|effect| self.workers.dropped(effect));
+        let observed = node.take_observed();
+        self.tally.add(&observed.tally);
+        observed.dropped.iter().for_each(|effect| self.workers.dropped(effect));
         self.struck |= self.site.disk.has_fired();
-        if let Some(failed) = told.log_failed.first().filter(|_| !self.struck && !self.is_excused()) {
+        if let Some(failed) = observed.log_failed.first().filter(|_| !self.struck && !self.is_excused()) {
             return Err(Violation { invariant: "log-fails-for-a-cause", what: failed.clone() });
         }
-        if let Some(failed) = told.own_failed.first() {
+        if let Some(failed) = observed.own_failed.first() {
             return Err(Violation { invariant: "own-proposals-build", what: failed.clone() });
         }
         let journal = node.single.handle().journal();
-        for record in &told.accepted {
-            self.oracle.told(record.index);
+        for record in &observed.accepted {
+            self.oracle.published(record.index);
             self.trace.event(&record.index.to_string());
             let stored = journal.object(&record.inputs_hash).ok().flatten();
             let inputs = stored.and_then(|bytes| Json::parse(&bytes).ok());
@@ -377,7 +377,7 @@ impl World {
             }
         }
         if !self.site.disk.is_off() && self.oracle.is_behind() {
-            let caught_up = self.oracle.catch_up(&journal, self.oracle.last_told());
+            let caught_up = self.oracle.catch_up(&journal, self.oracle.last_published());
             self.excused(caught_up)?;
         }
         Ok(())
@@ -411,7 +411,7 @@ impl World {
         let owed = std::mem::take(&mut self.owed);
         for mut owing in owed {
             match owing.answer.try_recv() {
-                // Whoever is dead tells nobody that it could not.
+                // A dead process reports no failure.
                 Ok(Outcome::Refused(_)) if self.site.disk.is_off() => self.tally.count("answers never given"),
                 Ok(outcome) => {
                     let Owed { client, project, key, acknowledged, .. } = owing;
@@ -482,7 +482,7 @@ impl World {
         self.oracle.shown(&client.project, view.index, view.head.hash())
     }
 
-    /// Asks again for some receipts that were given, whoever they were given to.
+    /// Asks again for up to `most` earlier receipts, from any client.
     pub(super) fn ask_again(&mut self, most: usize, random: &mut Random) -> Result<(), Violation> {
         let Some(node) = &self.node else { return Ok(()) };
         let journal = node.single.handle().journal();
@@ -506,14 +506,14 @@ impl World {
         Ok(())
     }
 
-    /// Whoever waits for the node waits in vain.
+    /// Drops the requests that wait for the node.
     pub(super) fn cut_off(&mut self) {
         self.owed.clear();
         self.own.clear();
         self.network.lose_answers();
     }
 
-    /// Nothing is under way, and nobody waits.
+    /// Nothing is under way: no request waits.
     pub(super) fn calm(&mut self) {
         self.owed.clear();
         self.own.clear();
@@ -561,8 +561,8 @@ fn is_open_question(code: Code) -> bool {
     )
 }
 
-/// What a repeat of an accepted proposal may be told beside its receipt: that the node cannot tell now, that its signer
-/// may no longer ask, or that it comes too late.
+/// Rejections that a repeat of an accepted proposal may get instead of its receipt: the node cannot tell now, the
+/// signer lost its right, or the repeat comes too late.
 fn may_refuse_a_repeat(code: Code) -> bool {
     is_open_question(code)
         || matches!(

@@ -9,7 +9,7 @@ use swoosh_types::inputs::IdentityGrant;
 use swoosh_types::keys::{PublicKey, SecretKey};
 use swoosh_types::names::Role;
 
-/// Somebody with a key.
+/// A holder of a key.
 #[derive(Clone, Debug)]
 pub struct Hand {
     /// What they are called.
@@ -36,7 +36,7 @@ impl Hand {
 /// The five candidates of the council.
 pub const VOTERS: [&str; 5] = ["v1", "v2", "v3", "v4", "v5"];
 
-/// Everybody.
+/// The key holders of a run.
 #[derive(Clone, Debug)]
 pub struct Hands(Vec<Hand>);
 
@@ -83,7 +83,7 @@ impl Hands {
         self.0.iter().find(|hand| hand.key() == *key)
     }
 
-    /// Everybody.
+    /// Every key holder.
     pub fn all(&self) -> impl Iterator<Item = &Hand> {
         self.0.iter()
     }
@@ -93,7 +93,7 @@ impl Hands {
         ["node", "operator"].map(|name| (self.get(name).key(), self.get(name).grant())).into()
     }
 
-    /// The identities of the project document: everybody with a role but the node.
+    /// The identities of the project document: every key with a role except the node's.
     pub fn of_document(&self) -> Value {
         let named = self.0.iter().filter(|hand| !hand.roles.is_empty() && hand.name != "node");
         let grants: BTreeMap<String, Value> = named.map(|hand| (hand.key().to_string(), json!(hand.grant()))).collect();

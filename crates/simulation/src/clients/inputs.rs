@@ -21,7 +21,6 @@ use super::voters;
 /// What inputs are made of beside the state.
 #[derive(Clone, Copy)]
 pub struct Maker<'a> {
-    /// Everybody's keys.
     pub hands: &'a Hands,
     /// The cluster that votes and proofs are signed for.
     pub cluster: &'a ClusterId,
@@ -125,7 +124,7 @@ fn elect(head: &Head, maker: Maker<'_>) -> Value {
     certificate(head.state(), maker, &election::propose(head, &electorate), &there[..needed.min(there.len())])
 }
 
-/// Everybody who may ever stand for the council: the voters, and the key that one of them may rotate to.
+/// Every possible council candidate: the voters, and the key that one of them may rotate to.
 const CANDIDATES: [&str; 6] = ["v1", "v2", "v3", "v4", "v5", "fresh"];
 
 fn rotation(state: &State, maker: Maker<'_>) -> Value {
@@ -275,10 +274,10 @@ fn of_council(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
     match transition {
         CouncilProfilesLoaded => {
             let candidate = |name: &&str| json!({"key": maker.hands.get(name).key(), "capabilities": if *name < "v3" { ["plan"] } else { ["review"] }});
-            let stands = |name: &&&str| voters::may_vote(state, &maker.hands.get(name).key());
-            let standing: Vec<_> = CANDIDATES.iter().filter(stands).map(candidate).collect();
+            let votes = |name: &&&str| voters::may_vote(state, &maker.hands.get(name).key());
+            let eligible: Vec<_> = CANDIDATES.iter().filter(votes).map(candidate).collect();
             let everyone = || VOTERS.iter().map(candidate).collect();
-            json!({"candidates": if maker.careless { everyone() } else { standing }})
+            json!({"candidates": if maker.careless { everyone() } else { eligible }})
         }
         CouncilQuorumCert => elect(head, maker),
         CouncilMcpGreen => json!({"servers": {"search": {"server": "search", "version": "1.2.0"}}}),

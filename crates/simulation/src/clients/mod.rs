@@ -37,7 +37,6 @@ pub const SECRET: &str = "ucxl://agent:dev@default/out/key.pem";
 pub struct Common<'a> {
     /// The cluster.
     pub cluster: &'a ClusterId,
-    /// Everybody's keys.
     pub hands: &'a Hands,
     /// The world outside.
     pub outside: &'a Outside,
@@ -75,7 +74,7 @@ pub struct Ask {
 /// Ways in which a proposal may be misplaced.
 const WAYS: u64 = 9;
 
-/// Whom a policy struck asks a human one time in so many, and waits for a newer policy otherwise.
+/// A client refused by a policy asks a human once in this many turns; otherwise it waits for a newer policy.
 const PATIENT: u64 = 16;
 
 /// The present beat.
@@ -231,7 +230,7 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
         if random.below(if back { 2 } else { 12 }) == 0 {
             return Some(Transition::ControlRecovered);
         }
-        // As long as too few are back nothing moves but the council; whoever tries all the same is refused.
+        // While a majority is missing, only council transitions pass; clients that try others are rejected.
         if !back && members > 0 && random.below(4) != 0 {
             return None;
         }
@@ -242,7 +241,7 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
     if is_barred(state, common.hands) && random.below(2) == 0 {
         return Some(Transition::BootIdentityGranted);
     }
-    // Whoever has no license asks now and then whether there is one again.
+    // Without a license, clients only probe now and then for a new one.
     if state.control.license == LicenseStatus::Expired && random.below(12) != 0 {
         return None;
     }
@@ -306,7 +305,7 @@ pub fn is_held_up(state: &State) -> bool {
         || state.policy.phase == PolicyState::Quarantined
 }
 
-/// Whether the outcomes of a project's effects are refused until somebody lifts what blocks it.
+/// Whether outcomes of the project's effects are rejected until the block is lifted.
 pub fn is_blocked(state: &State) -> bool {
     is_held_up(state) || state.control.paused
 }

@@ -110,7 +110,7 @@ fn execution(state: &State) -> Transition {
     }
     match state.execution.phase {
         ExecutionState::Inactive => make_ready(state).unwrap_or(Transition::ExecutionAllReady),
-        ExecutionState::Plan if stands_as_pinned(state) => Transition::ExecutionPlanLocked,
+        ExecutionState::Plan if matches_pin(state) => Transition::ExecutionPlanLocked,
         ExecutionState::Plan => make_ready(state).unwrap_or(Transition::ExecutionPlanChange),
         ExecutionState::Work => Transition::ExecutionBeatReviewGate,
         ExecutionState::Review
@@ -146,8 +146,8 @@ fn holds(state: &State) -> bool {
     })
 }
 
-/// Whether council and environment stand READY as execution is pinned.
-fn stands_as_pinned(state: &State) -> bool {
+/// Whether council and environment are READY at the version that execution is pinned to.
+fn matches_pin(state: &State) -> bool {
     let pinned = state.execution.pin.as_ref().map(|pin| pin.version);
     let ready = (state.council.phase, state.environment.phase) == (CouncilState::Ready, EnvironmentState::Ready);
     ready && (state.council.version, state.environment.version) == (pinned, pinned) && holds(state)

@@ -16,7 +16,7 @@ impl Disk {
         older.is_some_and(|rows| rows > 0)
     }
 
-    /// Puts every flipped row of the directory back as it was written.
+    /// Restores every flipped row of the directory.
     pub fn mend_rows(&self) {
         self.contents().rows.mend();
     }

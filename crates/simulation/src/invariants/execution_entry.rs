@@ -6,7 +6,7 @@ use crate::oracle::Past;
 use swoosh_machine::state::State;
 use swoosh_types::names::{CouncilState, EnvironmentState, ExecutionState, IngestionState, Transition};
 
-/// What an entry stands on.
+/// Checks that execution is entered only with its prerequisites READY and pinned.
 pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
     let (old, new) = (step.before.state(), step.after.state());
     let enters = old.execution.phase == ExecutionState::Inactive && new.execution.phase != ExecutionState::Inactive;
@@ -15,7 +15,7 @@ pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
     if goes_forward(step.record.transition) && !ready {
         return Err(format!("council is {}, environment {}", old.council.phase, old.environment.phase));
     }
-    if enters || changes { stands(new) } else { Ok(()) }
+    if enters || changes { has_prerequisites(new) } else { Ok(()) }
 }
 
 fn goes_forward(transition: Transition) -> bool {
@@ -31,7 +31,7 @@ fn goes_forward(transition: Transition) -> bool {
     )
 }
 
-fn stands(state: &State) -> Result<(), String> {
+fn has_prerequisites(state: &State) -> Result<(), String> {
     let (ingestion, council, environment) = (&state.ingestion, &state.council, &state.environment);
     let ready = ingestion.phase == IngestionState::Ready
         && council.phase == CouncilState::Ready

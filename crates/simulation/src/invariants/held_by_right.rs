@@ -37,7 +37,7 @@ mod tests {
     use swoosh_types::names::Transition;
 
     #[test]
-    fn an_outcome_of_a_worker_that_nobody_knows_is_found() {
+    fn an_outcome_of_an_unknown_worker_is_found() {
         let (mut it, genesis) = (record(Transition::IngestionBytesOk), head(|_| ()));
         assert_eq!(asked(check, &it, &genesis, &genesis, &Past::default()), Ok(()));
         let signer = swoosh_types::keys::SecretKey::from_bytes(&[8; 32]).public().to_string();

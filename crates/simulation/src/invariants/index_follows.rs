@@ -7,7 +7,7 @@ use crate::oracle::Past;
 pub fn check(step: &Step<'_>, past: &Past) -> Result<(), String> {
     let (record, expected) = (step.record, past.last_index + 1);
     if record.index != expected {
-        return Err(format!("it stands where record {expected} should"));
+        return Err(format!("it is at the place of record {expected}"));
     }
     if record.state_pre_hash != step.before.hash() || record.state_post_hash != step.after.hash() {
         return Err("it does not lead from the project's head to the one that it says".into());

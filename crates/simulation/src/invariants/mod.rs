@@ -58,7 +58,7 @@ pub const OF_ANSWERS_AND_STARTS: [&str; 21] = [
     "reads-are-durable",
     "damage-stays-local",
     "damage-is-named",
-    "clock-is-told",
+    "clock-is-reported",
     "floor-follows-stamps",
     "readable",
     "starts",

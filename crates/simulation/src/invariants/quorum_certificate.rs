@@ -1,5 +1,5 @@
-//! Whoever is elected is certified: the certificate's hash is that of the elected set, and enough distinct candidates
-//! signed it, all of whom may vote, as may every member.
+//! Elections have a valid quorum certificate: its hash is that of the elected set, and enough distinct candidates
+//! signed it. Every signer and every member may vote.
 
 use super::Step;
 use crate::oracle::Past;
@@ -39,8 +39,8 @@ fn votes(step: &Step<'_>) -> Result<(), String> {
     let at = step.record.timestamp;
     let mut voters = std::collections::BTreeSet::new();
     for vote in &certificate.votes {
-        let stands = line(old, vote.voter).into_iter().find(|key| candidates.contains_key(key));
-        let Some(candidate) = stands.filter(|_| may_vote(old, &vote.voter, at)) else { continue };
+        let candidate = line(old, vote.voter).into_iter().find(|key| candidates.contains_key(key));
+        let Some(candidate) = candidate.filter(|_| may_vote(old, &vote.voter, at)) else { continue };
         if may_vote(old, &candidate, at) && vote.voter.verify(&signed, &vote.signature) {
             voters.insert(candidate);
         }
