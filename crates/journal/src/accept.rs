@@ -41,7 +41,7 @@ pub struct Loss {
     pub kept: BTreeMap<ProjectName, u64>,
     /// The incarnation of the watermark, where it says one: an older copy of the journal may not know of it.
     incarnation: Option<u64>,
-    /// Whom the journal follows; accepting begins an incarnation of a journal that follows nobody.
+    /// Node whose log the journal follows; accepting a loss starts an incarnation if it follows none.
     pub follows: Option<String>,
 }
 
@@ -74,7 +74,7 @@ pub struct Acceptance {
     pub reason: String,
 }
 
-/// Why a journal is not accepted as it stands.
+/// Reasons to refuse the acceptance of a loss.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// It cannot be looked at, or a node holds it.
@@ -131,8 +131,8 @@ impl Journal {
         Ok(Loss { last, chain, promised: known, problem, kept, incarnation: of_watermark, follows })
     }
 
-    /// Accepts a loss as it was looked at: writes to the journal that, when and why it was accepted, begins the next
-    /// incarnation after the last record, and writes the watermark again. Refused while a node runs on the directory.
+    /// Accepts an inspected loss: records in the journal that it was accepted, when and why, starts the next
+    /// incarnation after the last record, and rewrites the watermark. Refused while a node runs on the directory.
     pub fn accept_end(place: impl Into<Place>, loss: &Loss, at: Hlc, reason: &str) -> Result<Mark, AcceptError> {
         let place = place.into();
         let db = open_to_write(&place, &StoreLimits::default())?;

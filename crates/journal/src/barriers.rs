@@ -30,7 +30,7 @@ pub struct Barrier {
     pub change: VersionChange,
 }
 
-/// What a barrier stands between. `from` is absent where the log, or what is left of it, begins.
+/// A barrier between two stretches of records. `from` is absent at the beginning of the log, or of its unpruned rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "version_of", rename_all = "snake_case")]
 pub enum VersionChange {
@@ -92,7 +92,7 @@ struct Versions<'j> {
 }
 
 impl Journal {
-    /// Every barrier of the log, in its order; `progress` is told the last index, now and then.
+    /// Every barrier of the log, in order. `progress` receives the last index now and then.
     pub fn barriers(&self, progress: &mut dyn FnMut(u64)) -> Result<Vec<Barrier>, ReadError> {
         let mut versions = Versions {
             journal: self,

@@ -1,11 +1,11 @@
-//! Where a pruned log begins, and what its projects stand on.
+//! The beginning of a pruned log, and the base snapshots of its projects.
 //!
-//! Records go from the front, up to the **prune point**: the last one that is gone, kept as its receipt, which
-//! the node signed when the record was committed. The chain goes on from there. Every project that had a
-//! record before it keeps a **base**: a snapshot of its last record before the floor, with that record's
-//! frame and the link before it, so that it proves itself without the log. A base is written twice, in two
-//! families, because nothing is left to replay it from. The next base is written twice beside it, and takes its place
-//! in the write that raises the floor: pruning that is interrupted leaves both copies of what a project stands on.
+//! Records are pruned from the front, up to the **prune point**: the last pruned record. Its receipt, which the node
+//! signed at commit, is kept, and the chain continues from it. Every project with an earlier record keeps a **base**:
+//! a snapshot of its last record before the floor, with the frame of that record and the previous link, so that it
+//! verifies without the log. A base is written twice, in two families, because it cannot be replayed. The next base
+//! is written beside it, also twice, and replaces it in the write that raises the floor: interrupted pruning leaves
+//! both copies of the base in force.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -117,12 +117,12 @@ impl Inner {
         Ok(stored)
     }
 
-    /// The second copy of what a project stands on, else of what it is about to stand on: index and row.
+    /// Index and row of the second copy of a project's base, or of its next base where it has none yet.
     pub(super) fn second_base(&self, project: &ProjectName) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
         Ok(self.base_in_slot(project)?.map(|(_, index, row)| (index, row)))
     }
 
-    /// The second copy of what a project stands on, else of what it is about to stand on, and its slot.
+    /// Like [`Self::second_base`], with the slot.
     pub(super) fn base_in_slot(&self, project: &ProjectName) -> Result<Option<(Slot, u64, Vec<u8>)>, ReadError> {
         let mut bases = Vec::new();
         for slot in Slot::ALL {
@@ -133,20 +133,20 @@ impl Inner {
         Ok(bases.into_iter().max_by_key(|(_, index, _)| (*index < first, *index)))
     }
 
-    /// What stands in a slot of a project: index and row.
+    /// Index and row in a slot of a project.
     fn slot(&self, project: &ProjectName, slot: Slot) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
         let Some(bytes) = self.get(Family::Meta, &base_key(project, slot))? else { return Ok(None) };
         let (index, row) = bytes.split_first_chunk::<8>().ok_or_else(|| super::read::mangled(project, Family::Meta))?;
         Ok(Some((u64::from_be_bytes(*index), row.to_vec())))
     }
 
-    /// The slot that a project does not stand on.
+    /// The slot that does not hold the base in force.
     pub(super) fn free_slot(&self, project: &ProjectName) -> Result<Slot, ReadError> {
-        let stands_on = self.base_in_slot(project)?.filter(|(_, index, _)| *index < self.first_index());
-        Ok(stands_on.map_or(Slot::One, |(slot, ..)| slot.other()))
+        let current = self.base_in_slot(project)?.filter(|(_, index, _)| *index < self.first_index());
+        Ok(current.map_or(Slot::One, |(slot, ..)| slot.other()))
     }
 
-    /// The second copy of the base that is about to be stood on, if it is of this record.
+    /// The second copy of the next base, if it is of this record.
     pub(super) fn coming_base(&self, project: &ProjectName, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
         let coming = self.slot(project, self.free_slot(project)?)?;
         Ok(coming.filter(|(found, _)| *found == index).map(|(_, row)| row))

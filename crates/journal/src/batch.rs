@@ -110,7 +110,7 @@ pub trait Log: Send {
     /// Returns when the batch is committed; after an error nothing of it may be answered.
     fn append(&mut self, batch: &Batch) -> Result<(), AppendError>;
 
-    /// The journal was opened anew: what was held of the one before is let go.
+    /// The journal was reopened: drops the handles of the previous one.
     fn reopened(&mut self, journal: &Journal);
 }
 
@@ -186,8 +186,8 @@ impl Journal {
         self.0.tail().unsnapshotted.record(project, last_index);
     }
 
-    /// Projects whose oldest record without a snapshot lies more than `records` behind the last one, the
-    /// oldest first, [`SWEEP_AT_ONCE`] at the most: snapshots of these shorten a start.
+    /// Projects whose oldest record without a snapshot is more than `records` behind the last one, oldest first and
+    /// at most [`SWEEP_AT_ONCE`]: snapshots of these shorten a start.
     pub fn sweep_candidates(&self, records: u64) -> Vec<SweepCandidate> {
         let tail = self.0.tail();
         let last_index = tail.last_index;
@@ -289,7 +289,7 @@ impl Inner {
             Write::EffectOpened { id, opened_at } => self.stage_opened(rows, id, *opened_at),
             Write::EffectClosed { id } => self.stage_closed(rows, id),
             Write::Blocked { project, blocks } => self.stage_blocked(rows, project, *blocks),
-            // A base stands there, which this one, taken while the record was there, must not replace.
+            // Pruning has overtaken this snapshot: the base in its place must not be replaced.
             Write::Snapshot(snapshot) if snapshot.index < self.first_index() => {}
             Write::Snapshot(snapshot) => {
                 let key = scoped_key(&snapshot.project, snapshot.index);

@@ -1,7 +1,7 @@
-//! What a directory says of the programs that wrote to it: under which statechart, and with which policy engine.
+//! The programs that wrote to a directory: the versions of their statechart and policy engine.
 //!
-//! It is written before the first record of a newer chart, so that a program that does not know that chart is told at
-//! its start, and not by a record that it cannot reduce.
+//! They are written before the first record of a newer chart, so that an older program is refused at its start and
+//! not at a record that it cannot reduce.
 
 use super::store::WriteBatch;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,8 @@
-//! A copy of the journal as it is at one moment, while a node writes to it.
+//! A consistent copy of the journal while a node writes to it.
 //!
-//! RocksDB links its tables, which never change, into another directory, and writes the rest there. Nobody
-//! appends meanwhile, so that the watermark beside the copy is that of its last record: it is what a node would
-//! leave that stopped then. What is in memory goes to tables before, while others append, so that they wait for
-//! moments only.
+//! RocksDB hard-links its immutable tables into another directory and writes the rest there. Appends wait meanwhile,
+//! so the watermark beside the copy is that of its last record, as after a stop at this moment. Memtables are flushed
+//! before that, while appends go on, so that they wait for moments only.
 
 use std::path::{Path, PathBuf};
 
@@ -45,7 +44,7 @@ impl Journal {
         }
         let failed = |source| CheckpointError::Storage { path: to.to_path_buf(), source };
         journal.flush().map_err(failed)?;
-        let _nobody_appends = journal.appending();
+        let _no_appends = journal.appending();
         let (stage, end) = {
             let tail = journal.tail();
             (tail.stage, (tail.last_index, tail.last_chain))
@@ -67,8 +66,8 @@ impl Journal {
         Ok(Watermark::create(&Place::from(to), mark)?.mark())
     }
 
-    /// Follows the chain from the first record that is there to the last one, and holds its end against the
-    /// watermark. The number of records. `progress` is told the last index, now and then.
+    /// Follows the chain from the first record that is there to the last one, and compares its end with the
+    /// watermark. Returns the number of records. `progress` receives the last index now and then.
     pub fn check_chain(&self, progress: &mut dyn FnMut(u64)) -> Result<u64, RecoverError> {
         let journal = &*self.0;
         let promised = journal.keeper.promised()?;

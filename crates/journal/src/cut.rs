@@ -64,8 +64,8 @@ fn delete_after(db: &Store, of: Family, wanted: u64, index: &IndexOf) -> Result<
     Ok(deleted)
 }
 
-/// Deletes bases of records after `wanted`: an interrupted pruning writes the bases of a stretch before it raises the
-/// floor, and whoever ends the log within that stretch would keep a base beyond the end.
+/// Deletes bases of records after `wanted`. An interrupted pruning writes bases before it raises the floor; a log cut
+/// within that stretch would keep a base beyond its end.
 fn delete_bases(db: &Store, wanted: u64) -> Result<(), StorageError> {
     let handle = family(db, Family::Meta)?;
     let mut rows = WriteBatch::default();

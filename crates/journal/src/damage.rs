@@ -1,5 +1,5 @@
-//! The table of damages: whatever happens to a journal's files, it opens with everything or refuses and
-//! names what is missing. docs/journal.md shows the table; `SWOOSH_BLESS=1` writes it anew.
+//! The table of damages: whatever happens to a journal's files, it opens with every record or refuses and names the
+//! missing one. docs/journal.md shows the table; `SWOOSH_BLESS=1` rewrites it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ struct Damage {
 /// A directory to be damaged, and an older copy of it.
 struct Scene {
     now: Directory,
-    /// As it was after record 3.
+    /// The directory after record 3.
     older: Directory,
     /// The canonical bytes of each record, from the first.
     records: Vec<Vec<u8>>,
@@ -97,7 +97,7 @@ impl Scene {
         }
         (4..=RECORDS).for_each(|_| drop(node.commit(&["a"])));
         let records = (1..=RECORDS).map(|index| node.journal.record(index).unwrap().unwrap().encoded).collect();
-        // A crash: the directory as it stands, never closed.
+        // A crash: the directory as copied now, never closed.
         Scene { now: node.directory.copy(), older, records }
     }
 
@@ -252,7 +252,7 @@ fn start(scene: &Scene) -> Result<(u64, Hash), String> {
 /// What looking does: `swoosh wal verify`.
 fn look(scene: &Scene) -> String {
     match Journal::open_read_only(scene.now.path()) {
-        Err(error) => told(scene, &error.to_string()),
+        Err(error) => summarise(scene, &error.to_string()),
         Ok(journal) => {
             let report = verify::verify(&journal, &mut |_| ());
             let problems: Vec<String> = report.problems.iter().map(|problem| problem.index.to_string()).collect();
@@ -261,8 +261,8 @@ fn look(scene: &Scene) -> String {
     }
 }
 
-/// How a refusal tells what is missing, without what differs from run to run.
-fn told(scene: &Scene, text: &str) -> String {
+/// The refusal's missing part, without texts that differ from run to run.
+fn summarise(scene: &Scene, text: &str) -> String {
     println!("{text}");
     let named = ["is the first one missing", "promises records up to", "record ", "watermark", "both slots"];
     assert!(named.iter().any(|sign| text.contains(sign)), "it does not say what is missing: {text}");
@@ -308,7 +308,7 @@ fn row(damage: &Damage) -> String {
             "opens with everything".to_owned()
         }
         Err(text) => {
-            let first = told(&scene, &text);
+            let first = summarise(&scene, &text);
             // A refusal stays one: nothing was adopted on the way.
             assert!(start(&scene).is_err(), "{}: refused once and then opened", damage.name);
             assert_eq!(contents(&scene), found, "{}: a refusal changed files", damage.name);
@@ -487,7 +487,7 @@ fn a_loss_is_accepted_as_it_was_looked_at_and_stays_written() {
 }
 
 #[test]
-fn a_watermark_that_says_nothing_is_made_anew_and_each_acceptance_is_kept() {
+fn a_watermark_without_a_promise_is_rewritten_and_each_acceptance_is_kept() {
     let scene = Scene::new(false);
     for round in 1..=2 {
         fs::remove_file(scene.now.watermark()).unwrap();
@@ -525,7 +525,7 @@ fn a_loss_that_moved_a_journal_that_is_held_and_one_that_does_not_hold_are_not_a
 }
 
 #[test]
-fn a_record_without_its_key_or_decision_is_told() {
+fn a_record_without_its_key_or_decision_is_reported() {
     for family in [Family::Idem, Family::Decisions] {
         let mut node = Node::new();
         let record = node.commit(&["a"]).remove(0);

@@ -67,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_neither_words_nor_a_document_is_told() {
+    fn a_row_that_is_neither_words_nor_a_document_is_reported() {
         let mut node = Node::new();
         node.commit(&["alpha"]);
         for row in [&b""[..], b"\x01", b"\x01{}", b"\x02{}"] {
             node.overwrite(Family::Decisions, &scoped_key(&name("alpha"), 1), row);
-            let told = node.journal.decision(&name("alpha"), 1);
-            assert!(matches!(told, Err(ReadError::Row { .. })), "{row:?}: {told:?}");
+            let read = node.journal.decision(&name("alpha"), 1);
+            assert!(matches!(read, Err(ReadError::Row { .. })), "{row:?}: {read:?}");
         }
     }
 

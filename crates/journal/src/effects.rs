@@ -1,5 +1,5 @@
-//! Open effects, in the `outbox` family: which there are, written with the record that opens or closes them, and
-//! what whoever runs them noted of its work. Heads need not be in memory to know what is to be done.
+//! The index of open effects, in the `outbox` family: rows written with the record that opens or closes an effect,
+//! and the notes of its runner. Open effects are found without loading heads.
 //!
 //! ```text
 //!  effect/<id> → when it was opened        with the record, gone with the one that closes it
@@ -9,8 +9,8 @@
 //!  <id> = project ‖ 0x00 ‖ index (8 bytes, big-endian) ‖ digest ‖ "/" ‖ name; no digest and no "/" under statechart
 //!  version 1. The digest keeps rows of two records apart that took the same index in two incarnations.
 //! ```
-//! The states of the projects decide; these rows say where to look. A directory from before there were any gets
-//! them once, from the states.
+//! The states of the projects are authoritative; these rows only index them. A directory from before the index gets
+//! it once, from the states.
 
 use super::store::WriteBatch;
 
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_made_anew_once_from_what_the_states_say() {
+    fn rows_are_rebuilt_once_from_the_states() {
         let mut node = Node::new();
         node.commit(&["a"]);
         write(&node, vec![opened("a/3/fetch")]);

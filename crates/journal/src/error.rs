@@ -272,12 +272,12 @@ pub enum ReadError {
         /// What is wrong.
         what: String,
     },
-    /// A record stands in another's place.
-    #[error("record {found} stands in the place of record {index}")]
+    /// A record has the key of another.
+    #[error("record {found} is stored in the place of record {index}")]
     Misplaced {
         /// Whose place.
         index: u64,
-        /// Which record stands there.
+        /// Index of the record that is stored there.
         found: u64,
     },
     /// The inputs of a record are gone.
@@ -389,7 +389,7 @@ pub enum RecoverError {
         index: u64,
         /// What was promised.
         expected: Hash,
-        /// What stands there.
+        /// Chain value that is stored there.
         found: Hash,
     },
     /// What was written with the last record is not there.

@@ -1,5 +1,5 @@
-//! How far the exporters of decision records have come, in the `outbox` family: whoever prunes the log
-//! leaves alone what an exporter has not sent yet.
+//! Positions of the exporters of decision records, in the `outbox` family: pruning keeps the records that an exporter
+//! has not sent yet.
 
 use super::error::{ReadError, StorageError};
 use super::layout::{Family, exporter_key, exporter_name};
@@ -53,7 +53,7 @@ impl Journal {
         let mut rows = WriteBatch::default();
         let changed = resting.chain(running).filter(|position| !held.contains(position));
         changed.for_each(|position| self.0.stage_position(&mut rows, &position));
-        // A full disk keeps nobody from starting who changes nothing.
+        // A start without changes writes nothing, so that it also works on a full disk.
         if !rows.is_empty() {
             self.0.or_stop(self.0.write(rows, true))?;
         }
@@ -156,7 +156,7 @@ mod tests {
         node.journal.rest_exporter("server", true).unwrap();
         assert_eq!(node.journal.export_floor().unwrap(), None);
         node.journal.rest_exporter("server", false).unwrap();
-        node.journal.rest_exporter("nobody", false).unwrap();
+        node.journal.rest_exporter("unknown", false).unwrap();
         assert_eq!(node.journal.export_floor().unwrap(), Some(1));
     }
 

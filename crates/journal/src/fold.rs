@@ -1,5 +1,5 @@
-//! Replaying records: piece by piece, decoded on all cores, then reduced project by project on all cores.
-//! Whatever is wrong, the lowest index that is wrong is told.
+//! Replaying records: piece by piece, decoded on all cores, then reduced project by project on all cores. Of several
+//! faults the one with the lowest index is reported.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -45,7 +45,7 @@ pub(super) struct Loaded {
     pub(super) passage: Passage,
     /// `None` where a snapshot covers the record.
     pub(super) inputs: Option<Arc<StoredInputs>>,
-    /// The whole row, where somebody wants to see it.
+    /// The whole row, if requested.
     pub(super) row: Option<Row>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Piece {
     pub(super) end: bool,
 }
 
-/// Where replay stands.
+/// Progress of a replay.
 pub(super) struct Fold<'a> {
     journal: &'a Inner,
     pub(super) tracks: BTreeMap<ProjectName, Track>,
@@ -66,7 +66,7 @@ pub(super) struct Fold<'a> {
     pub(super) last_chain: Hash,
     pub(super) last_timestamp: Hlc,
     pub(super) applied: u64,
-    /// Whether rows are kept for somebody who looks on.
+    /// Whether rows are kept for the visitor.
     pub(super) keep_rows: bool,
     inputs: InputsRead,
 }

@@ -18,7 +18,7 @@ use swoosh_types::record::{Passage, Record};
 /// Version of the frame.
 const VERSION: u8 = 1;
 
-/// A record as it stands in the WAL, with what its receipt is rebuilt from.
+/// A record of the WAL, with the data from which its receipt is rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
     /// The record.

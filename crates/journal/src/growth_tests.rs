@@ -134,7 +134,7 @@ fn pruning_that_was_interrupted_leaves_a_log_that_replays() {
 /// Found by the simulation (seed 1, world 108): the base that interrupted pruning had begun was written over the second
 /// copy of the one in force, and losing the first copy then left nothing to replay the project's records from.
 #[test]
-fn interrupted_pruning_leaves_both_copies_of_what_a_project_stands_on() {
+fn interrupted_pruning_leaves_both_copies_of_a_base() {
     let mut node = busy(20);
     cover(&node);
     node.journal.prune_wal(&keep(4), &|| true).unwrap();
@@ -149,10 +149,10 @@ fn interrupted_pruning_leaves_both_copies_of_what_a_project_stands_on() {
         assert_eq!(node.journal.mend_base(&d), Ok(true));
         assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
     }
-    for (keep_records, stands_on) in [(2, indexes[1]), (1, indexes[2])] {
+    for (keep_records, base) in [(2, indexes[1]), (1, indexes[2])] {
         cover(&node);
         node.journal.prune_wal(&keep(keep_records), &|| true).unwrap();
-        assert_eq!(node.journal.0.second_base(&d).unwrap().unwrap().0, stands_on);
+        assert_eq!(node.journal.0.second_base(&d).unwrap().unwrap().0, base);
         let slots = Slot::ALL.map(|slot| node.journal.0.get(Family::Meta, &base_key(&d, slot)).unwrap().is_some());
         assert_eq!(slots.iter().filter(|held| **held).count(), 1, "the base before is gone");
         node.commit(&["a"]);
@@ -198,7 +198,7 @@ fn a_base_keeps_its_decision_when_its_record_is_pruned() {
     };
     let before = last.map(|index| whole(&node, index));
     let report = node.journal.prune_wal(&keep(0), &|| true).unwrap();
-    assert!(last.iter().any(|&index| index < report.first_index), "no base stands on a pruned record");
+    assert!(last.iter().any(|&index| index < report.first_index), "no base is of a pruned record");
     let after = decisions(&node);
     for (index, decision) in last.into_iter().zip(before) {
         let kept = after.iter().find(|(first, _)| *first == index);
@@ -207,7 +207,7 @@ fn a_base_keeps_its_decision_when_its_record_is_pruned() {
 }
 
 #[test]
-fn pruned_records_are_gone_and_the_rest_stands_on_what_is_left() {
+fn pruned_records_are_gone_and_the_rest_starts_from_bases() {
     let node = busy(40);
     cover(&node);
     let report = node.journal.prune_wal(&keep(10), &|| true).unwrap();
@@ -336,7 +336,7 @@ fn an_older_base_that_was_put_back_is_passed_over_and_both_copies_are_made_again
 }
 
 #[test]
-fn a_project_without_any_good_base_is_refused_and_not_begun_anew() {
+fn a_project_without_any_good_base_is_refused_and_not_restarted() {
     let node = busy(20);
     cover(&node);
     node.journal.prune_wal(&keep(4), &|| true).unwrap();
@@ -390,8 +390,8 @@ fn objects_go_with_the_last_record_that_names_them() {
     assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
 }
 
-/// The simulation's find (seed 1): a bit of a record's `inputs_hash` was flipped on disk. The collector took its word,
-/// deleted the inputs that nobody named any more, and the operator who put the record right had a log without them.
+/// Found by the simulation (seed 1): a bit of a record's `inputs_hash` was flipped on disk. The collector trusted it
+/// and deleted the real inputs, so that they were missing after the record was repaired.
 #[test]
 fn nothing_is_collected_on_the_word_of_a_damaged_log() {
     let node = busy(40);
@@ -410,8 +410,8 @@ fn nothing_is_collected_on_the_word_of_a_damaged_log() {
     assert!(verify::verify(&node.journal, &mut |_| ()).is_good());
 }
 
-/// Found by the simulation (seed 1, world 1146): a bit of a record's seal, which the chain does not cover, was flipped on
-/// disk. Pruning made the record what stands for those before it, and whoever put the record right came too late.
+/// Found by the simulation (seed 1, world 1146): a bit of a record's seal, which the chain does not cover, was
+/// flipped on disk. Pruning made the record the prune point, and a repair of it came too late.
 #[test]
 fn nothing_is_pruned_behind_a_record_whose_seal_does_not_hold() {
     let node = busy(20);

@@ -49,7 +49,7 @@ impl Journal {
     pub fn projects_between(&self, after: u64, to: u64) -> Result<BTreeSet<ProjectName>, ReadError> {
         let mut projects = BTreeSet::new();
         if after < self.first_index() {
-            // Whoever has a base may have changed in what is pruned.
+            // A project with a base may have changed in pruned records.
             projects.extend(self.0.based_projects()?);
         }
         for row in self.0.rows_from((after + 1).max(self.first_index())) {

@@ -20,7 +20,7 @@ use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::incarnation::{self, Incarnation};
 
-/// Whom a journal follows.
+/// The node that a journal follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The address of the node that writes.
@@ -69,7 +69,7 @@ pub enum IncarnationError {
         /// What the journal has.
         found: u64,
     },
-    /// The journal follows nobody.
+    /// The journal follows no other node.
     #[error("the journal in {} follows no other node, so there is nothing to promote; start it with `swoosh serve`", path.display())]
     NotFollowing {
         /// Which.
@@ -89,7 +89,7 @@ impl Journal {
         &self.0.incarnations
     }
 
-    /// Whom the journal follows; `None` for one that a node writes to.
+    /// Name of the node that the journal follows; `None` for a journal that a node writes to.
     pub fn follows(&self) -> Option<&str> {
         self.0.follows.as_deref()
     }
@@ -118,9 +118,9 @@ impl Journal {
         Ok(write(&db, rows)?)
     }
 
-    /// Begins the next incarnation of a journal that no process holds, after its last record, or after an
-    /// earlier one, when every later one is removed. Meant for a copy: what was removed is gone. Afterwards the
-    /// journal follows nobody. Refused where a node would not start.
+    /// Starts the next incarnation of a journal that no process holds, after its last record, or after an earlier
+    /// one, when every later record is removed for good: meant for a copy. Afterwards the journal follows no other
+    /// node. Refused where a node would not start.
     pub fn begin_incarnation(
         place: impl Into<Place>,
         next: &NextIncarnation<'_>,

@@ -16,15 +16,15 @@ pub(super) enum Family {
     Wal,
     /// project ‖ 0x00 ‖ index → snapshot.
     Snapshots,
-    /// project ‖ 0x00 ‖ beat ‖ key text → binding. The beat stands in front, so that what lies behind the
-    /// horizon is one range.
+    /// project ‖ 0x00 ‖ beat ‖ key text → binding. The beat comes first, so that the keys behind the horizon are one
+    /// range.
     Idem,
     /// hash → canonical bytes of inputs and facts.
     Objects,
     /// project ‖ 0x00 ‖ index → the words of a decision record, see `decision.rs`. Its keys are also the list of a project's records.
     Decisions,
-    /// What is to leave the node: `exporter/` ‖ name → how far an exporter of decision records has come; open
-    /// effects and notes of them, see `effects.rs`.
+    /// Data to leave the node: `exporter/` ‖ name → position of an exporter of decision records; open effects and
+    /// notes of them, see `effects.rs`.
     Outbox,
     /// What the directory is.
     Meta,
@@ -79,8 +79,8 @@ pub(super) mod meta {
     pub const LAST_SNAPSHOT: &[u8] = b"last_snapshot";
     /// Where the log begins, see `base.rs`; absent while nothing was pruned.
     pub const WAL_FLOOR: &[u8] = b"wal_floor";
-    /// Followed by a project: the second copy of its base, in one of two slots. What a project stands on is never
-    /// written over: the next base goes to the other slot until the log's floor is raised to it.
+    /// Followed by a project: the second copy of its base, in one of two slots. The base in force is never
+    /// overwritten: the next base goes to the other slot until the log's floor is raised to it.
     pub const BASES: [&[u8]; 2] = [b"base/", b"base2/"];
     /// Under which statechart and policy engine programs write, see `chart.rs`; absent where none said so.
     pub const WRITTEN: &[u8] = b"written";
@@ -97,7 +97,7 @@ pub(super) mod meta {
     pub const BLOCKED_END: &[u8] = b"blocked0";
     /// After all bases of each slot.
     pub const BASES_END: [&[u8]; 2] = [b"base0", b"base20"];
-    /// What stands before the number (8 bytes, big-endian) of each incarnation but the first: how it began.
+    /// Prefix of the number (8 bytes, big-endian) of each incarnation but the first → how it began.
     pub const BEGUN: &[u8] = b"begun/";
     /// After all of them.
     pub const BEGUN_END: &[u8] = b"begun0";
@@ -109,7 +109,7 @@ pub(super) mod meta {
     pub const POLICY: &[u8] = b"policy/";
     /// After all of them.
     pub const POLICY_END: &[u8] = b"policy0";
-    /// What stands before the number (8 bytes, big-endian, from 0) of each loss that was accepted.
+    /// Prefix of the number (8 bytes, big-endian, from 0) of each accepted loss.
     pub const ACCEPTED: &[u8] = b"accepted/";
 }
 
@@ -171,7 +171,7 @@ pub(super) fn key_floor_key(project: &ProjectName) -> Vec<u8> {
     [meta::KEY_FLOOR, project.as_str().as_bytes()].concat()
 }
 
-/// Whose base stands under a key of a slot.
+/// The project in the key of a base in a slot.
 pub(super) fn parse_base(key: &[u8], slot: Slot) -> Option<ProjectName> {
     std::str::from_utf8(key.strip_prefix(slot.prefix())?).ok()?.parse().ok()
 }

@@ -125,7 +125,7 @@ const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
 pub enum Durability {
     /// Before [`Journal::append`] returns.
     Sync,
-    /// When [`Journal::sync`] returns, which whoever appends calls this often, before it answers.
+    /// When [`Journal::sync`] returns, which the appender calls this often, before it acknowledges.
     Interval(Duration),
 }
 
@@ -180,9 +180,9 @@ struct Inner {
     options: Option<JournalOptions>,
     /// How the incarnations after the first one began.
     incarnations: Vec<Incarnation>,
-    /// Whom it follows.
+    /// Name of the node that it follows.
     follows: Option<String>,
-    /// What was promised. Nobody takes `tail` while holding it.
+    /// The watermark's keeper. Lock order: `tail` is never taken while this is held.
     keeper: Keeper,
     /// The last side write. Held while one is written; taken before the watermark.
     sides: Mutex<Sides>,
@@ -190,8 +190,7 @@ struct Inner {
     prune_floor: u64,
     /// Held while keys are pruned.
     ageing: Mutex<()>,
-    /// Readers see records up to this index: it is on disk and the watermark promises it. All of them while nobody
-    /// writes.
+    /// Readers see records up to this index: on disk and covered by the watermark. Without a writer, all of them.
     shown: AtomicU64,
     /// Where the log begins, where it was pruned.
     point: Mutex<Option<PrunePoint>>,
@@ -259,7 +258,7 @@ impl Journal {
         &self.0.identity
     }
 
-    /// The same data directory, opened anew to look at it.
+    /// The same data directory, reopened read-only.
     pub fn view(&self) -> Result<Journal, OpenError> {
         Journal::look_at(&self.0.place)
     }
@@ -274,8 +273,8 @@ impl Journal {
         self.0.options.as_ref()
     }
 
-    /// Closes the directory once nobody else uses the journal, which is waited for in vain at most
-    /// `patience`; then the journal is given back.
+    /// Closes the directory as soon as this is the last handle. Gives the journal back if that takes longer than
+    /// `patience`.
     pub fn close(self, patience: Duration) -> Result<(), Journal> {
         let began = Instant::now();
         let mut shared = self.0;

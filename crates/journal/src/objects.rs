@@ -1,11 +1,10 @@
-//! Collecting inputs and facts that no record needs any more: mark and sweep, while the node runs.
+//! Collects inputs and facts that no record refers to: mark and sweep, while the node runs.
 //!
-//! Marks are bits in a fixed filter, so that memory does not grow with the log: about one object in four
-//! hundred that nobody needs is taken for one that somebody needs, and stays until the next collection.
+//! Marks are bits in a fixed filter, so that memory does not grow with the log: about one unused object in four
+//! hundred is taken for a used one and stays until the next collection.
 //!
-//! Whoever writes records pins the objects from choosing what need not be written again until the records
-//! are appended. A sweep deletes only while nobody has them pinned, and looks first at what was appended
-//! since it marked.
+//! A writer of records pins objects from the choice of those that need not be written again until the records are
+//! appended. A sweep deletes only while none are pinned, and first marks the records appended since the mark.
 
 use std::sync::{MutexGuard, PoisonError};
 

@@ -163,10 +163,9 @@ fn look(place: &Place) -> Result<Store, OpenError> {
     db.map(Store::rocks).map_err(|error| storage(place, error.into()))
 }
 
-/// Refuses a directory that has less than was promised while it is still as it was found: opening it for
-/// writing drops what RocksDB cannot read, and tables that its MANIFEST does not know, and with them what a person
-/// could still save. It is looked at twice before it is given up, because a process that holds it may have moved
-/// its files meanwhile.
+/// Refuses a directory that has less than was promised before it is opened for writing: RocksDB would then drop data
+/// that it cannot read and tables missing from its MANIFEST, which a person could still save. It looks twice before
+/// it gives up, because a process that holds the directory may have moved its files meanwhile.
 pub(super) fn look_first(place: &Place, mark: Option<&Mark>) -> Result<(), OpenError> {
     if !place.is_there() {
         return is_all_there(place, 0, Sides::NONE, mark);
@@ -345,7 +344,7 @@ pub(super) fn first_record(db: &Store, place: &Place) -> Result<u64, OpenError> 
     Ok(row.and_then(|(key, _)| wal_index(key)).unwrap_or(0))
 }
 
-/// Index and chain value of the last record, as it stands there; recovery checks it.
+/// Index and chain value of the last record as stored; recovery checks it.
 pub(super) fn last_record(db: &Store, place: &Place) -> Result<(u64, Hash), OpenError> {
     let mangled = |what: String| OpenError::Mangled { path: place.path.clone(), what };
     let mut rows = db.walk(family(db, place, Family::Wal)?, Scan::default());

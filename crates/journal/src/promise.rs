@@ -12,7 +12,7 @@ use swoosh_types::hash::Hash;
 
 /// Who keeps the watermark.
 pub(super) enum Keeper {
-    /// Whoever only looks: what it said when the journal was opened.
+    /// A reader: the watermark as read when the journal was opened.
     Reader { path: PathBuf, found: Result<Option<Mark>, WatermarkError> },
     /// The node.
     Writer(Mutex<Watermark>),
@@ -24,7 +24,7 @@ impl Keeper {
         Keeper::Reader { path: place.watermark(), found }
     }
 
-    /// Whoever looks at a journal as if this were what its watermark says.
+    /// A reader that assumes this watermark.
     pub(super) fn pretend(journal: &Path, mark: Mark) -> Keeper {
         Keeper::Reader { path: watermark::beside(journal), found: Ok(Some(mark)) }
     }

@@ -36,7 +36,7 @@ pub struct Retention {
     pub records: u64,
     /// Records accepted at this time or later stay.
     pub since: Hlc,
-    /// Where pruned records were exported to, for whoever asks for them later.
+    /// Where pruned records were exported to; named in the error for later reads.
     pub exported_to: Option<String>,
 }
 
@@ -76,8 +76,8 @@ impl Journal {
         Ok(report)
     }
 
-    /// Looks at both copies of what a project stands on whose records are pruned, and writes the good one over the
-    /// other where that is missing or damaged. Returns whether there was anything to mend.
+    /// Compares both copies of the base of a project with pruned records, and restores a missing or damaged copy from
+    /// the good one. Returns whether a copy was restored.
     pub fn mend_base(&self, project: &ProjectName) -> Result<bool, PruneError> {
         self.0.may_change()?;
         Ok(!self.0.base_flaws(project)?.is_empty() && self.0.mend_base(project)?)
@@ -177,7 +177,7 @@ impl Inner {
     }
 
     fn raise_wal_floor(&self, point: PrunePoint, bases: &BTreeMap<ProjectName, u64>) -> Result<(), PruneError> {
-        let _nobody_appends = self.appending();
+        let _no_appends = self.appending();
         let mut rows = WriteBatch::default();
         for (project, &index) in bases {
             self.keep_base(&mut rows, project, index)?;
@@ -191,7 +191,7 @@ impl Inner {
                 rows.delete_range_cf(self.family(family), scoped_key(project, 0), scoped_key(project, *index));
             }
         }
-        // Readers are told so before the rows are gone.
+        // Readers see the new floor before the rows are gone.
         self.first_index.store(point.first_index(), Ordering::Release);
         *self.point() = Some(point);
         Ok(self.or_stop(self.write(rows, true))?)

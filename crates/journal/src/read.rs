@@ -48,7 +48,7 @@ impl Journal {
         })
     }
 
-    /// The canonical bytes of inputs or a fact. Bytes that do not hash to their address are given to nobody.
+    /// The canonical bytes of inputs or a fact. Bytes that do not hash to their address are an error.
     pub fn object(&self, hash: &Hash) -> Result<Option<Vec<u8>>, ReadError> {
         let Some(bytes) = self.0.get(Family::Objects, hash.as_bytes())? else { return Ok(None) };
         match Hash::of(&bytes) {

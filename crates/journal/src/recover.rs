@@ -77,7 +77,7 @@ impl Journal {
     /// after it. A node takes [`Journal::recover_tail`], which holds no head in memory.
     pub fn recover(&self) -> Result<Recovered, RecoverError> {
         let journal = &*self.0;
-        let _nobody_appends = journal.appending();
+        let _no_appends = journal.appending();
         let mut tail = journal.tail();
         let (promised, floor) = journal.before_recovery(tail.last_index)?;
         let mut start = Start::load(journal, tail.unsnapshotted.emptied(), floor)?;

@@ -24,13 +24,12 @@ pub struct ReplayReport {
     pub last_index: u64,
     /// Its chain value.
     pub last_chain: Hash,
-    /// Every project, as far as it was replayed.
     pub heads: BTreeMap<ProjectName, ReplayedHead>,
     /// The first record that differs, and how. Nothing after it counts.
     pub fault: Option<FoldError>,
 }
 
-/// Where a project stands after replay.
+/// State of a project after replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayedHead {
     /// Its head.
@@ -44,8 +43,9 @@ pub struct ReplayedHead {
 /// Who looks on: sees each record, the head before it and its inputs, in the order of the WAL.
 pub type Visit<'v> = &'v mut dyn FnMut(&StoredRecord, &Head, &Json);
 
-/// Reduces every record from genesis, or from what the projects of a pruned log stand on, and checks every hash and the chain. With `visit` the records are
-/// reduced one after the other, without it on all cores. `progress` is told the last index, now and then.
+/// Reduces every record from genesis, or from the bases of a pruned log, and checks every hash and the chain. With
+/// `visit` the records are reduced one after the other, without it on all cores. `progress` receives the last index
+/// now and then.
 pub fn replay(journal: &Journal, progress: &mut dyn FnMut(u64), visit: Option<Visit<'_>>) -> ReplayReport {
     let mut fold = Fold::new(&journal.0, 0, Hash::ZERO, Hlc::default());
     fold.keep_rows = visit.is_some();

@@ -1,9 +1,8 @@
 //! Snapshots of projects, and when one is good.
 //!
-//! A stored snapshot holds everything but the idempotency keys: those stand, durable in the same write as
-//! their records, in the `idem` family. Copying all live keys into every snapshot would make the cost of a
-//! snapshot grow with the project's age. [`Journal::snapshot_document`] puts them in for whoever carries a
-//! snapshot away.
+//! A stored snapshot holds everything but the idempotency keys, which are in the `idem` family, durable in the same
+//! write as their records. With all live keys in each snapshot, its cost would grow with the project's age.
+//! [`Journal::snapshot_document`] adds them for export.
 
 use std::collections::BTreeMap;
 
@@ -220,7 +219,7 @@ impl Inner {
         Ok(self.onward(index, self.chain_at(index)?))
     }
 
-    /// The chain value at an index, as it stands there.
+    /// The stored chain value at an index.
     pub(super) fn chain_at(&self, index: u64) -> Result<Hash, ReadError> {
         if index == 0 {
             return Ok(Hash::ZERO);

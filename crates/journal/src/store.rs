@@ -45,9 +45,9 @@ pub enum Step<'a> {
     Before(Option<&'a [u8]>),
 }
 
-/// An open store of sorted rows in column families, in the place of RocksDB. What it promises is what the
-/// journal relies on: a write is applied whole or not at all, a synced one survives a crash with every write before
-/// it, and a row that cannot be read as it was written is an error.
+/// An open store of sorted rows in column families, in the place of RocksDB. The journal relies on three guarantees:
+/// a write is applied whole or not at all; a synced write survives a crash with every write before it; reading a
+/// damaged row is an error.
 pub trait Backend: Send + Sync {
     /// The value of a row.
     fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Arc<[u8]>>, StorageError>;
@@ -69,7 +69,7 @@ pub trait Medium: Send + Sync + Debug {
     fn find_room(&self) -> io::Result<()>;
     /// The watermark's bytes; `None` where there is none.
     fn read_watermark(&self) -> io::Result<Option<Vec<u8>>>;
-    /// Makes the watermark anew, whole or not at all, on disk when it returns.
+    /// Creates the watermark, whole or not at all; on disk when it returns.
     fn make_watermark(&self, bytes: &[u8]) -> io::Result<()>;
     /// Writes a part of it.
     fn write_watermark(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
@@ -179,7 +179,7 @@ pub(super) struct Scan {
     pub(super) from: Option<Vec<u8>>,
     /// Nor are those from this one on.
     pub(super) end: Option<Vec<u8>>,
-    /// Whether much is read that nobody will ask for again.
+    /// Whether the scan is large and should not fill the block cache.
     pub(super) once: bool,
 }
 
@@ -311,9 +311,9 @@ impl<'a> Column<'a> {
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Writes to RocksDB. Where it is behind with its tables, the wait is here and not inside of it: a writer that waits
-/// in there when a table finds no room keeps the recovery from beginning that it waits for, and both wait for ever,
-/// also once there is room again. Out here the next try is told what is wrong.
+/// Writes to RocksDB. Back-pressure of compaction is awaited here and not inside RocksDB: a writer stalled there on a
+/// full disk would block the recovery that it waits for (deadlock), also once there is room again. Here the next
+/// attempt returns the error.
 fn write_to_rocks(db: &DB, rows: &rocksdb::WriteBatch, sync: bool) -> Result<(), StorageError> {
     let mut options = WriteOptions::default();
     options.set_sync(sync);
@@ -418,7 +418,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Key and value of where it stands; `None` at the end.
+    /// Key and value at the iterator's position; `None` at the end.
     pub(super) fn item(&self) -> Result<Option<Item<'_>>, StorageError> {
         match self {
             Walk::Rocks(rows) => {

@@ -1,4 +1,4 @@
-//! Snapshots of projects that nobody has in memory, beside the commit path.
+//! Snapshots of projects that are not in memory, beside the commit path.
 
 use super::error::{FoldError, ReadError};
 use super::recover::{RecoveredHead, SnapshotWarning};

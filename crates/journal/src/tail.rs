@@ -22,7 +22,7 @@ impl Journal {
     /// it.
     pub fn recover_tail(&self) -> Result<Recovered, RecoverError> {
         let journal = &*self.0;
-        let _nobody_appends = journal.appending();
+        let _no_appends = journal.appending();
         let mut tail = journal.tail();
         let (promised, floor) = journal.before_recovery(tail.last_index)?;
         let mut walk = Walk::from(journal, floor)?;
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Inner {
-    /// Where a project's newest snapshot stands, whether it is good or not.
+    /// Index of a project's newest snapshot, whether it is good or not.
     pub(super) fn newest_snapshot_index(&self, project: &ProjectName) -> Result<Option<u64>, ReadError> {
         let mut rows = self.keys(Family::Snapshots, scoped_key(project, 0), scope_end(project));
         let Some((key, _)) = rows.previous_row()? else { return Ok(None) };

@@ -76,7 +76,7 @@ impl Directory {
         watermark::beside(&self.path)
     }
 
-    /// A copy as it stands, the way a crash would leave it.
+    /// A copy of the directory, as a crash would leave it.
     pub fn copy(&self) -> Directory {
         let copy = Directory::new();
         for entry in std::fs::read_dir(self.path()).unwrap() {
@@ -122,7 +122,7 @@ impl Node {
         records
     }
 
-    /// Makes a batch that nobody has appended yet.
+    /// Makes a batch without appending it.
     pub fn batch(&mut self, projects: &[&str]) -> (Batch, Vec<Record>) {
         let first = self.last() + 1;
         let records: Vec<_> = projects.iter().map(|project| self.judge(&name(project))).collect();

@@ -125,7 +125,7 @@ fn a_bad_newest_snapshot_falls_back_to_the_one_before() {
 }
 
 #[test]
-fn a_snapshot_that_is_not_used_and_a_row_of_the_outbox_that_is_none_are_told_with_their_records() {
+fn damage_to_an_unused_snapshot_or_an_outbox_row_is_reported_with_its_record() {
     let mut node = busy();
     [3, 4, 8].into_iter().for_each(|index| node.journal.put_snapshot(node.snapshot(index)).unwrap());
     let opened = Write::EffectOpened { id: "a/3/fetch".parse().unwrap(), opened_at: Hlc::new(7, 0).unwrap() };
@@ -156,13 +156,17 @@ fn a_snapshot_that_is_not_used_and_a_row_of_the_outbox_that_is_none_are_told_wit
         let found = verify::verify(&node.journal, &mut |_| ()).problem_count;
         assert_eq!(found, number as u64 + 1);
     }
-    let told: Vec<_> = verify::verify(&node.journal, &mut |_| ()).problems.iter().map(ToString::to_string).collect();
+    let problems: Vec<_> =
+        verify::verify(&node.journal, &mut |_| ()).problems.iter().map(ToString::to_string).collect();
     for (.., wanted) in rows {
-        assert!(told.iter().any(|told| told.contains(wanted)), "{wanted}: {told:#?}");
+        assert!(problems.iter().any(|problem| problem.contains(wanted)), "{wanted}: {problems:#?}");
     }
     node.overwrite(Family::Outbox, &key(b"effect/", "a", 77), b"1970-01-01T00:00:00.007+00:00#0");
-    let told = verify::verify(&node.journal, &mut |_| ()).problems;
-    assert!(told.iter().any(|told| told.to_string().contains("a/77/fetch: the log ends at record 10")), "{told:#?}");
+    let problems = verify::verify(&node.journal, &mut |_| ()).problems;
+    assert!(
+        problems.iter().any(|problem| problem.to_string().contains("a/77/fetch: the log ends at record 10")),
+        "{problems:#?}"
+    );
 }
 
 /// Found by the simulation: an older copy of the snapshots was put back, `recover` took the older snapshot of a project
@@ -201,7 +205,7 @@ fn a_head_of_the_past_is_the_one_recorded_at_every_index() {
             assert_eq!(latest.head, node.heads[&project]);
         }
     }
-    assert_eq!(node.journal.head_at(&name("nobody"), 5, &Stop::default()).unwrap(), None);
+    assert_eq!(node.journal.head_at(&name("unknown"), 5, &Stop::default()).unwrap(), None);
     assert_eq!(node.journal.projects().unwrap(), ["a", "b", "c"].map(name));
     let indexes: Vec<u64> = node.journal.project_indexes(&name("a"), 2).map(Result::unwrap).collect();
     assert_eq!(indexes, [3, 6, 8]);
@@ -236,7 +240,7 @@ fn a_flipped_byte_is_named_by_its_index_and_never_skipped() {
         for index in [1, 4, 9] {
             let node = busy();
             node.flip(index, at);
-            let node = node.reopen_whatever_stands_there();
+            let node = node.reopen_if_possible();
             let Some(node) = node else { continue };
             let error = node.journal.recover().unwrap_err();
             assert_eq!(error.index(), Some(index), "byte {at}: {error}");
@@ -252,7 +256,7 @@ fn a_flipped_byte_is_named_by_its_index_and_never_skipped() {
 
 impl Node {
     /// Reopens; `None` when the last record is damaged so much that opening says so already.
-    fn reopen_whatever_stands_there(self) -> Option<Node> {
+    fn reopen_if_possible(self) -> Option<Node> {
         let path = self.directory.path().to_path_buf();
         let damaged = self.journal.0.frame_bytes(self.last()).unwrap().unwrap()[0] != 1;
         if !damaged {
@@ -387,7 +391,7 @@ fn refusal(options: JournalOptions) -> OpenError {
 }
 
 #[test]
-fn a_directory_of_somebody_else_is_refused() {
+fn a_directory_of_another_node_or_cluster_is_refused() {
     let Node { directory, journal, .. } = busy();
     drop(journal);
     let other_node = SecretKey::from_bytes(&[9; 32]).public();
@@ -500,7 +504,7 @@ fn a_fingerprint_depends_on_transition_inputs_and_signer() {
     assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
 }
 
-/// Copies a directory as it stands, the way a crash would leave it.
+/// A copy of the directory, as a crash would leave it.
 fn crashed(node: &Node) -> super::testing::Directory {
     node.directory.copy()
 }

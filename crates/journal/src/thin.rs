@@ -1,5 +1,5 @@
-//! Removing snapshots that nobody needs: the newest ones stay, and of the older ones as many as keep reading
-//! the past cheap. One that is damaged goes once a good one of a later record is there: nobody reads it.
+//! Removes surplus snapshots: the newest ones stay, and as many older ones as keep reads of the past cheap. A damaged
+//! one is removed once a later good one exists, because it is never read then.
 
 use super::error::ReadError;
 use super::layout::{Family, parse_scoped, scope_end, scoped_key};
@@ -50,8 +50,8 @@ impl Inner {
         Ok(doomed.len() as u64)
     }
 
-    /// Of rising indexes those of snapshots that are damaged, where the newest one is good. What a project of a pruned log
-    /// stands on is none of them: that is mended from its other copy.
+    /// The damaged ones among rising indexes, if the newest is good. A base of a pruned log is excluded: it is
+    /// repaired from its other copy.
     fn useless(&self, project: &ProjectName, indexes: &[u64]) -> Result<Vec<u64>, ReadError> {
         let Some((newest, older)) = indexes.split_last().filter(|(_, older)| !older.is_empty()) else {
             return Ok(Vec::new());
@@ -92,7 +92,7 @@ fn surplus(indexes: &[u64]) -> Vec<u64> {
     let mut stretch = None;
     let mut doomed = Vec::new();
     for &index in indexes.iter().take(old) {
-        // The oldest one is kept by this too: a project of a pruned log stands on it.
+        // This also keeps the oldest one, which is the base of a pruned project.
         if stretch.replace(index / THINNED_RECORDS) == Some(index / THINNED_RECORDS) {
             doomed.push(index);
         }

@@ -26,7 +26,7 @@ pub(super) struct Unsnapshotted {
     snapshot_every: u64,
     spans: BTreeMap<ProjectName, Span>,
     by_age: BTreeSet<(u64, ProjectName)>,
-    /// Of projects that cannot be loaded: they hold the floor, and nobody need look at them again.
+    /// Projects that cannot be loaded: they hold the floor, and the sweep skips them.
     aside: BTreeSet<(u64, ProjectName)>,
     /// Projects that got a snapshot and were not thinned since.
     snapshotted: BTreeSet<ProjectName>,

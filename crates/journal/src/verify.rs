@@ -20,7 +20,7 @@ use swoosh_types::text::ProjectName;
 
 use super::fold::take_chunk;
 
-/// Problems that are told in full; the rest are counted.
+/// Problems reported in full; the rest are counted.
 pub const MAX_PROBLEMS: usize = 1000;
 
 /// What verification found.
@@ -34,7 +34,7 @@ pub struct VerifyReport {
     pub first_index: u64,
     /// Index of the last one.
     pub last_index: u64,
-    /// Its chain value, as it stands there.
+    /// The stored chain value of the last record.
     pub last_chain: Hash,
     /// What is wrong, the first record first; at most [`MAX_PROBLEMS`].
     pub problems: Vec<Problem>,
@@ -80,7 +80,7 @@ pub enum Flaw {
     /// Inputs or a fact are not what their hash says.
     #[error("the object {expected} hashes to {found}")]
     ObjectMangled {
-        /// The hash it stands under.
+        /// The hash in its key.
         expected: Hash,
         /// What it hashes to.
         found: Hash,
@@ -109,7 +109,7 @@ pub enum Flaw {
     /// The receipt of the last pruned record does not hold.
     #[error("the log begins after it, and its receipt does not hold: {0}")]
     PrunePoint(ReceiptError),
-    /// What a project stands on, whose records are pruned.
+    /// The base of a project whose records are pruned.
     #[error("{0}")]
     Base(String),
     /// What the watermark promises is not there.
@@ -135,10 +135,10 @@ pub enum Flaw {
     },
 }
 
-/// Looks at every record: frame, chain, canonical bytes, objects, the caller's signature, the batch's seal
-/// and path, the decision record and the idempotency key; where records were pruned, also what the log and
-/// its projects stand on. Then at every snapshot and every row of the outbox. Writes nothing. `progress` is told the last index,
-/// now and then. A damaged record ends nothing, unless RocksDB cannot read on.
+/// Verifies every record: frame, chain, canonical bytes, objects, the caller's signature, the batch's seal and path,
+/// the decision record and the idempotency key; in a pruned log also the prune point and the bases. Then every
+/// snapshot and every row of the outbox. Writes nothing. `progress` receives the last index now and then. A damaged
+/// record does not end the run, unless RocksDB cannot read on.
 pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport {
     let mut report = VerifyReport {
         identity: journal.identity().clone(),

@@ -1,9 +1,9 @@
-//! The watermark: up to which record whoever asked was answered, kept outside of RocksDB.
+//! The watermark: the last acknowledged record, kept outside of RocksDB.
 //!
-//! RocksDB opens a log whose tail was cut, zeroed or put back from a copy without a word: it cannot know
-//! that there was more. So the last promised index and its chain value stand in a file of their own beside
-//! the journal's directory, written after the data is on disk and before anybody is answered. It never runs
-//! ahead of the data; data may be ahead of it, when a crash came between the two.
+//! RocksDB opens a log whose tail was cut, zeroed or restored from a copy without an error: it cannot know that there
+//! was more. So the last promised index and its chain value are in a file of their own beside the journal's
+//! directory. It is written after the data is on disk and before any answer. It never runs ahead of the data; after a
+//! crash between the two writes, the data is ahead of it.
 //!
 //! ```text
 //! two slots, 4096 bytes apart, written in turn:
@@ -102,8 +102,8 @@ pub enum WatermarkError {
     },
 }
 
-/// The watermark's file for the journal in a directory: beside it, so that whoever puts an old copy of the
-/// directory back does not put back the promise with it.
+/// The watermark's file for the journal in a directory: beside it, so that restoring an old copy of the directory
+/// does not restore its promise.
 pub fn beside(journal: &Path) -> PathBuf {
     let journal = std::path::absolute(journal).unwrap_or_else(|_| journal.to_path_buf());
     let mut name = journal.file_name().unwrap_or_default().to_os_string();

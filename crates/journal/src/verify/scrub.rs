@@ -36,8 +36,8 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Reads every row that a record leads to, project by project, and the tables that no record leads to. Asks `goes_on`
-/// between any two records. A damaged snapshot that an older one stands in for is no finding.
+/// Reads the rows of every record, project by project, and then the tables that no record refers to. Asks `goes_on`
+/// between any two records. A damaged snapshot that an older one can replace is no finding.
 pub fn scrub(journal: &Journal, goes_on: &dyn Fn() -> bool) -> Vec<Finding> {
     let mut scrub = Scrub { journal, goes_on, facts: BTreeSet::new(), findings: Vec::new() };
     let (projects, hidden) = journal.readable_projects();

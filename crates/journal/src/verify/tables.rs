@@ -1,4 +1,4 @@
-//! The tables that records do not lead to: snapshots, and what is to leave the node.
+//! The tables that no record refers to: snapshots and the outbox.
 
 use crate::effects::{self, Kind};
 use crate::layout::{Family, parse_scoped};
@@ -89,7 +89,7 @@ fn outbox(inner: &Inner, (key, value): &Row, last: u64) -> Option<(u64, Flaw)> {
     let readable = match kind {
         Kind::Open => effects::parse_opened_at(value).is_some(),
         Kind::Held => held::parse(value).is_some(),
-        // Its own words of whoever runs effects.
+        // The note's format is its runner's own.
         Kind::Note => true,
     };
     if !readable {
@@ -115,7 +115,7 @@ fn stray(inner: &Inner, id: &EffectId, last: u64) -> Option<String> {
             let differs = id.digest.as_ref().is_some_and(|named| *named != digest);
             differs.then(|| format!("record {index} opens effects of the digest {digest}"))
         }
-        // What is wrong with the record itself was told.
+        // The verification of records reports damage of the record itself.
         Ok(None) | Err(_) => None,
     }
 }
