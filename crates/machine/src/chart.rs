@@ -32,7 +32,7 @@ pub struct TransitionSpec {
     pub op_class: OpClass,
     /// Roles that may sign it.
     pub signers: &'static [Role],
-    /// Its guards, in the order in which reasons are told.
+    /// Its guards, in the order in which reasons are reported.
     pub guards: &'static [GuardName],
     /// Guards that a later version of the chart added, with that version.
     pub since: &'static [(GuardName, u64)],
@@ -74,7 +74,7 @@ pub struct EffectSpec {
     pub success: &'static [Transition],
     /// Outcomes that say it failed.
     pub failure: &'static [Transition],
-    /// The outcome that says nobody knows.
+    /// The outcome that reports an unknown result.
     pub unknown: Transition,
 }
 

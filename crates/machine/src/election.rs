@@ -2,7 +2,7 @@
 //!
 //! Candidates are ranked for each role by how many of its capabilities they have, then by
 //! sha256(seed ‖ key), where the seed is the hash of the council section that Council_ProfilesLoaded left.
-//! Roles are filled in the order of their names; nobody holds two.
+//! Roles are filled in the order of their names; a candidate holds at most one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

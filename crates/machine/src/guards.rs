@@ -169,7 +169,7 @@ impl Judged {
         self
     }
 
-    /// As it stands in a record.
+    /// The outcome as recorded.
     pub fn outcome(self, guard: GuardName) -> GuardOutcome {
         GuardOutcome { guard, ok: self.ok == Some(true), reasons: self.reasons, facts: self.facts, grant: None }
     }

@@ -1,5 +1,5 @@
-//! Judging a proposal, in the order of docs/design.md#order-of-checks: identity, key, head, clock, enabled, guards. The first
-//! failure answers; of the guards, all are asked, so that every reason is told at once.
+//! Judging a proposal, in the order of docs/design.md#order-of-checks: identity, key, head, clock, enabled, guards.
+//! The first failure is the answer; all guards are evaluated, so that every reason is reported at once.
 //!
 //! Events in, one value out: the shell looks up idempotency keys, makes records durable and answers.
 
@@ -117,7 +117,8 @@ pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
     Ok(GuardOutcome { guard: GuardName::Identity, ok: true, reasons: vec![reason], facts, grant })
 }
 
-/// The rejection of a signer whom neither the project nor the settings know. It is the same for each project and for none.
+/// The rejection of an unknown signer: neither the project nor the settings name it. It is the same for every
+/// project, known or not.
 pub fn unknown(signer: &PublicKey) -> Rejection {
     let advice = "an operator can grant it with Boot_IdentityGranted, or the node's settings under identities";
     Rejection::new(Code::IdentityUnknown, format!("{signer} is not known to this project; {advice}"))
@@ -323,7 +324,7 @@ pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
     }
 }
 
-/// A flag that stands already as the transition would set it.
+/// Why the transition would change nothing: its flag is set already.
 fn changes_nothing(state: &State, transition: Transition) -> Option<&'static str> {
     match transition {
         Transition::ControlPause if state.control.paused => {
@@ -379,8 +380,8 @@ pub fn license_change(case: &Case<'_>) -> Option<(Transition, String)> {
     (reading.status != state.control.license).then_some((transition, reading.reason))
 }
 
-/// The Control_QuorumLost or Control_Recovered that the pulses of the elected set call for, and who counts as
-/// alive. Only in EXECUTION, and only where somebody is elected.
+/// The Control_QuorumLost or Control_Recovered that the pulses of the elected set call for, and the live members.
+/// Only in EXECUTION with an elected set.
 pub fn liveness_change(case: &Case<'_>) -> Option<(Transition, BTreeSet<PublicKey>)> {
     let state = case.state();
     if state.phase() != TopPhase::Execution || state.council.members.is_empty() {

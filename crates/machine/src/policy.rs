@@ -3,10 +3,10 @@
 //! Principal = `Identity::"hmmm:pubkey:…"` in `Role::"…"` for each of its roles; action =
 //! `Action::"Ingestion_BytesOk"` in `Action::"ingestion"`; resource = `Project::"default"`. The context
 //! holds `inputs` (the proposal's inputs) and `content` (what checks saw; see `policy::content`). A `forbid` with `@breach("reason")` quarantines the project.
-//! Cedar skips a policy that errs; here any error rejects. Reasons are sorted before they are told.
+//! Cedar skips a policy that errs; here any error rejects. Reasons are sorted before they are reported.
 //!
-//! `relevant` remembers what cannot change: for one transition and one set of roles, everything but the
-//! members of the inputs that the policies read.
+//! `relevant` caches the invariant part of a decision: for one transition and one set of roles, everything but the
+//! inputs' members that the policies read.
 
 mod content;
 mod depth;
@@ -32,7 +32,7 @@ pub use depth::{MAX_BYTES, MAX_DEPTH};
 use engine::{Scene, context, expression};
 use relevant::Relevant;
 
-/// Version of the policy language and the engine, as it stands in every record.
+/// Version of the policy language and the engine, as recorded.
 pub fn engine_version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         format!("cedar-language-{}/engine-{}", cedar_policy::get_lang_version(), cedar_policy::get_sdk_version())
@@ -102,7 +102,7 @@ pub enum PolicyError {
         policy: String,
         /// Its annotation.
         annotation: &'static str,
-        /// What stands there.
+        /// The annotation's text.
         text: String,
     },
     /// A template is no policy: nothing here fills its slots, so it would never be asked.
@@ -152,7 +152,7 @@ impl CompiledPolicies {
         Ok(compiled)
     }
 
-    /// Parses a bundle as it was recorded, before more was checked.
+    /// Parses a recorded bundle, without the checks that were added later.
     pub fn recorded(bundle: PolicyBundle) -> Result<CompiledPolicies, PolicyError> {
         let depth = depth::depth(&bundle.policies)?;
         stack::reading(depth, || CompiledPolicies::read(bundle, depth))
@@ -205,7 +205,7 @@ impl CompiledPolicies {
     /// What the bundle keeps from those who must be able to stop a project, as far as it follows from their roles alone:
     /// what it forbids an operator, and Policy_Quarantine to a human. None where it forbids nothing of it.
     pub fn kept_from_safety(&self, project: &ProjectName) -> Vec<String> {
-        // Stands for any key that the policies do not name.
+        // A placeholder for any key that the policies do not name.
         let signer = &PublicKey::from_bytes([0; 32]);
         let inputs = &Json::empty_object();
         let forbidden = |role: Role, transition: Transition| {
@@ -245,7 +245,7 @@ impl CompiledPolicies {
         let relevant = slot.get_or_init(|| {
             stack::reading(self.depth, || Relevant::of(&self.policies, question.transition, question.region))
         });
-        relevant.ask(question, &|response| self.told(response))
+        relevant.ask(question, &|response| self.ruling_of(response))
     }
 
     fn ask_in_full(&self, question: &Question<'_>) -> Ruling {
@@ -269,11 +269,11 @@ impl CompiledPolicies {
             errors.sort();
             return Ok(Ruling::Deny(errors));
         }
-        Ok(self.told(&response))
+        Ok(self.ruling_of(&response))
     }
 
-    /// What a response without errors says.
-    fn told(&self, response: &Response) -> Ruling {
+    /// The ruling of a response without errors.
+    fn ruling_of(&self, response: &Response) -> Ruling {
         let ids: BTreeSet<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         self.ruling(response.decision(), &ids)
     }

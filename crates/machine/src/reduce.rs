@@ -1,8 +1,7 @@
-//! The reducer: the state after an accepted transition, and nothing else.
+//! The reducer: computes the state after an accepted transition.
 //!
-//! It reads the state, the proposal, its inputs and the node's stamp. Whether a proposal may be applied,
-//! guards have said before; reducing is total. The effects that a transition opens and closes stand in
-//! the states before and after: [`Delta`] tells them apart for whoever runs them.
+//! It reads the state, the proposal, its inputs and the node's stamp. Guards decide before whether a proposal may be
+//! applied; reducing is total. The states before and after hold the open effects: [`Delta`] is their difference.
 
 mod boot;
 mod control;
@@ -153,7 +152,7 @@ fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
     }
 }
 
-/// Which effects a transition opened and which it ended: the hook for whoever runs or cancels them.
+/// The effects that a transition opened and those that it ended, for the runner of effects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
     /// Effects that are open now and were not before.

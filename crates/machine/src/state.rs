@@ -92,7 +92,7 @@ impl State {
         self.try_section_bytes(section).expect("a state that the machine made has canonical bytes")
     }
 
-    /// The canonical bytes of one section of a state that nobody has checked.
+    /// The canonical bytes of one section of an unchecked state.
     pub fn try_section_bytes(&self, section: Section) -> Result<Vec<u8>, CanonicalError> {
         match section {
             Section::Meta => try_canonical_bytes(&*self.meta),
@@ -154,8 +154,8 @@ impl State {
         }
     }
 
-    /// The version that a council or an environment stands for which becomes READY now: what execution is
-    /// pinned to, so that a new version being built takes nothing from the loop; before there is a loop, the
+    /// The version that a council or an environment is bound to when it becomes READY now. With a loop, that is the
+    /// version that execution is pinned to, so that building a new version does not affect the loop; without one, the
     /// version that ingestion has or builds. Only Reaffirm moves either of them to a newer version.
     pub fn binding(&self) -> u64 {
         self.execution.pin.as_ref().map_or(self.ingestion.version, |pin| pin.version)
@@ -217,7 +217,6 @@ pub struct Meta {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Boot {
-    /// Where boot stands.
     pub phase: BootState,
     /// When the license check passed.
     pub licensed_at: Option<Hlc>,
@@ -252,7 +251,6 @@ pub struct ReadyVersion {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ingestion {
-    /// Where ingestion stands.
     pub phase: IngestionState,
     /// The version being built, or READY.
     pub version: u64,
@@ -298,7 +296,6 @@ pub struct Certificate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Council {
-    /// Where the council stands.
     pub phase: CouncilState,
     /// How it is elected.
     pub rules: CouncilRules,
@@ -306,7 +303,7 @@ pub struct Council {
     pub roles: RoleSpecs,
     /// Servers that must answer.
     pub tool_pins: BTreeMap<Name, ToolPin>,
-    /// Who stands for it.
+    /// Its candidates.
     pub candidates: BTreeMap<PublicKey, BTreeSet<Capability>>,
     /// Section hash that ProfilesLoaded left; kept from the first certificate on, or from the first rotation of a candidate.
     pub election_seed: Option<Hash>,
@@ -320,7 +317,7 @@ pub struct Council {
     pub tooling: ServersSeen,
     /// Servers that did not.
     pub unreachable: UnreachableServers,
-    /// Ingestion's version that the council stands for, once it has been READY; see [`State::binding`].
+    /// Ingestion's version that the council is bound to, once it has been READY; see [`State::binding`].
     pub version: Option<u64>,
     /// Open effects.
     pub effects: Effects,
@@ -330,7 +327,6 @@ pub struct Council {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
-    /// Where the environment stands.
     pub phase: EnvironmentState,
     /// What it needs.
     pub allocation: Allocation,
@@ -350,8 +346,8 @@ pub struct Environment {
     pub retry_limit: u64,
     /// The last failure.
     pub last_failure: Option<Failure>,
-    /// Ingestion's version that the environment stands for, once it has been READY; a check again keeps it.
-    /// See [`State::binding`].
+    /// Ingestion's version that the environment is bound to, once it has been READY; a repeated check keeps it. See
+    /// [`State::binding`].
     pub version: Option<u64>,
     /// Open effects.
     pub effects: Effects,
@@ -413,7 +409,6 @@ pub struct Submission {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Execution {
-    /// Where the loop stands.
     pub phase: ExecutionState,
     /// What it is pinned to.
     pub pin: Option<Pin>,
@@ -435,7 +430,7 @@ pub struct Execution {
     pub evidence: Vec<EvidenceRef>,
 }
 
-/// How the license stands.
+/// Status of the license.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LicenseStatus {
@@ -468,7 +463,6 @@ pub struct Control {
     pub paused: bool,
     /// Set while too few elected members are alive.
     pub recovery: bool,
-    /// How the license stands.
     pub license: LicenseStatus,
     /// Why the last change was made.
     pub rationale: Option<String>,
@@ -482,7 +476,7 @@ pub enum QuarantineOrigin {
     Content,
     /// A proposal broke a policy.
     Proposal,
-    /// Somebody declared it.
+    /// Declared by a signer.
     Declared,
 }
 

@@ -1,9 +1,9 @@
 //! From one version of the statechart to the next: a barrier in a project's records.
 //!
-//! A project stands under one version of the chart, which its state names. A program with a newer one proposes
+//! A project is under one version of the chart, which its state names. A program with a newer one proposes
 //! `Boot_ChartUpgraded` before anything else, signed as the node; the record is the barrier, and reducing it migrates
-//! the state. Records before it are of the older version: whoever changes the chart enters the old one in [`PAST`],
-//! writes the step from it in `migrate`, and lets reducers whose meaning changed look at the state's version.
+//! the state. Records before it are of the older version. To change the chart, enter the old one in [`PAST`], write
+//! the step from it in `migrate`, and make reducers with a changed meaning read the state's version.
 
 use std::borrow::Cow;
 use std::sync::Arc;

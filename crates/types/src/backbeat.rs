@@ -80,7 +80,7 @@ pub enum ScheduleError {
     /// A number is out of its bounds.
     #[error("{member} is {found}; it must be from {least} to {most}")]
     Bound {
-        /// Where it stands, such as `windows.review[0].length_beats`.
+        /// Path of the member, such as `windows.review[0].length_beats`.
         member: String,
         /// What it is.
         found: u64,
@@ -92,7 +92,7 @@ pub enum ScheduleError {
     /// There are too many of a kind.
     #[error("{member} has {found} entries; at most {most} are allowed")]
     TooMany {
-        /// Where they stand.
+        /// Path of the member.
         member: String,
         /// How many there are.
         found: u64,
@@ -105,7 +105,7 @@ pub enum ScheduleError {
          shorten it, or split it into one at the end and one at beat 0"
     )]
     Overrun {
-        /// Where it stands.
+        /// Path of the member.
         member: String,
         /// Where it begins.
         phase_beats: u64,
@@ -115,9 +115,9 @@ pub enum ScheduleError {
         cycle_beats: u64,
     },
     /// The amplitude points are not in rising order.
-    #[error("{member} is {found}, not above the {previous} before it; amplitude points stand in rising order")]
+    #[error("{member} is {found}, not above the {previous} before it; sort amplitude points by phase")]
     AmplitudeOrder {
-        /// Where it stands.
+        /// Path of the member.
         member: String,
         /// The phase of the point.
         found: u64,
@@ -127,7 +127,7 @@ pub enum ScheduleError {
     /// The epoch is no plain time.
     #[error("{member} has the logical part {found}; write #0")]
     Epoch {
-        /// Where it stands.
+        /// Path of the member.
         member: String,
         /// The logical part.
         found: u16,

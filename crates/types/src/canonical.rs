@@ -24,16 +24,16 @@ pub enum CanonicalError {
     /// A key of an object that is neither text nor a whole number.
     #[error("{0} is not a key; write a string")]
     Key(String),
-    /// A key stands twice in one object.
-    #[error("the key {0} stands twice in one object")]
+    /// An object holds a key twice.
+    #[error("the key {0} occurs twice in one object")]
     DuplicateKey(String),
     /// The type refused to be serialised.
     #[error("{0}")]
     Other(String),
 }
 
-/// The canonical bytes of a value that nobody has checked yet. An absent `Option` becomes `null`, which
-/// no signed document holds, but the sections of a state do.
+/// The canonical bytes of an unchecked value. An absent `Option` becomes `null`, which no signed document holds, but
+/// the sections of a state do.
 pub fn try_canonical_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     with_canonical(value, <[u8]>::to_vec)
 }
@@ -67,9 +67,8 @@ fn with_canonical<T: Serialize + ?Sized, R>(value: &T, read: impl FnOnce(&[u8]) 
 /// The canonical bytes of a document type.
 ///
 /// # Panics
-/// Never: every document type serialises to JSON (string keys, whole numbers up to 2^53−1), which is the
-/// invariant that the vectors in `tests/vectors/` keep. Where a number comes from outside and nobody has
-/// checked it, use [`try_canonical_bytes`].
+/// Never: every document type serialises to JSON (string keys, whole numbers up to 2^53−1); the vectors in
+/// `tests/vectors/` check it. For unchecked numbers from outside, use [`try_canonical_bytes`].
 #[expect(clippy::expect_used, reason = "document types always serialise; see the invariant above")]
 pub fn canonical_bytes<T: Serialize>(document: &T) -> Vec<u8> {
     try_canonical_bytes(document).expect("document types always serialise")
@@ -156,7 +155,7 @@ fn has_large_number(bytes: &[u8]) -> bool {
     false
 }
 
-/// Positions in canonical bytes mean nothing to whoever wrote the original.
+/// Positions in canonical bytes do not help the author of the original.
 fn strip_position(message: &str) -> String {
     message.rfind(" at line ").map_or(message, |at| &message[..at]).to_owned()
 }

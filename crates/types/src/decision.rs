@@ -32,7 +32,7 @@ pub struct Decision {
     pub justification: String,
     /// Who proposed.
     pub signer: PublicKey,
-    /// For whom the signer proposed, where it is a delegate of the WHOOSH migration: a caller's name.
+    /// The caller that a delegate of the WHOOSH migration signed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
     /// The grant of the settings by which that caller acted as operator, voter or human.

@@ -1,4 +1,4 @@
-//! Facts: what was learned outside, signed by whoever learned it (docs/design.md#facts).
+//! Facts: observations from outside, signed by their source (docs/design.md#facts).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -234,7 +234,7 @@ pub struct Health {
     pub assets: AssetOutcomes,
 }
 
-/// Whether somebody is alive, and since when that has been so.
+/// Whether a member is alive, and since when that has been so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pulse {

@@ -40,7 +40,7 @@ const DIGITS: [u8; 256] = {
 };
 
 impl Hash {
-    /// The hash that stands before the first record of a chain.
+    /// The hash before the first record of a chain.
     pub const ZERO: Hash = Hash([0; 32]);
 
     /// Hashes one piece of bytes.

@@ -86,7 +86,6 @@ pub struct EffectId {
     pub index: u64,
     /// First 16 hexadecimal digits of the hash over that record's identity; `None` under statechart version 1.
     pub digest: Option<Box<str>>,
-    /// What is to be done.
     pub effect: EffectName,
 }
 

@@ -184,7 +184,7 @@ impl Default for Limits {
     }
 }
 
-/// What a project is, told once by Boot_ConfigOk.
+/// The project document, given once by Boot_ConfigOk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectDocument {
@@ -312,7 +312,7 @@ fn at_most<'de, const MOST: usize, T: Deserialize<'de> + Ord, D: Deserializer<'d
 /// Outcomes of checks.
 pub type CheckOutcomes = Vec<CheckOutcome>;
 
-/// Somebody who stands for the council.
+/// A candidate for the council.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {

@@ -46,14 +46,14 @@ pub enum JsonError {
     /// The bytes are not UTF-8.
     #[error("the document is not UTF-8: {0}")]
     NotUtf8(String),
-    /// A byte-order mark stands before the document (RFC 8259 §8.1).
+    /// The document begins with a byte-order mark (RFC 8259 §8.1).
     #[error("the document begins with a byte-order mark; send it without")]
     ByteOrderMark,
     /// Not JSON at all.
     #[error("the document is not JSON: {0}")]
     Syntax(String),
-    /// A key stands twice in one object.
-    #[error("the key {0:?} stands twice in one object")]
+    /// An object holds a key twice.
+    #[error("the key {0:?} occurs twice in one object")]
     DuplicateKey(String),
     /// Nested deeper than [`MAX_DEPTH`].
     #[error("the document is nested deeper than {MAX_DEPTH}")]
@@ -140,10 +140,10 @@ impl Json {
 /// Maps serde's syntax error. A number beyond every float is valid JSON (RFC 8259 §6), but no number that a document may
 /// hold.
 fn syntax(error: &serde_json::Error) -> JsonError {
-    let told = error.to_string();
-    match told.strip_prefix("number out of range") {
+    let text = error.to_string();
+    match text.strip_prefix("number out of range") {
         Some(place) => JsonError::Number(format!("a number beyond every float,{place},")),
-        None => JsonError::Syntax(told),
+        None => JsonError::Syntax(text),
     }
 }
 

@@ -160,7 +160,7 @@ impl PublicKey {
     }
 }
 
-/// A public key that was unpacked, for whoever checks many of its signatures.
+/// An unpacked public key, to check many of its signatures.
 #[derive(Clone, Copy, Debug)]
 pub struct PublicPoint(ed25519_dalek::VerifyingKey);
 

@@ -189,7 +189,7 @@ pub struct Switch {
     pub order: SignedOrder,
     /// Index of the last record of the WAL then.
     pub last_index: u64,
-    /// Transitions that WHOOSH was told of before the switch, because SWOOSH had decided them.
+    /// Transitions decided by SWOOSH that were passed on to WHOOSH before the switch.
     pub passed_on: u64,
     /// Set if the projects were not compared, because WHOOSH gave no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -316,7 +316,7 @@ pub struct Outage {
     pub reason: String,
 }
 
-/// How the migration stands.
+/// State of the migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationView {
     /// Who decides what.
@@ -334,7 +334,7 @@ pub struct MigrationView {
     pub diverged: Vec<ProjectName>,
     /// Differences that were found in all.
     pub divergences: u64,
-    /// Records that SWOOSH decided and WHOOSH was not told of, at most.
+    /// Records decided by SWOOSH and not passed on to WHOOSH, at most.
     pub not_passed_on: u64,
     /// Set while WHOOSH gives no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -427,14 +427,14 @@ pub enum LegacyAnswer {
     Shown(Vec<u8>),
 }
 
-/// Evidence that the shim attaches: for whom it signed, who decided, and the caller's own clock.
+/// Evidence that the shim attaches: the caller it signed for, the deciding system, and the caller's own clock.
 pub fn on_behalf(caller: &Name, project: &ProjectName, decided: bool, clock: Option<Hlc>) -> Option<EvidenceRef> {
     let task = if decided { DECIDED } else { MIRRORED };
     let clock = clock.map(|hlc| format!("/hlc/{}-{}", hlc.physical_ms(), hlc.logical())).unwrap_or_default();
     format!("ucxl://{caller}:{ROLE}@{project}:{task}/*{clock}").parse().ok()
 }
 
-/// For whom a proposal was signed, by its evidence: the caller, and whether SWOOSH decided.
+/// The caller that a proposal was signed for, by its evidence, and whether SWOOSH decided.
 pub fn signed_for(evidence: &[EvidenceRef]) -> Option<(&str, bool)> {
     evidence.iter().find_map(|address| {
         let address = Ucxl::parse(address.as_str()).ok().filter(|address| address.role == ROLE)?;

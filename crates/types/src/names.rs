@@ -11,7 +11,7 @@ macro_rules! chart_names {
             /// All of them, sorted by name.
             pub const ALL: &[$name] = &[$($name::$variant,)*];
 
-            /// The name as it stands in the statechart.
+            /// The name in the statechart.
             pub const fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $text,)* }
             }

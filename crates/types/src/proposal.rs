@@ -43,7 +43,7 @@ pub struct Proposal {
     pub evidence: Vec<EvidenceRef>,
 }
 
-/// [`Proposal`] with its inputs passed over; the members stand in the same order, so that faults are told alike.
+/// [`Proposal`] without its inputs; its members keep their order, so that faults are reported alike.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WithoutInputs {

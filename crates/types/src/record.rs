@@ -108,8 +108,8 @@ impl Record {
     }
 }
 
-/// A record as far as reducing reads it. Whoever replays knows from the chain that the record is the one that
-/// was written, and needs neither its outcomes nor its signature.
+/// The members of a record that reducing reads. On replay the chain proves that the record is the one that was
+/// written, so its outcomes and its signature are not needed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Passage {

@@ -62,12 +62,12 @@ pub struct CodeError(String);
 
 codes! {
     BadJson = "bad_json", "The body is not strict JSON";
-    DuplicateKey = "duplicate_key", "A key stands twice in one object";
+    DuplicateKey = "duplicate_key", "A key occurs twice in one object";
     TooDeep = "too_deep", "The document is nested too deeply";
     BadNumber = "bad_number", "A number is not a whole number from 0 to 2^53−1";
     BadText = "bad_text", "A text is not UTF-8 in normalisation form C";
     Schema = "schema", "The document is not of the form that was asked for";
-    HeaderConflict = "header_conflict", "A header contradicts the body or stands twice";
+    HeaderConflict = "header_conflict", "A header contradicts the body or occurs twice";
     UnsupportedMediaType = "unsupported_media_type", "The body must be application/json without content encoding";
     ContentTooLarge = "content_too_large", "The body is too large";
     MethodNotAllowed = "method_not_allowed", "The method is not allowed here";
@@ -228,7 +228,7 @@ mod tests {
     /// Guards whose failures have codes of their own.
     const OWN_CODES: [GuardName; 4] = [GuardName::Signature, GuardName::Identity, GuardName::Head, GuardName::Clock];
 
-    /// The entries of the page: code, and what stands below it.
+    /// The entries of the page: code, and the text below it.
     fn entries() -> Vec<(&'static str, &'static str)> {
         let below = |entry: &'static str| entry.split_once('\n').unwrap();
         PAGE.split("\n## ").skip(1).map(below).map(|(code, text)| (code.trim(), text)).collect()

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::text::{Name, TextError, serde_as_text};
 
-/// What stands wherever a secret would be shown.
+/// The text shown in place of a secret.
 pub const SHOWN: &str = "[secret]";
 
 /// The most bytes that a secret may have: a private key with its chain fits.
@@ -70,8 +70,8 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// What stands in the settings in place of a secret: `secret:<name>`, which names an entry of the encrypted
-/// secrets file. Plain text is refused, and never repeated in the error.
+/// A reference to a secret in the settings: `secret:<name>`, which names an entry of the encrypted secrets file.
+/// Plain text is refused, and never repeated in the error.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretRef(Name);
 

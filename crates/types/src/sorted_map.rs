@@ -169,7 +169,7 @@ where
 
     /// # Panics
     /// When there is no such key, as every map does.
-    #[expect(clippy::expect_used, reason = "indexing a map by a key that it lacks is a fault of whoever does")]
+    #[expect(clippy::expect_used, reason = "indexing a map by a key that it lacks is a fault of the caller")]
     fn index(&self, key: &Q) -> &V {
         self.get(key).expect("no entry found for key")
     }

@@ -36,7 +36,7 @@ macro_rules! deserialize_as_text {
 }
 pub use deserialize_as_text;
 
-/// Reads a value from its text where the text stands, without a copy of it.
+/// Reads a value from a borrowed text, without a copy.
 pub struct FromText<T>(pub std::marker::PhantomData<T>);
 
 impl<T: std::str::FromStr<Err: std::fmt::Display>> serde::de::Visitor<'_> for FromText<T> {
@@ -169,7 +169,7 @@ fn is_url(text: &str) -> bool {
 }
 
 impl Url {
-    /// What stands before `://`.
+    /// The part before `://`.
     pub fn scheme(&self) -> &str {
         self.as_str().split_once("://").map_or("", |(scheme, _)| scheme)
     }

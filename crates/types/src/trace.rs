@@ -1,4 +1,4 @@
-//! Where a caller's trace stands: the headers of W3C Trace Context, level 1.
+//! A caller's trace context: the headers of W3C Trace Context, level 1.
 
 /// The longest `tracestate` that is kept, in bytes.
 pub const MOST_STATE_BYTES: usize = 512;
@@ -20,8 +20,8 @@ pub struct TraceParent {
 const LENGTH: usize = 55;
 
 impl TraceParent {
-    /// Reads a `traceparent` header. One that is not well formed is nobody's, and the trace begins anew; of a later
-    /// version what this one knows is read, as the standard asks.
+    /// Reads a `traceparent` header; `None` unless it is well formed, and the trace starts here. Of a later version
+    /// the known part is read, as the standard requires.
     pub fn read(header: &[u8]) -> Option<TraceParent> {
         let header = header.trim_ascii();
         let [version] = hex(header.get(..2)?)?;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_formed_is_nobody() {
+    fn malformed_headers_are_ignored() {
         let zero_trace = format!("00-{}-b7ad6b7169203331-01", "0".repeat(32));
         let zero_span = format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", "0".repeat(16));
         let bad = [

@@ -1,8 +1,8 @@
-//! UCXL and BUBBLE addresses: parsed and stored, never dereferenced while judging (docs/design.md#proposals). The grammar
-//! and what an address means stand in docs/ucxl.md.
+//! UCXL and BUBBLE addresses: parsed and stored, never dereferenced while judging (docs/design.md#proposals).
+//! docs/ucxl.md describes the grammar and the meaning of an address.
 //!
-//! An address has one spelling: what is accepted is printed as it was read. Other spellings of the same
-//! address are refused, and [`normal_form`] tells the right one.
+//! An address has one spelling: accepted ones print as they were read. Other spellings of the same address are
+//! refused; [`normal_form`] returns the right one.
 
 mod grammar;
 

@@ -235,7 +235,7 @@ fn a_document_that_names_a_build_twice_is_refused() {
     let config = Ask::new(Transition::BootConfigOk).with(json!({"document": document}));
     let answer = Project::new(&yard.site, "p").propose(&daemon, &config);
     assert_eq!(answer.code(), "guard_document", "{}", answer.text());
-    assert!(answer.text().contains("stands twice"), "{}", answer.text());
+    assert!(answer.text().contains("occurs twice"), "{}", answer.text());
 }
 
 #[test]

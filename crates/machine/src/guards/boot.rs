@@ -47,7 +47,7 @@ fn document_faults(document: &ProjectDocument, case: &Case<'_>) -> Vec<String> {
     }
     let again = |(at, build): &(usize, &BuildChoice)| document.builds.iter().take(*at).any(|other| other == *build);
     if let Some((_, build)) = document.builds.iter().enumerate().find(again) {
-        when(true, format!("builds: {} stands twice for {}", build.builder, build.environment));
+        when(true, format!("builds: {} occurs twice for {}", build.builder, build.environment));
     }
     when(!(1..=100).contains(&document.limits.retries), "limits.retries must be from 1 to 100".into());
     when(!(1..=64).contains(&document.council.min_members), "council.min_members must be from 1 to 64".into());
@@ -89,7 +89,7 @@ fn council_faults(roles: &RoleSpecs, threshold: u64, min_members: u64) -> Vec<St
     if seats < min_members {
         wrong.push(format!("the roles have {seats} seats, fewer than council.min_members {min_members}"));
     }
-    // Without seats there is no majority to speak of, and the lack of them is told already.
+    // Without seats there is no majority, and their lack is reported already.
     if seats > 0 && (threshold <= seats / 2 || threshold > seats) {
         wrong.push(format!(
             "approval_threshold {threshold} must be from {} (a majority) to {seats} (all seats)",
@@ -206,12 +206,12 @@ fn ends_platform_key(case: &Case<'_>, key: &PublicKey) -> Option<String> {
     Some(format!("{key} is {role} by the node's settings; take it out there"))
 }
 
-/// Who stands for the council, or sits in it, votes; so they cannot become a delegate.
+/// Council candidates and members vote, so they cannot become delegates.
 fn delegated_candidate(case: &Case<'_>, key: &PublicKey, grant: &IdentityGrant) -> Option<String> {
     let council = &case.state().council;
     let votes = council.candidates.contains_key(key) || case.state().member_behind(key).is_some();
     (votes && grant.delegate.is_some())
-        .then(|| format!("{key}: it stands for the council or sits in it, and a delegate never votes"))
+        .then(|| format!("{key}: it is a candidate or member of the council, and a delegate never votes"))
 }
 
 /// Longest time that both keys of a rotation count, in milliseconds: a week.

@@ -112,7 +112,7 @@ pub(super) fn roster(case: &Case<'_>) -> Judged {
                 wrong.push("the project has no roles".to_owned());
             }
             if keys.len() != inputs.candidates.len() {
-                wrong.push("a candidate stands twice".to_owned());
+                wrong.push("a candidate occurs twice".to_owned());
             }
             wrong.extend(keys.iter().filter_map(|key| case.identities().voter_fault(key)));
             wrong.extend(rotated_candidates(case, &keys));
@@ -138,7 +138,7 @@ pub(super) fn roster(case: &Case<'_>) -> Judged {
     }
 }
 
-/// Keys whose place another key took: while both count, they are one holder, who stands once and with the new key.
+/// Keys that were replaced by rotation: the holder is one candidate, named by the new key.
 fn rotated_candidates(case: &Case<'_>, keys: &BTreeSet<PublicKey>) -> Vec<String> {
     if !case.state().is_under(2) {
         return Vec::new();
@@ -179,7 +179,7 @@ pub(super) fn tooling(case: &Case<'_>) -> Judged {
     Judged::unless(wrong, format!("{} servers answer as pinned", pins.len())).read(fact)
 }
 
-/// Servers that an outcome names and that nobody pinned.
+/// Servers that an outcome names and the project does not pin.
 fn unpinned(case: &Case<'_>) -> Vec<String> {
     let Some((_, Inputs::CouncilMcpGreen(inputs))) = case.asked else { return Vec::new() };
     let pins = &case.state().council.tool_pins;
@@ -232,7 +232,7 @@ fn alive(
     members.filter(|member| seats.fault(member).is_none() && answers(member)).copied().collect()
 }
 
-/// How the elected set stands at a moment.
+/// The elected set at a moment.
 #[derive(Clone, Debug)]
 pub struct LivenessReading {
     /// Members that count as alive.

@@ -20,12 +20,12 @@ pub(crate) fn lifecycle_faults(state: &State) -> Vec<String> {
     wrong.extend(ready_faults(state));
     if let Some(bound) = state.council.version.filter(|bound| *bound != version) {
         wrong.push(format!(
-            "the council stands for version {bound}, ingestion is at {version}; propose Council_Reaffirm"
+            "the council is bound to version {bound}, ingestion is at {version}; propose Council_Reaffirm"
         ));
     }
     if let Some(bound) = state.environment.version.filter(|bound| *bound != version) {
         wrong.push(format!(
-            "the environment stands for version {bound}, ingestion is at {version}; propose Environment_Reaffirm"
+            "the environment is bound to version {bound}, ingestion is at {version}; propose Environment_Reaffirm"
         ));
     }
     wrong
@@ -111,7 +111,7 @@ pub(super) fn pin(case: &Case<'_>) -> Judged {
     wrong.extend(council_fault(case));
     for (name, bound) in [("council", state.council.version), ("environment", state.environment.version)] {
         if let Some(bound) = bound.filter(|bound| *bound != pin.version) {
-            wrong.push(format!("the {name} stands for version {bound}, execution is pinned to {}", pin.version));
+            wrong.push(format!("the {name} is bound to version {bound}, execution is pinned to {}", pin.version));
         }
     }
     let content = state.ingestion.ready_versions.get(&pin.version).map(|ready| ready.content_hash);
@@ -125,7 +125,7 @@ pub(super) fn pin(case: &Case<'_>) -> Judged {
         ("assets_hash", pin.assets_hash, state.environment.assets_hash),
     ];
     for (name, pinned, actual) in hashes.into_iter().filter(|_| locks) {
-        // Where there is none, the region is not READY, and that is told already.
+        // Without an actual hash, the region is not READY, which is reported already.
         if let Some(actual) = actual.filter(|actual| *actual != pinned) {
             wrong.push(format!("{name} is {actual}, execution is pinned to {pinned}; propose Execution_PlanChange"));
         }

@@ -8,7 +8,7 @@ use swoosh_types::civil::rfc3339;
 use swoosh_types::fact::FactKind;
 use swoosh_types::names::BootState;
 
-/// How the license stands at a moment, and why.
+/// The license at a moment, with reasons.
 #[derive(Clone, Debug)]
 pub struct LicenseReading<'a> {
     /// Whether it counts.

@@ -51,8 +51,8 @@ fn is_node(case: &Case<'_>, proposal: &Proposal) -> bool {
     case.identity(&proposal.signer).is_some_and(|identity| identity.roles.contains(&Role::Node))
 }
 
-/// The bundle that stops and repairs are judged by: the last one known, also where it ran out. From version 2 on, a
-/// bundle that nobody renewed in time keeps no operator from stopping a project or revoking a key.
+/// The bundle that judges stops and repairs: the last known one, also after its expiry. From version 2 on, an expired
+/// bundle does not keep operators from stopping a project or revoking a key.
 fn policies_in_need<'a>(case: &Case<'a>) -> Result<(&'a CompiledPolicies, &'a KnownFact), Judged> {
     match case.fact(FactKind::Policy) {
         Some(fact) if SAFETY.contains(&case.spec.transition) && case.state().is_under(2) => match &fact.body {

@@ -46,7 +46,7 @@ fn texts<'t>(texts: impl Iterator<Item = &'t str>) -> Json {
 mod tests {
     use super::*;
 
-    fn told(inputs: &str) -> Option<String> {
+    fn canonical(inputs: &str) -> Option<String> {
         let content = content(&Json::parse(inputs.as_bytes()).unwrap())?;
         Some(String::from_utf8(content.canonical()).unwrap())
     }
@@ -60,15 +60,15 @@ mod tests {
              "licences": ["MIT", "Apache-2.0"]}},
             {"check": "schema", "source": "lib", "ok": false, "detail": "no"}]}"#;
         let expected = r#"{"bytes":35,"checks":["scan","schema"],"failed":["schema"],"files":3,"flags":["binary"],"largest_file_bytes":20,"licences":["Apache-2.0","MIT"],"paths":["a.bin"],"paths_left_out":3,"sources":["app","lib"]}"#;
-        assert_eq!(told(inputs).as_deref(), Some(expected));
+        assert_eq!(canonical(inputs).as_deref(), Some(expected));
     }
 
     #[test]
     fn outcomes_that_tell_nothing_of_content_give_an_empty_one_and_other_inputs_none() {
-        let bare = told(r#"{"outcomes": [{"check": "pins", "source": "app", "ok": true}]}"#).unwrap();
+        let bare = canonical(r#"{"outcomes": [{"check": "pins", "source": "app", "ok": true}]}"#).unwrap();
         assert!(bare.contains(r#""files":0"#) && bare.contains(r#""flags":[]"#), "{bare}");
-        assert_eq!(told(r#"{"outcomes": {"image/base": "ok"}}"#), None);
-        assert_eq!(told("{}"), None);
+        assert_eq!(canonical(r#"{"outcomes": {"image/base": "ok"}}"#), None);
+        assert_eq!(canonical("{}"), None);
     }
 
     #[test]
@@ -76,6 +76,8 @@ mod tests {
         let most = MAX_INTEGER;
         let one =
             format!(r#"{{"check": "scan", "source": "app", "ok": true, "seen": {{"files": {most}, "bytes": 1}}}}"#);
-        assert!(told(&format!(r#"{{"outcomes": [{one}, {one}]}}"#)).unwrap().contains(&format!(r#""files":{most}"#)));
+        assert!(
+            canonical(&format!(r#"{{"outcomes": [{one}, {one}]}}"#)).unwrap().contains(&format!(r#""files":{most}"#))
+        );
     }
 }

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_side_by_side_counts_once_and_chains_count_by_their_length() {
+    fn siblings_count_once_and_chains_count_by_their_length() {
         assert_eq!((of("true"), of("a == 1"), of("a || b || c"), of("a && b || c && d || e")), (0, 1, 2, 3));
         assert_eq!((of("1 + 1 + 1 > 2"), of("context.a.b.c"), of("!!true"), of("((true))")), (3, 3, 2, 2));
         assert_eq!((of("[1, 2, 3, 4, 5, 6]"), of("[[1], [2]]"), of("{a: 1, b: {c: 1}}")), (1, 2, 2));

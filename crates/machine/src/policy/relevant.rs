@@ -16,7 +16,7 @@ use super::{Question, Ruling};
 use swoosh_types::json::Json;
 use swoosh_types::names::{Region, Role, Transition};
 
-/// Stands for every signer and every project where no policy names one.
+/// A placeholder for every signer and project that no policy names.
 const ANYONE: &str = "*";
 
 /// The policies that can match one transition.
@@ -44,7 +44,7 @@ struct ByRoles {
     without_members: Option<Ruling>,
 }
 
-type Told<'t> = &'t dyn Fn(&Response) -> Ruling;
+type Rule<'t> = &'t dyn Fn(&Response) -> Ruling;
 
 impl Relevant {
     /// Those of a bundle.
@@ -53,16 +53,16 @@ impl Relevant {
     }
 
     /// The answer, where it follows from what is known.
-    pub(super) fn ask(&self, question: &Question<'_>, told: Told<'_>) -> Option<Ruling> {
+    pub(super) fn ask(&self, question: &Question<'_>, rule: Rule<'_>) -> Option<Ruling> {
         let known = self.known.as_ref().filter(|_| self.region == question.region)?;
         let slot = known.by_roles.get(bits(question.roles))?;
-        let prepared = slot.get_or_init(|| known.prepare(question, told)).as_ref()?;
+        let prepared = slot.get_or_init(|| known.prepare(question, rule)).as_ref()?;
         let inputs = question.inputs.as_object()?;
         let mut read = inputs.iter().filter(|(name, _)| known.members.contains(*name)).peekable();
         if read.peek().is_none() {
             return prepared.without_members.clone();
         }
-        known.ask(&prepared.scene, read, told)
+        known.ask(&prepared.scene, read, rule)
     }
 }
 
@@ -80,9 +80,9 @@ impl Known {
         Some(Known { policies: matching, members, by_roles })
     }
 
-    fn prepare(&self, question: &Question<'_>, told: Told<'_>) -> Option<ByRoles> {
+    fn prepare(&self, question: &Question<'_>, rule: Rule<'_>) -> Option<ByRoles> {
         let scene = Scene::of(question, ANYONE, ANYONE).ok()?;
-        let without_members = self.ask(&scene, std::iter::empty(), told);
+        let without_members = self.ask(&scene, std::iter::empty(), rule);
         Some(ByRoles { scene, without_members })
     }
 
@@ -90,11 +90,11 @@ impl Known {
         &self,
         scene: &Scene,
         read: impl Iterator<Item = (&'a String, &'a Json)>,
-        told: Told<'_>,
+        rule: Rule<'_>,
     ) -> Option<Ruling> {
         let context = context([("inputs".to_owned(), record(read).ok()?)]).ok()?;
         let response = scene.ask(&self.policies, context).ok()?;
-        response.diagnostics().errors().next().is_none().then(|| told(&response))
+        response.diagnostics().errors().next().is_none().then(|| rule(&response))
     }
 }
 
@@ -110,7 +110,7 @@ fn can_match(policy: &Policy, action: &EntityUid, group: &EntityUid) -> bool {
     }
 }
 
-/// Whether one of these texts stands anywhere in a policy: as the type of an entity, or as anything else.
+/// Whether one of these texts occurs in a policy, as the type of an entity or as anything else.
 fn names(json: &Value, texts: &[&str]) -> bool {
     match json {
         Value::String(text) => texts.contains(&text.as_str()),

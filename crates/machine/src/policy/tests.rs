@@ -79,7 +79,7 @@ fn policies_that_look_further_are_asked_in_full() {
 }
 
 #[test]
-fn members_are_told_apart_however_they_are_read() {
+fn members_are_distinguished_however_they_are_read() {
     for condition in [
         "context.inputs has rationale",
         r#"context["inputs"]["rationale"] like "t*""#,
@@ -263,9 +263,10 @@ fn broken_texts_overflow_no_stack() {
 /// It was called good and had no effect.
 #[test]
 fn a_template_is_refused_when_it_is_new_and_read_where_it_was_recorded() {
-    let text = r#"permit (principal, action, resource); @id("nobody-pauses") forbid (principal == ?principal, action, resource);"#;
+    let text =
+        r#"permit (principal, action, resource); @id("no-pauses") forbid (principal == ?principal, action, resource);"#;
     let bundle = PolicyBundle { serial: 1, policies: text.into() };
     let error = CompiledPolicies::compile(bundle.clone()).unwrap_err();
-    assert_eq!(error, PolicyError::Template("nobody-pauses".into()));
+    assert_eq!(error, PolicyError::Template("no-pauses".into()));
     assert!(CompiledPolicies::recorded(bundle).is_ok());
 }

@@ -62,20 +62,20 @@ fn dissolve(next: &mut State, phase: CouncilState) -> &mut Council {
     council
 }
 
-/// Takes a member out of the candidates, by whichever key of its line it stands there.
+/// Removes a member from the candidates, under any key of its line.
 pub(super) fn eject(next: &mut State, inputs: &CouncilEject) {
     let mut leaving = vec![inputs.member];
     if next.is_under(2) {
         let member = next.member_behind(&inputs.member).unwrap_or(inputs.member);
-        let stands_for = |key: &&PublicKey| next.member_behind(key) == Some(member);
-        leaving.extend(next.council.candidates.keys().filter(stands_for));
+        let same_member = |key: &&PublicKey| next.member_behind(key) == Some(member);
+        leaving.extend(next.council.candidates.keys().filter(same_member));
     }
     let council = dissolve(next, CouncilState::Elect);
     council.candidates.retain(|key, _| !leaving.contains(key));
 }
 
-/// The new key stands in the place of the old one. The ranking keeps the seed that the profiles left, so that a rotation
-/// moves nothing but its own candidate.
+/// Replaces the old key by the new one. The ranking keeps the seed from the profiles, so that a rotation moves only
+/// its own candidate.
 pub(super) fn follow_rotation(next: &mut State, head: &Head, old: &PublicKey, new: PublicKey) {
     if !next.council.candidates.contains_key(old) {
         return;

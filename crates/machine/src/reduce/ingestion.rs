@@ -57,7 +57,7 @@ pub(super) fn failed(
     ingestion.fetched.clear();
 }
 
-/// Ingestion stands still in VALIDATE, without an effect, until the quarantine is lifted.
+/// Ingestion rests in VALIDATE, without an effect, until the quarantine is lifted.
 pub(super) fn policy_violation(next: &mut State, inputs: &IngestionPolicyViolation) {
     if let Some(outcomes) = &inputs.outcomes {
         let kept = outcomes.iter().take(most(next, bounds::OUTCOMES)).cloned().collect();

@@ -47,7 +47,7 @@ impl Identity {
 }
 
 impl State {
-    /// The elected member that a key stands for: itself, or the one whose key it took the place of.
+    /// The elected member of a key: the key itself, or the member whose key it replaced.
     pub fn member_behind(&self, key: &PublicKey) -> Option<PublicKey> {
         let before = |key: &PublicKey| self.boot.identities.get(key).and_then(|identity| identity.succeeds);
         // Each rotation names a new key, so there are no more steps than identities.

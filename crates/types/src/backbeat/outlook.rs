@@ -1,4 +1,4 @@
-//! A look ahead: where a schedule stands, and which windows open next.
+//! A forecast of a schedule: its position, and the next windows.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::names::WindowClass;
 /// How many cycles are looked through at most.
 const MOST_CYCLES: u64 = 1_000;
 
-/// How a class of windows stands.
+/// State of one class of windows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassOutlook {
     /// Whether one is open.
@@ -38,7 +38,7 @@ pub struct Opening {
     pub closes_at: Hlc,
 }
 
-/// Where a schedule stands at a time, and what comes.
+/// Position of a schedule at a time, and the next windows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
     /// The time.
@@ -58,7 +58,7 @@ pub struct Outlook {
     pub shift_ms: i64,
     /// Whether the running beat's length, and the pressure, are a live source's.
     pub led: bool,
-    /// How each class stands; a class that is not here has no windows.
+    /// State of each class; a class that is not here has no windows.
     pub windows: BTreeMap<WindowClass, ClassOutlook>,
     /// The windows that open next, in the order of time.
     pub next: Vec<Opening>,
@@ -69,7 +69,7 @@ fn hlc(ms: u64) -> Hlc {
 }
 
 impl Schedule {
-    /// Where the schedule stands, and the next `count` windows to open.
+    /// The schedule's position, and the next `count` windows to open.
     pub fn outlook(&self, at: Hlc, count: usize) -> Outlook {
         let position = self.position(at);
         let begins_ms = self.beat_begins_ms(position.beat);

@@ -18,7 +18,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// The key as it stands in the output, escaped.
+    /// The escaped key in the output.
     fn key(self, out: &[u8]) -> &[u8] {
         &out[self.key..self.key_end]
     }

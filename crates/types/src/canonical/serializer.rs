@@ -29,7 +29,7 @@ impl Writer {
         &self.out
     }
 
-    /// Begins anew, also after something that could not be written.
+    /// Resets it, also after a failed write.
     pub(super) fn clear(&mut self) {
         self.out.clear();
         self.members.clear();

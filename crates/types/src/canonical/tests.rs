@@ -188,7 +188,7 @@ fn values_that_write_others_and_failures_leave_nothing_behind() {
 }
 
 #[test]
-fn a_key_that_begins_another_stands_before_it() {
+fn a_key_comes_before_its_extensions() {
     let map: serde_json::Map<String, serde_json::Value> =
         ["a!", "a", "", "a#", "a\"", "a\u{1}"].map(|key| (key.to_owned(), true.into())).into_iter().collect();
     assert_eq!(canonical_bytes(&map), reference(&map));

@@ -12,7 +12,7 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends `text` as it stands between the quotes of an RFC 8785 string (§3.2.2.2).
+/// Appends `text`, escaped, as between the quotes of an RFC 8785 string (§3.2.2.2).
 pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     loop {

@@ -1,8 +1,8 @@
 //! Signatures that this thread made or checked before, for the simulation alone: clients, node and tools live in one
 //! thread and ask about the same bytes under the same key many times, and a world may be lived through twice.
 //!
-//! Nothing is remembered unless a [`Remembering`] is held, which nobody but the simulation does
-//! (`tests/integration/import_law.rs`). What is remembered is exact: key, signature and message, by one hash over all three.
+//! Nothing is remembered unless a [`Remembering`] is held, which only the simulation does
+//! (`tests/integration/import_law.rs`). The memory is exact: key, signature and message, by one hash over all three.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::{PublicKey, Signature};
 use crate::hash::Hash;
 
-/// Of the signatures made here, one in so many is checked all the same when somebody asks.
+/// One in so many signatures made here is checked all the same.
 const CHECKED_ALL_THE_SAME: u8 = 16;
 
 #[derive(Default)]
@@ -45,7 +45,7 @@ fn is_on() -> bool {
     MEMORY.with_borrow(Option::is_some)
 }
 
-/// Whether a signature passes: as it was found before, or as `check` finds.
+/// Whether a signature passes: the remembered result, or that of `check`.
 pub(super) fn passes(key: &[u8; 32], message: &[u8], signature: &Signature, check: impl FnOnce() -> bool) -> bool {
     if !is_on() {
         return check();

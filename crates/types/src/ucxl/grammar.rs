@@ -9,7 +9,7 @@
 //! path     = segment { "/" segment }                            no empty one, no "." nor ".."
 //! segment  = visible characters but " < > \ ^ ` { | } /         in normalisation form C
 //! ```
-//! What follows the authority has at most 500 bytes. `…` stands for a part that was left out.
+//! What follows the authority has at most 500 bytes. `…` is a part that was left out.
 
 use std::fmt;
 
@@ -79,7 +79,7 @@ pub enum UcxlError {
     Name {
         /// Which part.
         part: &'static str,
-        /// What stands there.
+        /// The text found there.
         found: String,
     },
     /// The temporal segment is none.
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_an_address_is_told() {
+    fn every_part_of_an_address_is_read() {
         let address = read("ucxl://ann:reviewer@shop:checkout/~~3/src/pay/lib.rs");
         assert_eq!((address.agent, address.role, address.project), ("ann", "reviewer", "shop"));
         assert_eq!((address.task, address.temporal), (Some("checkout"), Some(Temporal::Back(3))));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_apart() {
+    fn times_are_distinguished() {
         let temporal = |text: &'static str| Temporal::parse(text).ok();
         for (text, meant) in [
             ("*", Temporal::Any),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_is_refused_and_its_normal_form_told() {
+    fn another_spelling_is_refused_and_has_a_normal_form() {
         for (text, normal) in [
             (" UCXL://a:b@c/*^/x/ ", "ucxl://a:b@c/*^/x"),
             ("ucxl://a:b@c/", "ucxl://a:b@c"),

@@ -6,7 +6,7 @@ use crate::hlc::Hlc;
 use crate::json::Json;
 use crate::rejection::{Code, Rejection};
 
-/// The headers that may stand in for members of the body, each as often as it was sent.
+/// The headers that may replace members of the body, each with all of its values.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     /// `Idempotency-Key`, for `idem_key`.
@@ -20,7 +20,7 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Puts the headers into the document; one that contradicts it, or stands twice, is refused.
+    /// Merges the headers into the document. A header that contradicts it, or occurs twice, is rejected.
     pub(super) fn merge_into(&self, document: &mut BTreeMap<String, Json>) -> Result<(), Rejection> {
         merge(document, "Idempotency-Key", "idem_key", &self.idempotency_key)?;
         merge(document, "X-Swoosh-Hlc", "hlc", &self.hlc)?;
@@ -41,7 +41,7 @@ fn merge(
         _ => {
             return Err(Rejection::new(
                 Code::HeaderConflict,
-                format!("the header {header} stands {} times", values.len()),
+                format!("the header {header} occurs {} times", values.len()),
             ));
         }
     };

@@ -1,7 +1,7 @@
 //! Bytes → [`VerifiedProposal`]: strict JSON, headers, schema, inputs hash, signature (docs/design.md#order-of-checks).
 //!
-//! **Architecture invariant.** A [`VerifiedProposal`] can be made here alone, so whoever holds one knows
-//! that its signature was checked. Of a document that does not verify, the reason of its refusal alone is kept, in a bounded list.
+//! **Architecture invariant.** A [`VerifiedProposal`] is constructed only here, so its signature was checked. Of a
+//! document that does not verify, only the reason of its rejection is kept, in a bounded list.
 
 mod headers;
 mod known_keys;
