@@ -39,7 +39,7 @@ pub(super) struct Pending {
     pub blocks: Option<Blocks>,
     pub reply: Option<Reply>,
     pub arrived: Instant,
-    /// Its way, where somebody draws spans.
+    /// Trace of the proposal, if spans are recorded.
     pub trace: Option<Box<Trace>>,
 }
 
@@ -270,7 +270,7 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    /// The snapshot of a head; `None` where the project stands on a base of that record already.
+    /// The snapshot of a head; `None` if the project has a base of that record already.
     fn snapshot(&self, head: &Head, index: u64, job: &Job) -> Result<Option<Snapshot>, ReadError> {
         if let Some(pending) = job.records.iter().find(|pending| pending.record.index == index) {
             return Ok(Some(Snapshot::of(&pending.record, pending.chain, head.state())));
@@ -283,7 +283,8 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    /// Nothing of the batch is answered for. Whoever hears of it finds the node refusing.
+    /// Rejects the whole batch. The mode changes first, so that a caller that gets the answer finds the node
+    /// refusing.
     fn refuse_all(&self, replies: Vec<Option<Reply>>, failure: Failure) -> Failure {
         let reason = failure.to_string();
         self.shared.set_mode(failure.mode());
@@ -330,5 +331,5 @@ impl<L: Log> Committer<L> {
     }
 }
 
-/// How long an interval may be at the most.
+/// Upper bound of [`Durability::Interval`].
 pub(super) const MAX_INTERVAL: Duration = Duration::from_secs(10);

@@ -145,12 +145,12 @@ impl Handle {
         damage.tables.clear();
     }
 
-    /// Lists a project that somebody else found damaged.
+    /// Lists a project that was found damaged outside of the pipeline.
     pub fn found_damaged(&self, project: &ProjectName, reason: &str) {
         self.shared.damaged_project(project, reason, false);
     }
 
-    /// Lists a table in which somebody else found damage of no known project.
+    /// Lists a table with damage of no known project, found outside of the pipeline.
     pub fn found_damaged_table(&self, table: &'static str, reason: &str) {
         self.shared.damaged_table(table, reason);
     }

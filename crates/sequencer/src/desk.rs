@@ -9,10 +9,10 @@ use super::inbox::Done;
 use super::mend::MEND_INTERVAL;
 use swoosh_journal::Log;
 
-/// The committer. One batch is committed at a time, whoever does it.
+/// The committer. The mutex allows one batch at a time.
 pub(super) struct Desk<L>(Mutex<Committer<L>>);
 
-/// Commits a batch at once, or gives it back because somebody else commits one, or the log is being mended.
+/// Commits a batch at once. Gives it back while another batch is being committed or the log is being reopened.
 pub(super) type CommitNow = Box<dyn Fn(Job) -> Result<Done, Box<Job>> + Send>;
 
 impl<L: Log> Desk<L> {
@@ -28,7 +28,8 @@ impl<L: Log> Desk<L> {
         }
     }
 
-    /// Commits what comes until there is nobody to send more. Looks now and then whether the log needs mending, or stopped.
+    /// Commits batches until all senders are gone. Checks now and then whether the log must be reopened, or has
+    /// stopped.
     pub fn run(&self, jobs: &Receiver<Job>) {
         loop {
             match jobs.recv_timeout(MEND_INTERVAL) {

@@ -1,4 +1,4 @@
-//! A queue that serves its projects in turn: whoever floods one of them waits for himself.
+//! A queue that serves its projects in turn: a flood of one project delays only that project.
 
 use std::collections::{BTreeMap, VecDeque};
 

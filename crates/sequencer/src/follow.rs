@@ -1,5 +1,5 @@
-//! A handle on the log of another node: it reads and takes nothing, and no thread stands behind it. Whoever follows
-//! that log appends what it checked, and publishes it here.
+//! A handle on the log of another node: it serves reads, rejects proposals and has no thread. The follower appends
+//! the records that it verified, and publishes them here.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use swoosh_types::hlc::Hlc;
 use swoosh_types::text::ProjectName;
 
 impl Handle {
-    /// A handle on a journal that follows; `reason` says whom.
+    /// A handle on a journal that follows; `reason` names the followed node.
     pub fn following(
         options: Options,
         ports: Ports,
@@ -51,7 +51,7 @@ impl Handle {
         let mut views = self.shared.views_mut();
         heads.into_iter().for_each(|(project, view)| drop(views.insert(project, Arc::new(view))));
         if views.len() > memory.projects {
-            // They are on disk; whoever asks loads them again.
+            // The heads are on disk; the next reader loads them again.
             views.clear();
         }
         let (count, bytes) = (views.len(), views.values().map(|view| view.head.weight_bytes()).sum::<usize>());

@@ -159,7 +159,7 @@ impl Shared {
         })
     }
 
-    /// The journal as it is open now. Nobody keeps it: it cannot be opened again while it is held.
+    /// The open journal. Do not keep it: the journal cannot be reopened while a handle is held.
     pub fn journal(&self) -> Journal {
         self.journal.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -334,7 +334,7 @@ impl Handle {
         Outcome::Refused(Box::new(refusal))
     }
 
-    /// Proposes the outcome of an effect that the node ran, on the project's own head and ahead of whoever waits,
+    /// Proposes the outcome of an effect that the node ran, on the project's own head and ahead of queued requests,
     /// and waits for an answer that is durable. Its key follows from the effect, so it applies once.
     pub async fn propose_outcome(&self, outcome: super::OwnOutcome) -> Outcome {
         let project = outcome.effect.project.clone();
@@ -356,7 +356,7 @@ impl Handle {
         answer.await.unwrap_or_else(|_| refuse(Code::Draining, "the node shut down before it could answer"))
     }
 
-    /// Puts an outcome ahead of whoever waits; where its answer comes.
+    /// Puts an outcome ahead of queued requests; returns the receiver of its answer.
     pub(super) fn enter_own(
         &self,
         outcome: super::OwnOutcome,
@@ -409,8 +409,8 @@ impl Handle {
         self.shared.ports.facts.facts()
     }
 
-    /// The journal as it is open now, for reading. To be asked for anew each time: while somebody holds it, it
-    /// cannot be opened again after the disk failed.
+    /// The open journal, for reading. Ask again for each use: while a handle is held, the journal cannot be reopened
+    /// after a disk failure.
     pub fn journal(&self) -> Journal {
         self.shared.journal()
     }
@@ -530,7 +530,7 @@ impl Handle {
     }
 }
 
-/// A sequencer whose parts nobody runs yet.
+/// A sequencer whose threads are not started yet.
 pub(super) struct Assembled<L> {
     pub handle: Handle,
     pub pipeline: Pipeline,

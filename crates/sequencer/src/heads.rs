@@ -1,7 +1,7 @@
 //! The speculative heads: what each project's state will be once everything judged is durable.
 //!
-//! Only some heads are in memory. The others are loaded from the journal when somebody asks for them, and a
-//! head leaves again when it was idle for long or when there are too many, once a snapshot covers it.
+//! Only some heads are in memory. The others are loaded from the journal on demand. A head that is covered by a
+//! snapshot is evicted after a long idle time or when there are too many.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +10,7 @@ use swoosh_journal::{FoldError, Journal, RecoveredHead, SnapshotWarning};
 use swoosh_machine::head::Head;
 use swoosh_types::text::ProjectName;
 
-/// Projects whose records do not lead where they say that are remembered, so that nobody makes the node
-/// replay them over and over.
+/// Limit of remembered projects with a replay mismatch: remembering them avoids repeated replays.
 const MOST_DAMAGED: usize = 1_024;
 /// Heads that one batch puts out at most, so that it stays short.
 pub(super) const EVICT_AT_ONCE: usize = 1_024;
@@ -102,7 +101,7 @@ impl Heads {
         Ok(Found { head, batch, came })
     }
 
-    /// Takes a head that somebody else loaded, if it is not in memory and still the project's last one.
+    /// Takes a head that another thread loaded, if it is not in memory and still the project's last one.
     pub fn offer(&mut self, journal: &Journal, project: &ProjectName, loaded: RecoveredHead) -> Option<Came> {
         if self.entries.contains_key(project) || journal.last_of(project).ok().flatten() != Some(loaded.index) {
             return None;
@@ -169,8 +168,8 @@ impl Heads {
         self.damaged.clear();
     }
 
-    /// Takes out the least recently used projects above the limits, and those that were idle for too long and
-    /// that nobody watches, as far as they are durable.
+    /// Evicts the least recently used projects above the limits, and those that are idle for too long and unwatched,
+    /// as far as they are durable.
     pub fn evict(&mut self, durable_batch: u64, watched: impl Fn(&Head) -> bool) -> Vec<Evicted> {
         let (mut projects, mut bytes) = (self.entries.len(), self.bytes);
         let (mut names, mut kept) = (Vec::new(), Vec::new());
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_nobody_used_for_some_rounds_goes_and_others_stay() {
+    fn idle_heads_are_evicted_and_others_stay() {
         let mut heads = heads(Memory { idle_rounds: 2, ..Memory::default() });
         heads.next_round();
         heads.touch(&name("b"));
@@ -249,7 +248,7 @@ mod tests {
         heads.next_round();
         assert_eq!(evicted(&mut heads, 3), ["a", "c"]);
         heads.next_round();
-        assert!(heads.evict(3, |_| true).is_empty(), "somebody watches it");
+        assert!(heads.evict(3, |_| true).is_empty(), "it is watched");
         heads.next_round();
         heads.next_round();
         assert_eq!(evicted(&mut heads, 3), ["b"]);

@@ -24,7 +24,7 @@ pub(super) struct Request {
     pub verified: Verified,
     pub reply: Reply,
     pub arrived: Instant,
-    /// Its way, where somebody draws spans.
+    /// Trace of the proposal, if spans are recorded.
     pub trace: Option<Box<Trace>>,
     /// The project's head, where it was not in memory when the proposal came.
     pub loaded: Option<Box<RecoveredHead>>,
@@ -76,7 +76,7 @@ struct Lanes {
     normal: FairQueue<Request>,
     /// Each once, however often it is named.
     nudged: BTreeSet<ProjectName>,
-    /// As many as effects run at the most.
+    /// Bounded by the number of running effects.
     own: VecDeque<OwnRequest>,
     done: VecDeque<Done>,
     mended: Option<Box<Mended>>,
@@ -156,7 +156,7 @@ pub(super) struct Work {
     /// Who wants to know whether the sequencer still works.
     pub asking: Vec<oneshot::Sender<()>>,
     pub requests: Vec<Request>,
-    /// Whether heads that nobody uses may go.
+    /// Whether idle heads may be evicted.
     pub tidy: bool,
     /// Whether the journal takes nothing more, though no batch failed: a side write did.
     pub stopped: bool,
@@ -362,7 +362,8 @@ mod tests {
         Request { verified, reply, arrived: Instant::now(), trace: None, loaded: None, trial: None }
     }
 
-    /// Whoever may pause and resume one project could stop all others: nothing else was taken while controls waited.
+    /// A signer with the right to pause and resume one project could block all others: controls were taken first,
+    /// without a limit.
     #[test]
     fn a_flood_of_urgent_proposals_leaves_the_others_their_share() {
         let inbox = inbox();
@@ -387,7 +388,7 @@ mod tests {
         assert_eq!((work.own.len(), work.nudged.len()), (1, 1));
     }
 
-    /// Whoever asked and gave up stayed in the list for as long as the sequencer was stuck.
+    /// Callers that had given up stayed in the list for as long as the sequencer was stuck.
     #[test]
     fn those_who_gave_up_asking_are_forgotten() {
         let inbox = inbox();

@@ -6,12 +6,12 @@
 //!             │        speculative heads              publishes durable heads
 //!             └───────────────── done ───────────────────────┘
 //! ```
-//! One thread owns all heads. It judges what waits into a batch while the one before is made durable;
-//! no timer holds a lone caller back. Nobody is answered before what the answer rests on is durable: a
-//! rejection that was judged on a speculative head waits for that head too.
+//! One thread owns all heads. It judges waiting requests into a batch while the previous one is made durable; no
+//! timer delays a lone caller. An answer leaves only when the state that it depends on is durable: a rejection that
+//! was judged on a speculative head waits for that head too.
 //!
-//! **Architecture invariant.** Nothing here knows HTTP, metrics or files. The clock, the facts, the log
-//! and whoever watches come in through [`Ports`].
+//! **Architecture invariant.** Nothing here knows HTTP, metrics or files. The clock, the facts, the log and the
+//! observer come in through [`Ports`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 
@@ -118,11 +118,11 @@ pub trait Describe: Send + Sync {
     fn describe(&self, record: &Record, inputs: &Json) -> Wording;
 }
 
-/// Whoever watches: metrics, logs, spans. Called off the callers' way; must not block.
+/// An observer: metrics, logs, spans. Called outside of the callers' path; must not block.
 pub trait Observer: Send + Sync {
     /// A transition is durable. `took` is from its arrival.
     fn accepted(&self, record: &Record, took: Duration);
-    /// Whether it wants to be told of [`Observer::traced`]; asked once.
+    /// Whether [`Observer::traced`] shall be called; asked once.
     fn traces(&self) -> bool {
         false
     }
@@ -173,11 +173,10 @@ pub struct Ports {
     pub facts: Arc<FactTable>,
     /// The writer of decisions.
     pub describe: Arc<dyn Describe>,
-    /// Whoever watches.
     pub observer: Arc<dyn Observer>,
 }
 
-/// What a caller is told.
+/// Answer to a caller.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Accepted and durable.

@@ -1,4 +1,4 @@
-//! The node's own proposals: built and signed on its own head, ahead of whoever waits.
+//! The node's own proposals: built and signed on its own head, ahead of queued requests.
 
 use super::Verified;
 use swoosh_machine::chart::Inputs;
@@ -52,8 +52,8 @@ pub(super) fn rationale(breach: &Breach) -> String {
     format!("{}{}", count.unwrap_or_default(), reasons.join("; ")).chars().take(RATIONALE).collect()
 }
 
-/// Content that a policy calls a breach is told as that: the outcome in place of one that says it is good.
-/// Without the checks' outcomes where the policy forbids whatever shows them.
+/// The outcomes that report content in breach of a policy, in place of the good one. The second omits the checks'
+/// outcomes, for policies that forbid showing them.
 pub(super) fn violations(outcome: &OwnOutcome, breach: &Breach) -> Vec<OwnOutcome> {
     let Json::Object(members) = &outcome.inputs else { return Vec::new() };
     let rationale = rationale(breach);

@@ -141,7 +141,7 @@ impl Pipeline {
         }
     }
 
-    /// Runs until it is told to stop and everything taken is answered.
+    /// Runs until it is stopped and everything taken is answered.
     pub fn run(mut self) {
         loop {
             let work = self.inbox.take(self.room(), self.is_idle());
@@ -176,7 +176,7 @@ impl Pipeline {
     }
 
     fn do_turn(&mut self, work: Work) -> bool {
-        // Whoever asked may have given up.
+        // The receiver may be gone.
         work.asking.into_iter().for_each(|asking| _ = asking.send(()));
         work.done.into_iter().for_each(|done| self.settle(done));
         work.mended.into_iter().for_each(|mended| self.go_on(*mended));
@@ -254,7 +254,7 @@ impl Pipeline {
         Ok((found.head, found.batch))
     }
 
-    /// Takes a head that somebody else loaded.
+    /// Takes a head that another thread loaded.
     fn offer(&mut self, project: &ProjectName, loaded: RecoveredHead) {
         let came = self.heads.offer(&self.shared.journal(), project, loaded);
         came.into_iter().for_each(|came| self.show(project, came));
@@ -473,7 +473,7 @@ impl Pipeline {
         self.shared.options.durability == Durability::Sync && job.records.len() == 1 && self.inbox.depth() == 0
     }
 
-    /// A batch is durable, or never will be: answers whoever waited for it.
+    /// A batch is durable, or failed: answers its callers.
     fn settle(&mut self, done: Done) {
         let places = self.committing.take().unwrap_or_default();
         let receipts = match done.result {
@@ -575,7 +575,7 @@ pub(super) fn durable(
     (heads, views)
 }
 
-/// What callers are told whose proposals could not be made durable.
+/// The answer to callers whose proposals could not be made durable.
 pub(super) fn not_durable(reason: &str) -> Outcome {
     let reason =
         format!("it could not be made durable: {reason}. Send the same proposal again to learn whether it was applied");

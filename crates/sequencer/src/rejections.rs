@@ -12,7 +12,7 @@ use swoosh_types::text::ProjectName;
 
 /// Rejections of known signers that are remembered, and bytes that they may take together.
 const KNOWN: Bound = Bound { entries: 1_000, bytes: 1 << 20 };
-/// The same of signers that nobody knows or that were revoked. Anybody can make such keys, so they have places of their own.
+/// The same of unknown or revoked signers. Anybody can make such keys, so they have a bound of their own.
 const UNKNOWN: Bound = Bound { entries: 100, bytes: 64 << 10 };
 /// The same of requests that were refused before their signatures were found good. Anybody can send those.
 const UNVERIFIED: Bound = Bound { entries: 100, bytes: 64 << 10 };

@@ -1,5 +1,5 @@
-//! The sequencer without threads: whoever holds it says when it judges and when it commits, so that every order of
-//! the two can be tried. What it judges and commits with is what the daemon runs.
+//! The sequencer without threads: its owner decides when it judges and when it commits, so that tests can try every
+//! order of the two. The judge and the committer are those of the daemon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,14 +42,14 @@ impl<L: Log + 'static> Single<L> {
         &self.handle
     }
 
-    /// Takes a proposal into the queue; where its answer comes, or what it is told at once.
+    /// Queues a proposal. Returns the receiver of its answer, or an immediate answer.
     pub fn propose(&self, verified: Verified) -> Result<oneshot::Receiver<Outcome>, Outcome> {
         let proposal = verified.proposal();
         self.handle.is_open(&proposal.project(), proposal.transition)?;
         self.handle.enter((verified, None), Instant::now(), None, None)
     }
 
-    /// Takes the outcome of an effect that the node ran; where its answer comes, or what it is told at once.
+    /// Queues the outcome of an effect that the node ran. Returns the receiver of its answer, or an immediate answer.
     pub fn propose_outcome(&self, outcome: OwnOutcome) -> Result<oneshot::Receiver<Outcome>, Outcome> {
         self.handle.is_open(&outcome.effect.project, outcome.transition)?;
         Ok(self.handle.enter_own(outcome, Instant::now(), None))

@@ -1,5 +1,4 @@
-//! When each step of a proposal's way began and ended, for whoever draws spans. Nobody who does not ask for it pays
-//! more than a branch.
+//! Begin and end of each step of a proposal, for spans. Without an observer of traces the cost is one branch.
 
 use std::time::Instant;
 
@@ -63,7 +62,7 @@ pub struct Traced {
 }
 
 impl Handle {
-    /// Begins to note a proposal's way, where somebody draws spans. `parent` reads the caller's trace.
+    /// Begins a proposal's trace, if spans are recorded. `parent` reads the caller's trace.
     pub fn trace(&self, parent: impl FnOnce() -> Option<TraceParent>) -> Option<Box<Trace>> {
         self.shared.tracing.then(|| Box::new(Trace::begin(parent())))
     }

@@ -71,8 +71,8 @@ impl Pipeline {
         (scene, again.map_err(|_| reason))
     }
 
-    /// The scene in which a proposal is judged: a breach of its project that is not recorded yet is recorded first, and
-    /// where that fails, the proposal is refused. Whoever declares the quarantine by hand records it.
+    /// The scene in which a proposal is judged. An unrecorded breach of its project is recorded first; where that
+    /// fails, the proposal is rejected. A quarantine declared by hand records the breach itself.
     pub(super) fn behind_breach(
         &mut self,
         project: &ProjectName,

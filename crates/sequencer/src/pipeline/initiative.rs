@@ -1,4 +1,4 @@
-//! What the node proposes of its own accord: what follows from its facts, and quarantines.
+//! Proposals that the node makes on its own: consequences of its facts, and quarantines.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -315,12 +315,12 @@ fn an_outcome_that_meets_a_block_which_is_not_settled_yet_is_held_once_it_is() {
     world.head = before.head;
     let inputs = json!({"effect": open.to_string(), "failure": {"detail": "no answer"}});
     let outcome = world.signed(Transition::IngestionResolveFailed, &inputs);
-    let mut told = world.single.propose(outcome).unwrap();
+    let mut answer = world.single.propose(outcome).unwrap();
     world.single.judge(false);
-    assert!(told.try_recv().is_err() && paused.try_recv().is_err(), "the pause is not on disk yet");
+    assert!(answer.try_recv().is_err() && paused.try_recv().is_err(), "the pause is not on disk yet");
     while world.single.judge(true) | world.single.commit() {}
     assert!(matches!(paused.try_recv(), Ok(Outcome::Accepted { .. })));
-    let Ok(Outcome::Refused(refusal)) = told.try_recv() else { panic!("the project is paused") };
+    let Ok(Outcome::Refused(refusal)) = answer.try_recv() else { panic!("the project is paused") };
     assert_eq!(refusal.rejection.code, Code::OutcomeHeld, "{:?}", refusal.rejection);
     assert_eq!(world.single.handle().journal().held_outcomes().unwrap(), [open]);
 }
@@ -347,8 +347,8 @@ fn a_breach_that_cannot_be_recorded_holds_its_project_until_it_is() {
     assert_eq!(world.log(), [Transition::PolicyQuarantine]);
 }
 
-/// A batch reaches the disk although its write reports that there was no room. The node adopts its record when it opens
-/// the log again; nobody heard of it: no event, no count, and the runner of effects did not look at the project.
+/// A batch reaches the disk although its write reports a full disk. The node adopts its record when it reopens the
+/// log. The record was not announced: no event, no count, and the runner of effects did not look at the project.
 #[test]
 fn records_that_are_adopted_after_the_log_was_reopened_are_announced() {
     let mut world = World::licensed();
