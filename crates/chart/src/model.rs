@@ -1,4 +1,4 @@
-// The statechart as it stands in statechart.yaml, and the check that it is well formed. Shared by
+// The model of statechart.yaml, and the check that it is well formed. Shared by
 // build.rs, which generates code from it, and by `swoosh statechart`, which checks and renders it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,14 +104,13 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Chart {
-    /// Reads a chart. A name that stands twice in a map is refused: the later one would silently replace
-    /// the earlier.
+    /// Reads a chart. A map with a duplicate name is refused: the later entry would silently replace the earlier.
     pub fn read(text: &str) -> Result<Chart, yaml_serde::Error> {
         let _names_are_unique: yaml_serde::Value = yaml_serde::from_str(text)?;
         yaml_serde::from_str(text)
     }
 
-    /// Every guard of a transition, in the order in which reasons are told.
+    /// Every guard of a transition, in the order in which reasons are reported.
     pub fn guards_of(&self, transition: &Transition) -> Vec<String> {
         let mut guards = self.base_guards.clone();
         if self.licensed_regions.contains(&transition.region) {
@@ -216,7 +215,7 @@ impl Chart {
             problems.when(transition.from.is_empty() || transition.to.is_empty(), || {
                 format!("transition {name}: leads nowhere")
             });
-            problems.when(transition.signers.is_empty(), || format!("transition {name}: nobody may sign it"));
+            problems.when(transition.signers.is_empty(), || format!("transition {name}: it has no signers"));
         }
         for guard in self.guards.keys() {
             let used = self.transitions.values().any(|t| self.guards_of(t).contains(guard));

@@ -1,10 +1,10 @@
 //! Exporters: every decision record, in order and at least once, to a sink, from where the last run ended.
 //!
-//! An exporter reads the journal beside the pipeline, a batch at a time, and waits for its sink. It holds no more
-//! than one batch in memory, and nobody waits for it: a sink that stalls shows as lag.
+//! An exporter reads the journal beside the pipeline, a batch at a time, and waits for its sink. It holds at most one
+//! batch in memory and delays no other thread: a sink that stalls shows as lag.
 //!
-//! **Architecture invariant.** Nothing here knows the sequencer, HTTP clients or clocks: the journal comes through a
-//! function, because nobody may keep it open, and a sink brings its own way to send.
+//! **Architecture invariant.** Nothing here knows the sequencer, HTTP clients or clocks. The journal comes through a
+//! function, because no handle of it may be kept, and a sink brings its own way to send.
 
 mod bubble;
 mod jsonl;
@@ -72,7 +72,7 @@ impl Pace {
     }
 }
 
-/// How an exporter is; shared with whoever shows it.
+/// Status of an exporter; shared with its readers.
 #[derive(Debug, Default)]
 pub struct Progress {
     position: AtomicU64,
@@ -120,8 +120,8 @@ enum Stuck<E> {
     TookNone,
 }
 
-/// The way to the journal, as it is open at the moment, and the index of the last record that is durable: what lies
-/// after it may yet be lost, and must not be told to anybody.
+/// Access to the open journal, with the index of the last durable record: later records may yet be lost and must not
+/// be exported.
 pub type JournalPort = Arc<dyn Fn() -> (Journal, u64) + Send + Sync>;
 
 /// One exporter.
@@ -141,7 +141,8 @@ pub struct Exporter<S> {
 }
 
 impl<S: Sink> Exporter<S> {
-    /// An exporter that goes on after `position`, which `Journal::begin_exports` told. `random` makes pauses differ.
+    /// An exporter that goes on after `position`, as returned by `Journal::begin_exports`. `random` makes pauses
+    /// differ.
     pub fn new(
         name: &'static str,
         position: u64,
@@ -318,7 +319,7 @@ impl Stuck<ReadOnlyError> {
     }
 }
 
-/// The decision as it was written with its record; made again where that is not there or cannot be read.
+/// The decision as written with its record; recomputed where that is missing or unreadable.
 fn stored_decision(journal: &Journal, stored: &StoredRecord) -> Result<Decision, RecomputeError> {
     let record = &stored.record;
     let bytes = match journal.decision(&record.project, record.index) {

@@ -3,7 +3,7 @@
 //! ```text
 //! record + inputs ── wording ──► journal (decisions) ── with the record ──► Decision
 //! journal ── Exporter ── Redaction ──► Sink: a JSONL file, BUBBLE over HTTP
-//! log ── recompute ──► Decision ── differences ◄── a document that somebody holds
+//! log ── recompute ──► Decision ── differences ◄── an exported document
 //! ```
 //!
 //! **Architecture invariant.** [`build`] is pure: the same record, link and inputs give the same document,
@@ -41,7 +41,7 @@ pub fn wording(record: &Record, inputs: &Json) -> Wording {
     Wording { summary, justification, ucxl: links(record) }
 }
 
-/// Why, in the words of whoever proposed: a rationale, a justification, a failure's detail, or a cause.
+/// The reason, in the proposer's words: a rationale, a justification, a failure's detail, or a cause.
 fn justification(inputs: &Json) -> Option<&str> {
     let members = inputs.as_object()?;
     let text = |name: &str| members.get(name).and_then(Json::as_str);
@@ -56,8 +56,8 @@ fn links(record: &Record) -> Vec<EvidenceRef> {
     if named.is_empty() { vec![derived_address(record)] } else { named }
 }
 
-/// `ucxl://swoosh:orchestrator@<project>/<date>/wal/<index>`; the date is that of acceptance, in UTC, and `*`
-/// where the node's clock told none.
+/// `ucxl://swoosh:orchestrator@<project>/<date>/wal/<index>`; the date is that of acceptance, in UTC, and `*` where
+/// the node's clock gave none.
 ///
 /// # Panics
 /// Never: a project name is a UCXL segment, and date and index are visible characters.

@@ -111,19 +111,19 @@ mod tests {
     }
 
     #[test]
-    fn every_change_of_a_document_is_told_by_its_field() {
+    fn every_change_of_a_document_is_reported_by_its_field() {
         let decision = decision_of(Transition::ControlPause, r#"{"rationale": "lunch"}"#);
         let other = decision_of(Transition::ControlPause, r#"{"rationale": "dinner"}"#);
         let policy = Redaction::parse("default: {summary: hash, justification: hash}").unwrap();
         let exported = policy.apply(&other).unwrap();
-        let told = differences(&Json::parse(&exported.bytes).unwrap(), &decision);
-        assert!(told.len() == 2 && told[0].starts_with("justification: the log gives the hash"), "{told:?}");
+        let found = differences(&Json::parse(&exported.bytes).unwrap(), &decision);
+        assert!(found.len() == 2 && found[0].starts_with("justification: the log gives the hash"), "{found:?}");
         let Json::Object(mut members) = to_json(&decision).unwrap() else { panic!() };
         members.insert("index".into(), Json::Integer(3));
         members.insert("extra".into(), Json::Bool(true));
         members.remove("signer");
-        let told = differences(&Json::Object(members), &decision);
-        assert_eq!(told, ["extra: the log gives none", "index: 3 where the log gives 17", "signer: it is missing"]);
+        let found = differences(&Json::Object(members), &decision);
+        assert_eq!(found, ["extra: the log gives none", "index: 3 where the log gives 17", "signer: it is missing"]);
     }
 
     #[test]

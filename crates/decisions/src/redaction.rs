@@ -33,7 +33,7 @@ pub enum Treatment {
     /// It stays.
     #[default]
     Keep,
-    /// Its hash stands in its place.
+    /// Replaced by its hash.
     Hash,
     /// It is not there.
     Drop,
@@ -129,14 +129,14 @@ pub struct Exported {
     pub bytes: Vec<u8>,
 }
 
-/// What was redacted, as it stands in the document under `redaction`.
+/// The redacted fields, recorded in the document under `redaction`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redacted {
     /// sha256 of the canonical JSON of the policy; absent where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Hash>,
-    /// Fields in whose place their hash stands.
+    /// Fields that are replaced by their hashes.
     pub hashed: BTreeSet<String>,
     /// Fields that are not there.
     pub dropped: BTreeSet<String>,
@@ -209,7 +209,7 @@ pub(super) fn members(decision: &Decision) -> Result<BTreeMap<String, Json>, Jso
     }
 }
 
-/// What stands in the place of a field that is hashed. The id keeps equal texts of two records apart.
+/// The hash that replaces a field. The id makes the hashes of equal texts in two records differ.
 pub(super) fn field_hash(id: &DecisionId, field: &str, value: &Json) -> Hash {
     let head = format!("swoosh/redacted/v1\n{id}\n{field}\n");
     Hash::of_parts([head.as_bytes(), &value.canonical()])

@@ -1,7 +1,7 @@
-//! What a transition means, in a sentence, with what its inputs tell.
+//! A transition and its main inputs, in a sentence.
 //!
-//! A template's `{member}` stands for a text or number of the inputs, `{a.b}` for one within a member, and
-//! `{#member}` for how many entries a list or map has. `[…]` is left out when what it names is not there.
+//! In a template, `{member}` is a text or number of the inputs, `{a.b}` one within a member, and `{#member}` the
+//! number of entries of a list or map. `[…]` is left out when a member that it names is missing.
 
 use swoosh_types::json::Json;
 use swoosh_types::names::Transition;
@@ -141,24 +141,24 @@ mod tests {
 
     #[test]
     fn sentences_tell_what_the_inputs_tell() {
-        let told = |transition, text: &str| summary(transition, &json(text));
+        let sentence = |transition, text: &str| summary(transition, &json(text));
         assert_eq!(
-            told(Transition::IngestionRollbackIndex, r#"{"version": 3, "rationale": "the index is bad"}"#),
+            sentence(Transition::IngestionRollbackIndex, r#"{"version": 3, "rationale": "the index is bad"}"#),
             "Back to version 3: the index is bad"
         );
         assert_eq!(
-            told(Transition::CouncilQuorumCert, r#"{"members": {"a": "x", "b": "y"}, "votes": [{}, {}, {}]}"#),
+            sentence(Transition::CouncilQuorumCert, r#"{"members": {"a": "x", "b": "y"}, "votes": [{}, {}, {}]}"#),
             "A council of 2 members is elected by 3 votes."
         );
         assert_eq!(
-            told(
+            sentence(
                 Transition::BootIdentityGranted,
                 r#"{"key": "k", "identity": {"name": "ann", "roles": ["agent", "voter"]}}"#
             ),
             "ann (k) may act as agent, voter."
         );
         assert_eq!(
-            told(Transition::EnvironmentCapacityDenied, r#"{"failure": {"detail": "no room"}}"#),
+            sentence(Transition::EnvironmentCapacityDenied, r#"{"failure": {"detail": "no room"}}"#),
             "The capacity for the allocation is not there: no room"
         );
     }

@@ -100,7 +100,7 @@ fn unknown_names_in_a_transition_are_found() {
 #[test]
 fn a_transition_without_states_or_signers_is_found() {
     finds_in("Control_Pause", "to: [ACTIVE]", "to: []", "transition Control_Pause: leads nowhere");
-    finds_in("Control_Pause", "signers: [operator]", "signers: []", "transition Control_Pause: nobody may sign it");
+    finds_in("Control_Pause", "signers: [operator]", "signers: []", "transition Control_Pause: it has no signers");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Exporters over a real journal, with sinks that do as they are told.
+//! Exporters over a real journal, with scripted sinks.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -109,7 +109,7 @@ async fn run_until<S: Sink + 'static>(exporter: Exporter<S>, done: impl Fn(&Prog
     progress
 }
 
-/// Whether everything up to here was delivered, and the journal knows: it is told afterwards.
+/// Whether everything up to here was delivered and the journal has the position, which is written afterwards.
 fn noted(node: &Node, progress: &Progress, index: u64) -> bool {
     let positions = node.journal.export_positions().unwrap();
     progress.position() == index && positions.first().is_some_and(|position| position.index == index)
@@ -294,7 +294,7 @@ async fn a_file_that_cannot_be_written_is_tried_until_it_can() {
     assert_eq!(indexes(&path), [1, 2]);
 }
 
-/// A server that answers as it is told.
+/// A server with a scripted reply.
 struct Scripted(Reply);
 
 impl Post for Scripted {
