@@ -1,4 +1,4 @@
-//! How the work at effects stands, for whoever asks.
+//! The progress of each effect, for readers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,7 +20,7 @@ pub enum Phase {
     Running,
     /// Its outcome is on disk and not recorded yet.
     Reporting,
-    /// Somebody else posts the outcome.
+    /// An external worker posts the outcome.
     External,
     /// It is open no more.
     Closed,
@@ -43,7 +43,7 @@ impl Phase {
     }
 }
 
-/// How the work at one effect stands.
+/// Progress of one effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Which effect.
@@ -67,7 +67,7 @@ pub struct Progress {
 pub struct Board(Arc<RwLock<BTreeMap<EffectId, Progress>>>);
 
 impl Board {
-    /// How one effect stands.
+    /// Progress of one effect.
     pub fn get(&self, id: &EffectId) -> Option<Progress> {
         self.read(|entries| entries.get(id).cloned())
     }
@@ -85,8 +85,8 @@ impl Board {
         look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts how an effect stands; says whether that is news. The step of an attempt that goes on stays: the engine does
-    /// not know it.
+    /// Stores the progress of an effect; returns whether it changed. The step of a running attempt stays, because the
+    /// engine does not know it.
     pub(super) fn put(&self, progress: &Progress) -> bool {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if progress.phase == Phase::Closed {

@@ -46,7 +46,7 @@ impl Rules {
     }
 }
 
-/// What is to be done next, in this order. When a note cannot be kept, nothing that follows for its effect is done.
+/// The next actions, in order. When a note cannot be stored, the later commands of its effect are skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Keep this on disk.
@@ -138,7 +138,7 @@ impl Engine {
         }
     }
 
-    /// What is to be done next.
+    /// The next commands, in order.
     pub fn take_commands(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.commands)
     }
@@ -498,7 +498,7 @@ impl Engine {
         self.rest(id, begun_ms, now_ms + self.rules.wait_ms(failures));
     }
 
-    /// An attempt that was told to stop is no failure: the work goes on later.
+    /// A stopped attempt is no failure: the work goes on later.
     fn stopped(&mut self, id: &EffectId, stop: Stop, begun_ms: u64, now_ms: u64) {
         if let Some(entry) = self.entries.get_mut(id) {
             entry.reason = Some(stop.to_string());

@@ -84,14 +84,14 @@ impl Execute for Workshop {
                 Ok(outcome) => Ended::Done(outcome),
                 Err(error) => Ended::Failed(Failed::lasting(format!("the outcome cannot be written: {error}"))),
             },
-            // Whatever it says, it failed because it was told to stop.
+            // An attempt that was stopped failed because of that, whatever it reports.
             (Err(_), Some(stop)) => Ended::Stopped(stop),
             (Err(failed), None) => Ended::Failed(failed),
         }
     }
 }
 
-/// What came of an attempt.
+/// Result of an attempt.
 type Done = Result<(Transition, Report), Failed>;
 
 impl Workshop {
@@ -103,9 +103,9 @@ impl Workshop {
         match self.outside.tooling(&job.id.project) {
             Ok(servers) => Ok((Transition::CouncilMcpGreen, Report { servers: Some(servers), ..Report::default() })),
             Err(unreachable) => {
-                let told: Vec<_> = unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+                let reasons: Vec<_> = unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect();
                 let report = Report { unreachable: Some(unreachable), ..Report::default() };
-                Err(Failed { reason: told.join("; "), again: true, report: report.into() })
+                Err(Failed { reason: reasons.join("; "), again: true, report: report.into() })
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Whoever the engine works for: what is open, what may run, where outcomes go.
+//! The engine's host: lists open effects, allows or blocks work, takes outcomes.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct Open {
     pub inherited: bool,
     /// Who works at it now.
     pub doer: Doer,
-    /// The outcome that somebody else brought while the project was blocked; there is nothing to work at.
+    /// The outcome that an external worker brought while the project was blocked; no work is left.
     pub held: Option<Outcome>,
 }
 
@@ -103,7 +103,7 @@ pub trait Host: Send + Sync + 'static {
     fn propose(&self, id: &EffectId, outcome: Outcome, reply: Reply);
     /// Leave to go outside.
     fn leave(&self) -> Arc<dyn Leave>;
-    /// How an effect stands has changed.
+    /// The progress of an effect has changed.
     fn changed(&self, progress: &Progress);
     /// An attempt failed, whether it is reported or not.
     fn failed(&self, id: &EffectId, reason: &str);

@@ -5,12 +5,12 @@
 //!            notes of work      ▲   waits, blocks,       executor     outcome      │ refused: kept, asked again
 //!                               └── retries, cancels ◀─────────────────────────────┘
 //! ```
-//! An effect's id is `<project>/<index>/<effect>`. What the engine is about to do stands in the journal before it
-//! does it: that an attempt begins, and which outcome came of it. So a node that dies at any moment knows at its
-//! next start what was begun, and either works at it again under the next attempt's number, or, where that could
-//! do something twice, reports the failure that says `unknown`.
+//! An effect's id is `<project>/<index>/<effect>`. The engine writes to the journal before it acts: the beginning of
+//! an attempt, and its outcome. After a crash the next start therefore knows which attempts had begun. It works at
+//! them again under the next attempt's number, or reports the failure `unknown` where a repeat could do something
+//! twice.
 //!
-//! **Architecture invariant.** Nothing here knows states, HTTP, metrics or settings: [`Host`] says what is open and
+//! **Architecture invariant.** Nothing here knows states, HTTP, metrics or settings: [`Host`] lists open effects and
 //! takes outcomes. [`Engine`] has no clock, no thread and no disk; [`Runner`] has.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::outcome::Outcome;
 use swoosh_types::canonical::{DecodeError, canonical_bytes, from_slice};
 
-/// How the work at an effect stands, on disk.
+/// Stored progress of an effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
@@ -23,13 +23,13 @@ pub struct Note {
     pub incarnation: u64,
     /// Whether the attempt ended, so that nothing of it runs any more.
     pub ended: bool,
-    /// What came of it, until it is recorded.
+    /// Its outcome, until it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
 }
 
 impl Note {
-    /// What stands for a note that cannot be read: an attempt was begun, and nothing else is known.
+    /// The replacement of an unreadable note: an attempt was begun, and nothing else is known.
     pub fn unreadable() -> Note {
         Note {
             attempt: 1,

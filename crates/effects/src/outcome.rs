@@ -1,4 +1,4 @@
-//! What came of an effect, as the proposal that answers it.
+//! The outcome of an effect, as the proposal that answers it.
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
@@ -113,7 +113,7 @@ pub fn failed(id: &EffectId, text: &str, unknown: bool, mut report: Report) -> O
         report.failure = Some(Failure { detail: detail(text), unknown });
     }
     let inputs = report.into_outcome(id, transition);
-    // A report whose own parts cannot be written is told without them.
+    // If the report's own parts exceed the bounds, only the failure is reported.
     inputs.or_else(|_| bare(id, text, unknown)).unwrap_or(Outcome { transition, inputs: Json::empty_object() })
 }
 

@@ -36,7 +36,7 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// What the thread is told.
+/// Messages to the thread.
 #[derive(Default)]
 struct News {
     moved: BTreeSet<ProjectName>,
@@ -125,7 +125,7 @@ impl Runner {
         self.inbox.put(|news| news.stopping = true);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // A panic there was told by its own hook.
+            // The panic hook has reported a panic there.
             let _ = thread.join();
         }
     }

@@ -101,8 +101,8 @@ impl Task {
     }
 }
 
-/// What an attempt works in: no two attempts of one project may do so at once, also not one that was told to stop
-/// and the one that takes down what it made.
+/// The resource that an attempt uses. Two attempts of one project may not use it at once; that includes a stopping
+/// attempt and the one that removes its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// Trees and indexes.
@@ -122,8 +122,8 @@ pub(super) fn place(effect: EffectName) -> Place {
     }
 }
 
-/// Whether working at an effect again after a crash does nothing twice. Provisioning runs builders, whose own
-/// effects nobody here can know.
+/// Whether repeating an effect after a crash does nothing twice. Provisioning runs builders with effects that are not
+/// known here.
 pub fn is_idempotent(effect: EffectName) -> bool {
     effect != EffectName::Provision
 }

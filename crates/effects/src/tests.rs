@@ -1,4 +1,4 @@
-//! The engine with a hand-driven clock and work that is told what to come to.
+//! The engine with a hand-driven clock and scripted work.
 
 use std::collections::BTreeMap;
 
@@ -357,9 +357,9 @@ fn what_another_incarnation_may_have_done_is_reported_as_unknown_and_never_begun
     // Without a note, and with one that was written before the incarnation began: more may have happened after it.
     for (left, attempt) in [(None, 0), (Some(note(1, true, None)), 4), (Some(note(1, false, None)), 4)] {
         let mut engine = inherited(left);
-        let told = ticked(&mut engine, 1_000);
+        let commands = ticked(&mut engine, 1_000);
         let noted = format!("note a/3/provision attempt {attempt} with Environment_ProvisionFailed");
-        assert_eq!(told, [noted, "propose a/3/provision Environment_ProvisionFailed".to_owned()]);
+        assert_eq!(commands, [noted, "propose a/3/provision Environment_ProvisionFailed".to_owned()]);
     }
     let mut engine = inherited(None);
     engine.tick(1_000);
@@ -462,9 +462,9 @@ fn what_others_may_have_begun_is_reported_as_unknown_and_only_work_that_does_not
     let made = Report::default().into_outcome(&id("a/3/provision"), Transition::EnvironmentInstalled).unwrap();
     let held = Open { held: Some(made), ..by(Doer::NodeAfterOthers, "a/3/provision") };
     engine.found(&project(), &[held, by(Doer::NodeAfterOthers, "a/4/fetch")], 1_000);
-    let told = ticked(&mut engine, 1_000);
-    assert_eq!(told[0], "propose a/3/provision Environment_Installed", "the worker's outcome goes first");
-    assert_eq!(told[2], "start a/4/fetch attempt 1");
+    let commands = ticked(&mut engine, 1_000);
+    assert_eq!(commands[0], "propose a/3/provision Environment_Installed", "the worker's outcome goes first");
+    assert_eq!(commands[2], "start a/4/fetch attempt 1");
 }
 
 #[test]
@@ -499,9 +499,9 @@ fn an_effect_that_others_had_for_a_while_is_interrupted_kept_in_mind_and_reporte
     assert_eq!(ticked(&mut engine, 1_000_000), [format!("note {name} attempt 1 ended")], "nothing is forgotten");
     assert_eq!((engine.running(), engine.wakes_at_ms()), (0, None));
     engine.found(&project(), &[by(Doer::NodeAfterOthers, name)], 1_000_001);
-    let told = ticked(&mut engine, 1_000_001);
+    let commands = ticked(&mut engine, 1_000_001);
     let noted = format!("note {name} attempt 1 with Environment_ProvisionFailed");
-    assert_eq!(told, [noted, format!("propose {name} Environment_ProvisionFailed")]);
+    assert_eq!(commands, [noted, format!("propose {name} Environment_ProvisionFailed")]);
     // It was not begun: nothing is kept, and nothing is known of the others all the same.
     let mut engine = Engine::new(rules(), BTreeMap::new());
     engine.found(&project(), &[open(name)], 0);
@@ -520,9 +520,9 @@ fn work_that_was_done_before_others_took_it_over_is_proposed_where_the_node_may(
         let mut engine = running(name);
         engine.found(&project(), &[by(doer, name)], 10);
         engine.ended(&id(name), 1, Ended::Done(made()), 11);
-        let told = ticked(&mut engine, 12);
-        assert_eq!(told[1], format!("note {name} attempt 1 with Environment_Installed"));
-        assert_eq!(told[2..] == proposed, at_once, "{told:?}");
+        let commands = ticked(&mut engine, 12);
+        assert_eq!(commands[1], format!("note {name} attempt 1 with Environment_Installed"));
+        assert_eq!(commands[2..] == proposed, at_once, "{commands:?}");
         if !at_once {
             engine.found(&project(), &[by(Doer::NodeAfterOthers, name)], 20);
             assert_eq!(ticked(&mut engine, 20), proposed);

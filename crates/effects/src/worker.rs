@@ -7,7 +7,7 @@ use super::task::Task;
 use swoosh_hybridcore::leave::{Cancellable, Leave, Stop};
 use swoosh_types::ids::EffectId;
 
-/// What is to be done now.
+/// One attempt to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// The effect.
@@ -25,7 +25,7 @@ pub struct Step {
     pub text: String,
     /// How far it is, of `total`.
     pub done: u64,
-    /// How much there is; 0 where nobody knows.
+    /// Amount of work; 0 if unknown.
     pub total: u64,
 }
 
@@ -36,7 +36,7 @@ pub enum Ended {
     Done(Outcome),
     /// It failed.
     Failed(Failed),
-    /// It was told to stop, and did.
+    /// It stopped on request.
     Stopped(Stop),
 }
 
@@ -78,7 +78,7 @@ impl Work<'_> {
     }
 }
 
-/// Whoever does the work. It may block; it asks `work.leave` about ten times a second.
+/// Executes attempts. It may block; it asks `work.leave` about ten times a second.
 pub trait Execute: Send + Sync + 'static {
     /// One attempt.
     fn run(&self, job: &Job, work: &Work<'_>) -> Ended;

@@ -1,4 +1,4 @@
-//! How one effect stands in the engine.
+//! State of one effect in the engine.
 
 use crate::board::Phase;
 use crate::host::Doer;
@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 pub(super) enum State {
     /// Nothing until then.
     Waiting { until_ms: u64 },
-    /// An attempt runs; `cut` says why it was told to stop.
+    /// An attempt runs; `cut` is the reason to stop it.
     Running { begun_ms: u64, cut: Option<Cut> },
     /// The outcome is proposed at that time.
     Reporting { outcome: Outcome, until_ms: u64 },
@@ -17,7 +17,7 @@ pub(super) enum State {
     Proposed { outcome: Outcome },
 }
 
-/// Why an attempt was told to stop.
+/// Reason to stop an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
     /// The project is blocked.

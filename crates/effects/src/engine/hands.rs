@@ -26,7 +26,7 @@ impl Engine {
         }
     }
 
-    /// Somebody else works at a known effect from here on. What runs is interrupted first.
+    /// Passes a known effect to another doer. A running attempt is interrupted first.
     pub(super) fn change_hands(&mut self, open: &Open, now_ms: u64) {
         let id = &open.id;
         self.unqueue(id);

@@ -15,7 +15,7 @@ use swoosh_hybridcore::sources::{Session, Workspace};
 use swoosh_types::inputs::SourceSet;
 use swoosh_types::text::{GitRef, Name};
 
-/// How long an attempt waits for somebody who works in the same folder from the command line.
+/// How long an attempt waits for a command-line user of the same folder.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What one attempt works with.

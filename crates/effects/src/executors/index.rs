@@ -69,8 +69,8 @@ pub fn indexed(sources: &BTreeMap<Name, IndexedSource>) -> Hash {
 }
 
 impl Workshop {
-    /// Hashes the content, writes the index, sends it to SLURP where there is one, and drops indexes that nobody
-    /// can roll back to any more.
+    /// Hashes the content, writes the index, sends it to SLURP if configured, and drops indexes that a rollback can
+    /// no longer reach.
     pub(super) fn index(
         &self,
         job: &Job,

@@ -47,7 +47,7 @@ impl Workshop {
             }
             Ok(outcomes)
         })?;
-        let wrong: Vec<_> = outcomes.iter().filter(|outcome| !outcome.ok).map(told).collect();
+        let wrong: Vec<_> = outcomes.iter().filter(|outcome| !outcome.ok).map(fault_text).collect();
         let report = Report { outcomes: Some(Outcomes::Checks(outcomes)), ..Report::default() };
         if wrong.is_empty() {
             return Ok((Transition::IngestionSchemaOk, report));
@@ -69,7 +69,7 @@ fn failed(again: bool, error: &dyn std::fmt::Display) -> Failed {
     Failed { reason: error.to_string(), again, report: Box::default() }
 }
 
-fn told(outcome: &CheckOutcome) -> String {
+fn fault_text(outcome: &CheckOutcome) -> String {
     let detail = outcome.detail.as_ref().map_or("did not pass", |detail| detail.as_str());
     format!("{} of {}: {detail}", outcome.check, outcome.source)
 }
@@ -79,7 +79,7 @@ fn check(name: &str) -> Name {
     name.parse().expect("a literal name")
 }
 
-/// Whether every tree stands at its commit, untouched.
+/// Checks that every tree is at its commit and unmodified.
 fn pins(session: &Session<'_>, set: &SourceSet, fetched: &FetchedSources) -> Result<CheckOutcomes, Failed> {
     let overview = status::overview(session, set, u64::MAX).map_err(|error| failed(false, &error))?;
     let one = |source: &status::SourceStatus| {

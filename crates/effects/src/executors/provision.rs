@@ -1,7 +1,7 @@
 //! PROVISION, HEALTHCHECK and the release of what was provisioned, by `hybridcore::prepare` and `hybridcore::packer`.
 //!
-//! Everything stands in the project's own folder `environment/`. What a build made is on record there (its run), so
-//! that a failure half-way, a crash, or a release later knows what to verify and what to take down.
+//! Each project has its own folder `environment/`. The record of a build (its run) is there, so that after a failure
+//! half-way, a crash, or before a release the assets to verify and to remove are known.
 
 use std::fs;
 use std::io;
@@ -19,10 +19,10 @@ use swoosh_types::canonical::canonical_hash;
 use swoosh_types::inputs::{Allocation, AssetHealth, AssetOutcomes, Assets};
 use swoosh_types::names::Transition;
 
-/// How long an attempt waits for somebody who builds in the same folder from the command line.
+/// How long an attempt waits for a command-line build in the same folder.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Builds of one attempt, and what stands so far.
+/// Context of the builds of one attempt.
 struct Yard<'a> {
     session: &'a Session<'a>,
     workshop: &'a Workshop,
@@ -187,11 +187,11 @@ fn build_failed(error: BuildError) -> Failed {
 
 /// A build that made something is reported at once, so that it can be taken down.
 fn run_failed(report: &RunReport) -> Failed {
-    let (told, transient) = match &report.failure {
+    let (detail, transient) = match &report.failure {
         Some(failure) => (format!("{}; {}", failure.detail, failure.remedy), failure.transient),
         None => (report.errors.join("; "), false),
     };
-    let reason = format!("{}: {told}; the log is {} in its environment", report.name, report.log);
+    let reason = format!("{}: {detail}; the log is {} in its environment", report.name, report.log);
     Failed { reason, again: transient && !report.is_partial(), report: Box::default() }
 }
 

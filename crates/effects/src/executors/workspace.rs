@@ -19,7 +19,7 @@ use swoosh_hybridcore::state::files;
 use swoosh_types::hash::Hash;
 use swoosh_types::text::ProjectName;
 
-/// Where everything of one project stands.
+/// The folders of one project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectFolder {
     root: PathBuf,
