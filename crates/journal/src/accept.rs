@@ -26,18 +26,17 @@ use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::text::ProjectName;
 
-/// What would be given up.
+/// A loss to be accepted.
 #[derive(Clone, Debug)]
 pub struct Loss {
     /// Last record that is left; 0 for none.
     pub last: u64,
-    /// Its chain value.
     pub chain: Hash,
     /// The last record that was promised; `None` where the watermark no longer says it.
     pub promised: Option<u64>,
     /// Why the node does not start.
     pub problem: RecoverError,
-    /// The last record that each project is left with. Whose the lost ones were, nothing shows any more.
+    /// The last remaining record of each project. The projects of lost records are unknown.
     pub kept: BTreeMap<ProjectName, u64>,
     /// The incarnation of the watermark, where it says one: an older copy of the journal may not know of it.
     incarnation: Option<u64>,
@@ -60,7 +59,6 @@ pub struct Acceptance {
     pub at: Hlc,
     /// The record that the journal ended at.
     pub last: u64,
-    /// Its chain value.
     pub chain: Hash,
     /// The last record that had been promised; `None` where the watermark no longer said it.
     pub promised: Option<u64>,
@@ -106,7 +104,7 @@ pub enum AcceptError {
     /// The watermark cannot be made.
     #[error(transparent)]
     Watermark(#[from] WatermarkError),
-    /// What the lost records wrote cannot be removed.
+    /// The rows of lost records cannot be removed.
     #[error(transparent)]
     Rows(#[from] IncarnationError),
 }
@@ -206,7 +204,7 @@ fn write_down(db: &Store, place: &Place, loss: &Loss, acceptance: &Acceptance) -
         let next = NextIncarnation { number: incarnation, at: acceptance.at, reason: &reason, last: None };
         stage_next(db, &mut rows, (loss.last, loss.chain), &next)?;
     }
-    // What is open is looked up again from what is left.
+    // The index of open effects is rebuilt from the remaining states.
     rows.delete_cf(meta_family, meta::EFFECTS_INDEXED);
     db.write(rows, true)?;
     Ok(incarnation)

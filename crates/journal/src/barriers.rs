@@ -25,7 +25,6 @@ pub struct Barrier {
     pub index: u64,
     /// When it was accepted.
     pub at: Hlc,
-    /// What changed.
     #[serde(flatten)]
     pub change: VersionChange,
 }
@@ -47,7 +46,7 @@ pub enum VersionChange {
     },
     /// A bundle of policies.
     Policies {
-        /// Whose, where they are one project's alone.
+        /// The project; `None` where the barrier concerns all.
         #[serde(skip_serializing_if = "Option::is_none")]
         project: Option<ProjectName>,
         /// Serial of the bundle before.
@@ -79,7 +78,7 @@ impl VersionChange {
     }
 }
 
-/// Whose policies a fact says, their serial, and the hash of their text.
+/// Project (`None` for all), serial and text hash of a policy bundle.
 type Bundle = (Option<ProjectName>, u64, Hash);
 
 struct Versions<'j> {

@@ -46,7 +46,7 @@ impl PrunePoint {
     }
 }
 
-/// What a base carries behind its snapshot: the link before its record, and the record's frame.
+/// The data behind a base's snapshot: the link before its record, and the record's frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Anchor<'a> {
     pub(super) previous: Hash,
@@ -129,7 +129,7 @@ impl Inner {
             bases.extend(self.slot(project, slot)?.map(|(index, row)| (slot, index, row)));
         }
         let first = self.first_index();
-        // What lies behind the floor is of pruning that was interrupted, or goes on now.
+        // A base behind the floor is from pruning that was interrupted or is still running.
         Ok(bases.into_iter().max_by_key(|(_, index, _)| (*index < first, *index)))
     }
 
@@ -173,7 +173,7 @@ impl Inner {
         Ok(projects.into_iter().collect())
     }
 
-    /// What is wrong with the two copies of a project's base.
+    /// Damage in the two copies of a project's base.
     pub(super) fn base_flaws(&self, project: &ProjectName) -> Result<Vec<String>, ReadError> {
         let Some((index, second)) = self.second_base(project)? else { return Ok(Vec::new()) };
         let first = self.get(Family::Snapshots, &scoped_key(project, index))?;

@@ -1,4 +1,4 @@
-//! What is committed at once, and the seam behind which it is.
+//! A batch of records with their writes, and the interface of the commit.
 
 use std::sync::Arc;
 
@@ -19,13 +19,12 @@ use swoosh_types::receipt::BatchSeal;
 use swoosh_types::record::Record;
 use swoosh_types::text::ProjectName;
 
-/// Projects that one look for old records finds at most: what it costs must not grow with their number.
+/// Limit of one search for projects with old records, so that its cost does not grow with their number.
 pub const SWEEP_AT_ONCE: usize = 64;
 
 /// One record on its way into the log.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
-    /// Its index.
     pub index: u64,
     /// Its project.
     pub project: ProjectName,
@@ -39,7 +38,7 @@ pub struct LogEntry {
     pub path: Vec<Hash>,
 }
 
-/// What committed records lead to beside the log.
+/// A row that committed records write beside the log.
 #[derive(Clone, Debug)]
 pub enum Write {
     /// Inputs or a fact, under their hash.
@@ -49,8 +48,8 @@ pub enum Write {
         /// The canonical bytes.
         bytes: Vec<u8>,
     },
-    /// What a decision record says beyond its record. Every record has one: it also lists the record under its
-    /// project.
+    /// The part of a decision record that is not in its WAL record. Every record has one, which also lists the record
+    /// under its project.
     Decision {
         /// The project.
         project: ProjectName,
@@ -65,7 +64,7 @@ pub enum Write {
         project: ProjectName,
         /// The key.
         key: IdemKey,
-        /// What it is bound to, see [`super::fingerprint`].
+        /// See [`super::fingerprint`].
         fingerprint: Hash,
         /// Index of the record.
         index: u64,
@@ -74,34 +73,29 @@ pub enum Write {
     },
     /// An effect is open.
     EffectOpened {
-        /// Which.
         id: EffectId,
         /// Since when.
         opened_at: Hlc,
     },
     /// An effect is open no more: its row goes, and what was noted of it.
-    EffectClosed {
-        /// Which.
-        id: EffectId,
-    },
-    /// What holds a project up, from here on.
+    EffectClosed { id: EffectId },
+    /// Sets the reasons that hold a project up.
     Blocked {
         /// The project.
         project: ProjectName,
-        /// What does; nothing, where it goes on.
+        /// The reasons; empty where the project goes on.
         blocks: Blocks,
     },
     /// A snapshot.
     Snapshot(Box<Snapshot>),
 }
 
-/// What is committed at once: log entries, and, as separate values, what they write. A replicated log
-/// writes the second when the first is committed; the local one writes both together.
+/// A batch: log entries and, as separate values, their writes. A replicated log applies the writes when the entries
+/// are committed; the local one writes both together.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Records, in order, directly after the last one of the log.
     pub entries: Vec<LogEntry>,
-    /// What they write.
     pub writes: Vec<Write>,
 }
 
@@ -154,7 +148,7 @@ impl Journal {
         if matches!(self.0.mode, Mode::ReadOnly) {
             return Ok(());
         }
-        // What is appended while the disk is waited for is not promised by this sync.
+        // Records appended during the sync are not covered by it.
         let (stage, end) = {
             let tail = self.0.tail();
             (tail.stage, (tail.last_index, tail.last_chain))
@@ -302,7 +296,7 @@ impl Inner {
     pub(super) fn or_stop<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
         if let Err(error) = &result {
             let mut tail = self.tail();
-            // What failed first decides.
+            // The first failure decides.
             if !matches!(tail.stage, Stage::Stopped { .. }) {
                 tail.stage = Stage::Stopped { full: error.is_full(), corrupt: error.is_corruption() };
             }

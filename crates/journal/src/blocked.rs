@@ -1,5 +1,5 @@
-//! Which projects are held up, and by what: a row each in the `meta` family, written with the record that changes it, and
-//! the same in memory. So they can be counted without a head, also of projects that left memory, and after a restart.
+//! The projects that are held up, with the reasons: a row each in the `meta` family, written with the record that
+//! changes it, and a copy in memory. They are counted without loading heads, also after a restart.
 //!
 //! ```text
 //!  blocked/<project> → the names of what holds it up, separated by blanks; no row where nothing does
@@ -44,7 +44,7 @@ impl Inner {
         }
     }
 
-    /// What a batch that is written says of projects.
+    /// Applies the written batch to the copy in memory.
     pub(super) fn note_blocked<'a>(&self, writes: impl IntoIterator<Item = &'a Write>) {
         for write in writes {
             if let Write::Blocked { project, blocks } = write {

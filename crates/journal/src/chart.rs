@@ -52,7 +52,7 @@ pub enum ChartError {
         /// This program's.
         known: Hash,
     },
-    /// What is written cannot be read.
+    /// The stored versions cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// It takes no writes.
@@ -64,7 +64,7 @@ pub enum ChartError {
 }
 
 impl Written {
-    /// What this program writes.
+    /// The versions of this program.
     pub fn by_this_program() -> Written {
         let upgrade::Chart { version: chart_version, schema_hash } = upgrade::PRESENT;
         Written { chart_version, schema_hash, policy_engine: policy::engine_version().to_owned() }

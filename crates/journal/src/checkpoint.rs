@@ -26,7 +26,6 @@ pub enum CheckpointError {
     Storage {
         /// Where to.
         path: PathBuf,
-        /// What RocksDB says.
         source: StorageError,
     },
     /// The watermark beside the copy cannot be made.
@@ -35,8 +34,8 @@ pub enum CheckpointError {
 }
 
 impl Journal {
-    /// Copies the journal as it is now to a directory that is not there yet, whose parent is, and the watermark
-    /// beside it. Tables are linked where both are on one file system. What it holds is durable.
+    /// Copies the journal to a new directory in an existing parent, and the watermark beside it. Tables are
+    /// hard-linked where both are on one file system. The copy is durable on return.
     pub fn checkpoint(&self, to: &Path) -> Result<Mark, CheckpointError> {
         let journal = &*self.0;
         if matches!(journal.mode, Mode::ReadOnly) {

@@ -84,8 +84,8 @@ fn delete_bases(db: &Store, wanted: u64) -> Result<(), StorageError> {
     write(db, rows)
 }
 
-/// What counted on the records that are gone counts on those that are left: snapshots may have covered others, and
-/// exporters are to take the records that come.
+/// Resets rows that referred to removed records: snapshots may have covered them, and exporters must send the new
+/// records of those indexes.
 fn turn_back(db: &Store, place: &Place, wanted: u64, snapshots_went: bool) -> Result<(), IncarnationError> {
     let mut rows = WriteBatch::default();
     let meta_family = family(db, Family::Meta)?;

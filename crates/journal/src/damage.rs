@@ -242,14 +242,14 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What a start does.
+/// Starts a node on the directory.
 fn start(scene: &Scene) -> Result<(u64, Hash), String> {
     let journal = Journal::open(options(scene.now.path())).map_err(|error| error.to_string())?;
     let recovered = journal.recover().map_err(|error| error.to_string())?;
     Ok((recovered.last_index, recovered.last_chain))
 }
 
-/// What looking does: `swoosh wal verify`.
+/// Runs `swoosh wal verify` on the directory.
 fn look(scene: &Scene) -> String {
     match Journal::open_read_only(scene.now.path()) {
         Err(error) => summarise(scene, &error.to_string()),

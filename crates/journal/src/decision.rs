@@ -1,4 +1,4 @@
-//! Rows of the `decisions` family: what a decision record says beyond the WAL record that it describes.
+//! Rows of the `decisions` family: the part of a decision record that is not in its WAL record.
 //!
 //! ```text
 //! 1 byte   version of the row

@@ -28,21 +28,21 @@ const OPEN_END: &[u8] = b"effect0";
 const NOTE: &[u8] = b"work/";
 const NOTE_END: &[u8] = b"work0";
 
-/// What a row tells of an effect.
+/// Kinds of rows about an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// That it is open.
     Open,
     /// An outcome that waits.
     Held,
-    /// What its runner noted.
+    /// The runner's note.
     Note,
 }
 
 impl Kind {
     const ALL: [(Kind, &'static [u8]); 3] = [(Kind::Open, OPEN), (Kind::Held, HELD), (Kind::Note, NOTE)];
 
-    /// What the row is called.
+    /// Name of the row in messages.
     pub(super) const fn words(self) -> &'static str {
         match self {
             Kind::Open => "the opening",
@@ -55,7 +55,6 @@ impl Kind {
 /// An open effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenRow {
-    /// Which.
     pub id: EffectId,
     /// When it was opened.
     pub opened_at: Hlc,
@@ -67,7 +66,6 @@ pub enum EffectRowError {
     /// The journal takes no writes.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// What is there cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The disk failed.
@@ -94,7 +92,7 @@ impl Journal {
         self.0.open_rows(from, OPEN_END.to_vec(), limit)
     }
 
-    /// What was noted of effects that some process worked at, in the order of their ids.
+    /// The notes of open effects, in the order of their ids.
     pub fn effect_notes(&self) -> Result<Vec<(EffectId, Vec<u8>)>, ReadError> {
         let mut keys = self.0.keys(Family::Outbox, NOTE.to_vec(), NOTE_END.to_vec());
         let mut notes = Vec::new();
@@ -104,7 +102,7 @@ impl Journal {
         Ok(notes)
     }
 
-    /// What was noted of one effect.
+    /// The note of one effect.
     pub fn effect_note(&self, id: &EffectId) -> Result<Option<Vec<u8>>, ReadError> {
         self.0.get(Family::Outbox, &effect_key(NOTE, id))
     }
@@ -251,7 +249,7 @@ pub(super) fn parse_key(prefix: &[u8], key: &[u8]) -> Result<EffectId, ReadError
     parse().ok_or_else(|| mangled(key))
 }
 
-/// Which effect a row is about, and what it tells.
+/// Kind and effect of a row.
 pub(super) fn parse_row(key: &[u8]) -> Option<(Kind, EffectId)> {
     Kind::ALL.into_iter().find_map(|(kind, prefix)| Some((kind, parse_key(prefix, key).ok()?)))
 }

@@ -1,4 +1,4 @@
-//! What can go wrong when the journal is opened, read, written or replayed.
+//! Errors of opening, reading, writing and replaying the journal.
 
 use std::path::PathBuf;
 
@@ -19,13 +19,12 @@ use super::watermark::WatermarkError;
 pub struct StorageError(pub(super) String);
 
 impl StorageError {
-    /// What another store than RocksDB says.
+    /// An error of another store than RocksDB.
     pub fn new(text: impl Into<String>) -> StorageError {
         StorageError(text.into())
     }
 
-    /// Whether the disk had no room for a write. A sync that found no room is another matter: what it was
-    /// to write may be gone.
+    /// Whether the disk was full during a write. A sync on a full disk is different: its writes may be lost.
     pub fn is_full(&self) -> bool {
         let room = ["No space left on device", "Disk quota exceeded"].iter().any(|sign| self.0.contains(sign));
         let step = |rest: &str| rest.split(':').next().is_some_and(|words| words.contains("sync"));
@@ -68,16 +67,10 @@ pub enum OpenError {
     },
     /// Another process, or this one, holds the directory.
     #[error("the data directory {} is held by another process; stop it, or use another directory ({source})", path.display())]
-    Held {
-        /// Which directory.
-        path: PathBuf,
-        /// What RocksDB says.
-        source: StorageError,
-    },
+    Held { path: PathBuf, source: StorageError },
     /// The directory belongs to another node.
     #[error("the data directory {} belongs to node {found}, this node is {expected}; use that node's key, or another directory", path.display())]
     OtherNode {
-        /// Which directory.
         path: PathBuf,
         /// The node that opens it.
         expected: PublicKey,
@@ -87,7 +80,6 @@ pub enum OpenError {
     /// The directory belongs to another cluster.
     #[error("the data directory {} belongs to cluster {found}, this node is of {expected}; set cluster {found}, or use another directory", path.display())]
     OtherCluster {
-        /// Which directory.
         path: PathBuf,
         /// The cluster of the node that opens it.
         expected: ClusterId,
@@ -97,7 +89,6 @@ pub enum OpenError {
     /// The layout has another version.
     #[error("the data directory {} has format {found}, this program knows format {FORMAT}; use the program that wrote it", path.display())]
     Format {
-        /// Which directory.
         path: PathBuf,
         /// Its format.
         found: String,
@@ -105,31 +96,21 @@ pub enum OpenError {
     /// The directory follows another node.
     #[error("the data directory {} follows {primary}, and nothing else is written to it; go on with `swoosh follow`, or take it over for good with `swoosh promote`, see runbooks/promote-follower.md", path.display())]
     Following {
-        /// Which directory.
         path: PathBuf,
         /// The node that it follows.
         primary: String,
     },
     /// The directory belongs to a node that writes.
     #[error("the data directory {} is that of a node that writes, which nothing may be followed with; name a directory of its own for the follower", path.display())]
-    NotFollowing {
-        /// Which directory.
-        path: PathBuf,
-    },
-    /// What the directory says of itself is missing or mangled.
+    NotFollowing { path: PathBuf },
+    /// The directory's identity is missing or mangled.
     #[error("the data directory {} does not say what it is: {what}; restore it from a snapshot, see runbooks/recovery.md", path.display())]
-    Mangled {
-        /// Which directory.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
+    Mangled { path: PathBuf, what: String },
     /// The journal ends before what the watermark promises.
     #[error(
         "the journal in {} ends at record {last}, but its watermark promises records up to {promised}: record {index} is the first one missing. Nothing was changed; put back what was lost, see runbooks/recovery.md", path.display()
     )]
     Lost {
-        /// Which directory.
         path: PathBuf,
         /// Last record found; 0 for none.
         last: u64,
@@ -143,7 +124,6 @@ pub enum OpenError {
         "in {}, {lost}: a part of the journal was lost. Nothing was changed; put back what was lost, or accept the loss, see runbooks/recovery.md", path.display()
     )]
     SidesLost {
-        /// Which directory.
         path: PathBuf,
         /// How many there are, and how many were promised.
         lost: SidesLost,
@@ -153,7 +133,6 @@ pub enum OpenError {
         "the journal in {} has records up to {last}, but record {index} is missing: a part of it was lost, or put back from an old copy. Nothing was changed; put back what was lost, see runbooks/recovery.md", path.display()
     )]
     Gap {
-        /// Which directory.
         path: PathBuf,
         /// The first record that is missing.
         index: u64,
@@ -166,21 +145,14 @@ pub enum OpenError {
     /// RocksDB cannot open what was promised.
     #[error("the data directory {} cannot be opened ({source}), and its watermark promises records up to {promised}; nothing was left out, see runbooks/recovery.md", path.display())]
     Damaged {
-        /// Which directory.
         path: PathBuf,
-        /// What RocksDB says.
         source: StorageError,
         /// The last record that was promised.
         promised: u64,
     },
     /// RocksDB cannot open it.
     #[error("the data directory {} cannot be opened ({source}); see runbooks/recovery.md", path.display())]
-    Storage {
-        /// Which directory.
-        path: PathBuf,
-        /// What RocksDB says.
-        source: StorageError,
-    },
+    Storage { path: PathBuf, source: StorageError },
 }
 
 /// Why something of the journal cannot be read.
@@ -188,28 +160,19 @@ pub enum OpenError {
 pub enum ReadError {
     /// RocksDB failed on a record.
     #[error("record {index} cannot be read ({source})")]
-    RecordStorage {
-        /// Which record.
-        index: u64,
-        /// What RocksDB says.
-        source: StorageError,
-    },
+    RecordStorage { index: u64, source: StorageError },
     /// RocksDB failed on something else.
     #[error("the journal cannot be read ({0})")]
     Storage(#[from] StorageError),
     /// A record that must be there is not.
     #[error("record {index} is missing")]
-    Missing {
-        /// Which record.
-        index: u64,
-    },
+    Missing { index: u64 },
     /// The asker is gone, so the read was ended.
     #[error("the read was ended: its asker is gone")]
     Abandoned,
     /// A record was pruned.
     #[error("record {index} is pruned: the log begins at record {first}{exported}")]
     Pruned {
-        /// Which record.
         index: u64,
         /// The first record that is there.
         first: u64,
@@ -219,7 +182,6 @@ pub enum ReadError {
     /// A project has no good snapshot, and its records are pruned.
     #[error("no snapshot of project {project} is good, and its records up to {index} are pruned")]
     Baseless {
-        /// Which project.
         project: ProjectName,
         /// The last record of it that is gone.
         index: u64,
@@ -232,22 +194,10 @@ pub enum ReadError {
     },
     /// The frame around a record is mangled.
     #[error("the frame of record {index} is mangled: {what}")]
-    Frame {
-        /// Which record.
-        index: u64,
-        /// What is wrong.
-        what: &'static str,
-    },
+    Frame { index: u64, what: &'static str },
     /// A record does not follow from the one before.
     #[error("the chain breaks at record {index}: it says {found}, its bytes give {expected}")]
-    Chain {
-        /// Which record.
-        index: u64,
-        /// What its bytes give.
-        expected: Hash,
-        /// What it says.
-        found: Hash,
-    },
+    Chain { index: u64, expected: Hash, found: Hash },
     /// Inputs or a fact are not what they were when they were stored under their hash.
     #[error("the object {expected} is mangled: what is stored there hashes to {found}")]
     ObjectMangled {
@@ -258,48 +208,27 @@ pub enum ReadError {
     },
     /// A record does not decode.
     #[error("record {index} does not decode: {source}")]
-    Record {
-        /// Which record.
-        index: u64,
-        /// What is wrong.
-        source: DecodeError,
-    },
-    /// What a record is, and whose, cannot be read.
+    Record { index: u64, source: DecodeError },
+    /// The kind or the project of a record cannot be read.
     #[error("record {index} cannot be made out: {what}")]
-    Outline {
-        /// Which record.
-        index: u64,
-        /// What is wrong.
-        what: String,
-    },
+    Outline { index: u64, what: String },
     /// A record has the key of another.
     #[error("record {found} is stored in the place of record {index}")]
     Misplaced {
-        /// Whose place.
         index: u64,
         /// Index of the record that is stored there.
         found: u64,
     },
     /// The inputs of a record are gone.
     #[error("the inputs {hash} of record {index} are missing")]
-    InputsMissing {
-        /// Which record.
-        index: u64,
-        /// Which inputs.
-        hash: Hash,
-    },
+    InputsMissing { index: u64, hash: Hash },
     /// The inputs of a record are no JSON.
     #[error("the inputs of record {index} are mangled: {source}")]
-    Inputs {
-        /// Which record.
-        index: u64,
-        /// What is wrong.
-        source: JsonError,
-    },
+    Inputs { index: u64, source: JsonError },
     /// A row of a project is mangled.
     #[error("a row of project {project} in {family} is mangled")]
     Row {
-        /// Which project, as far as it can be read.
+        /// Its project, as far as it can be read.
         project: String,
         /// In which column family.
         family: &'static str,
@@ -385,21 +314,14 @@ pub enum RecoverError {
         "record {index} has the chain value {found}, but the watermark promises {expected}: the journal was put back from elsewhere, or changed; see runbooks/recovery.md"
     )]
     Forked {
-        /// Which record.
         index: u64,
-        /// What was promised.
         expected: Hash,
         /// Chain value that is stored there.
         found: Hash,
     },
-    /// What was written with the last record is not there.
+    /// A row written with the last record is missing.
     #[error("record {index} is there, but its {what} is not: a part of the journal was lost; see runbooks/recovery.md")]
-    Torn {
-        /// Which record.
-        index: u64,
-        /// What is missing.
-        what: &'static str,
-    },
+    Torn { index: u64, what: &'static str },
     /// Held outcomes or notes of attempts that were promised are not there.
     #[error("{0}: a part of the journal was lost; see runbooks/recovery.md")]
     SidesLost(#[from] SidesLost),
@@ -415,7 +337,6 @@ pub enum RecoverError {
         last: u64,
         /// A record that is missing.
         index: u64,
-        /// What shows it.
         witness: String,
     },
 }
@@ -486,26 +407,14 @@ pub enum AppendError {
     },
     /// The chain would break.
     #[error("record {index} says {found}, but its bytes and the record before it give {expected}")]
-    Chain {
-        /// Which record.
-        index: u64,
-        /// What its bytes give.
-        expected: Hash,
-        /// What it says.
-        found: Hash,
-    },
+    Chain { index: u64, expected: Hash, found: Hash },
     /// A batch of more records than a path can prove, or a seal beyond all bounds.
     #[error("the seal or the path of record {index} is too long")]
-    TooLong {
-        /// Which record.
-        index: u64,
-    },
+    TooLong { index: u64 },
     /// A snapshot of the future.
     #[error("the snapshot of project {project} at record {index} is ahead of the WAL, which ends at {last}")]
     SnapshotAhead {
-        /// Which project.
         project: ProjectName,
-        /// Its index.
         index: u64,
         /// Last record of the WAL.
         last: u64,

@@ -9,7 +9,6 @@ use super::{AppendError, Inner, Journal};
 /// An exporter, and the last record whose decision it has delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportPosition {
-    /// Which exporter.
     pub name: String,
     /// Index of the last record that it delivered; 0 before the first one.
     pub index: u64,
@@ -23,7 +22,6 @@ pub enum ExportError {
     /// The journal takes no writes.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// What is there cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The disk failed.

@@ -52,7 +52,7 @@ pub(super) struct Loaded {
 /// Records that follow each other.
 pub(super) struct Piece {
     pub(super) loaded: Vec<Loaded>,
-    /// What is wrong with the record after them.
+    /// The fault of the next record.
     pub(super) fault: Option<ReadError>,
     /// Whether the log ends with them.
     pub(super) end: bool,
@@ -105,7 +105,7 @@ impl<'a> Fold<'a> {
             }
             piece.loaded.extend(stretch.loaded);
             if !stretch.full {
-                // What the stretches behind this one found is not reached.
+                // Later stretches do not count.
                 (piece.end, piece.fault) = (stretch.fault.is_none(), stretch.fault);
                 break;
             }
@@ -187,7 +187,7 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// What one core read.
+/// The records read by one core.
 struct Stretch {
     loaded: Vec<Loaded>,
     /// Index, chain value and time of the last one.
@@ -226,7 +226,7 @@ impl InputsRead {
 }
 
 impl Track {
-    /// Applies one record; what is covered already changes nothing.
+    /// Applies one record; a covered one changes nothing.
     pub(super) fn apply(&mut self, loaded: &Loaded) -> Result<(), FoldError> {
         let Some(inputs) = &loaded.inputs else { return Ok(()) };
         self.head = follow(&self.head, &loaded.passage, inputs)?;

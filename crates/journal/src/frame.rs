@@ -91,8 +91,8 @@ impl<'a> Frame<'a> {
         Err(ReadError::Chain { index: self.index, expected, found: self.chain })
     }
 
-    /// Decodes the record, which must be the one that belongs here. What is decoded can be encoded again: its
-    /// index is the one number in a record that its type does not bound.
+    /// Decodes the record, which must have this index. A decoded record can be encoded again: its index is the only
+    /// number that its type does not bound.
     pub(super) fn decode_record(&self) -> Result<Record, ReadError> {
         let index = self.index;
         if index > MAX_INTEGER {

@@ -1,4 +1,4 @@
-//! What keeps the journal from growing, tried out on directories.
+//! Tests of pruning, thinning and collecting, on real directories.
 
 use std::collections::BTreeMap;
 
@@ -478,7 +478,7 @@ impl Node {
     }
 }
 
-/// What may happen to a journal at any moment.
+/// An operation on a journal.
 #[derive(Clone, Debug)]
 enum Act {
     Commit(Vec<usize>),

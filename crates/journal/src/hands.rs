@@ -1,4 +1,4 @@
-//! Who works at each kind of effect, the node itself or others, and since after which record.
+//! The doer of each kind of effect, the node itself or others, and the record since when.
 //!
 //! Settings and orders of a migration change it while effects are open. How far others came with one of them is not known
 //! here, so an effect that was opened before the change must not be taken for untouched.
@@ -15,7 +15,7 @@ use super::store::WriteBatch;
 use swoosh_types::canonical::{canonical_bytes, from_canonical};
 use swoosh_types::names::EffectName;
 
-/// Who works at one kind of effect.
+/// The doer of one kind of effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Hands {
@@ -50,7 +50,7 @@ impl Journal {
     }
 }
 
-/// Who works now. A log that ends earlier than it did has no record after its end that others worked for.
+/// The new doer. After a log was shortened, the limit is its new end.
 fn changed(before: Option<&Hands>, own: bool, last: u64) -> Hands {
     match before {
         None => Hands { own, after: last },

@@ -24,11 +24,9 @@ pub(super) const HELD_END: &[u8] = b"held0";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeldOutcome {
-    /// Which transition.
     pub transition: Transition,
     /// Its inputs.
     pub inputs: Json,
-    /// Who brought it.
     pub signer: PublicKey,
     /// Hash of the signed proposal, as canonical bytes.
     pub proposal_hash: Hash,

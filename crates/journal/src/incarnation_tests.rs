@@ -26,7 +26,7 @@ fn mark(directory: &Directory) -> Option<Mark> {
     watermark::read(&directory.place()).unwrap().map(|found| found.mark)
 }
 
-/// Six records; what is done to them before the node stops.
+/// Six records, then `harm` before the node stops.
 fn stopped(harm: impl FnOnce(&Node)) -> Directory {
     let mut node = Node::new();
     for project in ["a", "b", "a", "b", "a", "b"] {
@@ -174,7 +174,7 @@ fn the_number_of_an_incarnation_is_never_used_twice() {
     assert_eq!(Journal::accept_end(older.path(), &loss, at(), "ops: gone").unwrap().incarnation, 6);
 }
 
-/// What follows writes nothing of its own: it asks its node for what it lost, under the same incarnation.
+/// A follower writes nothing of its own: it fetches lost records from its node again, under the same incarnation.
 #[test]
 fn a_follower_whose_loss_is_accepted_goes_on_under_the_same_incarnation() {
     let directory = stopped(|node| {

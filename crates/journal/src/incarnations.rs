@@ -36,7 +36,6 @@ pub struct NextIncarnation<'a> {
     pub number: u64,
     /// Now.
     pub at: Hlc,
-    /// Who begins it, and why.
     pub reason: &'a str,
     /// The last record that is kept; all when left out.
     pub last: Option<u64>,
@@ -54,7 +53,6 @@ pub enum IncarnationError {
     /// The record is not there.
     #[error("there is no record {wanted} to end at: the journal holds records {first} to {last}")]
     NoSuchRecord {
-        /// Which.
         wanted: u64,
         /// The first one.
         first: u64,
@@ -63,18 +61,10 @@ pub enum IncarnationError {
     },
     /// The number was used.
     #[error("incarnation {wanted} cannot begin: the journal is of incarnation {found} already")]
-    Number {
-        /// What was asked for.
-        wanted: u64,
-        /// What the journal has.
-        found: u64,
-    },
+    Number { wanted: u64, found: u64 },
     /// The journal follows no other node.
     #[error("the journal in {} follows no other node, so there is nothing to promote; start it with `swoosh serve`", path.display())]
-    NotFollowing {
-        /// Which.
-        path: PathBuf,
-    },
+    NotFollowing { path: PathBuf },
     /// It cannot be written.
     #[error("the journal cannot be written: {0}")]
     Storage(#[from] StorageError),

@@ -26,7 +26,7 @@ pub(super) enum Family {
     /// Data to leave the node: `exporter/` ‖ name → position of an exporter of decision records; open effects and
     /// notes of them, see `effects.rs`.
     Outbox,
-    /// What the directory is.
+    /// Identity and metadata of the directory.
     Meta,
 }
 
@@ -91,7 +91,7 @@ pub(super) mod meta {
     pub const EFFECTS_INDEXED: &[u8] = b"effects_indexed";
     /// See [`EFFECTS_INDEXED`].
     pub const INDEXED: &[u8] = b"2";
-    /// Before a project's name: what holds it up, see `blocked.rs`.
+    /// Before a project's name: the reasons that hold it up, see `blocked.rs`.
     pub const BLOCKED: &[u8] = b"blocked/";
     /// After all of them.
     pub const BLOCKED_END: &[u8] = b"blocked0";
@@ -103,7 +103,7 @@ pub(super) mod meta {
     pub const BEGUN_END: &[u8] = b"begun0";
     /// The address of the node whose log this one follows; absent where a node writes to it.
     pub const FOLLOWS: &[u8] = b"follows";
-    /// Who works at each kind of effect, see `hands.rs`.
+    /// The doer of each kind of effect, see `hands.rs`.
     pub const HANDS: &[u8] = b"hands";
     /// Followed by a project, or by nothing for all projects: the latest policy bundle that judged a record.
     pub const POLICY: &[u8] = b"policy/";
@@ -204,7 +204,7 @@ pub(super) fn exporters_end() -> Vec<u8> {
     b"exporter0".to_vec()
 }
 
-/// Whose position a key is.
+/// The exporter of a position's key.
 pub(super) fn exporter_name(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key).ok()?.strip_prefix(EXPORTER)
 }

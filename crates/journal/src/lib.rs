@@ -142,13 +142,12 @@ pub struct JournalOptions {
     pub snapshot_every: u64,
     /// When a batch is on disk.
     pub durability: Durability,
-    /// What the store may take.
     pub store: StoreLimits,
     /// A disk in the place of the directory, which the path then only names: the simulation's.
     pub medium: Option<Arc<dyn Medium>>,
 }
 
-/// What RocksDB may take.
+/// Resource limits of RocksDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreLimits {
     /// Its block cache, in bytes.
@@ -176,7 +175,7 @@ struct Inner {
     place: Place,
     identity: JournalIdentity,
     mode: Mode,
-    /// What it was opened with; `None` for one that is only looked at.
+    /// The options of opening; `None` for a read-only journal.
     options: Option<JournalOptions>,
     /// How the incarnations after the first one began.
     incarnations: Vec<Incarnation>,
@@ -206,7 +205,6 @@ struct Inner {
     tail: Mutex<Tail>,
 }
 
-/// Whose journal it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalIdentity {
     /// The node.
@@ -253,7 +251,6 @@ impl Journal {
         &self.0.place.path
     }
 
-    /// Whose journal it is.
     pub fn identity(&self) -> &JournalIdentity {
         &self.0.identity
     }
@@ -268,7 +265,7 @@ impl Journal {
         room::find(&self.0.place)
     }
 
-    /// What it was opened with; `None` for one that is only looked at.
+    /// The options of opening; `None` for a read-only journal.
     pub fn options(&self) -> Option<&JournalOptions> {
         self.0.options.as_ref()
     }
@@ -331,8 +328,8 @@ impl Inner {
     }
 }
 
-/// What an idempotency key is bound to: `sha256("swoosh/key/v1\n" ‖ transition ‖ "\n" ‖ inputs hash (32
-/// bytes) ‖ signer (32 bytes))`. Head and clock are left out, so that a repeat may refresh them.
+/// The fingerprint that an idempotency key is bound to: `sha256("swoosh/key/v1\n" ‖ transition ‖ "\n" ‖ inputs hash
+/// (32 bytes) ‖ signer (32 bytes))`. Head and clock are left out, so that a repeat may refresh them.
 pub fn fingerprint(transition: Transition, inputs_hash: &Hash, signer: &PublicKey) -> Hash {
     let name = transition.as_str().as_bytes();
     Hash::of_parts([b"swoosh/key/v1\n", name, b"\n", inputs_hash.as_bytes().as_slice(), signer.as_bytes()])

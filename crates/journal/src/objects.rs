@@ -36,7 +36,7 @@ impl ObjectsPin<'_> {
     }
 }
 
-/// What a collection came to.
+/// Result of a collection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CollectReport {
     /// Objects that were looked at.

@@ -194,7 +194,7 @@ fn has_no_gap(db: &Store, place: &Place, last: u64) -> Result<(), OpenError> {
     let first = first_record(db, place)?;
     let ends = db.table_ends(Family::Wal).map_err(|error| storage(place, error))?;
     for end in ends.iter().filter_map(|key| wal_index(key)) {
-        // What lies before the first record was pruned.
+        // Earlier records were pruned.
         let index = end.saturating_add(1);
         if (first..=last).contains(&index) {
             let found = db.has_cf(family, wal_key(index)).map_err(|error| storage(place, error))?;

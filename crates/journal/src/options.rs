@@ -60,7 +60,7 @@ fn of(family: Family, cache: &Cache, compacts: bool) -> Options {
     options.set_block_based_table_factory(&blocks);
     options.set_disable_auto_compactions(!compacts);
     options.set_compression_type(compression(family));
-    // What is flushed is soon compacted, and compressed then: doing both costs the writer.
+    // Flushed tables are soon compacted, and compressed then: compressing twice costs the writer.
     options.set_compression_per_level(&[DBCompressionType::None, compression(family)]);
     options.set_write_buffer_size(memtable_bytes(family));
     options.set_level_compaction_dynamic_level_bytes(true);

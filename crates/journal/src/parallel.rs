@@ -8,7 +8,7 @@ use std::thread::{self, ScopedJoinHandle};
 /// Fewer items than this are not worth a thread.
 const WORTH_A_THREAD: usize = 32;
 
-/// What `work` makes of every item, in the order of the items.
+/// Applies `work` to every item; results are in the order of the items.
 pub(super) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let cores = cores();
     if cores == 1 || items.len() < 2 * WORTH_A_THREAD {
@@ -17,7 +17,7 @@ pub(super) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync)
     spread(items, cores, &work)
 }
 
-/// What `work` makes of each of a few large items, each on a thread of its own, in the order of the items.
+/// Applies `work` to each of a few large items, each on a thread of its own; results are in the order of the items.
 pub(super) fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let share = items.len().max(1);
     spread(items, share, &work)
@@ -27,8 +27,8 @@ thread_local! {
     static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whatever the calling thread asks of a journal from here on is done by that thread alone, so that it is done in the
-/// same order each time: a simulated disk draws its faults in the order in which it is asked.
+/// From here on the calling thread does all journal work itself, always in the same order: a simulated disk draws its
+/// faults in the order of the requests.
 pub fn stay_in_this_thread() {
     ALONE.set(true);
 }
@@ -57,7 +57,7 @@ fn spread<T: Send, R: Send>(mut items: Vec<T>, cores: usize, work: &(impl Fn(T) 
     })
 }
 
-/// What `work` makes of every item, in any order; for few items of very different sizes.
+/// Applies `work` to every item, in any order; for few items of very different sizes.
 pub(super) fn map_uneven<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let cores = cores().min(items.len());
     if cores <= 1 {

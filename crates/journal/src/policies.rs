@@ -30,7 +30,7 @@ const FACT: &[u8] = b"{\"claim\":{\"body\":{";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JudgedBy {
-    /// Whose policies it holds; all projects' when left out.
+    /// The project; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
     /// Its serial.
@@ -70,7 +70,7 @@ impl Journal {
         Ok(latest.into_values().collect())
     }
 
-    /// The bundles that judged the last records. What is damaged is named elsewhere, and passed over here.
+    /// The bundles that judged the last records. Damaged ones are reported elsewhere and skipped here.
     fn last_policies(&self) -> Result<Vec<JudgedBy>, ReadError> {
         let last = self.last().0;
         let first = last.saturating_sub(LOOKED_BACK).max(self.first_index());

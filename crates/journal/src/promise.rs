@@ -10,7 +10,7 @@ use super::watermark::{self, Mark, Watermark, WatermarkError};
 use super::{Inner, Journal};
 use swoosh_types::hash::Hash;
 
-/// Who keeps the watermark.
+/// Access to the watermark.
 pub(super) enum Keeper {
     /// A reader: the watermark as read when the journal was opened.
     Reader { path: PathBuf, found: Result<Option<Mark>, WatermarkError> },
@@ -33,7 +33,7 @@ impl Keeper {
         Keeper::Writer(Mutex::new(watermark))
     }
 
-    /// What is promised; `None` where there is no watermark.
+    /// The promised end; `None` where there is no watermark.
     pub(super) fn promised(&self) -> Result<Option<Mark>, WatermarkError> {
         match self {
             Keeper::Reader { found, .. } => found.clone(),
@@ -128,9 +128,9 @@ impl Inner {
         }
     }
 
-    /// Promises what recovery found: from here on it is shown, and repeats get its receipts. The watermark is
-    /// written even where it says the same: what an earlier process failed to sync can be read and yet not be
-    /// on disk. RocksDB does as much for the log, which it writes to tables when it opens.
+    /// Promises the recovered records: readers see them now, and repeats get their receipts. The watermark is
+    /// rewritten even with the same value, because data that an earlier process failed to sync can be readable and
+    /// yet not be on disk. RocksDB likewise flushes its log to tables when it opens.
     pub(super) fn settle(&self, (index, chain): (u64, Hash)) -> Result<(), RecoverError> {
         let Keeper::Writer(watermark) = &self.keeper else { return Ok(()) };
         self.db.sync()?;

@@ -26,7 +26,7 @@ const AT_ONCE: u64 = 1_024;
 /// Keys of a project that a round looks at below its floor: those that an earlier round left.
 const LOOKED_AT: usize = 64;
 
-/// What a round pruned.
+/// Result of a round of pruning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PruneReport {
     /// Index of the last record whose key is old enough to go.
@@ -43,28 +43,17 @@ pub enum PruneError {
     /// The journal takes no writes.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// What is there cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A project whose records were to go cannot be loaded. They stay, and with them everything after them.
     #[error("project {project} cannot be loaded, so nothing is pruned that it needs: {source}")]
-    Project {
-        /// Which project.
-        project: ProjectName,
-        /// What is wrong.
-        source: Box<FoldError>,
-    },
+    Project { project: ProjectName, source: Box<FoldError> },
     /// A record that was to stand for those before it is not as the node sealed it. It stays, and they stay.
     #[error(
         "record {index} is to stand for those before it, and it does not hold ({reason}); nothing is pruned. \
          `swoosh wal verify` tells what is damaged; put it back from a backup or a follower"
     )]
-    Unproven {
-        /// Which record.
-        index: u64,
-        /// What is wrong.
-        reason: String,
-    },
+    Unproven { index: u64, reason: String },
     /// The disk failed.
     #[error("it could not be pruned ({0}); it is tried again with the next round")]
     Storage(#[from] StorageError),

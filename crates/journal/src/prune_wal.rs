@@ -29,7 +29,7 @@ const STRETCH: u64 = 20_000;
 /// Bases that are written at once.
 const BASES_AT_ONCE: usize = 64;
 
-/// What may be pruned. Whatever this says, a record stays that a start or an exporter needs.
+/// Limits of pruning. A record that a start or an exporter needs stays in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// This many records stay.
@@ -40,7 +40,7 @@ pub struct Retention {
     pub exported_to: Option<String>,
 }
 
-/// What became of the front of the log.
+/// Result of pruning the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WalPruneReport {
     /// Index of the first record that is there now.
@@ -159,8 +159,8 @@ impl Inner {
         Ok(())
     }
 
-    /// The receipt of a record that is to stand for those before it, and what a base carries of it. A chain does not
-    /// cover how its records were sealed: what was never looked at would be all that is left.
+    /// The receipt of the record that becomes the prune point, and the data that a base carries of it. The chain does
+    /// not cover seals, so the seal is verified here: the receipt will be the only evidence left.
     fn to_stand_on(&self, index: u64) -> Result<(Receipt, Carried), PruneError> {
         let frame = self.frame_bytes(index)?.ok_or(ReadError::Missing { index })?;
         let previous = self.link_after(index - 1)?;

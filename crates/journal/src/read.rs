@@ -9,7 +9,7 @@ use swoosh_types::hash::Hash;
 use swoosh_types::ids::IdemKey;
 use swoosh_types::text::ProjectName;
 
-/// What an idempotency key is bound to.
+/// The binding of an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundKey {
     /// Of the proposal that bound it, see [`super::fingerprint`].
@@ -74,7 +74,7 @@ impl Journal {
             .take_while(move |index| index.as_ref().map_or(true, |index| *index <= shown))
     }
 
-    /// What an idempotency key of a project is bound to. Keys below the project's floor may be gone.
+    /// The binding of an idempotency key in a project. Keys below the project's floor may be gone.
     pub fn bound_key(&self, project: &ProjectName, key: &IdemKey) -> Result<Option<BoundKey>, ReadError> {
         let Some(value) = self.0.get(Family::Idem, &idem_key(project, key))? else { return Ok(None) };
         let (fingerprint, index, receipt) = parse_idem_value(&value).ok_or_else(|| mangled(project, Family::Idem))?;

@@ -17,7 +17,7 @@ use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::text::ProjectName;
 
-/// What a start finds.
+/// Result of recovery.
 #[derive(Debug)]
 pub struct Recovered {
     /// Index of the last record; 0 before the first one.
@@ -60,7 +60,6 @@ pub struct SnapshotWarning {
     pub project: ProjectName,
     /// At which record.
     pub index: u64,
-    /// What is wrong.
     pub reason: String,
 }
 
@@ -101,8 +100,7 @@ impl Journal {
 }
 
 impl Inner {
-    /// What every recovery holds against the end of the log first: the watermark, and the replay floor, which
-    /// it gives back.
+    /// Checks the end of the log against the watermark and the replay floor, and returns the floor.
     pub(super) fn before_recovery(&self, last: u64) -> Result<(Option<Mark>, u64), RecoverError> {
         let promised = self.keeper.promised()?;
         if let Some(mark) = &promised {
@@ -154,7 +152,7 @@ impl Inner {
     }
 }
 
-/// What snapshots give.
+/// The start of replay, from snapshots.
 struct Start {
     unsnapshotted: Unsnapshotted,
     tracks: BTreeMap<ProjectName, Track>,

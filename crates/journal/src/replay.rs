@@ -15,14 +15,13 @@ use swoosh_types::text::ProjectName;
 
 use super::fold::Track;
 
-/// What replay found.
+/// Result of a replay.
 #[derive(Debug)]
 pub struct ReplayReport {
     /// Records that were reduced again and led where they say.
     pub replayed: u64,
     /// The last record whose chain value was checked.
     pub last_index: u64,
-    /// Its chain value.
     pub last_chain: Hash,
     pub heads: BTreeMap<ProjectName, ReplayedHead>,
     /// The first record that differs, and how. Nothing after it counts.
@@ -40,7 +39,7 @@ pub struct ReplayedHead {
     pub records: u64,
 }
 
-/// Who looks on: sees each record, the head before it and its inputs, in the order of the WAL.
+/// A visitor: gets each record, the head before it and its inputs, in the order of the WAL.
 pub type Visit<'v> = &'v mut dyn FnMut(&StoredRecord, &Head, &Json);
 
 /// Reduces every record from genesis, or from the bases of a pruned log, and checks every hash and the chain. With

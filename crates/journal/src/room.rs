@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::store::Place;
 
-/// What must fit before the journal is opened again: opening writes what is in RocksDB's log to tables.
+/// Space needed before the journal is reopened: opening flushes RocksDB's log to tables.
 const PROBE_BYTES: usize = 8 << 20;
 
 /// Why nothing can be written.
@@ -15,7 +15,6 @@ const PROBE_BYTES: usize = 8 << 20;
 pub struct RoomError {
     /// The file that was tried.
     pub path: PathBuf,
-    /// What the operating system says.
     pub source: io::Error,
 }
 

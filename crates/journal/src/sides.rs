@@ -1,6 +1,7 @@
-//! Side writes: what is answered for beside the records, in the `outbox` family: outcomes that are held, and notes that an
-//! attempt at an effect began. A caller that was answered `outcome_held` sends nothing again, and an attempt whose note is
-//! lost runs again, so a side write is as durable as a record and its loss is noticed as one.
+//! Side writes: rows in the `outbox` family that are acknowledged beside the records. They are held outcomes, and
+//! notes that an attempt at an effect began. A caller with the answer `outcome_held` does not send again, and an
+//! attempt with a lost note runs again. So a side write is as durable as a record, and its loss is detected like a
+//! record's.
 //!
 //! ```text
 //! hold, note ──► row and position, in one synced batch ──► watermark, synced ──► answer, or the attempt begins
@@ -106,8 +107,8 @@ impl fmt::Display for SidesLost {
 }
 
 impl Inner {
-    /// Writes a row of a side write; durable and promised by the watermark when it returns. After an error of the
-    /// disk the journal takes nothing more until it is opened again: what reached the disk is unknown.
+    /// Writes a row of a side write; durable and promised by the watermark on return. After a disk error the journal
+    /// accepts no writes until it is reopened, because the data on disk is unknown.
     pub(super) fn write_side(&self, key: &[u8], value: &[u8]) -> Result<(), EffectRowError> {
         self.takes_side_writes()?;
         // Held while the disk is waited for: the next side write links to this one.

@@ -69,7 +69,6 @@ impl Snapshot {
 pub struct LiveKey {
     /// Index of the record that bound it.
     pub index: u64,
-    /// What it is bound to.
     pub fingerprint: Hash,
     /// The receipt.
     pub receipt: Json,
@@ -245,7 +244,7 @@ impl Inner {
             None => scope_end(project),
         };
         let base = self.second_base(project)?;
-        // What lies before a base leads nowhere: the records between are gone.
+        // Snapshots before a base are useless: the records between are gone.
         let from = base.as_ref().map_or(0, |(base, _)| *base).min(index.saturating_add(1));
         let from = if from < self.first_index() { from } else { 0 };
         let mut rows = self.keys(Family::Snapshots, scoped_key(project, from), end);

@@ -4,8 +4,8 @@
 //! Place { path, medium } ── none ──► RocksDB in the directory, the watermark's file beside it
 //!                        └─ some ──► Medium::open ──► Backend: get, step, write, sync
 //! ```
-//! One `match` for each call tells them apart: what RocksDB does costs what it cost before. What is above
-//! this, all that the journal promises, is the same code for both.
+//! One `match` in each call selects the store, so that RocksDB costs no more than before. The code above this level
+//! is the same for both.
 
 use std::fmt::Debug;
 use std::io;
@@ -98,7 +98,7 @@ impl Place {
         }
     }
 
-    /// What the watermark is called.
+    /// Path of the watermark.
     pub(super) fn watermark(&self) -> PathBuf {
         watermark::beside(&self.path)
     }
@@ -172,7 +172,7 @@ impl WriteBatch {
     }
 }
 
-/// Which rows a walk sees, and how.
+/// Bounds and mode of an iteration.
 #[derive(Default)]
 pub(super) struct Scan {
     /// Keys before this one are not seen.

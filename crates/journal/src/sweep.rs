@@ -11,7 +11,6 @@ pub enum SweepError {
     /// The journal takes no writes.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// What is there cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A base could not be mended.
@@ -19,7 +18,7 @@ pub enum SweepError {
     Base(#[from] PruneError),
 }
 
-/// What a sweep came to.
+/// Result of a sweep.
 #[derive(Debug, Default)]
 pub struct SweepReport {
     /// Snapshots that were taken.

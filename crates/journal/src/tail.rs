@@ -46,8 +46,8 @@ impl Journal {
     }
 }
 
-/// What a walk along the chain reads of a record. The chain binds the bytes; whether they are canonical is
-/// looked at when the record is reduced.
+/// The members of a record that a walk along the chain reads. The chain binds the bytes; reducing checks that they
+/// are canonical.
 #[derive(Debug, Deserialize)]
 pub(super) struct Outline {
     pub(super) index: u64,
@@ -80,7 +80,7 @@ pub(super) struct Walk<'a> {
     pub(super) last_index: u64,
     last_chain: Hash,
     last_timestamp: Hlc,
-    /// Which project has a record at which index.
+    /// Indexes of the records by project.
     seen: std::collections::BTreeMap<ProjectName, Vec<u64>>,
 }
 

@@ -1,4 +1,4 @@
-//! What the journal promises, tried out on directories.
+//! Tests of the journal's guarantees, on real directories.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Which projects have records that no snapshot covers, and from which index on.
+//! The projects with records that no snapshot covers, and the first index of these.
 
 use std::collections::{BTreeMap, BTreeSet};
 

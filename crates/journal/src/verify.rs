@@ -23,10 +23,9 @@ use super::fold::take_chunk;
 /// Problems reported in full; the rest are counted.
 pub const MAX_PROBLEMS: usize = 1000;
 
-/// What verification found.
+/// Result of a verification.
 #[derive(Debug)]
 pub struct VerifyReport {
-    /// Whose journal it is.
     pub identity: JournalIdentity,
     /// Records that were looked at.
     pub records: u64,
@@ -36,7 +35,7 @@ pub struct VerifyReport {
     pub last_index: u64,
     /// The stored chain value of the last record.
     pub last_chain: Hash,
-    /// What is wrong, the first record first; at most [`MAX_PROBLEMS`].
+    /// The problems, by record; at most [`MAX_PROBLEMS`].
     pub problems: Vec<Problem>,
     /// How many problems there are in all.
     pub problem_count: u64,
@@ -55,13 +54,11 @@ impl VerifyReport {
     }
 }
 
-/// What is wrong with a record.
+/// A flaw of a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("record {index}: {flaw}")]
 pub struct Problem {
-    /// Which record.
     pub index: u64,
-    /// What is wrong.
     pub flaw: Flaw,
 }
 
@@ -82,7 +79,6 @@ pub enum Flaw {
     ObjectMangled {
         /// The hash in its key.
         expected: Hash,
-        /// What it hashes to.
         found: Hash,
     },
     /// The caller did not sign the proposal.
@@ -112,7 +108,7 @@ pub enum Flaw {
     /// The base of a project whose records are pruned.
     #[error("{0}")]
     Base(String),
-    /// What the watermark promises is not there.
+    /// A promise of the watermark is not kept.
     #[error("{0}")]
     Promise(Box<RecoverError>),
     /// A snapshot cannot be used.
@@ -122,17 +118,11 @@ pub enum Flaw {
     Snapshot {
         /// Of which project.
         project: ProjectName,
-        /// What is wrong.
         reason: String,
     },
     /// A row of another table is not what belongs there.
     #[error("in the table {family}: {what}")]
-    Table {
-        /// Which table.
-        family: &'static str,
-        /// What is wrong.
-        what: String,
-    },
+    Table { family: &'static str, what: String },
 }
 
 /// Verifies every record: frame, chain, canonical bytes, objects, the caller's signature, the batch's seal and path,

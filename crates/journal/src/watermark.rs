@@ -32,12 +32,11 @@ const MAGIC: &[u8; 8] = b"SWOOSHWM";
 const VERSION: u32 = 2;
 /// Distance of the slots: two blocks of the disk, so that one torn write never touches both.
 const SLOT_BYTES: usize = 4096;
-/// What a write covers: one sector.
+/// Bytes of a write: one sector.
 const WRITTEN_BYTES: usize = 512;
-/// What the checksum covers, by version: version 1 knew no side writes.
+/// Bytes covered by the checksum, by version: version 1 has no side writes.
 const CONTENT_BYTES: [(u32, usize); 2] = [(1, 68), (VERSION, 108)];
 
-/// What was promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Counts the writes of the watermark; the higher slot is the newer one.
@@ -53,7 +52,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// What is promised before the first record.
+    /// The mark before the first record.
     pub(super) fn first(incarnation: u64) -> Mark {
         Mark { sequence: 0, index: 0, chain: Hash::ZERO, incarnation, sides: Sides::NONE }
     }
@@ -76,10 +75,7 @@ pub enum WatermarkError {
     #[error(
         "both slots of the watermark {} are damaged, so nothing shows which records were promised; put the file back, or check the journal with `swoosh wal verify` and accept what it holds, see runbooks/recovery.md", path.display()
     )]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-    },
+    Damaged { path: PathBuf },
     /// It is of another incarnation than the journal.
     #[error(
         "the watermark is of incarnation {found}, the journal of incarnation {expected}: one of them was put back from elsewhere; see runbooks/recovery.md"
@@ -92,14 +88,7 @@ pub enum WatermarkError {
     },
     /// The file cannot be read or written.
     #[error("the watermark {} {what}: {reason}", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What was tried.
-        what: &'static str,
-        /// What the operating system says.
-        reason: String,
-    },
+    File { path: PathBuf, what: &'static str, reason: String },
 }
 
 /// The watermark's file for the journal in a directory: beside it, so that restoring an old copy of the directory
@@ -111,7 +100,7 @@ pub fn beside(journal: &Path) -> PathBuf {
     journal.with_file_name(name)
 }
 
-/// What a file says.
+/// Content of a watermark file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) mark: Mark,
@@ -150,7 +139,7 @@ pub(super) struct Watermark {
     found: Found,
 }
 
-/// What it is written on.
+/// The medium of a watermark.
 enum Paper {
     File(File),
     Medium(Arc<dyn Medium>),
@@ -204,7 +193,6 @@ impl Watermark {
         Ok(Watermark { path, paper: Paper::File(file), found })
     }
 
-    /// What it says now.
     pub(super) fn mark(&self) -> Mark {
         self.found.mark
     }

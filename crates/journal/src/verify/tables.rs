@@ -49,14 +49,14 @@ impl VerifyReport {
     }
 }
 
-/// What is wrong with a snapshot, and of which record it is.
+/// The flaw of a snapshot, and the index of its record.
 fn snapshot(inner: &Inner, (key, bytes): &Row) -> Option<(u64, Flaw)> {
     let family = Family::Snapshots.name();
     let Some((project, index, b"")) = parse_scoped(key) else {
         return Some((0, Flaw::Table { family, what: format!("the key {} is none of its", shown(key)) }));
     };
     let checked = inner.second_base(&project).and_then(|base| match base {
-        // What lies before a base is not read any more; the base itself was looked at.
+        // Snapshots before a base are not read any more; the base itself is verified already.
         Some((base, _)) if base >= index => Ok(None),
         _ => inner.check_snapshot(&project, index, bytes).map(Result::err),
     });
@@ -66,7 +66,7 @@ fn snapshot(inner: &Inner, (key, bytes): &Row) -> Option<(u64, Flaw)> {
     }
 }
 
-/// What is wrong with a row of the outbox, and which record it is about.
+/// The flaw of a row of the outbox, and the index of its record.
 fn outbox(inner: &Inner, (key, value): &Row, last: u64) -> Option<(u64, Flaw)> {
     let flaw = |what: String| Flaw::Table { family: Family::Outbox.name(), what };
     if let Some(name) = crate::layout::exporter_name(key) {
