@@ -20,7 +20,6 @@ use swoosh_types::text::{Name, ProjectName};
 pub(super) struct Granted<'a> {
     /// Its name.
     pub name: &'a Name,
-    /// What it says.
     pub grant: &'a LegacyGrant,
     /// The role that the transition asks for.
     pub role: Role,

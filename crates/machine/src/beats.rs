@@ -24,7 +24,7 @@ use swoosh_types::hlc::Hlc;
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ProjectName;
 
-/// What is known of a project's beats at a moment.
+/// The known beats of a project at a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Beats<'a> {
     /// The beat of now, which a new key should name.

@@ -1,4 +1,4 @@
-//! What holds a project up, read from its state, so that operators can count such projects.
+//! The reasons that hold a project up, read from its state, so that operators can count such projects.
 
 use super::state::{LicenseStatus, State};
 use swoosh_types::names::{ControlState, PolicyState};
@@ -51,7 +51,7 @@ impl Block {
 pub struct Blocks(u8);
 
 impl Blocks {
-    /// What holds the project of a state up. A project that ended is held up by nothing.
+    /// The reasons that hold up the project of a state. A project that ended has none.
     pub fn of(state: &State) -> Blocks {
         if state.control.phase == ControlState::Terminated {
             return Blocks::default();

@@ -25,7 +25,7 @@ fn check(state: &State, section: Section, list: &mut dyn FnMut(&str, usize, usiz
         Section::Council => check_council(state, list),
         Section::Environment => {
             list("environment.allocation", state.environment.allocation.len(), bounds::RESOURCES);
-            // What is built is a resource as well.
+            // Builds count as resources.
             list("environment.builds", state.environment.builds.len(), bounds::RESOURCES);
             list("environment.assets", state.environment.assets.len(), bounds::ASSETS);
             list("environment.outcomes", state.environment.outcomes.len(), bounds::ASSETS);

@@ -17,10 +17,9 @@ use swoosh_types::names::*;
 
 include!(concat!(env!("OUT_DIR"), "/chart.rs"));
 
-/// What the statechart says of one transition.
+/// The statechart's entry of a transition.
 #[derive(Debug)]
 pub struct TransitionSpec {
-    /// Which.
     pub transition: Transition,
     /// Its region, whose epoch it advances.
     pub region: Region,
@@ -61,10 +60,9 @@ impl TransitionSpec {
     }
 }
 
-/// What the statechart says of one effect.
+/// The statechart's entry of an effect.
 #[derive(Debug)]
 pub struct EffectSpec {
-    /// Which.
     pub effect: EffectName,
     /// The region that holds it while it is open.
     pub region: Region,
@@ -78,7 +76,7 @@ pub struct EffectSpec {
     pub unknown: Transition,
 }
 
-/// What passes while a project is blocked.
+/// Regions and transitions that a block does not stop.
 #[derive(Debug)]
 pub struct Passes {
     /// Whole regions.
@@ -98,12 +96,10 @@ impl Passes {
     }
 }
 
-/// What the statechart says of a transition.
 pub fn spec(transition: Transition) -> &'static TransitionSpec {
     &TRANSITIONS[transition as usize]
 }
 
-/// What the statechart says of an effect.
 pub fn effect(effect: EffectName) -> &'static EffectSpec {
     &EFFECTS[effect as usize]
 }

@@ -56,7 +56,6 @@ pub enum FactError {
     Body {
         /// Of which kind.
         kind: FactKind,
-        /// What is wrong.
         source: DecodeError,
     },
     /// The schedule is out of its bounds.
@@ -91,7 +90,7 @@ impl FactBody {
 }
 
 impl KnownFact {
-    /// Reads the body of a fact that is new here; checks no signature. What records may not hold is refused.
+    /// Reads the body of a new fact; checks no signature. A body that records may not hold is refused.
     pub fn admit(fact: Fact) -> Result<KnownFact, FactError> {
         let known = KnownFact::read(fact)?;
         if let FactBody::Policy(policies) = &known.body {
@@ -120,8 +119,8 @@ impl KnownFact {
     }
 }
 
-/// What is believed: at most one fact for each kind and project, and one for each kind and all projects.
-/// Cheap to clone; never changed while a proposal is judged.
+/// The believed facts: at most one for each kind and project, and one for each kind and all projects. Cheap to clone;
+/// never changed while a proposal is judged.
 #[derive(Clone, Debug, Default)]
 pub struct FactSet {
     kinds: BTreeMap<FactKind, OfKind>,

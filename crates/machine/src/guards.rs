@@ -50,14 +50,14 @@ use swoosh_types::proposal::Proposal;
 use swoosh_types::record::GuardOutcome;
 use swoosh_types::text::{ClusterId, ProjectName};
 
-/// What is judged, and on what.
+/// Input of the guards.
 #[derive(Clone, Copy)]
 pub struct Case<'a> {
     /// The cluster.
     pub cluster: &'a ClusterId,
     /// The project's head.
     pub head: &'a Head,
-    /// What is believed.
+    /// The believed facts.
     pub facts: &'a FactSet,
     /// The node's stamp.
     pub at: Hlc,
@@ -78,7 +78,7 @@ impl<'a> Case<'a> {
         &self.head.state().meta.project
     }
 
-    /// The time outside: what facts, windows and licenses are judged at. The stamp, less the lead that an operator
+    /// The outside time, at which facts, windows and licenses are judged: the stamp, less the lead that an operator
     /// accepted after a clock was ahead.
     pub(super) fn time(&self) -> Hlc {
         self.facts.outside(self.project(), self.at)
@@ -107,7 +107,7 @@ impl<'a> Case<'a> {
         Ok((settings, fact))
     }
 
-    /// Who acts here now.
+    /// The identities that may act here now.
     pub fn identities(&self) -> Identities<'a> {
         Identities::of(self.state(), self.settings().ok().map(|(settings, _)| settings), self.at)
     }
@@ -127,7 +127,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What a guard says.
+/// Result of a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// Whether the proposal may pass; open where that depends on inputs that are not there.

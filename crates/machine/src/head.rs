@@ -22,7 +22,7 @@ const BY_NAME: [Section; 10] = [
     Section::Policy,
 ];
 
-/// A project's state, the hash of each section, and the state hash: what the next proposal must name.
+/// A project's state, the hash of each section, and the state hash, which the next proposal must name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     state: State,

@@ -1,4 +1,4 @@
-//! Who acts in a project: the identities of the node's settings and those of the project, and whose vote counts.
+//! The identities that act in a project, from the node's settings and from the project, and the voters among them.
 //!
 //! Version 1 of the chart let a project's identity replace that of the settings, so a project could take the settings'
 //! operator its roles. From version 2 on the rights are the union, see [`Identities::get`].
@@ -31,7 +31,7 @@ impl<'a> Identities<'a> {
         Identities { state, settings, at }
     }
 
-    /// What the settings grant a key.
+    /// The settings' grant of a key.
     pub(super) fn granted(&self, key: &PublicKey) -> Option<&'a IdentityGrant> {
         self.settings.and_then(|settings| settings.identities.get(key))
     }

@@ -1,5 +1,5 @@
-//! What must hold after every transition (docs/design.md#state-document), checked in production as well as in tests: a
-//! transition that would break one is refused, and nothing changes.
+//! Invariants of every transition (docs/design.md#state-document), checked in production as well as in tests: a
+//! transition that would break one is rejected, and nothing changes.
 
 use super::chart::TransitionSpec;
 use super::guards::lifecycle_faults;

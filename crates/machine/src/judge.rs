@@ -27,14 +27,14 @@ use swoosh_types::record::GuardOutcome;
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ClusterId;
 
-/// What is judged, and on what.
+/// Input of the judge.
 #[derive(Clone, Copy)]
 pub struct Docket<'a> {
     /// The cluster.
     pub cluster: &'a ClusterId,
     /// The project's head.
     pub head: &'a Head,
-    /// What is believed.
+    /// The believed facts.
     pub facts: &'a FactSet,
     /// The proposal; its signature has been checked.
     pub proposal: &'a Proposal,
@@ -58,7 +58,7 @@ pub struct Accepted {
 pub struct Refused {
     /// Why.
     pub rejection: Rejection,
-    /// What a policy forbade as a breach, where the project can be quarantined for it.
+    /// The breach of a policy, where the project can be quarantined for it.
     pub breach: Option<Box<Breach>>,
 }
 
@@ -430,9 +430,9 @@ fn after_license_change(cluster: &ClusterId, head: &Head, facts: &FactSet, at: H
     Some(head.advance(after))
 }
 
-/// Whether the signer of a docket may bring an outcome that another key, the node's, signs in its place: known, neither
-/// revoked nor retired, with a role and a delegation that allow it, and not forbidden by a policy that lets the
-/// other key pass. What holds back both keys is judged with the proposal itself.
+/// Whether the signer of a docket may bring an outcome that another key, the node's, signs in its place. The signer
+/// must be known, neither revoked nor retired, with a role and a delegation that allow it. No policy may forbid it
+/// while it permits the other key. Reasons against both keys are judged with the proposal itself.
 pub fn may_bring(docket: &Docket<'_>, in_its_place: &Proposal) -> Result<(), Rejection> {
     if docket.case().settings().is_err() {
         return Ok(());
@@ -453,7 +453,7 @@ pub struct Explanation {
     pub spec: &'static TransitionSpec,
     /// Why it is not enabled; none when it is.
     pub disabled: Option<Rejection>,
-    /// What its guards say now.
+    /// The current results of its guards.
     pub guards: Vec<(GuardName, Judged)>,
 }
 

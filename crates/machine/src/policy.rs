@@ -1,4 +1,4 @@
-//! SHHH policies in Cedar: who may do what to which project, and which denials are breaches.
+//! SHHH policies in Cedar: permissions by identity, role, action and project, and the denials that are breaches.
 //!
 //! Principal = `Identity::"hmmm:pubkey:…"` in `Role::"…"` for each of its roles; action =
 //! `Action::"Ingestion_BytesOk"` in `Action::"ingestion"`; resource = `Project::"default"`. The context
@@ -59,7 +59,7 @@ pub struct CompiledPolicies {
     policies: PolicySet,
     /// Names of policies: their `@id`, or Cedar's own.
     names: BTreeMap<String, String>,
-    /// What the `@breach` policies say, by Cedar's id.
+    /// Reasons of the `@breach` policies, by Cedar's id.
     breaches: BTreeMap<String, String>,
     /// For each transition, by its place in [`Transition::ALL`].
     relevant: Vec<OnceLock<Relevant>>,
@@ -98,7 +98,6 @@ pub enum PolicyError {
         .policy.escape_debug()
     )]
     Text {
-        /// Which policy.
         policy: String,
         /// Its annotation.
         annotation: &'static str,
@@ -116,14 +115,12 @@ pub enum PolicyError {
     DuplicateId(String),
 }
 
-/// What the policies are asked.
+/// A question to the policies.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// Who.
     pub signer: &'a PublicKey,
     /// With which roles.
     pub roles: &'a BTreeSet<Role>,
-    /// What.
     pub transition: Transition,
     /// In which region.
     pub region: Region,
@@ -133,7 +130,7 @@ pub struct Question<'a> {
     pub inputs: &'a Json,
 }
 
-/// What the policies say.
+/// Answer of the policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ruling {
     /// Permitted, by these policies.
@@ -202,8 +199,8 @@ impl CompiledPolicies {
         Ok(())
     }
 
-    /// What the bundle keeps from those who must be able to stop a project, as far as it follows from their roles alone:
-    /// what it forbids an operator, and Policy_Quarantine to a human. None where it forbids nothing of it.
+    /// The actions for safety that the bundle denies, as far as that follows from roles alone: those of an operator,
+    /// and Policy_Quarantine of a human. Empty where it denies none.
     pub fn kept_from_safety(&self, project: &ProjectName) -> Vec<String> {
         // A placeholder for any key that the policies do not name.
         let signer = &PublicKey::from_bytes([0; 32]);

@@ -21,7 +21,7 @@ use swoosh_types::ids::EffectId;
 use swoosh_types::names::{EffectName as Name, Region, Transition};
 use swoosh_types::proposal::Proposal;
 
-/// What the node adds to a proposal.
+/// The node's addition to a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Index of the record.
@@ -30,7 +30,7 @@ pub struct Stamp {
     pub at: Hlc,
 }
 
-/// What a reducer arm may read beside the state that it changes.
+/// Input of a reducer arm, beside the state that it changes.
 struct Step<'a> {
     head: &'a Head,
     proposal: &'a Proposal,

@@ -18,37 +18,22 @@ pub enum Divergence {
     /// The record starts from another head.
     #[error("record {index} starts from {found}, but the head before it is {expected}")]
     PreHash {
-        /// Which record.
         index: u64,
         /// The head before it.
         expected: Hash,
-        /// What it names.
         found: Hash,
     },
     /// The inputs are not the ones the record names.
     #[error("the inputs of record {index} hash to {found}, the record says {expected}")]
-    InputsHash {
-        /// Which record.
-        index: u64,
-        /// What it names.
-        expected: Hash,
-        /// What they are.
-        found: Hash,
-    },
+    InputsHash { index: u64, expected: Hash, found: Hash },
     /// The inputs are not of the transition's form.
     #[error("the inputs of record {index} cannot be read: {source}")]
-    Inputs {
-        /// Which record.
-        index: u64,
-        /// What is wrong.
-        source: DecodeError,
-    },
+    Inputs { index: u64, source: DecodeError },
     /// The record is of a newer statechart than this program's.
     #[error(
         "record {index} is under statechart version {version}, and this program has version {known}: run a newer program"
     )]
     Newer {
-        /// Which record.
         index: u64,
         /// The chart's version from it on.
         version: u64,
@@ -58,9 +43,7 @@ pub enum Divergence {
     /// Reducing leads to another head.
     #[error("record {index} leads to {found}, but says {expected}")]
     PostHash {
-        /// Which record.
         index: u64,
-        /// What it says.
         expected: Hash,
         /// Where it leads.
         found: Hash,

@@ -220,7 +220,7 @@ pub struct Boot {
     pub phase: BootState,
     /// When the license check passed.
     pub licensed_at: Option<Hlc>,
-    /// Who may propose, beside the identities of the node's settings.
+    /// Identities that may propose, beside those of the node's settings.
     pub identities: BTreeMap<PublicKey, Identity>,
 }
 
@@ -243,7 +243,7 @@ pub type Effects = BTreeMap<EffectName, OpenEffect>;
 pub struct ReadyVersion {
     /// Its content hash.
     pub content_hash: Hash,
-    /// What it was built from.
+    /// The fetched sources that it was built from.
     pub fetched: FetchedSources,
 }
 
@@ -272,7 +272,6 @@ pub struct Ingestion {
     pub ready_versions: BTreeMap<u64, ReadyVersion>,
     /// Failures in a row.
     pub tries: u64,
-    /// How many there may be.
     pub retry_limit: u64,
     /// The last failure.
     pub last_failure: Option<Failure>,
@@ -307,11 +306,11 @@ pub struct Council {
     pub candidates: BTreeMap<PublicKey, BTreeSet<Capability>>,
     /// Section hash that ProfilesLoaded left; kept from the first certificate on, or from the first rotation of a candidate.
     pub election_seed: Option<Hash>,
-    /// Who was elected to which role.
+    /// The elected members, by role.
     pub members: Members,
     /// Hash of the member set.
     pub member_set_hash: Option<Hash>,
-    /// What proves the election.
+    /// Proof of the election.
     pub certificate: Option<Certificate>,
     /// Servers that answered as pinned.
     pub tooling: ServersSeen,
@@ -328,13 +327,11 @@ pub struct Council {
 #[serde(deny_unknown_fields)]
 pub struct Environment {
     pub phase: EnvironmentState,
-    /// What it needs.
     pub allocation: Allocation,
-    /// What is built for it; empty where the project leaves that to the node. States without any are those from before
-    /// there were.
+    /// The builds for it; empty where the project leaves them to the node. Left out of older states.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub builds: Vec<BuildChoice>,
-    /// What was built, also in part.
+    /// The assets, also of partial builds.
     pub assets: Assets,
     /// Hash of the manifest over the assets.
     pub assets_hash: Option<Hash>,
@@ -342,7 +339,6 @@ pub struct Environment {
     pub outcomes: AssetOutcomes,
     /// Failures in a row.
     pub tries: u64,
-    /// How many there may be.
     pub retry_limit: u64,
     /// The last failure.
     pub last_failure: Option<Failure>,
@@ -361,7 +357,7 @@ impl Environment {
     }
 }
 
-/// What execution is pinned to.
+/// The versions and hashes that execution is pinned to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
@@ -375,7 +371,7 @@ pub struct Pin {
     pub assets_hash: Hash,
 }
 
-/// What one member approved.
+/// One member's approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
@@ -401,7 +397,6 @@ pub struct Submission {
     pub submission: UcxlAddress,
     /// Its hash.
     pub submission_hash: Hash,
-    /// Who submitted it.
     pub signer: PublicKey,
 }
 
@@ -410,7 +405,6 @@ pub struct Submission {
 #[serde(deny_unknown_fields)]
 pub struct Execution {
     pub phase: ExecutionState,
-    /// What it is pinned to.
     pub pin: Option<Pin>,
     /// The locked plan.
     pub plan_hash: Option<Hash>,
@@ -490,7 +484,7 @@ pub struct Policy {
     pub rationale: Option<Rationale>,
     /// Where the quarantine came from.
     pub origin: Option<QuarantineOrigin>,
-    /// What a policy forbade.
+    /// The breach of a policy.
     pub breach: Option<Breach>,
     /// Serial of the bundle under which it struck; none while clear, and of a declared quarantine.
     pub struck_serial: Option<u64>,
@@ -539,13 +533,12 @@ impl Epochs {
     }
 }
 
-/// What was applied last: the triple that orders proposals.
+/// The last applied proposal: the triple that orders proposals.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HlcLast {
     /// The proposal's clock.
     pub hlc: Hlc,
-    /// Who proposed.
     pub signer: PublicKey,
     /// Under which key.
     pub idem_key: IdemKey,

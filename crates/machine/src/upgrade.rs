@@ -49,15 +49,15 @@ pub fn barrier(state: &State) -> Option<BootChartUpgraded> {
     Some(BootChartUpgraded { from_version: meta.chart_version, to_version, schema_hash })
 }
 
-/// Puts a state under a newer version. What an earlier version kept otherwise is changed by the reducer of the barrier.
+/// Puts a state under a newer version. The reducer of the barrier migrates the parts that changed.
 pub(super) fn migrate(next: &mut State, to: Chart) {
     let meta = Arc::make_mut(&mut next.meta);
     meta.chart_version = to.version;
     meta.schema_hash = to.schema_hash;
 }
 
-/// The head that a project's first record starts from: what nothing has happened to, under the chart that the record
-/// was written by. A head that something happened to is as it is.
+/// The head before a project's first record: the empty state under the chart of that record. Any other head is
+/// returned unchanged.
 pub fn begun<'a>(head: &'a Head, pre: &Hash) -> Cow<'a, Head> {
     if head.hash() == *pre || head.state().hlc_last.is_some() {
         return Cow::Borrowed(head);

@@ -99,7 +99,7 @@ fn council_faults(roles: &RoleSpecs, threshold: u64, min_members: u64) -> Vec<St
     wrong
 }
 
-/// What is wrong with a grant. Version 1 granted roles also to keys without a secret half.
+/// The faults of a grant. Version 1 granted roles also to keys without a secret half.
 fn grant_faults(key: &PublicKey, grant: &IdentityGrant, case: &Case<'_>) -> Vec<String> {
     let project = case.project();
     let mut wrong = Vec::new();

@@ -10,7 +10,7 @@ use swoosh_types::hash::Hash;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::names::{CouncilState, EnvironmentState, ExecutionState, IngestionState, Transition};
 
-/// What the three lifecycle regions lack to be READY at ingestion's version.
+/// Faults that keep the three lifecycle regions from being READY at ingestion's version.
 pub(crate) fn lifecycle_faults(state: &State) -> Vec<String> {
     let mut wrong = Vec::new();
     let version = state.ingestion.version;

@@ -89,7 +89,7 @@ fn source_fault(name: &Name, source: &SourceSpec, settings: &GuardSettings, list
     None
 }
 
-/// What is wrong with sources, and the settings it was judged by.
+/// Faults of sources, and the settings fact that they were judged by.
 pub(super) fn source_faults<'a>(
     case: &Case<'a>,
     sources: impl Iterator<Item = (&'a Name, &'a SourceSpec)>,

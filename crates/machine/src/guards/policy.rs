@@ -100,7 +100,7 @@ pub(crate) fn breach_of(case: &Case<'_>) -> Option<Breach> {
     })
 }
 
-/// What strikes, and what lifts it, names the bundle it was judged by, and that bundle is in force.
+/// A quarantine and its release name the bundle that they were judged by, and that bundle is in force.
 pub(super) fn bundle(case: &Case<'_>) -> Judged {
     let (serial, hash) = match case.asked {
         Some((_, Inputs::IngestionPolicyViolation(inputs))) => (inputs.bundle_serial, None),

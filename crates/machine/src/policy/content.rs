@@ -1,5 +1,5 @@
-//! What the outcomes of checks tell of the content, put together so that policies can judge it: Cedar cannot walk a
-//! list of outcomes.
+//! The content as seen by checks, merged into one record so that policies can judge it: Cedar cannot walk a list of
+//! outcomes.
 //!
 //! `context.content` is there whenever the inputs carry outcomes of checks (VALIDATE), with these members:
 //! `sources`, `checks`, `failed` (names of checks that did not pass), `licences`, `flags`, `paths` are sets of texts;

@@ -119,7 +119,7 @@ struct Scan<'t> {
 }
 
 impl Scan<'_> {
-    /// The next token as Cedar's lexer divides them; what it does not know, it refuses.
+    /// The next token, divided as by Cedar's lexer; an unknown one is refused.
     fn token(&mut self) -> Option<Token> {
         loop {
             let rest = self.text.get(self.at..)?;
@@ -230,7 +230,7 @@ impl Scan<'_> {
         if depth > MAX_DEPTH { Err(self.too_deep(begun)) } else { Ok(()) }
     }
 
-    /// The text ends; what Cedar makes of an unfinished policy is as deep as a finished one.
+    /// The end of the text; Cedar parses an unfinished policy as deep as a finished one.
     fn end(mut self) -> Result<usize, PolicyError> {
         self.end_policy(self.begun.unwrap_or(self.at))?;
         Ok(self.deepest)

@@ -1,4 +1,4 @@
-//! What is handed to Cedar: entities, request, context.
+//! Cedar's input: entities, request, context.
 
 #[expect(clippy::disallowed_types, reason = "Cedar's API takes sets; nothing is ever read out of them in order")]
 use std::collections::HashSet;
@@ -12,7 +12,7 @@ use cedar_policy::{
 use super::Question;
 use swoosh_types::json::Json;
 
-/// Who asks for what, and everything that is known of them: all of a request but its context.
+/// A request with its entities, but without its context.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
     principal: EntityUid,

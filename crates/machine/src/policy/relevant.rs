@@ -1,9 +1,9 @@
-//! What need not be asked again.
+//! A cache of rulings that do not depend on the signer or the project.
 //!
-//! Of one transition, only policies whose scope names it, its region or no action can matter: Cedar does not
-//! look into the conditions of the others. Where none of those names an identity or a project, and all read of
-//! the context is named members of `inputs`, the answer follows from the roles and those members alone. What
-//! cannot be shown to be so, and whatever errs, is asked in full.
+//! For one transition, only policies whose scope names it, its region or no action can matter: Cedar skips the
+//! conditions of the others. If none of those names an identity or a project, and all read only named members of
+//! `inputs` in the context, the ruling follows from the roles and those members alone. Every other case, and every
+//! error, is evaluated in full.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -36,7 +36,7 @@ struct Known {
     by_roles: Vec<OnceLock<Option<ByRoles>>>,
 }
 
-/// What one set of roles gets.
+/// The cached ruling of one set of roles.
 #[derive(Clone, Debug)]
 struct ByRoles {
     scene: Scene,

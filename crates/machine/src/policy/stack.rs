@@ -4,7 +4,8 @@
 //! to Cedar does it here: where less is left than the policy's depth may need, the work runs on a stack of that size.
 //! A test holds that half of it is enough at the greatest depth, for every shape that recurses.
 
-/// What a call needs beside its levels: values of 32 levels, Cedar's own reserve of 100 KiB, and the frames of its surface.
+/// Stack that a call needs beside its levels: values of 32 levels, Cedar's own reserve of 100 KiB, and the frames of
+/// its surface.
 const BASE: usize = 1 << 20;
 /// The most that one level takes when a text is read, written as JSON or validated.
 const READING: usize = 40 << 10;

@@ -1,4 +1,4 @@
-//! What is remembered says what asking in full says.
+//! The cached ruling equals the full one.
 
 use super::*;
 use swoosh_types::keys::SecretKey;
@@ -136,7 +136,7 @@ fn of_a_namesake_region_nothing_is_remembered() {
     assert!(matches!(ask(Region::Council), Ruling::Permit(_)));
 }
 
-/// What one shape of a condition looks like with `n` levels.
+/// A condition of one shape with `n` levels.
 type Shape = (&'static str, fn(usize) -> String);
 
 fn around(before: &str, inner: &str, after: &str, n: usize) -> String {
@@ -230,7 +230,7 @@ fn what_is_deeper_is_refused_on_any_thread() {
     }
 }
 
-/// Cedar's reader recovers from errors; what it makes of such texts must not be deeper than what was counted.
+/// Cedar's parser recovers from errors; the recovered policy must not be deeper than the counted depth.
 #[test]
 fn broken_texts_overflow_no_stack() {
     let units = [

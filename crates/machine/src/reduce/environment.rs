@@ -36,10 +36,10 @@ pub(super) fn installed(next: &mut State, inputs: &EnvironmentInstalled, step: &
     step.open(&mut environment.effects, EffectName::Healthcheck);
 }
 
-/// What was made half-way stays on record, so that a release knows what to take down. Past the limit the
-/// region steps back to ALLOCATE by way of a release where there is anything to release. From chart version 2 on, what
-/// is beyond the bound of assets is left out, by name, so that a failure is always recorded, and the region rests in
-/// ALLOCATE until Environment_Deprovision; version 1 began again at once.
+/// A half-made asset stays on record, so that a release can remove it. Past the limit the region steps back to
+/// ALLOCATE, through a release if there are assets. From chart version 2 on, assets beyond the bound are left out, by
+/// name, so that a failure is always recorded, and the region rests in ALLOCATE until Environment_Deprovision;
+/// version 1 began again at once.
 pub(super) fn provision_failed(next: &mut State, inputs: &EnvironmentProvisionFailed, step: &Step<'_>) {
     let most = most(next, bounds::ASSETS);
     let rests = next.is_under(2);

@@ -1,4 +1,4 @@
-//! Who may propose to a project, and whose place they took.
+//! Identities that may propose to a project, and the rotations of their keys.
 
 use std::collections::BTreeSet;
 
@@ -15,9 +15,7 @@ use swoosh_types::text::Name;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// What people call it.
     pub name: Name,
-    /// What it may do.
     pub roles: BTreeSet<Role>,
     /// Whether it may no longer propose.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use swoosh_types::keys::SecretKey;
 
-/// What a state is filled with.
+/// Content of a generated state.
 #[derive(Clone, Debug)]
 struct Filling {
     names: Vec<String>,

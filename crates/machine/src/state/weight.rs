@@ -1,5 +1,5 @@
-//! What a state costs in memory, estimated from the lengths of its lists: cheap enough to be asked for after
-//! every transition. `swoosh bench` measures how far it is from the truth.
+//! Memory of a state in bytes, estimated from the lengths of its lists: cheap enough for every transition. `swoosh
+//! bench` measures the error of the estimate.
 
 use std::mem::size_of;
 
@@ -8,7 +8,7 @@ use swoosh_types::text::AssetName;
 
 /// Slots of a leaf of a B-tree, which is allocated whole.
 const LEAF_SLOTS: usize = 11;
-/// What an allocation costs beside what it holds.
+/// Overhead of an allocation, in bytes.
 const ALLOCATION: usize = 16;
 /// Texts of names, addresses and details, on the average.
 const TEXT: usize = 48;
