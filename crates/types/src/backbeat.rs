@@ -69,7 +69,7 @@ pub struct Schedule {
     /// The amplitude curve, by rising phase, at most 1,024 points; before the first one the pressure is 0.
     #[serde(default)]
     pub amplitude: Vec<AmplitudePoint>,
-    /// What a live source says against the schedule; only the node puts it here.
+    /// Corrections of the schedule by a live source; set only by the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Live>,
 }
@@ -82,7 +82,6 @@ pub enum ScheduleError {
     Bound {
         /// Path of the member, such as `windows.review[0].length_beats`.
         member: String,
-        /// What it is.
         found: u64,
         /// The least it may be.
         least: u64,
@@ -94,9 +93,7 @@ pub enum ScheduleError {
     TooMany {
         /// Path of the member.
         member: String,
-        /// How many there are.
         found: u64,
-        /// How many there may be.
         most: u64,
     },
     /// A window reaches over the end of its cycle.
@@ -109,9 +106,7 @@ pub enum ScheduleError {
         member: String,
         /// Where it begins.
         phase_beats: u64,
-        /// How long it is.
         length_beats: u64,
-        /// How long the cycle is.
         cycle_beats: u64,
     },
     /// The amplitude points are not in rising order.
@@ -286,7 +281,7 @@ impl Schedule {
         self.specs(class).iter().map(wait).min()
     }
 
-    /// The tidal pressure, 0 to 1000: what a live source says, or else the amplitude curve.
+    /// The tidal pressure, 0 to 1000: that of a live source, or else of the amplitude curve.
     pub fn pressure(&self, at: Hlc) -> u64 {
         let Position { beat, phase_beats, .. } = self.position(at);
         let said = self.live.as_ref().and_then(|live| live.pressure_at(beat));

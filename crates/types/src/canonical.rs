@@ -46,7 +46,7 @@ thread_local! {
 /// Buffers over this many bytes are let go.
 const KEPT_BYTES: usize = 64 << 10;
 
-/// What `read` makes of the canonical bytes of a value.
+/// Calls `read` with the canonical bytes of a value.
 fn with_canonical<T: Serialize + ?Sized, R>(value: &T, read: impl FnOnce(&[u8]) -> R) -> Result<R, CanonicalError> {
     let write = |writer: &mut Writer| {
         writer.clear();
@@ -114,14 +114,14 @@ impl<'de> Deserialize<'de> for Passed {
     }
 }
 
-/// Decodes a typed document from a strict value, by way of its canonical bytes, so that what acts is
-/// what was signed.
+/// Decodes a typed document from a strict value, by way of its canonical bytes, so that the decoded document is the
+/// signed one.
 pub fn from_json<T: DeserializeOwned>(json: &Json) -> Result<T, DecodeError> {
     from_checked(&json.canonical())
 }
 
-/// Decodes a typed document from canonical bytes that were stored, all of them. What was decoded can be written
-/// again: a number beyond [`MAX_INTEGER`], which no canonical form has, is refused.
+/// Decodes a typed document from stored canonical bytes, all of them. The document can be encoded again: a number
+/// beyond [`MAX_INTEGER`], which no canonical form has, is refused.
 pub fn from_canonical<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     if has_large_number(bytes) {
         return Err(DecodeError::Schema(format!("it holds a number beyond {MAX_INTEGER}")));

@@ -6,7 +6,7 @@ use super::text::serde_as_text;
 /// Declares the flags: name, whether the default policies hold it for a breach, and meaning.
 macro_rules! content_flags {
     ($($(#[$meta:meta])* $flag:ident = $text:literal, breach: $breach:literal, $meaning:literal;)*) => {
-        /// What a scan may find in the content of a source.
+        /// A finding of a scan in the content of a source.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum ContentFlag { $($(#[$meta])* $flag,)* }
 
@@ -24,7 +24,6 @@ macro_rules! content_flags {
                 match self { $(ContentFlag::$flag => $breach,)* }
             }
 
-            /// What it means, for documents.
             pub const fn meaning(self) -> &'static str {
                 match self { $(ContentFlag::$flag => $meaning,)* }
             }

@@ -1,4 +1,4 @@
-//! What the council's members sign, shared by the guards and the client: votes and rotation proofs.
+//! Documents that council members sign, shared by the guards and the client: votes and rotation proofs.
 
 use super::canonical::{CanonicalError, canonical_bytes, canonical_hash, try_canonical_bytes};
 use super::hash::Hash;

@@ -24,13 +24,11 @@ pub struct Decision {
     pub index: u64,
     /// The record's link in the chain.
     pub chain: Hash,
-    /// What was decided.
     pub transition: Transition,
-    /// What that means, in a sentence.
+    /// The transition in a sentence.
     pub summary: String,
     /// Why, in the caller's words where it gave any.
     pub justification: String,
-    /// Who proposed.
     pub signer: PublicKey,
     /// The caller that a delegate of the WHOOSH migration signed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,11 +61,11 @@ pub struct Decision {
     pub ucxl: Vec<EvidenceRef>,
 }
 
-/// What a decision says that its WAL record does not: the words.
+/// The part of a decision that is not in its WAL record: the words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wording {
-    /// What the transition means, in a sentence.
+    /// The transition in a sentence.
     pub summary: String,
     /// Why, in the caller's words where it gave any.
     pub justification: String,

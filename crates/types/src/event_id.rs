@@ -42,8 +42,8 @@ impl EventId {
         if known || self.index == 0 { self.index.min(shared) } else { self.unknown(incarnations, last_index) }
     }
 
-    /// An older copy of the log was put in the place of a newer one: what both share ends before the newer incarnation,
-    /// which this log does not know, so the listener hears of its last incarnation again.
+    /// An older copy of the log has replaced a newer one. The common part ends before the newer incarnation, which
+    /// this log does not know, so the listener gets its last incarnation again.
     fn unknown(self, incarnations: &[Incarnation], last_index: u64) -> u64 {
         let began = incarnations.last().map_or(0, |incarnation| incarnation.after);
         began.min(last_index).min(self.index.saturating_sub(1))

@@ -14,7 +14,7 @@ use super::legacy_grant::LegacyGrant;
 use super::names::EffectName;
 use super::text::{Capability, ClusterId, Detail, Name, ProjectName, ServerName, Url, Version};
 
-/// What a fact is about.
+/// Subject of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FactKind {
@@ -22,13 +22,12 @@ pub enum FactKind {
     License,
     /// The BACKBEAT schedule.
     Windows,
-    /// What MCP servers answered.
+    /// Answers of MCP servers.
     Tooling,
     /// The resources there are.
     Capacity,
     /// How the assets are.
     Health,
-    /// Who is alive.
     Liveness,
     /// The Cedar policies.
     Policy,
@@ -118,22 +117,19 @@ impl std::fmt::Display for FactKind {
     }
 }
 
-/// What the source signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FactClaim {
-    /// What it is about.
     pub kind: FactKind,
-    /// Which project it is about; left out, all projects of the cluster.
+    /// Its project; left out, all projects of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
-    /// Who says so.
     pub source: PublicKey,
     /// When it was seen.
     pub observed_at: Hlc,
     /// Until when it may be believed.
     pub valid_until: Hlc,
-    /// What was seen; its form follows from the kind.
+    /// The observation; its form follows from the kind.
     pub body: Json,
 }
 
@@ -141,7 +137,6 @@ pub struct FactClaim {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
-    /// What the source signs.
     pub claim: FactClaim,
     /// The source's signature over the claim.
     pub signature: Signature,
@@ -186,14 +181,14 @@ impl Fact {
 pub struct License {
     /// The license's own number or name.
     pub id: Name,
-    /// What it is good for; SWOOSH needs the scope that the settings name.
+    /// Its scopes; SWOOSH needs the one that the settings name.
     pub scopes: BTreeSet<Capability>,
     /// Hash of the KACHING token that says so, where it was read from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Hash>,
 }
 
-/// What one MCP server answered.
+/// Answer of one MCP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolStatus {
@@ -205,7 +200,6 @@ pub struct ToolStatus {
     /// The version it reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
 }
@@ -222,7 +216,7 @@ pub struct Tooling {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capacity {
-    /// What may be allocated, by resource.
+    /// The available capacity, by resource.
     pub resources: Allocation,
 }
 
@@ -266,7 +260,7 @@ pub struct PolicyBundle {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuardSettings {
-    /// Who may propose in every project, the node among them.
+    /// Identities that may propose in every project, the node among them.
     pub identities: BTreeMap<PublicKey, IdentityGrant>,
     /// How far a proposal's clock may be ahead of the node's, in milliseconds.
     pub max_ahead_ms: u64,

@@ -1,4 +1,4 @@
-//! What a node gives to those who follow its log: records with everything that proves them.
+//! The feed of a node to its followers: records with everything that proves them.
 
 use serde::{Deserialize, Serialize};
 

@@ -32,13 +32,13 @@ impl GoalId {
 /// `goalId:beatIndex:opClass:uuid` (docs/design.md#idempotency), scoped to its project.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdemKey {
-    /// What the caller works towards.
+    /// The caller's goal.
     pub goal: GoalId,
     /// The beat the caller was in, as the window schedule counts beats.
     pub beat: u64,
     /// The op class of the transition.
     pub op_class: OpClass,
-    /// What makes the key unique.
+    /// The unique part of the key.
     pub uuid: KeyUuid,
 }
 
@@ -149,7 +149,7 @@ serde_as_text!(EffectId);
 pub struct WindowId {
     /// Midnight (UTC) of the day, in milliseconds.
     pub day_ms: u64,
-    /// Which cycle of the day, from 0.
+    /// Cycle of the day, from 0.
     pub ordinal: u64,
 }
 

@@ -1,8 +1,8 @@
 //! Incarnations: where a log was put back or taken over, and goes on as another one.
 //!
-//! A log that is restored, or that a follower takes over, may lack records that the one before it had
-//! answered for. So it must never be taken for the same: what begins an incarnation is part of the chain. The
-//! first record of it does not follow the last record before it, but this document, which names that record's link.
+//! A log that is restored, or that a follower takes over, may lack acknowledged records of the previous one. So it
+//! must never be taken for the same: the beginning of an incarnation is part of the chain. Its first record does not
+//! follow the last record before it, but this document, which names that record's link.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,6 @@ pub struct Incarnation {
     pub link: Hash,
     /// When it began.
     pub at: Hlc,
-    /// Who began it, and why.
     pub reason: String,
 }
 

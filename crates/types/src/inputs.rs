@@ -23,13 +23,12 @@ pub type Count = u64;
 /// Distinct keys.
 pub type PublicKeys = BTreeSet<PublicKey>;
 
-/// What an identity is granted.
+/// The grant of an identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityGrant {
-    /// What people call the identity.
     pub name: Name,
-    /// What it may do; `node` cannot be granted.
+    /// Its roles; `node` cannot be granted.
     pub roles: BTreeSet<Role>,
     /// Whether it acts for others only, and how far that goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +51,7 @@ pub struct Delegation {
 pub const MAX_DELEGATED_PROJECTS: usize = 64;
 
 impl IdentityGrant {
-    /// What is wrong with its delegation, in words; nothing, when it may be given.
+    /// The faults of its delegation, in words; empty if it may be granted.
     pub fn delegation_faults(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let Some(delegation) = &self.delegate else { return wrong };
@@ -85,11 +84,11 @@ pub struct SourceSpec {
 /// Repositories by name.
 pub type SourceSet = SortedMap<Name, SourceSpec>;
 
-/// What one role of the council needs.
+/// Requirements of one council role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoleSpec {
-    /// What its holder should be able to do.
+    /// The capabilities that its holder should have.
     pub capabilities: BTreeSet<Capability>,
     /// How many members hold it, at least 1.
     pub seats: Count,
@@ -117,11 +116,9 @@ pub type Allocation = SortedMap<Name, Count>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BuildChoice {
-    /// Which overlay of the environments.
     pub environment: Name,
-    /// Which builder of the inventory; `source.` may be left out.
+    /// The builder of the inventory; `source.` may be left out.
     pub builder: Name,
-    /// Which variant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Name>,
 }
@@ -198,10 +195,10 @@ pub struct ProjectDocument {
     /// MCP servers that must answer before the council is ready.
     #[serde(default)]
     pub tool_pins: BTreeMap<Name, ToolPin>,
-    /// What the environment needs.
+    /// The allocation of the environment.
     #[serde(default)]
     pub allocation: Allocation,
-    /// What the node builds for the environment; left out, what its settings say (`effects.builds`).
+    /// The builds for the environment; left out, those of the node's settings (`effects.builds`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub builds: Vec<BuildChoice>,
     /// Limits.
@@ -212,7 +209,7 @@ pub struct ProjectDocument {
     pub council: CouncilRules,
     /// Approvals that lead from REVIEW to REVERB.
     pub approval_threshold: Count,
-    /// Who may propose, beside the identities of the node's settings.
+    /// Identities that may propose, beside those of the node's settings.
     pub identities: BTreeMap<PublicKey, IdentityGrant>,
 }
 
@@ -244,7 +241,7 @@ pub type FetchedSources = SortedMap<Name, FetchedSource>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// What went wrong, and what to do about it.
+    /// Cause and remedy.
     pub detail: Detail,
     /// Whether it is not known if the work was done.
     #[serde(default)]
@@ -255,21 +252,20 @@ pub struct Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckOutcome {
-    /// What was checked: `pins`, `schema`, `scan`, …
+    /// Name of the check: `pins`, `schema`, `scan`, …
     pub check: Name,
     /// The source it was checked on.
     pub source: Name,
     /// Whether it passed.
     pub ok: bool,
-    /// What was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
-    /// What was seen of the content, for the policies to judge.
+    /// The content as seen by the check, for the policies to judge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Box<ContentSeen>>,
 }
 
-/// What a check saw of a source's content. Policies judge it as `context.content` (docs/policies.md).
+/// A source's content as seen by a check. Policies judge it as `context.content` (docs/policies.md).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContentSeen {
@@ -282,7 +278,7 @@ pub struct ContentSeen {
     /// SPDX ids of the licences found; `NOASSERTION` where there is none. At most 64.
     #[serde(deserialize_with = "at_most::<64, _, _>", skip_serializing_if = "BTreeSet::is_empty")]
     pub licences: BTreeSet<LicenceId>,
-    /// What scans found, by the scanner's names: `private-key`, `credentials`, `binary`, … At most 64.
+    /// Findings of scans, by the scanner's names: `private-key`, `credentials`, `binary`, … At most 64.
     #[serde(deserialize_with = "at_most::<64, _, _>", skip_serializing_if = "BTreeSet::is_empty")]
     pub flags: BTreeSet<Name>,
     /// Paths that the flags are about. At most 32.
@@ -318,7 +314,6 @@ pub type CheckOutcomes = Vec<CheckOutcome>;
 pub struct Candidate {
     /// The candidate's key.
     pub key: PublicKey,
-    /// What the candidate can do.
     pub capabilities: BTreeSet<Capability>,
 }
 
@@ -340,7 +335,7 @@ pub struct Vote {
 /// Votes; the voters must be distinct.
 pub type Votes = Vec<Vote>;
 
-/// What a vote signs (beside the domain line and the cluster).
+/// The document that a vote signs (beside the domain line and the cluster).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoteBody {
@@ -352,7 +347,7 @@ pub struct VoteBody {
     pub member_set_hash: Hash,
 }
 
-/// What the holder of a new key signs (beside the domain line and the cluster) to take over an identity.
+/// The document that the holder of a new key signs (beside the domain line and the cluster) to take over an identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RotationBody {
@@ -364,7 +359,7 @@ pub struct RotationBody {
     pub new: PublicKey,
 }
 
-/// What a server said of itself.
+/// A server's own description.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSeen {
@@ -396,21 +391,19 @@ pub enum AssetHealth {
 /// Health by asset.
 pub type AssetOutcomes = SortedMap<AssetName, AssetHealth>;
 
-/// What a policy forbade, kept so that a newer bundle can be asked again.
+/// A breach of a policy, kept so that it can be judged again by a newer bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Breach {
-    /// Who proposed.
     pub signer: PublicKey,
     /// The signer's roles at that time.
     pub roles: BTreeSet<Role>,
-    /// What was proposed.
     pub transition: Transition,
     /// Hash of its inputs.
     pub inputs_hash: Hash,
     /// Serial of the bundle that forbade it.
     pub bundle_serial: Count,
-    /// What its `@breach` rules say, as many as the state may hold.
+    /// Reasons of its `@breach` rules, as many as the state may hold.
     pub reasons: Vec<Detail>,
     /// How many more reasons there were; left out where all are listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -120,7 +120,7 @@ impl Json {
         if let Json::String(text) = self { Some(text) } else { None }
     }
 
-    /// What kind of value this is, for messages.
+    /// The kind of this value, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Json::Bool(_) => "a boolean",

@@ -43,7 +43,6 @@ pub enum KeyError {
     /// Right form, wrong number of bytes.
     #[error("{what} has {expected} bytes, this one {found}")]
     Length {
-        /// What was read.
         what: &'static str,
         /// How many bytes it has.
         expected: usize,
@@ -66,7 +65,7 @@ fn decode<const N: usize>(
 ) -> Result<[u8; N], KeyError> {
     let error = || KeyError::Form(text.chars().take(100).collect(), form);
     let encoded = text.strip_prefix(prefix).ok_or_else(error)?;
-    // By way of the stack; what does not fit is decoded again to be measured.
+    // On the stack; a text that does not fit is decoded again to measure it.
     let mut room = [0; DECODED_ROOM];
     if URL_SAFE_NO_PAD.decode_slice(encoded, &mut room) == Ok(N)
         && let Some(bytes) = room.first_chunk::<N>()
@@ -113,7 +112,7 @@ fn serialize_encoded<S: serde::Serializer>(prefix: &str, bytes: &[u8], serialize
     serializer.serialize_str(encoded.as_str().ok_or_else(error)?)
 }
 
-/// The public half of an identity: what `signer` names.
+/// The public half of an identity, as in `signer`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; 32]);
 

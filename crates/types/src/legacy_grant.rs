@@ -22,7 +22,7 @@ pub const MAX_GRANTS: usize = 64;
 pub const NEVER_GRANTED: [Transition; 3] =
     [Transition::BootIdentityGranted, Transition::BootIdentityRevoked, Transition::BootIdentityRotated];
 
-/// What a caller of WHOOSH may do by the signature of its delegate, beyond the delegate's own limits.
+/// Rights of a WHOOSH caller under its delegate's signature, within the delegate's own limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LegacyGrant {

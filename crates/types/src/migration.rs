@@ -1,5 +1,5 @@
-//! Replacing WHOOSH step by step: who decides what, the operator's signed order that changes it, and what was
-//! found to differ (docs/design.md#migration).
+//! Replacing WHOOSH step by step: the routing of decisions, the operator's signed order that changes it, and the
+//! differences found (docs/design.md#migration).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,7 @@ impl std::str::FromStr for MigrationMode {
 
 serde_as_text!(MigrationMode);
 
-/// Who decides what.
+/// Routing of decisions to WHOOSH or SWOOSH.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Routing {
@@ -104,7 +104,7 @@ impl Routing {
         Region::ALL.iter().any(|&region| self.decides(region) && !other.decides(region))
     }
 
-    /// What is wrong with it; nothing, where mode and regions agree.
+    /// The fault of the routing; `None` where mode and regions agree.
     pub fn fault(&self) -> Option<&'static str> {
         match (self.mode, self.regions.is_empty()) {
             (MigrationMode::Regions, true) => Some("mode regions names at least one region, such as council"),
@@ -121,11 +121,11 @@ impl std::fmt::Display for Routing {
     }
 }
 
-/// What an operator orders. It counts once, after the switch that it names.
+/// An operator's order. It counts once, after the switch that it names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// Who is to decide what from now on.
+    /// The new routing.
     pub routing: Routing,
     /// Number of the switch that it follows; 0 for the first one.
     pub follows: u64,
@@ -136,7 +136,6 @@ pub struct Order {
     /// Cut over even if WHOOSH gives no state to compare with. Only mode `cutover` may carry it; `rationale` says why.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_comparison: bool,
-    /// Who orders.
     pub signer: PublicKey,
 }
 
@@ -144,7 +143,6 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedOrder {
-    /// What is signed.
     pub order: Order,
     /// The signer's signature over it.
     pub signature: Signature,
@@ -183,7 +181,7 @@ pub struct Switch {
     pub number: u64,
     /// When, by the node's clock.
     pub at: Hlc,
-    /// Who decided what before.
+    /// The previous routing.
     pub from: Routing,
     /// The order, whole.
     pub order: SignedOrder,
@@ -215,7 +213,7 @@ impl Uncompared {
     pub const NAMED: usize = 100;
 }
 
-/// What kind of difference was found.
+/// Kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DivergenceKind {
@@ -267,7 +265,6 @@ pub struct Divergence {
     pub at: Hlc,
     /// How far the migration was.
     pub mode: MigrationMode,
-    /// What kind.
     pub kind: DivergenceKind,
     /// In which project, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -275,14 +272,13 @@ pub struct Divergence {
     /// After which transition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transition: Option<Transition>,
-    /// Whose request it was.
+    /// The caller of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<Name>,
-    /// What differs, in words.
     pub detail: String,
-    /// What WHOOSH says, cut to 4,000 characters.
+    /// WHOOSH's answer, cut to 4,000 characters.
     pub whoosh: String,
-    /// What SWOOSH says, cut to 4,000 characters.
+    /// SWOOSH's answer, cut to 4,000 characters.
     pub swoosh: String,
 }
 
@@ -319,7 +315,6 @@ pub struct Outage {
 /// State of the migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationView {
-    /// Who decides what.
     pub routing: Routing,
     /// Number of the last switch; 0 before the first.
     pub switches: u64,
@@ -386,7 +381,7 @@ impl Call {
     }
 }
 
-/// What WHOOSH itself answers.
+/// WHOOSH's own answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WhooshAnswer {
     /// Its status.
@@ -397,7 +392,7 @@ pub struct WhooshAnswer {
     pub body: Vec<u8>,
 }
 
-/// What a WHOOSH client is answered.
+/// The answer to a WHOOSH client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegacyAnswer {
     /// WHOOSH's own answer, handed through.

@@ -24,15 +24,13 @@ pub struct Proposal {
     pub project: Option<ProjectName>,
     /// The head that the caller saw.
     pub current_state_hash: Hash,
-    /// What is proposed.
     pub transition: Transition,
-    /// What it is proposed with; its form follows from the transition.
+    /// Its inputs; their form follows from the transition.
     pub inputs: Json,
     /// sha256 of the canonical bytes of `inputs`.
     pub inputs_hash: Hash,
-    /// Who proposes.
     pub signer: PublicKey,
-    /// What makes repeats harmless.
+    /// Makes repeats harmless.
     pub idem_key: IdemKey,
     /// The caller's clock.
     pub hlc: Hlc,

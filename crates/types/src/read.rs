@@ -1,7 +1,8 @@
-//! A signed read: what a caller signs to read on an address where reads are closed (docs/design.md#reads).
+//! A signed read: the document that a caller signs to read on an address where reads are closed
+//! (docs/design.md#reads).
 //!
-//! The document is never sent. Its members travel as the request's target and three headers; who checks
-//! puts them together again.
+//! The document is never sent. Its members travel as the request's target and three headers; the verifier reassembles
+//! it.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,6 @@ pub const SIGNATURE_HEADER: &str = "x-hmmm-signature";
 pub struct SignedRead {
     /// The caller's clock: a read counts only while it is near the node's.
     pub hlc: Hlc,
-    /// Who reads.
     pub signer: PublicKey,
     /// Path and query as they stand in the request: `/state?project=a`.
     pub target: String,

@@ -1,4 +1,4 @@
-//! Receipts: what an accepted caller gets back, the same bytes for every repeat.
+//! Receipts of accepted proposals: the same bytes for every repeat.
 //!
 //! A receipt proves itself: the node signs one Merkle root per committed batch, and the receipt carries
 //! the path from its own record's chain value to that root. Leaves are sha256(0x00 ‖ chain), nodes
@@ -15,7 +15,7 @@ use super::names::Transition;
 use super::record::Record;
 use super::text::{ClusterId, ProjectName};
 
-/// What the node signs of a batch (beside the domain line and the cluster).
+/// The document that the node signs for a batch (beside the domain line and the cluster).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRoot {
@@ -31,7 +31,6 @@ pub struct BatchRoot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchSeal {
-    /// What is signed.
     pub batch: BatchRoot,
     /// The node.
     pub node: PublicKey,
@@ -39,7 +38,7 @@ pub struct BatchSeal {
     pub signature: Signature,
 }
 
-/// What an accepted caller gets back.
+/// Receipt of an accepted proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
@@ -47,13 +46,12 @@ pub struct Receipt {
     pub project: ProjectName,
     /// Index of the record in the WAL.
     pub index: u64,
-    /// What was accepted.
     pub transition: Transition,
     /// Under which key.
     pub idem_key: IdemKey,
     /// Head before.
     pub state_pre_hash: Hash,
-    /// Head after: what the next proposal must name.
+    /// Hash of the head after the transition, which the next proposal must name.
     pub state_post_hash: Hash,
     /// The caller's clock: the next proposal's must be later.
     pub hlc: Hlc,
@@ -150,8 +148,8 @@ impl Receipt {
         }
     }
 
-    /// Checks that the node committed to the record at this index. Whose key `seal.node` is, the caller
-    /// must know.
+    /// Checks that the node committed to the record at this index. The caller must know that `seal.node` is the
+    /// node's key.
     pub fn verify(&self, cluster: &ClusterId) -> Result<(), ReceiptError> {
         let batch = &self.seal.batch;
         if self.index < batch.first || self.index > batch.last {

@@ -1,4 +1,4 @@
-//! WAL records: what was accepted, why, and what it led to.
+//! WAL records: an accepted proposal, its reasons and its result.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,6 @@ use super::ucxl::EvidenceRef;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuardOutcome {
-    /// Which guard.
     pub guard: GuardName,
     /// Whether it lets the proposal pass.
     pub ok: bool,
@@ -44,11 +43,9 @@ pub struct Record {
     pub project_implied: bool,
     /// Head before.
     pub state_pre_hash: Hash,
-    /// What was proposed.
     pub transition: Transition,
     /// Hash of the inputs.
     pub inputs_hash: Hash,
-    /// Who proposed.
     pub signer: PublicKey,
     /// The caller's idempotency key.
     pub idem_key: IdemKey,
@@ -121,7 +118,6 @@ pub struct Passage {
     project_implied: bool,
     /// Head before.
     pub state_pre_hash: Hash,
-    /// What was proposed.
     pub transition: Transition,
     /// Hash of the inputs.
     pub inputs_hash: Hash,

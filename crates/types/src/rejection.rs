@@ -12,7 +12,7 @@ use super::text::ProjectName;
 
 macro_rules! codes {
     ($($variant:ident = $text:literal, $title:literal;)*) => {
-        /// What is wrong, in one stable word.
+        /// A stable code of the rejection.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = $title] $variant,)*
@@ -131,9 +131,8 @@ super::text::serde_as_text!(Code);
 /// Why a proposal was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// What is wrong.
     pub code: Code,
-    /// Why, one sentence each: what was found, and what would do.
+    /// Reasons, one sentence each: the finding, and the remedy.
     pub reasons: Vec<String>,
     /// How the guards judged, where it came to them.
     pub guard_outcomes: Vec<GuardOutcome>,

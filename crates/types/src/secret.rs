@@ -27,7 +27,7 @@ impl Secret {
     /// Without the line ends after it: editors and YAML's block texts put one there that belongs to no secret.
     fn without_line_end(mut self) -> Secret {
         let kept = self.0.trim_end_matches(['\r', '\n']).len();
-        // What is cut off is overwritten with the rest, when the secret is dropped.
+        // The rest is overwritten too, when the secret is dropped.
         self.0.truncate(kept);
         self
     }
@@ -100,7 +100,7 @@ impl std::str::FromStr for SecretRef {
         let form =
             "a reference to a secret; write secret:<name> and put the value in the secrets file (`swoosh secrets`)";
         let name = text.strip_prefix("secret:").and_then(|name| name.parse().ok());
-        // What was found may be the secret itself.
+        // The text may be the secret itself, so the error does not repeat it.
         name.map(SecretRef).ok_or_else(|| TextError::new(SHOWN, form))
     }
 }

@@ -185,7 +185,7 @@ checked_text!(
     ServerName, "a server name; write 1 to 100 printable characters", |text| is_prose(text, 100)
 );
 checked_text!(
-    /// What a candidate can do, or a role needs: like a name, also with ':'.
+    /// A capability of a candidate or a role: like a name, also with ':'.
     Capability, "a capability; write 1 to 63 characters of a-z, 0-9, '.', '_', '-', ':'",
     |text| (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-:".contains(&b))
 );

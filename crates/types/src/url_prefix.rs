@@ -32,7 +32,7 @@ pub enum PrefixError {
     Path,
 }
 
-/// What an address is for the purpose of comparing.
+/// The parts of an address that are compared.
 struct Parts {
     host: String,
     port: u16,

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-/// What is put in the place of what was taken out.
+/// Replaces removed parts.
 const MARK: &str = "[redacted]";
 const BEFORE_AUTHORITY: &str = "://";
 /// Before a path that no user info can precede.
@@ -33,8 +33,8 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Text up to white space, a quotation mark, or an escape that means one of them. It may hold several URLs, and is looked through once for all
-/// of them: what looks again at each `://` takes quadratic time.
+/// Text up to white space, a quotation mark, or an escape that means one of them. It may hold several URLs, and is
+/// scanned once for all of them: a new scan at each `://` takes quadratic time.
 #[derive(Default)]
 struct Stretch {
     end: usize,

@@ -1,4 +1,4 @@
-//! What a live beat source says, and what of it a schedule takes on.
+//! Claims of a live beat source, and how a schedule adopts them.
 
 use serde::{Deserialize, Serialize};
 
@@ -67,11 +67,10 @@ impl Live {
     }
 }
 
-/// What a live source signs.
+/// The claim that a live source signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BeatClaim {
-    /// Who says so.
     pub source: PublicKey,
     /// When it was said.
     pub observed_at: Hlc,
@@ -88,11 +87,10 @@ pub struct BeatClaim {
     pub pressure: Option<u64>,
 }
 
-/// A signed word of a live source: what is fetched, and the data of each server-sent event.
+/// A signed claim: the body of a fetch, and the data of each server-sent event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BeatNote {
-    /// What the source signs.
     pub claim: BeatClaim,
     /// The source's signature over the claim.
     pub signature: Signature,
@@ -155,7 +153,6 @@ pub enum BeatFault {
     /// The pressure is too high.
     #[error("the pressure {found} is over {most}")]
     Pressure {
-        /// What it is.
         found: u64,
         /// The most it may be.
         most: u64,
@@ -211,7 +208,7 @@ impl Schedule {
         let lasts_ms = claim.valid_until.physical_ms().saturating_sub(began_ms);
         let asked = (lasts_ms / claim.beat_ms + 1).min(MAX_CYCLE_BEATS);
         let drift_ms = claim.beat_ms.abs_diff(self.beat_ms);
-        // Longer beats move later, shorter ones earlier: what is left before that bound is reached.
+        // Longer beats move later, shorter ones earlier: the distance that is left to the bound.
         let same_way = (claim.beat_ms > self.beat_ms) == (began_ms > nominal_ms);
         let room_ms = if same_way { max_shift_ms - shift_ms } else { max_shift_ms + shift_ms };
         match room_ms.checked_div(drift_ms).map_or(asked, |fit| fit.min(asked)) {

@@ -43,7 +43,7 @@ pub struct Opening {
 pub struct Outlook {
     /// The time.
     pub at: Hlc,
-    /// Beats since the schedule's epoch: what idempotency keys name.
+    /// Beats since the schedule's epoch, as in idempotency keys.
     pub beat: u64,
     /// Beats since the cycle began.
     pub phase_beats: u64,

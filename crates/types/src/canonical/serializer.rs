@@ -8,7 +8,7 @@ use super::CanonicalError;
 use super::object::{Member, Object};
 use crate::json::{MAX_INTEGER, write_escaped, write_integer, write_string};
 
-/// What is written, and what is needed to put objects in order.
+/// The output, and the positions that are needed to sort objects.
 pub(super) struct Writer {
     pub(super) out: Vec<u8>,
     /// Members of the objects that are open, the innermost object's last.
@@ -24,7 +24,6 @@ impl Default for Writer {
 }
 
 impl Writer {
-    /// What was written.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.out
     }

@@ -73,7 +73,7 @@ pub(super) fn made(key: PublicKey, message: &[u8], sign: impl FnOnce() -> Signat
     MEMORY.with_borrow_mut(|memory| {
         let Some(memory) = memory else { return };
         memory.made.insert(what, signature);
-        // What the key's own holder signed in this thread passes; some of it is looked at all the same.
+        // Signatures by the key's own holder in this thread pass; a part of them is checked all the same.
         if !passed.as_bytes()[0].is_multiple_of(CHECKED_ALL_THE_SAME) {
             memory.passed.insert(passed, true);
         }

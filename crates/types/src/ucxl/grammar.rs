@@ -9,7 +9,7 @@
 //! path     = segment { "/" segment }                            no empty one, no "." nor ".."
 //! segment  = visible characters but " < > \ ^ ` { | } /         in normalisation form C
 //! ```
-//! What follows the authority has at most 500 bytes. `…` is a part that was left out.
+//! The part behind the authority has at most 500 bytes. `…` is a part that was left out.
 
 use std::fmt;
 
@@ -24,7 +24,6 @@ const ELLIPSIS: &str = "…";
 /// The parts of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ucxl<'a> {
-    /// Who.
     pub agent: &'a str,
     /// In which role.
     pub role: &'a str,
@@ -34,7 +33,6 @@ pub struct Ucxl<'a> {
     pub task: Option<&'a str>,
     /// As of when; an address without it names the agent's work as a whole.
     pub temporal: Option<Temporal<'a>>,
-    /// What.
     pub path: Option<&'a str>,
 }
 
@@ -65,7 +63,7 @@ pub enum Temporal<'a> {
     Open,
 }
 
-/// What is wrong with an address.
+/// A fault of an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UcxlError {
     /// Another scheme.
@@ -77,7 +75,6 @@ pub enum UcxlError {
     /// A part is no name.
     #[error("the {part} {found:?} is not * or 1 to 63 characters of A-Z, a-z, 0-9, '.', '_', '-'")]
     Name {
-        /// Which part.
         part: &'static str,
         /// The text found there.
         found: String,
@@ -138,7 +135,6 @@ impl<'a> Temporal<'a> {
         found.ok_or_else(|| UcxlError::Temporal(text.chars().take(80).collect()))
     }
 
-    /// What it means, in words.
     pub fn meaning(&self) -> String {
         match self {
             Temporal::Any => "at any time".to_owned(),
@@ -203,8 +199,8 @@ impl fmt::Display for Ucxl<'_> {
 }
 
 /// The one spelling of an address that was written another way: blanks around it, a scheme in capitals, empty
-/// segments and a slash at the end, `.` and `..` in the path, leading zeros of a version, another normalisation
-/// form. What it means is not changed; an error says what cannot be mended.
+/// segments and a slash at the end, `.` and `..` in the path, leading zeros of a version, another normalisation form.
+/// The meaning stays; an error names a fault that cannot be normalised.
 pub fn normal_form(text: &str) -> Result<String, UcxlError> {
     use unicode_normalization::UnicodeNormalization as _;
     let text: String = text.trim().nfc().collect();
