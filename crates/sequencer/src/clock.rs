@@ -1,4 +1,4 @@
-//! Which time a record is stamped with, and whether the node may stamp at all.
+//! The time that a record is stamped with, and whether the node may stamp at all.
 //!
 //! Stamps only rise. After a clock was ahead once, the last stamp lies ahead of the wall clock, and a caller with a
 //! right clock is too far behind it. Then the node says `clock_unsafe` until the wall clock has caught up, or until an

@@ -35,7 +35,7 @@ pub(super) struct Pending {
     pub head: Arc<Head>,
     /// Effects that it opens and ends.
     pub effects: Delta,
-    /// What holds the project up after it, where that is something else than before.
+    /// The reasons that hold the project up after it, if they changed.
     pub blocks: Option<Blocks>,
     pub reply: Option<Reply>,
     pub arrived: Instant,
@@ -55,7 +55,7 @@ pub(super) const STORED_FACTS: usize = 8_192;
 /// Projects that one sweep takes snapshots of at most, so that a batch stays short.
 const SWEEP_PROJECTS: usize = 64;
 
-/// What a batch is made of: what is written, and the receipts in its order.
+/// A built batch: the rows, and the receipts in its order.
 struct Built {
     batch: Batch,
     receipts: Vec<Arc<[u8]>>,
@@ -75,7 +75,7 @@ pub(super) struct Committer<L> {
     pub(super) acknowledged: (u64, Hash),
     /// Whether the log failed in a way that passes.
     pub(super) mending: bool,
-    /// What the journal was opened with, while it is closed.
+    /// The options for reopening the journal, while it is closed.
     pub(super) wanted: Option<JournalOptions>,
     /// The error of a compaction that read a damaged block, since the start.
     pub(super) corruption: Option<String>,
@@ -114,7 +114,7 @@ impl<L: Log> Committer<L> {
     fn commit(&mut self, mut job: Job) -> Result<Vec<Arc<[u8]>>, Failure> {
         let began = Instant::now();
         let journal = self.shared.journal();
-        // What is believed to be there must stay there until the batch is.
+        // Objects that the batch counts on are pinned until it is written.
         let pin = journal.pin_objects();
         if std::mem::replace(&mut self.collections, pin.collections()) != pin.collections() {
             self.stored_facts.clear();
@@ -243,7 +243,7 @@ impl<L: Log> Committer<L> {
             }
         }
         for evicted in &job.evicted {
-            // What a snapshot covers already need not be written again.
+            // A covered record needs no new snapshot.
             if !self.shared.journal().is_covered(&evicted.project) && taken.insert(evicted.project.clone()) {
                 self.push_snapshot(batch, &evicted.project, &evicted.head, evicted.index, job);
             }

@@ -1,5 +1,5 @@
-//! Who commits: the committer's thread, while the next batch is judged; or the sequencer itself, where a lone
-//! caller waits and there is nothing to judge meanwhile. The second spares that caller two changes of thread.
+//! The commit of a batch: on the committer's thread while the next batch is judged, or on the sequencer's own for a
+//! lone caller with nothing to judge meanwhile. The second saves that caller two thread switches.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -16,7 +16,7 @@ pub(super) enum Full {
     Signer(usize),
 }
 
-/// Bounded in all, for each project and for each signer. What is of one project keeps its order.
+/// Bounded in all, for each project and for each signer. Items of one project keep their order.
 pub(super) struct FairQueue<T> {
     projects: BTreeMap<ProjectName, VecDeque<(PublicKey, T)>>,
     /// Projects that wait for their turn, each once.

@@ -76,7 +76,7 @@ pub struct Status {
     pub heads_bytes: usize,
 }
 
-/// What a proposal would come to.
+/// Result of a dry run.
 #[derive(Clone, Debug)]
 pub enum DryRun {
     /// It would be accepted.
@@ -101,7 +101,7 @@ impl From<Outcome> for DryRun {
     }
 }
 
-/// What both threads and every handle share.
+/// State shared by both threads and every handle.
 pub(super) struct Shared {
     pub options: Options,
     pub ports: Ports,
@@ -129,7 +129,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// What is shared over a journal that ends at this record, with its newest snapshot's clock.
+    /// The shared state over a journal that ends at this record, with its newest snapshot's clock.
     pub fn of(
         options: Options,
         ports: Ports,
@@ -368,8 +368,8 @@ impl Handle {
         answer
     }
 
-    /// Loads a project that is not in memory off the sequencer's way, unless as many are being loaded as may
-    /// be. What cannot be loaded, the sequencer tells.
+    /// Loads a project that is not in memory outside of the sequencer's thread, unless too many are being loaded.
+    /// Failures are reported by the sequencer's own load.
     async fn preload(&self, project: &ProjectName) -> Option<Box<RecoveredHead>> {
         if self.shared.cached_view(project).is_some() {
             return None;
@@ -404,7 +404,7 @@ impl Handle {
             .unwrap_or_else(|_| self.refuse(&project, transition, Code::Draining, gone).into())
     }
 
-    /// What is believed now.
+    /// The believed facts.
     pub fn facts(&self) -> Arc<FactsNow> {
         self.shared.ports.facts.facts()
     }
@@ -425,7 +425,7 @@ impl Handle {
         Hlc::new(self.shared.ports.clock.counted_ms(), 0).unwrap_or_default()
     }
 
-    /// What the wall clock shows, trusted or not.
+    /// The wall clock, trusted or not.
     pub fn wall(&self) -> Hlc {
         Hlc::new(self.shared.ports.clock.shown_ms(), 0).unwrap_or_default()
     }
@@ -567,7 +567,7 @@ pub(super) fn assemble<L: Log + 'static>(
     Assembled { handle: Handle { shared, inbox, threads: Arc::default() }, pipeline, desk, jobs }
 }
 
-/// What is said to a proposal that finds no room.
+/// The rejection of a proposal that finds no room.
 fn no_room(full: Full, project: &ProjectName) -> (Code, String) {
     match full {
         Full::Queue => (Code::Overloaded, "too many proposals wait; slow down".to_owned()),

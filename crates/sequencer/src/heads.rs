@@ -1,4 +1,4 @@
-//! The speculative heads: what each project's state will be once everything judged is durable.
+//! The speculative heads: each project's state after everything judged is durable.
 //!
 //! Only some heads are in memory. The others are loaded from the journal on demand. A head that is covered by a
 //! snapshot is evicted after a long idle time or when there are too many.
@@ -51,7 +51,7 @@ pub(super) struct Evicted {
     pub index: u64,
 }
 
-/// What became of a search.
+/// Result of a search.
 pub(super) struct Found {
     pub head: Arc<Head>,
     /// The batch that it waits for.
@@ -162,7 +162,7 @@ impl Heads {
         self.entries.len() > self.memory.projects || self.bytes > self.memory.bytes
     }
 
-    /// One more round has passed. What could not be loaded is tried again from here on.
+    /// Begins a round. Projects that failed to load are tried again.
     pub fn next_round(&mut self) {
         self.round += 1;
         self.damaged.clear();

@@ -33,8 +33,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Whether the proposal may pass the bounded lane: what stops, releases or repairs a project must get
-    /// through when the node has too much to do.
+    /// Whether the proposal may pass the bounded lane: one that stops, releases or repairs a project must get through
+    /// to an overloaded node.
     fn is_urgent(&self) -> bool {
         let spec = chart::spec(self.verified.proposal().transition);
         let bars = matches!(spec.transition, Transition::BootIdentityRevoked | Transition::BootIdentityRotated);
@@ -51,7 +51,7 @@ pub(super) struct OwnRequest {
     pub loaded: Option<Box<RecoveredHead>>,
 }
 
-/// What became of a batch.
+/// Result of a batch.
 pub(super) struct Done {
     pub number: u64,
     /// The receipts, in the batch's order; or why it is not durable.
@@ -81,7 +81,7 @@ struct Lanes {
     done: VecDeque<Done>,
     mended: Option<Box<Mended>>,
     loaded: Vec<(ProjectName, RecoveredHead)>,
-    /// Who wants to know whether the sequencer still works.
+    /// Health checks that wait for a sign of life.
     asking: Vec<oneshot::Sender<()>>,
     tidy: bool,
     /// Whether the journal was found to take nothing more.
@@ -94,8 +94,8 @@ struct Lanes {
 }
 
 impl Lanes {
-    /// Whether there is something to do. A sequencer that stops waits for the committer like any other: what is in
-    /// flight (`idle` is false) comes back as news.
+    /// Whether there is something to do. A stopping sequencer also waits for the committer: batches in flight (`idle`
+    /// is false) come back as news.
     fn has_work(&self, room: usize, idle: bool) -> bool {
         let asked = !self.loaded.is_empty() || !self.asking.is_empty();
         let news = !self.done.is_empty() || self.mended.is_some() || self.tidy || self.stopped || asked;
@@ -141,11 +141,11 @@ impl Lanes {
     }
 }
 
-/// What the sequencer took out.
+/// Work taken out by the sequencer.
 #[derive(Default)]
 pub(super) struct Work {
     pub done: Vec<Done>,
-    /// What the journal holds, when it was opened again.
+    /// The content of the reopened journal.
     pub mended: Option<Box<Mended>>,
     /// Projects to look at of the node's own accord.
     pub nudged: Vec<ProjectName>,
@@ -153,7 +153,7 @@ pub(super) struct Work {
     pub own: Vec<OwnRequest>,
     /// Heads that came from the journal unasked.
     pub loaded: Vec<(ProjectName, RecoveredHead)>,
-    /// Who wants to know whether the sequencer still works.
+    /// Health checks that wait for a sign of life.
     pub asking: Vec<oneshot::Sender<()>>,
     pub requests: Vec<Request>,
     /// Whether idle heads may be evicted.

@@ -97,16 +97,16 @@ pub struct Options {
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.
 pub trait Clock: Send + Sync {
-    /// What the clock shows; why not, while it cannot be trusted.
+    /// The wall clock; the reason while it cannot be trusted.
     fn now_ms(&self) -> Result<u64, String>;
 
-    /// The time for reads: what the clock shows, or, while it cannot be trusted, the last trusted time and what passed
-    /// since by the monotonic clock.
+    /// The time for reads: the wall clock, or, while it cannot be trusted, the last trusted time plus the monotonic
+    /// time since.
     fn counted_ms(&self) -> u64 {
         self.now_ms().unwrap_or_default()
     }
 
-    /// What the clock shows, trusted or not.
+    /// The wall clock, trusted or not.
     fn shown_ms(&self) -> u64 {
         self.now_ms().unwrap_or_default()
     }
@@ -114,7 +114,7 @@ pub trait Clock: Send + Sync {
 
 /// Writes the decision record of an accepted transition.
 pub trait Describe: Send + Sync {
-    /// What the decision says beyond its record.
+    /// The part of the decision that is not in its record.
     fn describe(&self, record: &Record, inputs: &Json) -> Wording;
 }
 
@@ -138,7 +138,7 @@ pub trait Observer: Send + Sync {
     fn repeated(&self, transition: Transition);
     /// A batch is durable.
     fn committed(&self, records: usize, took: Duration, last_index: u64);
-    /// What a batch writes was written and synced.
+    /// The writes of a batch were written and synced.
     fn synced(&self, _took: Duration) {}
     /// A proposal of the node's own could not be built.
     fn own_failed(&self, project: &ProjectName, transition: Transition, reason: &str);
@@ -158,13 +158,13 @@ pub trait Observer: Send + Sync {
     fn evicted(&self, _heads: usize) {}
     /// The log could not be written; nothing is accepted any more.
     fn log_failed(&self, reason: &str);
-    /// The log can be written again; what it holds ends at this record.
+    /// The log was reopened for writing; it ends at this record.
     fn log_mended(&self, _last_index: u64) {}
     /// The sequencer or the committer panicked. The process is aborted as soon as this returns.
     fn thread_panicked(&self, _thread: &'static str) {}
 }
 
-/// What the sequencer is connected to.
+/// The sequencer's ports to the outside.
 #[derive(Clone)]
 pub struct Ports {
     /// The clock.

@@ -43,7 +43,7 @@ impl Failure {
         Failure { reason: error.to_string(), passes: corrupt || error.is_full(), corrupt }
     }
 
-    /// What the node does from here on.
+    /// The node's mode after it.
     pub fn mode(&self) -> Mode {
         if self.passes { Mode::Refusing(self.to_string()) } else { Mode::ReadOnly(self.to_string()) }
     }
@@ -63,7 +63,7 @@ impl Display for Failure {
     }
 }
 
-/// What the journal held when it was opened again.
+/// The content of the reopened journal.
 pub(super) struct Mended {
     pub recovered: Recovered,
     /// Records of the failed batch that are on the disk after all, the first one first.

@@ -19,13 +19,12 @@ use swoosh_types::verify::VerifiedProposal;
 /// The outcome of an effect that the node ran itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnOutcome {
-    /// Which effect it answers.
     pub effect: EffectId,
     /// One of the effect's outcomes.
     pub transition: Transition,
     /// Its inputs, which name the effect.
     pub inputs: Json,
-    /// What backs it: the worker's proposal, where a worker brought it.
+    /// Its evidence: the worker's proposal, where a worker brought it.
     pub evidence: Vec<EvidenceRef>,
     /// The worker that brought it while the project was blocked; `None` for the node's own work. The node signs for the
     /// worker, so the worker must still be allowed to bring it when it is applied.
@@ -33,8 +32,8 @@ pub struct OwnOutcome {
 }
 
 impl OwnOutcome {
-    /// What the key is derived from: the effect alone, so that its outcome counts once however often it is
-    /// worked at. An outcome that was refused has bound no key, and another one may take its place.
+    /// The cause from which the key is derived: the effect alone, so that its outcome counts once however often it is
+    /// worked at. A rejected outcome has bound no key, and another one may take its place.
     pub(super) fn cause(&self) -> Hash {
         Hash::of_parts([b"swoosh/effect/v1\n".as_slice(), self.effect.to_string().as_bytes()])
     }
@@ -81,14 +80,14 @@ pub(super) enum OwnError {
     Json(#[from] swoosh_types::json::JsonError),
 }
 
-/// What the node wants.
+/// A proposal that the node wants to make.
 pub(super) struct Wish<'a> {
     pub project: &'a ProjectName,
     pub transition: Transition,
-    /// What it is called in the goal: `swoosh.<topic>`.
+    /// Its topic in the goal: `swoosh.<topic>`.
     pub topic: &'static str,
     pub inputs: Json,
-    /// What caused it: the key is derived from that, so that one cause never acts twice.
+    /// Its cause, from which the key is derived, so that one cause never acts twice.
     pub cause: Hash,
     pub beat: u64,
     pub evidence: Vec<EvidenceRef>,
@@ -127,7 +126,7 @@ pub(super) fn propose(
     Ok(VerifiedProposal::own(proposal, inputs, cluster, key))
 }
 
-/// What caused a proposal of the node's own, as one hash.
+/// The cause of a proposal of the node's own, as one hash.
 pub(super) fn cause(transition: Transition, head: &Head) -> Hash {
     Hash::of_parts([transition.as_str().as_bytes(), head.hash().as_bytes().as_slice()])
 }

@@ -54,7 +54,7 @@ struct Deferred {
     outcome: Outcome,
 }
 
-/// What weighing a proposal came to.
+/// Result of weighing a proposal.
 enum Verdict {
     Accepted(Box<Accepted>),
     Refused(Box<Refused>),
@@ -546,7 +546,7 @@ pub(super) fn is_watched(head: &Head, facts: &FactSet) -> bool {
     is_probed || (state.phase() == TopPhase::Execution && has_pulses())
 }
 
-/// What a transition opened and ended. Most touch no effect, and those cost nothing.
+/// The effects that a transition opened and ended. Most touch none, which costs nothing.
 fn delta(transition: Transition, before: &Head, after: &Head) -> Delta {
     let spec = chart::spec(transition);
     if spec.opens.is_empty() && spec.cancels.is_empty() && spec.closes.is_none() {

@@ -1,5 +1,5 @@
-//! What readers get back: the read types of machine and journal, under one roof. Who asks the sequencer
-//! needs no other module of ours.
+//! Results of reads: the read types of machine and journal in one place. Callers of the sequencer need no other crate
+//! of ours for them.
 
 pub use swoosh_journal::{FoldError, Journal, ReadError, Stop, StoredRecord};
 pub use swoosh_machine::beats::Beats;

@@ -1,4 +1,4 @@
-//! What readers ask of the sequencer: heads, explanations, who is known.
+//! Reads of the sequencer: heads, explanations, identities.
 
 use std::sync::Arc;
 

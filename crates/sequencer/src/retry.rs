@@ -8,11 +8,11 @@ use swoosh_types::names::{GuardName, Transition};
 use swoosh_types::rejection::Code;
 use swoosh_types::text::ProjectName;
 
-/// What a caller waits who only has to read the head again.
+/// Wait of a caller that only has to read the head again.
 const RACE_MS: u64 = 20;
-/// What a caller waits for something outside to change.
+/// Wait of a caller for a change outside of the node.
 const OUTSIDE_MS: u64 = 1_000;
-/// What a caller waits for a node that is overloaded or cannot write.
+/// Wait of a caller for a node that is overloaded or cannot write.
 pub(super) const NODE_MS: u64 = 500;
 
 /// The wait in milliseconds; none where trying the same again cannot help.

@@ -104,14 +104,14 @@ impl Pipeline {
         }
     }
 
-    /// A batch is durable: what it recorded is done with.
+    /// A batch is durable: breaches recorded in it are settled.
     pub(super) fn breaches_settled(&mut self, durable_batch: u64) {
         if !self.breaches.is_empty() {
             self.breaches.retain(|_, it| it.batch.is_none_or(|batch| batch > durable_batch));
         }
     }
 
-    /// What was not durable is lost with the log: it is recorded again before anything else.
+    /// Breaches that were not durable are lost with the log: they are recorded again before anything else.
     pub(super) fn breaches_lost(&mut self) {
         self.breaches.values_mut().for_each(|it| it.batch = None);
         self.count_unrecorded();

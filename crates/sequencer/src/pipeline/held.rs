@@ -86,8 +86,8 @@ impl Pipeline {
         is_durable && judge::held_by_block(&self.docket(scene, verified))
     }
 
-    /// Whether the worker that brought an outcome may still bring it on the head that the node signs it for. What was
-    /// allowed when it was kept may have been taken away since: the key, its role, its delegation, or its permission.
+    /// Whether the worker that brought an outcome may still bring it on the head that the node signs it for. Since it
+    /// was held, the worker may have lost its key, role, delegation or permission.
     pub(super) fn may_still_bring(
         &self,
         scene: &Scene,

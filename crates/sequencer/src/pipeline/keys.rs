@@ -1,4 +1,4 @@
-//! Idempotency keys: what a proposal's key is bound to, and the receipt for a repeat.
+//! Idempotency keys: the binding of a proposal's key, and the receipt for a repeat.
 
 use super::{LOG_FAILED, Pipeline, Verdict, answer};
 use crate::inbox::{Reply, Request};
@@ -17,7 +17,7 @@ pub(super) struct InFlight {
     pub waiting: Vec<Reply>,
 }
 
-/// What a proposal's key is bound to.
+/// The binding of a proposal's key.
 pub(super) enum KeyUse {
     Free,
     /// Another transition, other inputs or another signer.
@@ -29,7 +29,8 @@ pub(super) enum KeyUse {
 }
 
 impl Pipeline {
-    /// What the proposal's key is bound to. A log that failed answers nothing from its keys: what it holds may not be durable.
+    /// The binding of the proposal's key. A failed log answers nothing from its keys, because they may not be
+    /// durable.
     pub(super) fn key_use(&self, verified: &Verified) -> Result<KeyUse, Rejection> {
         if self.failed {
             return Err(Rejection::new(Code::NotDurable, LOG_FAILED));

@@ -31,7 +31,7 @@ impl Pipeline {
         if let Some(worker) = &outcome.brought_by
             && let Err(rejection) = self.may_still_bring(&scene, &verified, worker)
         {
-            // What takes the right away must be durable first: a held outcome was acknowledged.
+            // The loss of the right must be durable first, because a held outcome was acknowledged.
             if self.head(&project).is_ok_and(|(_, batch)| batch <= self.durable_batch) {
                 self.drop_held(&outcome, worker, &rejection);
             }
@@ -52,7 +52,7 @@ impl Pipeline {
         self.act(&project, scene, Request { verified, reply, arrived, trace, loaded: None, trial: None }, verdict);
     }
 
-    /// What is proposed in the place of an outcome that calls content good which a policy calls a breach.
+    /// The outcome proposed in place of one that calls content good, where a policy calls it a breach.
     fn violation(&self, scene: &Scene, outcome: &OwnOutcome, verdict: &Verdict) -> Option<(Verified, Verdict)> {
         let Verdict::Refused(refused) = verdict else { return None };
         let breach = refused.breach.as_ref().filter(|_| outcome.transition == Transition::IngestionSchemaOk)?;

@@ -67,7 +67,7 @@ impl Describe for Writer {
     }
 }
 
-/// What the observer heard.
+/// Events that the observer received.
 #[derive(Default)]
 struct Heard(Mutex<Vec<(u64, Transition)>>, Mutex<Vec<(usize, u64)>>);
 
