@@ -38,7 +38,7 @@ pub trait Sink: Send + Sync {
     /// The record that the sink took last, where it can tell; asked once, before anything is sent.
     fn last_taken(&mut self) -> impl Future<Output = Result<Option<(u64, DecisionId)>, Self::Error>> + Send;
 
-    /// Takes a batch; how many it took, from the first on. What it took is durable there.
+    /// Takes a batch; returns how many records it took, from the first on. Those are durable in the sink.
     fn take(&mut self, batch: &[Exported]) -> impl Future<Output = Result<usize, Self::Error>> + Send;
 
     /// Whether an error may be due to the size of the batch.
@@ -219,7 +219,7 @@ impl<S: Sink> Exporter<S> {
             self.begin().await?;
             self.begun = true;
         }
-        // What could not be noted is not sent again, but noted when the disk lets it.
+        // A position that could not be stored is stored later, without sending its records again.
         if self.noted < self.progress.position() {
             self.note().await?;
         }
@@ -235,7 +235,7 @@ impl<S: Sink> Exporter<S> {
         Ok(true)
     }
 
-    /// A sink may have taken more than was noted before a crash; what it says counts when it is of this log.
+    /// A sink may have taken more than the stored position before a crash; its answer counts if it is of this log.
     async fn begin(&mut self) -> Result<(), Stuck<S::Error>> {
         let Some((index, id)) = self.sink.last_taken().await.map_err(Stuck::Sink)? else { return Ok(()) };
         if index <= self.progress.position() {

@@ -1,4 +1,4 @@
-//! Decision records: what an accepted transition decided, and why, from its WAL record alone.
+//! Decision records: an accepted transition and its reasons, from its WAL record alone.
 //!
 //! ```text
 //! record + inputs ── wording ──► journal (decisions) ── with the record ──► Decision
@@ -34,7 +34,7 @@ pub fn build(record: &Record, chain: &Hash, inputs: &Json) -> Decision {
     Decision::of(record, chain, wording(record, inputs))
 }
 
-/// What the decision says beyond its record, which is what the journal keeps of it.
+/// The part of the decision that is not in its record, as the journal stores it.
 pub fn wording(record: &Record, inputs: &Json) -> Wording {
     let summary = summary(record.transition, inputs);
     let justification = justification(inputs).unwrap_or(&summary).to_owned();

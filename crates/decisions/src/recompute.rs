@@ -24,12 +24,7 @@ pub enum RecomputeError {
     NoInputs(u64),
     /// The inputs are not JSON.
     #[error("the inputs of record {index} cannot be read: {source}")]
-    Inputs {
-        /// Which record.
-        index: u64,
-        /// What is wrong.
-        source: JsonError,
-    },
+    Inputs { index: u64, source: JsonError },
 }
 
 /// The decision that a record made, from the record and the inputs that it names.

@@ -1,4 +1,4 @@
-//! Redaction: what of a decision record leaves the node, field by field (config/decisions.yaml).
+//! Redaction: the fields of a decision record that leave the node (config/decisions.yaml).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub const ALWAYS_KEPT: &[&str] = &[
     "inputs_hash",
 ];
 
-/// What becomes of a field.
+/// Treatment of a field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Treatment {
@@ -108,7 +108,7 @@ pub enum RedactionError {
     /// It has another form.
     #[error("the redaction policy cannot be read: {0}; config/decisions.yaml shows the form")]
     Form(String),
-    /// What one field hides, the other tells.
+    /// A shown field reveals a hidden one.
     #[error(
         "{place}: justification is redacted and summary is not, but a summary quotes it; redact both (summary: hash or drop)"
     )]
@@ -121,7 +121,6 @@ pub enum RedactionError {
 /// A decision record as it leaves the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// Which one.
     pub id: DecisionId,
     /// Index of the record.
     pub index: u64,

@@ -1,9 +1,9 @@
 //! Decision records to a BUBBLE server (docs/decision-records.md tells the protocol).
 //!
-//! One request carries a batch: `POST`, newline-delimited JSON, in order. Taken is only what the server says it took:
-//! `{"accepted": n, "last": "bubble://dr/…"}`, where `last` is the n-th record of the batch. Any other answer, a page of
-//! a proxy with status 200 among them, counts as a failure. What an answer says beside that is never repeated in a
-//! log or an error: it may echo the token.
+//! One request carries a batch: `POST`, newline-delimited JSON, in order. Only records that the answer confirms count
+//! as taken: `{"accepted": n, "last": "bubble://dr/…"}`, where `last` is the n-th record of the batch. Any other
+//! answer counts as a failure, also a proxy's page with status 200. Its text is never repeated in a log or an error,
+//! because it may echo the token.
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Reply {
     pub status: u16,
     /// The body, whole and bounded.
     pub body: Vec<u8>,
-    /// What the header Retry-After asks.
+    /// Value of the header Retry-After.
     pub retry_after: Option<Duration>,
 }
 

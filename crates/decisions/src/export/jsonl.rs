@@ -28,9 +28,7 @@ pub enum JsonlError {
     /// Reading or writing failed.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
-        /// What was tried.
         action: &'static str,
-        /// Which file.
         path: PathBuf,
         /// Why not.
         source: io::Error,
@@ -97,7 +95,8 @@ fn open(path: &Path) -> Result<File, JsonlError> {
     options.open(path).map_err(failed("open", path))
 }
 
-/// Appends whole lines and syncs them. What a crash or a full disk left of a line goes first: it was never taken.
+/// Appends whole lines and syncs them. A partial line left by a crash or a full disk is removed first: it was never
+/// taken.
 fn append(path: &Path, lines: &[u8]) -> Result<(), JsonlError> {
     let mut file = open(path)?;
     mend(&mut file).map_err(failed("mend the last line of", path))?;
@@ -147,7 +146,7 @@ fn position_of_newline(file: &mut File, before: u64) -> io::Result<Option<u64>> 
     Ok(None)
 }
 
-/// Which record a line is about.
+/// Index and id of a line's record.
 fn name_of(line: &[u8]) -> Option<(u64, DecisionId)> {
     let document = Json::parse(line).ok()?;
     let id: DecisionId = document.as_object()?.get("id")?.as_str()?.parse().ok()?;

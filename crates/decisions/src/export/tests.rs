@@ -20,7 +20,7 @@ enum Refusal {
     NotNow,
 }
 
-/// What a sink was asked and what it answers; when nothing is left to answer, it takes everything.
+/// Requests to a sink and its answers; with no answer left, it takes everything.
 #[derive(Clone, Default)]
 struct Script(Arc<Mutex<Shared>>);
 
