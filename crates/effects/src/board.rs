@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::worker::Step;
 use swoosh_types::ids::EffectId;
 
-/// What an effect is at.
+/// Phase of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -46,9 +46,7 @@ impl Phase {
 /// Progress of one effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Which effect.
     pub id: EffectId,
-    /// What it is at.
     pub phase: Phase,
     /// Attempts that were begun.
     pub attempt: u32,
@@ -58,7 +56,7 @@ pub struct Progress {
     pub next_ms: Option<u64>,
     /// Why it waits, or what went wrong last.
     pub reason: Option<String>,
-    /// What the present attempt does.
+    /// The current step of the attempt.
     pub step: Option<Step>,
 }
 

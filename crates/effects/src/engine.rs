@@ -1,4 +1,4 @@
-//! The engine: what happened in, what to do next out. No clock, no thread, no disk.
+//! The engine: events in, commands out. No clock, no thread, no disk.
 
 mod entry;
 mod hands;
@@ -50,17 +50,11 @@ impl Rules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Keep this on disk.
-    Note {
-        /// Of which effect.
-        id: EffectId,
-        /// What.
-        note: Note,
-    },
+    Note { id: EffectId, note: Note },
     /// Begin an attempt.
     Start {
         /// At which effect.
         id: EffectId,
-        /// Which attempt.
         attempt: u32,
     },
     /// Tell an attempt to stop.
@@ -70,16 +64,12 @@ pub enum Command {
     },
     /// Propose an outcome.
     Propose {
-        /// Of which effect.
         id: EffectId,
         /// The outcome.
         outcome: Outcome,
     },
-    /// What was noted is of no use any more.
-    Forget {
-        /// Of which effect.
-        id: EffectId,
-    },
+    /// Deletes a note that is not needed any more.
+    Forget { id: EffectId },
 }
 
 type Failing = (ProjectName, EffectName);
@@ -100,7 +90,7 @@ struct Streak {
 pub struct Engine {
     rules: Rules,
     entries: BTreeMap<EffectId, Entry>,
-    /// What another process left, until the effect is found open.
+    /// Notes of other processes, until their effects are found open.
     left: BTreeMap<EffectId, Note>,
     /// When attempts and reports are due.
     starts: BTreeSet<(u64, EffectId)>,
@@ -143,7 +133,7 @@ impl Engine {
         std::mem::take(&mut self.commands)
     }
 
-    /// What has changed since this was asked last.
+    /// The changes since the last call.
     pub fn take_changes(&mut self) -> Vec<Progress> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|id| self.progress(id)).collect()
@@ -159,7 +149,7 @@ impl Engine {
         self.entries.keys().map(|id| id.project.clone()).collect()
     }
 
-    /// What is open in a project now.
+    /// Updates the open effects of a project.
     pub fn found(&mut self, project: &ProjectName, open: &[Open], now_ms: u64) {
         let known: Vec<_> = of(&self.entries, project).cloned().collect();
         let gone = known.iter().filter(|id| !open.iter().any(|open| open.id == **id));
@@ -258,7 +248,7 @@ impl Engine {
         }
         let cut_short = format!("the node stopped during attempt {attempt}");
         entry.reason = Some(cut_short.clone());
-        // What takes the node down each time must not be tried for ever.
+        // An effect that crashes the node each time must not be tried for ever.
         entry.failures += 1;
         if !is_idempotent(id.effect) || entry.failures >= self.rules.attempts {
             let text = format!("{cut_short}, and how far it came is unknown; look at what it made, and take it down");
@@ -321,7 +311,7 @@ impl Engine {
                 *cut = Some(Cut::Blocked);
                 self.commands.push(Command::Interrupt { id: id.clone() });
             }
-            // Whatever it waited for, the project goes on.
+            // The project goes on, so the wait ends.
             State::Waiting { until_ms } | State::Reporting { until_ms, .. } if was_blocked && blocked.is_none() => {
                 *until_ms = now_ms;
             }
@@ -332,8 +322,8 @@ impl Engine {
         self.queue(id);
     }
 
-    /// The outcome that was held is gone: who brought it may no longer do so. The node takes the work over, unless it
-    /// must not be done twice: the worker did it.
+    /// Drops a held outcome: its bringer lost the right to it. The node takes the work over, unless it must not be
+    /// done twice, because the worker did it.
     fn let_go(&mut self, open: &Open, now_ms: u64) {
         self.unqueue(&open.id);
         self.entries.remove(&open.id);
@@ -368,7 +358,7 @@ impl Engine {
         self.held.is_some()
     }
 
-    /// What did not pass may pass now: the license came back.
+    /// The license came back: outcomes that were rejected may pass now.
     fn report_now(&mut self) {
         let refused = |entry: &Entry| entry.is_report() && entry.refusals > 0;
         let refused: Vec<_> =
@@ -527,7 +517,7 @@ impl Engine {
         self.set(id, State::Reporting { outcome, until_ms: now_ms });
     }
 
-    /// What became of an outcome.
+    /// The answer to a proposed outcome.
     pub fn answered(&mut self, id: &EffectId, answer: Answer, now_ms: u64) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         let State::Proposed { outcome } = entry.state.clone() else { return };

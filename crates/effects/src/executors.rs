@@ -26,7 +26,7 @@ use swoosh_types::inputs::{AssetOutcomes, ServersSeen, UnreachableServers};
 use swoosh_types::names::Transition;
 use swoosh_types::text::ProjectName;
 
-/// What executors learn and tell outside of their workspace.
+/// The executors' access to facts and services outside of their workspace.
 pub trait Outside: Send + Sync + 'static {
     /// Servers that answer as pinned, or why others do not.
     fn tooling(&self, project: &ProjectName) -> Result<ServersSeen, UnreachableServers>;
@@ -40,13 +40,13 @@ pub trait Outside: Send + Sync + 'static {
     fn post_index(&self, index: &Index, work: &Work<'_>) -> Result<bool, String>;
 }
 
-/// What all executors share.
+/// State shared by all executors.
 pub struct Workshop {
     /// Where the workspaces of projects are; each project has a folder of its name.
     pub root: PathBuf,
     /// Branches that sources may follow, as `<url>#<ref>`.
     pub floating: BTreeSet<String>,
-    /// Who does git's work.
+    /// The git program.
     pub git: ChildGit,
     /// Credentials with the addresses that they are bound to.
     pub wallet: Wallet,
@@ -56,11 +56,10 @@ pub struct Workshop {
     pub limits: Limits,
     /// How content is scanned.
     pub scan: ScanConfig,
-    /// Which packer.
     pub tool: Tool,
-    /// What builds are made from.
+    /// Definitions of the builders.
     pub definitions: Definitions,
-    /// What is built for projects that do not say.
+    /// Builds for projects that name none.
     pub builds: Vec<Build>,
     /// The world.
     pub outside: Box<dyn Outside>,

@@ -14,24 +14,22 @@ use swoosh_types::text::ProjectName;
 /// An effect that the node is to run, or whose outcome it is to propose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// Which.
     pub id: EffectId,
     /// When it was opened, in milliseconds since 1970.
     pub opened_at_ms: u64,
-    /// Index of the project's last record: what was refused before may pass when it has moved.
+    /// Index of the project's last record: a rejected outcome may pass after it has moved.
     pub seen: u64,
     /// Why nothing is to be done about it now; its project is paused, say.
     pub blocked: Option<String>,
     /// Whether it was opened before the log's present incarnation began, so that another node, or this one before a
     /// restore, may have worked at it and left no note here.
     pub inherited: bool,
-    /// Who works at it now.
     pub doer: Doer,
     /// The outcome that an external worker brought while the project was blocked; no work is left.
     pub held: Option<Outcome>,
 }
 
-/// Who works at an effect. Settings and orders of a migration change it while the effect is open.
+/// The doer of an effect. Settings and orders of a migration change it while the effect is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doer {
     /// The node.
@@ -44,7 +42,7 @@ pub enum Doer {
     Whoosh,
 }
 
-/// What became of an outcome that was proposed.
+/// Answer to a proposed outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It is recorded.
@@ -97,7 +95,7 @@ pub trait Host: Send + Sync + 'static {
     /// Effects of a project that are open on its durable head. Those that workers do are among them where the node
     /// keeps an outcome or a note of them.
     fn open(&self, project: &ProjectName) -> Result<Vec<Open>, String>;
-    /// What an effect asks for; `None` when it is not open any more.
+    /// The task of an effect; `None` when it is not open any more.
     fn task(&self, id: &EffectId) -> Result<Option<Task>, String>;
     /// Proposes an outcome, and says what became of it once that is durable. Does not block.
     fn propose(&self, id: &EffectId, outcome: Outcome, reply: Reply);

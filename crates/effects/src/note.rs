@@ -1,4 +1,4 @@
-//! What the engine notes of an effect before it acts.
+//! The engine's note of an effect, written before it acts.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +13,12 @@ pub struct Note {
     pub attempt: u32,
     /// Failures in a row that were not reported, because another attempt might do better.
     pub failures: u32,
-    /// Who holds the lease: the process that began the attempt. A lease ends with its process.
+    /// Holder of the lease: the process that began the attempt. A lease ends with its process.
     pub holder: String,
     /// When the attempt began, in milliseconds since 1970.
     pub begun_ms: u64,
-    /// The log's incarnation that it was written in; 0 in notes of programs that did not say it. What happened after a
-    /// note of an earlier incarnation may be unknown here.
+    /// The log's incarnation that it was written in; 0 in notes of older programs. Events after a note of an earlier
+    /// incarnation may be unknown here.
     #[serde(default)]
     pub incarnation: u64,
     /// Whether the attempt ended, so that nothing of it runs any more.

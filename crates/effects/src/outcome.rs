@@ -20,14 +20,13 @@ const DETAIL_BYTES: usize = 500;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// Which transition.
     pub transition: Transition,
     /// Its inputs.
     pub inputs: Json,
 }
 
 impl Outcome {
-    /// What an outcome says was made and must be taken down again, for the failure that takes its place.
+    /// The assets that an outcome reports and a release must remove, for the failure that replaces it.
     pub(super) fn made(&self) -> Report {
         let assets = match &self.inputs {
             Json::Object(members) if self.transition == Transition::EnvironmentInstalled => members.get("assets"),
@@ -38,7 +37,7 @@ impl Outcome {
     }
 }
 
-/// What an executor reports; a member that the transition does not have stays empty.
+/// An executor's report; members that the transition does not have stay empty.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Commits.

@@ -131,7 +131,7 @@ impl Runner {
     }
 }
 
-/// What earlier processes noted of effects that are still open; what is of no use goes.
+/// Notes of earlier processes about effects that are still open; other notes are deleted.
 fn left(host: &dyn Host) -> Result<BTreeMap<EffectId, Note>, ReadError> {
     let (mut left, mut useless) = (BTreeMap::new(), Vec::new());
     let journal = host.journal();

@@ -1,4 +1,4 @@
-//! What an effect asks for, as its executor needs it.
+//! The task of an effect, as its executor needs it.
 
 use std::collections::BTreeMap;
 
@@ -45,11 +45,11 @@ pub enum Task {
     Provision {
         /// The content version that they are made for.
         version: u64,
-        /// What the project has built; empty where it leaves that to the node.
+        /// The project's builds; empty where it leaves them to the node.
         builds: Vec<Build>,
-        /// What the environment may take.
+        /// The allocation of the environment.
         allocation: Allocation,
-        /// What an earlier attempt left on record.
+        /// Assets recorded by an earlier attempt.
         assets: Assets,
     },
     /// Verifies the assets.
@@ -58,20 +58,15 @@ pub enum Task {
         assets: Assets,
     },
     /// Takes down what was provisioned.
-    Release {
-        /// What is on record.
-        assets: Assets,
-    },
+    Release { assets: Assets },
 }
 
 /// One build of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
-    /// Which overlay of the environments.
     pub environment: Name,
-    /// Which builder of the inventory.
+    /// The builder of the inventory.
     pub builder: String,
-    /// Which variant.
     pub variant: Option<Name>,
 }
 
@@ -109,7 +104,6 @@ pub(super) enum Place {
     Content,
     /// Facts alone.
     Nowhere,
-    /// What is provisioned.
     Environment,
 }
 

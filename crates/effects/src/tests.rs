@@ -43,7 +43,7 @@ fn success(text: &str) -> Outcome {
     Report::default().into_outcome(&id(text), Transition::IngestionBytesOk).unwrap()
 }
 
-/// What an engine said to do, in short.
+/// The engine's commands, in short.
 fn said(engine: &mut Engine) -> Vec<String> {
     let short = |command: Command| match command {
         Command::Note { id, note } => {
@@ -528,7 +528,7 @@ fn work_that_was_done_before_others_took_it_over_is_proposed_where_the_node_may(
             assert_eq!(ticked(&mut engine, 20), proposed);
         }
     }
-    // What is closed meanwhile is not kept in mind.
+    // Closed effects are forgotten.
     let mut engine = running(name);
     engine.found(&project(), &[by(Doer::Whoosh, name)], 10);
     engine.ended(&id(name), 1, Ended::Done(made()), 11);

@@ -18,7 +18,7 @@ pub struct Job {
     pub task: Task,
 }
 
-/// What an attempt does at the moment.
+/// The current step of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// In words.
@@ -43,11 +43,11 @@ pub enum Ended {
 /// Why an attempt failed.
 #[derive(Clone, Debug)]
 pub struct Failed {
-    /// What went wrong, and what to do about it.
+    /// Cause and remedy.
     pub reason: String,
     /// Whether the same again may well succeed.
     pub again: bool,
-    /// What is reported beside the failure, when it is reported.
+    /// Report that accompanies the failure.
     pub report: Box<Report>,
 }
 
@@ -63,7 +63,7 @@ impl Failed {
     }
 }
 
-/// What an attempt may use.
+/// Context of an attempt.
 pub struct Work<'a> {
     /// Ends when the effect is cancelled or suspended, or the network gate closes.
     pub leave: &'a dyn Leave,

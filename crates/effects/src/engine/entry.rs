@@ -4,7 +4,7 @@ use crate::board::Phase;
 use crate::host::Doer;
 use crate::outcome::Outcome;
 
-/// What is done about an effect.
+/// State of the work at an effect.
 #[derive(Clone, Debug)]
 pub(super) enum State {
     /// Nothing until then.
@@ -40,7 +40,6 @@ pub(super) struct Entry {
     /// Index of the project's last record when it was looked at.
     pub seen: u64,
     pub blocked: Option<String>,
-    /// Who works at it.
     pub doer: Doer,
     /// Whether its outcome is one that was held for a worker.
     pub held: bool,

@@ -1,4 +1,4 @@
-//! What becomes of an effect when others work at it from here on, or did before.
+//! Effects that pass to other doers, or come back from them.
 
 use super::entry::{Cut, State};
 use super::{Command, Engine};
@@ -9,8 +9,8 @@ use crate::worker::Ended;
 use swoosh_types::ids::EffectId;
 
 impl Engine {
-    /// Whether there is nothing to do here about an effect that is new to the engine, because others work at it. What the
-    /// node began and what must not be done twice is reported first. A note stays where the effect may come back.
+    /// Whether an effect that is new to the engine is left to others. Work that the node began and must not do twice
+    /// is reported first. A note stays if the effect may come back.
     pub(super) fn is_others(&mut self, open: &Open) -> bool {
         match open.doer {
             Doer::Node | Doer::NodeAfterOthers => false,

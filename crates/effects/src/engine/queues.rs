@@ -1,4 +1,4 @@
-//! What is due when, and what runs where.
+//! Queues of due times and of work in each place.
 
 use super::Engine;
 use super::entry::State;

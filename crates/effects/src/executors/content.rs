@@ -18,7 +18,7 @@ use swoosh_types::text::{GitRef, Name};
 /// How long an attempt waits for a command-line user of the same folder.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// What one attempt works with.
+/// Context of one attempt.
 pub(super) struct Bench<'a> {
     workshop: &'a Workshop,
     job: &'a Job,

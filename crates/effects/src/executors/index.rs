@@ -1,4 +1,4 @@
-//! The content manifest of a version: what its content hash is the hash of.
+//! The content manifest of a version: the input of its content hash.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use swoosh_types::text::{GitId, Name, ProjectName};
 const DOMAIN: &[u8] = b"swoosh/content/index/v1\n";
 const FILE: &str = "index.json";
 
-/// What one source brought.
+/// The indexed content of one source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IndexedSource {
@@ -45,7 +45,6 @@ pub struct Index {
     pub project: ProjectName,
     /// The version.
     pub version: Count,
-    /// What its sources and upstreams hold.
     pub sources: BTreeMap<Name, IndexedSource>,
 }
 

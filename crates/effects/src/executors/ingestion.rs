@@ -36,8 +36,8 @@ impl Workshop {
         Ok((Transition::IngestionBytesOk, Report { fetched: Some(fetched), ..Report::default() }))
     }
 
-    /// Checks that every tree is the one that was fetched, and scans it. What was found goes to the policies with
-    /// the outcomes; a check that did not pass is a failure that names it.
+    /// Checks that every tree is the one that was fetched, and scans it. The findings go to the policies with the
+    /// outcomes; the failure names each check that did not pass.
     pub(super) fn validate(&self, job: &Job, wanted: &Wanted, fetched: &FetchedSources, work: &Work<'_>) -> Done {
         let bench = Bench::new(self, job, work)?;
         let outcomes: CheckOutcomes = bench.each(wanted, |session, set| {

@@ -30,7 +30,7 @@ struct Yard<'a> {
 }
 
 impl Workshop {
-    /// Builds one after the other. The first that fails ends it; what is there by then is reported with the failure.
+    /// Builds one after the other. The first failure ends it; assets made by then are reported with the failure.
     pub(super) fn provision(&self, job: &Job, builds: &[Build], allocation: &Allocation, work: &Work<'_>) -> Done {
         let builds = if builds.is_empty() { &self.builds } else { builds };
         self.in_environment(job, work, |session| {

@@ -1,4 +1,4 @@
-//! Which assets on record a release can take down: those that runs in this workspace made.
+//! The recorded assets that a release can remove: those made by runs in this workspace.
 //!
 //! The runs go with the environment's folder, before the outcome is on record. A note beside the folder says which assets
 //! were taken down, so that a release that is repeated after a crash does not report them as missing.
@@ -36,7 +36,7 @@ pub(super) fn not_ours(stray: &Assets) -> Option<String> {
     })
 }
 
-/// What an earlier attempt took down; nothing where there was none, or where its note is damaged.
+/// The assets that an earlier attempt removed; empty without such an attempt, or if its note is damaged.
 pub(super) fn read(path: &Path) -> Result<Assets, Failed> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),

@@ -56,12 +56,12 @@ impl ProjectFolder {
         self.indexes().join(version.to_string())
     }
 
-    /// What the last release took down.
+    /// The assets removed by the last release.
     pub fn released(&self) -> PathBuf {
         self.root.join("released.json")
     }
 
-    /// What provisioning made.
+    /// Folder of the provisioned environment.
     pub fn environment(&self) -> PathBuf {
         self.root.join("environment")
     }
