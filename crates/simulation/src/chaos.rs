@@ -10,7 +10,7 @@ use swoosh_types::fact::FactKind;
 const SOON: u64 = 14;
 
 impl World {
-    /// What goes wrong in this turn, and what passes.
+    /// Begins and ends the faults of this turn.
     pub(super) fn go_wrong(&mut self, random: &mut Random) {
         self.moods_pass(random);
         if self.moods.side_writes_lost && self.lose_side_writes(random) {

@@ -23,10 +23,10 @@ type Bytes = Arc<[u8]>;
 type Rows = BTreeMap<Bytes, Bytes>;
 /// A row's place.
 type Place = (&'static str, Bytes);
-/// What a row was before a write, and what it had been before it was flipped without a sign of it.
+/// A row before a write, and its content before an undetected bit flip.
 type Before = (Place, Option<Bytes>, Option<Bytes>);
 
-/// What happens at an operation of the disk.
+/// A fault at an operation of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trap {
     /// The machine loses power.
@@ -43,7 +43,7 @@ pub enum Trap {
     Full,
 }
 
-/// What a planted bug makes of the disk (see `planted.rs`).
+/// The misbehaviour of the disk under a planted bug (see `planted.rs`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lies {
     /// Syncs say yes and do nothing.
@@ -66,20 +66,20 @@ struct Sheet {
 
 #[derive(Default)]
 struct Watermark {
-    /// What a reader sees.
+    /// Content seen by readers.
     shown: Sheet,
-    /// What survives a loss of power.
+    /// Content after a loss of power.
     durable: Sheet,
     /// Writes that no sync has brought to disk.
     pending: Vec<(usize, Vec<u8>)>,
 }
 
-/// The rows of a directory. A copy of them has the same flipped rows: what was damaged is so in every copy, and an
-/// operator who puts one back can put its rows right too.
+/// The rows of a directory. Copies have the same flipped rows, so damage is in every copy, and an operator who
+/// restores a copy can repair its rows too.
 #[derive(Clone, Default)]
 struct Image {
     families: BTreeMap<&'static str, Rows>,
-    /// What rows were before they were flipped without a sign of it.
+    /// The flipped rows, before their flips.
     flipped: BTreeMap<Place, Bytes>,
 }
 
@@ -122,7 +122,7 @@ fn no_room() -> StorageError {
 }
 
 impl Image {
-    /// Puts a row, or takes it away; what it was, and what it had been before it was flipped.
+    /// Puts or deletes a row; returns its content, and that before a flip.
     fn set(
         &mut self,
         place: &Place,
@@ -280,7 +280,7 @@ impl Disk {
         self.contents().off = Some(how);
     }
 
-    /// Comes back; what a loss of power took is gone.
+    /// Switches the disk on again after a crash or a loss of power.
     pub fn switch_on(&self, random: &mut Random) {
         let mut contents = self.contents();
         if contents.off.take() == Some(Trap::PowerLoss) {
@@ -366,7 +366,7 @@ impl Disk {
         true
     }
 
-    /// What an operator does after damage: puts the newest copy, every row and the watermark back as they were.
+    /// An operator's repair: restores the newest copy, every row and the watermark.
     pub fn repair(&self) {
         let contents = &mut *self.contents();
         contents.behind.clear();
@@ -564,7 +564,7 @@ impl Medium for Mounted {
         let contents = &mut *self.0.contents();
         contents.is_on().map_err(|error| broken(&error.to_string()))?;
         match contents.passes(&[Trap::PowerLoss, Trap::Kill, Trap::FailSync]) {
-            // What could not be written is dropped: the next sync says yes without it.
+            // Failed writes are dropped: the next sync succeeds without them.
             Some(Trap::FailSync) => {
                 contents.watermark.pending.clear();
                 if contents.lies.ignores_failed_syncs {

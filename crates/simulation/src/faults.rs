@@ -1,4 +1,4 @@
-//! What can go wrong, how often it does, and how often it did.
+//! The faults, their rates and their counts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,7 +32,6 @@ macro_rules! faults {
                 match self { $(Fault::$name => $rate,)* }
             }
 
-            /// What happens.
             pub const fn what(self) -> &'static str {
                 match self { $(Fault::$name => $what,)* }
             }

@@ -19,7 +19,6 @@ impl Times {
         other.0.iter().for_each(|(time, times)| *self.0.entry(*time).or_default() += times);
     }
 
-    /// How many there are.
     pub fn count(&self) -> u64 {
         self.0.values().sum()
     }

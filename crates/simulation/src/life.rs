@@ -102,7 +102,7 @@ impl World {
     fn wanted_lead(&mut self, random: &mut Random) -> Option<u64> {
         let handle = self.node.as_ref()?.single.handle();
         let (ahead_ms, lead_ms) = (handle.ahead_ms().ok()?, self.outside.lead_ms());
-        // What is said by a clock that is behind is not believed.
+        // With a skewed clock the measured lead is wrong.
         if self.site.clocks.skew() != 0 {
             return None;
         }
@@ -116,7 +116,7 @@ impl World {
         Some(ahead_ms)
     }
 
-    /// What an operator does who looks at `/health/ready` now and then.
+    /// An operator who checks `/health/ready` now and then.
     fn look_after(&mut self, random: &mut Random) {
         let Some(node) = &mut self.node else { return };
         if node.doubts_its_clock() && random.below(40) == 0 {
@@ -165,7 +165,8 @@ impl World {
         (0..done).for_each(|_| self.tally.count(round));
     }
 
-    /// Only a failed operation of the disk makes an outcome uncertain; what a damaged row refuses is named as that.
+    /// Only a failed disk operation makes an outcome uncertain; a rejection because of a damaged row names the
+    /// damage.
     pub(super) fn damage_is_named(&self, rejection: &Rejection) -> Result<(), Violation> {
         let certain = !self.moods.disk_failed && !self.site.disk.has_fired() && !self.site.disk.is_off();
         if rejection.code == Code::NotDurable && certain && !self.site.disk.is_full() {

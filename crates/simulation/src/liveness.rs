@@ -44,7 +44,7 @@ impl World {
         }
         self.calm();
         drop(self.site.disk.take_fired());
-        // What was stamped ahead of time is waited for.
+        // A stamp ahead of time is waited for.
         let ahead_ms = self.oracle.last_timestamp().physical_ms().saturating_sub(self.now_ms());
         self.site.clocks.pass(ahead_ms + 120_000);
         self.outside.lead(0, self.now_ms());
@@ -115,8 +115,8 @@ impl World {
         })
     }
 
-    /// What a node does after a start, beside the pipeline: a snapshot rollback also takes first copies of what projects
-    /// stand on whose records were pruned, and the second ones are what they are for.
+    /// The node's upkeep after a start: a snapshot rollback also removes first copies of bases, and the second copies
+    /// restore them.
     fn mend_bases(&mut self) {
         let Some(node) = &self.node else { return };
         let journal = node.single.handle().journal();

@@ -1,4 +1,4 @@
-//! What is under way between clients and the node.
+//! The messages between clients and the node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Sends a parcel, with luck; what happened to it.
+    /// Sends a parcel, which may be lost; returns its fate.
     pub fn send(&mut self, parcel: Parcel, now: u64, rates: &Rates, random: &mut Random) -> Vec<Fault> {
         let (drop, duplicate, delay) = match parcel {
             Parcel::Proposal(..) => (Fault::DropProposal, Fault::DuplicateProposal, Fault::DelayProposal),

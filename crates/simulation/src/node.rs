@@ -104,7 +104,7 @@ impl Clocks {
     }
 }
 
-/// What the nodes of all worlds compiled: the same few bundles, after every start.
+/// Cache of compiled bundles for all worlds: the same few, after every start.
 static BUNDLES: LazyLock<Arc<Bundles>> = LazyLock::new(|| Arc::new(Bundles::remembering(256)));
 
 struct Source(Arc<Clocks>);
@@ -202,7 +202,7 @@ impl Observer for Watch {
     }
 }
 
-/// What a node is started with.
+/// The environment of a node.
 pub struct Site {
     /// The cluster.
     pub cluster: ClusterId,
@@ -233,7 +233,7 @@ pub enum StartError {
 pub struct Node {
     /// The sequencer.
     pub single: Single<CarelessLog>,
-    /// What it believes.
+    /// The believed facts.
     pub table: Arc<FactTable>,
     /// Its clock.
     pub clock: Arc<Clock>,
@@ -280,13 +280,13 @@ impl Site {
         Ok((node, found))
     }
 
-    /// Tells a node what is said of a kind. What it does not believe, it goes without.
+    /// Sends a fact of a kind to a node, which ignores it if it does not believe it.
     pub fn tell(&self, node: &Node, outside: &Outside, kind: FactKind) {
         let Some(fact) = outside.fact(kind) else { return };
         drop(node.table.insert(self.distorted(fact, kind)));
     }
 
-    /// What a planted bug makes of a fact.
+    /// A fact as distorted by a planted bug.
     fn distorted(&self, fact: Fact, kind: FactKind) -> Fact {
         let body = match (self.bug, kind) {
             (Some(Bug::OpensWindows), FactKind::Windows) => schedule(|_: WindowClass| (0, super::outside::CYCLE_BEATS)),
@@ -313,7 +313,7 @@ impl Site {
             sweep_every: 200,
             durability: Durability::Sync,
             patience: Default::default(),
-            // What the builder does is the node's; workers bring everything else.
+            // The node runs the builder's effect; workers bring all others.
             external: EffectName::ALL.iter().copied().filter(|effect| *effect != EffectName::Provision).collect(),
         }
     }
@@ -331,7 +331,7 @@ impl Node {
     }
 }
 
-/// What a start found.
+/// Result of a start.
 #[derive(Debug)]
 pub struct Found {
     /// Index and chain value of the last record.

@@ -1,5 +1,5 @@
-//! What operators do to the directory of a node that is down, by the functions behind `swoosh wal accept` and
-//! `swoosh promote`. Only the first may give up what was acknowledged.
+//! Operators' work on the directory of a stopped node, by the functions behind `swoosh wal accept` and `swoosh
+//! promote`. Only the first may give up acknowledged records.
 
 use super::disk::Trap;
 use super::oracle::Violation;
@@ -12,7 +12,7 @@ use swoosh_machine::state::State;
 use swoosh_types::ids::EffectId;
 use swoosh_types::names::Transition;
 
-/// What an operator has begun and repeats until it is done.
+/// An operator's task, repeated until it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// `swoosh wal accept`.
@@ -116,7 +116,7 @@ impl World {
         self.moods.asks_again.take_if(|(effect, until)| effect.index != next || *until <= turn);
     }
 
-    /// What opens the lost effect once more, where that may start.
+    /// The transition that opens the lost effect again, where it may start.
     pub(super) fn asked_again(&self, state: &State, random: &mut Random) -> Option<Transition> {
         let (lost, _) = self.moods.asks_again.as_ref().filter(|(lost, _)| lost.project == state.meta.project)?;
         let specs = Transition::ALL.iter().map(|transition| chart::spec(*transition));

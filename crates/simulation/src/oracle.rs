@@ -26,16 +26,15 @@ use swoosh_types::text::{ClusterId, ProjectName};
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
 #[error("{invariant}: {what}")]
 pub struct Violation {
-    /// Which one.
     pub invariant: &'static str,
     /// How it is broken.
     pub what: String,
 }
 
-/// What a record is that cannot be read: a violation where nothing is wrong with the disk.
+/// The invariant violated by an unreadable record without a fault of the disk.
 pub const UNREADABLE: &str = "readable";
 
-/// What happened so far, as invariants see it.
+/// The history as invariants see it.
 #[derive(Default)]
 pub struct Past {
     /// Index of the last record that was seen.
@@ -44,9 +43,9 @@ pub struct Past {
     pub last_timestamp: Hlc,
     /// Chain values by index, from 0 on.
     pub links: Vec<Hash>,
-    /// Which record bound a key.
+    /// The record that bound each key.
     pub keys: BTreeMap<(ProjectName, IdemKey), u64>,
-    /// Which record ended an effect with its outcome.
+    /// The record that ended each effect with its outcome.
     pub outcomes: BTreeMap<EffectId, u64>,
     /// The work that the record which opened an effect asks for.
     pub opened: BTreeMap<EffectId, Hash>,
@@ -93,7 +92,7 @@ pub struct Oracle {
     history: Vec<(ProjectName, Arc<Head>, Hlc)>,
     /// Receipts that were given of records that were not seen yet.
     unchecked: Vec<(ProjectName, IdemKey)>,
-    /// What was seen, counted.
+    /// Counts of the records seen.
     seen: Tally,
 }
 
@@ -118,7 +117,7 @@ impl Oracle {
         }
     }
 
-    /// What was seen since this was asked last, counted.
+    /// The counts since the last call.
     pub fn take_seen(&mut self) -> Tally {
         std::mem::take(&mut self.seen)
     }

@@ -59,7 +59,7 @@ forbid (principal, action == Action::"Execution_Submit", resource)
 when { context.inputs has submission && context.inputs.submission like "*.pem" };
 "#;
 
-/// What is said of one kind.
+/// The current fact of one kind.
 #[derive(Clone, Debug)]
 struct Said {
     body: Value,

@@ -62,7 +62,6 @@ impl Bug {
         Bug::ALL.into_iter().find(|bug| bug.name() == name)
     }
 
-    /// What it makes of the disk.
     pub fn lies(bug: Option<Bug>) -> Lies {
         Lies {
             skips_syncs: bug == Some(Bug::SkipsSyncs),

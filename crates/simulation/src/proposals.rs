@@ -1,4 +1,4 @@
-//! What clients propose: what their projects need next, outcomes of work, and what is wrong on purpose.
+//! Clients' proposals: the next step of their projects, outcomes of work, and deliberate faults.
 
 use std::sync::Arc;
 
@@ -63,8 +63,8 @@ impl World {
         Some((key, bytes.into()))
     }
 
-    /// What a client proposes in this state, what is wrong with it, and whether it is the outcome of work that was taken up
-    /// some time ago.
+    /// A client's proposal in this state, its deliberate fault, and whether it is the outcome of work that was taken
+    /// up some time ago.
     fn intent(&mut self, number: usize, state: &State, random: &mut Random) -> Option<(Transition, Twist, bool)> {
         let misplaced = random.often(self.rates.of(Fault::Misplaced)).then(|| Twist::Misplaced(random.next()));
         if let Some((transition, twist)) = self.bars(number, state, random) {
@@ -131,7 +131,7 @@ impl World {
         verify(&bytes, &Headers::default(), &self.site.cluster, decode).ok()
     }
 
-    /// What a project needs next.
+    /// A project's next transition.
     pub(super) fn wants(&self, project: &ProjectName, random: &mut Random) -> Option<Transition> {
         clients::forward(self.durable_head(project)?.state(), &self.common(), random)
     }

@@ -26,7 +26,7 @@ pub const TURNS: u64 = 1_500;
 /// One world in so many, the first among them, is lived through twice and must leave the same trace.
 pub const LIVED_AGAIN: u64 = 6;
 
-/// What to run.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Everything follows from it.
@@ -45,7 +45,7 @@ pub struct Plan {
     pub side_by_side: usize,
 }
 
-/// What is asked of a world while it is lived through.
+/// Checks made during a world's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Looking {
     /// Every invariant, at every transition, and the tools' own checks of the whole log.
@@ -85,16 +85,14 @@ pub enum ScriptError {
 pub struct Ended {
     /// The hash of its trace.
     pub trace: Hash,
-    /// What was counted.
     pub tally: Tally,
-    /// What broke, after so many turns.
+    /// The violation, and the number of turns before it.
     pub broke: Option<(usize, Violation)>,
 }
 
 /// A run that broke an invariant.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
-    /// Which, and how.
     pub violation: Violation,
     /// The number of the world.
     pub world: u64,
@@ -113,18 +111,16 @@ pub struct Progress {
     pub worlds: u64,
 }
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Worlds that were lived through.
     pub worlds: u64,
     /// Hash over the traces of all of them.
     pub trace: Hash,
-    /// What was counted.
     pub tally: Tally,
     /// Faults that were stated and never fired.
     pub never_fired: Vec<Fault>,
-    /// What broke.
     pub failure: Option<Failure>,
 }
 
@@ -214,7 +210,7 @@ impl Script {
     }
 }
 
-/// Lives a script through twice; what broke.
+/// Runs a script twice; returns how it ended.
 pub fn replay(script: &Script) -> Ended {
     twice(script)
 }

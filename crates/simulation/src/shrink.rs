@@ -6,7 +6,7 @@ use super::run::{Looking, Script};
 /// The shortest script found that breaks the same invariant as the one given does after so many turns, when at most
 /// `left` turns are lived through to find it.
 pub fn shrunk(mut script: Script, turns: usize, violation: &Violation, mut left: usize) -> Script {
-    // What broke in a turn need not be looked for behind the last one.
+    // A violation in a turn needs no search behind the last turn.
     let to_the_end = turns == script.turns.len();
     script.turns.truncate(turns);
     let mut piece = script.turns.len().div_ceil(2);

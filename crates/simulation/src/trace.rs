@@ -1,4 +1,4 @@
-//! What happened, as one hash: two runs of a seed must give the same.
+//! The events of a run, as one hash: two runs of a seed must give the same.
 
 use swoosh_types::hash::Hash;
 use swoosh_types::ids::IdemKey;

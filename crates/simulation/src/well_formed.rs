@@ -1,4 +1,4 @@
-//! What the simulation makes of its own constants, and what it knows to be there.
+//! Conversions of the simulation's own constants, and lookups that cannot fail.
 //!
 //! A panic here is a bug of the instrument, never of what is looked at.
 
@@ -16,7 +16,7 @@ pub fn text<T: FromStr<Err: Debug>>(text: &str) -> T {
     text.parse().expect("a text of the simulation's own is well formed")
 }
 
-/// What is known to be there.
+/// A value that is known to exist.
 #[expect(clippy::expect_used, reason = "the caller names a value that it inserted itself")]
 pub fn known<T>(found: Option<T>, name: &str) -> T {
     found.ok_or(name).expect("the simulation put it there itself")

@@ -26,7 +26,7 @@ const LONGEST: u64 = 12;
 /// Effects that a worker remembers.
 const REMEMBERED: usize = 64;
 
-/// What became of a build, as the outside shows it.
+/// Result of a build, as seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Built {
     /// It runs, or was cut off with the node.
@@ -58,7 +58,7 @@ impl Workers {
         (self.engine, self.running, self.proposed) = Default::default();
     }
 
-    /// An operator accepted a loss: what was held may be lost.
+    /// An operator accepted a loss: held outcomes may be lost.
     pub(super) fn given_up(&mut self) {
         self.held.clear();
     }
@@ -82,7 +82,7 @@ impl Workers {
         ours.get(random.index(ours.len())).map(|effect| (*effect).clone())
     }
 
-    /// What a worker took up under the name of an effect when another record had opened it.
+    /// The effect that a worker took up under the same name when another record had opened it.
     pub(super) fn took_before(&self, open: &EffectId, opened_by: Hash) -> Option<EffectId> {
         let place = |id: &EffectId| (id.project.clone(), id.index, id.effect);
         let taken = self.taken.iter().find(|(id, link)| place(id) == place(open) && *link != opened_by);
@@ -112,7 +112,7 @@ fn rules(incarnation: u64) -> Rules {
     }
 }
 
-/// What another life of the node noted; `None` where that cannot be read now.
+/// Notes of an earlier process; `None` if they cannot be read now.
 fn left(journal: &Journal) -> Option<BTreeMap<EffectId, Note>> {
     let notes = journal.effect_notes().ok()?;
     Some(
@@ -306,7 +306,7 @@ impl World {
         }
     }
 
-    /// What was acknowledged as held is there after a start, as long as its effect is open.
+    /// An outcome that was acknowledged as held is there after a start, as long as its effect is open.
     pub(super) fn held_is_kept(&mut self, journal: &Journal) -> Result<(), Violation> {
         let mut kept = Vec::new();
         for id in std::mem::take(&mut self.workers.held) {

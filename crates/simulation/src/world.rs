@@ -46,7 +46,7 @@ pub(super) const RESTLESS: u64 = 8;
 /// Turns after which a client repeats what was not answered.
 const PATIENCE: u64 = 18;
 
-/// What a client waits for.
+/// A client's pending request.
 struct Waiting {
     key: IdemKey,
     bytes: Arc<[u8]>,
@@ -86,7 +86,7 @@ pub struct World {
     pub(super) moods: Moods,
     pub(super) network: Network,
     pub(super) looking: Looking,
-    /// What an operator does to the directory while the node is down.
+    /// An operator's task while the node is down.
     pub(super) order: Option<Order>,
     /// Whether an operation of the disk failed since the node started.
     struck: bool,
@@ -98,12 +98,12 @@ pub struct World {
     pub(super) workers: Workers,
     /// Outcomes that the node proposed itself, and where it hears of them.
     pub(super) own: Vec<(EffectId, oneshot::Receiver<Outcome>)>,
-    /// Which effect a proposal brings the outcome of.
+    /// The effect whose outcome a proposal brings.
     pub(super) brings: BTreeMap<IdemKey, EffectId>,
     pub(super) numbers: u64,
 }
 
-/// What lasts for some turns: until which.
+/// Temporary conditions, each with the turn in which it ends.
 #[derive(Default)]
 pub(super) struct Moods {
     pub skewed: Option<u64>,
@@ -174,7 +174,6 @@ impl World {
         self.site.clocks.true_ms()
     }
 
-    /// What every client knows.
     pub(super) fn common(&self) -> Common<'_> {
         Common {
             cluster: &self.site.cluster,
@@ -352,7 +351,7 @@ impl World {
         Ok(())
     }
 
-    /// What was answered for is seen; what cannot be read now is seen when it can be.
+    /// Checks acknowledged records; unreadable ones are checked when they can be read.
     fn see_accepted(&mut self) -> Result<(), Violation> {
         let Some(node) = &self.node else { return Ok(()) };
         let observed = node.take_observed();
@@ -383,7 +382,7 @@ impl World {
         Ok(())
     }
 
-    /// What cannot be read is the disk's fault where it has one.
+    /// An unreadable record is excused if the disk has a fault.
     fn excused(&self, result: Result<u64, Violation>) -> Result<(), Violation> {
         match result {
             Err(violation) if violation.invariant == UNREADABLE => {
@@ -397,7 +396,7 @@ impl World {
         }
     }
 
-    /// A node started: what the disk did before is no excuse any more.
+    /// A node started: earlier faults of the disk are no excuse any more.
     pub(super) fn forget_strikes(&mut self) {
         self.struck = false;
     }
@@ -495,7 +494,7 @@ impl World {
                     // Nor is a key taken for one that never was while the floor cannot be read.
                     journal.key_floor(&project).map_or(true, |floor| key.beat < floor)
                 }
-                // What cannot be read is refused, never made up.
+                // An unreadable record is an error, never invented.
                 Err(_) => true,
             };
             if !same {
@@ -531,9 +530,9 @@ impl World {
         self.clients.get(client).map(|client| client.project.clone())
     }
 
-    /// What a client knows of its project: what the node shows, where it holds the head in memory, and else what the
-    /// client's last receipt led to. Heads that a node leads out of its log for every look would cost most of a run's
-    /// time; readers, repeats and starts ask for those.
+    /// A client's view of its project: the node's, if it holds the head in memory, and else the client's last
+    /// receipt. Loading heads from the log for every look would take most of a run's time; readers, repeats and
+    /// starts do that.
     pub(super) fn durable_head(&self, project: &ProjectName) -> Option<Arc<Head>> {
         let handle = self.node.as_ref()?.single.handle();
         if handle.is_in_memory(project) || self.oracle.is_behind() {

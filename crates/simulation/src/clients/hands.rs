@@ -1,4 +1,4 @@
-//! Who acts: fixed keys, so that every run gives the same bytes.
+//! The identities of a run: fixed keys, so that every run gives the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,12 @@ use swoosh_types::names::Role;
 /// A holder of a key.
 #[derive(Clone, Debug)]
 pub struct Hand {
-    /// What they are called.
     pub name: &'static str,
     /// Their key.
     pub secret: SecretKey,
     /// The public half of it.
     pub public: PublicKey,
-    /// What they may do; nothing for the stranger.
+    /// Roles; none for the stranger.
     pub roles: &'static [Role],
 }
 

@@ -18,7 +18,7 @@ use swoosh_types::text::ClusterId;
 use super::hands::{Hand, Hands, VOTERS};
 use super::voters;
 
-/// What inputs are made of beside the state.
+/// Data for inputs, beside the state.
 #[derive(Clone, Copy)]
 pub struct Maker<'a> {
     pub hands: &'a Hands,
@@ -65,7 +65,7 @@ pub fn document(hands: &Hands) -> Value {
     })
 }
 
-/// Who would sign a transition in this state.
+/// The signer of a transition in this state.
 pub fn signer<'a>(transition: Transition, state: &State, hands: &'a Hands) -> &'a Hand {
     if transition == Transition::ExecutionApprove {
         let approved = voters::approved(state);

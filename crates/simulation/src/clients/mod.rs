@@ -30,10 +30,9 @@ use swoosh_types::names::*;
 use swoosh_types::proposal::{Proposal, SignedProposal};
 use swoosh_types::text::ClusterId;
 
-/// What no policy lets through as a submission.
+/// A submission that every policy forbids.
 pub const SECRET: &str = "ucxl://agent:dev@default/out/key.pem";
 
-/// What every client knows.
 pub struct Common<'a> {
     /// The cluster.
     pub cluster: &'a ClusterId,
@@ -59,11 +58,11 @@ pub enum Twist {
     Worker(bool),
 }
 
-/// What a client proposes.
+/// A client's proposal.
 pub struct Ask {
     /// The transition.
     pub transition: Transition,
-    /// What is wrong with it.
+    /// The deliberate fault in it.
     pub twist: Twist,
     /// A number that no other key has.
     pub number: u64,
@@ -166,7 +165,7 @@ fn is_barred(state: &State, hands: &Hands) -> bool {
     worker.is_some_and(|worker| !worker.roles.contains(&Role::Worker))
 }
 
-/// What is special about a transition in this state: a worker that lost its role is granted it again.
+/// The twist of a transition in this state: a worker that lost its role is granted it again.
 pub fn twist_of(transition: Transition, state: &State, common: &Common<'_>) -> Twist {
     match transition == Transition::BootIdentityGranted && is_barred(state, common.hands) {
         true => Twist::Worker(true),
@@ -216,7 +215,7 @@ fn alive(state: &State, common: &Common<'_>) -> BTreeSet<PublicKey> {
     state.council.members.keys().filter(voter).filter(answers).copied().collect()
 }
 
-/// What a project needs next: what blocks it is lifted first. `None` where it is best to wait.
+/// A project's next transition: blocks are lifted first. `None` where it is best to wait.
 pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Option<Transition> {
     if state.policy.phase == PolicyState::Quarantined {
         return lifts(state, common, random);
@@ -278,7 +277,8 @@ pub fn forward(state: &State, common: &Common<'_>, random: &mut Random) -> Optio
     chart::spec(next).window.is_none_or(|class| open(class) || random.below(12) == 0).then_some(next)
 }
 
-/// What leads to another council where the elected one lost its vote. In the middle of the loop, it takes a recovery.
+/// The transition towards a new council after the elected one lost its vote. In the middle of the loop, it takes a
+/// recovery.
 fn replaces_the_council(state: &State) -> Transition {
     use ExecutionState::{Reverb, Review, Work};
     let busy = matches!(state.execution.phase, Work | Review | Reverb);
@@ -289,7 +289,7 @@ fn replaces_the_council(state: &State) -> Transition {
     }
 }
 
-/// What lifts a quarantine: a policy that came after the one that struck, which is waited for a while, and else a human.
+/// The transition that lifts a quarantine: a later policy, which is waited for a while, and else a human.
 fn lifts(state: &State, common: &Common<'_>, random: &mut Random) -> Option<Transition> {
     match state.policy.struck_serial {
         Some(struck) if struck < common.outside.bundle().0 && random.below(4) != 0 => Some(Transition::PolicyUpdated),
@@ -316,7 +316,7 @@ fn tooling_answers(common: &Common<'_>) -> bool {
     server.is_some_and(|server| server["reachable"] == true && server["version"] == "1.2.0")
 }
 
-/// What a check of the environment's health ends in.
+/// The result of a health check of the environment.
 fn as_it_is_found(common: &Common<'_>) -> Transition {
     let health = common.outside.body(FactKind::Health).and_then(|body| body["assets"]["image/tools"].as_str());
     match health {

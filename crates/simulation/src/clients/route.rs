@@ -96,7 +96,7 @@ fn environment(state: &State, goal: &str) -> Transition {
     }
 }
 
-/// What council and environment lack for the loop to go forward.
+/// The transition that makes council and environment ready for the loop.
 fn ready_again(state: &State) -> Option<Transition> {
     [Region::Council, Region::Environment].iter().find_map(|&region| next(state, Goal::new(region, "READY")))
 }
@@ -123,7 +123,7 @@ fn execution(state: &State) -> Transition {
     }
 }
 
-/// What the lifecycle regions lack to be READY at one version.
+/// The transition that makes the lifecycle regions READY at one version.
 fn make_ready(state: &State) -> Option<Transition> {
     let lifecycle = [Region::Ingestion, Region::Council, Region::Environment];
     let step = lifecycle.iter().find_map(|&region| next(state, Goal::new(region, "READY")));

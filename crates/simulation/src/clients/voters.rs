@@ -1,4 +1,4 @@
-//! Who may vote, as a client reads it from the state. The simulated settings name no voter.
+//! The voters, as a client reads them from the state. The simulated settings name none.
 
 use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@ use crate::outside::GRACE_MS;
 use swoosh_machine::state::LicenseStatus;
 use swoosh_types::names::{Region, Transition};
 
-/// What passes once the license ran out.
+/// Checks the transitions after the license has expired.
 pub fn check(step: &Step<'_>, past: &Past) -> Result<(), String> {
     let expired = step.before.state().control.license == LicenseStatus::Expired;
     let region = swoosh_machine::chart::spec(step.record.transition).region;

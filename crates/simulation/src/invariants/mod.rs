@@ -1,4 +1,4 @@
-//! What must hold after every transition: one file for each, written without the code that it checks.
+//! Invariants of every transition: one file for each, written without the code that it checks.
 
 mod approvals;
 mod effects_once;
@@ -41,7 +41,7 @@ pub struct Step<'a> {
     pub after: &'a Head,
 }
 
-/// Checks one invariant; what is wrong.
+/// Checks one invariant; an error describes the violation.
 pub type Check = fn(&Step<'_>, &Past) -> Result<(), String>;
 
 /// Those of answers and starts, which the oracle and the world ask.
@@ -127,7 +127,7 @@ pub(crate) mod fixture {
         }
     }
 
-    /// What a check says of a record between two heads.
+    /// Runs a check on a record between two heads.
     pub fn asked(check: Check, record: &Record, before: &Head, after: &Head, past: &Past) -> Result<(), String> {
         let (cluster, inputs) = (text("sim"), Json::empty_object());
         check(&Step { cluster: &cluster, record, inputs: &inputs, before, after }, past)

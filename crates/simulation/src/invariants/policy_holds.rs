@@ -1,4 +1,4 @@
-//! What the announced policies forbid is not accepted: a submission that points at a secret.
+//! Announced policies are enforced: a submission that points at a secret is not accepted.
 
 use super::Step;
 use crate::clients::SECRET;

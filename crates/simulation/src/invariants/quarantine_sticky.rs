@@ -5,7 +5,7 @@ use crate::oracle::Past;
 use swoosh_machine::chart;
 use swoosh_types::names::{PolicyState, Region, Transition};
 
-/// What a quarantined project lets through.
+/// Checks the transitions of a quarantined project.
 pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
     let (old, new) = (step.before.state().policy.phase, step.after.state().policy.phase);
     if old != PolicyState::Quarantined {

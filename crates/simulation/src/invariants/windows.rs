@@ -1,4 +1,4 @@
-//! What has a window happens in it, by the announced schedule, at the caller's time and at the node's.
+//! Windowed transitions happen in their windows, by the announced schedule, at the caller's time and at the node's.
 
 use super::Step;
 use crate::clients::is_open;
