@@ -50,7 +50,7 @@ pub struct Effect {
     pub doc: String,
 }
 
-/// What passes while a project is blocked.
+/// Regions and transitions that a block does not stop.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Passes {
@@ -123,7 +123,7 @@ impl Chart {
         guards
     }
 
-    /// The chart without its prose, as JSON: what the schema hash is taken of.
+    /// The chart without its prose, as JSON: input of the schema hash.
     pub fn without_prose(&self) -> serde_json::Result<serde_json::Value> {
         let mut json = serde_json::to_value(self)?;
         for prose in ["roles", "window_classes", "op_classes", "guards"] {
