@@ -55,7 +55,6 @@ impl Loss {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acceptance {
-    /// When.
     pub at: Hlc,
     /// The record that the journal ended at.
     pub last: u64,
@@ -83,22 +82,16 @@ pub enum AcceptError {
     OtherEnd {
         /// The record that was named.
         named: u64,
-        /// The last record.
         found: u64,
     },
     /// Everything that was promised is there.
     #[error("there is nothing to accept: the journal holds every record that was promised, up to {last}")]
-    Whole {
-        /// The last record.
-        last: u64,
-    },
+    Whole { last: u64 },
     /// The node would not start all the same.
     #[error("what is left does not hold either, so that accepting it would be of no use: {0}")]
     Broken(#[source] RecoverError),
-    /// It cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// It cannot be written.
     #[error("the acceptance cannot be written ({0})")]
     Storage(#[from] StorageError),
     /// The watermark cannot be made.

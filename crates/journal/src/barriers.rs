@@ -21,7 +21,6 @@ use swoosh_types::text::ProjectName;
 /// A record from which another version holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Barrier {
-    /// Index of the record.
     pub index: u64,
     /// When it was accepted.
     pub at: Hlc,
@@ -35,7 +34,6 @@ pub struct Barrier {
 pub enum VersionChange {
     /// A project's statechart.
     Statechart {
-        /// The project.
         project: ProjectName,
         /// Its version before.
         from: u64,

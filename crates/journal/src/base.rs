@@ -158,7 +158,6 @@ impl Inner {
         Ok(self.keys(Family::Decisions, scoped_key(project, 0), end).next_row()?.is_some())
     }
 
-    /// Every project that has a base.
     pub(super) fn based_projects(&self) -> Result<Vec<ProjectName>, ReadError> {
         let mut projects = BTreeSet::new();
         for slot in Slot::ALL {

@@ -26,7 +26,6 @@ pub const SWEEP_AT_ONCE: usize = 64;
 #[derive(Clone, Debug)]
 pub struct LogEntry {
     pub index: u64,
-    /// Its project.
     pub project: ProjectName,
     /// Its canonical bytes.
     pub encoded: Vec<u8>,
@@ -43,50 +42,42 @@ pub struct LogEntry {
 pub enum Write {
     /// Inputs or a fact, under their hash.
     Object {
-        /// Hash of the bytes.
         hash: Hash,
-        /// The canonical bytes.
         bytes: Vec<u8>,
     },
     /// The part of a decision record that is not in its WAL record. Every record has one, which also lists the record
     /// under its project.
     Decision {
-        /// The project.
         project: ProjectName,
-        /// Index of the record.
         index: u64,
-        /// The words.
         wording: Wording,
     },
     /// An idempotency key, bound.
     Key {
         /// The project, which the key is scoped to.
         project: ProjectName,
-        /// The key.
         key: IdemKey,
         /// See [`super::fingerprint`].
         fingerprint: Hash,
-        /// Index of the record.
         index: u64,
         /// The receipt's bytes, as every repeat gets them.
         receipt: Vec<u8>,
     },
-    /// An effect is open.
     EffectOpened {
         id: EffectId,
         /// Since when.
         opened_at: Hlc,
     },
     /// An effect is open no more: its row goes, and what was noted of it.
-    EffectClosed { id: EffectId },
+    EffectClosed {
+        id: EffectId,
+    },
     /// Sets the reasons that hold a project up.
     Blocked {
-        /// The project.
         project: ProjectName,
         /// The reasons; empty where the project goes on.
         blocks: Blocks,
     },
-    /// A snapshot.
     Snapshot(Box<Snapshot>),
 }
 

@@ -19,7 +19,6 @@ use swoosh_types::hash::Hash;
 pub struct Written {
     /// The statechart's version.
     pub chart_version: u64,
-    /// Its schema hash.
     pub schema_hash: Hash,
     /// The policy engine and its version.
     pub policy_engine: String,
@@ -58,7 +57,6 @@ pub enum ChartError {
     /// It takes no writes.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// It cannot be written.
     #[error("the data directory cannot be written: {0}")]
     Write(#[from] StorageError),
 }

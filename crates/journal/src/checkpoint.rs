@@ -21,7 +21,6 @@ pub enum CheckpointError {
     /// The journal takes no writes, so its end is not known.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The disk failed.
     #[error("the journal cannot be copied to {}: {source}", path.display())]
     Storage {
         /// Where to.

@@ -37,7 +37,6 @@ pub enum CheckError {
 /// A directory that passed, open for writing and held by this process.
 pub(super) struct Checked {
     pub db: Store,
-    /// The last record.
     pub index: u64,
     /// Its link.
     pub chain: Hash,

@@ -17,7 +17,6 @@ use swoosh_types::canonical::{canonical_bytes, from_canonical};
 use swoosh_types::decision::{Decision, Wording};
 use swoosh_types::text::ProjectName;
 
-/// Version of the row.
 const VERSION: u8 = 1;
 
 pub(super) fn encode(wording: &Wording) -> Vec<u8> {

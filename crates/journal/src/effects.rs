@@ -31,7 +31,6 @@ const NOTE_END: &[u8] = b"work0";
 /// Kinds of rows about an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// That it is open.
     Open,
     /// An outcome that waits.
     Held,
@@ -68,13 +67,11 @@ pub enum EffectRowError {
     Append(#[from] AppendError),
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The disk failed.
     #[error("the note of an effect cannot be kept: {0}")]
     Storage(#[from] StorageError),
 }
 
 impl Journal {
-    /// A project's open effects.
     pub fn open_effects(&self, project: &ProjectName) -> Result<Vec<OpenRow>, ReadError> {
         self.0.open_rows(prefixed(OPEN, &scoped_key(project, 0)), prefixed(OPEN, &scope_end(project)), usize::MAX)
     }
@@ -102,7 +99,6 @@ impl Journal {
         Ok(notes)
     }
 
-    /// The note of one effect.
     pub fn effect_note(&self, id: &EffectId) -> Result<Option<Vec<u8>>, ReadError> {
         self.0.get(Family::Outbox, &effect_key(NOTE, id))
     }
@@ -249,7 +245,6 @@ pub(super) fn parse_key(prefix: &[u8], key: &[u8]) -> Result<EffectId, ReadError
     parse().ok_or_else(|| mangled(key))
 }
 
-/// Kind and effect of a row.
 pub(super) fn parse_row(key: &[u8]) -> Option<(Kind, EffectId)> {
     Kind::ALL.into_iter().find_map(|(kind, prefix)| Some((kind, parse_key(prefix, key).ok()?)))
 }

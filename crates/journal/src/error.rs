@@ -136,7 +136,6 @@ pub enum OpenError {
         path: PathBuf,
         /// The first record that is missing.
         index: u64,
-        /// The last record.
         last: u64,
     },
     /// The watermark says nothing.
@@ -203,7 +202,6 @@ pub enum ReadError {
     ObjectMangled {
         /// The hash that it is stored under.
         expected: Hash,
-        /// The hash of what is there.
         found: Hash,
     },
     /// A record does not decode.
@@ -271,7 +269,6 @@ impl ReadError {
 /// Why records do not lead where they say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
-    /// One cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// One does not follow.

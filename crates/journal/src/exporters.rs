@@ -24,7 +24,6 @@ pub enum ExportError {
     Append(#[from] AppendError),
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The disk failed.
     #[error("the position of an exporter cannot be kept: {0}")]
     Storage(#[from] StorageError),
 }

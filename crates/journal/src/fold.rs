@@ -249,7 +249,6 @@ pub(super) fn take_chunk(rows: &mut impl Iterator<Item = Result<Row, ReadError>>
 }
 
 impl Inner {
-    /// The inputs of a record.
     pub(super) fn inputs(&self, record: &Record) -> Result<Json, ReadError> {
         let bytes = self.inputs_bytes(record.index, record.inputs_hash)?;
         Json::parse(&bytes).map_err(|source| ReadError::Inputs { index: record.index, source })

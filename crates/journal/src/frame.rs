@@ -15,13 +15,11 @@ use swoosh_types::json::MAX_INTEGER;
 use swoosh_types::receipt::{BatchSeal, Receipt};
 use swoosh_types::record::{Passage, Record};
 
-/// Version of the frame.
 const VERSION: u8 = 1;
 
 /// A record of the WAL, with the data from which its receipt is rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// The record.
     pub record: Record,
     /// Its canonical bytes as stored.
     pub encoded: Vec<u8>,

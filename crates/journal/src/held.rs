@@ -25,7 +25,6 @@ pub(super) const HELD_END: &[u8] = b"held0";
 #[serde(deny_unknown_fields)]
 pub struct HeldOutcome {
     pub transition: Transition,
-    /// Its inputs.
     pub inputs: Json,
     pub signer: PublicKey,
     /// Hash of the signed proposal, as canonical bytes.

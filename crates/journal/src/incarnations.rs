@@ -52,20 +52,13 @@ pub enum IncarnationError {
     Check(#[from] CheckError),
     /// The record is not there.
     #[error("there is no record {wanted} to end at: the journal holds records {first} to {last}")]
-    NoSuchRecord {
-        wanted: u64,
-        /// The first one.
-        first: u64,
-        /// The last one.
-        last: u64,
-    },
+    NoSuchRecord { wanted: u64, first: u64, last: u64 },
     /// The number was used.
     #[error("incarnation {wanted} cannot begin: the journal is of incarnation {found} already")]
     Number { wanted: u64, found: u64 },
     /// The journal follows no other node.
     #[error("the journal in {} follows no other node, so there is nothing to promote; start it with `swoosh serve`", path.display())]
     NotFollowing { path: PathBuf },
-    /// It cannot be written.
     #[error("the journal cannot be written: {0}")]
     Storage(#[from] StorageError),
     /// The watermark cannot be made.

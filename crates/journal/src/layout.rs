@@ -9,7 +9,6 @@ pub const FORMAT: u64 = 2;
 /// The oldest version that is opened. Format 1 had whole decision records where there are their words alone now.
 pub const OLDEST_FORMAT: u64 = 1;
 
-/// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     /// index → frame.
@@ -31,7 +30,6 @@ pub(super) enum Family {
 }
 
 impl Family {
-    /// All of them.
     pub(super) const ALL: [Family; 7] = [
         Family::Wal,
         Family::Snapshots,
@@ -60,9 +58,7 @@ impl Family {
 pub(super) mod meta {
     /// [`super::FORMAT`], in decimal.
     pub const FORMAT: &[u8] = b"format";
-    /// The node's public key.
     pub const NODE: &[u8] = b"node";
-    /// The cluster's id.
     pub const CLUSTER: &[u8] = b"cluster";
     /// The incarnation, in decimal; a restore begins the next one.
     pub const INCARNATION: &[u8] = b"incarnation";

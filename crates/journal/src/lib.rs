@@ -207,9 +207,7 @@ struct Inner {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalIdentity {
-    /// The node.
     pub node: PublicKey,
-    /// The cluster.
     pub cluster: ClusterId,
     /// The incarnation, from 1; a restore begins the next one.
     pub incarnation: u64,

@@ -36,7 +36,6 @@ impl ObjectsPin<'_> {
     }
 }
 
-/// Result of a collection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CollectReport {
     /// Objects that were looked at.

@@ -33,7 +33,6 @@ pub struct JudgedBy {
     /// The project; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
-    /// Its serial.
     pub serial: u64,
     /// The fact that says it, which is among the objects.
     pub fact: Hash,

@@ -54,7 +54,6 @@ pub enum PruneError {
          `swoosh wal verify` tells what is damaged; put it back from a backup or a follower"
     )]
     Unproven { index: u64, reason: String },
-    /// The disk failed.
     #[error("it could not be pruned ({0}); it is tried again with the next round")]
     Storage(#[from] StorageError),
 }
@@ -64,7 +63,6 @@ pub enum PruneError {
 struct Old {
     /// The last record that was read and is old.
     aged: Option<u64>,
-    /// Their rows.
     rows: Vec<Vec<u8>>,
     /// The floor that each project needs before they go.
     floors: BTreeMap<ProjectName, u64>,

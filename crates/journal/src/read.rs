@@ -14,14 +14,11 @@ use swoosh_types::text::ProjectName;
 pub struct BoundKey {
     /// Of the proposal that bound it, see [`super::fingerprint`].
     pub fingerprint: Hash,
-    /// Index of its record.
     pub index: u64,
-    /// The receipt's bytes.
     pub receipt: Vec<u8>,
 }
 
 impl Journal {
-    /// The record at an index.
     pub fn record(&self, index: u64) -> Result<Option<StoredRecord>, ReadError> {
         if index > self.0.shown() {
             return Ok(None);
@@ -178,7 +175,6 @@ impl Inner {
         Ok(self.db.get_cf(self.family(family), key)?)
     }
 
-    /// The frame at an index.
     pub(super) fn frame_bytes(&self, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
         if let Some(pruned) = self.pruned(index) {
             return Err(pruned);

@@ -17,7 +17,6 @@ use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::text::ProjectName;
 
-/// Result of recovery.
 #[derive(Debug)]
 pub struct Recovered {
     /// Index of the last record; 0 before the first one.
@@ -43,7 +42,6 @@ pub struct Recovered {
 /// A project as its last record left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveredHead {
-    /// State and hashes.
     pub head: Head,
     /// Index of its last record.
     pub index: u64,
@@ -56,7 +54,6 @@ pub struct RecoveredHead {
 /// A snapshot that its record does not bear out. It was not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotWarning {
-    /// Of which project.
     pub project: ProjectName,
     /// At which record.
     pub index: u64,

@@ -15,7 +15,6 @@ use swoosh_types::text::ProjectName;
 
 use super::fold::Track;
 
-/// Result of a replay.
 #[derive(Debug)]
 pub struct ReplayReport {
     /// Records that were reduced again and led where they say.
@@ -31,7 +30,6 @@ pub struct ReplayReport {
 /// State of a project after replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayedHead {
-    /// Its head.
     pub hash: Hash,
     /// Index of its last record.
     pub index: u64,

@@ -29,9 +29,7 @@ use swoosh_types::text::ProjectName;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
-    /// The project.
     pub project: ProjectName,
-    /// Index of that record.
     pub index: u64,
     /// The clock of its proposal.
     pub hlc: Hlc,
@@ -41,7 +39,6 @@ pub struct Snapshot {
     pub chain: Hash,
     /// The full state.
     pub state: State,
-    /// Effects that are open.
     pub open_effects: Vec<EffectId>,
 }
 
@@ -70,14 +67,12 @@ pub struct LiveKey {
     /// Index of the record that bound it.
     pub index: u64,
     pub fingerprint: Hash,
-    /// The receipt.
     pub receipt: Json,
 }
 
 /// A snapshot with the live idempotency keys: all there is to know of a project at that record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SnapshotDocument {
-    /// The snapshot.
     #[serde(flatten)]
     pub snapshot: Snapshot,
     /// Keys bound by then and not below the project's floor of now.

@@ -85,7 +85,6 @@ pub struct Place {
 }
 
 impl Place {
-    /// A directory.
     pub(super) fn directory(path: impl Into<PathBuf>) -> Place {
         Place { path: path.into(), medium: None }
     }
@@ -98,7 +97,6 @@ impl Place {
         }
     }
 
-    /// Path of the watermark.
     pub(super) fn watermark(&self) -> PathBuf {
         watermark::beside(&self.path)
     }

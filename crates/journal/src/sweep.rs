@@ -18,7 +18,6 @@ pub enum SweepError {
     Base(#[from] PruneError),
 }
 
-/// Result of a sweep.
 #[derive(Debug, Default)]
 pub struct SweepReport {
     /// Snapshots that were taken.

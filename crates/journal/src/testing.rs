@@ -60,7 +60,6 @@ impl Directory {
         Directory { _outer: outer, path }
     }
 
-    /// The journal's directory.
     pub fn path(&self) -> &Path {
         &self.path
     }

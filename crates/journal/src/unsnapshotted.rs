@@ -7,7 +7,6 @@ use swoosh_types::text::ProjectName;
 /// A project whose oldest record without a snapshot lies far back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepCandidate {
-    /// The project.
     pub project: ProjectName,
     /// Every record that no snapshot covers has this index or a later one.
     pub oldest: u64,

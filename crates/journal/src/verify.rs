@@ -23,7 +23,6 @@ use super::fold::take_chunk;
 /// Problems reported in full; the rest are counted.
 pub const MAX_PROBLEMS: usize = 1000;
 
-/// Result of a verification.
 #[derive(Debug)]
 pub struct VerifyReport {
     pub identity: JournalIdentity,
@@ -31,7 +30,6 @@ pub struct VerifyReport {
     pub records: u64,
     /// Index of the first record that is there: those before it are pruned.
     pub first_index: u64,
-    /// Index of the last one.
     pub last_index: u64,
     /// The stored chain value of the last record.
     pub last_chain: Hash,
@@ -115,11 +113,7 @@ pub enum Flaw {
     #[error(
         "the snapshot of project {project} here is not used: {reason}; an older one and the records after it stand in for it"
     )]
-    Snapshot {
-        /// Of which project.
-        project: ProjectName,
-        reason: String,
-    },
+    Snapshot { project: ProjectName, reason: String },
     /// A row of another table is not what belongs there.
     #[error("in the table {family}: {what}")]
     Table { family: &'static str, what: String },

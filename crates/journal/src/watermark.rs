@@ -45,7 +45,6 @@ pub struct Mark {
     pub index: u64,
     /// The chain value at that record; [`Hash::ZERO`] before the first one.
     pub chain: Hash,
-    /// The journal's incarnation.
     pub incarnation: u64,
     /// Every side write up to this one was made durable and may have been answered for.
     pub sides: Sides,
@@ -68,7 +67,6 @@ pub enum WatermarkError {
     Absent {
         /// Where it was looked for.
         path: PathBuf,
-        /// The last record.
         last: u64,
     },
     /// Neither slot can be read.

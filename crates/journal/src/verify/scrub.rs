@@ -21,9 +21,7 @@ const MOST_FINDINGS: usize = 1_024;
 pub struct Finding {
     /// The project; `None` where the table does not tell.
     pub project: Option<ProjectName>,
-    /// The table.
     pub table: &'static str,
-    /// The error.
     pub what: String,
 }
 
