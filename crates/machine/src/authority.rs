@@ -18,7 +18,6 @@ use swoosh_types::text::{Name, ProjectName};
 /// A grant that lets a proposal pass.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Granted<'a> {
-    /// Its name.
     pub name: &'a Name,
     pub grant: &'a LegacyGrant,
     /// The role that the transition asks for.

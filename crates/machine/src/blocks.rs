@@ -15,7 +15,6 @@ pub enum Block {
 }
 
 impl Block {
-    /// All of them.
     pub const ALL: [Block; 5] =
         [Block::Paused, Block::Recovery, Block::LicenseGrace, Block::LicenseExpired, Block::Quarantined];
 

@@ -41,7 +41,6 @@ pub struct TransitionSpec {
     pub closes: Option<EffectName>,
     /// Effects it may open.
     pub opens: &'static [EffectName],
-    /// Effects it cancels.
     pub cancels: &'static [EffectName],
     /// Whether it makes good what went wrong, and so passes where others are blocked.
     pub compensation: bool,

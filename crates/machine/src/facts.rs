@@ -33,9 +33,7 @@ pub enum FactBody {
 pub struct KnownFact {
     /// The address it is stored under, and which records name.
     pub hash: Hash,
-    /// The fact itself.
     pub fact: Fact,
-    /// Its body.
     pub body: FactBody,
 }
 
@@ -53,11 +51,7 @@ pub struct LicenseTerm {
 pub enum FactError {
     /// The body has another form than its kind asks for.
     #[error("the body of the {kind} fact is not of its form: {source}")]
-    Body {
-        /// Of which kind.
-        kind: FactKind,
-        source: DecodeError,
-    },
+    Body { kind: FactKind, source: DecodeError },
     /// The schedule is out of its bounds.
     #[error("the window schedule cannot be used: {0}")]
     Schedule(#[from] ScheduleError),

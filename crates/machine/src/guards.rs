@@ -50,30 +50,23 @@ use swoosh_types::proposal::Proposal;
 use swoosh_types::record::GuardOutcome;
 use swoosh_types::text::{ClusterId, ProjectName};
 
-/// Input of the guards.
 #[derive(Clone, Copy)]
 pub struct Case<'a> {
-    /// The cluster.
     pub cluster: &'a ClusterId,
-    /// The project's head.
     pub head: &'a Head,
-    /// The believed facts.
     pub facts: &'a FactSet,
     /// The node's stamp.
     pub at: Hlc,
-    /// The transition.
     pub spec: &'static TransitionSpec,
     /// The proposal and its inputs; none when it is asked what would pass.
     pub asked: Option<(&'a Proposal, &'a Inputs)>,
 }
 
 impl<'a> Case<'a> {
-    /// The state.
     pub fn state(&self) -> &'a State {
         self.head.state()
     }
 
-    /// The project.
     pub fn project(&self) -> &'a ProjectName {
         &self.head.state().meta.project
     }
@@ -127,12 +120,10 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Result of a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// Whether the proposal may pass; open where that depends on inputs that are not there.
     pub ok: Option<bool>,
-    /// Why.
     pub reasons: Vec<String>,
     /// Hashes of the facts read.
     pub facts: Vec<Hash>,
@@ -169,13 +160,11 @@ impl Judged {
         self
     }
 
-    /// The outcome as recorded.
     pub fn outcome(self, guard: GuardName) -> GuardOutcome {
         GuardOutcome { guard, ok: self.ok == Some(true), reasons: self.reasons, facts: self.facts, grant: None }
     }
 }
 
-/// A guard.
 pub type Guard = fn(&Case<'_>) -> Judged;
 
 /// The registry. The base guards signature, identity, head and clock are judged before the others, by

@@ -66,12 +66,10 @@ impl Head {
         Head { state: next, sections, hash }
     }
 
-    /// The state.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// The state hash.
     pub fn hash(&self) -> Hash {
         self.hash
     }
@@ -81,7 +79,6 @@ impl Head {
         size_of::<Head>() - size_of::<State>() + self.state.weight_bytes()
     }
 
-    /// The hash of one section.
     pub fn section_hash(&self, section: Section) -> Hash {
         self.sections[section as usize]
     }

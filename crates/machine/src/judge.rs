@@ -27,27 +27,20 @@ use swoosh_types::record::GuardOutcome;
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ClusterId;
 
-/// Input of the judge.
 #[derive(Clone, Copy)]
 pub struct Docket<'a> {
-    /// The cluster.
     pub cluster: &'a ClusterId,
-    /// The project's head.
     pub head: &'a Head,
-    /// The believed facts.
     pub facts: &'a FactSet,
     /// The proposal; its signature has been checked.
     pub proposal: &'a Proposal,
-    /// Its inputs.
     pub inputs: &'a Inputs,
     /// Index and time that its record would get.
     pub stamp: Stamp,
 }
 
-/// An accepted proposal.
 #[derive(Clone, Debug)]
 pub struct Accepted {
-    /// The head after it.
     pub next: Head,
     /// How every guard judged, in the chart's order.
     pub outcomes: Vec<GuardOutcome>,
@@ -56,7 +49,6 @@ pub struct Accepted {
 /// A proposal that is not accepted.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    /// Why.
     pub rejection: Rejection,
     /// The breach of a policy, where the project can be quarantined for it.
     pub breach: Option<Box<Breach>>,
@@ -449,7 +441,6 @@ pub fn may_bring(docket: &Docket<'_>, in_its_place: &Proposal) -> Result<(), Rej
 /// Whether a transition could pass now, as far as that can be said without a proposal.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The transition.
     pub spec: &'static TransitionSpec,
     /// Why it is not enabled; none when it is.
     pub disabled: Option<Rejection>,

@@ -99,7 +99,6 @@ pub enum PolicyError {
     )]
     Text {
         policy: String,
-        /// Its annotation.
         annotation: &'static str,
         /// The annotation's text.
         text: String,
@@ -119,14 +118,10 @@ pub enum PolicyError {
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     pub signer: &'a PublicKey,
-    /// With which roles.
     pub roles: &'a BTreeSet<Role>,
     pub transition: Transition,
-    /// In which region.
     pub region: Region,
-    /// To which project.
     pub project: &'a ProjectName,
-    /// With which inputs.
     pub inputs: &'a Json,
 }
 

@@ -24,7 +24,6 @@ use swoosh_types::proposal::Proposal;
 /// The node's addition to a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Index of the record.
     pub index: u64,
     /// The node's monotone clock.
     pub at: Hlc,

@@ -17,12 +17,7 @@ use super::chart::Inputs;
 pub enum Divergence {
     /// The record starts from another head.
     #[error("record {index} starts from {found}, but the head before it is {expected}")]
-    PreHash {
-        index: u64,
-        /// The head before it.
-        expected: Hash,
-        found: Hash,
-    },
+    PreHash { index: u64, expected: Hash, found: Hash },
     /// The inputs are not the ones the record names.
     #[error("the inputs of record {index} hash to {found}, the record says {expected}")]
     InputsHash { index: u64, expected: Hash, found: Hash },
@@ -76,7 +71,6 @@ impl StoredInputs {
         StoredInputs { json, hash: Hash::of(&canonical), typed: Inputs::decode(transition, &canonical) }
     }
 
-    /// The document.
     pub fn json(&self) -> &Json {
         &self.json
     }

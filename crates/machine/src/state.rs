@@ -172,7 +172,6 @@ impl State {
         }
     }
 
-    /// Every open effect.
     pub fn open_effects(&self) -> impl Iterator<Item = &OpenEffect> {
         Region::ALL.iter().flat_map(|&region| self.effects(region).values())
     }
@@ -205,11 +204,9 @@ pub enum TopPhase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Meta {
-    /// The project.
     pub project: ProjectName,
     /// Version of the chart that applies.
     pub chart_version: u64,
-    /// Its schema hash.
     pub schema_hash: Hash,
 }
 
@@ -241,7 +238,6 @@ pub type Effects = BTreeMap<EffectName, OpenEffect>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadyVersion {
-    /// Its content hash.
     pub content_hash: Hash,
     /// The fetched sources that it was built from.
     pub fetched: FetchedSources,
@@ -273,9 +269,7 @@ pub struct Ingestion {
     /// Failures in a row.
     pub tries: u64,
     pub retry_limit: u64,
-    /// The last failure.
     pub last_failure: Option<Failure>,
-    /// Open effects.
     pub effects: Effects,
 }
 
@@ -287,7 +281,6 @@ pub struct Certificate {
     pub council_epoch: u64,
     /// Hash of the member set that was voted for.
     pub member_set_hash: Hash,
-    /// The votes.
     pub votes: Votes,
 }
 
@@ -298,17 +291,14 @@ pub struct Council {
     pub phase: CouncilState,
     /// How it is elected.
     pub rules: CouncilRules,
-    /// Its roles.
     pub roles: RoleSpecs,
     /// Servers that must answer.
     pub tool_pins: BTreeMap<Name, ToolPin>,
-    /// Its candidates.
     pub candidates: BTreeMap<PublicKey, BTreeSet<Capability>>,
     /// Section hash that ProfilesLoaded left; kept from the first certificate on, or from the first rotation of a candidate.
     pub election_seed: Option<Hash>,
     /// The elected members, by role.
     pub members: Members,
-    /// Hash of the member set.
     pub member_set_hash: Option<Hash>,
     /// Proof of the election.
     pub certificate: Option<Certificate>,
@@ -318,7 +308,6 @@ pub struct Council {
     pub unreachable: UnreachableServers,
     /// Ingestion's version that the council is bound to, once it has been READY; see [`State::binding`].
     pub version: Option<u64>,
-    /// Open effects.
     pub effects: Effects,
 }
 
@@ -340,12 +329,10 @@ pub struct Environment {
     /// Failures in a row.
     pub tries: u64,
     pub retry_limit: u64,
-    /// The last failure.
     pub last_failure: Option<Failure>,
     /// Ingestion's version that the environment is bound to, once it has been READY; a repeated check keeps it. See
     /// [`State::binding`].
     pub version: Option<u64>,
-    /// Open effects.
     pub effects: Effects,
 }
 
@@ -363,7 +350,6 @@ impl Environment {
 pub struct Pin {
     /// Ingestion's version.
     pub version: u64,
-    /// Its content hash.
     pub content_hash: Hash,
     /// The council's member set.
     pub member_set_hash: Hash,
@@ -371,17 +357,12 @@ pub struct Pin {
     pub assets_hash: Hash,
 }
 
-/// One member's approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
-    /// The plan.
     pub plan_hash: Hash,
-    /// The beat.
     pub beat: u64,
-    /// The rework round.
     pub rework_round: u64,
-    /// The council's epoch.
     pub council_epoch: u64,
     /// The key that signed, where it is another than the one that was elected. Approvals from before version 2 of the
     /// chart name none.
@@ -395,12 +376,10 @@ pub struct Approval {
 pub struct Submission {
     /// Where it is.
     pub submission: UcxlAddress,
-    /// Its hash.
     pub submission_hash: Hash,
     pub signer: PublicKey,
 }
 
-/// The loop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Execution {
@@ -424,11 +403,9 @@ pub struct Execution {
     pub evidence: Vec<EvidenceRef>,
 }
 
-/// Status of the license.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LicenseStatus {
-    /// Valid.
     #[default]
     Ok,
     /// Ran out; the grace period runs.
@@ -474,7 +451,6 @@ pub enum QuarantineOrigin {
     Declared,
 }
 
-/// Quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {

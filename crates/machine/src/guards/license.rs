@@ -13,7 +13,6 @@ use swoosh_types::names::BootState;
 pub struct LicenseReading<'a> {
     /// Whether it counts.
     pub status: LicenseStatus,
-    /// Why.
     pub reason: String,
     /// The fact it was read from.
     pub fact: Option<&'a KnownFact>,

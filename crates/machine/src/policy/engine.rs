@@ -53,7 +53,6 @@ pub(super) fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
 }
 
-/// A context of these members.
 pub(super) fn context(members: impl IntoIterator<Item = (String, RestrictedExpression)>) -> Result<Context, String> {
     Context::from_pairs(members).map_err(|e| e.to_string())
 }

@@ -15,11 +15,9 @@ pub enum Section {
     Council,
     /// Allocation, assets, health.
     Environment,
-    /// The loop.
     Execution,
     /// Flags and the end.
     Control,
-    /// Quarantine.
     Policy,
     /// A counter per region.
     Epoch,
