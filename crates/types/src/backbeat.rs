@@ -54,7 +54,6 @@ pub struct AmplitudePoint {
     pub pressure: u64,
 }
 
-/// A window schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
@@ -90,19 +89,13 @@ pub enum ScheduleError {
     },
     /// There are too many of a kind.
     #[error("{member} has {found} entries; at most {most} are allowed")]
-    TooMany {
-        /// Path of the member.
-        member: String,
-        found: u64,
-        most: u64,
-    },
+    TooMany { member: String, found: u64, most: u64 },
     /// A window reaches over the end of its cycle.
     #[error(
         "{member}: a window of {length_beats} beats at beat {phase_beats} does not fit into a cycle of {cycle_beats} beats; \
          shorten it, or split it into one at the end and one at beat 0"
     )]
     Overrun {
-        /// Path of the member.
         member: String,
         /// Where it begins.
         phase_beats: u64,
@@ -112,7 +105,6 @@ pub enum ScheduleError {
     /// The amplitude points are not in rising order.
     #[error("{member} is {found}, not above the {previous} before it; sort amplitude points by phase")]
     AmplitudeOrder {
-        /// Path of the member.
         member: String,
         /// The phase of the point.
         found: u64,
@@ -122,7 +114,6 @@ pub enum ScheduleError {
     /// The epoch is no plain time.
     #[error("{member} has the logical part {found}; write #0")]
     Epoch {
-        /// Path of the member.
         member: String,
         /// The logical part.
         found: u16,
@@ -161,7 +152,6 @@ pub struct Position {
     pub cycle: u64,
     /// Beats since the cycle began.
     pub phase_beats: u64,
-    /// Name of the cycle.
     pub window_id: WindowId,
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 
 /// The last millisecond that RFC 3339 can write: the end of the year 9999.
 pub const MAX_MS: u64 = 253_402_300_799_999;
-/// Milliseconds in a day.
 pub const DAY_MS: u64 = 86_400_000;
 
 /// A date and a time of day in UTC.

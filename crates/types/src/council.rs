@@ -23,7 +23,6 @@ impl VoteBody {
         Ok(keys::message(domain::VOTE, cluster, &try_canonical_bytes(self)?))
     }
 
-    /// Signs the vote.
     pub fn sign(&self, cluster: &ClusterId, key: &SecretKey) -> Result<Vote, CanonicalError> {
         Ok(Vote { voter: key.public(), signature: key.sign(&self.message(cluster)?) })
     }

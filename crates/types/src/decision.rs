@@ -20,7 +20,6 @@ pub struct Decision {
     pub id: DecisionId,
     /// The project decided about.
     pub project: ProjectName,
-    /// Index of the record.
     pub index: u64,
     /// The record's link in the chain.
     pub chain: Hash,
@@ -49,7 +48,6 @@ pub struct Decision {
     pub state_pre_hash: Hash,
     /// Head after.
     pub state_post_hash: Hash,
-    /// Hash of the inputs.
     pub inputs_hash: Hash,
     /// How every guard judged, with reasons and the hashes of the facts it read.
     pub guard_outcomes: Vec<GuardOutcome>,

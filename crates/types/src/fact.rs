@@ -36,7 +36,6 @@ pub enum FactKind {
 }
 
 impl FactKind {
-    /// All kinds.
     pub const ALL: &[FactKind] = &[
         FactKind::License,
         FactKind::Windows,
@@ -133,7 +132,6 @@ pub struct FactClaim {
     pub body: Json,
 }
 
-/// A signed fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
@@ -242,7 +240,6 @@ pub struct Pulse {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Liveness {
-    /// Pulses by key.
     pub members: BTreeMap<PublicKey, Pulse>,
 }
 

@@ -13,7 +13,6 @@ use super::text::ClusterId;
 /// A stretch of the log of one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeedPage {
-    /// The cluster.
     pub cluster: ClusterId,
     /// The node, which sealed the records.
     pub node: PublicKey,
@@ -29,10 +28,8 @@ pub struct FeedPage {
     pub facts: Vec<FeedFact>,
 }
 
-/// One record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeedRecord {
-    /// The record.
     pub record: Record,
     /// Its link in the chain.
     pub chain: Hash,
@@ -44,11 +41,9 @@ pub struct FeedRecord {
     pub path: Vec<Hash>,
 }
 
-/// One fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeedFact {
     /// Its address: the hash of its canonical bytes.
     pub hash: Hash,
-    /// The fact.
     pub fact: Json,
 }

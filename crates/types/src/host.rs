@@ -12,7 +12,6 @@ const MOST_CHARACTERS: usize = 253;
 pub enum Host {
     /// An address; an IPv4 one that is written as IPv6 is IPv4.
     Address(IpAddr),
-    /// A name.
     Name(String),
 }
 

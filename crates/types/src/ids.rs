@@ -91,7 +91,6 @@ pub struct EffectId {
 
 /// First line of what the digest of an effect id is taken over.
 const EFFECT_DOMAIN: &[u8] = b"swoosh/effect-id/v1\n";
-/// Digits of a digest.
 const DIGEST_DIGITS: usize = 16;
 
 impl EffectId {
@@ -186,7 +185,6 @@ serde_as_text!(WindowId);
 pub struct DecisionId {
     /// The project decided about.
     pub project: ProjectName,
-    /// Index of the record.
     pub index: u64,
     /// First 16 hexadecimal digits of the record's chain hash.
     pub digest: Box<str>,

@@ -23,7 +23,6 @@ pub type Count = u64;
 /// Distinct keys.
 pub type PublicKeys = BTreeSet<PublicKey>;
 
-/// The grant of an identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityGrant {
@@ -201,7 +200,6 @@ pub struct ProjectDocument {
     /// The builds for the environment; left out, those of the node's settings (`effects.builds`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub builds: Vec<BuildChoice>,
-    /// Limits.
     #[serde(default)]
     pub limits: Limits,
     /// How the council is elected.
@@ -217,7 +215,6 @@ pub struct ProjectDocument {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResolvedSource {
-    /// The commit.
     pub commit: GitId,
 }
 
@@ -305,7 +302,6 @@ fn at_most<'de, const MOST: usize, T: Deserialize<'de> + Ord, D: Deserializer<'d
     }
 }
 
-/// Outcomes of checks.
 pub type CheckOutcomes = Vec<CheckOutcome>;
 
 /// A candidate for the council.
@@ -339,7 +335,6 @@ pub type Votes = Vec<Vote>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoteBody {
-    /// The project.
     pub project: super::text::ProjectName,
     /// The council region's epoch while the election runs.
     pub council_epoch: Count,
@@ -351,7 +346,6 @@ pub struct VoteBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RotationBody {
-    /// The project.
     pub project: super::text::ProjectName,
     /// The key that goes.
     pub old: PublicKey,
@@ -363,9 +357,7 @@ pub struct RotationBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSeen {
-    /// Its name.
     pub server: ServerName,
-    /// Its version.
     pub version: Version,
 }
 
@@ -388,7 +380,6 @@ pub enum AssetHealth {
     Failed,
 }
 
-/// Health by asset.
 pub type AssetOutcomes = SortedMap<AssetName, AssetHealth>;
 
 /// A breach of a policy, kept so that it can be judged again by a newer bundle.
@@ -399,7 +390,6 @@ pub struct Breach {
     /// The signer's roles at that time.
     pub roles: BTreeSet<Role>,
     pub transition: Transition,
-    /// Hash of its inputs.
     pub inputs_hash: Hash,
     /// Serial of the bundle that forbade it.
     pub bundle_serial: Count,

@@ -31,9 +31,7 @@ pub enum Json {
     Integer(u64),
     /// Text in normalisation form C.
     String(String),
-    /// An array.
     Array(Vec<Json>),
-    /// An object.
     Object(BTreeMap<String, Json>),
 }
 

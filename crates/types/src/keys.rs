@@ -20,7 +20,6 @@ pub mod domain {
     pub const TRANSITION: &str = "swoosh/transition/v1\n";
     /// A council vote.
     pub const VOTE: &str = "swoosh/vote/v1\n";
-    /// A fact.
     pub const FACT: &str = "swoosh/fact/v1\n";
     /// The root over one committed batch of records.
     pub const BATCH: &str = "swoosh/batch/v1\n";
@@ -247,7 +246,6 @@ impl SecretKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
-    /// Signs one message.
     pub fn sign(&self, message: &[u8]) -> Signature {
         remembered::made(self.public(), message, || Signature(self.0.sign(message).to_bytes()))
     }

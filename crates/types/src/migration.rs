@@ -41,7 +41,6 @@ impl MigrationMode {
     pub const ALL: [MigrationMode; 4] =
         [MigrationMode::Shadow, MigrationMode::Regions, MigrationMode::Cutover, MigrationMode::Bypass];
 
-    /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             MigrationMode::Shadow => "shadow",
@@ -129,7 +128,6 @@ pub struct Order {
     pub routing: Routing,
     /// Number of the switch that it follows; 0 for the first one.
     pub follows: u64,
-    /// Why.
     pub rationale: Rationale,
     /// The operator's clock: an order counts only while it is near the node's.
     pub hlc: Hlc,
@@ -159,7 +157,6 @@ impl Order {
         keys::message(domain::MIGRATION, cluster, &canonical_bytes(self))
     }
 
-    /// Signs the order for one cluster.
     pub fn sign(self, cluster: &ClusterId, key: &SecretKey) -> SignedOrder {
         let signature = key.sign(&self.message(cluster));
         SignedOrder { order: self, signature }
@@ -232,7 +229,6 @@ pub enum DivergenceKind {
 }
 
 impl DivergenceKind {
-    /// All of them.
     pub const ALL: [DivergenceKind; 6] = [
         DivergenceKind::Answer,
         DivergenceKind::State,
@@ -242,7 +238,6 @@ impl DivergenceKind {
         DivergenceKind::Delivery,
     ];
 
-    /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             DivergenceKind::Answer => "answer",
@@ -318,7 +313,6 @@ pub struct MigrationView {
     pub routing: Routing,
     /// Number of the last switch; 0 before the first.
     pub switches: u64,
-    /// The last switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_switch: Option<Switch>,
     /// The address of WHOOSH.
@@ -334,7 +328,6 @@ pub struct MigrationView {
     /// Set while WHOOSH gives no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage: Option<Outage>,
-    /// The callers.
     pub callers: Vec<CallerView>,
     /// Grants to callers, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -350,7 +343,6 @@ pub struct MigrationView {
 /// A path that clients of WHOOSH used and SWOOSH does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherPath {
-    /// The method.
     pub method: String,
     /// The path, without its query.
     pub path: String,
@@ -363,13 +355,11 @@ pub struct OtherPath {
 /// A request of a WHOOSH client, as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Call {
-    /// Its method.
     pub method: String,
     /// Path and query.
     pub target: String,
     /// Its headers, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Its body.
     pub body: Vec<u8>,
 }
 
@@ -384,11 +374,9 @@ impl Call {
 /// WHOOSH's own answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WhooshAnswer {
-    /// Its status.
     pub status: u16,
     /// Its headers, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Its body.
     pub body: Vec<u8>,
 }
 
@@ -399,7 +387,6 @@ pub enum LegacyAnswer {
     Whoosh(WhooshAnswer),
     /// SWOOSH accepted the transition; the document in WHOOSH's form.
     Accepted {
-        /// The document.
         document: Vec<u8>,
         /// Whether the key was known already.
         replayed: bool,

@@ -101,7 +101,6 @@ impl Proposal {
         keys::message(domain::TRANSITION, cluster, &canonical_bytes(self))
     }
 
-    /// Signs the proposal for one cluster.
     pub fn sign(self, cluster: &ClusterId, key: &SecretKey) -> SignedProposal {
         let signature = key.sign(&self.message(cluster));
         SignedProposal { proposal: self, signature }

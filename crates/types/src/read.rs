@@ -15,7 +15,6 @@ use super::text::ClusterId;
 pub const SIGNER_HEADER: &str = "x-hmmm-signer";
 /// The header with the caller's clock.
 pub const HLC_HEADER: &str = "x-swoosh-hlc";
-/// The header with the signature.
 pub const SIGNATURE_HEADER: &str = "x-hmmm-signature";
 
 /// One read by one identity.

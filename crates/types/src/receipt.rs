@@ -32,7 +32,6 @@ pub struct BatchRoot {
 #[serde(deny_unknown_fields)]
 pub struct BatchSeal {
     pub batch: BatchRoot,
-    /// The node.
     pub node: PublicKey,
     /// The node's signature.
     pub signature: Signature,
@@ -42,7 +41,6 @@ pub struct BatchSeal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
-    /// The project.
     pub project: ProjectName,
     /// Index of the record in the WAL.
     pub index: u64,

@@ -36,7 +36,6 @@ pub struct GuardOutcome {
 pub struct Record {
     /// Position in the WAL, from 1.
     pub index: u64,
-    /// The project.
     pub project: ProjectName,
     /// Whether the proposal left `project` out, which its signature depends on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -44,7 +43,6 @@ pub struct Record {
     /// Head before.
     pub state_pre_hash: Hash,
     pub transition: Transition,
-    /// Hash of the inputs.
     pub inputs_hash: Hash,
     pub signer: PublicKey,
     /// The caller's idempotency key.
@@ -112,14 +110,12 @@ impl Record {
 pub struct Passage {
     /// Position in the WAL.
     pub index: u64,
-    /// The project.
     pub project: ProjectName,
     #[serde(default)]
     project_implied: bool,
     /// Head before.
     pub state_pre_hash: Hash,
     pub transition: Transition,
-    /// Hash of the inputs.
     pub inputs_hash: Hash,
     signer: PublicKey,
     idem_key: IdemKey,

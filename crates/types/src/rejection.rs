@@ -139,7 +139,6 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A rejection for one reason.
     pub fn new(code: Code, reason: impl Into<String>) -> Rejection {
         Rejection { code, reasons: vec![reason.into()], guard_outcomes: Vec::new() }
     }
@@ -190,9 +189,7 @@ pub struct Problem {
     pub kind: String,
     /// The code in words.
     pub title: String,
-    /// The HTTP status.
     pub status: u16,
-    /// The stable code.
     pub code: Code,
     /// All reasons in one sentence.
     pub detail: String,
@@ -204,7 +201,6 @@ pub struct Problem {
     /// How the guards judged, where it came to them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guard_outcomes: Vec<GuardOutcome>,
-    /// The project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
     /// The project's head now.

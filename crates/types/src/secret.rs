@@ -76,7 +76,6 @@ impl<'de> Deserialize<'de> for Secret {
 pub struct SecretRef(Name);
 
 impl SecretRef {
-    /// The entry's name.
     pub fn name(&self) -> &Name {
         &self.0
     }

@@ -28,7 +28,6 @@ impl<K, V> SharedMap<K, V> {
         self.length
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }

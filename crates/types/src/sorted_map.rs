@@ -24,12 +24,10 @@ impl<K, V> SortedMap<K, V> {
         self.0.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes everything out.
     pub fn clear(&mut self) {
         self.0 = Vec::new();
     }

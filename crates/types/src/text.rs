@@ -73,7 +73,6 @@ macro_rules! checked_text {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -131,7 +131,6 @@ pub enum BeatFault {
         "beat {beat} at {began_at} is {shift_ms} ms from its time by the schedule; at most {max_shift_ms} ms are allowed"
     )]
     Shift {
-        /// The beat.
         beat: u64,
         /// When it is said to begin.
         began_at: Hlc,

@@ -28,7 +28,6 @@ pub struct ClassOutlook {
 /// A window that will open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
-    /// Of which class.
     pub class: WindowClass,
     /// The name of its cycle, which proposals in it carry as `window_id`.
     pub window_id: WindowId,
@@ -41,13 +40,11 @@ pub struct Opening {
 /// Position of a schedule at a time, and the next windows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
-    /// The time.
     pub at: Hlc,
     /// Beats since the schedule's epoch, as in idempotency keys.
     pub beat: u64,
     /// Beats since the cycle began.
     pub phase_beats: u64,
-    /// Beats in a cycle.
     pub cycle_beats: u64,
     /// The name of the cycle.
     pub window_id: WindowId,

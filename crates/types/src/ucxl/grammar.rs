@@ -25,11 +25,8 @@ const ELLIPSIS: &str = "…";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ucxl<'a> {
     pub agent: &'a str,
-    /// In which role.
     pub role: &'a str,
-    /// In which project.
     pub project: &'a str,
-    /// On which task.
     pub task: Option<&'a str>,
     /// As of when; an address without it names the agent's work as a whole.
     pub temporal: Option<Temporal<'a>>,

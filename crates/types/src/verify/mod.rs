@@ -29,17 +29,14 @@ pub struct VerifiedProposal<T> {
 }
 
 impl<T> VerifiedProposal<T> {
-    /// The proposal.
     pub fn proposal(&self) -> &Proposal {
         &self.signed.proposal
     }
 
-    /// The signer's signature.
     pub fn signature(&self) -> Signature {
         self.signed.signature
     }
 
-    /// The typed inputs.
     pub fn inputs(&self) -> &T {
         &self.inputs
     }
