@@ -31,7 +31,6 @@ pub(super) struct Pending {
     pub verified: Verified,
     /// The facts that it was judged by.
     pub facts: Arc<FactsNow>,
-    /// The head after it.
     pub head: Arc<Head>,
     /// Effects that it opens and ends.
     pub effects: Delta,
@@ -43,7 +42,6 @@ pub(super) struct Pending {
     pub trace: Option<Box<Trace>>,
 }
 
-/// One batch.
 pub(super) struct Job {
     pub number: u64,
     pub records: Vec<Pending>,

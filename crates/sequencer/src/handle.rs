@@ -40,13 +40,11 @@ const LOADED_AT_ONCE: usize = 4;
 /// A durable head.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The head.
     pub head: Arc<Head>,
     /// Index of the project's last record; 0 for a project that does not exist.
     pub index: u64,
 }
 
-/// How the sequencer is.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// Whether it takes proposals.
@@ -81,7 +79,6 @@ pub struct Status {
 pub enum DryRun {
     /// It would be accepted.
     Accepted {
-        /// The head after it.
         state_post_hash: Hash,
         /// How the guards judge.
         outcomes: Vec<GuardOutcome>,
@@ -404,7 +401,6 @@ impl Handle {
             .unwrap_or_else(|_| self.refuse(&project, transition, Code::Draining, gone).into())
     }
 
-    /// The believed facts.
     pub fn facts(&self) -> Arc<FactsNow> {
         self.shared.ports.facts.facts()
     }
@@ -461,7 +457,6 @@ impl Handle {
         self.shared.rejections.lock().unwrap_or_else(PoisonError::into_inner).note_unverified(guard, rejection, at);
     }
 
-    /// How the sequencer is.
     pub fn status(&self) -> Status {
         let last_index = self.shared.last_index.load(Ordering::Acquire);
         Status {

@@ -51,7 +51,6 @@ pub(super) struct Evicted {
     pub index: u64,
 }
 
-/// Result of a search.
 pub(super) struct Found {
     pub head: Arc<Head>,
     /// The batch that it waits for.

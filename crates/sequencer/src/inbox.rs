@@ -51,7 +51,6 @@ pub(super) struct OwnRequest {
     pub loaded: Option<Box<RecoveredHead>>,
 }
 
-/// Result of a batch.
 pub(super) struct Done {
     pub number: u64,
     /// The receipts, in the batch's order; or why it is not durable.
@@ -163,7 +162,6 @@ pub(super) struct Work {
     pub stopping: bool,
 }
 
-/// The inbox.
 pub(super) struct Inbox {
     lanes: Mutex<Lanes>,
     wake: Condvar,

@@ -136,7 +136,6 @@ pub trait Observer: Send + Sync {
     fn held_dropped(&self, _id: &EffectId, _brought_by: &PublicKey, _reason: &str) {}
     /// A known key came again.
     fn repeated(&self, transition: Transition);
-    /// A batch is durable.
     fn committed(&self, records: usize, took: Duration, last_index: u64);
     /// The writes of a batch were written and synced.
     fn synced(&self, _took: Duration) {}
@@ -167,11 +166,8 @@ pub trait Observer: Send + Sync {
 /// The sequencer's ports to the outside.
 #[derive(Clone)]
 pub struct Ports {
-    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The facts.
     pub facts: Arc<FactTable>,
-    /// The writer of decisions.
     pub describe: Arc<dyn Describe>,
     pub observer: Arc<dyn Observer>,
 }
@@ -186,18 +182,14 @@ pub enum Outcome {
         /// Whether the key was known already.
         replayed: bool,
     },
-    /// Not accepted.
     Refused(Box<Refusal>),
 }
 
 /// A rejection, and what a caller needs to try again.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// Why.
     pub rejection: Rejection,
-    /// The project.
     pub project: ProjectName,
-    /// Its head.
     pub head: Option<Hash>,
     /// The last clock reading it accepted.
     pub hlc_last: Option<Hlc>,

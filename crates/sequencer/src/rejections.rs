@@ -34,7 +34,6 @@ pub struct RejectionEntry {
     /// The proposed transition; none where there is no project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transition: Option<Transition>,
-    /// Why not.
     pub code: Code,
     /// The guard that failed.
     #[serde(skip_serializing_if = "Option::is_none")]

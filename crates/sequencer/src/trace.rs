@@ -51,7 +51,6 @@ impl Trace {
 /// An accepted transition that is durable, and its whole way.
 #[derive(Debug)]
 pub struct Traced {
-    /// Its record.
     pub record: Record,
     /// Its link in the chain.
     pub chain: Hash,

@@ -29,7 +29,6 @@ impl Unrecorded {
     }
 }
 
-/// Breaches by project.
 pub(super) type Breaches = BTreeMap<ProjectName, Unrecorded>;
 
 impl Pipeline {
