@@ -124,7 +124,6 @@ enum Stuck<E> {
 /// be exported.
 pub type JournalPort = Arc<dyn Fn() -> (Journal, u64) + Send + Sync>;
 
-/// One exporter.
 pub struct Exporter<S> {
     name: &'static str,
     journal: JournalPort,
@@ -168,7 +167,6 @@ impl<S: Sink> Exporter<S> {
         }
     }
 
-    /// How it is.
     pub fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
     }

@@ -86,7 +86,6 @@ impl Treatments {
     }
 }
 
-/// A redaction policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redaction {
     default: Treatments,
@@ -122,7 +121,6 @@ pub enum RedactionError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
     pub id: DecisionId,
-    /// Index of the record.
     pub index: u64,
     /// The document: canonical JSON on one line, without a line end.
     pub bytes: Vec<u8>,
@@ -142,7 +140,6 @@ pub struct Redacted {
 }
 
 impl Redaction {
-    /// Reads a policy.
     pub fn parse(text: &str) -> Result<Redaction, RedactionError> {
         let form = |error: yaml_serde::Error| RedactionError::Form(error.to_string());
         let document: Option<Document> = yaml::checked(text).and_then(yaml_serde::from_str).map_err(form)?;

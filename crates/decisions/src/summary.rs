@@ -78,7 +78,6 @@ fn template(transition: Transition) -> &'static str {
     }
 }
 
-/// Fills a template in.
 fn fill(template: &str, inputs: &Json) -> String {
     let mut out = String::new();
     let mut rest = template;

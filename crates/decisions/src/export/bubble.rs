@@ -20,7 +20,6 @@ pub const MEDIA_TYPE: &str = "application/x-ndjson";
 /// An answer, as far as it counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// The status.
     pub status: u16,
     /// The body, whole and bounded.
     pub body: Vec<u8>,
@@ -37,23 +36,17 @@ pub trait Post: Send + Sync {
 /// Why the server took nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BubbleError {
-    /// There was no answer.
     #[error("{0}")]
     NoAnswer(String),
     /// The server does not know us.
     #[error("BUBBLE answers {status}: it does not let this node in; check decisions.bubble_token")]
-    Denied {
-        /// The status.
-        status: u16,
-    },
+    Denied { status: u16 },
     /// The server refuses the batch.
     #[error("BUBBLE answers {status} to {records} records from {first} on; its own log tells why")]
     Refused {
-        /// The status.
         status: u16,
         /// How many were sent.
         records: usize,
-        /// The first of them.
         first: DecisionId,
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,

@@ -27,12 +27,7 @@ pub struct Jsonl {
 pub enum JsonlError {
     /// Reading or writing failed.
     #[error("cannot {action} {}: {source}", .path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// The runtime is going down.
     #[error("the writing ended early")]
     Task,
