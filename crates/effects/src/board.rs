@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::worker::Step;
 use swoosh_types::ids::EffectId;
 
-/// Phase of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -30,7 +29,6 @@ impl Phase {
     /// Those that an open effect of ours may be in.
     pub const OPEN: [Phase; 4] = [Phase::Waiting, Phase::Suspended, Phase::Running, Phase::Reporting];
 
-    /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Phase::Waiting => "waiting",
@@ -43,7 +41,6 @@ impl Phase {
     }
 }
 
-/// Progress of one effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub id: EffectId,
@@ -65,7 +62,6 @@ pub struct Progress {
 pub struct Board(Arc<RwLock<BTreeMap<EffectId, Progress>>>);
 
 impl Board {
-    /// Progress of one effect.
     pub fn get(&self, id: &EffectId) -> Option<Progress> {
         self.read(|entries| entries.get(id).cloned())
     }

@@ -52,22 +52,11 @@ pub enum Command {
     /// Keep this on disk.
     Note { id: EffectId, note: Note },
     /// Begin an attempt.
-    Start {
-        /// At which effect.
-        id: EffectId,
-        attempt: u32,
-    },
+    Start { id: EffectId, attempt: u32 },
     /// Tell an attempt to stop.
-    Interrupt {
-        /// At which effect.
-        id: EffectId,
-    },
+    Interrupt { id: EffectId },
     /// Propose an outcome.
-    Propose {
-        id: EffectId,
-        /// The outcome.
-        outcome: Outcome,
-    },
+    Propose { id: EffectId, outcome: Outcome },
     /// Deletes a note that is not needed any more.
     Forget { id: EffectId },
 }
@@ -85,7 +74,6 @@ struct Streak {
     last_ms: u64,
 }
 
-/// The engine.
 #[derive(Debug)]
 pub struct Engine {
     rules: Rules,
@@ -450,7 +438,6 @@ impl Engine {
         }
     }
 
-    /// An attempt ended.
     pub fn ended(&mut self, id: &EffectId, attempt: u32, ended: Ended, now_ms: u64) {
         let Some(entry) = self.entries.get(id).filter(|entry| entry.attempt == attempt) else { return };
         let State::Running { begun_ms, cut } = entry.state else { return };
@@ -557,7 +544,6 @@ impl Engine {
     }
 }
 
-/// Effects of a project.
 fn of<'a, T>(map: &'a BTreeMap<EffectId, T>, project: &ProjectName) -> impl Iterator<Item = &'a EffectId> + use<'a, T> {
     let first = EffectId { project: project.clone(), index: 0, digest: None, effect: EffectName::ALL[0] };
     let ours = project.clone();

@@ -46,7 +46,6 @@ pub struct Workshop {
     pub root: PathBuf,
     /// Branches that sources may follow, as `<url>#<ref>`.
     pub floating: BTreeSet<String>,
-    /// The git program.
     pub git: ChildGit,
     /// Credentials with the addresses that they are bound to.
     pub wallet: Wallet,
@@ -57,11 +56,9 @@ pub struct Workshop {
     /// How content is scanned.
     pub scan: ScanConfig,
     pub tool: Tool,
-    /// Definitions of the builders.
     pub definitions: Definitions,
     /// Builds for projects that name none.
     pub builds: Vec<Build>,
-    /// The world.
     pub outside: Box<dyn Outside>,
 }
 
@@ -90,7 +87,6 @@ impl Execute for Workshop {
     }
 }
 
-/// Result of an attempt.
 type Done = Result<(Transition, Report), Failed>;
 
 impl Workshop {

@@ -32,7 +32,6 @@ pub struct Open {
 /// The doer of an effect. Settings and orders of a migration change it while the effect is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doer {
-    /// The node.
     Node,
     /// The node, since a moment after the effect was opened: others may have begun it.
     NodeAfterOthers,
@@ -73,7 +72,6 @@ impl Point {
     /// All of them, in their order.
     pub const ALL: [Point; 4] = [Point::Start, Point::Work, Point::Note, Point::Record];
 
-    /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Point::Start => "start",
@@ -105,6 +103,5 @@ pub trait Host: Send + Sync + 'static {
     fn changed(&self, progress: &Progress);
     /// An attempt failed, whether it is reported or not.
     fn failed(&self, id: &EffectId, reason: &str);
-    /// A point was reached.
     fn reached(&self, point: Point, id: &EffectId);
 }

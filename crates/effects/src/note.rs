@@ -42,12 +42,10 @@ impl Note {
         }
     }
 
-    /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         canonical_bytes(self)
     }
 
-    /// Reads it.
     pub fn decode(bytes: &[u8]) -> Result<Note, DecodeError> {
         from_slice(bytes)
     }

@@ -13,7 +13,6 @@ use swoosh_types::text::Detail;
 
 /// Assets that a failure names at most: those that a state can hold. A test compares it to the statechart.
 pub(super) const MOST_ASSETS: usize = 256;
-/// Bytes of a detail.
 const DETAIL_BYTES: usize = 500;
 
 /// A transition that answers an effect, with its inputs.
@@ -21,7 +20,6 @@ const DETAIL_BYTES: usize = 500;
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     pub transition: Transition,
-    /// Its inputs.
     pub inputs: Json,
 }
 
@@ -40,7 +38,6 @@ impl Outcome {
 /// An executor's report; members that the transition does not have stay empty.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// Commits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved: Option<ResolvedSources>,
     /// Commits and trees.
@@ -58,7 +55,6 @@ pub struct Report {
     /// Servers that did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<UnreachableServers>,
-    /// Assets that are there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assets: Option<Assets>,
     /// The hash of the assets.
@@ -79,9 +75,7 @@ pub struct Report {
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Outcomes {
-    /// Of checks.
     Checks(CheckOutcomes),
-    /// Of assets.
     Assets(AssetOutcomes),
 }
 

@@ -115,7 +115,7 @@ impl Runner {
         });
     }
 
-    /// How things stand.
+    /// Progress of all effects.
     pub fn board(&self) -> &Board {
         &self.board
     }

@@ -30,7 +30,6 @@ pub enum Task {
     },
     /// Builds the content manifest.
     Index {
-        /// The version that it is of.
         version: u64,
         /// Commits and trees.
         fetched: FetchedSources,
@@ -73,7 +72,6 @@ pub struct Build {
 /// The repositories of a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its sources.
     pub sources: SourceSet,
     /// Its pinned upstreams.
     pub upstreams: SourceSet,

@@ -10,18 +10,15 @@ use swoosh_types::ids::EffectId;
 /// One attempt to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// The effect.
     pub id: EffectId,
     /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// The work.
     pub task: Task,
 }
 
 /// The current step of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// In words.
     pub text: String,
     /// How far it is, of `total`.
     pub done: u64,
@@ -34,7 +31,6 @@ pub struct Step {
 pub enum Ended {
     /// With an outcome: a success, or a failure that says more than a text.
     Done(Outcome),
-    /// It failed.
     Failed(Failed),
     /// It stopped on request.
     Stopped(Stop),
@@ -80,7 +76,6 @@ impl Work<'_> {
 
 /// Executes attempts. It may block; it asks `work.leave` about ten times a second.
 pub trait Execute: Send + Sync + 'static {
-    /// One attempt.
     fn run(&self, job: &Job, work: &Work<'_>) -> Ended;
 }
 

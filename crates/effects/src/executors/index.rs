@@ -25,13 +25,10 @@ const FILE: &str = "index.json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IndexedSource {
-    /// The commit.
     pub commit: GitId,
-    /// Its tree, by git's id.
     pub tree: GitId,
     /// The Merkle hash of the tree's content.
     pub content: Hash,
-    /// Files.
     pub files: Count,
     /// Bytes of all files together.
     pub bytes: Count,
@@ -41,9 +38,7 @@ pub struct IndexedSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
-    /// The project.
     pub project: ProjectName,
-    /// The version.
     pub version: Count,
     pub sources: BTreeMap<Name, IndexedSource>,
 }

@@ -19,7 +19,6 @@ use swoosh_hybridcore::state::files;
 use swoosh_types::hash::Hash;
 use swoosh_types::text::ProjectName;
 
-/// The folders of one project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectFolder {
     root: PathBuf,
@@ -31,27 +30,22 @@ impl ProjectFolder {
         ProjectFolder { root: root.join(project.as_str()) }
     }
 
-    /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Its sources.
     pub fn sources(&self) -> Workspace {
         Workspace::new(&self.root)
     }
 
-    /// Its upstreams.
     pub fn upstreams(&self) -> Workspace {
         Workspace::new(self.root.join("upstreams"))
     }
 
-    /// Its indexes.
     pub fn indexes(&self) -> PathBuf {
         self.root.join("indexes")
     }
 
-    /// The index of one version.
     pub fn index(&self, version: u64) -> PathBuf {
         self.indexes().join(version.to_string())
     }
@@ -66,7 +60,6 @@ impl ProjectFolder {
         self.root.join("environment")
     }
 
-    /// Makes it.
     pub fn make(&self) -> io::Result<()> {
         for folder in [self.root.clone(), self.upstreams().root().to_owned(), self.indexes()] {
             fs::create_dir_all(folder)?;
