@@ -33,11 +33,8 @@ pub enum Trap {
     PowerLoss,
     /// The process is killed.
     Kill,
-    /// A write fails.
     FailWrite,
-    /// A sync fails.
     FailSync,
-    /// A read fails.
     FailRead,
     /// There is no room from here on.
     Full,
@@ -104,7 +101,6 @@ struct Contents {
     lies: Lies,
 }
 
-/// The disk.
 pub struct Disk(Mutex<Contents>);
 
 impl fmt::Debug for Disk {
@@ -141,7 +137,6 @@ impl Image {
         (was, was_flipped_from)
     }
 
-    /// Restores every flipped row.
     fn mend(&mut self) {
         for ((family, key), was) in std::mem::take(&mut self.flipped) {
             let row = self.families.get_mut(family).and_then(|rows| rows.get_mut(&key));

@@ -47,7 +47,6 @@ impl Clocks {
         Clocks { wall_ms: AtomicU64::new(wall_ms), ..Clocks::default() }
     }
 
-    /// Time passes.
     pub fn pass(&self, milliseconds: u64) {
         self.monotonic_ms.fetch_add(milliseconds, Ordering::Relaxed);
         self.wall_ms.fetch_add(milliseconds, Ordering::Relaxed);
@@ -204,15 +203,10 @@ impl Observer for Watch {
 
 /// The environment of a node.
 pub struct Site {
-    /// The cluster.
     pub cluster: ClusterId,
-    /// The node's key.
     pub key: SecretKey,
-    /// Its disk.
     pub disk: Arc<Disk>,
-    /// Its clocks.
     pub clocks: Arc<Clocks>,
-    /// A bug in it.
     pub bug: Option<Bug>,
     /// Heads that it keeps in memory.
     pub heads: usize,
@@ -231,11 +225,8 @@ pub enum StartError {
 
 /// A node that runs.
 pub struct Node {
-    /// The sequencer.
     pub single: Single<CarelessLog>,
-    /// The believed facts.
     pub table: Arc<FactTable>,
-    /// Its clock.
     pub clock: Arc<Clock>,
     watch: Arc<Watch>,
 }
@@ -331,7 +322,6 @@ impl Node {
     }
 }
 
-/// Result of a start.
 #[derive(Debug)]
 pub struct Found {
     /// Index and chain value of the last record.

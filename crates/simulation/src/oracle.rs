@@ -22,7 +22,6 @@ use swoosh_types::receipt::Receipt;
 use swoosh_types::record::Record;
 use swoosh_types::text::{ClusterId, ProjectName};
 
-/// A broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
 #[error("{invariant}: {what}")]
 pub struct Violation {
@@ -73,7 +72,6 @@ struct Given {
     post: Hash,
 }
 
-/// The oracle.
 pub struct Oracle {
     cluster: ClusterId,
     looking: Looking,

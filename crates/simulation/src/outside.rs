@@ -22,7 +22,6 @@ const ROTATES: usize = 3;
 pub const SERVER_URL: &str = "https://mcp.example/search";
 /// One beat, in milliseconds.
 pub const BEAT_MS: u64 = 250;
-/// Beats of a cycle.
 pub const CYCLE_BEATS: u64 = 60;
 /// The schedule's epoch: 2025-01-01T00:00:00Z, in milliseconds.
 pub const EPOCH_MS: u64 = 1_735_689_600_000;
@@ -68,7 +67,6 @@ struct Said {
     fact: Fact,
 }
 
-/// Everything outside.
 #[derive(Clone, Debug)]
 pub struct Outside {
     said: BTreeMap<FactKind, Said>,
@@ -118,17 +116,14 @@ impl Outside {
         self.licensed_until_ms
     }
 
-    /// Every current fact.
     pub fn facts(&self) -> Vec<Fact> {
         self.said.values().map(|said| said.fact.clone()).collect()
     }
 
-    /// The fact of a kind.
     pub fn fact(&self, kind: FactKind) -> Option<Fact> {
         self.said.get(&kind).map(|said| said.fact.clone())
     }
 
-    /// The body of a kind.
     pub fn body(&self, kind: FactKind) -> Option<&Value> {
         self.said.get(&kind).map(|said| &said.body)
     }

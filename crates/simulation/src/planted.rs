@@ -5,7 +5,6 @@
 use super::disk::Lies;
 use swoosh_journal::{AppendError, Batch, Journal, Log, Write};
 
-/// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Bug {
     /// Batches are answered for before they are written; each is written with the one after it.
@@ -35,7 +34,6 @@ pub enum Bug {
 }
 
 impl Bug {
-    /// All of them.
     pub const ALL: [Bug; 12] = [
         Bug::AnswersBeforeCommit,
         Bug::SkipsSyncs,
@@ -57,7 +55,6 @@ impl Bug {
         value.map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// The bug of a name.
     pub fn of(name: &str) -> Option<Bug> {
         Bug::ALL.into_iter().find(|bug| bug.name() == name)
     }

@@ -17,7 +17,6 @@ impl Random {
         random
     }
 
-    /// The next number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -40,7 +39,6 @@ impl Random {
         self.below(10_000) < in_ten_thousand
     }
 
-    /// One of these.
     pub fn pick<T: Copy, const N: usize>(&mut self, from: [T; N]) -> T {
         from[self.index(N)]
     }

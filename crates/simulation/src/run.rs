@@ -83,7 +83,6 @@ pub enum ScriptError {
 /// How one world ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// The hash of its trace.
     pub trace: Hash,
     pub tally: Tally,
     /// The violation, and the number of turns before it.
@@ -111,7 +110,6 @@ pub struct Progress {
     pub worlds: u64,
 }
 
-/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Worlds that were lived through.
@@ -130,7 +128,6 @@ impl Report {
         self.worlds.div_ceil(LIVED_AGAIN)
     }
 
-    /// Accepted transitions.
     pub fn transitions(&self) -> u64 {
         self.tally.of("transitions")
     }
@@ -165,7 +162,6 @@ impl Script {
         Script { seed, faults: plan.rates.clone(), planted: plan.bug.map(Bug::name), turns: (1..=plan.turns).collect() }
     }
 
-    /// Reads a script.
     pub fn parse(bytes: &[u8]) -> Result<Script, ScriptError> {
         let script: Script = serde_json::from_slice(bytes)?;
         script.bug().map(|_| script.clone())

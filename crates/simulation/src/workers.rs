@@ -33,7 +33,6 @@ enum Built {
     Begun,
     /// It failed, and the engine saw it.
     Failed,
-    /// It is made.
     Made,
 }
 

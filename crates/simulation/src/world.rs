@@ -73,7 +73,6 @@ struct Owed {
     answer: oneshot::Receiver<Outcome>,
 }
 
-/// The world.
 pub struct World {
     pub(super) site: Site,
     pub(super) node: Option<Node>,
@@ -190,7 +189,6 @@ impl World {
         self.now_ms().saturating_add_signed(skew_ms)
     }
 
-    /// One turn.
     pub fn take_turn(&mut self, random: &mut Random) -> Result<(), Violation> {
         self.pass_time(random);
         self.go_wrong(random);

@@ -13,7 +13,6 @@ use swoosh_types::names::Role;
 #[derive(Clone, Debug)]
 pub struct Hand {
     pub name: &'static str,
-    /// Their key.
     pub secret: SecretKey,
     /// The public half of it.
     pub public: PublicKey,
@@ -72,7 +71,6 @@ impl Hands {
         Hands(table.into_iter().enumerate().map(hand).collect())
     }
 
-    /// The hand of a name.
     pub fn get(&self, name: &str) -> &Hand {
         known(self.0.iter().find(|hand| hand.name == name), name)
     }

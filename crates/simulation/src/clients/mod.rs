@@ -34,7 +34,6 @@ use swoosh_types::text::ClusterId;
 pub const SECRET: &str = "ucxl://agent:dev@default/out/key.pem";
 
 pub struct Common<'a> {
-    /// The cluster.
     pub cluster: &'a ClusterId,
     pub hands: &'a Hands,
     /// The world outside.
@@ -60,7 +59,6 @@ pub enum Twist {
 
 /// A client's proposal.
 pub struct Ask {
-    /// The transition.
     pub transition: Transition,
     /// The deliberate fault in it.
     pub twist: Twist,

@@ -6,14 +6,12 @@ use swoosh_types::names::*;
 /// Where a region shall be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Goal<'a> {
-    /// The region.
     pub region: Region,
     /// The state's name in the chart.
     pub state: &'a str,
 }
 
 impl<'a> Goal<'a> {
-    /// A goal.
     pub fn new(region: Region, state: &'a str) -> Goal<'a> {
         Goal { region, state }
     }

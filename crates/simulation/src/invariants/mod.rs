@@ -29,15 +29,10 @@ use swoosh_types::text::ClusterId;
 
 /// One transition.
 pub struct Step<'a> {
-    /// The cluster.
     pub cluster: &'a ClusterId,
-    /// Its record.
     pub record: &'a Record,
-    /// Its inputs.
     pub inputs: &'a Json,
-    /// The head before it.
     pub before: &'a Head,
-    /// The head after it.
     pub after: &'a Head,
 }
 

@@ -5,7 +5,6 @@ use crate::clients::SECRET;
 use crate::oracle::Past;
 use swoosh_types::names::Transition;
 
-/// The submission.
 pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
     let submission = step.inputs.as_object().and_then(|inputs| inputs.get("submission")?.as_str());
     let forbidden = step.record.transition == Transition::ExecutionSubmit && submission == Some(SECRET);
