@@ -17,6 +17,7 @@ mod chaos;
 mod chart;
 mod clocks;
 mod compat;
+mod contributing;
 mod daemon_basics;
 mod damage;
 mod dashboards;
