@@ -21,27 +21,28 @@ FUZZ_SECONDS ?= 60
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: prerequisites ## Build the library and the command swoosh
-	cargo build --locked
+# Both of them: with one alone Cedar and others get other features than in the tests, and are compiled once more.
+build: prerequisites ## Build the programs swoosh and swoosh-lab
+	cargo build --locked --package swoosh --package swoosh-lab
 
 demo: build ## Drive a project from BOOT to REVERB, kill the daemon, and replay
 	@tools/install-prerequisites.sh packer
-	"$(CARGO_TARGET_DIR)/debug/swoosh" demo
+	"$(CARGO_TARGET_DIR)/debug/swoosh-lab" demo
 
 bench: build ## Measure this machine, beside etcd and Restate where they are installed (a quarter of an hour)
 	@command -v etcd >/dev/null || echo "skipped: etcd (apt-get install etcd-server protobuf-compiler)"
 	@command -v restate-server >/dev/null || [ -n "$$RESTATE_SERVER" ] || \
 		echo "skipped: Restate (npm install @restatedev/restate-server; RESTATE_SERVER names its restate-server)"
-	"$(CARGO_TARGET_DIR)/debug/swoosh" bench $(BENCH)
+	"$(CARGO_TARGET_DIR)/debug/swoosh-lab" bench $(BENCH)
 
 # Where a run writes; the report is put beside the recipes.
 CHAOS_RUN := chaos/run
 chaos: build ## Run simulated and real faults (18 to 23 minutes on 2 cores); writes chaos/REPORT.md and chaos/report.json
 	@tools/install-prerequisites.sh chaos
 	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
-	"$(CARGO_TARGET_DIR)/debug/swoosh" --json chaos sim --seed $(or $(SEED),1) --transitions $(or $(SIMULATED),5000000) \
+	"$(CARGO_TARGET_DIR)/debug/swoosh-lab" --json chaos sim --seed $(or $(SEED),1) --transitions $(or $(SIMULATED),5000000) \
 		>$(CHAOS_RUN)/simulation.json || true # its findings are in the report, and fail it
-	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),150) \
+	"$(CARGO_TARGET_DIR)/debug/swoosh-lab" chaos real --seed $(or $(SEED),1) --seconds $(or $(SECONDS),150) \
 		--transitions $(or $(TRANSITIONS),200000) --simulation $(CHAOS_RUN)/simulation.json --output $(CHAOS_RUN)/real \
 		|| { cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md; exit 1; }
 	cp $(CHAOS_RUN)/real/REPORT.md chaos/REPORT.md
@@ -50,7 +51,7 @@ chaos: build ## Run simulated and real faults (18 to 23 minutes on 2 cores); wri
 soak: build ## Hours of real faults (HOURS), watched by Prometheus with the operators' alerting rules
 	@tools/install-prerequisites.sh chaos
 	rm -rf $(CHAOS_RUN) && mkdir -p $(CHAOS_RUN)
-	"$(CARGO_TARGET_DIR)/debug/swoosh" chaos real --seed $(or $(SEED),1) --seconds $$(( $(or $(HOURS),4) * 3600 )) \
+	"$(CARGO_TARGET_DIR)/debug/swoosh-lab" chaos real --seed $(or $(SEED),1) --seconds $$(( $(or $(HOURS),4) * 3600 )) \
 		--clients 8 --pace 300 --rules deploy/prometheus/swoosh.rules.yml --output $(CHAOS_RUN)/soak
 
 # libFuzzer's instrumentation is an unstable option of rustc; the sanitizers are left out, as there is no `unsafe` here.
@@ -95,10 +96,10 @@ pin-images: ## Replace the tags of images in the deploy files by digests (needs 
 # The commit is compiled in, so that only a tree without changes is released. UNRELEASED=1 skips this check.
 dist: prerequisites ## Make the release archive with manual pages and completions, its SBOM and checksums, in dist/
 	@[ "$(UNRELEASED)" = 1 ] || [ -z "$$(git status --porcelain)" ] || { echo "there are uncommitted changes"; exit 1; }
-	SWOOSH_COMMIT=$$(git rev-parse HEAD)$$([ -z "$$(git status --porcelain)" ] || echo -dirty) cargo build --locked
+	SWOOSH_COMMIT=$$(git rev-parse HEAD)$$([ -z "$$(git status --porcelain)" ] || echo -dirty) cargo build --locked --release --package swoosh
 	@cargo cyclonedx --version >/dev/null 2>&1 || { \
 		echo "installing cargo-cyclonedx, some minutes"; cargo install --locked cargo-cyclonedx; }
-	UNRELEASED=$(UNRELEASED) SWOOSH="$(CARGO_TARGET_DIR)/debug/swoosh" tools/dist.py
+	UNRELEASED=$(UNRELEASED) SWOOSH="$(CARGO_TARGET_DIR)/release/swoosh" tools/dist.py
 
 # With one crate its dependencies keep the features that they have in the workspace, so that nothing is built twice.
 test: prerequisites ## Run all tests (CRATE=journal: the unit tests of that crate; TESTS=NAME: those with that name)

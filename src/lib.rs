@@ -20,7 +20,6 @@ pub use swoosh_migration as migration;
 pub use swoosh_platform as platform;
 pub use swoosh_sequencer as sequencer;
 pub use swoosh_settings as settings;
-pub use swoosh_simulation as simulation;
 pub use swoosh_telemetry as telemetry;
 pub use swoosh_types as types;
 pub use swoosh_types::verify;

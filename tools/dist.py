@@ -25,7 +25,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or pathlib.Path.home() / ".cache/swoosh/target")
-SWOOSH = pathlib.Path(os.environ.get("SWOOSH") or TARGET / "debug/swoosh")
+SWOOSH = pathlib.Path(os.environ.get("SWOOSH") or TARGET / "release/swoosh")
 DIST = pathlib.Path(os.environ.get("DIST") or ROOT / "dist")
 DOCUMENTS = ["LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md", "statechart.yaml"]
 FOLDERS = ["config", "dashboards", "deploy", "docs", "openapi", "runbooks"]

@@ -228,7 +228,8 @@ def main():
         sys.exit(ask_all(mutants, bool(wanted)))
     finally:
         # The last built program has a bug; without it, the next build makes a sound one.
-        (TARGET / "debug/swoosh").unlink(missing_ok=True)
+        for name in ("swoosh", "swoosh-lab"):
+            (TARGET / "debug" / name).unlink(missing_ok=True)
 
 
 def ask_all(mutants, alone):

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -14,6 +13,7 @@ use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::proposal::DEFAULT_PROJECT;
 use crate::types::rejection::Problem;
 use crate::types::text::{ClusterId, ProjectName};
+pub(super) use swoosh_terminal::output::exit;
 
 /// Arguments of every command that connects to a node.
 #[derive(Clone, Debug, clap::Args)]
@@ -239,9 +239,4 @@ impl Node {
         let node = self.client.address().trim_end_matches('/').to_owned();
         Refused { node, cluster: self.client.cluster().cloned(), problem }.into()
     }
-}
-
-/// Success, or failure.
-pub(super) fn exit(good: bool) -> ExitCode {
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub(super) use swoosh_terminal::progress::{progress, progress_done};
+
 use crate::journal::{Journal, JournalOptions};
 use crate::types::text::ProjectName;
 
@@ -77,24 +79,5 @@ fn list(projects: &[ProjectName]) -> String {
         (0, _) => "none".to_owned(),
         (more, names) if more > 10 => format!("{names} and {} more", more - 10),
         (_, names) => names,
-    }
-}
-
-/// Tells on standard error how far a long check is; silent where standard error is no terminal.
-pub(super) fn progress() -> impl FnMut(u64) {
-    use std::io::IsTerminal as _;
-    let shown = std::io::stderr().is_terminal();
-    move |index| {
-        if shown && index > 0 {
-            eprint!("\rrecord {index} ");
-        }
-    }
-}
-
-/// Ends the line that [`progress`] wrote.
-pub(super) fn progress_done() {
-    use std::io::IsTerminal as _;
-    if std::io::stderr().is_terminal() {
-        eprint!("\r\x1b[K");
     }
 }

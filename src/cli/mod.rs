@@ -9,16 +9,13 @@ pub(crate) use swoosh_terminal::{interrupt, known_nodes, output, time, worklog};
 pub(crate) use swoosh_upstreams::{sources, upstreams};
 
 mod backup;
-mod bench;
 mod builds;
-mod chaos;
 mod clock;
 mod config;
 mod connect;
 mod council;
 mod data;
 mod decisions;
-mod demo;
 mod documents;
 mod effects;
 mod fact;
@@ -26,6 +23,7 @@ mod follow;
 mod grouped;
 mod identity;
 mod keys;
+mod lab;
 mod license;
 mod manual;
 mod mcp;
@@ -62,8 +60,8 @@ mod windows;
     name = "swoosh",
     version,
     about = "A deterministic orchestrator: signed transitions, pure guards, a hash-chained log",
-    after_help = "Start with `swoosh demo`, which tells the whole story on a temporary node, or with\n\
-        `swoosh serve` in an empty directory and `swoosh transitions` beside it.\n\n\
+    after_help = "Start with `swoosh serve` in an empty directory and `swoosh transitions` beside it, or with\n\
+        `swoosh demo`, which shows a whole project on a temporary node (it needs the program swoosh-lab).\n\n\
         Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for commands\n\
         that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_KEY the key file for commands that sign,\n\
         SWOOSH_CLUSTER the cluster that they sign for. `swoosh nodes` lists the nodes that are known."
@@ -78,9 +76,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::DemoCommand),
-    Bench(bench::BenchCommand),
-    Chaos(chaos::ChaosCommand),
+    /// Show a whole project on a temporary node (runs swoosh-lab)
+    Demo(lab::LabCommand),
+    /// Measure this machine (runs swoosh-lab)
+    Bench(lab::LabCommand),
+    /// Put faults on simulated and real nodes (runs swoosh-lab)
+    Chaos(lab::LabCommand),
     Follow(follow::FollowCommand),
     Backup(backup::BackupCommand),
     Restore(backup::RestoreCommand),
@@ -134,13 +135,24 @@ enum Command {
 
 /// Runs the command line; the reason of a failure goes to standard error.
 pub fn main() -> ExitCode {
-    let arguments = renamed::present(std::env::args_os().collect());
-    let matches = grouped::command().get_matches_from(arguments);
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut grouped::command()).exit());
-    run(cli.command, cli.json).unwrap_or_else(|error| {
-        refusal::tell(&error, cli.json);
+    let (json, done) = match lab::asked_for_help(std::env::args_os().skip(1)) {
+        Some(command) => (false, lab::become_lab(command)),
+        None => {
+            let Cli { json, command } = parsed();
+            (json, run(command, json))
+        }
+    };
+    done.unwrap_or_else(|error| {
+        refusal::tell(&error, json);
         ExitCode::FAILURE
     })
+}
+
+/// The arguments of this process. Wrong usage ends it.
+fn parsed() -> Cli {
+    let arguments = renamed::present(std::env::args_os().collect());
+    let matches = grouped::command().get_matches_from(arguments);
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut grouped::command()).exit())
 }
 
 impl Command {
@@ -160,13 +172,13 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         private::keep_new_files_private();
     }
     match command {
-        Command::Bench(command) => command.run(json),
-        Command::Chaos(command) => command.run(&output),
+        Command::Bench(_) => lab::become_lab("bench"),
+        Command::Chaos(_) => lab::become_lab("chaos"),
         Command::Follow(command) => command.run(),
         Command::Backup(command) => command.run(output),
         Command::Restore(command) => command.run(output),
         Command::Promote(command) => command.run(output),
-        Command::Demo(command) => command.run(json),
+        Command::Demo(_) => lab::become_lab("demo"),
         Command::Serve(command) => command.run(),
         Command::Clock(command) => command.run(output),
         Command::Keygen(command) => command.run(output),

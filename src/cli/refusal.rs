@@ -5,7 +5,7 @@ use super::output::{self, Table};
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::Problem;
 use crate::types::text::ClusterId;
-use crate::types::url_text;
+use swoosh_terminal::failure;
 
 /// Tells why a command failed: on standard error for people; a node's own answer also as JSON on standard
 /// output, because it is what a program asked for.
@@ -16,8 +16,7 @@ pub(super) fn tell(error: &anyhow::Error, json: bool) {
             let _ = output::print(&document);
         }
         Some(refused) => eprintln!("{}", text(&refused.node, refused.cluster.as_ref(), &refused.problem)),
-        None if json => eprintln!("{}", serde_json::json!({ "error": chain(error) })),
-        None => eprintln!("error: {}", chain(error)),
+        None => failure::print(error, json),
     }
 }
 
@@ -28,19 +27,6 @@ fn document(refused: &Refused) -> serde_json::Result<String> {
         members.insert("cluster".to_owned(), serde_json::to_value(cluster)?);
     }
     serde_json::to_string_pretty(&document)
-}
-
-/// An error and what caused it; a cause that the text contains already is not repeated. The standard error of a daemon is a log too.
-fn chain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    url_text::without_secrets(&text).into_owned()
 }
 
 /// A refusal for people: code, reasons, guards, where to read more.
@@ -93,13 +79,6 @@ mod tests {
 
     fn outcome(guard: GuardName, ok: bool, reason: &str) -> GuardOutcome {
         GuardOutcome { guard, ok, reasons: vec![reason.to_owned()], facts: Vec::new(), grant: None }
-    }
-
-    #[test]
-    fn a_cause_is_shown_once() {
-        let error =
-            anyhow::anyhow!("the disk is full").context("cannot write (the disk is full)").context("no snapshot");
-        assert_eq!(chain(&error), "no snapshot: cannot write (the disk is full)");
     }
 
     #[test]

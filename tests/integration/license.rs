@@ -6,9 +6,9 @@ use swoosh::types::names::{Region, Transition};
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::Project;
 use crate::support::sockets::{Mood, eventually, kaching, wait_asked};
-use crate::support::standins::kaching::Kaching;
 use crate::support::wal;
 use crate::support::world::Ask;
+use swoosh_standins::kaching::Kaching;
 
 /// A site whose only source of license facts is this server, polled about every second.
 fn site(kaching: &Kaching) -> Site {

@@ -11,9 +11,7 @@
 
 mod authority;
 mod backup;
-mod bench;
 mod breaches;
-mod chaos;
 mod chart;
 mod clocks;
 mod compat;
@@ -22,7 +20,6 @@ mod daemon_basics;
 mod damage;
 mod dashboards;
 mod decisions;
-mod demo;
 mod deploy;
 mod disk;
 mod disk_faults;
@@ -42,6 +39,7 @@ mod idempotency;
 mod identities;
 mod kills;
 mod known_nodes;
+mod lab;
 mod license;
 mod losses;
 mod migration;
@@ -75,6 +73,3 @@ mod vectors;
 mod volumes;
 
 mod workspace;
-
-// The stand-ins of the demo are compiled here too, and name our types as the library does.
-use swoosh::types;

@@ -26,7 +26,7 @@ fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
 /// Subcommands that the program's help lists below these words; empty if it lists none.
 fn commands(words: &[&str]) -> BTreeSet<String> {
     let help = Command::new(env!("CARGO_BIN_EXE_swoosh")).args(words).arg("-h").output().unwrap();
-    assert!(help.status.success(), "swoosh {words:?} -h");
+    assert!(help.status.success(), "swoosh {words:?} -h: {}", String::from_utf8_lossy(&help.stderr));
     let help = String::from_utf8(help.stdout).unwrap();
     listed(&help)
 }

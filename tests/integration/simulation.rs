@@ -3,7 +3,7 @@
 //!
 //! Rates are raised where a slice is too short for a fault to happen often enough: what is rare is not less tested.
 
-use swoosh::simulation::{Bug, Fault, Plan, Rates, Report, Script, replay, run};
+use swoosh_simulation::{Bug, Fault, Plan, Rates, Report, Script, replay, run};
 
 /// Everything happens, a little more often than usual.
 fn often() -> Rates {

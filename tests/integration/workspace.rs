@@ -41,6 +41,65 @@ fn the_sdk_brings_along_no_storage_and_no_server() {
     assert_without("swoosh-client", &["rocksdb", "librocksdb-sys", "axum", "clap", "cedar-policy", "git2"]);
 }
 
+/// The daemon carried the demo, the benchmark, the simulation and servers for tests.
+#[test]
+fn the_shipped_program_brings_along_nothing_of_the_lab() {
+    assert_without("swoosh", &["swoosh-lab", "swoosh-simulation", "swoosh-standins", "swoosh-fuzz", "hdrhistogram"]);
+    let lab = tree("swoosh-lab", &[]);
+    assert!(!lab.contains("swoosh"), "the lab starts the program `swoosh` and links none of it");
+    assert!(lab.contains("hdrhistogram") && lab.contains("swoosh-simulation"), "{lab:?}");
+}
+
+/// A crate and its features, as `cargo tree` prints them, of all crates from outside that a selection of packages builds.
+fn features(selected: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--prefix", "none", "--no-dedupe", "--format", "{p} [{f}]"])
+        .args(selected)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo can be run");
+    assert!(output.status.success(), "cargo tree failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("crate names are UTF-8");
+    text.lines().filter(|line| !line.starts_with("swoosh") && !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// A crate that has other features in the tests than in the demo is compiled twice; with RocksDB, that is 10 minutes.
+#[test]
+fn the_demo_and_the_tests_build_each_dependency_with_the_same_features() {
+    let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
+    let (_, recipe) = makefile.split_once("\nbuild: prerequisites").unwrap();
+    let words: Vec<&str> = recipe.lines().nth(1).unwrap().split_whitespace().skip(3).collect();
+    let build = [&["--edges", "normal,build"], words.as_slice()].concat();
+    let tested = features(&["--workspace", "--edges", "normal,build,dev"]);
+    for selected in [&build[..], &["--package", "swoosh", "--edges", "normal,build,dev"]] {
+        let built = features(selected);
+        assert!(built.iter().any(|line| line.starts_with("librocksdb-sys ")), "{selected:?}: {built:?}");
+        let different: Vec<_> = built.difference(&tested).collect();
+        assert!(different.is_empty(), "make test builds these with other features than {selected:?}: {different:#?}");
+    }
+}
+
+/// A release without overflow checks would record a wrong sum where the tests end the request.
+#[test]
+fn a_release_is_built_with_overflow_checks_for_our_crates() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let manifest = read("Cargo.toml");
+    let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let lines: Vec<&str> = release.lines().take_while(|line| !line.starts_with('[')).collect();
+    assert!(lines.contains(&"overflow-checks = true"), "{lines:?}");
+    assert_eq!(manifest.matches("[profile.release.package.").count(), 1, "one for crates from outside, none for ours");
+    assert!(manifest.contains("[profile.release.package.\"*\"]"));
+    let makefile = read("Makefile");
+    let (_, recipe) = makefile.split_once("\ndist: ").unwrap();
+    let recipe = recipe.split_once("\n\n").unwrap().0;
+    assert!(recipe.contains("cargo build --locked --release --package swoosh\n"), "{recipe}");
+    assert!(recipe.contains("/release/swoosh\" tools/dist.py"), "{recipe}");
+    let image = read("deploy/docker/Dockerfile");
+    let built: Vec<&str> = image.lines().filter(|line| line.contains("cargo build")).collect();
+    assert!(built.iter().all(|line| line.contains("--release")) && built.len() == 2, "{built:?}");
+}
+
 /// `make fetch` and `make validate` compiled RocksDB first, for twenty minutes.
 #[test]
 fn fetching_upstreams_brings_along_no_storage_and_no_server() {

@@ -5,7 +5,7 @@
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Modules of this program whose lines have levels of their own.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 19] = [
     "cli",
     "client",
     "decisions",
@@ -15,8 +15,10 @@ const MODULES: [&str; 17] = [
     "hybridcore",
     "ingress",
     "journal",
+    "lab",
     "machine",
     "migration",
+    "node",
     "platform",
     "refusal",
     "sequencer",
@@ -109,7 +111,7 @@ mod tests {
     fn every_crate_that_logs_can_be_named() {
         let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
         let names = folders.map(|entry| entry.unwrap().path().file_name().unwrap().to_str().unwrap().to_owned());
-        let silent = ["chart", "fuzz", "simulation", "terminal", "types", "telemetry"];
+        let silent = ["chart", "features", "fuzz", "simulation", "standins", "terminal", "types", "telemetry"];
         for name in names.filter(|name| !silent.contains(&name.as_str())) {
             assert!(MODULES.contains(&name.as_str()), "crates/{name} is missing");
         }

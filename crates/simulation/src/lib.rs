@@ -1,7 +1,7 @@
 //! The real machine, sequencer and journal over a simulated clock, disk, network and world outside, from one
 //! seed, in one thread. See docs/chaos.md.
 //!
-//! **Architecture invariant.** It imports everything and is imported by `swoosh chaos` alone. Chance comes from the seed and
+//! **Architecture invariant.** It imports everything and is imported by `swoosh-lab` and tests alone. Chance comes from the seed and
 //! from nowhere else, so that a run is a function of its script.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]

@@ -1,6 +1,7 @@
 //! Output of commands: text for people or JSON for programs, lists in columns.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
@@ -53,6 +54,11 @@ impl Output {
     pub fn document<T: Serialize + ?Sized>(self, document: &T) -> anyhow::Result<()> {
         print(&serde_json::to_string_pretty(document)?)
     }
+}
+
+/// The exit code of success, or of failure.
+pub fn exit(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Writes text with one line end to standard output; a reader that went away (`| head`) is no error.

@@ -11,6 +11,23 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use swoosh_hybridcore::sources::Event;
 use swoosh_hybridcore::sources::git::Progress;
 
+/// Says on standard error which record a long check has reached; silent where standard error is no terminal.
+pub fn progress() -> impl FnMut(u64) {
+    let shown = std::io::stderr().is_terminal();
+    move |index| {
+        if shown && index > 0 {
+            eprint!("\rrecord {index} ");
+        }
+    }
+}
+
+/// Ends the line that [`progress`] wrote.
+pub fn progress_done() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
+
 /// Shows what happens to several things at once.
 pub struct Bars {
     shown: Option<MultiProgress>,

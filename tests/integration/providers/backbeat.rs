@@ -11,9 +11,9 @@ use super::{eventually, site};
 use crate::support::daemon::{Daemon, Site, now_ms};
 use crate::support::driver::Project;
 use crate::support::route::{self, Goal};
-use crate::support::standins::Manner;
-use crate::support::standins::teller::Teller;
 use crate::support::world::Ask;
+use swoosh_standins::Manner;
+use swoosh_standins::teller::Teller;
 
 const BEAT_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;

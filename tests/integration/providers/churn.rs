@@ -15,11 +15,11 @@ use crate::replay::caller::choose;
 use crate::support::daemon::{Daemon, Site, cycles_of, now_ms, platform};
 use crate::support::driver::Project;
 use crate::support::random::Random;
-use crate::support::standins::Manner;
-use crate::support::standins::mcp::McpStandIn;
-use crate::support::standins::teller::Teller;
 use crate::support::world::Ask;
 use crate::support::{hands, inputs, outside, strict, wal};
+use swoosh_standins::Manner;
+use swoosh_standins::mcp::McpStandIn;
+use swoosh_standins::teller::Teller;
 
 const SEED: u64 = 0xc4_0205;
 const PROJECTS: usize = 12;

@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use crate::support::standins::Running;
+use swoosh_standins::Running;
 
 /// How answers are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use super::{eventually, site};
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::Project;
 use crate::support::inputs;
-use crate::support::standins::Manner;
-use crate::support::standins::mcp::McpStandIn;
 use crate::support::world::Ask;
+use swoosh_standins::Manner;
+use swoosh_standins::mcp::McpStandIn;
 
 /// A site that probes often, so that tests need not wait long.
 fn probing() -> Site {

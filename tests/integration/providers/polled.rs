@@ -7,9 +7,9 @@ use super::{eventually, site};
 use crate::support::daemon::{Daemon, Site, always_open, now_ms};
 use crate::support::driver::Project;
 use crate::support::outside;
-use crate::support::standins::Manner;
-use crate::support::standins::teller::Teller;
 use crate::support::world::Ask;
+use swoosh_standins::Manner;
+use swoosh_standins::teller::Teller;
 
 fn polled(teller: &Teller, format: &str) -> Value {
     json!({"url": teller.once(), "format": format, "interval_ms": 100, "timeout_ms": 500})

@@ -2,7 +2,7 @@
 
 use tokio::runtime::Runtime;
 
-use super::standins::bubble as server;
+use swoosh_standins::bubble as server;
 
 pub use server::Mood;
 

@@ -19,8 +19,6 @@ pub mod random;
 pub mod route;
 pub mod runbook;
 pub mod sockets;
-#[path = "../../../src/cli/demo/standins/mod.rs"]
-pub mod standins;
 pub mod tls_front;
 pub mod tracer;
 pub mod wal;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use swoosh::types::keys::SecretKey;
 
-use super::standins::kaching::Kaching;
-pub use super::standins::kaching::Mood;
+use swoosh_standins::kaching::Kaching;
+pub use swoosh_standins::kaching::Mood;
 
 /// Starts a license server in this mood.
 pub fn kaching(mood: Mood) -> Kaching {

@@ -1,0 +1,37 @@
+//! How a command says why it failed.
+
+use swoosh_types::url_text;
+
+/// Prints an error on standard error: as text, or as JSON where JSON was asked for.
+pub fn print(error: &anyhow::Error, json: bool) {
+    match json {
+        true => eprintln!("{}", serde_json::json!({ "error": chain(error) })),
+        false => eprintln!("error: {}", chain(error)),
+    }
+}
+
+/// An error and its causes. A cause that the text has already is left out, and URLs lose their secrets: the standard error of a daemon is
+/// a log too.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    url_text::without_secrets(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_printed_once() {
+        let error =
+            anyhow::anyhow!("the disk is full").context("cannot write (the disk is full)").context("no snapshot");
+        assert_eq!(chain(&error), "no snapshot: cannot write (the disk is full)");
+    }
+}
