@@ -71,7 +71,6 @@ fn span(from: &str) -> Option<(String, &str)> {
 /// Indentation of code without a fence.
 const INDENT: &str = "    ";
 
-/// Renders a page.
 pub(super) fn render(page: &str) -> String {
     let mut out = String::new();
     let mut lines = page.lines().peekable();

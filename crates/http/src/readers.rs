@@ -92,7 +92,6 @@ impl Reach {
 /// The client certificate of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
-    /// Its names.
     pub names: Arc<[String]>,
     /// Whether reads are open without it.
     pub reads_open: bool,

@@ -39,7 +39,6 @@ pub struct Build {
     pub environment: Name,
     /// Which builder of the inventory.
     pub builder: String,
-    /// Which variant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Name>,
 }

@@ -49,7 +49,6 @@ pub enum SettingsError {
     /// A number is out of its bounds.
     #[error("{key} is {found}; it must be a whole number from {least} to {most}")]
     Bound {
-        /// Which key.
         key: &'static str,
         found: String,
         /// The least it may be.
@@ -60,7 +59,6 @@ pub enum SettingsError {
     /// A value is not one of those allowed.
     #[error("{key}: {detail}")]
     Invalid {
-        /// Which key.
         key: String,
         /// The problem and the remedy.
         detail: String,

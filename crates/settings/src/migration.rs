@@ -26,7 +26,6 @@ pub struct Migration {
     pub answer_bytes: usize,
     /// Requests that may be on their way.
     pub in_flight: usize,
-    /// The callers by name.
     pub callers: BTreeMap<Name, MigrationCaller>,
     /// Grants to callers, by name.
     pub grants: BTreeMap<Name, LegacyGrant>,

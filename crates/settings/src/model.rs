@@ -42,7 +42,6 @@ pub struct Settings {
     pub facts: Facts,
     /// How far clocks may be apart.
     pub clock: ClockBounds,
-    /// The license.
     pub license: LicenseRules,
     /// The license server.
     pub kaching: Kaching,
@@ -62,7 +61,6 @@ pub struct Settings {
     pub liveness: LivenessRules,
     /// The write-ahead log and its store.
     pub journal: Journal,
-    /// The sequencer.
     pub sequencer: Sequencer,
     /// Heads of projects in memory.
     pub heads: Heads,
@@ -82,11 +80,9 @@ pub struct Settings {
     pub http: Http,
     /// Limits of callers.
     pub limits: Limits,
-    /// TLS.
     pub tls: Tls,
     /// Readers that are limited to projects.
     pub readers: Readers,
-    /// The log.
     pub log: Log,
     /// Spans of accepted transitions.
     pub traces: Traces,
@@ -124,7 +120,6 @@ pub struct ClockBounds {
     pub max_behind_ms: u64,
 }
 
-/// The license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LicenseRules {
@@ -167,7 +162,6 @@ pub struct SourceCredential {
     /// The user that the token belongs to.
     #[serde(default = "git_user")]
     pub user: String,
-    /// The token.
     pub token: SecretRef,
 }
 
@@ -206,7 +200,6 @@ pub struct Journal {
     pub open_files: u64,
 }
 
-/// The sequencer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sequencer {
@@ -286,11 +279,9 @@ pub struct Decisions {
     pub retry_max_ms: u64,
 }
 
-/// The secrets file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecretsFile {
-    /// The file.
     pub file: Option<PathBuf>,
     /// The identity that decrypts it.
     pub identity: Option<PathBuf>,
@@ -309,7 +300,6 @@ pub enum LogFormat {
     Text,
 }
 
-/// The log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {

@@ -67,9 +67,7 @@ pub enum ProbeMode {
     /// Unless another source of tooling facts is listed.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

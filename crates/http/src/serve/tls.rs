@@ -59,7 +59,6 @@ pub enum TlsError {
     Exposed {
         /// Which file.
         path: PathBuf,
-        /// Its mode.
         mode: u32,
     },
     /// The key is another certificate's.
