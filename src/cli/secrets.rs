@@ -2,8 +2,7 @@
 
 mod edit;
 
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,6 +14,7 @@ use super::connect::exit;
 use super::output::{Output, Table};
 use super::source;
 use crate::platform::agefile::{self, Identities, Recipient};
+use crate::platform::files;
 use crate::platform::secrets::Secrets;
 use crate::settings::{Overrides, Settings};
 
@@ -132,7 +132,7 @@ fn all_recipients(mut named: Vec<Recipient>, settings: &Settings) -> anyhow::Res
 fn identity(output: Output, out: &Path) -> anyhow::Result<ExitCode> {
     let (text, recipient) = agefile::new_identity();
     let content = Zeroizing::new(format!("# recipient: {recipient}\n{}\n", *text));
-    write(out, content.as_bytes(), 0o600, Place::New)?;
+    create(out, content.as_bytes())?;
     eprintln!("wrote the identity to {}", out.display());
     output.say(&json!({"recipient": recipient.to_string(), "file": out}), || recipient.to_string())?;
     Ok(ExitCode::SUCCESS)
@@ -141,7 +141,7 @@ fn identity(output: Output, out: &Path) -> anyhow::Result<ExitCode> {
 fn encrypt(output: Output, plain: &Path, recipients: &[Recipient], out: &Path) -> anyhow::Result<ExitCode> {
     let plain = Zeroizing::new(source::read(plain)?);
     let secrets = Secrets::parse(&plain)?;
-    write(out, &agefile::encrypt(recipients, &plain)?, 0o600, Place::New)?;
+    create(out, &agefile::encrypt(recipients, &plain)?)?;
     let names: Vec<_> = secrets.names().collect();
     output.say(&json!({"file": out, "names": names}), || {
         format!("{}: {}", out.display(), names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "))
@@ -149,31 +149,14 @@ fn encrypt(output: Output, plain: &Path, recipients: &[Recipient], out: &Path) -
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a file may be there already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    New,
-    Taken,
-}
-
-/// Writes a file whole, or not at all.
-fn write(path: &Path, bytes: &[u8], mode: u32, place: Place) -> anyhow::Result<()> {
-    let failed = || format!("{} cannot be written", path.display());
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let permissions = std::fs::Permissions::from_mode(mode);
-    let file = tempfile::Builder::new().permissions(permissions).tempfile_in(directory);
-    let mut file = file.with_context(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).with_context(failed)?;
-    match place {
-        Place::New => drop(file.persist_noclobber(path).map_err(|refused| match refused.error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                anyhow::anyhow!("{} exists and is not overwritten; name another file, or move it away", path.display())
-            }
-            _ => anyhow::Error::new(refused.error).context(failed()),
-        })?),
-        Place::Taken => drop(file.persist(path).with_context(failed)?),
+/// Makes a file that is not there yet.
+fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    match files::create(path, bytes, files::PRIVATE) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            anyhow::bail!("{} exists and is not overwritten; name another file, or move it away", path.display())
+        }
+        created => created.with_context(|| format!("{} cannot be written", path.display())),
     }
-    std::fs::File::open(directory).and_then(|directory| directory.sync_all()).with_context(failed)
 }
 
 fn check(output: Output, args: &FileArgs) -> anyhow::Result<ExitCode> {

@@ -9,13 +9,14 @@
 //! are kept here also where the fact file or a polled server brought them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::table::{FactRefusal, FactTable, Inserted};
+use swoosh_platform::files;
 use swoosh_types::canonical::{canonical_bytes, from_json};
 use swoosh_types::fact::{Fact, FactClaim};
 use swoosh_types::hash::Hash;
@@ -137,7 +138,7 @@ impl FactStore {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let name = file_name(&fact.claim);
         self.make_room(&mut kept, &name, bytes.len() as u64)?;
-        exchange(&self.directory, &name, &bytes)?;
+        files::replace(&self.directory.join(&name), &bytes, files::PRIVATE)?;
         kept.put(name, bytes.len() as u64);
         Ok(())
     }
@@ -167,7 +168,7 @@ impl FactStore {
         }
         let name = file_name(&fact.claim);
         self.make_room(&mut kept, &name, found as u64)?;
-        exchange(&self.directory, &name, &bytes)?;
+        files::replace(&self.directory.join(&name), &bytes, files::PRIVATE)?;
         kept.put(name, found as u64);
         // One fact in, one outcome out.
         let outcome = self.table.insert_durable(vec![fact]).pop();
@@ -260,20 +261,15 @@ fn read(path: &Path) -> Result<Fact, String> {
     from_json(&document).map_err(|error| error.to_string())
 }
 
-/// Writes a file beside the old one, syncs it, and exchanges the two.
-pub(super) fn exchange(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(directory)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(directory.join(name)).map_err(|failed| failed.error)?;
-    File::open(directory)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::*;
     use swoosh_types::fact::FactKind;
+
+    fn put(directory: &Path, fact: &Fact) {
+        fs::write(directory.join("facts").join(file_name(&fact.claim)), canonical_bytes(fact)).unwrap();
+    }
 
     fn open(directory: &Path) -> (Arc<FactTable>, FactStore, Restored) {
         open_after(directory, NOW_MS)
@@ -325,7 +321,7 @@ mod tests {
         short.valid_until = Hlc::new(NOW_MS - 1, 0).unwrap();
         store.push(short.sign(&cluster(), &kaching())).unwrap();
         fs::write(directory.path().join("facts/license-x.json"), "no fact").unwrap();
-        fs::write(directory.path().join("facts/.tmp1234"), "half").unwrap();
+        fs::write(directory.path().join("facts/.partial-1234"), "half").unwrap();
         let (table, _, restored) = open(directory.path());
         assert_eq!((restored.held, restored.expired, restored.problems.len()), (3, 0, 1), "{restored:?}");
         assert!(table.bytes(&fact("alpha", NOW_MS - 1).hash()).is_some());
@@ -401,7 +397,7 @@ mod tests {
         let (table, store, _) = open(directory.path());
         let own = license(&node(), NOW_MS).sign(&cluster(), &node());
         assert!(matches!(store.push(own.clone()), Err(PushError::Own { kind: FactKind::License })));
-        exchange(&directory.path().join("facts"), &file_name(&own.claim), &canonical_bytes(&own)).unwrap();
+        put(directory.path(), &own);
         let (again, _, restored) = open(directory.path());
         assert_eq!((restored.held, restored.problems.len()), (0, 1));
         assert!(table.describe().is_empty() && again.describe().is_empty());
@@ -414,7 +410,7 @@ mod tests {
         let forged = license(&kaching(), NOW_MS).sign(&cluster(), &node());
         assert!(matches!(store.push(forged.clone()), Err(PushError::Refused(FactRefusal::Signature { .. }))));
         assert_eq!(fs::read_dir(directory.path().join("facts")).unwrap().count(), 0);
-        exchange(&directory.path().join("facts"), &file_name(&forged.claim), &canonical_bytes(&forged)).unwrap();
+        put(directory.path(), &forged);
         let (again, _, restored) = open(directory.path());
         assert_eq!((restored.held, restored.problems.len()), (0, 1));
         assert!(table.describe().is_empty() && again.describe().is_empty());

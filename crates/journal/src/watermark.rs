@@ -18,14 +18,15 @@
 //! once, so that a write changes no metadata and its sync costs one write of one block.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::sides::Sides;
 use super::store::{Medium, Place};
+use swoosh_platform::files;
 use swoosh_types::hash::Hash;
 
 const MAGIC: &[u8; 8] = b"SWOOSHWM";
@@ -184,8 +185,8 @@ impl Watermark {
             made.map_err(|error| failed(&path, "cannot be made", &error))?;
             return Ok(Watermark { path, paper: Paper::Medium(medium.clone()), found });
         }
-        let draft = path.with_extension("watermark.new");
-        lay_out(&path, &draft, &mark).map_err(|error| failed(&path, "cannot be made", &error))?;
+        let laid_out = files::replace(&path, &both_slots(&mark), files::PRIVATE);
+        laid_out.map_err(|error| failed(&path, "cannot be made", &error))?;
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(|error| failed(&path, "cannot be opened", &error))?;
         Ok(Watermark { path, paper: Paper::File(file), found })
@@ -228,17 +229,6 @@ fn both_slots(mark: &Mark) -> Vec<u8> {
     bytes
 }
 
-fn lay_out(path: &Path, draft: &Path, mark: &Mark) -> io::Result<()> {
-    let mut file = File::create(draft)?;
-    file.write_all(&both_slots(mark))?;
-    file.sync_all()?;
-    fs::rename(draft, path)?;
-    match path.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 fn encode(mark: &Mark) -> [u8; WRITTEN_BYTES] {
     let numbers = [VERSION.to_be_bytes().as_slice(), &mark.sequence.to_be_bytes(), &mark.index.to_be_bytes()].concat();
     let (incarnation, sides) = (mark.incarnation.to_be_bytes(), mark.sides.number.to_be_bytes());
@@ -279,6 +269,8 @@ fn decode_sides(bytes: &[u8]) -> Option<Sides> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn mark(index: u64) -> Mark {

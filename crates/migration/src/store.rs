@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use swoosh_platform::files;
 use swoosh_types::migration::{Divergence, Routing, Switch};
 
 const SWITCHES: &str = "switches.jsonl";
@@ -100,15 +101,8 @@ impl Store {
 
     /// Keeps the index of the last record delivered to WHOOSH.
     pub fn set_position(&mut self, index: u64) -> Result<(), StoreError> {
-        let (path, new) = (self.directory.join(POSITION), self.directory.join("position.new"));
-        let write = || {
-            let mut file = File::create(&new)?;
-            file.write_all(format!("{index}\n").as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)
-        };
-        write().map_err(failed(&path))?;
-        sync_directory(&self.directory)?;
+        let path = self.directory.join(POSITION);
+        files::replace(&path, format!("{index}\n").as_bytes(), files::PRIVATE).map_err(failed(&path))?;
         self.position = Some(index);
         Ok(())
     }
@@ -196,7 +190,7 @@ fn read_position(path: &Path) -> Result<Option<u64>, StoreError> {
 }
 
 fn sync_directory(directory: &Path) -> Result<(), StoreError> {
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed(directory))
+    files::sync_directory(directory).map_err(failed(directory))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Policy bundles of other signers: bundles in force stay so across restarts, and serials never fall.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use anyhow::Context as _;
 use swoosh_facts::{FactRefusal, FactTable};
 use swoosh_journal::Journal;
 use swoosh_machine::facts::FactBody;
+use swoosh_platform::files;
 use swoosh_settings::Settings;
 use swoosh_types::canonical::from_json;
 use swoosh_types::fact::{Fact, FactKind, PolicyBundle};
@@ -147,11 +147,5 @@ fn in_force(table: &FactTable, node: PublicKey) -> Vec<Fact> {
 }
 
 fn write(path: &Path, facts: &[Fact]) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer_pretty(&mut file, facts)?;
-    file.flush()?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    std::fs::File::open(directory)?.sync_all()
+    files::replace(path, &serde_json::to_vec_pretty(facts)?, files::PRIVATE)
 }

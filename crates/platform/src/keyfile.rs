@@ -1,14 +1,14 @@
 //! Secret keys in files: one line `hmmm:secret:<base64url>`, readable by their owner alone.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::entropy::{self, EntropyError};
-use super::private;
+use super::{files, private};
 use swoosh_types::keys::{KeyError, SecretKey};
 
 /// Most bytes of a key file; a longer file is no key.
@@ -109,25 +109,20 @@ pub fn load_or_create(path: &Path) -> Result<LoadedKey, KeyFileError> {
 
 /// Writes a key to a new file.
 pub fn store(path: &Path, key: &SecretKey) -> Result<(), KeyFileError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = io_error("write", path);
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(&write)?;
-    let mut file = tempfile::Builder::new()
-        .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(directory)
-        .map_err(&write)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(files::directory_of(path)).map_err(&write)?;
     let line = Zeroizing::new(format!("{}\n", key.expose()));
-    file.write_all(line.as_bytes()).map_err(&write)?;
-    file.as_file().sync_all().map_err(&write)?;
-    file.persist_noclobber(path).map_err(|failed| match failed.error.kind() {
+    files::create(path, line.as_bytes(), files::PRIVATE).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => KeyFileError::Exists(path.to_owned()),
-        _ => write(failed.error),
-    })?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(&write)
+        _ => write(error),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

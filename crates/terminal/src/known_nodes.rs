@@ -2,12 +2,13 @@
 //! the hosts that it knows. A command that signs for the cluster which an address claims would sign for any cluster else.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use swoosh_platform::files;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::text::ClusterId;
 
@@ -132,14 +133,10 @@ impl KnownNodes {
         Ok(gone.into_iter().next())
     }
 
-    fn folder(&self) -> &Path {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-
     /// Held while the file changes, beside it, because the file itself is replaced.
     fn lock(&self) -> anyhow::Result<File> {
         let failed = || format!("the nodes that are known cannot be kept in {}", self.path.display());
-        DirBuilder::new().recursive(true).mode(0o700).create(self.folder()).with_context(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(files::directory_of(&self.path)).with_context(failed)?;
         let path = self.path.with_extension("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
         let file = file.with_context(failed)?;
@@ -150,13 +147,9 @@ impl KnownNodes {
     /// Replaces the file at once, readable by its owner alone.
     fn write(&self, pins: &[Pin]) -> anyhow::Result<()> {
         let failed = || format!("cannot write {}", self.path.display());
-        let mut file = tempfile::NamedTempFile::new_in(self.folder()).with_context(failed)?;
         let line = |pin: &Pin| format!("{} {} {}\n", pin.address, pin.cluster, pin.node);
         let text: String = std::iter::once(HEADING.to_owned()).chain(pins.iter().map(line)).collect();
-        file.write_all(text.as_bytes()).with_context(failed)?;
-        file.as_file().sync_all().with_context(failed)?;
-        file.persist(&self.path).with_context(failed)?;
-        Ok(())
+        files::replace(&self.path, text.as_bytes(), files::PRIVATE).with_context(failed)
     }
 }
 
@@ -259,7 +252,7 @@ mod tests {
         }
         assert_eq!(known.check("http://b:1", &cluster("two"), &key(2)).unwrap(), Seen::First);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&known.path), mode(known.folder())), (0o600, 0o700));
+        assert_eq!((mode(&known.path), mode(files::directory_of(&known.path))), (0o600, 0o700));
         assert_eq!(known.forget("http://a:1").unwrap().map(|pin| pin.node), Some(key(1)));
         assert_eq!(known.forget("http://a:1").unwrap(), None);
         assert_eq!(known.check("http://a:1", &cluster("two"), &key(3)).unwrap(), Seen::First);

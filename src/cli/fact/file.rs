@@ -1,6 +1,6 @@
 //! A fact file as `facts.file` of the settings names it: a JSON array of signed facts.
 
-use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,6 +12,7 @@ use super::super::output::{Output, Table};
 use super::super::source;
 use super::super::time::now;
 use crate::machine::facts::KnownFact;
+use crate::platform::files;
 use crate::types::fact::Fact;
 use crate::types::hash::Hash;
 use crate::types::text::ClusterId;
@@ -48,7 +49,7 @@ pub(super) fn put(path: &Path, news: Vec<Fact>) -> anyhow::Result<Put> {
         }
     }
     done.total = facts.len();
-    exchange(path, &facts).with_context(|| format!("{} cannot be written", path.display()))?;
+    replace(path, &facts).with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(done)
 }
 
@@ -57,18 +58,11 @@ fn same_place(one: &Fact, other: &Fact) -> bool {
     place(one) == place(other)
 }
 
-/// Writes the whole file beside the old one and exchanges them.
-fn exchange(path: &Path, facts: &[Fact]) -> anyhow::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let permissions = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.permissions(),
-        Err(_) => std::os::unix::fs::PermissionsExt::from_mode(0o644),
-    };
-    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(directory)?;
-    writeln!(file, "{}", serde_json::to_string_pretty(facts)?)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(std::fs::File::open(directory)?.sync_all()?)
+/// Replaces the file with one of the same mode.
+fn replace(path: &Path, facts: &[Fact]) -> anyhow::Result<()> {
+    let mode = std::fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode() & 0o7777);
+    let content = serde_json::to_string_pretty(facts)? + "\n";
+    Ok(files::replace(path, content.as_bytes(), mode)?)
 }
 
 /// One fact of a file, looked at.

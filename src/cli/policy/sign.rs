@@ -1,7 +1,6 @@
 //! `swoosh policy sign`: a signed bundle.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -13,9 +12,10 @@ use crate::cli::output::Output;
 use crate::cli::time::{Span, after, now};
 use crate::machine::facts::KnownFact;
 use crate::machine::policy::CompiledPolicies;
+use crate::platform::files;
 use crate::settings::{Overrides, Settings};
 use crate::types::canonical::to_json;
-use crate::types::fact::{Fact, FactClaim, FactKind};
+use crate::types::fact::{FactClaim, FactKind};
 use crate::types::hash::Hash;
 use crate::types::text::{ClusterId, ProjectName};
 
@@ -72,21 +72,13 @@ pub(super) fn sign(output: Output, args: &SignArgs) -> anyhow::Result<ExitCode> 
         output.document(&[&fact])?;
         return Ok(ExitCode::SUCCESS);
     };
-    exchange(path, &fact).with_context(|| format!("{} cannot be written", path.display()))?;
+    // A node reads the old file or the new one.
+    let content = serde_json::to_string_pretty(&[&fact])? + "\n";
+    let written = files::replace(path, content.as_bytes(), files::PRIVATE);
+    written.with_context(|| format!("{} cannot be written", path.display()))?;
     let document = json!({"file": path, "serial": args.serial, "hash": hash, "signer": key.public()});
     output.say(&document, || {
         format!("{}: bundle {} with {hash}, signed by {}", path.display(), args.serial, key.public())
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes beside the old file and exchanges it, so that a node reads the old one or the new one.
-fn exchange(path: &Path, fact: &Fact) -> anyhow::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer_pretty(&mut file, &[fact])?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(std::fs::File::open(directory)?.sync_all()?)
 }

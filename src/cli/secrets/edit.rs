@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::{FileArgs, Place, all_recipients, open, write};
+use super::{FileArgs, all_recipients, open};
 use crate::cli::output::Output;
-use crate::platform::agefile;
 use crate::platform::secrets::Secrets;
+use crate::platform::{agefile, files};
 
 /// Edits a secrets file.
 pub(super) fn edit(output: Output, args: &FileArgs) -> anyhow::Result<ExitCode> {
@@ -30,7 +30,8 @@ pub(super) fn edit(output: Output, args: &FileArgs) -> anyhow::Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     };
     let mode = std::fs::metadata(&file)?.permissions().mode() & 0o777;
-    write(&file, &agefile::encrypt(&recipients, &changed)?, mode, Place::Taken)?;
+    let replaced = files::replace(&file, &agefile::encrypt(&recipients, &changed)?, mode);
+    replaced.with_context(|| format!("{} cannot be written", file.display()))?;
     said(true, format!("{}: written for {} recipients", file.display(), recipients.len()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,11 @@
 //! Takes signed beats, or says why not, and leads the schedule by them.
 
-use std::path::Path;
 use std::time::Instant;
 
 use super::BeatRules;
 use crate::{Provider, SayError, Speaker};
 use swoosh_machine::facts::FactBody;
+use swoosh_platform::files;
 use swoosh_types::backbeat::{BeatClaim, BeatFault, BeatNote, Schedule};
 use swoosh_types::canonical::{DecodeError, from_slice};
 use swoosh_types::civil::DAY_MS;
@@ -99,7 +99,7 @@ impl Conductor {
         }
         self.check_time(&note.claim)?;
         let beat = self.lead(&note.claim, self.now())?;
-        if let Err(error) = keep(&self.rules.kept, bytes) {
+        if let Err(error) = files::replace(&self.rules.kept, bytes, files::PRIVATE) {
             tracing::warn!(path = %self.rules.kept.display(), %error, "the beat cannot be kept for a restart");
         }
         Ok(beat)
@@ -159,19 +159,14 @@ impl Conductor {
     }
 }
 
-/// Replaces the file whole, so that a crash leaves the old or the new one.
-fn keep(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, bytes)?;
-    std::fs::rename(&beside, path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
     use crate::fixture::*;
+    use swoosh_testkit::syscalls;
     use swoosh_types::backbeat::LiveBounds;
     use swoosh_types::keys::SecretKey;
 
@@ -228,6 +223,16 @@ mod tests {
         assert!(matches!(conductor.take(b"{}"), Err(BeatRefusal::Form(_))));
         assert!(conductor.take(&beat(50_000, NOW_MS + 1, 60_000)).is_err(), "it would take the beat back");
         assert_eq!(shift_ms(&conductor), 30_000);
+    }
+
+    /// The beat was renamed without a sync: a loss of power left an empty file, and the restarted node fell back to the schedule and
+    /// took beats back.
+    #[test]
+    fn the_beat_for_a_restart_is_synced() {
+        let name = "backbeat::conductor::tests::the_beat_for_a_restart_is_synced";
+        syscalls::assert_durable(name, "kept.json", |folder| {
+            conductor(folder).take(&beat(30_000, NOW_MS, 60_000)).unwrap();
+        });
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::store::exchange;
+use swoosh_platform::files;
 use swoosh_types::canonical::{canonical_bytes, from_json};
 use swoosh_types::hlc::Hlc;
 use swoosh_types::json::Json;
@@ -43,10 +43,7 @@ pub fn load(path: &Path) -> io::Result<Option<Cached>> {
 
 /// Exchanges the file whole, with mode 0600, and syncs it.
 pub fn store(path: &Path, cached: &Cached) -> io::Result<()> {
-    let directory =
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(PathBuf::from("."), Into::into);
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    exchange(&directory, &name, &canonical_bytes(cached))
+    files::replace(path, &canonical_bytes(cached), files::PRIVATE)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::origin::Origin;
 use super::{FORMAT, Manifest, Stored};
 use crate::export::{open_sealed, write_whole};
+use swoosh_platform::files;
 use swoosh_types::canonical::{canonical_bytes, from_canonical};
 use swoosh_types::civil::rfc3339;
 use swoosh_types::hash::Hash;
@@ -250,7 +251,8 @@ fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Files that were being written when their writer died.
 fn remove_partial(folder: &Path) -> anyhow::Result<u64> {
-    let partial = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".partial-"));
+    let partial =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(files::PARTIAL));
     let mut removed = 0;
     for path in entries(folder)?.into_iter().filter(partial) {
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -260,6 +262,5 @@ fn remove_partial(folder: &Path) -> anyhow::Result<u64> {
 }
 
 fn sync_folder(folder: &Path) -> anyhow::Result<()> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.with_context(|| format!("cannot sync {}", folder.display()))
+    files::sync_directory(folder).with_context(|| format!("cannot sync {}", folder.display()))
 }

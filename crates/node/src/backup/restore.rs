@@ -14,6 +14,7 @@ use super::{JOURNAL, Manifest, NODE_KEY, WHOOSH_POSITION};
 use swoosh_journal::replay::replay;
 use swoosh_journal::verify::verify;
 use swoosh_journal::{Durability, Journal, JournalOptions, NextIncarnation, SWEEP_AT_ONCE, StoreLimits};
+use swoosh_platform::files;
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::keys::PublicKey;
@@ -91,7 +92,7 @@ pub fn restore(order: &Order<'_>) -> anyhow::Result<Restored> {
     }
     let folder = staging.keep();
     fs::rename(&folder, &to).with_context(|| format!("cannot rename {} to {}", folder.display(), to.display()))?;
-    File::open(parent).and_then(|parent| parent.sync_all()).context("cannot sync the parent directory")?;
+    files::sync_directory(parent).context("cannot sync the parent directory")?;
     order.wanted.keep_owner(order.repository, &manifest)?;
     Ok(restored)
 }
@@ -282,5 +283,5 @@ fn sync_folders(folder: &Path) -> anyhow::Result<()> {
             sync_folders(&entry.path())?;
         }
     }
-    File::open(folder).and_then(|folder| folder.sync_all()).with_context(cannot)
+    files::sync_directory(folder).with_context(cannot)
 }

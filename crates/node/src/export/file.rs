@@ -1,11 +1,11 @@
 //! Files written atomically, encrypted if there are recipients.
 
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
 
+use swoosh_platform::files;
 use swoosh_types::hash::Hash;
 
 /// The ending of encrypted files.
@@ -65,10 +65,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<Hash> {
     let folder = path.parent().context("the file has no folder")?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let cannot = || format!("cannot write {}", path.display());
-    let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).with_context(cannot)?;
-    file.write_all(bytes).with_context(cannot)?;
-    file.as_file().sync_all().with_context(cannot)?;
-    file.persist(path).with_context(cannot)?;
-    File::open(folder).and_then(|folder| folder.sync_all()).with_context(cannot)?;
+    files::replace(path, bytes, files::PRIVATE).with_context(cannot)?;
     Ok(Hash::of(bytes))
 }
