@@ -9,6 +9,7 @@ use super::Client;
 use super::link::{LinkError, Stream};
 use super::read::ReadError;
 use swoosh_types::event_id::EventId;
+use swoosh_types::server_events::{EventReader, ServerEvent};
 use swoosh_types::text::ProjectName;
 
 /// The longest that a node is silent: it sends something every ten seconds.
@@ -34,7 +35,7 @@ pub struct NodeEvent {
 #[derive(Debug)]
 pub struct EventStream {
     stream: Stream,
-    parser: Parser,
+    reader: EventReader,
     ready: VecDeque<NodeEvent>,
 }
 
@@ -53,7 +54,7 @@ impl Client {
         let mut headers = self.read_headers(&url);
         headers.extend(after.map(|id| ("last-event-id", id.to_string())));
         match self.link.listen(url.clone(), &headers).await? {
-            Ok(stream) => Ok(EventStream { stream, parser: Parser::default(), ready: VecDeque::new() }),
+            Ok(stream) => Ok(EventStream { stream, reader: reader(), ready: VecDeque::new() }),
             Err(reply) => match self.decode::<Value>(&url, &reply) {
                 Err(error) => Err(error),
                 Ok(_) => Err(self.not_events(url.as_str(), reply.status)),
@@ -75,63 +76,23 @@ impl EventStream {
                 return Ok(Some(event));
             }
             let Some(bytes) = self.stream.chunk(SILENCE).await? else { return Ok(None) };
-            self.ready.extend(self.parser.take(&bytes));
-            if self.parser.is_over() {
-                return Err(self.stream.too_large());
-            }
+            let events = self.reader.push(&bytes).map_err(|_| self.stream.too_large())?;
+            self.ready.extend(events.into_iter().filter_map(understood));
         }
     }
 }
 
-/// Bytes in, whole events out.
-#[derive(Debug, Default)]
-struct Parser {
-    line: Vec<u8>,
-    id: Option<EventId>,
-    kind: String,
-    data: String,
+fn reader() -> EventReader {
+    EventReader::new(MAX_EVENT_BYTES).giving_ids_alone()
 }
 
-impl Parser {
-    fn take(&mut self, bytes: &[u8]) -> Vec<NodeEvent> {
-        let mut events = Vec::new();
-        for byte in bytes {
-            if *byte != b'\n' {
-                self.line.push(*byte);
-                continue;
-            }
-            let line = std::mem::take(&mut self.line);
-            events.extend(self.line(String::from_utf8_lossy(&line).trim_end_matches('\r')));
-        }
-        events
+/// An event of the node; none where the data is no JSON. The node begins a stream with an id alone.
+fn understood(event: ServerEvent) -> Option<NodeEvent> {
+    let id = event.id.and_then(|id| id.parse().ok());
+    if event.data.is_empty() && id.is_some() {
+        return Some(NodeEvent { id, kind: "listening".to_owned(), data: Value::Null });
     }
-
-    fn is_over(&self) -> bool {
-        self.line.len() + self.data.len() > MAX_EVENT_BYTES
-    }
-
-    /// One line; an empty one ends an event. One whose data is no JSON is skipped. The node begins a stream with an id
-    /// alone.
-    fn line(&mut self, line: &str) -> Option<NodeEvent> {
-        if line.is_empty() {
-            let (id, kind, data) = (self.id.take(), std::mem::take(&mut self.kind), std::mem::take(&mut self.data));
-            if data.is_empty() && id.is_some() {
-                return Some(NodeEvent { id, kind: "listening".to_owned(), data: Value::Null });
-            }
-            return serde_json::from_str(&data).ok().map(|data| NodeEvent { id, kind, data });
-        }
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            "id" => self.id = value.parse().ok(),
-            "event" => value.clone_into(&mut self.kind),
-            "data" if self.data.is_empty() => value.clone_into(&mut self.data),
-            "data" => self.data = format!("{}\n{value}", self.data),
-            // Comments keep the connection alive.
-            _ => {}
-        }
-        None
-    }
+    serde_json::from_str(&event.data).ok().map(|data| NodeEvent { id, kind: event.event, data })
 }
 
 #[cfg(test)]
@@ -145,8 +106,9 @@ mod tests {
     #[test]
     fn events_are_whole_however_the_bytes_come_and_an_id_is_of_its_event_alone() {
         for size in [1, 2, 3, 7, 1_000] {
-            let mut parser = Parser::default();
-            let events: Vec<_> = SAID.as_bytes().chunks(size).flat_map(|bytes| parser.take(bytes)).collect();
+            let mut reader = reader();
+            let events = SAID.as_bytes().chunks(size).flat_map(|bytes| reader.push(bytes).unwrap());
+            let events: Vec<_> = events.filter_map(understood).collect();
             let parsed: Vec<_> =
                 events.iter().map(|event| (event.id, event.kind.as_str(), event.data.clone())).collect();
             let expected = [
@@ -155,16 +117,13 @@ mod tests {
                 (None, "effect", json!({"phase": "running"})),
             ];
             assert_eq!(parsed, expected, "in pieces of {size}");
-            assert!(!parser.is_over());
         }
     }
 
     #[test]
     fn an_event_without_an_end_is_not_kept_for_ever() {
-        let mut parser = Parser::default();
-        parser.take(b"data: ");
-        assert!(!parser.is_over());
-        parser.take(&vec![b'x'; MAX_EVENT_BYTES]);
-        assert!(parser.is_over());
+        let mut reader = reader();
+        assert!(reader.push(b"data: ").is_ok());
+        assert!(reader.push(&vec![b'x'; MAX_EVENT_BYTES]).is_err());
     }
 }

@@ -18,7 +18,6 @@ mod asked;
 pub mod backbeat;
 pub mod built_in;
 pub mod describe;
-pub mod events;
 pub mod file;
 pub mod kaching;
 pub mod licensed;

@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::events::without_mark;
 use crate::{FactRefusal, Inserted, Provider, SayError, Speaker};
 use swoosh_platform::entropy::random_bytes;
 use swoosh_platform::gate::NetworkGate;
@@ -14,6 +13,7 @@ use swoosh_platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
 use swoosh_types::canonical::{DecodeError, from_json};
 use swoosh_types::fact::{Fact, FactKind};
 use swoosh_types::json::{Json, JsonError};
+use swoosh_types::server_events::without_mark;
 
 /// Most bytes of an answer.
 pub const MOST_BYTES: usize = 1 << 20;

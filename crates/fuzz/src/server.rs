@@ -1,6 +1,5 @@
 //! The ways in whose readers stand beside RocksDB and the other libraries of the daemon: they take long to build.
 
-use swoosh_facts::events::EventReader;
 use swoosh_facts::mcp;
 use swoosh_facts::mcp::messages::{ServerJsonRpcMessage, ServerResult};
 use swoosh_hybridcore::logs::Redactor;
@@ -9,6 +8,7 @@ use swoosh_hybridcore::sources::address::{Address, Role};
 use swoosh_journal::Snapshot;
 use swoosh_settings::{Settings, schedule_of};
 use swoosh_types::canonical::{canonical_bytes, from_canonical, to_json};
+use swoosh_types::server_events::EventReader;
 use swoosh_types::text::GitRef;
 
 /// A snapshot is read as what it was written from.

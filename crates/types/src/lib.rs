@@ -32,6 +32,7 @@ pub mod receipt;
 pub mod record;
 pub mod rejection;
 pub mod secret;
+pub mod server_events;
 pub mod shared_map;
 pub mod sorted_map;
 pub mod text;

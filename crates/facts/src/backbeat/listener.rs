@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::Conductor;
-use crate::events::{EventReader, without_mark};
 use swoosh_platform::gate::NetworkGate;
 use swoosh_platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
+use swoosh_types::server_events::{EventReader, without_mark};
 
 /// Most bytes of one beat.
 const MOST_BYTES: usize = 16 << 10;

@@ -6,10 +6,10 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, HeaderMap, RETRY_AFTER};
 
 use super::token::{Pins, Token};
-use crate::events::without_mark;
 use swoosh_platform::outbound::{Exemption, Http, HttpLimits};
 use swoosh_types::keys::PublicKey;
 use swoosh_types::secret::Secret;
+use swoosh_types::server_events::without_mark;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -13,8 +13,8 @@ use rmcp::transport::common::client_side_sse::BoxedSseResponse;
 use rmcp::transport::streamable_http_client::{StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse};
 use tokio::sync::Notify;
 
-use crate::events::{EventReader, ServerEvent, without_mark};
 use swoosh_platform::outbound::LentClient;
+use swoosh_types::server_events::{EventReader, ServerEvent, without_mark};
 
 const SESSION: &str = "mcp-session-id";
 const LAST_EVENT: &str = "last-event-id";

@@ -35,13 +35,28 @@ pub struct EventReader {
     has_data: bool,
     /// Whether the first line is over; a byte-order mark counts only before it.
     is_begun: bool,
+    /// Whether an id without data is given too.
+    gives_ids_alone: bool,
 }
 
 impl EventReader {
     /// Events of at most so many bytes.
     pub fn new(most_bytes: usize) -> EventReader {
         let event = ServerEvent::default();
-        EventReader { most_bytes, line: Vec::new(), returned: false, event, has_data: false, is_begun: false }
+        EventReader {
+            most_bytes,
+            line: Vec::new(),
+            returned: false,
+            event,
+            has_data: false,
+            is_begun: false,
+            gives_ids_alone: false,
+        }
+    }
+
+    /// Also gives what has an id and no data, as an event with empty data. A browser only remembers such an id.
+    pub fn giving_ids_alone(self) -> EventReader {
+        EventReader { gives_ids_alone: true, ..self }
     }
 
     /// Takes bytes; gives the events that ended with them.
@@ -66,7 +81,8 @@ impl EventReader {
         let line = if std::mem::replace(&mut self.is_begun, true) { line.as_slice() } else { without_mark(&line) };
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
-            return std::mem::take(&mut self.has_data).then_some(event);
+            let is_given = std::mem::take(&mut self.has_data) || (self.gives_ids_alone && event.id.is_some());
+            return is_given.then_some(event);
         }
         let line = String::from_utf8_lossy(line);
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
@@ -111,6 +127,18 @@ mod tests {
         let pieces: [&[u8]; 4] = [b"\xef", b"\xbb", b"\xbfdata: a", b"\n\n"];
         let events: Vec<_> = pieces.iter().flat_map(|piece| reader.push(piece).unwrap()).collect();
         assert_eq!(events.len(), 1);
+    }
+
+    #[test]
+    fn an_id_alone_is_given_where_it_is_asked_for() {
+        let said = b"id: 1\n\n:\n\nid: 2\ndata: a\n\nevent: beat\n\n";
+        let ids = |reader: EventReader| {
+            let events = { reader }.push(said).unwrap();
+            events.into_iter().map(|event| (event.id, event.data)).collect::<Vec<_>>()
+        };
+        let (one, two) = ((Some("1".to_owned()), String::new()), (Some("2".to_owned()), "a".to_owned()));
+        assert_eq!(ids(EventReader::new(100)), std::slice::from_ref(&two));
+        assert_eq!(ids(EventReader::new(100).giving_ids_alone()), [one, two]);
     }
 
     #[test]
