@@ -28,11 +28,6 @@ pub(super) fn uuid() -> Result<KeyUuid, EntropyError> {
     Ok(format!("{a}-{b}-{c}-{d}-{e}").parse().expect("a UUID is a key uuid"))
 }
 
-/// A whole number from 0 to `most`; `most` itself where there is no randomness, which only waits longer.
-pub(super) fn up_to(most: u64) -> u64 {
-    bytes().map_or(most, |random| u64::from_be_bytes(random) % most.saturating_add(1).max(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,12 +38,5 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!((a.as_str().len(), &a.as_str()[14..15]), (36, "4"));
         assert!("89ab".contains(&a.as_str()[19..20]));
-    }
-
-    #[test]
-    fn jitter_keeps_its_bound() {
-        assert!((0..1000).all(|_| up_to(3) <= 3));
-        assert_eq!(up_to(0), 0);
-        up_to(u64::MAX);
     }
 }

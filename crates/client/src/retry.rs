@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::entropy;
 use super::link::LinkError;
 use super::read::ReadError;
+use swoosh_types::back_off::BackOff;
 use swoosh_types::rejection::{Code, Problem};
 
 /// How often and how patiently a proposal is tried again.
@@ -43,10 +44,11 @@ impl RetryPolicy {
         if attempt >= self.attempts {
             return None;
         }
-        let doubled = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
         let first_ms = under_pressure(self.first_wait_ms, pressure);
-        let backoff = first_ms.saturating_mul(doubled).min(self.longest_wait_ms);
-        let wait_ms = cause.retry_after_ms().unwrap_or(0).saturating_add(entropy::up_to(backoff));
+        let policy = BackOff { first_ms, longest_ms: self.longest_wait_ms, jitter_permille: 1_000 };
+        // Without randomness it waits longest.
+        let random = entropy::bytes().map_or(0, u64::from_be_bytes);
+        let wait_ms = cause.retry_after_ms().unwrap_or(0).saturating_add(policy.wait_ms(attempt, random));
         (waited_ms.saturating_add(wait_ms) <= self.patience_ms).then_some(wait_ms)
     }
 }

@@ -20,6 +20,7 @@ pub use jsonl::{Jsonl, JsonlError};
 use super::recompute::{RecomputeError, recompute};
 use super::redaction::{Exported, Redaction};
 use swoosh_journal::{ExportError, Journal, ReadError, StoredRecord};
+use swoosh_types::back_off::BackOff;
 use swoosh_types::canonical::from_canonical;
 use swoosh_types::decision::Decision;
 use swoosh_types::ids::DecisionId;
@@ -64,11 +65,9 @@ impl Pace {
     /// half, so that many nodes do not come back at once. `random` is any number.
     fn pause(&self, failures: u32, asked: Option<Duration>, random: u64) -> Duration {
         let longest = self.retry_max.max(self.retry_min);
-        let doubled = 2u32.checked_pow(failures.saturating_sub(1).min(31)).unwrap_or(u32::MAX);
-        let whole = self.retry_min.saturating_mul(doubled).min(longest);
-        let half_ms = u64::try_from(whole.as_millis() / 2).unwrap_or(u64::MAX);
-        let less = Duration::from_millis(random % half_ms.saturating_add(1));
-        whole.saturating_sub(less).max(asked.unwrap_or_default().min(longest))
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let policy = BackOff { first_ms: ms(self.retry_min), longest_ms: ms(longest), jitter_permille: 500 };
+        Duration::from_millis(policy.wait_ms(failures, random)).max(asked.unwrap_or_default().min(longest))
     }
 }
 

@@ -15,6 +15,7 @@ use super::outcome::{self, Outcome, Report};
 use super::task::{Place, is_idempotent};
 use super::worker::{Ended, Failed};
 use swoosh_hybridcore::leave::Stop;
+use swoosh_types::back_off::BackOff;
 use swoosh_types::ids::EffectId;
 use swoosh_types::names::EffectName;
 use swoosh_types::text::ProjectName;
@@ -41,8 +42,8 @@ pub struct Rules {
 impl Rules {
     /// The wait after so many failures in a row.
     fn wait_ms(&self, failures: u32) -> u64 {
-        let doubled = self.retry_min_ms.saturating_mul(1 << failures.saturating_sub(1).min(20));
-        doubled.clamp(self.retry_min_ms, self.retry_max_ms.max(self.retry_min_ms))
+        let longest_ms = self.retry_max_ms.max(self.retry_min_ms);
+        BackOff { first_ms: self.retry_min_ms, longest_ms, jitter_permille: 0 }.wait_ms(failures, 0)
     }
 }
 

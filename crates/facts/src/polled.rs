@@ -10,6 +10,7 @@ use crate::{FactRefusal, Inserted, Provider, SayError, Speaker};
 use swoosh_platform::entropy::random_bytes;
 use swoosh_platform::gate::NetworkGate;
 use swoosh_platform::outbound::{Http, HttpLimits, LentClient, OutboundError};
+use swoosh_types::back_off::BackOff;
 use swoosh_types::canonical::{DecodeError, from_json};
 use swoosh_types::fact::{Fact, FactKind};
 use swoosh_types::json::{Json, JsonError};
@@ -20,7 +21,7 @@ pub const MOST_BYTES: usize = 1 << 20;
 /// Most signed facts of an answer.
 pub const MOST_FACTS: usize = 1_000;
 /// How many times the interval lies between two questions at most, when they fail.
-const LONGEST_BACK_OFF: u32 = 10;
+const LONGEST_BACK_OFF: u64 = 10;
 
 /// A server's address, and the form of its answers.
 #[derive(Clone, Debug)]
@@ -162,8 +163,11 @@ impl Poller {
 
     /// Until the next question: the interval, doubled with each failure, give or take a tenth.
     fn wait(&self) -> Duration {
-        let times = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX).min(LONGEST_BACK_OFF);
-        let tenths = random_bytes::<1>().map_or(100, |[byte]| 90 + u32::from(byte) * 20 / 255);
-        self.options.interval * times * tenths / 100
+        // Chance takes off up to two of eleven tenths.
+        let most_ms = u64::try_from((self.options.interval * 11 / 10).as_millis()).unwrap_or(u64::MAX);
+        let longest_ms = most_ms.saturating_mul(LONGEST_BACK_OFF);
+        let policy = BackOff { first_ms: most_ms, longest_ms, jitter_permille: 181 };
+        let random = random_bytes().map_or(0, u64::from_be_bytes);
+        Duration::from_millis(policy.wait_ms(self.failures.saturating_add(1), random))
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::leave::Leave;
+use swoosh_types::back_off::BackOff;
 
 /// Between two looks at whether the wait must end.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -39,8 +40,8 @@ impl RetryPolicy {
         if attempt >= self.attempts.clamp(1, 20) {
             return None;
         }
-        let doubled = self.first_delay_ms.saturating_mul(1 << (attempt - 1).min(32));
-        Some(Duration::from_millis(doubled.min(self.max_delay_ms)))
+        let policy = BackOff { first_ms: self.first_delay_ms, longest_ms: self.max_delay_ms, jitter_permille: 0 };
+        Some(Duration::from_millis(policy.wait_ms(attempt, 0)))
     }
 
     /// Repeats an operation until it succeeds, fails permanently, or may not be retried. `between` gets the error and

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod back_off;
 pub mod backbeat;
 pub mod canonical;
 pub mod civil;

@@ -25,10 +25,14 @@ use super::speaker::Speaker;
 use cache::Cached;
 use fetch::{Fetched, Server};
 use swoosh_platform::entropy;
+use swoosh_types::back_off::{BackOff, jittered_ms};
 use swoosh_types::civil::{MAX_MS, rfc3339};
 use swoosh_types::fact::{FactKind, License};
 use swoosh_types::hlc::Hlc;
 use token::{Pins, Token};
+
+/// Waits are from 80 to 100 per cent, so that nodes that began together do not ask together.
+const JITTER_PERMILLE: u64 = 200;
 
 /// When the server is asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +156,8 @@ impl Keeper {
         self.failures = 0;
         let share = life.saturating_mul(u32::try_from(self.pace.refresh_percent).unwrap_or(100)) / 100;
         // Never sooner than a retry: a license of a second must not become a flood.
-        jittered(share.min(self.pace.refresh_max)).max(self.pace.retry_min)
+        let wait_ms = jittered_ms(ms(share.min(self.pace.refresh_max)), JITTER_PERMILLE, random());
+        Duration::from_millis(wait_ms).max(self.pace.retry_min)
     }
 
     /// The first denial counts: a repeated one must not restart the grace.
@@ -199,9 +204,10 @@ impl Keeper {
     /// Twice as long after each failure, within bounds, with jitter; as long as the server asks.
     fn back_off(&mut self, asked: Option<Duration>) -> Duration {
         let Pace { retry_min, retry_max, .. } = self.pace;
-        let wait = retry_min.saturating_mul(1 << self.failures.min(20)).min(retry_max);
         self.failures = self.failures.saturating_add(1);
-        jittered(wait).max(asked.unwrap_or_default().min(retry_max))
+        let policy = BackOff { first_ms: ms(retry_min), longest_ms: ms(retry_max), jitter_permille: JITTER_PERMILLE };
+        let wait = Duration::from_millis(policy.wait_ms(self.failures, random()));
+        wait.max(asked.unwrap_or_default().min(retry_max))
     }
 
     fn held_until(&self) -> Option<String> {
@@ -213,11 +219,13 @@ fn rfc3339_within(ms: u64) -> String {
     rfc3339(ms.min(MAX_MS))
 }
 
-/// From 80 to 100 per cent of a time, so that nodes that began together do not ask together.
-fn jittered(wait: Duration) -> Duration {
-    // Without randomness all nodes ask at once, which is a burden and no danger.
-    let [random] = entropy::random_bytes::<1>().unwrap_or([255]);
-    wait * (800 + u32::from(random) * 200 / 255) / 1_000
+/// Without randomness all nodes ask at once, which is a burden and no danger.
+fn random() -> u64 {
+    entropy::random_bytes().map_or(0, u64::from_be_bytes)
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
