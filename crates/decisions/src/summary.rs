@@ -2,6 +2,8 @@
 //!
 //! In a template, `{member}` is a text or number of the inputs, `{a.b}` one within a member, and `{#member}` the
 //! number of entries of a list or map. `[…]` is left out when a member that it names is missing.
+//!
+//! **The templates never change.** Exported records have their sentences, and a check of an export computes them again.
 
 use swoosh_types::json::Json;
 use swoosh_types::names::Transition;
