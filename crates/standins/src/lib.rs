@@ -1,4 +1,4 @@
-//! Stand-ins for what SWOOSH talks to outside: real servers on real sockets, which can be told to misbehave.
+//! Stand-ins for the servers that SWOOSH calls: real servers on real sockets that misbehave on request.
 //!
 //! They use nothing of SWOOSH but its types. The lab and the tests share them; the shipped program has none. Each runs on threads of its own,
 //! and stopping it closes every one of its sockets at once, as a crash does.
@@ -52,7 +52,7 @@ impl Running {
     }
 }
 
-/// Listens on an address; whoever listened there before may still be on the way out.
+/// Listens on an address. Retries, because the previous listener may still be closing.
 fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     for _ in 0..500 {
         match std::net::TcpListener::bind(address) {

@@ -26,7 +26,7 @@ struct Part {
     requests: AtomicUsize,
 }
 
-/// An MCP server that can be told to change.
+/// An MCP server whose version and behaviour can change.
 #[derive(Debug)]
 pub struct McpStandIn {
     running: Option<Running>,
@@ -68,7 +68,7 @@ impl McpStandIn {
         self.part.requests.load(Ordering::Relaxed)
     }
 
-    /// It is gone: nobody listens there any more.
+    /// Stops the server and closes its port.
     pub fn go_away(&mut self) {
         self.running = None;
     }

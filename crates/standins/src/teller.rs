@@ -1,5 +1,5 @@
-//! A server that tells one JSON document: at `/once` as it stands, at `/stream` as server-sent events whenever it
-//! changes. It stands in for BACKBEAT, and for whoever is polled for facts.
+//! A server of one JSON document: `/once` returns it, `/stream` sends it as a server-sent event after each change.
+//! It is the stand-in for BACKBEAT and for polled servers of facts.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,22 +17,21 @@ use tokio::sync::watch;
 use super::{Manner, Running, endless};
 
 #[derive(Clone, Debug, Default)]
-struct Told {
+struct Content {
     document: String,
     manner: Manner,
 }
 
 #[derive(Clone)]
 struct Shared {
-    told: watch::Receiver<Told>,
+    content: watch::Receiver<Content>,
     requests: Arc<AtomicUsize>,
 }
 
-/// A teller.
 #[derive(Debug)]
 pub struct Teller {
     running: Option<Running>,
-    told: watch::Sender<Told>,
+    content: watch::Sender<Content>,
     requests: Arc<AtomicUsize>,
     address: SocketAddr,
 }
@@ -40,31 +39,31 @@ pub struct Teller {
 impl Teller {
     /// Starts one on a free port of this machine.
     pub fn start(document: &str) -> std::io::Result<Teller> {
-        let told = watch::Sender::new(Told { document: document.to_owned(), manner: Manner::Well });
+        let content = watch::Sender::new(Content { document: document.to_owned(), manner: Manner::Well });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut teller = Teller { running: None, told, requests: Arc::default(), address };
+        let mut teller = Teller { running: None, content, requests: Arc::default(), address };
         teller.come_back()?;
         Ok(teller)
     }
 
-    /// Where the document is told as it stands.
+    /// URL of the current document.
     pub fn once(&self) -> String {
         format!("http://{}/once", self.address)
     }
 
-    /// Where it is told whenever it changes.
+    /// URL of the stream of documents.
     pub fn stream(&self) -> String {
         format!("http://{}/stream", self.address)
     }
 
-    /// Tells another document from now on.
+    /// Serves another document from now on.
     pub fn say(&self, document: &str) {
-        self.told.send_modify(|told| told.document = document.to_owned());
+        self.content.send_modify(|content| content.document = document.to_owned());
     }
 
     /// Behaves like this from now on.
     pub fn behave(&self, manner: Manner) {
-        self.told.send_modify(|told| told.manner = manner);
+        self.content.send_modify(|content| content.manner = manner);
     }
 
     /// How many requests it got.
@@ -72,14 +71,14 @@ impl Teller {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// It is gone: nobody listens there any more.
+    /// Stops the server and closes its port.
     pub fn go_away(&mut self) {
         self.running = None;
     }
 
-    /// It listens again where it did.
+    /// Starts the server again on the same port.
     pub fn come_back(&mut self) -> std::io::Result<()> {
-        let shared = Shared { told: self.told.subscribe(), requests: self.requests.clone() };
+        let shared = Shared { content: self.content.subscribe(), requests: self.requests.clone() };
         let router = axum::Router::new().route("/once", get(once)).route("/stream", get(stream)).with_state(shared);
         let running = Running::serve(self.address, router)?;
         self.address = running.address;
@@ -90,10 +89,10 @@ impl Teller {
 
 async fn once(State(shared): State<Shared>) -> Response {
     shared.requests.fetch_add(1, Ordering::Relaxed);
-    let told = shared.told.borrow().clone();
+    let content = shared.content.borrow().clone();
     let json = [(header::CONTENT_TYPE, "application/json")];
-    match told.manner {
-        Manner::Well => (json, told.document).into_response(),
+    match content.manner {
+        Manner::Well => (json, content.document).into_response(),
         Manner::Hangs => std::future::pending().await,
         Manner::Floods => (json, endless("[[[[[[[[")).into_response(),
         Manner::Garbage => (json, "{\"claim\": NaN}").into_response(),
@@ -103,15 +102,15 @@ async fn once(State(shared): State<Shared>) -> Response {
 
 async fn stream(State(shared): State<Shared>) -> Response {
     shared.requests.fetch_add(1, Ordering::Relaxed);
-    if shared.told.borrow().manner == Manner::Floods {
+    if shared.content.borrow().manner == Manner::Floods {
         return ([(header::CONTENT_TYPE, "text/event-stream")], endless("data: [1]\n\n")).into_response();
     }
-    let documents = futures::stream::unfold((shared.told, true), async |(mut told, first)| {
+    let documents = futures::stream::unfold((shared.content, true), async |(mut content, first)| {
         if !first {
-            told.changed().await.ok()?;
+            content.changed().await.ok()?;
         }
-        let document = told.borrow_and_update().document.clone();
-        Some((document, (told, false)))
+        let document = content.borrow_and_update().document.clone();
+        Some((document, (content, false)))
     });
     let events = documents.map(|document| Ok::<_, Infallible>(Event::default().event("beat").data(document)));
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
