@@ -291,17 +291,25 @@ impl Bench<'_> {
         let evicted_kib = daemon.resident_kib()?;
         wake::all(&self.world, &daemon, projects)?;
         let loaded_kib = daemon.resident_kib()?;
-        let told = wake::metric(&daemon, "swoosh_heads_bytes")?;
+        let estimated = wake::metric(&daemon, "swoosh_heads_bytes")?;
         daemon.kill();
         remove(&loaded)?;
         let each = |more_kib: u64, less_kib: u64| more_kib.saturating_sub(less_kib) * 1_024 / projects as u64;
         let (bytes_each, evicted_bytes_each) = (each(loaded_kib, evicted_kib), each(evicted_kib, empty_kib));
-        let told_each = told / projects as u64;
+        let estimated_each = estimated / projects as u64;
         tell(&format!(
-            "memory: {bytes_each} bytes for each project in memory ({told_each} by the node's own estimate), \
+            "memory: {bytes_each} bytes for each project in memory ({estimated_each} by the node's own estimate), \
             {evicted_bytes_each} for one that is not"
         ));
-        Ok(Memory { projects, empty_kib, evicted_kib, loaded_kib, bytes_each, evicted_bytes_each, told_each })
+        Ok(Memory {
+            projects,
+            empty_kib,
+            evicted_kib,
+            loaded_kib,
+            bytes_each,
+            evicted_bytes_each,
+            told_each: estimated_each,
+        })
     }
 
     fn largest(&self) -> Size {

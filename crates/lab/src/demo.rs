@@ -1,7 +1,7 @@
-//! `swoosh demo`: the whole story of one project, on a daemon of its own, told in the terminal.
+//! `swoosh demo`: runs one project from start to end on a temporary daemon and narrates it in the terminal.
 //!
-//! Everything is real: the daemon is the program `swoosh` as a child process, whoever acts has a key and a client
-//! of their own and speaks HTTP, the crash is a SIGKILL. The servers outside (license, beats, decision records, tools)
+//! The daemon is the program `swoosh` as a child process. Each actor has a key and a client of its own and speaks
+//! HTTP; the crash is a SIGKILL. The servers outside (license, beats, decision records, tools)
 //! are stand-ins that speak the real wire formats on real sockets; git and packer are the real ones. Whatever does not come out as the story says ends
 //! it with exit code 1.
 
@@ -40,14 +40,14 @@ use swoosh_platform::shutdown::{StopSignal, StopSignals};
 #[command(
     about = "Show a whole project on a temporary node",
     long_about = "Show a whole project on a temporary node.\n\nStarts a daemon in a temporary directory, makes keys \
-        for everybody, starts stand-ins for the servers outside (KACHING, BACKBEAT, BUBBLE and two MCP servers), makes git repositories, and drives the project `default` from UNINITIALIZED to REVERB and round the loop \
+        for all actors, starts stand-ins for the servers outside (KACHING, BACKBEAT, BUBBLE and two MCP servers), makes git repositories, and drives the project `default` from UNINITIALIZED to REVERB and round the loop \
         twice, over HTTP. The node ingests the sources and has packer build the environment by itself; git and packer \
         must be there. On the way every guard refuses a proposal and says why, a candidate is overtaken and tries again, a \
         proposal is sent twice, an image is changed, found, taken down and built again, a tool goes away and comes back, the license is denied, runs \
         out and is renewed, and a breach quarantines the project. Then the daemon is killed under load and started \
         again, and everything is checked: receipts, log, decision records, replay. \
         It takes about half a minute, touches nothing outside of its directory, and removes that at the end. \
-        Exits with 1 when anything does not come out as told.",
+        Exits with 1 if any step has another outcome than expected.",
     after_help = "Examples:\n  swoosh demo\n  swoosh demo --keep\n  swoosh --json demo | jq -r .step"
 )]
 pub struct DemoCommand {
@@ -63,20 +63,20 @@ impl DemoCommand {
         let directory = tempfile::Builder::new().prefix("swoosh-demo-").tempdir();
         let directory =
             directory.context("cannot make a temporary directory; set TMPDIR to one that can be written")?;
-        let told = runtime.block_on(tell(directory.path(), json));
+        let outcome = runtime.block_on(tell(directory.path(), json));
         if self.keep {
             let path = directory.keep();
             say_kept(&path, json);
         }
-        told
+        outcome
     }
 }
 
-/// The story, unless somebody interrupts it. The daemon is gone when this returns.
+/// Runs the story until its end or a stop signal. The daemon is gone when this returns.
 async fn tell(directory: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::listen().context("cannot listen for signals")?;
     tokio::select! {
-        told = story(directory, json) => told.map(|()| ExitCode::SUCCESS),
+        outcome = story(directory, json) => outcome.map(|()| ExitCode::SUCCESS),
         signal = signals.next() => {
             eprintln!("{signal}: the demo ends here, and its daemon with it");
             Ok(ExitCode::from(status(signal)))
@@ -96,10 +96,10 @@ fn status(signal: StopSignal) -> u8 {
 async fn story(directory: &Path, json: bool) -> anyhow::Result<()> {
     let story = Story::new(json);
     let mut stage = chapters::node::open(directory, story).await?;
-    let told = chapters(&mut stage).await;
+    let outcome = chapters(&mut stage).await;
     stage.daemon.kill().await;
     let context = || format!("the daemon's log tells more; run `swoosh demo --keep` and read {}", daemon::LOG);
-    told.with_context(context)
+    outcome.with_context(context)
 }
 
 async fn chapters(stage: &mut Stage) -> anyhow::Result<()> {

@@ -23,16 +23,16 @@ const HONEST: usize = 16;
 /// Descriptors that this program needs for everything but the idle connections.
 const OTHER_DESCRIPTORS: usize = 1_500;
 
-/// What honest clients got under one abuse.
+/// Load of the honest clients during one kind of abuse.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct AbuseRow {
-    /// What others did meanwhile.
+    /// Kind of abuse.
     pub abuse: &'static str,
-    /// How much of it, and what came of that.
+    /// Amount of abuse, and the answers to it.
     pub detail: String,
-    /// What they got right before, with nobody else there.
+    /// Baseline, measured immediately before without abuse.
     pub alone: LoadRow,
-    /// What they got meanwhile.
+    /// Measured during the abuse.
     pub honest: LoadRow,
 }
 
@@ -63,7 +63,7 @@ fn row(
     measured: Duration,
 ) -> anyhow::Result<AbuseRow> {
     let mut settings = world.settings(directory)?;
-    // So that all idle connections stay; at the usual limit the node closes some of them for whoever comes.
+    // Keeps all idle connections open: at the default limit the node closes idle ones to admit new clients.
     settings.limits.connections = 16_384;
     let path = directory.join("swoosh.yaml");
     std::fs::write(&path, yaml_serde::to_string(&settings)?)?;

@@ -16,10 +16,10 @@ use swoosh_types::verify::VerifiedProposal;
 /// Projects that are filled side by side; their records interleave as those of so many clients would.
 const SIDE_BY_SIDE: usize = 1_024;
 
-/// How often it is told how far a large directory is.
-const TOLD_EVERY: Duration = Duration::from_secs(30);
+/// Interval of progress messages while a large directory is filled.
+const PROGRESS_EVERY: Duration = Duration::from_secs(30);
 
-/// What is to be in a directory.
+/// Planned contents of a directory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     pub projects: usize,
@@ -75,7 +75,7 @@ async fn drive(world: &Arc<World>, handle: &Handle, size: Size) -> anyhow::Resul
         });
     }
     let began = Instant::now();
-    let mut next = tokio::time::interval_at(tokio::time::Instant::now() + TOLD_EVERY, TOLD_EVERY);
+    let mut next = tokio::time::interval_at(tokio::time::Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
     loop {
         tokio::select! {
             done = tasks.join_next() => match done {

@@ -1,4 +1,4 @@
-//! One project that everybody wants: SDK clients that read the head again whenever somebody was faster.
+//! One contended project: SDK clients read the head again each time another client was faster.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

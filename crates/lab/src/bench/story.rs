@@ -229,7 +229,7 @@ fn candidates(world: &World) -> Vec<Value> {
 
 fn certificate(world: &World, head: &Head) -> Value {
     let state = head.state();
-    // Every voter of this story stands in the project's document.
+    // The project's document lists every voter used here.
     let members = election::propose(head, &state.council.candidates.keys().copied().collect());
     let needed = usize::try_from(state.council.rules.quorum.votes_needed(state.council.candidates.len() as u64));
     let voters = world.voters().take(needed.unwrap_or(usize::MAX));

@@ -21,10 +21,10 @@ use swoosh_types::text::ClusterId;
 
 /// Candidates of every council.
 pub(crate) const VOTERS: usize = 5;
-/// Where the one pinned server of the benchmark would listen; nobody asks it.
+/// Address of the benchmark's only pinned server; it is never contacted.
 const SERVER_URL: &str = "https://mcp.example/search";
 
-/// Somebody with a key.
+/// An identity with its key and roles.
 pub(crate) struct Hand {
     pub key: PublicKey,
     pub secret: SecretKey,
@@ -83,12 +83,12 @@ impl World {
         self.hands
             .iter()
             .find(|hand| hand.roles.iter().any(|role| roles.contains(role)))
-            .context("nobody holds the role")
+            .context("no identity holds the role")
     }
 
     /// The hand behind a key.
     pub fn of(&self, key: &PublicKey) -> anyhow::Result<&Hand> {
-        self.hands.iter().find(|hand| hand.key == *key).context("nobody holds the key")
+        self.hands.iter().find(|hand| hand.key == *key).context("no identity holds the key")
     }
 
     /// The candidates.
@@ -96,7 +96,7 @@ impl World {
         self.hands.iter().filter(|hand| hand.roles.contains(&Role::Voter))
     }
 
-    /// Everybody and what they may do.
+    /// Grants of every identity.
     pub fn grants(&self) -> anyhow::Result<BTreeMap<PublicKey, IdentityGrant>> {
         self.hands.iter().map(|hand| Ok((hand.key, hand.grant()?))).collect()
     }

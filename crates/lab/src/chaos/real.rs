@@ -45,15 +45,15 @@ use swoosh_terminal::output::{Output, Table, count};
         verify` and `swoosh replay --reguard` must agree.\n\nA fault that this machine does not allow is reported as \
         skipped, never as passed; one that happened less often than it must fails the run. The data directory lies on \
         a disk in memory of the run's own (`unshare`), so that it can be filled and made read-only; needs no root.\n\n\
-        Exits with 1 where anything that must hold does not: told with the seed, the step and both sides. The data \
-        directory is then kept beside the logs.",
+        Exits with 1 if an invariant is violated; the report names the seed, the step, and the expected and found values. \
+        The data directory is then kept beside the logs.",
     after_long_help = after_help()
 )]
 pub(crate) struct RealCommand {
     /// How long faults happen at the least
     #[arg(long, value_name = "SECONDS", default_value_t = 240, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     seconds: u64,
-    /// Which faults, when and on whom follows from it
+    /// Seed that determines the faults, their times and their targets
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Clients
@@ -212,8 +212,8 @@ fn text(report: &Report, failures: &[String], folder: &Path) -> String {
 #[command(
     about = "Hold the clients' logs of a kept run against its log again",
     long_about = "Hold the clients' logs of a kept run against its log again.\n\nReads the directory that `swoosh \
-        chaos real --keep` left, or one that a violation left, and writes nothing. Exits with 1 where a receipt is not \
-        in the log, a key stands twice, a history is not linear, or a record was not asked for.",
+        chaos real --keep` left, or one that a violation left, and writes nothing. Exits with 1 if a receipt is not \
+        in the log, a key occurs twice, a history is not linear, or a record was not requested.",
     after_help = "Examples:\n  swoosh chaos check chaos-run\n  swoosh --json chaos check chaos-run"
 )]
 pub(crate) struct CheckCommand {

@@ -41,7 +41,7 @@ impl Beats {
         Ok(Beats { teller, key, saying })
     }
 
-    /// Where beats are told, as server-sent events.
+    /// URL of the beats, as server-sent events.
     pub fn stream(&self) -> String {
         self.teller.stream()
     }

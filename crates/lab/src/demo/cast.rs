@@ -15,7 +15,7 @@ use swoosh_types::text::ClusterId;
 /// The five candidates of the council.
 pub(super) const CANDIDATES: [&str; 5] = ["ada", "ben", "cleo", "dora", "emil"];
 
-/// Everybody with a role in the project.
+/// Actors with roles in the project.
 const ROLES: [(&str, &[Role]); 10] = [
     ("operator", &[Role::Operator]),
     ("human", &[Role::Human]),
@@ -30,13 +30,12 @@ const ROLES: [(&str, &[Role]); 10] = [
     ("emil", &[Role::Voter]),
 ];
 
-/// Nobody knows the stranger; the hasty one is the operator with a clock that is a minute fast.
+/// `stranger` has an unknown key; `hasty` is the operator with a clock that is a minute fast.
 const OTHERS: [&str; 2] = ["stranger", "hasty"];
 
 /// How far the hasty clock is ahead, in milliseconds.
 const HASTE_MS: u64 = 60_000;
 
-/// Somebody.
 #[derive(Clone, Debug)]
 pub(super) struct Actor {
     /// Their key.
@@ -44,7 +43,6 @@ pub(super) struct Actor {
     clock: Arc<HlcClock>,
 }
 
-/// Everybody.
 #[derive(Clone, Debug)]
 pub(super) struct Cast {
     cluster: ClusterId,
@@ -53,7 +51,7 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    /// Makes everybody's keys.
+    /// Makes the keys of all actors.
     pub fn new(cluster: ClusterId) -> anyhow::Result<Cast> {
         let mut cast = Cast { cluster, actors: BTreeMap::new(), clients: BTreeMap::new() };
         for name in ROLES.iter().map(|(name, _)| *name).chain(OTHERS) {
@@ -65,12 +63,11 @@ impl Cast {
         Ok(cast)
     }
 
-    /// Somebody joins.
     pub fn add(&mut self, name: &str, identity: Identity) {
         self.actors.insert(name.to_owned(), Actor { identity, clock: Arc::new(HlcClock::system()) });
     }
 
-    /// Gives everybody a client of this node, and takes its receipts only.
+    /// Gives each actor a client of this node that accepts only receipts of this node.
     pub fn connect(&mut self, url: &str, node: PublicKey) -> anyhow::Result<()> {
         for (name, actor) in &self.actors {
             let builder = Client::builder(url).signing(self.cluster.clone(), actor.identity.clone());
@@ -80,17 +77,14 @@ impl Cast {
         Ok(())
     }
 
-    /// Somebody's client.
     pub fn client(&self, name: &str) -> anyhow::Result<&Client> {
         self.clients.get(name).with_context(|| format!("{name} has no client"))
     }
 
-    /// Somebody's key.
     pub fn identity(&self, name: &str) -> anyhow::Result<&Identity> {
         self.actors.get(name).map(|actor| &actor.identity).with_context(|| format!("there is no {name}"))
     }
 
-    /// Somebody's public key.
     pub fn key(&self, name: &str) -> anyhow::Result<PublicKey> {
         Ok(self.identity(name)?.public())
     }
@@ -107,7 +101,7 @@ impl Cast {
         named.map(|(name, actor)| (name.as_str(), actor.identity.public()))
     }
 
-    /// What the project document grants to whom.
+    /// Grants of the project document, by key.
     pub fn grants(&self) -> anyhow::Result<BTreeMap<PublicKey, IdentityGrant>> {
         let grant = |(name, roles): &(&str, &[Role])| -> anyhow::Result<_> {
             Ok((

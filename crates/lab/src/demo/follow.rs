@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Records read of the log at once.
 const PAGE: u64 = 1_000;
-/// Lines of progress that one effect is told with.
+/// Lines of progress printed for one effect, at most.
 const LINES: usize = 4;
 
-/// Failures that nobody in the story causes.
+/// Failures that no step of the story causes.
 const UNTOWARD: [Transition; 5] = [
     Transition::IngestionResolveFailed,
     Transition::IngestionFetchFailed,
@@ -31,12 +31,11 @@ const UNTOWARD: [Transition; 5] = [
     Transition::EnvironmentProvisionFailed,
 ];
 
-/// What was told.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
-    /// Index of the last record that was looked at.
+    /// Index of the last record read.
     index: u64,
-    /// What was told of each effect's progress, the latest last.
+    /// Progress printed for each effect, oldest first.
     progress: BTreeMap<EffectId, Vec<String>>,
 }
 
@@ -107,15 +106,15 @@ impl Stage {
         let Some(step) = effect.step.as_ref().filter(|_| effect.mode == "builtin" && effect.phase == "running") else {
             return;
         };
-        let told = self.followed.progress.entry(effect.id.clone()).or_default();
-        if told.len() < LINES && !told.contains(step) {
-            told.push(step.clone());
+        let printed = self.followed.progress.entry(effect.id.clone()).or_default();
+        if printed.len() < LINES && !printed.contains(step) {
+            printed.push(step.clone());
             self.story.progress(effect.effect, step);
         }
     }
 
-    /// Waits until an open effect is as wanted, and tells how it stands.
-    pub async fn stands(&mut self, what: &str, wanted: impl Fn(&EffectView) -> bool) -> anyhow::Result<()> {
+    /// Waits until an open effect is as wanted, and prints its state.
+    pub async fn wait_for_effect(&mut self, what: &str, wanted: impl Fn(&EffectView) -> bool) -> anyhow::Result<()> {
         let seen = async {
             loop {
                 if let Some(effect) = self.open().await?.into_iter().find(|effect| wanted(effect)) {

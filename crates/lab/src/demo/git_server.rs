@@ -1,4 +1,4 @@
-//! Git over http: git's own `http-backend` behind a small server, which can be told to keep everybody waiting.
+//! Git over HTTP: git's own `http-backend` behind a small server that can hold all requests back.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl GitServer {
         format!("http://{}", self.running.address)
     }
 
-    /// Answers whoever asked, and whoever asks from now on.
+    /// Answers the waiting requests and all later ones.
     pub fn answer(&self) {
         self.answers.send_replace(true);
     }
@@ -56,8 +56,8 @@ async fn serve(
     if shared.answers.wait_for(|answers| *answers).await.is_err() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    let told = backend(&shared.folder, &method, &uri, &headers, &body).await;
-    told.ok().and_then(|told| response(&told)).unwrap_or_else(|| StatusCode::BAD_GATEWAY.into_response())
+    let output = backend(&shared.folder, &method, &uri, &headers, &body).await;
+    output.ok().and_then(|output| response(&output)).unwrap_or_else(|| StatusCode::BAD_GATEWAY.into_response())
 }
 
 /// What git's program says to a request, as CGI programs do.
@@ -91,10 +91,10 @@ async fn backend(
     Ok(child.wait_with_output().await?.stdout)
 }
 
-/// An HTTP answer out of what a CGI program says.
-fn response(told: &[u8]) -> Option<Response> {
-    let end = told.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let (head, body) = (std::str::from_utf8(told.get(..end)?).ok()?, told.get(end + 4..)?);
+/// Parses the output of a CGI program.
+fn response(output: &[u8]) -> Option<Response> {
+    let end = output.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let (head, body) = (std::str::from_utf8(output.get(..end)?).ok()?, output.get(end + 4..)?);
     let mut response = Response::builder();
     for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
         response = match name {

@@ -55,7 +55,6 @@ impl Moment {
         }
     }
 
-    /// How it is told.
     pub fn words(self) -> String {
         match self {
             Moment::Any => "now".to_owned(),

@@ -55,7 +55,7 @@ impl Outside {
         Ok(hash)
     }
 
-    /// Writes beside the file and puts it in its place, so that nobody reads half of it.
+    /// Replaces the file atomically, so that the node never reads a partial one.
     fn write(&self) -> anyhow::Result<()> {
         let next = self.path.with_extension("next");
         std::fs::write(&next, serde_json::to_vec_pretty(&self.facts.values().collect::<Vec<_>>())?)?;

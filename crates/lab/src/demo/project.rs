@@ -44,14 +44,14 @@ pub(super) fn profiles(cast: &Cast) -> anyhow::Result<Value> {
     Ok(json!({"candidates": candidates}))
 }
 
-/// A commit for every source, as somebody says who never looked.
+/// A made-up commit for every source.
 pub(super) fn resolved(state: &State) -> Value {
     let all = state.ingestion.sources.keys().chain(state.ingestion.upstreams.keys());
     let commits = all.map(|name| (name.as_str(), json!({"commit": git_id('b')})));
     json!({"resolved": commits.collect::<BTreeMap<_, _>>()})
 }
 
-/// Every asset healthy, as somebody says who never looked.
+/// An unchecked claim that every asset is healthy.
 pub(super) fn healthy(state: &State) -> Value {
     let outcomes = state.environment.assets.keys().map(|asset| (asset.as_str(), "ok"));
     json!({"outcomes": outcomes.collect::<BTreeMap<_, _>>()})

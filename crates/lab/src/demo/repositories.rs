@@ -17,7 +17,7 @@ use swoosh_types::inputs::{SourceSet, SourceSpec};
 const PINS: &str = include_str!("../../../../tools/upstreams.env");
 /// Where the docs would be, if it were not for the mirror.
 const DOCS_URL: &str = "https://git.example/docs.git";
-/// What git sets for whoever it runs, in a hook, say.
+/// Variables that git sets for its child processes, such as hooks.
 const ASTRAY: [&str; 7] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -42,7 +42,7 @@ pub(super) struct Repositories {
 }
 
 impl Repositories {
-    /// Makes them below a folder, and starts the mirror, which keeps everybody waiting at first.
+    /// Makes them below a folder, and starts the mirror, which holds requests back at first.
     pub fn make(folder: &Path) -> anyhow::Result<Repositories> {
         let pins = Pins::parse(PINS)?;
         let (app, mirrored) = (folder.join("app"), folder.join("mirror"));
@@ -90,7 +90,7 @@ impl Repositories {
         &self.floating
     }
 
-    /// Leads whoever has it to the mirror, and keeps them from everything that is not on this machine.
+    /// Environment that redirects git to the mirror and blocks access to other machines.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let all = self.sources.iter().chain(&self.upstreams);
         let mirrored = all.filter_map(|(name, spec)| {
@@ -101,7 +101,7 @@ impl Repositories {
         mirrored.chain([(mirrors::OFFLINE_VARIABLE.to_owned(), "1".to_owned())]).collect()
     }
 
-    /// Somebody commits to `app` and tags it; returns the sources with that tag.
+    /// Commits to `app` and tags the commit; returns the sources with that tag.
     pub fn release(&self, tag: &str) -> anyhow::Result<Value> {
         commit(&self.app, tag, &[("src/main.py", "print('two')\n")])?;
         let mut sources = self.sources();

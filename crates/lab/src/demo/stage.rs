@@ -25,8 +25,8 @@ use swoosh_types::names::{GuardName, Transition};
 use swoosh_types::rejection::{Code, Problem};
 use swoosh_types::text::ProjectName;
 
-/// Waits shorter than this are not told, in milliseconds.
-const UNTOLD_MS: u64 = 150;
+/// Waits shorter than this are not printed, in milliseconds.
+const SHORT_WAIT_MS: u64 = 150;
 /// How often a window may close on a proposal that is under way.
 const WINDOW_TRIES: usize = 5;
 /// How long the daemon may take to read a fact.
@@ -58,7 +58,7 @@ pub(super) struct Stage {
     pub project: ProjectName,
     /// The project's head, as read last.
     pub head: Head,
-    /// What of the node's own doing was told.
+    /// Progress of the node's own work that was printed.
     pub followed: Followed,
 }
 
@@ -96,7 +96,7 @@ impl Stage {
             self.wait_for(moment).await?;
             match self.propose(who, &draft).await? {
                 Ok(accepted) => {
-                    self.told(who, &accepted).await?;
+                    self.report_accepted(who, &accepted).await?;
                     return Ok(accepted);
                 }
                 Err(problem) if problem.code == Code::Guard(GuardName::Window) => {}
@@ -108,8 +108,8 @@ impl Stage {
         bail!("the window closed {WINDOW_TRIES} times before {} by {who} arrived", draft.transition())
     }
 
-    /// Tells an accepted proposal, and what the node did by itself before it.
-    pub async fn told(&mut self, who: &str, accepted: &Accepted) -> anyhow::Result<()> {
+    /// Prints an accepted proposal, after the records that the node added by itself before it.
+    pub async fn report_accepted(&mut self, who: &str, accepted: &Accepted) -> anyhow::Result<()> {
         let receipt = &accepted.receipt;
         self.catch_up(Some(receipt.index)).await?;
         let now = self.after(receipt.transition, receipt.index).await?;
@@ -266,7 +266,7 @@ impl Stage {
         }
         let wait_ms = self.until(moment).with_context(|| format!("it takes too long until {}", moment.words()))?;
         let wait = Duration::from_millis(wait_ms);
-        if wait_ms > UNTOLD_MS {
+        if wait_ms > SHORT_WAIT_MS {
             self.story.waiting(wait, &moment.words());
         }
         tokio::time::sleep(wait).await;

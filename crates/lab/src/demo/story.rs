@@ -1,4 +1,4 @@
-//! How the story is told: text for people, one JSON line per step for programs; and what is counted.
+//! Output of the story: text for people, or one JSON line per step for programs; and the counts.
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
@@ -92,7 +92,7 @@ impl Story {
         }
     }
 
-    /// How long it has been told for.
+    /// Time since the story began.
     pub fn took(&self) -> Duration {
         self.began.elapsed()
     }
@@ -101,7 +101,7 @@ impl Story {
         if self.colour { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// A reader that went away (`| head`) stops nobody.
+    /// Ignores write errors: a closed pipe (`| head`) must not stop the demo.
     fn print(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         drop(writeln!(out, "{text}").and_then(|()| out.flush()));
@@ -118,7 +118,7 @@ impl Story {
         self.print(&document.to_string());
     }
 
-    /// What stands before the first chapter.
+    /// Text before the first chapter.
     pub fn title(&self, text: &str) {
         self.step("title", json!({"text": text}), || wrap(text, 0, 0));
     }
@@ -142,12 +142,12 @@ impl Story {
         self.step("checked", json!({"text": plain}), || format!("   {}{}", self.paint(GREEN, "✓"), wrap(&plain, 1, 5)));
     }
 
-    /// A proposal was accepted; `now` is where its region stands.
+    /// A proposal was accepted; `now` is the state of its region.
     pub fn accepted(&mut self, who: &str, receipt: &Receipt, now: &str) {
         self.recorded(who, &Recorded::from(receipt), now, "");
     }
 
-    /// A transition stands in the log; `detail` is what there is to say of it.
+    /// The log has a transition; `detail` describes it.
     pub fn recorded(&mut self, who: &str, record: &Recorded, now: &str, detail: &str) {
         self.tally.accepted += 1;
         let plain = self.wording.plain(detail);
@@ -208,7 +208,7 @@ impl Story {
         let plain = self.wording.plain(cause);
         self.step("retried", json!({"transition": transition, "by": who, "cause": cause}), || {
             let why = if plain.starts_with("stale_head") { "stale_head, reads the head again" } else { plain.as_str() };
-            let text = format!("{:<29} {who:<10} {why}; signed anew, same key", transition.as_str());
+            let text = format!("{:<29} {who:<10} {why}; signed again, same key", transition.as_str());
             format!("   {} {text}", self.paint(YELLOW, "↻"))
         });
     }

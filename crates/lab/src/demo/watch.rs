@@ -24,7 +24,7 @@ impl Stage {
         self.daemon.hang_up().await;
     }
 
-    /// Waits until the node believes what is told of it under a kind.
+    /// Waits until the facts of a kind in the node satisfy `holds`.
     pub async fn sees(&self, kind: FactKind, what: &str, holds: impl Fn(&FactsView) -> bool) -> anyhow::Result<()> {
         let reader = self.reader()?;
         let seen = async {

@@ -126,16 +126,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_told_in_a_line() {
-        let told = |inputs: Value| outcome(&Json::parse(&serde_json::to_vec(&inputs).unwrap()).unwrap());
+    fn outcomes_fit_on_one_line() {
+        let line = |inputs: Value| outcome(&Json::parse(&serde_json::to_vec(&inputs).unwrap()).unwrap());
         let commit = "a".repeat(40);
-        assert_eq!(told(json!({"resolved": {"app": {"commit": commit}}})), "commits: app aaaaaaaa…");
+        assert_eq!(line(json!({"resolved": {"app": {"commit": commit}}})), "commits: app aaaaaaaa…");
         let checks =
             json!([{"check": "scan", "source": "app", "ok": true}, {"check": "scan", "source": "b", "ok": true}]);
-        assert_eq!(told(json!({"outcomes": checks})), "scan passed for app, b");
-        assert_eq!(told(json!({"outcomes": {"image": "ok"}})), "image ok");
-        assert_eq!(told(json!({"failure": {"detail": "no disk", "unknown": false}})), "no disk");
-        assert_eq!(told(json!({"effect": "default/1/release"})), "");
+        assert_eq!(line(json!({"outcomes": checks})), "scan passed for app, b");
+        assert_eq!(line(json!({"outcomes": {"image": "ok"}})), "image ok");
+        assert_eq!(line(json!({"failure": {"detail": "no disk", "unknown": false}})), "no disk");
+        assert_eq!(line(json!({"effect": "default/1/release"})), "");
     }
 
     #[test]

@@ -79,9 +79,9 @@ impl Stage {
             for outcome in decision.guard_outcomes.iter().filter(|outcome| !EVERYWHERE.contains(&outcome.guard)) {
                 reasons.insert(outcome.guard, outcome.reasons.join("; "));
             }
-            let told: Vec<_> = reasons.iter().map(|(guard, reasons)| format!("{guard}: {reasons}")).collect();
+            let guards: Vec<_> = reasons.iter().map(|(guard, reasons)| format!("{guard}: {reasons}")).collect();
             let document = json!({"decision": decision.id, "guards": reasons});
-            self.story.entry(document, &format!("#{} {}: {}", decision.index, decision.transition, told.join(" · ")));
+            self.story.entry(document, &format!("#{} {}: {}", decision.index, decision.transition, guards.join(" · ")));
         }
         Ok(())
     }

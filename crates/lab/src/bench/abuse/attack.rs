@@ -50,7 +50,7 @@ impl Abuse {
     }
 }
 
-/// What came of it.
+/// Answers to the attack.
 #[derive(Default)]
 struct Tally {
     statuses: Mutex<BTreeMap<u16, u64>>,
@@ -96,7 +96,7 @@ impl Attack {
             runtime.block_on(async {
                 let mut attackers = JoinSet::new();
                 let sent = send(abuse, &ground, idle, &mut attackers).await;
-                // Nobody waits for it any more when the measurement failed.
+                // The receiver is gone if the measurement failed.
                 let _ = ready.send(sent);
                 stopped.cancelled().await;
                 attackers.shutdown().await;
@@ -107,7 +107,7 @@ impl Attack {
         Ok(Attack { abuse, stop, tally, thread: Some(thread) })
     }
 
-    /// Ends it; what came of it.
+    /// Stops the attack and describes the answers to it.
     pub fn end(mut self) -> anyhow::Result<String> {
         self.stop.cancel();
         let thread = self.thread.take().context("it ended already")?;
@@ -138,11 +138,11 @@ fn requests(abuse: Abuse, world: &World, hot: &Head) -> anyhow::Result<Vec<Vec<u
     Ok(bodies.iter().map(|body| post(body)).collect())
 }
 
-/// Puts a signature of the right form and of nobody in the place of the signer's.
+/// Replaces the signature with a well-formed one by an unknown key.
 fn forge(body: &mut Vec<u8>) -> anyhow::Result<()> {
     let mut document: serde_json::Value = serde_json::from_slice(body)?;
-    let nobody = swoosh_types::keys::SecretKey::from_bytes(&[3; 32]).sign(b"something else");
-    document["signature"] = nobody.to_string().into();
+    let forged = swoosh_types::keys::SecretKey::from_bytes(&[3; 32]).sign(b"something else");
+    document["signature"] = forged.to_string().into();
     *body = serde_json::to_vec(&document)?;
     Ok(())
 }

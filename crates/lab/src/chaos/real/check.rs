@@ -1,7 +1,7 @@
-//! The history checker: it holds what the clients wrote down against what the log holds.
+//! The history checker: it compares the clients' logs with the node's log and trusts neither.
 //!
-//! It believes neither. A receipt must be of a record, byte for byte; a record must have been asked for; each key
-//! stands once; each project's records follow each other from its genesis.
+//! A receipt must match a record byte for byte. A record must have been requested, and each key occurs once. Each
+//! project's records form a chain from its genesis.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -27,7 +27,7 @@ const KEPT: usize = 50;
 /// The invariants that are checked here, and what each says.
 pub(super) const INVARIANTS: [(&str, &str); 6] = [
     ("receipts-are-in-the-log", "every receipt that a client holds is a record's, byte for byte, with its chain"),
-    ("one-receipt-for-a-key", "everybody who asked under one key holds the same receipt"),
+    ("one-receipt-for-a-key", "all clients that sent one key hold the same receipt"),
     ("accepted-once", "no key is bound by two records of a project"),
     ("history-is-linear", "each record begins at the head that its project's last one led to, the first at genesis"),
     ("asked-for", "every record is the node's own or was sent by a client, with these inputs and this signer"),
@@ -44,7 +44,7 @@ struct Asked {
     signer: PublicKey,
 }
 
-/// A receipt that somebody holds.
+/// A receipt that a client holds.
 #[derive(Clone, Debug)]
 struct Held {
     index: u64,
@@ -243,7 +243,7 @@ impl Walk<'_> {
         match self.logs.asked.get(key) {
             Some(asked) if *asked == found => {}
             asked => {
-                let expected = asked.map_or_else(|| format!("nobody sent {}", key.1), |asked| format!("{asked:?}"));
+                let expected = asked.map_or_else(|| format!("no client sent {}", key.1), |asked| format!("{asked:?}"));
                 self.findings.add("asked-for", record.index, expected, format!("record {}: {found:?}", record.index));
             }
         }

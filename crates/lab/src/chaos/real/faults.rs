@@ -100,7 +100,7 @@ impl Fault {
             Fault::TornLog => "the end of the log's newest file is cut off or zeroed between a kill and the start",
             Fault::FlippedTable => "a bit of a table flips between a kill and the start",
             Fault::FlippedWatermark => "a bit of one of the watermark's slots, or of both, flips likewise",
-            Fault::DirectoryRollback => "an older copy of the journal stands there at the start",
+            Fault::DirectoryRollback => "the node starts on an older copy of the journal",
             Fault::SlowLicense => "the license server takes requests and does not answer",
             Fault::DeniedLicense => "the license server denies, past the grace",
             Fault::McpFlap => "the MCP server goes away, fails or changes its version, and comes back",

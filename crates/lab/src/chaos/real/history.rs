@@ -63,7 +63,7 @@ impl Log {
     }
 }
 
-/// Where an event stands.
+/// Position of an event in a client's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The log's name.

@@ -1,5 +1,5 @@
-//! The world outside of the node: a license server and an MCP server that can be told to misbehave, and the capacity
-//! of the environment.
+//! Services outside the node: a license server and an MCP server that misbehave on request, and the capacity of the
+//! environment.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Outside {
             world.fact(FactKind::Capacity, &json!({"resources": {"vcpu": vcpu, "memory_mib": 16_384}}))?,
             world.fact(FactKind::Health, &json!({"assets": {"image/base": "ok", "image/tools": "ok"}}))?,
         ];
-        // Put in its place whole, so that nobody reads half of it.
+        // Replaced atomically, so that the node never reads a partial file.
         let next = self.facts.with_extension("next");
         std::fs::write(&next, serde_json::to_vec(&facts)?)?;
         Ok(std::fs::rename(next, &self.facts)?)

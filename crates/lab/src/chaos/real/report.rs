@@ -18,7 +18,7 @@ const WATCHED: [(&str, &str); 14] = [
     ("receipts-are-of-what-was-asked", "project, key and transition are those of the proposal"),
     ("reduces-again", "each receipt's head is what the client itself reduces to"),
     ("history-goes-on", "a new key gets a later record"),
-    ("acknowledged-is-kept", "the node never shows a project as it was before a receipt that is held"),
+    ("acknowledged-is-kept", "the node never shows a project state older than a receipt that a client holds"),
     ("reads-prove-themselves", "each state read hashes to the head that it names"),
     ("reads-are-of-the-log", "the heads shown at the end are the log's"),
     ("good-proposals-pass", "nothing is refused but for a reason that passes"),

@@ -40,10 +40,9 @@ const LONG_BREATH: Duration = Duration::from_secs(5);
 /// How much longer than asked for a run may last until every fault has happened.
 const PATIENCE_FACTOR: u64 = 3;
 const MORE_PATIENCE: Duration = Duration::from_secs(300);
-/// How often a step says where it is, on a terminal.
+/// Interval of progress output on a terminal.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What is to be done.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub seed: u64,
@@ -66,14 +65,15 @@ impl Plan {
     }
 }
 
-/// One fault, and what became of it.
+/// One fault and its effect.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Step {
     pub step: u64,
     #[serde(serialize_with = "by_name")]
     pub fault: Fault,
     pub fired: u64,
-    pub told: String,
+    #[serde(rename = "told")]
+    pub detail: String,
     /// From the lifting of the fault to the first acceptance of a proposal sent later.
     pub healed_ms: Option<u64>,
     pub took_ms: u64,
@@ -258,19 +258,19 @@ fn play(stage: &mut Stage, fault: Fault, number: u64, began: Instant) -> anyhow:
     });
     let played = stage.play(fault);
     drop(shown);
-    let (Episode { fired, told }, healed, took) = played.with_context(|| format!("step {number}, {fault}"))?;
+    let (Episode { fired, detail }, healed, took) = played.with_context(|| format!("step {number}, {fault}"))?;
     let step = Step {
         step: number,
         fault,
         fired,
-        told,
+        detail,
         healed_ms: healed.map(milliseconds),
         took_ms: milliseconds(took),
         accepted: stage.accepted(),
     };
     let healed = step.healed_ms.map_or_else(|| "never healed".to_owned(), |ms| format!("healed after {ms} ms"));
     let felt = if step.fired == 0 { "not felt: " } else { "" };
-    eprintln!("{:>5} s  step {number:>3}  {fault:<18} {felt}{}; {healed}", began.elapsed().as_secs(), step.told);
+    eprintln!("{:>5} s  step {number:>3}  {fault:<18} {felt}{}; {healed}", began.elapsed().as_secs(), step.detail);
     Ok(step)
 }
 

@@ -87,7 +87,7 @@ impl Site {
         self.data.join("journal.watermark")
     }
 
-    /// Starts the node and waits until it listens; nobody finds it until it is published.
+    /// Starts the node and waits until it listens. Clients do not see it until it is published.
     pub fn start(&self, environment: &[(&str, String)]) -> anyhow::Result<Result<Node, Refused>> {
         let mut child = self.spawn(environment)?;
         let stderr = child.stderr.take().context("the node has no standard error")?;

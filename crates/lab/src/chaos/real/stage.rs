@@ -38,19 +38,19 @@ pub(super) struct Stage {
 pub(super) struct Episode {
     /// How often the fault happened; 0 where it was not felt.
     pub fired: u64,
-    /// What was done, and what the node did.
-    pub told: String,
+    /// Describes the fault and the reaction of the node.
+    pub detail: String,
 }
 
 impl Episode {
     /// It happened once.
-    pub fn once(told: impl Into<String>) -> Episode {
-        Episode { fired: 1, told: told.into() }
+    pub fn once(detail: impl Into<String>) -> Episode {
+        Episode { fired: 1, detail: detail.into() }
     }
 
     /// It was not felt.
-    pub fn unfelt(told: impl Into<String>) -> Episode {
-        Episode { fired: 0, told: told.into() }
+    pub fn unfelt(detail: impl Into<String>) -> Episode {
+        Episode { fired: 0, detail: detail.into() }
     }
 }
 
@@ -87,7 +87,7 @@ impl Stage {
         }
     }
 
-    /// A start on damaged files, which may be refused. Nobody is served by it.
+    /// A start on damaged files, which may be refused. The node serves no client.
     pub fn start_behind_closed_doors(&self) -> anyhow::Result<Result<Node, Refused>> {
         self.site.start(&[])
     }
@@ -156,7 +156,7 @@ impl Stage {
         if healed.is_none() {
             let expected = format!("a proposal is accepted within {HEAL_PATIENCE:?} after {fault}");
             let health = self.node.as_ref().map(|node| node.health().to_string()).unwrap_or_default();
-            self.tally.violate("heals", expected, format!("none was; {}; the node says {health}", episode.told));
+            self.tally.violate("heals", expected, format!("none was; {}; the node says {health}", episode.detail));
         }
         Ok((episode, healed, began.elapsed()))
     }

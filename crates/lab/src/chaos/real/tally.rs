@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::faults::Fault;
 use swoosh_types::names::Transition;
 
-/// Most violations that are kept, and told at once; more are counted.
+/// Violations kept at most; all are counted.
 const KEPT: usize = 50;
-const TOLD: u64 = 5;
+/// Violations printed at most.
+const PRINTED: u64 = 5;
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +53,7 @@ pub(super) struct Tally {
     pub step: AtomicU64,
     /// Proposals accepted, each counted once.
     pub accepted: AtomicU64,
-    /// The highest index that somebody holds a receipt for.
+    /// The highest index in a receipt that a client holds.
     pub promised: AtomicU64,
     /// Receipts that came again and were the same.
     pub repeated: AtomicU64,
@@ -60,7 +61,7 @@ pub(super) struct Tally {
     pub copied: AtomicU64,
     /// Requests that came to no answer.
     pub broken: AtomicU64,
-    /// Heads read again and hashed anew.
+    /// Heads read and hashed again.
     pub read: AtomicU64,
     stopping: AtomicBool,
     refusals: Mutex<BTreeMap<String, u64>>,
@@ -137,7 +138,7 @@ impl Tally {
         let violation = Violation { seed: self.seed, step, invariant, expected: expected.into(), found: found.into() };
         let mut violations = lock(&self.violations);
         violations.1 += 1;
-        if violations.1 <= TOLD {
+        if violations.1 <= PRINTED {
             eprintln!("\n{violation}");
         }
         if violations.0.len() < KEPT {
@@ -175,6 +176,6 @@ mod tests {
         assert!(lock(&tally.healing).is_some_and(|healing| healing.took.is_none()));
         tally.accept(Transition::CouncilMcpGreen, Instant::now());
         assert!(tally.heal(Duration::from_secs(60)).is_some());
-        assert_eq!(tally.heal(Duration::ZERO), None, "a heal is told once");
+        assert_eq!(tally.heal(Duration::ZERO), None, "a heal is reported once");
     }
 }

@@ -19,7 +19,7 @@ const INTERVAL_S: u64 = 5;
 /// How long Prometheus may take to serve, and to answer.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const ASK_PATIENCE: Duration = Duration::from_secs(10);
-/// How long alerts may go on firing when no fault happens any more: rules look an hour back at the most.
+/// How long alerts may keep firing after the last fault: rules look back an hour at most.
 const CALM_PATIENCE: Duration = Duration::from_secs(75 * 60);
 
 /// What the rules said.
@@ -66,7 +66,7 @@ impl Watch {
 
     /// Waits until no alert fires, and tells which ones did.
     pub fn end(self) -> anyhow::Result<Watched> {
-        eprintln!("waiting until no alert fires any more, {} minutes at the most", CALM_PATIENCE.as_secs() / 60);
+        eprintln!("waiting until no alert fires any more, at most {} minutes", CALM_PATIENCE.as_secs() / 60);
         eventually(CALM_PATIENCE, || {
             std::thread::sleep(Duration::from_secs(1));
             self.firing().is_ok_and(|firing| firing.is_empty())

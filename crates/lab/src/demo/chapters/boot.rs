@@ -17,8 +17,8 @@ use swoosh_types::proposal::SignedProposal;
 pub(in crate::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.chapter("Boot: a project begins");
     stage.story.say(&format!(
-        "Nothing has happened to the project `default`: its head {} follows from its name alone. Whoever wants to \
-         begin it must sign for themselves, be known, keep time, and make sense. (`hasty` is the operator on a machine \
+        "Nothing has happened to the project `default`: its head {} follows from its name alone. The proposal that \
+         begins it must be signed by its sender, with a known key, a right clock and valid inputs. (`hasty` is the operator on a machine \
          whose clock is a minute fast.)",
         stage.head.hash()
     ));
@@ -39,7 +39,7 @@ async fn begin(stage: &mut Stage) -> anyhow::Result<()> {
     let client = stage.cast.client("operator")?.clone();
     let prepared = client.prepare(&draft).await?;
     let first = client.submit(prepared.clone(), &mut |_| {}).await?;
-    stage.told("operator", &first).await?;
+    stage.report_accepted("operator", &first).await?;
     let again = client.submit(prepared, &mut |_| {}).await?;
     ensure!(again.replayed && again.body == first.body, "the repeat got another receipt");
     let text = "sent once more, as if the answer had been lost: the same receipt, byte for byte, and nothing moves";
@@ -47,7 +47,7 @@ async fn begin(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The operator's document, signed by somebody else.
+/// The operator's document, signed with another key.
 async fn forged(stage: &mut Stage, draft: &swoosh_client::Draft) -> anyhow::Result<()> {
     let proposal = stage.cast.client("operator")?.prepare(draft).await?.signed().proposal.clone();
     let message = proposal.message(stage.cast.cluster());
@@ -58,8 +58,8 @@ async fn forged(stage: &mut Stage, draft: &swoosh_client::Draft) -> anyhow::Resu
 
 async fn license(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.say(
-        "KACHING, the license server, denies the license, so nothing else may begin, and the node talks to nobody \
-         outside but that server: not to BUBBLE, which waits for the decision record of the first transition.",
+        "KACHING, the license server, denies the license, so nothing else may begin. The node calls no \
+         other server, not even BUBBLE: the decision record of the first transition waits.",
     );
     stage.refuse("agent", BootLicensed, json!({}), GuardName::License).await?;
     ensure!(stage.servers.bubble.requests() == 0, "the node talked to BUBBLE without a license");
@@ -71,9 +71,9 @@ async fn license(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What even an operator, or the node itself, may not do.
+/// Proposals refused even from an operator or the node.
 async fn keep_house(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.story.say("Not even an operator may lock everybody out, or hand over a key that did not agree.");
+    stage.story.say("Not even an operator may remove the last operator, or rotate to a key that did not agree.");
     let operator = stage.cast.key("operator")?;
     let farewell = json!({"key": operator, "rationale": "I am leaving."});
     stage.refuse("operator", BootIdentityRevoked, farewell, GuardName::Operators).await?;

@@ -1,4 +1,4 @@
-//! An election that everybody computes alike, and tools that must be what was pinned.
+//! An election with the same result for every candidate, and tools that must match their pins.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub(in crate::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
     let seats = members.iter().map(|(key, role)| format!("{} as {role}", stage.cast.name(key).unwrap_or("?")));
     let seats = seats.collect::<Vec<_>>().join(", ");
     stage.story.say(&format!(
-        "Each candidate reads the state, ranks the five by what they can do and by a hash that nobody chose, and \
+        "Each candidate reads the state, ranks the five by capability and then by a hash that no candidate controls, and \
          signs the outcome. All five came to the same council: {seats}. Three signatures are a quorum."
     ));
     let few = votes.get(..2).unwrap_or_default();
@@ -38,7 +38,7 @@ async fn tools(stage: &mut Stage) -> anyhow::Result<()> {
     stage.outcome(CouncilMcpRed, json!({"unreachable": {"search": why}})).await?;
     stage.servers.archive.go_away();
     stage.servers.search.become_version(PINNED);
-    stage.story.say("`search` is upgraded, and at the same moment `archive` goes away: nobody listens there any more.");
+    stage.story.say("`search` is upgraded, and at the same moment `archive` goes away: its port is closed.");
     stage.probed(&["archive"]).await?;
     stage.refuse_outcome(CouncilMcpGreen, project::tools(), GuardName::Tooling).await?;
     stage.servers.archive.come_back()?;

@@ -89,7 +89,7 @@ async fn outside(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every receipt stands in the log, under its index, with the head it promised; and the chain holds.
+/// The log holds every receipt at its index with the head it names, and the chain is intact.
 async fn check_log(stage: &mut Stage, runs: &[Run]) -> anyhow::Result<()> {
     let log = log(stage.reader()?).await?;
     let mut previous = Hash::ZERO;
@@ -127,7 +127,7 @@ pub(super) async fn log(reader: &Client) -> anyhow::Result<BTreeMap<u64, WalEntr
     }
 }
 
-/// Whoever holds a receipt gets the same one; whoever does not finds out, and it counts once.
+/// Sends every proposal again: an answered one gets the same receipt, an unanswered one is accepted exactly once.
 async fn send_again(stage: &mut Stage, runs: &[Run]) -> anyhow::Result<()> {
     let mut tasks = Vec::new();
     for run in runs {

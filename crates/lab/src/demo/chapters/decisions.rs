@@ -12,7 +12,7 @@ use swoosh_types::json::Json;
 
 /// The chapter.
 pub(in crate::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.story.chapter("Decision records: what BUBBLE was told");
+    stage.story.chapter("Decision records: sent to BUBBLE");
     stage.story.say(
         "Every accepted transition leaves a decision record, with every guard's reasons. The node sends them to BUBBLE \
          in order and remembers how far it came; BUBBLE keeps each once, by its id.",

@@ -52,19 +52,17 @@ async fn capacity(stage: &mut Stage) -> anyhow::Result<()> {
     let denied = |effect: &EffectView| {
         effect.effect == EffectName::Allocate && effect.reason.as_ref().is_some_and(|reason| reason.contains("vcpu"))
     };
-    stage.stands("the capacity is missing", denied).await?;
-    stage.story.say("The worker claims that it is there. Nobody is believed who says so without the platform's fact.");
+    stage.wait_for_effect("the capacity is missing", denied).await?;
+    stage.story.say("The worker claims that it is there. Without the platform's fact the claim is refused.");
     stage.refuse_outcome(EnvironmentCapacityOk, json!({}), GuardName::Capacity).await?;
     stage.fact(FactKind::Capacity, json!({"resources": {"vcpu": 8, "memory_mib": 16384}})).await?;
     stage.story.check("the platform finds six more processors; the node goes on by itself, and has packer build");
     Ok(())
 }
 
-/// Somebody writes into the image.
+/// The image is changed outside of the project.
 async fn changed(stage: &mut Stage) -> anyhow::Result<PathBuf> {
-    stage.story.say(
-        "Somebody edits the image behind everybody's back. The agent has the assets checked; the node hashes them again.",
-    );
+    stage.story.say("The image is changed by hand. The agent has the assets checked; the node hashes them again.");
     let assets = stage.assets()?;
     let (_, path) = assets.first_key_value().context("there is no image")?;
     let text = std::fs::read_to_string(path)?;
@@ -77,14 +75,14 @@ async fn changed(stage: &mut Stage) -> anyhow::Result<PathBuf> {
     Ok(path.clone())
 }
 
-/// The operator compensates, while somebody works in the same folder.
+/// The operator compensates while another process holds the lock of the builds.
 async fn taken_down(stage: &mut Stage, changed: &Path) -> anyhow::Result<()> {
     let runs = stage.workspace().environment().join("state/runs");
     let lock = runs.join(format!(".{BUILD}.lock"));
     let held = Lock::take(&lock, "a look around", Duration::from_secs(10), &Always)?;
     stage.story.say(
-        "The operator compensates: everything is to be taken down and built again. Somebody else looks at the builds at \
-         that moment and holds their lock, so the node's release waits; until it is done, no capacity is taken.",
+        "The operator compensates: the environment is taken down and built again. Another process holds the lock of \
+         the builds, so the node's release waits. No capacity is allocated until the release is done.",
     );
     let rationale = json!({"rationale": "The image was changed; build it again from scratch."});
     stage.accept("operator", EnvironmentDeprovision, rationale).await?;

@@ -37,7 +37,7 @@ pub(in crate::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
 async fn first_beat(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.say(
         "Plans are locked, work is reviewed and results are submitted in windows of their own. A proposal names the \
-         window it means, and a closed one lets nobody through. The story waits for them.",
+         window it means, and is refused while that window is closed. The story waits for the windows.",
     );
     follow(stage).await?;
     let ready = project::prerequisites(stage.state());
@@ -46,7 +46,7 @@ async fn first_beat(stage: &mut Stage) -> anyhow::Result<()> {
     let draft = stage.draft(ExecutionPlanLocked, &plan)?;
     stage.refuse_at("agent", draft, GuardName::Window, Moment::Closed(WindowClass::Plan)).await?;
     lock(stage).await?;
-    stage.story.say("Work is under way. Nobody pulls the ground from under it, or cries wolf.");
+    stage.story.say("Work is under way. Taking the environment down is refused now, and so are false alarms.");
     let rationale = json!({"rationale": "I want the machines back."});
     stage.refuse("operator", EnvironmentDeprovision, rationale, GuardName::Entered).await?;
     let alive = project::liveness(&stage.cast, now_ms().saturating_sub(3_600_000))?;
@@ -81,7 +81,7 @@ async fn objections(stage: &mut Stage) -> anyhow::Result<()> {
     stage.refuse(outsider, ExecutionApprove, inputs.clone(), GuardName::Member).await?;
     let mut elsewhere = inputs;
     elsewhere["beat"] = json!(stage.state().execution.beat + 1);
-    let member = vote::members(stage).into_iter().next().context("nobody was elected")?;
+    let member = vote::members(stage).into_iter().next().context("no member was elected")?;
     stage.refuse(&member, ExecutionApprove, elsewhere, GuardName::Binding).await?;
     stage.refuse("agent", ExecutionApprovalsThreshold, json!({}), GuardName::Threshold).await
 }
@@ -104,8 +104,8 @@ async fn spent_window(stage: &mut Stage) -> anyhow::Result<()> {
 async fn next_beat(stage: &mut Stage) -> anyhow::Result<()> {
     let last = used_window(stage)?;
     stage.story.say(
-        "Somebody moves the image away, and the agent has the assets checked again. Until it is back and found good, \
-         no beat begins.",
+        "The image is moved away, and the agent has the assets checked again. No beat begins until the image is back and \
+         passes its check.",
     );
     let assets = stage.assets()?;
     let (_, path) = assets.first_key_value().context("there is no image")?;
@@ -130,7 +130,7 @@ async fn second_beat(stage: &mut Stage) -> anyhow::Result<()> {
     submit(stage).await
 }
 
-/// The content moves on under the loop, which goes on only when it is pinned anew.
+/// The content gets a new version; the loop continues only after it is pinned to that version.
 async fn new_version(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.say(
         "A commit comes into `app` and is tagged v1.1.0. The agent asks for a new version of the content, and the node \
@@ -147,8 +147,8 @@ async fn new_version(stage: &mut Stage) -> anyhow::Result<()> {
     let plan = project::plan(stage.state());
     stage.refuse("agent", ExecutionPlanLocked, plan, GuardName::Pin).await?;
     stage.accept("agent", EnvironmentReaffirm, version).await?;
-    let anew = project::prerequisites(stage.state());
-    stage.accept("agent", ExecutionPlanChange, anew).await?;
+    let inputs = project::prerequisites(stage.state());
+    stage.accept("agent", ExecutionPlanChange, inputs).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Sources, from names to an index, which the node works at by itself; and what happens to whoever is overtaken.
+//! Sources, from names to an index, which the node builds without proposals; and proposals on a stale head.
 
 use serde_json::json;
 
@@ -14,15 +14,15 @@ pub(in crate::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.chapter("Ingestion: from names to an index, by itself");
     stage.story.say(
         "The license opened two effects: sources must be resolved, and capacity must be found. Both are the node's own \
-         work here (`effects` in its settings), and its outcomes are signed proposals like everybody's. The sources are \
+         work here (`effects` in its settings), and its outcomes are signed proposals like all others. The sources are \
          real git repositories, made on the spot: `app` lies on this disk, `docs` and the four upstreams of \
-         tools/upstreams.env come through a mirror, served by git itself over http. The mirror keeps everybody waiting.",
+         tools/upstreams.env come through a mirror, served by git itself over http. The mirror does not answer yet.",
     );
     let resolves = |effect: &swoosh_client::EffectView| effect.effect == EffectName::Resolve && effect.step.is_some();
-    stage.stands("the sources are resolved", resolves).await?;
+    stage.wait_for_effect("the sources are resolved", resolves).await?;
     let seen = stage.head.hash();
     eager(stage).await?;
-    stage.story.say("Now the mirror answers. Nobody proposes anything; what follows is the node alone.");
+    stage.story.say("Now the mirror answers. Clients propose nothing; the node makes all of the following steps.");
     stage.repositories.mirror.answer();
     let own = stage.settles("ingestion is READY", is_ready).await?;
     stage.show_sources()?;
@@ -57,7 +57,7 @@ async fn eager(stage: &mut Stage) -> anyhow::Result<()> {
 async fn overtaken(stage: &mut Stage, seen: swoosh_types::hash::Hash) -> anyhow::Result<()> {
     stage.story.say(
         "Regions run side by side. The agent, who read the head before the node went on, loads the candidates' profiles. \
-         Whoever insists on the old head is refused; the SDK reads the head again instead.",
+         A proposal on the old head is refused; the SDK reads the head again instead.",
     );
     let mut twice = project::profiles(&stage.cast)?;
     if let Some(candidates) = twice["candidates"].as_array_mut() {

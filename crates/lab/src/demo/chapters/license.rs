@@ -22,7 +22,7 @@ pub(in crate::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
     renewal(stage).await
 }
 
-/// What nobody said changes nothing.
+/// A failed request changes nothing: the last license remains valid.
 async fn outage(stage: &mut Stage) -> anyhow::Result<()> {
     let asked = stage.servers.kaching.requests();
     stage.kaching(Mood::Status(503)).await;
@@ -30,7 +30,7 @@ async fn outage(stage: &mut Stage) -> anyhow::Result<()> {
     let again = |_: &_| servers.kaching.requests() > asked;
     stage.sees(FactKind::License, "KACHING fails", again).await?;
     stage.sees(FactKind::License, "its license still counts", |view| view.network.open && is_believed(view)).await?;
-    stage.story.check("KACHING answers 503. That is nobody's word: the license counts on until its end");
+    stage.story.check("KACHING answers 503. That is no answer about the license, which stays valid until its end");
     Ok(())
 }
 
@@ -47,7 +47,7 @@ async fn grace(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// When the grace is over, the project stands still, and nothing leaves the node.
+/// After the grace the project accepts no work, and the node sends nothing.
 async fn expiry(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.waiting(Duration::from_millis(GRACE_MS), "the grace is over at the latest");
     stage.sees(FactKind::License, "the grace is over", |view| !view.network.open).await?;

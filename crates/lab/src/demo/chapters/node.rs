@@ -21,7 +21,7 @@ use swoosh_types::proposal::default_project;
 
 /// Makes keys and settings, starts the daemon, and meets it.
 pub(in crate::demo) async fn open(directory: &Path, mut story: Story) -> anyhow::Result<Stage> {
-    story.title("SWOOSH, told on a daemon of its own. ✓ was accepted, ✗ was refused and changed nothing.");
+    story.title("SWOOSH on a temporary daemon. ✓ was accepted, ✗ was refused and changed nothing.");
     story.chapter("A node in an empty directory");
     let mut cast = Cast::new("demo".parse()?)?;
     cast.keys().for_each(|(name, key)| story.wording.call(key, name));
@@ -88,8 +88,8 @@ fn introduce(story: &mut Story, servers: &Servers) {
     story.wording.call(servers.kaching.key(), "kaching");
     story.wording.call(servers.beats.key(), "backbeat");
     story.say(
-        "Outside of it, stand-ins run on this machine, which speak what the real servers speak: KACHING signs \
+        "Stand-ins for the outside servers run on this machine and speak the real protocols: KACHING signs \
          licenses, BACKBEAT leads the beats, BUBBLE takes the decision records, and `search` and `archive` are two MCP \
-         servers. Capacity and pulses are told by a platform, which signs them into a file.",
+         servers. A platform signs capacity and pulses and writes them to a file.",
     );
 }

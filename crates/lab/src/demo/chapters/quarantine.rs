@@ -16,7 +16,7 @@ use swoosh_types::rejection::Code;
 pub(super) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
     stage.story.say("The agent submits a result that lies where secrets lie. That is no mere denial but a breach.");
     breach(stage).await?;
-    stage.story.say("Now only policy, control and compensations pass, and only a human may let go: not an agent that was granted `human` by mistake, and not an operator who names policies that nobody signed, or offers the very ones that struck.");
+    stage.story.say("Now only policy, control and compensations pass, and only a human may release the project. An agent that was granted `human` by mistake is refused. An operator is refused with unsigned policies, and with the ones that caused the quarantine.");
     blocked(stage).await?;
     let justification = json!({"justification": "It was a mistake; nothing has left the house."});
     stage.refuse("autopilot", PolicyRelease, justification, GuardName::Policy).await?;

@@ -42,7 +42,7 @@ pub(in crate::demo) async fn tell(stage: &mut Stage) -> anyhow::Result<()> {
     ));
     let pinned = stage.state().execution.pin.as_ref().context("the loop is pinned to nothing")?.version;
     ensure!(pinned == newer, "the loop is pinned to {pinned}");
-    stage.story.check(&format!("the loop stays pinned to version {pinned} until somebody plans anew"));
+    stage.story.check(&format!("the loop stays pinned to version {pinned} until the plan is changed"));
     let forward = json!({"version": newer, "rationale": "It was not that bad."});
     stage.refuse("operator", IngestionRollbackIndex, forward, GuardName::Retained).await
 }

@@ -30,27 +30,27 @@ pub(super) async fn votes(stage: &Stage) -> anyhow::Result<(Members, Vec<Vote>)>
         elected = Some(members);
         votes.push(vote);
     }
-    Ok((elected.context("nobody stood for the council")?, votes))
+    Ok((elected.context("the council has no candidates")?, votes))
 }
 
 async fn cast_vote(client: Client, project: ProjectName) -> anyhow::Result<(Members, Vote)> {
     let head = read_head(&client, &project).await?;
-    let told = client.transitions(&project).await?;
-    let members = election::propose(&head, &told.electorate);
+    let transitions = client.transitions(&project).await?;
+    let members = election::propose(&head, &transitions.electorate);
     let (cluster, identity) = client.cluster().zip(client.identity()).context("the candidate has no key")?;
     let vote = council::vote(cluster, &project, head.state().epoch.council, &members, identity.key())?;
     Ok((members, vote))
 }
 
-/// One member's approval and what came of it.
+/// One member's approval and the answer to it.
 struct Approval {
     name: String,
     causes: Vec<String>,
     answer: Result<Accepted, Box<Problem>>,
 }
 
-/// All elected members approve at once, so that most of them are overtaken; those whom the window closes
-/// on come again while the threshold is not reached.
+/// All elected members approve at once, so that most hit a stale head. Members refused by a closed window try again
+/// until the threshold is reached.
 pub(super) async fn approve(stage: &mut Stage) -> anyhow::Result<()> {
     let names = members(stage);
     let inputs = project::approval(stage.state());
@@ -69,7 +69,7 @@ pub(super) async fn approve(stage: &mut Stage) -> anyhow::Result<()> {
     for Approval { name, causes, answer } in approvals {
         causes.iter().for_each(|cause| stage.story.retried(&name, ExecutionApprove, cause));
         match answer {
-            Ok(accepted) => stage.told(&name, &accepted).await?,
+            Ok(accepted) => stage.report_accepted(&name, &accepted).await?,
             Err(problem) if problem.code == Code::Guard(GuardName::Window) => {}
             Err(problem) => bail!("the approval by {name} was to pass: {}: {}", problem.code, problem.detail),
         }
@@ -106,7 +106,7 @@ pub(super) fn members(stage: &Stage) -> Vec<String> {
 pub(super) fn outsider(stage: &Stage) -> anyhow::Result<&'static str> {
     let elected = members(stage);
     let outsider = CANDIDATES.into_iter().find(|name| !elected.iter().any(|member| member == name));
-    outsider.context("everybody was elected")
+    outsider.context("every candidate was elected")
 }
 
 /// A certificate over a member set.

@@ -22,8 +22,8 @@ pub(super) fn shift(stage: &mut Stage) -> anyhow::Result<Episode> {
     stage.linger(1_000, 3_000);
     let accepted = stage.accepted() - before;
     stage.restart()?;
-    let told = format!("started {ahead_s} s ahead ({off_ms} ms off by its own word), {accepted} accepted meanwhile");
-    Ok(if off_ms > 1_000 { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("started {ahead_s} s ahead ({off_ms} ms off by its own word), {accepted} accepted meanwhile");
+    Ok(if off_ms > 1_000 { Episode::once(detail) } else { Episode::unfelt(detail) })
 }
 
 /// The wall clock jumps against the monotonic one, and back.
@@ -45,6 +45,6 @@ pub(super) fn jump(stage: &mut Stage) -> anyhow::Result<Episode> {
         stage.restart()?;
     }
     let back = if is_back { "it went on by itself when the clocks agreed" } else { "it had to be started again" };
-    let told = format!("jumped {ahead_s} s ahead, back {unsafe_ms} ms after the first refusal; {back}");
-    Ok(if is_felt { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("jumped {ahead_s} s ahead, back {unsafe_ms} ms after the first refusal; {back}");
+    Ok(if is_felt { Episode::once(detail) } else { Episode::unfelt(detail) })
 }

@@ -23,8 +23,8 @@ pub(super) fn full(stage: &mut Stage) -> anyhow::Result<Episode> {
     stage.lift(None);
     stage.disk.grow()?;
     let then = stage.restart_if_read_only()?;
-    let told = format!("full for {full_ms} ms after the first refusal; {then}");
-    Ok(if is_felt { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("full for {full_ms} ms after the first refusal; {then}");
+    Ok(if is_felt { Episode::once(detail) } else { Episode::unfelt(detail) })
 }
 
 /// Every sync takes longer.
@@ -38,22 +38,22 @@ pub(super) fn slow(stage: &mut Stage) -> anyhow::Result<Episode> {
     let syncs = tracer.tampered();
     stage.lift(None);
     drop(tracer);
-    Ok(Episode { fired: u64::from(syncs > 0), told: format!("{syncs} syncs, each {} ms longer", delay_us / 1_000) })
+    Ok(Episode { fired: u64::from(syncs > 0), detail: format!("{syncs} syncs, each {} ms longer", delay_us / 1_000) })
 }
 
 /// A write or sync fails once. The node believes nothing after that, and is started again.
 pub(super) fn failing(stage: &mut Stage) -> anyhow::Result<Episode> {
     let calls = ["write", "fdatasync", "pwrite64"];
     let call = stage.random.pick(&calls).copied().unwrap_or("write");
-    let told = injected(stage, call, "error=EIO:when=1")?;
-    restarted(stage, told, &format!("EIO on {call}"))
+    let was_injected = injected(stage, call, "error=EIO:when=1")?;
+    restarted(stage, was_injected, &format!("EIO on {call}"))
 }
 
 /// The disk takes no writes: at the start, or from one write on.
 pub(super) fn read_only(stage: &mut Stage) -> anyhow::Result<Episode> {
     if stage.random.happens(500) {
-        let told = injected(stage, "write", "error=EROFS:when=1")?;
-        return restarted(stage, told, "EROFS on write");
+        let was_injected = injected(stage, "write", "error=EROFS:when=1")?;
+        return restarted(stage, was_injected, "EROFS on write");
     }
     stage.kill();
     stage.disk.remount("ro")?;
@@ -69,8 +69,8 @@ pub(super) fn read_only(stage: &mut Stage) -> anyhow::Result<Episode> {
 fn restarted(stage: &mut Stage, injected: bool, what: &str) -> anyhow::Result<Episode> {
     stage.linger(100, 800);
     stage.restart()?;
-    let told = format!("{what}; then a restart");
-    Ok(if injected { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("{what}; then a restart");
+    Ok(if injected { Episode::once(detail) } else { Episode::unfelt(detail) })
 }
 
 /// Has one call on the log's newest file or the watermark fail; whether it did.

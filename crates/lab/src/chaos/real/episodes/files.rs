@@ -79,7 +79,7 @@ pub(super) fn flipped_watermark(stage: &mut Stage) -> anyhow::Result<Episode> {
     })
 }
 
-/// An older copy of the journal stands in the place of the present one; the watermark is the present one.
+/// Replaces the journal with an older copy and keeps the current watermark.
 pub(super) fn rollback(stage: &mut Stage) -> anyhow::Result<Episode> {
     let old = stage.aside("old");
     stage.kill();
@@ -114,9 +114,9 @@ fn damaged(
     stage.kill();
     let whole = stage.aside("whole");
     copy(&stage.site.data, &whole)?;
-    let told = damage(stage)?;
-    let outcome = match &told {
-        Some(told) => outcome(stage, harmless, told)?,
+    let damaged = damage(stage)?;
+    let outcome = match &damaged {
+        Some(damaged) => outcome(stage, harmless, damaged)?,
         None => Outcome::Harmless,
     };
     stage.lift(None);
@@ -127,8 +127,8 @@ fn damaged(
         fs::rename(&whole, &stage.site.data)?;
     }
     stage.start()?;
-    Ok(match told {
-        Some(told) => Episode::once(format!("{told}: {}", outcome.words())),
+    Ok(match damaged {
+        Some(damaged) => Episode::once(format!("{damaged}: {}", outcome.words())),
         None => Episode::unfelt("there is no such file yet"),
     })
 }
@@ -148,13 +148,13 @@ impl Outcome {
             Outcome::Refused => "the node refused to start",
             Outcome::Found => "the node started, and `wal verify` finds it",
             Outcome::Harmless => "nothing that was promised is gone",
-            Outcome::Silent => "nobody noticed",
+            Outcome::Silent => "the damage went undetected",
         }
     }
 }
 
-/// Looks at what is there with the tool, and by a start that nobody is served by.
-fn outcome(stage: &mut Stage, harmless: Harmless, told: &str) -> anyhow::Result<Outcome> {
+/// Examines the directory with `wal verify` and by a start that serves no client.
+fn outcome(stage: &mut Stage, harmless: Harmless, damage: &str) -> anyhow::Result<Outcome> {
     let found = verified(stage);
     let (is_good, last) = match &found {
         Ok(found) => (found["ok"] == true, found["last_index"].as_u64().unwrap_or(0)),
@@ -163,10 +163,10 @@ fn outcome(stage: &mut Stage, harmless: Harmless, told: &str) -> anyhow::Result<
     let promised = stage.tally.promised.load(Ordering::Relaxed);
     match stage.start_behind_closed_doors()? {
         Err(refused) => {
-            // With both slots gone nothing says what was promised: that is for a person to judge. And a table may hold
-            // what is no part of the log.
-            if is_good && last >= promised && harmless == Harmless::GoesOn && !told.contains(BOTH_SLOTS) {
-                let expected = format!("a start, because `wal verify` finds all that was promised, after {told}");
+            // Without both slots the acknowledged index is unknown, so an operator must decide. A table may also hold
+            // data that is not part of the log.
+            if is_good && last >= promised && harmless == Harmless::GoesOn && !damage.contains(BOTH_SLOTS) {
+                let expected = format!("a start, because `wal verify` finds every acknowledged record, after {damage}");
                 stage.tally.violate("refuses-for-a-reason", expected, refused.to_string());
             }
             Ok(Outcome::Refused)
@@ -174,8 +174,8 @@ fn outcome(stage: &mut Stage, harmless: Harmless, told: &str) -> anyhow::Result<
         Ok(_) if is_good && last >= promised => Ok(Outcome::Harmless),
         Ok(_) if !is_good => Ok(Outcome::Found),
         Ok(_) => {
-            let expected = format!("record {promised}, which somebody holds a receipt for, or a refusal");
-            let found = format!("{told}; the node starts, and all is called good up to {last}");
+            let expected = format!("record {promised}, which a client holds a receipt for, or a refusal");
+            let found = format!("{damage}; the node starts, and all is called good up to {last}");
             stage.tally.violate("damage-is-noticed", expected, found);
             Ok(Outcome::Silent)
         }

@@ -20,8 +20,8 @@ pub(super) fn slow_license(stage: &mut Stage) -> anyhow::Result<Episode> {
     let hung_ms = stage.linger(1_000, 3_000);
     stage.lift(None);
     stage.outside.kaching.be(Mood::kind());
-    let told = format!("hung for {hung_ms} ms, asked {} times", stage.outside.kaching.requests() - before);
-    Ok(if is_asked { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("hung for {hung_ms} ms, asked {} times", stage.outside.kaching.requests() - before);
+    Ok(if is_asked { Episode::once(detail) } else { Episode::unfelt(detail) })
 }
 
 /// The license server denies until the grace is over, and grants again.
@@ -32,11 +32,11 @@ pub(super) fn denied_license(stage: &mut Stage) -> anyhow::Result<Episode> {
     let denied_ms = stage.linger(200, 1_500);
     stage.lift(None);
     stage.outside.kaching.be(Mood::kind());
-    let told = format!("denied for {denied_ms} ms after the first refusal");
-    Ok(if is_felt { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("denied for {denied_ms} ms after the first refusal");
+    Ok(if is_felt { Episode::once(detail) } else { Episode::unfelt(detail) })
 }
 
-/// The MCP server goes away, fails or is another version, until somebody is refused for it; then it is back.
+/// The MCP server goes away, fails or changes its version until a proposal is refused for it; then it is back.
 pub(super) fn mcp_flap(stage: &mut Stage) -> anyhow::Result<Episode> {
     let before = stage.tally.refused(&NO_TOOLS);
     let ways = ["goes away", "fails", "hangs", "changes its version"];
@@ -55,11 +55,11 @@ pub(super) fn mcp_flap(stage: &mut Stage) -> anyhow::Result<Episode> {
         "hangs" | "fails" => stage.outside.mcp.behave(Manner::Well),
         _ => stage.outside.mcp.become_version(PINNED),
     }
-    let told = format!("the server {way}, and is back");
-    Ok(if is_felt { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("the server {way}, and is back");
+    Ok(if is_felt { Episode::once(detail) } else { Episode::unfelt(detail) })
 }
 
-/// Capacity falls below what is allocated, until somebody is refused for it; then it is back.
+/// Capacity falls below what is allocated, until a proposal is refused for it; then it is back.
 pub(super) fn capacity_churn(stage: &mut Stage) -> anyhow::Result<Episode> {
     let before = stage.tally.refused(&NO_CAPACITY);
     let vcpu = stage.random.between(0, 3);
@@ -68,6 +68,6 @@ pub(super) fn capacity_churn(stage: &mut Stage) -> anyhow::Result<Episode> {
     stage.linger(100, 1_000);
     stage.lift(Some(Transition::EnvironmentCapacityOk));
     stage.outside.say_capacity(&stage.world, 8)?;
-    let told = format!("{vcpu} processors where 4 are allocated, and 8 again");
-    Ok(if is_felt { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("{vcpu} processors where 4 are allocated, and 8 again");
+    Ok(if is_felt { Episode::once(detail) } else { Episode::unfelt(detail) })
 }

@@ -27,7 +27,7 @@ pub(super) fn kill(stage: &mut Stage) -> anyhow::Result<Episode> {
         times += 1;
     }
     stage.start()?;
-    Ok(Episode { fired: times, told: format!("killed {times} times, {} of them while it started", times - 1) })
+    Ok(Episode { fired: times, detail: format!("killed {times} times, {} of them while it started", times - 1) })
 }
 
 /// SIGSTOP, and SIGCONT.
@@ -61,8 +61,8 @@ pub(super) fn descriptors(stage: &mut Stage) -> anyhow::Result<Episode> {
     stage.lift(None);
     limit_files(process, &format!("{usual}:"))?;
     let then = stage.restart_if_read_only()?;
-    let told = format!("{limit} descriptors and no more for {starved_ms} ms; {then}");
-    Ok(if is_starved { Episode::once(told) } else { Episode::unfelt(told) })
+    let detail = format!("{limit} descriptors and no more for {starved_ms} ms; {then}");
+    Ok(if is_starved { Episode::once(detail) } else { Episode::unfelt(detail) })
 }
 
 fn open_files(process: u32) -> anyhow::Result<u64> {
