@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 
 use super::output::{Output, Table};
 use crate::decisions::Redaction;
+use crate::hybridcore::definitions::Definitions;
 use crate::hybridcore::sources::config::ScanConfig;
 use crate::machine::policy::CompiledPolicies;
 use crate::platform::agefile::Recipient;
 use crate::settings::{DEFAULT_YAML, Overrides, Settings};
 use crate::types::yaml;
+
+mod secrets;
 
 /// The arguments of `swoosh settings`.
 #[derive(Debug, clap::Args)]
@@ -30,8 +33,9 @@ pub struct SettingsCommand {
 enum SettingsAction {
     /// Check a settings file and print the values that a node would use
     ///
-    /// Checks every key and bound, the window schedule, the policies, the redaction policy and the TLS files. Prints
-    /// every setting with its value and whether it comes from the file or is the default.
+    /// Checks every key and bound, the window schedule, the policies, the redaction policy, the TLS files, the build
+    /// definitions, and every secret that the file names; run it as a user who may read the age identity. Prints every
+    /// setting with its value and whether it comes from the file or is the default.
     #[command(
         after_help = "Examples:\n  swoosh settings check swoosh.yaml\n  swoosh settings check        # the built-in settings"
     )]
@@ -75,7 +79,11 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     }
     let rules = ScanConfig { credential_rules: settings.effects.credential_rules.clone(), ..ScanConfig::default() };
     rules.credential_rules().context("effects.credential_rules")?;
+    if let Some(folder) = &settings.effects.definitions {
+        Definitions::load(folder).context("effects.definitions")?;
+    }
     swoosh_node::tls::load(&settings, &Default::default())?;
+    let unchecked = secrets::check(&settings)?;
     let written = match file {
         Some(path) => {
             let text = std::fs::read_to_string(path)?;
@@ -85,7 +93,7 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     };
     let in_force = in_force(&settings, &written)?;
     let name = file.map_or("the built-in settings".to_owned(), |path| path.display().to_string());
-    let notes = notes(&settings);
+    let notes: Vec<String> = notes(&settings).into_iter().chain(unchecked).collect();
     output.say(&json!({"ok": true, "file": file, "settings": in_force, "notes": notes}), || {
         text(&name, &in_force, &notes)
     })

@@ -163,6 +163,62 @@ fn a_node_that_cannot_have_its_secrets_does_not_start_and_says_why_without_them(
     refused("cannot decrypt");
 }
 
+/// `settings check` passed a token that no header can carry, and names that the file lacks; the node did not start or exported nothing.
+#[test]
+fn settings_check_refuses_every_secret_that_secrets_check_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::new(folder.path());
+    let recipient = said(&vault.swoosh(&["secrets", "identity", "--out", "other.age"]));
+    let recipient = recipient.split_whitespace().find(|word| word.starts_with("age1")).unwrap().to_owned();
+    std::fs::write(folder.path().join("plain.yaml"), "good: abc\nblank: a b\nlines: |\n  a\n  b\nwide: \u{e4}\n")
+        .unwrap();
+    let encrypt = ["secrets", "encrypt", "plain.yaml", "--recipient", &recipient, "--out", "more.age"];
+    assert!(vault.swoosh(&encrypt).status.success());
+    let url = "http://127.0.0.1:9/x";
+    let key_of_server = swoosh::types::keys::SecretKey::from_bytes(&[7; 32]).public();
+    let settings = |key: &str, reference: &str, identity: &str| {
+        let named = match key {
+            "decisions.bubble_token" => json!({"decisions": {"bubble": url, "bubble_token": reference}}),
+            "kaching.token" => json!({"kaching": {"url": url, "token": reference, "keys": [key_of_server]}}),
+            "effects.slurp_token" => json!({"effects": {"slurp": url, "slurp_token": reference}}),
+            "traces.token" => json!({"traces": {"collector": url, "token": reference}}),
+            _ => {
+                json!({"sources": {"credentials": [{"url_prefix": "https://git.example/", "user": "git", "token": reference}]}})
+            }
+        };
+        let mut settings = json!({"secrets": {"file": "more.age", "identity": identity}});
+        settings.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        std::fs::write(folder.path().join("swoosh.yaml"), settings.to_string()).unwrap();
+    };
+    for key in ["decisions.bubble_token", "kaching.token", "effects.slurp_token", "traces.token", "sources.credentials"]
+    {
+        for (name, identity) in [
+            ("good", "other.age"),
+            ("blank", "other.age"),
+            ("lines", "other.age"),
+            ("wide", "other.age"),
+            ("absent", "other.age"),
+            ("good", "identity.age"),
+            ("good", "nowhere.age"),
+        ] {
+            settings(key, &format!("secret:{name}"), identity);
+            let checks =
+                [["secrets", "check", "--config", "swoosh.yaml"].as_slice(), &["settings", "check", "swoosh.yaml"]];
+            let [of_secrets, of_config] = checks.map(|arguments| vault.swoosh(arguments));
+            let is_good = (name, identity) == ("good", "other.age");
+            let shown = format!("{key} {name} {identity}: {}{}", said(&of_secrets), said(&of_config));
+            assert_eq!((of_secrets.status.success(), of_config.status.success()), (is_good, is_good), "{shown}");
+            assert!(
+                is_good || identity != "other.age" || said(&of_config).contains(&format!("{key} is secret:{name}")),
+                "{shown}"
+            );
+        }
+    }
+    settings("kaching.token", "secret:good", "/run/credentials/swoosh-test.service/agekey");
+    let noted = vault.swoosh(&["config", "check", "swoosh.yaml"]);
+    assert!(noted.status.success() && said(&noted).contains("note: secrets were not checked"), "{}", said(&noted));
+}
+
 #[test]
 fn an_edit_changes_the_file_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();

@@ -49,6 +49,7 @@ pub use clock::ClockView;
 pub use clock_socket::{Ask as ClockAsk, ask as ask_clock};
 #[cfg(feature = "crash-points")]
 pub use effects::allow_crash_points;
+pub use migration::check_callers;
 use node::Node;
 use reload::Reload;
 use supervise::Supervised;

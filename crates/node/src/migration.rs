@@ -86,6 +86,11 @@ fn knows_who_decides(node: &Node, settings: &Settings) -> anyhow::Result<()> {
     )
 }
 
+/// Checks the keys and tokens of the callers, as a start does.
+pub fn check_callers(settings: &Settings, secrets: &Secrets) -> anyhow::Result<()> {
+    if settings.migration.upstream.is_some() { callers(settings, secrets).map(drop) } else { Ok(()) }
+}
+
 /// The callers with their delegates' keys, whose authority must be limited.
 fn callers(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Callers> {
     let caller = |(name, caller): (&Name, &swoosh_settings::MigrationCaller)| {
