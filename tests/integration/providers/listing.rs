@@ -28,15 +28,20 @@ struct Server {
 
 impl Server {
     fn start(form: Form, version: &'static str, page: fn(usize) -> Value) -> Server {
+        let hello = json!({
+            "protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "search", "version": version},
+        });
+        Server::start_as(form, hello, page)
+    }
+
+    /// A server that answers `initialize` with `hello`.
+    fn start_as(form: Form, hello: Value, page: fn(usize) -> Value) -> Server {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
         let answer = move |body: Bytes| {
             let request: Value = serde_json::from_slice(&body).unwrap();
             let result = match request["method"].as_str() {
-                Some("initialize") => Some(json!({
-                    "protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
-                    "serverInfo": {"name": "search", "version": version},
-                })),
+                Some("initialize") => Some(hello.clone()),
                 Some("tools/list") => Some(page(count.fetch_add(1, Ordering::Relaxed))),
                 _ => None,
             };
@@ -137,4 +142,21 @@ fn a_version_may_hold_blanks_and_other_letters() {
     }
     let server = Server::start(Form::Json, "1.2.0\n1.3.0", |_| tools(1, None));
     assert!(server.check(&[]).1["problem"].as_str().unwrap().contains("is not a version; write one line"));
+}
+
+/// The problem was `expect initialized result, but received: Some(CustomResult(…` or `Unexpected response type`.
+#[test]
+fn an_answer_with_a_wrong_type_is_a_problem_that_names_the_field() {
+    let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "search", "version": 2}});
+    for form in [Form::Json, Form::MarkedStream] {
+        let server = Server::start_as(form, hello.clone(), |_| tools(1, None));
+        let problem = server.check(&[]).1["problem"].clone();
+        let told =
+            "it cannot be initialised: its answer is malformed: serverInfo.version is a number; expected a string";
+        assert_eq!(problem, told, "{form:?}");
+        let server = Server::start(form, "1.2.0", |_| json!({"tools": [{"name": 5, "inputSchema": {}}]}));
+        let problem = server.check(&[]).1["problem"].clone();
+        let told = "it does not list its tools: its answer is malformed: tools[0].name is a number; expected a string";
+        assert_eq!(problem, told, "{form:?}");
+    }
 }

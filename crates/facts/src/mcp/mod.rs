@@ -11,6 +11,7 @@
 
 mod capped;
 mod damping;
+mod explain;
 mod listing;
 mod probe;
 mod prober;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, PaginatedRequestParams};
+use rmcp::model::{
+    ClientCapabilities, ClientConfig, Implementation, ListToolsRequest, PaginatedRequestParams, ServerResult,
+};
 use rmcp::service::{RoleClient, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::common::client_side_sse::NeverRetry;
@@ -12,6 +14,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::capped::{Budget, CappedClient};
 use super::damping::Identity;
+use super::explain;
 use super::listing::{EndlessListing, Listing};
 use swoosh_platform::outbound::{Http, OutboundError};
 use swoosh_types::text::TextError;
@@ -88,7 +91,7 @@ async fn ask(client: CappedClient, address: &str) -> Result<Seen, ProbeError> {
     let transport = StreamableHttpClientTransport::with_client(client, config);
     let me = Implementation::new("swoosh", env!("CARGO_PKG_VERSION"));
     let serving = rmcp::serve_client(ClientConfig::new(ClientCapabilities::default(), me), transport).await;
-    let mut service = serving.map_err(|error| ProbeError::Initialise(short(&error)))?;
+    let mut service = serving.map_err(|error| ProbeError::Initialise(explain::initialise(&error)))?;
     let seen = look(&service).await;
     // The session goes with the transport either way; a server that hangs on goodbye is not waited for.
     let _ = service.close_with_timeout(GOODBYE).await;
@@ -119,24 +122,15 @@ pub fn identity(name: &str, version: &str) -> Result<Identity, ProbeError> {
 async fn list(service: &RunningService<RoleClient, ClientConfig>) -> Result<Listing, ProbeError> {
     let (mut listing, mut cursor) = (Listing::default(), None);
     loop {
-        let page = service.peer().list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await;
-        cursor = listing.add(page.map_err(|error| ProbeError::Tools(short(&error)))?)?;
+        let request = ListToolsRequest::with_param(PaginatedRequestParams::default().with_cursor(cursor));
+        // Not `list_tools`: its error has no answer in it, so that the field at fault could not be named.
+        let answer = service.peer().send_request(request.into()).await;
+        cursor = match answer.map_err(|error| ProbeError::Tools(explain::request(&error)))? {
+            ServerResult::ListToolsResult(page) => listing.add(page)?,
+            other => return Err(ProbeError::Tools(explain::tools(&other))),
+        };
         if cursor.is_none() {
             return Ok(listing);
         }
     }
-}
-
-/// An error in one line of at most 300 characters: a server may put anything into it.
-fn short(error: &dyn std::error::Error) -> String {
-    readable(&error.to_string()).chars().filter(|c| !c.is_control()).take(300).collect()
-}
-
-/// An error of rmcp without the type of its transport, which it names in brackets.
-fn readable(text: &str) -> String {
-    let cut = text.split_once(" [").and_then(|(before, rest)| {
-        let (of, after) = rest.split_once("] ")?;
-        of.contains("::").then(|| format!("{before} {after}"))
-    });
-    cut.unwrap_or_else(|| text.to_owned())
 }
