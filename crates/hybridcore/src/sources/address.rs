@@ -1,5 +1,7 @@
 //! Addresses of repositories: `https://`, `ssh://` and `file://`, without credentials, and nothing else.
 
+mod advice;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -23,14 +25,18 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AddressError {
     /// There is no scheme.
-    #[error("{0:?} has no scheme; write https://…, ssh://… or file:///…")]
+    #[error("{0:?} has no scheme; write scheme://…: https://HOST/PATH, ssh://USER@HOST/PATH or file:///PATH")]
     NoScheme(String),
-    /// It is written as scp writes it.
-    #[error("{written:?} is the short form of ssh; write {instead}")]
-    ShortSsh {
-        written: String,
+    /// Nothing is written.
+    #[error("an address is empty; write https://HOST/PATH, ssh://USER@HOST/PATH or file:///PATH")]
+    Empty,
+    /// It is no address, but what it means is clear: a path, ssh's short form, a missing slash.
+    #[error("{fault}; write {instead}")]
+    Meant {
+        /// The text, and why it is no address.
+        fault: Box<str>,
         /// The same as an address.
-        instead: String,
+        instead: Box<str>,
     },
     /// The scheme is not allowed.
     #[error(
@@ -63,11 +69,17 @@ pub enum AddressError {
 impl Address {
     /// Checks an address.
     pub fn parse(text: &str, role: Role) -> Result<Address, AddressError> {
-        let Some((scheme, rest)) = text.split_once("://") else { return Err(without_scheme(text)) };
+        let is_scheme =
+            |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let split = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme.trim_start()));
+        let Some((scheme, rest)) = split else { return Err(advice::without_scheme(text)) };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let host = authority.rsplit('@').next().unwrap_or_default();
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(['?', '#', '\\', '"']) {
-            return Err(AddressError::Characters);
+            return Err(advice::of_characters(text));
+        }
+        if let Some(error) = advice::of_capitals(scheme, text) {
+            return Err(error);
         }
         let user = authority.rsplit_once('@').map(|(user, _)| user);
         if user.is_some_and(|user| scheme != "ssh" || user.contains(':')) {
@@ -104,23 +116,6 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-fn without_scheme(text: &str) -> AddressError {
-    match text.split_once(':') {
-        Some((host, path)) if !path.starts_with([':', '/']) && is_ssh_host(host) && !path.is_empty() => {
-            let user = if host.contains('@') { "" } else { "git@" };
-            let instead = format!("ssh://{user}{host}/{path}");
-            AddressError::ShortSsh { written: text.to_owned(), instead }
-        }
-        _ => AddressError::NoScheme(text.chars().take(80).collect()),
-    }
-}
-
-/// Whether this can be the host of ssh's short form: `git@host`, or a host with a dot.
-fn is_ssh_host(host: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"@._-".contains(&byte);
-    host.contains(['@', '.']) && !host.starts_with('-') && host.bytes().all(allowed)
 }
 
 fn check(scheme: &str, host: &str, user: Option<&str>, path: &str, text: &str, role: Role) -> Result<(), AddressError> {
@@ -193,7 +188,7 @@ mod tests {
             ("http://h.example/a", "http:// is not allowed"),
             ("http://127.0.0.1.evil.example/a", "http:// is not allowed"),
             ("ext::sh -c true", "has no scheme"),
-            ("/srv/git/a", "has no scheme"),
+            ("/srv/git/a", "write file:///srv/git/a"),
             ("h.example:a/b.git", "write ssh://git@h.example/a/b.git"),
             ("file:///a%zz", "write %25"),
             ("file:///a%2", "write %25"),

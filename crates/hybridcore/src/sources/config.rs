@@ -118,8 +118,7 @@ fn wrong_address(path: &Path, text: &str) -> Option<ConfigError> {
     document.get("repositories")?.as_array()?.iter().find_map(|repository| {
         let text = |key: &str| repository.get(key).and_then(serde_json::Value::as_str);
         let (name, url) = (text("name")?.parse().ok()?, text("url").filter(|url| url.parse::<Url>().is_err())?);
-        let short = |error: &AddressError| matches!(error, AddressError::ShortSsh { .. });
-        let source = Address::parse(url, Role::Source).err().filter(short)?;
+        let source = Address::parse(url, Role::Source).err()?;
         Some(ConfigError::Address { path: path.to_owned(), name, source })
     })
 }
@@ -248,6 +247,18 @@ mod tests {
             ("repositories: [{name: ../a, url: 'https://h/x', ref: v1}]", "a name"),
             ("repositories: []\nretries: 3", "retries"),
             ("repositories: [{name: a, url: 'git@h.example:x/y.git', ref: v1}]", "write ssh://git@h.example/x/y.git"),
+            ("repositories: [{name: a, url: 'git@h.example: a/b', ref: v1}]", "write ssh://git@h.example/a/b"),
+            (
+                "repositories: [{name: a, url: /srv/a.git, ref: v1}]",
+                "a: \"/srv/a.git\" is a path; write file:///srv/a.git",
+            ),
+            ("repositories: [{name: a, url: ~/a.git, ref: v1}]", "write file:///home/USER/a.git"),
+            ("repositories: [{name: a, url: ./a, ref: v1}]", "write file:///absolute/path/a"),
+            ("repositories: [{name: a, url: 'file:/srv/a', ref: v1}]", "write file:///srv/a"),
+            ("repositories: [{name: a, url: 'C:\\x', ref: v1}]", "is a path of Windows"),
+            ("repositories: [{name: a, url: ' ', ref: v1}]", "an address is empty"),
+            ("repositories: [{name: a, url: ' https://h/x', ref: v1}]", "write https://h/x"),
+            ("repositories: [{name: a, url: 'https://h/x y', ref: v1}]", "write https://h/x%20y"),
             ("repositories: [{name: a, name: b, url: 'https://h/x', ref: v1}]", "twice"),
         ] {
             let error = SourcesConfig::parse(Path::new("sources.yaml"), text).unwrap_err().to_string();

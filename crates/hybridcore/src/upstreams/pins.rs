@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::sources::address::{Address, AddressError, Role};
 use swoosh_types::inputs::{SourceSet, SourceSpec};
-use swoosh_types::text::{GitRef, Name};
+use swoosh_types::text::{GitRef, Name, TextError};
 
 /// Where the pins stand in the repository.
 pub const PINS_FILE: &str = "tools/upstreams.env";
@@ -95,7 +95,8 @@ impl Pins {
             if key == ALLOW_LIST {
                 floating = allow_list(value).map_err(fail)?;
             } else if let Some(name) = key.strip_suffix(URL) {
-                urls.insert(name.to_owned(), value.parse().map_err(|error| fail(format!("{key}: {error}")))?);
+                let url = value.parse().map_err(|error: TextError| fail(format!("{key}: {}", unfit(value, &error))))?;
+                urls.insert(name.to_owned(), url);
             } else if let Some(name) = key.strip_suffix(REFERENCE) {
                 references.insert(name.to_owned(), value.parse().map_err(|error| fail(format!("{key}: {error}")))?);
             } else {
@@ -129,6 +130,11 @@ impl Pins {
         let floating = self.upstreams.iter().filter(floats);
         floating.map(|(name, spec)| format!("{name}{REFERENCE}={}", spec.reference)).collect()
     }
+}
+
+/// Why a text is no address, with the address to write where that is clear.
+fn unfit(text: &str, error: &TextError) -> String {
+    Address::parse(text, Role::Source).err().map_or_else(|| error.to_string(), |advice| advice.to_string())
 }
 
 /// `HEROKU_BUILDPACK_APT` is fetched into `heroku-buildpack-apt`.
@@ -227,6 +233,8 @@ mod tests {
             ("KREW_URL=https://h/krew\nKREW_REF=-v1", "upstreams.env:2"),
             ("KREW_URL=https://h/krew\nKREW_URL=https://h/other", "twice"),
             ("KREW_URL=$(curl evil)", "no shell"),
+            ("KREW_URL=/srv/krew.git", "KREW_URL: \"/srv/krew.git\" is a path; write file:///srv/krew.git"),
+            ("KREW_URL=git@h.example:krew", "write ssh://git@h.example/krew"),
             ("krew_url=x", "is no key"),
             ("KREW", "has no `=`"),
             ("FLOATING_ALLOWLIST=KREW=main", "take it out"),
