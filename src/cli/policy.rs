@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod members;
 mod schema;
 mod sign;
 

@@ -31,7 +31,7 @@ pub(super) fn findings(text: &str) -> anyhow::Result<Findings> {
 }
 
 fn validated(text: &str) -> anyhow::Result<Findings> {
-    let (schema, _) = Schema::from_cedarschema_str(&schema(text))?;
+    let (schema, _) = Schema::from_cedarschema_str(&schema(text)?)?;
     let policies = PolicySet::from_str(text)?;
     let result = Validator::new(schema).validate(&policies, ValidationMode::default());
     let named = |id: &cedar_policy::PolicyId, message: String| {
