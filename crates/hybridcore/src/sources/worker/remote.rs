@@ -88,18 +88,22 @@ pub(super) fn fetch(
     if remote.url.starts_with("file://") {
         return fetch_near(&repository, remote, commit, wanted, limits, said);
     }
-    let mut received = 0;
-    let own = wanted.reference.as_deref().map(|name| format!("+{name}:{}", own_name(name)));
-    if let Some(own) = own {
-        received += download(&repository, remote, &[own.as_str()], limits, said)?;
+    let mut received = match wanted.reference.as_deref() {
+        Some(name) => {
+            let own = format!("+{name}:{}", own_name(name));
+            download(&repository, remote, &[own.as_str()], limits, said)?
+        }
+        None => download_by_id(&repository, remote, wanted, limits, said)?,
+    };
+    if let Some(other) = other_object(&repository, &remote.url, commit) {
+        return Err(other);
     }
     if !holds(&repository, commit, limits) {
         received += download(&repository, remote, &ALL, limits, said)?;
     }
-    if !holds(&repository, commit, limits) {
-        // On no branch and no tag; some servers give any commit that is asked for by its id.
-        let by_id = format!("+{}:refs/swoosh/{}", wanted.commit, wanted.commit);
-        received += download(&repository, remote, &[by_id.as_str()], limits, said).unwrap_or(0);
+    if !holds(&repository, commit, limits) && wanted.reference.is_some() {
+        // On no branch and no tag.
+        received += download_by_id(&repository, remote, wanted, limits, said)?;
     }
     if !holds(&repository, commit, limits) {
         let detail = format!("{} has no commit {} on any branch or tag", remote.url, wanted.commit);
@@ -111,6 +115,33 @@ pub(super) fn fetch(
         history_is_whole(&repository, &remote.url, commit)?;
     }
     Ok(Reply::Fetched { received_bytes: received })
+}
+
+/// Asks for the commit by its id, then for the branches and tags that lead into its history, which a mirror on disk gives as well. Returns 0
+/// if the server does not give it: git's own allows this by `uploadpack.allowReachableSHA1InWant`, and public forges do.
+fn download_by_id(
+    repository: &Repository,
+    remote: &Remote,
+    wanted: &Wanted,
+    limits: &Limits,
+    said: &mut Said,
+) -> Result<u64, Failure> {
+    let by_id = format!("+{0}:refs/swoosh/{0}", wanted.commit);
+    let received = match download(repository, remote, &[by_id.as_str()], limits, said) {
+        Err(failure) if failure.kind == FailureKind::TooLarge => return Err(failure),
+        Err(_) => return Ok(0),
+        Ok(received) => received,
+    };
+    let Reply::Refs { refs } = list(remote)? else { return Ok(received) };
+    let odb = repository.odb().map_err(|error| near(repository.path(), &error))?;
+    let is_in_history = |known: &RemoteRef| Oid::from_str(known.commit.as_str()).is_ok_and(|id| odb.exists(id));
+    let known = refs.iter().filter(|known| known.name != "HEAD" && is_in_history(known));
+    let known: Vec<String> = known.map(|known| format!("+{}:{}", known.name, own_name(&known.name))).collect();
+    if known.is_empty() {
+        return Ok(received);
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    Ok(received + download(repository, remote, &known, limits, said)?)
 }
 
 /// The local name of a remote reference.
