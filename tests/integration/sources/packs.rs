@@ -129,3 +129,69 @@ fn status_and_doctor_show_the_size_to_people() {
         assert!(said.contains("MiB"), "{action}: {said}");
     }
 }
+
+fn has(desk: &Desk, object: &str) -> bool {
+    let mut command = Command::new("git");
+    command.args(["cat-file", "-e", object]).current_dir(desk.tree()).stderr(Stdio::null()).status().unwrap().success()
+}
+
+/// A commit that was pinned by its id was fetched over http with all branches and tags.
+#[test]
+fn a_commit_over_http_comes_without_other_branches_if_the_server_gives_it_by_its_id() {
+    for allowed in ["true", "false"] {
+        let mut desk = Desk::new();
+        let pin = desk.repository.git(&["rev-parse", "main"]);
+        desk.repository.git(&["tag", "light"]);
+        let later = desk.repository.commit("later.txt", b"three\n");
+        desk.repository.git(&["tag", "-a", "v3", "-m", "v3"]);
+        desk.repository.git(&["checkout", "-qb", "other"]);
+        let other = desk.repository.commit("large.bin", &noise(1, 300_000));
+        desk.repository.git(&["config", "uploadpack.allowReachableSHA1InWant", allowed]);
+        let _server = desk.serve();
+        desk.configure_url("https://h.invalid/alpha.git", &pin, "");
+        desk.run(&["sources", "sync"]).good();
+        assert_eq!(desk.head(), pin);
+        let is_all = allowed == "false";
+        assert_eq!((has(&desk, &later), has(&desk, &other)), (is_all, is_all), "allowed: {allowed}");
+        let tree = GitRepository { folder: desk.tree() };
+        assert_eq!(tree.git(&["tag", "--merged", &pin]), "light\nv1");
+        assert_eq!(tree.git(&["describe"]), desk.repository.git(&["describe", &pin]));
+        tree.git(&["fsck", "--full", "--strict"]);
+        desk.configure_url("https://h.invalid/alpha.git", "v3", "");
+        desk.run(&["sources", "sync"]).good();
+        assert_eq!(desk.head(), later, "allowed: {allowed}");
+    }
+}
+
+/// Earlier versions copied the packs of a mirror whole, again after each repack, and they stayed for ever without a word.
+#[test]
+fn doctor_names_packs_that_an_earlier_version_stored_twice_and_its_remedy_frees_them() {
+    let desk = Desk::new();
+    let pin = desk.repository.commit("large.bin", &noise(1, 300_000));
+    sync(&desk, &pin);
+    let findings = || {
+        let said = desk.run(&["sources", "doctor"]).said;
+        let all = said["findings"].as_array().unwrap().clone();
+        all.into_iter().filter(|finding| finding["found"].as_str().unwrap().contains("pack(s)")).collect::<Vec<_>>()
+    };
+    assert_eq!(findings(), Vec::<Value>::new());
+    for window in ["--window=1", "--window=9"] {
+        desk.repository.commit(window.trim_start_matches('-'), b"more\n");
+        desk.repository.git(&["repack", "-adfq", window]);
+        for entry in fs::read_dir(desk.repository.folder.join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap())
+        {
+            let place = desk.tree().join(".git/objects/pack").join(entry.file_name());
+            fs::copy(entry.path(), place).unwrap();
+        }
+    }
+    let before = size(&desk);
+    let found = findings();
+    let remedy =
+        found.first().and_then(|finding| finding["remedy"].as_str()).unwrap_or_else(|| panic!("{found:?}")).to_owned();
+    let command = remedy.split('`').nth(1).unwrap();
+    let status = Command::new("sh").args(["-c", command]).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{command}");
+    assert_eq!(findings(), Vec::<Value>::new());
+    assert!(size(&desk) + 300_000 < before, "{before} {}", size(&desk));
+    sync(&desk, &pin);
+}

@@ -11,6 +11,7 @@ use super::documents::{
     self, MARKER_FILE, MIRRORS_FILE, Marker, OVERRIDES_FILE, OverridesDocument, PINS_FILE, PinsDocument, SOURCES_FILE,
     SourcesDocument,
 };
+use super::doubled::doubled;
 use super::mirrors::{BASE_VARIABLE, MirrorInventory};
 use super::session::Session;
 use super::status::{self, Condition, Overview, ScanState, SourceStatus};
@@ -19,6 +20,7 @@ use crate::state::catalogue::Catalogue;
 use crate::state::check::{self, Condition as DocumentCondition, Finding as DocumentFinding};
 use crate::state::{CATALOGUE_FILE, files};
 use swoosh_types::inputs::SourceSet;
+use swoosh_types::text::Name;
 
 /// How many lines of the log the bundle holds.
 const LOG_LINES: usize = 200;
@@ -78,6 +80,7 @@ pub fn diagnose(session: &Session<'_>, set: &SourceSet, max_scan_age_days: u64) 
     let overview = status::overview(session, set, max_scan_age_days).ok();
     if let Some(overview) = &overview {
         findings.extend(overview.sources.iter().flat_map(|source| of_tree(source, max_scan_age_days)));
+        findings.extend(overview.sources.iter().filter_map(|source| of_packs(session, &source.name)));
         findings.extend(overview.unfinished.iter().map(of_marker));
     }
     findings.extend(of_overrides(session));
@@ -159,6 +162,18 @@ fn of_tree(source: &SourceStatus, max_scan_age_days: u64) -> Vec<Finding> {
         finding(severity, &source.name, format!("its scan is {}{why}", lower(source.scan_state)), remedy)
     });
     tree.into_iter().chain(scan).collect()
+}
+
+fn of_packs(session: &Session<'_>, name: &Name) -> Option<Finding> {
+    let tree = session.workspace.tree(name);
+    let doubled = doubled(&tree.join(".git"));
+    let found = format!(
+        "{} pack(s) of its repository, {} KiB, hold objects that its other packs hold too; an earlier version copied them",
+        doubled.packs,
+        doubled.bytes >> 10
+    );
+    let remedy = format!("run `git -C {} repack -a -d`, or move the tree away and sync again", tree.display());
+    (doubled.packs > 0).then(|| finding(Severity::Medium, name, found, remedy))
 }
 
 /// A state's name in a sentence.

@@ -20,6 +20,7 @@ pub mod content;
 pub mod credentials;
 pub mod doctor;
 pub mod documents;
+mod doubled;
 pub mod failure;
 pub mod fence;
 pub mod fetch;
