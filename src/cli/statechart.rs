@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::types::canonical::{CanonicalError, try_canonical_bytes};
 use crate::types::hash::Hash;
+use crate::types::yaml;
 use swoosh_chart::{generate, model};
 
 mod diagram;
@@ -124,8 +125,8 @@ impl Statechart {
 
     /// Reads a chart and checks it; `path` is what errors call it.
     pub fn read(path: &str, text: &str) -> Result<Statechart, StatechartError> {
-        let chart =
-            model::Chart::read(text).map_err(|source| StatechartError::Form { path: path.to_owned(), source })?;
+        let chart = yaml::checked(text).and_then(model::Chart::read);
+        let chart = chart.map_err(|source| StatechartError::Form { path: path.to_owned(), source })?;
         let mut problems = chart.problems();
         problems.extend(generate::check_fields(&chart));
         if !problems.is_empty() {

@@ -73,3 +73,4 @@ mod vectors;
 mod volumes;
 
 mod workspace;
+mod yaml;

@@ -58,6 +58,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("redactor", server::redactor),
     #[cfg(feature = "server")]
     ("mcp", server::mcp),
+    #[cfg(feature = "server")]
+    ("yaml", server::yaml),
 ];
 
 /// A document that is accepted has one canonical form, which means the same and is its own canonical form.

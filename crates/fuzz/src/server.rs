@@ -4,12 +4,19 @@ use swoosh_facts::mcp;
 use swoosh_facts::mcp::messages::{ServerJsonRpcMessage, ServerResult};
 use swoosh_hybridcore::logs::Redactor;
 use swoosh_hybridcore::packer::{machine, manifest};
-use swoosh_hybridcore::sources::address::{Address, Role};
+use swoosh_hybridcore::sources::address::{Address, AddressError, Role};
 use swoosh_journal::Snapshot;
 use swoosh_settings::{Settings, schedule_of};
 use swoosh_types::canonical::{canonical_bytes, from_canonical, to_json};
 use swoosh_types::server_events::EventReader;
 use swoosh_types::text::GitRef;
+use swoosh_types::yaml::{self, YamlError};
+use yaml_serde::Value;
+
+/// Longest text that is parsed although the check refuses it: brackets cost the parser quadratic time.
+const MOST_UNCHECKED: usize = 4 << 10;
+/// Values for each byte of a text: the parser's own limit of aliases is 100.
+const MOST_VALUES: usize = 128;
 
 /// A snapshot is read as what it was written from.
 pub fn snapshot(bytes: &[u8]) {
@@ -21,7 +28,14 @@ pub fn snapshot(bytes: &[u8]) {
 pub fn git(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for role in [Role::Source, Role::Mirror] {
-        let Ok(address) = Address::parse(text, role) else { continue };
+        let address = match Address::parse(text, role) {
+            Ok(address) => address,
+            Err(AddressError::Meant { instead, .. }) => {
+                assert!(Address::parse(&instead, Role::Source).is_ok(), "a suggestion is no address");
+                continue;
+            }
+            Err(_) => continue,
+        };
         assert!(!address.as_str().starts_with('-') && !address.host_and_path().starts_with('-'));
         assert!(["https", "ssh", "file", "http"].contains(&address.scheme()));
         assert!(!address.as_str().bytes().any(|byte| byte.is_ascii_control() || byte == b' '));
@@ -91,4 +105,42 @@ pub fn settings(bytes: &[u8]) {
     let Ok(settings) = Settings::from_yaml(text) else { return };
     assert_eq!(Settings::from_yaml(text).ok().as_ref(), Some(&settings));
     let _ = settings.secret_references();
+}
+
+/// The check of YAML and the parser agree: no text that the parser takes is called too deep, a merge key is one that the parser reads,
+/// and a text that passes becomes no more values than its length allows.
+pub fn yaml(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let verdict = yaml::check(text);
+    if verdict.is_err() && text.len() > MOST_UNCHECKED {
+        return;
+    }
+    let Ok(value) = yaml_serde::from_str::<Value>(text) else { return };
+    let (mut values, mut merges) = (0, 0);
+    count(&value, &mut values, &mut merges);
+    match verdict {
+        Ok(()) => {
+            assert!(values <= MOST_VALUES * (text.len() + 1), "{values} values of {} bytes", text.len());
+            // A key of this name is quoted, a block, or tagged.
+            assert!(merges == 0 || text.contains(['"', '\'', '|', '>', '!']), "a merge key passes");
+        }
+        Err(YamlError::Deep { line }) => panic!("line {line} is called too deep, and the parser reads it"),
+        Err(YamlError::Merge { line }) => assert!(merges > 0, "line {line} has no merge key"),
+    }
+}
+
+fn count(value: &Value, values: &mut usize, merges: &mut usize) {
+    *values += 1;
+    match value {
+        Value::Sequence(items) => items.iter().for_each(|item| count(item, values, merges)),
+        Value::Mapping(members) => {
+            for (key, member) in members {
+                *merges += usize::from(key.as_str() == Some("<<"));
+                count(key, values, merges);
+                count(member, values, merges);
+            }
+        }
+        Value::Tagged(tagged) => count(&tagged.value, values, merges),
+        _ => {}
+    }
 }
