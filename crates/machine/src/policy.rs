@@ -30,7 +30,7 @@ use swoosh_types::text::{Detail, ProjectName};
 
 pub use depth::{MAX_BYTES, MAX_DEPTH};
 use engine::{Scene, context, expression};
-use relevant::Relevant;
+use relevant::{Readings, Relevant};
 
 /// Version of the policy language and the engine, as recorded.
 pub fn engine_version() -> &'static str {
@@ -61,6 +61,7 @@ pub struct CompiledPolicies {
     names: BTreeMap<String, String>,
     /// Reasons of the `@breach` policies, by Cedar's id.
     breaches: BTreeMap<String, String>,
+    readings: OnceLock<Readings>,
     /// For each transition, by its place in [`Transition::ALL`].
     relevant: Vec<OnceLock<Relevant>>,
 }
@@ -168,7 +169,7 @@ impl CompiledPolicies {
         }
         let hash = Hash::of(bundle.policies.as_bytes());
         let relevant = Transition::ALL.iter().map(|_| OnceLock::new()).collect();
-        Ok(CompiledPolicies { bundle, hash, depth, policies, names, breaches, relevant })
+        Ok(CompiledPolicies { bundle, hash, depth, policies, names, breaches, readings: OnceLock::new(), relevant })
     }
 
     /// Checks what only a bundle that is new here must hold to: the names of policies and the reasons of breaches are texts
@@ -178,7 +179,13 @@ impl CompiledPolicies {
             let name = template.annotation("id").map_or_else(|| template.id().to_string(), str::to_owned);
             return Err(PolicyError::Template(name));
         }
+        // Here, and not at the first proposal: it takes as long as parsing, and the sequencer would wait for it.
+        self.readings();
         self.check_texts()
+    }
+
+    fn readings(&self) -> &Readings {
+        self.readings.get_or_init(|| stack::reading(self.depth, || Readings::of(&self.policies)))
     }
 
     fn check_texts(&self) -> Result<(), PolicyError> {
@@ -235,7 +242,9 @@ impl CompiledPolicies {
     fn ask_remembered(&self, question: &Question<'_>) -> Option<Ruling> {
         let slot = self.relevant.get(question.transition as usize)?;
         let relevant = slot.get_or_init(|| {
-            stack::reading(self.depth, || Relevant::of(&self.policies, question.transition, question.region))
+            stack::reading(self.depth, || {
+                Relevant::of(&self.policies, self.readings(), question.transition, question.region)
+            })
         });
         relevant.ask(question, &|response| self.ruling_of(response))
     }

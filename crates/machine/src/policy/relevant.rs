@@ -5,7 +5,7 @@
 //! `inputs` in the context, the ruling follows from the roles and those members alone. Every other case, and every
 //! error, is evaluated in full.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicySet, Response};
@@ -44,12 +44,33 @@ struct ByRoles {
     without_members: Option<Ruling>,
 }
 
+/// Members of `inputs` that a policy reads; `None` for one that reads more, or names an identity or a project.
+type Reading = Option<BTreeSet<String>>;
+
+/// What each policy of a bundle reads, by Cedar's id. Cedar parses a policy again to tell, so this is found once for a bundle.
+#[derive(Clone, Debug)]
+pub(super) struct Readings(BTreeMap<String, Reading>);
+
+impl Readings {
+    /// Of a bundle.
+    pub(super) fn of(policies: &PolicySet) -> Readings {
+        Readings(policies.policies().map(|policy| (policy.id().to_string(), reading(policy))).collect())
+    }
+}
+
+fn reading(policy: &Policy) -> Reading {
+    let json = policy.to_json().ok()?;
+    let mut members = BTreeSet::new();
+    let follows = !names(&json, &["Identity", "Project"]) && reads(&json, &mut members);
+    follows.then_some(members)
+}
+
 type Rule<'t> = &'t dyn Fn(&Response) -> Ruling;
 
 impl Relevant {
     /// Those of a bundle.
-    pub(super) fn of(policies: &PolicySet, transition: Transition, region: Region) -> Relevant {
-        Relevant { region, known: Known::of(policies, transition, region) }
+    pub(super) fn of(policies: &PolicySet, readings: &Readings, transition: Transition, region: Region) -> Relevant {
+        Relevant { region, known: Known::of(policies, readings, transition, region) }
     }
 
     /// The answer, where it follows from what is known.
@@ -67,14 +88,13 @@ impl Relevant {
 }
 
 impl Known {
-    fn of(policies: &PolicySet, transition: Transition, region: Region) -> Option<Known> {
+    fn of(policies: &PolicySet, readings: &Readings, transition: Transition, region: Region) -> Option<Known> {
         let (action, group) = (uid("Action", transition.as_str()).ok()?, uid("Action", region.as_str()).ok()?);
         let mut matching = PolicySet::new();
         let mut members = BTreeSet::new();
         for policy in policies.policies().filter(|policy| can_match(policy, &action, &group)) {
-            let json = policy.to_json().ok()?;
-            let follows = !names(&json, &["Identity", "Project"]) && reads(&json, &mut members);
-            matching.add(policy.clone()).ok().filter(|()| follows)?;
+            members.extend(readings.0.get(&policy.id().to_string())?.clone()?);
+            matching.add(policy.clone()).ok()?;
         }
         let by_roles = (0..1_usize << Role::ALL.len()).map(|_| OnceLock::new()).collect();
         Some(Known { policies: matching, members, by_roles })
