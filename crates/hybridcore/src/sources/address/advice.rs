@@ -189,58 +189,65 @@ mod tests {
     use super::*;
     use swoosh_types::text::Url;
 
+    /// A text, the fault that is named, and the address that is given instead.
+    const ADVICE: [(&str, &str, &str); 42] = [
+        ("/srv/a.git", "is a path", "file:///srv/a.git"),
+        ("/srv/my disk/50%/a", "is a path", "file:///srv/my%20disk/50%25/a"),
+        ("/srv/m\u{fc}ll", "is a path", "file:///srv/m%C3%BCll"),
+        ("~/a.git", "only a shell replaces", "file:///home/USER/a.git"),
+        ("~bob/a.git", "only a shell replaces", "file:///home/bob/a.git"),
+        ("~", "only a shell replaces", "file:///home/USER"),
+        ("./a", "is a relative path", "file:///absolute/path/a"),
+        ("../../a/b.git", "is a relative path", "file:///absolute/path/a/b.git"),
+        ("..", "is a relative path", "file:///absolute/path"),
+        ("a/b", "is a relative path", "file:///absolute/path/a/b"),
+        ("b.git", "is a relative path", "file:///absolute/path/b.git"),
+        ("file:/srv/a", "too few slashes", "file:///srv/a"),
+        ("FILE:/srv/a%20b", "too few slashes", "file:///srv/a%20b"),
+        ("file:./a", "is a relative path", "file:///absolute/path/a"),
+        ("file:a/b", "is a relative path", "file:///absolute/path/a/b"),
+        ("file:h.example/a", "is a relative path", "file:///absolute/path/h.example/a"),
+        ("file:~/a", "only a shell replaces", "file:///home/USER/a"),
+        (r"file:C:\a", "is a path of Windows", "file:///absolute/path/a"),
+        (r"C:\x", "is a path of Windows", "file:///absolute/path/x"),
+        (r"c:/x/y.git", "is a path of Windows", "file:///absolute/path/x/y.git"),
+        (r"\\server\share\my x", "is a path of Windows", "file:///absolute/path/server/share/my%20x"),
+        ("https:/h.example/a", "too few slashes", "https://h.example/a"),
+        ("https:h.example/a", "too few slashes", "https://h.example/a"),
+        ("SSH://git@h.example/a", "in capitals", "ssh://git@h.example/a"),
+        ("ssh:/git@h.example/a", "too few slashes", "ssh://git@h.example/a"),
+        ("git@h.example: a/b", "is the short form of ssh", "ssh://git@h.example/a/b"),
+        (" git@h.example:a b ", "is the short form of ssh", "ssh://git@h.example/a%20b"),
+        ("git@h.example:/srv/a", "is the short form of ssh", "ssh://git@h.example/srv/a"),
+        ("h.example:a/b.git", "is the short form of ssh", "ssh://git@h.example/a/b.git"),
+        ("build:a/b.git", "is the short form of ssh", "ssh://git@build/a/b.git"),
+        ("h.example/a/b", "has no scheme", "https://h.example/a/b"),
+        ("h.example:8443/a", "has no scheme", "https://h.example:8443/a"),
+        ("//h.example/a", "has no scheme", "https://h.example/a"),
+        ("git@h.example/a", "has no scheme", "ssh://git@h.example/a"),
+        (" https://h.example/a", "begins or ends with a blank", "https://h.example/a"),
+        ("https://h.example/a\n", "begins or ends with a blank", "https://h.example/a"),
+        ("\tfile:///srv/a ", "begins or ends with a blank", "file:///srv/a"),
+        ("https://h.example/a b", "holds blanks", "https://h.example/a%20b"),
+        ("file:///srv/m\u{fc}ll", "other characters", "file:///srv/m%C3%BCll"),
+        (r"https://h.example\a", "other characters", "https://h.example/a"),
+        ("HTTPS://h.example/a", "in capitals", "https://h.example/a"),
+        ("File:///srv/a", "in capitals", "file:///srv/a"),
+    ];
+
     /// Each of these got "write scheme://…", and the answer to `git@h.example: a/b` was no address.
     #[test]
     fn each_text_that_is_no_address_is_answered_with_one_that_is() {
-        for (text, fault, instead) in [
-            ("/srv/a.git", "is a path", "file:///srv/a.git"),
-            ("/srv/my disk/50%/a", "is a path", "file:///srv/my%20disk/50%25/a"),
-            ("/srv/m\u{fc}ll", "is a path", "file:///srv/m%C3%BCll"),
-            ("~/a.git", "only a shell replaces", "file:///home/USER/a.git"),
-            ("~bob/a.git", "only a shell replaces", "file:///home/bob/a.git"),
-            ("~", "only a shell replaces", "file:///home/USER"),
-            ("./a", "is a relative path", "file:///absolute/path/a"),
-            ("../../a/b.git", "is a relative path", "file:///absolute/path/a/b.git"),
-            ("..", "is a relative path", "file:///absolute/path"),
-            ("a/b", "is a relative path", "file:///absolute/path/a/b"),
-            ("b.git", "is a relative path", "file:///absolute/path/b.git"),
-            ("file:/srv/a", "too few slashes", "file:///srv/a"),
-            ("FILE:/srv/a%20b", "too few slashes", "file:///srv/a%20b"),
-            ("file:./a", "is a relative path", "file:///absolute/path/a"),
-            ("file:a/b", "is a relative path", "file:///absolute/path/a/b"),
-            ("file:h.example/a", "is a relative path", "file:///absolute/path/h.example/a"),
-            ("file:~/a", "only a shell replaces", "file:///home/USER/a"),
-            (r"file:C:\a", "is a path of Windows", "file:///absolute/path/a"),
-            (r"C:\x", "is a path of Windows", "file:///absolute/path/x"),
-            (r"c:/x/y.git", "is a path of Windows", "file:///absolute/path/x/y.git"),
-            (r"\\server\share\my x", "is a path of Windows", "file:///absolute/path/server/share/my%20x"),
-            ("https:/h.example/a", "too few slashes", "https://h.example/a"),
-            ("https:h.example/a", "too few slashes", "https://h.example/a"),
-            ("SSH://git@h.example/a", "in capitals", "ssh://git@h.example/a"),
-            ("ssh:/git@h.example/a", "too few slashes", "ssh://git@h.example/a"),
-            ("git@h.example: a/b", "is the short form of ssh", "ssh://git@h.example/a/b"),
-            (" git@h.example:a b ", "is the short form of ssh", "ssh://git@h.example/a%20b"),
-            ("git@h.example:/srv/a", "is the short form of ssh", "ssh://git@h.example/srv/a"),
-            ("h.example:a/b.git", "is the short form of ssh", "ssh://git@h.example/a/b.git"),
-            ("build:a/b.git", "is the short form of ssh", "ssh://git@build/a/b.git"),
-            ("h.example/a/b", "has no scheme", "https://h.example/a/b"),
-            ("h.example:8443/a", "has no scheme", "https://h.example:8443/a"),
-            ("//h.example/a", "has no scheme", "https://h.example/a"),
-            ("git@h.example/a", "has no scheme", "ssh://git@h.example/a"),
-            (" https://h.example/a", "begins or ends with a blank", "https://h.example/a"),
-            ("https://h.example/a\n", "begins or ends with a blank", "https://h.example/a"),
-            ("\tfile:///srv/a ", "begins or ends with a blank", "file:///srv/a"),
-            ("https://h.example/a b", "holds blanks", "https://h.example/a%20b"),
-            ("file:///srv/m\u{fc}ll", "other characters", "file:///srv/m%C3%BCll"),
-            (r"https://h.example\a", "other characters", "https://h.example/a"),
-            ("HTTPS://h.example/a", "in capitals", "https://h.example/a"),
-            ("File:///srv/a", "in capitals", "file:///srv/a"),
-        ] {
+        for (text, fault, instead) in ADVICE {
             let error = Address::parse(text, Role::Source).unwrap_err();
             let said = error.to_string();
             assert!(said.contains(fault) && said.ends_with(&format!("write {instead}")), "{text:?}: {said}");
             assert!(Address::parse(instead, Role::Source).is_ok() && instead.parse::<Url>().is_ok(), "{instead}");
         }
+    }
+
+    #[test]
+    fn a_text_without_a_better_address_is_answered_with_the_forms() {
         for text in ["", " ", "\t\n"] {
             assert_eq!(Address::parse(text, Role::Source), Err(AddressError::Empty));
         }
