@@ -22,7 +22,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let url = std::env::var("SWOOSH_URL").unwrap_or_else(|_| NODE.to_owned());
 
     // Every signature names the cluster. A program that runs for long keeps cluster and node key in its configuration, so that
-    // another node at this address cannot stand in.
+    // another node at this address is refused.
     let node = Client::reader(&url)?.health().await?;
     let client = Client::builder(&url).signing(node.cluster, key).node(node.node).build()?;
 

@@ -54,7 +54,7 @@ fn every_reader_refuses_deep_brackets_and_merge_keys_before_it_parses() {
     let deep = format!("a: {}1{}\n", "[".repeat(100_000), "]".repeat(100_000));
     let merge = "a: &a {b: 1}\nc:\n  <<: *a\n";
     for reader in &READERS {
-        for (text, told) in [(deep.as_str(), "nested deeper than 128 levels"), (merge, "`<<` (a merge key)")] {
+        for (text, expected) in [(deep.as_str(), "nested deeper than 128 levels"), (merge, "`<<` (a merge key)")] {
             let folder = tempfile::tempdir().unwrap();
             let put = |name: &str, text: &str| {
                 let place = folder.path().join(name);
@@ -65,8 +65,8 @@ fn every_reader_refuses_deep_brackets_and_merge_keys_before_it_parses() {
             put(reader.file, &format!("{}{text}", reader.before));
             let said = refused(reader.arguments, folder.path());
             // The message of a secrets file names a line alone.
-            let told = if reader.arguments[0] == "secrets" { "is not `name: value`" } else { told };
-            assert!(said.contains(told) && said.contains("line"), "{:?}: {said:.2000}", reader.arguments);
+            let expected = if reader.arguments[0] == "secrets" { "is not `name: value`" } else { expected };
+            assert!(said.contains(expected) && said.contains("line"), "{:?}: {said:.2000}", reader.arguments);
         }
     }
 }

@@ -108,7 +108,7 @@ impl Client {
     /// `GET /health`; a node that refuses proposals still tells how it is.
     pub async fn health(&self) -> Result<Health, ReadError> {
         let url = self.link.url(&["health"], &[]);
-        // A node whose reads are closed tells readers more.
+        // A node with closed reads answers readers in more detail.
         let reply = self.link.get(url.clone(), &self.read_headers(&url)).await?;
         let health: Health = match serde_json::from_slice(&reply.body) {
             Ok(health) if matches!(reply.status, 200 | 503) => health,

@@ -80,7 +80,7 @@ impl Execute for Workshop {
                 Ok(outcome) => Ended::Done(outcome),
                 Err(error) => Ended::Failed(Failed::lasting(format!("the outcome cannot be written: {error}"))),
             },
-            // An attempt that was stopped failed because of that, whatever it reports.
+            // An attempt that was stopped failed because of the stop; its own report does not count.
             (Err(_), Some(stop)) => Ended::Stopped(stop),
             (Err(failed), None) => Ended::Failed(failed),
         }

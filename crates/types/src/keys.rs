@@ -146,7 +146,7 @@ impl PublicKey {
         }
     }
 
-    /// Whether the coordinate is less than 2^255 - 19, as RFC 8032 demands. Other bytes stand for the same points as canonical ones.
+    /// Whether the coordinate is less than 2^255 - 19, as RFC 8032 demands. Other bytes encode the same points as canonical ones.
     fn is_canonical(&self) -> bool {
         let [lowest, between @ .., highest] = &self.0;
         *lowest < 0xed || *highest & 0x7f != 0x7f || between.iter().any(|byte| *byte != 0xff)

@@ -151,12 +151,13 @@ fn an_answer_with_a_wrong_type_is_a_problem_that_names_the_field() {
     for form in [Form::Json, Form::MarkedStream] {
         let server = Server::start_as(form, hello.clone(), |_| tools(1, None));
         let problem = server.check(&[]).1["problem"].clone();
-        let told =
+        let expected =
             "it cannot be initialised: its answer is malformed: serverInfo.version is a number; expected a string";
-        assert_eq!(problem, told, "{form:?}");
+        assert_eq!(problem, expected, "{form:?}");
         let server = Server::start(form, "1.2.0", |_| json!({"tools": [{"name": 5, "inputSchema": {}}]}));
         let problem = server.check(&[]).1["problem"].clone();
-        let told = "it does not list its tools: its answer is malformed: tools[0].name is a number; expected a string";
-        assert_eq!(problem, told, "{form:?}");
+        let expected =
+            "it does not list its tools: its answer is malformed: tools[0].name is a number; expected a string";
+        assert_eq!(problem, expected, "{form:?}");
     }
 }

@@ -130,7 +130,7 @@ mod tests {
         serde_json::from_value(result).unwrap()
     }
 
-    fn told(result: Value) -> String {
+    fn explained(result: Value) -> String {
         initialise(&ClientInitializeError::ExpectedInitResult(Some(answer(result))))
     }
 
@@ -153,12 +153,12 @@ mod tests {
         ] {
             let mut wrong = good.clone();
             *wrong.pointer_mut(pointer).unwrap() = value;
-            let said = told(wrong);
+            let said = explained(wrong);
             assert_eq!(said, format!("its answer is malformed: {expected}"));
         }
-        let said = told(json!({"capabilities": {}, "serverInfo": {"name": "a", "version": "1"}}));
+        let said = explained(json!({"capabilities": {}, "serverInfo": {"name": "a", "version": "1"}}));
         assert_eq!(said, "its answer is malformed: protocolVersion is missing");
-        assert!(told(json!({"x": 1})).ends_with("is missing"));
+        assert!(explained(json!({"x": 1})).ends_with("is missing"));
         for other in [json!([]), json!("text"), json!(7)] {
             let Ok(result) = serde_json::from_value::<ServerResult>(other) else { continue };
             let said = initialise(&ClientInitializeError::ExpectedInitResult(Some(result)));
