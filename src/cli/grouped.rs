@@ -12,6 +12,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Propose and read",
         &[
             "propose",
+            "inputs",
             "keygen",
             "key",
             "identity",

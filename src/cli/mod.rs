@@ -22,6 +22,7 @@ mod fact;
 mod follow;
 mod grouped;
 mod identity;
+mod inputs;
 mod keys;
 mod lab;
 mod license;
@@ -94,6 +95,7 @@ enum Command {
     State(state::StateCommand),
     Documents(documents::DocumentsCommand),
     Transitions(transitions::TransitionsCommand),
+    Inputs(inputs::InputsCommand),
     Windows(windows::WindowsCommand),
     Projects(reads::ProjectsCommand),
     Decision(reads::DecisionCommand),
@@ -187,6 +189,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::State(command) => command.run(output),
         Command::Documents(command) => command.run(output),
         Command::Transitions(command) => command.run(output),
+        Command::Inputs(command) => command.run(output),
         Command::Windows(command) => command.run(output),
         Command::Projects(command) => command.run(output),
         Command::Decision(command) => command.run(output),

@@ -10,7 +10,8 @@ use super::connect::{Node, NodeArgs, exit};
 use super::output::{Output, print};
 use super::{keys, output, source};
 use crate::client::{Accepted, Cause, Draft, Event, RetryPolicy};
-use crate::machine::chart::{self, Inputs};
+use crate::machine::chart::Inputs;
+use crate::types::forms;
 use crate::types::hash::Hash;
 use crate::types::ids::{GoalId, IdemKey, KeyUuid, WindowId};
 use crate::types::json::Json;
@@ -27,7 +28,7 @@ use crate::types::ucxl::EvidenceRef;
         When another proposal was faster (stale_head) it is signed again on the new head; when the node is busy or does \
         not answer, the same bytes are sent again; always under the same idempotency key, so that it is accepted at \
         most once. Each retry is reported on standard error.\n\n\
-        `swoosh transitions` lists the enabled transitions, `swoosh statechart table` the inputs of each.",
+        `swoosh transitions` lists the enabled transitions, `swoosh inputs` the inputs of each.",
     after_help = "Examples:\n  \
         swoosh propose Boot_ConfigOk --key operator.key --inputs @project.json\n  \
         swoosh propose Control_Pause --key operator.key --inputs '{\"rationale\": \"New disk.\"}'\n  \
@@ -105,7 +106,7 @@ impl FromStr for WindowChoice {
 }
 
 /// A transition by its name; the error for an unknown one names the nearest.
-fn transition(text: &str) -> Result<Transition, String> {
+pub(super) fn transition(text: &str) -> Result<Transition, String> {
     let nearest = || {
         let likeness = |name: &&Transition| strsim::jaro_winkler(&text.to_lowercase(), &name.as_str().to_lowercase());
         Transition::ALL.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
@@ -202,10 +203,14 @@ pub(super) fn hint_cluster(cluster: &ClusterId) {
 
 /// Refuses inputs that no node would take, before anything is signed.
 fn check_inputs(transition: Transition, inputs: &Json) -> anyhow::Result<()> {
-    let Err(error) = Inputs::decode(transition, &inputs.canonical()) else { return Ok(()) };
-    let members = chart::spec(transition).inputs.iter().map(|(name, kind)| format!("{name}: {kind}"));
-    let form = members.collect::<Vec<_>>().join(", ");
-    anyhow::bail!("the inputs are not those of {transition}: {error}; it takes {{{form}}}, see /docs on the node")
+    let faults = match Inputs::decode(transition, &inputs.canonical()) {
+        Ok(_) => forms::list_in_place_of_object(transition, inputs).into_iter().collect(),
+        Err(_) => forms::faults(transition, inputs),
+    };
+    let Some(first) = faults.first() else { return Ok(()) };
+    let others = faults.iter().skip(1).map(|fault| format!("\n  {fault}"));
+    let others: String = others.collect();
+    anyhow::bail!("the inputs are not those of {transition}; `swoosh inputs {transition}` prints their form\n  {first}{others}")
 }
 
 /// Tells of retries, which are the user's business only while they happen.
@@ -241,7 +246,7 @@ mod tests {
     fn inputs_of_another_form_are_refused_with_the_form() {
         let inputs = Json::parse(br#"{"reason": "x"}"#).unwrap();
         let error = check_inputs(Transition::ControlPause, &inputs).unwrap_err().to_string();
-        assert!(error.contains("it takes {rationale: Rationale}"), "{error}");
+        assert!(error.contains("\n  rationale: missing field `rationale`\n  reason: unknown field `reason`"), "{error}");
         let good = Json::parse(br#"{"rationale": "x"}"#).unwrap();
         assert!(check_inputs(Transition::ControlPause, &good).is_ok());
     }

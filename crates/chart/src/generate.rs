@@ -78,7 +78,25 @@ pub fn names(chart: &Chart) -> String {
             &items,
         );
     }
+    push_inputs_of(&mut out, chart);
     out
+}
+
+/// The members of inputs and the bounds, for the forms of documents.
+fn push_inputs_of(out: &mut String, chart: &Chart) {
+    let _ = writeln!(
+        out,
+        "/// Members of a transition's inputs and their types; `?` marks an optional one.\npub const fn inputs_of(transition: Transition) -> &'static [(&'static str, &'static str)] {{\n    match transition {{"
+    );
+    for (name, t) in &chart.transitions {
+        let members: Vec<_> = t.inputs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let _ = writeln!(out, "        Transition::{} => &{members:?},", variant(name));
+    }
+    let bounds: Vec<_> = chart.bounds.iter().map(|(name, most)| (name.as_str(), most)).collect();
+    let _ = writeln!(
+        out,
+        "    }}\n}}\n\n/// The most entries of each list of the state, by name.\npub const BOUNDS: &[(&str, u64)] = &{bounds:?};"
+    );
 }
 
 fn list(kind: &str, items: &[String]) -> String {

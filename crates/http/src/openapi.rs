@@ -74,6 +74,7 @@ pub(super) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     }
     // Strict reading: no member but these.
     document["components"]["schemas"]["Proposal"]["additionalProperties"] = Value::Bool(false);
+    schema::add_inputs(&mut document);
     document
 });
 

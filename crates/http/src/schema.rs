@@ -2,9 +2,11 @@
 //! HTTP.
 
 mod documents;
+mod inputs;
 mod words;
 
 pub(super) use documents::*;
+pub(super) use inputs::add_to as add_inputs;
 pub(super) use words::*;
 
 #[cfg(test)]

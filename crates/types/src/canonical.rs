@@ -133,7 +133,7 @@ pub fn from_canonical<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeErro
 pub fn from_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let decoded = T::deserialize(&mut reader).and_then(|decoded| reader.end().map(|()| decoded));
-    decoded.map_err(|error| DecodeError::Schema(strip_position(&error.to_string())))
+    decoded.map_err(|error| DecodeError::Schema(in_words_of_json(strip_position(&error.to_string()))))
 }
 
 /// Whether a number outside of any text is too large to be written canonically.
@@ -158,6 +158,23 @@ fn has_large_number(bytes: &[u8]) -> bool {
 /// Positions in canonical bytes do not help the author of the original.
 fn strip_position(message: &str) -> String {
     message.rfind(" at line ").map_or(message, |at| &message[..at]).to_owned()
+}
+
+/// Serde names Rust's types; JSON's are meant.
+fn in_words_of_json(message: String) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else { return message };
+    let word = expected.split_whitespace().next().unwrap_or_default();
+    let plain = match (word, expected) {
+        (_, "a sequence") => "an array",
+        ("struct" | "map", _) | (_, "a map") => "an object",
+        ("enum" | "variant" | "borrowed", _) => "a string",
+        ("tuple", _) => "an array",
+        ("u8" | "u16" | "u32" | "u64" | "usize" | "i64", _) => "a whole number",
+        ("bool", _) | (_, "a boolean") => "true or false",
+        _ => return message,
+    };
+    let found = found.replace("invalid type: sequence", "invalid type: array").replace("invalid type: map", "invalid type: object");
+    format!("{found}, expected {plain}")
 }
 
 /// Parses strict JSON and decodes it.

@@ -16,6 +16,7 @@ pub mod decision;
 pub mod event_id;
 pub mod fact;
 pub mod feed;
+pub mod forms;
 pub mod hash;
 pub mod hlc;
 pub mod host;

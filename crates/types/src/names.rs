@@ -36,10 +36,22 @@ macro_rules! chart_names {
 
 /// The statechart has no such name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the statechart has no {kind} {text:?}")]
+#[error("the statechart has no {} {text:?}", words(kind))]
 pub struct NameError {
     kind: &'static str,
     text: String,
+}
+
+/// `OpClass` as `op class`.
+fn words(kind: &str) -> String {
+    let mut out = String::new();
+    for letter in kind.chars() {
+        if letter.is_ascii_uppercase() && !out.is_empty() {
+            out.push(' ');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
 }
 
 include!(concat!(env!("OUT_DIR"), "/names.rs"));

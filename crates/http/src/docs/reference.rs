@@ -81,9 +81,13 @@ pub(super) fn render(document: &Value) -> String {
         let _ = writeln!(out, "<h2>{}</h2>\n<p>{}</p>", text(&tag["name"]), text(&tag["description"]));
         operations.iter().for_each(|operation| route(operation, &mut out));
     }
-    out.push_str("<h2 id=\"schemas\">Documents</h2>\n");
     let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
-    schemas.for_each(|(name, schema)| document_section(name, schema, &mut out));
+    let (inputs, others): (Vec<_>, Vec<_>) = schemas.partition(|(_, schema)| schema["x-swoosh-transition"].is_string());
+    out.push_str("<h2 id=\"inputs\">Inputs of transitions</h2>\n");
+    out.push_str("<p>The form of <code>inputs</code> in a proposal, by transition. Guards check the bounds of lists.</p>\n");
+    inputs.into_iter().for_each(|(name, schema)| document_section(name, schema, &mut out));
+    out.push_str("<h2 id=\"schemas\">Documents</h2>\n");
+    others.into_iter().for_each(|(name, schema)| document_section(name, schema, &mut out));
     out
 }
 
@@ -169,6 +173,7 @@ fn document_section(name: &str, schema: &Value, out: &mut String) {
     if let Some(pattern) = schema["pattern"].as_str() {
         let _ = writeln!(out, "<p class=\"soft\">Pattern <code>{}</code></p>", escape(pattern));
     }
+    bounds_of(schema, out);
     if let Some(choices) = schema["enum"].as_array() {
         choices_of(choices, out);
     }
@@ -180,6 +185,23 @@ fn document_section(name: &str, schema: &Value, out: &mut String) {
     }
 }
 
+/// The entries of a list or map, and the bounds of a document.
+fn bounds_of(schema: &Value, out: &mut String) {
+    let mut words = Vec::new();
+    if schema["items"].is_object() || schema["additionalProperties"].is_object() {
+        words.push(type_of(schema));
+    }
+    let bounds = [
+        ("entries", schema["x-swoosh-bound"]["most"].as_u64()),
+        ("distinct entries", schema["x-swoosh-max-distinct"].as_u64()),
+        ("bytes", schema["x-swoosh-max-bytes"].as_u64()),
+    ];
+    words.extend(bounds.into_iter().filter_map(|(noun, most)| most.map(|most| format!("at most {most} {noun}"))));
+    if !words.is_empty() {
+        let _ = writeln!(out, "<p>{}</p>", words.join("; "));
+    }
+}
+
 fn choices_of(choices: &[Value], out: &mut String) {
     let words = choices.iter().filter_map(Value::as_str).map(|choice| format!("<code>{}</code>", escape(choice)));
     let words = words.collect::<Vec<_>>().join(" ");
@@ -187,6 +209,15 @@ fn choices_of(choices: &[Value], out: &mut String) {
         true => writeln!(out, "<p>{words}</p>"),
         false => writeln!(out, "<details><summary>{} choices</summary><p>{words}</p></details>", choices.len()),
     };
+}
+
+/// The bounds that guards set for a number.
+fn range_of(property: &Value) -> String {
+    let range = &property["x-swoosh-range"];
+    match (range["minimum"].as_u64(), range["maximum"].as_u64()) {
+        (Some(least), Some(most)) => format!(" From {least} to {most}."),
+        _ => String::new(),
+    }
 }
 
 /// Members of a document, also of one that is put together of several.
@@ -201,7 +232,7 @@ fn properties(schema: &Value, out: &mut String) {
         for (name, property) in properties {
             let required = part["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
             let note = if required { "" } else { " <span class=\"soft\">optional</span>" };
-            let description = inline(property["description"].as_str().unwrap_or_default());
+            let description = inline(property["description"].as_str().unwrap_or_default()) + &range_of(property);
             let kind = type_of(property);
             let _ = writeln!(out, "<tr><td><code>{name}</code>{note}</td><td>{kind}</td><td>{description}</td></tr>");
         }

@@ -26,7 +26,7 @@ pub(crate) struct Proposal {
     current_state_hash: Hash,
     /// The proposed transition.
     transition: Transition,
-    /// Its inputs; `GET /transitions` lists their members for each transition.
+    /// Its inputs; `Inputs_<Transition>` has their form, and refuses every other member.
     #[schema(value_type = Object)]
     inputs: Value,
     /// sha256 of the RFC 8785 bytes of `inputs`.

@@ -11,6 +11,7 @@ pub use headers::Headers;
 use std::collections::BTreeMap;
 
 use crate::canonical::DecodeError;
+use crate::forms::{self, Fault};
 use crate::hash::Hash;
 use crate::hlc::Hlc;
 use crate::json::Json;
@@ -73,12 +74,15 @@ pub fn verify<T>(
     let document = Json::Object(document);
     let canonical = document.canonical();
     let inputs = document.into_member("inputs").unwrap_or_else(Json::empty_object);
-    let proposal = Proposal::decode(&canonical, inputs)?;
+    let proposal = Proposal::decode(&canonical, inputs).map_err(|error| proposal_rejection(error, &canonical))?;
     if proposal.evidence.len() > MAX_EVIDENCE {
         return Err(Rejection::new(Code::Schema, format!("evidence holds more than {MAX_EVIDENCE} addresses")));
     }
     let inputs_bytes = proposal.inputs.canonical();
-    let inputs = decode(proposal.transition, &inputs_bytes).map_err(inputs_rejection)?;
+    let inputs = decode(proposal.transition, &inputs_bytes).map_err(|error| inputs_rejection(error, &proposal))?;
+    if let Some(fault) = forms::list_in_place_of_object(proposal.transition, &proposal.inputs) {
+        return Err(Rejection::new(Code::Schema, of_inputs(&fault)));
+    }
     check_inputs_hash(&proposal, &inputs_bytes)?;
     if !known_keys::verify(&proposal.signer, &message(domain::TRANSITION, cluster, &canonical), &signature) {
         let what = "an ed25519 signature over \"swoosh/transition/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ JCS(proposal without signature)";
@@ -114,9 +118,32 @@ fn write_clock_in_utc(document: &mut BTreeMap<String, Json>) -> Result<(), Rejec
     Ok(())
 }
 
-fn inputs_rejection(error: DecodeError) -> Rejection {
+/// The faults of the inputs, each with its path.
+fn inputs_rejection(error: DecodeError, proposal: &Proposal) -> Rejection {
+    let faults = forms::faults(proposal.transition, &proposal.inputs);
+    match faults.is_empty() {
+        true => with_reasons(error, |reason| vec![format!("inputs: {reason}")]),
+        false => with_reasons(error, |_| faults.iter().map(of_inputs).collect()),
+    }
+}
+
+fn of_inputs(fault: &Fault) -> String {
+    let joint = if fault.path.is_empty() { ": " } else { "." };
+    format!("inputs{joint}{fault}")
+}
+
+/// The faults of the other members.
+fn proposal_rejection(error: DecodeError, canonical: &[u8]) -> Rejection {
+    let faults = Json::parse(canonical).map(|document| forms::proposal_faults(&document)).unwrap_or_default();
+    match faults.is_empty() {
+        true => error.into(),
+        false => with_reasons(error, |_| faults.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn with_reasons(error: DecodeError, reasons: impl FnOnce(String) -> Vec<String>) -> Rejection {
     let mut rejection = Rejection::from(error);
-    rejection.reasons.iter_mut().for_each(|reason| *reason = format!("inputs: {reason}"));
+    rejection.reasons = reasons(rejection.reasons.concat());
     rejection
 }
 
