@@ -118,7 +118,13 @@ fn form(known: &Named) -> String {
         Form::Whole => "whole number".to_owned(),
         Form::Flag => "true or false".to_owned(),
         Form::Choice(words) => words_of(&words()),
-        Form::List { of, most } => format!("list of {of}{}", bound(most.map(|most| most as u64).or(known.most()))),
+        Form::List { of, most } => {
+            let most = bound(most.map(|most| most as u64).or(known.most()));
+            match forms::named(of).map(|of| of.form) {
+                Some(Form::Choice(words)) => format!("list of {of}{most}: {}", words().join(", ")),
+                _ => format!("list of {of}{most}"),
+            }
+        }
         Form::Map { key, of } => format!("map from {key} to {of}{}", bound(known.most())),
         Form::Object(_) => "object".to_owned(),
         Form::Any => "any JSON".to_owned(),

@@ -210,7 +210,9 @@ fn check_inputs(transition: Transition, inputs: &Json) -> anyhow::Result<()> {
     let Some(first) = faults.first() else { return Ok(()) };
     let others = faults.iter().skip(1).map(|fault| format!("\n  {fault}"));
     let others: String = others.collect();
-    anyhow::bail!("the inputs are not those of {transition}; `swoosh inputs {transition}` prints their form\n  {first}{others}")
+    anyhow::bail!(
+        "the inputs are not those of {transition}; `swoosh inputs {transition}` prints their form\n  {first}{others}"
+    )
 }
 
 /// Tells of retries, which are the user's business only while they happen.
@@ -246,7 +248,10 @@ mod tests {
     fn inputs_of_another_form_are_refused_with_the_form() {
         let inputs = Json::parse(br#"{"reason": "x"}"#).unwrap();
         let error = check_inputs(Transition::ControlPause, &inputs).unwrap_err().to_string();
-        assert!(error.contains("\n  rationale: missing field `rationale`\n  reason: unknown field `reason`"), "{error}");
+        assert!(
+            error.contains("\n  rationale: missing field `rationale`\n  reason: unknown field `reason`"),
+            "{error}"
+        );
         let good = Json::parse(br#"{"rationale": "x"}"#).unwrap();
         assert!(check_inputs(Transition::ControlPause, &good).is_ok());
     }

@@ -37,6 +37,7 @@ mod house_rules;
 mod hybridcore_config;
 mod idempotency;
 mod identities;
+mod inputs;
 mod kills;
 mod known_nodes;
 mod lab;

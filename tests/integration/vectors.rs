@@ -5,6 +5,9 @@ mod bytes;
 mod chain;
 mod clocks;
 mod ids;
+mod inputs;
+mod protocol;
+mod schema;
 mod signatures;
 mod ucxl;
 
@@ -50,8 +53,9 @@ fn vectors_are_what_this_code_makes() {
         ("signatures.json", signatures::make()),
         ("chain.json", chain::make()),
         ("ucxl.json", ucxl::make()),
+        ("inputs.json", inputs::make()),
     ];
-    for (name, vectors) in made {
+    for (name, vectors) in made.into_iter().chain(protocol::make()) {
         if std::env::var_os("SWOOSH_BLESS").is_some() {
             std::fs::write(path(name), serde_json::to_string_pretty(&vectors).unwrap() + "\n").unwrap();
         }

@@ -173,7 +173,9 @@ fn in_words_of_json(message: String) -> String {
         ("bool", _) | (_, "a boolean") => "true or false",
         _ => return message,
     };
-    let found = found.replace("invalid type: sequence", "invalid type: array").replace("invalid type: map", "invalid type: object");
+    let found = found
+        .replace("invalid type: sequence", "invalid type: array")
+        .replace("invalid type: map", "invalid type: object");
     format!("{found}, expected {plain}")
 }
 

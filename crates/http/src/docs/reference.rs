@@ -84,7 +84,9 @@ pub(super) fn render(document: &Value) -> String {
     let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
     let (inputs, others): (Vec<_>, Vec<_>) = schemas.partition(|(_, schema)| schema["x-swoosh-transition"].is_string());
     out.push_str("<h2 id=\"inputs\">Inputs of transitions</h2>\n");
-    out.push_str("<p>The form of <code>inputs</code> in a proposal, by transition. Guards check the bounds of lists.</p>\n");
+    out.push_str(
+        "<p>The form of <code>inputs</code> in a proposal, by transition. Guards check the bounds of lists.</p>\n",
+    );
     inputs.into_iter().for_each(|(name, schema)| document_section(name, schema, &mut out));
     out.push_str("<h2 id=\"schemas\">Documents</h2>\n");
     others.into_iter().for_each(|(name, schema)| document_section(name, schema, &mut out));

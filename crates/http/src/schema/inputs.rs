@@ -22,10 +22,11 @@ pub(crate) fn add_to(document: &mut Value) {
     }
     let references: Map<String, Value> =
         Transition::ALL.iter().map(|name| (name.to_string(), reference(&schema_name(*name)))).collect();
-    let Some(inputs) = schemas.get_mut("Proposal").map(|proposal| &mut proposal["properties"]["inputs"]) else { return };
-    inputs["x-swoosh-inputs"] = Value::Object(
-        references.into_iter().map(|(name, reference)| (name, reference["$ref"].clone())).collect(),
-    );
+    let Some(inputs) = schemas.get_mut("Proposal").map(|proposal| &mut proposal["properties"]["inputs"]) else {
+        return;
+    };
+    inputs["x-swoosh-inputs"] =
+        Value::Object(references.into_iter().map(|(name, reference)| (name, reference["$ref"].clone())).collect());
 }
 
 fn reference(name: &str) -> Value {

@@ -66,14 +66,14 @@ pub(super) const DOCUMENTS: &[Named] = &[
             must("roles", "RoleSpecs", "Roles of the council."),
             may("tool_pins", "ToolPins", "MCP servers that must answer before the council is ready."),
             like(may("allocation", "Allocation", "The allocation of the environment."), "{\"vcpu\": 4}"),
-            may("builds", "BuildChoices", "The builds for the environment; left out, those of the node's settings (`effects.builds`)."),
+            may(
+                "builds",
+                "BuildChoices",
+                "The builds for the environment; left out, those of the node's settings (`effects.builds`).",
+            ),
             may("limits", "Limits", "Limits of the project."),
             may("council", "CouncilRules", "How the council is elected."),
-            within(
-                like(must("approval_threshold", "Count", "Approvals that lead from REVIEW to REVERB."), "2"),
-                1,
-                64,
-            ),
+            within(like(must("approval_threshold", "Count", "Approvals that lead from REVIEW to REVERB."), "2"), 1, 64),
             must("identities", "Identities", "Identities that may propose, beside those of the node's settings."),
         ],
     ),
@@ -156,7 +156,11 @@ pub(super) const DOCUMENTS: &[Named] = &[
         "The limits of an identity that acts for others. It is never a human, an operator or a voter.",
         &[
             must("op_classes", "OpClasses", "Classes of transitions that it may propose; at least one."),
-            may("projects", "ProjectNames", "Projects that it may propose to, at most 64; left out, every one that knows it."),
+            may(
+                "projects",
+                "ProjectNames",
+                "Projects that it may propose to, at most 64; left out, every one that knows it.",
+            ),
         ],
     ),
     list("OpClasses", "Op classes; repeated ones count once.", "OpClass", None),

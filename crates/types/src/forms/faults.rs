@@ -61,9 +61,9 @@ fn misplaced(path: &str, of: &str, value: &Json) -> Option<Fault> {
         (Form::Object(_), Json::Array(_)) => {
             Some(Fault { path: path.to_owned(), reason: expected("an object", value) })
         }
-        (Form::Object(members), Json::Object(given)) => members
-            .iter()
-            .find_map(|member| misplaced(&join(path, member.name), member.of, given.get(member.name)?)),
+        (Form::Object(members), Json::Object(given)) => {
+            members.iter().find_map(|member| misplaced(&join(path, member.name), member.of, given.get(member.name)?))
+        }
         (Form::Map { of, .. }, Json::Object(given)) if has_objects(of) => {
             given.iter().find_map(|(key, value)| misplaced(&join(path, key), of, value))
         }

@@ -50,7 +50,12 @@ const NAME: &str = "^[a-z0-9][a-z0-9._-]{0,62}$";
 
 /// Texts, numbers and choices.
 pub(super) const TEXTS: &[Named] = &[
-    text::<Name>("Name", "A short name inside a project: of a source, a role, a server, a resource.", || NAME.into(), "builder"),
+    text::<Name>(
+        "Name",
+        "A short name inside a project: of a source, a role, a server, a resource.",
+        || NAME.into(),
+        "main",
+    ),
     text::<ProjectName>("ProjectName", "The name of a project.", || NAME.into(), "default"),
     bounded::<Rationale>(
         "Rationale",
@@ -143,16 +148,27 @@ pub(super) const TEXTS: &[Named] = &[
     ),
     Named { name: "Count", doc: "A whole number from 0 to 2^53−1.", form: Form::Whole, bound: None },
     Named { name: "Flag", doc: "`true` or `false`.", form: Form::Flag, bound: None },
-    Named { name: "Json", doc: "Any strict JSON: no null, no fraction, no negative number.", form: Form::Any, bound: None },
-    choice("AssetHealth", "The health of an asset: `degraded` works, `failed` does not.", || vec!["ok", "degraded", "failed"]),
-    choice("QuorumRule", "The size of a quorum: `majority` is ⌊n/2⌋+1 of n candidates, `bft` ⌊2n/3⌋+1.", || {
-        vec!["majority", "bft"]
+    Named {
+        name: "Json",
+        doc: "Any strict JSON: no null, no fraction, no negative number.",
+        form: Form::Any,
+        bound: None,
+    },
+    choice("AssetHealth", "The health of an asset: `degraded` works, `failed` does not.", || {
+        vec!["ok", "degraded", "failed"]
     }),
+    choice(
+        "QuorumRule",
+        "The size of a quorum: `majority` is ⌊n/2⌋+1 of n candidates, `bft` ⌊2n/3⌋+1.",
+        || vec!["majority", "bft"],
+    ),
     choice("Role", "What an identity may do.", || Role::ALL.iter().map(|name| name.as_str()).collect()),
     choice("OpClass", "The kind of operation that an idempotency key is for.", || {
         OpClass::ALL.iter().map(|name| name.as_str()).collect()
     }),
-    choice("Transition", "A transition of the statechart.", || Transition::ALL.iter().map(|name| name.as_str()).collect()),
+    choice("Transition", "A transition of the statechart.", || {
+        Transition::ALL.iter().map(|name| name.as_str()).collect()
+    }),
     // Of proposals alone.
     text::<hlc::Hlc>("Hlc", "A reading of a hybrid logical clock.", String::new, "2025-10-19T01:23:45.678+00:00#1234"),
     text::<ids::IdemKey>("IdemKey", "An idempotency key.", String::new, "goal-7:42:council:0b8e7a52"),
