@@ -124,6 +124,7 @@ fn hybridcore_uses_the_standard_library_and_a_short_list_of_crates() {
         "hcl-rs",
         "regex",
         "rustix",
+        "semver",
         "serde",
         "serde_json",
         "sha1",

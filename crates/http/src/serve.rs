@@ -9,12 +9,11 @@
 //! ```
 
 mod activity;
+mod certificate;
 mod connection;
 mod farewell;
-mod names;
 mod registry;
 mod tls;
-mod validity;
 mod watched;
 
 use std::collections::BTreeSet;

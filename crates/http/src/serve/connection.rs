@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::activity::Activity;
-use super::names;
+use super::certificate;
 use super::registry::Place;
 use super::tls::Tls;
 use super::watched::{Tracked, Watched};
@@ -75,8 +75,8 @@ impl Service {
             Some(tls) => match self.handshake(tls, stream, peer, &place.activity).await {
                 Err(why) => Some(why),
                 Ok(stream) => {
-                    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-                    let names = certificate.map(|certificate| names::read(certificate).into());
+                    let presented = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                    let names = presented.map(|presented| certificate::names(presented).into());
                     self.clone().http(stream, ends(names), &place.activity).await
                 }
             },

@@ -14,7 +14,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
-use super::validity::{self, Validity};
+use super::certificate::{self, Validity};
 use crate::fault::Answer;
 use crate::readers::{Reach, SharedReaders};
 use swoosh_types::civil::rfc3339;
@@ -185,7 +185,7 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
 }
 
 fn check_time(path: &Path, chain: &[CertificateDer<'_>], now_ms: u64) -> Result<u64, TlsError> {
-    let validity = chain.first().and_then(|certificate| validity::read(certificate));
+    let validity = chain.first().and_then(|first| certificate::validity(first));
     let Some(Validity { from_ms, until_ms }) = validity else {
         return Err(unusable(CERTIFICATE, path, &"its first certificate is not X.509"));
     };

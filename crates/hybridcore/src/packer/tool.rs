@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+
 use super::call::Desk;
 use super::digest;
 use super::failure::{Failure, FailureClass, Phase};
@@ -11,9 +13,9 @@ use super::session::Session;
 use crate::leave::Leave;
 
 /// The oldest packer whose machine-readable output and HCL templates are as they are understood here.
-const OLDEST: (u64, u64, u64) = (1, 6, 0);
+const OLDEST: Version = Version::new(1, 6, 0);
 /// The first packer that installs plugins with `packer init`.
-const FIRST_WITH_INIT: (u64, u64, u64) = (1, 7, 0);
+const FIRST_WITH_INIT: Version = Version::new(1, 7, 0);
 /// How deep plugins stand in their folder: `github.com/hashicorp/amazon/packer-plugin-amazon_v1.2.3_…`.
 const PLUGIN_DEPTH: usize = 4;
 const PLUGIN_KINDS: &[&str] = &["plugin", "builder", "provisioner", "post-processor", "datasource"];
@@ -57,11 +59,10 @@ pub(super) fn probe(session: &Session<'_>, desk: &Desk) -> Result<Seen, Failure>
     }
 }
 
-fn parse_version(version: &str) -> Option<(u64, u64, u64)> {
-    let plain = version.split(['-', '+']).next()?;
-    let mut numbers = plain.split('.').map(str::parse);
-    let mut next = || numbers.next()?.ok();
-    Some((next()?, next()?, next()?))
+/// A development build (`1.7.0-dev`) counts as the release it becomes, because it has the same commands.
+fn parse_version(text: &str) -> Option<Version> {
+    let version = Version::parse(text).ok()?;
+    Some(Version::new(version.major, version.minor, version.patch))
 }
 
 /// The plugins in folders, by name.
@@ -104,8 +105,8 @@ mod tests {
 
     #[test]
     fn versions_are_ordered_as_numbers() {
-        assert_eq!(parse_version("1.14.0"), Some((1, 14, 0)));
-        assert_eq!(parse_version("1.7.0-dev+abc"), Some((1, 7, 0)));
+        assert_eq!(parse_version("1.14.0"), Some(Version::new(1, 14, 0)));
+        assert_eq!(parse_version("1.7.0-dev+abc"), Some(Version::new(1, 7, 0)));
         assert_eq!(parse_version("one"), None);
         let has_init = |version: &str| Seen { version: version.to_owned(), ..Seen::default() }.has_init();
         assert!(has_init("1.14.0") && has_init("1.7.0") && !has_init("1.6.6"));

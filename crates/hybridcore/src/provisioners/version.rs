@@ -1,41 +1,43 @@
 //! Versions and the ranges that the compatibility matrix allows: `>=2.10, <3`.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use semver::{BuildMetadata, Prerelease};
 use swoosh_types::text::serde_as_text;
 
-/// Digits and dots; missing parts count as 0.
+/// One to four numbers with dots; missing parts count as 0.
 #[derive(Clone, Debug)]
 pub struct Version {
     text: String,
-    parts: Vec<u64>,
+    /// The fourth number is build metadata, which `semver` orders as a number too.
+    ordered: semver::Version,
 }
 
 impl FromStr for Version {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Version, String> {
-        let parts: Result<Vec<u64>, _> = text.split('.').map(str::parse).collect();
-        match parts {
-            Ok(parts) if parts.len() <= 4 && !text.contains('+') => Ok(Version { text: text.to_owned(), parts }),
-            _ => Err(format!("{text:?} is no version; write one to four numbers with dots, as 2.14")),
+        let error = || format!("{text:?} is no version; write one to four numbers with dots, as 2.14");
+        let parts: Vec<u64> = text.split('.').map(str::parse).collect::<Result<_, _>>().map_err(|_| error())?;
+        if parts.len() > 4 || text.contains('+') {
+            return Err(error());
         }
+        let part = |at: usize| parts.get(at).copied().unwrap_or(0);
+        let ordered = semver::Version {
+            major: part(0),
+            minor: part(1),
+            patch: part(2),
+            pre: Prerelease::EMPTY,
+            build: BuildMetadata::new(&part(3).to_string()).map_err(|_| error())?,
+        };
+        Ok(Version { text: text.to_owned(), ordered })
     }
 }
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-impl Version {
-    fn compared(&self, other: &Version) -> Ordering {
-        let part = |version: &Version, at: usize| version.parts.get(at).copied().unwrap_or(0);
-        let most = self.parts.len().max(other.parts.len());
-        (0..most).map(|at| part(self, at).cmp(&part(other, at))).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
 }
 
@@ -59,13 +61,13 @@ impl Range {
     /// Whether a version lies within.
     pub fn holds(&self, version: &Version) -> bool {
         self.bounds.iter().all(|(bound, limit)| {
-            let order = version.compared(limit);
+            let (version, limit) = (&version.ordered, &limit.ordered);
             match bound {
-                Bound::AtLeast => order.is_ge(),
-                Bound::Above => order.is_gt(),
-                Bound::AtMost => order.is_le(),
-                Bound::Below => order.is_lt(),
-                Bound::Exactly => order.is_eq(),
+                Bound::AtLeast => version >= limit,
+                Bound::Above => version > limit,
+                Bound::AtMost => version <= limit,
+                Bound::Below => version < limit,
+                Bound::Exactly => version == limit,
             }
         })
     }
@@ -115,6 +117,9 @@ mod tests {
             (">=2.10, <3", "2.10", "2.9.27"),
             (">1, <=2.0", "2", "1.0"),
             ("=7.23", "7.23.0", "7.23.1"),
+            (">=5.1.9041.10", "5.1.9041.200", "5.1.9041.9"),
+            ("<=2.10", "2.10.0.0", "2.10.0.1"),
+            ("=2.010", "2.10", "2.1"),
         ] {
             let holds = |version: &str| range.parse::<Range>().unwrap().holds(&version.parse().unwrap());
             assert!(holds(within) && !holds(outside), "{range}");
