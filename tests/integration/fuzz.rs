@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use swoosh_fuzz::{ENTRIES, Entry};
 
-use crate::support::random::Random;
+use swoosh_testkit::random::Random;
 
 /// Mutations of each entry's corpus.
 const MUTATIONS: u64 = 8_000;

@@ -16,9 +16,9 @@ use swoosh::types::receipt::Receipt;
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::{Project, bytes};
 use crate::support::http::{Answer, Wire, proposal};
-use crate::support::random::Random;
 use crate::support::wal;
 use crate::support::world::Ask;
+use swoosh_testkit::random::Random;
 
 const CALLERS: u64 = 4;
 const ROUNDS: u64 = 50;
@@ -51,10 +51,10 @@ impl<'a> Caller<'a> {
         loop {
             let signed = self.next();
             self.unanswered = Some(signed.clone());
-            let twin = self.random.percent(40).then_some(&mut other);
+            let twin = self.random.happens(40, 100).then_some(&mut other);
             self.post(&signed, &mut wire, twin)?;
             count.fetch_add(1, Ordering::Relaxed);
-            if self.random.percent(30) {
+            if self.random.happens(30, 100) {
                 self.repeat(&mut wire)?;
             }
         }
@@ -133,7 +133,7 @@ fn acknowledged_records_survive_fifty_kills_under_load_with_duplicates() {
     let before = daemon.last_index();
     daemon.kill();
     for _ in 0..ROUNDS {
-        if random.percent(20) {
+        if random.happens(20, 100) {
             site.start_and_kill(random.below(60));
         }
         round(&site.start(), &mut callers, 1 + random.below(ROUND_RECEIPTS));

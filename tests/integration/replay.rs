@@ -17,9 +17,9 @@ use swoosh::types::hash::Hash;
 use swoosh::types::text::ProjectName;
 
 use crate::support::daemon::{Daemon, Site, cycles_of};
-use crate::support::random::Random;
 use crate::support::wal;
 use caller::Caller;
+use swoosh_testkit::random::Random;
 
 const SEED: u64 = 0x5_7005;
 const PROJECTS: usize = 20;

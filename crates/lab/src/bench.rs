@@ -7,7 +7,6 @@ mod daemon;
 mod fill;
 mod floor;
 mod hot;
-pub(crate) mod http;
 mod load;
 mod peers;
 mod report;

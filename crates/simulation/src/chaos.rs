@@ -1,9 +1,9 @@
 //! Faults by chance: each turn asks for each kind whether it happens.
 
 use super::disk::Trap;
-use super::faults::Fault;
-use super::random::Random;
+use super::faults::{Fault, RATE_SCALE};
 use super::world::{PROJECTS, World};
+use swoosh_testkit::random::Random;
 use swoosh_types::fact::FactKind;
 
 /// Operations of the disk after which a trap fires at the latest.
@@ -20,7 +20,7 @@ impl World {
         }
         for fault in Fault::ALL {
             let rate = self.rates.of(*fault);
-            if rate > 0 && !of_messages(*fault) && random.often(rate) && self.strike(*fault, random) {
+            if rate > 0 && !of_messages(*fault) && random.happens(rate, RATE_SCALE) && self.strike(*fault, random) {
                 self.trace.event(fault.as_str());
                 self.fired(*fault, None);
             }

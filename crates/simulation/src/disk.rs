@@ -16,8 +16,8 @@ use std::io;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::random::Random;
 use swoosh_journal::{Backend, Change, Medium, Step, StorageError, StoredRow};
+use swoosh_testkit::random::Random;
 
 type Bytes = Arc<[u8]>;
 type Rows = BTreeMap<Bytes, Bytes>;

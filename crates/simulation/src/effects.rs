@@ -4,11 +4,11 @@
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::clients::{self, Ask, Twist};
-use super::faults::Fault;
+use super::faults::{Fault, RATE_SCALE};
 use super::oracle::Violation;
-use super::random::Random;
 use super::world::{RESTLESS, World};
 use swoosh_sequencer::{Outcome, OwnOutcome};
+use swoosh_testkit::random::Random;
 use swoosh_types::canonical::from_slice;
 use swoosh_types::ids::EffectId;
 use swoosh_types::receipt::Receipt;
@@ -16,7 +16,7 @@ use swoosh_types::receipt::Receipt;
 impl World {
     /// The executor is done with an effect, or with one that has ended already.
     pub(super) fn run_effect(&mut self, random: &mut Random) {
-        let repeats = random.often(self.rates.of(Fault::EffectRepeat));
+        let repeats = random.happens(self.rates.of(Fault::EffectRepeat), RATE_SCALE);
         let client = random.index(super::world::PROJECTS);
         if !repeats && random.below(2) != 0 {
             return;

@@ -85,7 +85,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// How often each fault happens, in ten thousand turns, messages or answers.
+/// A rate is a number of times in so many turns, messages or answers.
+pub const RATE_SCALE: u64 = 10_000;
+
+/// How often each fault happens, in [`RATE_SCALE`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rates(BTreeMap<Fault, u64>);
 
@@ -132,8 +135,9 @@ impl FromStr for Rates {
         let mut rates = Rates::none();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, rate) = part.split_once('=').map_or((part, None), |(name, rate)| (name, Some(rate)));
-            let rate = rate
-                .map(|rate| rate.parse().ok().filter(|rate| *rate <= 10_000).ok_or(RatesError::Rate(rate.to_owned())));
+            let rate = rate.map(|rate| {
+                rate.parse().ok().filter(|rate| *rate <= RATE_SCALE).ok_or(RatesError::Rate(rate.to_owned()))
+            });
             let rate = rate.transpose()?;
             let named: Vec<Fault> = match name {
                 "none" => Vec::new(),

@@ -24,7 +24,6 @@ mod oracle;
 mod outside;
 mod planted;
 mod proposals;
-mod random;
 mod run;
 mod shrink;
 mod trace;

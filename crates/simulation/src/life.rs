@@ -3,11 +3,11 @@
 use super::node::StartError;
 use super::oracle::{UNREADABLE, Violation};
 use super::outside::HORIZON_MS;
-use super::random::Random;
 use super::world::World;
 use swoosh_journal::{Journal, Retention};
 use swoosh_machine::facts::FactBody;
 use swoosh_sequencer::Mode;
+use swoosh_testkit::random::Random;
 use swoosh_types::fact::FactKind;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::rejection::{Code, Rejection};

@@ -1,12 +1,12 @@
 //! Then the faults stop: every project that has not ended must be able to reach the next REVERB within a bound.
 
 use super::oracle::Violation;
-use super::random::Random;
 use super::run::Looking;
 use super::world::World;
 use swoosh_journal::{replay, verify};
 use swoosh_machine::state::TopPhase;
 use swoosh_sequencer::Outcome;
+use swoosh_testkit::random::Random;
 use swoosh_types::names::{ExecutionState, Transition};
 use swoosh_types::text::ProjectName;
 

@@ -1,10 +1,10 @@
 //! A damaged row of one project, while batches of another one are committed.
 
 use super::faults::Rates;
-use super::random::Random;
 use super::run::Looking;
 use super::world::World;
 use swoosh_sequencer::Mode;
+use swoosh_testkit::random::Random;
 use swoosh_types::names::Transition;
 
 fn settled(world: &mut World) {

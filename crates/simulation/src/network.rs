@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::faults::{Fault, Rates};
-use super::random::Random;
+use super::faults::{Fault, RATE_SCALE, Rates};
 use swoosh_sequencer::Outcome;
+use swoosh_testkit::random::Random;
 use swoosh_types::ids::IdemKey;
 
 /// A proposal's bytes, or the answer to a key of one.
@@ -42,19 +42,19 @@ impl Network {
             Parcel::Answer(..) => (Fault::DropAnswer, Fault::DuplicateAnswer, Fault::DelayAnswer),
         };
         let mut happened = Vec::new();
-        if random.often(rates.of(drop)) {
+        if random.happens(rates.of(drop), RATE_SCALE) {
             return vec![drop];
         }
-        if random.often(rates.of(duplicate)) {
+        if random.happens(rates.of(duplicate), RATE_SCALE) {
             happened.push(duplicate);
             let later = now + random.below(12);
             self.put(later, parcel.clone());
         }
         let mut due = now;
-        if random.often(rates.of(delay)) {
+        if random.happens(rates.of(delay), RATE_SCALE) {
             happened.push(delay);
             due += 1 + random.below(30);
-        } else if random.often(rates.of(Fault::Reorder)) {
+        } else if random.happens(rates.of(Fault::Reorder), RATE_SCALE) {
             due += 1 + random.below(3);
         }
         self.put(due, parcel);

@@ -3,12 +3,12 @@
 
 use super::disk::Trap;
 use super::oracle::Violation;
-use super::random::Random;
 use super::well_formed::reading;
 use super::world::World;
 use swoosh_journal::{AcceptError, IncarnationError, Journal};
 use swoosh_machine::chart;
 use swoosh_machine::state::State;
+use swoosh_testkit::random::Random;
 use swoosh_types::ids::EffectId;
 use swoosh_types::names::Transition;
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::faults::Tally;
 use super::invariants::{self, Step};
-use super::random::Random;
 use super::run::Looking;
 use swoosh_journal::{Journal, ReadError};
 use swoosh_machine::head::Head;
 use swoosh_machine::replay;
+use swoosh_testkit::random::Random;
 use swoosh_types::canonical::from_slice;
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;

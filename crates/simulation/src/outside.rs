@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::clients::hands::{Hands, VOTERS};
-use super::random::Random;
 use super::well_formed::{reading, strict};
+use swoosh_testkit::random::Random;
 use swoosh_types::fact::{Fact, FactClaim, FactKind};
 use swoosh_types::hash::Hash;
 use swoosh_types::names::WindowClass;

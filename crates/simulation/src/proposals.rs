@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::clients::{self, Ask, Twist};
-use super::faults::Fault;
-use super::random::Random;
+use super::faults::{Fault, RATE_SCALE};
 use super::well_formed::text;
 use super::world::{RESTLESS, World};
 use swoosh_machine::state::{State, TopPhase};
 use swoosh_sequencer::Verified;
+use swoosh_testkit::random::Random;
 use swoosh_types::canonical::canonical_bytes;
 use swoosh_types::ids::{EffectId, IdemKey};
 use swoosh_types::names::{BootState, Transition};
@@ -66,12 +66,13 @@ impl World {
     /// A client's proposal in this state, its deliberate fault, and whether it is the outcome of work that was taken
     /// up some time ago.
     fn intent(&mut self, number: usize, state: &State, random: &mut Random) -> Option<(Transition, Twist, bool)> {
-        let misplaced = random.often(self.rates.of(Fault::Misplaced)).then(|| Twist::Misplaced(random.next()));
+        let misplaced =
+            random.happens(self.rates.of(Fault::Misplaced), RATE_SCALE).then(|| Twist::Misplaced(random.next()));
         if let Some((transition, twist)) = self.bars(number, state, random) {
             return Some((transition, misplaced.unwrap_or(twist), false));
         }
         let project = &state.meta.project;
-        let repeats = random.often(self.rates.of(Fault::EffectRepeat));
+        let repeats = random.happens(self.rates.of(Fault::EffectRepeat), RATE_SCALE);
         let repeated = if repeats { self.oracle.ended_effect(project, random) } else { None };
         let old = self.old_work(state, random);
         let is_old = old.is_some();
@@ -98,12 +99,14 @@ impl World {
     fn old_work(&self, state: &State, random: &mut Random) -> Option<EffectId> {
         let rate = self.rates.of(Fault::OldWorker);
         let lost = if rate > 0 && random.below(4) == 0 { self.lost_work(state) } else { None };
-        lost.or_else(|| random.often(rate).then(|| self.workers.taken(&state.meta.project, random)).flatten())
+        lost.or_else(|| {
+            random.happens(rate, RATE_SCALE).then(|| self.workers.taken(&state.meta.project, random)).flatten()
+        })
     }
 
     /// The worker of a project loses its role while the project is paused. It may bring outcomes before.
     fn bars(&mut self, number: usize, state: &State, random: &mut Random) -> Option<(Transition, Twist)> {
-        let strikes = random.often(self.rates.of(Fault::WorkerBarred));
+        let strikes = random.happens(self.rates.of(Fault::WorkerBarred), RATE_SCALE);
         let client = self.clients.get_mut(number)?;
         client.bars |= strikes && state.boot.phase == BootState::Licensed && !clients::is_held_up(state);
         match (client.bars, state.control.paused) {

@@ -8,13 +8,13 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::clients::{self, Ask, Twist};
 use super::oracle::Violation;
-use super::random::Random;
 use super::world::{PROJECTS, World};
 use swoosh_effects::{Answer, Command, Doer, Ended, Engine, Failed, Note, Open, Outcome, Rules};
 use swoosh_hybridcore::leave::Stop;
 use swoosh_journal::{HeldOutcome, Journal};
 use swoosh_machine::head::Head;
 use swoosh_sequencer::{self as sequencer, OwnOutcome};
+use swoosh_testkit::random::Random;
 use swoosh_types::hash::Hash;
 use swoosh_types::ids::EffectId;
 use swoosh_types::names::{EffectName, Transition};

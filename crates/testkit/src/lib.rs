@@ -1,5 +1,7 @@
-//! What the tests of several crates share. Only a `[dev-dependencies]` section may name this crate.
+//! Code that tests of several crates, the simulation and the laboratory share. The shipped program has none of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "test code")]
 
+pub mod http;
+pub mod random;
 pub mod syscalls;

@@ -14,12 +14,12 @@ use super::site;
 use crate::replay::caller::choose;
 use crate::support::daemon::{Daemon, Site, cycles_of, now_ms, platform};
 use crate::support::driver::Project;
-use crate::support::random::Random;
 use crate::support::world::Ask;
 use crate::support::{hands, inputs, outside, strict, wal};
 use swoosh_standins::Manner;
 use swoosh_standins::mcp::McpStandIn;
 use swoosh_standins::teller::Teller;
+use swoosh_testkit::random::Random;
 
 const SEED: u64 = 0xc4_0205;
 const PROJECTS: usize = 12;
@@ -81,7 +81,7 @@ impl Outside {
         self.capacity.say(&json!({"resources": {"vcpu": vcpu, "memory_mib": 16384}}).to_string());
         self.health.say(&json!({"assets": {"image/base": "ok", "image/tools": "ok"}}).to_string());
         self.health.behave(random.pick(&[Manner::Well, Manner::Well, Manner::Well, Manner::Garbage]));
-        let silent: &[&str] = if random.percent(25) { &hands::VOTERS } else { &[] };
+        let silent: &[&str] = if random.happens(25, 100) { &hands::VOTERS } else { &[] };
         self.liveness.say(&outside::liveness(&site.hands, silent, now_ms() - 2_000).to_string());
         let (scopes, lasts_ms) = random.pick(&[
             (&["swoosh"][..], 3_600_000),

@@ -12,9 +12,9 @@ use super::Stage;
 use crate::support::daemon::Site;
 use crate::support::driver::{Project, bytes};
 use crate::support::http::{Answer, Wire, proposal};
-use crate::support::random::Random;
 use crate::support::route::{self, Goal};
 use crate::support::world::Ask;
+use swoosh_testkit::random::Random;
 
 /// Times that a connection is tried before the test gives up; the node is away for a moment at each kill.
 const TRIES: usize = 12_000;
@@ -40,7 +40,7 @@ impl<'a> Caller<'a> {
     /// Goes on until so many of its proposals are accepted.
     pub(super) fn run(mut self, quota: usize) {
         while self.accepted < quota {
-            if self.random.percent(self.mischief) && self.project.head.state().boot.phase == BootState::Licensed {
+            if self.random.happens(self.mischief, 100) && self.project.head.state().boot.phase == BootState::Licensed {
                 self.post_in_the_wrong_order();
             } else {
                 let transition = choose(&mut self.random, &self.project);
@@ -77,7 +77,7 @@ impl<'a> Caller<'a> {
     }
 
     fn post(&mut self, signed: &SignedProposal) {
-        if self.random.percent(self.mischief) {
+        if self.random.happens(self.mischief, 100) {
             self.send_and_hang_up(signed);
         }
         let answer = self.exchange(signed);
@@ -87,7 +87,7 @@ impl<'a> Caller<'a> {
             return;
         }
         self.take(signed, &answer);
-        if self.random.percent(self.mischief) {
+        if self.random.happens(self.mischief, 100) {
             let again = self.exchange(signed);
             assert_eq!((again.status, &again.body), (202, &answer.body), "a duplicate");
             assert_eq!(again.header("idempotency-replayed"), Some("true"));
@@ -140,7 +140,7 @@ pub(crate) fn choose(random: &mut Random, project: &Project<'_>) -> Transition {
         return random.pick(&[Transition::ControlResume, Transition::ControlResume, Transition::BootIdentityGranted]);
     }
     let detours = detours(state);
-    if random.percent(40) { random.pick(&detours) } else { forward(random, project) }
+    if random.happens(40, 100) { random.pick(&detours) } else { forward(random, project) }
 }
 
 /// Transitions beside the direct route.
@@ -181,7 +181,7 @@ fn forward(random: &mut Random, project: &Project<'_>) -> Transition {
             let full = state.execution.submissions.len() >= 60;
             match state.execution.window {
                 Some(last) if window > last => Transition::ExecutionNextWindow,
-                _ if full || random.percent(30) => Transition::ControlPause,
+                _ if full || random.happens(30, 100) => Transition::ControlPause,
                 _ => Transition::ExecutionSubmit,
             }
         }

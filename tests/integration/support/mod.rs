@@ -8,14 +8,12 @@ pub mod daemon;
 pub mod driver;
 pub mod git_server;
 pub mod hands;
-pub mod http;
 pub mod inputs;
 pub mod older;
 pub mod otlp;
 pub mod outside;
 pub mod preload;
 pub mod prometheus;
-pub mod random;
 pub mod route;
 pub mod runbook;
 pub mod sockets;
@@ -30,6 +28,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use swoosh::types::json::Json;
+pub use swoosh_testkit::http;
 use tempfile::TempDir;
 
 /// A loose JSON value as the strict one that proposals carry.

@@ -1,12 +1,13 @@
 //! The measured daemon: a child process of this one, on a port of its own.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use swoosh_testkit::http::{self, Wire};
 
 /// How long a start may take before it counts as failed.
 const START_LIMIT: Duration = Duration::from_secs(600);
@@ -97,12 +98,6 @@ fn listening(mut stderr: BufReader<std::process::ChildStderr>) -> anyhow::Result
 }
 
 fn is_ready(address: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect(address)?;
-        stream.write_all(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer)?;
-        Ok(&answer == b"HTTP/1.1 200")
-    };
-    ask().unwrap_or(false)
+    let answer = Wire::connect(address).and_then(|mut wire| wire.exchange(&http::get("/health/ready")));
+    answer.is_ok_and(|answer| answer.status == 200)
 }

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use tokio::net::TcpStream;
 
 use super::daemon::Daemon;
-use super::http::{Connection, post};
 use super::story;
 use super::world::World;
 use swoosh_machine::head::Head;
+use swoosh_testkit::http;
 
 /// How long load runs before it counts.
 pub(super) const WARM: Duration = Duration::from_secs(1);
@@ -79,7 +80,7 @@ pub(super) fn run(
     local.block_on(&runtime, async {
         let mut connections = Vec::with_capacity(clients.len());
         for _ in clients {
-            connections.push(Connection::open(daemon.address).await?);
+            connections.push(http::connect(daemon.address, None).await?);
         }
         let start = Instant::now() + WARM;
         let meter = Rc::new(Meter {
@@ -102,7 +103,7 @@ pub(super) fn run(
 }
 
 async fn client(
-    mut connection: Connection,
+    mut connection: TcpStream,
     requests: &Requests,
     expect: Expect,
     meter: &Meter,
@@ -115,10 +116,11 @@ async fn client(
             break;
         };
         let began = Instant::now();
-        let reply = connection.exchange(request).await?;
-        if reply.status != 202 || reply.replayed != (expect == Expect::Repeat) {
-            let said = String::from_utf8_lossy(connection.body(reply)).into_owned();
-            anyhow::bail!("status {} to request {position}, which is not the answer expected: {said}", reply.status);
+        let answer = http::exchange(&mut connection, request).await?;
+        let replayed = answer.header("idempotency-replayed").is_some();
+        if answer.status() != 202 || replayed != (expect == Expect::Repeat) {
+            let (status, text) = (answer.status(), answer.text());
+            anyhow::bail!("status {status} to request {position}, which is not the answer expected: {text}");
         }
         meter.note(began)?;
         answered += 1;
@@ -154,7 +156,7 @@ fn sign_for_one(world: &World, heads: &mut [Head], steps: usize) -> anyhow::Resu
     let mut requests = Vec::with_capacity(steps);
     while requests.len() < steps {
         for chain in &mut chains {
-            requests.extend(chain.next().map(|body| post(&body)));
+            requests.extend(chain.next().map(|body| http::proposal(&body, &[])));
         }
         if chains.iter().all(|chain| chain.len() == 0) {
             break;
@@ -190,11 +192,10 @@ fn exhaust(address: SocketAddr, clients: &[Requests]) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let all = clients.iter().map(|requests| async move {
-            let mut connection = Connection::open(address).await?;
+            let mut connection = http::connect(address, None).await?;
             for request in requests {
-                let reply = connection.exchange(request).await?;
-                let said = || String::from_utf8_lossy(connection.body(reply)).into_owned();
-                anyhow::ensure!(reply.status == 202, "status {}: {}", reply.status, said());
+                let answer = http::exchange(&mut connection, request).await?;
+                anyhow::ensure!(answer.status() == 202, "status {}: {}", answer.status(), answer.text());
             }
             Ok(requests.len())
         });

@@ -6,22 +6,22 @@ use anyhow::Context as _;
 
 use super::daemon::Daemon;
 use super::fill::project;
-use super::http::{Connection, get, post};
 use super::story;
 use super::world::World;
 use swoosh_machine::head::Head;
+use swoosh_testkit::http;
 
 /// Wakes the first so many projects.
 pub(super) fn all(world: &World, daemon: &Daemon, projects: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut connection = Connection::open(daemon.address).await?;
+        let mut connection = http::connect(daemon.address, None).await?;
         for n in 0..projects {
             let (bodies, _) = story::chain(world, &Head::genesis(&project(n)?), 1)?;
             let body = bodies.first().context("a chain of one step has none")?;
-            let reply = connection.exchange(&post(body)).await?;
-            let known = reply.status == 400 || reply.replayed;
-            anyhow::ensure!(known, "status {} to a proposal on an old head", reply.status);
+            let reply = http::exchange(&mut connection, &http::proposal(body, &[])).await?;
+            let known = reply.status() == 400 || reply.header("idempotency-replayed").is_some();
+            anyhow::ensure!(known, "status {} to a proposal on an old head", reply.status());
         }
         Ok(())
     })
@@ -44,9 +44,9 @@ pub(super) fn until(daemon: &Daemon, name: &str, value: u64) -> anyhow::Result<(
 pub(super) fn metric(daemon: &Daemon, name: &str) -> anyhow::Result<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
-        let mut connection = Connection::open(daemon.address).await?;
-        let reply = connection.exchange(&get("/metrics")).await?;
-        anyhow::Ok(String::from_utf8(connection.body(reply).to_vec())?)
+        let mut connection = http::connect(daemon.address, None).await?;
+        let reply = http::exchange(&mut connection, &http::get("/metrics")).await?;
+        anyhow::Ok(String::from_utf8(reply.body().to_vec())?)
     })?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     Ok(line.with_context(|| format!("there is no metric {name}"))?.parse()?)

@@ -10,7 +10,6 @@ mod history;
 mod outside;
 mod probe;
 mod proxy;
-mod random;
 mod report;
 mod run;
 mod site;
@@ -18,7 +17,6 @@ mod stage;
 mod tally;
 mod tracer;
 mod watch;
-mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

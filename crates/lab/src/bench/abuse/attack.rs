@@ -12,10 +12,10 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::http::{Connection, connect, post};
 use crate::bench::story;
 use crate::bench::world::World;
 use swoosh_machine::head::Head;
+use swoosh_testkit::http;
 
 /// Idle connections that are aimed at.
 pub(super) const IDLE: usize = 10_000;
@@ -135,7 +135,7 @@ fn requests(abuse: Abuse, world: &World, hot: &Head) -> anyhow::Result<Vec<Vec<u
     if abuse == Abuse::BadSignatures {
         bodies.iter_mut().try_for_each(forge)?;
     }
-    Ok(bodies.iter().map(|body| post(body)).collect())
+    Ok(bodies.iter().map(|body| http::proposal(body, &[])).collect())
 }
 
 /// Replaces the signature with a well-formed one by an unknown key.
@@ -168,9 +168,8 @@ fn peer(group: u8, n: usize) -> Ipv4Addr {
 /// Asks once each, and then says nothing more.
 async fn hoard(ground: &Ground, idle: usize, attackers: &mut JoinSet<()>) -> anyhow::Result<()> {
     for n in 0..idle {
-        let stream = connect(ground.node, Some(peer(3, n / IDLE_EACH))).await?;
-        let mut connection = Connection::over(stream)?;
-        match connection.exchange(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await {
+        let mut connection = http::connect(ground.node, Some(peer(3, n / IDLE_EACH))).await?;
+        match http::exchange(&mut connection, &http::get("/health/live")).await {
             Ok(_) => ground.tally.open.fetch_add(1, Ordering::Relaxed),
             Err(_) => ground.tally.cut.fetch_add(1, Ordering::Relaxed),
         };
@@ -184,7 +183,7 @@ async fn hoard(ground: &Ground, idle: usize, attackers: &mut JoinSet<()>) -> any
 
 async fn dribble(ground: Ground, peer: Ipv4Addr) {
     loop {
-        if let Ok(mut stream) = connect(ground.node, Some(peer)).await {
+        if let Ok(mut stream) = http::connect(ground.node, Some(peer)).await {
             let mut sent = stream.write_all(b"POST /transition HTTP/1.1\r\nhost: localhost\r\n").await;
             while sent.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -199,15 +198,14 @@ async fn dribble(ground: Ground, peer: Ipv4Addr) {
 async fn flood(ground: Ground, peer: Ipv4Addr, first: usize) {
     let mut requests = ground.requests.iter().cycle().skip(first * ground.requests.len() / FLOOD);
     loop {
-        let Ok(stream) = connect(ground.node, Some(peer)).await else {
+        let Ok(mut connection) = http::connect(ground.node, Some(peer)).await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(mut connection) = Connection::over(stream) else { continue };
         while let Some(request) = requests.next()
-            && let Ok(reply) = connection.exchange(request).await
+            && let Ok(answer) = http::exchange(&mut connection, request).await
         {
-            ground.tally.answered(reply.status);
+            ground.tally.answered(answer.status());
         }
         ground.tally.cut();
     }

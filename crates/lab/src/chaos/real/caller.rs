@@ -13,10 +13,7 @@ use anyhow::Context as _;
 use tokio::net::TcpStream;
 
 use super::history::{Event, Log};
-use super::random::Random;
 use super::tally::Tally;
-use super::wire::{self, Message};
-use crate::bench::http::{get, post};
 use crate::bench::story;
 use crate::bench::world::World;
 use swoosh_client::StateView;
@@ -24,6 +21,8 @@ use swoosh_machine::chart::Inputs;
 use swoosh_machine::head::Head;
 use swoosh_machine::reduce::{Stamp, reduce};
 use swoosh_machine::state::State;
+use swoosh_testkit::http::{self, Message};
+use swoosh_testkit::random::Random;
 use swoosh_types::canonical::canonical_bytes;
 use swoosh_types::names::{EffectName, ExecutionState, Region, Transition};
 use swoosh_types::proposal::SignedProposal;
@@ -126,7 +125,7 @@ impl Caller {
             if !self.pause.is_zero() {
                 tokio::time::sleep(self.pause).await;
             }
-            if self.random.happens(REPEATED) {
+            if self.random.happens(REPEATED, 1_000) {
                 self.repeat().await;
             }
         }
@@ -159,7 +158,7 @@ impl Caller {
             })?;
         }
         let signed = step.proposal.sign(&self.world.cluster, step.secret);
-        let request = Message::request(post(&canonical_bytes(&signed)));
+        let request = Message::of(http::proposal(&canonical_bytes(&signed), &[]));
         Ok(Pending { signed, inputs: step.inputs, request, refusals: 0 })
     }
 
@@ -198,7 +197,7 @@ impl Caller {
                 None => stream.insert(TcpStream::connect(address).await?),
             };
             stream.set_nodelay(true)?;
-            wire::exchange(stream, request).await
+            http::exchange(stream, request.bytes()).await
         });
         if let Ok(Ok(answer)) = exchanged.await {
             return Some(answer);
@@ -307,14 +306,14 @@ impl Caller {
 
     /// Sends one of the old proposals again: the receipt must be the same, byte for byte.
     async fn repeat(&mut self) {
-        let Some((request, first)) = self.random.pick(&self.held).cloned() else { return };
+        let Some((request, first)) = self.random.choose(&self.held).cloned() else { return };
         let Some(answer) = self.exchange(&request).await else { return };
         if answer.status() != 202 {
             // A node that is ill or has another time refuses repeats as well.
             return;
         }
         self.tally.repeated.fetch_add(1, Ordering::Relaxed);
-        if answer.body() != first || !answer.has("idempotency-replayed") {
+        if answer.body() != first || answer.header("idempotency-replayed").is_none() {
             let [expected, found] = [&first, answer.body()].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             self.tally.violate("receipts-never-change", expected, found);
         }
@@ -322,7 +321,7 @@ impl Caller {
 
     /// Reads the head from the node, and hashes it again. Where the node does not say it, nothing changes.
     async fn read_head(&mut self) {
-        let request = Message::request(get(&format!("/state?project={}", self.project)));
+        let request = Message::of(http::get(&format!("/state?project={}", self.project)));
         let Some(answer) = self.exchange(&request).await else { return };
         if answer.status() == 404 && self.last_index == 0 {
             self.head = Head::genesis(&self.project);

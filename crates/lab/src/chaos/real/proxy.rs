@@ -15,9 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::faults::Fault;
 use super::history::{Event, Log};
-use super::random::Random;
 use super::tally::Tally;
-use super::wire::{self, Message};
+use swoosh_testkit::http::{self, Message};
+use swoosh_testkit::random::Random;
 
 /// How often each fault happens, in thousandths of proposals.
 const DUPLICATED: u64 = 40;
@@ -91,7 +91,7 @@ impl Proxy {
         let _ = client.set_nodelay(true);
         let mut node = None;
         // Whatever breaks, breaks the client's connection, as it would without a proxy.
-        while let Ok(Some(request)) = wire::read(&mut client).await {
+        while let Ok(Some(request)) = http::read(&mut client).await {
             let Some(answer) = self.pass(&mut node, request).await else { return };
             if client.write_all(answer.bytes()).await.is_err() {
                 return;
@@ -118,7 +118,7 @@ impl Proxy {
             None => node.insert(self.connect().await?),
         };
         self.passed.fetch_add(1, Ordering::Relaxed);
-        let answer = wire::exchange(stream, &request).await.ok()?;
+        let answer = http::exchange(stream, request.bytes()).await.ok()?;
         self.delay(plan.delay_answer_ms).await;
         if plan.lose_answer {
             self.tally.disturb(Fault::Drop);
@@ -129,10 +129,10 @@ impl Proxy {
 
     fn plan(&self) -> Plan {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut chance = |fault: Fault, permille| self.faults.contains(&fault) && random.happens(permille);
+        let mut chance = |fault: Fault, permille| self.faults.contains(&fault) && random.happens(permille, 1_000);
         let (copied, hold) = (chance(Fault::Duplicate, DUPLICATED), chance(Fault::Reorder, REORDERED));
         let (lost, delayed) = (chance(Fault::Drop, DROPPED), chance(Fault::Delay, DELAYED));
-        let (on_the_way_there, late) = (random.happens(500), random.happens(500));
+        let (on_the_way_there, late) = (random.happens(500, 1_000), random.happens(500, 1_000));
         let delay_ms = if delayed { random.between(1, DELAY_MS) } else { 0 };
         Plan {
             copy_after_ms: copied.then(|| if late { random.between(1, LATE_MS) } else { 0 }),
@@ -173,11 +173,11 @@ impl Proxy {
         tokio::time::sleep(Duration::from_millis(after_ms)).await;
         let Some(mut node) = self.connect().await else { return };
         self.tally.disturb(Fault::Duplicate);
-        let exchanged = tokio::time::timeout(COPY_PATIENCE, wire::exchange(&mut node, &request)).await;
+        let exchanged = tokio::time::timeout(COPY_PATIENCE, http::exchange(&mut node, request.bytes())).await;
         let Ok(Ok(answer)) = exchanged else { return };
         if answer.status() == 202 {
             self.tally.copied.fetch_add(1, Ordering::Relaxed);
-            let receipt = String::from_utf8_lossy(answer.body()).into_owned();
+            let receipt = answer.text();
             if let Err(error) = self.log.note(&Event::Receipt { receipt }) {
                 self.tally.violate("logs-are-kept", "every receipt is written down", error.to_string());
             }

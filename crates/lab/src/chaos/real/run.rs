@@ -19,7 +19,6 @@ use super::faults::Fault;
 use super::history::Log;
 use super::outside::Outside;
 use super::proxy::{Proxy, Upstream};
-use super::random::Random;
 use super::site::Site;
 use super::stage::{Episode, HEAL_PATIENCE, Stage};
 use super::tally::{Tally, Violation};
@@ -27,6 +26,7 @@ use super::watch::{Watch, Watched};
 use crate::bench::world::World;
 use swoosh_hybridcore::leave::Leave as _;
 use swoosh_journal::Journal;
+use swoosh_testkit::random::Random;
 use swoosh_types::text::ProjectName;
 
 /// The folder of the clients' logs.
@@ -140,7 +140,7 @@ fn open(plan: &Plan, folder: &Path) -> anyhow::Result<(Stage, Upstream)> {
     let (disk, upstream) = (Disk::open(folder)?, Upstream::default());
     let site = Site::new(folder, &disk.root().join("data"), &world, &outside, upstream.clone())?;
     outside.say_capacity(&world, 8)?;
-    let (tally, random) = (Arc::new(Tally::new(plan.seed)), Random::new(plan.seed, 1));
+    let (tally, random) = (Arc::new(Tally::new(plan.seed)), Random::of(plan.seed, 1));
     Ok((Stage { world, site, disk, outside, tally, random, node: None }, upstream))
 }
 
@@ -148,13 +148,13 @@ impl Crowd {
     fn start(plan: &Plan, folder: &Path, stage: &Stage, upstream: Upstream) -> anyhow::Result<Crowd> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let log = Log::create(&folder.join(LOGS).join("proxy.jsonl"))?;
-        let (tally, random) = (stage.tally.clone(), Random::new(plan.seed, 2));
+        let (tally, random) = (stage.tally.clone(), Random::of(plan.seed, 2));
         let starting = Proxy::start(upstream, &plan.faults, random, tally, log);
         let (proxy, address) = runtime.block_on(starting)?;
         let mut tasks = Vec::new();
         for number in 0..plan.clients {
             let log = Arc::new(Log::create(&folder.join(LOGS).join(format!("client-{number:03}.jsonl")))?);
-            let random = Random::new(plan.seed, 1_000 + number as u64);
+            let random = Random::of(plan.seed, 1_000 + number as u64);
             let what = (number, way(number), project(number, plan.clients)?);
             let mut caller = Caller::new(stage.world.clone(), stage.tally.clone(), log, random, address, what)?;
             caller.pause = Duration::from_millis(plan.pace_ms);
@@ -246,7 +246,7 @@ fn again(playable: &[Fault], random: &mut Random) -> Option<Fault> {
         !matches!(fault, Fault::TornLog | Fault::FlippedTable | Fault::FlippedWatermark | Fault::DirectoryRollback)
     };
     let quick: Vec<Fault> = playable.iter().copied().filter(quick).collect();
-    random.pick(&quick).copied()
+    random.choose(&quick).copied()
 }
 
 fn play(stage: &mut Stage, fault: Fault, number: u64, began: Instant) -> anyhow::Result<Step> {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::outside::Outside;
 use super::proxy::Upstream;
 use crate::bench::world::World;
+use swoosh_testkit::http;
 
 /// How long a start may take before it counts as failed.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -162,7 +163,7 @@ impl Node {
         write!(stream, "GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        let message = super::wire::Message::request(answer);
+        let message = http::Message::of(answer);
         Ok((message.status(), message.body().to_vec()))
     }
 

@@ -10,10 +10,10 @@ use anyhow::Context as _;
 use super::disk::Disk;
 use super::faults::Fault;
 use super::outside::Outside;
-use super::random::Random;
 use super::site::{Node, Refused, Site, eventually, start_limit};
 use super::tally::Tally;
 use crate::bench::world::World;
+use swoosh_testkit::random::Random;
 use swoosh_types::names::Transition;
 
 /// How long a node may take to accept again after a fault.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::site::eventually;
+use swoosh_testkit::http;
 
 /// How often the node is asked and the rules are looked at, in seconds.
 const INTERVAL_S: u64 = 5;
@@ -97,7 +98,7 @@ impl Watch {
         write!(stream, "GET {target} HTTP/1.0\r\n\r\n")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        let answer: Value = serde_json::from_slice(super::wire::Message::request(answer).body())?;
+        let answer: Value = serde_json::from_slice(http::Message::of(answer).body())?;
         anyhow::ensure!(answer["status"] == "success", "prometheus answers {answer}");
         Ok(answer)
     }

@@ -12,7 +12,7 @@ const UNSAFE: [&str; 1] = ["clock_unsafe"];
 pub(super) fn shift(stage: &mut Stage) -> anyhow::Result<Episode> {
     let clock = Clock::make(&stage.site.folder)?;
     let seconds = i64::try_from(stage.random.between(2, 60))?;
-    let ahead_s = if stage.random.happens(500) { seconds } else { -seconds };
+    let ahead_s = if stage.random.happens(500, 1_000) { seconds } else { -seconds };
     clock.set(ahead_s)?;
     stage.kill();
     stage.start_with(&clock.environment())?;
@@ -33,7 +33,7 @@ pub(super) fn jump(stage: &mut Stage) -> anyhow::Result<Episode> {
     stage.start_with(&clock.environment())?;
     stage.breathe(20, FELT_PATIENCE);
     let seconds = i64::try_from(stage.random.between(20, 90))?;
-    let ahead_s = if stage.random.happens(700) { seconds } else { -seconds };
+    let ahead_s = if stage.random.happens(700, 1_000) { seconds } else { -seconds };
     let before = stage.tally.refused(&UNSAFE);
     clock.set(ahead_s)?;
     let is_felt = stage.until_refused(&UNSAFE, before);

@@ -44,14 +44,14 @@ pub(super) fn slow(stage: &mut Stage) -> anyhow::Result<Episode> {
 /// A write or sync fails once. The node believes nothing after that, and is started again.
 pub(super) fn failing(stage: &mut Stage) -> anyhow::Result<Episode> {
     let calls = ["write", "fdatasync", "pwrite64"];
-    let call = stage.random.pick(&calls).copied().unwrap_or("write");
+    let call = stage.random.choose(&calls).copied().unwrap_or("write");
     let was_injected = injected(stage, call, "error=EIO:when=1")?;
     restarted(stage, was_injected, &format!("EIO on {call}"))
 }
 
 /// The disk takes no writes: at the start, or from one write on.
 pub(super) fn read_only(stage: &mut Stage) -> anyhow::Result<Episode> {
-    if stage.random.happens(500) {
+    if stage.random.happens(500, 1_000) {
         let was_injected = injected(stage, "write", "error=EROFS:when=1")?;
         return restarted(stage, was_injected, "EROFS on write");
     }

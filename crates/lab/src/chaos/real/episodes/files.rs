@@ -33,7 +33,7 @@ pub(super) fn with_extension(stage: &Stage, extension: &str) -> anyhow::Result<V
 
 /// The end of the newest log is cut off, or zeroed.
 pub(super) fn torn_log(stage: &mut Stage) -> anyhow::Result<Episode> {
-    let cut = stage.random.happens(500);
+    let cut = stage.random.happens(500, 1_000);
     let torn_bytes = stage.random.between(1, TORN_BYTES);
     damaged(stage, Harmless::GoesOn, |stage| {
         let logs = with_extension(stage, "log")?;
@@ -56,7 +56,7 @@ pub(super) fn flipped_table(stage: &mut Stage) -> anyhow::Result<Episode> {
     damaged(stage, Harmless::IsPutBack, |stage| {
         let mut tables = with_extension(stage, "sst")?;
         tables.retain(|table| table.metadata().is_ok_and(|found| found.len() > 0));
-        let Some(table) = stage.random.pick(&tables).cloned() else { return Ok(None) };
+        let Some(table) = stage.random.choose(&tables).cloned() else { return Ok(None) };
         let at = stage.random.below(table.metadata()?.len());
         flip(&table, at)?;
         Ok(Some(format!("a bit of byte {at} of {} flipped", name(&table))))

@@ -40,7 +40,7 @@ pub(super) fn denied_license(stage: &mut Stage) -> anyhow::Result<Episode> {
 pub(super) fn mcp_flap(stage: &mut Stage) -> anyhow::Result<Episode> {
     let before = stage.tally.refused(&NO_TOOLS);
     let ways = ["goes away", "fails", "hangs", "changes its version"];
-    let way = stage.random.pick(&ways).copied().unwrap_or("fails");
+    let way = stage.random.choose(&ways).copied().unwrap_or("fails");
     match way {
         "goes away" => stage.outside.mcp.go_away(),
         "hangs" => stage.outside.mcp.behave(Manner::Hangs),

@@ -19,7 +19,7 @@ pub(super) fn kill(stage: &mut Stage) -> anyhow::Result<Episode> {
     stage.lift(None);
     stage.kill();
     let mut times = 1;
-    while stage.random.happens(300) && times < 4 {
+    while stage.random.happens(300, 1_000) && times < 4 {
         let mut child = stage.site.spawn(&[])?;
         stage.linger(0, INTO_START_MS);
         child.kill()?;
