@@ -180,7 +180,7 @@ pub fn router(state: AppState) -> Router {
         .route("/migration/mode", post(migration::order))
         .route("/openapi.json", get(docs::openapi_json))
         .route("/docs", get(docs::reference))
-        .route("/docs/rejections", get(docs::rejections))
+        .route("/docs/{*page}", get(docs::document))
         .route("/", get(docs::index))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

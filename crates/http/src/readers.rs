@@ -126,7 +126,7 @@ const ROUTES: &[(&str, Holds)] = &[
     ("/", Holds::NoProject),
     ("/decisions/{*id}", Holds::FilteredByRoute),
     ("/docs", Holds::NoProject),
-    ("/docs/rejections", Holds::NoProject),
+    ("/docs/{*page}", Holds::NoProject),
     ("/effects", Holds::Named),
     ("/events", Holds::Named),
     ("/facts", Holds::Named),

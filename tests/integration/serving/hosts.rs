@@ -150,10 +150,10 @@ fn requests_of_other_sites_are_refused_but_for_opening_a_page_for_people() {
         }
     }
     let navigates = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
-    for page in ["/", "/docs", "/docs/rejections"] {
+    for page in ["/", "/docs", "/docs/rejections", "/docs/operating", "/docs/runbooks/clock"] {
         assert_eq!(ask(page, &navigates), good(), "{page}");
     }
-    for other in ["/state", "/health", "/metrics", "/openapi.json", "/wal/feed"] {
+    for other in ["/state", "/health", "/metrics", "/openapi.json", "/wal/feed", "/docs/nothing"] {
         assert_eq!(ask(other, &navigates), cross_site(), "{other}");
     }
     let framed = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"];

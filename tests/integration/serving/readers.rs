@@ -70,7 +70,7 @@ fn described(site: &Site, daemon: &Daemon, project: &str) -> BTreeSet<String> {
     let document = read(site, daemon, &limited(), "/openapi.json").json();
     let paths = document["paths"].as_object().unwrap().iter().filter(|(_, path)| path.get("get").is_some());
     let mut paths: BTreeSet<String> = paths.map(|(path, _)| path.replace("{id}", &format!("{project}/1"))).collect();
-    paths.extend(["/", "/docs", "/docs/rejections", "/openapi.json"].map(str::to_owned));
+    paths.extend(["/", "/docs", "/docs/rejections", "/docs/facts", "/openapi.json"].map(str::to_owned));
     assert!(paths.len() > 18, "{paths:?}");
     paths
 }

@@ -55,8 +55,9 @@ pub(super) fn overview(document: &Value) -> String {
             );
         }
     }
-    out + "\nTo read on\n  GET   /docs             The reference, for people\n  \
-           GET   /docs/rejections  What each rejection means, and what to do\n  \
+    out + "\nTo read on\n  GET   /docs             The reference, and a list of all pages\n  \
+           GET   /docs/NAME        A page, such as /docs/operating or /docs/runbooks/clock\n  \
+           GET   /docs/rejections  The meaning and the remedy of each rejection\n  \
            GET   /openapi.json     The reference, for programs\n"
 }
 
@@ -65,7 +66,7 @@ pub(super) fn render(document: &Value) -> String {
     let info = &document["info"];
     let text = |value: &Value| inline(value.as_str().unwrap_or_default());
     let mut out = format!(
-        "<h1>{} <span class=\"soft\">{}</span></h1>\n<p>{}</p>\n",
+        "<h1 id=\"api\">{} <span class=\"soft\">{}</span></h1>\n<p>{}</p>\n",
         text(&info["title"]),
         text(&info["version"]),
         text(&info["description"])

@@ -77,6 +77,9 @@ async fn what_a_query_does_not_know_is_refused_everywhere() {
         "/openapi.json",
         "/docs",
         "/docs/rejections",
+        "/docs/operating",
+        "/docs/decisions/consensus",
+        "/docs/runbooks/clock.md",
     ] {
         assert_eq!(world.get(path).await.status, StatusCode::OK, "{path}");
         assert_eq!(world.get(&format!("{path}?x=1")).await.problem(), (400, "bad_query".into()), "{path}");
@@ -84,7 +87,30 @@ async fn what_a_query_does_not_know_is_refused_everywhere() {
     let answered = world.get("/state?projection=Councils").await;
     assert_eq!(answered.problem(), (400, "unknown_projection".into()));
     assert!(answered.json()["detail"].as_str().unwrap().contains("council"));
-    assert_eq!(world.get("/nowhere").await.problem(), (404, "not_found".into()));
+    for nothing in ["/nowhere", "/docs/nothing", "/docs/../README", "/docs/", "/docs/%2e%2e/README", "/docs/clock"] {
+        assert_eq!(world.get(nothing).await.problem(), (404, "not_found".into()), "{nothing}");
+    }
+}
+
+/// Only the rejections were served; the other pages could be read only in the repository.
+#[tokio::test]
+async fn every_page_of_docs_and_every_runbook_is_served_and_may_run_nothing() {
+    let (world, _) = World::begun().await;
+    let index = String::from_utf8(world.get("/docs").await.bytes).unwrap();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (folder, address) in [("docs", "/docs"), ("docs/decisions", "/docs/decisions"), ("runbooks", "/docs/runbooks")]
+    {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let Some(name) = name.strip_suffix(".md") else { continue };
+            let answer = world.get(&format!("{address}/{name}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{name}");
+            assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8", "{name}");
+            let policy = answer.headers["content-security-policy"].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none';") && !policy.contains("script-src"), "{name}: {policy}");
+            assert!(index.contains(&format!("href=\"{address}/{name}\"")), "{name}");
+        }
+    }
 }
 
 #[tokio::test]
