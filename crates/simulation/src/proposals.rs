@@ -67,7 +67,7 @@ impl World {
     /// up some time ago.
     fn intent(&mut self, number: usize, state: &State, random: &mut Random) -> Option<(Transition, Twist, bool)> {
         let misplaced =
-            random.happens(self.rates.of(Fault::Misplaced), RATE_SCALE).then(|| Twist::Misplaced(random.next()));
+            random.happens(self.rates.of(Fault::Misplaced), RATE_SCALE).then(|| Twist::Misplaced(random.number()));
         if let Some((transition, twist)) = self.bars(number, state, random) {
             return Some((transition, misplaced.unwrap_or(twist), false));
         }

@@ -158,7 +158,7 @@ impl Report {
 impl Script {
     /// The script of a run's world.
     fn of(plan: &Plan, world: u64) -> Script {
-        let seed = Random::of(plan.seed, world).next();
+        let seed = Random::of(plan.seed, world).number();
         Script { seed, faults: plan.rates.clone(), planted: plan.bug.map(Bug::name), turns: (1..=plan.turns).collect() }
     }
 

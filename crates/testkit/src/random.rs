@@ -14,11 +14,11 @@ impl Random {
     /// The sequence of one of many things under a seed, practically independent of the others.
     pub fn of(seed: u64, number: u64) -> Random {
         let mut random = Random(seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
-        random.next();
+        random.number();
         random
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -27,7 +27,7 @@ impl Random {
 
     /// A number below `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.number() % bound.max(1)
     }
 
     /// A number from `low` to `high`, both included.
@@ -73,13 +73,13 @@ mod tests {
     #[test]
     fn a_seed_gives_the_numbers_of_splitmix64() {
         let mut random = Random::new(1_234_567);
-        let numbers: Vec<u64> = (0..3).map(|_| random.next()).collect();
+        let numbers: Vec<u64> = (0..3).map(|_| random.number()).collect();
         assert_eq!(numbers, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]
     fn two_seeds_and_two_numbers_of_a_seed_give_different_sequences() {
-        let take = |mut random: Random| (0..9).map(|_| random.next()).collect::<Vec<_>>();
+        let take = |mut random: Random| (0..9).map(|_| random.number()).collect::<Vec<_>>();
         assert_eq!(take(Random::of(7, 1)), take(Random::of(7, 1)));
         assert_ne!(take(Random::of(7, 1)), take(Random::of(7, 2)));
         assert_ne!(take(Random::of(7, 1)), take(Random::of(8, 1)));
