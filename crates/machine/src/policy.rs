@@ -52,7 +52,8 @@ pub const SAFETY: [Transition; 4] = [
 /// A bundle, parsed once and asked many times.
 #[derive(Clone, Debug)]
 pub struct CompiledPolicies {
-    bundle: PolicyBundle,
+    // Not the text itself: a bundle may have 256 KiB, the fact has it, and Cedar keeps it once more.
+    serial: u64,
     hash: Hash,
     /// Levels of its deepest policy; see [`MAX_DEPTH`].
     depth: usize,
@@ -169,7 +170,16 @@ impl CompiledPolicies {
         }
         let hash = Hash::of(bundle.policies.as_bytes());
         let relevant = Transition::ALL.iter().map(|_| OnceLock::new()).collect();
-        Ok(CompiledPolicies { bundle, hash, depth, policies, names, breaches, readings: OnceLock::new(), relevant })
+        Ok(CompiledPolicies {
+            serial: bundle.serial,
+            hash,
+            depth,
+            policies,
+            names,
+            breaches,
+            readings: OnceLock::new(),
+            relevant,
+        })
     }
 
     /// Checks what only a bundle that is new here must hold to: the names of policies and the reasons of breaches are texts
@@ -225,7 +235,7 @@ impl CompiledPolicies {
 
     /// Grows with every bundle.
     pub fn serial(&self) -> u64 {
-        self.bundle.serial
+        self.serial
     }
 
     /// sha256 of the policies' text.
