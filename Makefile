@@ -101,10 +101,13 @@ dist: prerequisites ## Make the release archive with manual pages and completion
 		echo "installing cargo-cyclonedx, some minutes"; cargo install --locked cargo-cyclonedx; }
 	UNRELEASED=$(UNRELEASED) SWOOSH="$(CARGO_TARGET_DIR)/release/swoosh" tools/dist.py
 
+# For single crates and tests, which are run while the code is edited.
+QUICK = $(if $(CRATE)$(TESTS)$(EDIT),--config tools/edit.toml)
+
 # With one crate its dependencies keep the features that they have in the workspace, so that nothing is built twice.
-test: prerequisites ## Run all tests (CRATE=journal: the unit tests of that crate; TESTS=NAME: those with that name)
+test: prerequisites ## Run all tests (CRATE=journal: the unit tests of that crate; TESTS=NAME: those with that name; EDIT=1: a quick build)
 	@tools/install-prerequisites.sh tests
-	cargo test --locked $(if $(CRATE),--package swoosh-$(CRATE) --package swoosh-features --lib,--workspace) $(TESTS)
+	cargo $(QUICK) test --locked $(if $(CRATE),--package swoosh-$(CRATE) --package swoosh-features --lib,--workspace) $(TESTS)
 
 lint: prerequisites ## Check format, lints, feature sets, licences and documentation
 	cargo fmt --all --check

@@ -148,3 +148,15 @@ fn hybridcore_uses_the_standard_library_and_a_short_list_of_crates() {
         assert!(page.contains(name), "docs/hybridcore.md does not say why {name} is there");
     }
 }
+
+/// A crate that is missing there is optimised at every edit.
+#[test]
+fn the_profile_for_edits_names_every_crate_with_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let profile = std::fs::read_to_string(root.join("tools/edit.toml")).unwrap();
+    let crates = std::fs::read_dir(root.join("crates")).unwrap().map(|entry| entry.unwrap().file_name());
+    let named = |name: &str| profile.contains(&format!("\n[profile.dev.package.swoosh-{name}]\n"));
+    let missing: Vec<_> =
+        crates.map(|name| name.into_string().unwrap()).filter(|name| name != "features" && !named(name)).collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
