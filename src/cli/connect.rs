@@ -54,15 +54,15 @@ pub(super) struct SignsFor {
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ProjectArg {
     /// Project
-    #[arg(long, value_name = "PROJECT", default_value = DEFAULT_PROJECT)]
+    #[arg(long, value_name = "PROJECT", env = "SWOOSH_PROJECT", default_value = DEFAULT_PROJECT)]
     pub project: ProjectName,
 }
 
 /// Arguments of every command that signs without further options.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct SignerArgs {
-    /// Your secret key's file (see `swoosh keygen`)
-    #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+    /// Your secret key's file (see `swoosh keygen`); left out, keys/operator.key of a directory of `swoosh init`
+    #[arg(long, value_name = "FILE|env:NAME|fd:N", env = "SWOOSH_KEY", required = keys::is_required(), default_value = keys::own(), hide_default_value = true)]
     key: PathBuf,
     #[command(flatten)]
     node: NodeArgs,

@@ -1,6 +1,7 @@
 //! `swoosh council`: the election that every agent computes alike, votes for it, and their certificate.
 
 mod ballot;
+mod elect;
 mod election;
 
 use std::path::PathBuf;
@@ -11,7 +12,6 @@ use super::output::{Output, Table, count, fields};
 use super::propose::{hint_cluster, propose_once};
 use super::{keys, source, state};
 use crate::client::Draft;
-use crate::machine::head::Head;
 use crate::types::names::{CouncilState, Transition};
 use ballot::Ballot;
 use election::Election;
@@ -24,7 +24,9 @@ use election::Election;
         Candidates are ranked by a deterministic score over the project's state, so all who hold the state \
         compute the same member set. Each candidate signs that set; enough votes make the inputs of \
         Council_QuorumCert. The state is read from a node and proven against its head.",
-    after_help = "A whole election:\n  \
+    after_help = "A whole election, where all keys are at hand:\n  \
+        swoosh council elect --key ada.key --key ben.key --key cleo.key\n\n\
+        In steps, each candidate on a machine of its own:\n  \
         swoosh council propose\n  \
         swoosh council vote --key a.key > a.json        # every candidate, anywhere\n  \
         swoosh council vote --key b.key > b.json\n  \
@@ -37,6 +39,9 @@ pub struct CouncilCommand {
 
 #[derive(Debug, clap::Subcommand)]
 enum CouncilAction {
+    /// Elect a council with the keys of its candidates: profiles, votes and certificate
+    #[command(long_about = elect::ABOUT, after_help = elect::EXAMPLES)]
+    Elect(elect::ElectArgs),
     /// Print the member set that the ranking proposes, its hash, and the ranking
     #[command(after_help = "Examples:\n  swoosh council propose\n  swoosh --json council propose --project alpha")]
     Propose(Place),
@@ -46,7 +51,7 @@ enum CouncilAction {
         #[command(flatten)]
         place: Place,
         /// A candidate's secret key
-        #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+        #[arg(long, value_name = "FILE|env:NAME|fd:N", env = "SWOOSH_KEY")]
         key: PathBuf,
     },
     /// Check votes and print the inputs of Council_QuorumCert, or propose it
@@ -88,15 +93,7 @@ impl Place {
             true => self.node.signs_for()?.cluster,
             false => node.ask(node.client().health())?.cluster,
         };
-        let view = node.ask(node.client().state(&self.project.project, None))?;
-        state::check(&view)?;
-        let head = Head::try_of(state::full(&view)?)?;
-        anyhow::ensure!(
-            head.hash() == view.hash,
-            "the node's state hashes to {}, but it names {}; use the node's own version of this program",
-            head.hash(),
-            view.hash
-        );
+        let (_, head) = state::proven(&node, &self.project.project)?;
         // The settings of the node name voters too, so the state alone does not say who may be seated.
         let view = node.ask(node.client().transitions(&self.project.project))?;
         anyhow::ensure!(view.head == head.hash(), "the project moved on while it was read; ask again");
@@ -121,6 +118,7 @@ impl CouncilCommand {
     /// Does what was asked.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         match self.action {
+            CouncilAction::Elect(args) => return args.run(output),
             CouncilAction::Propose(place) => propose(output, &place.election(false)?)?,
             CouncilAction::Vote { place, key } => {
                 let election = place.running()?;

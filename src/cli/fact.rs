@@ -87,7 +87,7 @@ struct SignArgs {
     #[arg(long, value_parser = kind)]
     kind: FactKind,
     /// Secret key of the source (see `swoosh keygen`); the settings must list it under facts.sources
-    #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+    #[arg(long, value_name = "FILE|env:NAME|fd:N", env = "SWOOSH_KEY")]
     key: PathBuf,
     /// Cluster to sign for, as `swoosh health` tells it
     #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER")]

@@ -7,12 +7,17 @@ use super::Cli;
 
 /// Commands by group, in the order of the help.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Node", &["serve", "follow", "promote", "health", "clock", "nodes", "settings", "license", "mcp", "migration"]),
+    (
+        "Node",
+        &["init", "serve", "follow", "promote", "health", "clock", "nodes", "settings", "license", "mcp", "migration"],
+    ),
     (
         "Propose and read",
         &[
             "propose",
             "inputs",
+            "approve",
+            "wait",
             "keygen",
             "key",
             "identity",

@@ -22,8 +22,8 @@ use crate::types::names::Transition;
         swoosh --json inputs Boot_ConfigOk | jq .example > project.json"
 )]
 pub struct InputsCommand {
-    /// Transition, such as Control_Pause; left out, all
-    #[arg(value_name = "TRANSITION", value_parser = super::propose::transition)]
+    /// Transition, such as Control_Pause, or the end of its name, such as Pause; left out, all
+    #[arg(value_name = "TRANSITION", value_parser = super::transition_name::parse)]
     transition: Option<Transition>,
 }
 

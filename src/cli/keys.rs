@@ -1,9 +1,13 @@
 //! `swoosh keygen` and `swoosh key`: secret keys in files, and their public halves.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::output::{Output, print};
 use crate::platform::{entropy, keyfile};
@@ -81,7 +85,111 @@ impl KeyCommand {
     }
 }
 
-/// The key in a file.
+/// The key in a file, or where `env:NAME` or `fd:N` says: a variable of the environment, an open file descriptor.
 pub(super) fn load(file: &Path) -> anyhow::Result<SecretKey> {
+    let text = file.to_str().unwrap_or_default();
+    if text.starts_with("hmmm:secret:") {
+        // Not repeated in the error: it would end up in logs.
+        bail!(
+            "a secret key was given in place of its file, where other users of this machine can read it; name the file, \
+             env:NAME for a variable or fd:N for a file descriptor"
+        );
+    }
+    if text.starts_with("hmmm:pubkey:") {
+        bail!(
+            "{text} is a public key; a command that signs needs the secret one: name the file that `swoosh keygen --out` wrote, \
+             env:NAME or fd:N"
+        );
+    }
+    if let Some(name) = text.strip_prefix("env:") {
+        let value = std::env::var(name).map(Zeroizing::new);
+        let value =
+            value.map_err(|_| anyhow!("the variable {name} is not set; it should hold a secret key, hmmm:secret:…"))?;
+        return parse(&value, &format!("the variable {name}"));
+    }
+    if let Some(number) = text.strip_prefix("fd:") {
+        return read_descriptor(number);
+    }
     Ok(keyfile::load(file)?)
+}
+
+/// Bytes of a key that is read from a descriptor, at most.
+const MOST_BYTES: u64 = 4096;
+
+fn read_descriptor(number: &str) -> anyhow::Result<SecretKey> {
+    let number: u32 =
+        number.parse().map_err(|_| anyhow!("fd:{number} names no file descriptor; write fd:3 for number 3"))?;
+    let place = format!("file descriptor {number}");
+    let opened = File::open(format!("/dev/fd/{number}"));
+    let opened =
+        opened.with_context(|| format!("{place} cannot be read; open it for this command, as in 3< key.file"))?;
+    let mut text = Zeroizing::new(String::new());
+    let read = opened.take(MOST_BYTES).read_to_string(&mut text);
+    read.with_context(|| format!("{place} holds no text"))?;
+    parse(&text, &place)
+}
+
+/// The key in a text. The error does not repeat the text.
+fn parse(text: &str, place: &str) -> anyhow::Result<SecretKey> {
+    let text = text.trim();
+    anyhow::ensure!(
+        !text.starts_with("hmmm:pubkey:"),
+        "{place} holds a public key; a command that signs needs the secret one, hmmm:secret:…"
+    );
+    text.parse().map_err(|_| anyhow!("{place} holds no secret key; a secret key is hmmm:secret: and 43 characters"))
+}
+
+/// The key that `swoosh init` made for the working directory, if there is one: the default of commands that sign.
+pub(super) fn own() -> Option<&'static str> {
+    Path::new(OWN).is_file().then_some(OWN)
+}
+
+/// Whether a command that signs must name a key.
+pub(super) fn is_required() -> bool {
+    own().is_none()
+}
+
+/// Operator's key in a directory of `swoosh init`.
+pub(super) const OWN: &str = "keys/operator.key";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        format!("{:#}", load(Path::new(text)).unwrap_err())
+    }
+
+    /// The public half was looked for as a file: "there is no key file hmmm:pubkey:…; make one".
+    #[test]
+    fn a_key_in_place_of_its_file_is_refused_with_the_remedy_and_a_secret_is_not_repeated() {
+        let key = SecretKey::from_bytes(&[7; 32]);
+        let public = refusal(&key.public().to_string());
+        assert!(public.contains("is a public key") && public.contains("keygen --out"), "{public}");
+        let secret = refusal(&key.expose());
+        assert!(secret.contains("name the file") && !secret.contains(&key.expose()[12..]), "{secret}");
+    }
+
+    #[test]
+    fn a_file_with_a_public_key_is_named_as_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.key");
+        crate::platform::files::create(&path, SecretKey::from_bytes(&[7; 32]).public().to_string().as_bytes(), 0o600)
+            .unwrap();
+        let said = refusal(path.to_str().unwrap());
+        assert!(said.contains("holds a public key"), "{said}");
+    }
+
+    #[test]
+    fn a_key_comes_out_of_a_file_descriptor_and_a_variable_that_is_missing_is_named() {
+        let key = SecretKey::from_bytes(&[7; 32]);
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, format!("{}\n", key.expose()).as_bytes()).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+        assert_eq!(load(Path::new(&format!("fd:{number}"))).unwrap().public(), key.public());
+        assert!(refusal("env:SWOOSH_NO_SUCH_KEY").contains("SWOOSH_NO_SUCH_KEY is not set"));
+        assert!(refusal("fd:x").contains("names no file descriptor"));
+        assert!(refusal("fd:987654").contains("cannot be read"));
+    }
 }

@@ -8,6 +8,7 @@ use crate::platform::private;
 pub(crate) use swoosh_terminal::{interrupt, known_nodes, output, time, worklog};
 pub(crate) use swoosh_upstreams::{sources, upstreams};
 
+mod approve;
 mod backup;
 mod builds;
 mod clock;
@@ -23,6 +24,7 @@ mod follow;
 mod grouped;
 mod identity;
 mod inputs;
+mod init;
 mod keys;
 mod lab;
 mod license;
@@ -49,9 +51,11 @@ mod source;
 mod state;
 pub mod statechart;
 mod templates;
+mod transition_name;
 mod transitions;
 mod ucxl;
 mod version;
+mod wait;
 mod wal;
 mod windows;
 
@@ -61,11 +65,12 @@ mod windows;
     name = "swoosh",
     version,
     about = "A deterministic orchestrator: signed transitions, pure guards, a hash-chained log",
-    after_help = "Start with `swoosh serve` in an empty directory and `swoosh transitions` beside it, or with\n\
+    after_help = "Start with `swoosh init try`, which makes a directory to try a node in and says how to go on, or with\n\
         `swoosh demo`, which shows a whole project on a temporary node (it needs the program swoosh-lab).\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 wrong usage. SWOOSH_URL names the node for commands\n\
-        that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_KEY the key file for commands that sign,\n\
-        SWOOSH_CLUSTER the cluster that they sign for. `swoosh nodes` lists the nodes that are known."
+        Exit codes: 0 done, 1 refused or failed, 2 wrong usage; 3 and 4 where a command waits. SWOOSH_URL names\n\
+        the node for commands that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_PROJECT the project,\n\
+        SWOOSH_KEY the key for commands that sign (a file, env:NAME or fd:N), SWOOSH_CLUSTER the cluster\n\
+        that they sign for. `swoosh nodes` lists the nodes that are known."
 )]
 struct Cli {
     /// Print JSON instead of text
@@ -87,11 +92,14 @@ enum Command {
     Backup(backup::BackupCommand),
     Restore(backup::RestoreCommand),
     Promote(promote::PromoteCommand),
+    Init(init::InitCommand),
     Serve(serve::ServeCommand),
     Clock(clock::ClockCommand),
     Keygen(keys::KeygenCommand),
     Key(keys::KeyCommand),
     Propose(propose::ProposeCommand),
+    Approve(approve::ApproveCommand),
+    Wait(wait::WaitCommand),
     State(state::StateCommand),
     Documents(documents::DocumentsCommand),
     Transitions(transitions::TransitionsCommand),
@@ -181,11 +189,14 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Restore(command) => command.run(output),
         Command::Promote(command) => command.run(output),
         Command::Demo(_) => lab::become_lab("demo"),
+        Command::Init(command) => command.run(output),
         Command::Serve(command) => command.run(),
         Command::Clock(command) => command.run(output),
         Command::Keygen(command) => command.run(output),
         Command::Key(command) => command.run(output),
         Command::Propose(command) => command.run(output),
+        Command::Approve(command) => command.run(output),
+        Command::Wait(command) => command.run(output),
         Command::State(command) => command.run(output),
         Command::Documents(command) => command.run(output),
         Command::Transitions(command) => command.run(output),

@@ -1,23 +1,32 @@
 //! `swoosh propose`: builds, signs and posts a proposal, and tries again while that makes sense.
 
+pub(super) mod fill;
+pub(super) mod patience;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
+use anyhow::Context as _;
+
 use super::connect::{Node, NodeArgs, exit};
 use super::output::{Output, print};
-use super::{keys, output, source};
+use super::time::{Span, parse_time};
+use super::wait::{Expression, Waiting};
+use super::{keys, output, source, state, transition_name};
 use crate::client::{Accepted, Cause, Draft, Event, RetryPolicy};
 use crate::machine::chart::Inputs;
 use crate::types::forms;
 use crate::types::hash::Hash;
+use crate::types::hlc::Hlc;
 use crate::types::ids::{GoalId, IdemKey, KeyUuid, WindowId};
 use crate::types::json::Json;
 use crate::types::names::Transition;
+use crate::types::proposal::default_project;
 use crate::types::text::{ClusterId, ProjectName};
 use crate::types::ucxl::EvidenceRef;
+use patience::{Ended, WaitFor};
 
 /// Arguments of `swoosh propose`.
 #[derive(Debug, clap::Args)]
@@ -28,9 +37,17 @@ use crate::types::ucxl::EvidenceRef;
         When another proposal was faster (stale_head) it is signed again on the new head; when the node is busy or does \
         not answer, the same bytes are sent again; always under the same idempotency key, so that it is accepted at \
         most once. Each retry is reported on standard error.\n\n\
-        `swoosh transitions` lists the enabled transitions, `swoosh inputs` the inputs of each.",
+        `swoosh transitions` lists the enabled transitions, `swoosh inputs` the inputs of each. The end of a name \
+        is enough where no other name has it: ConfigOk is Boot_ConfigOk.\n\n\
+        Inputs that follow from the project's state are filled in where they are left out: versions and hashes of AllReady, \
+        PlanChange and Reaffirm, the binding of Approve. The state is proven against its head first.\n\n\
+        `--wait 5m` waits while time alone keeps the transition from being accepted: for its window, or for the next cycle. \
+        `--wait 'EXPRESSION'` waits after the proposal was accepted, as `swoosh wait` does. Both may be given.",
     after_help = "Examples:\n  \
-        swoosh propose Boot_ConfigOk --key operator.key --inputs @project.json\n  \
+        swoosh propose ConfigOk --key operator.key --inputs @project.json\n  \
+        swoosh propose PlanLocked --key operator.key --plan plan.md --wait 5m\n  \
+        swoosh propose Licensed --wait 'ingestion == READY' --timeout 10m\n  \
+        SWOOSH_KEY=env:CI_KEY swoosh propose BeatReviewGate --goal ci --uuid \"$RUN\" --beat-at \"$STARTED\"\n  \
         swoosh propose Control_Pause --key operator.key --inputs '{\"rationale\": \"New disk.\"}'\n  \
         swoosh propose Boot_Licensed --key operator.key --dry-run\n  \
         swoosh council certify --vote a.json --vote b.json |\n    \
@@ -39,28 +56,42 @@ use crate::types::ucxl::EvidenceRef;
         swoosh propose Boot_Licensed --key operator.key --print > proposal.json\n  \
         curl -i -H 'content-type: application/json' --data @proposal.json \\\n    \
         http://127.0.0.1:7400/transition\n\n\
-        Exits with 0 when accepted and with 1 when refused. `swoosh --json propose …` prints the receipt,\n\
-        which `swoosh receipt verify` checks, or the node's problem document."
+        Exits with 0 when accepted, 1 when refused, 2 on wrong usage, 3 when --wait or --timeout is over, 4 when the\n\
+        expression cannot be reached any more. `swoosh --json propose …` prints the receipt, which\n\
+        `swoosh receipt verify` checks, or the node's problem document."
 )]
 pub struct ProposeCommand {
-    /// Transition, such as Control_Pause
-    #[arg(value_name = "TRANSITION", value_parser = transition)]
+    /// Transition, such as Control_Pause, or the end of its name, such as Pause
+    #[arg(value_name = "TRANSITION", value_parser = transition_name::parse)]
     transition: Transition,
-    /// Your secret key's file (see `swoosh keygen`)
-    #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+    /// Your secret key's file (see `swoosh keygen`); left out, keys/operator.key of a directory of `swoosh init`
+    #[arg(long, value_name = "FILE|env:NAME|fd:N", env = "SWOOSH_KEY", required = keys::is_required(), default_value = keys::own(), hide_default_value = true)]
     key: PathBuf,
     /// Project; left out, the proposal names none, which means `default`
-    #[arg(long, value_name = "PROJECT")]
+    #[arg(long, value_name = "PROJECT", env = "SWOOSH_PROJECT")]
     project: Option<ProjectName>,
     /// Inputs: JSON, @FILE, or - for standard input
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
     inputs: String,
+    /// Plan to lock: its SHA-256 is the input of PlanLocked
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
+    plan: Option<PathBuf>,
+    /// Wait this long for a window or a cycle, or after acceptance for this expression (see `swoosh wait`)
+    #[arg(long, value_name = "SPAN|EXPRESSION", conflicts_with_all = ["dry_run", "print"])]
+    wait: Vec<WaitFor>,
+    /// Longest wait for the expression
+    #[arg(long, value_name = "SPAN", default_value = "15m", requires = "wait")]
+    timeout: Span,
     /// Goal of the idempotency key; left out, `adhoc`
     #[arg(long, value_name = "GOAL")]
     goal: Option<GoalId>,
     /// Unique part of the idempotency key; left out, a random UUID
     #[arg(long, value_name = "UUID")]
     uuid: Option<KeyUuid>,
+    /// Time whose beat the idempotency key names, RFC 3339; left out, now. With --goal and --uuid, the same time gives the same
+    /// key, so that a step that is run again proposes nothing twice
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "idem_key")]
+    beat_at: Option<Hlc>,
     /// Whole idempotency key of an earlier attempt, goalId:beatIndex:opClass:uuid, to send it again
     #[arg(long, value_name = "KEY", conflicts_with_all = ["goal", "uuid"])]
     idem_key: Option<IdemKey>,
@@ -105,23 +136,13 @@ impl FromStr for WindowChoice {
     }
 }
 
-/// A transition by its name; the error for an unknown one names the nearest.
-pub(super) fn transition(text: &str) -> Result<Transition, String> {
-    let nearest = || {
-        let likeness = |name: &&Transition| strsim::jaro_winkler(&text.to_lowercase(), &name.as_str().to_lowercase());
-        Transition::ALL.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-    };
-    text.parse().map_err(|_| match nearest() {
-        Some(name) => format!("there is no transition {text:?}; did you mean {name}?"),
-        None => format!("there is no transition {text:?}"),
-    })
-}
-
 impl ProposeCommand {
     /// Proposes.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
-        let draft = self.draft()?;
+        let (most, goal) = self.waits();
+        let inputs = self.given_inputs()?;
         let node = self.signer()?;
+        let draft = self.draft(&node, inputs)?;
         if self.print {
             let prepared = node.ask(node.client().prepare(&draft))?;
             signed_for(&node);
@@ -135,7 +156,25 @@ impl ProposeCommand {
             output.say(&document, || report::dry_run(&node, self.transition, &answer))?;
             return Ok(exit(answer.accepted));
         }
-        propose_once(output, &node, &draft)
+        match (patience::propose(output, &node, &draft, most)?, goal) {
+            (Ended::Not(code), _) => Ok(code),
+            (Ended::Accepted, None) => Ok(ExitCode::SUCCESS),
+            (Ended::Accepted, Some(goal)) => {
+                Waiting::new(&node, draft.project(), vec![goal], self.timeout).run()?.report_aside()
+            }
+        }
+    }
+
+    /// The longest wait before acceptance, and the goal after it. A later one counts.
+    fn waits(&self) -> (Option<Span>, Option<Expression>) {
+        let (mut most, mut goal) = (None, None);
+        for wait in &self.wait {
+            match wait {
+                WaitFor::Span(span) => most = Some(*span),
+                WaitFor::Goal(expression) => goal = Some(expression.clone()),
+            }
+        }
+        (most, goal)
     }
 
     /// A client that signs for the node's cluster.
@@ -145,9 +184,32 @@ impl ProposeCommand {
         self.node.signing(self.node.builder().retry(retry), key)
     }
 
-    fn draft(&self) -> anyhow::Result<Draft> {
-        let inputs = source::json_of(&self.inputs, "inputs")?;
+    /// The inputs as they were given. What is lacking and does not follow from the state is refused before a node is asked.
+    fn given_inputs(&self) -> anyhow::Result<Json> {
+        let inputs = match &self.plan {
+            Some(plan) => locked(self.transition, plan)?,
+            None => source::json_of(&self.inputs, "inputs")?,
+        };
+        if !fill::lacks(self.transition, &inputs) {
+            check_inputs(self.transition, &inputs)?;
+        }
+        Ok(inputs)
+    }
+
+    /// The inputs, with what follows from the state of the project.
+    fn whole_inputs(&self, node: &Node, given: Json) -> anyhow::Result<Json> {
+        if !fill::lacks(self.transition, &given) {
+            return Ok(given);
+        }
+        let project = self.project.clone().unwrap_or_else(default_project);
+        let (_, head) = state::proven(node, &project)?;
+        let inputs = fill::filled(self.transition, &given, head.state())?;
         check_inputs(self.transition, &inputs)?;
+        Ok(inputs)
+    }
+
+    fn draft(&self, node: &Node, given: Json) -> anyhow::Result<Draft> {
+        let inputs = self.whole_inputs(node, given)?;
         let mut draft = Draft::new(self.transition, &inputs)?.with_evidence(self.evidence.clone())?;
         if let Some(project) = &self.project {
             draft = draft.to(project.clone());
@@ -157,6 +219,10 @@ impl ProposeCommand {
         }
         if let Some(uuid) = &self.uuid {
             draft = draft.with_uuid(uuid.clone());
+        }
+        if let Some(at) = self.beat_at {
+            let beat = beat_at(node, &draft.project(), at)?;
+            draft = draft.at_beat(beat);
         }
         if let Some(key) = &self.idem_key {
             draft = draft.with_key(key);
@@ -170,6 +236,27 @@ impl ProposeCommand {
             Some(WindowChoice::Named(window)) => draft.in_window(window),
         })
     }
+}
+
+/// The inputs that lock the plan in a file.
+fn locked(transition: Transition, plan: &Path) -> anyhow::Result<Json> {
+    if transition != Transition::ExecutionPlanLocked {
+        usage(&format!("--plan is for Execution_PlanLocked alone, not for {transition}"));
+    }
+    let hash = Hash::of(&source::read(plan)?);
+    Ok(Json::parse(serde_json::json!({"plan_hash": hash}).to_string().as_bytes())?)
+}
+
+/// The beat of a time, as the node's schedule counts it.
+fn beat_at(node: &Node, project: &ProjectName, at: Hlc) -> anyhow::Result<u64> {
+    let view = node.ask(node.client().windows(project, Some(at), 0))?;
+    let known = view.known.context("the node knows no window schedule, so a time has no beat; leave --beat-at out")?;
+    Ok(known.outlook.beat)
+}
+
+/// Ends the process as for other wrong usage.
+pub(super) fn usage(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{message}\n")).exit()
 }
 
 /// Proposes one transition, signed by the node's client, and reports retries.
@@ -228,13 +315,6 @@ fn tell(event: &Event<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_unknown_transition_is_reported_with_the_nearest_name() {
-        assert_eq!(transition("Control_Pause"), Ok(Transition::ControlPause));
-        let error = transition("control_pause").unwrap_err();
-        assert!(error.ends_with("did you mean Control_Pause?"), "{error}");
-    }
 
     #[test]
     fn a_window_is_named_or_none() {

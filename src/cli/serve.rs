@@ -20,7 +20,7 @@ use crate::settings::{Overrides, Settings};
         callers. SIGHUP reads the fact file, the policies and their bundle, the identities, the readers, the TLS files and log.level again, and asks \
         for the license. Under systemd (NOTIFY_SOCKET) it says when it is ready, reloads and stops, how it is, and \
         answers the watchdog.\n\n\
-        Log lines (JSON) go to standard output, what people should see to standard \
+        Log lines go to standard output: text on a terminal, JSON elsewhere (log.format). Messages for people go to standard \
         error. The first line on standard error that begins with `listening on` names the address.",
     after_help = "Examples:\n  swoosh serve\n  swoosh serve --config swoosh.yaml\n  \
         swoosh serve --data /var/lib/swoosh --listen 127.0.0.1:0"

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::connect::{NodeArgs, ProjectArg};
+use super::connect::{Node, NodeArgs, ProjectArg};
 use super::output::{Output, Table, fields};
 use crate::client::StateView;
-use crate::machine::state::State;
+use crate::machine::head::Head;
+use crate::machine::state::{Section, State};
 use crate::types::names::Region;
+use crate::types::text::ProjectName;
 
 /// Arguments of `swoosh state`.
 #[derive(Debug, clap::Args)]
@@ -66,6 +68,40 @@ pub(super) fn full(view: &StateView) -> anyhow::Result<State> {
     let sections = view.projection.iter().map(|(name, section)| (name.to_ascii_lowercase(), section.clone()));
     serde_json::from_value(Value::Object(sections.collect()))
         .context("the node's state is not of the form that this program knows; use the node's own version of it")
+}
+
+/// A project's whole state as a node shows it, proven against the head that the node names.
+pub(super) fn proven(node: &Node, project: &ProjectName) -> anyhow::Result<(StateView, Head)> {
+    let view = node.ask(node.client().state(project, None))?;
+    let head = head_of(&view)?;
+    Ok((view, head))
+}
+
+/// The head behind a view that shows every section.
+pub(super) fn head_of(view: &StateView) -> anyhow::Result<Head> {
+    check(view)?;
+    let head = Head::try_of(full(view)?)?;
+    anyhow::ensure!(
+        head.hash() == view.hash,
+        "the node's state hashes to {}, but it names {}; use the node's own version of this program",
+        head.hash(),
+        view.hash
+    );
+    Ok(head)
+}
+
+/// The view of a state, as a node would show it.
+pub(super) fn view_of(head: &Head, index: u64) -> anyhow::Result<StateView> {
+    let document = serde_json::to_value(head.state())?;
+    let section = |section: &Section| (section.as_str().to_owned(), head.section_hash(*section));
+    Ok(StateView {
+        project: head.state().meta.project.clone(),
+        hash: head.hash(),
+        index,
+        hlc_last: None,
+        sections: Section::ALL.iter().map(section).collect(),
+        projection: document.as_object().cloned().unwrap_or_default().into_iter().collect(),
+    })
 }
 
 fn headline(view: &StateView, phase: &str) -> String {
@@ -135,20 +171,9 @@ fn remark(state: &State, region: Region) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::head::Head;
-    use crate::machine::state::Section;
 
     fn view(head: &Head) -> StateView {
-        let document = serde_json::to_value(head.state()).unwrap();
-        let section = |section: &Section| (section.as_str().to_owned(), head.section_hash(*section));
-        StateView {
-            project: "default".parse().unwrap(),
-            hash: head.hash(),
-            index: 0,
-            hlc_last: None,
-            sections: Section::ALL.iter().map(section).collect(),
-            projection: document.as_object().unwrap().clone().into_iter().collect(),
-        }
+        view_of(head, 0).unwrap()
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod packer;
 mod policies;
 mod providers;
 mod pushed_facts;
+mod quick_start;
 mod record_replay;
 mod rejections;
 mod replay;
@@ -72,6 +73,7 @@ mod traces;
 mod upgrade;
 mod vectors;
 mod volumes;
+mod waiting;
 
 mod workspace;
 mod yaml;

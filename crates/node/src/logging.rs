@@ -1,6 +1,6 @@
 //! The log of a process that serves: standard output, the file that the settings name, and what is kept out of both.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -14,7 +14,8 @@ use swoosh_telemetry::log::{self, Format, LogGuard};
 pub fn open(settings: &Settings) -> anyhow::Result<LogGuard> {
     let wanted = &settings.log;
     let format = match wanted.format {
-        LogFormat::Json => Format::Json,
+        LogFormat::Auto if std::io::stdout().is_terminal() => Format::Text,
+        LogFormat::Auto | LogFormat::Json => Format::Json,
         LogFormat::Text => Format::Text,
     };
     let rotation = Rotation { max_bytes: wanted.file_max_bytes, keep: wanted.file_keep };

@@ -33,6 +33,9 @@ pub enum KeyFileError {
     /// It is a directory, a pipe or the like.
     #[error("{} is not a regular file; name a key file", .0.display())]
     NotAFile(PathBuf),
+    /// The file holds the public half.
+    #[error("the key file {} holds a public key; name the file of the secret one, which `swoosh keygen --out` wrote", .0.display())]
+    Public(PathBuf),
     /// The file holds no key.
     #[error("the key file {} holds no key: {source}; restore it from a backup, or move it away", .path.display())]
     Content { path: PathBuf, source: KeyError },
@@ -80,10 +83,11 @@ pub fn load(path: &Path) -> Result<SecretKey, KeyFileError> {
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(io_error("read", path))?;
     // A file that is no text holds no key.
-    std::str::from_utf8(&bytes)
-        .unwrap_or_default()
-        .parse()
-        .map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    if text.trim_start().starts_with("hmmm:pubkey:") {
+        return Err(KeyFileError::Public(path.to_owned()));
+    }
+    text.parse().map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
 }
 
 /// Makes a new key and its file, with mode 0600; the file is there whole and durable, or not at all.

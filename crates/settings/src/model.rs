@@ -293,8 +293,10 @@ pub struct SecretsFile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// Text on a terminal, JSON elsewhere.
     #[default]
+    Auto,
+    /// One JSON object a line.
     Json,
     /// Text for people.
     Text,
@@ -454,6 +456,6 @@ impl Default for Decisions {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { level: "info".into(), format: LogFormat::Json, file: None, file_max_bytes: 10 << 20, file_keep: 5 }
+        Log { level: "info".into(), format: LogFormat::Auto, file: None, file_max_bytes: 10 << 20, file_keep: 5 }
     }
 }

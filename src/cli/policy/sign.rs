@@ -29,7 +29,7 @@ pub(super) struct SignArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=9_007_199_254_740_991))]
     serial: u64,
     /// Secret key; its public half is listed under facts.sources.policy
-    #[arg(long, value_name = "FILE", env = "SWOOSH_KEY")]
+    #[arg(long, value_name = "FILE|env:NAME|fd:N", env = "SWOOSH_KEY")]
     key: PathBuf,
     /// Cluster to sign for, as `swoosh health` tells it
     #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER")]

@@ -27,6 +27,7 @@ pub mod fetch;
 pub mod git;
 pub mod inventory;
 pub mod licences;
+pub mod made;
 pub mod mirrors;
 pub mod pin;
 pub mod resolve;
