@@ -51,7 +51,7 @@ fn failed_effect(state: &State) -> Option<String> {
     if let Some((region, failure)) = ingestion.or(environment) {
         return Some(format!("the last work of {region} failed: {}", failure.detail));
     }
-    let unreachable: Vec<&str> = state.council.unreachable.iter().map(|(name, _)| name.as_str()).collect();
+    let unreachable: Vec<&str> = state.council.unreachable.keys().map(|name| name.as_str()).collect();
     (!unreachable.is_empty())
         .then(|| format!("the last probe of the council's tools failed: {}", unreachable.join(", ")))
 }
