@@ -1,4 +1,4 @@
-//! Writes the statechart's tables, so that a transition without a reducer arm does not compile.
+//! Writes the statechart's tables and matches, so that a guard or a transition without its function does not compile.
 
 #![allow(clippy::disallowed_methods, reason = "a build script reads its environment and writes files")]
 
@@ -9,6 +9,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::env::var("OUT_DIR")?;
     let tables = swoosh_chart::generate::chart(&chart, swoosh_chart::schema_hash(&chart)?);
     std::fs::write(Path::new(&out).join("chart.rs"), tables)?;
+    std::fs::write(Path::new(&out).join("guards.rs"), swoosh_chart::generate::guards(&chart))?;
+    std::fs::write(Path::new(&out).join("reduce.rs"), swoosh_chart::generate::reducers(&chart))?;
     println!("cargo::rerun-if-changed=build.rs");
     Ok(())
 }

@@ -1,9 +1,9 @@
-// Rust from the statechart: `names.rs` (enums that every layer knows) and `chart.rs` (the transition
-// table and the typed inputs, which `machine` alone knows).
+// Rust from the statechart: `names.rs` and `rejections.rs` (enums and texts that every layer knows), `chart.rs` (the
+// transition table and the typed inputs), `guards.rs` and `reduce.rs` (matches), which `machine` alone knows.
 
 use std::fmt::Write as _;
 
-use super::model::{Chart, Transition};
+use super::model::{Chart, Entry, Rejection, Transition};
 
 /// `Ingestion_BytesOk` or `toolingSync` or `TOOLING_SYNC` as a Rust variant.
 fn variant(name: &str) -> String {
@@ -60,7 +60,12 @@ pub fn names(chart: &Chart) -> String {
         "Work outside the machine.",
         &chart.effects.iter().map(|(k, v)| (k.clone(), v.doc.clone())).collect::<Vec<_>>(),
     );
-    push_enum(&mut out, "GuardName", "A pure condition on a transition.", &described(&chart.guards));
+    push_enum(
+        &mut out,
+        "GuardName",
+        "A pure condition on a transition.",
+        &chart.guards.iter().map(|(k, v)| (k.clone(), v.doc.clone())).collect::<Vec<_>>(),
+    );
     push_enum(&mut out, "Role", "What an identity may do.", &described(&chart.roles));
     push_enum(&mut out, "WindowClass", "A class of BACKBEAT window.", &described(&chart.window_classes));
     push_enum(
@@ -79,6 +84,86 @@ pub fn names(chart: &Chart) -> String {
         );
     }
     push_inputs_of(&mut out, chart);
+    push_summaries(&mut out, chart);
+    out
+}
+
+fn push_summaries(out: &mut String, chart: &Chart) {
+    let _ = writeln!(
+        out,
+        "impl Transition {{\n    /// Template of its sentence in decision records.\n    pub const fn summary(self) -> &'static str {{\n        match self {{"
+    );
+    for (name, t) in &chart.transitions {
+        let _ = writeln!(out, "            Transition::{} => {:?},", variant(name), t.summary);
+    }
+    let _ = writeln!(out, "        }}\n    }}\n}}\n");
+}
+
+fn entry(entry: &Entry) -> String {
+    let Entry { cause, example, remedy, rule, retry } = entry;
+    format!(
+        "Entry {{ cause: {cause:?}, example: {example:?}, remedy: {remedy:?}, rule: {rule:?}, retry: Retry::{retry:?} }}"
+    )
+}
+
+/// `rejections.rs`: the codes, their entries and those of the guards, and the groups of their page.
+pub fn rejections(chart: &Chart) -> String {
+    let mut out = String::from("codes! {\n");
+    for rejection in chart.rejections.iter().flat_map(|group| &group.codes) {
+        let Rejection { code, title, guard, .. } = rejection;
+        let guard = option("GuardName", guard.as_ref());
+        let _ = writeln!(out, "    {} = {code:?}, {title:?}, {guard}, {};", variant(code), entry(&rejection.entry()));
+    }
+    let _ = writeln!(
+        out,
+        "}}\n\nimpl GuardName {{\n    /// The entry of its code; absent for guards whose failures have codes of their own.\n    pub const fn entry(self) -> Option<&'static Entry> {{\n        match self {{"
+    );
+    for (name, guard) in &chart.guards {
+        let own = guard.entry().map_or("None".to_owned(), |own| format!("Some(&{})", entry(&own)));
+        let _ = writeln!(out, "            GuardName::{} => {own},", variant(name));
+    }
+    let _ = writeln!(
+        out,
+        "        }}\n    }}\n}}\n\n/// The groups of codes, in the order of their page.\npub const GROUPS: &[Group] = &["
+    );
+    for group in &chart.rejections {
+        let guards = chart.guard_order.iter().filter(|_| group.guards);
+        let guards = guards.filter(|name| chart.guards.get(*name).is_some_and(|guard| guard.entry().is_some()));
+        let guards = guards.map(|name| format!("Code::Guard(GuardName::{})", variant(name)));
+        let codes = group.codes.iter().map(|rejection| format!("Code::{}", variant(&rejection.code)));
+        let codes: Vec<_> = codes.chain(guards).collect();
+        let _ = writeln!(
+            out,
+            "    Group {{ title: {:?}, intro: {:?}, codes: &[{}] }},",
+            group.group,
+            group.doc,
+            codes.join(", ")
+        );
+    }
+    let _ = writeln!(out, "];");
+    out
+}
+
+/// `guards.rs`: the registry of guards; each is a function of its name, which the including module has in scope.
+pub fn guards(chart: &Chart) -> String {
+    let mut out =
+        String::from("/// The function of a guard.\npub fn guard(name: GuardName) -> Guard {\n    match name {\n");
+    for name in chart.guards.keys() {
+        let _ = writeln!(out, "        GuardName::{} => {name},", variant(name));
+    }
+    out.push_str("    }\n}\n");
+    out
+}
+
+/// `reduce.rs`: every transition's reducer, named after it, in the module of its region.
+pub fn reducers(chart: &Chart) -> String {
+    let mut out = String::from("fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {\n    match inputs {\n");
+    for (name, t) in &chart.transitions {
+        let function = snake(name.split_once('_').map_or(name.as_str(), |(_, rest)| rest));
+        let _ =
+            writeln!(out, "        Inputs::{}(inputs) => {}::{function}(next, inputs, step),", variant(name), t.region);
+    }
+    out.push_str("    }\n}\n");
     out
 }
 
@@ -186,10 +271,12 @@ fn push_input_enum(out: &mut String, chart: &Chart) {
         out,
         "        }}\n    }}\n\n    /// The effect that the inputs name as the one they answer.\n    pub fn effect(&self) -> Option<&EffectId> {{\n        match self {{"
     );
-    for (name, t) in chart.transitions.iter().filter(|(_, t)| t.inputs.contains_key("effect")) {
-        let _ = (t, writeln!(out, "            Inputs::{v}(inputs) => Some(&inputs.effect),", v = variant(name)));
+    for (name, t) in &chart.transitions {
+        let names_it = t.inputs.contains_key("effect");
+        let (inputs, answer) = if names_it { ("inputs", "Some(&inputs.effect)") } else { ("_", "None") };
+        let _ = writeln!(out, "            Inputs::{}({inputs}) => {answer},", variant(name));
     }
-    let _ = writeln!(out, "            _ => None,\n        }}\n    }}\n}}\n");
+    let _ = writeln!(out, "        }}\n    }}\n}}\n");
 }
 
 /// `chart.rs`. `schema_hash` is of the chart without its prose.

@@ -16,11 +16,117 @@ pub struct Chart {
     pub base_guards: Vec<String>,
     pub licensed_guards: Vec<String>,
     pub licensed_regions: Vec<String>,
-    pub guards: BTreeMap<String, String>,
+    pub guards: BTreeMap<String, Guard>,
     pub effects: BTreeMap<String, Effect>,
     pub blocked: BTreeMap<String, Passes>,
     pub bounds: BTreeMap<String, u64>,
     pub transitions: BTreeMap<String, Transition>,
+    /// Rejection codes, in the order of their page.
+    pub rejections: Vec<Group>,
+    /// The names of the guards in the order of the text, for that page.
+    #[serde(skip)]
+    pub guard_order: Vec<String>,
+}
+
+/// A condition on transitions.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    pub doc: String,
+    /// Its entry as the code `guard_<name>`; absent if other codes name it as theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+}
+
+impl Guard {
+    /// Its entry: all of it, or nothing.
+    pub fn entry(&self) -> Option<Entry> {
+        Some(Entry {
+            cause: self.cause.clone()?,
+            example: self.example.clone()?,
+            remedy: self.remedy.clone()?,
+            rule: self.rule.clone()?,
+            retry: self.retry?,
+        })
+    }
+
+    fn has_any_of_entry(&self) -> bool {
+        let texts = [&self.cause, &self.example, &self.remedy, &self.rule];
+        texts.iter().any(|text| text.is_some()) || self.retry.is_some()
+    }
+}
+
+/// Rejection codes under one heading.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    pub group: String,
+    pub doc: String,
+    /// Whether its entries are those of the guards.
+    #[serde(default)]
+    pub guards: bool,
+    #[serde(default)]
+    pub codes: Vec<Rejection>,
+}
+
+/// A rejection code that is not `guard_<name>`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rejection {
+    pub code: String,
+    pub title: String,
+    /// The guard whose failure it reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
+    pub cause: String,
+    pub example: String,
+    pub remedy: String,
+    pub rule: String,
+    pub retry: Retry,
+}
+
+impl Rejection {
+    pub fn entry(&self) -> Entry {
+        Entry {
+            cause: self.cause.clone(),
+            example: self.example.clone(),
+            remedy: self.remedy.clone(),
+            rule: self.rule.clone(),
+            retry: self.retry,
+        }
+    }
+}
+
+/// What docs/rejections.md says about a code.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub cause: String,
+    pub example: String,
+    pub remedy: String,
+    pub rule: String,
+    pub retry: Retry,
+}
+
+/// How trying again can help; statechart.yaml explains each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    Never,
+    Head,
+    Clock,
+    Restamp,
+    Window,
+    Outside,
+    Node,
+    Resend,
 }
 
 /// A parallel region; the first state is the initial one.
@@ -62,6 +168,8 @@ pub struct Passes {
 #[serde(deny_unknown_fields)]
 pub struct Transition {
     pub doc: String,
+    /// Template of its sentence in decision records.
+    pub summary: String,
     pub region: String,
     pub from: Vec<String>,
     pub to: Vec<String>,
@@ -101,11 +209,18 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+/// Members of regions, effects and transitions that are prose.
+const PROSE: [&str; 2] = ["doc", "summary"];
+
 impl Chart {
     /// Reads a chart. A map with a duplicate name is refused: the later entry would silently replace the earlier.
     pub fn read(text: &str) -> Result<Chart, yaml_serde::Error> {
-        let _names_are_unique: yaml_serde::Value = yaml_serde::from_str(text)?;
-        yaml_serde::from_str(text)
+        let checked: yaml_serde::Value = yaml_serde::from_str(text)?;
+        let mut chart: Chart = yaml_serde::from_str(text)?;
+        let guards = checked.get("guards").and_then(yaml_serde::Value::as_mapping);
+        let names = guards.into_iter().flat_map(|guards| guards.keys());
+        chart.guard_order = names.filter_map(yaml_serde::Value::as_str).map(str::to_owned).collect();
+        Ok(chart)
     }
 
     /// Every guard of a transition, in the order in which reasons are reported.
@@ -131,8 +246,11 @@ impl Chart {
         }
         for described in ["regions", "effects", "transitions"] {
             let entries = json[described].as_object_mut().into_iter().flat_map(|map| map.values_mut());
-            entries.filter_map(|entry| entry.as_object_mut()).for_each(|entry| drop(entry.remove("doc")));
+            for entry in entries.filter_map(|entry| entry.as_object_mut()) {
+                PROSE.iter().for_each(|member| drop(entry.remove(*member)));
+            }
         }
+        json.as_object_mut().into_iter().for_each(|json| drop(json.remove("rejections")));
         Ok(json)
     }
 
@@ -143,6 +261,7 @@ impl Chart {
         self.check_references(&mut problems);
         self.check_effects(&mut problems);
         self.check_blocked(&mut problems);
+        self.check_rejections(&mut problems);
         problems.0
     }
 
@@ -214,6 +333,7 @@ impl Chart {
                 format!("transition {name}: leads nowhere")
             });
             problems.when(transition.signers.is_empty(), || format!("transition {name}: it has no signers"));
+            problems.when(transition.summary.trim().is_empty(), || format!("transition {name}: it has no summary"));
         }
         for guard in self.guards.keys() {
             let used = self.transitions.values().any(|t| self.guards_of(t).contains(guard));
@@ -271,6 +391,36 @@ impl Chart {
         problems.when(!self.blocked.keys().map(String::as_str).eq(expected), || {
             format!("blocked: must be exactly {expected:?}")
         });
+    }
+}
+
+impl Chart {
+    /// Every code has one entry, and every guard an entry or a code of its own.
+    fn check_rejections(&self, problems: &mut Problems) {
+        let mut seen = BTreeSet::new();
+        for rejection in self.rejections.iter().flat_map(|group| &group.codes) {
+            let code = &rejection.code;
+            problems.when(!seen.insert(code), || format!("rejection {code}: the code is listed twice"));
+            problems.when(code.starts_with("guard_"), || format!("rejection {code}: a guard's entry is under guards"));
+            let guard = rejection.guard.as_ref().filter(|guard| !self.guards.contains_key(*guard));
+            guard.into_iter().for_each(|guard| {
+                problems.0.push(format!("rejection {code}: there is no guard {guard}"));
+            });
+            let texts = [&rejection.title, &rejection.cause, &rejection.example, &rejection.remedy, &rejection.rule];
+            problems.when(texts.iter().any(|text| text.trim().is_empty()), || {
+                format!("rejection {code}: title, cause, example, remedy and rule need a text each")
+            });
+        }
+        for (name, guard) in &self.guards {
+            let mut codes = self.rejections.iter().flat_map(|group| &group.codes);
+            let has_own = codes.any(|rejection| rejection.guard.as_ref() == Some(name));
+            let whole = guard.entry().is_some();
+            problems.when(!whole && (guard.has_any_of_entry() || !has_own), || {
+                format!("guard {name}: it needs cause, example, remedy, rule and retry, or a rejection that names it")
+            });
+        }
+        let of_guards = self.rejections.iter().filter(|group| group.guards).count();
+        problems.when(of_guards != 1, || "rejections: exactly one group has the guards".to_owned());
     }
 }
 

@@ -13,7 +13,7 @@ use swoosh_types::ids::{IdemKey, WindowId};
 use swoosh_types::json::JsonError;
 use swoosh_types::proposal::{Proposal, SignedProposal};
 use swoosh_types::receipt::Receipt;
-use swoosh_types::rejection::{Code, Problem};
+use swoosh_types::rejection::{Problem, Retry};
 use swoosh_types::text::ProjectName;
 
 /// A signed proposal and the bytes that are posted, the same for every attempt.
@@ -281,7 +281,7 @@ impl Client {
     async fn sign(&self, draft: &Draft, journey: &mut Journey<'_>) -> Result<Prepared, ProposeError> {
         let signing = self.signing.as_ref().ok_or(ProposeError::ReadsOnly)?;
         let project = draft.project();
-        if matches!(&journey.cause, Some(Cause::Clock(problem)) if problem.code == Code::HlcBehind) {
+        if matches!(&journey.cause, Some(Cause::Clock(problem)) if problem.code.retry() == Retry::Restamp) {
             // The wall here is slow: the node's own time, which the clock follows from now on, is not.
             self.health().await?;
         }
@@ -355,10 +355,14 @@ impl Client {
             return Step::Failed(self.unexpected(&reply, reply.excerpt()));
         };
         let may_move_head = draft.is_some_and(|draft| !matches!(draft.head, HeadChoice::Only(_)));
-        match problem.code {
-            Code::StaleHead if may_move_head => Step::Again(Cause::StaleHead(problem)),
-            Code::HlcNotAfter | Code::HlcBehind if draft.is_some() => Step::Again(Cause::Clock(problem)),
-            _ => Step::Failed(ProposeError::Rejected(problem)),
+        match problem.code.retry() {
+            Retry::Head if may_move_head => Step::Again(Cause::StaleHead(problem)),
+            Retry::Clock | Retry::Restamp if draft.is_some() => Step::Again(Cause::Clock(problem)),
+            // These are sent again only under the statuses above, which proxies give too.
+            Retry::Node | Retry::Resend => Step::Failed(ProposeError::Rejected(problem)),
+            Retry::Never | Retry::Head | Retry::Clock | Retry::Restamp | Retry::Window | Retry::Outside => {
+                Step::Failed(ProposeError::Rejected(problem))
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 mod curl;
 mod pages;
 mod reference;
+#[cfg(test)]
+mod rejections;
 
 use std::sync::LazyLock;
 

@@ -12,7 +12,7 @@ use swoosh_sequencer::Refusal;
 use swoosh_sequencer::queries::{FoldError, ReadError};
 use swoosh_types::hash::Hash;
 use swoosh_types::names::GuardName;
-use swoosh_types::rejection::{Code, Problem, Rejection};
+use swoosh_types::rejection::{Code, Problem, Rejection, Retry};
 use swoosh_types::text::ProjectName;
 
 /// Media type of problem documents.
@@ -84,7 +84,6 @@ impl From<Rejection> for Fault {
     fn from(rejection: Rejection) -> Fault {
         let code = rejection.code;
         let status = status(code);
-        let wait = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
         Fault(Box::new(Problem {
             kind: format!("/docs/rejections#{code}"),
             title: code.title().to_owned(),
@@ -97,7 +96,7 @@ impl From<Rejection> for Fault {
             project: None,
             head: None,
             hlc_last: None,
-            retry_after_ms: wait.then_some(PATIENCE_MS),
+            retry_after_ms: (code.retry() == Retry::Node).then_some(PATIENCE_MS),
         }))
     }
 }

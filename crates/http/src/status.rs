@@ -115,6 +115,16 @@ mod tests {
         other.for_each(|&code| assert_eq!(status(code).as_u16(), 400, "{code}"));
     }
 
+    /// Clients decide by the status, where a proxy may have answered: both must agree.
+    #[test]
+    fn the_same_bytes_may_be_sent_again_where_the_status_says_so() {
+        use swoosh_types::rejection::Retry;
+        for &code in Code::PLAIN {
+            let by_status = matches!(status(code).as_u16(), 408 | 429 | 502 | 503 | 504);
+            assert_eq!(matches!(code.retry(), Retry::Node | Retry::Resend), by_status, "{code}");
+        }
+    }
+
     #[test]
     fn guards_are_refused_with_400() {
         GuardName::ALL.iter().for_each(|&guard| assert_eq!(status(Code::Guard(guard)), StatusCode::BAD_REQUEST));

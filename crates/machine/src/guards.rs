@@ -4,7 +4,7 @@
 //! given alone, so that judging again from the recorded facts gives the same words. A guard that needs
 //! the inputs leaves `ok` open when it is asked without a proposal (`GET /transitions`).
 //!
-//! A guard is any `fn(&Case) -> Judged`, and [`guard`] is the registry:
+//! A guard is any `fn(&Case) -> Judged`, and [`guard`] is the registry, generated from `statechart.yaml`:
 //!
 //! ```
 //! use swoosh_machine::facts::FactSet;
@@ -22,6 +22,7 @@
 //! # Ok::<(), swoosh_types::text::TextError>(())
 //! ```
 
+mod base;
 mod boot;
 mod council;
 mod environment;
@@ -167,41 +168,8 @@ impl Judged {
 
 pub type Guard = fn(&Case<'_>) -> Judged;
 
-/// The registry. The base guards signature, identity, head and clock are judged before the others, by
-/// [`super::judge`], and pass by the time they are asked here.
-pub fn guard(name: GuardName) -> Guard {
-    match name {
-        GuardName::Signature | GuardName::Identity | GuardName::Head | GuardName::Clock => |_| Judged::open(),
-        GuardName::Policy => policy::policy,
-        GuardName::License => license::license,
-        GuardName::LicenseStatus => license::license_status,
-        GuardName::Window => window::window,
-        GuardName::FreshWindow => window::fresh_window,
-        GuardName::Quorum => council::quorum,
-        GuardName::Tooling => council::tooling,
-        GuardName::Roster => council::roster,
-        GuardName::Liveness => council::liveness,
-        GuardName::Effect => ingestion::effect,
-        GuardName::Sources => ingestion::sources,
-        GuardName::Coverage => ingestion::coverage,
-        GuardName::Retained => ingestion::retained,
-        GuardName::Retryable => ingestion::retryable,
-        GuardName::Versions => ingestion::versions,
-        GuardName::Capacity => environment::capacity,
-        GuardName::Release => environment::release,
-        GuardName::Health => environment::health,
-        GuardName::Prerequisites => execution::prerequisites,
-        GuardName::Pin => execution::pin,
-        GuardName::Ready => execution::ready,
-        GuardName::Binding => execution::binding,
-        GuardName::Member => execution::member,
-        GuardName::Threshold => execution::threshold,
-        GuardName::Entered => execution::entered,
-        GuardName::Operators => boot::operators,
-        GuardName::Rotation => boot::rotation,
-        GuardName::Document => boot::document,
-        GuardName::Chart => boot::chart,
-        GuardName::Bundle => policy::bundle,
-        GuardName::Breach => policy::breach,
-    }
-}
+// A guard is the function of its name in one of these modules; a name without a function does not compile.
+use self::{
+    base::*, boot::*, council::*, environment::*, execution::*, ingestion::*, license::*, policy::*, window::*,
+};
+include!(concat!(env!("OUT_DIR"), "/guards.rs"));

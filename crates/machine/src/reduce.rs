@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::chart::{self, Inputs, TransitionSpec};
 use super::head::Head;
-use super::state::{Effects, HlcLast, LicenseStatus, OpenEffect, State};
+use super::state::{Effects, HlcLast, OpenEffect, State};
 use swoosh_types::hlc::Hlc;
 use swoosh_types::ids::EffectId;
 use swoosh_types::names::{EffectName as Name, Region, Transition};
@@ -85,71 +85,8 @@ fn close(next: &mut State, effect: Name) {
     }
 }
 
-fn apply(next: &mut State, inputs: &Inputs, step: &Step<'_>) {
-    match inputs {
-        Inputs::BootConfigOk(inputs) => boot::config_ok(next, &inputs.document),
-        Inputs::BootLicensed(_) => boot::licensed(next, step),
-        Inputs::BootIdentityGranted(inputs) => boot::identity_granted(next, inputs, step),
-        Inputs::BootIdentityRevoked(inputs) => boot::identity_revoked(next, inputs, step),
-        Inputs::BootIdentityRotated(inputs) => boot::identity_rotated(next, inputs, step),
-        Inputs::BootChartUpgraded(inputs) => boot::chart_upgraded(next, inputs, step),
-        Inputs::IngestionSourcesResolved(inputs) => ingestion::sources_resolved(next, inputs, step),
-        Inputs::IngestionResolveFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Resolve, step),
-        Inputs::IngestionBytesOk(inputs) => ingestion::bytes_ok(next, inputs, step),
-        Inputs::IngestionFetchFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Fetch, step),
-        Inputs::IngestionSchemaOk(inputs) => ingestion::schema_ok(next, inputs, step),
-        Inputs::IngestionValidateFailed(inputs) => {
-            ingestion::failed(next, &inputs.failure, inputs.outcomes.as_ref(), Name::Validate, step)
-        }
-        Inputs::IngestionPolicyViolation(inputs) => ingestion::policy_violation(next, inputs),
-        Inputs::IngestionCorpusBuilt(inputs) => ingestion::corpus_built(next, inputs),
-        Inputs::IngestionIndexFailed(inputs) => ingestion::failed(next, &inputs.failure, None, Name::Index, step),
-        Inputs::IngestionRetry(inputs) => ingestion::retry(next, inputs, step),
-        Inputs::IngestionNewVersion(inputs) => ingestion::new_version(next, inputs, step),
-        Inputs::IngestionRollbackIndex(inputs) => ingestion::rollback_index(next, inputs),
-        Inputs::CouncilProfilesLoaded(inputs) => council::profiles_loaded(next, inputs),
-        Inputs::CouncilQuorumCert(inputs) => council::quorum_cert(next, inputs, step),
-        Inputs::CouncilMcpGreen(inputs) => council::mcp_green(next, inputs),
-        Inputs::CouncilMcpRed(inputs) => council::mcp_red(next, inputs, step),
-        Inputs::CouncilEject(inputs) => council::eject(next, inputs),
-        Inputs::CouncilReElect(_) => council::re_elect(next),
-        Inputs::CouncilReplan(inputs) => council::replan(next, inputs),
-        Inputs::CouncilReaffirm(inputs) => council::reaffirm(next, inputs),
-        Inputs::EnvironmentCapacityOk(_) => environment::capacity_ok(next, step),
-        Inputs::EnvironmentCapacityDenied(inputs) => environment::again(next, &inputs.failure, Name::Allocate, step),
-        Inputs::EnvironmentInstalled(inputs) => environment::installed(next, inputs, step),
-        Inputs::EnvironmentProvisionFailed(inputs) => environment::provision_failed(next, inputs, step),
-        Inputs::EnvironmentGreen(inputs) => environment::green(next, inputs),
-        Inputs::EnvironmentAmber(inputs) => environment::amber(next, inputs),
-        Inputs::EnvironmentHealthFailed(inputs) => environment::health_failed(next, inputs, step),
-        Inputs::EnvironmentRecheck(_) => environment::recheck(next, step),
-        Inputs::EnvironmentDeprovision(inputs) => environment::deprovision(next, inputs, step),
-        Inputs::EnvironmentReleased(_) => environment::released(next, step),
-        Inputs::EnvironmentReleaseFailed(inputs) => environment::again(next, &inputs.failure, Name::Release, step),
-        Inputs::EnvironmentReaffirm(inputs) => environment::reaffirm(next, inputs),
-        Inputs::ExecutionAllReady(inputs) => execution::all_ready(next, inputs, step),
-        Inputs::ExecutionPlanLocked(inputs) => execution::plan_locked(next, inputs, step),
-        Inputs::ExecutionPlanChange(inputs) => execution::plan_change(next, inputs, step),
-        Inputs::ExecutionBeatReviewGate(_) => execution::beat_review_gate(next, step),
-        Inputs::ExecutionRework(_) => execution::rework(next, step),
-        Inputs::ExecutionApprove(inputs) => execution::approve(next, inputs, step),
-        Inputs::ExecutionApprovalsThreshold(_) => execution::approvals_threshold(next, step),
-        Inputs::ExecutionSubmit(inputs) => execution::submit(next, inputs, step),
-        Inputs::ExecutionNextWindow(_) => execution::next_window(next, step),
-        Inputs::LicenseGraceEntered(inputs) => control::license(next, LicenseStatus::Grace, &inputs.cause),
-        Inputs::LicenseExpired(inputs) => control::license(next, LicenseStatus::Expired, &inputs.cause),
-        Inputs::LicenseRenewed(inputs) => control::license(next, LicenseStatus::Ok, &inputs.cause),
-        Inputs::ControlPause(inputs) => control::pause(next, true, &inputs.rationale),
-        Inputs::ControlResume(inputs) => control::pause(next, false, &inputs.rationale),
-        Inputs::ControlQuorumLost(_) => control::recovery(next, true),
-        Inputs::ControlRecovered(_) => control::recovery(next, false),
-        Inputs::ControlTerminate(inputs) => control::terminate(next, &inputs.rationale),
-        Inputs::PolicyQuarantine(inputs) => policy::quarantine(next, inputs),
-        Inputs::PolicyRelease(inputs) => policy::release(next, &inputs.justification, step),
-        Inputs::PolicyUpdated(inputs) => policy::updated(next, inputs, step),
-        Inputs::PolicyConfirmedBlock(inputs) => policy::confirmed_block(next, &inputs.rationale),
-    }
-}
+// A transition's reducer is the function of its name in the module of its region; without one it does not compile.
+include!(concat!(env!("OUT_DIR"), "/reduce.rs"));
 
 /// The effects that a transition opened and those that it ended, for the runner of effects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use swoosh_machine::facts::{FactBody, FactSet};
 use swoosh_types::backbeat::Schedule;
 use swoosh_types::fact::FactKind;
 use swoosh_types::hlc::Hlc;
-use swoosh_types::names::{GuardName, Transition};
-use swoosh_types::rejection::Code;
+use swoosh_types::names::Transition;
+use swoosh_types::rejection::{Code, Retry};
 use swoosh_types::text::ProjectName;
 
 /// Wait of a caller that only has to read the head again.
@@ -24,28 +24,14 @@ pub(super) fn after_ms(
     at: Hlc,
 ) -> Option<u64> {
     let at = facts.outside(project, at);
-    let schedule = facts.get(FactKind::Windows, project).and_then(|fact| match &fact.body {
-        FactBody::Windows(schedule) => Some(schedule),
-        _ => None,
-    });
-    let base_ms = match code {
-        Code::StaleHead | Code::HlcNotAfter => RACE_MS,
-        Code::Guard(GuardName::Window | GuardName::FreshWindow) => return window_ms(schedule?, transition, at),
-        Code::Guard(
-            GuardName::License | GuardName::Tooling | GuardName::Capacity | GuardName::Health | GuardName::Liveness,
-        )
-        | Code::HlcAhead
-        | Code::BeatsUnknown
-        | Code::Blocked => OUTSIDE_MS,
-        Code::TooManyRequests
-        | Code::Overloaded
-        | Code::ClockUnsafe
-        | Code::NotDurable
-        | Code::Draining
-        | Code::ProjectDamaged
-        | Code::ReadOnly
-        | Code::Follower => NODE_MS,
-        _ => return None,
+    let fact = facts.get(FactKind::Windows, project);
+    let schedule = fact.and_then(|fact| if let FactBody::Windows(it) = &fact.body { Some(it) } else { None });
+    let base_ms = match code.retry() {
+        Retry::Never | Retry::Restamp | Retry::Resend => return None,
+        Retry::Head | Retry::Clock => RACE_MS,
+        Retry::Window => return window_ms(schedule?, transition, at),
+        Retry::Outside => OUTSIDE_MS,
+        Retry::Node => NODE_MS,
     };
     Some(scale(base_ms, schedule.map_or(0, |schedule| schedule.pressure(at))))
 }

@@ -1,4 +1,5 @@
-//! Why a proposal is not accepted: stable codes, one entry each in `docs/rejections.md`.
+//! Why a proposal is not accepted: stable codes, one entry each in `docs/rejections.md`. Codes and entries are generated
+//! from `statechart.yaml`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use super::record::GuardOutcome;
 use super::text::ProjectName;
 
 macro_rules! codes {
-    ($($variant:ident = $text:literal, $title:literal;)*) => {
+    ($($variant:ident = $text:literal, $title:literal, $guard:expr, $entry:expr;)*) => {
         /// A stable code of the rejection.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
@@ -29,6 +30,30 @@ macro_rules! codes {
                 match self {
                     $(Code::$variant => $title,)*
                     Code::Guard(_) => "A guard does not let the transition pass",
+                }
+            }
+
+            /// The guard whose failure it reports.
+            pub const fn guard(self) -> Option<GuardName> {
+                match self {
+                    $(Code::$variant => $guard,)*
+                    Code::Guard(guard) => Some(guard),
+                }
+            }
+
+            /// Its entry on the page of rejections; absent for guards whose failures have codes of their own.
+            pub const fn entry(self) -> Option<&'static Entry> {
+                match self {
+                    $(Code::$variant => Some(&$entry),)*
+                    Code::Guard(guard) => guard.entry(),
+                }
+            }
+
+            /// How trying again can help.
+            pub const fn retry(self) -> Retry {
+                match self.entry() {
+                    Some(entry) => entry.retry,
+                    None => Retry::Never,
                 }
             }
         }
@@ -55,76 +80,55 @@ macro_rules! codes {
     };
 }
 
+/// An entry of the page of rejections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Why the node answers with the code.
+    pub cause: &'static str,
+    /// Reasons of an answer, one on each line.
+    pub example: &'static str,
+    /// What the caller does next.
+    pub remedy: &'static str,
+    /// Sections of docs/design.md and RFCs.
+    pub rule: &'static str,
+    pub retry: Retry,
+}
+
+/// Codes under one heading of the page of rejections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub title: &'static str,
+    pub intro: &'static str,
+    pub codes: &'static [Code],
+}
+
+/// How trying again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Not at all, while the request is the same.
+    Never,
+    /// After the project's head is read again, with a new signature.
+    Head,
+    /// After a short wait, with a later reading and a new signature.
+    Clock,
+    /// At once, with the time of sending and a new signature.
+    Restamp,
+    /// Once the BACKBEAT window is open.
+    Window,
+    /// Once something outside of the node has changed.
+    Outside,
+    /// Once the node can take it: the same bytes, after the wait that it names.
+    Node,
+    /// At once, with the same bytes.
+    Resend,
+}
+
 /// There is no such code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a rejection code")]
 pub struct CodeError(String);
 
-codes! {
-    BadJson = "bad_json", "The body is not strict JSON";
-    DuplicateKey = "duplicate_key", "A key occurs twice in one object";
-    TooDeep = "too_deep", "The document is nested too deeply";
-    BadNumber = "bad_number", "A number is not a whole number from 0 to 2^53−1";
-    BadText = "bad_text", "A text is not UTF-8 in normalisation form C";
-    Schema = "schema", "The document is not of the form that was asked for";
-    HeaderConflict = "header_conflict", "A header contradicts the body or occurs twice";
-    UnsupportedMediaType = "unsupported_media_type", "The body must be application/json without content encoding";
-    ContentTooLarge = "content_too_large", "The body is too large";
-    MethodNotAllowed = "method_not_allowed", "The method is not allowed here";
-    NotFound = "not_found", "There is nothing at this address";
-    WrongHost = "wrong_host", "The request names a host that this node does not answer to";
-    CrossSite = "cross_site", "The request comes from a page of another site";
-    CertificateRefused = "certificate_refused", "The client certificate has none of the names that are allowed";
-    RequestTimeout = "request_timeout", "The request took too long to arrive";
-    TooManyRequests = "too_many_requests", "This caller sends too much";
-    InputsHashMismatch = "inputs_hash_mismatch", "inputs_hash is not the hash of inputs";
-    SignatureInvalid = "signature_invalid", "The signature is not the signer's over this document";
-    IdentityUnknown = "identity_unknown", "The signer is not known";
-    IdentityRevoked = "identity_revoked", "The signer's identity is revoked";
-    RoleNotAllowed = "role_not_allowed", "The signer holds no role that may propose this transition";
-    ReservedGoal = "reserved_goal", "Goals that begin with swoosh. are the node's own";
-    OpClassMismatch = "op_class_mismatch", "The key's op class is not the transition's";
-    IdemKeyConflict = "idem_key_conflict", "The key is bound to a different proposal";
-    IdemKeyExpired = "idem_key_expired", "The key's beat is too old or too far ahead";
-    BeatsUnknown = "beats_unknown", "Beats cannot be counted: there is no valid windows fact";
-    StaleHead = "stale_head", "The project has moved on";
-    HlcNotAfter = "hlc_not_after", "The clock reading is not after the project's last one";
-    HlcAhead = "hlc_ahead", "The clock reading is too far ahead";
-    HlcBehind = "hlc_behind", "The clock reading is too far behind";
-    NotEnabled = "not_enabled", "The transition is not enabled in this state";
-    Blocked = "blocked", "The project is blocked";
-    OutcomeHeld = "outcome_held", "The project is blocked; the outcome is kept until it goes on";
-    Terminated = "terminated", "The project is terminated";
-    NotLicensed = "not_licensed", "The project has not passed its license check";
-    PolicyBreach = "policy_breach", "The proposal breaches a policy";
-    BoundExceeded = "bound_exceeded", "A list of the state would grow past its bound";
-    InvariantViolated = "invariant_violated", "The transition would break an invariant";
-    UnknownProject = "unknown_project", "There is no such project";
-    UnknownProjection = "unknown_projection", "There is no such section of the state";
-    UnknownIndex = "unknown_index", "There is no record at this index";
-    Pruned = "pruned", "The record is pruned";
-    UnknownDecision = "unknown_decision", "There is no such decision record";
-    BadQuery = "bad_query", "A query parameter cannot be read";
-    FactSource = "fact_source", "The source may not say facts of this kind";
-    FactAhead = "fact_ahead", "The fact was seen in the node's future";
-    FactBody = "fact_body", "The fact's body cannot be used";
-    FactSerial = "fact_serial", "The policy bundle does not follow the one that is held";
-    FactsFull = "facts_full", "The node keeps no more pushed facts";
-    ReadsClosed = "reads_closed", "Reads are closed on this address";
-    CallerUnknown = "caller_unknown", "The migration knows no such caller";
-    LegacyUnreachable = "legacy_unreachable", "WHOOSH cannot be reached";
-    LegacyTimeout = "legacy_timeout", "WHOOSH did not answer in time";
-    MigrationOff = "migration_off", "This node migrates nothing";
-    OrderStale = "order_stale", "The migration was switched meanwhile";
-    MigrationDiverged = "migration_diverged", "WHOOSH and SWOOSH differ";
-    ClockUnsafe = "clock_unsafe", "The node's clock cannot be trusted; it accepts nothing until it can";
-    Overloaded = "overloaded", "The node has more to do than it can hold";
-    Draining = "draining", "The node is shutting down";
-    NotDurable = "not_durable", "The node could not make the transition durable";
-    ProjectDamaged = "project_damaged", "Stored rows of the project are damaged; what reads them is refused";
-    ReadOnly = "read_only", "The node accepts no transitions";
-    Follower = "follower", "The node follows another one and accepts nothing itself";
-}
+include!(concat!(env!("OUT_DIR"), "/rejections.rs"));
 
 super::text::serde_as_text!(Code);
 
@@ -145,16 +149,7 @@ impl Rejection {
 
     /// The guard that failed, by the order of checks.
     pub fn guard(&self) -> Option<GuardName> {
-        match self.code {
-            Code::Guard(guard) => Some(guard),
-            Code::SignatureInvalid => Some(GuardName::Signature),
-            Code::IdentityUnknown | Code::IdentityRevoked | Code::RoleNotAllowed => Some(GuardName::Identity),
-            Code::StaleHead => Some(GuardName::Head),
-            Code::HlcNotAfter | Code::HlcAhead | Code::HlcBehind => Some(GuardName::Clock),
-            Code::PolicyBreach => Some(GuardName::Policy),
-            Code::NotLicensed => Some(GuardName::License),
-            _ => None,
-        }
+        self.code.guard()
     }
 }
 

@@ -88,7 +88,7 @@ fn inputs_of(transition: &Transition) -> String {
 }
 
 fn push_guards(out: &mut String, chart: &Chart) {
-    let rows = chart.guards.iter().map(|(name, doc)| {
+    let rows = chart.guards.iter().map(|(name, guard)| {
         let users: Vec<String> =
             chart.transitions.iter().filter(|(_, t)| chart.guards_of(t).contains(name)).map(|(n, _)| code(n)).collect();
         let used_by = if chart.base_guards.contains(name) {
@@ -102,7 +102,7 @@ fn push_guards(out: &mut String, chart: &Chart) {
         } else {
             users.join(", ")
         };
-        [code(name), doc.clone(), used_by]
+        [code(name), guard.doc.clone(), used_by]
     });
     push_table(out, "Guards", ["guard", "passes when", "used by"], rows);
 }

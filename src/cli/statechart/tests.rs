@@ -42,7 +42,9 @@ fn prose_does_not_change_the_schema_hash_and_structure_does() {
     let hash = |old: &str, new: &str| Statechart::read("t", &EMBEDDED.replacen(old, new, 1)).unwrap().schema_hash();
     let own = hash("", "");
     assert_eq!(hash("doc: The license is good", "doc: The license is very good"), own);
-    assert_eq!(hash("signature: The proposal's", "signature: A proposal's"), own);
+    assert_eq!(hash("doc: The proposal's signature", "doc: A proposal's signature"), own);
+    assert_eq!(hash("remedy: Flatten the inputs.", "remedy: Nest them less."), own);
+    assert_eq!(hash("summary: \"The license is good; ", "summary: \"The license is fine; "), own);
     assert_ne!(hash("  submissions: 64", "  submissions: 65"), own);
     assert_ne!(hash("version: 2", "version: 3"), own);
     assert_ne!(hash("    since: {ready: 2}\n", ""), own);

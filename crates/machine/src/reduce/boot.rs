@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Step, council};
-use crate::chart::{BootChartUpgraded, BootIdentityGranted, BootIdentityRevoked, BootIdentityRotated};
+use crate::chart::{
+    BootChartUpgraded, BootConfigOk, BootIdentityGranted, BootIdentityRevoked, BootIdentityRotated, BootLicensed,
+};
 use crate::state::{Identity, State};
 use crate::upgrade::{self, Chart};
 use swoosh_types::hlc::Hlc;
-use swoosh_types::inputs::ProjectDocument;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::names::{BootState, EffectName};
 
 /// Every part of the document goes to the section that it concerns.
-pub(super) fn config_ok(next: &mut State, document: &ProjectDocument) {
+pub(super) fn config_ok(next: &mut State, inputs: &BootConfigOk, _: &Step<'_>) {
+    let document = &inputs.document;
     let boot = Arc::make_mut(&mut next.boot);
     boot.phase = BootState::LicenseCheck;
     boot.identities = document.identities.iter().map(|(key, grant)| (*key, Identity::of(grant))).collect();
@@ -32,7 +34,7 @@ pub(super) fn config_ok(next: &mut State, document: &ProjectDocument) {
     Arc::make_mut(&mut next.execution).approval_threshold = document.approval_threshold;
 }
 
-pub(super) fn licensed(next: &mut State, step: &Step<'_>) {
+pub(super) fn licensed(next: &mut State, _: &BootLicensed, step: &Step<'_>) {
     let boot = Arc::make_mut(&mut next.boot);
     boot.phase = BootState::Licensed;
     boot.licensed_at = Some(step.stamp.at);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Step;
 use crate::chart::{
-    CouncilEject, CouncilMcpGreen, CouncilMcpRed, CouncilProfilesLoaded, CouncilQuorumCert, CouncilReaffirm,
-    CouncilReplan,
+    CouncilEject, CouncilMcpGreen, CouncilMcpRed, CouncilProfilesLoaded, CouncilQuorumCert, CouncilReElect,
+    CouncilReaffirm, CouncilReplan,
 };
 use crate::election;
 use crate::head::Head;
@@ -13,7 +13,7 @@ use crate::state::{Certificate, Council, State};
 use swoosh_types::keys::PublicKey;
 use swoosh_types::names::{CouncilState, EffectName};
 
-pub(super) fn profiles_loaded(next: &mut State, inputs: &CouncilProfilesLoaded) {
+pub(super) fn profiles_loaded(next: &mut State, inputs: &CouncilProfilesLoaded, _: &Step<'_>) {
     let council = Arc::make_mut(&mut next.council);
     council.phase = CouncilState::Elect;
     council.candidates = inputs.candidates.iter().map(|c| (c.key, c.capabilities.clone())).collect();
@@ -34,7 +34,7 @@ pub(super) fn quorum_cert(next: &mut State, inputs: &CouncilQuorumCert, step: &S
     step.open(&mut council.effects, EffectName::Probe);
 }
 
-pub(super) fn mcp_green(next: &mut State, inputs: &CouncilMcpGreen) {
+pub(super) fn mcp_green(next: &mut State, inputs: &CouncilMcpGreen, _: &Step<'_>) {
     let version = next.binding();
     let council = Arc::make_mut(&mut next.council);
     council.phase = CouncilState::Ready;
@@ -63,7 +63,7 @@ fn dissolve(next: &mut State, phase: CouncilState) -> &mut Council {
 }
 
 /// Removes a member from the candidates, under any key of its line.
-pub(super) fn eject(next: &mut State, inputs: &CouncilEject) {
+pub(super) fn eject(next: &mut State, inputs: &CouncilEject, _: &Step<'_>) {
     let mut leaving = vec![inputs.member];
     if next.is_under(2) {
         let member = next.member_behind(&inputs.member).unwrap_or(inputs.member);
@@ -87,11 +87,11 @@ pub(super) fn follow_rotation(next: &mut State, head: &Head, old: &PublicKey, ne
     }
 }
 
-pub(super) fn re_elect(next: &mut State) {
+pub(super) fn re_elect(next: &mut State, _: &CouncilReElect, _: &Step<'_>) {
     dissolve(next, CouncilState::Elect);
 }
 
-pub(super) fn replan(next: &mut State, inputs: &CouncilReplan) {
+pub(super) fn replan(next: &mut State, inputs: &CouncilReplan, _: &Step<'_>) {
     if let Some(threshold) = inputs.approval_threshold {
         Arc::make_mut(&mut next.execution).approval_threshold = threshold;
     }
@@ -103,6 +103,6 @@ pub(super) fn replan(next: &mut State, inputs: &CouncilReplan) {
     }
 }
 
-pub(super) fn reaffirm(next: &mut State, inputs: &CouncilReaffirm) {
+pub(super) fn reaffirm(next: &mut State, inputs: &CouncilReaffirm, _: &Step<'_>) {
     Arc::make_mut(&mut next.council).version = Some(inputs.version);
 }

@@ -4,22 +4,27 @@ use std::sync::Arc;
 
 use super::{Step, most};
 use crate::chart::{
-    EnvironmentAmber, EnvironmentDeprovision, EnvironmentGreen, EnvironmentHealthFailed, EnvironmentInstalled,
-    EnvironmentProvisionFailed, EnvironmentReaffirm, bounds,
+    EnvironmentAmber, EnvironmentCapacityDenied, EnvironmentCapacityOk, EnvironmentDeprovision, EnvironmentGreen,
+    EnvironmentHealthFailed, EnvironmentInstalled, EnvironmentProvisionFailed, EnvironmentReaffirm, EnvironmentRecheck,
+    EnvironmentReleaseFailed, EnvironmentReleased, bounds,
 };
 use crate::state::State;
 use swoosh_types::inputs::Failure;
 use swoosh_types::names::{EffectName, EnvironmentState};
 
-pub(super) fn capacity_ok(next: &mut State, step: &Step<'_>) {
+pub(super) fn capacity_ok(next: &mut State, _: &EnvironmentCapacityOk, step: &Step<'_>) {
     let environment = Arc::make_mut(&mut next.environment);
     environment.phase = EnvironmentState::Provision;
     environment.last_failure = None;
     step.open(&mut environment.effects, EffectName::Provision);
 }
 
+pub(super) fn capacity_denied(next: &mut State, inputs: &EnvironmentCapacityDenied, step: &Step<'_>) {
+    again(next, &inputs.failure, EffectName::Allocate, step);
+}
+
 /// Keeps the failure and opens the same effect again.
-pub(super) fn again(next: &mut State, failure: &Failure, effect: EffectName, step: &Step<'_>) {
+fn again(next: &mut State, failure: &Failure, effect: EffectName, step: &Step<'_>) {
     let environment = Arc::make_mut(&mut next.environment);
     environment.last_failure = Some(failure.clone());
     step.open(&mut environment.effects, effect);
@@ -69,7 +74,7 @@ pub(super) fn provision_failed(next: &mut State, inputs: &EnvironmentProvisionFa
     }
 }
 
-pub(super) fn green(next: &mut State, inputs: &EnvironmentGreen) {
+pub(super) fn green(next: &mut State, inputs: &EnvironmentGreen, _: &Step<'_>) {
     let binding = next.binding();
     let environment = Arc::make_mut(&mut next.environment);
     environment.phase = EnvironmentState::Ready;
@@ -78,7 +83,7 @@ pub(super) fn green(next: &mut State, inputs: &EnvironmentGreen) {
     environment.version.get_or_insert(binding);
 }
 
-pub(super) fn amber(next: &mut State, inputs: &EnvironmentAmber) {
+pub(super) fn amber(next: &mut State, inputs: &EnvironmentAmber, _: &Step<'_>) {
     let environment = Arc::make_mut(&mut next.environment);
     environment.phase = EnvironmentState::Degraded;
     environment.outcomes = inputs.outcomes.clone();
@@ -94,7 +99,7 @@ pub(super) fn health_failed(next: &mut State, inputs: &EnvironmentHealthFailed, 
 }
 
 /// The same assets are looked at again: they stand for the version that they stood for.
-pub(super) fn recheck(next: &mut State, step: &Step<'_>) {
+pub(super) fn recheck(next: &mut State, _: &EnvironmentRecheck, step: &Step<'_>) {
     let environment = Arc::make_mut(&mut next.environment);
     environment.phase = EnvironmentState::Healthcheck;
     step.open(&mut environment.effects, EffectName::Healthcheck);
@@ -114,7 +119,11 @@ pub(super) fn deprovision(next: &mut State, inputs: &EnvironmentDeprovision, ste
     step.open(&mut environment.effects, EffectName::Release);
 }
 
-pub(super) fn released(next: &mut State, step: &Step<'_>) {
+pub(super) fn release_failed(next: &mut State, inputs: &EnvironmentReleaseFailed, step: &Step<'_>) {
+    again(next, &inputs.failure, EffectName::Release, step);
+}
+
+pub(super) fn released(next: &mut State, _: &EnvironmentReleased, step: &Step<'_>) {
     let environment = Arc::make_mut(&mut next.environment);
     environment.assets.clear();
     if environment.rests() {
@@ -124,6 +133,6 @@ pub(super) fn released(next: &mut State, step: &Step<'_>) {
     step.open(&mut environment.effects, EffectName::Allocate);
 }
 
-pub(super) fn reaffirm(next: &mut State, inputs: &EnvironmentReaffirm) {
+pub(super) fn reaffirm(next: &mut State, inputs: &EnvironmentReaffirm, _: &Step<'_>) {
     Arc::make_mut(&mut next.environment).version = Some(inputs.version);
 }

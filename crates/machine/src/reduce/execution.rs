@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Step;
 use crate::chart::{
-    ExecutionAllReady, ExecutionApprove, ExecutionPlanChange, ExecutionPlanLocked, ExecutionSubmit, bounds,
+    ExecutionAllReady, ExecutionApprovalsThreshold, ExecutionApprove, ExecutionBeatReviewGate, ExecutionNextWindow,
+    ExecutionPlanChange, ExecutionPlanLocked, ExecutionRework, ExecutionSubmit, bounds,
 };
 use crate::state::{Approval, Execution, Pin, State, Submission};
 use swoosh_types::names::{ExecutionState, Transition};
@@ -71,11 +72,11 @@ pub(super) fn plan_change(next: &mut State, inputs: &ExecutionPlanChange, step: 
     });
 }
 
-pub(super) fn beat_review_gate(next: &mut State, step: &Step<'_>) {
+pub(super) fn beat_review_gate(next: &mut State, _: &ExecutionBeatReviewGate, step: &Step<'_>) {
     mark(next, ExecutionState::Review, step);
 }
 
-pub(super) fn rework(next: &mut State, step: &Step<'_>) {
+pub(super) fn rework(next: &mut State, _: &ExecutionRework, step: &Step<'_>) {
     let execution = mark(next, ExecutionState::Work, step);
     execution.rework_round += 1;
     execution.approvals.clear();
@@ -98,7 +99,7 @@ pub(super) fn approve(next: &mut State, inputs: &ExecutionApprove, step: &Step<'
     mark(next, ExecutionState::Review, step).approvals.insert(member, approval);
 }
 
-pub(super) fn approvals_threshold(next: &mut State, step: &Step<'_>) {
+pub(super) fn approvals_threshold(next: &mut State, _: &ExecutionApprovalsThreshold, step: &Step<'_>) {
     mark(next, ExecutionState::Reverb, step);
 }
 
@@ -111,7 +112,7 @@ pub(super) fn submit(next: &mut State, inputs: &ExecutionSubmit, step: &Step<'_>
     mark(next, ExecutionState::Reverb, step).submissions.push(submission);
 }
 
-pub(super) fn next_window(next: &mut State, step: &Step<'_>) {
+pub(super) fn next_window(next: &mut State, _: &ExecutionNextWindow, step: &Step<'_>) {
     let execution = mark(next, ExecutionState::Plan, step);
     execution.beat += 1;
     execution.rework_round = 0;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Step, most};
 use crate::chart::{
-    IngestionBytesOk, IngestionCorpusBuilt, IngestionNewVersion, IngestionPolicyViolation, IngestionRetry,
-    IngestionRollbackIndex, IngestionSchemaOk, IngestionSourcesResolved, bounds,
+    IngestionBytesOk, IngestionCorpusBuilt, IngestionFetchFailed, IngestionIndexFailed, IngestionNewVersion,
+    IngestionPolicyViolation, IngestionResolveFailed, IngestionRetry, IngestionRollbackIndex, IngestionSchemaOk,
+    IngestionSourcesResolved, IngestionValidateFailed, bounds,
 };
 use crate::state::{Ingestion, QuarantineOrigin, ReadyVersion, State};
 use swoosh_types::inputs::{CheckOutcomes, Failure, ResolvedSource, SourceSet};
@@ -33,15 +34,25 @@ pub(super) fn schema_ok(next: &mut State, inputs: &IngestionSchemaOk, step: &Ste
     advance(next, IngestionState::Index, EffectName::Index, step).outcomes = inputs.outcomes.clone();
 }
 
+pub(super) fn resolve_failed(next: &mut State, inputs: &IngestionResolveFailed, step: &Step<'_>) {
+    failed(next, &inputs.failure, None, EffectName::Resolve, step);
+}
+
+pub(super) fn fetch_failed(next: &mut State, inputs: &IngestionFetchFailed, step: &Step<'_>) {
+    failed(next, &inputs.failure, None, EffectName::Fetch, step);
+}
+
+pub(super) fn validate_failed(next: &mut State, inputs: &IngestionValidateFailed, step: &Step<'_>) {
+    failed(next, &inputs.failure, inputs.outcomes.as_ref(), EffectName::Validate, step);
+}
+
+pub(super) fn index_failed(next: &mut State, inputs: &IngestionIndexFailed, step: &Step<'_>) {
+    failed(next, &inputs.failure, None, EffectName::Index, step);
+}
+
 /// Counts the try. Up to the limit the same effect opens again; past it, ingestion is back in DISCOVER and
 /// nothing starts until Ingestion_Retry.
-pub(super) fn failed(
-    next: &mut State,
-    failure: &Failure,
-    outcomes: Option<&CheckOutcomes>,
-    effect: EffectName,
-    step: &Step<'_>,
-) {
+fn failed(next: &mut State, failure: &Failure, outcomes: Option<&CheckOutcomes>, effect: EffectName, step: &Step<'_>) {
     let most = most(next, bounds::OUTCOMES);
     let ingestion = Arc::make_mut(&mut next.ingestion);
     ingestion.tries += 1;
@@ -58,7 +69,7 @@ pub(super) fn failed(
 }
 
 /// Ingestion rests in VALIDATE, without an effect, until the quarantine is lifted.
-pub(super) fn policy_violation(next: &mut State, inputs: &IngestionPolicyViolation) {
+pub(super) fn policy_violation(next: &mut State, inputs: &IngestionPolicyViolation, _: &Step<'_>) {
     if let Some(outcomes) = &inputs.outcomes {
         let kept = outcomes.iter().take(most(next, bounds::OUTCOMES)).cloned().collect();
         Arc::make_mut(&mut next.ingestion).outcomes = kept;
@@ -72,7 +83,7 @@ pub(super) fn policy_violation(next: &mut State, inputs: &IngestionPolicyViolati
 }
 
 /// Past the bound the oldest version goes, but never the one that execution is pinned to.
-pub(super) fn corpus_built(next: &mut State, inputs: &IngestionCorpusBuilt) {
+pub(super) fn corpus_built(next: &mut State, inputs: &IngestionCorpusBuilt, _: &Step<'_>) {
     let pinned = next.execution.pin.as_ref().map(|pin| pin.version);
     let ingestion = Arc::make_mut(&mut next.ingestion);
     ingestion.phase = IngestionState::Ready;
@@ -119,7 +130,7 @@ pub(super) fn new_version(next: &mut State, inputs: &IngestionNewVersion, step: 
     discover(ingestion, inputs.sources.as_ref(), inputs.upstreams.as_ref(), step);
 }
 
-pub(super) fn rollback_index(next: &mut State, inputs: &IngestionRollbackIndex) {
+pub(super) fn rollback_index(next: &mut State, inputs: &IngestionRollbackIndex, _: &Step<'_>) {
     let ingestion = Arc::make_mut(&mut next.ingestion);
     let Some(ready) = ingestion.ready_versions.get(&inputs.version).cloned() else { return };
     ingestion.phase = IngestionState::Ready;

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::Step;
-use crate::chart::{PolicyQuarantine, PolicyUpdated};
+use crate::chart::{PolicyConfirmedBlock, PolicyQuarantine, PolicyRelease, PolicyUpdated};
 use crate::state::{Policy, QuarantineOrigin, State};
 use swoosh_types::names::{EffectName, IngestionState, PolicyState};
-use swoosh_types::text::Rationale;
 
-pub(super) fn quarantine(next: &mut State, inputs: &PolicyQuarantine) {
+pub(super) fn quarantine(next: &mut State, inputs: &PolicyQuarantine, _: &Step<'_>) {
     let policy = Arc::make_mut(&mut next.policy);
     // A quarantine that is declared takes the place of one that a newer bundle could lift.
     policy.phase = PolicyState::Quarantined;
@@ -35,8 +34,8 @@ fn lift<'a>(next: &'a mut State, step: &Step<'_>) -> &'a mut Policy {
     policy
 }
 
-pub(super) fn release(next: &mut State, justification: &Rationale, step: &Step<'_>) {
-    lift(next, step).rationale = Some(justification.clone());
+pub(super) fn release(next: &mut State, inputs: &PolicyRelease, step: &Step<'_>) {
+    lift(next, step).rationale = Some(inputs.justification.clone());
 }
 
 pub(super) fn updated(next: &mut State, inputs: &PolicyUpdated, step: &Step<'_>) {
@@ -45,8 +44,8 @@ pub(super) fn updated(next: &mut State, inputs: &PolicyUpdated, step: &Step<'_>)
     policy.bundle_hash = Some(inputs.bundle_hash);
 }
 
-pub(super) fn confirmed_block(next: &mut State, rationale: &Rationale) {
+pub(super) fn confirmed_block(next: &mut State, inputs: &PolicyConfirmedBlock, _: &Step<'_>) {
     let policy = Arc::make_mut(&mut next.policy);
     policy.phase = PolicyState::Terminated;
-    policy.rationale = Some(rationale.clone());
+    policy.rationale = Some(inputs.rationale.clone());
 }

@@ -150,86 +150,75 @@ fn resolved(state: &State) -> BTreeMap<String, String> {
     all.map(|(name, source)| (name.to_string(), pick(source.reference.as_str()))).collect()
 }
 
-/// Valid inputs, without the effect that an outcome answers.
+/// Valid inputs, without the effect that an outcome answers. Each transition is named, so that a new one does not
+/// compile until it has inputs here.
 fn body(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
-    use Transition::*;
-    let state = head.state();
-    let version = state.ingestion.version;
-    let failure = json!({"failure": {"detail": "no route to host"}});
-    match transition {
-        BootConfigOk | BootIdentityGranted | BootIdentityRevoked | BootIdentityRotated | BootChartUpgraded => {
-            of_boot(transition, head, maker)
-        }
-        IngestionSourcesResolved
-        | IngestionBytesOk
-        | IngestionSchemaOk
-        | IngestionPolicyViolation
-        | IngestionCorpusBuilt
-        | IngestionRollbackIndex => of_ingestion(transition, head, maker),
-        CouncilProfilesLoaded | CouncilQuorumCert | CouncilMcpGreen | CouncilMcpRed | CouncilEject => {
-            of_council(transition, head, maker)
-        }
-        IngestionResolveFailed | IngestionFetchFailed | IngestionValidateFailed | IngestionIndexFailed => failure,
-        EnvironmentCapacityDenied | EnvironmentProvisionFailed | EnvironmentHealthFailed | EnvironmentReleaseFailed => {
-            failure
-        }
-        CouncilReaffirm | EnvironmentReaffirm => json!({"version": version}),
-        EnvironmentInstalled => json!({"assets": assets(), "manifest_hash": canonical_hash(&assets())}),
-        EnvironmentGreen => outcomes(state, "ok"),
-        EnvironmentAmber => outcomes(state, "degraded"),
-        ExecutionAllReady | ExecutionPlanChange | ExecutionPlanLocked | ExecutionApprove | ExecutionSubmit => {
-            of_execution(transition, state)
-        }
-        LicenseGraceEntered | LicenseExpired | LicenseRenewed => json!({"cause": "the license fact changed"}),
-        ControlQuorumLost | ControlRecovered => json!({"alive": maker.alive}),
-        PolicyRelease => json!({"justification": "looked at it, and it is fine"}),
-        PolicyUpdated => {
-            let mut inputs = json!({"serial": maker.bundle.0, "bundle_hash": maker.bundle.1});
-            if let Some(breach) = maker.breach_inputs {
-                inputs["breach_inputs"] = breach.clone();
-            }
-            inputs
-        }
-        ExecutionRework
-        | CouncilReElect
-        | CouncilReplan
-        | EnvironmentDeprovision
-        | ControlPause
-        | ControlResume
-        | ControlTerminate
-        | PolicyQuarantine
-        | PolicyConfirmedBlock => json!({"rationale": "because"}),
-        BootLicensed
-        | EnvironmentCapacityOk
-        | EnvironmentReleased
-        | EnvironmentRecheck
-        | IngestionRetry
-        | IngestionNewVersion
-        | ExecutionBeatReviewGate
-        | ExecutionApprovalsThreshold
-        | ExecutionNextWindow => json!({}),
-    }
-}
-
-fn of_boot(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
     use Transition::*;
     let state = head.state();
     match transition {
         BootConfigOk => json!({"document": document(maker.hands)}),
-        BootIdentityGranted => {
-            let (name, role) =
-                pick(state, [("reader", "reader"), ("v3", "reader"), ("v3", "voter"), ("operator", "reader")]);
-            json!({"key": maker.hands.get(name).key(), "identity": {"name": name, "roles": [role]}})
-        }
-        BootIdentityRevoked => {
-            json!({"key": maker.hands.get(pick(state, ["reader", "v5", "operator"])).key(), "rationale": "left the team"})
-        }
+        BootIdentityGranted => grant(state, maker),
+        BootIdentityRevoked => revocation(state, maker),
         BootIdentityRotated => rotation(state, maker),
-        BootChartUpgraded => json!({
-            "from_version": state.meta.chart_version, "to_version": chart::VERSION, "schema_hash": chart::SCHEMA_HASH
-        }),
-        _ => json!({}),
+        BootChartUpgraded => upgrade(state),
+        IngestionSourcesResolved => commits(state),
+        IngestionBytesOk => fetched(state),
+        IngestionSchemaOk => checks(state),
+        IngestionPolicyViolation => violation(maker),
+        IngestionCorpusBuilt => json!({"content_hash": hash(&format!("content {}", state.ingestion.version))}),
+        IngestionRollbackIndex => rollback(state),
+        CouncilProfilesLoaded => profiles(state, maker),
+        CouncilQuorumCert => elect(head, maker),
+        CouncilMcpGreen => json!({"servers": {"search": {"server": "search", "version": "1.2.0"}}}),
+        CouncilMcpRed => json!({"unreachable": {"search": "connection refused"}}),
+        CouncilEject => ejection(state, maker),
+        CouncilReaffirm | EnvironmentReaffirm => json!({"version": state.ingestion.version}),
+        EnvironmentInstalled => json!({"assets": assets(), "manifest_hash": canonical_hash(&assets())}),
+        EnvironmentGreen => outcomes(state, "ok"),
+        EnvironmentAmber => outcomes(state, "degraded"),
+        ExecutionAllReady | ExecutionPlanChange => pin(state),
+        ExecutionPlanLocked => json!({"plan_hash": hash(&format!("plan of beat {}", state.execution.beat))}),
+        ExecutionApprove => approval(state),
+        ExecutionSubmit => {
+            json!({"submission": "ucxl://agent:dev@default/out/report", "submission_hash": hash("report")})
+        }
+        LicenseGraceEntered | LicenseExpired | LicenseRenewed => json!({"cause": "the license fact changed"}),
+        ControlQuorumLost | ControlRecovered => json!({"alive": maker.alive}),
+        PolicyRelease => json!({"justification": "looked at it, and it is fine"}),
+        PolicyUpdated => newer_bundle(maker),
+        IngestionResolveFailed | IngestionFetchFailed | IngestionValidateFailed | IngestionIndexFailed => failure(),
+        EnvironmentCapacityDenied | EnvironmentProvisionFailed | EnvironmentHealthFailed | EnvironmentReleaseFailed => {
+            failure()
+        }
+        ExecutionRework | CouncilReElect | CouncilReplan | EnvironmentDeprovision | PolicyQuarantine => because(),
+        ControlPause | ControlResume | ControlTerminate | PolicyConfirmedBlock => because(),
+        BootLicensed | EnvironmentCapacityOk | EnvironmentReleased | EnvironmentRecheck => json!({}),
+        IngestionRetry | IngestionNewVersion => json!({}),
+        ExecutionBeatReviewGate | ExecutionApprovalsThreshold | ExecutionNextWindow => json!({}),
     }
+}
+
+fn failure() -> Value {
+    json!({"failure": {"detail": "no route to host"}})
+}
+
+fn because() -> Value {
+    json!({"rationale": "because"})
+}
+
+fn grant(state: &State, maker: Maker<'_>) -> Value {
+    let (name, role) = pick(state, [("reader", "reader"), ("v3", "reader"), ("v3", "voter"), ("operator", "reader")]);
+    json!({"key": maker.hands.get(name).key(), "identity": {"name": name, "roles": [role]}})
+}
+
+fn revocation(state: &State, maker: Maker<'_>) -> Value {
+    json!({"key": maker.hands.get(pick(state, ["reader", "v5", "operator"])).key(), "rationale": "left the team"})
+}
+
+fn upgrade(state: &State) -> Value {
+    json!({
+        "from_version": state.meta.chart_version, "to_version": chart::VERSION, "schema_hash": chart::SCHEMA_HASH
+    })
 }
 
 /// One of some, by how often identities changed.
@@ -237,80 +226,69 @@ fn pick<T: Copy, const N: usize>(state: &State, among: [T; N]) -> T {
     among[usize::try_from(state.epoch.boot).unwrap_or_default() % N]
 }
 
-fn of_ingestion(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
-    use Transition::*;
-    let state = head.state();
-    let version = state.ingestion.version;
-    match transition {
-        IngestionSourcesResolved => {
-            let commits = resolved(state).into_iter().map(|(name, commit)| (name, json!({"commit": commit})));
-            json!({"resolved": commits.collect::<BTreeMap<_, _>>()})
-        }
-        IngestionBytesOk => {
-            let fetched = |(name, source): (&swoosh_types::text::Name, &swoosh_types::inputs::ResolvedSource)| {
-                (name.to_string(), json!({"commit": source.commit, "tree": commit('d')}))
-            };
-            json!({"fetched": state.ingestion.resolved.iter().map(fetched).collect::<BTreeMap<_, _>>()})
-        }
-        IngestionSchemaOk => {
-            let outcome = |name| json!({"check": "schema", "source": name, "ok": true});
-            json!({"outcomes": state.ingestion.fetched.keys().map(outcome).collect::<Vec<_>>()})
-        }
-        IngestionPolicyViolation => {
-            json!({"rationale": "the corpus holds personal data", "bundle_serial": maker.bundle.0})
-        }
-        IngestionCorpusBuilt => json!({"content_hash": hash(&format!("content {version}"))}),
-        IngestionRollbackIndex => {
-            let earlier = state.ingestion.ready_versions.keys().rfind(|kept| **kept < version);
-            json!({"version": earlier.copied().unwrap_or(0), "rationale": "the new corpus misleads"})
-        }
-        _ => json!({}),
-    }
+fn commits(state: &State) -> Value {
+    let commits = resolved(state).into_iter().map(|(name, commit)| (name, json!({"commit": commit})));
+    json!({"resolved": commits.collect::<BTreeMap<_, _>>()})
 }
 
-fn of_council(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
-    use Transition::*;
-    let state = head.state();
-    match transition {
-        CouncilProfilesLoaded => {
-            let candidate = |name: &&str| json!({"key": maker.hands.get(name).key(), "capabilities": if *name < "v3" { ["plan"] } else { ["review"] }});
-            let votes = |name: &&&str| voters::may_vote(state, &maker.hands.get(name).key());
-            let eligible: Vec<_> = CANDIDATES.iter().filter(votes).map(candidate).collect();
-            let everyone = || VOTERS.iter().map(candidate).collect();
-            json!({"candidates": if maker.careless { everyone() } else { eligible }})
-        }
-        CouncilQuorumCert => elect(head, maker),
-        CouncilMcpGreen => json!({"servers": {"search": {"server": "search", "version": "1.2.0"}}}),
-        CouncilMcpRed => json!({"unreachable": {"search": "connection refused"}}),
-        CouncilEject => {
-            let member = state.council.members.keys().next().copied().unwrap_or(maker.hands.get("v1").key());
-            json!({"member": member, "rationale": "does not answer"})
-        }
-        _ => json!({}),
-    }
+fn fetched(state: &State) -> Value {
+    let fetched = |(name, source): (&swoosh_types::text::Name, &swoosh_types::inputs::ResolvedSource)| {
+        (name.to_string(), json!({"commit": source.commit, "tree": commit('d')}))
+    };
+    json!({"fetched": state.ingestion.resolved.iter().map(fetched).collect::<BTreeMap<_, _>>()})
 }
 
-fn of_execution(transition: Transition, state: &State) -> Value {
-    use Transition::*;
-    match transition {
-        ExecutionAllReady | ExecutionPlanChange => json!({
-            "version": state.ingestion.version,
-            "content_hash": state.ingestion.content_hash.unwrap_or(Hash::ZERO),
-            "member_set_hash": state.council.member_set_hash.unwrap_or(Hash::ZERO),
-            "assets_hash": state.environment.assets_hash.unwrap_or(Hash::ZERO),
-        }),
-        ExecutionPlanLocked => json!({"plan_hash": hash(&format!("plan of beat {}", state.execution.beat))}),
-        ExecutionApprove => json!({
-            "plan_hash": state.execution.plan_hash.unwrap_or(Hash::ZERO),
-            "beat": state.execution.beat,
-            "rework_round": state.execution.rework_round,
-            "council_epoch": state.epoch.council,
-        }),
-        ExecutionSubmit => {
-            json!({"submission": "ucxl://agent:dev@default/out/report", "submission_hash": hash("report")})
-        }
-        _ => json!({}),
+fn checks(state: &State) -> Value {
+    let outcome = |name| json!({"check": "schema", "source": name, "ok": true});
+    json!({"outcomes": state.ingestion.fetched.keys().map(outcome).collect::<Vec<_>>()})
+}
+
+fn violation(maker: Maker<'_>) -> Value {
+    json!({"rationale": "the corpus holds personal data", "bundle_serial": maker.bundle.0})
+}
+
+fn rollback(state: &State) -> Value {
+    let earlier = state.ingestion.ready_versions.keys().rfind(|kept| **kept < state.ingestion.version);
+    json!({"version": earlier.copied().unwrap_or(0), "rationale": "the new corpus misleads"})
+}
+
+fn profiles(state: &State, maker: Maker<'_>) -> Value {
+    let candidate = |name: &&str| json!({"key": maker.hands.get(name).key(), "capabilities": if *name < "v3" { ["plan"] } else { ["review"] }});
+    let votes = |name: &&&str| voters::may_vote(state, &maker.hands.get(name).key());
+    let eligible: Vec<_> = CANDIDATES.iter().filter(votes).map(candidate).collect();
+    let everyone = || VOTERS.iter().map(candidate).collect();
+    json!({"candidates": if maker.careless { everyone() } else { eligible }})
+}
+
+fn ejection(state: &State, maker: Maker<'_>) -> Value {
+    let member = state.council.members.keys().next().copied().unwrap_or(maker.hands.get("v1").key());
+    json!({"member": member, "rationale": "does not answer"})
+}
+
+fn pin(state: &State) -> Value {
+    json!({
+        "version": state.ingestion.version,
+        "content_hash": state.ingestion.content_hash.unwrap_or(Hash::ZERO),
+        "member_set_hash": state.council.member_set_hash.unwrap_or(Hash::ZERO),
+        "assets_hash": state.environment.assets_hash.unwrap_or(Hash::ZERO),
+    })
+}
+
+fn approval(state: &State) -> Value {
+    json!({
+        "plan_hash": state.execution.plan_hash.unwrap_or(Hash::ZERO),
+        "beat": state.execution.beat,
+        "rework_round": state.execution.rework_round,
+        "council_epoch": state.epoch.council,
+    })
+}
+
+fn newer_bundle(maker: Maker<'_>) -> Value {
+    let mut inputs = json!({"serial": maker.bundle.0, "bundle_hash": maker.bundle.1});
+    if let Some(breach) = maker.breach_inputs {
+        inputs["breach_inputs"] = breach.clone();
     }
+    inputs
 }
 
 fn outcomes(state: &State, health: &str) -> Value {
