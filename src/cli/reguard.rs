@@ -11,7 +11,7 @@ use crate::journal::{Journal, ReadError, StoredRecord};
 use crate::machine::chart::Inputs;
 use crate::machine::facts::{FactError, FactSet, KnownFact};
 use crate::machine::head::Head;
-use crate::machine::judge::{self, Accepted, Docket, Refused};
+use crate::machine::judge::{self, Accepted, Docket, Key, Refused};
 use crate::machine::policy::engine_version;
 use crate::machine::reduce::Stamp;
 use crate::machine::upgrade;
@@ -128,7 +128,7 @@ impl<'a> Reguard<'a> {
             inputs: &typed,
             stamp: Stamp { index: record.index, at: record.timestamp },
         };
-        Ok(verdict(&docket))
+        Ok(judge::judge(&docket, &Key::Recorded))
     }
 
     /// The facts that the record names, and no others.
@@ -163,14 +163,6 @@ fn keep<K: Ord, V>(cache: &mut BTreeMap<K, V>, key: K, value: V) {
         cache.clear();
     }
     cache.insert(key, value);
-}
-
-/// The checks of docs/design.md#order-of-checks from identity to invariants, without those that depend on other records:
-/// whether the key was bound or too old.
-fn verdict(docket: &Docket<'_>) -> Result<Accepted, Refused> {
-    let identity = judge::identity(docket)?;
-    judge::key_form(docket)?;
-    judge::merits(docket, identity)
 }
 
 /// Differences from the record.

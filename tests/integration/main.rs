@@ -48,6 +48,7 @@ mod mission;
 mod model;
 mod named_commands;
 mod network_gate;
+mod order;
 mod packer;
 mod policies;
 mod providers;

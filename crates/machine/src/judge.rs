@@ -1,7 +1,8 @@
 //! Judging a proposal, in the order of docs/design.md#order-of-checks: identity, key, head, clock, enabled, guards.
 //! The first failure is the answer; all guards are evaluated, so that every reason is reported at once.
 //!
-//! Events in, one value out: the shell looks up idempotency keys, makes records durable and answers.
+//! Events in, one value out: the shell looks up idempotency keys, makes records durable and answers. [`judge`] is the
+//! only place with the order: proposals, dry runs, `swoosh replay --reguard` and the simulation go through it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -77,8 +78,32 @@ impl<'a> Docket<'a> {
     }
 }
 
-/// Step 4: the signer is known, unrevoked, and holds a role that may propose this.
-pub fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
+/// The binding of the proposal's idempotency key.
+pub enum Key<'a> {
+    /// Bound to another proposal.
+    Taken,
+    /// Not bound, or not any more. `floor` looks up the project's beat below which keys may have been pruned; it is asked
+    /// only after the checks before it pass.
+    Free { floor: &'a dyn Fn() -> Result<u64, Rejection> },
+    /// Bound to the record of this proposal, which is judged again: other records do not count.
+    Recorded,
+}
+
+/// Steps 5 to 11. A conflict of keys is reported to those alone who may propose here.
+pub fn judge(docket: &Docket<'_>, key: &Key<'_>) -> Result<Accepted, Refused> {
+    let identity = identity(docket)?;
+    key_form(docket)?;
+    match key {
+        Key::Taken => return Err(key_conflict(docket).into()),
+        // After the look-up of the key: a key goes only once its project's floor is above it.
+        Key::Free { floor } => key_horizon(docket, floor()?)?,
+        Key::Recorded => {}
+    }
+    merits(docket, identity)
+}
+
+/// Step 5: the signer is known, unrevoked, and holds a role that may propose this.
+fn identity(docket: &Docket<'_>) -> Result<GuardOutcome, Rejection> {
     let case = docket.case();
     let signer = &docket.proposal.signer;
     let (_, settings) =
@@ -136,8 +161,8 @@ fn acts_for_another(docket: &Docket<'_>) -> Option<String> {
     })
 }
 
-/// Step 5, first half: the key is of the transition's op class and its goal is the signer's to use.
-pub fn key_form(docket: &Docket<'_>) -> Result<(), Rejection> {
+/// Step 6, first part: the key is of the transition's op class and its goal is the signer's to use.
+fn key_form(docket: &Docket<'_>) -> Result<(), Rejection> {
     let key = &docket.proposal.idem_key;
     let expected = docket.spec().op_class;
     if key.op_class != expected {
@@ -153,10 +178,18 @@ pub fn key_form(docket: &Docket<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Step 5, second half, for a key that is not bound, or not any more: its beat lies within the horizon, see [`Beats`].
+/// Step 6, second part: another proposal has the key.
+fn key_conflict(docket: &Docket<'_>) -> Rejection {
+    let key = &docket.proposal.idem_key;
+    let reason =
+        format!("the key {key} is bound to another transition, other inputs or another signer; use a new uuid");
+    Rejection::new(Code::IdemKeyConflict, reason)
+}
+
+/// Step 6, third part, for a key that is not bound, or not any more: its beat lies within the horizon, see [`Beats`].
 /// `floor` is the project's: keys of beats below it may have been pruned. The node's own proposals may come at any time,
 /// the outcome of an effect that is open at any later time.
-pub fn key_horizon(docket: &Docket<'_>, floor: u64) -> Result<(), Rejection> {
+fn key_horizon(docket: &Docket<'_>, floor: u64) -> Result<(), Rejection> {
     let key = &docket.proposal.idem_key;
     if key.goal.is_reserved() {
         return Ok(());
@@ -185,8 +218,8 @@ fn late_outcome(docket: &Docket<'_>, closes: EffectName, floor: u64) -> Result<(
     Err(Rejection::new(Code::IdemKeyExpired, reason))
 }
 
-/// Steps 6 to 9: head, clock, enabled, guards; then the reducer, bounds and invariants.
-pub fn merits(docket: &Docket<'_>, identity: GuardOutcome) -> Result<Accepted, Refused> {
+/// Steps 7 to 11: head, clock, enabled, guards; then the reducer, bounds and invariants.
+fn merits(docket: &Docket<'_>, identity: GuardOutcome) -> Result<Accepted, Refused> {
     let head = head(docket)?;
     let clock = clock(docket)?;
     enabled(docket.head.state(), docket.spec())?;
@@ -269,7 +302,7 @@ fn signed_by_node(docket: &Docket<'_>) -> bool {
     docket.case().identity(&docket.proposal.signer).is_some_and(|identity| identity.roles.contains(&Role::Node))
 }
 
-/// Step 8: the transition may start from here, and nothing that blocks the project stops it.
+/// Step 9: the transition may start from here, and nothing that blocks the project stops it.
 pub fn enabled(state: &State, spec: &TransitionSpec) -> Result<(), Rejection> {
     if state.phase() == TopPhase::Terminated {
         return Err(Rejection::new(Code::Terminated, "the project is terminated; nothing changes it any more"));
@@ -340,7 +373,7 @@ fn declared_already(state: &State) -> Option<&'static str> {
 
 const BASE: [GuardName; 4] = [GuardName::Signature, GuardName::Identity, GuardName::Head, GuardName::Clock];
 
-/// Step 9: asks every guard, also after one fails.
+/// Step 10: asks every guard, also after one fails.
 fn guards(docket: &Docket<'_>, outcomes: &mut Vec<GuardOutcome>) -> Result<(), Refused> {
     let case = docket.case();
     let names = docket.spec().guards_under(case.state().meta.chart_version).filter(|name| !BASE.contains(name));

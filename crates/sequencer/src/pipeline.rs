@@ -30,7 +30,7 @@ use swoosh_machine::blocks::Blocks;
 use swoosh_machine::chart;
 use swoosh_machine::facts::FactSet;
 use swoosh_machine::head::Head;
-use swoosh_machine::judge::{self, Accepted, Docket, Refused};
+use swoosh_machine::judge::{self, Accepted, Docket, Key, Refused};
 use swoosh_machine::reduce::{Delta, Stamp};
 use swoosh_machine::state::TopPhase;
 use swoosh_types::fact::FactKind;
@@ -41,7 +41,7 @@ use swoosh_types::record::Record;
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ProjectName;
 
-use keys::{InFlight, KeyPlace, KeyUse, conflict};
+use keys::{InFlight, KeyPlace, KeyUse};
 use record::record;
 use trial::{Forecast, after_trial};
 
@@ -279,30 +279,21 @@ impl Pipeline {
 
     /// Judges a proposal whose key was looked up.
     fn weigh_key(&self, scene: &Scene, verified: &Verified, key_use: &KeyUse) -> Verdict {
-        let is_taken = match key_use {
+        let floor = || {
+            let project = verified.proposal().project();
+            let floor = self.shared.journal().key_floor(&project);
+            floor.map_err(|error| self.shared.unreadable_key(&project, &error))
+        };
+        let key = match key_use {
             KeyUse::Repeat(receipt) => return Verdict::Repeat(receipt.clone()),
             KeyUse::RepeatInFlight => return Verdict::RepeatInFlight,
-            KeyUse::Taken => true,
-            KeyUse::Free => false,
+            KeyUse::Taken => Key::Taken,
+            KeyUse::Free => Key::Free { floor: &floor },
         };
-        let judged = self.judge(scene, verified, is_taken);
-        judged.map_or_else(|verdict| verdict, |accepted| Verdict::Accepted(Box::new(accepted)))
-    }
-
-    /// Identity, key, and the merits. A conflict of keys is reported to those alone who may propose here.
-    fn judge(&self, scene: &Scene, verified: &Verified, is_taken: bool) -> Result<Accepted, Verdict> {
-        let docket = self.docket(scene, verified);
-        let identity = judge::identity(&docket)?;
-        judge::key_form(&docket)?;
-        if is_taken {
-            return Err(conflict(&docket.proposal.idem_key));
+        match judge::judge(&self.docket(scene, verified), &key) {
+            Ok(accepted) => Verdict::Accepted(Box::new(accepted)),
+            Err(refused) => Verdict::Refused(Box::new(refused)),
         }
-        // After the look-up: a key goes only once its project's floor is above it.
-        let project = docket.proposal.project();
-        let floor = self.shared.journal().key_floor(&project);
-        let floor = floor.map_err(|error| self.shared.unreadable_key(&project, &error))?;
-        judge::key_horizon(&docket, floor)?;
-        judge::merits(&docket, identity).map_err(|refused| Verdict::Refused(Box::new(refused)))
     }
 
     fn docket<'a>(&'a self, scene: &'a Scene, verified: &'a Verified) -> Docket<'a> {

@@ -121,7 +121,7 @@ fn accept(
     let typed = Inputs::decode(transition, &inputs.canonical()).unwrap();
     let stamp = Stamp { index, at: at(index) };
     let docket = Docket { cluster: &cluster(), head, facts, proposal: &proposal, inputs: &typed, stamp };
-    let accepted = verdict(&docket).unwrap();
+    let accepted = judge::judge(&docket, &judge::Key::Recorded).unwrap();
     let signed = proposal.sign(&cluster(), &operator());
     let mut record = Record {
         index,

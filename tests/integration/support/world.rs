@@ -10,7 +10,7 @@ use swoosh::machine::chart::{self, Inputs};
 use swoosh::machine::facts::FactBody;
 use swoosh::machine::guards::Case;
 use swoosh::machine::head::Head;
-use swoosh::machine::judge::{self, Accepted, Docket, Refused};
+use swoosh::machine::judge::{self, Accepted, Docket, Key, Refused};
 use swoosh::machine::policy::engine_version;
 use swoosh::machine::reduce::Stamp;
 use swoosh::types::fact::{FactKind, Liveness};
@@ -201,6 +201,11 @@ impl World {
 
     /// Judges a proposal in the order of docs/design.md#order-of-checks and changes nothing.
     pub fn judge(&self, proposal: &Proposal) -> Result<Accepted, Refused> {
+        self.judge_with(proposal, &Key::Free { floor: &|| Ok(self.prune_floor) })
+    }
+
+    /// The same with another binding of its key.
+    pub fn judge_with(&self, proposal: &Proposal, key: &Key<'_>) -> Result<Accepted, Refused> {
         let inputs = Inputs::decode(proposal.transition, &proposal.inputs.canonical())
             .map_err(|error| Rejection::new(swoosh::types::rejection::Code::Schema, error.to_string()))?;
         let docket = Docket {
@@ -211,10 +216,7 @@ impl World {
             inputs: &inputs,
             stamp: self.next_stamp(),
         };
-        let identity = judge::identity(&docket)?;
-        judge::key_form(&docket)?;
-        judge::key_horizon(&docket, self.prune_floor)?;
-        judge::merits(&docket, identity)
+        judge::judge(&docket, key)
     }
 
     /// Proposes: what is accepted becomes the head and a record.

@@ -1,6 +1,6 @@
 //! Idempotency keys: the binding of a proposal's key, and the receipt for a repeat.
 
-use super::{LOG_FAILED, Pipeline, Verdict, answer};
+use super::{LOG_FAILED, Pipeline, answer};
 use crate::inbox::{Reply, Request};
 use crate::{Outcome, Verified};
 use swoosh_journal::fingerprint;
@@ -66,10 +66,4 @@ impl Pipeline {
             in_flight.waiting.push(request.reply);
         }
     }
-}
-
-pub(super) fn conflict(key: &IdemKey) -> Verdict {
-    let reason =
-        format!("the key {key} is bound to another transition, other inputs or another signer; use a new uuid");
-    Rejection::new(Code::IdemKeyConflict, reason).into()
 }
