@@ -1,9 +1,10 @@
-//! The work of every effect, on the workspace of its project.
+//! The work of every effect, on the workspace of its project. [`crate::task`] has the list.
 
 mod content;
-mod index;
-mod ingestion;
-mod provision;
+pub(super) mod index;
+pub(super) mod ingestion;
+pub(super) mod outside;
+pub(super) mod provision;
 mod release;
 mod workspace;
 
@@ -14,7 +15,7 @@ pub use index::{Index, IndexedSource, indexed};
 pub use workspace::{ProjectFolder, settle_index};
 
 use super::outcome::Report;
-use super::task::{Build, Task};
+use super::task::Build;
 use super::worker::{Ended, Execute, Failed, Job, Work};
 use swoosh_hybridcore::definitions::Definitions;
 use swoosh_hybridcore::packer::Tool;
@@ -64,17 +65,7 @@ pub struct Workshop {
 
 impl Execute for Workshop {
     fn run(&self, job: &Job, work: &Work<'_>) -> Ended {
-        let done = match &job.task {
-            Task::Resolve { wanted } => self.resolve(job, wanted, work),
-            Task::Fetch { wanted, resolved } => self.fetch(job, wanted, resolved, work),
-            Task::Validate { wanted, fetched } => self.validate(job, wanted, fetched, work),
-            Task::Index { version, fetched, kept } => self.index(job, *version, fetched, kept, work),
-            Task::Probe => self.probe(job),
-            Task::Allocate => self.allocate(job),
-            Task::Provision { builds, allocation, .. } => self.provision(job, builds, allocation, work),
-            Task::Healthcheck { assets } => self.healthcheck(job, assets, work),
-            Task::Release { assets } => self.release(job, assets, work),
-        };
+        let done = job.task.run(self, job, work);
         match (done, work.leave.stop()) {
             (Ok((transition, report)), _) => match report.into_outcome(&job.id, transition) {
                 Ok(outcome) => Ended::Done(outcome),
@@ -87,27 +78,12 @@ impl Execute for Workshop {
     }
 }
 
-type Done = Result<(Transition, Report), Failed>;
+/// The outcome's transition and report.
+pub type Done = Result<(Transition, Report), Failed>;
 
 impl Workshop {
     fn folder(&self, project: &ProjectName) -> ProjectFolder {
         ProjectFolder::new(&self.root, project)
-    }
-
-    fn probe(&self, job: &Job) -> Done {
-        match self.outside.tooling(&job.id.project) {
-            Ok(servers) => Ok((Transition::CouncilMcpGreen, Report { servers: Some(servers), ..Report::default() })),
-            Err(unreachable) => {
-                let reasons: Vec<_> = unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-                let report = Report { unreachable: Some(unreachable), ..Report::default() };
-                Err(Failed { reason: reasons.join("; "), again: true, report: report.into() })
-            }
-        }
-    }
-
-    fn allocate(&self, job: &Job) -> Done {
-        self.outside.capacity(&job.id.project).map_err(Failed::passing)?;
-        Ok((Transition::EnvironmentCapacityOk, Report::default()))
     }
 }
 

@@ -10,8 +10,8 @@
 //! them again under the next attempt's number, or reports the failure `unknown` where a repeat could do something
 //! twice.
 //!
-//! **Architecture invariant.** Nothing here knows states, HTTP, metrics or settings: [`Host`] lists open effects and
-//! takes outcomes. [`Engine`] has no clock, no thread and no disk; [`Runner`] has.
+//! **Architecture invariant.** Nothing here knows HTTP, metrics or settings: [`Host`] lists open effects and takes
+//! outcomes. Only an [`Executor`] reads the state, for its own task. [`Engine`] has no clock, no thread and no disk; [`Runner`] has.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 
@@ -27,12 +27,12 @@ mod worker;
 
 pub use board::{Board, Phase, Progress};
 pub use engine::{Command, Engine, Rules};
-pub use executors::{Index, IndexedSource, Outside, ProjectFolder, Workshop, indexed, settle_index};
+pub use executors::{Done, Index, IndexedSource, Outside, ProjectFolder, Workshop, indexed, settle_index};
 pub use host::{Answer, Doer, Host, Open, Point, Reply};
 pub use note::Note;
 pub use outcome::{Outcome, Report, detail, failed_transition};
 pub use runner::{Runner, StartError};
-pub use task::{Build, Task, Wanted, is_idempotent};
+pub use task::{Build, Executor, Place, Task, Wanted, is_idempotent};
 pub use worker::{Ended, Execute, Failed, Job, Step, Work};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
+use swoosh_machine::chart;
 use swoosh_types::canonical::{from_slice, to_json};
 use swoosh_types::ids::EffectId;
 use swoosh_types::inputs::{AssetOutcomes, Rationale, ServersSeen, UnreachableServers};
@@ -11,8 +12,6 @@ use swoosh_types::json::{Json, JsonError};
 use swoosh_types::names::{EffectName, Transition};
 use swoosh_types::text::Detail;
 
-/// Assets that a failure names at most: those that a state can hold. A test compares it to the statechart.
-pub(super) const MOST_ASSETS: usize = 256;
 const DETAIL_BYTES: usize = 500;
 
 /// A transition that answers an effect, with its inputs.
@@ -96,18 +95,23 @@ impl Report {
 /// state can hold, so that the failure is recorded however much was made; a release takes down the others as well.
 pub fn failed(id: &EffectId, text: &str, unknown: bool, mut report: Report) -> Outcome {
     let transition = failed_transition(id.effect);
-    let unnamed = report.assets.as_mut().map_or(0, |assets| cut(assets, MOST_ASSETS));
+    let unnamed = report.assets.as_mut().map_or(0, |assets| cut(assets, chart::bounds::ASSETS));
     let named = format!("{unnamed} of the assets that were made are not named here; {text}");
     let text = if unnamed > 0 { named.as_str() } else { text };
-    if transition == Transition::CouncilMcpRed {
+    if has_input(transition, "failure") {
+        report.failure = Some(Failure { detail: detail(text), unknown });
+    }
+    if has_input(transition, "unreachable") {
         // It names servers, and has no place for a failure of the whole.
         report.unreachable.get_or_insert_default();
-    } else {
-        report.failure = Some(Failure { detail: detail(text), unknown });
     }
     let inputs = report.into_outcome(id, transition);
     // If the report's own parts exceed the bounds, only the failure is reported.
     inputs.or_else(|_| bare(id, text, unknown)).unwrap_or(Outcome { transition, inputs: Json::empty_object() })
+}
+
+fn has_input(transition: Transition, member: &str) -> bool {
+    chart::spec(transition).inputs.iter().any(|(name, _)| *name == member)
 }
 
 /// Takes out what is beyond the first `most` assets by name; how many that are.
@@ -124,19 +128,9 @@ fn bare(id: &EffectId, text: &str, unknown: bool) -> Result<Outcome, JsonError> 
     Report { failure, ..Report::default() }.into_outcome(id, failed_transition(id.effect))
 }
 
-/// The transition that says that an effect failed; a test holds it against the statechart.
+/// The transition that says that an effect failed.
 pub fn failed_transition(effect: EffectName) -> Transition {
-    match effect {
-        EffectName::Resolve => Transition::IngestionResolveFailed,
-        EffectName::Fetch => Transition::IngestionFetchFailed,
-        EffectName::Validate => Transition::IngestionValidateFailed,
-        EffectName::Index => Transition::IngestionIndexFailed,
-        EffectName::Probe => Transition::CouncilMcpRed,
-        EffectName::Allocate => Transition::EnvironmentCapacityDenied,
-        EffectName::Provision => Transition::EnvironmentProvisionFailed,
-        EffectName::Healthcheck => Transition::EnvironmentHealthFailed,
-        EffectName::Release => Transition::EnvironmentReleaseFailed,
-    }
+    chart::effect(effect).unknown
 }
 
 /// Any text as one line that a proposal can carry.

@@ -316,15 +316,6 @@ fn any_text_becomes_a_detail() {
 }
 
 #[test]
-fn the_failures_are_those_of_the_statechart() {
-    for &effect in EffectName::ALL {
-        let spec = swoosh_machine::chart::effect(effect);
-        assert_eq!(failed_transition(effect), spec.unknown, "{effect}");
-    }
-    assert_eq!(outcome::MOST_ASSETS, swoosh_machine::chart::bounds::ASSETS);
-}
-
-#[test]
 fn an_outcome_that_was_kept_is_proposed_when_its_project_goes_on_and_nothing_is_run() {
     let mut engine = Engine::new(rules(), BTreeMap::new());
     let held = |open: Open| Open { held: Some(success("a/3/fetch")), ..open };

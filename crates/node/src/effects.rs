@@ -21,7 +21,7 @@ use outside::World;
 pub use points::{Points, allow as allow_crash_points};
 use swoosh_effects::{
     Answer, Build, Doer, Host, Note, Open, Outcome, Phase, Point, Progress, ProjectFolder, Reply, Rules, Runner, Task,
-    Wanted, Workshop, settle_index,
+    Workshop, settle_index,
 };
 use swoosh_http::{EffectFilter, EffectView, EffectsPage};
 use swoosh_hybridcore::definitions::Definitions;
@@ -44,7 +44,6 @@ use swoosh_settings::{EffectMode, Effects, Settings, SourceCredential};
 use swoosh_telemetry::metrics::Metrics;
 use swoosh_types::civil::rfc3339;
 use swoosh_types::ids::EffectId;
-use swoosh_types::inputs::BuildChoice;
 use swoosh_types::names::{EffectName, GuardName, IngestionState};
 use swoosh_types::proposal::MAX_EVIDENCE;
 use swoosh_types::rejection::Code;
@@ -264,7 +263,7 @@ impl Host for NodeHost {
         let view = self.handle.view(&id.project).map_err(|error| error.to_string())?;
         let state = view.head.state();
         let is_open = state.open_effects().any(|open| open.id == *id);
-        Ok(is_open.then(|| task(state, id.effect)))
+        Ok(is_open.then(|| Task::of(id.effect, state)))
     }
 
     fn propose(&self, id: &EffectId, outcome: Outcome, reply: Reply) {
@@ -352,35 +351,6 @@ fn blocked(state: &State, effect: EffectName) -> Option<String> {
     // The license is renewed right before the next proposal that it holds back; the network gate has its state.
     let only_expired = state.control.license == LicenseStatus::Expired && rejection.reasons.len() == 1;
     (!(rejection.code == Code::Blocked && only_expired)).then(|| rejection.reasons.join("; "))
-}
-
-fn task(state: &State, effect: EffectName) -> Task {
-    let (ingestion, environment) = (&state.ingestion, &state.environment);
-    let wanted = || Wanted { sources: ingestion.sources.clone(), upstreams: ingestion.upstreams.clone() };
-    match effect {
-        EffectName::Resolve => Task::Resolve { wanted: wanted() },
-        EffectName::Fetch => Task::Fetch { wanted: wanted(), resolved: ingestion.resolved.clone() },
-        EffectName::Validate => Task::Validate { wanted: wanted(), fetched: ingestion.fetched.clone() },
-        EffectName::Index => {
-            let kept = ingestion.ready_versions.iter().map(|(version, ready)| (*version, ready.fetched.clone()));
-            Task::Index { version: ingestion.version, fetched: ingestion.fetched.clone(), kept: kept.collect() }
-        }
-        EffectName::Probe => Task::Probe,
-        EffectName::Allocate => Task::Allocate,
-        EffectName::Provision => Task::Provision {
-            version: state.binding(),
-            builds: environment.builds.iter().map(chosen).collect(),
-            allocation: environment.allocation.clone(),
-            assets: environment.assets.clone(),
-        },
-        EffectName::Healthcheck => Task::Healthcheck { assets: environment.assets.clone() },
-        EffectName::Release => Task::Release { assets: environment.assets.clone() },
-    }
-}
-
-fn chosen(build: &BuildChoice) -> Build {
-    let BuildChoice { environment, builder, variant } = build.clone();
-    Build { environment, builder: builder.to_string(), variant }
 }
 
 fn answer(outcome: sequencer::Outcome) -> Answer {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::workspace::ProjectFolder;
 use super::{Workshop, on_disk};
-use crate::task::{Task, Wanted};
+use crate::task::Wanted;
 use crate::worker::{Failed, Job, Step, Work};
 use swoosh_hybridcore::logs::{Logger, Redactor, Rotation, now_ms};
 use swoosh_hybridcore::sources::documents::{self, MIRRORS_FILE};
@@ -22,24 +22,29 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 pub(super) struct Bench<'a> {
     workshop: &'a Workshop,
     job: &'a Job,
+    /// The project's repositories, where the task names them.
+    wanted: Option<&'a Wanted>,
     pub work: &'a Work<'a>,
     pub folder: ProjectFolder,
 }
 
 impl<'a> Bench<'a> {
-    pub fn new(workshop: &'a Workshop, job: &'a Job, work: &'a Work<'a>) -> Result<Bench<'a>, Failed> {
+    pub fn new(
+        workshop: &'a Workshop,
+        job: &'a Job,
+        wanted: Option<&'a Wanted>,
+        work: &'a Work<'a>,
+    ) -> Result<Bench<'a>, Failed> {
         let folder = workshop.folder(&job.id.project);
         folder.make().map_err(|error| on_disk(folder.root(), &error))?;
-        Ok(Bench { workshop, job, work, folder })
+        Ok(Bench { workshop, job, wanted, work, folder })
     }
 
     /// The workspace that a source or an upstream lies in.
     fn workspace_of(&self, name: &Name) -> Workspace {
-        let upstream = match &self.job.task {
-            Task::Resolve { wanted } | Task::Fetch { wanted, .. } | Task::Validate { wanted, .. } => {
-                wanted.upstreams.contains_key(name)
-            }
-            _ => self.folder.upstreams().tree(name).is_dir() && !self.folder.sources().tree(name).is_dir(),
+        let upstream = match self.wanted {
+            Some(wanted) => wanted.upstreams.contains_key(name),
+            None => self.folder.upstreams().tree(name).is_dir() && !self.folder.sources().tree(name).is_dir(),
         };
         if upstream { self.folder.upstreams() } else { self.folder.sources() }
     }

@@ -1,6 +1,6 @@
 //! The content manifest of a version: the input of its content hash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::content::Bench;
 use super::{Done, Workshop, on_disk};
 use crate::outcome::Report;
+use crate::task::{Executor, Place};
 use crate::worker::{Failed, Job, Work};
 use swoosh_hybridcore::sources::content;
 use swoosh_hybridcore::state::files;
+use swoosh_machine::state::State;
 use swoosh_types::canonical::{canonical_bytes, from_slice};
 use swoosh_types::hash::Hash;
 use swoosh_types::inputs::{Count, FetchedSource, FetchedSources};
-use swoosh_types::names::Transition;
+use swoosh_types::names::{EffectName, Transition};
 use swoosh_types::text::{GitId, Name, ProjectName};
 
 const DOMAIN: &[u8] = b"swoosh/content/index/v1\n";
@@ -62,31 +64,44 @@ pub fn indexed(sources: &BTreeMap<Name, IndexedSource>) -> Hash {
     Hash::of_parts([DOMAIN, canonical_bytes(sources).as_slice()])
 }
 
-impl Workshop {
+/// Builds the content manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildIndex {
+    pub version: u64,
+    /// Commits and trees.
+    pub fetched: FetchedSources,
+    /// Versions that can be rolled back to: their indexes are kept.
+    pub kept: BTreeSet<u64>,
+}
+
+impl Executor for BuildIndex {
+    const EFFECT: EffectName = EffectName::Index;
+    const PLACE: Place = Place::Content;
+    const IDEMPOTENT: bool = true;
+
+    fn task(state: &State) -> BuildIndex {
+        let ingestion = &state.ingestion;
+        let kept = ingestion.ready_versions.keys().copied().collect();
+        BuildIndex { version: ingestion.version, fetched: ingestion.fetched.clone(), kept }
+    }
+
     /// Hashes the content, writes the index, sends it to SLURP if configured, and drops indexes that a rollback can
     /// no longer reach.
-    pub(super) fn index(
-        &self,
-        job: &Job,
-        version: u64,
-        fetched: &FetchedSources,
-        kept: &BTreeMap<u64, FetchedSources>,
-        work: &Work<'_>,
-    ) -> Done {
-        let folder = self.folder(&job.id.project);
-        let target = folder.index(version);
+    fn run(&self, workshop: &Workshop, job: &Job, work: &Work<'_>) -> Done {
+        let folder = workshop.folder(&job.id.project);
+        let target = folder.index(self.version);
         fs::create_dir_all(&target).map_err(|error| on_disk(&target, &error))?;
-        let bench = Bench::new(self, job, work)?;
+        let bench = Bench::new(workshop, job, None, work)?;
         let mut sources = BTreeMap::new();
-        for (name, source) in fetched {
+        for (name, source) in &self.fetched {
             sources.insert(name.clone(), bench.hash(name, source, &target)?);
         }
-        let index = Index { project: job.id.project.clone(), version, sources };
+        let index = Index { project: job.id.project.clone(), version: self.version, sources };
         let bytes = canonical_bytes(&index);
         files::replace(&target.join(FILE), &bytes).map_err(Failed::passing)?;
         work.say("telling SLURP");
-        self.outside.post_index(&index, work).map_err(Failed::passing)?;
-        drop_others(&folder.indexes(), version, kept).map_err(|error| on_disk(&folder.indexes(), &error))?;
+        workshop.outside.post_index(&index, work).map_err(Failed::passing)?;
+        drop_others(&folder.indexes(), self.version, &self.kept).map_err(|error| on_disk(&folder.indexes(), &error))?;
         let content_hash = Some(index.content_hash());
         Ok((Transition::IngestionCorpusBuilt, Report { content_hash, ..Report::default() }))
     }
@@ -107,11 +122,11 @@ impl Bench<'_> {
     }
 }
 
-fn drop_others(folder: &Path, version: u64, kept: &BTreeMap<u64, FetchedSources>) -> std::io::Result<()> {
+fn drop_others(folder: &Path, version: u64, kept: &BTreeSet<u64>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let held: Option<u64> = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        if held.is_some_and(|held| held != version && !kept.contains_key(&held)) {
+        if held.is_some_and(|held| held != version && !kept.contains(&held)) {
             fs::remove_dir_all(entry.path())?;
         }
     }

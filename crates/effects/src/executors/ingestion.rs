@@ -5,45 +5,97 @@ use std::collections::BTreeSet;
 use super::content::Bench;
 use super::{Done, Workshop};
 use crate::outcome::{Outcomes, Report, detail};
-use crate::task::Wanted;
+use crate::task::{Executor, Place, Wanted};
 use crate::worker::{Failed, Job, Work};
 use swoosh_hybridcore::sources::documents::{ScanOutcome, ScanStatus};
 use swoosh_hybridcore::sources::scan::{self, ScanError};
 use swoosh_hybridcore::sources::status::{self, Condition};
 use swoosh_hybridcore::sources::{Session, fetch, resolve};
+use swoosh_machine::state::State;
 use swoosh_types::content_flag::ContentFlag;
 use swoosh_types::inputs::{CheckOutcome, CheckOutcomes, ContentSeen, FetchedSources, ResolvedSources, SourceSet};
 use swoosh_types::json::MAX_INTEGER;
-use swoosh_types::names::Transition;
+use swoosh_types::names::{EffectName, Transition};
 use swoosh_types::text::{Detail, Name};
 
 /// The most paths that an outcome may name.
 const MOST_PATHS: usize = 32;
 
-impl Workshop {
-    pub(super) fn resolve(&self, job: &Job, wanted: &Wanted, work: &Work<'_>) -> Done {
-        let bench = Bench::new(self, job, work)?;
-        let resolved: ResolvedSources = bench
-            .each(wanted, |session, set| resolve(session, set).map_err(|error| failed(error.is_transient(), &error)))?;
-        Ok((Transition::IngestionSourcesResolved, Report { resolved: Some(resolved), ..Report::default() }))
+/// Turns references into commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    pub wanted: Wanted,
+}
+
+impl Executor for Resolve {
+    const EFFECT: EffectName = EffectName::Resolve;
+    const PLACE: Place = Place::Content;
+    const IDEMPOTENT: bool = true;
+
+    fn task(state: &State) -> Resolve {
+        Resolve { wanted: Wanted::of(state) }
     }
 
-    pub(super) fn fetch(&self, job: &Job, wanted: &Wanted, resolved: &ResolvedSources, work: &Work<'_>) -> Done {
-        let bench = Bench::new(self, job, work)?;
-        let fetched: FetchedSources = bench.each(wanted, |session, set| {
-            fetch(session, set, resolved).map_err(|error| failed(error.is_transient(), &error))
+    fn run(&self, workshop: &Workshop, job: &Job, work: &Work<'_>) -> Done {
+        let bench = Bench::new(workshop, job, Some(&self.wanted), work)?;
+        let resolved: ResolvedSources = bench.each(&self.wanted, |session, set| {
+            resolve(session, set).map_err(|error| failed(error.is_transient(), &error))
+        })?;
+        Ok((Transition::IngestionSourcesResolved, Report { resolved: Some(resolved), ..Report::default() }))
+    }
+}
+
+/// Brings commits here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    pub wanted: Wanted,
+    /// The commits of the sources.
+    pub resolved: ResolvedSources,
+}
+
+impl Executor for Fetch {
+    const EFFECT: EffectName = EffectName::Fetch;
+    const PLACE: Place = Place::Content;
+    const IDEMPOTENT: bool = true;
+
+    fn task(state: &State) -> Fetch {
+        Fetch { wanted: Wanted::of(state), resolved: state.ingestion.resolved.clone() }
+    }
+
+    fn run(&self, workshop: &Workshop, job: &Job, work: &Work<'_>) -> Done {
+        let bench = Bench::new(workshop, job, Some(&self.wanted), work)?;
+        let fetched: FetchedSources = bench.each(&self.wanted, |session, set| {
+            fetch(session, set, &self.resolved).map_err(|error| failed(error.is_transient(), &error))
         })?;
         Ok((Transition::IngestionBytesOk, Report { fetched: Some(fetched), ..Report::default() }))
+    }
+}
+
+/// Checks pins and scans content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validate {
+    pub wanted: Wanted,
+    /// Commits and trees.
+    pub fetched: FetchedSources,
+}
+
+impl Executor for Validate {
+    const EFFECT: EffectName = EffectName::Validate;
+    const PLACE: Place = Place::Content;
+    const IDEMPOTENT: bool = true;
+
+    fn task(state: &State) -> Validate {
+        Validate { wanted: Wanted::of(state), fetched: state.ingestion.fetched.clone() }
     }
 
     /// Checks that every tree is the one that was fetched, and scans it. The findings go to the policies with the
     /// outcomes; the failure names each check that did not pass.
-    pub(super) fn validate(&self, job: &Job, wanted: &Wanted, fetched: &FetchedSources, work: &Work<'_>) -> Done {
-        let bench = Bench::new(self, job, work)?;
-        let outcomes: CheckOutcomes = bench.each(wanted, |session, set| {
-            let mut outcomes = pins(session, set, fetched)?;
+    fn run(&self, workshop: &Workshop, job: &Job, work: &Work<'_>) -> Done {
+        let bench = Bench::new(workshop, job, Some(&self.wanted), work)?;
+        let outcomes: CheckOutcomes = bench.each(&self.wanted, |session, set| {
+            let mut outcomes = pins(session, set, &self.fetched)?;
             if outcomes.iter().all(|outcome| outcome.ok) {
-                outcomes.extend(self.scans(session, set)?);
+                outcomes.extend(workshop.scans(session, set)?);
             }
             Ok(outcomes)
         })?;
@@ -54,7 +106,9 @@ impl Workshop {
         }
         Err(Failed { reason: wrong.join("; "), again: false, report: report.into() })
     }
+}
 
+impl Workshop {
     fn scans(&self, session: &Session<'_>, set: &SourceSet) -> Result<CheckOutcomes, Failed> {
         let names: Vec<Name> = set.keys().cloned().collect();
         let scanned = scan::scan(session, &names, &self.scan).map_err(|error| {

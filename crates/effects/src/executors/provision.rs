@@ -9,15 +9,17 @@ use std::path::Path;
 
 use super::{Build, Done, Workshop, on_disk, release};
 use crate::outcome::{Outcomes, Report};
+use crate::task::{Executor, Place};
 use crate::worker::{Failed, Job, Step, Work};
 use swoosh_hybridcore::logs::{Logger, Redactor, Rotation, now_ms};
 use swoosh_hybridcore::packer::{self, BuildError, BuildRequest, Event, RunReport, Session, Status, Tool};
 use swoosh_hybridcore::prepare::{self, Desk, Prepared};
 use swoosh_hybridcore::retry::Sleep;
 use swoosh_hybridcore::sources::Workspace;
+use swoosh_machine::state::State;
 use swoosh_types::canonical::canonical_hash;
-use swoosh_types::inputs::{Allocation, AssetHealth, AssetOutcomes, Assets};
-use swoosh_types::names::Transition;
+use swoosh_types::inputs::{Allocation, AssetHealth, AssetOutcomes, Assets, BuildChoice};
+use swoosh_types::names::{EffectName, Transition};
 
 /// How long an attempt waits for a command-line build in the same folder.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -29,13 +31,33 @@ struct Yard<'a> {
     allocation: &'a Allocation,
 }
 
-impl Workshop {
+/// Makes the environment's assets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provision {
+    /// The project's builds; empty where it leaves them to the node.
+    pub builds: Vec<Build>,
+    /// The allocation of the environment.
+    pub allocation: Allocation,
+}
+
+impl Executor for Provision {
+    const EFFECT: EffectName = EffectName::Provision;
+    const PLACE: Place = Place::Environment;
+    /// It runs builders with effects that are not known here.
+    const IDEMPOTENT: bool = false;
+
+    fn task(state: &State) -> Provision {
+        let environment = &state.environment;
+        let builds = environment.builds.iter().map(chosen).collect();
+        Provision { builds, allocation: environment.allocation.clone() }
+    }
+
     /// Builds one after the other. The first failure ends it; assets made by then are reported with the failure.
-    pub(super) fn provision(&self, job: &Job, builds: &[Build], allocation: &Allocation, work: &Work<'_>) -> Done {
-        let builds = if builds.is_empty() { &self.builds } else { builds };
-        self.in_environment(job, work, |session| {
+    fn run(&self, workshop: &Workshop, job: &Job, work: &Work<'_>) -> Done {
+        let builds = if self.builds.is_empty() { &workshop.builds } else { &self.builds };
+        workshop.in_environment(job, work, |session| {
             packer::recover_all(session).map_err(Failed::passing)?;
-            let yard = Yard { session, workshop: self, allocation };
+            let yard = Yard { session, workshop, allocation: &self.allocation };
             let mut assets = Assets::new();
             for (number, build) in builds.iter().enumerate() {
                 let (done, total) = (number as u64, builds.len() as u64);
@@ -49,13 +71,36 @@ impl Workshop {
             Ok((Transition::EnvironmentInstalled, Report { assets: Some(assets), manifest_hash, ..Report::default() }))
         })
     }
+}
+
+fn chosen(build: &BuildChoice) -> Build {
+    let BuildChoice { environment, builder, variant } = build.clone();
+    Build { environment, builder: builder.to_string(), variant }
+}
+
+/// Verifies the assets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Healthcheck {
+    /// Their hashes.
+    pub assets: Assets,
+}
+
+impl Executor for Healthcheck {
+    const EFFECT: EffectName = EffectName::Healthcheck;
+    const PLACE: Place = Place::Environment;
+    const IDEMPOTENT: bool = true;
+
+    fn task(state: &State) -> Healthcheck {
+        Healthcheck { assets: state.environment.assets.clone() }
+    }
 
     /// Hashes everything again: an asset that is missing or has other bytes failed. An asset that others report is no
     /// better than they report it.
-    pub(super) fn healthcheck(&self, job: &Job, assets: &Assets, work: &Work<'_>) -> Done {
-        let (mut outcomes, mut faults) = self.in_environment(job, work, |session| verify(session, assets, work))?;
-        self.outside.say_health(&job.id.project, &outcomes).map_err(Failed::passing)?;
-        faults.extend(take_worse(&mut outcomes, &self.outside.reported_health(&job.id.project)));
+    fn run(&self, workshop: &Workshop, job: &Job, work: &Work<'_>) -> Done {
+        let verified = workshop.in_environment(job, work, |session| verify(session, &self.assets, work));
+        let (mut outcomes, mut faults) = verified?;
+        workshop.outside.say_health(&job.id.project, &outcomes).map_err(Failed::passing)?;
+        faults.extend(take_worse(&mut outcomes, &workshop.outside.reported_health(&job.id.project)));
         let is_degraded = outcomes.values().any(|health| *health == AssetHealth::Degraded);
         let report = Report { outcomes: Some(Outcomes::Assets(outcomes)), ..Report::default() };
         if faults.is_empty() {
@@ -64,18 +109,34 @@ impl Workshop {
         }
         Err(Failed { reason: faults.join("; "), again: false, report: report.into() })
     }
+}
+
+/// Takes down what was provisioned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub assets: Assets,
+}
+
+impl Executor for Release {
+    const EFFECT: EffectName = EffectName::Release;
+    const PLACE: Place = Place::Environment;
+    const IDEMPOTENT: bool = true;
+
+    fn task(state: &State) -> Release {
+        Release { assets: state.environment.assets.clone() }
+    }
 
     /// Takes down what every run made, also what is on no record of the project. Again after a crash takes down the rest.
     /// An asset on record that no run here made is somewhere else, and the failure names it: a restored or promoted
     /// node has the record without the workspace, and an external worker built elsewhere.
-    pub(super) fn release(&self, job: &Job, assets: &Assets, work: &Work<'_>) -> Done {
-        work.say(format!("taking down {} assets", assets.len()));
-        let folder = self.folder(&job.id.project);
+    fn run(&self, workshop: &Workshop, job: &Job, work: &Work<'_>) -> Done {
+        work.say(format!("taking down {} assets", self.assets.len()));
+        let folder = workshop.folder(&job.id.project);
         let taken_down = release::read(&folder.released())?;
-        let (mut reasons, stray) = self.in_environment(job, work, |session| {
+        let (mut reasons, stray) = workshop.in_environment(job, work, |session| {
             packer::recover_all(session).map_err(Failed::passing)?;
             let runs = packer::runs::all(session, None).map_err(Failed::passing)?;
-            let stray = release::stray(assets, &runs, &taken_down);
+            let stray = release::stray(&self.assets, &runs, &taken_down);
             let mut kept = Vec::new();
             for run in runs {
                 let (_, removal) = packer::remove(session, &run.name, Some(&run.run_id)).map_err(build_failed)?;
@@ -88,14 +149,16 @@ impl Workshop {
             let reason = format!("some of it must be taken down by hand: {}", reasons.join("; "));
             return Err(Failed { reason, again: false, report: Box::default() });
         }
-        release::note(&folder.released(), assets)?;
+        release::note(&folder.released(), &self.assets)?;
         let environment = folder.environment();
         match fs::remove_dir_all(&environment) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(on_disk(&environment, &error)),
             _ => Ok((Transition::EnvironmentReleased, Report::default())),
         }
     }
+}
 
+impl Workshop {
     fn in_environment<T>(
         &self,
         job: &Job,
