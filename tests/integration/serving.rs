@@ -52,6 +52,16 @@ fn from(peer: Ipv4Addr, daemon: &Daemon) -> Wire {
     try_from(peer, daemon.address).unwrap()
 }
 
+/// Every path that is read, as the daemon describes itself, and the pages that it does not describe.
+fn read_paths(daemon: &Daemon) -> Vec<String> {
+    let document = daemon.get("/openapi.json").json();
+    let paths = document["paths"].as_object().unwrap().iter().filter(|(_, path)| path.get("get").is_some());
+    let mut paths: Vec<String> = paths.map(|(path, _)| path.replace("{id}", "default/1")).collect();
+    paths.extend(["/", "/docs", "/docs/rejections", "/openapi.json"].map(str::to_owned));
+    assert!(paths.len() > 18, "{paths:?}");
+    paths
+}
+
 fn health() -> Vec<u8> {
     request("GET", "/health", &[], b"")
 }

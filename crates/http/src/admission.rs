@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
+use super::routes;
 use super::traffic::Hush;
 use super::{Caller, Limits, Peer, Traffic};
 use lines::{Lines, Part};
@@ -269,7 +270,7 @@ impl Gate {
 pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
     let path = request.uri().path();
-    let admitted = if is_open(path) { gate.admit_open(caller) } else { gate.admit(caller) };
+    let admitted = if routes::is_open(path) { gate.admit_open(caller) } else { gate.admit(caller) };
     if let (Err(fault), "/transition", &Method::POST) = (&admitted, path, request.method()) {
         gate.traffic.proposed(Some(fault.code()));
     }
@@ -287,10 +288,6 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, n
 
 fn hold_ms(under_way: usize) -> u64 {
     (under_way.saturating_sub(BRISK) * HOLD_MS).min(MOST_HELD_MS) as u64
-}
-
-fn is_open(path: &str) -> bool {
-    matches!(path, "/health" | "/health/live" | "/health/ready" | "/metrics")
 }
 
 #[cfg(test)]

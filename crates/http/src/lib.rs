@@ -39,6 +39,7 @@ mod query;
 mod readers;
 mod reads;
 mod records;
+mod routes;
 mod schema;
 mod serve;
 mod state;
@@ -57,7 +58,6 @@ use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use tokio::sync::broadcast;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -158,30 +158,7 @@ pub struct Parts {
 
 /// All routes. A request's [`Caller`] says whether it may read; without one, it may.
 pub fn router(state: AppState) -> Router {
-    Router::new()
-        .route("/transition", post(transition::propose))
-        .route("/state", get(state::state))
-        .route("/transitions", get(explain::transitions))
-        .route("/windows", get(windows::windows))
-        .route("/health", get(health::health))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/projects", get(records::projects))
-        .route("/wal", get(records::wal))
-        .route("/wal/feed", get(feed::feed))
-        .route("/decisions/{*id}", get(records::decision))
-        .route("/rejections", get(records::rejections))
-        .route("/effects", get(effects::effects))
-        .route("/events", get(events::events))
-        .route("/facts", get(facts::facts).post(facts::push))
-        .route("/metrics", get(records::metrics))
-        .route("/migration", get(migration::view))
-        .route("/migration/divergences", get(migration::divergences))
-        .route("/migration/mode", post(migration::order))
-        .route("/openapi.json", get(docs::openapi_json))
-        .route("/docs", get(docs::reference))
-        .route("/docs/{*page}", get(docs::document))
-        .route("/", get(docs::index))
+    routes::router()
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), reads::gate))

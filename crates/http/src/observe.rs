@@ -7,11 +7,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::fault::{self, Fault};
-use super::{AppState, Gate, Limits, admission, health, reads, records};
+use super::{AppState, Gate, Limits, admission, reads, routes};
 use swoosh_types::rejection::Code;
 
 /// Connections of all peers.
@@ -23,11 +22,7 @@ const DRAIN_TIMEOUT_MS: u64 = 1_000;
 
 /// The routes for probes and scrapers.
 pub fn observe_router(state: AppState, gate: Arc<Gate>) -> Router {
-    Router::new()
-        .route("/health", get(health::health))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(records::metrics))
+    routes::open_router()
         .fallback(not_found)
         .method_not_allowed_fallback(super::method_not_allowed)
         .layer(from_fn(reads::by_address))

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{effects, events, explain, facts, feed, health, migration, records, schema, state, transition, windows};
+use super::{routes, schema};
 use swoosh_types::json::MAX_INTEGER;
 
-/// All routes and documents.
+/// All documents; [`routes::Described`] has the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -22,28 +22,6 @@ use swoosh_types::json::MAX_INTEGER;
         (name = "records", description = "What was decided, and why."),
         (name = "health", description = "How the node is."),
         (name = "migration", description = "Taking WHOOSH's place, step by step."),
-    ),
-    paths(
-        transition::propose,
-        state::state,
-        explain::transitions,
-        windows::windows,
-        records::projects,
-        effects::effects,
-        events::events,
-        facts::facts,
-        facts::push,
-        records::wal,
-        feed::feed,
-        records::decision,
-        records::rejections,
-        health::health,
-        health::live,
-        health::ready,
-        records::metrics,
-        migration::view,
-        migration::divergences,
-        migration::order,
     ),
     components(schemas(
         schema::Proposal,
@@ -63,7 +41,8 @@ struct Description;
 
 /// The description as a document.
 pub(super) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let mut document = serde_json::to_value(Description::openapi()).unwrap_or_default();
+    let mut document =
+        serde_json::to_value(Description::openapi().merge_from(routes::Described::openapi())).unwrap_or_default();
     let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     operations.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()).for_each(drop_null_parameters);
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
@@ -105,7 +84,7 @@ fn bound_indexes(operation: &mut Value) {
 
 /// Adds answers that every route shares: those of the layers before it, and of reading a request.
 fn tell_common_answers(path: &str, method: &str, operation: &mut Value) {
-    let watches = path.starts_with("/health") || path == "/metrics";
+    let watches = routes::is_open(path);
     let (reads, posts) = (method == "get" && !watches, method == "post");
     let common = [
         (true, 400, "`bad_query`."),

@@ -1,7 +1,7 @@
 //! Rights of a reader: all projects, some, or none; and the projects that the answer of each route may hold.
 //!
-//! **Architecture invariant.** [`ROUTES`] names every route that is read, and a test compares it with the router. A path that is missing there
-//! is refused to readers who are limited to projects.
+//! **Architecture invariant.** Each read in the list of routes says which projects its answer may hold. Any other path is
+//! refused to readers who are limited to projects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -13,6 +13,7 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 
 use super::fault::{Answer, Fault};
+use super::routes::READS;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::proposal::DEFAULT_PROJECT;
 use swoosh_types::rejection::Code;
@@ -108,7 +109,7 @@ impl<S: Sync> FromRequestParts<S> for Reach {
 
 /// Which projects an answer may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holds {
+pub(super) enum Holds {
     /// None.
     NoProject,
     /// One: that of the query, or the default one.
@@ -121,37 +122,12 @@ enum Holds {
     Everything,
 }
 
-/// Every route that is read.
-const ROUTES: &[(&str, Holds)] = &[
-    ("/", Holds::NoProject),
-    ("/decisions/{*id}", Holds::FilteredByRoute),
-    ("/docs", Holds::NoProject),
-    ("/docs/{*page}", Holds::NoProject),
-    ("/effects", Holds::Named),
-    ("/events", Holds::Named),
-    ("/facts", Holds::Named),
-    ("/health", Holds::FilteredByRoute),
-    ("/health/live", Holds::NoProject),
-    ("/health/ready", Holds::FilteredByRoute),
-    ("/metrics", Holds::FilteredByRoute),
-    ("/migration", Holds::Everything),
-    ("/migration/divergences", Holds::Everything),
-    ("/openapi.json", Holds::NoProject),
-    ("/projects", Holds::FilteredByRoute),
-    ("/rejections", Holds::Named),
-    ("/state", Holds::One),
-    ("/transitions", Holds::One),
-    ("/wal", Holds::Named),
-    ("/wal/feed", Holds::Everything),
-    ("/windows", Holds::One),
-];
-
 fn holds(path: &str) -> Holds {
     let is = |route: &str| match route.split_once('{') {
         Some((before, _)) => path.starts_with(before),
         None => path == route,
     };
-    ROUTES.iter().find(|(route, _)| is(route)).map_or(Holds::Everything, |(_, holds)| *holds)
+    READS.iter().find(|read| is(read.path)).map_or(Holds::Everything, |read| read.holds)
 }
 
 /// [`Readers`] that a reload of the settings exchanges.
@@ -201,24 +177,8 @@ impl Readers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::Read;
     use swoosh_types::keys::SecretKey;
-
-    /// Routes that the router reads with its method `get`.
-    fn routed(source: &str) -> BTreeSet<&str> {
-        let lines = source.lines().filter_map(|line| line.trim().strip_prefix(".route(\""));
-        lines.filter(|line| line.contains(" get(")).filter_map(|line| line.split('"').next()).collect()
-    }
-
-    /// A route that is added to the router and forgotten here would be refused to limited readers without a visible cause.
-    #[test]
-    fn every_route_that_is_read_says_which_projects_it_holds() {
-        let listed: BTreeSet<&str> = ROUTES.iter().map(|(route, _)| *route).collect();
-        assert_eq!(listed, routed(include_str!("lib.rs")));
-        assert!(routed(include_str!("observe.rs")).is_subset(&listed));
-        for route in routed(include_str!("observe.rs")) {
-            assert!(matches!(holds(route), Holds::NoProject | Holds::FilteredByRoute), "{route} is open to all");
-        }
-    }
 
     fn some(names: &[&str]) -> BTreeSet<ProjectName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
@@ -228,7 +188,7 @@ mod tests {
     fn a_limited_reader_names_a_project_of_its_own_on_every_route() {
         let reach = Reach::Projects(Arc::new(some(&["a", "b"])));
         let may = |target: &str| reach.check_route(&target.parse().unwrap()).is_ok();
-        for (route, holds) in ROUTES {
+        for Read { path: route, holds, .. } in READS {
             let named = matches!(holds, Holds::One | Holds::Named);
             let whatever = matches!(holds, Holds::NoProject | Holds::FilteredByRoute);
             assert_eq!(may(route), whatever, "{route}");

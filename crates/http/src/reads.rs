@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::fault::{Answer, Fault};
 use super::readers::{Reach, Shown};
+use super::routes::{self, is_read};
 use super::{AppState, Caller, junk};
 use swoosh_sequencer::queries::FactBody;
 use swoosh_types::fact::{FactKind, GuardSettings};
@@ -122,13 +123,9 @@ pub(super) async fn by_address(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn is_read(method: &Method) -> bool {
-    *method == Method::GET || *method == Method::HEAD
-}
-
 /// Other methods than those that read meet the routes, which know whether they allow them.
 fn is_open(method: &Method, path: &str) -> bool {
-    !is_read(method) || matches!(path, "/transition" | "/health" | "/health/live" | "/health/ready" | "/metrics")
+    !is_read(method) || path == "/transition" || routes::is_open(path)
 }
 
 fn closed(reason: impl Into<String>) -> Fault {

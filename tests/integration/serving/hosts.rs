@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{address, from, site};
+use super::{address, from, read_paths, site};
 use crate::migration::{Move, Script, body};
 use crate::support::daemon::{Daemon, Site};
 use crate::support::http::{Answer, Wire};
@@ -55,9 +55,12 @@ fn a_node_on_loopback_answers_to_names_of_loopback_alone() {
     strange.extend(["", "local host"].map(str::to_owned));
     strange.extend(["attacker.example", "0.0.0.0"].map(with_port));
     for name in &strange {
-        for target in ["/state", "/wal", "/facts", "/health", "/health/ready", "/metrics", "/docs", "/", "/nothing"] {
+        for target in ["/state", "/metrics", "/docs", "/", "/nothing"] {
             assert_eq!(read(&daemon, target, &[&format!("Host: {name}")]), wrong_host(), "{name} {target}");
         }
+    }
+    for target in read_paths(&daemon) {
+        assert_eq!(read(&daemon, &target, &["Host: attacker.example"]), wrong_host(), "{target}");
     }
     assert_eq!(read(&daemon, "/state", &[]), wrong_host(), "no Host");
     assert_eq!(read(&daemon, "/state", &["Host: localhost", "Host: localhost"]), wrong_host(), "two of them");
@@ -156,6 +159,11 @@ fn requests_of_other_sites_are_refused_but_for_opening_a_page_for_people() {
     for other in ["/state", "/health", "/metrics", "/openapi.json", "/wal/feed", "/docs/nothing"] {
         assert_eq!(ask(other, &navigates), cross_site(), "{other}");
     }
+    for target in read_paths(&daemon) {
+        assert_eq!(ask(&target, &["Sec-Fetch-Site: cross-site"]), cross_site(), "{target}");
+        let is_page = matches!(target.as_str(), "/" | "/docs" | "/docs/rejections");
+        assert!(is_page || ask(&target, &navigates) == cross_site(), "{target}");
+    }
     let framed = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"];
     assert_eq!(ask("/docs", &framed), cross_site());
     assert_eq!(ask("/docs", &["Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"]), cross_site());
@@ -173,25 +181,11 @@ fn requests_of_other_sites_are_refused_but_for_opening_a_page_for_people() {
 #[test]
 fn every_answer_forbids_the_browser_to_guess_its_kind() {
     let daemon = site("limits", json!({"connections_per_peer": 2})).start();
-    let reads = [
-        "/",
-        "/docs",
-        "/docs/rejections",
-        "/openapi.json",
-        "/health",
-        "/health/live",
-        "/health/ready",
-        "/metrics",
-        "/projects",
-        "/state",
-        "/wal",
-        "/wal?limit=x",
-        "/facts",
-        "/rejections",
-        "/nothing",
-        "/transition",
-    ];
-    for target in reads {
+    let mut targets = read_paths(&daemon);
+    // Streams do not end.
+    targets.retain(|target| target != "/events" && target != "/wal/feed");
+    targets.extend(["/wal?limit=x", "/events?x=1", "/wal/feed?x=1", "/nothing", "/transition"].map(str::to_owned));
+    for target in &targets {
         assert_eq!(daemon.get(target).header("x-content-type-options"), Some("nosniff"), "{target}");
     }
     assert_eq!(daemon.post(b"{}").header("x-content-type-options"), Some("nosniff"));

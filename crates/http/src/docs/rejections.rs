@@ -45,11 +45,11 @@ mod tests {
         if std::env::var_os("SWOOSH_BLESS").is_some() {
             std::fs::write(&path, markdown()).unwrap();
         }
-        let found = std::fs::read_to_string(&path).unwrap();
-        let differing = found.lines().zip(markdown().lines()).position(|(is, should)| is != should.to_owned());
+        let (found, page) = (std::fs::read_to_string(&path).unwrap(), markdown());
+        let differing = found.lines().zip(page.lines()).position(|(is, should)| is != should);
         assert!(
-            found == markdown(),
-            "docs/rejections.md is stale from line {differing:?} on; run SWOOSH_BLESS=1 make test CRATE=http TESTS=golden"
+            found == page,
+            "docs/rejections.md is stale from line {differing:?} on; run SWOOSH_BLESS=1 make test CRATE=http TESTS=rejections_is"
         );
     }
 

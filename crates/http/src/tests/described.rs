@@ -5,6 +5,8 @@
 //! was described; indexes beyond 2^53−1, which no JSON document can name, were taken; limits said nothing of their
 //! bounds; and events were described as one text. Each is asked of every route here.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::Value;
@@ -57,6 +59,61 @@ async fn a_closed_read_is_refused_as_described() {
     for (method, path, operation) in operations().into_iter().filter(|(method, ..)| method == Method::GET) {
         let expected = if path.starts_with("/health") || path == "/metrics" { 200 } else { 403 };
         assert_eq!(asked(&world, &method, &path, operation).await, expected, "{path}");
+    }
+}
+
+/// Methods that are not described, on every path that is. A list by hand once left out three routes.
+#[tokio::test]
+async fn a_method_that_is_not_described_is_refused_with_those_that_are() {
+    let (world, _) = World::begun().await;
+    let paths: BTreeSet<String> = operations().into_iter().map(|(_, path, _)| path).collect();
+    assert!(["/effects", "/events", "/wal/feed"].iter().all(|path| paths.contains(*path)), "{paths:?}");
+    for path in paths {
+        let described: BTreeSet<Method> =
+            operations().into_iter().filter(|(_, other, _)| *other == path).map(|(method, ..)| method).collect();
+        let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
+        for name in known {
+            let method: Method = name.parse().unwrap();
+            if described.contains(&method) {
+                continue;
+            }
+            let request = Request::builder().method(&method).uri(&path).body(Body::empty()).unwrap();
+            let answered = world.send(request).await;
+            assert_eq!(answered.problem(), (405, "method_not_allowed".into()), "{method} {path}");
+            let allowed = answered.header("allow").unwrap_or_default();
+            let allowed: BTreeSet<Method> = allowed.split(',').map(|name| name.parse().unwrap()).collect();
+            let mut expected = described.clone();
+            expected.extend(described.contains(&Method::GET).then_some(Method::HEAD));
+            assert_eq!(allowed, expected, "{method} {path}");
+        }
+    }
+}
+
+/// Every refusal that a caller without rights or with a wrong query meets is a whole problem document.
+#[tokio::test]
+async fn refusals_of_every_route_are_problem_documents_of_their_status() {
+    let (mut world, _) = World::begun().await;
+    let mut targets: Vec<(Method, String)> = Vec::new();
+    for (method, path, _) in operations() {
+        targets.push((method.clone(), format!("{path}?unknown=1")));
+        targets.push((method, format!("{path}?project=%FF")));
+    }
+    for closes in [false, true] {
+        if closes {
+            world.close_reads();
+        }
+        for (method, target) in &targets {
+            let request = Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
+            let answered = world.send(request).await;
+            let (status, code) = answered.problem();
+            assert!((400..500).contains(&status), "{method} {target}: {status}");
+            assert_eq!(answered.header("content-type"), Some("application/problem+json"), "{method} {target}");
+            let problem = answered.json();
+            assert_eq!(problem["type"], format!("/docs/rejections#{code}"), "{method} {target}");
+            assert_eq!((problem["status"].as_u64(), answered.status.as_u16()), (Some(u64::from(status)), status));
+            let reasons = problem["reasons"].as_array().unwrap();
+            assert!(!reasons.is_empty() && problem["title"].is_string(), "{method} {target}: {problem}");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `POST /transition`.
 
 use axum::body::Body;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Request, StatusCode};
 use serde_json::Value;
 
 use super::world::World;
@@ -111,21 +111,6 @@ async fn requests_that_are_no_proposals_are_refused_before_anything_is_read() {
     assert_eq!(problem(post("application/json", b"[]".to_vec())).await, (400, "schema".into()));
     let unknown = Request::post("/transition?dryrun=true").header("content-type", "application/json");
     assert_eq!(problem(unknown.body(Body::empty()).unwrap()).await, (400, "bad_query".into()));
-}
-
-#[tokio::test]
-async fn other_methods_are_answered_with_the_allowed_ones() {
-    let world = World::new();
-    for (method, path, allow) in [
-        (Method::GET, "/transition", "POST"),
-        (Method::DELETE, "/state", "GET,HEAD"),
-        (Method::POST, "/health", "GET,HEAD"),
-    ] {
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let answered = world.send(request).await;
-        assert_eq!(answered.problem(), (405, "method_not_allowed".into()), "{path}");
-        assert_eq!(answered.header("allow"), Some(allow), "{path}");
-    }
 }
 
 #[tokio::test]
