@@ -168,7 +168,7 @@ impl State {
             Region::Ingestion => &self.ingestion.effects,
             Region::Council => &self.council.effects,
             Region::Environment => &self.environment.effects,
-            _ => &NONE,
+            Region::Boot | Region::Execution | Region::Control | Region::Policy => &NONE,
         }
     }
 
@@ -181,7 +181,7 @@ impl State {
             Region::Ingestion => Some(&mut Arc::make_mut(&mut self.ingestion).effects),
             Region::Council => Some(&mut Arc::make_mut(&mut self.council).effects),
             Region::Environment => Some(&mut Arc::make_mut(&mut self.environment).effects),
-            _ => None,
+            Region::Boot | Region::Execution | Region::Control | Region::Policy => None,
         }
     }
 }

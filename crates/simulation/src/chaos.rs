@@ -93,7 +93,18 @@ impl World {
                 self.outside.policies(now_ms);
                 self.tell(FactKind::Policy);
             }
-            _ => return false,
+            // These happen to messages, which ask for them.
+            Fault::DuplicateProposal
+            | Fault::DropProposal
+            | Fault::DelayProposal
+            | Fault::Reorder
+            | Fault::DuplicateAnswer
+            | Fault::DropAnswer
+            | Fault::DelayAnswer
+            | Fault::Misplaced
+            | Fault::EffectRepeat
+            | Fault::WorkerBarred
+            | Fault::OldWorker => return false,
         }
         !is_trap(fault)
     }

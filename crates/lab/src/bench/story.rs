@@ -195,12 +195,12 @@ fn inputs(world: &World, head: &Head, transition: Transition) -> anyhow::Result<
             let healthy: BTreeMap<_, _> = state.environment.assets.keys().map(|name| (name, "ok")).collect();
             json!({"outcomes": healthy})
         }
-        _ => execution(state, transition),
+        _ => execution(state, transition)?,
     })
 }
 
-fn execution(state: &State, transition: Transition) -> Value {
-    match transition {
+fn execution(state: &State, transition: Transition) -> anyhow::Result<Value> {
+    Ok(match transition {
         Transition::ExecutionAllReady => json!({
             "version": state.ingestion.version,
             "content_hash": state.ingestion.content_hash,
@@ -218,8 +218,14 @@ fn execution(state: &State, transition: Transition) -> Value {
             json!({"rationale": "The review asks for another round."})
         }
         Transition::EnvironmentReaffirm => json!({"version": state.ingestion.version}),
-        _ => json!({}),
-    }
+        _ if needs_no_inputs(transition) => json!({}),
+        _ => anyhow::bail!("the story has no inputs for {transition}"),
+    })
+}
+
+/// Whether a transition has no inputs but optional ones and the effect, which is added elsewhere.
+fn needs_no_inputs(transition: Transition) -> bool {
+    chart::spec(transition).inputs.iter().all(|(name, kind)| kind.ends_with('?') || *name == "effect")
 }
 
 fn candidates(world: &World) -> Vec<Value> {

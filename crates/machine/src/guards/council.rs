@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Judged};
+use crate::chart::guarded::Liveness;
 use crate::chart::{CouncilQuorumCert, Inputs};
 use crate::election;
 use crate::facts::FactBody;
@@ -285,11 +286,10 @@ pub(super) fn liveness(case: &Case<'_>) -> Judged {
     } else if reading.is_lost() != wants_lost {
         wrong.push(count.clone());
     }
-    let named = match case.asked {
-        Some((_, Inputs::ControlQuorumLost(inputs))) => Some(&inputs.alive),
-        Some((_, Inputs::ControlRecovered(inputs))) => Some(&inputs.alive),
-        _ => None,
-    };
+    let named = case.asked.and_then(|(_, inputs)| Liveness::of(inputs)).map(|inputs| match inputs {
+        Liveness::ControlQuorumLost(inputs) => &inputs.alive,
+        Liveness::ControlRecovered(inputs) => &inputs.alive,
+    });
     if named.is_some_and(|named| *named != reading.alive) {
         wrong.push(format!("alive must name the {} members that count as alive", reading.alive.len()));
     }

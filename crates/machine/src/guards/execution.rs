@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Case, Judged};
 use crate::authority::{self, Granted};
 use crate::chart::Inputs;
+use crate::chart::guarded::Prerequisites;
 use crate::state::State;
 use swoosh_types::hash::Hash;
 use swoosh_types::keys::PublicKey;
@@ -68,13 +69,10 @@ pub(super) fn prerequisites(case: &Case<'_>) -> Judged {
     let state = case.state();
     let mut wrong = lifecycle_faults(state);
     wrong.extend(council_fault(case));
-    let named = match case.asked {
-        Some((_, Inputs::ExecutionAllReady(i))) => Some((i.version, i.content_hash, i.member_set_hash, i.assets_hash)),
-        Some((_, Inputs::ExecutionPlanChange(i))) => {
-            Some((i.version, i.content_hash, i.member_set_hash, i.assets_hash))
-        }
-        _ => None,
-    };
+    let named = case.asked.and_then(|(_, inputs)| Prerequisites::of(inputs)).map(|inputs| match inputs {
+        Prerequisites::ExecutionAllReady(i) => (i.version, i.content_hash, i.member_set_hash, i.assets_hash),
+        Prerequisites::ExecutionPlanChange(i) => (i.version, i.content_hash, i.member_set_hash, i.assets_hash),
+    });
     let version = state.ingestion.version;
     if let Some((wanted, content, members, assets)) = named {
         if wanted != version {

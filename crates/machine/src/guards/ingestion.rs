@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Case, Judged};
 use crate::chart::Inputs;
+use crate::chart::guarded::Coverage;
 use crate::facts::KnownFact;
 use crate::state::State;
 use swoosh_types::canonical::canonical_hash;
@@ -126,16 +127,16 @@ pub(super) fn sources(case: &Case<'_>) -> Judged {
 
 /// The outcome covers exactly what the state asks for.
 pub(super) fn coverage(case: &Case<'_>) -> Judged {
-    let Some((_, inputs)) = case.asked else { return Judged::open() };
+    let Some(inputs) = case.asked.and_then(|(_, inputs)| Coverage::of(inputs)) else { return Judged::open() };
     let wrong = match inputs {
-        Inputs::IngestionSourcesResolved(inputs) => resolved_faults(case, &inputs.resolved),
-        Inputs::IngestionBytesOk(inputs) => fetched_faults(case, &inputs.fetched),
-        Inputs::IngestionSchemaOk(inputs) => outcome_faults(case, &inputs.outcomes),
-        Inputs::CouncilMcpRed(inputs) => {
+        Coverage::IngestionSourcesResolved(inputs) => resolved_faults(case, &inputs.resolved),
+        Coverage::IngestionBytesOk(inputs) => fetched_faults(case, &inputs.fetched),
+        Coverage::IngestionSchemaOk(inputs) => outcome_faults(case, &inputs.outcomes),
+        Coverage::CouncilMcpRed(inputs) => {
             let strange = inputs.unreachable.keys().filter(|name| !case.state().council.tool_pins.contains_key(*name));
             strange.map(|name| format!("{name} is not pinned")).collect()
         }
-        Inputs::EnvironmentInstalled(inputs) => {
+        Coverage::EnvironmentInstalled(inputs) => {
             let hash = canonical_hash(&inputs.assets);
             let mut wrong = Vec::new();
             if inputs.assets.is_empty() {
@@ -146,9 +147,8 @@ pub(super) fn coverage(case: &Case<'_>) -> Judged {
             }
             wrong
         }
-        Inputs::EnvironmentGreen(inputs) => health_faults(case, &inputs.outcomes, Transition::EnvironmentGreen),
-        Inputs::EnvironmentAmber(inputs) => health_faults(case, &inputs.outcomes, Transition::EnvironmentAmber),
-        _ => Vec::new(),
+        Coverage::EnvironmentGreen(inputs) => health_faults(case, &inputs.outcomes, Transition::EnvironmentGreen),
+        Coverage::EnvironmentAmber(inputs) => health_faults(case, &inputs.outcomes, Transition::EnvironmentAmber),
     };
     Judged::unless(wrong, "covers what was asked for")
 }
