@@ -85,6 +85,7 @@ pub fn names(chart: &Chart) -> String {
     }
     push_inputs_of(&mut out, chart);
     push_summaries(&mut out, chart);
+    push_effects(&mut out, chart);
     out
 }
 
@@ -97,6 +98,15 @@ fn push_summaries(out: &mut String, chart: &Chart) {
         let _ = writeln!(out, "            Transition::{} => {:?},", variant(name), t.summary);
     }
     let _ = writeln!(out, "        }}\n    }}\n}}\n");
+}
+
+fn push_effects(out: &mut String, chart: &Chart) {
+    let pairs: Vec<_> = chart.effect_order.iter().map(|name| format!("{name} {},", variant(name))).collect();
+    let _ = writeln!(
+        out,
+        "/// Calls a macro with the key and the variant of every effect, in the order of the chart.\n#[macro_export]\nmacro_rules! with_effects {{\n    ($then:ident) => {{ $then! {{ {} }} }};\n}}",
+        pairs.join(" ")
+    );
 }
 
 fn entry(entry: &Entry) -> String {
@@ -331,7 +341,39 @@ pub fn chart(chart: &Chart, schema_hash: [u8; 32]) -> String {
     let _ = writeln!(out, "}}\n");
     chart.transitions.iter().for_each(|(name, t)| push_inputs(&mut out, name, t));
     push_input_enum(&mut out, chart);
+    push_guarded(&mut out, chart);
     out
+}
+
+/// For each guard, the inputs of the transitions that name it: a guard that matches them does not compile once the chart
+/// gives it to another transition.
+fn push_guarded(out: &mut String, chart: &Chart) {
+    let _ = writeln!(
+        out,
+        "/// For each guard, the inputs of the transitions that name it.\npub mod guarded {{\n    use super::*;"
+    );
+    for guard in chart.guards.keys() {
+        let has = |t: &Transition| t.guards.contains(guard);
+        let own: Vec<_> = chart.transitions.iter().filter(|(_, t)| has(t)).map(|(name, _)| variant(name)).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let name = variant(guard);
+        let _ = writeln!(out, "    /// Inputs that the guard `{guard}` judges.\n    pub enum {name}<'a> {{");
+        own.iter().for_each(|v| _ = writeln!(out, "        {v}(&'a super::{v}),"));
+        let _ = writeln!(
+            out,
+            "    }}\n\n    impl<'a> {name}<'a> {{\n        pub fn of(inputs: &'a Inputs) -> Option<{name}<'a>> {{\n            match inputs {{"
+        );
+        for (transition, t) in &chart.transitions {
+            let v = variant(transition);
+            let (binding, answer) =
+                if has(t) { ("i", format!("Some({name}::{v}(i))")) } else { ("_", "None".to_owned()) };
+            let _ = writeln!(out, "                Inputs::{v}({binding}) => {answer},");
+        }
+        let _ = writeln!(out, "            }}\n        }}\n    }}\n");
+    }
+    out.push_str("}\n");
 }
 
 /// The names of input fields must be Rust identifiers already.

@@ -26,6 +26,9 @@ pub struct Chart {
     /// The names of the guards in the order of the text, for that page.
     #[serde(skip)]
     pub guard_order: Vec<String>,
+    /// The same of the effects, for their keys in the settings.
+    #[serde(skip)]
+    pub effect_order: Vec<String>,
 }
 
 /// A condition on transitions.
@@ -209,6 +212,13 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+/// The names of a map, in the order of the text.
+fn names(chart: &yaml_serde::Value, map: &str) -> Vec<String> {
+    let map = chart.get(map).and_then(yaml_serde::Value::as_mapping);
+    let names = map.into_iter().flat_map(|map| map.keys());
+    names.filter_map(yaml_serde::Value::as_str).map(str::to_owned).collect()
+}
+
 /// Members of regions, effects and transitions that are prose.
 const PROSE: [&str; 2] = ["doc", "summary"];
 
@@ -217,9 +227,8 @@ impl Chart {
     pub fn read(text: &str) -> Result<Chart, yaml_serde::Error> {
         let checked: yaml_serde::Value = yaml_serde::from_str(text)?;
         let mut chart: Chart = yaml_serde::from_str(text)?;
-        let guards = checked.get("guards").and_then(yaml_serde::Value::as_mapping);
-        let names = guards.into_iter().flat_map(|guards| guards.keys());
-        chart.guard_order = names.filter_map(yaml_serde::Value::as_str).map(str::to_owned).collect();
+        chart.guard_order = names(&checked, "guards");
+        chart.effect_order = names(&checked, "effects");
         Ok(chart)
     }
 

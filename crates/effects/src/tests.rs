@@ -7,7 +7,7 @@ use swoosh_hybridcore::leave::Stop;
 use swoosh_types::canonical::canonical_bytes;
 use swoosh_types::hash::Hash;
 use swoosh_types::ids::EffectId;
-use swoosh_types::names::{EffectName, Transition};
+use swoosh_types::names::Transition;
 use swoosh_types::text::ProjectName;
 
 fn rules() -> Rules {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::{Component, PathBuf};
+use std::sync::LazyLock;
 
 use yaml_serde::Value;
 
+use super::described::{ENTRIES, Entry};
 use super::load::SettingsError;
 use super::log_filter;
 use super::model::Settings;
 use super::provider_checks::check_providers;
 use super::serving::Tls;
-use swoosh_types::fact::{FactKind, MAX_LICENSE_GRACE_MS};
-use swoosh_types::json::MAX_INTEGER;
+use swoosh_types::fact::FactKind;
 use swoosh_types::names::Role;
 use swoosh_types::text::{GitRef, ProjectName, Url};
 
@@ -25,121 +26,15 @@ pub(super) struct Bound {
     pub most: u64,
 }
 
-const fn bound(key: &'static str, least: u64, most: u64) -> Bound {
-    Bound { key, least, most }
+/// The range of every number in the settings: `Bound: LEAST to MOST` in its comment in `config/swoosh.yaml`.
+pub(super) static BOUNDS: LazyLock<Vec<Bound>> = LazyLock::new(|| ENTRIES.iter().filter_map(range).collect());
+
+fn range(entry: &'static Entry) -> Option<Bound> {
+    entry.value.parse::<u64>().ok()?;
+    let parts = entry.parts()?;
+    let (least, most) = parts.bound.split_once(" to ")?;
+    Some(Bound { key: &entry.key, least: least.parse().ok()?, most: most.parse().ok()? })
 }
-
-const SECOND_MS: u64 = 1_000;
-const MINUTE_MS: u64 = 60 * SECOND_MS;
-const HOUR_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 86_400_000;
-
-/// The range of every number in the settings.
-pub(super) const BOUNDS: &[Bound] = &[
-    bound("policies.serial", 1, MAX_INTEGER),
-    bound("clock.max_ahead_ms", 100, HOUR_MS),
-    bound("clock.max_behind_ms", SECOND_MS, DAY_MS),
-    bound("kaching.request_timeout_ms", 100, 600_000),
-    bound("kaching.refresh_percent", 1, 95),
-    bound("kaching.refresh_max_ms", 1_000, DAY_MS),
-    bound("kaching.retry_min_ms", 10, 300_000),
-    bound("kaching.retry_max_ms", 1_000, HOUR_MS),
-    bound("license.grace_ms", 0, MAX_LICENSE_GRACE_MS),
-    bound("idempotency.horizon_ms", HOUR_MS, 365 * DAY_MS),
-    bound("idempotency.ahead_ms", 60 * SECOND_MS, 30 * DAY_MS),
-    bound("backbeat.poll_ms", 100, HOUR_MS),
-    bound("backbeat.timeout_ms", 100, MINUTE_MS),
-    bound("backbeat.silence_ms", SECOND_MS, DAY_MS),
-    bound("backbeat.max_shift_ms", 0, DAY_MS),
-    bound("backbeat.max_tempo_permille", 0, 500),
-    bound("backbeat.max_pressure", 0, 1_000),
-    bound("effects.workers", 1, 64),
-    bound("effects.attempts", 1, 100),
-    bound("effects.retry_min_ms", 10, HOUR_MS),
-    bound("effects.retry_max_ms", 10, DAY_MS),
-    bound("effects.lease_ms", SECOND_MS, DAY_MS),
-    bound("effects.scan_timeout_ms", SECOND_MS, DAY_MS),
-    bound("effects.slurp_timeout_ms", 100, 600_000),
-    bound("effects.health_valid_for_ms", SECOND_MS, DAY_MS),
-    bound("mcp.interval_ms", 100, HOUR_MS),
-    bound("mcp.settle_ms", 50, HOUR_MS),
-    bound("mcp.timeout_ms", 100, MINUTE_MS),
-    bound("mcp.answer_bytes", 4_096, 16_777_216),
-    bound("mcp.max_servers", 1, 4_096),
-    bound("mcp.window", 1, 100),
-    bound("mcp.up", 1, 100),
-    bound("mcp.down", 1, 100),
-    bound("mcp.valid_for_ms", SECOND_MS, DAY_MS),
-    bound("capacity.interval_ms", 100, HOUR_MS),
-    bound("capacity.timeout_ms", 100, MINUTE_MS),
-    bound("capacity.valid_for_ms", SECOND_MS, DAY_MS),
-    bound("health.interval_ms", 100, HOUR_MS),
-    bound("health.timeout_ms", 100, MINUTE_MS),
-    bound("health.valid_for_ms", SECOND_MS, DAY_MS),
-    bound("liveness.lost_after_ms", SECOND_MS, DAY_MS),
-    bound("liveness.back_after_ms", 0, DAY_MS),
-    bound("liveness.interval_ms", 100, HOUR_MS),
-    bound("liveness.timeout_ms", 100, MINUTE_MS),
-    bound("liveness.valid_for_ms", SECOND_MS, DAY_MS),
-    bound("journal.interval_ms", 1, 10 * SECOND_MS),
-    bound("journal.snapshot_every", 1, 1_000_000),
-    bound("journal.sweep_every", 1_000, 200_000),
-    bound("journal.cache_bytes", 1 << 20, 1 << 40),
-    bound("journal.write_buffer_bytes", 8 << 20, 1 << 40),
-    bound("journal.open_files", 64, 1_000_000),
-    bound("sequencer.queue", 1, 1_000_000),
-    bound("sequencer.project_queue", 1, 1_000_000),
-    bound("sequencer.batch_max", 1, 16_384),
-    bound("sequencer.stall_ms", 100, HOUR_MS),
-    bound("sequencer.silence_ms", 100, HOUR_MS),
-    bound("heads.memory_projects", 1, 1_000_000),
-    bound("heads.memory_bytes", 1 << 20, 1 << 40),
-    bound("heads.idle_ms", SECOND_MS, 30 * DAY_MS),
-    bound("retention.wal_ms", 0, 36_500 * DAY_MS),
-    bound("retention.wal_records", 0, MAX_INTEGER),
-    bound("retention.every_ms", 100, DAY_MS),
-    bound("exports.every_ms", 100, 30 * DAY_MS),
-    bound("exports.command_timeout_ms", 100, HOUR_MS),
-    bound("backup.every_ms", 100, 30 * DAY_MS),
-    bound("backup.keep", 1, 1_000_000),
-    bound("backup.keep_ms", 0, 3_650 * DAY_MS),
-    bound("decisions.batch_records", 1, 1_000),
-    bound("decisions.request_timeout_ms", 100, 600_000),
-    bound("decisions.retry_min_ms", 10, 600_000),
-    bound("decisions.retry_max_ms", 10, HOUR_MS),
-    bound("migration.timeout_ms", 100, 600_000),
-    bound("migration.answer_bytes", 4_096, 16_777_216),
-    bound("migration.in_flight", 1, 100_000),
-    bound("http.body_limit_bytes", 4_096, 16_777_216),
-    bound("http.request_timeout_ms", 100, 600_000),
-    bound("http.body_pause_timeout_ms", 10, 600_000),
-    bound("http.first_byte_timeout_ms", 10, 600_000),
-    bound("http.header_timeout_ms", 10, 600_000),
-    bound("http.idle_timeout_ms", 10, HOUR_MS),
-    bound("http.write_timeout_ms", 10, 600_000),
-    bound("http.ping_interval_ms", 100, 600_000),
-    bound("http.ping_timeout_ms", 100, 600_000),
-    bound("http.streams", 1, 10_000),
-    bound("http.resets", 1, 100_000),
-    bound("http.drain_timeout_ms", 0, 600_000),
-    bound("limits.connections", 1, 1_000_000),
-    bound("limits.connections_per_peer", 1, 1_000_000),
-    bound("limits.requests", 1, 1_000_000),
-    bound("limits.requests_per_peer", 1, 1_000_000),
-    bound("limits.reads", 1, 10_000),
-    bound("limits.listeners", 1, 100_000),
-    bound("limits.body_memory_bytes", 4_096, 17_179_869_184),
-    bound("limits.failures", 1, 1_000_000),
-    bound("limits.failures_forgiven_per_second", 1, 1_000_000),
-    bound("tls.handshake_timeout_ms", 10, 600_000),
-    bound("log.file_max_bytes", 4_096, 1 << 40),
-    bound("log.file_keep", 0, 1_000),
-    bound("traces.sample_permille", 0, 1_000),
-    bound("traces.queue", 64, 1_000_000),
-    bound("traces.batch", 8, 8_192),
-    bound("traces.every_ms", 10, MINUTE_MS),
-    bound("traces.timeout_ms", 100, MINUTE_MS),
-];
 
 /// Schemes that sources may be fetched by.
 pub(super) const TRANSPORTS: [&str; 3] = ["file", "https", "ssh"];
@@ -151,7 +46,7 @@ pub(super) fn find<'v>(document: &'v Value, key: &str) -> Option<&'v Value> {
 
 /// Checks every number before it is read into its type, so that errors name the bound for -1 and 1.5 too.
 pub(super) fn check_numbers(document: &Value) -> Result<(), SettingsError> {
-    for Bound { key, least, most } in BOUNDS {
+    for Bound { key, least, most } in BOUNDS.iter() {
         let Some(Value::Number(found)) = find(document, key) else { continue };
         if !found.as_u64().is_some_and(|number| (*least..=*most).contains(&number)) {
             return Err(SettingsError::Bound { key, found: found.to_string(), least: *least, most: *most });

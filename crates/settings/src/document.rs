@@ -3,67 +3,17 @@
 use std::fmt::Write as _;
 
 use super::bounds::BOUNDS;
-use super::{DEFAULT_YAML, keys};
-
-/// A key of the file and what is written above it.
-struct Entry {
-    key: String,
-    value: String,
-    comment: Vec<String>,
-}
-
-impl Entry {
-    fn is_section(&self) -> bool {
-        self.value.is_empty()
-    }
-
-    /// `(meaning, unit, default, bound)`, as the comment has them.
-    fn parts(&self) -> Option<(String, String, String, String)> {
-        let last = self.comment.last()?.strip_prefix("Unit: ")?.strip_suffix('.')?;
-        let (unit, rest) = last.split_once(". Default: ")?;
-        let (default, bound) = rest.split_once(". Bound: ")?;
-        let meaning = self.comment[..self.comment.len() - 1]
-            .iter()
-            .map(String::as_str)
-            .take_while(|line| !line.starts_with("  "));
-        Some((
-            meaning.collect::<Vec<_>>().join(" ").replace(" Example:", ""),
-            unit.into(),
-            default.into(),
-            bound.into(),
-        ))
-    }
-}
-
-/// Reads keys and comments; sections are at most two deep, indented by two blanks.
-fn entries(yaml: &str) -> Vec<Entry> {
-    let mut section = String::new();
-    let mut comment = Vec::new();
-    let mut entries = Vec::new();
-    for line in yaml.lines() {
-        let text = line.trim_start();
-        if let Some(said) = text.strip_prefix('#') {
-            comment.push(said.strip_prefix(' ').unwrap_or(said).to_owned());
-        } else if let Some((name, value)) = text.split_once(':') {
-            let inner = line.len() > text.len();
-            let key = if inner { format!("{section}.{name}") } else { name.to_owned() };
-            if !inner {
-                section = name.to_owned();
-            }
-            entries.push(Entry { key, value: value.trim().to_owned(), comment: std::mem::take(&mut comment) });
-        } else {
-            comment.clear();
-        }
-    }
-    entries
-}
+use super::described::{ENTRIES, Entry, Parts};
+use super::keys;
+use swoosh_types::fact::MAX_LICENSE_GRACE_MS;
+use swoosh_types::json::MAX_INTEGER;
 
 fn render() -> String {
     let mut page = String::from(
         "# Settings\n\nGenerated from `config/swoosh.yaml`, which is built into the daemon; a test keeps this page true\n(`SWOOSH_BLESS=1 cargo test --lib settings::` writes it again). A settings file names only what\ndiffers; relative paths in it are relative to the file.\n",
     );
     let row = |page: &mut String, entry: &Entry| {
-        let (meaning, unit, default, bound) = entry.parts().unwrap();
+        let Parts { meaning, unit, default, bound } = entry.parts().unwrap();
         let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");
         let _ = writeln!(
             page,
@@ -77,8 +27,8 @@ fn render() -> String {
     };
     let header = "\n| key | meaning | unit | default | bound |\n| --- | --- | --- | --- | --- |\n";
     page.push_str(header);
-    for entry in &entries(DEFAULT_YAML) {
-        if entry.is_section() {
+    for entry in ENTRIES.iter() {
+        if entry.value.is_empty() {
             let _ = write!(page, "\n## `{}`\n\n{}\n{header}", entry.key, entry.comment.join(" "));
         } else {
             row(&mut page, entry);
@@ -89,16 +39,16 @@ fn render() -> String {
 
 #[test]
 fn every_key_is_in_the_file_with_meaning_unit_default_and_bound() {
-    let entries = entries(DEFAULT_YAML);
-    let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
+    let keys: Vec<_> = ENTRIES.iter().map(|entry| entry.key.clone()).collect();
     assert_eq!(keys, keys::known());
-    for entry in &entries {
+    for entry in ENTRIES.iter() {
         assert!(!entry.comment.is_empty(), "{} has no comment", entry.key);
-        if entry.is_section() {
+        if entry.value.is_empty() {
             continue;
         }
         let parts = entry.parts();
-        let (meaning, unit, default, bound) = parts.unwrap_or_else(|| panic!("{}: no unit, default, bound", entry.key));
+        let Parts { meaning, unit, default, bound } =
+            parts.unwrap_or_else(|| panic!("{}: no unit, default, bound", entry.key));
         assert!([&meaning, &unit, &bound].iter().all(|text| !text.is_empty()), "{}", entry.key);
         if !["null", "{}", "[]"].contains(&entry.value.as_str()) {
             assert_eq!(default, entry.value, "{}", entry.key);
@@ -106,14 +56,25 @@ fn every_key_is_in_the_file_with_meaning_unit_default_and_bound() {
     }
 }
 
+/// A number whose comment has no bound in the form "LEAST to MOST" would have none.
 #[test]
-fn every_number_has_the_bound_that_its_comment_says() {
-    for entry in entries(DEFAULT_YAML).iter().filter(|entry| entry.value.bytes().all(|b| b.is_ascii_digit())) {
-        let Some((_, _, _, bound)) = entry.parts() else { continue };
-        let range = BOUNDS.iter().find(|bound| bound.key == entry.key);
-        let range = range.unwrap_or_else(|| panic!("{} has no bound", entry.key));
-        assert_eq!(bound, format!("{} to {}", range.least, range.most), "{}", entry.key);
+fn every_number_has_a_bound_and_its_default_is_within_it() {
+    let is_number = |entry: &&Entry| entry.value.parse::<u64>().is_ok();
+    for entry in ENTRIES.iter().filter(is_number) {
+        let bound = BOUNDS.iter().find(|bound| bound.key == entry.key);
+        let bound = bound.unwrap_or_else(|| panic!("{} has no bound", entry.key));
+        assert!((bound.least..=bound.most).contains(&entry.value.parse().unwrap()), "{}", entry.key);
     }
+    assert_eq!(BOUNDS.len(), ENTRIES.iter().filter(is_number).count());
+}
+
+/// Beyond these, a number would not be recorded, or not be followed.
+#[test]
+fn the_bounds_of_recorded_numbers_are_those_of_their_types() {
+    let most = |key: &str| BOUNDS.iter().find(|bound| bound.key == key).map(|bound| bound.most);
+    assert_eq!(most("policies.serial"), Some(MAX_INTEGER));
+    assert_eq!(most("retention.wal_records"), Some(MAX_INTEGER));
+    assert_eq!(most("license.grace_ms"), Some(MAX_LICENSE_GRACE_MS));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod backup;
 mod bounds;
+mod described;
 #[cfg(test)]
 mod document;
 mod effects;

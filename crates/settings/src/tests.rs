@@ -41,7 +41,7 @@ fn numbers_out_of_bounds_are_refused_with_the_bound() {
         let error = refusal(&format!("clock: {{max_ahead_ms: {found}}}"));
         assert!(error.contains("it must be a whole number from 100 to 3600000"), "{found}: {error}");
     }
-    for bound in bounds::BOUNDS {
+    for bound in bounds::BOUNDS.iter() {
         let (section, name) = bound.key.split_once('.').unwrap();
         let with = |value: u64| Settings::from_yaml(&format!("{section}: {{{name}: {value}}}"));
         // A value within its bound may still contradict another key.
