@@ -1,9 +1,10 @@
 //! The order of checks, by proposals that several checks refuse.
 
 use swoosh::machine::judge::{Key, Refused};
+use swoosh::types::hash::Hash;
 use swoosh::types::names::{Region, Transition};
 use swoosh::types::proposal::Proposal;
-use swoosh::types::rejection::Rejection;
+use swoosh::types::rejection::{Code, Rejection};
 
 use crate::support::route::Goal;
 use crate::support::world::{Ask, World};
@@ -28,12 +29,13 @@ fn the_first_check_in_the_documented_order_answers() {
     let with = |change: &dyn Fn(&mut Proposal)| {
         let mut proposal = good.clone();
         // Later checks refuse it too: the head is stale and the clock went back.
-        proposal.current_state_hash = swoosh::types::hash::Hash::ZERO;
+        proposal.current_state_hash = Hash::ZERO;
         proposal.hlc = Default::default();
         change(&mut proposal);
         proposal
     };
-    let stranger = with(&|proposal| proposal.signer = swoosh::types::keys::SecretKey::from_bytes(&[9; 32]).public());
+    let stranger = world.hands.get("stranger").key();
+    let stranger = with(&|proposal| proposal.signer = stranger);
     assert_eq!(codes(&world, &stranger), ["identity_unknown"; 3]);
     let worker = world.hands.get("worker").key();
     assert_eq!(codes(&world, &with(&|proposal| proposal.signer = worker)), ["role_not_allowed"; 3]);
@@ -51,12 +53,12 @@ fn the_floor_of_keys_is_looked_up_only_for_those_who_may_propose() {
     let mut world = World::new();
     world.drive(Goal::new(Region::Council, "READY"));
     let mut proposal = world.proposal(&Ask::new(Transition::ControlPause));
-    let damaged = || Err(Rejection::new(swoosh::types::rejection::Code::ProjectDamaged, "a row is damaged"));
+    let damaged = || Err(Rejection::new(Code::ProjectDamaged, "a row is damaged"));
     let code = |proposal: &Proposal| {
         let key = Key::Free { floor: &damaged };
         world.judge_with(proposal, &key).expect_err("it is accepted").rejection.code.to_string()
     };
     assert_eq!(code(&proposal), "project_damaged");
-    proposal.signer = swoosh::types::keys::SecretKey::from_bytes(&[9; 32]).public();
+    proposal.signer = world.hands.get("stranger").key();
     assert_eq!(code(&proposal), "identity_unknown");
 }
