@@ -116,8 +116,8 @@ fn a_later_guard_that_no_project_could_be_asked_for_is_found() {
 #[test]
 fn an_unused_guard_is_found() {
     finds(
-        "  chart: The chart's version",
-        "  spare: Unused.\n  chart: The chart's version",
+        "  chart:\n    doc: The chart's version",
+        "  spare:\n    doc: Unused.\n  chart:\n    doc: The chart's version",
         "guard spare: no transition",
     );
 }
@@ -180,7 +180,8 @@ fn unknown_names_in_what_passes_are_found() {
 #[test]
 fn a_repeated_name_is_found_everywhere() {
     finds(&block("Control_Pause"), &block("Control_Pause").repeat(2), "duplicate entry");
-    finds("  release: No release", "  release: A.\n  release: No release", "duplicate entry");
+    finds("    doc: No release of", "    doc: A.\n    doc: No release of", "duplicate field");
+    finds("  health:\n    doc:", "  health:\n    doc: A.\n  health:\n    doc:", "duplicate entry");
     finds_in("Control_Pause", "{rationale: Rationale}", "{rationale: Rationale, rationale: Hash}", "duplicate entry");
 }
 
