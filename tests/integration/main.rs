@@ -54,6 +54,7 @@ mod policies;
 mod providers;
 mod pushed_facts;
 mod quick_start;
+mod recipes;
 mod record_replay;
 mod rejections;
 mod replay;
