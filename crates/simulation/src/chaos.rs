@@ -94,17 +94,9 @@ impl World {
                 self.tell(FactKind::Policy);
             }
             // These happen to messages, which ask for them.
-            Fault::DuplicateProposal
-            | Fault::DropProposal
-            | Fault::DelayProposal
-            | Fault::Reorder
-            | Fault::DuplicateAnswer
-            | Fault::DropAnswer
-            | Fault::DelayAnswer
-            | Fault::Misplaced
-            | Fault::EffectRepeat
-            | Fault::WorkerBarred
-            | Fault::OldWorker => return false,
+            Fault::DuplicateProposal | Fault::DropProposal | Fault::DelayProposal | Fault::Reorder => return false,
+            Fault::DuplicateAnswer | Fault::DropAnswer | Fault::DelayAnswer | Fault::Misplaced => return false,
+            Fault::EffectRepeat | Fault::WorkerBarred | Fault::OldWorker => return false,
         }
         !is_trap(fault)
     }
