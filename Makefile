@@ -16,7 +16,7 @@ FUZZ_SERVER := snapshot git packer redactor mcp settings yaml
 FUZZ_TARGETS := json canonical hlc record receipt ucxl feed $(FUZZ_MACHINE) $(FUZZ_SERVER)
 FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo bench chaos soak fuzz schemathesis mutants upstreams-tool fetch validate chart pin-images dist test lint fmt clean prerequisites
+.PHONY: help build demo bench chaos soak fuzz schemathesis mutants recipes upstreams-tool fetch validate chart pin-images dist test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ schemathesis: build ## Test a node against its OpenAPI description, with signed 
 # before a test was fixed.
 mutants: prerequisites ## Plant the bugs of chaos/mutants.toml one at a time; each must be caught (an hour)
 	tools/mutants.py $(MUTANTS)
+
+recipes: prerequisites ## Compile the patch of each recipe of CONTRIBUTING.md on a copy of the tree (half an hour)
+	SWOOSH_RECIPES=1 cargo test --locked --package swoosh --package swoosh-features --test integration -- recipes::
 
 # A small command without the daemon and without RocksDB: 4 minutes of processor time from an empty target directory, as measured.
 upstreams-tool: prerequisites
