@@ -67,10 +67,15 @@ fn the_patch_of_each_recipe_changes_the_files_that_it_lists() {
     }
 }
 
-/// The tree without what is built and what git keeps.
-fn scratch() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    copy(&root(), folder.path());
+/// A copy of the tree without what is built and what git keeps. Its place is fixed, so that cargo keeps one set of build
+/// products for it, however often the test runs.
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recipes").join(name);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{}: {error}", folder.display()),
+        _ => fs::create_dir_all(&folder).unwrap(),
+    }
+    copy(&root(), &folder);
     folder
 }
 
@@ -96,25 +101,22 @@ fn target() -> PathBuf {
 }
 
 fn cargo(tree: &Path, arguments: &[&str]) -> Output {
+    // Nothing of it is run, so nothing is optimised; dependencies have the same profile as in this build.
     let mut command = Command::new(env!("CARGO"));
-    command.args(arguments).args(["--offline", "--locked"]).current_dir(tree).env("CARGO_TARGET_DIR", target());
-    for name in ["types", "machine", "chart"] {
-        // Nothing of it is run.
-        command.arg("--config").arg(format!("profile.dev.package.swoosh-{name}.opt-level=0"));
-    }
-    command.output().unwrap()
+    command.args(["--config", "tools/edit.toml"]).args(arguments).args(["--offline", "--locked"]);
+    command.current_dir(tree).env("CARGO_TARGET_DIR", target()).output().unwrap()
 }
 
 /// With the chart alone, a guard and a transition have no function: that must not compile. With the rest of the recipe
 /// it must.
 #[test]
 fn the_compiler_finds_a_guard_and_a_transition_without_their_functions() {
-    let tree = scratch();
+    let tree = scratch("guard-and-transition");
     let build = ["build", "--lib", "--package", "swoosh-machine", "--package", "swoosh-features"];
     for name in ["guard", "transition"] {
-        insist(&git_apply(tree.path(), name, &["--include", "statechart.yaml"]), name);
+        insist(&git_apply(&tree, name, &["--include", "statechart.yaml"]), name);
     }
-    let refused = cargo(tree.path(), &build);
+    let refused = cargo(&tree, &build);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success(), "{said}");
     for function in ["`steady`", "`settle`"] {
@@ -126,9 +128,9 @@ fn the_compiler_finds_a_guard_and_a_transition_without_their_functions() {
     }
     assert!(!said.contains("librocksdb-sys"), "RocksDB is compiled again: {said}");
     for name in ["guard", "transition"] {
-        insist(&git_apply(tree.path(), name, &["--include", "crates/*"]), name);
+        insist(&git_apply(&tree, name, &["--include", "crates/*"]), name);
     }
-    insist(&cargo(tree.path(), &build), "the recipes of a guard and a transition do not compile");
+    insist(&cargo(&tree, &build), "the recipes of a guard and a transition do not compile");
 }
 
 /// `make recipes`: each by itself, with all tests.
@@ -138,8 +140,8 @@ fn every_recipe_compiles_where_that_is_asked_for() {
         return;
     }
     for name in NAMES {
-        let tree = scratch();
-        insist(&git_apply(tree.path(), name, &[]), name);
-        insist(&cargo(tree.path(), &["check", "--workspace", "--all-targets"]), name);
+        let tree = scratch(name);
+        insist(&git_apply(&tree, name, &[]), name);
+        insist(&cargo(&tree, &["check", "--workspace", "--all-targets"]), name);
     }
 }
