@@ -54,6 +54,7 @@ soak: build ## Hours of real faults (HOURS), watched by Prometheus with the oper
 	"$(CARGO_TARGET_DIR)/debug/swoosh-lab" chaos real --seed $(or $(SEED),1) --seconds $$(( $(or $(HOURS),4) * 3600 )) \
 		--clients 8 --pace 300 --rules deploy/prometheus/swoosh.rules.yml --output $(CHAOS_RUN)/soak
 
+# New inputs go into the target folder: fuzz/corpus keeps only inputs that were chosen.
 # libFuzzer's instrumentation is an unstable option of rustc; the sanitizers are left out, as there is no `unsafe` here.
 fuzz: prerequisites ## Fuzz each way in for a minute (FUZZ_SECONDS, FUZZ_TARGETS)
 	@cargo fuzz --version >/dev/null 2>&1 || { \
@@ -65,7 +66,9 @@ fuzz: prerequisites ## Fuzz each way in for a minute (FUZZ_SECONDS, FUZZ_TARGETS
 			*/*" $$target "*) features="--features server";; \
 			*) features=;; \
 		esac; \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --target-dir "$(CARGO_TARGET_DIR)/fuzz" $$features $$target -- \
+		found="$(CARGO_TARGET_DIR)/fuzz/corpus/$$target"; mkdir -p "$$found"; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --target-dir "$(CARGO_TARGET_DIR)/fuzz" $$features $$target \
+			"$$found" "fuzz/corpus/$$target" -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 || exit 1; \
 	done
 
