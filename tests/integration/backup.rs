@@ -383,6 +383,23 @@ fn a_node_makes_backups_by_itself_and_keeps_as_many_as_it_should() {
     good(shelf.restore(&site, "again", &[]));
 }
 
+/// After a restart the time of the last backup was 0 until the next round, like on a node that never made one.
+#[test]
+fn a_restart_does_not_forget_the_last_backup() {
+    let shelf = Shelf::new();
+    let site = Site::with(always_open(), |settings| {
+        settings["backup"] = json!({"directory": shelf.backups(), "every_ms": 300});
+    });
+    let none = |daemon: &Daemon| daemon.measures("swoosh_backup_last_success_seconds 0");
+    let daemon = site.start();
+    busy(&site, &daemon, "one");
+    eventually("a backup", || (!none(&daemon)).then_some(()));
+    daemon.kill();
+    site.change_settings(|settings| settings["backup"]["every_ms"] = json!(2_592_000_000_u64));
+    let daemon = site.start();
+    eventually("the earlier backup", || (!none(&daemon)).then_some(()));
+}
+
 #[test]
 fn leftovers_of_a_killed_backup_are_removed_and_earlier_ones_stay_good() {
     let (site, shelf) = (Site::new(), Shelf::new());

@@ -1,5 +1,7 @@
 //! Dashboards, alerts and the list of metrics, against a real daemon and a real Prometheus.
 
+mod panels;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -48,6 +50,10 @@ struct Asked {
 fn asked() -> Vec<Asked> {
     let mut all = Vec::new();
     for (name, dashboard) in dashboards() {
+        for mark in dashboard["annotations"]["list"].as_array().unwrap() {
+            let expression = mark["expr"].as_str().unwrap().replace("$instance", ".*");
+            all.push(Asked { panel: format!("{name}: {}", mark["name"]), expression, event_only: true });
+        }
         for panel in dashboard["panels"].as_array().unwrap() {
             let event_only = panel["description"].as_str().unwrap_or_default().contains(EVENT_ONLY);
             for target in panel["targets"].as_array().into_iter().flatten() {
@@ -208,17 +214,17 @@ fn every_panel_and_every_alert_finds_what_it_asks_for() {
 
 #[test]
 fn each_alert_fires_when_it_should_and_is_silent_when_it_should_be() {
-    let checked =
-        promtool(&["test", "rules", root().join("deploy/prometheus/swoosh.rules.test.yml").to_str().unwrap()], b"");
+    let files =
+        ["swoosh.rules.test.yml", "swoosh.rules.days.test.yml"].map(|name| root().join("deploy/prometheus").join(name));
+    let checked = promtool(&["test", "rules", files[0].to_str().unwrap(), files[1].to_str().unwrap()], b"");
     assert!(
         checked.status.success(),
         "{}{}",
         String::from_utf8_lossy(&checked.stdout),
         String::from_utf8_lossy(&checked.stderr)
     );
-    let (rules, tests) =
-        (std::fs::read_to_string(rules()).unwrap(), root().join("deploy/prometheus/swoosh.rules.test.yml"));
-    let tests = std::fs::read_to_string(tests).unwrap();
+    let rules = std::fs::read_to_string(rules()).unwrap();
+    let tests: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     for alert in alert_names(&rules) {
         for what in ["fires", "is silent"] {
             assert!(tests.contains(&format!("- name: {alert} {what}\n")), "no test in which {alert} {what}");

@@ -32,6 +32,11 @@ fn every_example_of_settings_is_good_and_a_daemon_starts_with_it() {
         let mut settings = yaml(name);
         assert!(settings["http"]["observe"].as_str().is_some_and(|address| address.ends_with(":7401")), "{name}");
         settings["http"]["observe"] = json!("127.0.0.1:0");
+        for (section, key) in PLACES.iter().filter_map(|place| place.split_once('.')) {
+            if let Some(place) = settings[section].get_mut(key).filter(|place| place.is_string()) {
+                *place = json!(folder.path().join(section));
+            }
+        }
         let copy = folder.path().join("swoosh.yaml");
         std::fs::write(&copy, settings.to_string()).unwrap();
         let daemon = Daemon::with_settings(&copy, &folder.path().join("data"));
@@ -79,6 +84,89 @@ fn the_unit_is_hardened() {
     for key in ["MemoryHigh=", "MemoryMax="] {
         assert!(unit.lines().any(|found| found.starts_with(key)), "{key}");
     }
+}
+
+/// Keys of the settings that name a directory or file to write.
+const PLACES: [&str; 5] = ["data", "exports.directory", "backup.directory", "log.file", "decisions.jsonl"];
+
+/// Production had no backup, so a lost disk was a lost log and no alert said so.
+#[test]
+fn the_production_settings_make_backups_and_exports_where_the_unit_lets_them() {
+    let (unit, settings) = (read("systemd/swoosh.service"), yaml("settings/production.yaml"));
+    let writable = |path: &str| {
+        let lines = unit.lines().filter_map(|line| line.strip_prefix("ReadWritePaths="));
+        let mut paths = lines.flat_map(|paths| paths.split(' ')).map(|path| path.trim_start_matches('-'));
+        paths.any(|allowed| path.starts_with(allowed))
+            || path.starts_with("/var/lib/swoosh")
+            || path.starts_with("/var/log/swoosh")
+    };
+    for place in PLACES {
+        let key = format!("/{}", place.replace('.', "/"));
+        if let Some(path) = settings.pointer(&key).and_then(Value::as_str) {
+            assert!(writable(path), "{place} is {path}, which the unit does not let the node write");
+        }
+    }
+    for key in ["/backup/directory", "/exports/directory"] {
+        let path = settings.pointer(key).and_then(Value::as_str).unwrap_or_else(|| panic!("{key} is not set"));
+        assert!(!path.starts_with("/var/lib/swoosh"), "{key}: a copy belongs on another disk than the data");
+    }
+}
+
+/// `Documentation=` named a page that nothing installed, and the unit skipped the directories of exports and backups.
+#[test]
+fn the_commands_of_the_installation_give_everything_that_the_unit_names() {
+    let page = std::fs::read_to_string(deploy().join("../docs/operating.md")).unwrap();
+    let block = page.split("```text\n").find(|block| block.starts_with("install -m 0755 bin/swoosh")).unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (archive, root) = (folder.path().join("archive"), folder.path().join("root"));
+    for made in ["archive/bin", "archive/share/man/man1", "root/usr/local/bin", "root/etc/systemd/system"] {
+        std::fs::create_dir_all(folder.path().join(made)).unwrap();
+    }
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_swoosh"), archive.join("bin/swoosh")).unwrap();
+    for part in ["deploy", "docs", "runbooks"] {
+        std::os::unix::fs::symlink(deploy().join("..").join(part), archive.join(part)).unwrap();
+    }
+    let manual =
+        Command::new(env!("CARGO_BIN_EXE_swoosh")).args(["man", "--out"]).arg(archive.join("share/man/man1")).output();
+    assert!(manual.unwrap().status.success());
+    // The same commands, below another root and without the user, the service manager, and the program that is not installed here.
+    let kept = block.split("```").next().unwrap().lines();
+    let kept = kept.filter(|line| line.starts_with("install ") || line.starts_with("cp "));
+    let script: String = kept
+        .map(|line| {
+            format!(
+                "{}\n",
+                line.replace(" /", " \"$ROOT\"/")
+                    .replace("-o swoosh -g swoosh ", "")
+                    .replace("cp -r docs runbooks", "cp -rL docs runbooks")
+            )
+        })
+        .collect();
+    let ran = Command::new("bash").args(["-euc", &script]).env("ROOT", &root).current_dir(&archive).output().unwrap();
+    assert!(ran.status.success(), "{script}{}", String::from_utf8_lossy(&ran.stderr));
+    let unit = read("systemd/swoosh.service");
+    let values = |key: &str| -> Vec<String> {
+        let lines = unit.lines().filter_map(|line| line.strip_prefix(key));
+        lines.flat_map(|line| line.split(' ')).map(str::to_owned).collect()
+    };
+    let is_there = |path: &str| root.join(path.trim_start_matches('/')).exists();
+    let documents = values("Documentation=");
+    assert!(documents.len() >= 2, "{documents:?}");
+    for document in documents {
+        let path = match document.strip_prefix("man:") {
+            Some(page) => format!("/usr/local/share/man/man1/{}.1", page.trim_end_matches("(1)")),
+            None => document.trim_start_matches("file://").to_owned(),
+        };
+        assert!(is_there(&path), "{document} is not installed");
+    }
+    for path in values("ReadWritePaths=") {
+        assert!(is_there(path.trim_start_matches('-')), "{path} is not made");
+    }
+    let start = values("ExecStart=");
+    assert!(
+        is_there(&start[0]) && is_there(&start[start.iter().position(|word| word == "--config").unwrap() + 1]),
+        "{start:?}"
+    );
 }
 
 /// The unit lets the node write where the example settings put exports, backups and logs, and nowhere else.

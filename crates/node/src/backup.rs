@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::Staged as StagedCheckpoint;
 pub use control::Control;
 pub use create::{Damaged, Job, create};
+pub use origin::Origin;
 pub use prune::{Keep, prune};
 pub use repository::Repository;
 

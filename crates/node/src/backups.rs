@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::growth::list;
-use crate::backup::{Damaged, Job, Keep, Repository, StagedCheckpoint, create, prune};
+use crate::backup::{Damaged, Job, Keep, Origin, Repository, StagedCheckpoint, create, prune};
 use swoosh_sequencer::Handle;
 use swoosh_settings::Settings;
 use swoosh_telemetry::metrics::Metrics;
@@ -45,6 +45,19 @@ impl Backups {
     /// Lets a backup end soon: a node that stops waits for it.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Shows the newest backup of an earlier run, so that a restart does not look like a node without one.
+    pub fn recall(&self) {
+        let listed = Repository::at(&self.directory).list();
+        let listed = listed.inspect_err(|error| {
+            let error = format!("{error:#}");
+            tracing::warn!(error, runbook = "runbooks/restore-backup.md", "the earlier backups cannot be listed");
+        });
+        let mut good = listed.into_iter().flatten().filter_map(|listed| listed.found.ok());
+        if let Some(newest) = good.rfind(|manifest| manifest.origin() == Origin::Signed) {
+            self.metrics.backed_up(newest.last_index, newest.taken_at.physical_ms());
+        }
     }
 
     /// Makes one, and removes those that need not stay.

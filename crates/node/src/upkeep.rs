@@ -66,7 +66,13 @@ pub fn spawn(node: &mut Node, settings: &Settings) -> anyhow::Result<Upkeep> {
     let backups = Backups::of(settings, node.handle(), node.metrics());
     if let Some(backups) = backups.clone() {
         let often = Duration::from_millis(settings.backup.every_ms);
-        tasks.push(tokio::spawn(every(often, move || backups.round())));
+        tasks.push(tokio::spawn(async move {
+            let earlier = backups.clone();
+            if tokio::task::spawn_blocking(move || earlier.recall()).await.is_err() {
+                tracing::error!("listing the earlier backups panicked");
+            }
+            every(often, move || backups.round()).await;
+        }));
     }
     let _control = control(node, settings);
     let desk = node.clock().clone();
