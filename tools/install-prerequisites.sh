@@ -6,7 +6,8 @@
 #
 # Arguments:
 #   tests   strace (injects disk faults; without it those tests are skipped), prometheus with promtool (tests of dashboards
-#           and alerts), PyYAML (a second YAML parser) and packer. Without the last three, their tests fail and name this script.
+#           and alerts), PyYAML (a second YAML parser), cryptography (signatures of the Python agent in docs/agents.md) and packer.
+#           Without the last four, their tests fail and name this script.
 #   packer  packer alone, which builds images.
 #   chaos   strace alone; without it, the chaos run reports those faults as skipped.
 set -euo pipefail
@@ -93,6 +94,12 @@ has_pyyaml() { python3 -c "import yaml" >/dev/null 2>&1; }
 if [ "${1:-}" = tests ] && has apt-get && ! has_pyyaml; then
     install_one python3-yaml "with which tests read every YAML file of the repository" ||
         echo "python3-yaml could not be installed; as root, run: apt-get install --yes python3-yaml" >&2
+fi
+
+has_cryptography() { python3 -c "import cryptography.hazmat.primitives.asymmetric.ed25519" >/dev/null 2>&1; }
+if [ "${1:-}" = tests ] && has apt-get && ! has_cryptography; then
+    install_one python3-cryptography "with which the Python agent of docs/agents.md signs" ||
+        echo "python3-cryptography could not be installed; as root, run: apt-get install --yes python3-cryptography" >&2
 fi
 
 if [ "${1:-}" = tests ] && has apt-get && ! has systemd-analyze; then

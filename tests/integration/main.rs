@@ -9,6 +9,7 @@
     clippy::manual_is_multiple_of
 )]
 
+mod agents;
 mod authority;
 mod backup;
 mod breaches;
