@@ -7,6 +7,10 @@ pub(super) use swoosh_terminal::progress::{progress, progress_done};
 use crate::journal::{Journal, JournalOptions};
 use crate::types::text::ProjectName;
 
+/// Where to read on after damaged records. The node itself shows which of the two applies.
+pub(super) const DAMAGE_RUNBOOKS: &str =
+    "runbooks/corrupt-journal.md if the node starts, runbooks/recovery.md if it does not";
+
 /// Arguments of every command on a data directory.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct DataArgs {

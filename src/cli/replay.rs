@@ -96,7 +96,8 @@ fn text(report: &ReplayReport, lost: Option<&str>, reguarded: Option<&ReguardRep
     parts.push(match &report.fault {
         None => format!("{records} replayed, every hash agrees\n{chain}"),
         Some(fault) => format!(
-            "replay differs after {records}: {fault}\n{chain}\nnothing was changed; runbooks/recovery.md tells what to do"
+            "replay differs after {records}: {fault}\n{chain}\nnothing was changed; follow {}",
+            data::DAMAGE_RUNBOOKS
         ),
     });
     parts.extend(lost.map(|lost| format!("acknowledged records are missing: {lost}")));

@@ -12,7 +12,7 @@ use super::connect::exit;
 use super::data::{self, DataArgs};
 use super::output::{Output, Table, count, fields};
 use crate::client::{WalEntry, WalPage};
-use crate::journal::verify::{Flaw, MAX_PROBLEMS, VerifyReport, verify};
+use crate::journal::verify::{Flaw, MAX_PROBLEMS, Problem, VerifyReport, verify};
 use crate::journal::{Journal, StoredRecord};
 use crate::types::json::Json;
 use crate::types::text::ProjectName;
@@ -146,10 +146,20 @@ fn report_text(report: &VerifyReport) -> String {
         lines.push("the log could not be read any further".to_owned());
     }
     lines.push(about);
-    let snapshots_alone = report.problems.iter().all(|problem| matches!(problem.flaw, Flaw::Snapshot { .. }));
-    let book = if snapshots_alone && report.complete { "snapshot-restore.md" } else { "recovery.md" };
-    lines.push(format!("nothing was changed; runbooks/{book} tells what to do"));
+    lines.push(format!("nothing was changed; follow {}", runbook(report)));
     lines.join("\n")
+}
+
+/// A node starts on damaged rows and refuses their projects; it does not start where acknowledged records are missing.
+fn runbook(report: &VerifyReport) -> &'static str {
+    let is = |wanted: fn(&Flaw) -> bool| move |problem: &Problem| wanted(&problem.flaw);
+    if report.problems.iter().any(is(|flaw| matches!(flaw, Flaw::Promise(_)))) {
+        "runbooks/recovery.md"
+    } else if report.complete && report.problems.iter().all(is(|flaw| matches!(flaw, Flaw::Snapshot { .. }))) {
+        "runbooks/snapshot-restore.md"
+    } else {
+        data::DAMAGE_RUNBOOKS
+    }
 }
 
 fn first_text(first: u64) -> String {

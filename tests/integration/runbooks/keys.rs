@@ -128,4 +128,5 @@ fn refused_signatures_are_found_with_their_reasons() {
     book.tells("Check", 0, "inputs_hash_mismatch");
     book.tells("Check", 1, "swoosh_rejection_total");
     book.tells("Proof", 0, "inputs_hash_mismatch");
+    book.finish();
 }
