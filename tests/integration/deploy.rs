@@ -37,6 +37,10 @@ fn every_example_of_settings_is_good_and_a_daemon_starts_with_it() {
                 *place = json!(folder.path().join(section));
             }
         }
+        // Files that it names are beside it.
+        for beside in std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap()) {
+            std::fs::copy(beside.path(), folder.path().join(beside.file_name())).unwrap();
+        }
         let copy = folder.path().join("swoosh.yaml");
         std::fs::write(&copy, settings.to_string()).unwrap();
         let daemon = Daemon::with_settings(&copy, &folder.path().join("data"));
@@ -84,6 +88,50 @@ fn the_unit_is_hardened() {
     for key in ["MemoryHigh=", "MemoryMax="] {
         assert!(unit.lines().any(|found| found.starts_with(key)), "{key}");
     }
+}
+
+/// development.yaml had no identity and no source of a license, so that a node with it accepted nothing until it was edited.
+#[test]
+fn the_development_settings_take_a_project_past_its_license_as_they_are() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let keys = folder.path().join("keys");
+    let made = Command::new("sh").arg(deploy().join("settings/development-keys.sh")).arg(&keys).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut settings = yaml("settings/development.yaml");
+    // Another daemon may have the port of the second listener.
+    settings["http"]["observe"] = json!("127.0.0.1:0");
+    let schedule = "development.backbeat.yaml";
+    std::fs::copy(deploy().join("settings").join(schedule), folder.path().join(schedule)).unwrap();
+    let config = folder.path().join("development.yaml");
+    std::fs::write(&config, settings.to_string()).unwrap();
+    let daemon = Daemon::with_settings(&config, &folder.path().join("data"));
+    let url = format!("http://{}", daemon.address);
+    let swoosh = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swoosh"));
+        command.args(arguments).env("SWOOSH_URL", &url).env("SWOOSH_KEY", keys.join("operator.key"));
+        command.env("SWOOSH_KNOWN_NODES", folder.path().join("known_nodes"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    for (kind, body) in [("license", r#"{"id":"trial","scopes":["swoosh"]}"#), ("capacity", r#"{"resources":{"vcpu":4}}"#)] {
+        let fact = swoosh(&["fact", "sign", "--kind", kind, "--cluster", "development", "--valid-for", "1h", body]);
+        let head = format!(
+            "POST /facts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            fact.len()
+        );
+        let answer = daemon.send(&[head.as_bytes(), fact.as_slice()].concat());
+        assert!((200..300).contains(&answer.status), "{}", answer.text());
+    }
+    let document = json!({"document": {
+        "sources": {"app": {"url": "https://git.example/app.git", "ref": "v1.0.0"}},
+        "roles": {"reviewer": {"capabilities": ["review"], "seats": 3}}, "approval_threshold": 2,
+        "identities": settings["identities"],
+    }});
+    swoosh(&["propose", "Boot_ConfigOk", "--inputs", &document.to_string()]);
+    swoosh(&["propose", "Boot_Licensed"]);
+    let state = daemon.get("/state?projection=boot").json();
+    assert_eq!(state["projection"]["boot"]["phase"], "LICENSED", "{state}");
 }
 
 /// Keys of the settings that name a directory or file to write.

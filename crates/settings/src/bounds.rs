@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use yaml_serde::Value;
 
 use super::described::{ENTRIES, Entry};
+use super::development;
 use super::load::SettingsError;
 use super::log_filter;
 use super::model::Settings;
@@ -184,8 +185,8 @@ fn check_some(at: &str, reader: &dyn std::fmt::Display, projects: &BTreeSet<Proj
     }
 }
 
-/// Keys without a secret half are mistakes, or traps: elsewhere any signature may pass for theirs.
-fn check_keys(settings: &Settings) -> Result<(), SettingsError> {
+/// Keys without a secret half are mistakes, or traps: elsewhere any signature may pass for theirs. Published keys count on this machine alone.
+pub(super) fn check_keys(settings: &Settings) -> Result<(), SettingsError> {
     let identities = settings.identities.keys().map(|key| ("identities".to_owned(), key));
     let kinds = settings.facts.sources.iter();
     let sources = kinds.flat_map(|(kind, keys)| keys.iter().map(move |key| (format!("facts.sources.{kind}"), key)));
@@ -194,6 +195,9 @@ fn check_keys(settings: &Settings) -> Result<(), SettingsError> {
     for (at, key) in identities.chain(sources).chain(others).chain(beats) {
         if let Some(weakness) = key.weakness() {
             return Err(invalid(at, format!("{key} {weakness}; name a key of `swoosh keygen`")));
+        }
+        if let Some(fault) = development::fault(settings, key) {
+            return Err(invalid(at, fault));
         }
     }
     Ok(())

@@ -9,6 +9,7 @@
 mod backup;
 mod bounds;
 mod described;
+mod development;
 #[cfg(test)]
 mod document;
 mod effects;

@@ -100,6 +100,7 @@ impl Settings {
         };
         settings.data = overrides.data.unwrap_or(settings.data);
         settings.listen = overrides.listen.unwrap_or(settings.listen);
+        bounds::check_keys(&settings)?;
         Ok(settings)
     }
 

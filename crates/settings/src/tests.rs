@@ -294,3 +294,22 @@ fn keys_without_a_secret_half_are_refused() {
     let yaml = format!("identities: {{\"{none}\": {{name: weak, roles: [operator]}}}}");
     assert!(refusal(&yaml).contains("is no point of the curve"), "{}", refusal(&yaml));
 }
+
+/// The keys of development.yaml are published: on another address, or as another cluster, everyone could sign for its operator.
+#[test]
+fn published_keys_count_on_a_loopback_address_of_the_cluster_development_alone() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/settings/development.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let settings = Settings::from_yaml(&text).unwrap();
+    assert_eq!(settings.identities.len(), 5);
+    let named = |yaml: &str| refusal(yaml).contains("is the published development key of");
+    assert!(named(&text.replace("cluster: development", "cluster: production")), "another cluster");
+    for open in ["0.0.0.0:7400", "192.0.2.1:7400", "\"[::]:7400\""] {
+        assert!(named(&text.replace("listen: 127.0.0.1:7400", &format!("listen: {open}"))), "{open}");
+    }
+    let overrides = Overrides { listen: Some("0.0.0.0:7400".parse().unwrap()), ..Overrides::default() };
+    let error = Settings::load(Some(&path), overrides).unwrap_err().to_string();
+    assert!(error.contains("published development key"), "an address of the command line: {error}");
+    let operator = settings.identities.iter().find(|(_, grant)| grant.name.as_str() == "operator").unwrap().0;
+    assert!(named(&format!("facts: {{sources: {{license: [\"{operator}\"]}}}}")), "a source of facts");
+}

@@ -156,11 +156,13 @@ fn a_changed_byte_in_a_table_is_followed_by_the_book_from_a_backup() {
     book.run("Proof", 1);
 }
 
+type Damage<'a> = &'a dyn Fn(&Site);
+
 /// Each way to break the journal, and what a start then prints: a row of the page explains it.
 #[test]
 fn recovery_explains_what_each_broken_start_prints() {
     let watermark = |site: &Site| site.data().join("journal.watermark");
-    let breaks: [(&str, &dyn Fn(&Site)); 4] = [
+    let breaks: [(&str, Damage<'_>); 4] = [
         ("no watermark", &|site| fs::remove_file(watermark(site)).unwrap()),
         ("both slots of the watermark damaged", &|site| {
             let length = fs::metadata(watermark(site)).unwrap().len();
