@@ -56,6 +56,7 @@ mod providers;
 mod pushed_facts;
 mod quick_start;
 mod recipes;
+mod readme;
 mod record_replay;
 mod rejections;
 mod replay;
