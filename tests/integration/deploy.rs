@@ -114,7 +114,9 @@ fn the_development_settings_take_a_project_past_its_license_as_they_are() {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
-    for (kind, body) in [("license", r#"{"id":"trial","scopes":["swoosh"]}"#), ("capacity", r#"{"resources":{"vcpu":4}}"#)] {
+    for (kind, body) in
+        [("license", r#"{"id":"trial","scopes":["swoosh"]}"#), ("capacity", r#"{"resources":{"vcpu":4}}"#)]
+    {
         let fact = swoosh(&["fact", "sign", "--kind", kind, "--cluster", "development", "--valid-for", "1h", body]);
         let head = format!(
             "POST /facts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",

@@ -46,7 +46,8 @@ fn diagram() -> String {
                 let (from_, to_) = (words(&transition["from"]), words(&transition["to"]));
                 transition["region"] == region && from_.contains(&from) && to_ == [to]
             };
-            let transitions = chart["transitions"].as_object().unwrap().iter().filter(|(_, transition)| leads(transition));
+            let transitions =
+                chart["transitions"].as_object().unwrap().iter().filter(|(_, transition)| leads(transition));
             let names: Vec<&str> = transitions.map(|(name, _)| name.split_once('_').unwrap().1).collect();
             if !names.is_empty() {
                 let _ = writeln!(out, "        {region}_{from} --> {region}_{to} : {}", names.join("<br/>"));
@@ -82,7 +83,8 @@ fn every_link_and_every_page_that_the_readme_names_is_there() {
     let page = page();
     let links = page.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap());
     let named = page.split(|c: char| c.is_whitespace() || "(),;`:".contains(c)).map(|word| word.trim_end_matches('.'));
-    let named = named.filter(|word| ["docs/", "runbooks/", "deploy/", "examples/"].iter().any(|start| word.starts_with(start)));
+    let named =
+        named.filter(|word| ["docs/", "runbooks/", "deploy/", "examples/"].iter().any(|start| word.starts_with(start)));
     let mut seen = 0;
     for target in links.chain(named).filter(|target| !target.contains("://") && !target.contains(['…', '*'])) {
         assert!(root.join(target).exists(), "README names {target}");
@@ -127,10 +129,18 @@ fn the_quick_start_is_the_script_that_a_test_runs() {
     for command in &commands {
         let command = command.split('#').next().unwrap().trim();
         // The script may name a directory, and puts the node into the background.
-        let same = |line: &&str| line.starts_with(command) || (command == "swoosh init try" && line.starts_with("swoosh init "));
+        let same = |line: &&str| {
+            line.starts_with(command) || (command == "swoosh init try" && line.starts_with("swoosh init "))
+        };
         let place = script[after..].iter().position(same);
         after += place.unwrap_or_else(|| panic!("docs/quick-start.sh has no {command:?} after line {after}")) + 1;
     }
     let reverb = commands.iter().position(|command| command.contains("REVERB")).expect("it ends in REVERB");
-    assert!(commands[..=reverb].iter().filter(|command| command.starts_with("swoosh propose") || command.contains("approve")).count() < 10);
+    assert!(
+        commands[..=reverb]
+            .iter()
+            .filter(|command| command.starts_with("swoosh propose") || command.contains("approve"))
+            .count()
+            < 10
+    );
 }

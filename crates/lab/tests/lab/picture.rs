@@ -33,7 +33,8 @@ fn on_a_terminal() -> String {
     command.args(["--quiet", "--return", "--command", &demo, "/dev/null"]).env("TMPDIR", temporary.path());
     command.env("TERM", "xterm-256color").env("SHELL", "/bin/sh").env_remove("NO_COLOR").stdin(Stdio::null());
     command.env_remove("SWOOSH");
-    let output = command.output().unwrap_or_else(|error| panic!("script, of the package bsdutils, cannot be run: {error}"));
+    let output =
+        command.output().unwrap_or_else(|error| panic!("script, of the package bsdutils, cannot be run: {error}"));
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{printed}");
     printed
@@ -81,7 +82,8 @@ fn drawn(all: Vec<Line>) -> Vec<Line> {
     for (first, last) in PARTS {
         drawn.push(vec![Span { class: "dim", text: "…".to_owned() }]);
         let begins = |line: &Line, with: &str| text(line).trim_start().starts_with(with);
-        let begin = all.by_ref().find(|line| begins(line, first)).unwrap_or_else(|| panic!("the demo has no {first:?}"));
+        let begin =
+            all.by_ref().find(|line| begins(line, first)).unwrap_or_else(|| panic!("the demo has no {first:?}"));
         drawn.push(begin);
         for line in all.by_ref() {
             let is_last = begins(&line, last);
@@ -124,7 +126,8 @@ fn masked(picture: &str) -> String {
     let mut out = String::new();
     for word in picture.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
         let (name, mark) = word.split_at(word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len());
-        let is_hash = name.len() >= 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
+        let is_hash =
+            name.len() >= 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
         if is_hash {
             out.push('0');
         } else {
