@@ -180,7 +180,7 @@ fn unknown_names_in_what_passes_are_found() {
 #[test]
 fn a_repeated_name_is_found_everywhere() {
     finds(&block("Control_Pause"), &block("Control_Pause").repeat(2), "duplicate entry");
-    finds("    doc: No release of", "    doc: A.\n    doc: No release of", "duplicate field");
+    finds("    doc: No release of", "    doc: A.\n    doc: No release of", "duplicate entry");
     finds("  health:\n    doc:", "  health:\n    doc: A.\n  health:\n    doc:", "duplicate entry");
     finds_in("Control_Pause", "{rationale: Rationale}", "{rationale: Rationale, rationale: Hash}", "duplicate entry");
 }
