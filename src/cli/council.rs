@@ -158,6 +158,7 @@ fn propose(output: Output, election: &Election) -> anyhow::Result<()> {
 }
 
 fn text(election: &Election) -> String {
+    state::name_identities(election.head.state());
     let candidates = election.council().candidates.len() as u64;
     let mut members = Table::with(&["role", "member"]);
     election.members.iter().for_each(|(key, role)| members.row([role.to_string(), key.to_string()]));

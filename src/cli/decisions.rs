@@ -204,14 +204,10 @@ fn list_text(found: &[Decision]) -> String {
     if found.is_empty() {
         return "no such decision records".to_owned();
     }
-    let mut table = Table::with(&["decision record", "accepted at", "transition", "summary"]);
+    let mut table = Table::with(&["decision record", "accepted at", "transition"]);
     for decision in found {
-        table.row([
-            decision.id.to_string(),
-            decision.timestamp.to_string(),
-            decision.transition.to_string(),
-            decision.summary.clone(),
-        ]);
+        table.row([decision.id.to_string(), decision.timestamp.to_string(), decision.transition.to_string()]);
+        table.note(decision.summary.clone());
     }
     table.text(0)
 }
@@ -248,7 +244,7 @@ impl Comparison {
 
 fn verify_stored(output: Output, journal: &Journal) -> anyhow::Result<ExitCode> {
     let mut comparison = Comparison::default();
-    let mut progress = data::progress();
+    let mut progress = data::progress(journal.last().0);
     for stored in journal.records_from(journal.first_index()) {
         let stored = stored.context("`swoosh wal verify` lists everything that is wrong")?;
         let decision = decisions::recompute(journal, &stored)?;

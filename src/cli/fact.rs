@@ -207,7 +207,7 @@ fn show(
 }
 
 fn show_text(view: &FactsView) -> String {
-    let mut table = Table::with(&["kind", "project", "believed", "seen", "valid until", "source", "hash"]);
+    let mut table = Table::with(&["kind", "project", "counts", "seen", "valid until", "source", "hash"]);
     for fact in &view.facts {
         let project = if fact["project"].is_string() { text(fact, "project") } else { "(all)".to_owned() };
         let believed = if fact["believed"] == true { "yes" } else { "no: it ran out" };

@@ -214,7 +214,9 @@ fn list(output: Output, project: &ProjectName, node: &NodeArgs) -> anyhow::Resul
         .context("the node's boot section is of another form; use the node's own version of this program")?;
     output.say(&json!({"project": project, "identities": boot.identities}), || {
         let mut table = Table::with(&["name", "roles", "counts", "limits", "key"]);
-        for (key, identity) in &boot.identities {
+        let mut identities: Vec<_> = boot.identities.iter().collect();
+        identities.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+        for (key, identity) in identities {
             let roles = identity.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ");
             table.row([identity.name.to_string(), roles, standing(identity), limits(identity), key.to_string()]);
         }

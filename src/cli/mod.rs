@@ -67,8 +67,8 @@ mod windows;
     about = "A deterministic orchestrator: signed transitions, pure guards, a hash-chained log",
     after_help = "Start with `swoosh init try`, which makes a directory to try a node in and says how to go on, or with\n\
         `swoosh demo`, which shows a whole project on a temporary node (it needs the program swoosh-lab).\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 wrong usage; 3 and 4 where a command waits. SWOOSH_URL names\n\
-        the node for commands that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_PROJECT the project,\n\
+        Exit codes: 0 done, 1 refused or failed, 2 wrong usage; 3 and 4 where a command waits\n\
+        (docs/command-line.md). SWOOSH_URL names the node for commands that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_PROJECT the project,\n\
         SWOOSH_KEY the key for commands that sign (a file, env:NAME or fd:N), SWOOSH_CLUSTER the cluster\n\
         that they sign for. `swoosh nodes` lists the nodes that are known."
 )]
@@ -76,6 +76,12 @@ struct Cli {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
+    /// Print lists in full: whole hashes, keys and times, on lines as long as they are
+    #[arg(long, global = true)]
+    wide: bool,
+    /// Print the details of results
+    #[arg(long, short, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -148,13 +154,15 @@ pub fn main() -> ExitCode {
     let (json, done) = match lab::asked_for_help(std::env::args_os().skip(1)) {
         Some(command) => (false, lab::become_lab(command)),
         None => {
-            let Cli { json, command } = parsed();
+            let Cli { json, wide, verbose, command } = parsed();
+            output::set_wide(wide);
+            output::set_verbose(verbose);
             (json, run(command, json))
         }
     };
     done.unwrap_or_else(|error| {
         refusal::tell(&error, json);
-        ExitCode::FAILURE
+        swoosh_terminal::failure::exit_code(&error)
     })
 }
 

@@ -15,6 +15,8 @@ use super::output::{Output, print};
 use super::time::{Span, parse_time};
 use super::wait::{Expression, Waiting};
 use super::{keys, output, source, state, transition_name};
+use swoosh_terminal::failure::Usage;
+
 use crate::client::{Accepted, Cause, Draft, Event, RetryPolicy};
 use crate::machine::chart::Inputs;
 use crate::types::forms;
@@ -56,7 +58,7 @@ use patience::{Ended, WaitFor};
         swoosh propose Boot_Licensed --key operator.key --print > proposal.json\n  \
         curl -i -H 'content-type: application/json' --data @proposal.json \\\n    \
         http://127.0.0.1:7400/transition\n\n\
-        Exits with 0 when accepted, 1 when refused, 2 on wrong usage, 3 when --wait or --timeout is over, 4 when the\n\
+        Exits with 0 when accepted, 1 when refused, 2 on wrong usage (also bad inputs), 3 when --wait or --timeout is over, 4 when the\n\
         expression cannot be reached any more. `swoosh --json propose …` prints the receipt, which\n\
         `swoosh receipt verify` checks, or the node's problem document."
 )]
@@ -272,7 +274,7 @@ fn say_accepted(output: Output, node: &Node, accepted: &Accepted) -> anyhow::Res
         print(&String::from_utf8_lossy(&accepted.body))?;
     } else {
         let cluster = node.client().cluster().map(ToString::to_string).unwrap_or_default();
-        print(&report::accepted(&cluster, accepted))?;
+        output::print_text(&report::accepted(&cluster, accepted))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -297,9 +299,8 @@ fn check_inputs(transition: Transition, inputs: &Json) -> anyhow::Result<()> {
     let Some(first) = faults.first() else { return Ok(()) };
     let others = faults.iter().skip(1).map(|fault| format!("\n  {fault}"));
     let others: String = others.collect();
-    anyhow::bail!(
-        "the inputs are not those of {transition}; `swoosh inputs {transition}` prints their form\n  {first}{others}"
-    )
+    let advice = format!("`swoosh inputs {transition}` prints their form");
+    Err(Usage(format!("the inputs are not those of {transition}; {advice}\n  {first}{others}")).into())
 }
 
 /// Tells of retries, which are the user's business only while they happen.

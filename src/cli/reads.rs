@@ -180,7 +180,7 @@ fn rejections_text(rejections: &[Value]) -> String {
     if rejections.is_empty() {
         return "nothing was refused since the node started".to_owned();
     }
-    let mut table = Table::with(&["at", "project", "transition", "code", "why"]);
+    let mut table = Table::with(&["at", "project", "transition", "code"]);
     for rejection in rejections {
         let reasons = rejection["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let why = reasons.collect::<Vec<_>>().join("; ");
@@ -190,8 +190,8 @@ fn rejections_text(rejections: &[Value]) -> String {
             or_none("project").unwrap_or_else(|| "-".to_owned()),
             or_none("transition").unwrap_or_else(|| "(not verified)".to_owned()),
             text(rejection, "code"),
-            why,
         ]);
+        table.note(why);
     }
     table.text(0)
 }

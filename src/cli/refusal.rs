@@ -1,7 +1,7 @@
 //! How a command tells that something was refused or failed.
 
 use super::connect::Refused;
-use super::output::{self, Table};
+use super::output::{self, Table, paragraph};
 use crate::types::record::GuardOutcome;
 use crate::types::rejection::Problem;
 use crate::types::text::ClusterId;
@@ -15,7 +15,10 @@ pub(super) fn tell(error: &anyhow::Error, json: bool) {
             let document = document(refused).unwrap_or_else(|error| error.to_string());
             let _ = output::print(&document);
         }
-        Some(refused) => eprintln!("{}", text(&refused.node, refused.cluster.as_ref(), &refused.problem)),
+        Some(refused) => {
+            let text = text(&refused.node, refused.cluster.as_ref(), &refused.problem);
+            eprintln!("{}", output::coloured_error(&text));
+        }
         None => failure::print(error, json),
     }
 }
@@ -31,8 +34,8 @@ fn document(refused: &Refused) -> serde_json::Result<String> {
 
 /// A refusal for people: code, reasons, guards, where to read more.
 pub(super) fn text(node: &str, cluster: Option<&ClusterId>, problem: &Problem) -> String {
-    let mut lines = vec![format!("refused: {}: {}", problem.code, problem.title)];
-    lines.extend(reasons(problem));
+    let mut lines = vec![paragraph(&format!("refused: {}: {}", problem.code, problem.title))];
+    lines.extend(reasons(problem).iter().map(|reason| paragraph(reason)));
     if !problem.guard_outcomes.is_empty() {
         lines.push(format!("guards:\n{}", guards(&problem.guard_outcomes)));
     }

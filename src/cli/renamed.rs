@@ -8,11 +8,15 @@ use serde_json::json;
 const RENAMED: &[(&str, &str, &str)] =
     &[("state", "check", "documents"), ("config", "check", "settings"), ("config", "show", "settings")];
 
+/// Options of every command.
+const GLOBAL: [&str; 4] = ["--json", "--wide", "--verbose", "-v"];
+
 /// The arguments with the present names.
 pub(super) fn present(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let is_json = arguments.iter().any(|argument| argument == "--json");
-    // `--json` is the only option that may be before a command or its action; `help` takes both as arguments.
-    let words = arguments.iter().enumerate().skip(1).filter(|(_, word)| *word != "--json");
+    // Only these options may be before a command or its action; `help` takes both as arguments.
+    let words = arguments.iter().enumerate().skip(1);
+    let words = words.filter(|(_, word)| !GLOBAL.iter().any(|option| word == option));
     let mut words = words.skip_while(|(_, word)| *word == "help");
     let (Some((at, command)), Some((_, action))) = (words.next(), words.next()) else { return arguments };
     let renamed = RENAMED.iter().find(|(old, known, _)| command == old && action == known);

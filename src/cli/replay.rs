@@ -36,7 +36,7 @@ impl ReplayCommand {
     /// Replays.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let journal = self.data.open()?;
-        let (report, reguarded) = replayed(&journal, self.reguard, &mut data::progress());
+        let (report, reguarded) = replayed(&journal, self.reguard, &mut data::progress(journal.last().0));
         data::progress_done();
         // A log that lost its tail replays well as far as it goes.
         let lost = match report.fault {

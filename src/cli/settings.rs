@@ -1,12 +1,13 @@
 //! `swoosh settings`: check the settings of a node, and print the built-in file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::output::{Output, Table};
+use super::output::{Output, Table, count, paragraph};
 use crate::decisions::Redaction;
 use crate::hybridcore::definitions::Definitions;
 use crate::hybridcore::sources::config::ScanConfig;
@@ -34,8 +35,8 @@ enum SettingsAction {
     /// Check a settings file and print the values that a node would use
     ///
     /// Checks every key and bound, the window schedule, the policies, the redaction policy, the TLS files, the build
-    /// definitions, and every secret that the file names; run it as a user who may read the age identity. Prints every
-    /// setting with its value and whether it comes from the file or is the default.
+    /// definitions, and every secret that the file names; run it as a user who may read the age identity. Prints the
+    /// settings that differ from their defaults; with --all, every setting, and whether it comes from the file.
     #[command(
         after_help = "Examples:\n  swoosh settings check swoosh.yaml\n  swoosh settings check        # the built-in settings"
     )]
@@ -43,6 +44,9 @@ enum SettingsAction {
         /// Settings file; left out, the built-in one
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Print every setting, also those that have their default
+        #[arg(long)]
+        all: bool,
     },
     /// Print the built-in settings file, which explains every key
     #[command(after_help = "Example:\n  swoosh settings show > swoosh.yaml")]
@@ -53,7 +57,7 @@ impl SettingsCommand {
     /// Checks or prints.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         match self.action {
-            SettingsAction::Check { file } => check(output, file.as_deref())?,
+            SettingsAction::Check { file, all } => check(output, file.as_deref(), all)?,
             SettingsAction::Show => output.say(&Settings::default(), || DEFAULT_YAML.to_owned())?,
         }
         Ok(ExitCode::SUCCESS)
@@ -67,9 +71,11 @@ struct Setting {
     value: Value,
     /// Whether the file says so.
     from_file: bool,
+    /// Whether the value differs from the default.
+    differs: bool,
 }
 
-fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
+fn check(output: Output, file: Option<&Path>, all: bool) -> anyhow::Result<()> {
     let settings = Settings::load(file, Overrides::default())?;
     settings.schedule()?;
     CompiledPolicies::compile(settings.policy_bundle()?).context("policies.path: the policies cannot be used")?;
@@ -95,7 +101,7 @@ fn check(output: Output, file: Option<&Path>) -> anyhow::Result<()> {
     let name = file.map_or("the built-in settings".to_owned(), |path| path.display().to_string());
     let notes: Vec<String> = notes(&settings).into_iter().chain(unchecked).collect();
     output.say(&json!({"ok": true, "file": file, "settings": in_force, "notes": notes}), || {
-        text(&name, &in_force, &notes)
+        text(&name, &in_force, &notes, all)
     })
 }
 
@@ -116,24 +122,50 @@ fn notes(settings: &Settings) -> Vec<String> {
     notes
 }
 
-fn text(name: &str, settings: &[Setting], notes: &[String]) -> String {
-    let mut table = Table::with(&["key", "from", "value"]);
-    for Setting { key, value, from_file } in settings {
+fn text(name: &str, settings: &[Setting], notes: &[String], all: bool) -> String {
+    let differing = settings.iter().filter(|setting| setting.differs).count() as u64;
+    let verdict = match differing {
+        0 => format!("{name}: good; every setting has its default"),
+        _ => {
+            format!("{name}: good; {differing} of {} differ from the defaults", count(settings.len() as u64, "setting"))
+        }
+    };
+    let mut parts = vec![verdict];
+    let shown: Vec<&Setting> = settings.iter().filter(|setting| all || setting.differs).collect();
+    if !shown.is_empty() {
+        parts.push(table(&shown, all));
+    }
+    if !notes.is_empty() {
+        parts.push(notes.iter().map(|note| paragraph(&format!("note: {note}"))).collect::<Vec<_>>().join("\n"));
+    }
+    parts.join("\n\n")
+}
+
+fn table(settings: &[&Setting], all: bool) -> String {
+    let mut table = Table::with(if all { &["key", "from", "value"] } else { &["key", "value"] });
+    for Setting { key, value, from_file, .. } in settings {
         let value = match value {
             Value::String(text) => text.clone(),
             Value::Null => "(none)".to_owned(),
             other => other.to_string(),
         };
-        table.row([key.clone(), if *from_file { "file" } else { "default" }.to_owned(), value]);
+        match all {
+            true => table.row([key.clone(), if *from_file { "file" } else { "default" }.to_owned(), value]),
+            false => table.row([key.clone(), value]),
+        }
     }
-    let notes: Vec<String> = notes.iter().map(|note| format!("\nnote: {note}")).collect();
-    format!("{name}: good\n\n{}\n{}", table.text(0), notes.concat())
+    table.text(0)
 }
 
 /// Every setting by its key, and whether `written`, the file's document, has it.
 fn in_force(settings: &Settings, written: &Value) -> anyhow::Result<Vec<Setting>> {
-    let mut found = Vec::new();
+    let (mut found, mut defaults) = (Vec::new(), Vec::new());
+    flatten(&serde_json::to_value(Settings::default())?, "", &Value::Null, &mut defaults);
     flatten(&serde_json::to_value(settings)?, "", written, &mut found);
+    let defaults: BTreeMap<String, Value> = defaults.into_iter().map(|setting| (setting.key, setting.value)).collect();
+    for setting in &mut found {
+        setting.differs = defaults.get(&setting.key) != Some(&setting.value);
+    }
     Ok(found)
 }
 
@@ -149,7 +181,10 @@ fn flatten(value: &Value, key: &str, written: &Value, found: &mut Vec<Setting>) 
                 flatten(value, &below, written.get(name).unwrap_or(&Value::Null), found);
             }
         }
-        None => found.push(Setting { key: key.to_owned(), value: value.clone(), from_file: !written.is_null() }),
+        None => {
+            let (key, value, from_file) = (key.to_owned(), value.clone(), !written.is_null());
+            found.push(Setting { key, value, from_file, differs: false });
+        }
     }
 }
 
@@ -167,5 +202,10 @@ mod tests {
         assert_eq!(of("clock.max_ahead_ms").value, 200);
         assert!(!of("clock.max_behind_ms").from_file && !of("cluster").from_file);
         assert!(found.iter().any(|setting| setting.key == "facts.sources"));
+        assert!(of("clock.max_ahead_ms").differs && !of("clock.max_behind_ms").differs);
+        let shown = super::text("a.yaml", &found, &[], false);
+        assert!(shown.starts_with("a.yaml: good; 2 of "), "{shown}");
+        assert!(shown.contains("clock.max_ahead_ms  200") && !shown.contains("max_behind_ms"), "{shown}");
+        assert!(super::text("a.yaml", &found, &[], true).contains("clock.max_behind_ms"));
     }
 }

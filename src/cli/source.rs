@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 
+use swoosh_terminal::failure::Usage;
+
 use crate::types::canonical::from_json;
 use crate::types::json::Json;
 
@@ -25,9 +27,11 @@ pub(super) fn json_of(argument: &str, what: &str) -> anyhow::Result<Json> {
         file if file.starts_with('@') => file.trim_start_matches('@'),
         _ => "as given",
     };
-    Json::parse(&bytes_of(argument)?).with_context(|| {
-        format!("the {what} {place} cannot be used; write JSON, @FILE to read a file, or - for standard input")
-    })
+    let parsed = Json::parse(&bytes_of(argument)?);
+    Ok(parsed.map_err(|error| {
+        let advice = "write JSON, @FILE to read a file, or - for standard input";
+        Usage(format!("the {what} {place} cannot be used; {advice}: {error}"))
+    })?)
 }
 
 /// The bytes of a file; `-` is standard input.

@@ -6,12 +6,20 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::connect::{Node, NodeArgs, ProjectArg};
-use super::output::{Output, Table, fields};
+use super::output::{Output, Table, fields, name_keys, short_key};
 use crate::client::StateView;
 use crate::machine::head::Head;
 use crate::machine::state::{Section, State};
-use crate::types::names::Region;
+use crate::types::names::{PolicyState, Region};
 use crate::types::text::ProjectName;
+
+/// The banner of a paused project.
+pub(super) const PAUSED: &str = "✗ PAUSED: Control_Resume continues the project";
+/// The banner of a quarantined project.
+pub(super) const QUARANTINED: &str =
+    "✗ QUARANTINED: Policy_Release of a human releases it\n  (runbooks/quarantine-release.md)";
+/// The banner of a project without a quorum.
+const RECOVERY: &str = "✗ IN RECOVERY: too few members are alive (runbooks/consensus-health.md)";
 
 /// Arguments of `swoosh state`.
 #[derive(Debug, clap::Args)]
@@ -109,7 +117,7 @@ fn headline(view: &StateView, phase: &str) -> String {
     let mut about = vec![("head", view.hash.to_string())];
     if let Some(last) = &view.hlc_last {
         about.push(("last clock", last.hlc.to_string()));
-        about.push(("last signer", last.signer.to_string()));
+        about.push(("last signer", short_key(&last.signer)));
     }
     lines.push(fields(&about));
     lines.join("\n")
@@ -125,6 +133,7 @@ fn sections(view: &StateView) -> String {
 
 fn overview(view: &StateView) -> String {
     let Ok(state) = full(view) else { return sections(view) };
+    name_identities(&state);
     let phase = serde_json::to_value(state.phase()).ok();
     let phase = phase.as_ref().and_then(Value::as_str).map(|phase| format!(", phase {phase}")).unwrap_or_default();
     let mut table = Table::with(&["region", "state", "epoch", ""]);
@@ -134,7 +143,21 @@ fn overview(view: &StateView) -> String {
     }
     let effects: Vec<String> = state.open_effects().map(|effect| effect.id.to_string()).collect();
     let open = if effects.is_empty() { "none".to_owned() } else { effects.join(", ") };
-    format!("{}\n\n{}\n\n{}", headline(view, &phase), table.text(2), fields(&[("open effects", open)]))
+    let (head, banner) = (headline(view, &phase), banner(&state));
+    format!("{banner}{head}\n\n{}\n\n{}", table.text(2), fields(&[("open effects", open)]))
+}
+
+/// The blocks of a project, each on a line, and an empty line.
+fn banner(state: &State) -> String {
+    let quarantined = state.policy.phase == PolicyState::Quarantined;
+    let blocks = [(state.control.paused, PAUSED), (quarantined, QUARANTINED), (state.control.recovery, RECOVERY)];
+    let lines: Vec<String> = blocks.iter().filter(|(holds, _)| *holds).map(|(_, line)| format!("{line}\n")).collect();
+    if lines.is_empty() { String::new() } else { format!("{}\n", lines.concat()) }
+}
+
+/// Names the keys of a project's identities in lists.
+pub(super) fn name_identities(state: &State) {
+    name_keys(state.boot.identities.iter().map(|(key, identity)| (*key, identity.name.to_string())));
 }
 
 /// A remark on a region, beside its state.

@@ -5,16 +5,19 @@ use std::process::ExitCode;
 use super::connect::{NodeArgs, ProjectArg};
 use super::output::{Output, Table, count, fields};
 use super::time::spell;
+use super::windows::LOOP;
 use crate::client::{GuardView, TransitionView, TransitionsView};
 use crate::machine::chart;
+use crate::types::names::{Role, Transition};
 
 /// Arguments of `swoosh transitions`.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "List the transitions a project lets happen now",
     long_about = "List the transitions a project lets happen now.\n\nA transition is enabled when the project's state lets \
-        it start and nothing blocks the project. The roles that may sign it are listed beside it. Its guards are asked as well: ✗ shows reasons to refuse it now, whatever \
-        the inputs. What depends on the inputs is found out by `swoosh propose … --dry-run`.",
+        it start and nothing blocks the project. They are listed in four groups: the next steps of the project, others that \
+        are possible too, those of the node and its workers, and those that a guard refuses now, with its reason. The roles \
+        that may sign a transition are listed beside it. `swoosh propose … --dry-run` checks inputs as well.",
     after_help = "Examples:\n  swoosh transitions\n  swoosh transitions --project alpha --all\n\n\
         Works for a project that does not exist yet: there only Boot_ConfigOk is enabled."
 )]
@@ -39,23 +42,97 @@ impl TransitionsCommand {
     }
 }
 
+/// Transitions beside the way through the regions: they change identities, repeat work, or go back. Compensations are too.
+const ASIDE: &[Transition] = &[
+    Transition::BootIdentityGranted,
+    Transition::BootIdentityRevoked,
+    Transition::BootIdentityRotated,
+    Transition::IngestionRetry,
+    Transition::IngestionNewVersion,
+    Transition::CouncilReaffirm,
+    Transition::EnvironmentRecheck,
+    Transition::EnvironmentReaffirm,
+    Transition::ExecutionPlanChange,
+    Transition::ExecutionRework,
+    Transition::ControlPause,
+    Transition::ControlQuorumLost,
+    Transition::ControlTerminate,
+    Transition::PolicyQuarantine,
+    Transition::PolicyConfirmedBlock,
+];
+
+/// The group of an enabled transition, in the order of the list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Next,
+    Aside,
+    Node,
+    Refused,
+}
+
+impl Group {
+    const ALL: [(Group, &'static str); 4] = [
+        (Group::Next, "next"),
+        (Group::Aside, "also possible"),
+        (Group::Node, "the node's own, or its workers'"),
+        (Group::Refused, "would be refused now"),
+    ];
+
+    fn of(view: &TransitionView) -> Group {
+        let spec = chart::spec(view.transition);
+        if spec.signers.iter().all(|role| matches!(role, Role::Node | Role::Worker)) {
+            Group::Node
+        } else if view.guards.iter().any(|guard| guard.ok == Some(false)) {
+            Group::Refused
+        } else if spec.compensation || ASIDE.contains(&view.transition) {
+            Group::Aside
+        } else {
+            Group::Next
+        }
+    }
+}
+
 fn text(view: &TransitionsView, all: bool) -> String {
     let (enabled, others): (Vec<_>, Vec<_>) = view.transitions.iter().partition(|transition| transition.enabled);
-    let mut parts = vec![headline(view)];
-    parts.push(format!("enabled ({}):\n{}", enabled.len(), table(&enabled, |transition| guards(&transition.guards))));
+    let mut parts: Vec<String> = banner(view).into_iter().collect();
+    parts.push(headline(view));
+    for (group, title) in Group::ALL {
+        let members: Vec<_> = enabled.iter().copied().filter(|transition| Group::of(transition) == group).collect();
+        if !members.is_empty() {
+            let table = table(&members, |transition| guards(&transition.guards));
+            parts.push(format!("{title} ({}):\n{table}", members.len()));
+        }
+    }
+    if enabled.is_empty() {
+        parts.push("nothing is enabled".to_owned());
+    }
     match (others.len() as u64, all) {
         (0, _) => {}
         (_, true) => {
             let why = |transition: &TransitionView| transition.reasons.join("; ");
             parts.push(format!("not enabled ({}):\n{}", others.len(), table(&others, why)));
         }
-        (more, false) => parts.push(format!("{} not enabled; --all tells why", count(more, "other transition"))),
+        (more, false) => {
+            parts.push(format!("{} not enabled; --all lists the reasons", count(more, "other transition")))
+        }
     }
     parts.join("\n\n")
 }
 
+/// A block of the project, as the transitions show it that end the block.
+fn banner(view: &TransitionsView) -> Option<String> {
+    let enabled = |transition| view.of(transition).is_some_and(|view| view.enabled);
+    let blocks = [
+        (enabled(Transition::ControlResume), super::state::PAUSED),
+        (enabled(Transition::PolicyRelease), super::state::QUARANTINED),
+    ];
+    let lines: Vec<&str> = blocks.into_iter().filter(|(holds, _)| *holds).map(|(_, line)| line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
 fn headline(view: &TransitionsView) -> String {
-    let windows = view.windows.iter().map(|(class, window)| match window.opens_in_ms {
+    let windows = LOOP.iter().filter_map(|class| view.windows.get_key_value(class));
+    let windows = windows.map(|(class, window)| match window.opens_in_ms {
         _ if window.open => format!("{class} open"),
         Some(ms) => format!("{class} opens in {}", spell(ms)),
         None => format!("{class} never opens"),
@@ -73,15 +150,13 @@ fn headline(view: &TransitionsView) -> String {
 }
 
 fn table(transitions: &[&TransitionView], why: impl Fn(&TransitionView) -> String) -> String {
-    if transitions.is_empty() {
-        return "  none".to_owned();
-    }
     let mut table = Table::new();
     for transition in transitions {
         let signers = chart::spec(transition.transition).signers.iter().map(|role| role.as_str());
         let by = signers.collect::<Vec<_>>().join(", ");
         let window = transition.window.map(|class| format!("in {class} windows")).unwrap_or_default();
-        table.row([transition.transition.to_string(), by, window, why(transition)]);
+        table.row([transition.transition.to_string(), by, window]);
+        table.note(why(transition));
     }
     table.text(2)
 }
@@ -96,29 +171,53 @@ fn guards(guards: &[GuardView]) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn enabled_transitions_come_with_what_would_refuse_them_and_the_rest_on_demand() {
-        let view: TransitionsView = serde_json::from_value(serde_json::json!({
+    fn view() -> TransitionsView {
+        serde_json::from_value(serde_json::json!({
             "project": "default", "head": format!("sha256-{}", "0".repeat(64)),
             "time": "2025-10-19T01:23:45.678+00:00#0", "beat": 7, "window_id": "backbeat:W-2025-10-19-02",
-            "windows": {"plan": {"open": false, "opens_in_ms": 90_000}},
+            "windows": {"review": {"open": true}, "reverb": {"open": false}, "plan": {"open": false, "opens_in_ms": 90_000}},
             "transitions": [
+                {"transition": "Control_Pause", "region": "control", "enabled": true},
                 {"transition": "Execution_PlanLocked", "region": "execution", "window": "plan", "enabled": true,
                  "guards": [{"guard": "window", "ok": false, "reasons": ["no plan window is open"]},
                             {"guard": "pin", "reasons": ["depends on the inputs"]}]},
+                {"transition": "Ingestion_BytesOk", "region": "ingestion", "enabled": true},
+                {"transition": "Council_ProfilesLoaded", "region": "council", "enabled": true},
                 {"transition": "Control_Resume", "region": "control", "enabled": false, "reasons": ["not paused"]},
             ],
         }))
-        .unwrap();
-        let short = text(&view, false);
-        assert!(short.contains("plan opens in 1m 30s"), "{short}");
+        .unwrap()
+    }
+
+    /// The list was in the order of the names, so the next step was somewhere between 20 others.
+    #[test]
+    fn enabled_transitions_are_grouped_and_the_refused_ones_have_their_reasons() {
+        let short = text(&view(), false);
+        let places: Vec<usize> = [
+            "plan opens in 1m 30s, review open, reverb never opens",
+            "next (1):\n  Council_ProfilesLoaded  operator, agent, voter",
+            "also possible (1):\n  Control_Pause  operator",
+            "the node's own, or its workers' (1):\n  Ingestion_BytesOk",
+            "would be refused now (1):\n  Execution_PlanLocked",
+            "      ✗ window: no plan window is open",
+            "1 other transition not enabled; --all lists the reasons",
+        ]
+        .iter()
+        .map(|part| short.find(part).unwrap_or_else(|| panic!("{part}\n{short}")))
+        .collect();
+        assert!(places.is_sorted(), "{short}");
         assert!(
-            short.contains(
-                "Execution_PlanLocked  operator, agent, voter  in plan windows  ✗ window: no plan window is open\n"
-            ),
-            "{short}"
+            text(&view(), true).ends_with("  Control_Resume  operator\n      not paused"),
+            "{}",
+            text(&view(), true)
         );
-        assert!(short.ends_with("1 other transition not enabled; --all tells why"), "{short}");
-        assert!(text(&view, true).ends_with("Control_Resume  operator    not paused"), "{}", text(&view, true));
+        assert!(!short.contains(super::super::state::PAUSED));
+    }
+
+    #[test]
+    fn a_block_is_announced_before_everything_else() {
+        let mut view = view();
+        view.transitions.iter_mut().for_each(|transition| transition.enabled = true);
+        assert!(text(&view, false).starts_with("✗ PAUSED"), "{}", text(&view, false));
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::output::{Output, Table};
+use super::output::{JSON_VERSION, Output, Table};
 use crate::journal;
 use crate::machine::{policy, upgrade};
 use crate::types::hash::Hash;
@@ -29,6 +29,8 @@ struct Version {
     features: Vec<&'static str>,
     target: &'static str,
     formats: Formats,
+    /// Version of the documents that `--json` prints.
+    json: u64,
     chart: Chart,
     policy_engine: String,
 }
@@ -73,6 +75,7 @@ impl Version {
                 backup: backup::FORMAT,
                 export: export::FORMAT,
             },
+            json: JSON_VERSION,
             chart: Chart { version, hash: schema_hash },
             policy_engine: policy::engine_version().to_owned(),
         }
@@ -88,6 +91,7 @@ impl Version {
         row("journal format", format!("{}, reads from {}", self.formats.journal, self.formats.journal_oldest));
         row("backup format", self.formats.backup.to_string());
         row("export format", self.formats.export.to_string());
+        row("JSON of commands", self.json.to_string());
         row("statechart", format!("{} ({})", self.chart.version, self.chart.hash));
         row("policy engine", self.policy_engine.clone());
         table.text(0)

@@ -3,6 +3,7 @@
 mod accept;
 mod barriers;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,7 +11,8 @@ use serde_json::json;
 
 use super::connect::exit;
 use super::data::{self, DataArgs};
-use super::output::{Output, Table, count, fields};
+use super::output::{Output, Table, count, fields, has_room, name_keys};
+use super::state;
 use crate::client::{WalEntry, WalPage};
 use crate::journal::verify::{Flaw, MAX_PROBLEMS, Problem, VerifyReport, verify};
 use crate::journal::{Journal, StoredRecord};
@@ -94,7 +96,7 @@ impl WalCommand {
 
 fn check(output: Output, args: &DataArgs) -> anyhow::Result<ExitCode> {
     let journal = args.open()?;
-    let report = verify(&journal, &mut data::progress());
+    let report = verify(&journal, &mut data::progress(journal.last().0));
     data::progress_done();
     let problems =
         report.problems.iter().map(|problem| json!({"index": problem.index, "flaw": problem.flaw.to_string()}));
@@ -178,6 +180,7 @@ fn show(output: Output, args: &ShowArgs) -> anyhow::Result<ExitCode> {
         output.document(&WalPage { records: entries, last_index: journal.last().0 })?;
         return Ok(ExitCode::SUCCESS);
     }
+    name_signers(&journal, &records);
     output.say(&(), || show_text(&records, journal.last().0))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -207,22 +210,45 @@ fn entry(journal: &Journal, stored: &StoredRecord) -> anyhow::Result<WalEntry> {
     Ok(WalEntry { record: record.clone(), chain: stored.chain, inputs: Json::parse(&bytes)? })
 }
 
+/// Projects whose identities are read for their names.
+const MOST_PROJECTS: usize = 20;
+
+/// Names the signers of records in lists, as far as the identities of their projects can be read.
+fn name_signers(journal: &Journal, records: &[StoredRecord]) {
+    name_keys([(journal.identity().node, "node".to_owned())]);
+    let projects: BTreeSet<&ProjectName> = records.iter().map(|stored| &stored.record.project).collect();
+    for project in projects.into_iter().take(MOST_PROJECTS) {
+        if let Ok(Some(found)) = journal.latest_head(project) {
+            state::name_identities(found.head.state());
+        }
+    }
+}
+
 fn show_text(records: &[StoredRecord], last_index: u64) -> String {
     if records.is_empty() {
         return format!("no such records; the log ends at record {last_index}");
     }
-    let mut table = Table::with(&["record", "accepted at", "project", "transition", "signer", "head after", "chain"]);
-    for stored in records {
-        let record = &stored.record;
-        table.row([
-            record.index.to_string(),
-            record.timestamp.to_string(),
-            record.project.to_string(),
-            record.transition.to_string(),
-            record.signer.to_string().trim_start_matches("hmmm:pubkey:").chars().take(8).collect(),
-            record.state_post_hash.short(12),
-            stored.chain.short(12),
-        ]);
+    // Hashes are left out where they would break other columns.
+    let hashes = has_room(110);
+    let mut headings = vec!["#", "accepted at", "project", "transition", "signer"];
+    headings.extend(["head after", "chain"].into_iter().filter(|_| hashes));
+    let mut table = Table::with(&headings);
+    for StoredRecord { record, chain, .. } in records {
+        let (index, at) = (record.index.to_string(), record.timestamp.to_string());
+        let (project, transition) = (record.project.to_string(), record.transition.to_string());
+        let signer = record.signer.to_string();
+        match hashes {
+            true => table.row([
+                index,
+                at,
+                project,
+                transition,
+                signer,
+                record.state_post_hash.to_string(),
+                chain.to_string(),
+            ]),
+            false => table.row([index, at, project, transition, signer]),
+        }
     }
     format!("{}\n\nthe log ends at record {last_index}", table.text(0))
 }

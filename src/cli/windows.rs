@@ -14,6 +14,9 @@ use crate::types::backbeat::{Outlook, Schedule};
 use crate::types::hlc::Hlc;
 use crate::types::names::WindowClass;
 
+/// The classes of windows in the order in which a cycle of the loop needs them.
+pub(super) const LOOP: [WindowClass; 3] = [WindowClass::Plan, WindowClass::Review, WindowClass::Reverb];
+
 /// Arguments of `swoosh windows`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -139,7 +142,7 @@ fn about(outlook: &Outlook, schedule: &Schedule) -> String {
 
 fn classes(outlook: &Outlook) -> String {
     let mut table = Table::new();
-    for &class in WindowClass::ALL {
+    for class in LOOP {
         let (how, when) = match outlook.windows.get(&class) {
             Some(view) if view.open => {
                 ("open", view.closes_in_ms.map_or("never closes".to_owned(), |ms| format!("closes in {}", spell(ms))))
@@ -157,6 +160,12 @@ fn classes(outlook: &Outlook) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_loop_has_every_class_of_windows() {
+        assert_eq!(LOOP.len(), WindowClass::ALL.len());
+        assert!(WindowClass::ALL.iter().all(|class| LOOP.contains(class)));
+    }
 
     #[test]
     fn shows_what_is_open_and_what_comes() {

@@ -72,6 +72,7 @@ mod statechart;
 mod stuck_disk;
 mod supervision;
 mod support;
+mod terminal;
 mod threats;
 mod traces;
 mod upgrade;

@@ -1,6 +1,26 @@
 //! How a command says why it failed.
 
+use std::process::ExitCode;
+
 use swoosh_types::url_text;
+
+/// An argument that a command cannot use: wrong usage, exit code 2.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The exit code of a failure: 2 for wrong usage, else 1.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let usage = error.chain().any(|cause| cause.is::<Usage>());
+    if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
 
 /// Prints an error on standard error: as text, or as JSON where JSON was asked for.
 pub fn print(error: &anyhow::Error, json: bool) {

@@ -6,8 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-/// Blanks between two columns.
-const GAP: usize = 2;
+mod short;
+mod style;
+mod table;
+
+pub use short::{name_keys, short_key};
+pub use style::{coloured, coloured_error, is_verbose, set_verbose, set_wide};
+pub use table::{Table, fields, has_room, paragraph};
+
+/// Version of the documents that `--json` prints (docs/command-line.md). Within a version, members are only added.
+pub const JSON_VERSION: u64 = 1;
 
 /// Whether notes are JSON.
 static JSON_NOTES: AtomicBool = AtomicBool::new(false);
@@ -47,7 +55,7 @@ impl Output {
 
     /// Says a result: the document where JSON was asked for, else the text.
     pub fn say<T: Serialize + ?Sized>(self, document: &T, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        if self.json { self.document(document) } else { print(&text()) }
+        if self.json { self.document(document) } else { print_text(&text()) }
     }
 
     /// Says a document that is JSON either way: one that is signed, stored or sent on.
@@ -68,59 +76,9 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(written.or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?)
 }
 
-/// Rows in columns.
-#[derive(Debug, Default)]
-pub struct Table {
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    /// A table without headings.
-    pub fn new() -> Table {
-        Table::default()
-    }
-
-    pub fn with(headings: &[&str]) -> Table {
-        Table { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
-    }
-
-    /// Adds a row.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.into());
-    }
-
-    /// The rows, each indented by `indent` blanks; the last column is never padded.
-    pub fn text(&self, indent: usize) -> String {
-        let widths = self.widths();
-        let lines: Vec<String> = self.rows.iter().map(|row| line(row, &widths, indent)).collect();
-        lines.join("\n")
-    }
-
-    fn widths(&self) -> Vec<usize> {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| length(cell)).max();
-        (0..columns).map(|column| width(column).unwrap_or(0)).collect()
-    }
-}
-
-fn length(cell: &str) -> usize {
-    cell.chars().count()
-}
-
-fn line(row: &[String], widths: &[usize], indent: usize) -> String {
-    let mut line = " ".repeat(indent);
-    for (cell, width) in row.iter().zip(widths) {
-        line.push_str(cell);
-        line.push_str(&" ".repeat(width.saturating_sub(length(cell)) + GAP));
-    }
-    line.trim_end().to_owned()
-}
-
-/// Names and values, one pair a line.
-pub fn fields(pairs: &[(&str, String)]) -> String {
-    let mut table = Table::new();
-    pairs.iter().for_each(|(name, value)| table.row([(*name).to_owned(), value.clone()]));
-    table.text(2)
+/// Writes text for people: like [`print`], with colours where standard output is a terminal.
+pub fn print_text(text: &str) -> anyhow::Result<()> {
+    print(&coloured(text))
 }
 
 /// A number with its noun: `1 record`, `2 records`.
@@ -131,14 +89,6 @@ pub fn count(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell_and_lines_end_clean() {
-        let mut table = Table::with(&["name", "why"]);
-        table.row(["a".into(), "first".into()]);
-        table.row(["länger".into(), String::new()]);
-        assert_eq!(table.text(1), " name    why\n a       first\n länger");
-    }
 
     #[test]
     fn counted_nouns_agree() {

@@ -11,13 +11,22 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use swoosh_hybridcore::sources::Event;
 use swoosh_hybridcore::sources::git::Progress;
 
-/// Says on standard error which record a long check has reached; silent where standard error is no terminal.
-pub fn progress() -> impl FnMut(u64) {
+/// Says on standard error which record of how many a long check has reached; silent where standard error is no terminal.
+pub fn progress(total: u64) -> impl FnMut(u64) {
     let shown = std::io::stderr().is_terminal();
     move |index| {
         if shown && index > 0 {
-            eprint!("\rrecord {index} ");
+            eprint!("\r{}", record_of(index, total));
         }
+    }
+}
+
+/// `record 50 of 200 (25 %)`, as wide at every index.
+fn record_of(index: u64, total: u64) -> String {
+    let width = total.to_string().len();
+    match index.saturating_mul(100).checked_div(total) {
+        Some(share) => format!("record {index:>width$} of {total} ({:>3} %) ", share.min(100)),
+        None => format!("record {index} "),
     }
 }
 
@@ -92,4 +101,15 @@ fn style(template: &str) -> ProgressStyle {
 
 fn short(text: &str) -> String {
     text.chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_has_a_total() {
+        assert_eq!(record_of(50, 200), "record  50 of 200 ( 25 %) ");
+        assert_eq!(record_of(7, 0), "record 7 ");
+    }
 }

@@ -1,7 +1,7 @@
 //! Receipts and trials in words.
 
 use super::super::connect::Node;
-use super::super::output::fields;
+use super::super::output::{fields, is_verbose};
 use super::super::refusal;
 use crate::client::{Accepted, DryRun};
 use crate::types::names::Transition;
@@ -9,10 +9,11 @@ use crate::types::names::Transition;
 /// An accepted proposal.
 pub(super) fn accepted(cluster: &str, accepted: &Accepted) -> String {
     let receipt = &accepted.receipt;
-    let mut lines =
-        vec![format!("accepted: {} in project {}, record {}", receipt.transition, receipt.project, receipt.index)];
-    if accepted.replayed {
-        lines.push("  it had been accepted before under this key; this is the first receipt".to_owned());
+    let again = if accepted.replayed { " (accepted before under this key)" } else { "" };
+    let (transition, project, index) = (receipt.transition, &receipt.project, receipt.index);
+    let mut lines = vec![format!("accepted: {transition} in project {project}, record {index}{again}")];
+    if !is_verbose() {
+        return lines.concat();
     }
     lines.push(fields(&[
         ("cluster", cluster.to_owned()),

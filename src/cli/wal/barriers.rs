@@ -11,7 +11,7 @@ use crate::journal::{Barrier, VersionChange};
 
 pub(super) fn list(output: Output, args: &DataArgs) -> anyhow::Result<ExitCode> {
     let journal = args.open()?;
-    let found = journal.barriers(&mut data::progress());
+    let found = journal.barriers(&mut data::progress(journal.last().0));
     data::progress_done();
     let found = found?;
     let backwards = found.iter().filter(|barrier| barrier.change.goes_back()).count();
@@ -41,16 +41,13 @@ fn cells(change: &VersionChange) -> [String; 4] {
     let all = || "all".to_owned();
     let begins = || "(the log begins)".to_owned();
     match change {
-        VersionChange::Statechart { project, from, to, schema_hash } => [
-            "statechart".to_owned(),
-            from.to_string(),
-            format!("{to} ({})", schema_hash.short(12)),
-            project.to_string(),
-        ],
+        VersionChange::Statechart { project, from, to, schema_hash } => {
+            ["statechart".to_owned(), from.to_string(), format!("{to} ({})", schema_hash.short(8)), project.to_string()]
+        }
         VersionChange::Policies { project, from, to, hash } => [
             "policies".to_owned(),
             from.map_or_else(begins, |from| format!("bundle {from}")),
-            format!("bundle {to} ({})", hash.short(12)),
+            format!("bundle {to} ({})", hash.short(8)),
             project.as_ref().map_or_else(all, ToString::to_string),
         ],
         VersionChange::PolicyEngine { from, to } => {

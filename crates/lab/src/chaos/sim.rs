@@ -87,7 +87,7 @@ impl SimCommand {
         let (seed, transitions, turns, rates) = (self.seed, self.transitions, self.turns, self.faults.clone());
         let plan = Plan { seed, transitions, turns, shrinking: self.shrinking, rates, bug: self.plant, side_by_side };
         let began = Instant::now();
-        let show = std::sync::Mutex::new(progress());
+        let show = std::sync::Mutex::new(progress(transitions));
         let report = run(&plan, &|now: Progress| {
             if let Ok(mut show) = show.lock() {
                 show(now.transitions);
