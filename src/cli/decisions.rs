@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::connect::exit;
 use super::data::{self, DataArgs};
-use super::output::{Output, Table, count};
+use super::output::{Output, Table, count, has_room};
 use super::reads::decision_text;
 use super::source;
 use crate::decisions::{self, Redaction};
@@ -204,9 +204,13 @@ fn list_text(found: &[Decision]) -> String {
     if found.is_empty() {
         return "no such decision records".to_owned();
     }
-    let mut table = Table::with(&["decision record", "accepted at", "transition"]);
+    // `swoosh decision PROJECT INDEX` names a record too.
+    let ids = has_room(110);
+    let mut table = Table::with(&[if ids { "decision record" } else { "record" }, "accepted at", "transition"]);
     for decision in found {
-        table.row([decision.id.to_string(), decision.timestamp.to_string(), decision.transition.to_string()]);
+        let short = format!("{} {}", decision.project, decision.index);
+        let (at, transition) = (decision.timestamp.to_string(), decision.transition.to_string());
+        table.row([if ids { decision.id.to_string() } else { short }, at, transition]);
         table.note(decision.summary.clone());
     }
     table.text(0)

@@ -230,7 +230,7 @@ fn show_text(records: &[StoredRecord], last_index: u64) -> String {
     }
     // Hashes are left out where they would break other columns.
     let hashes = has_room(110);
-    let mut headings = vec!["#", "accepted at", "project", "transition", "signer"];
+    let mut headings = vec!["record", "accepted at", "project", "transition", "signer"];
     headings.extend(["head after", "chain"].into_iter().filter(|_| hashes));
     let mut table = Table::with(&headings);
     for StoredRecord { record, chain, .. } in records {

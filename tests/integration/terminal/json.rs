@@ -16,8 +16,8 @@ use crate::support::daemon::Daemon;
 const OTHERS: &[(&str, &str)] = &[
     ("version", "version"),
     ("windows", "windows --project looping"),
-    ("key", "key public operator.key"),
-    ("clock", "clock show"),
+    ("key", "key show operator.key"),
+    ("clock", "clock show --data data"),
     ("ucxl", "ucxl ucxl://ann:builder@shop/*^/src/lib.rs"),
     ("statechart", "statechart check"),
     ("backup", "backup create --to backups"),

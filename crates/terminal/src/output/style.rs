@@ -26,15 +26,16 @@ pub fn is_verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
 }
 
-/// The width of lists: of the terminal, as `COLUMNS` says, or 80. None with `--wide`.
+/// The width of lists: of the terminal, as `COLUMNS` says, or 80. None with `--wide`, and for a pipe where `COLUMNS` is not set.
 pub(super) fn width() -> Option<usize> {
     if WIDE.load(Ordering::Relaxed) {
         return None;
     }
-    let of_terminal = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-    let columns = || std::env::var("COLUMNS").ok()?.trim().parse().ok();
-    let known = of_terminal.or_else(columns).filter(|width| *width > 0);
-    Some(known.unwrap_or(USUAL).max(NARROWEST))
+    let terminal = console::Term::stdout();
+    let of_terminal = terminal.size_checked().map(|(_, columns)| usize::from(columns)).filter(|width| *width > 0);
+    let columns = || std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|width| *width > 0);
+    let usual = || terminal.is_term().then_some(USUAL);
+    of_terminal.or_else(columns).or_else(usual).map(|width| width.max(NARROWEST))
 }
 
 /// Whether a stream shows colours: a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
