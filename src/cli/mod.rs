@@ -68,9 +68,9 @@ mod windows;
     after_help = "Start with `swoosh init try`, which makes a directory to try a node in and says how to go on, or with\n\
         `swoosh demo`, which shows a whole project on a temporary node (it needs the program swoosh-lab).\n\n\
         Exit codes: 0 done, 1 refused or failed, 2 wrong usage; 3 and 4 where a command waits\n\
-        (docs/command-line.md). SWOOSH_URL names the node for commands that ask one (https: SWOOSH_CA, SWOOSH_CERT), SWOOSH_PROJECT the project,\n\
-        SWOOSH_KEY the key for commands that sign (a file, env:NAME or fd:N), SWOOSH_CLUSTER the cluster\n\
-        that they sign for. `swoosh nodes` lists the nodes that are known."
+        (docs/command-line.md). SWOOSH_URL names the node for commands that ask one (https: SWOOSH_CA,\n\
+        SWOOSH_CERT), SWOOSH_PROJECT the project, SWOOSH_KEY the key for commands that sign (a file,\n\
+        env:NAME or fd:N), SWOOSH_CLUSTER the cluster that they sign for. `swoosh nodes` lists the nodes that are known."
 )]
 struct Cli {
     /// Print JSON instead of text

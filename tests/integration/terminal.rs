@@ -49,7 +49,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("nodes", "nodes list"),
     ("decision", "decision held 21"),
     ("settings", "settings check swoosh.yaml"),
-    ("settings-all", "settings check --all"),
     ("wal-show", "wal show --limit 12"),
     ("wal-barriers", "wal barriers"),
     ("wal-verify", "wal verify"),
@@ -119,6 +118,7 @@ fn masked(text: &str) -> String {
     }
     let logical = Regex::new(r"(\+00:00)#\d+").unwrap().replace_all(&text, "$1#0").into_owned();
     let beats = Regex::new(r"(beat |adhoc:)\d+").unwrap().replace_all(&logical, "${1}0").into_owned();
+    let beats = Regex::new(r"of \d+ settings").unwrap().replace_all(&beats, "of 000 settings").into_owned();
     Regex::new(r"/\S*/\.tmp\w+").unwrap().replace_all(&beats, "/folder").into_owned()
 }
 

@@ -22,7 +22,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("statechart", "statechart check"),
     ("backup", "backup create --to backups"),
     ("backups", "backup list --from backups"),
-    ("settings-show", "settings show"),
 ];
 
 /// Members whose own members are named by users: `*` is any of them.
