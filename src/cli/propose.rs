@@ -4,6 +4,7 @@ pub(super) mod fill;
 pub(super) mod patience;
 mod report;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -275,6 +276,10 @@ fn say_accepted(output: Output, node: &Node, accepted: &Accepted) -> anyhow::Res
     } else {
         let cluster = node.client().cluster().map(ToString::to_string).unwrap_or_default();
         output::print_text(&report::accepted(&cluster, accepted))?;
+        // The log of a script keeps the cluster; a person asks for it with `-v`.
+        if !output::is_verbose() && !std::io::stdout().is_terminal() {
+            eprintln!("cluster {cluster}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

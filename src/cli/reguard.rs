@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::output::count;
 use crate::journal::{Journal, ReadError, StoredRecord};
 use crate::machine::chart::Inputs;
 use crate::machine::facts::{FactError, FactSet, KnownFact};
@@ -197,7 +198,7 @@ fn outcomes(recorded: &[GuardOutcome], judged: &[GuardOutcome], same_engine: boo
 fn difference(was: &GuardOutcome, is: &GuardOutcome) -> String {
     let say = |outcome: &GuardOutcome| {
         let verdict = if outcome.ok { "passed" } else { "failed" };
-        format!("{verdict} ({}; {} facts)", outcome.reasons.join("; "), outcome.facts.len())
+        format!("{verdict} ({}; {})", outcome.reasons.join("; "), count(outcome.facts.len() as u64, "fact"))
     };
     format!("guard {}: it {}, now it {}", was.guard, say(was), say(is))
 }

@@ -150,6 +150,9 @@ fn text_of_upstreams(upstreams: &[Upstream]) -> String {
     let mut lines = vec![table.text(2)];
     lines.extend(errors);
     let at_pins = upstreams.iter().filter(|upstream| upstream.error.is_none()).count();
-    lines.push(format!("{at_pins} of {} upstreams are at their pins", upstreams.len()));
+    lines.push(match upstreams.len() {
+        1 => format!("{at_pins} of 1 upstream is at its pin"),
+        all => format!("{at_pins} of {all} upstreams are at their pins"),
+    });
     lines.join("\n")
 }
