@@ -58,6 +58,23 @@ pub(super) struct ProjectArg {
     pub project: ProjectName,
 }
 
+/// Arguments of a command that shows one project, which is its only word.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ProjectWord {
+    /// Project, in place of --project
+    #[arg(id = "project_word", value_name = "PROJECT")]
+    word: Option<ProjectName>,
+    #[command(flatten)]
+    argument: ProjectArg,
+}
+
+impl ProjectWord {
+    /// The project: the word counts before the option and the variable.
+    pub fn project(&self) -> &ProjectName {
+        self.word.as_ref().unwrap_or(&self.argument.project)
+    }
+}
+
 /// Arguments of every command that signs without further options.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct SignerArgs {

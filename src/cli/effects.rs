@@ -1,5 +1,6 @@
 //! `swoosh effects`: the work that is open on a node, and how it goes on.
 
+mod ledger;
 mod watch;
 
 use std::process::ExitCode;
@@ -28,7 +29,9 @@ use crate::types::text::ProjectName;
         external   a worker is to post the outcome\n\n\
         With --watch the node sends events (GET /events). When the connection is lost, it is made again from the \
         last record that was heard of, for a minute; a node that has no room for listeners is asked again and again \
-        instead. It ends when no work of the node's own is open.",
+        instead. It ends when no work of the node's own is open: with 0, or with 1 where the last \
+        outcome of some work is a failure. Each effect ends as done, failed or cancelled. Attempts are counted over failures that \
+        were recorded, because a repeated effect has another id.",
     after_help = "Examples:\n  swoosh effects                                   open effects of all projects\n  \
         swoosh effects --project alpha --watch           progress bars until alpha has no work of the node's own\n  \
         swoosh --json effects --watch                    one line of JSON for each change\n\n\
@@ -73,7 +76,16 @@ fn text(effects: &[EffectView]) -> String {
 }
 
 fn line(effect: &EffectView) -> String {
-    format!("{} {} {}", effect.id, effect.phase, what(effect)).trim_end().to_owned()
+    format!("{} {}{} {}", effect.id, effect.phase, attempts(effect), what(effect)).trim_end().to_owned()
+}
+
+/// Which attempt runs, or how many there were.
+fn attempts(effect: &EffectView) -> String {
+    match (effect.attempt, effect.phase.as_str()) {
+        (0, _) => String::new(),
+        (number, "running" | "reporting") => format!(", attempt {number}"),
+        (number, _) => format!(" after attempt {number}"),
+    }
 }
 
 /// Its progress, or why it waits.
@@ -103,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_is_done_and_what_went_wrong_before() {
-        assert_eq!(line(&effect("running")), "p/3/fetch running app: receiving (3 of 10); no answer");
-        assert_eq!(line(&effect("waiting")), "p/3/fetch waiting no answer");
+        assert_eq!(line(&effect("running")), "p/3/fetch running, attempt 2 app: receiving (3 of 10); no answer");
+        assert_eq!(line(&effect("waiting")), "p/3/fetch waiting after attempt 2 no answer");
         assert!(text(&[effect("running")]).contains("node"));
         assert!(text(&[]).contains("nothing is open"));
     }

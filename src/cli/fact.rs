@@ -66,7 +66,8 @@ enum FactAction {
     /// Show a node's facts, their sources and validity, and missing facts
     #[command(
         visible_alias = "list",
-        after_help = "Examples:\n  swoosh facts show\n  swoosh fact show --kind capacity --project alpha"
+        after_help = "Examples:\n  swoosh facts show\n  swoosh fact show --kind capacity --project alpha\n\n\
+        With --kind, exits with 1 if the node holds no such fact."
     )]
     Show {
         /// Facts of this kind only
@@ -203,7 +204,8 @@ fn show(
     let node = node.reader()?;
     let view = node.ask(node.client().beliefs(kind, project))?;
     output.say(&view, || show_text(&view))?;
-    Ok(exit(true))
+    // A kind that was asked for and is not there.
+    Ok(exit(kind.is_none_or(|_| !view.facts.is_empty())))
 }
 
 fn show_text(view: &FactsView) -> String {

@@ -75,7 +75,7 @@ impl FollowCommand {
     /// Follows until it is stopped or a received record fails verification.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let overrides = Overrides { data: Some(self.data.clone()), listen: self.listen };
-        let mut settings = Settings::load(self.config.as_deref(), overrides).context("the settings cannot be used")?;
+        let mut settings = Settings::load(self.config.as_deref(), overrides)?;
         let _guard = logging::open(&settings)?;
         descriptors::raise();
         private::make_data_directory(&self.data).with_context(|| format!("cannot make {}", self.data.display()))?;

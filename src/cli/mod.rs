@@ -22,6 +22,7 @@ mod effects;
 mod fact;
 mod follow;
 mod grouped;
+mod health;
 mod identity;
 mod init;
 mod inputs;
@@ -117,7 +118,7 @@ enum Command {
     Ucxl(ucxl::UcxlCommand),
     Rejections(reads::RejectionsCommand),
     Effects(effects::EffectsCommand),
-    Health(reads::HealthCommand),
+    Health(health::HealthCommand),
     Nodes(nodes::NodesCommand),
     #[command(visible_alias = "facts")]
     Fact(fact::FactCommand),

@@ -1,65 +1,16 @@
-//! Short reads of a node: `swoosh health`, `projects`, `decision`, `rejections`.
+//! Short reads of a node: `swoosh projects`, `decision`, `rejections`.
 
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::connect::{NodeArgs, exit};
+use super::connect::NodeArgs;
 use super::output::{Output, Table, fields};
 use super::refusal::guards;
-use crate::client::{ExportHealth, Health, HealthStatus, ProjectView};
+use crate::client::ProjectView;
 use crate::types::decision::Decision;
 use crate::types::ids::DecisionId;
-
-/// Arguments of `swoosh health`.
-#[derive(Debug, clap::Args)]
-#[command(
-    about = "Show how the node is",
-    long_about = "Show how the node is.\n\nExits with 0 while it accepts proposals and with 1 when it drains or refuses.",
-    after_help = "Examples:\n  swoosh health\n  swoosh health --node https://node-2.example:7400"
-)]
-pub struct HealthCommand {
-    #[command(flatten)]
-    node: NodeArgs,
-}
-
-impl HealthCommand {
-    /// Shows it.
-    pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
-        let node = self.node.reader()?;
-        let health = node.ask(node.client().health())?;
-        output.say(&health, || health_text(&health))?;
-        Ok(exit(matches!(health.status, HealthStatus::Ok | HealthStatus::Degraded)))
-    }
-}
-
-fn health_text(health: &Health) -> String {
-    let status = match health.status {
-        HealthStatus::Ok => "ok",
-        HealthStatus::Degraded => "degraded: it works, but not as it should",
-        HealthStatus::Draining => "draining: it is shutting down",
-        HealthStatus::Refusing => "refusing: it accepts nothing; see its log and runbooks/recovery.md",
-    };
-    let mut lines = vec![
-        ("status", status.to_owned()),
-        ("cluster", health.cluster.to_string()),
-        ("node", health.node.to_string()),
-        ("consensus", health.consensus.clone()),
-        ("last snapshot", health.last_snapshot_hlc.map_or("none".to_owned(), |hlc| hlc.to_string())),
-        ("log lag", health.wal_lag.to_string()),
-        ("version", health.version.clone()),
-        ("node's time", health.time.to_string()),
-    ];
-    lines.extend(health.reason.iter().map(|reason| ("reason", reason.clone())));
-    lines.extend(health.decision_export.iter().map(|export| ("decisions", export_text(export))));
-    fields(&lines)
-}
-
-/// How far an exporter is.
-fn export_text(export: &ExportHealth) -> String {
-    let so_far = format!("{} delivered up to record {}, {} wait", export.exporter, export.position, export.lag);
-    export.problem.as_ref().map_or(so_far.clone(), |problem| format!("{so_far}: {problem}"))
-}
+use crate::types::text::ProjectName;
 
 /// Arguments of `swoosh projects`.
 #[derive(Debug, clap::Args)]
@@ -95,10 +46,11 @@ fn projects_text(projects: &[ProjectView]) -> String {
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Show why a transition was accepted",
-    after_help = "Examples:\n  swoosh decision bubble://dr/default/17-0123456789abcdef\n  swoosh decision default 17"
+    after_help = "Examples:\n  swoosh decision bubble://dr/default/17-0123456789abcdef\n  swoosh decision default/17\n  \
+        swoosh decision default 17"
 )]
 pub struct DecisionCommand {
-    /// Id of the decision record, or the project whose record INDEX names
+    /// Id of the decision record, PROJECT/INDEX, or the project whose record INDEX names
     #[arg(value_name = "ID|PROJECT")]
     of: String,
     /// Index of the record in the log
@@ -112,18 +64,34 @@ impl DecisionCommand {
     /// Shows it.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let node = self.node.reader()?;
-        let decision = match self.index {
-            Some(index) => node.ask(node.client().decision_at(&self.of.parse()?, index))?,
-            None => {
-                let id: DecisionId = self.of.parse().map_err(|error| {
-                    anyhow::anyhow!("{error}, or name a project and an index: swoosh decision default 17")
-                })?;
-                node.ask(node.client().decision(&id))?
-            }
+        let decision = match named(&self.of, self.index)? {
+            Named::Record(project, index) => node.ask(node.client().decision_at(&project, index))?,
+            Named::Id(id) => node.ask(node.client().decision(&id))?,
         };
         output.say(&decision, || decision_text(&decision))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A decision record as the arguments name it.
+#[derive(Debug, PartialEq, Eq)]
+enum Named {
+    Id(DecisionId),
+    Record(ProjectName, u64),
+}
+
+/// Reads an id, a project and an index, or both in one word: `default/17`.
+fn named(of: &str, index: Option<u64>) -> anyhow::Result<Named> {
+    if let Some(index) = index {
+        return Ok(Named::Record(of.parse()?, index));
+    }
+    if let Some((project, index)) = of.split_once('/').filter(|_| !of.contains(':'))
+        && let (Ok(project), Ok(index)) = (project.parse(), index.parse())
+    {
+        return Ok(Named::Record(project, index));
+    }
+    let hint = "or name a project and an index: swoosh decision default/17";
+    of.parse().map(Named::Id).map_err(|error| anyhow::anyhow!("{error}, {hint}"))
 }
 
 /// A decision record for people.
@@ -202,5 +170,23 @@ pub(super) fn text(document: &Value, member: &str) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `default/10`, as records are written everywhere, was refused.
+    #[test]
+    fn a_decision_is_named_by_its_id_or_by_project_and_index_in_one_word_or_two() {
+        let record = Named::Record("default".parse().unwrap(), 10);
+        assert_eq!(named("default/10", None).unwrap(), record);
+        assert_eq!(named("default", Some(10)).unwrap(), record);
+        let id = "bubble://dr/default/17-0123456789abcdef";
+        assert_eq!(named(id, None).unwrap(), Named::Id(id.parse().unwrap()));
+        for bad in ["default", "default/x", "/10", "de fault/10"] {
+            assert!(named(bad, None).unwrap_err().to_string().contains("default/17"), "{bad}");
+        }
     }
 }

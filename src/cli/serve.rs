@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use swoosh_node::{logging, run};
 
 use crate::platform::descriptors;
-use crate::settings::{Overrides, Settings};
+use crate::settings::{Overrides, Settings, SettingsError};
 
 /// Arguments of `swoosh serve`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +44,9 @@ impl ServeCommand {
     /// Runs the daemon. Every error of a start names a runbook.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         self.start().map_err(|error| {
+            if let Some(wrong) = error.chain().find_map(|cause| cause.downcast_ref::<SettingsError>()) {
+                return anyhow::anyhow!("{wrong}; {}", page(&wrong.to_string()));
+            }
             let names_runbook = error.chain().any(|cause| cause.to_string().contains("runbooks/"));
             if names_runbook {
                 error
@@ -56,8 +58,7 @@ impl ServeCommand {
 
     fn start(self) -> anyhow::Result<ExitCode> {
         let overrides = Overrides { data: self.data, listen: self.listen };
-        let loaded = Settings::load(self.config.as_deref(), overrides.clone());
-        let settings = loaded.context("the settings cannot be used")?;
+        let settings = Settings::load(self.config.as_deref(), overrides.clone())?;
         let _guard = logging::open(&settings)?;
         #[cfg(feature = "crash-points")]
         if self.allow_crash_points {
@@ -67,5 +68,16 @@ impl ServeCommand {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run(&settings, self.config, overrides))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The pages on a setting that is wrong.
+fn page(wrong: &str) -> &'static str {
+    if wrong.contains("tls.") {
+        "docs/settings.md explains every key, runbooks/certificate.md certificates"
+    } else if wrong.contains("identities") {
+        "docs/settings.md explains every key, runbooks/settings-identities.md identities"
+    } else {
+        "docs/settings.md explains every key, runbooks/recovery.md a node that does not start"
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::connect::{Node, NodeArgs, ProjectArg};
+use super::connect::{Node, NodeArgs, ProjectWord};
 use super::output::{Output, Table, fields, name_keys, short_key};
 use crate::client::StateView;
 use crate::machine::head::Head;
@@ -28,13 +28,13 @@ const RECOVERY: &str = "✗ IN RECOVERY: too few members are alive (runbooks/con
     long_about = "Show a project's state.\n\nWithout --projection, the state of every region and what blocks the project; \
         with it, the sections named, as JSON. The sections shown are proven against the head: their hashes must give \
         the state hash that the node names. For the state documents of a workspace, see `swoosh documents`.",
-    after_help = "Examples:\n  swoosh state\n  swoosh state --project alpha --projection council,ingestion\n  \
+    after_help = "Examples:\n  swoosh state\n  swoosh state alpha\n  swoosh state --project alpha --projection council,ingestion\n  \
         swoosh state --at 17\n  swoosh --json state --projection epoch\n\n\
         Sections: meta, boot, ingestion, council, environment, execution, control, policy, epoch, hlc_last."
 )]
 pub struct StateCommand {
     #[command(flatten)]
-    project: ProjectArg,
+    project: ProjectWord,
     /// Sections to show, separated by commas
     #[arg(long, value_name = "SECTIONS")]
     projection: Option<String>,
@@ -49,7 +49,7 @@ impl StateCommand {
     /// Shows the state.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let node = self.node.reader()?;
-        let (project, projection) = (&self.project.project, self.projection.as_deref());
+        let (project, projection) = (self.project.project(), self.projection.as_deref());
         let view = match self.at {
             None => node.ask(node.client().state(project, projection))?,
             Some(index) => node.ask(node.client().state_at(project, projection, index))?,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::connect::{NodeArgs, ProjectArg};
+use super::connect::{NodeArgs, ProjectWord};
 use super::output::{Output, Table, count, fields};
 use super::time::spell;
 use super::windows::LOOP;
@@ -18,12 +18,12 @@ use crate::types::names::{Role, Transition};
         it start and nothing blocks the project. They are listed in four groups: the next steps of the project, others that \
         are possible too, those of the node and its workers, and those that a guard refuses now, with its reason. The roles \
         that may sign a transition are listed beside it. `swoosh propose … --dry-run` checks inputs as well.",
-    after_help = "Examples:\n  swoosh transitions\n  swoosh transitions --project alpha --all\n\n\
+    after_help = "Examples:\n  swoosh transitions\n  swoosh transitions alpha --all\n\n\
         Works for a project that does not exist yet: there only Boot_ConfigOk is enabled."
 )]
 pub struct TransitionsCommand {
     #[command(flatten)]
-    project: ProjectArg,
+    project: ProjectWord,
     /// List those that are not enabled too, with the reasons
     #[arg(long)]
     all: bool,
@@ -35,7 +35,7 @@ impl TransitionsCommand {
     /// Lists them.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let node = self.node.reader()?;
-        let mut view = node.ask(node.client().transitions(&self.project.project))?;
+        let mut view = node.ask(node.client().transitions(self.project.project()))?;
         view.transitions.sort_by_key(|transition| !transition.enabled);
         output.say(&view, || text(&view, self.all))?;
         Ok(ExitCode::SUCCESS)

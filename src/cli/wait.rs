@@ -15,6 +15,7 @@ use super::time::{Span, spell};
 use crate::client::StateView;
 pub(super) use expression::Expression;
 use hopeless::Failure;
+pub(super) use hopeless::failed_effect;
 pub(super) use watcher::Waiting;
 
 /// Exit code where the time is over.

@@ -42,8 +42,10 @@ enum WalAction {
     #[command(after_help = "Examples:\n  swoosh wal verify\n  swoosh --json wal verify --data /var/lib/swoosh")]
     Verify(DataArgs),
     /// Show records
-    #[command(after_help = "Examples:\n  swoosh wal show --limit 5\n  swoosh wal show --project alpha --from 100\n  \
-        swoosh --json wal show --from 17 --limit 1     # the whole record with its inputs, as GET /wal")]
+    #[command(
+        after_help = "Examples:\n  swoosh wal show --limit 5\n  swoosh wal show --last 10\n  swoosh wal show --project alpha --from 100\n  \
+        swoosh --json wal show --from 17 --limit 1     # the whole record with its inputs, as GET /wal"
+    )]
     Show(ShowArgs),
     /// List the records from which another version holds
     ///
@@ -77,6 +79,9 @@ struct ShowArgs {
     /// Most records
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
+    /// The last N records, in place of the first ones
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "limit"], value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    last: Option<u64>,
     /// This project's records alone
     #[arg(long, value_name = "PROJECT")]
     project: Option<ProjectName>,
@@ -187,6 +192,9 @@ fn show(output: Output, args: &ShowArgs) -> anyhow::Result<ExitCode> {
 
 fn records(journal: &Journal, args: &ShowArgs) -> anyhow::Result<Vec<StoredRecord>> {
     let hint = "`swoosh wal verify` lists everything that is wrong";
+    if let Some(last) = args.last {
+        return last_records(journal, args.project.as_ref(), last).context(hint);
+    }
     let from = args.from.unwrap_or_else(|| journal.first_index());
     if from < journal.first_index() {
         journal.record(from)?;
@@ -199,6 +207,28 @@ fn records(journal: &Journal, args: &ShowArgs) -> anyhow::Result<Vec<StoredRecor
     let mut records = Vec::new();
     for index in journal.project_indexes(project, from).take(args.limit) {
         records.extend(journal.record(index.context(hint)?).context(hint)?);
+    }
+    Ok(records)
+}
+
+/// The newest records, in their order.
+fn last_records(journal: &Journal, project: Option<&ProjectName>, last: u64) -> anyhow::Result<Vec<StoredRecord>> {
+    let first = journal.first_index();
+    let Some(project) = project else {
+        let from = journal.last().0.saturating_add(1).saturating_sub(last).max(first);
+        return Ok(journal.records_from(from).collect::<Result<_, _>>()?);
+    };
+    data::projects(journal, Some(project))?;
+    let mut indexes = std::collections::VecDeque::new();
+    for index in journal.project_indexes(project, first) {
+        indexes.push_back(index?);
+        if indexes.len() as u64 > last {
+            indexes.pop_front();
+        }
+    }
+    let mut records = Vec::new();
+    for index in indexes {
+        records.extend(journal.record(index)?);
     }
     Ok(records)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 
-use super::connect::{NodeArgs, ProjectArg};
+use super::connect::{NodeArgs, ProjectWord};
 use super::output::{Output, Table, fields};
 use super::time::{now, parse_time, spell};
 use crate::client::WindowsView;
@@ -46,7 +46,7 @@ pub struct WindowsCommand {
     #[arg(long)]
     built_in: bool,
     #[command(flatten)]
-    project: ProjectArg,
+    project: ProjectWord,
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -85,7 +85,7 @@ impl WindowsCommand {
 
     fn ask(&self) -> anyhow::Result<(String, Outlook, Schedule)> {
         let node = self.node.reader()?;
-        let view: WindowsView = node.ask(node.client().windows(&self.project.project, self.at, self.count))?;
+        let view: WindowsView = node.ask(node.client().windows(self.project.project(), self.at, self.count))?;
         let known = view.known.with_context(|| {
             format!(
                 "the node knows no valid window schedule for {}; `swoosh fact show` shows what it believes",

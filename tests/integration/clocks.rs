@@ -64,6 +64,12 @@ fn is_unsafe(daemon: &Daemon, site: &Site, what: &str) {
         assert!(said.contains(what) && said.contains("swoosh clock accept"), "{said}");
     }
     assert!(daemon.measures("swoosh_clock_safe 0"));
+    // `swoosh health` ended with 0, and named the runbook of another fault.
+    let node = format!("http://{}", daemon.address);
+    let health = site.tool(&["health", "--node", &node]);
+    let printed = String::from_utf8_lossy(&health.stdout);
+    assert_eq!(health.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("accepts no proposals") && printed.contains("runbooks/clock.md"), "{printed}");
     let shown = site.run(&["clock", "show"]);
     assert!(!shown.status.success(), "{}", String::from_utf8_lossy(&shown.stdout));
 }

@@ -75,6 +75,7 @@ mod support;
 mod terminal;
 mod threats;
 mod traces;
+mod traps;
 mod upgrade;
 mod vectors;
 mod volumes;

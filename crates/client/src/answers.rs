@@ -110,9 +110,24 @@ pub struct Health {
     /// Age of the oldest record that is not durable yet, in milliseconds.
     #[serde(default)]
     pub uncommitted_ms: u64,
+    /// Index of the last durable record.
+    #[serde(default)]
+    pub last_index: u64,
+    /// Proposals that wait.
+    #[serde(default)]
+    pub queue: u64,
+    /// `accepting`, `following`, `draining`, `refusing` or `read_only`.
+    #[serde(default)]
+    pub mode: String,
     /// Why it is not as it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Projects that are known to be damaged.
+    #[serde(default)]
+    pub projects_damaged: u64,
+    /// Tables of the journal that are known to be damaged.
+    #[serde(default)]
+    pub tables_damaged: u64,
     /// The exporters of decision records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decision_export: Vec<ExportHealth>,

@@ -265,7 +265,8 @@ impl Link {
             () if error.is_connect() && cause.contains("invalid peer certificate") => {
                 LinkError::Untrusted { node, cause }
             }
-            () if error.is_connect() => LinkError::Connect { node, cause },
+            // The last cause says it; those before only name layers.
+            () if error.is_connect() => LinkError::Connect { node, cause: innermost(error) },
             () if error.is_timeout() => LinkError::Timeout { node },
             () if cause.contains("invalid HTTP version") && self.base.scheme() == "http" => {
                 let cause = format!("{cause}; where the node has TLS, its address begins with https://");
@@ -318,6 +319,15 @@ fn address(text: &str) -> Result<Url, BuildError> {
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The first cause of an error.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut first = error;
+    while let Some(cause) = first.source() {
+        first = cause;
+    }
+    first.to_string()
 }
 
 /// An error and all that caused it, in one line.

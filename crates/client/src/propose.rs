@@ -13,7 +13,7 @@ use swoosh_types::ids::{IdemKey, WindowId};
 use swoosh_types::json::JsonError;
 use swoosh_types::proposal::{Proposal, SignedProposal};
 use swoosh_types::receipt::Receipt;
-use swoosh_types::rejection::{Problem, Retry};
+use swoosh_types::rejection::{Code, Problem, Retry};
 use swoosh_types::text::ProjectName;
 
 /// A signed proposal and the bytes that are posted, the same for every attempt.
@@ -135,9 +135,9 @@ pub enum ProposeError {
 fn hint(cause: &Cause, key: &Option<IdemKey>) -> String {
     match key {
         Some(key) if cause.may_be_accepted() => {
-            format!("; it may have been accepted all the same: propose it again under the key {key}")
+            format!("; it may have been accepted all the same: propose it again under its key, --idem-key {key}")
         }
-        Some(key) => format!("; propose it again under the key {key}"),
+        Some(key) => format!("; propose it again under its key, --idem-key {key}"),
         None => String::new(),
     }
 }
@@ -227,10 +227,17 @@ impl Client {
         let prepared = self.prepare(draft).await?;
         let url = self.link.url(&["transition"], &[("dry_run", "true".into())]);
         let reply = self.link.post(url.clone(), prepared.body).await.map_err(ReadError::Link)?;
-        self.decode(&url, &reply).map_err(|error| match error {
-            ReadError::Problem(problem) => ProposeError::Rejected(problem),
-            other => ProposeError::Read(other),
-        })
+        match self.decode(&url, &reply) {
+            Ok(answer) => Ok(answer),
+            // A proposal that cannot be judged at all is answered with the problem alone.
+            Err(ReadError::Problem(problem)) => Ok(DryRun {
+                accepted: false,
+                state_post_hash: None,
+                guard_outcomes: problem.guard_outcomes.clone(),
+                problem: Some(problem),
+            }),
+            Err(other) => Err(ProposeError::Read(other)),
+        }
     }
 
     async fn travel(&self, mut journey: Journey<'_>, observer: &mut Observer<'_>) -> Result<Accepted, ProposeError> {
@@ -347,7 +354,9 @@ impl Client {
             };
         }
         let problem = self.problem(&reply);
-        if is_passing_status(reply.status) {
+        // Another node accepts proposals; this one does not come to it by itself.
+        let follows = problem.as_ref().is_some_and(|problem| problem.code == Code::Follower);
+        if is_passing_status(reply.status) && !follows {
             let asked = problem.as_ref().and_then(|problem| problem.retry_after_ms).or(reply.retry_after_ms);
             return Step::Again(Cause::Busy { status: reply.status, retry_after_ms: asked, problem });
         }

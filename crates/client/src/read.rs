@@ -118,6 +118,20 @@ impl Client {
         Ok(health)
     }
 
+    /// `GET /health/ready`: the reason why the node accepts no proposal now; none where it accepts them.
+    pub async fn unready(&self) -> Result<Option<Box<Problem>>, ReadError> {
+        let url = self.link.url(&["health", "ready"], &[]);
+        let reply = self.link.get(url.clone(), &self.read_headers(&url)).await?;
+        match reply.status {
+            200 => Ok(None),
+            _ => match self.decode::<Value>(&url, &reply) {
+                Err(ReadError::Problem(problem)) => Ok(Some(problem)),
+                Err(error) => Err(error),
+                Ok(_) => Ok(None),
+            },
+        }
+    }
+
     /// `GET /transitions`: enabled transitions, why the others are not, and the state of the window schedule. Works for
     /// a project that does not exist yet.
     pub async fn transitions(&self, project: &ProjectName) -> Result<TransitionsView, ReadError> {

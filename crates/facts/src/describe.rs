@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::table::FactTable;
 use swoosh_machine::facts::{FactBody, KnownFact};
+use swoosh_types::civil::MAX_MS;
 use swoosh_types::fact::FactKind;
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
@@ -27,6 +28,9 @@ pub struct FactDescription {
     pub held_since: Option<Hlc>,
     /// Until when it may be believed: as claimed, or the longest its kind allows if that is earlier.
     pub valid_until: Hlc,
+    /// Of a license: the end of the grace that follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_until: Option<Hlc>,
     /// Whether it may be believed now.
     pub believed: bool,
     /// The address it is stored under.
@@ -37,10 +41,12 @@ pub struct FactDescription {
 }
 
 impl FactDescription {
-    fn of(known: &KnownFact, since_ms: Option<u64>, now_ms: u64) -> FactDescription {
+    fn of(known: &KnownFact, since_ms: Option<u64>, grace_ms: Option<u64>, now_ms: u64) -> FactDescription {
         let claim = &known.fact.claim;
         let until_ms = known.fact.believed_until_ms();
         let serial = if let FactBody::Policy(policies) = &known.body { Some(policies.serial()) } else { None };
+        let grace_ms = grace_ms.filter(|_| claim.kind == FactKind::License);
+        let grace_until = grace_ms.and_then(|ms| Hlc::new(until_ms.saturating_add(ms).min(MAX_MS), 0));
         FactDescription {
             kind: claim.kind,
             project: claim.project.clone(),
@@ -48,6 +54,7 @@ impl FactDescription {
             observed_at: claim.observed_at,
             held_since: since_ms.and_then(|ms| Hlc::new(ms, 0)),
             valid_until: Hlc::new(until_ms, 0).map_or(claim.valid_until, |capped| capped.min(claim.valid_until)),
+            grace_until,
             believed: now_ms <= until_ms,
             hash: known.hash,
             serial,
@@ -60,9 +67,13 @@ impl FactTable {
     pub fn describe(&self) -> Vec<FactDescription> {
         let now_ms = self.clock().now().wall_ms;
         let facts = self.facts();
+        let grace_ms = facts.set().iter().find_map(|known| match &known.body {
+            FactBody::Settings(settings) => Some(settings.license_grace_ms),
+            _ => None,
+        });
         let describe = |known: &Arc<KnownFact>| {
             let claim = &known.fact.claim;
-            FactDescription::of(known, self.since_ms(claim.kind, claim.project.as_ref()), now_ms)
+            FactDescription::of(known, self.since_ms(claim.kind, claim.project.as_ref()), grace_ms, now_ms)
         };
         facts.set().iter().map(describe).collect()
     }

@@ -104,12 +104,17 @@ pub enum FactRefusal {
     #[error("{source_key} is no source of {kind} facts; list it under facts.sources.{kind} in the settings")]
     Source { kind: FactKind, source_key: PublicKey },
     /// The signature is not the source's.
-    #[error("the signature is not {source_key}'s over this {kind} fact in cluster {cluster}; sign it again")]
+    #[error(
+        "the signature is not {source_key}'s over this {kind} fact in cluster {cluster}; sign it again. The node checks it over bytes \
+         whose hash is {signed}"
+    )]
     Signature {
         kind: FactKind,
         source_key: PublicKey,
         /// The cluster it must be signed for.
         cluster: ClusterId,
+        /// Hash of the bytes that the signature must be over.
+        signed: Hash,
     },
     /// It was seen in the future.
     #[error(
@@ -478,7 +483,8 @@ impl FactTable {
             return Err(FactRefusal::Source { kind, source_key });
         }
         if !fact.verify(&self.trust.cluster) {
-            return Err(FactRefusal::Signature { kind, source_key, cluster: self.trust.cluster.clone() });
+            let (cluster, signed) = (self.trust.cluster.clone(), Hash::of(&fact.message(&self.trust.cluster)));
+            return Err(FactRefusal::Signature { kind, source_key, cluster, signed });
         }
         let observed_at = claim.observed_at;
         let ahead_ms = observed_at.physical_ms().saturating_sub(self.clock.now().wall_ms);

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::asker::Asker;
 use super::fault::Answer;
 use super::query::Query;
+use super::state::unknown_project;
 use super::{AppState, schema};
 use swoosh_types::hlc::Hlc;
 use swoosh_types::ids::EffectId;
@@ -98,11 +99,23 @@ pub struct EffectsPage {
         (status = 200, description = "Open effects.", body = EffectsPage),
         (status = 400, description = "`bad_query`.",
             body = schema::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_project`: the project has no record.",
+            body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn effects(State(state): State<AppState>, asker: Asker, uri: Uri) -> Answer {
     let query = Query::read(&uri, &["project", "after", "limit"])?;
     let limit = query.number("limit", 1..=10_000)?.unwrap_or(1_000) as usize;
     let filter = EffectFilter { project: query.parsed("project")?, after: query.parsed("after")?, limit };
-    state.show(&asker, move |state, _| Ok(state.queries.effects(&filter)?)).await
+    let answer = state.show(&asker, move |state, stop| {
+        let page = state.queries.effects(&filter)?;
+        // Only a project with a record has open effects.
+        if let Some(project) = filter.project.as_ref().filter(|_| page.effects.is_empty())
+            && state.handle.view_until(project, stop)?.index == 0
+        {
+            return Err(unknown_project(project));
+        }
+        Ok(page)
+    });
+    answer.await
 }

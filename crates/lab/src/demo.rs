@@ -51,7 +51,7 @@ use swoosh_platform::shutdown::{StopSignal, StopSignals};
     after_help = "Examples:\n  swoosh demo\n  swoosh demo --keep\n  swoosh --json demo | jq -r .step"
 )]
 pub struct DemoCommand {
-    /// Keep the directory, and say how to look around in it
+    /// Keep the directory with the keys of all actors, and say how to look around in it
     #[arg(long)]
     keep: bool,
 }
@@ -96,6 +96,7 @@ fn status(signal: StopSignal) -> u8 {
 async fn story(directory: &Path, json: bool) -> anyhow::Result<()> {
     let story = Story::new(json);
     let mut stage = chapters::node::open(directory, story).await?;
+    stage.cast.keep(&directory.join(KEYS))?;
     let outcome = chapters(&mut stage).await;
     stage.daemon.kill().await;
     let context = || format!("the daemon's log tells more; run `swoosh demo --keep` and read {}", daemon::LOG);
@@ -115,6 +116,9 @@ async fn chapters(stage: &mut Stage) -> anyhow::Result<()> {
     chapters::replay::tell(stage, before).await
 }
 
+/// Folder of the actors' keys.
+const KEYS: &str = "keys";
+
 /// A reader that went away (`| head`) is no error.
 fn say_kept(path: &Path, json: bool) {
     let mut out = std::io::stdout().lock();
@@ -122,16 +126,35 @@ fn say_kept(path: &Path, json: bool) {
 }
 
 fn kept_json(path: &Path) -> String {
-    serde_json::json!({"step": "kept", "directory": path, "data": path.join(ship::DATA)}).to_string()
+    serde_json::json!({
+        "step": "kept",
+        "directory": path,
+        "data": path.join(ship::DATA),
+        "variables": variables(path).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+    })
+    .to_string()
 }
 
 fn kept_text(path: &Path) -> String {
     let data = path.join(ship::DATA);
+    let exports: String = variables(path).iter().map(|(name, value)| format!("  export {name}='{value}'\n")).collect();
     let (path, data) = (path.display(), data.display());
     let settings = ship::SETTINGS;
     let log = daemon::LOG;
     format!(
-        "\nKept in {path}. To look around:\n  swoosh wal show --data {data}\n  swoosh wal verify --data {data}\n  \
-         swoosh replay --data {data}\n  swoosh serve --config {path}/{settings}\n  less {path}/{log}"
+        "\nKept in {path}, with the keys of all actors in {path}/{KEYS}. To look around:\n  swoosh wal show --data {data}\n  \
+         swoosh wal verify --data {data}\n  swoosh replay --data {data}\n  swoosh serve --config {path}/{settings}\n  \
+         less {path}/{log}\nFor commands that ask this node, or sign as its operator:\n{exports}"
     )
+}
+
+/// Variables that name the kept node to commands.
+fn variables(path: &Path) -> Vec<(&'static str, String)> {
+    let below = |name: &str| path.join(name).display().to_string();
+    vec![
+        ("SWOOSH_URL", "http://127.0.0.1:7400".to_owned()),
+        ("SWOOSH_PROJECT", "default".to_owned()),
+        ("SWOOSH_KEY", below(&format!("{KEYS}/operator.key"))),
+        ("SWOOSH_KNOWN_NODES", below("known_nodes")),
+    ]
 }

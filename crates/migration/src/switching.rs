@@ -4,6 +4,7 @@ use super::ports::{PassedOn, Passing};
 use super::shim::{Shim, lock};
 use super::sign::without_filled;
 use super::wire::{self, Verdict, verdict};
+use swoosh_types::hash::Hash;
 use swoosh_types::migration::{
     Call, Divergence, DivergenceKind, MigrationMode, Routing, SignedOrder, Switch, Uncompared,
 };
@@ -126,8 +127,10 @@ impl Shim {
         if !order.is_signed(&self.cluster) {
             let reason = format!(
                 "signature is not an ed25519 signature over \"swoosh/migration/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ JCS(order) by \
-                 {} for cluster {}",
-                order.order.signer, self.cluster
+                 {} for cluster {}; the node checks it over bytes whose hash is {}",
+                order.order.signer,
+                self.cluster,
+                Hash::of(&order.order.message(&self.cluster))
             );
             return Err(Rejection::new(Code::SignatureInvalid, reason));
         }

@@ -156,8 +156,12 @@ impl Fact {
 
     /// Whether the signature is the source's, for this cluster.
     pub fn verify(&self, cluster: &ClusterId) -> bool {
-        let message = keys::message(domain::FACT, cluster, &canonical_bytes(&self.claim));
-        self.claim.source.verify(&message, &self.signature)
+        self.claim.source.verify(&self.message(cluster), &self.signature)
+    }
+
+    /// The bytes that its source signed.
+    pub fn message(&self, cluster: &ClusterId) -> Vec<u8> {
+        keys::message(domain::FACT, cluster, &canonical_bytes(&self.claim))
     }
 
     /// The last moment at which the fact may be believed, in milliseconds.

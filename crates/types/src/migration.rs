@@ -153,7 +153,8 @@ impl Order {
         self.routing.fault().or(strays.then_some("only mode cutover may go without the comparison"))
     }
 
-    fn message(&self, cluster: &ClusterId) -> Vec<u8> {
+    /// The bytes that are signed.
+    pub fn message(&self, cluster: &ClusterId) -> Vec<u8> {
         keys::message(domain::MIGRATION, cluster, &canonical_bytes(self))
     }
 

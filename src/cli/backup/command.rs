@@ -163,7 +163,7 @@ impl CreateArgs {
             let (workspaces, node_key) = (data.join("workspaces"), data.join("node.key"));
             return Ok(Places { workspaces, node_key, data, to, recipients: self.recipients.clone() });
         };
-        let settings = Settings::load(Some(config), Overrides::default()).context("the settings cannot be used")?;
+        let settings = Settings::load(Some(config), Overrides::default())?;
         let none = "the settings name no backup.directory; name one with --to";
         let to = self.to.clone().or(settings.backup.directory.clone()).context(none)?;
         let named = if self.recipients.is_empty() { &settings.backup.recipients } else { &self.recipients };

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{line, what};
+use super::ledger::{Ending, Ledger, is_failure};
+use super::{attempts, line, what};
 use crate::cli::connect::Node;
-use crate::cli::interrupt;
-use crate::cli::output::Output;
+use crate::cli::output::{self, Output, exit};
+use crate::cli::{interrupt, state, wait};
 use crate::client::{EffectView, EventStream, NodeEvent, ReadError};
 use crate::hybridcore::leave::{Cancellable, Leave as _};
 use crate::types::event_id::EventId;
@@ -31,7 +32,7 @@ const SHOWN: usize = 100;
 /// Follows effects until no work of the node's own is open.
 pub(super) fn follow(node: &Node, project: Option<&ProjectName>, output: Output) -> anyhow::Result<ExitCode> {
     let bars = std::io::stderr().is_terminal().then(Bars::default).filter(|_| !output.is_json());
-    let view = View { output, bars, effects: BTreeMap::new(), shown: BTreeMap::new() };
+    let view = View { output, bars, effects: BTreeMap::new(), shown: BTreeMap::new(), ledger: Ledger::default() };
     Watch { node, project, leave: interrupt::leave(), view, heard: None }.run()
 }
 
@@ -64,7 +65,10 @@ impl Watch<'_> {
         let mut found = false;
         loop {
             match self.node.wait(self.node.client().effects(self.project)) {
-                Ok(effects) => self.view.see(effects)?,
+                Ok(effects) => {
+                    self.account(&effects);
+                    self.view.see(effects)?;
+                }
                 // A node that was there a moment ago may come back.
                 Err(error) if found && error.is_passing() => {
                     stream = self.listen_again(&error.to_string())?;
@@ -74,7 +78,7 @@ impl Watch<'_> {
             }
             found = true;
             if !self.view.effects.values().any(|effect| effect.mode == "builtin") {
-                return Ok(ExitCode::SUCCESS);
+                return self.end();
             }
             match self.hear(stream.as_mut())? {
                 Ended::Moved => {}
@@ -84,6 +88,33 @@ impl Watch<'_> {
             if self.leave.stop().is_some() {
                 return Ok(interrupt::exit_code());
             }
+        }
+    }
+
+    /// The end of the watch: a failure where the last outcome of some work is one.
+    fn end(&self) -> anyhow::Result<ExitCode> {
+        let mut failures = self.view.ledger.failures();
+        if failures.is_empty()
+            && let Some(project) = self.project
+        {
+            // The work may have failed before the watch began.
+            let (_, head) = state::proven(self.node, project)?;
+            failures.extend(wait::failed_effect(head.state()).map(|why| format!("{project}: {why}")));
+        }
+        for failure in &failures {
+            output::note(&json!({"failed": failure}), || format!("failed: {failure}"));
+        }
+        Ok(exit(failures.is_empty()))
+    }
+
+    /// Finds out how effects ended that are open no more and whose event was not heard.
+    fn account(&mut self, open: &[EffectView]) {
+        let is_open = |known: &EffectView| open.iter().any(|effect| effect.id == known.id);
+        let View { effects, ledger, .. } = &self.view;
+        let gone = effects.values().filter(|effect| !is_open(effect) && !ledger.knows(&effect.id));
+        for effect in gone.cloned().collect::<Vec<_>>() {
+            let Ok((_, head)) = state::proven(self.node, &effect.project) else { continue };
+            self.view.ledger.close_by_state(&effect, head.state());
         }
     }
 
@@ -154,8 +185,14 @@ impl Watch<'_> {
             eprintln!("events are missing ({reason}); asking for all effects again");
             return Ok(true);
         }
+        if event.kind == "transition" {
+            let failed = event.data["index"].as_u64().filter(|_| is_failure(&event.data));
+            let why = failed.and_then(|index| self.failure(index));
+            self.view.ledger.heard(&event.data, &self.view.effects, why);
+            return Ok(true);
+        }
         if event.kind != "effect" {
-            return Ok(event.kind == "transition");
+            return Ok(false);
         }
         let Ok(effect) = serde_json::from_value::<EffectView>(event.data) else { return Ok(false) };
         if effect.phase == "closed" {
@@ -166,18 +203,30 @@ impl Watch<'_> {
     }
 }
 
+impl Watch<'_> {
+    /// The reason of a failure that is on record.
+    fn failure(&self, index: u64) -> Option<String> {
+        let page = self.node.wait(self.node.client().wal(index, 1)).ok()?;
+        let inputs: serde_json::Value = serde_json::from_slice(&page.records.first()?.inputs.canonical()).ok()?;
+        inputs["failure"]["detail"].as_str().map(str::to_owned)
+    }
+}
+
 /// The display: bars on a terminal, else a line for each change, as JSON on request.
 struct View {
     output: Output,
     bars: Option<Bars>,
     effects: BTreeMap<String, EffectView>,
     shown: BTreeMap<String, EffectView>,
+    /// How effects ended.
+    ledger: Ledger,
 }
 
 impl View {
     /// All that is open.
     fn see(&mut self, effects: Vec<EffectView>) -> anyhow::Result<()> {
-        self.effects = effects.into_iter().map(|effect| (effect.id.to_string(), effect)).collect();
+        let effects = effects.into_iter().map(|effect| (effect.id.to_string(), self.ledger.counted(effect)));
+        self.effects = effects.collect();
         self.show()
     }
 
@@ -185,6 +234,7 @@ impl View {
     fn go_on(&mut self, effect: EffectView) -> anyhow::Result<()> {
         let id = effect.id.to_string();
         let opened_at = self.effects.get(&id).and_then(|known| known.opened_at);
+        let effect = self.ledger.counted(effect);
         self.effects.insert(id, EffectView { opened_at, ..effect });
         self.show()
     }
@@ -192,7 +242,7 @@ impl View {
     fn show(&mut self) -> anyhow::Result<()> {
         match &mut self.bars {
             Some(bars) => {
-                bars.show(&self.effects);
+                bars.show(&self.effects, &self.ledger);
                 Ok(())
             }
             None => self.tell(),
@@ -203,9 +253,12 @@ impl View {
     fn tell(&mut self) -> anyhow::Result<()> {
         let (effects, output) = (&self.effects, self.output);
         for (id, effect) in self.shown.extract_if(.., |id, _| !effects.contains_key(id)).collect::<Vec<_>>() {
-            output.say(&json!({"id": id, "phase": "closed"}), || {
-                line(&EffectView { phase: "closed".to_owned(), ..effect })
-            })?;
+            let ending = self.ledger.ending(&effect.id);
+            let document =
+                json!({"id": id, "phase": ending.word(), "reason": ending.reason(), "attempt": effect.attempt});
+            let reason = ending.reason().map(str::to_owned);
+            let ended = EffectView { phase: ending.word().to_owned(), reason, next_ms: None, ..effect };
+            output.say(&document, || line(&ended))?;
         }
         for (id, effect) in effects {
             let news = EffectView { opened_at: None, ..effect.clone() };
@@ -225,9 +278,11 @@ struct Bars {
 }
 
 impl Bars {
-    fn show(&mut self, effects: &BTreeMap<String, EffectView>) {
-        for (_, bar) in self.by_id.extract_if(.., |id, _| !effects.contains_key(id)) {
-            bar.finish_with_message("closed");
+    fn show(&mut self, effects: &BTreeMap<String, EffectView>, ledger: &Ledger) {
+        for (id, bar) in self.by_id.extract_if(.., |id, _| !effects.contains_key(id)) {
+            let ending = id.parse().map_or(Ending::Closed, |id| ledger.ending(&id));
+            let reason = ending.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+            bar.finish_with_message(format!("{}{reason}", ending.word()).chars().take(SHOWN).collect::<String>());
         }
         for effect in effects.values().filter(|effect| effect.mode == "builtin") {
             let all = &self.all;
@@ -242,7 +297,8 @@ impl Bars {
                 bar.set_length(total);
                 bar.set_position(effect.done.unwrap_or(0));
             }
-            let text: String = format!("{} {}", effect.phase, what(effect)).chars().take(SHOWN).collect();
+            let text: String =
+                format!("{}{} {}", effect.phase, attempts(effect), what(effect)).chars().take(SHOWN).collect();
             bar.set_message(text);
         }
     }

@@ -136,7 +136,7 @@ mod tests {
             grant: None,
         };
         ProposeError::Rejected(Box::new(Problem {
-            kind: String::new().into(),
+            kind: String::new(),
             title: "x".into(),
             status: 400,
             code,

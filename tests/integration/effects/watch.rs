@@ -87,7 +87,7 @@ fn a_watch_goes_on_over_a_restart_of_the_node_from_the_last_record_it_heard_of()
     let daemon = yard.site.start_on(&address);
     // That closes what is open.
     insist(&mut project, &daemon, &Ask::new(Transition::ControlTerminate));
-    watching.until("closed");
+    watching.until(" cancelled");
     assert_eq!(watching.end(), Some(0));
 }
 
@@ -117,4 +117,33 @@ fn listen(daemon: &Daemon) -> TcpStream {
     BufReader::new(&stream).read_line(&mut first).unwrap();
     assert!(first.contains("200"), "{first}");
     stream
+}
+
+/// The watch ended with 0 when all attempts had failed, and said `closed` of done and of failed work.
+#[test]
+fn a_watch_of_work_that_fails_says_so_counts_its_attempts_and_ends_with_1() {
+    let yard = Yard::new(&["resolve"], |settings| settings["effects"]["attempts"] = serde_json::json!(1));
+    let daemon = yard.site.start();
+    let project = yard.begin(&daemon, yard.document("v9.9"));
+    let watching = Watching::begin(&daemon);
+    let printed = watching.until("failed: p: resolve: ");
+    assert!(printed.contains("v9.9"), "{printed}");
+    assert_eq!(watching.end(), Some(1));
+    // Nothing is open any more: a watch that begins now says why.
+    let watching = Watching::begin(&daemon);
+    watching.until("failed: p: the last work of ingestion failed");
+    assert_eq!(watching.end(), Some(1));
+    drop(project);
+}
+
+#[test]
+fn a_watch_of_work_that_succeeds_ends_with_done() {
+    let yard = Yard::new(&super::INGESTION, |_| {});
+    let daemon = yard.site.start();
+    let mut project = yard.begin(&daemon, yard.document("v1.0"));
+    // Paused, so that the watch begins before the work ends.
+    insist(&mut project, &daemon, &Ask::new(Transition::ControlPause));
+    let watching = Watching::begin(&daemon);
+    insist(&mut project, &daemon, &Ask::new(Transition::ControlResume));
+    assert_eq!(watching.end(), Some(0));
 }

@@ -1,12 +1,14 @@
 //! Who acts: keys, roles, and a client each.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
 use swoosh_client::{Client, HlcClock, Identity};
+use swoosh_platform::keyfile;
 use swoosh_types::inputs::IdentityGrant;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::names::Role;
@@ -65,6 +67,14 @@ impl Cast {
 
     pub fn add(&mut self, name: &str, identity: Identity) {
         self.actors.insert(name.to_owned(), Actor { identity, clock: Arc::new(HlcClock::system()) });
+    }
+
+    /// Writes the keys into a folder, each readable by its owner alone.
+    pub fn keep(&self, folder: &Path) -> anyhow::Result<()> {
+        for (name, actor) in self.actors.iter().filter(|(name, _)| *name != "hasty") {
+            keyfile::store(&folder.join(format!("{name}.key")), actor.identity.key())?;
+        }
+        Ok(())
     }
 
     /// Gives each actor a client of this node that accepts only receipts of this node.

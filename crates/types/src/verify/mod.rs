@@ -84,9 +84,14 @@ pub fn verify<T>(
         return Err(Rejection::new(Code::Schema, of_inputs(&fault)));
     }
     check_inputs_hash(&proposal, &inputs_bytes)?;
-    if !known_keys::verify(&proposal.signer, &message(domain::TRANSITION, cluster, &canonical), &signature) {
+    let message = message(domain::TRANSITION, cluster, &canonical);
+    if !known_keys::verify(&proposal.signer, &message, &signature) {
         let what = "an ed25519 signature over \"swoosh/transition/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ JCS(proposal without signature)";
-        let reason = format!("signature is not {what} by {} for cluster {cluster}", proposal.signer);
+        let reason = format!(
+            "signature is not {what} by {} for cluster {cluster}; the node checks it over bytes whose hash is {}",
+            proposal.signer,
+            Hash::of(&message)
+        );
         return Err(Rejection::new(Code::SignatureInvalid, reason));
     }
     Ok(VerifiedProposal { signed: SignedProposal { proposal, signature }, inputs, inputs_bytes })

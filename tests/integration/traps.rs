@@ -1,0 +1,220 @@
+//! Small traps of the first hour: wrong words that were answered with a riddle.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use swoosh::types::names::{Region, Transition};
+
+use crate::support::daemon::{Daemon, Site, always_open};
+use crate::support::driver::{Project, bytes};
+use crate::support::inputs;
+use crate::support::world::Ask;
+
+/// Standard output, standard error and exit code.
+fn run(site: &Site, daemon: &Daemon, arguments: &[&str]) -> (String, String, Option<i32>) {
+    let mut command = site.program();
+    command.args(arguments).env("SWOOSH_URL", format!("http://{}", daemon.address));
+    command.env_remove("SWOOSH_KEY").env_remove("SWOOSH_PROJECT");
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+fn key(site: &Site, name: &str) -> String {
+    let path = site.file(&format!("{name}.key"));
+    if !path.exists() {
+        swoosh::platform::keyfile::store(&path, &site.hands.get(name).secret).unwrap();
+    }
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_public_key_in_place_of_a_key_file_is_named_as_one() {
+    let site = Site::new();
+    let daemon = site.start();
+    let public = site.hands.get("operator").key().to_string();
+    let file = site.file("operator.pub");
+    swoosh::platform::files::create(&file, public.as_bytes(), 0o600).unwrap();
+    for key in [public.as_str(), file.to_str().unwrap()] {
+        let (_, err, code) = run(&site, &daemon, &["propose", "Boot_Licensed", "--key", key]);
+        assert_eq!(code, Some(1));
+        assert!(err.contains("public key") && err.contains("keygen --out"), "{err}");
+    }
+}
+
+#[test]
+fn a_project_is_one_word_and_a_decision_is_named_as_records_are_written() {
+    let site = Site::new();
+    let daemon = site.start();
+    Project::new(&site, "alpha").drive(&daemon, Region::Boot, "LICENSED");
+    for arguments in [&["state", "alpha"][..], &["transitions", "alpha"], &["windows", "alpha"]] {
+        let (out, err, code) = run(&site, &daemon, arguments);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(out.contains("project alpha"), "{out}");
+    }
+    let (out, err, code) = run(&site, &daemon, &["decision", "alpha/2"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("Boot_Licensed in project alpha, record 2"), "{out}");
+}
+
+/// The command asked the follower ten times, for half a minute.
+#[test]
+fn a_follower_that_is_asked_to_accept_stops_the_command_at_once_and_names_the_node() {
+    let site = Site::new();
+    let node = site.start();
+    Project::new(&site, "default").drive(&node, Region::Boot, "LICENSED");
+    let copy = site.file("copy");
+    let follower = site.follow(node.address, &copy).unwrap();
+    follower.wait_for("/projects", |answer| answer.text().contains("default"));
+    let pause = ["propose", "Control_Pause", "--inputs", r#"{"rationale": "x"}"#, "--key", &key(&site, "operator")];
+    let (_, err, code) = run(&site, &follower, &pause);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("refused: follower") && err.contains(&node.address.to_string()), "{err}");
+    assert!(!err.contains("attempt "), "{err}");
+    let (out, err, code) = run(&site, &follower, &["health"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("a follower; it takes no proposals") && out.contains(&node.address.to_string()), "{out}");
+}
+
+#[test]
+fn effects_of_a_project_without_records_are_not_found() {
+    let site = Site::new();
+    let daemon = site.start();
+    Project::new(&site, "p").accept(&daemon, Transition::BootConfigOk);
+    let answer = daemon.get("/effects?project=nope");
+    assert_eq!((answer.status, answer.code().as_str()), (404, "unknown_project"), "{}", answer.text());
+    assert_eq!(daemon.get("/effects?project=p").json()["effects"], json!([]));
+    for arguments in [&["effects", "--project", "nope"][..], &["effects", "--watch", "--project", "nope"]] {
+        let (out, err, code) = run(&site, &daemon, arguments);
+        assert_eq!((out.as_str(), code), ("", Some(1)), "{err}");
+        assert!(err.contains("there is no project nope"), "{err}");
+    }
+}
+
+#[test]
+fn a_fact_of_a_kind_that_is_missing_ends_with_1() {
+    let site = Site::new();
+    let daemon = site.start();
+    daemon.wait_for("/facts?kind=license", |answer| answer.text().contains("\"license\""));
+    let (_, err, code) = run(&site, &daemon, &["fact", "show", "--kind", "license"]);
+    assert_eq!(code, Some(0), "{err}");
+    let (out, err, code) = run(&site, &daemon, &["fact", "show", "--kind", "license", "--project", "p"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let bare = Site::with(always_open(), |settings| settings["facts"] = json!({}));
+    let daemon = bare.start();
+    let (out, _, code) = run(&bare, &daemon, &["fact", "show", "--kind", "capacity"]);
+    assert_eq!(code, Some(1), "{out}");
+}
+
+/// A refusal was `{accepted: false, problem}` or the bare problem, by where it was found.
+#[test]
+fn a_dry_run_is_refused_in_one_shape_wherever_the_fault_is_found() {
+    let site = Site::with(always_open(), |settings| settings["http"] = json!({"body_limit_bytes": 4096}));
+    let daemon = site.start();
+    let operator = key(&site, "operator");
+    let mut document = inputs::document(&site.hands);
+    for number in 0..40 {
+        let url = format!("https://git.example/{}/{number}.git", "long".repeat(10));
+        document["sources"][format!("s{number}")] = json!({"url": url, "ref": "v1.0"});
+    }
+    let file = site.file("large.json");
+    std::fs::write(&file, json!({"document": document}).to_string()).unwrap();
+    let large = format!("@{}", file.display());
+    // Guards refuse the first; the second does not get as far as a guard.
+    for (transition, inputs, expected) in
+        [("Control_Resume", r#"{"rationale": "x"}"#, "not_enabled"), ("Boot_ConfigOk", &large, "content_too_large")]
+    {
+        let arguments = ["--json", "propose", transition, "--key", &operator, "--dry-run", "--inputs", inputs];
+        let (out, err, code) = run(&site, &daemon, &arguments);
+        assert_eq!(code, Some(1), "{err}");
+        let refused: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(refused["accepted"], false, "{refused}");
+        assert_eq!(refused["problem"]["code"], expected, "{refused}");
+    }
+}
+
+/// The signer could not see which of its bytes differed.
+#[test]
+fn a_wrong_signature_is_answered_with_the_hash_of_the_bytes_that_it_must_be_over() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Boot, "LICENSED");
+    let signed = project.signed(&Ask::new(Transition::ControlPause));
+    let mut document: Value = serde_json::from_slice(&bytes(&signed)).unwrap();
+    document["hlc"] = json!(daemon.get("/health").json()["time"]);
+    let answer = daemon.post(document.to_string().as_bytes());
+    assert_eq!(answer.code(), "signature_invalid", "{}", answer.text());
+    document.as_object_mut().unwrap().remove("signature");
+    let canonical = serde_json_canonicalizer::to_vec(&document).unwrap();
+    let message = [b"swoosh/transition/v1\ntest\n".as_slice(), &canonical].concat();
+    let hash = swoosh::types::hash::Hash::of(&message).to_string();
+    assert!(answer.text().contains(&hash), "{hash}\n{}", answer.text());
+}
+
+/// "error: the node does not run; runbooks/recovery.md says where to look: the settings cannot be used: …"
+#[test]
+fn a_wrong_setting_is_the_first_word_of_the_error_and_names_its_page() {
+    let site = Site::with(always_open(), |settings| settings["effects"] = json!({"provision": "builtin"}));
+    let (code, said) = site.start_refused();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("effects.provision") && said.contains("docs/settings.md"), "{said}");
+    assert!(said.starts_with(&format!("error: {}: effects.provision: ", site.config().display())), "{said}");
+    assert!(!said.contains("does not run") && !said.contains("cannot be used"), "{said}");
+    site.change_settings(|settings| {
+        settings["effects"] = json!({});
+        settings["tls"] = json!({"certificate": "no.pem"});
+    });
+    let (_, said) = site.start_refused();
+    assert!(said.contains("runbooks/certificate.md"), "{said}");
+}
+
+#[test]
+fn the_last_records_of_a_log_are_shown_in_their_order() {
+    let site = Site::new();
+    let daemon = site.start();
+    Project::new(&site, "p").drive(&daemon, Region::Boot, "LICENSED");
+    Project::new(&site, "other").accept(&daemon, Transition::BootConfigOk);
+    let show = |arguments: &[&str]| {
+        let (out, err, code) = run(&site, &daemon, &[arguments, &["--data", site.data().to_str().unwrap()]].concat());
+        assert_eq!(code, Some(0), "{err}");
+        let page: Value = serde_json::from_str(&out).unwrap();
+        let records = page["records"].as_array().unwrap().clone();
+        records.iter().map(|entry| entry["record"]["index"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(show(&["--json", "wal", "show", "--last", "2"]), [2, 3]);
+    assert_eq!(show(&["--json", "wal", "show", "--last", "1", "--project", "p"]), [2]);
+    assert_eq!(show(&["--json", "wal", "show", "--last", "50"]), [1, 2, 3]);
+    let (_, _, code) = run(&site, &daemon, &["wal", "show", "--last", "0"]);
+    assert_eq!(code, Some(2));
+}
+
+/// It showed neither mode nor queue nor license.
+#[test]
+fn health_shows_what_the_node_says_with_the_license_and_its_grace() {
+    let site = Site::new();
+    let daemon = site.start();
+    Project::new(&site, "p").drive(&daemon, Region::Boot, "LICENSED");
+    let (out, err, code) = run(&site, &daemon, &["health"]);
+    assert_eq!(code, Some(0), "{err}");
+    for part in ["mode ", "accepting", "queue ", "last record", "license", "valid until", "clock "] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    let (out, _, _) = run(&site, &daemon, &["--json", "health"]);
+    let health: Value = serde_json::from_str(&out).unwrap();
+    assert!(health["license"]["grace_until"].is_string(), "{health}");
+    assert_eq!(
+        (&health["ready"], &health["mode"], &health["last_index"]),
+        (&json!(true), &json!("accepting"), &json!(2))
+    );
+}
+
+/// Alerts' texts are templates; a page shows their words.
+#[test]
+fn pages_show_no_templates_of_alerts() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(text) = std::fs::read_to_string(&page) else { continue };
+        assert!(!text.contains("{{ $"), "{}", page.display());
+    }
+}
