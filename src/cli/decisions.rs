@@ -206,7 +206,8 @@ fn list_text(found: &[Decision]) -> String {
     }
     // `swoosh decision PROJECT INDEX` names a record too.
     let ids = has_room(110);
-    let mut table = Table::with(&[if ids { "decision record" } else { "record" }, "accepted at", "transition"]);
+    let mut table =
+        Table::with(&[if ids { "decision record" } else { "record" }, "accepted at", "transition"]).noted("summary");
     for decision in found {
         let short = format!("{} {}", decision.project, decision.index);
         let (at, transition) = (decision.timestamp.to_string(), decision.transition.to_string());

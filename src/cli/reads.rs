@@ -148,7 +148,7 @@ fn rejections_text(rejections: &[Value]) -> String {
     if rejections.is_empty() {
         return "nothing was refused since the node started".to_owned();
     }
-    let mut table = Table::with(&["at", "project", "transition", "code"]);
+    let mut table = Table::with(&["at", "project", "transition", "code"]).noted("why");
     for rejection in rejections {
         let reasons = rejection["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let why = reasons.collect::<Vec<_>>().join("; ");

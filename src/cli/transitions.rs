@@ -199,18 +199,14 @@ mod tests {
             "also possible (1):\n  Control_Pause  operator",
             "the node's own, or its workers' (1):\n  Ingestion_BytesOk",
             "would be refused now (1):\n  Execution_PlanLocked",
-            "      ✗ window: no plan window is open",
+            "✗ window: no plan window is open",
             "1 other transition not enabled; --all lists the reasons",
         ]
         .iter()
         .map(|part| short.find(part).unwrap_or_else(|| panic!("{part}\n{short}")))
         .collect();
         assert!(places.is_sorted(), "{short}");
-        assert!(
-            text(&view(), true).ends_with("  Control_Resume  operator\n      not paused"),
-            "{}",
-            text(&view(), true)
-        );
+        assert!(text(&view(), true).ends_with("  Control_Resume  operator    not paused"), "{}", text(&view(), true));
         assert!(!short.contains(super::super::state::PAUSED));
     }
 

@@ -18,6 +18,8 @@ pub struct Table {
     rows: Vec<Vec<String>>,
     /// A text below the row of an index.
     notes: Vec<(usize, String)>,
+    /// The heading of the notes where they are a column.
+    noted: Option<&'static str>,
 }
 
 impl Table {
@@ -27,7 +29,11 @@ impl Table {
     }
 
     pub fn with(headings: &[&str]) -> Table {
-        Table { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()], notes: Vec::new() }
+        Table {
+            rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()],
+            notes: Vec::new(),
+            noted: None,
+        }
     }
 
     /// Adds a row.
@@ -35,7 +41,14 @@ impl Table {
         self.rows.push(cells.into());
     }
 
-    /// Adds a text below the last row, which has the whole width.
+    /// Names the notes of a table with headings.
+    pub fn noted(mut self, heading: &'static str) -> Table {
+        self.noted = Some(heading);
+        self
+    }
+
+    /// Adds a text below the last row, which has the whole width. It is the last column where lines may be as long as they are, so
+    /// that a line has all of a row.
     pub fn note(&mut self, text: String) {
         if let Some(last) = self.rows.len().checked_sub(1).filter(|_| !text.is_empty()) {
             self.notes.push((last, text));
@@ -47,8 +60,19 @@ impl Table {
     pub fn text(&self, indent: usize) -> String {
         match style::width() {
             Some(width) => self.within(indent, width),
-            None => self.lines(&self.rows, &natural(&self.rows), indent, |note| vec![note.to_owned()]),
+            None => self.in_full(indent),
         }
+    }
+
+    fn in_full(&self, indent: usize) -> String {
+        let mut rows = self.rows.clone();
+        let heading = self.noted.filter(|_| !self.notes.is_empty()).map(|heading| (0, heading));
+        let notes = self.notes.iter().map(|(at, note)| (*at, note.as_str()));
+        for (at, note) in heading.into_iter().chain(notes) {
+            rows.get_mut(at).into_iter().for_each(|row| row.push(note.to_owned()));
+        }
+        let widths = natural(&rows);
+        rows.iter().flat_map(|row| lines_of(row, &widths, indent)).collect::<Vec<_>>().join("\n")
     }
 
     fn within(&self, indent: usize, width: usize) -> String {
@@ -220,6 +244,8 @@ mod tests {
         table.note("✗ entered: execution is in REVIEW; pause the project first".into());
         let expected = "  transition     by\n  Council_Eject  operator\n      ✗ entered: execution is in\n      REVIEW; pause the project first";
         assert_eq!(table.within(2, 40), expected);
+        let full = "transition     by        why\nCouncil_Eject  operator  ✗ entered: execution is in REVIEW; pause the project first";
+        assert_eq!(table.noted("why").in_full(0), full);
     }
 
     #[test]
