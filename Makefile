@@ -80,7 +80,7 @@ schemathesis: build ## Test a node against its OpenAPI description, with signed 
 mutants: prerequisites ## Plant the bugs of chaos/mutants.toml one at a time; each must be caught (an hour)
 	tools/mutants.py $(MUTANTS)
 
-recipes: prerequisites ## Compile the patch of each recipe of CONTRIBUTING.md on a copy of the tree (half an hour)
+recipes: prerequisites ## Compile the patch of each recipe of CONTRIBUTING.md on a copy of the tree (the first time an hour)
 	SWOOSH_RECIPES=1 cargo test --locked --package swoosh --package swoosh-features --test integration -- recipes::
 
 # A small command without the daemon and without RocksDB: 4 minutes of processor time from an empty target directory, as measured.
