@@ -46,6 +46,10 @@ fn quarantine(state: &State) -> Option<String> {
 
 /// The last outcome of a region's work that is a failure.
 pub(in crate::cli) fn failed_effect(state: &State) -> Option<String> {
+    // The end of a project took its work away.
+    if state.phase() == TopPhase::Terminated {
+        return None;
+    }
     let ingestion = state.ingestion.last_failure.as_ref().map(|failure| ("ingestion", failure));
     let environment = state.environment.last_failure.as_ref().map(|failure| ("environment", failure));
     if let Some((region, failure)) = ingestion.or(environment) {
