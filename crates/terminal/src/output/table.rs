@@ -242,7 +242,7 @@ mod tests {
         let mut table = Table::with(&["transition", "by"]);
         table.row(["Council_Eject".into(), "operator".into()]);
         table.note("✗ entered: execution is in REVIEW; pause the project first".into());
-        let expected = "  transition     by\n  Council_Eject  operator\n      ✗ entered: execution is in\n      REVIEW; pause the project first";
+        let expected = "  transition     by\n  Council_Eject  operator\n      ✗ entered: execution is in REVIEW;\n      pause the project first";
         assert_eq!(table.within(2, 40), expected);
         let full = "transition     by        why\nCouncil_Eject  operator  ✗ entered: execution is in REVIEW; pause the project first";
         assert_eq!(table.noted("why").in_full(0), full);
