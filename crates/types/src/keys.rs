@@ -10,8 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signer as _;
 
+#[cfg(feature = "remembering")]
 mod remembered;
 
+#[cfg(feature = "remembering")]
 pub use remembered::Remembering;
 
 /// First lines of the messages that are signed.
@@ -128,9 +130,15 @@ impl PublicKey {
 
     /// Checks a signature strictly: no small-order key, no malleated `S` (RFC 8032 §5.1.7, cofactorless).
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
-        remembered::passes(&self.0, message, signature, || {
-            self.point().is_some_and(|point| point.check(message, signature))
-        })
+        let check = || self.point().is_some_and(|point| point.check(message, signature));
+        #[cfg(feature = "remembering")]
+        {
+            remembered::passes(&self.0, message, signature, check)
+        }
+        #[cfg(not(feature = "remembering"))]
+        {
+            check()
+        }
     }
 
     /// Why no secret key belongs to this key; none where one may. A key that is no point, or one of small order such as all
@@ -165,7 +173,14 @@ pub struct PublicPoint(ed25519_dalek::VerifyingKey);
 impl PublicPoint {
     /// Checks a signature as strictly as [`PublicKey::verify`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
-        remembered::passes(self.0.as_bytes(), message, signature, || self.check(message, signature))
+        #[cfg(feature = "remembering")]
+        {
+            remembered::passes(self.0.as_bytes(), message, signature, || self.check(message, signature))
+        }
+        #[cfg(not(feature = "remembering"))]
+        {
+            self.check(message, signature)
+        }
     }
 
     fn check(&self, message: &[u8], signature: &Signature) -> bool {
@@ -247,7 +262,15 @@ impl SecretKey {
     }
 
     pub fn sign(&self, message: &[u8]) -> Signature {
-        remembered::made(self.public(), message, || Signature(self.0.sign(message).to_bytes()))
+        let sign = || Signature(self.0.sign(message).to_bytes());
+        #[cfg(feature = "remembering")]
+        {
+            remembered::made(self.public(), message, sign)
+        }
+        #[cfg(not(feature = "remembering"))]
+        {
+            sign()
+        }
     }
 
     /// The form that key files hold: `hmmm:secret:<base64url>`. Never print it anywhere else.

@@ -1,8 +1,8 @@
-//! Signatures that this thread made or checked before, for the simulation alone: clients, node and tools live in one
-//! thread and ask about the same bytes under the same key many times, and a world may be lived through twice.
+//! Signatures that this thread made or checked before, for the simulation: clients, node and tools share one thread and check the same
+//! signatures many times, and a world may run twice.
 //!
-//! Nothing is remembered unless a [`Remembering`] is held, which only the simulation does
-//! (`tests/integration/import_law.rs`). The memory is exact: key, signature and message, by one hash over all three.
+//! The feature `remembering` compiles it, which only the simulation enables (`tests/integration/workspace.rs`). A thread remembers while
+//! it holds a [`Remembering`]. The key of the memory is one hash over key, signature and message.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
