@@ -11,6 +11,7 @@ pub use swoosh_client as client;
 pub use swoosh_decisions as decisions;
 pub use swoosh_effects as effects;
 pub use swoosh_facts as facts;
+pub use swoosh_files as files;
 pub use swoosh_http as ingress;
 pub use swoosh_hybridcore as hybridcore;
 pub use swoosh_hybridcore::upstreams;

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 use super::connect::exit;
 use super::output::{Output, Table};
 use super::source;
+use crate::files;
 use crate::platform::agefile::{self, Identities, Recipient};
-use crate::platform::files;
 use crate::platform::secrets::Secrets;
 use crate::settings::{Overrides, Settings};
 

@@ -52,6 +52,42 @@ fn the_shipped_program_brings_along_nothing_of_the_lab() {
     assert!(lab.contains("hdrhistogram") && lab.contains("swoosh-simulation"), "{lab:?}");
 }
 
+/// A check of a signature that asks a memory first is a risk; the daemon has none, even switched off.
+#[test]
+fn only_the_simulation_can_remember_signatures() {
+    let types = |package: &str| {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--offline", "--edges", "normal,build,features", "--prefix", "none"])
+            .args(["--no-dedupe", "--package", package])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo can be run");
+        assert!(output.status.success(), "cargo tree failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("crate names are UTF-8");
+        let of_types = text.lines().filter(|line| line.starts_with("swoosh-types "));
+        of_types.map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    let can_remember = |package| types(package).iter().any(|line| line.contains("\"remembering\""));
+    assert!(can_remember("swoosh-simulation"), "{:?}", types("swoosh-simulation"));
+    for package in ["swoosh", "swoosh-node", "swoosh-client", "swoosh-http", "swoosh-upstreams"] {
+        assert!(!types(package).is_empty() && !can_remember(package), "{package}: {:?}", types(package));
+    }
+    let manifests = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("crates")).unwrap();
+    let enables = |manifest: &Path| std::fs::read_to_string(manifest).unwrap().contains("\"remembering\"");
+    let enabling: Vec<_> =
+        manifests.map(|entry| entry.unwrap().path()).filter(|folder| enables(&folder.join("Cargo.toml"))).collect();
+    assert_eq!(enabling.len(), 1, "{enabling:?}");
+    assert!(enabling[0].ends_with("simulation"), "{enabling:?}");
+}
+
+/// The journal needed the platform, its network gate and its signals for one function that replaces a file.
+#[test]
+fn the_journal_and_the_migration_bring_along_nothing_of_the_platform() {
+    assert_without("swoosh-journal", &["swoosh-platform", "tokio", "reqwest"]);
+    let direct = tree("swoosh-migration", &["--depth", "1"]);
+    assert!(!direct.contains("swoosh-platform"), "{direct:?}");
+}
+
 /// A crate and its features, as `cargo tree` prints them, of all crates from outside that a selection of packages builds.
 fn features(selected: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))

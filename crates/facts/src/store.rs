@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::table::{FactRefusal, FactTable, Inserted};
-use swoosh_platform::files;
+use swoosh_files as files;
 use swoosh_types::canonical::{canonical_bytes, from_json};
 use swoosh_types::fact::{Fact, FactClaim};
 use swoosh_types::hash::Hash;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use super::sides::Sides;
 use super::store::{Medium, Place};
-use swoosh_platform::files;
+use swoosh_files as files;
 use swoosh_types::hash::Hash;
 
 const MAGIC: &[u8; 8] = b"SWOOSHWM";

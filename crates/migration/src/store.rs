@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use swoosh_platform::files;
+use swoosh_files as files;
 use swoosh_types::migration::{Divergence, Routing, Switch};
 
 const SWITCHES: &str = "switches.jsonl";

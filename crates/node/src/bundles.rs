@@ -7,9 +7,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use swoosh_facts::{FactRefusal, FactTable};
+use swoosh_files as files;
 use swoosh_journal::Journal;
 use swoosh_machine::facts::FactBody;
-use swoosh_platform::files;
 use swoosh_settings::Settings;
 use swoosh_types::canonical::from_json;
 use swoosh_types::fact::{Fact, FactKind, PolicyBundle};

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::entropy::{self, EntropyError};
-use super::{files, private};
+use swoosh_files as files;
+
+use super::private;
 use swoosh_types::keys::{KeyError, SecretKey};
 
 /// Most bytes of a key file; a longer file is no key.

@@ -14,7 +14,6 @@ pub mod clock;
 pub mod descriptors;
 #[cfg(feature = "node")]
 pub mod entropy;
-pub mod files;
 #[cfg(feature = "node")]
 pub mod gate;
 #[cfg(feature = "node")]

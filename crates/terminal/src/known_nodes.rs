@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use swoosh_platform::files;
+use swoosh_files as files;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::text::ClusterId;
 

@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 
 use super::{FileArgs, all_recipients, open};
 use crate::cli::output::Output;
+use crate::files;
+use crate::platform::agefile;
 use crate::platform::secrets::Secrets;
-use crate::platform::{agefile, files};
 
 /// Edits a secrets file.
 pub(super) fn edit(output: Output, args: &FileArgs) -> anyhow::Result<ExitCode> {

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::BeatRules;
 use crate::{Provider, SayError, Speaker};
+use swoosh_files as files;
 use swoosh_machine::facts::FactBody;
-use swoosh_platform::files;
 use swoosh_types::backbeat::{BeatClaim, BeatFault, BeatNote, Schedule};
 use swoosh_types::canonical::{DecodeError, from_slice};
 use swoosh_types::civil::DAY_MS;

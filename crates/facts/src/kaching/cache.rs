@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use swoosh_platform::files;
+use swoosh_files as files;
 use swoosh_types::canonical::{canonical_bytes, from_json};
 use swoosh_types::hlc::Hlc;
 use swoosh_types::json::Json;

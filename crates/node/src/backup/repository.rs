@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::origin::Origin;
 use super::{FORMAT, Manifest, Stored};
 use crate::export::{open_sealed, write_whole};
-use swoosh_platform::files;
+use swoosh_files as files;
 use swoosh_types::canonical::{canonical_bytes, from_canonical};
 use swoosh_types::civil::rfc3339;
 use swoosh_types::hash::Hash;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use swoosh_platform::files;
+use swoosh_files as files;
 use swoosh_types::hash::Hash;
 
 /// The ending of encrypted files.

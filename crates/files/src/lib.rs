@@ -3,6 +3,8 @@
 //! After a crash or a loss of power at any moment, the path has all of the old content or all of the new. A writer that is killed leaves
 //! a file whose name begins with [`PARTIAL`]; it was never renamed and may be removed.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
+
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -93,7 +95,7 @@ mod tests {
     /// the new name.
     #[test]
     fn a_replaced_file_is_synced_before_its_rename_and_its_directory_after() {
-        let name = "files::tests::a_replaced_file_is_synced_before_its_rename_and_its_directory_after";
+        let name = "tests::a_replaced_file_is_synced_before_its_rename_and_its_directory_after";
         syscalls::assert_durable(name, "kept.json", |directory| {
             replace(&directory.join("kept.json"), b"new", PRIVATE).unwrap();
         });
