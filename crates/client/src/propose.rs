@@ -154,7 +154,13 @@ impl ProposeError {
                 Cause::Unread(error) => error.problem(),
                 Cause::Unanswered(_) => None,
             },
-            _ => None,
+            ProposeError::ReadsOnly
+            | ProposeError::Entropy(_)
+            | ProposeError::Clock(_)
+            | ProposeError::Unwritable(_)
+            | ProposeError::Link(_)
+            | ProposeError::Unexpected { .. }
+            | ProposeError::Receipt(_) => None,
         }
     }
 }

@@ -47,7 +47,7 @@ impl ReadError {
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             ReadError::Problem(problem) => Some(problem),
-            _ => None,
+            ReadError::Link(_) | ReadError::Unexpected { .. } => None,
         }
     }
 }

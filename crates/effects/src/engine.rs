@@ -306,7 +306,7 @@ impl Engine {
             }
             // The project moved, so what was refused may pass now.
             State::Reporting { until_ms, .. } if entry.refusals > 0 && moved => *until_ms = now_ms,
-            _ => {}
+            State::Waiting { .. } | State::Running { .. } | State::Reporting { .. } | State::Proposed { .. } => {}
         }
         self.queue(id);
     }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
+use super::junk::Refused;
 use super::query::Query;
 use super::{AppState, Gate, Peer, body, json_bytes, junk, schema};
 use swoosh_sequencer::queries::Stop;
@@ -126,7 +127,7 @@ pub(super) async fn push(
     // It is charged there: its caller may be gone when it is refused.
     let push = move |state: &AppState, _: &Stop| {
         let pushed = state.intake.push(fact).map_err(Fault::from);
-        Ok(pushed.map_err(|fault| charge(&state.gate, (peer, source), fault, length)))
+        Ok(pushed.map_err(|fault| charge(&state.gate, peer, source, fault, length)))
     };
     let pushed = match state.work((place, memory), push).await?.0 {
         Ok(pushed) => pushed,
@@ -142,13 +143,13 @@ fn read(bytes: &[u8]) -> Result<Fact, Rejection> {
 
 /// Charges for what a refused fact cost, as of a proposal: the peer, or the source where the signature is its own. Whether the
 /// peer is shut out.
-fn charge(gate: &Gate, (peer, source): (Peer, PublicKey), fault: Fault, bytes: usize) -> (Fault, bool) {
+fn charge(gate: &Gate, peer: Peer, source: PublicKey, fault: Fault, bytes: usize) -> Refused {
     match fault.code() {
         Code::SignatureInvalid | Code::FactSource | Code::ContentTooLarge => {
-            return (fault, junk::note(gate, peer, bytes));
+            return Refused { fault, was_suspect: junk::note(gate, peer, bytes) };
         }
         Code::FactAhead | Code::FactBody | Code::FactSerial | Code::FactsFull => gate.charge_refusal(peer, source),
         _ => {}
     }
-    (fault, false)
+    Refused { fault, was_suspect: false }
 }

@@ -29,7 +29,7 @@ pub(super) async fn look<T>(
 
 /// Charges a peer for such a request, of so many bytes; the answer to it.
 pub(super) async fn found(gate: &Gate, peer: Peer, bytes: usize, fault: Fault) -> Fault {
-    refused(gate, peer, (fault, note(gate, peer, bytes))).await
+    refused(gate, peer, Refused { fault, was_suspect: note(gate, peer, bytes) }).await
 }
 
 /// Charges a peer for such a request. Whether it was suspect before: it gets no other answer then.
@@ -39,7 +39,14 @@ pub(super) fn note(gate: &Gate, peer: Peer, bytes: usize) -> bool {
     was_suspect
 }
 
-/// The answer to a refused request, and whether its peer was suspect before it was charged.
-pub(super) async fn refused(gate: &Gate, peer: Peer, (fault, was_suspect): (Fault, bool)) -> Fault {
-    if was_suspect { gate.shut_out(peer).await } else { fault }
+/// A refused request.
+pub(super) struct Refused {
+    pub fault: Fault,
+    /// Whether its peer was suspect before it was charged.
+    pub was_suspect: bool,
+}
+
+/// The answer to a refused request.
+pub(super) async fn refused(gate: &Gate, peer: Peer, refused: Refused) -> Fault {
+    if refused.was_suspect { gate.shut_out(peer).await } else { refused.fault }
 }

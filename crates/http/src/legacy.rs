@@ -76,6 +76,12 @@ struct Carrying {
     handle: Handle,
 }
 
+/// An answer, with what is held until it is written.
+struct Carried {
+    answered: LegacyAnswer,
+    held: Held,
+}
+
 impl Carrying {
     /// A place for a request of this caller.
     fn hold(&self, asker: &Asker, memory: Option<Memory>) -> Answer<Held> {
@@ -93,13 +99,9 @@ impl Carrying {
     }
 
     /// Carries a proposal to its answer. It is counted, and charged to its peer where it did not verify, also when the client is gone.
-    async fn carry_proposal(
-        &self,
-        asker: &Asker,
-        (call, memory): (Call, Option<Memory>),
-    ) -> Answer<(LegacyAnswer, Held)> {
+    async fn carry_proposal(&self, asker: &Asker, call: Call, memory: Memory) -> Answer<Carried> {
         let (state, peer, bytes) = (self.clone(), asker.peer(), call.body.len());
-        let held = self.hold(asker, memory).inspect_err(|fault| outcome::failed_early(self, fault))?;
+        let held = self.hold(asker, Some(memory)).inspect_err(|fault| outcome::failed_early(self, fault))?;
         let carried = self.carrier.carry(call, held.clone());
         let carried = tokio::spawn(async move {
             let answered = carried.await.map_err(|rejection| outcome::named(rejection.into()));
@@ -113,18 +115,18 @@ impl Carrying {
             drop((answered, held));
             return Err(self.gate.shut_out(peer).await);
         }
-        Ok((answered?, held))
+        Ok(Carried { answered: answered?, held })
     }
 
     /// Carries another request to its answer.
-    async fn carry(&self, asker: &Asker, (call, memory): (Call, Option<Memory>)) -> Answer<(LegacyAnswer, Held)> {
+    async fn carry(&self, asker: &Asker, call: Call, memory: Option<Memory>) -> Answer<Carried> {
         let held = self.hold(asker, memory)?;
-        Ok((self.carrier.carry(call, held.clone()).await?, held))
+        Ok(Carried { answered: self.carrier.carry(call, held.clone()).await?, held })
     }
 
     /// The answer as it is written. It keeps its place while it waits for memory.
-    async fn answer(&self, asker: &Asker, (answered, _held): (LegacyAnswer, Held)) -> Answer {
-        let bytes = match &answered {
+    async fn answer(&self, asker: &Asker, carried: Carried) -> Answer {
+        let bytes = match &carried.answered {
             LegacyAnswer::Whoosh(answer) => answer.body.len(),
             LegacyAnswer::Accepted { document, .. }
             | LegacyAnswer::Refused { document, .. }
@@ -132,6 +134,7 @@ impl Carrying {
             | LegacyAnswer::Shown(document) => document.len(),
         };
         self.gate.reserve_answer(asker, bytes).await?;
+        let Carried { answered, held: _held } = carried;
         answer(answered)
     }
 }
@@ -164,8 +167,8 @@ async fn transition(State(state): State<Carrying>, asker: Asker, uri: Uri, heade
     let whole = body::whole(&headers, body, &state.gate, asker.peer()).await;
     let body::Whole { bytes, memory } = whole.inspect_err(|fault| outcome::failed_early(&state, fault))?;
     let proposal = call(&Method::POST, &uri, &headers, bytes);
-    let answered = state.carry_proposal(&asker, (proposal, Some(memory))).await?;
-    state.answer(&asker, answered).await
+    let carried = state.carry_proposal(&asker, proposal, memory).await?;
+    state.answer(&asker, carried).await
 }
 
 async fn project_state(
@@ -176,16 +179,14 @@ async fn project_state(
     headers: HeaderMap,
 ) -> Answer {
     check_call(&uri, &["project", "projection"], &headers)?;
-    let asked = (call(&method, &uri, &headers, Bytes::new()), None);
-    let answered = state.carry(&asker, asked).await?;
-    state.answer(&asker, answered).await
+    let carried = state.carry(&asker, call(&method, &uri, &headers, Bytes::new()), None).await?;
+    state.answer(&asker, carried).await
 }
 
 async fn health(State(state): State<Carrying>, asker: Asker, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
     check_call(&uri, &[], &headers)?;
-    let asked = (call(&method, &uri, &headers, Bytes::new()), None);
-    let answered = state.carry(&asker, asked).await?;
-    state.answer(&asker, answered).await
+    let carried = state.carry(&asker, call(&method, &uri, &headers, Bytes::new()), None).await?;
+    state.answer(&asker, carried).await
 }
 
 /// The window schedule, by which clients find the `window_id` that they are to send. SWOOSH answers it in every mode.
@@ -196,7 +197,7 @@ async fn windows(State(state): State<Carrying>, asker: Asker, method: Method, ur
     let held = state.hold(&asker, None)?;
     let shown = asked.answer(&state.handle);
     let document = serde_json::to_vec(&shown).map_err(|error| Fault::internal(&error))?;
-    state.answer(&asker, (LegacyAnswer::Shown(document), held)).await
+    state.answer(&asker, Carried { answered: LegacyAnswer::Shown(document), held }).await
 }
 
 /// A path that SWOOSH does not know is WHOOSH's own.
@@ -210,9 +211,8 @@ async fn other(
 ) -> Answer {
     browsers::check_no_page(&headers)?;
     let body::Whole { bytes, memory } = body::whole(&headers, body, &state.gate, asker.peer()).await?;
-    let asked = (call(&method, &uri, &headers, bytes), Some(memory));
-    let answered = state.carry(&asker, asked).await?;
-    state.answer(&asker, answered).await
+    let carried = state.carry(&asker, call(&method, &uri, &headers, bytes), Some(memory)).await?;
+    state.answer(&asker, carried).await
 }
 
 /// Refuses requests of web pages, and parameters that neither WHOOSH's wire format nor SWOOSH knows: a `dry_run` that is passed over

@@ -123,7 +123,7 @@ pub(super) async fn order(
         let _memory = memory;
         migration.order(order).await.map_err(Fault::from).map_err(|fault| {
             let was_suspect = is_junk(fault.code()) && junk::note(&gate, peer, length);
-            (fault, was_suspect)
+            junk::Refused { fault, was_suspect }
         })
     });
     match ordered.await.map_err(|error| Fault::internal(&error))? {

@@ -51,7 +51,7 @@ impl Reach {
     fn refusal(&self, why: &str) -> Fault {
         let names = match self {
             Reach::Projects(projects) => projects.iter().map(ProjectName::as_str).collect::<Vec<_>>().join(", "),
-            _ => "none".to_owned(),
+            Reach::Nothing | Reach::All => "none".to_owned(),
         };
         let reason =
             format!("{why}, and this reader is limited to projects ({names}) by readers in the node's settings");

@@ -150,7 +150,15 @@ impl Server {
                 "{} connections of {peer} are open already; use those, or close some",
                 limits.connections_per_peer
             ),
-            _ => format!("{} connections are open already, all of them under way", limits.connections),
+            Turned::NodeFull
+            | Turned::GaveWay
+            | Turned::NoDescriptor
+            | Turned::Handshake
+            | Turned::FirstByte
+            | Turned::Headers
+            | Turned::Idle
+            | Turned::Write
+            | Turned::Resets => format!("{} connections are open already, all of them under way", limits.connections),
         };
         if let Some(held_back) = self.full.pass() {
             tracing::warn!(%peer, why = why.as_str(), held_back, reason, "a connection was refused");

@@ -150,7 +150,7 @@ fn repair_one(known: &Known, path: &Path) -> Result<Option<Repaired>, RepairErro
             fs::rename(path, &moved).map_err(|source| folder(path, source))?;
             Ok(repaired(format!("moved to {}; {made_again}", moved.display())))
         }
-        _ => Ok(None),
+        Condition::Absent | Condition::Good { .. } | Condition::Bad { .. } => Ok(None),
     }
 }
 

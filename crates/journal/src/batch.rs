@@ -235,7 +235,12 @@ impl Inner {
         tail.note(batch);
         let taken = batch.writes.iter().filter_map(|write| match write {
             Write::Snapshot(snapshot) => Some((snapshot.index, snapshot.hlc)),
-            _ => None,
+            Write::Object { .. }
+            | Write::Decision { .. }
+            | Write::Key { .. }
+            | Write::EffectOpened { .. }
+            | Write::EffectClosed { .. }
+            | Write::Blocked { .. } => None,
         });
         if let Some((_, hlc)) = taken.max() {
             let floor = tail.unsnapshotted.floor(end.0);

@@ -358,7 +358,12 @@ impl RecoverError {
             RecoverError::Watermark(error @ WatermarkError::File { .. }) => {
                 StorageError::new(error.to_string()).is_full()
             }
-            _ => false,
+            RecoverError::Fault(_)
+            | RecoverError::Forked { .. }
+            | RecoverError::Torn { .. }
+            | RecoverError::SidesLost(_)
+            | RecoverError::Watermark(_)
+            | RecoverError::Lost { .. } => false,
         }
     }
 
@@ -424,7 +429,12 @@ impl AppendError {
         match self {
             AppendError::Storage(error) => error.is_corruption(),
             AppendError::Stopped { corrupt, .. } => *corrupt,
-            _ => false,
+            AppendError::ReadOnly
+            | AppendError::NotRecovered
+            | AppendError::OutOfOrder { .. }
+            | AppendError::Chain { .. }
+            | AppendError::TooLong { .. }
+            | AppendError::SnapshotAhead { .. } => false,
         }
     }
 
@@ -433,7 +443,12 @@ impl AppendError {
         match self {
             AppendError::Storage(error) => error.is_full(),
             AppendError::Stopped { full, .. } => *full,
-            _ => false,
+            AppendError::ReadOnly
+            | AppendError::NotRecovered
+            | AppendError::OutOfOrder { .. }
+            | AppendError::Chain { .. }
+            | AppendError::TooLong { .. }
+            | AppendError::SnapshotAhead { .. } => false,
         }
     }
 }

@@ -80,7 +80,9 @@ fn point_lookups(family: Family) -> bool {
 fn compression(family: Family) -> DBCompressionType {
     match family {
         Family::Meta => DBCompressionType::None,
-        _ => DBCompressionType::Lz4,
+        Family::Wal | Family::Snapshots | Family::Idem | Family::Objects | Family::Decisions | Family::Outbox => {
+            DBCompressionType::Lz4
+        }
     }
 }
 

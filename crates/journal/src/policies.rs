@@ -124,6 +124,12 @@ impl Inner {
 fn brought(write: &Write) -> Option<JudgedBy> {
     match write {
         Write::Object { hash, bytes } if bytes.starts_with(FACT) => JudgedBy::of(*hash, bytes),
-        _ => None,
+        Write::Object { .. }
+        | Write::Decision { .. }
+        | Write::Key { .. }
+        | Write::EffectOpened { .. }
+        | Write::EffectClosed { .. }
+        | Write::Blocked { .. }
+        | Write::Snapshot(_) => None,
     }
 }

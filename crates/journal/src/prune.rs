@@ -10,6 +10,7 @@
 //! floor rises only above beats of keys that are pruned: no beat that was never used is refused by a jump of a clock.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::PoisonError;
 
 use super::error::{FoldError, ReadError, StorageError};
@@ -22,7 +23,7 @@ use swoosh_types::record::Record;
 use swoosh_types::text::ProjectName;
 
 /// Records whose keys go at once.
-const AT_ONCE: u64 = 1_024;
+const AT_ONCE: usize = 1_024;
 /// Keys of a project that a round looks at below its floor: those that an earlier round left.
 const LOOKED_AT: usize = 64;
 
@@ -103,7 +104,7 @@ impl Journal {
         let since_ms = self.0.foothold(last)?.1.physical_ms().saturating_sub(horizon_ms);
         let mut report = PruneReport { aged: self.0.keys_aged()?, ..PruneReport::default() };
         while goes_on() {
-            let old = self.0.old_keys((report.aged + 1, last), since_ms, reached);
+            let old = self.0.old_keys(report.aged + 1..=last, since_ms, reached);
             let Some(aged) = old.aged else { break };
             let end = old.end;
             report.ahead += old.ahead;
@@ -136,11 +137,11 @@ impl Inner {
         std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).map(Some).ok_or_else(unreadable)
     }
 
-    /// The keys of records from an index on that were accepted before `since_ms`, some at a time. A record that
-    /// cannot be read is passed over: its key stays.
-    fn old_keys(&self, (from, last): (u64, u64), since_ms: u64, reached: &dyn Fn(&ProjectName) -> u64) -> Old {
+    /// The keys of the first records of a range that were accepted before `since_ms`, at most [`AT_ONCE`]. A record that cannot be read
+    /// is skipped: its key stays.
+    fn old_keys(&self, records: RangeInclusive<u64>, since_ms: u64, reached: &dyn Fn(&ProjectName) -> u64) -> Old {
         let mut old = Old::default();
-        for index in from..from.saturating_add(AT_ONCE).min(last.saturating_add(1)) {
+        for index in records.take(AT_ONCE) {
             let Ok((record, _)) = self.linked_record(index) else { continue };
             if record.timestamp.physical_ms() >= since_ms {
                 old.end = true;

@@ -112,7 +112,13 @@ pub fn electorate(state: &State, facts: &FactSet, at: Hlc) -> BTreeSet<PublicKey
     let known = facts.get(FactKind::Settings, &state.meta.project).filter(|fact| fact.is_valid(at));
     let settings = known.and_then(|fact| match &fact.body {
         FactBody::Settings(settings) => Some(settings),
-        _ => None,
+        FactBody::License(_)
+        | FactBody::Windows(_)
+        | FactBody::Tooling(_)
+        | FactBody::Capacity(_)
+        | FactBody::Health(_)
+        | FactBody::Liveness(_)
+        | FactBody::Policy(_) => None,
     });
     Identities::of(state, settings, at).electorate()
 }

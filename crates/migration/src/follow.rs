@@ -16,11 +16,22 @@ use swoosh_types::proposal::default_project;
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ProjectName;
 
-type Known<'a> = (Result<&'a Caller, Rejection>, Result<Asked, Rejection>);
+/// What is known of a call: its caller, and the proposal that it asks for.
+pub(super) struct Known<'a> {
+    pub caller: Result<&'a Caller, Rejection>,
+    pub asked: Result<Asked, Rejection>,
+}
+
+/// A proposal whose caller is known.
+struct Proposed<'a> {
+    call: Call,
+    caller: &'a Caller,
+    asked: Asked,
+}
 
 impl Shim {
     /// WHOOSH decides, and SWOOSH follows.
-    pub(super) async fn follow(&self, routing: &Routing, call: Call, (caller, asked): Known<'_>, reply: Reply) {
+    pub(super) async fn follow(&self, routing: &Routing, call: Call, known: Known<'_>, reply: Reply) {
         if routing.mode == MigrationMode::Regions
             && let Err(rejection) = self.pass_on(routing).await
         {
@@ -36,8 +47,8 @@ impl Shim {
             Verdict::Nothing | Verdict::NotTaken => return,
             verdict => verdict == Verdict::Accepted,
         };
-        match (caller, asked) {
-            (Ok(caller), Ok(asked)) => self.mirror(routing, (&call, caller, &asked), accepted, &answer).await,
+        match (known.caller, known.asked) {
+            (Ok(caller), Ok(asked)) => self.mirror(routing, &Proposed { call, caller, asked }, accepted, &answer).await,
             // A request that both refuse is no difference.
             _ if !accepted => {}
             (Err(rejection), asked) => {
@@ -57,7 +68,7 @@ impl Shim {
     async fn mirror(
         &self,
         routing: &Routing,
-        (call, caller, asked): (&Call, &Caller, &Asked),
+        Proposed { call, caller, asked }: &Proposed<'_>,
         accepted: bool,
         answer: &WhooshAnswer,
     ) {
@@ -85,7 +96,7 @@ impl Shim {
                 ..found
             });
         }
-        self.compare_after(routing, Some((caller, asked.transition)), &asked.project).await;
+        self.compare_after(routing, Some((*caller, asked.transition)), &asked.project).await;
     }
 
     /// Compares a project's states after a transition.

@@ -66,7 +66,7 @@ impl Shim {
             MigrationMode::Cutover => drop(self.callers.who(&call)?),
             // Undelivered records go first, because the request may change WHOOSH's state.
             MigrationMode::Regions if !reads(&call) => drop(self.pass_on(routing).await?),
-            _ => {}
+            MigrationMode::Shadow | MigrationMode::Regions | MigrationMode::Bypass => {}
         }
         self.send(call).await.map(LegacyAnswer::Whoosh)
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::sync::{OwnedMutexGuard, RwLock, oneshot};
 
 use super::callers::{Caller, Callers};
+use super::follow::Known;
 use super::other::Others;
 use super::ports::{Core, Judged, Refused, Watch, Whoosh, WhooshError};
 use super::sign::sign;
@@ -161,7 +162,7 @@ impl Shim {
         if here {
             self.decide(routing, &call, (caller, asked), reply).await;
         } else {
-            self.follow(routing, call, (caller, asked), reply).await;
+            self.follow(routing, call, Known { caller, asked }, reply).await;
         }
     }
 

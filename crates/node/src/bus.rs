@@ -75,7 +75,9 @@ impl Bus {
     /// An outcome was kept.
     pub fn held(&self, project: &ProjectName) {
         self.holds(project, true);
-        self.runner.get().into_iter().for_each(|runner| runner.moved(project));
+        if let Some(runner) = self.runner.get() {
+            runner.moved(project);
+        }
     }
 
     /// An outcome that was kept is dropped; its effect waits for another one.

@@ -75,7 +75,9 @@ impl Drop for ClockSocket {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
         if UnixStream::connect(&self.path).is_ok() {
-            self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
+            if let Some(thread) = self.thread.take() {
+                drop(thread.join());
+            }
         }
         drop(std::fs::remove_file(&self.path));
     }

@@ -293,7 +293,9 @@ impl Host for NodeHost {
                 tracing::warn!(%id, %transition, reason, "an outcome was not accepted");
             }
             // Open effects may have changed, also after a failure.
-            bus.runner().into_iter().for_each(|runner| runner.moved(&id.project));
+            if let Some(runner) = bus.runner() {
+                runner.moved(&id.project);
+            }
             reply(answer);
         });
     }

@@ -77,7 +77,9 @@ pub async fn run(
         let (tls, metrics, overrides) = (tls.clone(), metrics.clone(), overrides(settings));
         move || {
             reload(config.as_deref(), &overrides, &speaker, &readers);
-            tls.iter().for_each(|tls| tls::reload(tls, &metrics));
+            if let Some(tls) = &tls {
+                tls::reload(tls, &metrics);
+            }
         }
     };
     let draining = handle.clone();

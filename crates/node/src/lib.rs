@@ -130,7 +130,9 @@ pub async fn run(settings: &Settings, config: Option<PathBuf>, overrides: Overri
     watched.abort();
     let (handle, runner) = (node.handle().clone(), node.runner());
     let stop = move || {
-        runner.into_iter().for_each(|runner| runner.stop());
+        if let Some(runner) = runner {
+            runner.stop();
+        }
         handle.stop();
     };
     tokio::task::spawn_blocking(stop).await?;
@@ -154,7 +156,9 @@ fn stops(
         supervised.reload(|| {
             reload.run();
             files();
-            tls.iter().for_each(|tls| tls::reload(tls, &metrics));
+            if let Some(tls) = &tls {
+                tls::reload(tls, &metrics);
+            }
         });
     };
     let drain = move || {

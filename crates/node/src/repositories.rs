@@ -71,7 +71,7 @@ impl Repositories {
                 unreadable.insert(path);
             }
         }
-        self.metrics.sources().show(measured, (counted, unreadable.len()), now_ms());
+        self.metrics.sources().show(measured, counted, unreadable.len(), now_ms());
         *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     }
 

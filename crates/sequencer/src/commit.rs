@@ -136,7 +136,9 @@ impl<L: Log> Committer<L> {
             .writes
             .iter()
             .filter_map(|write| if let Write::Snapshot(taken) = write { Some(taken.hlc) } else { None });
-        snapshots.max().into_iter().for_each(|at| self.shared.note_snapshot(at));
+        if let Some(at) = snapshots.max() {
+            self.shared.note_snapshot(at);
+        }
         for (reply, receipt) in replies.into_iter().zip(&receipts) {
             if let Some(reply) = reply {
                 answer(reply, Outcome::Accepted { receipt: receipt.clone(), replayed: false });

@@ -59,10 +59,12 @@ impl Handle {
             views.clear();
         }
         drop(views);
-        self.shared.note_memory((count, bytes));
+        self.shared.note_memory(count, bytes);
         // A follower stamps nothing.
         self.shared.note_durable(last_index);
         self.shared.note_judged(last_index, Hlc::default());
-        snapshot.into_iter().for_each(|at| self.shared.note_snapshot(at));
+        if let Some(at) = snapshot {
+            self.shared.note_snapshot(at);
+        }
     }
 }

@@ -193,7 +193,7 @@ impl Shared {
         *self.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    pub fn note_memory(&self, (heads, bytes): (usize, usize)) {
+    pub fn note_memory(&self, heads: usize, bytes: usize) {
         self.heads.store(heads, Ordering::Relaxed);
         self.heads_bytes.store(bytes, Ordering::Relaxed);
     }
@@ -552,7 +552,8 @@ pub(super) fn assemble<L: Log + 'static>(
     let ends = (recovered.last_index, recovered.last_timestamp, recovered.last_snapshot_hlc);
     let shared = Shared::of(options, ports, journal, ends);
     *shared.views_mut() = views;
-    shared.note_memory(heads.size());
+    let (count, bytes) = heads.size();
+    shared.note_memory(count, bytes);
     let (sender, jobs) = sync_channel(1);
     let committer = Committer::new(shared.clone(), inbox.clone(), log, acknowledged);
     let desk = Arc::new(Desk::new(committer));

@@ -177,20 +177,33 @@ impl Pipeline {
 
     fn do_turn(&mut self, work: Work) -> bool {
         // The receiver may be gone.
-        work.asking.into_iter().for_each(|asking| _ = asking.send(()));
-        work.done.into_iter().for_each(|done| self.settle(done));
-        work.mended.into_iter().for_each(|mended| self.go_on(*mended));
+        for asking in work.asking {
+            let _ = asking.send(());
+        }
+        for done in work.done {
+            self.settle(done);
+        }
+        if let Some(mended) = work.mended {
+            self.go_on(*mended);
+        }
         work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
-        work.nudged.iter().for_each(|project| self.follow_liveness(project));
-        work.own.into_iter().for_each(|own| self.weigh_outcome(own));
-        work.requests.into_iter().for_each(|request| self.weigh_and_act(request));
+        for project in &work.nudged {
+            self.follow_liveness(project);
+        }
+        for own in work.own {
+            self.weigh_outcome(own);
+        }
+        for request in work.requests {
+            self.weigh_and_act(request);
+        }
         self.probing |= work.stopped;
         if work.tidy {
             self.heads.next_round();
             self.tidying = true;
         }
         self.hand_over();
-        self.shared.note_memory(self.heads.size());
+        let (heads, bytes) = self.heads.size();
+        self.shared.note_memory(heads, bytes);
         work.stopping && self.is_idle()
     }
 
@@ -224,7 +237,9 @@ impl Pipeline {
             Ok(scene) => scene,
             Err(rejection) => return self.refuse_now(request, rejection),
         };
-        request.trace.iter_mut().for_each(|trace| trace.step());
+        if let Some(trace) = &mut request.trace {
+            trace.step();
+        }
         let mut verdict = self.weigh_key(&scene, &request.verified, &key_use);
         let (scene, changed) = self.change_license(&project, scene, &request.verified, &verdict);
         if changed {
@@ -250,14 +265,18 @@ impl Pipeline {
     fn head(&mut self, project: &ProjectName) -> Result<(Arc<Head>, u64), Rejection> {
         let journal = self.shared.journal();
         let found = self.heads.find(&journal, project).map_err(|error| self.shared.unreadable(project, &error))?;
-        found.came.into_iter().for_each(|came| self.show(project, came));
+        if let Some(came) = found.came {
+            self.show(project, came);
+        }
         Ok((found.head, found.batch))
     }
 
     /// Takes a head that another thread loaded.
     fn offer(&mut self, project: &ProjectName, loaded: RecoveredHead) {
         let came = self.heads.offer(&self.shared.journal(), project, loaded);
-        came.into_iter().for_each(|came| self.show(project, came));
+        if let Some(came) = came {
+            self.show(project, came);
+        }
     }
 
     /// A head came into memory: it is durable, so readers may see it.
@@ -334,7 +353,9 @@ impl Pipeline {
         if self.trying {
             return after_trial(scene, accepted);
         }
-        trace.iter_mut().for_each(|trace| trace.judged());
+        if let Some(trace) = &mut trace {
+            trace.judged();
+        }
         let record = record(project, scene.stamp, &verified, accepted.outcomes, accepted.next.hash());
         let encoded = record.encode();
         let chain = Record::chain(&self.chain, &encoded);

@@ -11,7 +11,7 @@ pub fn shrunk(mut script: Script, turns: usize, violation: &Violation, mut left:
     script.turns.truncate(turns);
     let mut piece = script.turns.len().div_ceil(2);
     while piece > 0 && left > 0 {
-        let shorter = pass(&mut script, (piece, to_the_end), violation, &mut left);
+        let shorter = pass(&mut script, piece, to_the_end, violation, &mut left);
         if !shorter || piece > script.turns.len() {
             piece = if piece == 1 { 0 } else { piece.div_ceil(2) };
         }
@@ -20,7 +20,7 @@ pub fn shrunk(mut script: Script, turns: usize, violation: &Violation, mut left:
 }
 
 /// Tries to leave out each piece of a length; whether any was.
-fn pass(script: &mut Script, (piece, to_the_end): (usize, bool), violation: &Violation, left: &mut usize) -> bool {
+fn pass(script: &mut Script, piece: usize, to_the_end: bool, violation: &Violation, left: &mut usize) -> bool {
     let (mut at, mut any) = (0, false);
     while at < script.turns.len() && *left > 0 {
         let end = (at + piece).min(script.turns.len());

@@ -464,7 +464,7 @@ impl World {
         match outcome {
             // Whether it was applied is not known: only a repeat tells.
             Outcome::Refused(refusal) if is_open_question(refusal.rejection.code) => waiting.since = turn,
-            _ => client.waiting = None,
+            Outcome::Accepted { .. } | Outcome::Refused(_) => client.waiting = None,
         }
     }
 

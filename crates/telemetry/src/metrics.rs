@@ -474,7 +474,9 @@ impl Metrics {
         let Some(place) = EXPORTERS.iter().position(|name| *name == exporter) else { return };
         let each = [(&self.export_position, position), (&self.export_lag, lag), (&self.export_failures, failures)];
         for (gauges, value) in each {
-            gauges.get(place).into_iter().for_each(|gauge| set(gauge, value));
+            if let Some(gauge) = gauges.get(place) {
+                set(gauge, value);
+            }
         }
     }
 

@@ -82,7 +82,13 @@ impl FactKind {
     pub const fn max_effect_ms(self) -> u64 {
         match self {
             FactKind::License => self.max_lifetime_ms() + MAX_LICENSE_GRACE_MS,
-            _ => self.max_lifetime_ms(),
+            FactKind::Windows
+            | FactKind::Tooling
+            | FactKind::Capacity
+            | FactKind::Health
+            | FactKind::Liveness
+            | FactKind::Policy
+            | FactKind::Settings => self.max_lifetime_ms(),
         }
     }
 

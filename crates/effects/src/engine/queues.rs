@@ -21,7 +21,7 @@ impl Engine {
         };
         let begun_ms = match entry.state {
             State::Running { begun_ms, .. } => Some(begun_ms),
-            _ => None,
+            State::Waiting { .. } | State::Reporting { .. } | State::Proposed { .. } => None,
         };
         let held = self.held.filter(|_| matches!(entry.state, State::Waiting { .. }));
         let reason = entry.blocked.clone().or(held.map(|stop| stop.to_string())).or_else(|| entry.reason.clone());

@@ -215,7 +215,7 @@ impl Yard<'_> {
         }
         match report.status {
             Status::Failed => Err(run_failed(&report)),
-            _ => Ok(()),
+            Status::Running | Status::Succeeded | Status::Skipped | Status::Removed => Ok(()),
         }
     }
 

@@ -146,7 +146,9 @@ impl Activity {
     }
 
     fn end(&self, is_answered: bool, resets: u32, held: Option<Held>) {
-        held.into_iter().for_each(|held| self.hold(held));
+        if let Some(held) = held {
+            self.hold(held);
+        }
         self.quiet_ms.store(self.now_ms(), Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
         if !is_answered {

@@ -162,7 +162,9 @@ pub fn overlays(definitions: &Definitions, selection: &Selection) -> Result<Vec<
                 let names = definitions.names(layer.folder(), OVERLAY_SUFFIX);
                 let name = match layer {
                     Layer::Variant => selection.variant.as_ref().map(Name::to_string).unwrap_or_default(),
-                    _ => selection.environment.to_string(),
+                    Layer::Default | Layer::Platform | Layer::Environment | Layer::Answers => {
+                        selection.environment.to_string()
+                    }
                 };
                 return Err(LayerError::Unknown { layer, name, label: definitions.label().to_owned(), file, names });
             }

@@ -79,7 +79,12 @@ impl BuildError {
         match self {
             BuildError::Runs(RunsError::Lock(_)) | BuildError::Catalogue(UpdateError::Lock(_)) => true,
             BuildError::Packer(failure) => failure.transient,
-            _ => false,
+            BuildError::NoTemplate(_)
+            | BuildError::NotText
+            | BuildError::Input(_)
+            | BuildError::Runs(_)
+            | BuildError::Catalogue(_)
+            | BuildError::Scratch(_) => false,
         }
     }
 }
@@ -280,7 +285,7 @@ impl<'a> Work<'a> {
                 self.session.leave,
             )
             .ok(),
-            _ => None,
+            Phase::Probe | Phase::Format | Phase::Validate | Phase::Build => None,
         };
         self.desk.call(self.session, phase, self.arguments(phase, folder, template))
     }

@@ -124,7 +124,7 @@ fn damaged_documents(session: &Session<'_>) -> Vec<Finding> {
         DocumentCondition::Bad { detail } => {
             Some(finding(Severity::Critical, looked.path.display(), detail, "put back a copy of it"))
         }
-        _ => None,
+        DocumentCondition::Absent | DocumentCondition::Good { .. } | DocumentCondition::Older { .. } => None,
     };
     looked.into_iter().filter_map(bad).collect()
 }
@@ -156,7 +156,7 @@ fn of_tree(source: &SourceStatus, max_scan_age_days: u64) -> Vec<Finding> {
     };
     let why = match source.scan_state {
         ScanState::Stale => format!(": of another commit, or older than scan.max_age_days ({max_scan_age_days})"),
-        _ => String::new(),
+        ScanState::Clean | ScanState::Findings | ScanState::Failed | ScanState::Missing => String::new(),
     };
     let scan = scan.map(|(severity, remedy)| {
         finding(severity, &source.name, format!("its scan is {}{why}", lower(source.scan_state)), remedy)

@@ -63,7 +63,10 @@ impl FetchError {
             FetchError::Lock(_) => true,
             FetchError::Resolve(error) => error.is_transient(),
             FetchError::Tree(error) => error.is_transient(),
-            _ => false,
+            FetchError::Document(_)
+            | FetchError::Update(_)
+            | FetchError::Forced { .. }
+            | FetchError::Unresolved { .. } => false,
         }
     }
 }

@@ -113,7 +113,12 @@ impl Request {
     pub fn remote(&self) -> Option<&Remote> {
         match self {
             Request::List { remote } | Request::Fetch { remote, .. } => Some(remote),
-            _ => None,
+            Request::Checkout { .. }
+            | Request::Inspect { .. }
+            | Request::Edited { .. }
+            | Request::Descends { .. }
+            | Request::Survey { .. }
+            | Request::Digest { .. } => None,
         }
     }
 }

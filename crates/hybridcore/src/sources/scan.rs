@@ -100,7 +100,7 @@ fn scan_one(session: &Session<'_>, entry: &SourceEntry, config: &ScanConfig) -> 
     match tree::look(session, &entry.name, &folder)? {
         // The scanned commit must be the recorded one.
         Found::Whole(inspection) => refuse_other(entry, &folder, &inspection)?,
-        _ => return Err(ScanError::Missing(entry.name.clone())),
+        Found::Nothing | Found::Partial | Found::Interrupted => return Err(ScanError::Missing(entry.name.clone())),
     }
     let rules = config.credential_rules()?;
     let request = Request::Survey { folder: folder.clone(), commit: entry.commit_sha.clone(), rules };

@@ -196,7 +196,7 @@ fn look_at_all(session: &Session<'_>, chosen: &[(&Name, &SourceSpec)]) -> Result
                 tree::refuse_edited(session, name, &folder, fetch::left_at(session, name)?.as_ref())?;
                 continue;
             }
-            _ => continue,
+            Found::Nothing | Found::Partial => continue,
         };
         let route = resolve::route(session, name, spec)?;
         // Where it should go is not known yet; where it was locked is good as well.

@@ -230,7 +230,7 @@ pub fn prepare(session: &Session<'_>, target: &Target) -> Result<(), TreeError> 
             refuse_strange(target, &inspection)?;
             fetch_into(session, target)
         }
-        _ => bring(session, target).map(|_| ()),
+        Found::Nothing | Found::Partial | Found::Interrupted => bring(session, target).map(|_| ()),
     }
 }
 

@@ -130,7 +130,7 @@ fn bring(session: &Session<'_>, name: &Name, spec: &SourceSpec) -> Result<(GitId
     // The tag is local once it was fetched; its commit is the tree's commit.
     let before = match tree::look(session, name, &folder)? {
         Found::Whole(inspection) if inspection.changed == 0 => inspection.head,
-        _ => None,
+        Found::Nothing | Found::Partial | Found::Interrupted | Found::Whole(_) => None,
     };
     if let Some(before) = before.filter(|_| resolution.kind == RefKind::Tag)
         && before != resolution.commit

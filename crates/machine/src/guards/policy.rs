@@ -57,7 +57,13 @@ fn policies_in_need<'a>(case: &Case<'a>) -> Result<(&'a CompiledPolicies, &'a Kn
     match case.fact(FactKind::Policy) {
         Some(fact) if SAFETY.contains(&case.spec.transition) && case.state().is_under(2) => match &fact.body {
             FactBody::Policy(policies) => Ok((policies, fact)),
-            _ => Err(Judged::fail(["there is no policy fact"])),
+            FactBody::License(_)
+            | FactBody::Windows(_)
+            | FactBody::Tooling(_)
+            | FactBody::Capacity(_)
+            | FactBody::Health(_)
+            | FactBody::Liveness(_)
+            | FactBody::Settings(_) => Err(Judged::fail(["there is no policy fact"])),
         },
         _ => policies(case),
     }

@@ -70,7 +70,9 @@ impl Drop for Control {
         // The journal is closed only after the last possible request for it.
         self.closing.store(true, Ordering::Release);
         if UnixStream::connect(&self.path).is_ok() {
-            self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
+            if let Some(thread) = self.thread.take() {
+                drop(thread.join());
+            }
         }
         drop(std::fs::remove_file(&self.path));
     }

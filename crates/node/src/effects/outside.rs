@@ -80,7 +80,13 @@ impl Outside for World {
         let known = facts.set().get(FactKind::Tooling, project).filter(|fact| fact.is_valid(self.handle.now()));
         let tooling = known.and_then(|fact| match &fact.body {
             FactBody::Tooling(tooling) => Some(tooling),
-            _ => None,
+            FactBody::License(_)
+            | FactBody::Windows(_)
+            | FactBody::Capacity(_)
+            | FactBody::Health(_)
+            | FactBody::Liveness(_)
+            | FactBody::Policy(_)
+            | FactBody::Settings(_) => None,
         });
         let (mut seen, mut unreachable) = (ServersSeen::default(), UnreachableServers::default());
         for (name, pin) in &view.head.state().council.tool_pins {

@@ -75,7 +75,7 @@ struct Trail<'a> {
 
 impl Trail<'_> {
     /// Goes on with a file of records: none may be missing before it, but those that were pruned before the first one.
-    fn file(&mut self, (first, last): (u64, u64), manifest: &Manifest) -> anyhow::Result<()> {
+    fn file(&mut self, first: u64, last: u64, manifest: &Manifest) -> anyhow::Result<()> {
         let expected = self.last.map_or(manifest.first_index, |before| Some(before + 1)).unwrap_or(first);
         if first != expected {
             self.chain = None;
@@ -117,7 +117,7 @@ fn look(
     trail: &mut Trail<'_>,
 ) -> anyhow::Result<bool> {
     let gap = match &exported.content {
-        Content::Records { first, last } => trail.file((*first, *last), manifest),
+        Content::Records { first, last } => trail.file(*first, *last, manifest),
         Content::Snapshot { .. } => Ok(()),
     };
     let chain = trail.chain.take_if(|_| matches!(exported.content, Content::Records { .. }));

@@ -28,7 +28,13 @@ use swoosh_types::text::{Name, ProjectName};
 fn settings_in(facts: &FactSet) -> Option<&GuardSettings> {
     match &facts.at(FactKind::Settings, None)?.body {
         FactBody::Settings(settings) => Some(settings),
-        _ => None,
+        FactBody::License(_)
+        | FactBody::Windows(_)
+        | FactBody::Tooling(_)
+        | FactBody::Capacity(_)
+        | FactBody::Health(_)
+        | FactBody::Liveness(_)
+        | FactBody::Policy(_) => None,
     }
 }
 

@@ -42,6 +42,9 @@ fn unanswered(error: OutboundError) -> WhooshError {
     match error {
         OutboundError::Closed(_) => WhooshError::Closed(format!("nothing leaves this node: {error}")),
         OutboundError::Timeout { .. } => WhooshError::Timeout(format!("WHOOSH: {error}")),
-        _ => WhooshError::Unreachable(format!("WHOOSH: {error}")),
+        OutboundError::Setup(_)
+        | OutboundError::Connect { .. }
+        | OutboundError::Broken { .. }
+        | OutboundError::TooLarge { .. } => WhooshError::Unreachable(format!("WHOOSH: {error}")),
     }
 }

@@ -17,7 +17,7 @@ pub fn check(step: &Step<'_>, _past: &Past) -> Result<(), String> {
     match new {
         PolicyState::Clear if !lifts => return Err("it lifts the quarantine".into()),
         PolicyState::Terminated if !ends => return Err("it ends the project".into()),
-        _ => {}
+        PolicyState::Clear | PolicyState::Quarantined | PolicyState::Terminated => {}
     }
     // A stolen key can be taken away meanwhile, and the chart goes on.
     let keys = matches!(spec.transition, Transition::BootIdentityRevoked | Transition::BootIdentityRotated);

@@ -10,7 +10,9 @@ impl Metrics {
     /// So many effects that the node runs are in one of [`EFFECT_PHASES`].
     pub fn set_effects(&self, phase: &str, effects: u64) {
         let place = EFFECT_PHASES.iter().position(|name| *name == phase);
-        place.and_then(|place| self.effects.get(place)).into_iter().for_each(|gauge| set(gauge, effects));
+        if let Some(gauge) = place.and_then(|place| self.effects.get(place)) {
+            set(gauge, effects);
+        }
     }
 
     /// An attempt at an effect was begun.

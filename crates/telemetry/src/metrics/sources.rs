@@ -106,7 +106,7 @@ impl Sources {
     }
 
     /// Replaces all series by those of these repositories. The ones beyond [`MOST_SOURCES`], and `counted` others, are only counted.
-    pub fn show(&self, mut sources: Vec<SourceStanding>, (counted, unreadable): (usize, usize), now_ms: u64) {
+    pub fn show(&self, mut sources: Vec<SourceStanding>, counted: usize, unreadable: usize, now_ms: u64) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         for (condition, gauge) in CONDITIONS.iter().zip(&self.conditions) {
             set(gauge, sources.iter().filter(|source| source.condition == *condition).count() as u64);

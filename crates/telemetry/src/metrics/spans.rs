@@ -30,7 +30,9 @@ impl Spans {
     /// So many were dropped, for one of [`DROP_REASONS`].
     pub fn dropped(&self, reason: &str, spans: u64) {
         let place = DROP_REASONS.iter().position(|name| *name == reason);
-        place.and_then(|place| self.dropped.get(place)).into_iter().for_each(|counter| counter.inc_by(spans));
+        if let Some(counter) = place.and_then(|place| self.dropped.get(place)) {
+            counter.inc_by(spans);
+        }
     }
 
     /// So many wait to be sent.

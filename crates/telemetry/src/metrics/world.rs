@@ -87,7 +87,9 @@ impl World {
     pub fn set_facts(&self, kind: FactKind, standing: FactStanding, now_ms: u64) {
         let place = kind as usize;
         for (gauges, count) in [(&self.facts, standing.held), (&self.facts_expired, standing.expired)] {
-            gauges.get(place).into_iter().for_each(|gauge| set(gauge, count));
+            if let Some(gauge) = gauges.get(place) {
+                set(gauge, count);
+            }
         }
         let label = [kind.as_str()];
         let Some(observed_ms) = standing.observed_ms else {
@@ -121,9 +123,13 @@ impl World {
         let Some(place) = PROVIDERS.iter().position(|name| *name == provider) else { return };
         self.asked.get(place).into_iter().for_each(IntCounter::inc);
         if !brought {
-            self.asked_in_vain.get(place).into_iter().for_each(IntCounter::inc);
+            if let Some(counter) = self.asked_in_vain.get(place) {
+                counter.inc();
+            }
         }
-        self.asked_seconds.get(place).into_iter().for_each(|histogram| histogram.observe(took.as_secs_f64()));
+        if let Some(histogram) = self.asked_seconds.get(place) {
+            histogram.observe(took.as_secs_f64());
+        }
     }
 }
 
