@@ -63,28 +63,13 @@ impl World {
             Fault::ClockStep => return self.step_clock(random),
             Fault::LossAccepted => return self.lose_and_accept(random),
             Fault::Promoted => return self.take_over(random),
-            Fault::LicenseDenied => {
-                self.outside.license(true, random.below(3) == 0, now_ms);
-                self.moods.unlicensed = Some(self.turn + 50 + random.below(600));
-                self.tell(FactKind::License);
-            }
+            Fault::LicenseDenied => self.deny_license(random),
             Fault::McpFlap => {
                 self.outside.flap(random, now_ms);
                 self.tell(FactKind::Tooling);
             }
-            Fault::CapacityChurn => {
-                let health = random.pick(["ok", "ok", "degraded", "failed"]);
-                self.outside.capacity(random.pick([2, 4, 8, 8]), health, now_ms);
-                self.tell(FactKind::Capacity);
-                self.tell(FactKind::Health);
-            }
-            Fault::VotersSilent => {
-                let silent = random.below(32);
-                self.outside.pulses(silent, now_ms.saturating_sub(random.below(120_000)), now_ms);
-                self.moods.voters_silent = Some(self.turn + 30 + random.below(200));
-                self.tell(FactKind::Liveness);
-                self.nudge_all();
-            }
+            Fault::CapacityChurn => self.churn_capacity(random),
+            Fault::VotersSilent => self.silence_voters(random),
             Fault::ProvidersSilent => {
                 self.outside.silent = true;
                 self.moods.providers_silent = Some(self.turn + 100 + random.below(1_000));
@@ -99,6 +84,27 @@ impl World {
             Fault::EffectRepeat | Fault::WorkerBarred | Fault::OldWorker => return false,
         }
         !is_trap(fault)
+    }
+
+    fn deny_license(&mut self, random: &mut Random) {
+        self.outside.license(true, random.below(3) == 0, self.now_ms());
+        self.moods.unlicensed = Some(self.turn + 50 + random.below(600));
+        self.tell(FactKind::License);
+    }
+
+    fn churn_capacity(&mut self, random: &mut Random) {
+        let health = random.pick(["ok", "ok", "degraded", "failed"]);
+        self.outside.capacity(random.pick([2, 4, 8, 8]), health, self.now_ms());
+        self.tell(FactKind::Capacity);
+        self.tell(FactKind::Health);
+    }
+
+    fn silence_voters(&mut self, random: &mut Random) {
+        let (silent, now_ms) = (random.below(32), self.now_ms());
+        self.outside.pulses(silent, now_ms.saturating_sub(random.below(120_000)), now_ms);
+        self.moods.voters_silent = Some(self.turn + 30 + random.below(200));
+        self.tell(FactKind::Liveness);
+        self.nudge_all();
     }
 
     /// Marks the disk as damaged until a repair.

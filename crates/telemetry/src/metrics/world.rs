@@ -122,10 +122,8 @@ impl World {
     pub fn asked(&self, provider: &str, brought: bool, took: Duration) {
         let Some(place) = PROVIDERS.iter().position(|name| *name == provider) else { return };
         self.asked.get(place).into_iter().for_each(IntCounter::inc);
-        if !brought {
-            if let Some(counter) = self.asked_in_vain.get(place) {
-                counter.inc();
-            }
+        if !brought && let Some(counter) = self.asked_in_vain.get(place) {
+            counter.inc();
         }
         if let Some(histogram) = self.asked_seconds.get(place) {
             histogram.observe(took.as_secs_f64());
