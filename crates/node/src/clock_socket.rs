@@ -1,18 +1,16 @@
 //! The socket by which the node's own user asks after the clock and corrects it, in the data directory.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{ClockDesk, ClockView};
+use super::local_socket::LocalSocket;
 
 /// The socket in a data directory.
 const SOCKET: &str = "clock.sock";
@@ -39,47 +37,17 @@ enum Reply {
 }
 
 /// The socket of a running node.
-pub struct ClockSocket {
-    path: PathBuf,
-    closing: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct ClockSocket(#[expect(dead_code, reason = "held until it is dropped")] LocalSocket);
 
 impl ClockSocket {
     /// Listens in a data directory; only the node's own user can open it.
     pub fn listen(data: &Path, desk: Arc<ClockDesk>) -> anyhow::Result<ClockSocket> {
-        let path = data.join(SOCKET);
-        // The journal is this process's, so a socket that is there is one that a killed node left.
-        drop(std::fs::remove_file(&path));
-        let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        let closing = Arc::new(AtomicBool::new(false));
-        let closed = closing.clone();
-        let serve = move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if closed.load(Ordering::Acquire) {
-                    return;
-                }
-                if let Err(error) = answer(&stream, &desk) {
-                    tracing::debug!(%error, "the clock's socket was not read");
-                }
+        let serve = move |stream: UnixStream| {
+            if let Err(error) = answer(&stream, &desk) {
+                tracing::debug!(%error, "the clock's socket was not read");
             }
         };
-        let thread = Some(std::thread::Builder::new().name("clock".to_owned()).spawn(serve)?);
-        Ok(ClockSocket { path, closing, thread })
-    }
-}
-
-impl Drop for ClockSocket {
-    #[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
-    fn drop(&mut self) {
-        self.closing.store(true, Ordering::Release);
-        if UnixStream::connect(&self.path).is_ok() {
-            if let Some(thread) = self.thread.take() {
-                drop(thread.join());
-            }
-        }
-        drop(std::fs::remove_file(&self.path));
+        Ok(ClockSocket(LocalSocket::listen(data.join(SOCKET), "clock", serve)?))
     }
 }
 

@@ -15,6 +15,7 @@ mod exporters;
 pub mod follow;
 pub mod follower;
 mod growth;
+mod local_socket;
 pub mod logging;
 mod migration;
 pub mod node;

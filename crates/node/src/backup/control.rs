@@ -4,18 +4,16 @@
 //! connection is closed or lost.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Staged};
+use crate::local_socket::LocalSocket;
 use swoosh_journal::Journal;
 
 /// The socket in a data directory.
@@ -30,51 +28,21 @@ enum Reply {
     Error(String),
 }
 
-/// The socket of a running node.
-pub struct Control {
-    path: PathBuf,
-    closing: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+/// The socket of a running node. Dropped before the journal is closed, so that no request comes after it.
+pub struct Control(#[expect(dead_code, reason = "held until it is dropped")] LocalSocket);
 
 impl Control {
     /// Listens in a data directory; `journal` gives the journal as it is open then.
     pub fn listen(data: &Path, journal: impl Fn() -> Journal + Send + Sync + 'static) -> anyhow::Result<Control> {
         checkpoint::tidy(data)?;
         let path = data.join(SOCKET);
-        // The journal is this process's, so a socket that is there is one that a killed node left.
-        drop(std::fs::remove_file(&path));
-        let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let (data, journal) = (data.to_path_buf(), Arc::new(journal));
-        let closing = Arc::new(AtomicBool::new(false));
-        let closed = closing.clone();
-        let serve = move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if closed.load(Ordering::Acquire) {
-                    return;
-                }
-                let (data, journal) = (data.clone(), journal.clone());
-                let one = move || answer(&stream, &data, &*journal);
-                drop(std::thread::Builder::new().name("checkpoint".to_owned()).spawn(one));
-            }
+        let serve = move |stream: UnixStream| {
+            let (data, journal) = (data.clone(), journal.clone());
+            let one = move || answer(&stream, &data, &*journal);
+            drop(std::thread::Builder::new().name("checkpoint".to_owned()).spawn(one));
         };
-        let thread = Some(std::thread::Builder::new().name("control".to_owned()).spawn(serve)?);
-        Ok(Control { path, closing, thread })
-    }
-}
-
-impl Drop for Control {
-    #[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
-    fn drop(&mut self) {
-        // The journal is closed only after the last possible request for it.
-        self.closing.store(true, Ordering::Release);
-        if UnixStream::connect(&self.path).is_ok() {
-            if let Some(thread) = self.thread.take() {
-                drop(thread.join());
-            }
-        }
-        drop(std::fs::remove_file(&self.path));
+        Ok(Control(LocalSocket::listen(path, "control", serve)?))
     }
 }
 
