@@ -62,7 +62,7 @@ fn mutated(random: &mut Random, corpus: &[(String, Vec<u8>)]) -> Vec<u8> {
         match random.below(6) {
             0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
             1 => drop(bytes.drain(at..until)),
-            2 => drop(bytes.splice(at..at, random.pick(&TOKENS).iter().copied())),
+            2 => drop(bytes.splice(at..at, random.pick(TOKENS).iter().copied())),
             3 => bytes.extend_from_within(at..until),
             4 => bytes.truncate(at),
             _ => {

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::clients::hands::{Hands, VOTERS};
 use super::well_formed::{reading, strict};
+use swoosh_testkit::outside::POLICIES;
+pub use swoosh_testkit::outside::SERVER_URL;
 use swoosh_testkit::random::Random;
 use swoosh_types::fact::{Fact, FactClaim, FactKind};
 use swoosh_types::hash::Hash;
@@ -18,8 +20,6 @@ use swoosh_types::text::ClusterId;
 pub const START_MS: u64 = 1_760_875_200_000;
 /// The place of the voter among the voters whose key is rotated.
 const ROTATES: usize = 3;
-/// Where the one pinned server listens.
-pub const SERVER_URL: &str = "https://mcp.example/search";
 /// One beat, in milliseconds.
 pub const BEAT_MS: u64 = 250;
 pub const CYCLE_BEATS: u64 = 60;
@@ -42,21 +42,6 @@ pub fn windows(class: WindowClass) -> (u64, u64) {
         WindowClass::Reverb => (30, 30),
     }
 }
-
-const POLICIES: &str = r#"
-@id("node") permit (principal in Role::"node", action, resource);
-@id("operators") permit (principal in Role::"operator", action, resource);
-@id("agents") permit (principal in Role::"agent", action in
-    [Action::"Boot_Licensed", Action::"ingestion", Action::"council", Action::"environment", Action::"execution"],
-    resource);
-@id("voters") permit (principal in Role::"voter", action in [Action::"council", Action::"execution"], resource);
-@id("workers") permit (principal in Role::"worker", action in
-    [Action::"Boot_Licensed", Action::"ingestion", Action::"council", Action::"environment"], resource);
-@id("humans") permit (principal in Role::"human", action in Action::"policy", resource);
-@id("secrets") @breach("the submission points at a secret")
-forbid (principal, action == Action::"Execution_Submit", resource)
-when { context.inputs has submission && context.inputs.submission like "*.pem" };
-"#;
 
 /// The current fact of one kind.
 #[derive(Clone, Debug)]

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "test code")]
 
+pub mod hands;
 pub mod http;
+pub mod outside;
 pub mod random;
+pub mod route;
 pub mod syscalls;
+pub mod voters;

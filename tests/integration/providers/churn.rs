@@ -74,16 +74,16 @@ impl Outside {
     fn turn(&self, site: &Site, daemon: &Daemon, random: &mut Random) {
         // Each project asks for capacity once, so capacity stays short until one was refused.
         let scarce = missing(&daemon.get("/metrics").text()).iter().any(|series| series.contains("guard_capacity"));
-        let manner = random.pick(&[Manner::Well, Manner::Well, Manner::Well, Manner::Hangs, Manner::Fails]);
+        let manner = random.pick([Manner::Well, Manner::Well, Manner::Well, Manner::Hangs, Manner::Fails]);
         self.search.behave(manner);
-        self.search.become_version(random.pick(&["1.2.0", "1.2.0", "1.2.0", "1.3.0"]));
-        let vcpu = if scarce { 1 } else { random.pick(&[8, 8, 8, 1]) };
+        self.search.become_version(random.pick(["1.2.0", "1.2.0", "1.2.0", "1.3.0"]));
+        let vcpu = if scarce { 1 } else { random.pick([8, 8, 8, 1]) };
         self.capacity.say(&json!({"resources": {"vcpu": vcpu, "memory_mib": 16384}}).to_string());
         self.health.say(&json!({"assets": {"image/base": "ok", "image/tools": "ok"}}).to_string());
-        self.health.behave(random.pick(&[Manner::Well, Manner::Well, Manner::Well, Manner::Garbage]));
+        self.health.behave(random.pick([Manner::Well, Manner::Well, Manner::Well, Manner::Garbage]));
         let silent: &[&str] = if random.happens(25, 100) { &hands::VOTERS } else { &[] };
         self.liveness.say(&outside::liveness(&site.hands, silent, now_ms() - 2_000).to_string());
-        let (scopes, lasts_ms) = random.pick(&[
+        let (scopes, lasts_ms) = random.pick([
             (&["swoosh"][..], 3_600_000),
             (&["swoosh"], 3_600_000),
             (&["swoosh"], 3_600_000),
@@ -122,7 +122,7 @@ fn call(site: &Site, daemon: &Daemon, search: &str, number: usize, run: &Run) {
         let mut transition = choose(&mut random, &project);
         // Only the node recovers a project, so its caller proposes transitions that pass during recovery.
         if project.head.state().control.recovery && project.head.state().execution.phase != ExecutionState::Inactive {
-            transition = random.pick(&[Transition::ControlPause, Transition::ControlResume, transition]);
+            transition = random.pick([Transition::ControlPause, Transition::ControlResume, transition]);
         }
         let mut ask = Ask::new(transition);
         if transition == Transition::BootConfigOk {

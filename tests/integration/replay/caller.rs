@@ -134,10 +134,10 @@ pub(crate) fn choose(random: &mut Random, project: &Project<'_>) -> Transition {
     }
     if state.policy.phase == PolicyState::Quarantined {
         let flip = if state.control.paused { Transition::ControlResume } else { Transition::ControlPause };
-        return random.pick(&[Transition::PolicyRelease, Transition::PolicyRelease, flip]);
+        return random.pick([Transition::PolicyRelease, Transition::PolicyRelease, flip]);
     }
     if state.control.paused {
-        return random.pick(&[Transition::ControlResume, Transition::ControlResume, Transition::BootIdentityGranted]);
+        return random.pick([Transition::ControlResume, Transition::ControlResume, Transition::BootIdentityGranted]);
     }
     let detours = detours(state);
     if random.happens(40, 100) { random.pick(&detours) } else { forward(random, project) }

@@ -13,6 +13,7 @@ use swoosh::types::inputs::{Assets, Members, RotationBody, VoteBody};
 use swoosh::types::keys::{PublicKey, domain, message};
 use swoosh::types::names::{Role, Transition};
 use swoosh::types::text::ClusterId;
+pub use swoosh_testkit::voters::{electorate, holder, may_vote};
 
 use super::hands::{Hand, Hands, VOTERS};
 use super::world::World;
@@ -113,25 +114,6 @@ fn elect(head: &Head, maker: Maker<'_>) -> Value {
     let there: Vec<&str> = VOTERS.into_iter().chain(["fresh"]).filter(electable).collect();
     let needed = head.state().council.rules.quorum.votes_needed(candidates.len() as u64) as usize;
     certificate(head.state(), maker, &election::propose(head, &electorate), &there[..needed.min(there.len())])
-}
-
-/// Candidates that may be elected and vote, where the settings name no voter.
-pub fn electorate(state: &State) -> BTreeSet<PublicKey> {
-    state.council.candidates.keys().filter(|key| may_vote(state, key)).copied().collect()
-}
-
-/// The key that holds the place of another after rotations.
-pub fn holder(state: &State, key: &PublicKey) -> PublicKey {
-    let mut holder = *key;
-    while let Some((next, _)) = state.boot.identities.iter().find(|(_, identity)| identity.succeeds == Some(holder)) {
-        holder = *next;
-    }
-    holder
-}
-
-/// Whether a key may vote, where the settings name no voter.
-pub fn may_vote(state: &State, key: &PublicKey) -> bool {
-    state.boot.identities.get(key).is_some_and(|identity| !identity.revoked && identity.roles.contains(&Role::Voter))
 }
 
 /// The rotation of one hand's key to another's.

@@ -7,14 +7,12 @@ pub mod bubble;
 pub mod daemon;
 pub mod driver;
 pub mod git_server;
-pub mod hands;
 pub mod inputs;
 pub mod older;
 pub mod otlp;
 pub mod outside;
 pub mod preload;
 pub mod prometheus;
-pub mod route;
 pub mod runbook;
 pub mod sockets;
 pub mod tls_front;
@@ -28,7 +26,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use swoosh::types::json::Json;
-pub use swoosh_testkit::http;
+pub use swoosh_testkit::{hands, http, route};
 use tempfile::TempDir;
 
 /// A loose JSON value as the strict one that proposals carry.

@@ -8,35 +8,18 @@ use swoosh::machine::facts::{FactSet, KnownFact};
 use swoosh::types::fact::{FactClaim, FactKind};
 use swoosh::types::hlc::Hlc;
 use swoosh::types::text::ClusterId;
+pub use swoosh_testkit::outside::{POLICIES, SERVER_URL};
 
 use super::hands::{Hands, VOTERS};
 use super::strict;
 
 /// When every world begins.
 pub const START: &str = "2025-10-19T12:00:00.000+00:00#0";
-/// Where the one pinned server listens.
-pub const SERVER_URL: &str = "https://mcp.example/search";
 
 /// The moment at which every world begins, in milliseconds.
 pub fn start_ms() -> u64 {
     START.parse::<Hlc>().unwrap().physical_ms()
 }
-
-/// A default policy bundle, in the manner of the one that is built into the daemon.
-pub const POLICIES: &str = r#"
-@id("node") permit (principal in Role::"node", action, resource);
-@id("operators") permit (principal in Role::"operator", action, resource);
-@id("agents") permit (principal in Role::"agent", action in
-    [Action::"Boot_Licensed", Action::"ingestion", Action::"council", Action::"environment", Action::"execution"],
-    resource);
-@id("voters") permit (principal in Role::"voter", action in [Action::"council", Action::"execution"], resource);
-@id("workers") permit (principal in Role::"worker", action in
-    [Action::"Boot_Licensed", Action::"ingestion", Action::"council", Action::"environment"], resource);
-@id("humans") permit (principal in Role::"human", action in Action::"policy", resource);
-@id("secrets") @breach("the submission points at a secret")
-forbid (principal, action == Action::"Execution_Submit", resource)
-when { context.inputs has submission && context.inputs.submission like "*.pem" };
-"#;
 
 /// A fact to be: its body, and when it was seen and how long it holds.
 #[derive(Clone, Debug, PartialEq)]

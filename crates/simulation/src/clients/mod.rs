@@ -1,10 +1,7 @@
 //! Clients of the node: they read a durable head, propose what a project needs next, mostly, and repeat what
 //! was not answered, byte for byte.
 
-pub mod hands;
 pub mod inputs;
-pub mod route;
-pub mod voters;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +16,7 @@ use swoosh_machine::chart;
 use swoosh_machine::head::Head;
 use swoosh_machine::state::{LicenseStatus, State};
 use swoosh_testkit::random::Random;
+pub use swoosh_testkit::{hands, route, voters};
 use swoosh_types::backbeat::Schedule;
 use swoosh_types::fact::FactKind;
 use swoosh_types::hash::Hash;
