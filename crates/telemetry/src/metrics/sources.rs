@@ -212,10 +212,10 @@ mod tests {
     fn a_source_shows_its_present_commit_and_a_removed_one_nothing() {
         let metrics = Metrics::default();
         let forced = SourceStanding { override_ends_ms: Some(9_000), condition: "dirty", ..source("p/a", "c1") };
-        metrics.sources().show(vec![forced, source("p/b", "c1")], (0, 0), 6_000);
+        metrics.sources().show(vec![forced, source("p/b", "c1")], 0, 0, 6_000);
         assert!(series(&metrics).contains(&"swoosh_source_override_ends_seconds{source=\"p/a\"} 9".to_owned()));
         assert!(series(&metrics).contains(&"swoosh_source_dirty{source=\"p/a\"} 1".to_owned()));
-        metrics.sources().show(vec![source("p/a", "c2")], (0, 0), 7_000);
+        metrics.sources().show(vec![source("p/a", "c2")], 0, 0, 7_000);
         let found = series(&metrics);
         let info: Vec<&String> = found.iter().filter(|line| line.starts_with("swoosh_source_info")).collect();
         assert_eq!(info, ["swoosh_source_info{commit=\"c2\",ref=\"v1\",source=\"p/a\",updated_by=\"\"} 1"]);
@@ -227,7 +227,7 @@ mod tests {
     fn sources_beyond_the_bound_are_only_counted() {
         let metrics = Metrics::default();
         let many = (0..MOST_SOURCES + 7).map(|n| source(&format!("p/{n:04}"), "c"));
-        metrics.sources().show(many.collect(), (30, 2), 1_000);
+        metrics.sources().show(many.collect(), 30, 2, 1_000);
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(
             text.contains("swoosh_sources_unlisted 37\n")
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn series_of_repositories_are_shown_to_readers_of_their_project_only() {
         let metrics = Metrics::default();
-        metrics.sources().show(vec![source("p/a", "c1"), source("q/b", "c2")], (0, 0), 6_000);
+        metrics.sources().show(vec![source("p/a", "c1"), source("q/b", "c2")], 0, 0, 6_000);
         let text = |may: &dyn Fn(&str) -> bool| String::from_utf8(metrics.render_for(may)).unwrap();
         let own = text(&|project| project == "p");
         assert!(own.contains("source=\"p/a\"") && !own.contains("q/b"), "{own}");
