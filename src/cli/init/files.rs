@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::cli::time::{after, now};
+use crate::files;
 use crate::hybridcore::sources::made;
 use crate::machine::facts::KnownFact;
-use crate::platform::{files, keyfile};
+use crate::platform::keyfile;
 use crate::types::fact::{Fact, FactClaim, FactKind};
 use crate::types::json::Json;
 use crate::types::keys::{PublicKey, SecretKey};
