@@ -174,8 +174,7 @@ mod tests {
     fn a_file_with_a_public_key_is_named_as_one() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.key");
-        crate::files::create(&path, SecretKey::from_bytes(&[7; 32]).public().to_string().as_bytes(), 0o600)
-            .unwrap();
+        crate::files::create(&path, SecretKey::from_bytes(&[7; 32]).public().to_string().as_bytes(), 0o600).unwrap();
         let said = refusal(path.to_str().unwrap());
         assert!(said.contains("holds a public key"), "{said}");
     }

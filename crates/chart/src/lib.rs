@@ -3,6 +3,8 @@
 //! The build scripts of `types` and `machine` write their half of the generated code with it; the command `statechart`
 //! checks and prints the same chart.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod generate;
 pub mod model;
 
