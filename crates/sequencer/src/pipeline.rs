@@ -187,12 +187,8 @@ impl Pipeline {
             self.go_on(*mended);
         }
         work.loaded.into_iter().for_each(|(project, loaded)| self.offer(&project, loaded));
-        for project in &work.nudged {
-            self.follow_liveness(project);
-        }
-        for own in work.own {
-            self.weigh_outcome(own);
-        }
+        work.nudged.iter().for_each(|project| self.follow_liveness(project));
+        work.own.into_iter().for_each(|own| self.weigh_outcome(own));
         for request in work.requests {
             self.weigh_and_act(request);
         }
