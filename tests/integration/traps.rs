@@ -34,7 +34,7 @@ fn a_public_key_in_place_of_a_key_file_is_named_as_one() {
     let daemon = site.start();
     let public = site.hands.get("operator").key().to_string();
     let file = site.file("operator.pub");
-    swoosh::platform::files::create(&file, public.as_bytes(), 0o600).unwrap();
+    swoosh::files::create(&file, public.as_bytes(), 0o600).unwrap();
     for key in [public.as_str(), file.to_str().unwrap()] {
         let (_, err, code) = run(&site, &daemon, &["propose", "Boot_Licensed", "--key", key]);
         assert_eq!(code, Some(1));
