@@ -276,7 +276,7 @@ fn verify_stored(output: Output, journal: &Journal) -> anyhow::Result<ExitCode> 
 
 fn verify_file(output: Output, journal: &Journal, file: &Path) -> anyhow::Result<ExitCode> {
     let mut comparison = Comparison::default();
-    for (number, line) in source::read(file)?.split(|&byte| byte == b'\n').enumerate() {
+    for (number, line) in source::read_whole(file)?.split(|&byte| byte == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }

@@ -1,17 +1,21 @@
 //! `swoosh keygen` and `swoosh key`: secret keys in files, and their public halves.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::output::{Output, print};
+use super::source;
 use crate::platform::{entropy, keyfile};
 use crate::types::keys::SecretKey;
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh keygen`.
 #[derive(Debug, clap::Args)]
@@ -58,11 +62,23 @@ impl KeygenCommand {
         if self.print {
             return expose(output, &entropy::secret_key()?);
         }
+        is_file_name(&self.out)?;
         let public = keyfile::create(&self.out)?.public();
         eprintln!("wrote the secret key to {}", self.out.display());
         output.say(&json!({"public": public, "file": self.out}), || public.to_string())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Refuses the names by which commands read a key from elsewhere: a file of that name would not be found again.
+fn is_file_name(out: &Path) -> Result<(), Usage> {
+    let name = out.to_str().unwrap_or_default();
+    if name.starts_with("env:") || name.starts_with("fd:") {
+        return Err(Usage(format!(
+            "{name} is no file: commands read a key from there; name a file, or print the key with --print"
+        )));
+    }
+    Ok(())
 }
 
 fn expose(output: Output, key: &SecretKey) -> anyhow::Result<ExitCode> {
@@ -102,6 +118,9 @@ pub(super) fn load(file: &Path) -> anyhow::Result<SecretKey> {
         );
     }
     if let Some(name) = text.strip_prefix("env:") {
+        if name.is_empty() {
+            return Err(Usage("env: names no variable; write env:NAME".to_owned()).into());
+        }
         let value = std::env::var(name).map(Zeroizing::new);
         let value =
             value.map_err(|_| anyhow!("the variable {name} is not set; it should hold a secret key, hmmm:secret:…"))?;
@@ -116,22 +135,63 @@ pub(super) fn load(file: &Path) -> anyhow::Result<SecretKey> {
 /// Bytes of a key that is read from a descriptor, at most.
 const MOST_BYTES: u64 = 4096;
 
+/// How long a descriptor other than a terminal may be silent.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn read_descriptor(number: &str) -> anyhow::Result<SecretKey> {
     let number: u32 =
         number.parse().map_err(|_| anyhow!("fd:{number} names no file descriptor; write fd:3 for number 3"))?;
+    if number == 1 || number == 2 {
+        let message =
+            format!("fd:{number} is for output; open another descriptor for the key, as in --key fd:3 3< key.file");
+        return Err(Usage(message).into());
+    }
+    let is_terminal = number == 0 && io::stdin().is_terminal();
+    if number == 0 {
+        source::claim_standard_input("the key fd:0")?;
+    }
+    read_line_of(number, if is_terminal { None } else { Some(PATIENCE) })
+}
+
+/// The key in the first line of a descriptor. Opening and reading may block, so a thread does both.
+fn read_line_of(number: u32, patience: Option<Duration>) -> anyhow::Result<SecretKey> {
     let place = format!("file descriptor {number}");
-    let opened = File::open(format!("/dev/fd/{number}"));
-    let opened =
+    let (say, line) = mpsc::channel();
+    std::thread::spawn(move || say.send(File::open(format!("/dev/fd/{number}")).map(first_line)));
+    let opened = match patience {
+        Some(patience) => line.recv_timeout(patience).ok(),
+        None => line.recv().ok(),
+    };
+    let Some(opened) = opened else {
+        bail!("{place} has no line with a key and does not end; write the key to it, or name a file");
+    };
+    let read =
         opened.with_context(|| format!("{place} cannot be read; open it for this command, as in 3< key.file"))?;
-    let mut text = Zeroizing::new(String::new());
-    let read = opened.take(MOST_BYTES).read_to_string(&mut text);
-    read.with_context(|| format!("{place} holds no text"))?;
-    parse(&text, &place)
+    parse(&read.with_context(|| format!("{place} holds no text"))?, &place)
+}
+
+/// The first line that is not empty, [`MOST_BYTES`] at most. What follows it stays unread, so that a pipe need not end.
+fn first_line(file: File) -> io::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(Vec::new());
+    let (mut file, mut next) = (file.take(MOST_BYTES), [0]);
+    // One byte at a time, so that no buffer keeps a part of the key.
+    while file.read(&mut next)? == 1 {
+        let [byte] = next;
+        if byte == b'\n' && !line.is_empty() {
+            break;
+        }
+        if !(line.is_empty() && byte.is_ascii_whitespace()) {
+            line.push(byte);
+        }
+    }
+    let text = std::str::from_utf8(&line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// The key in a text. The error does not repeat the text.
 fn parse(text: &str, place: &str) -> anyhow::Result<SecretKey> {
     let text = text.trim();
+    anyhow::ensure!(!text.is_empty(), "{place} is empty; it should hold a secret key, hmmm:secret:…");
     anyhow::ensure!(
         !text.starts_with("hmmm:pubkey:"),
         "{place} holds a public key; a command that signs needs the secret one, hmmm:secret:…"
@@ -190,5 +250,36 @@ mod tests {
         assert!(refusal("env:SWOOSH_NO_SUCH_KEY").contains("SWOOSH_NO_SUCH_KEY is not set"));
         assert!(refusal("fd:x").contains("names no file descriptor"));
         assert!(refusal("fd:987654").contains("cannot be read"));
+    }
+
+    /// A pipe whose writer stays open was read until it ended, so never.
+    #[test]
+    fn a_key_is_read_from_a_pipe_that_does_not_end_and_silence_has_a_bound() {
+        let key = SecretKey::from_bytes(&[7; 32]);
+        let (reader, writer) = std::io::pipe().unwrap();
+        let number = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&reader)).unwrap();
+        let silent = read_line_of(number, Some(Duration::from_millis(10))).unwrap_err().to_string();
+        assert!(silent.contains("does not end"), "{silent}");
+        drop((reader, writer));
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut writer, format!("\n{}\nmore", key.expose()).as_bytes()).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&reader);
+        assert_eq!(load(Path::new(&format!("fd:{number}"))).unwrap().public(), key.public());
+        drop(writer);
+    }
+
+    #[test]
+    fn places_that_hold_no_key_are_refused_with_the_way_to_write_it() {
+        assert!(refusal("fd:1").contains("fd:1 is for output"), "{}", refusal("fd:1"));
+        assert!(refusal("fd:2").contains("fd:2 is for output"), "{}", refusal("fd:2"));
+        assert!(refusal("env:").contains("write env:NAME"), "{}", refusal("env:"));
+        let empty = tempfile::tempfile().unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&empty);
+        assert!(refusal(&format!("fd:{number}")).contains("is empty"));
+        for name in ["env:FOO", "fd:3"] {
+            let said = is_file_name(Path::new(name)).unwrap_err().to_string();
+            assert!(said.contains("name a file"), "{said}");
+        }
+        assert!(is_file_name(Path::new("./env:FOO")).is_ok());
     }
 }

@@ -38,6 +38,9 @@ pub enum KeyFileError {
     /// The file holds the public half.
     #[error("the key file {} holds a public key; name the file of the secret one, which `swoosh keygen --out` wrote", .0.display())]
     Public(PathBuf),
+    /// The file is empty.
+    #[error("the key file {} is empty; restore it from a backup, or remove it and make a key with `swoosh keygen --out`", .0.display())]
+    Empty(PathBuf),
     /// The file holds no key.
     #[error("the key file {} holds no key: {source}; restore it from a backup, or move it away", .path.display())]
     Content { path: PathBuf, source: KeyError },
@@ -79,15 +82,20 @@ pub fn load(path: &Path) -> Result<SecretKey, KeyFileError> {
     if !metadata.is_file() {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
-    if let Some(mode) = private::exposure(&file, path).map_err(io_error("inspect", path))? {
-        return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
-    }
+    let exposure = private::exposure(&file, path).map_err(io_error("inspect", path))?;
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(io_error("read", path))?;
     // A file that is no text holds no key.
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    // Others may read a public key; its file is the wrong one all the same.
     if text.trim_start().starts_with("hmmm:pubkey:") {
         return Err(KeyFileError::Public(path.to_owned()));
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err(KeyFileError::Empty(path.to_owned()));
+    }
+    if let Some(mode) = exposure {
+        return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
     text.parse().map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
 }
@@ -155,6 +163,21 @@ mod tests {
             let error = load(&path).unwrap_err();
             assert!(matches!(error, KeyFileError::Exposed { .. }));
             assert!(error.to_string().contains(&format!("chmod 600 {}", path.display())), "{error}");
+        }
+    }
+
+    /// The remedies were `restore it from a backup` and `chmod 600`.
+    #[test]
+    fn an_empty_file_and_a_public_key_are_named_before_their_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.key");
+        let public = create(&path).unwrap().public();
+        for mode in [0o600, 0o644] {
+            fs::write(&path, "\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(load(&path), Err(KeyFileError::Empty(_))), "{mode:o}");
+            fs::write(&path, public.to_string()).unwrap();
+            assert!(matches!(load(&path), Err(KeyFileError::Public(_))), "{mode:o}");
         }
     }
 
