@@ -2,6 +2,7 @@
 
 mod expression;
 mod hopeless;
+mod kinds;
 mod tokens;
 mod watcher;
 
@@ -28,7 +29,7 @@ const UNREACHABLE: u8 = 4;
 #[command(
     about = "Wait until a project is in a state",
     long_about = "Wait until a project is in a state.\n\nAn expression compares the state with ==, !=, >=, >, <=, < or in; `and` \
-        joins conditions. A region alone means its phase: `ingestion == READY` is `ingestion.phase == READY`. Every member \
+        joins conditions. A comparison that no state can fulfil is wrong usage. A region alone means its phase: `ingestion == READY` is `ingestion.phase == READY`. Every member \
         of `swoosh state --projection SECTION` has a name, such as execution.beat or control.paused; lists and maps compare \
         by the number of their entries. `index` is the project's last record, `phase` its top-level phase; `no effects` \
         means that no work is open.\n\nThe command returns at once when the state is there. Else it follows the node's events \

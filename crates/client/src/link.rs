@@ -109,6 +109,15 @@ pub enum LinkError {
         node: String,
         cause: String,
     },
+    /// One side speaks TLS and the other does not.
+    #[error("{node} cannot be reached by this scheme: {cause}; {remedy}")]
+    Scheme {
+        /// The node's address.
+        node: String,
+        cause: String,
+        /// The scheme to write.
+        remedy: &'static str,
+    },
     /// The node took too long.
     #[error("{node} did not answer in time")]
     Timeout {
@@ -133,7 +142,7 @@ pub enum LinkError {
 impl LinkError {
     /// Whether the same request may fare better later.
     pub fn is_passing(&self) -> bool {
-        !matches!(self, LinkError::TooLarge { .. } | LinkError::Untrusted { .. })
+        !matches!(self, LinkError::TooLarge { .. } | LinkError::Untrusted { .. } | LinkError::Scheme { .. })
     }
 }
 
@@ -265,12 +274,16 @@ impl Link {
             () if error.is_connect() && cause.contains("invalid peer certificate") => {
                 LinkError::Untrusted { node, cause }
             }
+            // The first bytes of the answer are no TLS record.
+            () if error.is_connect() && cause.contains("InvalidContentType") => {
+                let remedy = "it answers without TLS: where that is right, its address begins with http://";
+                LinkError::Scheme { node, cause: innermost(error), remedy }
+            }
             // The last cause says it; those before only name layers.
             () if error.is_connect() => LinkError::Connect { node, cause: innermost(error) },
             () if error.is_timeout() => LinkError::Timeout { node },
             () if cause.contains("invalid HTTP version") && self.base.scheme() == "http" => {
-                let cause = format!("{cause}; where the node has TLS, its address begins with https://");
-                LinkError::Broken { node, cause }
+                LinkError::Scheme { node, cause, remedy: "where the node has TLS, its address begins with https://" }
             }
             () => LinkError::Broken { node, cause },
         }

@@ -4,11 +4,10 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use super::kinds::Kind;
 use super::tokens::{self, Token};
-use crate::machine::state::{Section, State, TopPhase};
-use crate::types::names::{
-    BootState, ControlState, CouncilState, EnvironmentState, ExecutionState, IngestionState, PolicyState, Region,
-};
+use crate::machine::state::State;
+use crate::types::names::Region;
 
 /// One or more conditions that must hold together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ enum Condition {
 struct Path(Vec<String>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Comparison {
+pub(super) enum Comparison {
     In(Vec<String>),
     NotIn(Vec<String>),
     AtLeast(u64),
@@ -107,25 +106,76 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// Refuses conditions on one place that exclude each other.
+    fn can_hold_beside(&self, conditions: &[Condition]) -> Result<(), String> {
+        let Condition::Compared { path, comparison } = self else { return Ok(()) };
+        let on_it = conditions.iter().filter_map(|condition| match condition {
+            Condition::Compared { path: other, comparison } if other == path => Some(comparison),
+            _ => None,
+        });
+        let on_it: Vec<&Comparison> = on_it.collect();
+        let values = match comparison {
+            Comparison::In(values) => Some(values.clone()),
+            _ => Kind::of(&path.0)?.all(),
+        };
+        let all_hold = |value: &String| on_it.iter().all(|comparison| comparison.may_hold(value));
+        let is_empty = values.is_some_and(|values| !values.iter().any(all_hold));
+        let least = on_it.iter().map(|comparison| comparison.least()).max().unwrap_or_default();
+        let most = on_it.iter().map(|comparison| comparison.most()).min().unwrap_or(u64::MAX);
+        if is_empty || least > most {
+            return Err(format!("the conditions on {} exclude each other, so they never hold together", path.name()));
+        }
+        Ok(())
+    }
+}
+
 impl Comparison {
+    /// Whether it may hold for a value as an expression writes it.
+    fn may_hold(&self, value: &str) -> bool {
+        match (self, value.parse::<u64>()) {
+            (Comparison::In(values), _) => values.iter().any(|known| known == value) || value.starts_with(['{', '[']),
+            (Comparison::NotIn(values), _) => !values.iter().any(|known| known == value),
+            (_, Ok(number)) => (self.least()..=self.most()).contains(&number),
+            // A list or map, by the number of its entries.
+            (_, Err(_)) => value.starts_with(['{', '[']),
+        }
+    }
+
+    /// The least number for which it may hold.
+    fn least(&self) -> u64 {
+        match self {
+            Comparison::AtLeast(least) => *least,
+            Comparison::Above(least) => least.saturating_add(1),
+            _ => 0,
+        }
+    }
+
+    /// The greatest number for which it may hold.
+    fn most(&self) -> u64 {
+        match self {
+            Comparison::AtMost(most) => *most,
+            Comparison::Below(most) => most.saturating_sub(1),
+            _ => u64::MAX,
+        }
+    }
+
     fn holds(&self, value: &Value) -> bool {
         match self {
-            Comparison::In(values) => values.contains(&scalar(value)),
-            Comparison::NotIn(values) => !values.contains(&scalar(value)),
+            Comparison::In(values) => is_one_of(value, values),
+            Comparison::NotIn(values) => !is_one_of(value, values),
             Comparison::AtLeast(least) => number(value).is_some_and(|value| value >= *least),
             Comparison::Above(least) => number(value).is_some_and(|value| value > *least),
             Comparison::AtMost(most) => number(value).is_some_and(|value| value <= *most),
             Comparison::Below(most) => number(value).is_some_and(|value| value < *most),
         }
     }
+}
 
-    /// The texts that are compared for equality.
-    fn words(&self) -> &[String] {
-        match self {
-            Comparison::In(values) | Comparison::NotIn(values) => values,
-            _ => &[],
-        }
-    }
+/// Whether a value is one of these. Lists and maps are also their number of entries.
+fn is_one_of(value: &Value, values: &[String]) -> bool {
+    let entries = number(value).map(|number| number.to_string());
+    values.contains(&scalar(value)) || entries.is_some_and(|entries| values.contains(&entries))
 }
 
 /// A value as an expression writes it.
@@ -162,6 +212,7 @@ impl FromStr for Expression {
                 Some(other) => return Err(format!("`and` should follow a condition, not {other}")),
             }
         }
+        conditions.iter().try_for_each(|condition| condition.can_hold_beside(&conditions))?;
         Ok(Expression { text: text.trim().to_owned(), conditions })
     }
 }
@@ -178,9 +229,7 @@ fn condition(tokens: &mut tokens::Tokens) -> Result<Condition, String> {
     }
     let path = Path::parse(&name)?;
     let comparison = comparison(tokens, &path)?;
-    for word in comparison.words() {
-        path.admits(word)?;
-    }
+    Kind::of(&path.0)?.admits(&path.name(), &comparison)?;
     Ok(Condition::Compared { path, comparison })
 }
 
@@ -207,54 +256,7 @@ impl Path {
         if names.len() == 1 && Region::ALL.iter().any(|region| region.as_str() == first) {
             names.push("phase".to_owned());
         }
-        let path = Path(names);
-        match first.as_str() {
-            "index" | "phase" if path.0.len() == 1 => Ok(path),
-            _ => path.checked(),
-        }
-    }
-
-    /// Refuses sections and members that no state has, so that a slip does not wait for ever.
-    fn checked(self) -> Result<Path, String> {
-        let example = "default".parse().map(|project| State::genesis(&project)).map_err(|_| "no state".to_owned())?;
-        let example = serde_json::to_value(&example).map_err(|error| error.to_string())?;
-        let sections = || Section::ALL.iter().map(|section| section.as_str()).collect::<Vec<_>>().join(", ");
-        let unknown = || format!("{:?} is no section of a state; there are {}, index and phase", self.0[0], sections());
-        let section = example.get(&self.0[0]).ok_or_else(unknown)?;
-        let (Some(members), Some(member)) = (section.as_object(), self.0.get(1)) else { return Ok(self) };
-        // Builds are left out of a state without any.
-        if members.contains_key(member) || (self.0[0] == "environment" && member == "builds") {
-            return Ok(self);
-        }
-        let known = members.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        Err(format!("{} has no member {member}; it has {known}", self.0[0]))
-    }
-
-    /// Refuses a phase that the region does not have.
-    fn admits(&self, word: &str) -> Result<(), String> {
-        let Some(phases) = self.phases() else { return Ok(()) };
-        if phases.contains(&word.to_owned()) {
-            return Ok(());
-        }
-        Err(format!("{} is never {word}; it is one of {}", self.name(), phases.join(", ")))
-    }
-
-    fn phases(&self) -> Option<Vec<String>> {
-        let names: Vec<&str> = self.0.iter().map(String::as_str).collect();
-        let top = [TopPhase::Boot, TopPhase::ProjectLifecycle, TopPhase::Execution, TopPhase::Terminated];
-        Some(match names.as_slice() {
-            ["phase"] => {
-                top.iter().filter_map(|phase| serde_json::to_value(phase).ok()).map(|phase| scalar(&phase)).collect()
-            }
-            ["boot", "phase"] => words(BootState::ALL),
-            ["ingestion", "phase"] => words(IngestionState::ALL),
-            ["council", "phase"] => words(CouncilState::ALL),
-            ["environment", "phase"] => words(EnvironmentState::ALL),
-            ["execution", "phase"] => words(ExecutionState::ALL),
-            ["control", "phase"] => words(ControlState::ALL),
-            ["policy", "phase"] => words(PolicyState::ALL),
-            _ => return None,
-        })
+        Kind::of(&names).map(|_| Path(names))
     }
 
     fn name(&self) -> String {
@@ -262,15 +264,12 @@ impl Path {
     }
 }
 
-fn words<T: ToString>(all: &[T]) -> Vec<String> {
-    all.iter().map(ToString::to_string).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::types::names::IngestionState;
 
     fn moment() -> Moment {
         let mut state = State::genesis(&"default".parse().unwrap());
@@ -289,7 +288,12 @@ mod tests {
             "ingestion == READY",
             "ingestion.phase == READY and environment != READY",
             "execution in [INACTIVE, WORK]",
-            "execution in INACTIVE,WORK",
+            "execution.approvals == 0",
+            "control.license in [ok, grace]",
+            "council.version == null and execution.beat in [2, 3]",
+            "execution.pin.version != 2",
+            "boot.identities == 0",
+            "meta.chart_version >= 1",
             "execution in (PLAN, INACTIVE) and index >= 17",
             "phase == BOOT",
             "no effects",
@@ -309,7 +313,8 @@ mod tests {
             "index >= 18",
             "execution in [PLAN]",
             "control.paused == true",
-            "execution.plan_hash >= 1",
+            "execution.approvals != 0",
+            "council.version >= 1",
         ] {
             assert!(!holds(bad), "{bad}");
         }
@@ -329,6 +334,30 @@ mod tests {
             ("ingestion == READY council == READY", "`and`"),
             ("no sources", "no effects"),
             ("execution in", "value"),
+            ("execution in WORK", "brackets"),
+            ("execution in WORK,REVIEW", "brackets"),
+            ("execution.beat == WORK", "a whole number"),
+            ("execution.beat == 03", "a whole number"),
+            ("execution.beat != -1", "a whole number"),
+            ("control.paused == False", "true or false"),
+            ("control.paused == 0", "true or false"),
+            ("control.paused != no", "true or false"),
+            ("control.paused >= 0", "true or false"),
+            ("control.paused.since == 1", "no members"),
+            ("control.license == OK", "ok, grace"),
+            ("ingestion >= 1", "DISCOVER, FETCH"),
+            ("execution.plan_hash >= 1", "a hash"),
+            ("execution.plan_hash == plan.md", "a hash"),
+            ("council.version == READY", "a whole number or null"),
+            ("execution.approvals == two", "number of its entries"),
+            ("execution.pin == 1", "null"),
+            ("execution.evidence.first == x", "no members"),
+            ("index < 0", "never below 0"),
+            ("index == READY", "a whole number"),
+            ("index >= 5 and index < 5", "exclude"),
+            ("ingestion == READY and ingestion == FETCH", "exclude"),
+            ("control.paused != true and control.paused != false", "exclude"),
+            ("execution.beat == 3 and execution.beat > 3", "exclude"),
             ("ingestion == 'READY", "not closed"),
             ("phase == DONE", "PROJECT_LIFECYCLE"),
         ] {

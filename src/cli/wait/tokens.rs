@@ -89,24 +89,21 @@ impl Tokens {
         value.parse().map_err(|_| format!("{value} is no whole number"))
     }
 
-    /// Values in brackets, or without.
+    /// Values in brackets.
     pub fn list(&mut self) -> Result<Vec<String>, String> {
-        let closing = match self.0.front() {
-            Some(Token::Sign("[")) => Some("]"),
-            Some(Token::Sign("(")) => Some(")"),
-            _ => None,
+        let closing = match self.next() {
+            Some(Token::Sign("[")) => "]",
+            Some(Token::Sign("(")) => ")",
+            _ => return Err("after `in` follow values in brackets, such as [WORK, REVIEW]".to_owned()),
         };
-        if closing.is_some() {
-            self.next();
-        }
         let mut values = vec![self.value()?];
         while self.0.front() == Some(&Token::Sign(",")) {
             self.next();
             values.push(self.value()?);
         }
-        match closing {
-            Some(sign) if self.next() != Some(Token::Sign(sign)) => Err(format!("the list is not closed by {sign}")),
-            _ => Ok(values),
+        if self.next() != Some(Token::Sign(closing)) {
+            return Err(format!("the list is not closed by {closing}"));
         }
+        Ok(values)
     }
 }
