@@ -10,12 +10,12 @@ use super::output::{self, Output};
 use super::propose::fill;
 use super::propose::patience::{self, Ended};
 use super::time::Span;
-use super::{source, state};
+use super::{keys, source, state};
 use crate::client::Draft;
-use crate::machine::state::Execution;
+use crate::machine::state::{Approval, Execution, State};
 use crate::types::hash::Hash;
 use crate::types::json::Json;
-use crate::types::keys::PublicKey;
+use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::names::Transition;
 use crate::types::ucxl::EvidenceRef;
 
@@ -25,7 +25,8 @@ use crate::types::ucxl::EvidenceRef;
     about = "Approve the plan under review, as a member of the council",
     long_about = "Approve the plan under review, as a member of the council.\n\nProposes Execution_Approve. An approval is bound to \
         the plan, the beat, the round of rework and the council's epoch; all four are read from the project's state, which \
-        is proven against its head. A member that approved already is skipped, so the command may be repeated.",
+        is proven against its head. All keys are checked against that state before the first approval is posted. A member that approved \
+        already is skipped, also if another run of the command was faster, so the command may be repeated.",
     after_help = "Examples:\n  \
         swoosh approve --key ada.key\n  \
         swoosh approve --key ada.key --key ben.key --plan plan.md --wait 5m\n  \
@@ -58,8 +59,10 @@ pub struct ApproveCommand {
 impl ApproveCommand {
     /// Approves with each key.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
-        let plan = self.plan.as_deref().map(source::read).transpose()?.map(|bytes| Hash::of(&bytes));
-        for key in &self.key {
+        let plan = self.plan.as_deref().map(source::plan).transpose()?.map(|bytes| Hash::of(&bytes));
+        let keys = self.key.iter().map(|file| keys::load(file)).collect::<anyhow::Result<Vec<SecretKey>>>()?;
+        self.check(&keys, plan)?;
+        for key in keys {
             if let Ended::Not(code) = self.approve(output, key, plan)? {
                 return Ok(code);
             }
@@ -67,31 +70,86 @@ impl ApproveCommand {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn approve(&self, output: Output, key: &std::path::Path, plan: Option<Hash>) -> anyhow::Result<Ended> {
-        let node = self.node.signer(key)?;
-        let project = &self.project.project;
-        let (_, head) = state::proven(&node, project)?;
-        let execution = &head.state().execution;
+    /// Refuses a plan or a key that would fail, before anything is posted.
+    fn check(&self, keys: &[SecretKey], plan: Option<Hash>) -> anyhow::Result<()> {
+        let (_, head) = state::proven(&self.node.reader()?, &self.project.project)?;
+        self.inputs(head.state())?;
+        check_plan(&head.state().execution, plan)?;
+        // The caller of a grant approves for the seat of another key.
+        if self.seat.is_some() {
+            return Ok(());
+        }
+        let members: Vec<PublicKey> = keys.iter().map(SecretKey::public).collect();
+        check_members(head.state(), &members)
+    }
+
+    fn inputs(&self, state: &State) -> anyhow::Result<Json> {
         let given = match &self.seat {
             Some(seat) => Json::parse(json!({"seat": seat}).to_string().as_bytes())?,
             None => Json::parse(b"{}")?,
         };
-        let inputs = fill::filled(Transition::ExecutionApprove, &given, head.state())?;
+        fill::filled(Transition::ExecutionApprove, &given, state)
+    }
+
+    fn approve(&self, output: Output, key: SecretKey, plan: Option<Hash>) -> anyhow::Result<Ended> {
+        let key_or_seat = self.seat.unwrap_or_else(|| key.public());
+        let builder = self.node.builder().retry(patience::within(self.wait));
+        let node = self.node.signing(builder, key)?;
+        let project = &self.project.project;
+        let (_, head) = state::proven(&node, project)?;
+        let execution = &head.state().execution;
+        let inputs = self.inputs(head.state())?;
         check_plan(execution, plan)?;
-        let member = self.seat.or_else(|| node.client().identity().map(|identity| identity.public()));
-        if let Some(member) = member.filter(|member| execution.approvals.contains_key(member)) {
-            output::note(&json!({"approved_before": member}), || format!("{member} approved this plan already"));
+        let member = head.state().member_behind(&key_or_seat).unwrap_or(key_or_seat);
+        if execution.approvals.contains_key(&member) {
+            approved_before(&member);
             return Ok(Ended::Accepted);
         }
         let draft = Draft::new(Transition::ExecutionApprove, &inputs)?.to(project.clone());
         let draft = draft.with_evidence(self.evidence.clone())?;
-        let ended = patience::propose(output, &node, &draft, self.wait)?;
+        let ended = match patience::propose(output, &node, &draft, self.wait) {
+            Ok(ended) => ended,
+            Err(error) => {
+                // Another run may have posted this approval since the state was read.
+                let now = state::proven(&node, project).map(|(_, head)| head.state().execution.clone());
+                if !now.is_ok_and(|now| is_recorded(execution, &now, &member)) {
+                    return Err(error);
+                }
+                approved_before(&member);
+                return Ok(Ended::Accepted);
+            }
+        };
         if matches!(ended, Ended::Accepted) {
             let (have, needed) = (execution.approvals.len() as u64 + 1, execution.approval_threshold);
             output::hint(&json!({"approvals": have, "threshold": needed}), || next_step(have, needed));
         }
         Ok(ended)
     }
+}
+
+fn approved_before(member: &PublicKey) {
+    output::note(&json!({"approved_before": member}), || format!("{member} approved this plan already"));
+}
+
+/// Refuses keys of others than elected members.
+fn check_members(state: &State, keys: &[PublicKey]) -> anyhow::Result<()> {
+    let strangers = keys.iter().filter(|key| state.member_behind(key).is_none());
+    let strangers: Vec<String> = strangers.map(ToString::to_string).collect();
+    anyhow::ensure!(
+        strangers.is_empty(),
+        "no elected member of the council: {}; name the secret keys of members with --key. Nothing was signed",
+        strangers.join(", ")
+    );
+    Ok(())
+}
+
+/// Whether a later state has the member's approval of the plan, beat and round that were under review before.
+fn is_recorded(before: &Execution, now: &Execution, member: &PublicKey) -> bool {
+    let same = |approval: &Approval| {
+        Some(approval.plan_hash) == before.plan_hash
+            && (approval.beat, approval.rework_round) == (before.beat, before.rework_round)
+    };
+    now.approvals.get(member).is_some_and(same)
 }
 
 fn check_plan(execution: &Execution, plan: Option<Hash>) -> anyhow::Result<()> {
@@ -106,4 +164,47 @@ fn check_plan(execution: &Execution, plan: Option<Hash>) -> anyhow::Result<()> {
 fn next_step(have: u64, needed: u64) -> String {
     let so_far = format!("{have} of {needed} approvals");
     if have >= needed { format!("{so_far}; next: swoosh propose ApprovalsThreshold") } else { so_far }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn key(n: u8) -> PublicKey {
+        SecretKey::from_bytes(&[n; 32]).public()
+    }
+
+    /// Of two runs at once, the slower one ended with "approved already" and did not try its next key.
+    #[test]
+    fn an_approval_that_another_run_posted_counts_as_recorded_for_the_same_plan_and_round_alone() {
+        let project = "default".parse().unwrap();
+        let before = Execution { plan_hash: Some(Hash::of(b"plan")), beat: 2, rework_round: 1, ..Execution::default() };
+        let approval = Approval {
+            plan_hash: Hash::of(b"plan"),
+            beat: 2,
+            rework_round: 1,
+            council_epoch: State::genesis(&project).epoch.council,
+            signer: None,
+        };
+        let mut now = before.clone();
+        assert!(!is_recorded(&before, &now, &key(1)));
+        now.approvals.insert(key(1), approval.clone());
+        assert!(is_recorded(&before, &now, &key(1)));
+        assert!(!is_recorded(&before, &now, &key(2)));
+        now.approvals.insert(key(1), Approval { rework_round: 0, ..approval });
+        assert!(!is_recorded(&before, &now, &key(1)), "an approval of an earlier round is another one");
+    }
+
+    /// The first of two approvals was recorded before the second key proved to be the agent's.
+    #[test]
+    fn keys_that_are_no_members_are_refused_together_with_the_remedy() {
+        let mut state = State::genesis(&"default".parse().unwrap());
+        Arc::make_mut(&mut state.council).members.insert(key(1), "reviewer".parse().unwrap());
+        assert!(check_members(&state, &[key(1)]).is_ok());
+        let said = check_members(&state, &[key(1), key(2), key(3)]).unwrap_err().to_string();
+        assert!(said.contains(&key(2).to_string()) && said.contains(&key(3).to_string()), "{said}");
+        assert!(!said.contains(&key(1).to_string()) && said.contains("--key"), "{said}");
+    }
 }

@@ -84,6 +84,9 @@ struct Place {
     node: NodeArgs,
 }
 
+/// Reads of a project that moves on between its state and its electorate.
+const READS: usize = 8;
+
 impl Place {
     /// Reads the project's whole state, proves it against the head, and computes the election. Where something is signed,
     /// the node must be the one that is known.
@@ -93,11 +96,15 @@ impl Place {
             true => self.node.signs_for()?.cluster,
             false => node.ask(node.client().health())?.cluster,
         };
-        let (_, head) = state::proven(&node, &self.project.project)?;
-        // The settings of the node name voters too, so the state alone does not say who may be seated.
-        let view = node.ask(node.client().transitions(&self.project.project))?;
-        anyhow::ensure!(view.head == head.hash(), "the project moved on while it was read; ask again");
-        Ok(Election::of(cluster, self.project.project.clone(), head, view.electorate))
+        for _ in 0..READS {
+            let (_, head) = state::proven(&node, &self.project.project)?;
+            // The settings of the node name voters too, so the state alone does not say who may be seated.
+            let view = node.ask(node.client().transitions(&self.project.project))?;
+            if view.head == head.hash() {
+                return Ok(Election::of(cluster, self.project.project.clone(), head, view.electorate));
+            }
+        }
+        anyhow::bail!("the project moves on while it is read; try again")
     }
 
     /// The same, while votes count.

@@ -144,7 +144,7 @@ impl ProposeCommand {
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let (most, goal) = self.waits();
         let inputs = self.given_inputs()?;
-        let node = self.signer()?;
+        let node = self.signer(most)?;
         let draft = self.draft(&node, inputs)?;
         if self.print {
             let prepared = node.ask(node.client().prepare(&draft))?;
@@ -181,9 +181,9 @@ impl ProposeCommand {
     }
 
     /// A client that signs for the node's cluster.
-    fn signer(&self) -> anyhow::Result<Node> {
+    fn signer(&self, most: Option<Span>) -> anyhow::Result<Node> {
         let key = keys::load(&self.key)?;
-        let retry = RetryPolicy { attempts: self.attempts, ..RetryPolicy::default() };
+        let retry = RetryPolicy { attempts: self.attempts, ..patience::within(most) };
         self.node.signing(self.node.builder().retry(retry), key)
     }
 
@@ -246,7 +246,7 @@ fn locked(transition: Transition, plan: &Path) -> anyhow::Result<Json> {
     if transition != Transition::ExecutionPlanLocked {
         usage(&format!("--plan is for Execution_PlanLocked alone, not for {transition}"));
     }
-    let hash = Hash::of(&source::read(plan)?);
+    let hash = Hash::of(&source::plan(plan)?);
     Ok(Json::parse(serde_json::json!({"plan_hash": hash}).to_string().as_bytes())?)
 }
 

@@ -215,6 +215,51 @@ fn an_approval_fills_in_its_binding_and_counts_once() {
     assert_eq!(state["projection"]["execution"]["approvals"].as_object().unwrap().len(), 2, "{state}");
 }
 
+/// One of three runs succeeded; the others ended with `guard_member` and did not try their second key.
+#[test]
+fn approvals_by_several_runs_at_once_all_succeed_and_a_key_of_no_member_posts_nothing() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Execution, "WORK");
+    project.accept(&daemon, Transition::ExecutionBeatReviewGate);
+    let state = daemon.get("/state?project=p&projection=council").json();
+    let members = state["projection"]["council"]["members"].as_object().unwrap().clone();
+    let is_member = |name: &&str| members.contains_key(&site.hands.get(name).key().to_string());
+    let seated: Vec<String> =
+        ["v1", "v2", "v3", "v4", "v5"].into_iter().filter(is_member).map(|name| key(&site, name)).collect();
+    let approvals = || {
+        let state = daemon.get("/state?project=p&projection=execution").json();
+        state["projection"]["execution"]["approvals"].as_object().unwrap().len()
+    };
+    let (_, err, code) = run(&site, &daemon, &["approve", "--key", &seated[0], "--key", &key(&site, "stranger")]);
+    assert_eq!((code, approvals()), (Some(1), 0), "{err}");
+    assert!(err.contains("no elected member") && err.contains("--key"), "{err}");
+    let arguments = ["approve", "--key", &seated[0], "--key", &seated[1]];
+    let runs: Vec<Child> = (0..3)
+        .map(|_| {
+            let mut command = command(&site, &daemon, &arguments);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for run in runs {
+        let (out, err, code) = said(&run.wait_with_output().unwrap());
+        assert_eq!(code, Some(0), "{out}{err}");
+    }
+    assert_eq!(approvals(), 2);
+}
+
+/// A node without TLS was asked again by https until the time was over.
+#[test]
+fn a_wait_by_https_for_a_node_without_tls_ends_at_once() {
+    let site = Site::new();
+    let daemon = site.start();
+    let node = format!("https://{}", daemon.address);
+    let (_, err, code) = run(&site, &daemon, &["wait", "index >= 1", "--node", &node]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("begins with http://") && !err.contains("asking again"), "{err}");
+}
+
 /// The beginning of the loop took four hashes, copied by hand.
 #[test]
 fn hashes_of_all_ready_come_from_the_state_and_the_plan_from_its_file() {
@@ -265,6 +310,9 @@ fn a_closed_window_is_waited_for_as_long_as_the_wait_allows() {
     let (_, err, code) = run(&site, &daemon, &["propose", "BeatReviewGate", "--key", &operator, "--wait", "1s"]);
     assert_eq!(code, Some(3), "{err}");
     assert!(err.contains("guard_window") && err.contains("the review window opens in 15h"), "{err}");
+    let (_, err, code) = run(&site, &daemon, &["propose", "BeatReviewGate", "--key", &operator]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("guard_window") && err.contains("`--wait SPAN` waits for it"), "{err}");
     // A guard that time does not open is refused at once.
     let (_, err, code) = run(&site, &daemon, &["propose", "ApprovalsThreshold", "--key", &operator, "--wait", "1h"]);
     assert_eq!(code, Some(1), "{err}");

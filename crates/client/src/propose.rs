@@ -5,7 +5,7 @@ use super::draft::{Draft, HeadChoice, Window};
 use super::entropy::EntropyError;
 use super::link::{LinkError, Reply};
 use super::read::{ReadError, is_passing_status};
-use super::retry::{self, Cause};
+use super::retry::{self, Cause, RetryPolicy};
 use super::{Client, ReceiptCheckError};
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::HlcError;
@@ -216,6 +216,11 @@ impl Client {
     /// the same key, so that the proposal is accepted at most once. Any other rejection is returned at once.
     pub async fn propose_observed(&self, draft: &Draft, observer: &mut Observer<'_>) -> Result<Accepted, ProposeError> {
         self.travel(Journey::of(draft), observer).await
+    }
+
+    /// How often and how patiently it tries again.
+    pub fn retry_policy(&self) -> RetryPolicy {
+        self.retry
     }
 
     /// Reads what a draft leaves open and signs it, without posting.

@@ -54,8 +54,9 @@ impl ElectArgs {
     /// Elects.
     pub fn run(&self, output: Output) -> anyhow::Result<ExitCode> {
         let keys = self.key.iter().map(|file| keys::load(file)).collect::<anyhow::Result<Vec<SecretKey>>>()?;
-        let Some(first) = self.key.first() else { return Ok(ExitCode::from(2)) };
-        let node = self.place.node.signer(first)?;
+        // A descriptor is read once, so the key is not loaded again.
+        let Some(first) = keys.first() else { return Ok(ExitCode::from(2)) };
+        let node = self.place.node.signing(self.place.node.builder(), first.clone())?;
         // Each round does the step that the council is at. A step that another caller did meanwhile is not done again.
         for _ in 0..ROUNDS {
             let council = self.council(&node)?;
@@ -87,6 +88,7 @@ impl ElectArgs {
                 serde_json::from_slice(&source::json_of(&format!("@{}", file.display()), "profiles")?.canonical())?
             }
             None => {
+                check_number(council, keys)?;
                 let capabilities: BTreeSet<&Capability> =
                     council.roles.iter().flat_map(|(_, role)| &role.capabilities).collect();
                 let candidates = keys.iter().map(|key| json!({"key": key.public(), "capabilities": capabilities}));
@@ -98,7 +100,11 @@ impl ElectArgs {
     }
 
     fn certify(&self, node: &Node, keys: &[SecretKey]) -> anyhow::Result<Ended> {
-        let election = self.place.running()?;
+        let election = self.place.election(true)?;
+        // Another run certified meanwhile: the next round looks at the council again.
+        if election.council().phase != CouncilState::Elect {
+            return Ok(Ended::Accepted);
+        }
         let candidates: Vec<&SecretKey> =
             keys.iter().filter(|key| election.council().candidates.contains_key(&key.public())).collect();
         for key in keys.iter().filter(|key| !election.council().candidates.contains_key(&key.public())) {
@@ -152,6 +158,18 @@ impl ElectArgs {
     }
 }
 
+/// Refuses fewer keys than a council has members.
+fn check_number(council: &Council, keys: &[SecretKey]) -> anyhow::Result<()> {
+    let given = keys.iter().map(SecretKey::public).collect::<BTreeSet<PublicKey>>().len() as u64;
+    let least = council.rules.min_members;
+    anyhow::ensure!(
+        given >= least,
+        "{} for a council of at least {least} members; give at least {least} keys of candidates with --key",
+        count(given, "key")
+    );
+    Ok(())
+}
+
 /// Steps of an election, and as many that another caller did first.
 const ROUNDS: usize = 8;
 
@@ -175,4 +193,18 @@ fn is_of(council: &Council, keys: &[SecretKey]) -> anyhow::Result<()> {
         strangers.join(", ")
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One key led to the table of guards, which did not say what to do.
+    #[test]
+    fn fewer_keys_than_members_are_refused_with_the_number_to_give() {
+        let key = |n: u8| SecretKey::from_bytes(&[n; 32]);
+        let said = check_number(&Council::default(), &[key(1), key(1)]).unwrap_err().to_string();
+        assert!(said.starts_with("1 key ") && said.contains("at least 3 keys"), "{said}");
+        assert!(check_number(&Council::default(), &[key(1), key(2), key(3)]).is_ok());
+    }
 }

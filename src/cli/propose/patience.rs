@@ -12,7 +12,7 @@ use crate::cli::output::{self, Output};
 use crate::cli::refusal;
 use crate::cli::time::{Span, spell};
 use crate::cli::wait::{self, Expression};
-use crate::client::{Accepted, Draft, ProposeError};
+use crate::client::{Accepted, Draft, ProposeError, RetryPolicy};
 use crate::machine::chart;
 use crate::types::names::{GuardName, Transition};
 use crate::types::rejection::{Code, Problem};
@@ -45,6 +45,12 @@ impl FromStr for WaitFor {
     }
 }
 
+/// Retries that end with the wait: a node that does not answer is not asked for longer than that.
+pub(in crate::cli) fn within(most: Option<Span>) -> RetryPolicy {
+    let usual = RetryPolicy::default();
+    RetryPolicy { patience_ms: most.map_or(usual.patience_ms, |most| most.0.min(usual.patience_ms)), ..usual }
+}
+
 /// How a proposal that may wait ended.
 pub(in crate::cli) enum Ended {
     Accepted,
@@ -60,15 +66,27 @@ pub(in crate::cli) fn propose(output: Output, node: &Node, draft: &Draft, most: 
             Ok(accepted) => return say_accepted(output, node, &accepted).map(|_| Ended::Accepted),
             Err(error) => error,
         };
-        let opening = most.zip(opening(&error, draft.transition()));
-        let Some((most, opening)) = opening else {
-            return Err(node.ask::<(), ProposeError>(async { Err(error) }).err().unwrap_or_else(unexplained));
+        let Some(opening) = opening(&error, draft.transition()) else {
+            let is_over = most.is_some() && gave_up_in_time(&error, node.client().retry_policy());
+            let refused = explained(node, error);
+            if !is_over {
+                return Err(refused);
+            }
+            refusal::tell(&refused, output.is_json());
+            return Ok(Ended::Not(ExitCode::from(wait::TIME_OVER)));
+        };
+        let Some(most) = most else {
+            refusal::tell(&explained(node, error), output.is_json());
+            let document = json!({"opens": opening.cause, "opens_in_ms": opening.wait_ms, "wait_with": "--wait"});
+            output::note(&document, || {
+                format!("{} in {}; `--wait SPAN` waits for it", opening.cause, spell(opening.wait_ms))
+            });
+            return Ok(Ended::Not(ExitCode::FAILURE));
         };
         let (waited, wait) = (began.elapsed(), Duration::from_millis(opening.wait_ms + MARGIN_MS));
         let document = json!({"waiting_for": opening.cause, "opens_in_ms": opening.wait_ms});
         if waited + wait > Duration::from_millis(most.0) {
-            let refused = node.ask::<(), ProposeError>(async { Err(error) }).err().unwrap_or_else(unexplained);
-            refusal::tell(&refused, output.is_json());
+            refusal::tell(&explained(node, error), output.is_json());
             output::note(&document, || {
                 format!("{} in {}, after the end of --wait {}", opening.cause, spell(opening.wait_ms), spell(most.0))
             });
@@ -84,7 +102,7 @@ pub(in crate::cli) fn attempt(node: &Node, draft: &Draft) -> anyhow::Result<Opti
     match node.wait(node.client().propose_observed(draft, &mut |event| tell(&event))) {
         Ok(accepted) => Ok(Some(accepted)),
         Err(error) if error.problem().is_some_and(|problem| was_overtaken(problem.code)) => Ok(None),
-        Err(error) => Err(node.ask::<(), ProposeError>(async { Err(error) }).err().unwrap_or_else(unexplained)),
+        Err(error) => Err(explained(node, error)),
     }
 }
 
@@ -92,8 +110,16 @@ fn was_overtaken(code: Code) -> bool {
     matches!(code, Code::StaleHead | Code::NotEnabled)
 }
 
-fn unexplained() -> anyhow::Error {
-    anyhow::anyhow!("the proposal was refused without a reason")
+/// The error as it is reported: a refusal names its node.
+fn explained(node: &Node, error: ProposeError) -> anyhow::Error {
+    let unexplained = || anyhow::anyhow!("the proposal was refused without a reason");
+    node.ask::<(), ProposeError>(async { Err(error) }).err().unwrap_or_else(unexplained)
+}
+
+/// Whether the wait ended the retries, and not their number.
+fn gave_up_in_time(error: &ProposeError, policy: RetryPolicy) -> bool {
+    let is_shorter = policy.patience_ms < RetryPolicy::default().patience_ms;
+    matches!(error, ProposeError::GaveUp { attempts, .. } if is_shorter && *attempts < policy.attempts)
 }
 
 /// What time alone brings about, and when.
@@ -125,6 +151,7 @@ fn time_helps(problem: &Problem) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Cause;
     use crate::types::record::GuardOutcome;
 
     fn refused(code: Code, failed: &[GuardName], retry_after_ms: Option<u64>) -> ProposeError {
@@ -163,6 +190,21 @@ mod tests {
         assert_eq!(found(refused(Code::Guard(window), &[window, pin], Some(5_000))), None);
         assert_eq!(found(refused(Code::Guard(GuardName::Capacity), &[GuardName::Capacity], Some(5_000))), None);
         assert_eq!(found(refused(Code::Guard(window), &[window], None)), None);
+    }
+
+    /// `propose --wait 2s` on a node that was down took ten attempts.
+    #[test]
+    fn a_short_wait_bounds_the_retries_and_its_end_is_no_other_failure() {
+        assert_eq!(within(Some(Span(2_000))).patience_ms, 2_000);
+        assert_eq!(within(Some(Span(3_600_000))), RetryPolicy::default());
+        assert_eq!(within(None), RetryPolicy::default());
+        let gave_up = |attempts| {
+            let cause = Box::new(Cause::Busy { status: 503, retry_after_ms: None, problem: None });
+            ProposeError::GaveUp { attempts, cause, key: None }
+        };
+        assert!(gave_up_in_time(&gave_up(4), within(Some(Span(2_000)))));
+        assert!(!gave_up_in_time(&gave_up(10), within(Some(Span(2_000)))), "the attempts ended it");
+        assert!(!gave_up_in_time(&gave_up(4), RetryPolicy::default()));
     }
 
     #[test]
