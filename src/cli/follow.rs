@@ -43,7 +43,7 @@ pub struct FollowCommand {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Address to serve reads on; left out, that of the settings
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::listen::address)]
     listen: Option<SocketAddr>,
     /// Settings file, for the server, the journal and who may read
     #[arg(long, value_name = "FILE")]

@@ -32,7 +32,7 @@ use crate::types::text::{ClusterId, ProjectName};
         settings are for a trial: any user of this machine may read the node.",
     after_help = "Example, with a second terminal for the node:\n  \
         swoosh init try && cd try && . ./.envrc\n  \
-        swoosh serve --config swoosh.yaml                     # in the second terminal\n  \
+        cd try && swoosh serve --config swoosh.yaml           # in the second terminal\n  \
         swoosh propose ConfigOk --inputs @project.json\n  \
         swoosh propose Licensed\n  \
         swoosh wait 'ingestion == READY and environment == READY'\n  \
@@ -56,7 +56,7 @@ pub struct InitCommand {
     #[arg(long, value_name = "PROJECT", default_value = "default")]
     project: ProjectName,
     /// Address of the node
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7400")]
+    #[arg(long, value_name = "ADDR", value_parser = super::listen::fixed, default_value = "127.0.0.1:7400")]
     listen: SocketAddr,
 }
 
@@ -77,22 +77,28 @@ impl InitCommand {
             made.variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let document = json!({"directory": root, "variables": exports, "identities": made.identities});
         output.say(&document, || files::exports(&made.variables))?;
-        output::note(&json!({"made": root}), || next_steps(&self.directory));
+        output::note(&json!({"made": root}), || next_steps(&self.directory, &root));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn next_steps(directory: &Path) -> String {
-    let directory = directory.display();
+fn next_steps(directory: &Path, root: &Path) -> String {
+    let (directory, root) = (directory.display(), root.display());
     format!(
-        "made {directory}. Next:\n  cd {directory} && . ./.envrc\n  swoosh serve --config swoosh.yaml    # in another terminal\n  \
-         swoosh propose ConfigOk --inputs @project.json\n`swoosh init --help` has the way from there to REVERB"
+        "made {directory}. In another terminal:\n  cd {root} && swoosh serve --config swoosh.yaml\nHere:\n  \
+         cd {directory} && . ./.envrc\n  swoosh propose ConfigOk --inputs @project.json\n`swoosh init --help` has the way from there to REVERB"
     )
 }
 
 /// The directory by its whole path, made if it is missing, and whether it was. Refused where there is something in it.
 fn place(directory: &Path) -> anyhow::Result<(PathBuf, bool)> {
     let name = directory.display();
+    // A link whose target is missing is no free name.
+    if directory.is_symlink() && !directory.exists() {
+        bail!(
+            "{name} is a link to something that is missing; nothing was changed. Name a new directory, or remove the link"
+        );
+    }
     let is_new = match std::fs::read_dir(directory) {
         Ok(mut entries) => {
             if entries.next().is_some() {
@@ -101,7 +107,9 @@ fn place(directory: &Path) -> anyhow::Result<(PathBuf, bool)> {
             false
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(directory).with_context(|| format!("{name} cannot be made"))?;
+            std::fs::create_dir_all(directory).with_context(|| {
+                format!("{name} cannot be made; nothing was changed. Name a directory whose parents are directories that you may write")
+            })?;
             true
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
@@ -138,4 +146,30 @@ fn take_back(root: &Path, is_new: bool) {
 fn packer_is_there() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| swoosh_terminal::programs::is_program(&folder.join("packer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The serve command of the next steps failed in a terminal that was not in the directory.
+    #[test]
+    fn the_next_steps_of_both_terminals_begin_in_the_directory() {
+        let said = next_steps(Path::new("try"), Path::new("/home/me/try"));
+        assert!(said.contains("cd /home/me/try && swoosh serve --config swoosh.yaml"), "{said}");
+        assert!(said.contains("cd try && . ./.envrc"), "{said}");
+    }
+
+    /// "cannot be made: File exists (os error 17)" named no next step.
+    #[test]
+    fn a_link_to_nothing_is_refused_with_the_next_step_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("dangling");
+        std::os::unix::fs::symlink(directory.path().join("missing"), &link).unwrap();
+        let said = place(&link).unwrap_err().to_string();
+        assert!(said.contains("is a link to something that is missing") && said.contains("remove the link"), "{said}");
+        let below = format!("{:#}", place(&link.join("try")).unwrap_err());
+        assert!(below.contains("nothing was changed"), "{below}");
+        assert!(link.is_symlink() && !directory.path().join("missing").exists());
+    }
 }

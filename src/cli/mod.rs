@@ -29,6 +29,7 @@ mod inputs;
 mod keys;
 mod lab;
 mod license;
+mod listen;
 mod manual;
 mod mcp;
 mod migration;
@@ -55,6 +56,7 @@ mod templates;
 mod transition_name;
 mod transitions;
 mod ucxl;
+mod usage;
 mod version;
 mod wait;
 mod wal;
@@ -170,7 +172,10 @@ pub fn main() -> ExitCode {
 /// The arguments of this process. Wrong usage ends it.
 fn parsed() -> Cli {
     let arguments = renamed::present(std::env::args_os().collect());
-    let matches = grouped::command().get_matches_from(arguments);
+    let matches = grouped::command().try_get_matches_from(&arguments).unwrap_or_else(|mut error| {
+        usage::without_environment(&mut error, grouped::command(), &arguments);
+        error.exit()
+    });
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut grouped::command()).exit())
 }
 

@@ -32,7 +32,7 @@ pub struct ServeCommand {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Address to listen on, in place of the settings' one; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::listen::address)]
     listen: Option<SocketAddr>,
     /// For tests: die where SWOOSH_CRASH_AT says
     #[cfg(feature = "crash-points")]

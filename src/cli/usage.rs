@@ -1,0 +1,50 @@
+//! The usage line of an error.
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, Error};
+
+/// Replaces the usage line by the one of the command's help. clap's own line lists every argument that has a value, also those with a
+/// value of the environment, as if they were required.
+pub(super) fn without_environment(error: &mut Error, mut command: Command, arguments: &[std::ffi::OsString]) {
+    if error.get(ContextKind::Usage).is_none() {
+        return;
+    }
+    command.build();
+    let mut at = &mut command;
+    for word in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
+        if at.find_subcommand(word).is_none() {
+            continue;
+        }
+        match at.find_subcommand_mut(word) {
+            Some(below) => at = below,
+            None => return,
+        }
+        if !at.has_subcommands() {
+            break;
+        }
+    }
+    let usage = at.render_usage();
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command() -> Command {
+        let node = clap::Arg::new("node").long("node").env("PATH").value_name("URL");
+        let wait = Command::new("wait").arg(clap::Arg::new("goal").required(true).value_name("EXPRESSION")).arg(node);
+        Command::new("swoosh").subcommand(wait)
+    }
+
+    /// With `.envrc` loaded, the usage line named --project and --node as if they were required.
+    #[test]
+    fn a_usage_line_does_not_list_what_the_environment_gives() {
+        let arguments: Vec<std::ffi::OsString> = ["swoosh", "wait"].map(Into::into).into();
+        let mut error = command().try_get_matches_from(&arguments).unwrap_err();
+        assert!(error.to_string().contains("--node <URL>"), "clap lists it: {error}");
+        without_environment(&mut error, command(), &arguments);
+        let said = error.to_string();
+        assert!(said.contains("Usage: swoosh wait [OPTIONS] <EXPRESSION>") && !said.contains("--node"), "{said}");
+    }
+}
