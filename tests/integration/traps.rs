@@ -142,7 +142,7 @@ fn a_wrong_signature_is_answered_with_the_hash_of_the_bytes_that_it_must_be_over
     project.drive(&daemon, Region::Boot, "LICENSED");
     let signed = project.signed(&Ask::new(Transition::ControlPause));
     let mut document: Value = serde_json::from_slice(&bytes(&signed)).unwrap();
-    document["hlc"] = json!(daemon.get("/health").json()["time"]);
+    document["inputs"]["rationale"] = json!("another than the signed one");
     let answer = daemon.post(document.to_string().as_bytes());
     assert_eq!(answer.code(), "signature_invalid", "{}", answer.text());
     document.as_object_mut().unwrap().remove("signature");

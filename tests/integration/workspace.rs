@@ -58,7 +58,7 @@ fn only_the_simulation_can_remember_signatures() {
     let types = |package: &str| {
         let output = Command::new(env!("CARGO"))
             .args(["tree", "--locked", "--offline", "--edges", "normal,build,features", "--prefix", "none"])
-            .args(["--no-dedupe", "--package", package])
+            .args(["--package", package])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .expect("cargo can be run");
