@@ -8,6 +8,7 @@ use swoosh::types::names::{Region, Transition};
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::{Project, bytes};
 use crate::support::inputs;
+use crate::support::sockets::eventually;
 use crate::support::world::Ask;
 
 /// Standard output, standard error and exit code.
@@ -142,7 +143,11 @@ fn a_wrong_signature_is_answered_with_the_hash_of_the_bytes_that_it_must_be_over
     project.drive(&daemon, Region::Boot, "LICENSED");
     let signed = project.signed(&Ask::new(Transition::ControlPause));
     let mut document: Value = serde_json::from_slice(&bytes(&signed)).unwrap();
-    document["inputs"]["rationale"] = json!("another than the signed one");
+    let signed_at = document["hlc"].clone();
+    eventually("the clock moves on", || {
+        document["hlc"] = json!(daemon.get("/health").json()["time"]);
+        document["hlc"] != signed_at
+    });
     let answer = daemon.post(document.to_string().as_bytes());
     assert_eq!(answer.code(), "signature_invalid", "{}", answer.text());
     document.as_object_mut().unwrap().remove("signature");
