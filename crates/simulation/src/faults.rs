@@ -88,7 +88,7 @@ impl fmt::Display for Fault {
 /// A rate is a number of times in so many turns, messages or answers.
 pub const RATE_SCALE: u64 = 10_000;
 
-/// How often each fault happens, in [`RATE_SCALE`].
+/// How often each fault happens, in `RATE_SCALE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rates(BTreeMap<Fault, u64>);
 

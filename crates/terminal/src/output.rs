@@ -76,7 +76,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(written.or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?)
 }
 
-/// Writes text for people: like [`print`], with colours where standard output is a terminal.
+/// Writes text for people: like [`print()`], with colours where standard output is a terminal.
 pub fn print_text(text: &str) -> anyhow::Result<()> {
     print(&coloured(text))
 }
