@@ -1,4 +1,4 @@
-//! Markdown as HTML that runs and loads nothing, whatever its source. Raw HTML is shown as text, images as their descriptions, and
+//! Markdown as HTML that runs and loads nothing. Raw HTML is shown as text, images as their descriptions, and
 //! unsafe links as their labels. CommonMark with tables.
 
 use std::collections::BTreeSet;

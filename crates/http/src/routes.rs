@@ -1,7 +1,7 @@
 //! The list of routes. Router, description, rights of readers and the probes' listener are made of it.
 //!
-//! A line has the method, the path and the handler. A read says which projects its answer may hold ([`Holds`]), and for
-//! whom it is:
+//! A line has the method, the path and the handler. A read says which projects its answer may hold ([`Holds`]), and its
+//! callers:
 //!
 //! - `Closed`: for readers, where the address is not loopback;
 //! - `Open`: for all callers, on the probes' listener too.

@@ -56,11 +56,8 @@ pub async fn run(
         Some(tls) => tls::watch(tls, &metrics),
         None => super::warn_of_plain_http("listen", listener.local_addr()?, super::SERVE_TLS),
     }
-    let (shared, lag) = (handle.clone(), Arc::new(Lag::unknown()));
-    // `swoosh backup create` works on a follower as on any node.
-    let _control = Control::listen(&settings.data, move || shared.journal()).inspect_err(|error| {
-        tracing::warn!(error = format!("{error:#}"), "`swoosh backup create` cannot reach this node")
-    });
+    let lag = Arc::new(Lag::unknown());
+    let _control = control(settings, handle.clone());
     let follower = Follower {
         at_once: AtOnce::default(),
         client,
@@ -104,6 +101,16 @@ pub async fn run(
     ended?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// `swoosh backup create` works on a follower as on any node, until this is dropped.
+fn control(settings: &Settings, handle: Handle) -> Option<Control> {
+    let control = Control::listen(&settings.data, move || handle.journal());
+    control
+        .inspect_err(|error| {
+            tracing::warn!(error = format!("{error:#}"), "`swoosh backup create` cannot reach this node")
+        })
+        .ok()
 }
 
 fn overrides(settings: &Settings) -> Overrides {

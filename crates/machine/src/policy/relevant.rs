@@ -47,7 +47,7 @@ struct ByRoles {
 /// Members of `inputs` that a policy reads; `None` for one that reads more, or names an identity or a project.
 type Reading = Option<BTreeSet<String>>;
 
-/// What each policy of a bundle reads, by Cedar's id. Cedar parses a policy again to tell, so this is found once for a bundle.
+/// What each policy of a bundle reads, by Cedar's id. Cedar parses a policy again for that, so it is done once for a bundle.
 #[derive(Clone, Debug)]
 pub(super) struct Readings(BTreeMap<String, Reading>);
 
