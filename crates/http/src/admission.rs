@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::routes;
+use super::serve::Patience;
 use super::traffic::Hush;
 use super::{Caller, Limits, Peer, Traffic};
 use lines::{Lines, Part};
@@ -222,7 +223,12 @@ impl Gate {
     /// An asker with a request under way.
     #[cfg(test)]
     pub(super) fn asker(&self, caller: Caller) -> Asker {
-        Asker::new(caller, Kept(Arc::new(self.admit(caller).ok().unwrap())))
+        Asker::new(caller, Kept(Arc::new(self.admit(caller).ok().unwrap())), Patience::default())
+    }
+
+    #[cfg(test)]
+    pub(super) fn under_way(&self, peer: Peer) -> usize {
+        self.by_peer.amount(peer)
     }
 
     #[cfg(test)]
@@ -277,7 +283,8 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, n
     match admitted {
         Ok(admitted) => {
             let kept = Kept(Arc::new(admitted));
-            request.extensions_mut().insert(Asker::new(caller, kept.clone()));
+            let patience = request.extensions_mut().remove::<Patience>().unwrap_or_default();
+            request.extensions_mut().insert(Asker::new(caller, kept.clone(), patience));
             let mut response = next.run(request).await;
             response.extensions_mut().insert(kept);
             response

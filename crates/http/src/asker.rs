@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Extensions, StatusCode};
 use serde::Serialize;
 
 use super::admission::{Kept, Place};
 use super::fault::{Answer, Fault};
+use super::serve::{Late, Patience};
 use super::{AppState, Caller, Peer, json_bytes};
 use swoosh_sequencer::queries::Stop;
 use swoosh_types::rejection::Code;
@@ -20,21 +21,27 @@ pub(super) struct Asker {
     peer: Peer,
     /// `None` where admission is not asked: probes and scrapers.
     kept: Option<Kept>,
+    patience: Patience,
 }
 
 impl Asker {
-    pub fn new(caller: Caller, kept: Kept) -> Asker {
-        Asker { peer: caller.peer, kept: Some(kept) }
+    pub fn new(caller: Caller, kept: Kept, patience: Patience) -> Asker {
+        Asker { peer: caller.peer, kept: Some(kept), patience }
     }
 
     /// An asker without shares.
     #[cfg(test)]
     pub fn of(peer: Peer) -> Asker {
-        Asker { peer, kept: None }
+        Asker { peer, kept: None, patience: Patience::default() }
     }
 
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Bounds how long its answer is awaited.
+    pub fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     /// The shares that its request holds.
@@ -47,9 +54,18 @@ impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Asker, Infallible> {
-        let unlimited =
-            || Asker { peer: parts.extensions.get::<Caller>().copied().unwrap_or_default().peer, kept: None };
-        Ok(parts.extensions.get::<Asker>().cloned().unwrap_or_else(unlimited))
+        Ok(Asker::of_request(&parts.extensions))
+    }
+}
+
+impl Asker {
+    /// The asker that admission named.
+    pub fn of_request(extensions: &Extensions) -> Asker {
+        let unlimited = || {
+            let peer = extensions.get::<Caller>().copied().unwrap_or_default().peer;
+            Asker { peer, kept: None, patience: Patience::default() }
+        };
+        extensions.get::<Asker>().cloned().unwrap_or_else(unlimited)
     }
 }
 
@@ -67,6 +83,7 @@ impl AppState {
     /// returned with the result, or released when the work ends.
     pub(super) async fn work<T: Send + 'static, H: Send + 'static>(
         &self,
+        patience: &Patience,
         held: H,
         work: impl FnOnce(&AppState, &Stop) -> Answer<T> + Send + 'static,
     ) -> Answer<(T, H)> {
@@ -77,10 +94,10 @@ impl AppState {
             stop.check()?;
             work(&state, &stop).map(|made| (made, held))
         });
-        match tokio::time::timeout(Duration::from_millis(limit_ms), task).await {
+        match patience.within(Duration::from_millis(limit_ms), task).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Err(Fault::internal(&error)),
-            Err(_) => Err(Fault::new(Code::Overloaded, format!("the answer was not there within {limit_ms} ms"))),
+            Err(Late) => Err(Fault::new(Code::Overloaded, format!("the answer was not there within {limit_ms} ms"))),
         }
     }
 
@@ -92,7 +109,7 @@ impl AppState {
         work: impl FnOnce(&AppState, &Stop) -> Answer<T> + Send + 'static,
     ) -> Answer<(T, Place)> {
         let place = self.gate.read_place(asker.peer()).await?;
-        self.work(place, work).await
+        self.work(asker.patience(), place, work).await
     }
 
     /// Answers with JSON bytes that a read makes.

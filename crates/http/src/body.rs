@@ -7,10 +7,12 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use hyper::body::Body as _;
 
 use super::Peer;
 use super::admission::{Gate, Memory};
 use super::fault::{Answer, Fault};
+use super::serve::{Late, within};
 use swoosh_sequencer::queries::Headers;
 use swoosh_types::rejection::Code;
 
@@ -82,7 +84,7 @@ async fn read(headers: &HeaderMap, body: Body, gate: &Gate, memory: &mut Memory)
         }
         collect(body, gate, memory).await
     };
-    tokio::time::timeout(deadline, collected).await.unwrap_or_else(|_| {
+    within(deadline, collected).await.unwrap_or_else(|Late| {
         let reason = format!("the body did not arrive within {} ms; send it again, faster", limits.request_timeout_ms);
         Err(Fault::new(Code::RequestTimeout, reason))
     })
@@ -107,17 +109,21 @@ async fn collect(body: Body, gate: &Gate, memory: &mut Memory) -> Answer<Bytes> 
         }
         gate.reserve(memory, frame.len())?;
         whole.extend_from_slice(&frame);
+        // The end of a body of known length is not awaited: a whole request is read at once, without a timer.
+        if frames.is_end_stream() {
+            break;
+        }
     }
     Ok(whole.freeze())
 }
 
 /// The next part of a body that moves on.
 async fn next(frames: &mut axum::body::BodyDataStream, pause_ms: u64) -> Answer<Option<Bytes>> {
-    match tokio::time::timeout(Duration::from_millis(pause_ms), frames.next()).await {
+    match within(Duration::from_millis(pause_ms), frames.next()).await {
         Ok(frame) => {
             frame.transpose().map_err(|error| Fault::new(Code::BadJson, format!("the body broke off: {error}")))
         }
-        Err(_) => {
+        Err(Late) => {
             let reason = format!("nothing of the body arrived for {pause_ms} ms; send it again, faster");
             Err(Fault::new(Code::RequestTimeout, reason))
         }

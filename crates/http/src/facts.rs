@@ -12,6 +12,7 @@ use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::junk::Refused;
 use super::query::Query;
+use super::serve::within;
 use super::{AppState, Gate, Peer, body, json_bytes, junk, schema};
 use swoosh_sequencer::queries::Stop;
 use swoosh_types::canonical::from_json;
@@ -109,7 +110,7 @@ pub(super) async fn push(
     let checked = Query::read(&uri, &[]).and_then(|_| body::check_media_type(&headers));
     if let Err(fault) = checked {
         let patience = Duration::from_millis(state.limits.request_timeout_ms);
-        let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
+        let _ = within(patience, body::discard(&headers, body)).await;
         return Err(fault);
     }
     let peer = asker.peer();
@@ -129,7 +130,7 @@ pub(super) async fn push(
         let pushed = state.intake.push(fact).map_err(Fault::from);
         Ok(pushed.map_err(|fault| charge(&state.gate, peer, source, fault, length)))
     };
-    let pushed = match state.work((place, memory), push).await?.0 {
+    let pushed = match state.work(asker.patience(), (place, memory), push).await?.0 {
         Ok(pushed) => pushed,
         Err(refused) => return Err(junk::refused(&state.gate, peer, refused).await),
     };

@@ -21,6 +21,7 @@ use super::admission::{Lack, Memory, Places};
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
 use super::query::Query;
+use super::serve::within;
 use super::transition::REPLAYED;
 use super::windows::Asked;
 use super::{Gate, admission, body, browsers, fault, junk};
@@ -160,7 +161,7 @@ async fn transition(State(state): State<Carrying>, asker: Asker, uri: Uri, heade
     let checked = check_call(&uri, &[], &headers).and_then(|()| body::check_media_type(&headers));
     if let Err(fault) = checked {
         let patience = Duration::from_millis(state.gate.limits().request_timeout_ms);
-        let _ = tokio::time::timeout(patience, body::discard(&headers, body)).await;
+        let _ = within(patience, body::discard(&headers, body)).await;
         outcome::failed_early(&state, &fault);
         return Err(fault.failing(GuardName::Signature));
     }

@@ -35,6 +35,7 @@ mod migration;
 mod observe;
 mod openapi;
 mod peer;
+mod proposing;
 mod query;
 mod readers;
 mod reads;

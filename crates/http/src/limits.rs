@@ -49,6 +49,18 @@ pub struct Limits {
     pub failures_forgiven_per_second: u64,
 }
 
+/// Bounds of the pause between two looks at all connections.
+const LOOK_MS: std::ops::RangeInclusive<u64> = 5..=250;
+
+impl Limits {
+    /// The pause between two looks at the deadlines of connections, in milliseconds. A deadline is kept to twice that.
+    pub(super) fn look_every_ms(&self) -> u64 {
+        let stages = [self.first_byte_timeout_ms, self.header_timeout_ms, self.idle_timeout_ms, self.write_timeout_ms];
+        let shortest = stages.into_iter().fold(self.request_timeout_ms, u64::min);
+        (shortest / 20).clamp(*LOOK_MS.start(), *LOOK_MS.end())
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {

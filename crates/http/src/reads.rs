@@ -93,9 +93,11 @@ pub(super) async fn gate(State(state): State<AppState>, mut request: Request, ne
     if !is_open && let Err(fault) = reach.check_route(request.uri()) {
         return fault.into_response();
     }
-    let right = Right::of(&request, caller, signer);
-    request.extensions_mut().insert(reach);
-    request.extensions_mut().insert(right);
+    if is_read(request.method()) {
+        let right = Right::of(&request, caller, signer);
+        request.extensions_mut().insert(right);
+        request.extensions_mut().insert(reach);
+    }
     next.run(request).await
 }
 

@@ -5,14 +5,19 @@
 //!  accept ── place ──▶ handshake ──▶ first byte ──▶ head ──▶ request ──▶ answer written ──▶ idle ─┐
 //!     │   (or 503)                                    ▲                                            │
 //!     │                                               └────────────────────────────────────────────┘
-//!     └── every stage but the request has a deadline; a request's own stand in `body` and `transition`
+//!     └── every stage but the request has a deadline; a request's own are in `body` and `transition`
 //! ```
+//! One task looks at all connections every few hundred milliseconds and enforces these deadlines. A request costs no timer for them.
 
 mod activity;
 mod certificate;
 mod connection;
 mod farewell;
+mod patience;
+mod preface;
 mod registry;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod watched;
 
@@ -20,23 +25,24 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use futures::FutureExt as _;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 
 use super::admission::Gate;
 use super::browsers::Browsers;
 use super::fault::Fault;
 use super::traffic::Hush;
 use super::{Limits, Peer, Turned};
-use connection::Service;
+use connection::{Service, Versions};
 use farewell::Farewells;
+pub(super) use patience::{Late, Patience, within};
 use registry::Registry;
 use swoosh_types::host::Host;
 use swoosh_types::rejection::Code;
@@ -60,18 +66,17 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listens_on = listener.local_addr()?.ip();
-    let drain = CancellationToken::new();
     let service = Service {
         router,
-        http: http(gate.limits()),
+        http: versions(gate.limits()),
         gate,
         tls,
         reads_open: listens_on.to_canonical().is_loopback(),
         browsers: Browsers::new(listens_on, allowed_hosts),
         refused: Hush::new(),
-        drain: drain.clone(),
     };
-    let server = Server::new(service, drain);
+    let server = Server::new(service);
+    let _sweeper = Sweeper::start(server.registry.clone(), server.limits());
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -100,19 +105,17 @@ struct Server {
     service: Arc<Service>,
     registry: Arc<Registry>,
     farewells: Farewells,
-    drain: CancellationToken,
     full: Hush,
     failed: Hush,
 }
 
 impl Server {
-    fn new(service: Service, drain: CancellationToken) -> Server {
+    fn new(service: Service) -> Server {
         let registry = Registry::new(*service.gate.limits(), service.gate.traffic().clone());
         Server {
             service: Arc::new(service),
             registry,
             farewells: Farewells::new(),
-            drain,
             full: Hush::new(),
             failed: Hush::new(),
         }
@@ -181,7 +184,7 @@ impl Server {
     }
 
     async fn drain(&self, mut connections: JoinSet<()>) {
-        self.drain.cancel();
+        self.registry.drain();
         let patience = Duration::from_millis(self.limits().drain_timeout_ms);
         let all = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(patience, all).await.is_err() {
@@ -198,20 +201,43 @@ fn is_theirs(error: &io::Error) -> bool {
     theirs.contains(&error.kind())
 }
 
-fn http(limits: &Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+/// Enforces the deadlines of connections until it is dropped.
+struct Sweeper(JoinHandle<()>);
+
+impl Sweeper {
+    fn start(registry: Arc<Registry>, limits: &Limits) -> Sweeper {
+        let mut looks = tokio::time::interval(Duration::from_millis(limits.look_every_ms()));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Sweeper(tokio::spawn(async move {
+            loop {
+                looks.tick().await;
+                registry.enforce_deadlines(Instant::now());
+            }
+        }))
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn versions(limits: &Limits) -> Versions {
+    let resets = usize::try_from(limits.resets).unwrap_or(usize::MAX);
+    let mut http1 = http1::Builder::new();
     // The head's deadline is kept by `activity`, which tells an idle connection from a slow one.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER_BYTES);
-    builder
-        .http2()
+    http1.header_read_timeout(None).max_buf_size(BUFFER_BYTES);
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_millis(limits.ping_interval_ms))
         .keep_alive_timeout(Duration::from_millis(limits.ping_timeout_ms))
         .max_concurrent_streams(limits.streams)
-        .max_pending_accept_reset_streams(usize::try_from(limits.resets).unwrap_or(usize::MAX))
-        .max_local_error_reset_streams(usize::try_from(limits.resets).unwrap_or(usize::MAX))
+        .max_pending_accept_reset_streams(resets)
+        .max_local_error_reset_streams(resets)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(2 * WINDOW_BYTES)
         .max_header_list_size(16 << 10);
-    builder
+    Versions { http1, http2 }
 }

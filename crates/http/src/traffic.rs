@@ -47,6 +47,11 @@ impl Turned {
         Turned::Resets,
     ];
 
+    /// Whether it is the deadline of a stage.
+    pub(super) fn is_deadline(self) -> bool {
+        matches!(self, Turned::FirstByte | Turned::Headers | Turned::Idle | Turned::Write)
+    }
+
     /// The word that metrics and log lines use.
     pub fn as_str(self) -> &'static str {
         match self {

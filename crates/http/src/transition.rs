@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -13,7 +14,9 @@ use utoipa::ToSchema;
 use super::admission::{Memory, Place};
 use super::asker::Asker;
 use super::fault::{Answer, Fault};
+use super::proposing::Proposing;
 use super::query::Query;
+use super::serve::{Late, within};
 use super::status::status;
 use super::{AppState, Gate, Peer, body, json, json_bytes, junk, schema, trace};
 use swoosh_sequencer::queries::Stop;
@@ -99,16 +102,11 @@ pub(super) struct DryRunAnswer {
         )),
     ),
 )]
-pub(super) async fn propose(
-    State(state): State<AppState>,
-    asker: Asker,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let peer = asker.peer();
+pub(super) async fn propose(State(state): State<AppState>, request: Request) -> Answer {
+    let (Parts { uri, headers, extensions, .. }, body) = request.into_parts();
+    let asker = Asker::of_request(&extensions);
     let read = read(&state, &asker, &uri, &headers, body).await.map_err(|fault| unverified(&state, fault))?;
-    if read.dry_run { try_out(state, peer, read).await } else { submit(state, peer, read).await }
+    if read.dry_run { try_out(state, &asker, read).await } else { submit(state, &asker, read).await }
 }
 
 /// Names the guard that a document fails which cannot be verified, counts and lists it: the sequencer never hears of it.
@@ -129,12 +127,12 @@ fn unverified(state: &AppState, fault: Fault) -> Fault {
 }
 
 /// A request that was read and verified.
-struct Read {
+pub(super) struct Read {
     dry_run: bool,
-    verified: Verified,
-    way: Option<Box<Trace>>,
+    pub verified: Verified,
+    pub way: Option<Box<Trace>>,
     /// Held until it is judged: the proposal takes as much memory as its bytes.
-    memory: Memory,
+    pub memory: Memory,
 }
 
 /// Reads and verifies the document of a proposal.
@@ -146,7 +144,7 @@ async fn read(state: &AppState, asker: &Asker, uri: &Uri, headers: &HeaderMap, b
         Ok(dry_run) => dry_run,
         Err(fault) => {
             let patience = Duration::from_millis(state.limits.request_timeout_ms);
-            let _ = tokio::time::timeout(patience, body::discard(headers, body)).await;
+            let _ = within(patience, body::discard(headers, body)).await;
             return Err(fault);
         }
     };
@@ -159,7 +157,7 @@ async fn read(state: &AppState, asker: &Asker, uri: &Uri, headers: &HeaderMap, b
     let (verified, memory) = junk::look(&state.gate, peer, whole, verify).await?;
     way.iter_mut().for_each(|way| way.verified());
     let (project, signer) = (verified.proposal().project(), verified.proposal().signer);
-    if was_suspect && !is_known(state, peer, project, signer).await? {
+    if was_suspect && !is_known(state, asker, project, signer).await? {
         drop((verified, memory));
         return Err(state.gate.shut_out(peer).await);
     }
@@ -173,7 +171,8 @@ async fn read(state: &AppState, asker: &Asker, uri: &Uri, headers: &HeaderMap, b
 /// Whether a signature of this key is worth more than that of a key that anybody makes up; such a key is charged. Look-ups that
 /// read the journal have places of their own, so that made-up keys take no reads from others behind their address. One
 /// goes on when its caller is gone: it is charged at its end.
-async fn is_known(state: &AppState, peer: Peer, project: ProjectName, signer: PublicKey) -> Answer<bool> {
+async fn is_known(state: &AppState, asker: &Asker, project: ProjectName, signer: PublicKey) -> Answer<bool> {
+    let peer = asker.peer();
     let judge = move |state: &AppState, known: bool| {
         if !known {
             state.gate.charge(peer, 0);
@@ -188,47 +187,22 @@ async fn is_known(state: &AppState, peer: Peer, project: ProjectName, signer: Pu
         let known = state.handle.knows(&project, &signer, &Stop::default())?;
         Ok(judge(state, known))
     };
-    Ok(state.work(place, look_up).await?.0)
+    Ok(state.work(asker.patience(), place, look_up).await?.0)
 }
 
-/// Proposes to the end, also when its caller is gone: the proposal keeps its memory and is charged where it is refused.
-fn proposed(state: &AppState, peer: Peer, read: Read) -> JoinHandle<Outcome> {
-    let (handle, gate) = (state.handle.clone(), state.gate.clone());
-    let limit = Duration::from_millis(state.limits.request_timeout_ms);
-    tokio::spawn(async move {
-        let Read { verified, way, memory: _memory, .. } = read;
-        let signer = verified.proposal().signer;
-        let mut judging = Box::pin(handle.propose_traced(verified, way));
-        let in_time = tokio::time::timeout(limit, &mut judging).await;
-        let code = |outcome: &Outcome| match outcome {
-            Outcome::Accepted { .. } => None,
-            Outcome::Refused(refusal) => Some(refusal.rejection.code),
-        };
-        gate.traffic().proposed(in_time.as_ref().map_or(Some(Code::NotDurable), code));
-        let outcome = match in_time {
-            Ok(outcome) => outcome,
-            Err(_) => judging.await,
-        };
-        if let Outcome::Refused(refusal) = &outcome {
-            charge(&gate, peer, signer, refusal.rejection.code);
-        }
-        outcome
-    })
-}
-
-async fn submit(state: AppState, peer: Peer, read: Read) -> Answer {
-    let limit_ms = state.limits.request_timeout_ms;
-    let outcome = tokio::time::timeout(Duration::from_millis(limit_ms), proposed(&state, peer, read)).await;
-    match outcome.map(|outcome| outcome.map_err(|error| Fault::internal(&error))) {
-        Ok(Err(fault)) => Err(fault),
-        Ok(Ok(Outcome::Accepted { receipt, replayed })) => Ok(accepted(&receipt, replayed)),
-        Ok(Ok(Outcome::Refused(refusal))) => {
+async fn submit(state: AppState, asker: &Asker, read: Read) -> Answer {
+    let (peer, limit_ms) = (asker.peer(), state.limits.request_timeout_ms);
+    let mut proposing = Proposing::new(&state, peer, read);
+    match asker.patience().within(Duration::from_millis(limit_ms), &mut proposing).await {
+        Ok(Outcome::Accepted { receipt, replayed }) => Ok(accepted(&receipt, replayed)),
+        Ok(Outcome::Refused(refusal)) => {
             if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
                 state.gate.hold_back(peer).await;
             }
             Err((*refusal).into())
         }
-        Err(_) => {
+        Err(Late) => {
+            proposing.is_late();
             let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
             // The sequencer never refused it, so nothing else counts it.
             state.gate.traffic().shed(Code::NotDurable);
@@ -238,7 +212,7 @@ async fn submit(state: AppState, peer: Peer, read: Read) -> Answer {
 }
 
 /// Charges for what a refused proposal cost, and counts what found no room. A known signer pays for its own.
-fn charge(gate: &Gate, peer: Peer, signer: PublicKey, code: Code) {
+pub(super) fn charge(gate: &Gate, peer: Peer, signer: PublicKey, code: Code) {
     match code {
         // Anyone can make an unknown key: its signature is worth no more than a wrong one.
         Code::IdentityUnknown => gate.charge(peer, 0),
@@ -274,11 +248,13 @@ fn tried(state: &AppState, peer: Peer, place: Place, read: Read) -> JoinHandle<D
     })
 }
 
-async fn try_out(state: AppState, peer: Peer, read: Read) -> Answer {
+async fn try_out(state: AppState, asker: &Asker, read: Read) -> Answer {
+    let peer = asker.peer();
     let place = state.gate.trial_place(peer).await?;
     let limit_ms = state.limits.request_timeout_ms;
-    let found = tokio::time::timeout(Duration::from_millis(limit_ms), tried(&state, peer, place, read)).await;
-    let found = found.map_err(|_| {
+    let trial = tried(&state, peer, place, read);
+    let found = asker.patience().within(Duration::from_millis(limit_ms), trial).await;
+    let found = found.map_err(|Late| {
         Fault::new(Code::NotDurable, format!("the node did not find out within {limit_ms} ms; nothing changed"))
     })?;
     let answer = match found.map_err(|error| Fault::internal(&error))? {

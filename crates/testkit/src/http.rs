@@ -196,6 +196,15 @@ impl Wire {
         Ok(bytes)
     }
 
+    /// Reads lines until one contains this text.
+    pub fn wait_for(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the node closed the connection before {text:?}");
+        }
+    }
+
     /// Waits until the node closes the connection, and discards the bytes before.
     pub fn wait_for_end(&mut self) {
         let mut scrap = [0; 1024];

@@ -3,10 +3,11 @@
 use serde_json::json;
 use swoosh::types::names::Transition;
 
+use super::tls::secured;
 use super::{busy, is_served, site, wait_until};
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::{Project, bytes};
-use crate::support::http::Wire;
+use crate::support::http::{Wire, request};
 use crate::support::world::Ask;
 
 #[track_caller]
@@ -62,4 +63,45 @@ fn a_second_signal_does_not_wait_for_callers() {
     daemon.signal("TERM");
     assert!(daemon.wait().0.success());
     held.wait_for_end();
+}
+
+/// A drain waits for requests. It does not wait for connections without one, nor for handshakes.
+#[test]
+fn a_drain_ends_connections_that_have_asked_for_nothing() {
+    let patient = json!({"drain_timeout_ms": 600_000, "first_byte_timeout_ms": 600_000});
+    let daemon = site("http", patient.clone()).start();
+    let (mut silent, mut idle) = (daemon.connect(), daemon.connect());
+    assert!(is_served(&mut idle));
+    daemon.signal("TERM");
+    silent.wait_for_end();
+    idle.wait_for_end();
+    assert!(daemon.wait().0.success());
+    let site = secured(json!({"handshake_timeout_ms": 600_000}));
+    site.change_settings(|settings| settings["http"] = patient);
+    let daemon = site.start();
+    let (mut silent, mut halfway) = (daemon.connect(), daemon.connect());
+    // The head of a record that never comes whole.
+    halfway.send(&[22, 3, 1, 2, 0, 1]).unwrap();
+    daemon.signal("TERM");
+    silent.wait_for_end();
+    halfway.wait_for_end();
+    assert!(daemon.wait().0.success());
+}
+
+/// Callers who are slow on purpose delay the end by their own deadline, and not by the drain's.
+#[test]
+fn deadlines_of_connections_hold_during_a_drain() {
+    let limits = json!({"drain_timeout_ms": 600_000, "header_timeout_ms": 500, "body_pause_timeout_ms": 500, "write_timeout_ms": 500});
+    let daemon = site("http", limits).start();
+    let (mut head, mut body, mut reader) = (daemon.connect(), daemon.connect(), daemon.connect());
+    head.send(b"GET /health HTTP/1.1\r\n").unwrap();
+    body.send(&request("POST", "/transition", &["content-type: application/json", "content-length: 9"], b"{")).unwrap();
+    // Answers of a hundred KiB each, which nothing reads: more than the buffers between hold.
+    reader.send(&request("GET", "/openapi.json", &[], b"").repeat(200)).unwrap();
+    reader.wait_for("HTTP/1.1 200");
+    daemon.signal("TERM");
+    assert_eq!(body.answer().unwrap().code(), "request_timeout");
+    head.wait_for_end();
+    assert!(daemon.wait().0.success());
+    reader.wait_for_end();
 }

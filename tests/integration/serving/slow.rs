@@ -5,7 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{PATIENCE, address, busy, from, is_served, metric, site, turned_away, wait_until};
-use crate::support::http::{Wire, request};
+use crate::support::daemon::{Site, always_open};
+use crate::support::driver::{Project, bytes};
+use crate::support::http::{Wire, proposal, request};
+use crate::support::world::Ask;
+use swoosh::types::names::Transition;
 
 /// Sends byte after byte until the node has enough of it.
 fn dribble(mut wire: Wire, bytes: &[u8]) -> Wire {
@@ -91,4 +95,53 @@ fn a_request_under_way_outlasts_the_deadlines_of_connections() {
     wire.send(b"[]       ").unwrap();
     assert_eq!(wire.answer().unwrap().code(), "schema");
     assert_eq!(metric(&daemon, "swoosh_wal_last_index"), 0);
+}
+
+/// Deadlines of connections are not those of a stream: its caller awaits the next event, however long.
+#[test]
+fn a_listener_outlasts_the_deadlines_of_connections() {
+    let limits = json!({"first_byte_timeout_ms": 50, "header_timeout_ms": 50, "idle_timeout_ms": 50, "write_timeout_ms": 50,
+        "request_timeout_ms": 2_000});
+    let site = site("http", limits);
+    let daemon = site.start();
+    let mut listener = daemon.connect();
+    listener.send(&request("GET", "/events?kinds=transition", &[], b"")).unwrap();
+    listener.wait_for("listening");
+    (0..3).for_each(|_| daemon.connect().wait_for_end());
+    let project = Project::new(&site, "heard");
+    assert_eq!(daemon.post(&bytes(&project.signed(&Ask::new(Transition::BootConfigOk)))).status, 202);
+    listener.wait_for("event: transition");
+}
+
+/// Requests that come in one piece are answered in their order. The head after them has the deadline of a head once more of it comes.
+#[test]
+fn pipelined_requests_are_answered_in_order_and_the_dribbling_head_after_them_is_cut_off() {
+    let daemon = site("http", json!({"header_timeout_ms": 200})).start();
+    let mut wire = from(address(2), &daemon);
+    let live = request("GET", "/health/live", &[], b"");
+    let missing = request("GET", "/missing", &[], b"");
+    wire.send(&[live.clone(), missing, live, b"GET /health HTTP/1.1\r\n".to_vec()].concat()).unwrap();
+    let statuses: Vec<u16> = (0..3).map(|_| wire.answer().unwrap().status).collect();
+    assert_eq!(statuses, [200, 404, 200]);
+    dribble(wire, b"x: y\r\n").wait_for_end();
+    assert_eq!(turned_away(&daemon, "headers"), 1);
+}
+
+/// The deadline of the disk is the answer's: the caller is answered while its proposal is still being written.
+#[test]
+fn a_request_is_answered_503_in_time_on_a_connection_that_is_kept() {
+    let site = Site::with(always_open(), |settings| {
+        settings["http"] = json!({"request_timeout_ms": 200});
+        settings["journal"] = json!({"durability": "interval", "interval_ms": 1_500});
+    });
+    let daemon = site.start();
+    let project = Project::new(&site, "late");
+    let body = bytes(&project.signed(&Ask::new(Transition::BootConfigOk)));
+    let post = proposal(&body, &[]);
+    let mut wire = daemon.connect();
+    let answer = wire.exchange(&post).unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (503, "not_durable"));
+    wait_until("it is durable", || daemon.last_index() == 1);
+    let again = wire.exchange(&post).unwrap();
+    assert_eq!((again.status, again.header("idempotency-replayed")), (202, Some("true")));
 }

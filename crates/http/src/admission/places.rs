@@ -54,6 +54,10 @@ impl Places {
     /// A place, waited for. A peer that has its part waits for its own places and keeps no others from theirs;
     /// who of it came first is served first.
     pub async fn wait(&self, peer: Peer, patience: Duration) -> Result<Place, Lack> {
+        // A free place costs no timer. Places that become free go to those who wait, so this passes none of them.
+        if let Ok(place) = self.take(peer) {
+            return Ok(place);
+        }
         let until = Instant::now() + patience;
         let part = timeout_at(until, self.by_peer.wait(peer, 1)).await.ok().flatten();
         let part = part.ok_or(Lack::OfPeer(self.of_peer))?;

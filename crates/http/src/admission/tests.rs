@@ -109,7 +109,7 @@ fn failed_handshakes_make_no_proposal_suspect() {
 #[tokio::test]
 async fn answers_that_are_not_taken_hold_memory_of_their_own() {
     let gate = gate(Limits { reads: 2, ..Limits::default() });
-    let asker = |n: u8| Asker::new(caller(n), Kept(Arc::new(gate.admit(caller(n)).ok().unwrap())));
+    let asker = |n: u8| Asker::new(caller(n), Kept(Arc::new(gate.admit(caller(n)).ok().unwrap())), Patience::default());
     let (slow, other) = (asker(1), asker(2));
     gate.reserve_answer(&slow, ANSWER_BYTES / 2).await.unwrap();
     let more = asker(1);

@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,18 +15,18 @@ use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::response::IntoResponse as _;
 use futures::future::{Either, select};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::activity::Activity;
 use super::certificate;
+use super::patience::{Patience, within};
 use super::registry::Place;
 use super::tls::Tls;
 use super::watched::{Tracked, Watched};
@@ -38,20 +38,25 @@ use crate::readers::{Reach, Shown};
 use crate::traffic::Hush;
 use crate::{Caller, Peer, Turned};
 
-/// So long no deadline is looked at.
-const FAR: Duration = Duration::from_secs(3_600);
+/// How long a new connection may be silent once the drain began.
+const SILENT_IN_DRAIN: Duration = Duration::from_millis(100);
 
 /// Shared state of connections.
 pub(super) struct Service {
     pub router: Router,
-    pub http: Builder<TokioExecutor>,
+    pub http: Versions,
     pub gate: Arc<Gate>,
     pub tls: Option<Arc<Tls>>,
     pub reads_open: bool,
     pub browsers: Browsers,
     /// Of the log lines about requests that are not for the routes.
     pub refused: Hush,
-    pub drain: CancellationToken,
+}
+
+/// The settings of both versions.
+pub(super) struct Versions {
+    pub http1: http1::Builder,
+    pub http2: http2::Builder<TokioExecutor>,
 }
 
 /// The peer of a connection, and the node's address that it connected to.
@@ -99,13 +104,7 @@ impl Service {
             self.gate.pace_handshake(peer).await;
             tokio::time::timeout(patience, tls.acceptor().accept(stream)).await
         };
-        let stopped = pin!(async {
-            match select(pin!(cut(activity)), pin!(self.drain.cancelled())).await {
-                Either::Left((why, _)) => why,
-                Either::Right(_) => Turned::GaveWay,
-            }
-        });
-        match select(pin!(shaken), stopped).await {
+        match select(pin!(shaken), pin!(cut_or_drained(activity))).await {
             Either::Left((Ok(Ok(stream)), _)) => Ok(stream),
             Either::Left((failed, _)) => {
                 let error = failed.map_or("it took too long".to_owned(), |ended| {
@@ -124,41 +123,78 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        activity.open();
+        let mut watched = Watched::new(stream, activity.clone());
+        let is_http2 = match is_http2(&mut watched, activity).await {
+            Ok(is_http2) => is_http2,
+            Err(ended) => return ended,
+        };
         let service = service_fn(|request| self.clone().answer(request, ends.clone(), activity.clone()));
-        let watched = TokioIo::new(Watched::new(stream, activity.clone()));
-        let mut served = pin!(self.http.serve_connection(watched, service));
-        let mut drained = pin!(self.drain.cancelled());
-        let mut is_draining = false;
-        let mut alarm = pin!(tokio::time::sleep(FAR));
-        poll_fn(|cx| {
-            activity.watch(cx.waker());
-            if !is_draining && drained.as_mut().poll(cx).is_ready() {
-                is_draining = true;
-                served.as_mut().graceful_shutdown();
-            }
-            if let Some(why) = activity.cut_for() {
-                return Poll::Ready(Some(why));
-            }
-            // How a connection ends, its caller sees; the node has nothing to do about it.
-            if served.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            loop {
-                let Some((end, why)) = activity.deadline(self.gate.limits()) else { return Poll::Pending };
-                if Instant::now() >= end {
-                    return Poll::Ready(Some(why));
-                }
-                // An alarm that is too early is left as it is: it costs one look, and moving it costs more.
-                if alarm.deadline().into_std() > end || alarm.is_elapsed() {
-                    alarm.as_mut().reset(end.into());
-                }
-                if alarm.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await
+        let stream = TokioIo::new(watched);
+        if is_http2 {
+            let served = self.http.http2.serve_connection(stream, service);
+            return drive(served, http2::Connection::graceful_shutdown, activity).await;
+        }
+        let served = self.http.http1.serve_connection(stream, service);
+        drive(served, http1::Connection::graceful_shutdown, activity).await
     }
+}
+
+/// The version that a connection speaks, or how it ended before that was known.
+async fn is_http2<S>(watched: &mut Watched<S>, activity: &Activity) -> Result<bool, Option<Turned>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let found = until_over(activity, |cx| watched.poll_is_http2(cx));
+    // A request may have come before the drain, although the runtime has not found it yet.
+    let silent_in_drain = async {
+        poll_fn(|_| if activity.drains() { Poll::Ready(()) } else { Poll::Pending }).await;
+        tokio::time::sleep(SILENT_IN_DRAIN).await;
+    };
+    match select(pin!(found), pin!(silent_in_drain)).await {
+        Either::Left((Ok(Ok(is_http2)), _)) => Ok(is_http2),
+        Either::Left((Err(why), _)) => Err(Some(why)),
+        Either::Left((Ok(Err(_)), _)) | Either::Right(_) => Err(None),
+    }
+}
+
+/// Lets a connection go on to its end; why, when it was the node that ended it. In a drain it ends once the requests that it has are
+/// answered.
+async fn drive<C: Future>(served: C, shut_down: fn(Pin<&mut C>), activity: &Activity) -> Option<Turned> {
+    let mut served = pin!(served);
+    let mut is_draining = false;
+    let ended = until_over(activity, |cx| {
+        let polled = served.as_mut().poll(cx);
+        // A request that came before the drain was read above, so that it is answered.
+        if polled.is_pending() && !is_draining && activity.drains() {
+            is_draining = true;
+            shut_down(served.as_mut());
+            return served.as_mut().poll(cx);
+        }
+        polled
+    });
+    // How a connection ends, its caller sees; the node has nothing to do about it.
+    ended.await.err()
+}
+
+/// Polls until it is ready, or until the connection must end; why.
+async fn until_over<T>(activity: &Activity, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Result<T, Turned> {
+    let mut watching: Option<Waker> = None;
+    poll_fn(|cx| {
+        if !watching.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            activity.watch(cx.waker());
+            watching = Some(cx.waker().clone());
+        }
+        if let Some(why) = activity.cut_for().filter(|why| !why.is_deadline()) {
+            return Poll::Ready(Err(why));
+        }
+        // Polled before a deadline is enforced, so that bytes that came end their stage in time.
+        match poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => activity.over().map_or(Poll::Pending, |why| Poll::Ready(Err(why))),
+        }
+    })
+    .await
 }
 
 impl Service {
@@ -168,9 +204,13 @@ impl Service {
         ends: Ends,
         activity: Arc<Activity>,
     ) -> Result<Response<Tracked<Body>>, Infallible> {
-        let mut in_flight = activity.begin(request.version() == Version::HTTP_2, self.gate.limits().resets);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let mut in_flight = activity.begin(is_http2, self.gate.limits().resets);
         let has_no_body = request.method() == Method::HEAD;
         let mut request = request.map(Body::new);
+        if !is_http2 {
+            request.extensions_mut().insert(Patience::of(activity));
+        }
         let checked = self.browsers.check(&request, ends.reached).and_then(|()| self.admit(&ends, &mut request));
         let mut response = match checked {
             Ok(()) => self.router.clone().oneshot(request).await?,
@@ -178,7 +218,7 @@ impl Service {
         };
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(kept) = response.extensions_mut().remove::<Kept>() {
-            in_flight.hold(Arc::new(kept));
+            in_flight.hold(kept);
         }
         if has_no_body {
             in_flight.answered();
@@ -209,16 +249,20 @@ impl Service {
         let (parts, body) = request.into_parts();
         let patience = Duration::from_millis(self.gate.limits().request_timeout_ms);
         // The answer is the same whether the body ended or not.
-        let _ = tokio::time::timeout(patience, discard(&parts.headers, body)).await;
+        let _ = within(patience, discard(&parts.headers, body)).await;
         fault.into_response()
     }
 }
 
-/// Waits until a close is requested.
-async fn cut(activity: &Activity) -> Turned {
+/// Waits until a close is requested, or the drain begins.
+async fn cut_or_drained(activity: &Activity) -> Turned {
     poll_fn(|cx| {
         activity.watch(cx.waker());
-        activity.cut_for().map_or(Poll::Pending, Poll::Ready)
+        match activity.cut_for() {
+            Some(why) => Poll::Ready(why),
+            None if activity.drains() => Poll::Ready(Turned::GaveWay),
+            None => Poll::Pending,
+        }
     })
     .await
 }

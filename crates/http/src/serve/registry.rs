@@ -1,21 +1,58 @@
-//! All open connections: how many each peer has, and which of them give way.
+//! All open connections: how many each peer has, which of them give way, and the deadlines of their stages.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::activity::Activity;
+use super::activity::{Activity, Awaited, Stage};
 use crate::{Limits, Peer, Traffic, Turned};
 
 struct Entry {
     peer: Peer,
     activity: Arc<Activity>,
+    /// The stage and the awaited answer of the last look, and when a look first found them.
+    stage: (Option<Stage>, Instant),
+    awaited: (Option<Awaited>, Instant),
+}
+
+impl Entry {
+    fn new(peer: Peer, now: Instant) -> Entry {
+        Entry { peer, activity: Activity::new(), stage: (None, now), awaited: (None, now) }
+    }
+
+    /// Notes a stage or an awaited answer that began since the last look. So a deadline is never early, and at most two looks late.
+    fn look(&mut self, now: Instant) {
+        let (stage, awaited) = (self.activity.stage(), self.activity.awaited());
+        if self.stage.0 != stage {
+            self.stage = (stage, now);
+        }
+        if self.awaited.0 != awaited {
+            self.awaited = (awaited, now);
+        }
+    }
+
+    /// Ends the stage and the wait that lasted too long.
+    fn enforce(&mut self, limits: &Limits, now: Instant) {
+        self.look(now);
+        let is_over = |since: Instant, limit_ms: u64| now - since >= Duration::from_millis(limit_ms);
+        if let (Some(stage), since) = self.stage
+            && is_over(since, stage.limit_ms(limits))
+        {
+            self.activity.expire(stage);
+        }
+        if let (Some(awaited), since) = self.awaited
+            && is_over(since, awaited.limit_ms)
+        {
+            self.activity.answer_is_late(awaited);
+        }
+    }
 }
 
 #[derive(Default)]
 struct Open {
     last: u64,
+    is_draining: bool,
     connections: BTreeMap<u64, Entry>,
     peers: BTreeMap<Peer, usize>,
 }
@@ -30,11 +67,12 @@ impl Open {
     }
 
     /// The connections that wait for nothing: first those of the peer with the most, then the longest quiet.
-    fn victims(&self, most: usize) -> Vec<u64> {
+    fn victims(&mut self, most: usize, now: Instant) -> Vec<u64> {
+        self.connections.values_mut().for_each(|entry| entry.look(now));
         let quiet = self.connections.iter().filter(|(_, entry)| entry.activity.is_quiet());
         let rank = |(number, entry): (&u64, &Entry)| {
             let of_peer = self.peers.get(&entry.peer).copied().unwrap_or(0);
-            (Reverse(of_peer), entry.activity.quiet_ms(), *number)
+            (Reverse(of_peer), entry.stage.1, *number)
         };
         let mut ranked: Vec<_> = quiet.map(rank).collect();
         if ranked.len() > most {
@@ -47,7 +85,6 @@ impl Open {
 
 /// All open connections.
 pub(super) struct Registry {
-    base: Instant,
     limits: Limits,
     traffic: Arc<dyn Traffic>,
     open: Mutex<Open>,
@@ -62,7 +99,7 @@ pub(super) struct Place {
 
 impl Registry {
     pub fn new(limits: Limits, traffic: Arc<dyn Traffic>) -> Arc<Registry> {
-        Arc::new(Registry { base: Instant::now(), limits, traffic, open: Mutex::default() })
+        Arc::new(Registry { limits, traffic, open: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -82,8 +119,12 @@ impl Registry {
             return Err(Turned::NodeFull);
         }
         open.last += 1;
-        let (number, activity) = (open.last, Activity::new(self.base));
-        open.connections.insert(number, Entry { peer, activity: activity.clone() });
+        let (number, entry) = (open.last, Entry::new(peer, Instant::now()));
+        let activity = entry.activity.clone();
+        if open.is_draining {
+            activity.drain();
+        }
+        open.connections.insert(number, entry);
         *open.peers.entry(peer).or_default() += 1;
         self.traffic.open(open.connections.len());
         Ok(Place { registry: self.clone(), number, activity })
@@ -95,7 +136,7 @@ impl Registry {
     }
 
     fn cut(&self, open: &mut Open, most: usize, why: Turned) -> usize {
-        let victims = open.victims(most);
+        let victims = open.victims(most, Instant::now());
         for number in &victims {
             if let Some(entry) = open.connections.get(number) {
                 entry.activity.cut(why);
@@ -104,6 +145,18 @@ impl Registry {
             open.remove(*number);
         }
         victims.len()
+    }
+
+    /// Looks at all connections, and ends stages and waits that lasted too long. The connections' tasks do the rest.
+    pub fn enforce_deadlines(&self, now: Instant) {
+        self.lock().connections.values_mut().for_each(|entry| entry.enforce(&self.limits, now));
+    }
+
+    /// Lets all connections end, those of later callers too, once the requests that they have are answered.
+    pub fn drain(&self) {
+        let mut open = self.lock();
+        open.is_draining = true;
+        open.connections.values().for_each(|entry| entry.activity.drain());
     }
 
     /// How many are open.
@@ -122,6 +175,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
     use crate::tests::world::NoTraffic;
 
@@ -154,6 +209,91 @@ mod tests {
         assert_eq!((cut(&calm), cut(&newcomer), registry.len()), (None, None, 3));
         drop(hoard);
         assert_eq!(registry.len(), 2, "a closed connection is not counted twice");
+    }
+
+    fn looks(registry: &Registry, place: &Place, after_ms: &[u64]) -> Vec<Option<Turned>> {
+        let began = Instant::now();
+        let look = |ms: &u64| {
+            registry.enforce_deadlines(began + Duration::from_millis(*ms));
+            place.activity.over()
+        };
+        after_ms.iter().map(look).collect()
+    }
+
+    /// A stage lasts from the look that first finds it.
+    #[test]
+    fn each_stage_ends_at_its_deadline_and_never_before() {
+        let limits = Limits {
+            first_byte_timeout_ms: 1_000,
+            header_timeout_ms: 2_000,
+            idle_timeout_ms: 3_000,
+            write_timeout_ms: 4_000,
+            ..Limits::default()
+        };
+        type Way = fn(&Arc<Activity>);
+        let stages: [(Turned, u64, Way); 4] = [
+            (Turned::FirstByte, 1_000, |_| {}),
+            (Turned::Headers, 2_000, |activity| activity.heard()),
+            (Turned::Idle, 3_000, |activity| activity.begin(false, 1).answered()),
+            (Turned::Write, 4_000, |activity| {
+                activity.begin(false, 1).answered();
+                activity.wrote(false);
+            }),
+        ];
+        for (why, limit_ms, go) in stages {
+            let registry = Registry::new(limits, Arc::new(NoTraffic));
+            let place = registry.admit(peer(1)).ok().unwrap();
+            assert_eq!(looks(&registry, &place, &[10_000, 20_000]), [None, None], "the handshake has its own deadline");
+            place.activity.open();
+            go(&place.activity);
+            let found = looks(&registry, &place, &[30_000, 30_000 + limit_ms - 1, 30_000 + limit_ms]);
+            assert_eq!(found, [None, None, Some(why)]);
+        }
+    }
+
+    /// A caller that gets answer after answer is not idle, and one that takes a byte does not stall.
+    #[test]
+    fn a_connection_that_moves_on_between_two_looks_is_kept() {
+        let registry = registry(1, 1);
+        let place = registry.admit(peer(1)).ok().unwrap();
+        place.activity.open();
+        for n in 1..20 {
+            place.activity.begin(false, 1).answered();
+            place.activity.wrote(false);
+            place.activity.wrote(true);
+            place.activity.wrote(n % 2 == 0);
+            assert_eq!(looks(&registry, &place, &[n * 70_000]), [None]);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_awaited_too_long_is_late() {
+        let registry = registry(1, 1);
+        let place = registry.admit(peer(1)).ok().unwrap();
+        // The waker of a task is the same in each of its clones.
+        let task = tokio::spawn(std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+        let (activity, waker, limit) = (&place.activity, task.await.unwrap(), Duration::from_millis(500));
+        assert_eq!(activity.await_answer(limit, &waker), None, "it is no task of the connection");
+        activity.watch(&waker);
+        let first = activity.await_answer(limit, &waker).unwrap();
+        assert_eq!(activity.await_answer(limit, &waker), None, "it keeps one");
+        looks(&registry, &place, &[1_000, 1_499]);
+        assert!(!activity.is_late(first));
+        activity.end_await();
+        let second = activity.await_answer(limit, &waker).unwrap();
+        looks(&registry, &place, &[1_500, 1_999]);
+        assert!(!activity.is_late(second), "the time of another wait is not its own");
+        looks(&registry, &place, &[2_100]);
+        assert!(activity.is_late(second));
+    }
+
+    #[test]
+    fn who_connects_during_the_drain_is_drained_too() {
+        let registry = registry(2, 2);
+        let early = registry.admit(peer(1)).ok().unwrap();
+        assert!(!early.activity.drains());
+        registry.drain();
+        assert!(early.activity.drains() && registry.admit(peer(1)).ok().unwrap().activity.drains());
     }
 
     #[test]

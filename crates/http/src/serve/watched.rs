@@ -10,16 +10,18 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::{Activity, InFlight};
+use super::preface::Preface;
 
-/// A connection's stream.
+/// A connection's stream. The bytes that its version was found by are read again first.
 pub(super) struct Watched<S> {
     stream: S,
+    preface: Preface,
     activity: Arc<Activity>,
 }
 
 impl<S> Watched<S> {
     pub fn new(stream: S, activity: Arc<Activity>) -> Watched<S> {
-        Watched { stream, activity }
+        Watched { stream, preface: Preface::default(), activity }
     }
 
     fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -28,8 +30,23 @@ impl<S> Watched<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Whether it speaks HTTP/2. Called before anything else reads.
+    pub fn poll_is_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let is_http2 = self.preface.poll_is_http2(&mut self.stream, cx);
+        if !self.preface.rest().is_empty() {
+            self.activity.heard();
+        }
+        is_http2
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.preface.rest().is_empty() {
+            self.preface.read_again(buffer);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
