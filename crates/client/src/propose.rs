@@ -198,6 +198,10 @@ impl<'a> Journey<'a> {
     }
 }
 
+fn may_move_head(draft: &Draft) -> bool {
+    !matches!(draft.head, HeadChoice::Only(_))
+}
+
 /// How an attempt ended.
 enum Step {
     Done(Box<(Receipt, Vec<u8>, bool)>),
@@ -285,7 +289,12 @@ impl Client {
             (None, None) => return Step::Failed(ProposeError::ReadsOnly),
         };
         observer(Event::Sending { attempt, prepared: &prepared });
-        let reply = self.link.post(self.link.url(&["transition"], &[]), prepared.body.clone()).await;
+        let (url, body) = (self.link.url(&["transition"], &[]), prepared.body.clone());
+        // One that can be signed again on another head waits for its turn at a project that many propose to.
+        let reply = match journey.draft {
+            Some(draft) if may_move_head(draft) => self.link.post_in_line(url, body).await,
+            _ => self.link.post(url, body).await,
+        };
         let step = match reply {
             Ok(reply) => self.judge(&prepared, journey.draft, reply),
             Err(error) if error.is_passing() => Step::Again(Cause::Unanswered(error)),
@@ -304,7 +313,11 @@ impl Client {
             self.health().await?;
         }
         let (beat, window_id) = self.place(draft, &project, journey.key.as_ref()).await?;
-        let head = self.choose_head(draft.head, &project, journey.head_moved).await?;
+        let called_at = journey.cause.as_ref().and_then(Cause::called_at);
+        let head = match called_at.filter(|_| may_move_head(draft)) {
+            Some(head) => head,
+            None => self.choose_head(draft.head, &project, journey.head_moved).await?,
+        };
         let idem_key = match &journey.key {
             Some(key) => key.clone(),
             None => journey.key.insert(draft.key(beat)?).clone(),
@@ -374,9 +387,8 @@ impl Client {
         let Some(problem) = problem else {
             return Step::Failed(self.unexpected(&reply, reply.excerpt()));
         };
-        let may_move_head = draft.is_some_and(|draft| !matches!(draft.head, HeadChoice::Only(_)));
         match problem.code.retry() {
-            Retry::Head if may_move_head => Step::Again(Cause::StaleHead(problem)),
+            Retry::Head if draft.is_some_and(may_move_head) => Step::Again(Cause::StaleHead(problem)),
             Retry::Clock | Retry::Restamp if draft.is_some() => Step::Again(Cause::Clock(problem)),
             // These are sent again only under the statuses above, which proxies give too.
             Retry::Node | Retry::Resend => Step::Failed(ProposeError::Rejected(problem)),

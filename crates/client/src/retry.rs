@@ -7,6 +7,7 @@ use super::entropy;
 use super::link::LinkError;
 use super::read::ReadError;
 use swoosh_types::back_off::BackOff;
+use swoosh_types::hash::Hash;
 use swoosh_types::rejection::{Code, Problem};
 
 /// How often and how patiently a proposal is tried again.
@@ -39,10 +40,13 @@ impl RetryPolicy {
     ///
     /// Never before the node's `retry_after_ms`, which is scaled by the tidal pressure already. On top comes a random
     /// part of the back-off, so that callers who raced do not race again; it too grows with `pressure`, 0 to 1000, as
-    /// read last.
+    /// read last. A caller that the node calls at once does not wait: the node lets the others wait meanwhile.
     pub(super) fn wait_ms(&self, attempt: u32, waited_ms: u64, cause: &Cause, pressure: u64) -> Option<u64> {
         if attempt >= self.attempts {
             return None;
+        }
+        if cause.called_at().is_some() {
+            return Some(0);
         }
         let first_ms = under_pressure(self.first_wait_ms, pressure);
         let policy = BackOff { first_ms, longest_ms: self.longest_wait_ms, jitter_permille: 1_000 };
@@ -94,6 +98,16 @@ impl Cause {
             Cause::Busy { problem, .. } => problem.as_ref().is_none_or(|problem| problem.code == Code::NotDurable),
             Cause::Unanswered(_) => true,
             Cause::StaleHead(_) | Cause::Clock(_) | Cause::Unread(_) => false,
+        }
+    }
+
+    /// The head that a caller in line is called at: it has the turn, and a short time for it.
+    pub fn called_at(&self) -> Option<Hash> {
+        match self {
+            Cause::StaleHead(problem) if problem.retry_after_ms == Some(0) => problem.head,
+            Cause::StaleHead(_) | Cause::Clock(_) | Cause::Busy { .. } | Cause::Unanswered(_) | Cause::Unread(_) => {
+                None
+            }
         }
     }
 

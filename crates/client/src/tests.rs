@@ -19,6 +19,7 @@ use swoosh_types::rejection::Code;
 #[derive(Clone, Debug)]
 struct Asked {
     target: String,
+    prefers: bool,
     body: Vec<u8>,
 }
 
@@ -71,20 +72,22 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok().filter(|&n| n > 0)?;
     let target = line.split(' ').nth(1)?.to_owned();
-    let mut length = 0;
+    let (mut length, mut prefers) = (0, false);
     loop {
         let mut header = String::new();
         stream.read_line(&mut header).await.ok()?;
         if header.trim().is_empty() {
             break;
         }
-        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+        let header = header.to_ascii_lowercase();
+        prefers |= header.starts_with("prefer: wait=");
+        if let Some(value) = header.strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Asked { target, body })
+    Some(Asked { target, prefers, body })
 }
 
 async fn write_answer(stream: &mut BufReader<TcpStream>, answer: Answer) -> bool {
@@ -217,6 +220,23 @@ async fn a_head_that_was_given_first_is_given_up_once_it_is_stale() {
     assert_eq!(named, [hash("old"), hash("head"), hash("head")].map(|head| head.to_string()));
 }
 
+/// The node gives it a short turn, in which the others wait: it neither waits nor reads the head first.
+#[tokio::test]
+async fn a_caller_that_is_called_in_line_signs_on_the_named_head_at_once() {
+    let (address, log) = node(|asked, posted| match (asked.is_post(), posted) {
+        (true, 0) => Answer::Json(400, problem(400, "stale_head", json!({"head": hash("mine"), "retry_after_ms": 0}))),
+        (true, _) => Answer::Json(202, receipt(asked)),
+        _ => read(asked),
+    })
+    .await;
+    client(&address).propose(draft(Transition::ControlPause)).await.unwrap();
+    let posts = posts(&log);
+    let named: Vec<_> = posts.iter().map(|asked| asked.member("current_state_hash")).collect();
+    assert_eq!(named, [hash("head"), hash("mine")].map(|head| head.to_string()));
+    assert!(posts.iter().all(|asked| asked.prefers));
+    assert_eq!(log.lock().unwrap().iter().filter(|asked| asked.target.starts_with("/state")).count(), 1);
+}
+
 #[tokio::test]
 async fn a_draft_for_one_head_only_is_rejected_when_that_is_stale() {
     let (address, log) = node(|asked, _| match asked.is_post() {
@@ -226,7 +246,7 @@ async fn a_draft_for_one_head_only_is_rejected_when_that_is_stale() {
     .await;
     let error = client(&address).propose(draft(Transition::ControlPause).only_on_head(hash("old"))).await.unwrap_err();
     assert!(matches!(&error, ProposeError::Rejected(problem) if problem.code == Code::StaleHead), "{error}");
-    assert_eq!(posts(&log).len(), 1);
+    assert_eq!(posts(&log).iter().map(|asked| asked.prefers).collect::<Vec<_>>(), [false], "it has no use for a turn");
 }
 
 #[tokio::test]

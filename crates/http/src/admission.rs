@@ -25,6 +25,7 @@ use super::fault::{Answer, Fault};
 use super::routes;
 use super::serve::Patience;
 use super::traffic::Hush;
+use super::turns::Turns;
 use super::{Caller, Limits, Peer, Traffic};
 use lines::{Lines, Part};
 pub(super) use places::{Lack, Place, Places};
@@ -64,6 +65,8 @@ pub struct Gate {
     pushes: Places,
     /// Of dry runs, which are not charged where they would be accepted.
     trials: Places,
+    /// Of callers whose head was stale.
+    turns: Arc<Turns>,
     memory: Arc<Shares<Option<Peer>>>,
     /// Memory of answers, by peer and in all.
     answers: (Arc<Lines>, Arc<Semaphore>),
@@ -113,6 +116,7 @@ impl Gate {
             listeners: Places::new(limits.listeners),
             pushes: Places::new(PUSHES),
             trials: Places::new(limits.reads),
+            turns: Turns::new(limits.listeners),
             memory: Shares::new(),
             answers: (Lines::new(ANSWER_BYTES / 2), Arc::new(Semaphore::new(ANSWER_BYTES))),
             suspects: Suspects::new(&limits),
@@ -131,7 +135,7 @@ impl Gate {
     }
 
     /// Delays a refusal the more, the more requests of the peer are under way: those who flood the node with proposals
-    /// that it must refuse wait for each other, and the others do not wait for them. Listeners do not count.
+    /// that it must refuse wait for each other, and the others do not wait for them. Listeners and callers in line do not count.
     pub(super) async fn hold_back(&self, peer: Peer) {
         let hold_ms = self.hold_ms(peer);
         if hold_ms > 0 {
@@ -140,7 +144,13 @@ impl Gate {
     }
 
     fn hold_ms(&self, peer: Peer) -> u64 {
-        hold_ms(self.by_peer.amount(peer).saturating_sub(self.listeners.amount(peer)))
+        let waiting = self.listeners.amount(peer) + self.turns.amount(peer);
+        hold_ms(self.by_peer.amount(peer).saturating_sub(waiting))
+    }
+
+    /// The lines of callers whose head was stale.
+    pub(super) fn turns(&self) -> &Arc<Turns> {
+        &self.turns
     }
 
     /// A place for a read, to be kept until its work ends.

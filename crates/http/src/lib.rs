@@ -50,6 +50,7 @@ mod tests;
 mod trace;
 mod traffic;
 mod transition;
+mod turns;
 mod windows;
 
 use std::ops::Deref;

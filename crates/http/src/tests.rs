@@ -6,4 +6,5 @@ mod gone;
 mod proposals;
 mod reads;
 mod served;
+mod turns;
 pub(super) mod world;

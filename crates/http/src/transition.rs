@@ -18,16 +18,19 @@ use super::proposing::Proposing;
 use super::query::Query;
 use super::serve::{Late, within};
 use super::status::status;
-use super::{AppState, Gate, Peer, body, json, json_bytes, junk, schema, trace};
+use super::{AppState, Gate, Peer, body, json, json_bytes, junk, schema, trace, turns};
 use swoosh_sequencer::queries::Stop;
-use swoosh_sequencer::{DryRun, Outcome, Trace, Verified};
+use swoosh_sequencer::{DryRun, Outcome, Refusal, Trace, Verified};
 use swoosh_types::hash::Hash;
+use swoosh_types::ids::IdemKey;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::names::GuardName;
 use swoosh_types::record::GuardOutcome;
 use swoosh_types::rejection::{Code, Problem};
 use swoosh_types::text::ProjectName;
 
+/// Tells that a caller waited for its turn (RFC 7240).
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// Tells a receipt that was given before.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -72,6 +75,9 @@ pub(super) struct DryRunAnswer {
         ("X-Swoosh-Hlc" = Option<schema::Hlc>, Header, description = "May be sent in place of `hlc`."),
         ("X-Swoosh-Window-Id" = Option<schema::WindowId>, Header, description = "May be sent in place of `window_id`."),
         ("X-Hmmm-Signature" = Option<schema::Signature>, Header, description = "May be sent in place of `signature`."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: where the head is stale, wait in line for up to N seconds, at most \
+            10, and be called when no other caller in line has the turn. The refusal then names the present head, `retry_after_ms` is \
+            0, and the answer has `Preference-Applied: wait`."),
         ("traceparent" = Option<String>, Header, description = "The caller's span (W3C Trace Context); a header that is \
             not well formed is ignored."),
     ),
@@ -82,7 +88,9 @@ pub(super) struct DryRunAnswer {
         )),
         (status = 200, description = "Of a dry run: what would happen.", body = DryRunAnswer),
         (status = 400, description = "Not accepted; `code`, `guard` and `reasons` say why.",
-            body = schema::Problem, content_type = "application/problem+json"),
+            body = schema::Problem, content_type = "application/problem+json", headers(
+            ("Preference-Applied" = String, description = "`wait` where the caller waited in line and has the turn now."),
+        )),
         (status = 405, description = "Another method than POST.",
             body = schema::Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long to arrive.",
@@ -106,7 +114,11 @@ pub(super) async fn propose(State(state): State<AppState>, request: Request) -> 
     let (Parts { uri, headers, extensions, .. }, body) = request.into_parts();
     let asker = Asker::of_request(&extensions);
     let read = read(&state, &asker, &uri, &headers, body).await.map_err(|fault| unverified(&state, fault))?;
-    if read.dry_run { try_out(state, &asker, read).await } else { submit(state, &asker, read).await }
+    if read.dry_run {
+        return try_out(state, &asker, read).await;
+    }
+    let waits = turns::preferred(&headers).map(|wait| Contender::of(&read.verified, wait));
+    submit(state, &asker, read, waits).await
 }
 
 /// Names the guard that a document fails which cannot be verified, counts and lists it: the sequencer never hears of it.
@@ -190,24 +202,75 @@ async fn is_known(state: &AppState, asker: &Asker, project: ProjectName, signer:
     Ok(state.work(asker.patience(), place, look_up).await?.0)
 }
 
-async fn submit(state: AppState, asker: &Asker, read: Read) -> Answer {
+/// A caller that prefers to wait for its turn where its head is stale.
+struct Contender {
+    project: ProjectName,
+    key: IdemKey,
+    wait: Duration,
+}
+
+impl Contender {
+    fn of(verified: &Verified, wait: Duration) -> Contender {
+        let proposal = verified.proposal();
+        Contender { project: proposal.project(), key: proposal.idem_key.clone(), wait }
+    }
+
+    /// Waits in line after a stale head. The answer of a caller that is called names the present head, and asks for no wait.
+    async fn turn(&self, state: &AppState, peer: Peer, refusal: &mut Refusal) -> bool {
+        let Some(line) = state.gate.turns().join(peer, &self.project, &self.key) else { return false };
+        if !line.turn(self.wait, || state.handle.may_grow()).await {
+            return false;
+        }
+        if state.handle.is_in_memory(&self.project)
+            && let Ok(view) = state.handle.view(&self.project)
+        {
+            refusal.head = Some(view.head.hash());
+            refusal.hlc_last = view.head.state().hlc_last.as_ref().as_ref().map(|last| last.hlc);
+        }
+        refusal.retry_after_ms = Some(0);
+        true
+    }
+}
+
+async fn submit(state: AppState, asker: &Asker, read: Read, waits: Option<Contender>) -> Answer {
     let (peer, limit_ms) = (asker.peer(), state.limits.request_timeout_ms);
     let mut proposing = Proposing::new(&state, peer, read);
-    match asker.patience().within(Duration::from_millis(limit_ms), &mut proposing).await {
-        Ok(Outcome::Accepted { receipt, replayed }) => Ok(accepted(&receipt, replayed)),
-        Ok(Outcome::Refused(refusal)) => {
-            if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
-                state.gate.hold_back(peer).await;
+    let Ok(outcome) = asker.patience().within(Duration::from_millis(limit_ms), &mut proposing).await else {
+        proposing.is_late();
+        let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
+        // The sequencer never refused it, so nothing else counts it.
+        state.gate.traffic().shed(Code::NotDurable);
+        return Err(Fault::new(Code::NotDurable, reason));
+    };
+    let mut refusal = match outcome {
+        Outcome::Accepted { receipt, replayed } => {
+            end_turn(&state, &waits);
+            return Ok(accepted(&receipt, replayed));
+        }
+        Outcome::Refused(refusal) => refusal,
+    };
+    // A head that is not named is not to be known to the signer.
+    let waits = waits.filter(|_| refusal.rejection.code != Code::StaleHead || refusal.head.is_some());
+    match &waits {
+        Some(contender) if refusal.rejection.code == Code::StaleHead => {
+            if contender.turn(&state, peer, &mut refusal).await {
+                let mut response = Fault::from(*refusal).into_response();
+                response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
+                return Ok(response);
             }
-            Err((*refusal).into())
         }
-        Err(Late) => {
-            proposing.is_late();
-            let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
-            // The sequencer never refused it, so nothing else counts it.
-            state.gate.traffic().shed(Code::NotDurable);
-            Err(Fault::new(Code::NotDurable, reason))
-        }
+        Some(_) | None => end_turn(&state, &waits),
+    }
+    if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
+        state.gate.hold_back(peer).await;
+    }
+    Err((*refusal).into())
+}
+
+/// The next in line is called, if this proposal had the turn.
+fn end_turn(state: &AppState, waits: &Option<Contender>) {
+    if let Some(Contender { project, key, .. }) = waits {
+        state.gate.turns().answered(project, key);
     }
 }
 
