@@ -69,7 +69,12 @@ fn a_dropped_idempotency_key_is_found() {
 
 #[test]
 fn a_receipt_that_changes_is_found() {
-    found(Bug::ChangesReceipts, "duplicate-proposal=1000", &["receipts-never-change"]);
+    found(Bug::ChangesReceipts, "none", &["receipts-are-rebuilt"]);
+}
+
+#[test]
+fn a_key_that_is_bound_to_another_record_is_found() {
+    found(Bug::MisplacesKeys, "none", &["receipts-are-rebuilt"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod clocks;
 mod ids;
 mod inputs;
 mod protocol;
+mod receipts;
 mod schema;
 mod signatures;
 mod ucxl;
@@ -52,6 +53,7 @@ fn vectors_are_what_this_code_makes() {
         ("ids.json", ids::make()),
         ("signatures.json", signatures::make()),
         ("chain.json", chain::make()),
+        ("receipts.json", receipts::make()),
         ("ucxl.json", ucxl::make()),
         ("inputs.json", inputs::make()),
     ];

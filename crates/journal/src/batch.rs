@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::decision;
 use super::error::{AppendError, StorageError};
 use super::frame;
-use super::layout::{Family, idem_key, idem_value, meta, scoped_key, wal_key};
+use super::layout::{Family, idem_key, meta, scoped_key, wal_key};
+use super::receipts::{BoundKey, ReceiptSum, StoredReceipt};
 use super::snapshot::Snapshot;
 use super::store::WriteBatch;
 use super::{Durability, Inner, Journal, Mode, Stage, SweepCandidate, Tail};
@@ -60,8 +61,8 @@ pub enum Write {
         /// See [`super::fingerprint`].
         fingerprint: Hash,
         index: u64,
-        /// The receipt's bytes, as every repeat gets them.
-        receipt: Vec<u8>,
+        /// Of the receipt's bytes, which every repeat gets.
+        receipt: ReceiptSum,
     },
     EffectOpened {
         id: EffectId,
@@ -273,8 +274,9 @@ impl Inner {
                 rows.put_cf(self.family(Family::Decisions), scoped_key(project, *index), decision::encode(wording));
             }
             Write::Key { project, key, fingerprint, index, receipt } => {
-                let value = idem_value(fingerprint, *index, receipt);
-                rows.put_cf(self.family(Family::Idem), idem_key(project, key), value);
+                let receipt = StoredReceipt::Sum(*receipt);
+                let bound = BoundKey { fingerprint: *fingerprint, index: *index, receipt };
+                rows.put_cf(self.family(Family::Idem), idem_key(project, key), bound.encode());
             }
             Write::EffectOpened { id, opened_at } => self.stage_opened(rows, id, *opened_at),
             Write::EffectClosed { id } => self.stage_closed(rows, id),

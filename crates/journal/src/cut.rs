@@ -4,8 +4,9 @@
 use super::effects::parse_row;
 use super::error::StorageError;
 use super::incarnations::{IncarnationError, family, write};
-use super::layout::{Family, Slot, exporter_name, meta, parse_idem_value, parse_scoped, wal_key};
+use super::layout::{Family, Slot, exporter_name, meta, parse_scoped, wal_key};
 use super::open::{first_record, last_record, number};
+use super::receipts::BoundKey;
 use super::store::{Place, Scan, Store, WriteBatch};
 use swoosh_types::hash::Hash;
 
@@ -34,7 +35,7 @@ pub(super) fn drop_after(db: &Store, place: &Place, wanted: u64) -> Result<(), I
     let scoped = |key: &[u8], _: &[u8]| parse_scoped(key).map(|(_, index, _)| index);
     delete_after(db, Family::Decisions, wanted, &scoped)?;
     let snapshots = delete_after(db, Family::Snapshots, wanted, &scoped)?;
-    delete_after(db, Family::Idem, wanted, &|_, value| parse_idem_value(value).map(|(_, index, _)| index))?;
+    delete_after(db, Family::Idem, wanted, &|_, value| BoundKey::parse(value).map(|bound| bound.index))?;
     delete_after(db, Family::Outbox, wanted, &|key, _| Some(parse_row(key).map_or(0, |(_, id)| id.index)))?;
     delete_bases(db, wanted)?;
     turn_back(db, place, wanted, snapshots > 0)

@@ -270,6 +270,7 @@ fn summarise(scene: &Scene, text: &str) -> String {
     assert!(text.contains(scene.now.path().to_str().unwrap()) || text.contains("record "), "{text}");
     match text {
         text if text.contains("record 1 is the first") => "refuses: record 1 is missing".to_owned(),
+        text if text.contains("record 3 is the first") => "refuses: record 3 is missing".to_owned(),
         text if text.contains("record 4 is the first") => "refuses: record 4 is missing".to_owned(),
         text if text.contains("record 5 is the first") => "refuses: record 5 is missing".to_owned(),
         text if text.contains("but record 1 is missing") => "refuses: record 1 is missing".to_owned(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use swoosh_machine::replay::Divergence;
 use swoosh_types::canonical::DecodeError;
 use swoosh_types::hash::Hash;
+use swoosh_types::ids::IdemKey;
 use swoosh_types::json::JsonError;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::text::{ClusterId, ProjectName};
@@ -223,6 +224,9 @@ pub enum ReadError {
     /// The inputs of a record are no JSON.
     #[error("the inputs of record {index} are mangled: {source}")]
     Inputs { index: u64, source: JsonError },
+    /// A bound key and the record that it names do not belong together.
+    #[error("the idempotency key {key} of project {project} is bound to record {index}, {what}")]
+    Binding { project: ProjectName, key: IdemKey, index: u64, what: &'static str },
     /// A row of a project is mangled.
     #[error("a row of project {project} in {family} is mangled")]
     Row {
@@ -248,7 +252,8 @@ impl ReadError {
             | ReadError::Outline { index, .. }
             | ReadError::Misplaced { index, .. }
             | ReadError::InputsMissing { index, .. }
-            | ReadError::Inputs { index, .. } => Some(*index),
+            | ReadError::Inputs { index, .. }
+            | ReadError::Binding { index, .. } => Some(*index),
             ReadError::Storage(_) | ReadError::Row { .. } | ReadError::ObjectMangled { .. } | ReadError::Abandoned => {
                 None
             }

@@ -63,8 +63,8 @@ pub(super) fn encode_seal(seal: &BatchSeal) -> Vec<u8> {
 pub(super) struct Frame<'a> {
     pub(super) index: u64,
     pub(super) chain: Hash,
-    seal: &'a [u8],
-    path: &'a [u8],
+    pub(super) seal: &'a [u8],
+    pub(super) path: &'a [u8],
     pub(super) record: &'a [u8],
 }
 

@@ -487,6 +487,7 @@ enum Act {
     Prune(u64),
     PruneKeys(u64),
     Collect,
+    Index,
     Restart,
 }
 
@@ -498,6 +499,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0u64..20).prop_map(Act::Prune),
         1 => (0u64..40).prop_map(Act::PruneKeys),
         1 => Just(Act::Collect),
+        1 => Just(Act::Index),
         2 => Just(Act::Restart),
     ]
 }
@@ -505,13 +507,18 @@ fn act() -> impl Strategy<Value = Act> {
 /// Every receipt ever given, by key.
 type Given = BTreeMap<(ProjectName, String), (swoosh_types::ids::IdemKey, Vec<u8>)>;
 
+fn receipt_of(node: &Node, project: &ProjectName, key: &swoosh_types::ids::IdemKey) -> Option<Vec<u8>> {
+    let bound = node.journal.bound_key(project, key).unwrap()?;
+    node.journal.receipt(project, key, bound).unwrap()
+}
+
 fn perform(mut node: Node, act: &Act, given: &mut Given) -> Node {
     match act {
         Act::Commit(projects) => {
             let names: Vec<&str> = projects.iter().map(|n| PROJECTS[*n]).collect();
             for record in node.commit(&names) {
-                let bound = node.journal.bound_key(&record.project, &record.idem_key).unwrap().unwrap();
-                given.insert((record.project, record.idem_key.to_string()), (record.idem_key, bound.receipt));
+                let receipt = receipt_of(&node, &record.project, &record.idem_key).unwrap();
+                given.insert((record.project, record.idem_key.to_string()), (record.idem_key, receipt));
             }
         }
         Act::Sweep => cover(&node),
@@ -519,6 +526,7 @@ fn perform(mut node: Node, act: &Act, given: &mut Given) -> Node {
         Act::Prune(records) => drop(node.journal.prune_wal(&keep(*records), &|| true).unwrap()),
         Act::PruneKeys(horizon_ms) => drop(node.prune_keys(*horizon_ms)),
         Act::Collect => drop(node.journal.collect_objects(&|| true).unwrap()),
+        Act::Index => drop(node.journal.index_receipts(&|| true).unwrap()),
         Act::Restart => node = restart(node),
     }
     node
@@ -544,8 +552,8 @@ proptest! {
         let replayed = replay::replay(&node.journal, &mut |_| (), None);
         prop_assert_eq!((replayed.fault, replayed.last_chain), (None, node.chain));
         for ((project, _), (key, receipt)) in &given {
-            match node.journal.bound_key(project, key).unwrap() {
-                Some(bound) => prop_assert_eq!(&bound.receipt, receipt),
+            match receipt_of(&node, project, key) {
+                Some(found) => prop_assert_eq!(&found, receipt),
                 None => {
                     let floor = node.journal.key_floor(project).unwrap();
                     prop_assert!(key.beat < floor, "a key is forgotten that is not refused");

@@ -1,12 +1,12 @@
 //! The column families and their keys. A change here is a new [`FORMAT`].
 
-use swoosh_types::hash::Hash;
 use swoosh_types::ids::IdemKey;
 use swoosh_types::text::ProjectName;
 
 /// Version of the layout. A directory of another version is refused.
-pub const FORMAT: u64 = 2;
-/// The oldest version that is opened. Format 1 had whole decision records where there are their words alone now.
+pub const FORMAT: u64 = 3;
+/// The oldest version that is opened. Format 1 had whole decision records in place of their words, and format 2 had whole
+/// receipts in place of their sums.
 pub const OLDEST_FORMAT: u64 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub(super) enum Family {
     Wal,
     /// project ‖ 0x00 ‖ index → snapshot.
     Snapshots,
-    /// project ‖ 0x00 ‖ beat ‖ key text → binding. The beat comes first, so that the keys behind the horizon are one
-    /// range.
+    /// project ‖ 0x00 ‖ beat ‖ key text → binding, see `receipts.rs`. The beat comes first, so that the keys behind the
+    /// horizon are one range.
     Idem,
     /// hash → canonical bytes of inputs and facts.
     Objects,
@@ -69,6 +69,9 @@ pub(super) mod meta {
     pub const KEY_FLOOR: &[u8] = b"key_floor/";
     /// Index of the last record whose idempotency key was old enough to go, in decimal; absent before the first.
     pub const KEYS_AGED: &[u8] = b"keys_aged";
+    /// [`RECEIPTS_REBUILT`] once no row of `idem` holds a receipt that its record gives as well, see `receipts.rs`.
+    pub const RECEIPTS: &[u8] = b"receipts";
+    pub const RECEIPTS_REBUILT: &[u8] = b"rebuilt";
     /// Index up to which snapshots cover every record, in decimal.
     pub const REPLAY_FLOOR: &[u8] = b"replay_floor";
     /// The proposal's clock of the snapshot that was taken last.
@@ -212,16 +215,11 @@ pub(super) fn idem_key(project: &ProjectName, key: &IdemKey) -> Vec<u8> {
     bytes
 }
 
-/// Value of an idempotency key's binding: fingerprint ‖ index ‖ receipt.
-pub(super) fn idem_value(fingerprint: &Hash, index: u64, receipt: &[u8]) -> Vec<u8> {
-    [fingerprint.as_bytes().as_slice(), &index.to_be_bytes(), receipt].concat()
-}
-
-/// Parts of an idempotency key's binding.
-pub(super) fn parse_idem_value(value: &[u8]) -> Option<(Hash, u64, &[u8])> {
-    let (fingerprint, rest) = value.split_first_chunk::<32>()?;
-    let (index, receipt) = rest.split_first_chunk::<8>()?;
-    Some((Hash::from_bytes(*fingerprint), u64::from_be_bytes(*index), receipt))
+/// The idempotency key in the key of its binding.
+pub(super) fn parse_idem_key(key: &[u8]) -> Option<(ProjectName, IdemKey)> {
+    let (project, beat, text) = parse_scoped(key)?;
+    let key: IdemKey = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (key.beat == beat).then_some((project, key))
 }
 
 #[cfg(test)]
@@ -243,7 +241,11 @@ mod tests {
         assert_eq!(parse_scoped(b"a\0short"), None);
         assert_eq!(parse_scoped(b"nozero"), None);
         assert_eq!(parse_scoped(b"\xff\0\0\0\0\0\0\0\0\0"), None);
-        assert_eq!(parse_idem_value(&[0; 39]), None);
         assert_eq!(wal_index(b"seven77"), None);
+        let (project, key) = ("a".parse().unwrap(), "goal:7:control:uuid-0001".parse().unwrap());
+        let bytes = idem_key(&project, &key);
+        assert_eq!(parse_idem_key(&bytes), Some((project.clone(), key)));
+        assert_eq!(parse_idem_key(&bytes[..bytes.len() - 9]), None);
+        assert_eq!(parse_idem_key(&[scoped_key(&project, 8).as_slice(), b"goal:7:control:uuid-0001"].concat()), None);
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! committer ── Batch { entries, writes } ──► append ──► one WriteBatch, synced ──► watermark, synced
 //! start     ── recover ──► newest good snapshots + replay ──► heads
-//! readers   ── record, object, decision, bound_key, head_at
+//! readers   ── record, object, decision, bound_key, receipt, head_at
 //! tools     ── open_read_only ──► verify, replay
 //! ```
 //!
@@ -52,6 +52,9 @@ mod promise;
 mod prune;
 mod prune_wal;
 mod read;
+#[cfg(test)]
+mod receipt_tests;
+mod receipts;
 mod recover;
 pub mod replay;
 mod room;
@@ -94,7 +97,7 @@ pub use parallel::stay_in_this_thread;
 pub use policies::JudgedBy;
 pub use prune::{PruneError, PruneReport};
 pub use prune_wal::{Retention, WalPruneReport};
-pub use read::BoundKey;
+pub use receipts::{BoundKey, ReceiptSum};
 pub use recover::{Recovered, RecoveredHead, SnapshotWarning};
 pub use room::{RoomError, find_room};
 pub use sides::{Sides, SidesLost};
@@ -187,7 +190,7 @@ struct Inner {
     sides: Mutex<Sides>,
     /// Beat below which keys of every project may be gone, as programs before per-project floors left it.
     prune_floor: u64,
-    /// Held while keys are pruned.
+    /// Held while keys are pruned, or their receipts stored in another form.
     ageing: Mutex<()>,
     /// Readers see records up to this index: on disk and covered by the watermark. Without a writer, all of them.
     shown: AtomicU64,

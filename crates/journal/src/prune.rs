@@ -11,11 +11,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use super::error::{FoldError, ReadError, StorageError};
-use super::layout::{Family, idem_key, key_floor_key, meta, parse_idem_value, scoped_key};
+use super::layout::{Family, idem_key, key_floor_key, meta, scoped_key};
 use super::read::mangled;
+use super::receipts::BoundKey;
 use super::store::WriteBatch;
 use super::{AppendError, Inner, Journal};
 use swoosh_types::hlc::Hlc;
@@ -99,7 +100,7 @@ impl Journal {
         goes_on: &dyn Fn() -> bool,
     ) -> Result<PruneReport, PruneError> {
         self.0.may_change()?;
-        let _one_at_a_time = self.0.ageing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.0.ageing();
         let (last, _) = self.last_promised();
         let since_ms = self.0.foothold(last)?.1.physical_ms().saturating_sub(horizon_ms);
         let mut report = PruneReport { aged: self.0.keys_aged()?, ..PruneReport::default() };
@@ -119,6 +120,11 @@ impl Journal {
 }
 
 impl Inner {
+    /// Held while rows of keys are deleted or rewritten. Taken before `appending`.
+    pub(super) fn ageing(&self) -> MutexGuard<'_, ()> {
+        self.ageing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn key_floor(&self, project: &ProjectName) -> Result<u64, ReadError> {
         let own = self.number(&key_floor_key(project))?.unwrap_or(0);
         Ok(own.max(self.prune_floor))
@@ -182,9 +188,9 @@ impl Inner {
         let mut found = 0;
         for _ in 0..LOOKED_AT {
             let Some((key, value)) = below.next_row()? else { break };
-            let (_, index, _) = parse_idem_value(value).ok_or_else(|| mangled(project, Family::Idem))?;
+            let bound = BoundKey::parse(value).ok_or_else(|| mangled(project, Family::Idem))?;
             // Younger rows wait for their own round.
-            if index <= aged {
+            if bound.index <= aged {
                 rows.delete_cf(self.family(Family::Idem), key);
                 found += 1;
             }

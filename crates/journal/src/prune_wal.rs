@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! how far? ──▶ a stretch: its chain, and the last record of each project ──▶ a base for each of these, twice
-//!    ▲                                                                                 │
+//!    ▲                                                                       receipts of bound keys, whole
+//!    │                                                                                 │
 //!    └── next stretch ◀── files given back ◀── one synced write: prune point, records and decisions gone
 //! ```
 
@@ -118,6 +119,8 @@ impl Inner {
         for some in bases.iter().collect::<Vec<_>>().chunks(BASES_AT_ONCE) {
             self.write_bases(some)?;
         }
+        let _no_receipt_is_replaced = self.ageing();
+        self.keep_receipts(first, end)?;
         let (receipt, _) = self.to_stand_on(end - 1)?;
         let exported_to = wanted.exported_to.clone();
         self.raise_wal_floor(PrunePoint { receipt, exported_to }, &bases)?;

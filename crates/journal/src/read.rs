@@ -2,21 +2,11 @@
 
 use super::error::{ReadError, StorageError};
 use super::frame::{Frame, StoredRecord};
-use super::layout::{Family, idem_key, parse_idem_value, parse_scoped, scope_end, scoped_key, wal_index, wal_key};
+use super::layout::{Family, parse_scoped, scope_end, scoped_key, wal_index, wal_key};
 use super::store::{Item, Scan, Walk};
 use super::{Inner, Journal};
 use swoosh_types::hash::Hash;
-use swoosh_types::ids::IdemKey;
 use swoosh_types::text::ProjectName;
-
-/// The binding of an idempotency key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BoundKey {
-    /// Of the proposal that bound it, see [`super::fingerprint`].
-    pub fingerprint: Hash,
-    pub index: u64,
-    pub receipt: Vec<u8>,
-}
 
 impl Journal {
     pub fn record(&self, index: u64) -> Result<Option<StoredRecord>, ReadError> {
@@ -69,14 +59,6 @@ impl Journal {
         self.0
             .project_indexes(project, from)
             .take_while(move |index| index.as_ref().map_or(true, |index| *index <= shown))
-    }
-
-    /// The binding of an idempotency key in a project. Keys below the project's floor may be gone.
-    pub fn bound_key(&self, project: &ProjectName, key: &IdemKey) -> Result<Option<BoundKey>, ReadError> {
-        let Some(value) = self.0.get(Family::Idem, &idem_key(project, key))? else { return Ok(None) };
-        let (fingerprint, index, receipt) = parse_idem_value(&value).ok_or_else(|| mangled(project, Family::Idem))?;
-        let bound = BoundKey { fingerprint, index, receipt: receipt.to_vec() };
-        Ok(Some(bound).filter(|bound| bound.index <= self.0.shown()))
     }
 }
 

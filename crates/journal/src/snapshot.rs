@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{AppendError, ReadError};
 use super::frame::Frame;
-use super::layout::{Family, parse_idem_value, parse_scoped, scope_end, scoped_key};
+use super::layout::{Family, parse_idem_key, parse_scoped, scope_end, scoped_key};
 use super::read::mangled;
+use super::receipts::BoundKey;
 use super::recover::SnapshotWarning;
 use super::store::Scan;
 use super::{Batch, Inner, Journal, Write, base};
@@ -112,20 +113,20 @@ impl Journal {
         let mut rows = self.0.keys(Family::Idem, from, scope_end(project));
         let mut live = BTreeMap::new();
         while let Some((key, value)) = rows.next_row()? {
-            let (key, found) = live_key(key, value).ok_or_else(|| mangled(project, Family::Idem))?;
-            if found.index <= index {
-                live.insert(key, found);
+            let unreadable = || mangled(project, Family::Idem);
+            let (_, key) = parse_idem_key(key).ok_or_else(unreadable)?;
+            let bound = BoundKey::parse(value).ok_or_else(unreadable)?;
+            if bound.index > index {
+                continue;
+            }
+            let (index, fingerprint) = (bound.index, bound.fingerprint);
+            if let Some(receipt) = self.receipt(project, &key, bound)? {
+                let receipt = Json::parse(&receipt).map_err(|_| unreadable())?;
+                live.insert(key, LiveKey { index, fingerprint, receipt });
             }
         }
         Ok(live)
     }
-}
-
-fn live_key(key: &[u8], value: &[u8]) -> Option<(IdemKey, LiveKey)> {
-    let (_, _, text) = parse_scoped(key)?;
-    let key = std::str::from_utf8(text).ok()?.parse().ok()?;
-    let (fingerprint, index, receipt) = parse_idem_value(value)?;
-    Some((key, LiveKey { index, fingerprint, receipt: Json::parse(receipt).ok()? }))
 }
 
 /// A snapshot that its record bears out, and the head that it holds.

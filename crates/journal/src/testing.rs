@@ -279,7 +279,7 @@ fn writes(stored: &StoredRecord, inputs: &Json) -> Vec<Write> {
             key: record.idem_key.clone(),
             fingerprint: fingerprint(record.transition, &record.inputs_hash, &record.signer),
             index,
-            receipt: canonical_bytes(&stored.receipt()),
+            receipt: ReceiptSum::of(&canonical_bytes(&stored.receipt())),
         },
     ]
 }

@@ -220,8 +220,9 @@ fn records_and_receipts_come_back_as_they_went_in() {
         assert_eq!(stored.record, *record);
         assert_eq!(stored.receipt().verify(&cluster()), Ok(()));
         let bound = node.journal.bound_key(&record.project, &record.idem_key).unwrap().unwrap();
-        assert_eq!(bound.receipt, swoosh_types::canonical::canonical_bytes(&stored.receipt()));
         assert_eq!(bound.index, record.index);
+        let receipt = node.journal.receipt(&record.project, &record.idem_key, bound).unwrap();
+        assert_eq!(receipt, Some(swoosh_types::canonical::canonical_bytes(&stored.receipt())));
         assert!(node.journal.has_object(&record.inputs_hash).unwrap());
     }
     assert_eq!(node.journal.bound_key(&name("b"), &records[0].idem_key).unwrap(), None, "keys are scoped");
@@ -341,8 +342,9 @@ fn verification_tells_what_is_wrong_with_each_record() {
     let of_two = node.journal.record(2).unwrap().unwrap().record;
     let of_three = node.journal.record(3).unwrap().unwrap().record;
     db.delete_cf(node.journal.0.family(Family::Idem).inside(), layout::idem_key(&b, &of_two.idem_key)).unwrap();
-    let other = layout::idem_value(&Hash::ZERO, 3, b"{}");
-    node.overwrite(Family::Idem, &layout::idem_key(&a, &of_three.idem_key), &other);
+    let receipt = receipts::StoredReceipt::Whole(b"{}".to_vec());
+    let other = BoundKey { fingerprint: Hash::ZERO, index: 3, receipt };
+    node.overwrite(Family::Idem, &layout::idem_key(&a, &of_three.idem_key), &other.encode());
     node.overwrite(Family::Decisions, &scoped_key(&name("c"), 4), b"{}");
     let report = verify::verify(&node.journal, &mut |_| ());
     let found: Vec<_> = report.problems.into_iter().map(|problem| (problem.index, problem.flaw)).collect();
@@ -417,10 +419,11 @@ fn a_directory_that_is_held_is_refused() {
 #[test]
 fn a_later_format_is_refused_also_with_families_that_are_not_known_yet() {
     let node = busy();
-    node.overwrite(Family::Meta, meta::FORMAT, b"3");
+    let later = (FORMAT + 1).to_string();
+    node.overwrite(Family::Meta, meta::FORMAT, later.as_bytes());
     let Node { directory, journal, .. } = node;
     drop(journal);
-    assert!(matches!(refusal(options(directory.path())), OpenError::Format { found, .. } if found == "3"));
+    assert!(matches!(refusal(options(directory.path())), OpenError::Format { found, .. } if found == later));
     let mut db = DB::open_cf_descriptors(
         &super::options::database(true, &StoreLimits::default()),
         directory.path(),

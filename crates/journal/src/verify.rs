@@ -97,7 +97,7 @@ pub enum Flaw {
     /// The idempotency key is not bound, though it is not behind the prune floor.
     #[error("its idempotency key is not bound")]
     KeyMissing,
-    /// The idempotency key is bound to something else.
+    /// The idempotency key is bound to something else, or stands for another receipt.
     #[error("its idempotency key is bound to something else")]
     KeyDiffers,
     /// The receipt of the last pruned record does not hold.
@@ -121,7 +121,7 @@ pub enum Flaw {
 
 /// Verifies every record: frame, chain, canonical bytes, objects, the caller's signature, the batch's seal and path,
 /// the decision record and the idempotency key; in a pruned log also the prune point and the bases. Then every
-/// snapshot and every row of the outbox. Writes nothing. `progress` receives the last index now and then. A damaged
+/// snapshot, every idempotency key, and every row of the outbox. Writes nothing. `progress` receives the last index now and then. A damaged
 /// record does not end the run, unless RocksDB cannot read on.
 pub fn verify(journal: &Journal, progress: &mut dyn FnMut(u64)) -> VerifyReport {
     let mut report = VerifyReport {
@@ -292,7 +292,7 @@ fn key(journal: &Journal, stored: &StoredRecord, flaws: &mut Vec<Flaw>) -> Resul
         None => flaws.push(Flaw::KeyMissing),
         Some(bound) => {
             let same = bound.fingerprint == expected && bound.index == record.index;
-            if !same || try_canonical_bytes(&stored.receipt()).ok().as_ref() != Some(&bound.receipt) {
+            if !same || !try_canonical_bytes(&stored.receipt()).is_ok_and(|receipt| bound.gives(&receipt)) {
                 flaws.push(Flaw::KeyDiffers);
             }
         }

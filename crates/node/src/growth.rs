@@ -17,7 +17,7 @@ use swoosh_telemetry::metrics::Metrics;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::text::ProjectName;
 
-/// Work between two pauses of a scrub.
+/// Work between two pauses of a task that reads the whole journal.
 const SCRUB_SLICE: Duration = Duration::from_millis(20);
 /// Sweeps that one look makes at most.
 const SWEEPS_AT_ONCE: usize = 16;
@@ -120,16 +120,7 @@ impl Growth {
     /// Reads every stored row on at most half of one core, and lists the damage.
     pub fn scrub(&self) {
         let began = Instant::now();
-        let last = Cell::new(Instant::now());
-        let at_leisure = || {
-            let worked = last.get().elapsed();
-            if worked >= SCRUB_SLICE {
-                std::thread::sleep(worked);
-                last.set(Instant::now());
-            }
-            self.goes_on()
-        };
-        let findings = scrub(&self.handle.journal(), &at_leisure);
+        let findings = scrub(&self.handle.journal(), &self.at_leisure());
         if self.goes_on() {
             // Damage of an earlier pass that this one did not find is gone.
             self.handle.forget_passed_damage();
@@ -137,6 +128,20 @@ impl Growth {
         findings.iter().for_each(|finding| list(&self.handle, finding));
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(findings = findings.len(), took_ms, "read every row of the journal");
+    }
+
+    /// Whether the node has not begun to stop. Pauses the caller as long as it worked since the last pause, so that it
+    /// uses at most half of one core.
+    fn at_leisure(&self) -> impl Fn() -> bool + '_ {
+        let last = Cell::new(Instant::now());
+        move || {
+            let worked = last.get().elapsed();
+            if worked >= SCRUB_SLICE {
+                std::thread::sleep(worked);
+                last.set(Instant::now());
+            }
+            self.goes_on()
+        }
     }
 
     /// Restores the two copies of a project's base, if its earlier records are pruned. One copy suffices to continue,
@@ -216,9 +221,10 @@ impl Pruning {
         Pruning { growth, wal_ms: retention.wal_ms, wal_records: retention.wal_records, exported_to, horizon_ms }
     }
 
-    /// One round: keys behind the horizon, snapshots beside the newest ones, records, objects.
+    /// One round: keys behind the horizon, receipts of an older format, snapshots beside the newest ones, records, objects.
     pub fn round(&self) {
         self.keys();
+        self.receipts();
         self.snapshots();
         if self.wal_ms > 0 || self.wal_records > 0 {
             self.records();
@@ -239,6 +245,18 @@ impl Pruning {
             Err(error) => {
                 self.growth.prune_failed(&error);
                 tracing::warn!(%error, "idempotency keys could not be pruned");
+            }
+        }
+    }
+
+    /// Replaces receipts that older programs stored beside keys. Later rounds find none.
+    fn receipts(&self) {
+        match self.growth.handle.journal().index_receipts(&self.growth.at_leisure()) {
+            Ok(0) => {}
+            Ok(replaced) => tracing::info!(replaced, "receipts are rebuilt from their records from now on"),
+            Err(error) => {
+                self.growth.prune_failed(&error);
+                tracing::warn!(%error, "receipts of an older format could not be replaced");
             }
         }
     }

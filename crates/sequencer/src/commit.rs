@@ -11,7 +11,7 @@ use super::mend::Failure;
 use super::pipeline::{answer, not_durable};
 use super::{Outcome, Trace, Traced, Verified};
 use swoosh_facts::FactsNow;
-use swoosh_journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, Snapshot, Write};
+use swoosh_journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, ReceiptSum, Snapshot, Write};
 use swoosh_machine::blocks::Blocks;
 use swoosh_machine::head::Head;
 use swoosh_machine::reduce::Delta;
@@ -226,7 +226,7 @@ impl<L: Log> Committer<L> {
             key: record.idem_key.clone(),
             fingerprint: pending.fingerprint,
             index,
-            receipt: receipt.to_vec(),
+            receipt: ReceiptSum::of(receipt),
         });
     }
 

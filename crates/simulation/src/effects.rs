@@ -72,6 +72,6 @@ impl World {
         if receipt.project != effect.project {
             return Err(wrong(format!("the receipt for {effect} is of {}", receipt.project)));
         }
-        self.oracle.given(&receipt.project, &receipt.idem_key, bytes)
+        self.receipt_given(&receipt.project, &receipt.idem_key, bytes)
     }
 }

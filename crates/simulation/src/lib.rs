@@ -24,6 +24,7 @@ mod oracle;
 mod outside;
 mod planted;
 mod proposals;
+mod receipts;
 mod run;
 mod shrink;
 mod trace;

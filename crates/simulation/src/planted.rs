@@ -3,7 +3,11 @@
 //! They sit between the node and its ports, so the node's code does not know them.
 
 use super::disk::Lies;
-use swoosh_journal::{AppendError, Batch, Journal, Log, Write};
+use swoosh_journal::{AppendError, Batch, Journal, Log, ReceiptSum, Write};
+use swoosh_types::canonical::{canonical_bytes, from_canonical};
+use swoosh_types::hash::Hash;
+use swoosh_types::receipt::Receipt;
+use swoosh_types::record::Record;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Bug {
@@ -17,6 +21,8 @@ pub enum Bug {
     DropsKeys,
     /// Repeats get another receipt.
     ChangesReceipts,
+    /// Idempotency keys are bound to the record before theirs.
+    MisplacesKeys,
     /// Inputs are not stored.
     DropsInputs,
     /// The guards believe in a schedule whose windows are always open.
@@ -34,12 +40,13 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Bug; 12] = [
+    pub const ALL: [Bug; 13] = [
         Bug::AnswersBeforeCommit,
         Bug::SkipsSyncs,
         Bug::ForgetsWatermark,
         Bug::DropsKeys,
         Bug::ChangesReceipts,
+        Bug::MisplacesKeys,
         Bug::DropsInputs,
         Bug::OpensWindows,
         Bug::ForgetsTime,
@@ -98,11 +105,12 @@ impl Log for CarelessLog {
             Some(Bug::AnswersBeforeCommit) => self.held_back(batch),
             Some(Bug::DropsKeys) => self.journal.append(&keep(&|write| !matches!(write, Write::Key { .. }))),
             Some(Bug::DropsInputs) => self.journal.append(&keep(&|write| !matches!(write, Write::Object { .. }))),
-            Some(Bug::ChangesReceipts) => {
+            Some(Bug::ChangesReceipts) => self.journal.append(&with_longer_paths(batch)),
+            Some(Bug::MisplacesKeys) => {
                 let mut batch = batch.clone();
                 for write in &mut batch.writes {
-                    if let Write::Key { receipt, .. } = write {
-                        receipt.push(b' ');
+                    if let Write::Key { index, .. } = write {
+                        *index = index.saturating_sub(1).max(1);
                     }
                 }
                 self.journal.append(&batch)
@@ -115,4 +123,22 @@ impl Log for CarelessLog {
         self.journal = journal.clone();
         self.held = None;
     }
+}
+
+/// Stores every record with another path than its receipt has, and the sum of the receipt that follows from it.
+fn with_longer_paths(batch: &Batch) -> Batch {
+    let mut batch = batch.clone();
+    for entry in &mut batch.entries {
+        entry.path.push(Hash::ZERO);
+        let Ok(record) = from_canonical::<Record>(&entry.encoded) else { continue };
+        let changed = Receipt::of(&record, entry.chain, entry.path.clone(), (*entry.seal).clone());
+        for write in &mut batch.writes {
+            if let Write::Key { index, receipt, .. } = write
+                && *index == entry.index
+            {
+                *receipt = ReceiptSum::of(&canonical_bytes(&changed));
+            }
+        }
+    }
+    batch
 }

@@ -434,7 +434,7 @@ impl World {
         match &outcome {
             Outcome::Accepted { receipt, .. } => {
                 self.trace.answer(key, receipt);
-                self.oracle.given(project, key, receipt)?;
+                self.receipt_given(project, key, receipt)?;
             }
             Outcome::Refused(refusal) => {
                 self.trace.refusal(key, refusal.rejection.code);
@@ -477,30 +477,6 @@ impl World {
         let Some(client) = self.clients.get(random.index(self.clients.len())) else { return Ok(()) };
         let Ok(view) = node.single.handle().view(&client.project) else { return Ok(()) };
         self.oracle.shown(&client.project, view.index, view.head.hash())
-    }
-
-    /// Asks again for up to `most` earlier receipts, from any client.
-    pub(super) fn ask_again(&mut self, most: usize, random: &mut Random) -> Result<(), Violation> {
-        let Some(node) = &self.node else { return Ok(()) };
-        let journal = node.single.handle().journal();
-        for (project, key, receipt) in self.oracle.some_receipts(most, random) {
-            let bound = journal.bound_key(&project, &key);
-            let same = match bound {
-                Ok(Some(bound)) => bound.receipt[..] == receipt[..],
-                Ok(None) => {
-                    self.oracle.may_forget(&key, &receipt)?;
-                    // Nor is a key taken for one that never was while the floor cannot be read.
-                    journal.key_floor(&project).map_or(true, |floor| key.beat < floor)
-                }
-                // An unreadable record is an error, never invented.
-                Err(_) => true,
-            };
-            if !same {
-                let what = format!("the key {key} of {project} is bound to another receipt, or to none");
-                return Err(Violation { invariant: "receipts-never-change", what });
-            }
-        }
-        Ok(())
     }
 
     /// Drops the requests that wait for the node.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use swoosh::journal::{
-    Batch, Durability, Journal, JournalOptions, LogEntry, Snapshot, StoreLimits, Write, fingerprint,
+    Batch, Durability, Journal, JournalOptions, LogEntry, ReceiptSum, Snapshot, StoreLimits, Write, fingerprint,
 };
 use swoosh::machine::chart::Inputs;
 use swoosh::machine::head::Head;
@@ -76,7 +76,7 @@ impl<'a> Writer<'a> {
                 key: record.idem_key.clone(),
                 fingerprint: print,
                 index,
-                receipt: canonical_bytes(&receipt),
+                receipt: ReceiptSum::of(&canonical_bytes(&receipt)),
             },
             Write::Snapshot(Box::new(Snapshot::of(&record, chain, head.state()))),
         ];

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::error::ReadError;
 use crate::layout::Family;
 use crate::store::Scan;
-use crate::{Inner, Journal};
+use crate::{BoundKey, Inner, Journal, fingerprint};
 use swoosh_types::hash::Hash;
 use swoosh_types::record::Record;
 use swoosh_types::text::ProjectName;
@@ -120,9 +120,21 @@ impl Scrub<'_> {
 
     fn key(&mut self, project: &ProjectName, record: &Record) {
         match self.journal.bound_key(project, &record.idem_key) {
-            Ok(Some(_)) => {}
+            Ok(Some(bound)) => self.receipt(project, record, bound),
             Ok(None) => self.unbound(project, record),
             Err(error) => self.note(Some(project), Family::Idem, &error),
+        }
+    }
+
+    /// The key must be bound to its own record, which must give the receipt that was answered.
+    fn receipt(&mut self, project: &ProjectName, record: &Record, bound: BoundKey) {
+        let expected = fingerprint(record.transition, &record.inputs_hash, &record.signer);
+        if (bound.index, bound.fingerprint) != (record.index, expected) {
+            let what = format!("the idempotency key of record {} is bound to something else", record.index);
+            return self.findings.push(Finding { project: Some(project.clone()), table: Family::Idem.name(), what });
+        }
+        if let Err(error) = self.journal.receipt(project, &record.idem_key, bound) {
+            self.note(Some(project), Family::Idem, &error);
         }
     }
 

@@ -1,11 +1,15 @@
-//! The tables that no record refers to: snapshots and the outbox.
+//! Tables that are walked row by row: snapshots, idempotency keys and the outbox.
 
 use crate::effects::{self, Kind};
-use crate::layout::{Family, parse_scoped};
+use crate::layout::{Family, parse_idem_key, parse_scoped};
+use crate::receipts::{BoundKey, StoredReceipt};
 use crate::store::Scan;
 use crate::{Inner, Journal, Sides, exporters, held, parallel, sides};
-use swoosh_types::ids::EffectId;
+use swoosh_types::canonical::{canonical_bytes, from_canonical};
+use swoosh_types::ids::{EffectId, IdemKey};
 use swoosh_types::json::Json;
+use swoosh_types::receipt::Receipt;
+use swoosh_types::text::ProjectName;
 
 use super::{Flaw, VerifyReport};
 
@@ -15,11 +19,12 @@ const AT_ONCE: usize = 256;
 type Row = (Vec<u8>, Vec<u8>);
 
 impl VerifyReport {
-    /// Looks at every snapshot and at every row of the outbox. Of a project's base the two copies were looked at before.
+    /// Looks at every snapshot, key and row of the outbox. Of a project's base the two copies were looked at before.
     pub(super) fn tables(&mut self, journal: &Journal) {
         let inner = &*journal.0;
         let last = self.last_index;
         self.each_row(inner, Family::Snapshots, &|row| snapshot(inner, row));
+        self.each_row(inner, Family::Idem, &|row| binding(inner, row, last));
         self.each_row(inner, Family::Outbox, &|row| outbox(inner, row, last));
     }
 
@@ -64,6 +69,57 @@ fn snapshot(inner: &Inner, (key, bytes): &Row) -> Option<(u64, Flaw)> {
         Ok(reason) => reason.map(|reason| (index, Flaw::Snapshot { project, reason })),
         Err(error) => Some((index, Flaw::Snapshot { project, reason: error.to_string() })),
     }
+}
+
+/// The flaw of an idempotency key, and the index of its record. The verification of records holds each record against
+/// its key; this holds each key against the record that it names, or against the receipt that stands in for it.
+fn binding(inner: &Inner, (key, value): &Row, last: u64) -> Option<(u64, Flaw)> {
+    let flaw = |what: String| Flaw::Table { family: Family::Idem.name(), what };
+    let Some((project, idem)) = parse_idem_key(key) else {
+        return Some((last, flaw(format!("the key {} is none of its", shown(key)))));
+    };
+    let name = format!("the idempotency key {idem} of project {project}");
+    let Some(bound) = BoundKey::parse(value) else {
+        return Some((last, flaw(format!("{name} does not decode"))));
+    };
+    let index = bound.index;
+    if index > last {
+        return Some((last, flaw(format!("{name} is bound to record {index}, and the log ends at record {last}"))));
+    }
+    let reason = match (&bound.receipt, inner.pruned(index)) {
+        (StoredReceipt::Whole(receipt), Some(_)) => stands_in(inner, receipt, (&project, &idem, index)),
+        (StoredReceipt::Sum(_), Some(_)) => Some("which is pruned, and the receipt was not kept".to_owned()),
+        (_, None) => other_key(inner, (&project, &idem, index)),
+    };
+    reason.map(|reason| (index, flaw(format!("{name} is bound to record {index}, {reason}"))))
+}
+
+/// A key and the index of the record that it is bound to.
+type Place<'a> = (&'a ProjectName, &'a IdemKey, u64);
+
+/// Why a receipt is not the one of a pruned record.
+fn stands_in(inner: &Inner, bytes: &[u8], place: Place<'_>) -> Option<String> {
+    let receipt: Receipt = match from_canonical(bytes) {
+        Ok(receipt) => receipt,
+        Err(error) => return Some(format!("and the receipt does not decode: {error}")),
+    };
+    if canonical_bytes(&receipt) != bytes {
+        return Some("and the receipt's bytes are not canonical".to_owned());
+    }
+    if (&receipt.project, &receipt.idem_key, receipt.index) != place {
+        return Some(format!("and the receipt is of record {} of project {}", receipt.index, receipt.project));
+    }
+    if receipt.seal.node != inner.identity.node {
+        return Some(format!("and the receipt is sealed by {}, which is not this node", receipt.seal.node));
+    }
+    receipt.verify(&inner.identity.cluster).err().map(|error| format!("and the receipt does not hold: {error}"))
+}
+
+/// Why a record is not the one that a key is of. The verification of records reports damage of the record itself.
+fn other_key(inner: &Inner, (project, idem, index): Place<'_>) -> Option<String> {
+    let record = inner.record_at(index).ok()??;
+    let same = (&record.project, &record.idem_key) == (project, idem);
+    (!same).then(|| format!("which is of the key {} of project {}", record.idem_key, record.project))
 }
 
 /// The flaw of a row of the outbox, and the index of its record.

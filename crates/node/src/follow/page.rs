@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use swoosh_decisions as decisions;
-use swoosh_journal::{Batch, FoldError, Journal, LogEntry, ReadError, Snapshot, StoredRecord, Write, fingerprint};
+use swoosh_journal::{
+    Batch, FoldError, Journal, LogEntry, ReadError, ReceiptSum, Snapshot, StoredRecord, Write, fingerprint,
+};
 use swoosh_machine::head::Head;
 use swoosh_machine::replay::{Divergence, step};
 use swoosh_sequencer::{Handle, View};
@@ -190,7 +192,7 @@ impl<'a> Taking<'a> {
             key: record.idem_key.clone(),
             fingerprint: fingerprint(record.transition, &record.inputs_hash, &record.signer),
             index,
-            receipt: canonical_bytes(&stored.receipt()),
+            receipt: ReceiptSum::of(&canonical_bytes(&stored.receipt())),
         });
         let seal = match &self.seal {
             Some(known) if **known == stored.seal => known.clone(),

@@ -41,12 +41,17 @@ impl Pipeline {
         if let Some(in_flight) = self.keys.get(&place) {
             return Ok(if in_flight.fingerprint == print { KeyUse::RepeatInFlight } else { KeyUse::Taken });
         }
-        let bound = self.shared.journal().bound_key(&place.0, &place.1);
-        Ok(match bound.map_err(|error| self.shared.unreadable_key(&place.0, &error))? {
-            None => KeyUse::Free,
-            Some(bound) if bound.fingerprint == print => KeyUse::Repeat(bound.receipt),
-            Some(_) => KeyUse::Taken,
-        })
+        let unreadable = |error| self.shared.unreadable_key(&place.0, &error);
+        let journal = self.shared.journal();
+        match journal.bound_key(&place.0, &place.1).map_err(unreadable)? {
+            None => Ok(KeyUse::Free),
+            Some(bound) if bound.fingerprint == print => {
+                let receipt = journal.receipt(&place.0, &place.1, bound).map_err(unreadable)?;
+                // Forgotten between both reads: its project's floor refuses it.
+                Ok(receipt.map_or(KeyUse::Free, KeyUse::Repeat))
+            }
+            Some(_) => Ok(KeyUse::Taken),
+        }
     }
 
     pub(super) fn repeat(&self, request: Request, receipt: Vec<u8>) {

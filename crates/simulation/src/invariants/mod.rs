@@ -40,9 +40,10 @@ pub struct Step<'a> {
 pub type Check = fn(&Step<'_>, &Past) -> Result<(), String>;
 
 /// Those of answers and starts, which the oracle and the world ask.
-pub const OF_ANSWERS_AND_STARTS: [&str; 21] = [
+pub const OF_ANSWERS_AND_STARTS: [&str; 22] = [
     "replay-equal",
     "receipts-never-change",
+    "receipts-are-rebuilt",
     "receipts-prove-themselves",
     "repeats-get-receipts",
     "acknowledged-is-kept",

@@ -1,0 +1,121 @@
+//! `receipts.json`: receipts as they follow from records, chain, path and seal. The journal stores no receipt: a repeat
+//! gets one that is rebuilt, and these are its bytes.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use swoosh::journal::{
+    Batch, BoundKey, Durability, Journal, JournalOptions, LogEntry, ReceiptSum, StoreLimits, Write, fingerprint,
+};
+use swoosh::types::canonical::{canonical_bytes, from_canonical};
+use swoosh::types::hash::Hash;
+use swoosh::types::keys::SecretKey;
+use swoosh::types::names::Region;
+use swoosh::types::receipt::{BatchSeal, Receipt, SealedBatch};
+use swoosh::types::record::Record;
+use swoosh::types::text::ClusterId;
+
+use super::{items, read, text};
+use crate::support::route::Goal;
+use crate::support::strict;
+use crate::support::world::World;
+
+/// Records of each batch: paths of every length up to three, and records without a sibling.
+const BATCHES: [usize; 4] = [1, 2, 3, 5];
+
+pub(super) fn make() -> Value {
+    let mut world = World::new();
+    world.drive(Goal::new(Region::Execution, "REVERB"));
+    let (key, mut records, mut first, mut made) = (SecretKey::from_bytes(&[7; 32]), &world.records[..], 1, Vec::new());
+    for size in BATCHES {
+        let (batch, rest) = records.split_at(size);
+        let chains: Vec<Hash> = batch.iter().map(|kept| kept.chain).collect();
+        let sealed = SealedBatch::seal(&world.cluster, &key, first, &chains).unwrap();
+        for (position, kept) in batch.iter().enumerate() {
+            let path = sealed.path(position);
+            let receipt = Receipt::of(&kept.record, kept.chain, path.clone(), sealed.seal.clone());
+            let receipt = String::from_utf8(canonical_bytes(&receipt)).unwrap();
+            let (record, chain) = (&kept.record, kept.chain);
+            made.push(json!({"record": record, "chain": chain, "path": path, "seal": sealed.seal, "receipt": receipt}));
+        }
+        (records, first) = (rest, first + size as u64);
+    }
+    json!({"cluster": world.cluster, "node": key.public(), "receipts": made})
+}
+
+struct Vector {
+    record: Record,
+    chain: Hash,
+    path: Vec<Hash>,
+    seal: BatchSeal,
+    receipt: Vec<u8>,
+}
+
+fn vectors() -> (ClusterId, Vec<Vector>) {
+    let vectors = read("receipts.json");
+    let vector = |vector: &Value| Vector {
+        record: from_canonical(&strict(&vector["record"]).canonical()).unwrap(),
+        chain: text(&vector["chain"]).parse().unwrap(),
+        path: serde_json::from_value(vector["path"].clone()).unwrap(),
+        seal: from_canonical(&strict(&vector["seal"]).canonical()).unwrap(),
+        receipt: text(&vector["receipt"]).as_bytes().to_vec(),
+    };
+    (text(&vectors["cluster"]).parse().unwrap(), items(&vectors, "receipts").iter().map(vector).collect())
+}
+
+#[test]
+fn the_receipts_of_the_vectors_prove_themselves_and_are_those_of_their_records() {
+    let (cluster, vectors) = vectors();
+    for Vector { record, chain, path, seal, receipt } in vectors {
+        let read: Receipt = from_canonical(&receipt).unwrap();
+        assert_eq!(read.verify(&cluster), Ok(()));
+        assert_eq!(read, Receipt::of(&record, chain, path, seal));
+    }
+}
+
+fn entry(vector: &Vector) -> LogEntry {
+    LogEntry {
+        index: vector.record.index,
+        project: vector.record.project.clone(),
+        encoded: vector.record.encode(),
+        chain: vector.chain,
+        seal: Arc::new(vector.seal.clone()),
+        path: vector.path.clone(),
+    }
+}
+
+fn binding(vector: &Vector) -> Write {
+    let record = &vector.record;
+    Write::Key {
+        project: record.project.clone(),
+        key: record.idem_key.clone(),
+        fingerprint: fingerprint(record.transition, &record.inputs_hash, &record.signer),
+        index: record.index,
+        receipt: ReceiptSum::of(&vector.receipt),
+    }
+}
+
+#[test]
+fn a_journal_rebuilds_the_receipts_of_the_vectors_byte_for_byte() {
+    let (cluster, vectors) = vectors();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let journal = Journal::open(JournalOptions {
+        path: folder.path().join("journal"),
+        node: vectors[0].seal.node,
+        cluster,
+        snapshot_every: 1_000,
+        durability: Durability::Sync,
+        store: StoreLimits::default(),
+        medium: None,
+    });
+    let journal = journal.unwrap();
+    journal.recover().unwrap();
+    let (entries, writes) = (vectors.iter().map(entry).collect(), vectors.iter().map(binding).collect());
+    journal.append(&Batch { entries, writes }).unwrap();
+    for Vector { record, receipt, .. } in vectors {
+        let bound: BoundKey = journal.bound_key(&record.project, &record.idem_key).unwrap().unwrap();
+        assert_eq!(bound.index, record.index);
+        let rebuilt = journal.receipt(&record.project, &record.idem_key, bound).unwrap().unwrap();
+        assert_eq!(String::from_utf8(rebuilt).unwrap(), String::from_utf8(receipt).unwrap());
+    }
+}
