@@ -4,6 +4,7 @@
 
 mod abuse;
 mod daemon;
+mod disk;
 mod fill;
 mod floor;
 mod hot;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use daemon::Daemon;
+use disk::Disk;
 use fill::{Size, fill, project};
 use load::{Expect, LoadRow, Requests};
 use report::{ColdStart, GrowthRow, Machine, Memory, ReplayRow, Report};
@@ -43,7 +45,7 @@ use world::World;
         all that can be compared.\n\nThe load generator shares the machine with what it measures. Close what else \
         runs; the report says how busy the machine was before.",
     after_help = "Examples:\n  swoosh bench --quick\n  swoosh bench --output bench.json --peers ../shared/peers\n  \
-        swoosh bench --only load --clients 64 --rounds 3\n  swoosh bench --only abuse --seconds 8"
+        swoosh bench --only load --clients 64 --rounds 3\n  swoosh bench --only abuse --seconds 8\n  swoosh bench --only disk"
 )]
 pub struct BenchCommand {
     /// Seconds that each load is measured, after one of warm-up
@@ -100,6 +102,8 @@ enum Part {
     Memory,
     /// The same load on larger directories
     Growth,
+    /// Bytes that flushes and compactions write, and bytes on the disk; takes minutes and 5 GB, and is not part of the default
+    Disk,
 }
 
 /// Clients of the growth rows, and the most projects that each of them visits in turn.
@@ -162,6 +166,9 @@ impl Bench<'_> {
         }
         if wants(Part::Start) || wants(Part::Growth) {
             self.large(report, wants(Part::Start), wants(Part::Growth))?;
+        }
+        if wants(Part::Disk) {
+            report.disk = Some(self.disk()?);
         }
         if wants(Part::Memory) {
             report.memory = Some(self.memory()?);
@@ -232,7 +239,7 @@ impl Bench<'_> {
 
     /// The directory of a million records: start after SIGKILL, growth, replay.
     fn large(&self, report: &mut Report, start: bool, growth: bool) -> anyhow::Result<()> {
-        let size = Size { projects: 1_000, records: if self.command.quick { 50 } else { 1_000 } };
+        let size = self.million();
         let directory = self.scratch.join("large");
         let began = Instant::now();
         tell(&format!("start: {} records are made", size.total()));
@@ -270,6 +277,20 @@ impl Bench<'_> {
         }
         tell(&format!("start after SIGKILL: {took_ms:?} ms"));
         Ok(ColdStart { records: size.total(), projects: size.projects, took_ms })
+    }
+
+    fn disk(&self) -> anyhow::Result<Disk> {
+        let size = self.million();
+        let directory = self.scratch.join("disk");
+        tell(&format!("disk: {} records are made", size.total()));
+        let disk = disk::measure(&self.world, &directory, size)?;
+        remove(&directory)?;
+        Ok(disk)
+    }
+
+    /// A million records, in the long run.
+    fn million(&self) -> Size {
+        Size { projects: 1_000, records: if self.command.quick { 50 } else { 1_000 } }
     }
 
     fn memory(&self) -> anyhow::Result<Memory> {

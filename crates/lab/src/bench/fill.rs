@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::story;
 use super::world::World;
+use swoosh_journal::Journal;
 use swoosh_machine::head::Head;
 use swoosh_node::node::{Node, fact_files};
 use swoosh_sequencer::{Handle, Outcome};
@@ -41,6 +42,17 @@ pub(super) fn project(n: usize) -> anyhow::Result<ProjectName> {
 
 /// Fills a new directory. Returns the heads of the projects whose numbers are asked for.
 pub(super) fn fill(world: &Arc<World>, directory: &Path, size: Size, ask: &[usize]) -> anyhow::Result<Vec<Head>> {
+    Ok(fill_and(world, directory, size, ask, |_| Ok(()))?.0)
+}
+
+/// The same. Looks at the journal before the node stops.
+pub(super) fn fill_and<T>(
+    world: &Arc<World>,
+    directory: &Path,
+    size: Size,
+    ask: &[usize],
+    look: impl FnOnce(&Journal) -> anyhow::Result<T>,
+) -> anyhow::Result<(Vec<Head>, T)> {
     std::fs::create_dir_all(directory)?;
     let settings = world.settings(directory)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -53,9 +65,10 @@ pub(super) fn fill(world: &Arc<World>, directory: &Path, size: Size, ask: &[usiz
     runtime.block_on(drive(world, &handle, size))?;
     let heads = ask.iter().map(|n| Ok(Head::clone(&handle.view(&project(*n)?)?.head)));
     let heads = heads.collect::<anyhow::Result<Vec<_>>>()?;
+    let found = look(&handle.journal())?;
     node.runner().into_iter().for_each(|runner| runner.stop());
     handle.stop();
-    Ok(heads)
+    Ok((heads, found))
 }
 
 async fn drive(world: &Arc<World>, handle: &Handle, size: Size) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::abuse::AbuseRow;
+use super::disk::Disk;
 use super::floor::Floor;
 use super::hot::HotRow;
 use super::load::LoadRow;
@@ -24,6 +25,7 @@ pub(super) struct Report {
     pub cold_start: Option<ColdStart>,
     pub memory: Option<Memory>,
     pub growth: Vec<GrowthRow>,
+    pub disk: Option<Disk>,
     pub goals: Vec<Goal>,
 }
 
@@ -257,7 +259,7 @@ impl Report {
                  {processor_us} µs of processor each"
             )?;
         }
-        Ok(())
+        self.disk.iter().try_for_each(|disk| disk.write(out))
     }
 }
 
