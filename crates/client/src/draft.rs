@@ -202,9 +202,13 @@ mod tests {
 
     #[test]
     fn inputs_that_no_signed_document_may_hold_are_refused() {
-        let refused = |inputs: serde_json::Value| Draft::new(Transition::ControlPause, &inputs).unwrap_err();
-        assert!(matches!(refused(serde_json::json!({"n": 1.5})), DraftError::Inputs(JsonError::Number(_))));
-        assert!(matches!(refused(serde_json::json!({"n": null})), DraftError::Inputs(JsonError::Null)));
+        let refused = |inputs: serde_json::Value| match Draft::new(Transition::ControlPause, &inputs).unwrap_err() {
+            DraftError::Inputs(error) => error,
+            other => panic!("{other}"),
+        };
+        assert!(matches!(refused(serde_json::json!({"n": 1.5})).fault(), JsonError::Number(_)));
+        assert_eq!(*refused(serde_json::json!({"n": null})).fault(), JsonError::Null);
+        assert!(refused(serde_json::json!({"n": null})).to_string().starts_with("n: null is not used"));
     }
 
     #[test]

@@ -147,11 +147,12 @@ fn evidence(member: Option<&Json>) -> Result<Vec<EvidenceRef>, Rejection> {
     if items.len() >= MAX_EVIDENCE {
         return Err(schema(format!("evidence holds more than {} addresses", MAX_EVIDENCE - 1)));
     }
-    let address = |item: &Json| {
-        let text = item.as_str().ok_or_else(|| schema(format!("evidence must hold strings, not {}", item.kind())))?;
-        text.parse().map_err(|error| schema(format!("evidence: {error}")))
+    let address = |(number, item): (usize, &Json)| {
+        let at = format!("evidence[{number}]");
+        let text = item.as_str().ok_or_else(|| schema(format!("{at} must be a string, not {}", item.kind())))?;
+        text.parse().map_err(|error| schema(format!("{at}: {error}")))
     };
-    items.iter().map(address).collect()
+    items.iter().enumerate().map(address).collect()
 }
 
 /// WHOOSH's word for an accepted transition, with SWOOSH's receipt beside it.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_path_to_error::Segment;
 
 mod object;
 mod serializer;
@@ -13,6 +14,7 @@ mod tests;
 use serializer::Writer;
 
 use super::hash::Hash;
+use super::json::path::{self, Step};
 use super::json::{Json, JsonError, MAX_INTEGER};
 
 /// Why a value has no canonical bytes.
@@ -100,8 +102,16 @@ pub enum DecodeError {
     #[error(transparent)]
     Json(#[from] JsonError),
     /// Strict JSON of another shape: a missing, unknown or mistyped member.
-    #[error("{0}")]
-    Schema(String),
+    #[error("{}{reason}", place(path))]
+    Schema {
+        /// `claim.body.resources`, `votes[2].voter`; empty for the document itself.
+        path: String,
+        reason: String,
+    },
+}
+
+fn place(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path}: ") }
 }
 
 /// A member that is passed over when its document is decoded.
@@ -124,7 +134,8 @@ pub fn from_json<T: DeserializeOwned>(json: &Json) -> Result<T, DecodeError> {
 /// beyond [`MAX_INTEGER`], which no canonical form has, is refused.
 pub fn from_canonical<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     if has_large_number(bytes) {
-        return Err(DecodeError::Schema(format!("it holds a number beyond {MAX_INTEGER}")));
+        let reason = format!("it holds a number beyond {MAX_INTEGER}");
+        return Err(DecodeError::Schema { path: String::new(), reason });
     }
     from_checked(bytes)
 }
@@ -133,7 +144,32 @@ pub fn from_canonical<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeErro
 pub fn from_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let decoded = T::deserialize(&mut reader).and_then(|decoded| reader.end().map(|()| decoded));
-    decoded.map_err(|error| DecodeError::Schema(in_words_of_json(strip_position(&error.to_string()))))
+    decoded.map_err(|error| shape_fault::<T>(bytes, &error))
+}
+
+/// The fault with its path, for which the bytes are read again: documents without a fault pay nothing for it.
+fn shape_fault<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> DecodeError {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let again = serde_path_to_error::deserialize::<_, T>(&mut reader);
+    let (path, error) = match &again {
+        Err(found) => (path_of(found.path()), found.inner()),
+        // What follows the document is at fault.
+        Ok(_) => (String::new(), error),
+    };
+    let reason = in_words_of_json(strip_position(&error.to_string()));
+    let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let path = missing.map_or(path.clone(), |name| path::join(&path, name));
+    DecodeError::Schema { path, reason }
+}
+
+fn path_of(found: &serde_path_to_error::Path) -> String {
+    let steps = found.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(Step::Entry(*index)),
+        Segment::Map { key } => Some(Step::Member(key.clone())),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    let steps: Vec<Step> = steps.collect();
+    path::outwards(&steps.into_iter().rev().collect::<Vec<_>>())
 }
 
 /// Whether a number outside of any text is too large to be written canonically.

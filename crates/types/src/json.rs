@@ -13,6 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) mod path;
 mod write;
 
 pub use write::{write_escaped, write_integer, write_string};
@@ -65,6 +66,33 @@ pub enum JsonError {
     /// Text that is not in normalisation form C.
     #[error("the text {0:?} is not in Unicode normalisation form C")]
     NotNormalized(String),
+    /// A fault of a value inside the document.
+    #[error("{path}: {fault}")]
+    At {
+        /// `inputs.rationale`, `document.roles.lead.seats`, `list[2]`.
+        path: String,
+        /// Never an `At`.
+        fault: Box<JsonError>,
+    },
+}
+
+impl JsonError {
+    /// The fault without its place.
+    pub fn fault(&self) -> &JsonError {
+        match self {
+            JsonError::At { fault, .. } => fault,
+            fault => fault,
+        }
+    }
+
+    /// The fault at a path. The text of a syntax error has line and column already.
+    fn at(self, path: String) -> JsonError {
+        match self {
+            JsonError::Syntax(_) => self,
+            fault if path.is_empty() => fault,
+            fault => JsonError::At { path, fault: Box::new(fault) },
+        }
+    }
 }
 
 impl Json {
@@ -77,11 +105,14 @@ impl Json {
         if text.trim_ascii().is_empty() {
             return Err(JsonError::Empty);
         }
-        let fault = RefCell::new(None);
+        let found = RefCell::default();
         let mut reader = serde_json::Deserializer::from_str(text);
-        let seed = Strict { depth: 0, fault: &fault };
+        let seed = Strict { depth: 0, found: &found };
         let parsed = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-        parsed.map_err(|error| fault.take().unwrap_or_else(|| syntax(&error)))
+        parsed.map_err(|error| {
+            let Found { fault, steps } = found.take();
+            fault.unwrap_or_else(|| syntax(&error)).at(path::outwards(&steps))
+        })
     }
 
     /// The RFC 8785 canonical bytes.
@@ -177,32 +208,45 @@ fn write_object(map: &BTreeMap<String, Json>, out: &mut Vec<u8>) {
     write_list(out, b'{', b'}', entries.into_iter(), write);
 }
 
-/// Reads one value; remembers the first fault in `fault`, because serde errors carry text alone.
+/// The fault that ends the reading, and the steps to its value, the innermost first.
+#[derive(Default)]
+struct Found {
+    fault: Option<JsonError>,
+    steps: Vec<path::Step>,
+}
+
+/// Reads one value. Fault and place are kept in `found`, because serde errors carry text alone.
 #[derive(Clone, Copy)]
 struct Strict<'f> {
     depth: usize,
-    fault: &'f RefCell<Option<JsonError>>,
+    found: &'f RefCell<Found>,
 }
 
 impl Strict<'_> {
     fn fail<E: serde::de::Error>(&self, fault: JsonError) -> E {
         let message = fault.to_string();
-        *self.fault.borrow_mut() = Some(fault);
+        self.found.borrow_mut().fault = Some(fault);
         E::custom(message)
+    }
+
+    /// Notes that the error is of a value inside this one.
+    fn below<E>(&self, step: path::Step, error: E) -> E {
+        self.found.borrow_mut().steps.push(step);
+        error
     }
 
     fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
         if self.depth == MAX_DEPTH {
             return Err(self.fail(JsonError::TooDeep));
         }
-        Ok(Strict { depth: self.depth + 1, fault: self.fault })
+        Ok(Strict { depth: self.depth + 1, found: self.found })
     }
 
     fn text<E: serde::de::Error>(&self, text: String) -> Result<String, E> {
         if text.is_ascii() || unicode_normalization::is_nfc(&text) {
             return Ok(text);
         }
-        Err(self.fail(JsonError::NotNormalized(text)))
+        Err(self.fail(JsonError::NotNormalized(path::cut(&text))))
     }
 }
 
@@ -249,7 +293,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let inner = self.deeper()?;
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(inner)? {
+        while let Some(item) =
+            access.next_element_seed(inner).map_err(|error| self.below(path::Step::Entry(items.len()), error))?
+        {
             items.push(item);
         }
         Ok(Json::Array(items))
@@ -259,9 +305,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut map = BTreeMap::new();
         while let Some(key) = access.next_key::<String>()? {
             let key = self.text(key)?;
-            let value = access.next_value_seed(inner)?;
+            let member = || path::Step::Member(path::cut(&key));
+            let value = access.next_value_seed(inner).map_err(|error| self.below(member(), error))?;
             if map.contains_key(&key) {
-                return Err(self.fail(JsonError::DuplicateKey(key)));
+                return Err(self.below(member(), self.fail(JsonError::DuplicateKey(path::cut(&key)))));
             }
             map.insert(key, value);
         }
@@ -271,8 +318,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
-        let fault = RefCell::new(None);
-        Strict { depth: 0, fault: &fault }.deserialize(deserializer)
+        let found = RefCell::default();
+        Strict { depth: 0, found: &found }.deserialize(deserializer)
     }
 }
 
@@ -302,7 +349,7 @@ mod tests {
 
     #[test]
     fn refuses_what_a_signed_document_may_not_hold() {
-        let refuse = |text: &str| Json::parse(text.as_bytes()).unwrap_err();
+        let refuse = |text: &str| Json::parse(text.as_bytes()).unwrap_err().fault().clone();
         assert_eq!(refuse("  "), JsonError::Empty);
         assert_eq!(refuse("\u{feff}{}"), JsonError::ByteOrderMark);
         assert!(matches!(Json::parse(b"\"\xff\""), Err(JsonError::NotUtf8(_))));
@@ -321,6 +368,30 @@ mod tests {
         assert!(matches!(refuse("\"e\u{301}\""), JsonError::NotNormalized(_)));
         assert_eq!(refuse(&"[".repeat(33)), JsonError::TooDeep);
         assert!(Json::parse(format!("{}{}", "[".repeat(32), "]".repeat(32)).as_bytes()).is_ok());
+    }
+
+    /// "null is not used; leave the member out" did not say which member.
+    #[test]
+    fn a_fault_inside_a_document_has_the_path_of_its_value() {
+        let deep = format!("{{\"a\": {}", "[".repeat(32));
+        let long = format!("{{\"{}\": null}}", "k".repeat(5000));
+        for (text, said) in [
+            (r#"{"inputs": {"rationale": null}}"#, "inputs.rationale: null is not used"),
+            (r#"{"a": [1, {"n": 2.5}]}"#, "a[1].n: 2.5 is not a whole number"),
+            (r#"{"a": [1, [-3]]}"#, "a[1][0]: -3 is not a whole number"),
+            (r#"{"seats": 9007199254740992}"#, "seats: 9007199254740992 is not a whole number"),
+            (r#"{"n": {"m": 1e999}}"#, "n.m: a number beyond every float"),
+            (r#"{"a": {"b": 1, "\u0062": 2}}"#, "a.b: the key \"b\" occurs twice"),
+            ("{\"a\": [\"e\u{301}\"]}", "a[0]: the text "),
+            ("[null]", "[0]: null"),
+            ("null", "null is not used"),
+            (r#"{"a": {"b": nul}}"#, "the document is not JSON"),
+            (&deep, "a[0][0][0]"),
+            (&long, "kkkkkkkk"),
+        ] {
+            let error = Json::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(said) && error.len() < 400, "{text}: {error}");
+        }
     }
 
     #[test]

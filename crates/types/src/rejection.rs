@@ -155,13 +155,13 @@ impl Rejection {
 
 impl From<JsonError> for Rejection {
     fn from(error: JsonError) -> Rejection {
-        let code = match &error {
+        let code = match error.fault() {
             JsonError::Empty | JsonError::ByteOrderMark | JsonError::Syntax(_) => Code::BadJson,
             JsonError::NotUtf8(_) | JsonError::NotNormalized(_) => Code::BadText,
             JsonError::DuplicateKey(_) => Code::DuplicateKey,
             JsonError::TooDeep => Code::TooDeep,
             JsonError::Number(_) => Code::BadNumber,
-            JsonError::Null => Code::Schema,
+            JsonError::Null | JsonError::At { .. } => Code::Schema,
         };
         Rejection::new(code, error.to_string())
     }
@@ -171,7 +171,7 @@ impl From<DecodeError> for Rejection {
     fn from(error: DecodeError) -> Rejection {
         match error {
             DecodeError::Json(error) => error.into(),
-            DecodeError::Schema(reason) => Rejection::new(Code::Schema, reason),
+            DecodeError::Schema { .. } => Rejection::new(Code::Schema, error.to_string()),
         }
     }
 }

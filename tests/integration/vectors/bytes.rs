@@ -73,6 +73,7 @@ fn class(error: &JsonError) -> &'static str {
         JsonError::Number(_) => "number",
         JsonError::Null => "null",
         JsonError::NotNormalized(_) => "not_normalized",
+        JsonError::At { fault, .. } => class(fault),
     }
 }
 

@@ -239,3 +239,20 @@ fn what_is_read_from_stored_bytes_can_be_written_again() {
     assert_eq!(in_text.map(|texts| texts.len()).ok(), Some(3));
     assert!(from_canonical::<u64>(b"1 1").is_err(), "bytes after the document are passed over");
 }
+
+/// `POST /facts` said "invalid type: string, expected a whole number", and not of which member.
+#[test]
+fn a_document_of_another_shape_is_refused_with_the_path_of_the_member() {
+    type Members = BTreeMap<String, crate::inputs::RoleSpec>;
+    for (text, said) in [
+        (r#"{"lead": {"capabilities": [], "seats": "1"}}"#, "lead.seats: invalid type: string"),
+        (r#"{"lead": {"capabilities": [true], "seats": 1}}"#, "lead.capabilities[0]: "),
+        (r#"{"lead": {"capabilities": []}}"#, "lead.seats: missing field `seats`"),
+        (r#"{"lead": {"capabilities": [], "seats": 1, "colour": 1}}"#, "lead.colour: unknown field `colour`"),
+        (r#"{"lead": 1}"#, "lead: invalid type: integer `1`, expected an object"),
+        ("1", "invalid type: integer `1`, expected an object"),
+    ] {
+        let error = from_slice::<Members>(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{text}: {error}");
+    }
+}

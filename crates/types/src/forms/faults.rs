@@ -5,13 +5,12 @@ use std::fmt;
 
 use super::documents::PROPOSAL;
 use super::{Form, Member, inputs, named};
+use crate::json::path::{cut, join};
 use crate::json::{Json, MAX_INTEGER};
 use crate::names::Transition;
 
 /// The most faults that are reported of one document.
 const MOST: usize = 8;
-/// The most characters of a key in a path.
-const MOST_KEY: usize = 80;
 
 /// A fault and its place in the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,12 +198,4 @@ fn known_names(members: &[Part]) -> String {
         [name] => format!("the only field is {name}"),
         names => format!("the fields are {}", names.join(", ")),
     }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { cut(name) } else { format!("{path}.{}", cut(name)) }
-}
-
-fn cut(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_KEY).collect()
 }

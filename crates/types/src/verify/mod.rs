@@ -109,7 +109,9 @@ fn check_inputs_hash(proposal: &Proposal, inputs_bytes: &[u8]) -> Result<(), Rej
 fn take_signature(document: &mut BTreeMap<String, Json>) -> Result<Signature, Rejection> {
     match document.remove("signature") {
         None => Err(Rejection::new(Code::Schema, "missing field `signature`: sign the proposal")),
-        Some(Json::String(text)) => text.parse().map_err(|e| Rejection::new(Code::SignatureInvalid, format!("{e}"))),
+        Some(Json::String(text)) => {
+            text.parse().map_err(|error| Rejection::new(Code::SignatureInvalid, format!("signature: {error}")))
+        }
         Some(other) => Err(Rejection::new(Code::Schema, format!("signature must be a string, not {}", other.kind()))),
     }
 }
@@ -127,7 +129,10 @@ fn write_clock_in_utc(document: &mut BTreeMap<String, Json>) -> Result<(), Rejec
 fn inputs_rejection(error: DecodeError, proposal: &Proposal) -> Rejection {
     let faults = forms::faults(proposal.transition, &proposal.inputs);
     match faults.is_empty() {
-        true => with_reasons(error, |reason| vec![format!("inputs: {reason}")]),
+        true => match error {
+            DecodeError::Schema { path, reason } => Rejection::new(Code::Schema, of_inputs(&Fault { path, reason })),
+            DecodeError::Json(error) => with_reasons(error.into(), |reason| vec![format!("inputs: {reason}")]),
+        },
         false => with_reasons(error, |_| faults.iter().map(of_inputs).collect()),
     }
 }

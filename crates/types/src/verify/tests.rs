@@ -117,3 +117,19 @@ fn missing_unknown_and_mistyped_members_are_named() {
     array.insert("idem_key".into(), Json::Array(vec![]));
     assert_eq!(check(array, &Headers::default()).unwrap_err(), Code::Schema);
 }
+
+/// A raw post with a null, a fraction or a key twice was answered without the place.
+#[test]
+fn a_fault_of_strict_json_is_named_by_the_path_of_the_member() {
+    for (inputs, code, said) in [
+        (r#"{"rationale":null}"#, Code::Schema, "inputs.rationale: null is not used"),
+        (r#"{"rationale":"a","rationale":"b"}"#, Code::DuplicateKey, "inputs.rationale: the key \"rationale\""),
+        (r#"{"list":[1,{"n":-1}]}"#, Code::BadNumber, "inputs.list[1].n: -1 is not"),
+        (r#"{"list":["e\u0301"]}"#, Code::BadText, "inputs.list[0]: the text"),
+    ] {
+        let body = format!("{{\"transition\":\"Control_Pause\",\"inputs\":{inputs}}}");
+        let refused = verify(body.as_bytes(), &Headers::default(), &cluster(), decode).unwrap_err();
+        assert_eq!(refused.code, code, "{inputs}");
+        assert!(refused.reasons[0].starts_with(said), "{inputs}: {}", refused.reasons[0]);
+    }
+}
