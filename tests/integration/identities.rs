@@ -200,3 +200,41 @@ fn a_delegate_of_the_settings_proposes_to_its_projects_alone() {
     assert!(code("beta", Transition::ControlPause).contains("for other projects, not for beta"));
     assert!(code("alpha", Transition::ControlPause).contains("Control_Pause is for operator"));
 }
+
+/// Everyone has the secret half of a key of deploy/settings/development.yaml. Settings refused it; a project granted it roles.
+#[test]
+fn a_published_key_is_granted_nothing_by_a_project_and_takes_over_no_identity() {
+    let ada = swoosh::types::development::secret("ada");
+    let grant = json!({"name": "ada", "roles": ["voter"]});
+    let said = |world: &mut World, ask: &Ask| {
+        let refused = world.propose(ask).unwrap_err().rejection;
+        format!("{}: {}", refused.code, refused.reasons.concat())
+    };
+    let is_named = |said: &str, code: &str| {
+        said.starts_with(code) && said.contains("published development key of ada") && said.contains("`swoosh keygen`")
+    };
+    let mut world = World::new();
+    let mut document = inputs::document(&world.hands);
+    document["identities"][ada.public().to_string()] = grant.clone();
+    let refused = said(&mut world, &Ask::new(Transition::BootConfigOk).with(json!({"document": document})));
+    assert!(is_named(&refused, "guard_document"), "{refused}");
+    let mut world = with_own_operator();
+    let ask = Ask::new(Transition::BootIdentityGranted).with(json!({"key": ada.public(), "identity": grant}));
+    let refused = said(&mut world, &ask);
+    assert!(is_named(&refused, "guard_operators"), "{refused}");
+    let (project, old) = (world.head.state().meta.project.clone(), world.hands.get("stranger").key());
+    let proof = swoosh::types::council::rotation_proof(&world.cluster, &project, &old, &ada);
+    let rotation = json!({"old": old, "new": ada.public(), "proof": proof});
+    let refused = said(&mut world, &Ask::new(Transition::BootIdentityRotated).with(rotation));
+    assert!(is_named(&refused, "guard_rotation"), "{refused}");
+}
+
+/// The node's own key seals the log, so it must not be one that everyone has.
+#[test]
+fn a_node_does_not_start_with_a_published_key_as_its_own() {
+    let site = Site::with(always_open(), |_| {});
+    site.put_node_key(&swoosh::types::development::secret("operator"));
+    let (code, said) = site.start_refused();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("published development key of operator") && said.contains("swoosh keygen"), "{said}");
+}

@@ -74,6 +74,29 @@ fn the_quick_start_ends_in_reverb_with_under_ten_commands_after_init() {
     assert!(log.lines().any(|line| line.starts_with('{')), "a log that is no terminal is JSON: {log}");
 }
 
+/// `swoosh init` wrote the repository's address without links, and a node whose settings were named through a link listed the folder with
+/// them: it refused its own repository.
+#[test]
+fn a_directory_below_a_symbolic_link_is_used_through_the_link() {
+    let folder = folder();
+    let real = folder.path().join("real");
+    std::fs::create_dir(&real).unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let directory = link.join("try");
+    good(&init(&[directory.to_str().unwrap()]));
+    let daemon = Daemon::with_settings(&directory.join("swoosh.yaml"), &directory.join("data"));
+    let node = format!("http://{}", daemon.address);
+    let swoosh = |words: &[&str]| {
+        let mut command = program();
+        command.current_dir(&directory).args(words).args(["--node", &node, "--known-nodes", "known"]);
+        command.args(["--project", "default"]).output().unwrap()
+    };
+    good(&swoosh(&["propose", "ConfigOk", "--inputs", "@project.json"]));
+    good(&swoosh(&["propose", "Licensed"]));
+    good(&swoosh(&["wait", "ingestion == READY"]));
+}
+
 /// The commands of the help work without any variable set: they find the operator's key in the directory.
 #[test]
 fn a_directory_of_init_is_complete_private_and_used_without_variables() {

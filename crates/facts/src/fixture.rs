@@ -74,6 +74,7 @@ pub fn guard_settings(license_grace_ms: u64) -> GuardSettings {
         transports: [].into(),
         floating_refs: [].into(),
         file_prefixes: None,
+        published_keys: false,
         lost_after_ms: 30_000,
         back_after_ms: 10_000,
         lead_ms: 0,

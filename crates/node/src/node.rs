@@ -291,7 +291,11 @@ fn node_key(settings: &Settings) -> anyhow::Result<LoadedKey> {
             journal.display()
         );
     }
-    Ok(keyfile::load_or_create(&path)?)
+    let loaded = keyfile::load_or_create(&path)?;
+    if let Some(fault) = settings.published_fault(&loaded.key.public()) {
+        anyhow::bail!("{}: {fault}", path.display());
+    }
+    Ok(loaded)
 }
 
 /// The fact table: the node's own facts, and those of the fact file.

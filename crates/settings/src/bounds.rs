@@ -1,7 +1,7 @@
 //! Bounds of the settings: ranges of numbers, and what the other values may be.
 
 use std::collections::BTreeSet;
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
 
 use yaml_serde::Value;
@@ -192,7 +192,10 @@ pub(super) fn check_keys(settings: &Settings) -> Result<(), SettingsError> {
     let sources = kinds.flat_map(|(kind, keys)| keys.iter().map(move |key| (format!("facts.sources.{kind}"), key)));
     let others = settings.kaching.keys.iter().map(|key| ("kaching.keys".to_owned(), key));
     let beats = settings.backbeat.source_key.iter().map(|key| ("backbeat.source_key".to_owned(), key));
-    for (at, key) in identities.chain(sources).chain(others).chain(beats) {
+    let grants = settings.migration.grants.iter();
+    let seats =
+        grants.filter_map(|(name, grant)| Some((format!("migration.grants.{name}.seat"), grant.seat.as_ref()?)));
+    for (at, key) in identities.chain(sources).chain(others).chain(beats).chain(seats) {
         if let Some(weakness) = key.weakness() {
             return Err(invalid(at, format!("{key} {weakness}; name a key of `swoosh keygen`")));
         }
@@ -262,7 +265,7 @@ fn check_files(settings: &Settings) -> Result<(), SettingsError> {
         }
         _ => {}
     }
-    let absolute = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+    let absolute = |folder: &Path| super::absolute(folder);
     let own = [Some(&settings.data), settings.effects.workspace.as_ref()];
     let is_own = |folder: &&PathBuf| own.iter().flatten().any(|own| absolute(folder).starts_with(absolute(own)));
     if let Some(folder) = sources.file_prefixes.iter().find(is_own) {

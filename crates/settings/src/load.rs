@@ -185,7 +185,8 @@ pub fn default_policies() -> &'static str {
 }
 
 pub(super) fn read(path: &Path) -> Result<String, SettingsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    let text =
+        swoosh_files::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
     Ok(without_mark(&text).to_owned())
 }
 

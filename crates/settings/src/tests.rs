@@ -312,4 +312,29 @@ fn published_keys_count_on_a_loopback_address_of_the_cluster_development_alone()
     assert!(error.contains("published development key"), "an address of the command line: {error}");
     let operator = settings.identities.iter().find(|(_, grant)| grant.name.as_str() == "operator").unwrap().0;
     assert!(named(&format!("facts: {{sources: {{license: [\"{operator}\"]}}}}")), "a source of facts");
+    // Guards refuse grants of projects by the same rule.
+    let node = swoosh_types::keys::SecretKey::from_bytes(&[1; 32]).public();
+    assert!(settings.guard_settings(node).published_keys);
+    assert!(!Settings::from_yaml("").unwrap().guard_settings(node).published_keys);
+    assert!(settings.published_fault(operator).is_none());
+    assert!(Settings::from_yaml("").unwrap().published_fault(operator).is_some());
+}
+
+/// A node in a directory below a symbolic link refused the repository of its own `swoosh init`, whose address has no link in it.
+#[test]
+fn folders_of_sources_are_listed_as_spelled_and_without_links() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| std::fs::canonicalize(directory.path()).unwrap().join(name);
+    std::fs::create_dir_all(at("real/git")).unwrap();
+    std::os::unix::fs::symlink(at("real"), at("link")).unwrap();
+    std::fs::write(at("real/swoosh.yaml"), "sources: {transports: [file], file_prefixes: [git, later/git]}").unwrap();
+    let node = swoosh_types::keys::SecretKey::from_bytes(&[1; 32]).public();
+    let settings = Settings::load(Some(&at("link/swoosh.yaml")), Overrides::default()).unwrap();
+    let expected =
+        ["link/git", "link/later/git", "real/git", "real/later/git"].map(|name| at(name).display().to_string());
+    assert_eq!(settings.guard_settings(node).file_prefixes.unwrap(), expected.into());
+    // The fence follows the links at each reading, so it has the folders as they are spelled.
+    assert_eq!(settings.file_prefixes(), [at("link/git"), at("link/later/git")]);
+    let settings = Settings::load(Some(&at("real/swoosh.yaml")), Overrides::default()).unwrap();
+    assert_eq!(settings.guard_settings(node).file_prefixes.unwrap().len(), 2);
 }

@@ -293,6 +293,10 @@ pub struct GuardSettings {
     /// was ahead once. Facts, windows and callers are judged at the stamp less this. Usually 0, and then not written.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lead_ms: u64,
+    /// Whether projects may grant roles to the published keys of deploy/settings/development.yaml: the node is one to try things.
+    /// Usually not, and then not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub published_keys: bool,
     /// Folders below which sources of `file://` must lie. Facts from before version 2 of the statechart list none; then any
     /// may be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]

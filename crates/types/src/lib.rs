@@ -13,6 +13,7 @@ pub mod civil;
 pub mod content_flag;
 pub mod council;
 pub mod decision;
+pub mod development;
 pub mod event_id;
 pub mod fact;
 pub mod feed;

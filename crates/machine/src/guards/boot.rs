@@ -7,6 +7,7 @@ use crate::authority;
 use crate::chart::{self, Inputs};
 use crate::state::Identity;
 use swoosh_types::council::verify_rotation;
+use swoosh_types::development;
 use swoosh_types::fact::GuardSettings;
 use swoosh_types::inputs::{BuildChoice, IdentityGrant, ProjectDocument, RoleSpecs};
 use swoosh_types::keys::PublicKey;
@@ -106,6 +107,7 @@ fn grant_faults(key: &PublicKey, grant: &IdentityGrant, case: &Case<'_>) -> Vec<
     if let Some(weakness) = key.weakness().filter(|_| case.state().is_under(2)) {
         wrong.push(format!("{key} {weakness}; grant a key of `swoosh keygen`"));
     }
+    wrong.extend(published(key, case));
     if grant.roles.is_empty() {
         wrong.push(format!("{key} is granted no role"));
     }
@@ -118,6 +120,16 @@ fn grant_faults(key: &PublicKey, grant: &IdentityGrant, case: &Case<'_>) -> Vec<
         wrong.push(format!("{key}: it is a delegate for other projects only; name {project}, or none"));
     }
     wrong
+}
+
+/// Refuses a key whose secret half everyone has, except on a node to try things.
+fn published(key: &PublicKey, case: &Case<'_>) -> Option<String> {
+    let name = development::owner(key).filter(|_| case.state().is_under(2))?;
+    if case.settings().is_ok_and(|(settings, _)| settings.published_keys) {
+        return None;
+    }
+    let whose = format!("{key} is the published development key of {name}");
+    Some(format!("{whose}, with which everyone can sign; grant a key of `swoosh keygen`"))
 }
 
 fn is_operator(grant: &IdentityGrant) -> bool {
@@ -233,6 +245,7 @@ pub(super) fn rotation(case: &Case<'_>) -> Judged {
     if let Some(overlap_ms) = inputs.overlap_ms.filter(|overlap_ms| *overlap_ms > MAX_OVERLAP_MS) {
         wrong.push(format!("overlap_ms is {overlap_ms}; both keys may count for {MAX_OVERLAP_MS} at most"));
     }
+    wrong.extend(published(&inputs.new, case));
     if case.identity(&inputs.new).is_some() {
         wrong.push(format!("{} is known already", inputs.new));
     }
