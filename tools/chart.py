@@ -37,6 +37,7 @@ REFUSED = {
     "client certificates without an authority": {"tls": {"secretName": "a", "requireClientCertificate": True}},
     "client certificates without TLS": {"tls": {"clientCa": True, "requireClientCertificate": True}},
     "a shared volume": {"storage": {"accessModes": ["ReadWriteMany"]}},
+    "a recipient that is no age public key": {"backup": {"recipients": ["AGE-SECRET-KEY-1"]}},
     "a policy that is no Cedar file": {"policies": {"files": {"a.txt": ""}}},
     "a cluster name that the node refuses": {"cluster": "Big Cluster"},
     "an authority without TLS": {"tls": {"clientCa": True}},
@@ -63,6 +64,8 @@ ACCEPTED = {
         "prometheusRule": {"enabled": True, "labels": OWN_LABEL},
     }),
     "values without content": ("swoosh", {"settings": None, "podDisruptionBudget": {"maxUnavailable": None}, "probes": {"liveness": None}}),
+    "no backups": ("swoosh", {"backup": {"enabled": False}}),
+    "backups to another directory": ("swoosh", {"settings": {"backup": {"directory": "/mnt/backups"}}}),
     "a priority class of digits": ("swoosh", {"priorityClassName": "1"}),
 }
 

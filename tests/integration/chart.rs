@@ -213,10 +213,30 @@ fn a_daemon_starts_with_the_settings_of_the_chart() {
     let mut settings = settings(DEFAULT);
     assert_eq!(settings["data"], pod(DEFAULT)["containers"][0]["volumeMounts"][0]["mountPath"]);
     settings["http"]["observe"] = json!("127.0.0.1:0");
+    settings["backup"]["directory"] = json!(folder.path().join("backups"));
     std::fs::write(&file, settings.to_string()).unwrap();
     let daemon = Daemon::with_settings(&file, &folder.path().join("data"));
     assert_eq!(daemon.get("/health/ready").status, 200);
     daemon.terminate();
+}
+
+/// The alert SwooshBackupMissing fired a day after an installation with the default values, which had no backup.
+#[test]
+fn the_defaults_make_backups_on_a_volume_of_their_own_as_the_alert_expects() {
+    let rules = read("deploy/prometheus/swoosh.rules.yml");
+    assert!(rules.contains("alert: SwooshBackupMissing"), "a node without a backup alerts");
+    let kustomized: Value = yaml_serde::from_str(&read("deploy/kubernetes/settings.yaml")).unwrap();
+    for (path, settings) in [(DEFAULT, settings(DEFAULT)), (DEFAULT, kustomized), (FULL, settings(FULL))] {
+        let directory = settings["backup"]["directory"].as_str().unwrap_or_else(|| panic!("{path}: no backup"));
+        let pod = pod(path);
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(|mount| mount["mountPath"] == directory).unwrap();
+        assert!(mount["name"] != "data" && mount.get("readOnly").is_none(), "{mount}");
+        let volume = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+        let claim = volume["persistentVolumeClaim"]["claimName"].as_str().unwrap();
+        let claim = object(path, "PersistentVolumeClaim", claim);
+        assert_eq!(claim["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    }
 }
 
 /// `kubectl apply -k` needs no Helm; its settings.yaml takes the place of the chart's settings, under a name that changes with them.

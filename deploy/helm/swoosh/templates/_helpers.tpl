@@ -44,6 +44,13 @@ httpGet: {path: {{ .path }}, port: {{ .root.Values.probes.port }}, scheme: {{ $s
 {{- if gt (include "swoosh.milliseconds" $monitor.scrapeTimeout | int) (include "swoosh.milliseconds" $monitor.interval | int) }}{{ fail "serviceMonitor.scrapeTimeout must not exceed serviceMonitor.interval" }}{{ end }}
 {{- end }}
 
+{{/* "true" where backups go to a volume of the chart: not where the settings name another directory. */}}
+{{- define "swoosh.backups" -}}
+{{- $settings := .Values.settings | default dict }}
+{{- $backup := $settings.backup | default dict }}
+{{- if and .Values.backup.enabled (not $backup.directory) }}true{{ end }}
+{{- end }}
+
 {{/* The settings file: the values, overridden by the paths that the chart mounts. */}}
 {{- define "swoosh.settings" -}}
 {{- $settings := deepCopy (.Values.settings | default dict) }}
@@ -52,6 +59,12 @@ httpGet: {path: {{ .path }}, port: {{ .root.Values.probes.port }}, scheme: {{ $s
   "listen" (printf "0.0.0.0:%d" (int .Values.service.port))
   "data" "/data"
   "http" (dict "observe" (printf "0.0.0.0:%d" (int .Values.observe.port)))) }}
+{{- if include "swoosh.backups" . }}
+{{- $_ := mergeOverwrite $settings (dict "backup" (dict "directory" "/backups")) }}
+{{- with .Values.backup.recipients }}
+{{- $_ := mergeOverwrite $settings (dict "backup" (dict "recipients" .)) }}
+{{- end }}
+{{- end }}
 {{- if .Values.tls.secretName }}
 {{- $_ := mergeOverwrite $settings (dict "tls" (dict
   "certificate" "/etc/swoosh/tls/tls.crt"
