@@ -1,5 +1,5 @@
-//! Markdown as HTML that runs and loads nothing. Raw HTML is shown as text, images as their descriptions, and
-//! unsafe links as their labels. CommonMark with tables.
+//! Markdown as HTML that runs and loads nothing. Raw HTML is shown as text, but for anchors (`<a id="clock"></a>`), images as their
+//! descriptions, and unsafe links as their labels. CommonMark with tables.
 
 use std::collections::BTreeSet;
 
@@ -103,6 +103,19 @@ impl<'t, 'r> Inert<'t, 'r> {
         vec![Event::Start(tag), Event::InlineHtml(link.into())]
     }
 
+    /// Raw HTML is text. An anchor stays one, so that links to it lead somewhere.
+    fn raw(&mut self, source: CowStr<'t>) -> Vec<Event<'t>> {
+        let closes = matches!(self.events.as_slice().first(), Some(Event::InlineHtml(next)) if &**next == "</a>");
+        match named_anchor(&source).filter(|_| closes) {
+            Some(id) => {
+                self.events.next();
+                self.anchors.insert(id.to_owned());
+                vec![Event::InlineHtml(format!("<a id=\"{id}\"></a>").into())]
+            }
+            None => vec![Event::Text(source)],
+        }
+    }
+
     /// `what-to-do` of «What to do». A second heading of the same text gets a number, as on GitHub.
     fn anchor(&mut self, heading: &str) -> String {
         let first = anchor(heading);
@@ -128,7 +141,8 @@ impl<'t> Iterator for Inert<'t, '_> {
 
     fn next(&mut self) -> Option<Vec<Event<'t>>> {
         Some(match self.events.next()? {
-            Event::Html(source) | Event::InlineHtml(source) => vec![Event::Text(source)],
+            Event::InlineHtml(source) => self.raw(source),
+            Event::Html(source) => vec![Event::Text(source)],
             Event::Start(Tag::HtmlBlock) => vec![Event::Start(Tag::Paragraph)],
             Event::End(TagEnd::HtmlBlock) => vec![Event::End(TagEnd::Paragraph)],
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => Vec::new(),
@@ -145,6 +159,13 @@ impl<'t> Iterator for Inert<'t, '_> {
             other => vec![other],
         })
     }
+}
+
+/// The name of an anchor that is written as `<a id="name">`.
+fn named_anchor(source: &str) -> Option<&str> {
+    let name = source.strip_prefix("<a id=\"")?.strip_suffix("\">")?;
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    (!name.is_empty() && name.bytes().all(is_part)).then_some(name)
 }
 
 /// The anchor of a heading, as GitHub forms it: lower case, blanks as hyphens, no punctuation.
@@ -173,6 +194,17 @@ mod tests {
         let twice = render("# Checks\n\n# Checks\n");
         assert!(twice.contains("id=\"checks\"") && twice.contains("id=\"checks-1\""), "{twice}");
         assert_eq!(title("text\n\n# The `swoosh`\n\n# Other"), "The swoosh");
+    }
+
+    /// The anchors of docs/design.md were shown as text, and links to its sections led nowhere.
+    #[test]
+    fn an_anchor_is_kept_and_any_other_tag_is_text() {
+        assert!(render("<a id=\"one-two\"></a>\n## Two\n").starts_with("<p><a id=\"one-two\"></a></p>\n<h2"));
+        for text in
+            ["<a id=\"x\" onclick=\"y\"></a>", "<a id=\"x\">y</a>", "<a href=\"x\"></a>", "<a id=\"A&quot;\"></a>"]
+        {
+            assert!(render(text).starts_with("<p>&lt;a "), "{text}: {}", render(text));
+        }
     }
 
     #[test]

@@ -63,9 +63,9 @@ fn beside(file: &str, relative: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// The page of a name, also if it is written as a file: `facts` or `facts.md`.
+/// The page of a name, also if it is written as a file: `facts`, `facts.md` or `quick-start.sh`.
 pub(super) fn find(name: &str) -> Option<&'static Page> {
-    let name = name.strip_suffix(".md").unwrap_or(name);
+    let name = [".md", ".sh"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
     PAGES.iter().find(|page| page.name == name)
 }
 
@@ -109,7 +109,7 @@ mod tests {
         for (folder, prefix) in [("docs", ""), ("docs/decisions", "decisions/"), ("runbooks", "runbooks/")] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
-                let Some(stem) = name.strip_suffix(".md") else { continue };
+                let Some(stem) = name.strip_suffix(".md").or(name.strip_suffix(".sh")) else { continue };
                 let address = format!("{prefix}{stem}");
                 assert!(find(&address).is_some() && find(&format!("{prefix}{name}")).is_some(), "{address}");
                 assert!(index.contains(&format!("href=\"/docs/{address}\"")), "{address} is not in the index");

@@ -29,8 +29,20 @@ fn push(out: &mut String, code: Code, entry: &Entry) {
     let Entry { cause, example, remedy, rule, retry: _ } = entry;
     let example: String = example.lines().map(|line| format!("    {line}\n")).collect();
     let status = status(code).as_u16();
-    let _ =
-        writeln!(out, "\n## {code}\n\n**{status}.** {cause}\n\n{example}\n**What to do:** {remedy}\n\nRule: {rule}.");
+    let _ = writeln!(
+        out,
+        "\n## {code}\n\n**{status}.** {cause}\n\n{example}\n**What to do:** {remedy}\n\nRule: {}.",
+        linked(rule)
+    );
+}
+
+/// The rule, whose sections of docs/ are links.
+fn linked(rule: &str) -> String {
+    let link = |part: &str| match part.strip_prefix("docs/") {
+        Some(page) => format!("[{part}]({page})"),
+        None => part.to_owned(),
+    };
+    rule.split("; ").map(link).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The routes that read.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::Value;
@@ -96,7 +98,7 @@ async fn every_page_of_docs_and_every_runbook_is_served_and_may_run_nothing() {
     {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            let Some(name) = name.strip_suffix(".md") else { continue };
+            let Some(name) = name.strip_suffix(".md").or(name.strip_suffix(".sh")) else { continue };
             let answer = world.get(&format!("{address}/{name}")).await;
             assert_eq!(answer.status, StatusCode::OK, "{name}");
             assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8", "{name}");
@@ -105,6 +107,50 @@ async fn every_page_of_docs_and_every_runbook_is_served_and_may_run_nothing() {
             assert!(index.contains(&format!("href=\"{address}/{name}\"")), "{name}");
         }
     }
+}
+
+/// The targets of the links of a page.
+fn links(html: &str) -> Vec<String> {
+    html.split("href=\"").skip(1).map(|rest| rest.split_once('"').unwrap().0.replace("&amp;", "&")).collect()
+}
+
+/// `/docs/quick-start` was answered with 404.
+#[tokio::test]
+async fn every_link_of_every_page_leads_to_an_answer_and_to_an_anchor_of_it() {
+    let (world, _) = World::begun().await;
+    let mut pages: BTreeMap<String, String> = BTreeMap::new();
+    let mut next: Vec<(String, String)> = ["/docs", "/docs/quick-start", "/docs/quick-start.sh"]
+        .map(|path| (path.to_owned(), "the test".to_owned()))
+        .into();
+    while let Some((path, from)) = next.pop() {
+        if pages.contains_key(&path) {
+            continue;
+        }
+        let answer = world.get(&path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}, to which {from} has a link");
+        let is_page = answer.headers["content-type"].to_str().unwrap().starts_with("text/html");
+        let text = if is_page { String::from_utf8(answer.bytes).unwrap() } else { String::new() };
+        for link in links(&text).into_iter().filter(|link| link.starts_with('/')) {
+            next.push((link.split('#').next().unwrap().to_owned(), path.clone()));
+        }
+        pages.insert(path, text);
+    }
+    for (path, text) in &pages {
+        for link in links(text) {
+            let (to, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let is_outside = to.starts_with("http://") || to.starts_with("https://");
+            assert!(is_outside || to.is_empty() || to.starts_with('/'), "{path}: {link}");
+            let there = if to.is_empty() { Some(text) } else { pages.get(to) };
+            let exists = |page: &String| anchor.is_empty() || page.contains(&format!("id=\"{anchor}\""));
+            assert!(
+                is_outside || there.is_some_and(exists),
+                "{path} has a link to {link}, where nothing has this anchor"
+            );
+        }
+    }
+    assert!(pages.len() > 60, "{}", pages.len());
+    let script = &pages["/docs/quick-start"];
+    assert!(script.contains("swoosh council elect") && pages["/docs/waiting"].contains("href=\"/docs/quick-start\""));
 }
 
 #[tokio::test]
