@@ -6,6 +6,7 @@ mod bench;
 mod chaos;
 mod demo;
 mod help;
+mod kept;
 mod picture;
 
 use std::path::Path;
