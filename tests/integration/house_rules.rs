@@ -26,6 +26,36 @@ fn no_file_is_longer_than_600_lines() {
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
+/// Code that reads files which users name, without its tests. A named pipe must be refused and not waited for, as `swoosh_files::open` does.
+const READERS: [&str; 5] =
+    ["src/cli/", "crates/settings/src/", "crates/terminal/src/", "crates/upstreams/src/", "crates/http/src/serve/"];
+/// Sources that open files themselves, and which.
+const OPENERS: [(&str, &str); 3] = [
+    ("crates/settings/src/document.rs", "a test: the page of settings"),
+    ("src/cli/keys.rs", "a descriptor that is open already, in a thread"),
+    ("src/cli/secrets/edit.rs", "a draft of its own, in a directory of its own"),
+];
+
+#[test]
+fn files_that_users_name_are_opened_without_waiting() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let name = path.display().to_string();
+        let is_test = name.ends_with("tests.rs") || name.contains("/tests/");
+        let is_opener = OPENERS.iter().any(|(opener, _)| *opener == name);
+        if is_test || is_opener || !READERS.iter().any(|folder| name.starts_with(folder)) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for call in ["fs::read(", "fs::read_to_string(", "File::open("] {
+            if code.contains(call) {
+                wrong.push(format!("{name}: {call}…) may wait for a pipe; use swoosh_files"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Folders whose text files are checked for references. `tests/compat` is data of earlier programs.
 const TEXTS: &[&str] = &[
     "capd",

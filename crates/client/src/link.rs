@@ -91,8 +91,13 @@ impl TlsFiles {
 }
 
 fn pem(file: &Path) -> Result<Vec<u8>, BuildError> {
-    std::fs::read(file)
-        .map_err(|error| BuildError::Tls { file: file.to_owned(), detail: format!("cannot read: {error}") })
+    let refuse = |detail: String| BuildError::Tls { file: file.to_owned(), detail };
+    let unreadable = |error| refuse(format!("cannot read: {error}"));
+    // Opening a pipe would wait for its writer.
+    if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(refuse("not a regular file; name a file in PEM".to_owned()));
+    }
+    std::fs::read(file).map_err(unreadable)
 }
 
 /// Why there is no answer. Whether the node took the request is then not known.

@@ -1,6 +1,5 @@
 //! Facts from a file: a JSON array of signed facts, read again whenever it changes.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -167,7 +166,7 @@ impl FactFile {
 
     fn bytes(&self) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
-        let file = File::open(&self.path).map_err(|error| unreadable(&error))?;
+        let file = swoosh_files::open(&self.path).map_err(|error| unreadable(&error))?;
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
         if bytes.len() as u64 > MOST_BYTES {
             return Err(format!("the file is larger than {MOST_BYTES} bytes; keep only the newest facts in it"));
@@ -258,7 +257,7 @@ mod tests {
             let other = directory.path().join("facts.json.new");
             write(&other, &serde_json::to_string(&[&fact]).unwrap());
             let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-            File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+            std::fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
             std::fs::rename(&other, &path).unwrap();
             std::fs::metadata(&path).unwrap().len()
         };

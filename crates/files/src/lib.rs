@@ -2,6 +2,8 @@
 //!
 //! After a crash or a loss of power at any moment, the path has all of the old content or all of the new. A writer that is killed leaves
 //! a file whose name begins with [`PARTIAL`]; it was never renamed and may be removed.
+//!
+//! [`open`] is for files that an argument or a setting names: it never waits, and refuses what is no regular file.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 
@@ -11,6 +13,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
+
+mod named;
+
+pub use named::{NotAFile, open, read, read_to_string};
 
 /// The mode of a file that only its owner reads and writes.
 pub const PRIVATE: u32 = 0o600;

@@ -216,7 +216,7 @@ impl Reader {
         if about.len() > FILE_BYTES {
             return Err(too_large(format!("the file has more than {FILE_BYTES} bytes")));
         }
-        let bytes = fs::read(path).map_err(unreadable)?;
+        let bytes = crate::state::files::read(path).map_err(unreadable)?;
         self.bytes += bytes.len() as u64;
         if about.permissions().mode() & 0o100 != 0 {
             self.executables.insert(name.clone());

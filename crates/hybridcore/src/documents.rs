@@ -145,7 +145,7 @@ fn repair_one(known: &Known, path: &Path) -> Result<Option<Repaired>, RepairErro
         }
         Condition::Bad { .. } if !(known.is_newer)(path) => {
             let Some(made_again) = known.made_again else { return Ok(None) };
-            let bytes = fs::read(path).map_err(|source| folder(path, source))?;
+            let bytes = files::read(path).map_err(|source| folder(path, source))?;
             let moved = beside(path, &format!("damaged-{}", Hash::of(&bytes).short(8)));
             fs::rename(path, &moved).map_err(|source| folder(path, source))?;
             Ok(repaired(format!("moved to {}; {made_again}", moved.display())))

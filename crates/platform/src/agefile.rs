@@ -1,9 +1,7 @@
 //! age (age-encryption.org/v1) with X25519 keys: identities from a file or the environment, encryption to
 //! recipients, decryption into memory that is wiped.
 
-use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
@@ -12,6 +10,7 @@ use age::x25519;
 use zeroize::Zeroizing;
 
 use super::private;
+use swoosh_files as files;
 
 /// The environment variable that holds an identity, as text, where no file is named.
 pub const IDENTITY_VARIABLE: &str = "SWOOSH_AGE_IDENTITY";
@@ -147,8 +146,7 @@ pub fn encrypt(recipients: &[Recipient], plain: &[u8]) -> Result<Vec<u8>, AgeErr
 /// Reads a file that only its owner may read.
 fn read_private(path: &Path) -> Result<Zeroizing<String>, AgeError> {
     let failed = |source| AgeError::Read { path: path.to_owned(), source };
-    // Opening a pipe must not wait for its writer.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+    let file = files::open(path).map_err(failed)?;
     if let Some(mode) = private::exposure(&file, path).map_err(failed)? {
         return Err(AgeError::Exposed { path: path.to_owned(), mode });
     }

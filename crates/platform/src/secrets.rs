@@ -82,7 +82,7 @@ impl Secrets {
     /// Decrypts a file; where none is named, there are no secrets.
     pub fn open(file: Option<&Path>, identity: Option<&Path>) -> Result<Secrets, SecretsError> {
         let Some(path) = file else { return Ok(Secrets::default()) };
-        let sealed = std::fs::read(path).map_err(|source| SecretsError::Read { path: path.to_owned(), source })?;
+        let sealed = swoosh_files::read(path).map_err(|source| SecretsError::Read { path: path.to_owned(), source })?;
         let age = |source| SecretsError::Age { path: path.to_owned(), source };
         let plain = Identities::load(identity).and_then(|identities| identities.decrypt(&sealed)).map_err(age)?;
         Secrets::parse(&plain).map_err(|source| SecretsError::Form { path: path.to_owned(), source })

@@ -62,7 +62,7 @@ impl KnownNodes {
 
     /// Every pin, in the file's order.
     pub fn list(&self) -> anyhow::Result<Vec<Pin>> {
-        let file = match File::open(&self.path) {
+        let file = match files::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.path.display())),

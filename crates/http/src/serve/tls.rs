@@ -170,7 +170,7 @@ fn unusable(key: &'static str, path: &Path, error: &dyn std::fmt::Display) -> Tl
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { key, path: path.to_owned(), source })
+    swoosh_files::read(path).map_err(|source| TlsError::Read { key, path: path.to_owned(), source })
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -288,7 +288,7 @@ fn kept_beside(path: &Path) -> PathBuf {
 /// A file's hash, and whether its owner may run it.
 fn found(path: &Path) -> Result<Option<(Hash, bool)>, StoreError> {
     let may_run = || fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o100 != 0);
-    match fs::read(path) {
+    match files::read(path) {
         Ok(bytes) => Ok(Some((Hash::of(&bytes), may_run()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StoreError::Unreadable { path: path.to_owned(), source }),

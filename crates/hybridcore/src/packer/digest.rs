@@ -1,7 +1,7 @@
 //! Hashes of files and folders. A folder's hash is that of its sorted entries; links are never followed, and one
 //! that leads out of the folder that everything must stay in is refused, as is what is neither file nor folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -111,7 +111,7 @@ fn text_hash(path: &Path) -> Hash {
 
 /// Hashes a file's bytes, and counts them.
 pub fn of_file(path: &Path, leave: &dyn Leave) -> Result<(Hash, u64), DigestError> {
-    let mut file = File::open(path).map_err(unreadable(path))?;
+    let mut file = files::open(path).map_err(unreadable(path))?;
     let (mut hasher, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
     loop {
         if let Some(stop) = leave.stop() {

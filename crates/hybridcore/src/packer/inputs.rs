@@ -283,7 +283,7 @@ impl Gatherer<'_> {
         let own = if template.is_dir() { template } else { template.parent().unwrap_or(template) };
         for file in template_files(template) {
             let small = fs::metadata(&file).is_ok_and(|about| about.len() <= MOST_TEMPLATE_BYTES);
-            let Ok(text) = fs::read(&file) else { continue };
+            let Ok(text) = crate::state::files::read(&file) else { continue };
             for name in literals(&String::from_utf8_lossy(&text)).into_iter().filter(|_| small) {
                 for path in [folder.join(&name), own.join(&name)] {
                     if self.may_be_input(&path) {

@@ -14,6 +14,7 @@ use super::inputs::Recipe;
 use crate::config::syntax;
 use crate::paths::plain;
 use crate::prepare::RUN_VARIABLES;
+use crate::state::files;
 
 mod attributes;
 mod expressions;
@@ -134,7 +135,7 @@ impl Sheet {
         if fs::metadata(path).is_ok_and(|about| about.len() > MOST_BYTES) {
             return Err(format!("{shown} has more than {MOST_BYTES} bytes"));
         }
-        let text = fs::read_to_string(path).map_err(|error| format!("{shown} cannot be read ({error})"))?;
+        let text = files::read_to_string(path).map_err(|error| format!("{shown} cannot be read ({error})"))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if !shown.ends_with(".json") {
             let parsed = syntax::parse(&shown, text).map_err(|error| error.to_string())?;
@@ -218,7 +219,7 @@ impl<'a> Reader<'a> {
             self.names.unknown.insert(format!("{} has more than {MOST_BYTES} bytes", self.place));
             return;
         }
-        let text = fs::read_to_string(file).unwrap_or_default();
+        let text = files::read_to_string(file).unwrap_or_default();
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) {
             for (name, value) in members {

@@ -13,6 +13,7 @@ use super::credentials::{CredentialRules, RuleError};
 use super::git::Limits;
 use super::retry::RetryPolicy;
 use super::session::Rules;
+use crate::state::files;
 use swoosh_types::inputs::{SourceSet, SourceSpec};
 use swoosh_types::text::{GitRef, Name, Url};
 use swoosh_types::yaml;
@@ -85,7 +86,7 @@ impl ScanConfig {
     pub fn credential_rules(&self) -> Result<Option<String>, RulesError> {
         let Some(path) = &self.credential_rules else { return Ok(None) };
         let text =
-            std::fs::read_to_string(path).map_err(|source| RulesError::Unreadable { path: path.to_owned(), source })?;
+            files::read_to_string(path).map_err(|source| RulesError::Unreadable { path: path.to_owned(), source })?;
         CredentialRules::parse(&text).map_err(|source| RulesError::Malformed { path: path.to_owned(), source })?;
         Ok(Some(text))
     }
@@ -171,8 +172,8 @@ pub enum ConfigError {
 impl SourcesConfig {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<SourcesConfig, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let text =
+            files::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let mut config = SourcesConfig::parse(path, &text)?;
         let beside = |rules: PathBuf| path.parent().unwrap_or(Path::new("")).join(rules);
         config.scan.credential_rules = config.scan.credential_rules.map(beside);

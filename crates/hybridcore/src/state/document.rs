@@ -83,7 +83,7 @@ pub struct Loaded<T> {
 
 /// Reads a document, migrating one of an older version; `None` when there is no file.
 pub fn load<T: Versioned>(path: &Path) -> Result<Option<Loaded<T>>, DocumentError> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match super::files::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(DocumentError::Unreadable { path: path.to_owned(), source }),
         Ok(bytes) => bytes,

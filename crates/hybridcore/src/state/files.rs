@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use thiserror::Error;
 
@@ -53,6 +55,30 @@ pub fn replace_as(path: &Path, bytes: &[u8], executable: bool) -> Result<(), Wri
         return Err(fail("writing a temporary file beside it")(source));
     }
     sync_folder(folder).map_err(fail("syncing its folder"))
+}
+
+/// Opens a file that an argument or a document names, to read. What is no regular file is refused: opening a pipe may wait for ever,
+/// and a device may have no end.
+pub fn open(path: &Path) -> io::Result<File> {
+    let refused = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file; name a file");
+    if !fs::metadata(path)?.is_file() {
+        return Err(refused());
+    }
+    // The path may lead elsewhere by now.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(refused()) }
+}
+
+/// The bytes of a file that is opened as by [`open`].
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of a file that is opened as by [`open`].
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    io::read_to_string(open(path)?)
 }
 
 fn write_new(temporary: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {

@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::compose::Role;
 use crate::definitions::{Definitions, is_left_over};
 use crate::state::document::{self, DocumentError, Versioned};
-use crate::state::files::{TEMPORARY_SUFFIX, remedy};
+use crate::state::files::{self, TEMPORARY_SUFFIX, remedy};
 use swoosh_types::hash::Hash;
 
 /// The manifest's file in a composition's folder.
@@ -208,7 +208,7 @@ fn list(folder: &Path, prefix: &str, found: &mut BTreeMap<String, (Hash, bool)>)
             list(&path, &format!("{prefix}{name}/"), found)?;
         } else {
             // A link that leads nowhere is there all the same.
-            let bytes = fs::read(&path).or_else(|error| match error.kind() {
+            let bytes = files::read(&path).or_else(|error| match error.kind() {
                 io::ErrorKind::NotFound => Ok(Vec::new()),
                 _ => Err(unreadable(&path)(error)),
             })?;

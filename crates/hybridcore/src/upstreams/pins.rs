@@ -73,7 +73,8 @@ impl Pins {
     /// Reads the pins of a repository.
     pub fn load(root: &Path) -> Result<Pins, PinsError> {
         let path = root.join(PINS_FILE);
-        let text = std::fs::read_to_string(&path).map_err(|source| PinsError::Unreadable { path, source })?;
+        let text =
+            crate::state::files::read_to_string(&path).map_err(|source| PinsError::Unreadable { path, source })?;
         Pins::parse(&text)
     }
 
