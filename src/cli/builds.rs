@@ -12,6 +12,7 @@ use crate::hybridcore::leave::Cancellable;
 use crate::hybridcore::logs::{Logger, Redactor};
 use crate::hybridcore::prepare::BuildRequest;
 use crate::types::text::Name;
+use swoosh_terminal::failure::Usage;
 
 /// Where everything is.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,7 +34,9 @@ impl Place {
     /// The workspace's folder, as an absolute path.
     pub fn root(&self) -> anyhow::Result<PathBuf> {
         let root = std::path::absolute(&self.root)?;
-        anyhow::ensure!(root.is_dir(), "{} is no folder; make it, or name another with --root", root.display());
+        if !root.is_dir() {
+            return Err(Usage(format!("{} is no folder; make it, or name another with --root", root.display())).into());
+        }
         Ok(root)
     }
 

@@ -13,6 +13,7 @@ use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::proposal::DEFAULT_PROJECT;
 use crate::types::rejection::Problem;
 use crate::types::text::{ClusterId, ProjectName};
+use swoosh_terminal::failure::Usage;
 pub(super) use swoosh_terminal::output::exit;
 
 /// Arguments of every command that connects to a node.
@@ -183,7 +184,7 @@ impl NodeArgs {
             (Some(file), Some(cluster)) => self.builder().reading_as(cluster, keys::load(file)?),
             _ => self.signs_reads(self.builder())?,
         };
-        Ok(builder.build()?)
+        Ok(builder.build().map_err(unusable)?)
     }
 
     /// A client builder for the node.
@@ -223,11 +224,16 @@ impl NodeArgs {
     }
 }
 
+/// An address or a file of TLS that cannot be used is wrong usage.
+fn unusable(error: BuildError) -> Usage {
+    Usage(error.to_string())
+}
+
 impl Node {
     /// The node behind a client.
     pub fn over(client: Result<Client, BuildError>) -> anyhow::Result<Node> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Node { runtime, client: client? })
+        Ok(Node { runtime, client: client.map_err(unusable)? })
     }
 
     /// The client.

@@ -128,8 +128,9 @@ impl CouncilCommand {
             CouncilAction::Elect(args) => return args.run(output),
             CouncilAction::Propose(place) => propose(output, &place.election(false)?)?,
             CouncilAction::Vote { place, key } => {
+                let key = keys::load(&key)?;
                 let election = place.running()?;
-                output.document(&Ballot::cast(&election, &keys::load(&key)?)?)?;
+                output.document(&Ballot::cast(&election, &key)?)?;
                 hint_cluster(&election.cluster);
             }
             CouncilAction::Certify { place, votes, post_as } => {

@@ -20,6 +20,7 @@ use crate::types::decision::Decision;
 use crate::types::ids::DecisionId;
 use crate::types::json::Json;
 use crate::types::text::ProjectName;
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh decisions`.
 #[derive(Debug, clap::Args)]
@@ -152,16 +153,16 @@ impl DecisionsCommand {
 }
 
 fn show(output: Output, args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let journal = args.data.open()?;
     let id = args.of.parse::<DecisionId>();
     let index = match (&id, args.of.parse::<u64>()) {
         (_, Ok(index)) => index,
         (Ok(id), _) => id.index,
-        (Err(_), Err(_)) => anyhow::bail!(
-            "{:?} is neither a decision record's id (bubble://dr/<project>/<index>-<hash>) nor an index",
-            args.of
-        ),
+        (Err(_), Err(_)) => {
+            let form = "neither a decision record's id (bubble://dr/<project>/<index>-<hash>) nor an index";
+            return Err(Usage(format!("{:?} is {form}", args.of)).into());
+        }
     };
+    let journal = args.data.open()?;
     let decision = decisions::recompute_at(&journal, index)?;
     if let Ok(id) = id {
         anyhow::ensure!(decision.id == id, "record {index} of this log made {}, not {id}", decision.id);

@@ -8,6 +8,7 @@ use super::interrupt;
 use super::output::Output;
 use crate::hybridcore::documents::{self, Repaired, Report};
 use crate::hybridcore::state::check::{Condition, Finding};
+use swoosh_terminal::failure::Usage;
 
 /// The arguments of `swoosh documents`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,9 @@ impl DocumentsCommand {
 
 fn check(root: PathBuf, repair: bool, output: Output) -> anyhow::Result<ExitCode> {
     let root = std::path::absolute(root)?;
-    anyhow::ensure!(root.is_dir(), "{} is no folder; name the workspace's with --root", root.display());
+    if !root.is_dir() {
+        return Err(Usage(format!("{} is no folder; name the workspace's with --root", root.display())).into());
+    }
     let report = if repair { documents::repair(&root, &interrupt::leave())? } else { documents::check(&root)? };
     output.say(&report, || text(&report, repair))?;
     Ok(exit(report.is_good()))

@@ -18,6 +18,7 @@ use crate::machine::facts::KnownFact;
 use crate::types::fact::{Fact, FactClaim, FactKind, FactKindError};
 use crate::types::hlc::Hlc;
 use crate::types::text::{ClusterId, ProjectName};
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh fact`.
 #[derive(Debug, clap::Args)]
@@ -145,14 +146,15 @@ fn sign(args: &SignArgs) -> anyhow::Result<Fact> {
         valid_until: args.valid_until.unwrap_or(valid_for),
         body: source::json_of(&args.body, "body")?,
     };
-    anyhow::ensure!(
-        claim.valid_until > observed_at,
-        "the fact would be valid until {}, which is not after {observed_at}, when it was seen",
-        claim.valid_until
-    );
+    if claim.valid_until <= observed_at {
+        let until = claim.valid_until;
+        let message =
+            format!("the fact would be valid until {until}, which is not after {observed_at}, when it was seen");
+        return Err(Usage(message).into());
+    }
     let fact = claim.sign(&args.cluster, &key);
     let read = KnownFact::admit(fact.clone());
-    read.map_err(|error| anyhow::anyhow!("{error}; `swoosh fact sign --help` shows a body of every kind"))?;
+    read.map_err(|error| Usage(format!("{error}; `swoosh fact sign --help` shows a body of every kind")))?;
     if fact.believed_until_ms() < fact.claim.valid_until.physical_ms() {
         let days = most_ms / 86_400_000;
         eprintln!("note: a {} fact is valid for at most {}, even if it claims more", args.kind, count(days, "day"));
@@ -178,7 +180,9 @@ fn post(output: Output, documents: &[PathBuf], node: &NodeArgs) -> anyhow::Resul
     for document in documents {
         facts.extend(source::documents::<Fact>(document, "signed fact")?);
     }
-    anyhow::ensure!(!facts.is_empty(), "there is no fact to push; `swoosh fact sign` makes one");
+    if facts.is_empty() {
+        return Err(Usage("there is no fact to push; `swoosh fact sign` makes one".to_owned()).into());
+    }
     let node = node.reader()?;
     let mut table = Table::with(&["kind", "project", "held", "valid until", "why not"]);
     let mut done = Vec::new();

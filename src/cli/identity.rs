@@ -20,6 +20,7 @@ use crate::types::inputs::{Delegation, IdentityGrant};
 use crate::types::keys::{PublicKey, Signature};
 use crate::types::names::{OpClass, Role, Transition};
 use crate::types::text::{Name, ProjectName, Rationale};
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh identity`.
 #[derive(Debug, clap::Args)]
@@ -180,8 +181,7 @@ fn grant(args: &GrantArgs) -> anyhow::Result<IdentityGrant> {
     let delegate = (!op_classes.is_empty()).then(|| Delegation { op_classes, projects: BTreeSet::new() });
     let grant = IdentityGrant { name: args.name.clone(), roles: args.roles.iter().copied().collect(), delegate };
     let faults = grant.delegation_faults();
-    anyhow::ensure!(faults.is_empty(), "{}", faults.join("; "));
-    Ok(grant)
+    if faults.is_empty() { Ok(grant) } else { Err(Usage(faults.join("; ")).into()) }
 }
 
 fn rotate(
@@ -192,7 +192,8 @@ fn rotate(
 ) -> anyhow::Result<ExitCode> {
     let mut agreements: Vec<Agreement> = source::documents(file, "agreement of `swoosh identity agree`")?;
     let agreement = agreements.pop().filter(|_| agreements.is_empty());
-    let Agreement { project, old, new, proof } = agreement.context("the file must hold exactly one agreement")?;
+    let Agreement { project, old, new, proof } =
+        agreement.ok_or_else(|| Usage("the file must hold exactly one agreement".to_owned()))?;
     let node = signer.signer()?;
     let cluster = node.client().cluster().context("the client has no cluster")?;
     anyhow::ensure!(

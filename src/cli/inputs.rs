@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::output::{Output, Table};
 use crate::machine::chart;
-use crate::types::forms::{self, Form, Input, Named};
+use crate::types::forms::{self, Form, Input, Named, Text};
+use crate::types::json::MAX_INTEGER;
 use crate::types::names::Transition;
 
 /// Arguments of `swoosh inputs`.
@@ -32,13 +33,29 @@ pub struct InputsCommand {
 struct FieldView {
     /// `document.sources`; `*` is any key of a map, `[]` any entry of a list.
     path: String,
+    /// As in JSON Schema: `string`, `integer`, `boolean`, `array`, `object`; `any` is any strict JSON.
     #[serde(rename = "type")]
     kind: &'static str,
     required: bool,
     form: String,
-    /// The least and the most that guards admit.
+    /// The least and the most of a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<[u64; 2]>,
+    /// The most bytes of a string, in UTF-8, where `pattern` does not bound its length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bytes: Option<usize>,
+    /// The most entries of an array or an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_items: Option<u64>,
+    /// The regular expression of a string, or of the keys of an object that has any keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    /// The words that a string may be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    one_of: Vec<&'static str>,
+    /// A valid value; left out for arrays and objects, whose parts are fields of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    example: Option<Value>,
     doc: String,
 }
 
@@ -78,65 +95,112 @@ fn view(transition: Transition, doc: String) -> serde_json::Result<InputsView> {
 
 fn push(input: &Input, fields: &mut Vec<FieldView>) {
     let (doc, range) = (forms::member_doc(input.name), forms::member_range(input.name));
-    push_field(input.name.to_owned(), input.of, input.required, doc, range, fields);
+    push_field(Place { path: input.name.to_owned(), required: input.required, doc, range }, input.of, fields);
+}
+
+/// Where a value is, and what is said of it there.
+struct Place<'a> {
+    path: String,
+    required: bool,
+    doc: &'a str,
+    range: Option<(u64, u64)>,
 }
 
 /// A field and the fields below it.
-fn push_field(
-    path: String,
-    of: &'static str,
-    required: bool,
-    doc: &str,
-    range: Option<(u64, u64)>,
-    fields: &mut Vec<FieldView>,
-) {
+fn push_field(at: Place<'_>, of: &'static str, fields: &mut Vec<FieldView>) {
     let Some(known) = forms::named(of) else { return };
-    let range = range.map(|(least, most)| [least, most]);
-    let doc = if doc.is_empty() { known.doc } else { doc };
-    fields.push(FieldView { path: path.clone(), kind: of, required, form: form(known), range, doc: doc.to_owned() });
-    below(&path, known, fields);
+    let whole = matches!(known.form, Form::Whole).then_some((0, MAX_INTEGER));
+    let pattern = match known.form {
+        Form::Text(text) => Some(text),
+        Form::Map { key, .. } => text_named(key),
+        _ => None,
+    };
+    let is_scalar = matches!(known.form, Form::Text(_) | Form::Whole | Form::Flag | Form::Choice(_));
+    fields.push(FieldView {
+        path: at.path.clone(),
+        kind: kind(known),
+        required: at.required,
+        form: form(known),
+        range: at.range.or(whole).map(|(least, most)| [least, most]),
+        max_bytes: if let Form::Text(text) = known.form { text.most_bytes } else { None },
+        max_items: most(known),
+        pattern: pattern.map(|text| (text.pattern)()).filter(|pattern| !pattern.is_empty()),
+        one_of: if let Form::Choice(words) = known.form { words() } else { Vec::new() },
+        example: is_scalar.then(|| serde_json::from_str(&known.example()).unwrap_or_default()),
+        doc: if at.doc.is_empty() { known.doc } else { at.doc }.to_owned(),
+    });
+    below(&at.path, known, fields);
 }
 
 fn below(path: &str, known: &Named, fields: &mut Vec<FieldView>) {
+    let inside = |path: String| Place { path, required: true, doc: "", range: None };
     match known.form {
         Form::Object(members) => members.iter().for_each(|member| {
-            push_field(format!("{path}.{}", member.name), member.of, member.required, member.doc, member.range, fields);
+            let path = format!("{path}.{}", member.name);
+            let at = Place { path, required: member.required, doc: member.doc, range: member.range };
+            push_field(at, member.of, fields);
         }),
-        Form::List { of, .. } => forms::named(of).into_iter().for_each(|of| below(&format!("{path}[]"), of, fields)),
-        Form::Map { of, .. } => forms::named(of).into_iter().for_each(|of| below(&format!("{path}.*"), of, fields)),
+        Form::List { of, .. } => push_field(inside(format!("{path}[]")), of, fields),
+        Form::Map { of, .. } => push_field(inside(format!("{path}.*")), of, fields),
         Form::Text(_) | Form::Whole | Form::Flag | Form::Choice(_) | Form::Any => {}
     }
 }
 
-/// The form of a value in words, with its bounds.
+/// The type of a value on the wire.
+fn kind(known: &Named) -> &'static str {
+    match known.form {
+        Form::Text(_) | Form::Choice(_) => "string",
+        Form::Whole => "integer",
+        Form::Flag => "boolean",
+        Form::List { .. } => "array",
+        Form::Map { .. } | Form::Object(_) => "object",
+        Form::Any => "any",
+    }
+}
+
+fn text_named(name: &str) -> Option<Text> {
+    match forms::named(name)?.form {
+        Form::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The most entries of a list or a map.
+fn most(known: &Named) -> Option<u64> {
+    match known.form {
+        Form::List { most, .. } => most.map(|most| most as u64).or(known.most()),
+        Form::Map { .. } => known.most(),
+        _ => None,
+    }
+}
+
+/// The form of a value in words. Bounds of numbers are not in it.
 fn form(known: &Named) -> String {
+    let most = |noun: &str| most(known).map(|most| format!(" of at most {most} {noun}")).unwrap_or_default();
     match known.form {
         Form::Text(text) => match text.most_bytes {
-            Some(most) => format!("text, at most {most} bytes"),
-            None => format!("text, such as {}", text.example.chars().take(40).collect::<String>()),
+            Some(most) => format!("string of at most {most} bytes, such as {:?}", text.example),
+            None => format!("string, such as {:?}", text.example),
         },
         Form::Whole => "whole number".to_owned(),
         Form::Flag => "true or false".to_owned(),
         Form::Choice(words) => words_of(&words()),
-        Form::List { of, most } => {
-            let most = bound(most.map(|most| most as u64).or(known.most()));
-            match forms::named(of).map(|of| of.form) {
-                Some(Form::Choice(words)) => format!("list of {of}{most}: {}", words().join(", ")),
-                _ => format!("list of {of}{most}"),
-            }
+        Form::List { .. } => format!("array{}", most("entries")),
+        Form::Map { key, .. } => {
+            let keys = text_named(key).map(|text| format!(", with keys such as {:?}", text.example));
+            format!("object{}{}", most("members"), keys.unwrap_or_default())
         }
-        Form::Map { key, of } => format!("map from {key} to {of}{}", bound(known.most())),
         Form::Object(_) => "object".to_owned(),
         Form::Any => "any JSON".to_owned(),
     }
 }
 
 fn words_of(words: &[&str]) -> String {
-    if words.len() <= 12 { format!("one of {}", words.join(", ")) } else { "one of `swoosh inputs`".to_owned() }
-}
-
-fn bound(most: Option<u64>) -> String {
-    most.map(|most| format!(", at most {most}")).unwrap_or_default()
+    if words.len() <= 12 {
+        format!("one of {}", words.join(", "))
+    } else {
+        "the name of a transition; `swoosh inputs` lists them".to_owned()
+    }
 }
 
 fn text(view: &InputsView) -> String {

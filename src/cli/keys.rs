@@ -101,8 +101,13 @@ impl KeyCommand {
     }
 }
 
-/// The key in a file, or where `env:NAME` or `fd:N` says: a variable of the environment, an open file descriptor.
+/// The key in a file, or where `env:NAME` or `fd:N` says: a variable of the environment, an open file descriptor. A key that is
+/// not there or cannot be used is wrong usage: nothing was signed.
 pub(super) fn load(file: &Path) -> anyhow::Result<SecretKey> {
+    found(file).map_err(|error| Usage(format!("{error:#}")).into())
+}
+
+fn found(file: &Path) -> anyhow::Result<SecretKey> {
     let text = file.to_str().unwrap_or_default();
     if text.starts_with("hmmm:secret:") {
         // Not repeated in the error: it would end up in logs.
@@ -119,7 +124,7 @@ pub(super) fn load(file: &Path) -> anyhow::Result<SecretKey> {
     }
     if let Some(name) = text.strip_prefix("env:") {
         if name.is_empty() {
-            return Err(Usage("env: names no variable; write env:NAME".to_owned()).into());
+            bail!("env: names no variable; write env:NAME");
         }
         let value = std::env::var(name).map(Zeroizing::new);
         let value =
@@ -142,9 +147,7 @@ fn read_descriptor(number: &str) -> anyhow::Result<SecretKey> {
     let number: u32 =
         number.parse().map_err(|_| anyhow!("fd:{number} names no file descriptor; write fd:3 for number 3"))?;
     if number == 1 || number == 2 {
-        let message =
-            format!("fd:{number} is for output; open another descriptor for the key, as in --key fd:3 3< key.file");
-        return Err(Usage(message).into());
+        bail!("fd:{number} is for output; open another descriptor for the key, as in --key fd:3 3< key.file");
     }
     let is_terminal = number == 0 && io::stdin().is_terminal();
     if number == 0 {

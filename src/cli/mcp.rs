@@ -19,6 +19,7 @@ use crate::types::canonical::from_json;
 use crate::types::inputs::{ProjectDocument, ToolPin};
 use crate::types::json::Json;
 use crate::types::text::{Name, ServerName, Url, Version};
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh mcp`.
 #[derive(Debug, clap::Args)]
@@ -111,7 +112,8 @@ impl McpCommand {
 impl CheckCommand {
     fn targets(&self) -> anyhow::Result<Vec<Target>> {
         if self.server.is_some() && self.urls.len() != 1 {
-            bail!("--server and --version are for one server; name one, or pin several in a project document");
+            let message = "--server and --version are for one server; name one, or pin several in a project document";
+            return Err(Usage(message.to_owned()).into());
         }
         if !self.urls.is_empty() {
             let pin = |url: &Url| {
@@ -149,9 +151,10 @@ impl CheckCommand {
 fn of_document(path: &Path) -> anyhow::Result<BTreeMap<Name, ToolPin>> {
     let what =
         || format!("{} is no project document; docs/statechart.md shows the inputs of Boot_ConfigOk", path.display());
-    let json = Json::parse(&read(path)?).with_context(what)?;
+    let what = |error: &dyn std::fmt::Display| Usage(format!("{}: {error}", what()));
+    let json = Json::parse(&read(path)?).map_err(|error| what(&error))?;
     let inputs: Result<ConfigInputs, _> = from_json(&json);
-    let document = inputs.map(|inputs| inputs.document).or_else(|_| from_json(&json)).with_context(what)?;
+    let document = inputs.map(|inputs| inputs.document).or_else(|_| from_json(&json)).map_err(|error| what(&error))?;
     Ok(document.tool_pins)
 }
 

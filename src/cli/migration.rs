@@ -13,6 +13,7 @@ use crate::types::migration::{
 };
 use crate::types::names::Region;
 use crate::types::text::{ProjectName, Rationale};
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh migration`.
 #[derive(Debug, clap::Args)]
@@ -109,10 +110,10 @@ impl MigrationCommand {
             MigrationAction::Mode { mode, regions, rationale, quiet_for, without_comparison, yes, signer } => {
                 let routing = Routing { mode, regions: regions.into_iter().collect() };
                 if let Some(fault) = routing.fault() {
-                    anyhow::bail!("{fault}; regions are given with --region");
+                    return Err(Usage(format!("{fault}; regions are given with --region")).into());
                 }
                 if without_comparison && mode != MigrationMode::Cutover {
-                    anyhow::bail!("only mode cutover may go --without-comparison");
+                    return Err(Usage("only mode cutover may go --without-comparison".to_owned()).into());
                 }
                 let node = signer.signer()?;
                 if without_comparison && !yes {
@@ -173,7 +174,7 @@ fn last_divergence(node: &Node) -> anyhow::Result<String> {
 fn order(node: &Node, routing: Routing, rationale: Rationale, without_comparison: bool) -> anyhow::Result<Switch> {
     let client = node.client();
     let (Some(cluster), Some(identity)) = (client.cluster().cloned(), client.identity().cloned()) else {
-        anyhow::bail!("an order is signed; name your key's file with --key");
+        return Err(Usage("an order is signed; name your key's file with --key".to_owned()).into());
     };
     let follows = node.ask(client.migration())?.switches;
     let (hlc, signer) = (client.clock().now(), identity.public());

@@ -174,9 +174,10 @@ fn parsed() -> Cli {
     let arguments = renamed::present(std::env::args_os().collect());
     let matches = grouped::command().try_get_matches_from(&arguments).unwrap_or_else(|mut error| {
         usage::without_environment(&mut error, grouped::command(), &arguments);
-        error.exit()
+        usage::exit(&error, &arguments)
     });
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut grouped::command()).exit())
+    Cli::from_arg_matches(&matches)
+        .unwrap_or_else(|error| usage::exit(&error.format(&mut grouped::command()), &arguments))
 }
 
 impl Command {

@@ -21,6 +21,7 @@ mod work;
 
 use arguments::Action;
 use progress::Lines;
+use swoosh_terminal::failure::Usage;
 
 /// How long a command waits for another build of the same name.
 const PATIENCE: Duration = Duration::from_secs(6 * 3600);
@@ -75,7 +76,9 @@ impl PackerCommand {
     /// Does what was asked.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let root = std::path::absolute(&self.place.root)?;
-        anyhow::ensure!(root.is_dir(), "{} is no folder; make it, or name another with --root", root.display());
+        if !root.is_dir() {
+            return Err(Usage(format!("{} is no folder; make it, or name another with --root", root.display())).into());
+        }
         let (leave, lines) = (interrupt::leave(), Lines::new(output.is_json()));
         let show = |event: &Event| lines.show(event);
         let session = session(&self.place, &self.action, root, &leave, &show);

@@ -244,7 +244,7 @@ impl ProposeCommand {
 /// The inputs that lock the plan in a file.
 fn locked(transition: Transition, plan: &Path) -> anyhow::Result<Json> {
     if transition != Transition::ExecutionPlanLocked {
-        usage(&format!("--plan is for Execution_PlanLocked alone, not for {transition}"));
+        return Err(Usage(format!("--plan is for Execution_PlanLocked alone, not for {transition}")).into());
     }
     let hash = Hash::of(&source::plan(plan)?);
     Ok(Json::parse(serde_json::json!({"plan_hash": hash}).to_string().as_bytes())?)
@@ -255,11 +255,6 @@ fn beat_at(node: &Node, project: &ProjectName, at: Hlc) -> anyhow::Result<u64> {
     let view = node.ask(node.client().windows(project, Some(at), 0))?;
     let known = view.known.context("the node knows no window schedule, so a time has no beat; leave --beat-at out")?;
     Ok(known.outlook.beat)
-}
-
-/// Ends the process as for other wrong usage.
-pub(super) fn usage(message: &str) -> ! {
-    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{message}\n")).exit()
 }
 
 /// Proposes one transition, signed by the node's client, and reports retries.

@@ -11,6 +11,7 @@ use crate::client::ProjectView;
 use crate::types::decision::Decision;
 use crate::types::ids::DecisionId;
 use crate::types::text::ProjectName;
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh projects`.
 #[derive(Debug, clap::Args)]
@@ -91,7 +92,7 @@ fn named(of: &str, index: Option<u64>) -> anyhow::Result<Named> {
         return Ok(Named::Record(project, index));
     }
     let hint = "or name a project and an index: swoosh decision default/17";
-    of.parse().map(Named::Id).map_err(|error| anyhow::anyhow!("{error}, {hint}"))
+    of.parse().map(Named::Id).map_err(|error| Usage(format!("{error}, {hint}")).into())
 }
 
 /// A decision record for people.

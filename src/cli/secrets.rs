@@ -17,6 +17,7 @@ use crate::files;
 use crate::platform::agefile::{self, Identities, Recipient};
 use crate::platform::secrets::Secrets;
 use crate::settings::{Overrides, Settings};
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh secrets`.
 #[derive(Debug, clap::Args)]
@@ -98,7 +99,10 @@ impl FileArgs {
         let of = &mut settings.secrets;
         of.file = self.file.clone().or(of.file.take());
         of.identity = self.identity.clone().or(of.identity.take());
-        let file = of.file.clone().context("name a secrets file, or settings that do (secrets.file) with --config")?;
+        let file = of
+            .file
+            .clone()
+            .ok_or_else(|| Usage("name a secrets file, or settings that do (secrets.file) with --config".to_owned()))?;
         Ok((settings, file))
     }
 }
@@ -183,7 +187,7 @@ fn check(output: Output, args: &FileArgs) -> anyhow::Result<ExitCode> {
 /// Decrypts a file; also tells who the identity is.
 fn open(file: &Path, identity: Option<&Path>) -> anyhow::Result<(Zeroizing<Vec<u8>>, Vec<Recipient>)> {
     let identities = Identities::load(identity)?;
-    let sealed = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let sealed = files::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let plain = identities.decrypt(&sealed).with_context(|| file.display().to_string())?;
     Ok((plain, identities.recipients()))
 }

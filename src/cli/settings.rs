@@ -92,7 +92,7 @@ fn check(output: Output, file: Option<&Path>, all: bool) -> anyhow::Result<()> {
     let unchecked = secrets::check(&settings)?;
     let written = match file {
         Some(path) => {
-            let text = std::fs::read_to_string(path)?;
+            let text = crate::files::read_to_string(path)?;
             yaml::checked(crate::settings::without_mark(&text)).and_then(yaml_serde::from_str)?
         }
         None => Value::Null,

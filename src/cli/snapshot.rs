@@ -16,6 +16,8 @@ use crate::machine::head::Head;
 use crate::types::hash::Hash;
 use crate::types::hlc::Hlc;
 use crate::types::text::ProjectName;
+use swoosh_terminal::failure::Usage;
+
 use swoosh_node::export::{self, Checked, Plan, Rounds, Vault};
 
 /// Arguments of `swoosh snapshot`.
@@ -165,10 +167,13 @@ fn verify(output: Output, from: &Path, identity: Option<&Path>) -> anyhow::Resul
 
 pub(super) fn identities(file: Option<&Path>) -> anyhow::Result<Vec<Box<dyn age::Identity>>> {
     let Some(path) = file else { return Ok(Vec::new()) };
-    let cannot = || format!("{} cannot be read as a file of age secret keys", path.display());
-    let bytes = zeroize::Zeroizing::new(std::fs::read(path).with_context(cannot)?);
-    let keys = age::IdentityFile::from_buffer(bytes.as_slice()).with_context(cannot)?.into_identities();
-    Ok(keys.with_context(cannot)?.into_iter().map(|key| key as Box<dyn age::Identity>).collect())
+    let cannot = |error: &dyn std::fmt::Display| {
+        Usage(format!("{} cannot be read as a file of age secret keys: {error}", path.display()))
+    };
+    let bytes = zeroize::Zeroizing::new(crate::files::read(path).map_err(|error| cannot(&error))?);
+    let file = age::IdentityFile::from_buffer(bytes.as_slice()).map_err(|error| cannot(&error))?;
+    let keys = file.into_identities().map_err(|error| cannot(&error))?;
+    Ok(keys.into_iter().map(|key| key as Box<dyn age::Identity>).collect())
 }
 
 fn verify_text(checked: &Checked) -> String {

@@ -1,18 +1,16 @@
 //! Where a command's documents come from: the argument itself, `@FILE`, or `-` for standard input.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-
 use swoosh_terminal::failure::Usage;
 
+use crate::files;
 use crate::types::canonical::from_json;
-use crate::types::json::{Json, JsonError};
+use crate::types::json::Json;
 
 /// The bytes that an argument means: its own text, or those of the file behind `@`, or standard input.
 pub(super) fn bytes_of(argument: &str) -> anyhow::Result<Vec<u8>> {
@@ -31,48 +29,10 @@ pub(super) fn json_of(argument: &str, what: &str) -> anyhow::Result<Json> {
         file if file.starts_with('@') => file.trim_start_matches('@'),
         _ => "as given",
     };
-    Ok(strict(&bytes_of(argument)?).map_err(|error| {
+    Ok(Json::parse(&bytes_of(argument)?).map_err(|error| {
         let advice = "write JSON, @FILE to read a file, or - for standard input";
         Usage(format!("the {what} {place} cannot be used; {advice}: {error}"))
     })?)
-}
-
-/// Strict JSON. The error begins with the path of the value that is refused, such as `document.roles.lead.seats`.
-pub(super) fn strict(bytes: &[u8]) -> Result<Json, String> {
-    Json::parse(bytes).map_err(|error| {
-        let document = serde_json::from_slice(bytes).unwrap_or_default();
-        match path_of(&document, &error) {
-            Some(path) if !path.is_empty() => format!("{path}: {error}"),
-            _ => error.to_string(),
-        }
-    })
-}
-
-/// The path of the first value that strict JSON refuses for this reason.
-fn path_of(value: &Value, error: &JsonError) -> Option<String> {
-    let is_it = match (value, error) {
-        (Value::Null, JsonError::Null) => true,
-        (Value::Number(number), JsonError::Number(text)) => number.to_string() == *text,
-        (Value::String(text), JsonError::NotNormalized(found)) => text == found,
-        _ => false,
-    };
-    if is_it {
-        return Some(String::new());
-    }
-    let member = |(name, value): (&String, &Value)| path_of(value, error).map(|below| joined(name, &below));
-    match value {
-        Value::Object(members) => members.iter().find_map(member),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(n, item)| path_of(item, error).map(|below| joined(&format!("[{n}]"), &below))),
-        _ => None,
-    }
-}
-
-fn joined(name: &str, below: &str) -> String {
-    let dot = if below.is_empty() || below.starts_with('[') { "" } else { "." };
-    format!("{name}{dot}{below}")
 }
 
 /// Most bytes of a document. A node takes far less in one request; a device or a pipe may have no end.
@@ -80,38 +40,35 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// The bytes of a document's file, [`MOST_BYTES`] at most; `-` is standard input.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    read_within(path, MOST_BYTES)
+    read_within(path, MOST_BYTES, "")
 }
 
 /// The bytes of a file of any length; `-` is standard input.
 pub(super) fn read_whole(path: &Path) -> anyhow::Result<Vec<u8>> {
-    read_within(path, u64::MAX)
+    read_within(path, u64::MAX, "")
 }
 
 /// The bytes of a plan. What is no file, is empty or is over the bound of documents is wrong usage.
 pub(super) fn plan(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let name = path.display();
-    if !is_standard_input(path) {
-        let about =
-            std::fs::metadata(path).map_err(|error| Usage(format!("the plan {name} cannot be read: {error}")))?;
-        if !about.is_file() {
-            return Err(Usage(format!("the plan {name} is not a regular file; name the file of a plan")).into());
-        }
-    }
-    let bytes = read(path)?;
+    let bytes = read_within(path, MOST_BYTES, "the plan ")?;
     if bytes.is_empty() {
-        return Err(Usage(format!("the plan {name} is empty; write the plan first")).into());
+        return Err(Usage(format!("the plan {} is empty; write the plan first", path.display())).into());
     }
     Ok(bytes)
 }
 
-fn read_within(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
+/// The bytes of a file or of standard input. A file that cannot be opened is wrong usage; the error begins with `what` and its name.
+fn read_within(path: &Path, most: u64, what: &str) -> anyhow::Result<Vec<u8>> {
     if is_standard_input(path) {
         claim_standard_input("a document")?;
         return bounded(std::io::stdin().lock(), "standard input", most);
     }
-    let name = path.display().to_string();
-    let file = File::open(path).with_context(|| format!("{name} cannot be read"))?;
+    let name = format!("{what}{}", path.display());
+    let file = files::open(path).map_err(|error| {
+        let not_a_file = error.get_ref().is_some_and(|inner| inner.is::<files::NotAFile>());
+        let advice = if not_a_file { "; name a file, or write - for standard input" } else { "" };
+        Usage(format!("{name} cannot be read: {error}{advice}"))
+    })?;
     bounded(file, &name, most)
 }
 
@@ -143,14 +100,23 @@ fn claim(taken: &OnceLock<&'static str>, reader: &'static str) -> Result<(), Usa
 
 /// The documents of a file, which holds one or an array of them; `what` names one in errors.
 pub(super) fn documents<T: DeserializeOwned>(path: &Path, what: &str) -> anyhow::Result<Vec<T>> {
+    documents_of(&read(path)?, path, what).map_err(|fault| Usage(fault).into())
+}
+
+/// The same for a check, which ends with 1 where a document has another form.
+pub(super) fn documents_to_check<T: DeserializeOwned>(path: &Path, what: &str) -> anyhow::Result<Vec<T>> {
+    documents_of(&read(path)?, path, what).map_err(anyhow::Error::msg)
+}
+
+fn documents_of<T: DeserializeOwned>(bytes: &[u8], path: &Path, what: &str) -> Result<Vec<T>, String> {
     let name = || if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let parsed = strict(&read(path)?).map_err(anyhow::Error::msg);
-    let parsed = match parsed.with_context(|| format!("{} is not JSON", name()))? {
+    let parsed = Json::parse(bytes);
+    let parsed = match parsed.map_err(|error| format!("{} is not JSON: {error}", name()))? {
         Json::Array(documents) => documents,
         other => vec![other],
     };
     let one = |(n, document): (usize, &Json)| {
-        from_json(document).with_context(|| format!("document {n} of {} is not a {what}", name()))
+        from_json(document).map_err(|error| format!("document {n} of {} is not a {what}: {error}", name()))
     };
     parsed.iter().enumerate().map(one).collect()
 }
@@ -204,12 +170,13 @@ mod tests {
         assert!(refused(&path).contains("cannot be read"));
         std::fs::write(&path, "").unwrap();
         assert!(refused(&path).contains("is empty"));
-        File::create(&path).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        std::fs::File::create(&path).unwrap().set_len(MOST_BYTES + 1).unwrap();
         assert!(refused(&path).contains("more than"));
         std::fs::write(&path, "# Plan").unwrap();
         assert_eq!(plan(&path).unwrap(), b"# Plan");
         let endless = json_of("@/dev/zero", "inputs").unwrap_err();
-        assert!(endless.is::<Usage>() && endless.to_string().contains("more than"), "{endless}");
+        assert!(endless.is::<Usage>() && endless.to_string().contains("not a regular file"), "{endless}");
+        assert!(endless.to_string().contains("- for standard input"), "{endless}");
     }
 
     /// `null is not used` did not say where.

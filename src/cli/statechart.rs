@@ -189,7 +189,7 @@ fn is_standard_input(path: &Path) -> bool {
 
 fn text_of(path: &Path) -> std::io::Result<String> {
     if !is_standard_input(path) {
-        return std::fs::read_to_string(path);
+        return crate::files::read_to_string(path);
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).map(|_| text)

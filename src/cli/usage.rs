@@ -27,6 +27,18 @@ pub(super) fn without_environment(error: &mut Error, mut command: Command, argum
     error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
 }
 
+/// Ends the process: prints help or a version, or the error, which is JSON where JSON is asked for.
+pub(super) fn exit(error: &Error, arguments: &[std::ffi::OsString]) -> ! {
+    let json = arguments.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let text = text.trim().trim_start_matches("error: ");
+        eprintln!("{}", serde_json::json!({ "error": text }));
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

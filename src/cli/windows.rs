@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 
 use super::connect::{NodeArgs, ProjectWord};
 use super::output::{Output, Table, fields};
+use super::source;
 use super::time::{now, parse_time, spell};
 use crate::client::WindowsView;
 use crate::settings::{Overrides, Settings, backbeat, schedule_of};
 use crate::types::backbeat::{Outlook, Schedule};
 use crate::types::hlc::Hlc;
 use crate::types::names::WindowClass;
+use swoosh_terminal::failure::Usage;
 
 /// The classes of windows in the order in which a cycle of the loop needs them.
 pub(super) const LOOP: [WindowClass; 3] = [WindowClass::Plan, WindowClass::Review, WindowClass::Reverb];
@@ -69,9 +71,11 @@ impl WindowsCommand {
     /// The schedule of a file, and its name.
     fn offline(&self) -> anyhow::Result<Option<(String, Schedule)>> {
         if let Some(file) = &self.file {
-            let written = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let name = file.display();
+            let written = String::from_utf8(source::read(file)?)
+                .map_err(|_| Usage(format!("{name} is no UTF-8 text; save it as UTF-8")))?;
             let schedule = schedule_of(&written)
-                .map_err(|why| anyhow!("{}: {why}; config/backbeat.yaml explains the form", file.display()))?;
+                .map_err(|why| Usage(format!("{name}: {why}; config/backbeat.yaml explains the form")))?;
             return Ok(Some((file.display().to_string(), schedule)));
         }
         if let Some(config) = &self.config {

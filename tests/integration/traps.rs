@@ -38,7 +38,7 @@ fn a_public_key_in_place_of_a_key_file_is_named_as_one() {
     swoosh::files::create(&file, public.as_bytes(), 0o600).unwrap();
     for key in [public.as_str(), file.to_str().unwrap()] {
         let (_, err, code) = run(&site, &daemon, &["propose", "Boot_Licensed", "--key", key]);
-        assert_eq!(code, Some(1));
+        assert_eq!(code, Some(2));
         assert!(err.contains("public key") && err.contains("keygen --out"), "{err}");
     }
 }

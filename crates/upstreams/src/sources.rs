@@ -14,6 +14,7 @@ use swoosh_hybridcore::sources::documents::{self, MIRRORS_FILE};
 use swoosh_hybridcore::sources::mirrors::{MirrorInventory, MirrorTable};
 use swoosh_hybridcore::sources::retry::Sleep;
 use swoosh_hybridcore::sources::{Event, Session, Wallet, Workspace};
+use swoosh_terminal::failure::Usage;
 use swoosh_terminal::interrupt;
 use swoosh_terminal::output::Output;
 use swoosh_terminal::progress::Bars;
@@ -99,7 +100,9 @@ impl SourcesCommand {
 impl Desk {
     fn open(place: &Place, output: Output) -> anyhow::Result<Desk> {
         let root = std::path::absolute(&place.root)?;
-        anyhow::ensure!(root.is_dir(), "{} is no folder; make it, or name another with --root", root.display());
+        if !root.is_dir() {
+            return Err(Usage(format!("{} is no folder; make it, or name another with --root", root.display())).into());
+        }
         let file = place.config.clone().unwrap_or_else(|| root.join(CONFIG_FILE));
         let config = SourcesConfig::load(&file)?;
         let set = config.set();

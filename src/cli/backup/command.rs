@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde_json::json;
 
 use crate::cli::connect::exit;
@@ -18,6 +17,7 @@ use swoosh_node::backup::checkpoint::{Staged, tidy};
 use swoosh_node::backup::origin::{Origin, Wanted};
 use swoosh_node::backup::prune::{Keep, prune};
 use swoosh_node::backup::{Job, Repository, check, control, create, create::Made};
+use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh backup`.
 #[derive(Debug, clap::Args)]
@@ -159,13 +159,13 @@ impl CreateArgs {
     fn places(&self) -> anyhow::Result<Places> {
         let Some(config) = &self.config else {
             let data = self.data.path().to_path_buf();
-            let to = self.to.clone().context("name the directory of backups with --to")?;
+            let to = self.to.clone().ok_or_else(|| Usage("name the directory of backups with --to".to_owned()))?;
             let (workspaces, node_key) = (data.join("workspaces"), data.join("node.key"));
             return Ok(Places { workspaces, node_key, data, to, recipients: self.recipients.clone() });
         };
         let settings = Settings::load(Some(config), Overrides::default())?;
         let none = "the settings name no backup.directory; name one with --to";
-        let to = self.to.clone().or(settings.backup.directory.clone()).context(none)?;
+        let to = self.to.clone().or(settings.backup.directory.clone()).ok_or_else(|| Usage(none.to_owned()))?;
         let named = if self.recipients.is_empty() { &settings.backup.recipients } else { &self.recipients };
         let (workspaces, node_key) = (settings.workspaces_path(), settings.node_key_path());
         Ok(Places { workspaces, node_key, recipients: named.clone(), data: settings.data, to })
@@ -176,7 +176,9 @@ fn make(output: Output, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let places = args.places()?;
     let to = std::path::absolute(&places.to)?;
     let inside = "the directory of backups lies in the data directory; name one on another disk";
-    anyhow::ensure!(!to.starts_with(std::path::absolute(&places.data)?), inside);
+    if to.starts_with(std::path::absolute(&places.data)?) {
+        return Err(Usage(inside.to_owned()).into());
+    }
     let running = control::ask(&places.data)?;
     let made = match &running {
         Some(lent) => copy(&places, lent.path()),
@@ -313,7 +315,9 @@ fn verify(
 }
 
 fn remove(output: Output, from: &Path, keep: Keep) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(from.is_dir(), "there is no directory {}", from.display());
+    if !from.is_dir() {
+        return Err(Usage(format!("there is no directory {}; name one with backups", from.display())).into());
+    }
     let pruned = prune(&Repository::at(from), keep, time::now())?;
     output.say(&pruned, || {
         let gone = count(pruned.backups.len() as u64, "backup");

@@ -10,6 +10,7 @@ use crate::types::hash::Hash;
 use crate::types::inputs::Vote;
 use crate::types::keys::{PublicKey, SecretKey, Signature};
 use crate::types::text::ProjectName;
+use swoosh_terminal::failure::Usage;
 
 /// A vote and its subject, so that a stale one can be distinguished from a forged one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,11 +86,11 @@ pub(super) fn certify(election: &Election, ballots: &[Ballot]) -> anyhow::Result
     let mut seen = BTreeSet::new();
     let votes: Vec<Vote> = votes.into_iter().filter(|vote| seen.insert(vote.voter)).collect();
     let needed = election.votes_needed();
-    anyhow::ensure!(
-        votes.len() as u64 >= needed,
-        "{} of {needed} votes: no quorum yet; collect votes of more candidates with `swoosh council vote`",
-        votes.len()
-    );
+    if (votes.len() as u64) < needed {
+        let few = format!("{} of {needed} votes: no quorum yet", votes.len());
+        let advice = "collect votes of more candidates with `swoosh council vote`";
+        return Err(Usage(format!("{few}; give at least {needed} votes; {advice}")).into());
+    }
     Ok(json!({"members": election.members, "member_set_hash": election.member_set_hash(), "votes": votes}))
 }
 

@@ -20,6 +20,7 @@ use crate::machine::state::Council;
 use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::names::{CouncilState, Transition};
 use crate::types::text::Capability;
+use swoosh_terminal::failure::Usage;
 
 pub(super) const ABOUT: &str = "Elect a council with the keys of its candidates.\n\nDoes what is left to do: records the keys as \
     candidates (Council_ProfilesLoaded), signs the vote of each, and proposes Council_QuorumCert. Then it waits until the probe of the \
@@ -31,7 +32,7 @@ pub(super) const ABOUT: &str = "Elect a council with the keys of its candidates.
 pub(super) const EXAMPLES: &str = "Examples:\n  \
     swoosh council elect --key ada.key --key ben.key --key cleo.key\n  \
     swoosh council elect --key ada.key --key ben.key --key cleo.key --profiles profiles.json\n\n\
-    Exit codes: 0 elected, 1 refused or no quorum, 2 wrong usage, 3 the council is not READY in time. With --json the\n\
+    Exit codes: 0 elected, 1 refused, 2 wrong usage, also too few keys, 3 the council is not READY in time. With --json the\n\
     members are printed.";
 
 /// Arguments of `swoosh council elect`.
@@ -113,6 +114,7 @@ impl ElectArgs {
                 format!("{voter} is no candidate; `swoosh propose Council_Replan` begins again with other candidates")
             });
         }
+        check_quorum(&election, &candidates)?;
         let ballots = candidates.iter().map(|key| Ballot::cast(&election, key)).collect::<anyhow::Result<Vec<_>>>()?;
         let inputs = ballot::certify(&election, &ballots)?;
         let draft = Draft::new(Transition::CouncilQuorumCert, &inputs)?.to(self.place.project.project.clone());
@@ -162,12 +164,22 @@ impl ElectArgs {
 fn check_number(council: &Council, keys: &[SecretKey]) -> anyhow::Result<()> {
     let given = keys.iter().map(SecretKey::public).collect::<BTreeSet<PublicKey>>().len() as u64;
     let least = council.rules.min_members;
-    anyhow::ensure!(
-        given >= least,
-        "{} for a council of at least {least} members; give at least {least} keys of candidates with --key",
-        count(given, "key")
-    );
-    Ok(())
+    if given >= least {
+        return Ok(());
+    }
+    let few = format!("{} for a council of at least {least} members", count(given, "key"));
+    Err(Usage(format!("{few}; give at least {least} keys of candidates with --key")).into())
+}
+
+/// Refuses fewer candidates than a quorum.
+fn check_quorum(election: &Election, candidates: &[&SecretKey]) -> anyhow::Result<()> {
+    let given = candidates.iter().map(|key| key.public()).collect::<BTreeSet<PublicKey>>().len() as u64;
+    let least = election.votes_needed();
+    if given >= least {
+        return Ok(());
+    }
+    let few = format!("{} of candidates, and a quorum has {}", count(given, "key"), count(least, "vote"));
+    Err(Usage(format!("{few}; give at least {least} keys of candidates with --key")).into())
 }
 
 /// Steps of an election, and as many that another caller did first.
@@ -204,7 +216,12 @@ mod tests {
     fn fewer_keys_than_members_are_refused_with_the_number_to_give() {
         let key = |n: u8| SecretKey::from_bytes(&[n; 32]);
         let said = check_number(&Council::default(), &[key(1), key(1)]).unwrap_err().to_string();
-        assert!(said.starts_with("1 key ") && said.contains("at least 3 keys"), "{said}");
+        assert!(said.starts_with("1 key ") && said.contains("give at least 3 keys"), "{said}");
         assert!(check_number(&Council::default(), &[key(1), key(2), key(3)]).is_ok());
+        let election = super::super::election::tests::election();
+        let voters = [key(1), key(2), key(2), key(3)];
+        let error = check_quorum(&election, &voters.iter().take(3).collect::<Vec<_>>()).unwrap_err();
+        assert!(error.is::<Usage>() && error.to_string().contains("give at least 3 keys"), "{error}");
+        assert!(check_quorum(&election, &voters.iter().collect::<Vec<_>>()).is_ok());
     }
 }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use crate::cli::builds::BuildArgs;
 use crate::cli::time::Span;
 use crate::hybridcore::packer::{BuildRequest, Tool};
 use crate::types::secret::Secret;
 use crate::types::text::Name;
+use swoosh_terminal::failure::Usage;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
@@ -213,21 +212,22 @@ impl RecipeArgs {
         };
         let from_environment = |name: &String| {
             std::env::var(name)
-                .with_context(|| format!("the environment variable {name} is not set; set it to the value"))
+                .map_err(|_| Usage(format!("the environment variable {name} is not set; set it to the value")))
         };
         if let Some((name, _)) = self.variables.iter().find(|(name, _)| sounds_secret(name)) {
-            anyhow::bail!(
+            return Err(Usage(format!(
                 "the variable {name} sounds like a secret, and --var shows it to all users; give it with --secret \
                  {name}=VARIABLE or --secret-file {name}=FILE"
-            );
+            ))
+            .into());
         }
         let mut secrets = BTreeMap::new();
         for (name, variable) in &self.secrets {
             secrets.insert(name.clone(), Secret::new(from_environment(variable)?));
         }
         for (name, path) in &self.secret_files {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("the secret's file {path} cannot be read"))?;
+            let text = crate::files::read_to_string(Path::new(path))
+                .map_err(|error| Usage(format!("the secret's file {path} cannot be read: {error}")))?;
             // The line end is the editor's, not the secret's.
             secrets.insert(name.clone(), Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()));
         }
@@ -257,7 +257,7 @@ fn name_of(template: &Path) -> anyhow::Result<Name> {
     let name: String = stem.chars().map(allowed).take(63).collect();
     name.trim_start_matches(['.', '_', '-'])
         .parse()
-        .with_context(|| format!("{} gives the build no name; name it with --name", template.display()))
+        .map_err(|_| Usage(format!("{} gives the build no name; name it with --name", template.display())).into())
 }
 
 fn sounds_secret(name: &str) -> bool {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde_json::json;
 
 use super::From;
@@ -16,6 +15,7 @@ use crate::settings::Settings;
 use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::names::{Role, Transition};
 use crate::types::text::ProjectName;
+use swoosh_terminal::failure::Usage;
 
 /// Examples.
 pub(super) const HELP: &str = "Examples:\n  swoosh policy explain --role worker --transition Execution_Approve\n  \
@@ -49,9 +49,11 @@ impl ExplainArgs {
         if !self.roles.is_empty() {
             return Ok(self.roles.iter().copied().collect());
         }
-        let signer = self.signer.context("name a --signer of the settings, or at least one --role")?;
+        let signer =
+            self.signer.ok_or_else(|| Usage("name a --signer of the settings, or at least one --role".to_owned()))?;
         let grant = settings.identities.get(&signer);
-        let grant = grant.with_context(|| format!("the settings grant {signer} no roles; name them with --role"))?;
+        let grant =
+            grant.ok_or_else(|| Usage(format!("the settings grant {signer} no roles; name them with --role")))?;
         Ok(grant.roles.clone())
     }
 }
