@@ -4,6 +4,7 @@
 
 pub mod hands;
 pub mod http;
+pub mod inputs;
 pub mod outside;
 pub mod random;
 pub mod route;

@@ -20,7 +20,7 @@ use swoosh::types::text::ProjectName;
 
 use super::daemon::{Daemon, Site, now_ms};
 use super::http::Answer;
-use super::inputs::{self, Maker};
+use super::inputs::{self, Choice, Maker};
 use super::route::{self, Goal};
 use super::strict;
 use super::world::Ask;
@@ -85,7 +85,7 @@ impl<'a> Project<'a> {
     pub fn maker(&self) -> Maker<'_> {
         let (hands, cluster) = (&self.site.hands, &self.site.cluster);
         let bundle = (1, Hash::of(include_bytes!("../../../config/policies/default.cedar")));
-        Maker { hands, cluster, alive: &self.alive, bundle, breach_inputs: None }
+        Maker { hands, cluster, alive: &self.alive, bundle, breach_inputs: None, choice: Choice::Fixed }
     }
 
     /// A clock reading after the last one.

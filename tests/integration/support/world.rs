@@ -28,7 +28,7 @@ use swoosh::types::text::{ClusterId, ProjectName};
 use swoosh::types::ucxl::EvidenceRef;
 
 use super::hands::Hands;
-use super::inputs::{self, Maker};
+use super::inputs::{self, Choice, Maker};
 use super::outside::{Outside, start_ms};
 use super::route::{self, Goal};
 use super::strict;
@@ -161,6 +161,7 @@ impl World {
             alive,
             bundle: self.bundle(),
             breach_inputs: self.breach_inputs.as_ref(),
+            choice: Choice::Fixed,
         }
     }
 

@@ -1,14 +1,12 @@
 //! Clients of the node: they read a durable head, propose what a project needs next, mostly, and repeat what
 //! was not answered, byte for byte.
 
-pub mod inputs;
-
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use self::hands::{Hands, VOTERS};
-use self::inputs::Maker;
+use self::inputs::{Choice, Maker};
 use self::route::Goal;
 use super::outside::{BEAT_MS, EPOCH_MS, Outside};
 use super::well_formed::{known, strict, text};
@@ -16,7 +14,7 @@ use swoosh_machine::chart;
 use swoosh_machine::head::Head;
 use swoosh_machine::state::{LicenseStatus, State};
 use swoosh_testkit::random::Random;
-pub use swoosh_testkit::{hands, route, voters};
+pub use swoosh_testkit::{hands, inputs, route, voters};
 use swoosh_types::backbeat::Schedule;
 use swoosh_types::fact::FactKind;
 use swoosh_types::hash::Hash;
@@ -111,8 +109,8 @@ pub fn inputs_of(head: &Head, ask: &Ask, common: &Common<'_>, random: &mut Rando
     let bundle = common.outside.bundle();
     let bundle = (bundle.0, Hash::of(bundle.1.as_bytes()));
     let (hands, breach_inputs) = (common.hands, ask.breach_inputs.as_ref());
-    let careless = random.below(4) == 0;
-    let maker = Maker { hands, cluster: common.cluster, alive: &alive, bundle, breach_inputs, careless };
+    let choice = if random.below(4) == 0 { Choice::Careless } else { Choice::Varied };
+    let maker = Maker { hands, cluster: common.cluster, alive: &alive, bundle, breach_inputs, choice };
     let mut inputs = inputs::valid(ask.transition, head, maker);
     match &ask.twist {
         Twist::Effect(effect) => inputs["effect"] = json!(effect.to_string()),

@@ -1,8 +1,7 @@
-//! Valid inputs for any transition in any state: a pure function of the state and keys.
+//! Valid inputs for any transition in any state: a pure function of the state and keys. Tests and the simulation use the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::well_formed::{known, text};
 use serde_json::{Value, json};
 use swoosh_machine::head::Head;
 use swoosh_machine::state::State;
@@ -15,8 +14,8 @@ use swoosh_types::keys::{PublicKey, domain, message};
 use swoosh_types::names::{Role, Transition};
 use swoosh_types::text::ClusterId;
 
-use super::hands::{Hand, Hands, VOTERS};
-use super::voters;
+use crate::hands::{Hand, Hands, VOTERS};
+use crate::voters;
 
 /// Data for inputs, beside the state.
 #[derive(Clone, Copy)]
@@ -30,8 +29,18 @@ pub struct Maker<'a> {
     pub bundle: (u64, Hash),
     /// The inputs of the proposal that breached a policy, for Policy_Updated.
     pub breach_inputs: Option<&'a Value>,
-    /// Whether candidates and voters are taken as they come, whether or not they may vote.
-    pub careless: bool,
+    pub choice: Choice,
+}
+
+/// How identities and candidates are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The same in every state: the five voters are candidates, and identities of the reader change.
+    Fixed,
+    /// By the state: candidates who may vote, and identities in turn.
+    Varied,
+    /// The same, but candidates and voters are taken whether or not they may vote.
+    Careless,
 }
 
 /// A commit id out of one hexadecimal digit.
@@ -83,7 +92,7 @@ pub fn signer<'a>(transition: Transition, state: &State, hands: &'a Hands) -> &'
         ("worker", Role::Worker),
         ("node", Role::Node),
     ];
-    let (name, _) = known(order.iter().find(|(_, role)| may(role)), transition.as_str());
+    let (name, _) = order.iter().find(|(_, role)| may(role)).unwrap();
     hands.get(name)
 }
 
@@ -114,10 +123,10 @@ pub fn certificate(state: &State, maker: Maker<'_>, members: &Members, voters: &
 fn elect(head: &Head, maker: Maker<'_>) -> Value {
     let candidates = &head.state().council.candidates;
     let everyone: BTreeSet<PublicKey> = candidates.keys().copied().collect();
-    let electorate = if maker.careless { everyone } else { voters::electorate(head.state()) };
+    let electorate = if maker.choice == Choice::Careless { everyone } else { voters::electorate(head.state()) };
     let mut there: Vec<&str> =
         CANDIDATES.into_iter().filter(|name| electorate.contains(&maker.hands.get(name).key())).collect();
-    if maker.careless {
+    if maker.choice == Choice::Careless {
         there.reverse();
     }
     let needed = head.state().council.rules.quorum.votes_needed(candidates.len() as u64) as usize;
@@ -127,17 +136,29 @@ fn elect(head: &Head, maker: Maker<'_>) -> Value {
 /// Every possible council candidate: the voters, and the key that one of them may rotate to.
 const CANDIDATES: [&str; 6] = ["v1", "v2", "v3", "v4", "v5", "fresh"];
 
-fn rotation(state: &State, maker: Maker<'_>) -> Value {
-    let old = if state.epoch.boot.is_multiple_of(2) { "reader" } else { "v4" };
-    let (old, new) = (maker.hands.get(old).key(), maker.hands.get("fresh"));
+/// The rotation of one hand's key to another's.
+pub fn rotation(state: &State, maker: Maker<'_>, old: &str, new: &str, overlap_ms: Option<u64>) -> Value {
+    let (old, new) = (maker.hands.get(old).key(), maker.hands.get(new));
     let body = RotationBody { project: state.meta.project.clone(), old, new: new.key() };
     let proof = new.secret.sign(&message(domain::ROTATION, maker.cluster, &canonical_bytes(&body)));
-    let overlap_ms = if state.epoch.boot.is_multiple_of(3) { 60_000 } else { 0 };
-    json!({"old": old, "new": new.key(), "proof": proof, "overlap_ms": overlap_ms})
+    let mut inputs = json!({"old": old, "new": new.key(), "proof": proof});
+    if let Some(overlap_ms) = overlap_ms {
+        inputs["overlap_ms"] = json!(overlap_ms);
+    }
+    inputs
+}
+
+fn next_rotation(state: &State, maker: Maker<'_>) -> Value {
+    let (mut old, mut overlap_ms) = ("reader", None);
+    if maker.choice != Choice::Fixed {
+        old = if state.epoch.boot.is_multiple_of(2) { "reader" } else { "v4" };
+        overlap_ms = Some(if state.epoch.boot.is_multiple_of(3) { 60_000 } else { 0 });
+    }
+    rotation(state, maker, old, "fresh", overlap_ms)
 }
 
 fn assets() -> Assets {
-    ["image/base", "image/tools"].map(|name| (text(name), hash(name))).into()
+    ["image/base", "image/tools"].map(|name| (name.parse().unwrap(), hash(name))).into()
 }
 
 /// A commit for every source: the pinned one, or one that follows from the reference.
@@ -159,7 +180,7 @@ fn body(transition: Transition, head: &Head, maker: Maker<'_>) -> Value {
         BootConfigOk => json!({"document": document(maker.hands)}),
         BootIdentityGranted => grant(state, maker),
         BootIdentityRevoked => revocation(state, maker),
-        BootIdentityRotated => rotation(state, maker),
+        BootIdentityRotated => next_rotation(state, maker),
         BootChartUpgraded => upgrade(state),
         IngestionSourcesResolved => commits(state),
         IngestionBytesOk => fetched(state),
@@ -207,12 +228,14 @@ fn because() -> Value {
 }
 
 fn grant(state: &State, maker: Maker<'_>) -> Value {
-    let (name, role) = pick(state, [("reader", "reader"), ("v3", "reader"), ("v3", "voter"), ("operator", "reader")]);
+    let all = [("reader", "reader"), ("v3", "reader"), ("v3", "voter"), ("operator", "reader")];
+    let (name, role) = pick(state, maker, all);
     json!({"key": maker.hands.get(name).key(), "identity": {"name": name, "roles": [role]}})
 }
 
 fn revocation(state: &State, maker: Maker<'_>) -> Value {
-    json!({"key": maker.hands.get(pick(state, ["reader", "v5", "operator"])).key(), "rationale": "left the team"})
+    let name = pick(state, maker, ["reader", "v5", "operator"]);
+    json!({"key": maker.hands.get(name).key(), "rationale": "left the team"})
 }
 
 fn upgrade(state: &State) -> Value {
@@ -221,9 +244,10 @@ fn upgrade(state: &State) -> Value {
     })
 }
 
-/// One of some, by how often identities changed.
-fn pick<T: Copy, const N: usize>(state: &State, among: [T; N]) -> T {
-    among[usize::try_from(state.epoch.boot).unwrap_or_default() % N]
+/// One of some, by how often identities changed; the first where the choice is fixed.
+fn pick<T: Copy, const N: usize>(state: &State, maker: Maker<'_>, among: [T; N]) -> T {
+    let turn = if maker.choice == Choice::Fixed { 0 } else { state.epoch.boot };
+    among[usize::try_from(turn).unwrap_or_default() % N]
 }
 
 fn commits(state: &State) -> Value {
@@ -257,7 +281,7 @@ fn profiles(state: &State, maker: Maker<'_>) -> Value {
     let votes = |name: &&&str| voters::may_vote(state, &maker.hands.get(name).key());
     let eligible: Vec<_> = CANDIDATES.iter().filter(votes).map(candidate).collect();
     let everyone = || VOTERS.iter().map(candidate).collect();
-    json!({"candidates": if maker.careless { everyone() } else { eligible }})
+    json!({"candidates": if maker.choice == Choice::Varied { eligible } else { everyone() }})
 }
 
 fn ejection(state: &State, maker: Maker<'_>) -> Value {
