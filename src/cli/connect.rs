@@ -22,6 +22,13 @@ pub(super) struct NodeArgs {
     /// Address of the node
     #[arg(long = "node", value_name = "URL", env = "SWOOSH_URL", default_value = "http://127.0.0.1:7400")]
     url: String,
+    #[command(flatten)]
+    link: LinkArgs,
+}
+
+/// Arguments of the connection to a node: who vouches for it, and as whom it is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct LinkArgs {
     /// Authorities that may vouch for an https node, in PEM; left out, the system's
     #[arg(long, value_name = "FILE", env = "SWOOSH_CA")]
     ca: Option<PathBuf>,
@@ -40,6 +47,18 @@ pub(super) struct NodeArgs {
     /// File with the nodes that are known (see `swoosh nodes`); left out, the user's own
     #[arg(long, value_name = "FILE", env = "SWOOSH_KNOWN_NODES")]
     known_nodes: Option<PathBuf>,
+}
+
+impl LinkArgs {
+    /// The connection to a node that another argument names.
+    pub fn to(&self, url: &str) -> NodeArgs {
+        NodeArgs { url: url.to_owned(), link: self.clone() }
+    }
+
+    /// The cluster that was named.
+    pub fn cluster(&self) -> Option<&ClusterId> {
+        self.cluster.as_ref()
+    }
 }
 
 /// The cluster, and the node where it is known, that a command signs for.
@@ -111,27 +130,17 @@ pub(super) struct Refused {
 }
 
 impl NodeArgs {
-    /// The way to a node that was named otherwise.
-    pub fn to(
-        url: String,
-        tls: TlsFiles,
-        read_as: Option<PathBuf>,
-        (cluster, known_nodes): (Option<ClusterId>, Option<PathBuf>),
-    ) -> NodeArgs {
-        NodeArgs { url, ca: tls.ca, cert: tls.certificate, cert_key: tls.key, read_as, cluster, known_nodes }
-    }
-
     /// The cluster that was named.
     pub fn named_cluster(&self) -> Option<&ClusterId> {
-        self.cluster.as_ref()
+        self.link.cluster.as_ref()
     }
 
     /// The cluster to sign for: the node is asked who it is, and must be who it was when its address was first used. Where it
     /// cannot be asked, the cluster that was named is signed for.
     pub fn signs_for(&self) -> anyhow::Result<SignsFor> {
         let anybody = Node::over(self.builder().build())?;
-        let known = KnownNodes::of_user(self.known_nodes.as_deref());
-        let health = match (anybody.ask(anybody.client().health()), &self.cluster) {
+        let known = KnownNodes::of_user(self.link.known_nodes.as_deref());
+        let health = match (anybody.ask(anybody.client().health()), &self.link.cluster) {
             (Ok(health), _) => health,
             (Err(_), Some(cluster)) => return self.unasked(cluster, known.as_ref()),
             (Err(error), None) => {
@@ -140,7 +149,7 @@ impl NodeArgs {
             }
         };
         let Health { cluster, node, .. } = health;
-        if let Some(wanted) = self.cluster.as_ref().filter(|wanted| **wanted != cluster) {
+        if let Some(wanted) = self.link.cluster.as_ref().filter(|wanted| **wanted != cluster) {
             bail!("{} says it is of cluster {cluster}, not of {wanted}; nothing was signed", self.url);
         }
         let kept = known.as_ref().map(|known| known.check(&self.url, &cluster, &node)).transpose()?;
@@ -155,7 +164,7 @@ impl NodeArgs {
                 format!("{} is node {node} of cluster {cluster}; that cannot be kept: {why}", self.url)
             }),
             // With the cluster named, no file is needed.
-            (None, _) if self.cluster.is_some() => {}
+            (None, _) if self.link.cluster.is_some() => {}
             (None, _) | (Some(Seen::First), None) => output::note(&json!({"not_kept": about()}), || {
                 let remedy = "name a file with --known-nodes, or the cluster with --cluster";
                 format!("{} is node {node} of cluster {cluster}; that is not kept without HOME: {remedy}", self.url)
@@ -180,7 +189,7 @@ impl NodeArgs {
 
     /// A client for reads, signed as `--read-as` says. Where the cluster is not known the node is asked.
     pub fn reads(&self, cluster: Option<ClusterId>) -> anyhow::Result<Client> {
-        let builder = match (&self.read_as, cluster) {
+        let builder = match (&self.link.read_as, cluster) {
             (Some(file), Some(cluster)) => self.builder().reading_as(cluster, keys::load(file)?),
             _ => self.signs_reads(self.builder())?,
         };
@@ -189,7 +198,7 @@ impl NodeArgs {
 
     /// A client builder for the node.
     pub fn builder(&self) -> ClientBuilder {
-        let (ca, certificate, key) = (self.ca.clone(), self.cert.clone(), self.cert_key.clone());
+        let (ca, certificate, key) = (self.link.ca.clone(), self.link.cert.clone(), self.link.cert_key.clone());
         Client::builder(&self.url).tls(TlsFiles { ca, certificate, key })
     }
 
@@ -215,11 +224,11 @@ impl NodeArgs {
 
     /// Signs reads as `--read-as` says, for the node's cluster.
     pub fn signs_reads(&self, builder: ClientBuilder) -> anyhow::Result<ClientBuilder> {
-        if self.read_as.is_none() { Ok(builder) } else { self.reads_for(builder, &self.signs_for()?) }
+        if self.link.read_as.is_none() { Ok(builder) } else { self.reads_for(builder, &self.signs_for()?) }
     }
 
     fn reads_for(&self, builder: ClientBuilder, signs_for: &SignsFor) -> anyhow::Result<ClientBuilder> {
-        let Some(file) = &self.read_as else { return Ok(builder) };
+        let Some(file) = &self.link.read_as else { return Ok(builder) };
         Ok(builder.reading_as(signs_for.cluster.clone(), keys::load(file)?))
     }
 }

@@ -10,15 +10,14 @@ use anyhow::Context as _;
 use swoosh_node::follow::Source;
 use swoosh_node::{follower, logging};
 
-use super::connect::NodeArgs;
-use crate::client::{Client, TlsFiles};
+use super::connect::LinkArgs;
+use crate::client::Client;
 use crate::journal::{Durability, Journal, JournalOptions, Origin, StoreLimits};
 use crate::platform::{descriptors, private};
 use crate::settings::{Overrides, Settings};
 use crate::types::feed::FeedPage;
 use crate::types::incarnation;
 use crate::types::keys::PublicKey;
-use crate::types::text::ClusterId;
 
 /// Arguments of `swoosh follow`.
 #[derive(Debug, clap::Args)]
@@ -51,24 +50,8 @@ pub struct FollowCommand {
     /// The node's key; left out, the key of the first answer is trusted, and no other afterwards
     #[arg(long, value_name = "KEY")]
     node_key: Option<PublicKey>,
-    /// Authorities that may vouch for an https node, in PEM; left out, the system's
-    #[arg(long, value_name = "FILE", env = "SWOOSH_CA")]
-    ca: Option<PathBuf>,
-    /// Client certificate in PEM, for a node whose reads are closed; may hold its key too
-    #[arg(long, value_name = "FILE", env = "SWOOSH_CERT")]
-    cert: Option<PathBuf>,
-    /// The client certificate's private key in PEM, where the certificate's file does not hold it
-    #[arg(long, value_name = "FILE", env = "SWOOSH_CERT_KEY", requires = "cert")]
-    cert_key: Option<PathBuf>,
-    /// Secret key's file of an identity with role reader, to sign reads with
-    #[arg(long, value_name = "FILE", env = "SWOOSH_READ_AS")]
-    read_as: Option<PathBuf>,
-    /// Cluster of the node; left out, the one that it had when it was first asked
-    #[arg(long, value_name = "CLUSTER", env = "SWOOSH_CLUSTER")]
-    cluster: Option<ClusterId>,
-    /// File with the nodes that are known (see `swoosh nodes`), for the first signed read
-    #[arg(long, value_name = "FILE", env = "SWOOSH_KNOWN_NODES")]
-    known_nodes: Option<PathBuf>,
+    #[command(flatten)]
+    link: LinkArgs,
 }
 
 impl FollowCommand {
@@ -80,7 +63,7 @@ impl FollowCommand {
         descriptors::raise();
         private::make_data_directory(&self.data).with_context(|| format!("cannot make {}", self.data.display()))?;
         let held = self.held()?;
-        let client = self.node_args().reads(held.as_ref().map(|source| source.cluster.clone()))?;
+        let client = self.link.to(&self.url).reads(held.as_ref().map(|source| source.cluster.clone()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let source = match held {
             Some(source) => source,
@@ -92,7 +75,7 @@ impl FollowCommand {
                 source.node
             );
         }
-        if let Some(expected) = self.cluster.as_ref().filter(|expected| **expected != source.cluster) {
+        if let Some(expected) = self.link.cluster().filter(|expected| **expected != source.cluster) {
             anyhow::bail!(
                 "the log is of cluster {}, not of {expected}; check the address and --cluster",
                 source.cluster
@@ -106,11 +89,6 @@ impl FollowCommand {
         let primary = self.url.trim_end_matches('/').to_owned();
         runtime.block_on(follower::run((&settings, self.config), client, primary, (journal, recovered, took)))?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    fn node_args(&self) -> NodeArgs {
-        let tls = TlsFiles { ca: self.ca.clone(), certificate: self.cert.clone(), key: self.cert_key.clone() };
-        NodeArgs::to(self.url.clone(), tls, self.read_as.clone(), (self.cluster.clone(), self.known_nodes.clone()))
     }
 
     /// The node whose log the directory holds, if any.
