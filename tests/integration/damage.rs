@@ -2,36 +2,17 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use swoosh::types::names::{Region, Transition};
 use swoosh::types::rejection::Code;
 
+use crate::growth::{eventually, metric};
 use crate::serving::readers::{full, read};
 use crate::support::daemon::{Daemon, Site, always_open};
 use crate::support::driver::{Project, bytes};
 use crate::support::http::Answer;
 use crate::support::world::Ask;
-
-#[track_caller]
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "{what} never happened");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[track_caller]
-fn metric(daemon: &Daemon, name: &str) -> u64 {
-    let text = daemon.get("/metrics").text();
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
-    value.unwrap_or_else(|| panic!("there is no metric {name}")).parse().unwrap()
-}
 
 /// The tables of a site's journal.
 fn tables(site: &Site) -> Vec<PathBuf> {

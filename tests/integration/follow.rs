@@ -16,18 +16,20 @@ use crate::support::daemon::{Daemon, Site};
 use crate::support::driver::{Project, bytes};
 use crate::support::world::Ask;
 
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
+/// Waits until a follower has all records of its node, and compares their heads.
 #[track_caller]
-fn catches_up(follower: &Daemon, node: &Daemon) {
+pub fn catches_up(follower: &Daemon, node: &Daemon) {
     let last = node.last_index();
     eventually("the follower's catching up", || (follower.last_index() >= last).then_some(()));
     assert_eq!(heads_at(follower, last), heads_at(node, last));
 }
 
-fn toggle(project: &mut Project<'_>, daemon: &Daemon) {
+/// Two records: a pause and its end.
+pub fn toggle(project: &mut Project<'_>, daemon: &Daemon) {
     project.accept(daemon, Transition::ControlPause);
     project.accept(daemon, Transition::ControlResume);
 }

@@ -19,7 +19,7 @@ use crate::support::world::Ask;
 
 /// Waits until something holds; a minute is more than a busy machine takes.
 #[track_caller]
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -30,8 +30,9 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// The value of a metric of the node.
 #[track_caller]
-fn metric(daemon: &Daemon, name: &str) -> u64 {
+pub fn metric(daemon: &Daemon, name: &str) -> u64 {
     let text = daemon.get("/metrics").text();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
     value.unwrap_or_else(|| panic!("there is no metric {name}")).parse().unwrap()

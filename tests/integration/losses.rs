@@ -4,27 +4,12 @@ use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
-use swoosh::types::names::{Region, Transition};
+use swoosh::types::names::Region;
 
-use crate::backup::{eventually, good, heads_at, text};
-use crate::support::daemon::{Daemon, Site};
+use crate::backup::{good, text};
+use crate::follow::{catches_up, folder, toggle};
+use crate::support::daemon::Site;
 use crate::support::driver::Project;
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
-}
-
-#[track_caller]
-fn catches_up(follower: &Daemon, node: &Daemon) {
-    let last = node.last_index();
-    eventually("the follower's catching up", || (follower.last_index() >= last).then_some(()));
-    assert_eq!(heads_at(follower, last), heads_at(node, last));
-}
-
-fn toggle(project: &mut Project<'_>, daemon: &Daemon) {
-    project.accept(daemon, Transition::ControlPause);
-    project.accept(daemon, Transition::ControlResume);
-}
 
 /// Cuts the newest part of RocksDB's own log away, as a disk does that loses its last blocks.
 fn cut_log(data: &Path) {
