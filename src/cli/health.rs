@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::connect::{Node, NodeArgs, exit};
 use super::output::{Output, fields};
 use super::time::{now, spell};
-use crate::client::{ExportHealth, Health, HealthStatus};
+use crate::client::{ExportHealth, Health, HealthStatus, LinkError, ProposeError, ReadError};
 use crate::types::fact::FactKind;
 use crate::types::hlc::Hlc;
 use crate::types::rejection::{Code, Problem};
@@ -49,12 +49,26 @@ impl HealthCommand {
     /// Shows it.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let node = self.node.reader()?;
-        let health = node.ask(node.client().health())?;
+        let health = node.ask(node.client().health()).map_err(with_page)?;
         let unready = node.ask(node.client().unready())?;
         let report = Report { license: license(&node), health, unready };
         output.say(&report.document()?, || report.text())?;
         Ok(exit(report.is_good()))
     }
+}
+
+/// The failure to get an answer, with the page to read.
+fn with_page(error: anyhow::Error) -> anyhow::Error {
+    let link = match error.downcast_ref::<ProposeError>() {
+        Some(ProposeError::Read(ReadError::Link(link)) | ProposeError::Link(link)) => link,
+        _ => return error,
+    };
+    let page = match link {
+        LinkError::Connect { .. } => "runbooks/recovery.md, if the node does not run",
+        LinkError::Timeout { .. } => "runbooks/overload.md and runbooks/stuck-disk.md, if it is not the network",
+        _ => return error,
+    };
+    error.context(format!("the node gives no answer; see {page}"))
 }
 
 /// The license that all projects have; none where the node shows its facts to readers alone.

@@ -118,3 +118,38 @@ fn the_agent_of_the_page_has_sixty_lines_and_one_package() {
         }
     }
 }
+
+/// The script of the page for a shell.
+fn script() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/agents.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("```sh\n#!/bin/sh\n").expect("the page has a script");
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+/// The author of a CI step without Python had to find out the order of members and how a key file becomes a key of openssl.
+#[test]
+fn the_shell_script_of_the_page_proposes_with_curl_and_openssl_alone() {
+    let site = Site::new();
+    let daemon = site.start();
+    Project::new(&site, "demo").drive(&daemon, Region::Boot, "LICENSED");
+    let (file, key) = (site.file("pause.sh"), site.file("operator.key"));
+    std::fs::write(&file, script()).unwrap();
+    std::fs::write(&key, format!("{}\n", site.hands.get("operator").secret.expose())).unwrap();
+    let run = || {
+        let mut command = Command::new("sh");
+        command.arg(&file).arg(&key).args(["demo", "The disk is full."]);
+        command.env("SWOOSH_URL", format!("http://{}", daemon.address)).env("SWOOSH_CLUSTER", site.cluster.to_string());
+        command.output().unwrap()
+    };
+    let accepted = run();
+    assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
+    let receipt = site.file("receipt.json");
+    std::fs::write(&receipt, &accepted.stdout).unwrap();
+    let cluster = site.cluster.to_string();
+    let checked = site.tool(&["receipt", "verify", receipt.to_str().unwrap(), "--cluster", &cluster]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let again = run();
+    let problem: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((again.status.code(), &problem["code"]), (Some(22), &json!("not_enabled")), "{problem}");
+}

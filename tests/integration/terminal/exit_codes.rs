@@ -36,7 +36,7 @@ fn refused() -> Vec<Case> {
         ("council vote --project paused --key voter.key", "votes count in ELECT alone"),
         ("council certify --project paused --vote vote.json", "votes count in ELECT alone"),
         ("decision looping 999", "999"),
-        ("health --node http://127.0.0.1:1", "connect"),
+        ("health --node http://127.0.0.1:1", "runbooks/recovery.md"),
         ("state --project nothing", "nothing"),
         ("fact check receipt.json --cluster test", "not a signed fact"),
         ("fact check facts.json --cluster other", ""),

@@ -26,6 +26,26 @@ impl Drop for Node {
     }
 }
 
+/// The node of the kept settings, and the line that names its address. The interrupted demo's own node may be dying still.
+fn started(variables: &Value, settings: &Path) -> (Node, String) {
+    for _ in 0..200 {
+        let mut serve = swoosh(variables);
+        serve.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(settings);
+        let mut node = Node(serve.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
+        let mut said = BufReader::new(node.0.stderr.take().unwrap());
+        let mut line = String::new();
+        while said.read_line(&mut line).unwrap() > 0 {
+            if line.starts_with("listening on ") {
+                std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+                return (node, line);
+            }
+            line.clear();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("the kept node does not start");
+}
+
 /// Runs the demo until it has a license, interrupts it as Ctrl-C does, and returns what it printed about the directory.
 fn interrupted(temporary: &Path) -> Value {
     let mut command = crate::lab();
@@ -64,16 +84,7 @@ fn a_kept_demo_has_the_keys_of_all_actors_and_a_node_that_starts_again() {
     let data = kept["data"].as_str().unwrap();
     let verified = swoosh(variables).args(["wal", "verify", "--data", data]).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
-    let mut serve = swoosh(variables);
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(directory.join("swoosh.yaml"));
-    let mut node = Node(serve.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
-    let mut said = BufReader::new(node.0.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.starts_with("listening on ") {
-        line.clear();
-        assert!(said.read_line(&mut line).unwrap() > 0, "the kept node does not start");
-    }
-    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    let (node, line) = started(variables, &directory.join("swoosh.yaml"));
     let url = line.trim().trim_start_matches("listening on ").to_owned();
     let pause = ["propose", "Control_Pause", "--inputs", r#"{"rationale": "A look around."}"#, "--node", &url];
     let paused = swoosh(variables).args(pause).output().unwrap();
