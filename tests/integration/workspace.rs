@@ -44,12 +44,26 @@ fn the_sdk_brings_along_no_storage_and_no_server() {
 /// The daemon carried the demo, the benchmark, the simulation and servers for tests.
 #[test]
 fn the_shipped_program_brings_along_nothing_of_the_lab() {
-    let unwanted =
-        ["swoosh-lab", "swoosh-simulation", "swoosh-standins", "swoosh-testkit", "swoosh-fuzz", "hdrhistogram"];
+    let unwanted = [
+        "swoosh-lab",
+        "swoosh-simulation",
+        "swoosh-standins",
+        "swoosh-testkit",
+        "swoosh-fuzz",
+        "hdrhistogram",
+        "plotters",
+    ];
     assert_without("swoosh", &unwanted);
     let lab = tree("swoosh-lab", &[]);
     assert!(!lab.contains("swoosh"), "the lab starts the program `swoosh` and links none of it");
     assert!(lab.contains("hdrhistogram") && lab.contains("swoosh-simulation"), "{lab:?}");
+    assert!(lab.contains("plotters"), "{lab:?}");
+    let unwanted = ["plotters-bitmap", "font-kit", "image", "inferno"];
+    let unwanted: Vec<_> = unwanted.iter().filter(|name| lab.contains(**name)).collect();
+    assert!(
+        unwanted.is_empty(),
+        "pictures are drawn as SVG alone, and flame graphs by a program of its own: {unwanted:?}"
+    );
 }
 
 /// A check of a signature that asks a memory first is a risk; the daemon has none, even switched off.

@@ -3,14 +3,20 @@
 #![allow(clippy::disallowed_methods, reason = "it plays the callers of nodes, and starts those nodes itself")]
 
 mod abuse;
+mod batches;
+mod commit;
 mod daemon;
 mod disk;
+mod draw;
 mod fill;
 mod floor;
 mod hot;
 mod load;
 mod peers;
+mod perf;
 mod report;
+mod rounds;
+mod sizes;
 pub(crate) mod story;
 mod wake;
 pub(crate) mod world;
@@ -18,17 +24,16 @@ pub(crate) mod world;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use daemon::Daemon;
-use disk::Disk;
 use fill::{Size, fill, project};
 use load::{Expect, LoadRow, Requests};
-use report::{ColdStart, GrowthRow, Machine, Memory, ReplayRow, Report};
-use swoosh_journal::Journal;
-use swoosh_journal::replay::replay;
+use peers::{PeerRow, Peers};
+use report::{Machine, Report};
+use rounds::Round;
 use swoosh_machine::head::Head;
 use world::World;
 
@@ -40,21 +45,55 @@ use world::World;
         them over HTTP, with synced commits, signatures and decision records: one project for each client, \
         proposals signed ahead. Then duplicates, one hot project, honest clients \
         beside slow, idle and flooding ones, the start after SIGKILL, replay, memory, and \
-        the same load on larger and larger directories. Where the peers' script is found, it runs the systems \
-        that people would pick instead, and the tables show ratios: figures of one machine in one run, which is \
-        all that can be compared.\n\nThe load generator shares the machine with what it measures. Close what else \
+        the same load on larger and larger directories. Where the peers' script is found, each round runs the systems \
+        that people would pick instead after SWOOSH, etcd with a connection for each client and with shared ones. The tables \
+        show ratios to etcd's better figure, their median and bounds over the rounds: figures of one machine in one \
+        run, which is all that can be compared. `--only commit` measures the stages of a batch apart, in this process.\n\n\
+        The load generator shares the machine with what it measures. Close what else \
         runs; the report says how busy the machine was before.",
     after_help = "Examples:\n  swoosh bench --quick\n  swoosh bench --output bench.json --peers ../shared/peers\n  \
-        swoosh bench --only load --clients 64 --rounds 3\n  swoosh bench --only abuse --seconds 8\n  swoosh bench --only disk"
+        swoosh bench --only load --clients 64 --rounds 3\n  swoosh bench --only commit --clients 1,16,64 --seconds 4\n  \
+        swoosh bench --only abuse --seconds 8\n  swoosh bench --only disk\n  swoosh bench --rounds 5 --seconds 6 --pictures docs/performance\n  \
+        swoosh bench draw docs/performance/bench.json\n\n\
+        The last but one measures everything and draws the pictures of docs/performance.md, in some 25 minutes with the peers; \
+        the last one draws them again out of the report.",
+    args_conflicts_with_subcommands = true
 )]
 pub struct BenchCommand {
+    #[command(subcommand)]
+    instead: Option<Instead>,
+    #[command(flatten)]
+    measure: Measure,
+}
+
+/// What it does instead of measuring.
+#[derive(Debug, clap::Subcommand)]
+enum Instead {
+    /// Draw the pictures of a report again, without measuring
+    Draw(DrawCommand),
+}
+
+/// What `swoosh bench draw` takes.
+#[derive(Debug, clap::Args)]
+struct DrawCommand {
+    /// The JSON report of `--output` or `--pictures`
+    #[arg(value_name = "REPORT")]
+    report: PathBuf,
+    /// Directory of the pictures; the default is that of the report
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+// Not a doc comment: clap would show it as the description of the command.
+#[derive(Debug, clap::Args)]
+struct Measure {
     /// Seconds that each load is measured, after one of warm-up
     #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=120))]
     seconds: u64,
-    /// Client counts
+    /// Client counts; of `commit`, records in a batch
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,16,64,256")]
     clients: Vec<usize>,
-    /// How often the loads are measured; the middle one counts
+    /// How often SWOOSH and its peers are measured, in alternation
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
     /// Smaller directories: about a minute and a half instead of a quarter of an hour
@@ -68,21 +107,36 @@ pub struct BenchCommand {
         long,
         value_name = "PARTS",
         value_delimiter = ',',
-        default_value = "floor,load,peers,abuse,start,memory,growth"
+        default_value = "floor,commit,load,peers,abuse,start,memory,growth"
     )]
     only: Vec<Part>,
     /// Directory of the peers, which holds run.sh
     #[arg(long, value_name = "DIR", env = "PEERS_DIR", default_value = "../shared/peers")]
     peers: PathBuf,
+    /// Connections that etcd's clients share in its second measurement of a round; 0 leaves that out
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "ETCD_CONNECTIONS",
+        default_value_t = 8,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=10_000)
+    )]
+    etcd_connections: usize,
     /// Where the temporary data directories are made; must be on the disk that is to be measured
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
     /// What the daemons log at; the default is that of a node without settings
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
+    /// Write samples of the daemon under load to this file, by `perf record`; for one client count and one round (tools/flame.sh)
+    #[arg(long, value_name = "FILE")]
+    perf: Option<PathBuf>,
     /// Write the report to this file too, as JSON
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the report as bench.json, and its pictures, into this directory
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
 }
 
 /// A part of the measurement.
@@ -90,6 +144,8 @@ pub struct BenchCommand {
 enum Part {
     /// What the machine can do at best
     Floor,
+    /// The stages of a batch apart, in this process
+    Commit,
     /// Accepted transitions, duplicates, one hot project
     Load,
     /// etcd and Restate
@@ -106,29 +162,61 @@ enum Part {
     Disk,
 }
 
-/// Clients of the growth rows, and the most projects that each of them visits in turn.
-const GROWTH_CLIENTS: usize = 8;
-const GROWTH_PROJECTS: usize = 100;
-/// Starts after SIGKILL.
-const STARTS: usize = 3;
-
 impl BenchCommand {
-    /// Measures and prints.
+    /// Measures and prints, or draws a report again.
     pub fn run(self, json: bool) -> anyhow::Result<ExitCode> {
+        match self.instead {
+            Some(Instead::Draw(command)) => command.run(json),
+            None => self.measure.run(json),
+        }
+    }
+}
+
+impl DrawCommand {
+    fn run(self, json: bool) -> anyhow::Result<ExitCode> {
+        let path = &self.report;
+        let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let report: Report = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is no report of `swoosh bench`", path.display()))?;
+        let directory = self.output.as_deref().unwrap_or_else(|| path.parent().unwrap_or(Path::new(".")));
+        let written = draw::write(&report, directory)?;
+        anyhow::ensure!(!written.is_empty(), "{} has neither rows of load nor of growth to draw", path.display());
+        if json {
+            println!("{}", serde_json::json!({ "pictures": written }));
+        } else {
+            written.iter().for_each(|path| println!("{}", path.display()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Measure {
+    fn run(self, json: bool) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(
             self.clients.iter().all(|clients| (1..=10_000).contains(clients)),
             "--clients takes 1 to 10000"
         );
+        anyhow::ensure!(
+            self.perf.is_none() || (self.clients.len() == 1 && self.rounds == 1 && self.only == [Part::Load]),
+            "--perf needs one client count, one round and `--only load`, because its file holds one recording"
+        );
+        if let Some(directory) = &self.pictures {
+            std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        }
         let base = self.directory.clone().unwrap_or_else(std::env::temp_dir);
         let scratch = tempfile::Builder::new().prefix("swoosh-bench-").tempdir_in(&base);
         let scratch = scratch.with_context(|| format!("cannot make a directory in {}", base.display()))?;
         let bench = Bench { world: Arc::new(World::new(&self.log_level)?), scratch: scratch.path(), command: &self };
         let mut report = Report { machine: machine(), ..Report::default() };
         bench.measure(&mut report)?;
-        report.judge();
+        report.summarise();
         let document = serde_json::to_string_pretty(&report)?;
-        if let Some(path) = &self.output {
+        let beside_pictures = self.pictures.as_ref().map(|directory| directory.join("bench.json"));
+        for path in self.output.iter().chain(&beside_pictures) {
             std::fs::write(path, &document).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if let Some(directory) = &self.pictures {
+            draw::write(&report, directory)?;
         }
         println!("{}", if json { document } else { report.text() });
         Ok(ExitCode::SUCCESS)
@@ -139,51 +227,55 @@ impl BenchCommand {
 struct Bench<'b> {
     world: Arc<World>,
     scratch: &'b Path,
-    command: &'b BenchCommand,
+    command: &'b Measure,
 }
 
 impl Bench<'_> {
-    fn measure(&self, report: &mut Report) -> anyhow::Result<()> {
-        let wants = |part| self.command.only.contains(&part);
-        if wants(Part::Floor) {
-            tell("floor: signature checks, synced batches");
-            report.floor = Some(floor::measure(&self.world, self.scratch, Duration::from_secs(2))?);
-        }
-        for _ in 0..self.command.rounds {
-            if wants(Part::Load) {
-                self.load(report)?;
-            }
-            if wants(Part::Peers) {
-                self.peers(report)?;
-            }
-        }
-        middle(&mut report.accepted);
-        if wants(Part::Abuse) {
-            report.abuse = abuse::run(&self.world, self.scratch, self.measured())?;
-        }
-        if wants(Part::Growth) {
-            self.growth(report, "growth-small", Size { projects: 10, records: 100 })?;
-        }
-        if wants(Part::Start) || wants(Part::Growth) {
-            self.large(report, wants(Part::Start), wants(Part::Growth))?;
-        }
-        if wants(Part::Disk) {
-            report.disk = Some(self.disk()?);
-        }
-        if wants(Part::Memory) {
-            report.memory = Some(self.memory()?);
-        }
-        if wants(Part::Growth) {
-            self.growth(report, "growth-large", self.largest())?;
-        }
-        Ok(())
+    fn wants(&self, part: Part) -> bool {
+        self.command.only.contains(&part)
     }
 
     fn measured(&self) -> Duration {
         Duration::from_secs(self.command.seconds)
     }
 
-    fn load(&self, report: &mut Report) -> anyhow::Result<()> {
+    fn measure(&self, report: &mut Report) -> anyhow::Result<()> {
+        if self.wants(Part::Floor) {
+            tell("floor: signature checks, synced batches");
+            report.floor = Some(floor::measure(&self.world, self.scratch, Duration::from_secs(2))?);
+        }
+        if self.wants(Part::Commit) {
+            tell("commit: the stages of batches, in this process");
+            let directory = self.scratch.join("commit");
+            report.commit = commit::measure(&self.world, &directory, &self.command.clients, self.measured())?;
+            remove(&directory)?;
+        }
+        if self.wants(Part::Load) || self.wants(Part::Peers) {
+            for number in 1..=self.command.rounds {
+                tell(&format!("round {number} of {}", self.command.rounds));
+                report.rounds.push(self.round()?);
+            }
+        }
+        if self.wants(Part::Abuse) {
+            report.abuse = abuse::run(&self.world, self.scratch, self.measured())?;
+        }
+        self.sizes(report)
+    }
+
+    /// SWOOSH, then its peers.
+    fn round(&self) -> anyhow::Result<Round> {
+        let mut round = Round::default();
+        if self.wants(Part::Load) {
+            self.load(&mut round)?;
+        }
+        if self.wants(Part::Peers) {
+            round.peers = self.peers()?;
+        }
+        Ok(round)
+    }
+
+    /// Each kind of caller on one daemon, one after the other. A further kind is one more step here.
+    fn load(&self, round: &mut Round) -> anyhow::Result<()> {
         let clients = &self.command.clients;
         let directory = self.scratch.join("load");
         let projects = clients.iter().sum::<usize>() + 1;
@@ -191,202 +283,59 @@ impl Bench<'_> {
         let size = Size { projects, records: story::LIFECYCLE };
         let heads = fill(&self.world, &directory, size, &(0..projects).collect::<Vec<_>>())?;
         let daemon = Daemon::start(&self.world.settings_file(&directory)?)?;
+        let repeats = self.accepted(&daemon, heads, round)?;
+        let (row, _) = load::run(&daemon, &repeats, Expect::Repeat, self.measured())?;
+        tell_row("duplicates", &row);
+        round.duplicates = Some(row);
+        let crowd = clients.iter().copied().filter(|count| *count <= 64).max().unwrap_or(64);
+        let row = hot::run(&self.world, daemon.address, &project(projects - 1)?, crowd, self.measured())?;
+        tell(&format!(
+            "one hot project: {} accepted/s, p99 {} µs, {:.1} attempts each, {} given up",
+            row.accepted_per_second, row.p99_us, row.attempts_each, row.given_up
+        ));
+        round.hot = Some(row);
+        daemon.kill();
+        remove(&directory)
+    }
+
+    /// Accepted transitions of each client count. Returns the requests to send again as duplicates.
+    fn accepted(&self, daemon: &Daemon, heads: Vec<Head>, round: &mut Round) -> anyhow::Result<Vec<Requests>> {
         let mut heads = heads.into_iter().map(|head| vec![head]);
         let mut repeats: Vec<Requests> = Vec::new();
-        for &count in clients {
+        for &count in &self.command.clients {
             let mut owned: Vec<Vec<Head>> = heads.by_ref().take(count).collect();
-            let (row, sent) = load::accepted(&self.world, &daemon, &mut owned, self.measured())?;
+            let perf = self.command.perf.as_deref();
+            let (row, sent) = load::accepted(&self.world, daemon, &mut owned, self.measured(), perf)?;
             tell_row("accepted", &row);
-            report.accepted.push(row);
+            round.accepted.push(row);
             if count == 64 || repeats.is_empty() {
                 repeats = sent;
             }
         }
         repeats.retain(|requests| !requests.is_empty());
-        let (row, _) = load::run(&daemon, &repeats, Expect::Repeat, self.measured())?;
-        tell_row("duplicates", &row);
-        report.duplicates = Some(row);
-        let crowd = clients.iter().copied().filter(|count| *count <= 64).max().unwrap_or(64);
-        let row = hot::run(&self.world, daemon.address, &project(projects - 1)?, crowd, self.measured())?;
-        tell(&format!(
-            "one hot project: {} accepted/s, {:.1} attempts each",
-            row.accepted_per_second, row.attempts_each
-        ));
-        report.hot = Some(row);
-        daemon.kill();
-        remove(&directory)
+        Ok(repeats)
     }
 
-    fn peers(&self, report: &mut Report) -> anyhow::Result<()> {
-        let peers = &self.command.peers;
-        if !peers.join("run.sh").is_file() {
-            tell(&format!("peers: skipped, there is no {}/run.sh; name their directory with --peers", peers.display()));
-            return Ok(());
+    fn peers(&self) -> anyhow::Result<Vec<PeerRow>> {
+        let directory = &self.command.peers;
+        if !directory.join("run.sh").is_file() {
+            let shown = directory.display();
+            tell(&format!("peers: skipped, there is no {shown}/run.sh; name their directory with --peers"));
+            return Ok(Vec::new());
         }
         tell(
             "peers: built at the first run, which takes minutes (etcd: apt-get install etcd-server protobuf-compiler)",
         );
-        let mut row = |row: &peers::PeerRow| {
-            tell(&format!("{}: {} clients, {}/s, p50 {} µs", row.peer, row.clients, row.per_second, row.p50_us));
+        let mut row = |row: &PeerRow| {
+            tell(&format!("{}: {} clients, {}/s, p50 {} µs", row.title(), row.clients, row.per_second, row.p50_us));
         };
-        let rows = peers::run(peers, self.scratch, &self.command.clients, self.command.seconds, &mut row)?;
+        let Measure { clients, seconds, etcd_connections, .. } = self.command;
+        let (seconds, shared) = (*seconds, *etcd_connections);
+        let rows = Peers { directory, scratch: self.scratch, clients, seconds, shared }.round(&mut row)?;
         for peer in ["etcd", "restate"].iter().filter(|peer| !rows.iter().any(|row| row.peer == **peer)) {
-            tell(&format!("peers: {peer} is not installed and is left out of the tables"));
+            tell(&format!("peers: {peer} gave no figures and is left out of the tables; the lines above say why"));
         }
-        report.peers.extend(rows);
-        Ok(())
-    }
-
-    /// The directory of a million records: start after SIGKILL, growth, replay.
-    fn large(&self, report: &mut Report, start: bool, growth: bool) -> anyhow::Result<()> {
-        let size = self.million();
-        let directory = self.scratch.join("large");
-        let began = Instant::now();
-        tell(&format!("start: {} records are made", size.total()));
-        // The last projects are moved on before the kill, so growth must not count on their heads.
-        let visited: Vec<_> = (0..(GROWTH_CLIENTS * GROWTH_PROJECTS)).collect();
-        let last: Vec<_> = (size.projects - 64..size.projects).collect();
-        let heads = fill(&self.world, &directory, size, &[visited, last].concat())?;
-        tell(&format!("start: made in {} s", began.elapsed().as_secs()));
-        let (visited, last) = heads.split_at(GROWTH_CLIENTS * GROWTH_PROJECTS);
-        let settings = self.world.settings_file(&directory)?;
-        if start {
-            report.cold_start = Some(self.cold_start(&settings, size, last)?);
-        }
-        if growth {
-            let daemon = Daemon::start(&settings)?;
-            self.growth_row(report, &daemon, size, visited.to_vec())?;
-            daemon.kill();
-        }
-        if start {
-            report.replay = Some(replay_all(&directory)?);
-        }
-        remove(&directory)
-    }
-
-    fn cold_start(&self, settings: &Path, size: Size, heads: &[Head]) -> anyhow::Result<ColdStart> {
-        let mut owned: Vec<_> = heads.iter().map(|head| vec![head.clone()]).collect();
-        let requests = load::sign_ahead(&self.world, &mut owned, 200)?;
-        let mut daemon = Daemon::start(settings)?;
-        load::run(&daemon, &requests, Expect::Fresh, Duration::from_secs(1))?;
-        let mut took_ms = Vec::new();
-        for _ in 0..STARTS {
-            daemon.kill();
-            daemon = Daemon::start(settings)?;
-            took_ms.push(u64::try_from(daemon.ready_after.as_millis())?);
-        }
-        tell(&format!("start after SIGKILL: {took_ms:?} ms"));
-        Ok(ColdStart { records: size.total(), projects: size.projects, took_ms })
-    }
-
-    fn disk(&self) -> anyhow::Result<Disk> {
-        let size = self.million();
-        let directory = self.scratch.join("disk");
-        tell(&format!("disk: {} records are made", size.total()));
-        let disk = disk::measure(&self.world, &directory, size)?;
-        remove(&directory)?;
-        Ok(disk)
-    }
-
-    /// A million records, in the long run.
-    fn million(&self) -> Size {
-        Size { projects: 1_000, records: if self.command.quick { 50 } else { 1_000 } }
-    }
-
-    fn memory(&self) -> anyhow::Result<Memory> {
-        let projects = if self.command.quick { 2_000 } else { 10_000 };
-        tell(&format!("memory: {projects} projects are made"));
-        let (empty, loaded) = (self.scratch.join("empty"), self.scratch.join("loaded"));
-        fill(&self.world, &loaded, Size { projects, records: story::LIFECYCLE }, &[])?;
-        std::fs::create_dir_all(&empty)?;
-        let resident = |directory: &Path| {
-            let daemon = Daemon::start(&self.world.frugal_settings_file(directory)?)?;
-            wake::all(&self.world, &daemon, 0)?;
-            daemon.resident_kib()
-        };
-        // The first start reads from the log, the second one finds a settled directory.
-        resident(&loaded)?;
-        let empty_kib = resident(&empty)?;
-        let daemon = Daemon::start(&self.world.frugal_settings_file(&loaded)?)?;
-        let evicted_kib = daemon.resident_kib()?;
-        wake::all(&self.world, &daemon, projects)?;
-        let loaded_kib = daemon.resident_kib()?;
-        let estimated = wake::metric(&daemon, "swoosh_heads_bytes")?;
-        daemon.kill();
-        remove(&loaded)?;
-        let each = |more_kib: u64, less_kib: u64| more_kib.saturating_sub(less_kib) * 1_024 / projects as u64;
-        let (bytes_each, evicted_bytes_each) = (each(loaded_kib, evicted_kib), each(evicted_kib, empty_kib));
-        let estimated_each = estimated / projects as u64;
-        tell(&format!(
-            "memory: {bytes_each} bytes for each project in memory ({estimated_each} by the node's own estimate), \
-            {evicted_bytes_each} for one that is not"
-        ));
-        Ok(Memory {
-            projects,
-            empty_kib,
-            evicted_kib,
-            loaded_kib,
-            bytes_each,
-            evicted_bytes_each,
-            told_each: estimated_each,
-        })
-    }
-
-    fn largest(&self) -> Size {
-        match (self.command.quick, self.command.full) {
-            (true, _) => Size { projects: 5_000, records: story::LIFECYCLE + 2 },
-            (_, true) => Size { projects: 100_000, records: 100 },
-            _ => Size { projects: 100_000, records: story::LIFECYCLE + 2 },
-        }
-    }
-
-    fn growth(&self, report: &mut Report, name: &str, size: Size) -> anyhow::Result<()> {
-        let directory = self.scratch.join(name);
-        tell(&format!("growth: {} records in {} projects are made", size.total(), size.projects));
-        let visited = size.projects.min(GROWTH_CLIENTS * GROWTH_PROJECTS);
-        // From all over the directory.
-        let ask: Vec<_> = (0..visited).map(|n| n * (size.projects / visited)).collect();
-        let heads = fill(&self.world, &directory, size, &ask)?;
-        let daemon = Daemon::start(&self.world.settings_file(&directory)?)?;
-        tell(&format!("growth: the node was ready after {} ms", daemon.ready_after.as_millis()));
-        self.growth_row(report, &daemon, size, heads)?;
-        daemon.kill();
-        remove(&directory)
-    }
-
-    fn growth_row(&self, report: &mut Report, daemon: &Daemon, size: Size, heads: Vec<Head>) -> anyhow::Result<()> {
-        // After a start the node loads every project once; that is no part of a transition's cost.
-        wake::until(daemon, "swoosh_start_checked", 1)?;
-        let each = heads.len() / GROWTH_CLIENTS;
-        let mut owned: Vec<_> = heads.chunks(each.max(1)).take(GROWTH_CLIENTS).map(<[_]>::to_vec).collect();
-        let (load, _) = load::accepted(&self.world, daemon, &mut owned, self.measured())?;
-        tell_row(&format!("growth, {} projects, {} records", size.projects, size.total()), &load);
-        report.growth.push(GrowthRow { projects: size.projects, records: size.total(), load });
-        Ok(())
-    }
-}
-
-fn replay_all(directory: &Path) -> anyhow::Result<ReplayRow> {
-    let journal = Journal::open_read_only(directory.join("data").join("journal"))?;
-    let began = Instant::now();
-    let report = replay(&journal, &mut |_| {}, None);
-    if let Some(fault) = report.fault {
-        return Err(fault).context("the log that was just written does not replay");
-    }
-    let per_second = (report.replayed as f64 / began.elapsed().as_secs_f64()) as u64;
-    tell(&format!("replay: {} records, {per_second}/s", report.replayed));
-    Ok(ReplayRow { records: report.replayed, per_second })
-}
-
-/// Of several rounds the row in the middle, for each client count.
-fn middle(rows: &mut Vec<LoadRow>) {
-    let all = std::mem::take(rows);
-    for row in &all {
-        if rows.iter().all(|kept| kept.clients != row.clients) {
-            let mut same: Vec<_> = all.iter().filter(|other| other.clients == row.clients).collect();
-            same.sort_by_key(|other| other.per_second);
-            rows.extend(same.get(same.len() / 2).map(|row| (*row).clone()));
-        }
+        Ok(rows)
     }
 }
 

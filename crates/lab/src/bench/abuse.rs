@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::daemon::Daemon;
 use super::fill::{Size, fill};
@@ -24,10 +24,10 @@ const HONEST: usize = 16;
 const OTHER_DESCRIPTORS: usize = 1_500;
 
 /// Load of the honest clients during one kind of abuse.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct AbuseRow {
     /// Kind of abuse.
-    pub abuse: &'static str,
+    pub abuse: String,
     /// Amount of abuse, and the answers to it.
     pub detail: String,
     /// Baseline, measured immediately before without abuse.
@@ -70,14 +70,14 @@ fn row(
     let daemon = Daemon::start(&path)?;
     let mut owned: Vec<_> = own.iter().map(|head| vec![head.clone()]).collect();
     let (before, meanwhile) = owned.split_at_mut(HONEST.min(own.len()));
-    let (alone, _) = load::accepted(world, &daemon, before, measured)?;
+    let (alone, _) = load::accepted(world, &daemon, before, measured, None)?;
     tell_row("abuse, none yet", &alone);
     let attack = Attack::begin(abuse, world, daemon.address, hot, idle_connections())?;
-    let (honest, _) = load::accepted(world, &daemon, meanwhile, measured)?;
+    let (honest, _) = load::accepted(world, &daemon, meanwhile, measured, None)?;
     let detail = attack.end()?;
     tell_row(&format!("abuse, {}", abuse.name()), &honest);
     daemon.kill();
-    Ok(AbuseRow { abuse: abuse.name(), detail, alone, honest })
+    Ok(AbuseRow { abuse: abuse.name().to_owned(), detail, alone, honest })
 }
 
 /// As many of 10,000 as the process may have open.

@@ -44,6 +44,10 @@ impl Daemon {
         Ok(daemon)
     }
 
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Memory that the process holds, in KiB.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

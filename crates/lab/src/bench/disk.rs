@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fill::{Size, fill_and};
 use super::world::World;
 use swoosh_journal::FamilyBytes;
 
 /// Bytes for each transition.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct DiskRow {
-    pub family: &'static str,
+    pub family: String,
     /// Written from memory to tables.
     pub flushed: u64,
     /// Written by compactions that RocksDB began by itself.
@@ -25,7 +25,7 @@ pub(super) struct DiskRow {
 }
 
 /// Bytes of a directory of this size.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Disk {
     pub projects: usize,
     pub records: u64,
@@ -43,7 +43,7 @@ pub(super) fn measure(world: &Arc<World>, directory: &Path, size: Size) -> anyho
     let records = size.total();
     let each = |bytes: u64| (bytes + records / 2) / records.max(1);
     let row = |(settled, compact): (&FamilyBytes, &FamilyBytes)| DiskRow {
-        family: settled.family,
+        family: settled.family.to_owned(),
         flushed: each(settled.flushed),
         compacted: each(settled.compacted),
         settled: each(settled.tables),
@@ -64,7 +64,7 @@ impl Disk {
         )?;
         let sum = |of: fn(&DiskRow) -> u64| families.iter().map(of).sum();
         let all = DiskRow {
-            family: "all",
+            family: "all".to_owned(),
             flushed: sum(|row| row.flushed),
             compacted: sum(|row| row.compacted),
             settled: sum(|row| row.settled),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::world::World;
 use swoosh_journal::{Batch, Durability, Journal, JournalOptions, Write};
@@ -14,7 +14,7 @@ use swoosh_types::keys::SecretKey;
 const RECORD_BYTES: usize = 4 << 10;
 
 /// The floor.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Floor {
     /// Strict ed25519 checks of 1 KiB on one core.
     pub verify_per_second: u64,

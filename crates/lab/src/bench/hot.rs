@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::world::World;
@@ -14,7 +14,7 @@ use swoosh_types::names::{Role, Transition};
 use swoosh_types::text::ProjectName;
 
 /// What the crowd on one project came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct HotRow {
     pub clients: usize,
     pub accepted_per_second: u64,
@@ -22,6 +22,16 @@ pub(super) struct HotRow {
     pub attempts_each: f64,
     /// Proposals that their client gave up.
     pub given_up: u64,
+    /// Clients that gave up a proposal at least once.
+    #[serde(default)]
+    pub clients_given_up: usize,
+    /// Accepted proposals of the client that got the fewest.
+    #[serde(default)]
+    pub least: u64,
+    /// Accepted proposals of the client that got the most.
+    #[serde(default)]
+    pub most: u64,
+    /// From a client's first attempt to the acceptance.
     pub p50_us: u64,
     pub p99_us: u64,
 }
@@ -53,12 +63,14 @@ pub(super) fn run(
             tasks.spawn(one(client, draft, end));
         }
         let mut latency_us = Histogram::<u64>::new(3)?;
-        let mut all = Count::default();
+        let (mut all, mut clients_given_up, mut accepted_each) = (Count::default(), 0, Vec::new());
         while let Some(count) = tasks.join_next().await {
             let count = count??;
             all.accepted += count.accepted;
             all.attempts += count.attempts;
             all.given_up += count.given_up;
+            clients_given_up += usize::from(count.given_up > 0);
+            accepted_each.push(count.accepted);
             for took in count.took_us {
                 latency_us.record(took.max(1))?;
             }
@@ -68,6 +80,9 @@ pub(super) fn run(
             accepted_per_second: (all.accepted as f64 / measured.as_secs_f64()) as u64,
             attempts_each: all.attempts as f64 / all.accepted.max(1) as f64,
             given_up: all.given_up,
+            clients_given_up,
+            least: accepted_each.iter().copied().min().unwrap_or(0),
+            most: accepted_each.iter().copied().max().unwrap_or(0),
             p50_us: latency_us.value_at_quantile(0.5),
             p99_us: latency_us.value_at_quantile(0.99),
         })

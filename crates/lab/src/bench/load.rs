@@ -2,15 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
+use super::batches::{Batches, Counted};
 use super::daemon::Daemon;
+use super::perf::Recording;
 use super::story;
 use super::world::World;
 use swoosh_machine::head::Head;
@@ -19,8 +22,11 @@ use swoosh_testkit::http;
 /// How long load runs before it counts.
 pub(super) const WARM: Duration = Duration::from_secs(1);
 
+/// How long the trial before a load lasts at most.
+const TRIAL: Duration = Duration::from_secs(1);
+
 /// What a load came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct LoadRow {
     pub clients: usize,
     /// Seconds that count.
@@ -30,6 +36,9 @@ pub(super) struct LoadRow {
     pub p99_us: u64,
     /// Processor time of the daemon for each answer.
     pub processor_us: u64,
+    /// The daemon's batches meanwhile, by its own metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<Batches>,
 }
 
 /// What a client is to send: whole requests, in order.
@@ -98,7 +107,8 @@ pub(super) fn run(
         let (p50_us, p99_us) = (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99));
         let spent = daemon.processor_time()?.saturating_sub(before).as_micros();
         let processor_us = u64::try_from(spent)? / (answered.iter().sum::<usize>() as u64).max(1);
-        Ok((LoadRow { clients: clients.len(), seconds, per_second, p50_us, p99_us, processor_us }, answered))
+        let clients = clients.len();
+        Ok((LoadRow { clients, seconds, per_second, p50_us, p99_us, processor_us, batches: None }, answered))
     })
 }
 
@@ -165,21 +175,33 @@ fn sign_for_one(world: &World, heads: &mut [Head], steps: usize) -> anyhow::Resu
     Ok(requests)
 }
 
-/// Measures accepted transitions: a short run says how many requests the long one needs.
+/// Measures accepted transitions: a short trial says how many requests the measurement needs. `perf` is the file that samples of the
+/// daemon are written to.
 pub(super) fn accepted(
     world: &World,
     daemon: &Daemon,
     owned: &mut [Vec<Head>],
     measured: Duration,
+    perf: Option<&Path>,
 ) -> anyhow::Result<(LoadRow, Vec<Requests>)> {
     let clients = owned.len().max(1);
-    let trial = sign_ahead(world, owned, 6_000_usize.div_ceil(clients).clamp(50, 1_500))?;
+    let mut requests = sign_ahead(world, owned, 6_000_usize.div_ceil(clients).clamp(50, 1_500))?;
     let began = Instant::now();
-    let answered = exhaust(daemon.address, &trial)?;
-    let rate = answered as f64 / began.elapsed().as_secs_f64();
+    let answered = trial(daemon.address, &requests)?;
+    let rate = answered.iter().sum::<usize>() as f64 / began.elapsed().as_secs_f64();
     let wanted = rate * (WARM + measured).as_secs_f64() * 1.5 / clients as f64;
-    let requests = sign_ahead(world, owned, wanted as usize + 50)?;
-    let (row, answered) = run(daemon, &requests, Expect::Fresh, measured)?;
+    let more = sign_ahead(world, owned, wanted as usize + 50)?;
+    for ((requests, answered), more) in requests.iter_mut().zip(answered).zip(more) {
+        requests.drain(..answered);
+        requests.extend(more);
+    }
+    let recording = perf.map(|file| Recording::begin(file, daemon.process(), WARM + measured)).transpose()?;
+    let before = Counted::read(daemon)?;
+    let (mut row, answered) = run(daemon, &requests, Expect::Fresh, measured)?;
+    row.batches = Counted::read(daemon)?.since(&before);
+    if let Some(recording) = recording {
+        recording.end()?;
+    }
     let sent = requests.into_iter().zip(answered).map(|(mut requests, answered)| {
         requests.truncate(answered);
         requests
@@ -187,18 +209,24 @@ pub(super) fn accepted(
     Ok((row, sent.collect()))
 }
 
-/// Sends everything; returns how much that was.
-fn exhaust(address: SocketAddr, clients: &[Requests]) -> anyhow::Result<usize> {
+/// Sends requests for a moment, fewer where they run out. Returns how many of each client were answered.
+fn trial(address: SocketAddr, clients: &[Requests]) -> anyhow::Result<Vec<usize>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let end = Instant::now() + TRIAL;
     runtime.block_on(async {
         let all = clients.iter().map(|requests| async move {
             let mut connection = http::connect(address, None).await?;
+            let mut answered = 0;
             for request in requests {
+                if answered > 0 && Instant::now() >= end {
+                    break;
+                }
                 let answer = http::exchange(&mut connection, request).await?;
                 anyhow::ensure!(answer.status() == 202, "status {}: {}", answer.status(), answer.text());
+                answered += 1;
             }
-            Ok(requests.len())
+            anyhow::Ok(answered)
         });
-        Ok(futures::future::try_join_all(all).await?.into_iter().sum())
+        futures::future::try_join_all(all).await
     })
 }

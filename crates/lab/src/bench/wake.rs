@@ -42,12 +42,21 @@ pub(super) fn until(daemon: &Daemon, name: &str, value: u64) -> anyhow::Result<(
 
 /// The value of a metric without labels.
 pub(super) fn metric(daemon: &Daemon, name: &str) -> anyhow::Result<u64> {
+    Ok(value(&metrics(daemon)?, name)?.parse()?)
+}
+
+/// All metrics, as the daemon's text.
+pub(super) fn metrics(daemon: &Daemon) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let text = runtime.block_on(async {
+    runtime.block_on(async {
         let mut connection = http::connect(daemon.address, None).await?;
         let reply = http::exchange(&mut connection, &http::get("/metrics")).await?;
         anyhow::Ok(String::from_utf8(reply.body().to_vec())?)
-    })?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(line.with_context(|| format!("there is no metric {name}"))?.parse()?)
+    })
+}
+
+/// The value of a series in the daemon's text.
+pub(super) fn value<'t>(text: &'t str, series: &str) -> anyhow::Result<&'t str> {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.with_context(|| format!("there is no metric {series}"))
 }
