@@ -16,7 +16,7 @@ FUZZ_SERVER := snapshot git packer redactor mcp settings yaml
 FUZZ_TARGETS := json canonical hlc record receipt ucxl feed $(FUZZ_MACHINE) $(FUZZ_SERVER)
 FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo bench chaos soak fuzz schemathesis mutants recipes upstreams-tool fetch validate chart pin-images dist test lint fmt clean prerequisites
+.PHONY: help build demo bench flame chaos soak fuzz schemathesis mutants recipes upstreams-tool fetch validate chart pin-images dist test lint fmt clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,11 +29,15 @@ demo: build ## Drive a project from BOOT to REVERB, kill the daemon, and replay
 	@tools/install-prerequisites.sh packer
 	"$(CARGO_TARGET_DIR)/debug/swoosh-lab" demo
 
-bench: build ## Measure this machine, beside etcd and Restate where they are installed (a quarter of an hour)
+# BENCH='--rounds 5 --seconds 6 --pictures docs/performance' makes the report and the pictures of docs/performance.md.
+bench: build ## Measure this machine, beside etcd and Restate where they are installed (a quarter of an hour; BENCH has its options)
 	@command -v etcd >/dev/null || echo "skipped: etcd (apt-get install etcd-server protobuf-compiler)"
 	@command -v restate-server >/dev/null || [ -n "$$RESTATE_SERVER" ] || \
 		echo "skipped: Restate (npm install @restatedev/restate-server; RESTATE_SERVER names its restate-server)"
 	"$(CARGO_TARGET_DIR)/debug/swoosh-lab" bench $(BENCH)
+
+flame: build ## Draw a flame graph of the daemon under 64 clients, with perf and inferno (FLAME=FILE.svg, SWOOSH names another program)
+	tools/flame.sh "$(or $(FLAME),flame.svg)"
 
 # Where a run writes; the report is put beside the recipes.
 CHAOS_RUN := chaos/run
