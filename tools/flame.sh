@@ -32,6 +32,6 @@ perf script --no-inline --input "$scratch/perf.data" 2>/dev/null >"$scratch/samp
 inferno-collapse-perf "$scratch/samples" 2>/dev/null >"$scratch/stacks"
 # Parameters of generic types and hashes of symbols make the names long and the picture large.
 sed -E -e 's/::h[0-9a-f]{16}//g' -e ':again' -e 's/<[^<>; ]*>//g' -e 't again' "$scratch/stacks" >"$scratch/short"
-inferno-flamegraph --title "$title" --subtitle "width: share of the samples; colour: no meaning" --countname ns --minwidth 0.3 --width 1200 \
+inferno-flamegraph --title "$title" --subtitle "width: share of the samples; colour: no meaning" --countname ns --minwidth 0.5 --width 1200 \
     "$scratch/short" >"$out"
 echo "$out: $(wc -c <"$out") bytes, $(grep -c . "$scratch/stacks") different stacks"
