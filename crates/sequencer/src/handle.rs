@@ -15,6 +15,7 @@ use super::damage::Damage;
 use super::desk::Desk;
 use super::fair::Full;
 use super::inbox::{Done, Inbox, OwnRequest, Request};
+use super::key_tables::KeyTables;
 use super::pipeline::{Pipeline, durable, is_watched};
 use super::pulse::Pulse;
 use super::rejections::{RejectionEntry, Rejections};
@@ -32,7 +33,7 @@ use swoosh_types::proposal::Proposal;
 use swoosh_types::record::GuardOutcome;
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ProjectName;
-use swoosh_types::verify::{Headers, verify};
+use swoosh_types::verify::{Headers, verify_by_tables};
 
 /// Projects that are loaded at once off the sequencer's way; the sequencer loads the others itself.
 const LOADED_AT_ONCE: usize = 4;
@@ -115,6 +116,7 @@ pub(super) struct Shared {
     stamped: Mutex<Hlc>,
     damage: Mutex<Damage>,
     pub pulse: Pulse,
+    key_tables: KeyTables,
     /// Whether the node that is followed does not answer.
     pub cut_off: AtomicBool,
     heads: AtomicUsize,
@@ -148,6 +150,7 @@ impl Shared {
             stamped: Mutex::new(stamped),
             damage: Mutex::default(),
             pulse: Pulse::default(),
+            key_tables: KeyTables::default(),
             cut_off: AtomicBool::new(false),
             heads: AtomicUsize::new(0),
             heads_bytes: AtomicUsize::new(0),
@@ -251,7 +254,8 @@ impl Handle {
 
     /// Verifies a request's body and headers. Costs a signature check: call it off the sequencer's way.
     pub fn verify(&self, body: &[u8], headers: &Headers) -> Result<Verified, Rejection> {
-        verify(body, headers, &self.shared.options.cluster, Inputs::decode)
+        let tables = |signer: &_| self.shared.key_tables.get(signer);
+        verify_by_tables(body, headers, &self.shared.options.cluster, Inputs::decode, tables)
     }
 
     /// Proposes, and waits for an answer that is durable.
@@ -270,14 +274,15 @@ impl Handle {
             return refused;
         }
         let loaded = self.preload(&project).await;
-        match self.enter((verified, trace), arrived, loaded, None) {
-            Ok(answer) => {
-                let gone =
-                    || self.refuse(&project, transition, Code::Draining, "the node shut down before it could answer");
-                answer.await.unwrap_or_else(|_| gone())
-            }
-            Err(refused) => refused,
-        }
+        let signer = verified.proposal().signer;
+        let answer = match self.enter((verified, trace), arrived, loaded, None) {
+            Ok(answer) => answer.await,
+            Err(refused) => return refused,
+        };
+        let gone = "the node shut down before it could answer";
+        let outcome = answer.unwrap_or_else(|_| self.refuse(&project, transition, Code::Draining, gone));
+        self.shared.key_tables.answered(&signer, &outcome);
+        outcome
     }
 
     /// Puts a proposal into the queue; where its answer comes.

@@ -25,6 +25,7 @@ mod follow;
 mod handle;
 mod heads;
 mod inbox;
+mod key_tables;
 mod mend;
 mod own;
 mod pipeline;

@@ -12,9 +12,11 @@ use ed25519_dalek::Signer as _;
 
 #[cfg(feature = "remembering")]
 mod remembered;
+mod table;
 
 #[cfg(feature = "remembering")]
 pub use remembered::Remembering;
+pub use table::KeyTable;
 
 /// First lines of the messages that are signed.
 pub mod domain {

@@ -9,13 +9,14 @@ mod known_keys;
 pub use headers::Headers;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::canonical::DecodeError;
 use crate::forms::{self, Fault};
 use crate::hash::Hash;
 use crate::hlc::Hlc;
 use crate::json::Json;
-use crate::keys::{SecretKey, Signature, domain, message};
+use crate::keys::{KeyTable, PublicKey, SecretKey, Signature, domain, message};
 use crate::names::Transition;
 use crate::proposal::{MAX_EVIDENCE, Proposal, SignedProposal};
 use crate::rejection::{Code, Rejection};
@@ -65,6 +66,17 @@ pub fn verify<T>(
     cluster: &ClusterId,
     decode: impl DecodeInputs<T>,
 ) -> Result<VerifiedProposal<T>, Rejection> {
+    verify_by_tables(body, headers, cluster, decode, |_| None)
+}
+
+/// The same, with the signature checked by its key's table where `tables` has one.
+pub fn verify_by_tables<T>(
+    body: &[u8],
+    headers: &Headers,
+    cluster: &ClusterId,
+    decode: impl DecodeInputs<T>,
+    tables: impl FnOnce(&PublicKey) -> Option<Arc<KeyTable>>,
+) -> Result<VerifiedProposal<T>, Rejection> {
     let Json::Object(mut document) = Json::parse(body)? else {
         return Err(Rejection::new(Code::Schema, "the body must be one JSON object: a transition proposal"));
     };
@@ -85,7 +97,7 @@ pub fn verify<T>(
     }
     check_inputs_hash(&proposal, &inputs_bytes)?;
     let message = message(domain::TRANSITION, cluster, &canonical);
-    if !known_keys::verify(&proposal.signer, &message, &signature) {
+    if !is_signed(&proposal.signer, &message, &signature, tables) {
         let what = "an ed25519 signature over \"swoosh/transition/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ JCS(proposal without signature)";
         let reason = format!(
             "signature is not {what} by {} for cluster {cluster}; the node checks it over bytes whose hash is {}",
@@ -95,6 +107,19 @@ pub fn verify<T>(
         return Err(Rejection::new(Code::SignatureInvalid, reason));
     }
     Ok(VerifiedProposal { signed: SignedProposal { proposal, signature }, inputs, inputs_bytes })
+}
+
+fn is_signed(
+    signer: &PublicKey,
+    message: &[u8],
+    signature: &Signature,
+    tables: impl FnOnce(&PublicKey) -> Option<Arc<KeyTable>>,
+) -> bool {
+    // A table of another key says nothing about this one.
+    match tables(signer).filter(|table| table.key() == *signer) {
+        Some(table) => table.verify(message, signature),
+        None => known_keys::verify(signer, message, signature),
+    }
 }
 
 fn check_inputs_hash(proposal: &Proposal, inputs_bytes: &[u8]) -> Result<(), Rejection> {

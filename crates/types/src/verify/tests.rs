@@ -133,3 +133,26 @@ fn a_fault_of_strict_json_is_named_by_the_path_of_the_member() {
         assert!(refused.reasons[0].starts_with(said), "{inputs}: {}", refused.reasons[0]);
     }
 }
+
+/// The sequencer looks the table up; a wrong answer of it must not become a wrong answer here.
+#[test]
+fn a_table_checks_the_signatures_of_its_own_key_alone() {
+    let body = Json::Object(document()).canonical();
+    let mut forged = document();
+    let other = SecretKey::from_bytes(&[4; 32]);
+    forged.insert("signature".into(), text(&proposal().sign(&cluster(), &other).signature.to_string()));
+    let forged = Json::Object(forged).canonical();
+    let with = |body: &[u8], table: &SecretKey| {
+        let table = Arc::new(KeyTable::of(table.public()).unwrap());
+        verify_by_tables(body, &Headers::default(), &cluster(), decode, |_| Some(table))
+    };
+    for table in [key(), other] {
+        assert_eq!(with(&body, &table).unwrap().proposal(), &proposal());
+        let refused = with(&forged, &table).unwrap_err();
+        assert_eq!(refused.code, Code::SignatureInvalid);
+        assert_eq!(
+            Err(refused.reasons),
+            verify(&forged, &Headers::default(), &cluster(), decode).map_err(|r| r.reasons).map(|_| ())
+        );
+    }
+}
