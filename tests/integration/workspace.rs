@@ -82,9 +82,11 @@ fn only_the_simulation_can_remember_signatures() {
         of_types.map(str::to_owned).collect::<BTreeSet<String>>()
     };
     let can_remember = |package| types(package).iter().any(|line| line.contains("\"remembering\""));
+    let can_count = |package| types(package).iter().any(|line| line.contains("\"counting\""));
     assert!(can_remember("swoosh-simulation"), "{:?}", types("swoosh-simulation"));
     for package in ["swoosh", "swoosh-node", "swoosh-client", "swoosh-http", "swoosh-upstreams"] {
         assert!(!types(package).is_empty() && !can_remember(package), "{package}: {:?}", types(package));
+        assert!(!can_count(package), "{package}: {:?}", types(package));
     }
     let manifests = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("crates")).unwrap();
     let enables = |manifest: &Path| std::fs::read_to_string(manifest).unwrap().contains("\"remembering\"");

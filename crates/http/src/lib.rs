@@ -57,6 +57,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -181,9 +182,9 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Fault {
 }
 
 /// JSON bytes that are there already.
-fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response {
+fn json_bytes(status: StatusCode, bytes: impl Into<Bytes>) -> Response {
     use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-    (status, [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], bytes).into_response()
+    (status, [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], bytes.into()).into_response()
 }
 
 /// A document as JSON.

@@ -1,8 +1,9 @@
 //! `POST /transition`: propose, or try without doing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
@@ -245,7 +246,7 @@ async fn submit(state: AppState, asker: &Asker, read: Read, waits: Option<Conten
     let mut refusal = match outcome {
         Outcome::Accepted { receipt, replayed } => {
             end_turn(&state, &waits);
-            return Ok(accepted(&receipt, replayed));
+            return Ok(accepted(receipt, replayed));
         }
         Outcome::Refused(refusal) => refusal,
     };
@@ -287,8 +288,8 @@ pub(super) fn charge(gate: &Gate, peer: Peer, signer: PublicKey, code: Code) {
     }
 }
 
-fn accepted(receipt: &[u8], replayed: bool) -> Response {
-    let mut response = json_bytes(StatusCode::ACCEPTED, receipt.to_vec());
+fn accepted(receipt: Arc<[u8]>, replayed: bool) -> Response {
+    let mut response = json_bytes(StatusCode::ACCEPTED, Bytes::from_owner(receipt));
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }

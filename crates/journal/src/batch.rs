@@ -16,8 +16,8 @@ use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::ids::{EffectId, IdemKey};
 use swoosh_types::incarnation::{self, Incarnation};
-use swoosh_types::receipt::BatchSeal;
-use swoosh_types::record::Record;
+use swoosh_types::receipt::EncodedSeal;
+use swoosh_types::record::Linked;
 use swoosh_types::text::ProjectName;
 
 /// Limit of one search for projects with old records, so that its cost does not grow with their number.
@@ -28,12 +28,10 @@ pub const SWEEP_AT_ONCE: usize = 64;
 pub struct LogEntry {
     pub index: u64,
     pub project: ProjectName,
-    /// Its canonical bytes.
-    pub encoded: Vec<u8>,
-    /// Its link in the chain.
-    pub chain: Hash,
+    /// Its canonical bytes and its link in the chain.
+    pub linked: Arc<Linked>,
     /// The seal of its batch; the entries of a batch share one.
-    pub seal: Arc<BatchSeal>,
+    pub seal: Arc<EncodedSeal>,
     /// Path from its leaf to the seal's root.
     pub path: Vec<Hash>,
 }
@@ -195,11 +193,11 @@ impl Tail {
             if Some(entry.index) != last.checked_add(1) {
                 return Err(AppendError::OutOfOrder { last, found: entry.index });
             }
-            let expected = Record::chain(&previous, &entry.encoded);
-            if entry.chain != expected {
-                return Err(AppendError::Chain { index: entry.index, expected, found: entry.chain });
+            let found = entry.linked.previous();
+            if found != previous {
+                return Err(AppendError::Chain { index: entry.index, expected: previous, found });
             }
-            (last, chain) = (entry.index, entry.chain);
+            (last, chain) = (entry.index, entry.linked.chain());
             previous = incarnation::onward(incarnations, last, chain);
         }
         for write in &batch.writes {
@@ -253,16 +251,10 @@ impl Inner {
 
     fn stage_entries(&self, rows: &mut WriteBatch, entries: &[LogEntry]) -> Result<(), AppendError> {
         let family = self.family(Family::Wal);
-        let mut sealed: Option<(&BatchSeal, Vec<u8>)> = None;
         for entry in entries {
-            let seal = match sealed.take() {
-                Some(known) if known.0 == &*entry.seal => known,
-                _ => (&*entry.seal, frame::encode_seal(&entry.seal)),
-            };
-            let frame = frame::encode(&entry.chain, &seal.1, &entry.path, &entry.encoded);
+            let frame = frame::encode(&entry.linked.chain(), entry.seal.bytes(), &entry.path, entry.linked.encoded());
             let frame = frame.ok_or(AppendError::TooLong { index: entry.index })?;
             rows.put_cf(family, wal_key(entry.index), frame);
-            sealed = Some(seal);
         }
         Ok(())
     }

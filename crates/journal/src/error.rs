@@ -413,7 +413,7 @@ pub enum AppendError {
         found: u64,
     },
     /// The chain would break.
-    #[error("record {index} says {found}, but its bytes and the record before it give {expected}")]
+    #[error("record {index} follows the link {found}, but the log ends with {expected}")]
     Chain { index: u64, expected: Hash, found: Hash },
     /// A batch of more records than a path can prove, or a seal beyond all bounds.
     #[error("the seal or the path of record {index} is too long")]

@@ -9,7 +9,7 @@
 //! ```
 
 use super::error::ReadError;
-use swoosh_types::canonical::{canonical_bytes, from_checked};
+use swoosh_types::canonical::from_checked;
 use swoosh_types::hash::Hash;
 use swoosh_types::json::MAX_INTEGER;
 use swoosh_types::receipt::{BatchSeal, Receipt};
@@ -51,11 +51,6 @@ pub(super) fn encode(chain: &Hash, seal: &[u8], path: &[Hash], record: &[u8]) ->
     path.iter().for_each(|hash| frame.extend_from_slice(hash.as_bytes()));
     frame.extend_from_slice(record);
     Some(frame)
-}
-
-/// The canonical JSON of a seal.
-pub(super) fn encode_seal(seal: &BatchSeal) -> Vec<u8> {
-    canonical_bytes(seal)
 }
 
 /// The parts of a frame.
@@ -166,7 +161,7 @@ mod tests {
     fn numbers_that_have_no_canonical_form_are_refused_before_they_are_encoded_again() {
         let (key, chains) = (swoosh_types::keys::SecretKey::from_bytes(&[1; 32]), [Hash::of(b"chain")]);
         let sealed = swoosh_types::receipt::SealedBatch::seal(&"c".parse().unwrap(), &key, 7, &chains).unwrap();
-        let seal = String::from_utf8(encode_seal(&sealed.seal)).unwrap();
+        let seal = String::from_utf8(swoosh_types::canonical::canonical_bytes(&sealed.seal)).unwrap();
         let read = |seal: &str, index: u64| {
             let bytes = encode(&chains[0], seal.as_bytes(), &[], b"record").unwrap();
             let frame = Frame::parse(index, &bytes).unwrap();

@@ -107,6 +107,7 @@ pub use statistics::FamilyBytes;
 pub use stop::Stop;
 pub use store::{Backend, Change, Medium, Place, Step, StoredRow};
 pub use sweep::{SweepError, SweepReport};
+pub use swoosh_types::proposal::fingerprint;
 pub use thin::GENERATIONS;
 pub use unsnapshotted::SweepCandidate;
 pub use watermark::{Mark, WatermarkError};
@@ -329,11 +330,4 @@ impl Inner {
     fn appending(&self) -> MutexGuard<'_, ()> {
         self.appending.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The fingerprint that an idempotency key is bound to: `sha256("swoosh/key/v1\n" ‖ transition ‖ "\n" ‖ inputs hash
-/// (32 bytes) ‖ signer (32 bytes))`. Head and clock are left out, so that a repeat may refresh them.
-pub fn fingerprint(transition: Transition, inputs_hash: &Hash, signer: &PublicKey) -> Hash {
-    let name = transition.as_str().as_bytes();
-    Hash::of_parts([b"swoosh/key/v1\n", name, b"\n", inputs_hash.as_bytes().as_slice(), signer.as_bytes()])
 }

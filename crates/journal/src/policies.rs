@@ -108,7 +108,7 @@ impl Inner {
         if brought.is_empty() {
             return Ok(());
         }
-        let records = batch.entries.iter().filter_map(|entry| from_canonical::<Record>(&entry.encoded).ok());
+        let records = batch.entries.iter().filter_map(|entry| from_canonical::<Record>(entry.linked.encoded()).ok());
         let named: BTreeSet<Hash> = records.flat_map(|record| policies_of(&record).collect::<Vec<_>>()).collect();
         for one in brought.into_iter().filter(|one| named.contains(&one.fact)) {
             let known = self.get(Family::Meta, &one.key())?;

@@ -18,8 +18,8 @@ use swoosh_types::hlc::Hlc;
 use swoosh_types::json::Json;
 use swoosh_types::keys::SecretKey;
 use swoosh_types::proposal::Proposal;
-use swoosh_types::receipt::SealedBatch;
-use swoosh_types::record::{GuardOutcome, Record};
+use swoosh_types::receipt::{EncodedSeal, SealedBatch};
+use swoosh_types::record::{GuardOutcome, Linked, Record};
 use swoosh_types::text::ProjectName;
 
 pub fn name(text: &str) -> ProjectName {
@@ -125,27 +125,24 @@ impl Node {
     pub fn batch(&mut self, projects: &[&str]) -> (Batch, Vec<Record>) {
         let first = self.last() + 1;
         let records: Vec<_> = projects.iter().map(|project| self.judge(&name(project))).collect();
-        let mut chain = self.chain;
-        let chains: Vec<Hash> = records
-            .iter()
-            .map(|(record, _)| {
-                chain = Record::chain(&chain, &record.encode());
-                chain
-            })
-            .collect();
-        self.chain = chain;
+        let mut linked = Vec::new();
+        for (record, _) in &records {
+            let next = Arc::new(Linked::of(self.chain, record.encode()));
+            self.chain = next.chain();
+            linked.push(next);
+        }
+        let chains: Vec<Hash> = linked.iter().map(|linked| linked.chain()).collect();
         let sealed = SealedBatch::seal(&cluster(), &node_key(), first, &chains).unwrap();
-        let seal = Arc::new(sealed.seal.clone());
+        let seal = Arc::new(EncodedSeal::of(sealed.seal.clone()));
         let mut batch = Batch::default();
         for (position, (record, inputs)) in records.iter().enumerate() {
             let path = sealed.path(position);
-            let encoded = record.encode();
-            let (chain, seal) = (chains[position], seal.clone());
+            let (encoded, chain, seal) = (record.encode(), chains[position], seal.clone());
             let stored =
-                StoredRecord { record: record.clone(), encoded, chain, seal: (*seal).clone(), path: path.clone() };
+                StoredRecord { record: record.clone(), encoded, chain, seal: seal.seal().clone(), path: path.clone() };
             batch.writes.extend(writes(&stored, inputs));
             let (index, project) = (record.index, record.project.clone());
-            batch.entries.push(LogEntry { index, project, encoded: stored.encoded, chain, seal, path });
+            batch.entries.push(LogEntry { index, project, linked: linked[position].clone(), seal, path });
         }
         (batch, records.into_iter().map(|(record, _)| record).collect())
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rocksdb::DB;
 
@@ -12,6 +13,7 @@ use super::*;
 use swoosh_machine::replay::Divergence;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::keys::SecretKey;
+use swoosh_types::record::Linked;
 
 /// Nine records of three projects in three batches.
 fn busy() -> Node {
@@ -361,7 +363,7 @@ fn a_batch_is_written_whole_or_not_at_all() {
     let mut gap = good.clone();
     gap.entries.remove(0);
     let mut torn = good.clone();
-    torn.entries[1].chain = Hash::ZERO;
+    torn.entries[1].linked = Arc::new(Linked::of(Hash::ZERO, torn.entries[1].linked.encoded().to_vec()));
     let mut ahead = good.clone();
     let mut snapshot = node.snapshot(9);
     snapshot.index = 12;

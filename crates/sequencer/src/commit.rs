@@ -15,19 +15,16 @@ use swoosh_journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError
 use swoosh_machine::blocks::Blocks;
 use swoosh_machine::head::Head;
 use swoosh_machine::reduce::Delta;
-use swoosh_types::canonical::canonical_bytes;
 use swoosh_types::hash::Hash;
 use swoosh_types::names::Transition;
-use swoosh_types::receipt::{Receipt, SealedBatch};
-use swoosh_types::record::Record;
+use swoosh_types::receipt::{EncodedSeal, Receipt, SealedBatch};
+use swoosh_types::record::{Linked, Record};
 use swoosh_types::text::ProjectName;
 
 /// A record that waits to be made durable.
 pub(super) struct Pending {
     pub record: Record,
-    pub encoded: Vec<u8>,
-    pub chain: Hash,
-    pub fingerprint: Hash,
+    pub linked: Arc<Linked>,
     pub verified: Verified,
     /// The facts that it was judged by.
     pub facts: Arc<FactsNow>,
@@ -130,7 +127,8 @@ impl<L: Log> Committer<L> {
             return Err(self.refuse_all(replies, failure));
         }
         drop(pin);
-        self.acknowledged = job.records.last().map_or(self.acknowledged, |last| (last.record.index, last.chain));
+        self.acknowledged =
+            job.records.last().map_or(self.acknowledged, |last| (last.record.index, last.linked.chain()));
         self.publish(&job);
         let snapshots = batch
             .writes
@@ -166,7 +164,7 @@ impl<L: Log> Committer<L> {
     /// Everything the batch writes, as values.
     fn build(&mut self, job: &Job) -> Result<Built, String> {
         let options = &self.shared.options;
-        let chains: Vec<_> = job.records.iter().map(|pending| pending.chain).collect();
+        let chains: Vec<_> = job.records.iter().map(|pending| pending.linked.chain()).collect();
         if chains.is_empty() {
             let mut batch = Batch::default();
             self.push_snapshots(&mut batch, job);
@@ -175,22 +173,16 @@ impl<L: Log> Committer<L> {
         let first = job.records.first().map_or(0, |pending| pending.record.index);
         let sealed =
             SealedBatch::seal(&options.cluster, &options.node_key, first, &chains).ok_or("the batch is empty")?;
-        let seal = Arc::new(sealed.seal.clone());
+        let seal = Arc::new(EncodedSeal::of(sealed.seal.clone()));
         let mut batch = Batch::default();
         let mut receipts = Vec::with_capacity(job.records.len());
         for (position, pending) in job.records.iter().enumerate() {
-            let receipt = Receipt::of(&pending.record, pending.chain, sealed.path(position), sealed.seal.clone());
-            let bytes: Arc<[u8]> = canonical_bytes(&receipt).into();
-            batch.entries.push(LogEntry {
-                index: pending.record.index,
-                project: pending.record.project.clone(),
-                encoded: pending.encoded.clone(),
-                chain: pending.chain,
-                seal: seal.clone(),
-                path: receipt.path,
-            });
-            self.push_writes(&mut batch, pending, &bytes);
-            receipts.push(bytes);
+            let (record, path) = (&pending.record, sealed.path(position));
+            let receipt: Arc<[u8]> = Receipt::encode(record, &pending.linked.chain(), &path, &seal).into();
+            let (index, project) = (record.index, record.project.clone());
+            batch.entries.push(LogEntry { index, project, linked: pending.linked.clone(), seal: seal.clone(), path });
+            self.push_writes(&mut batch, pending, &receipt);
+            receipts.push(receipt);
         }
         self.push_snapshots(&mut batch, job);
         Ok(Built { batch, receipts })
@@ -224,7 +216,7 @@ impl<L: Log> Committer<L> {
         batch.writes.push(Write::Key {
             project,
             key: record.idem_key.clone(),
-            fingerprint: pending.fingerprint,
+            fingerprint: pending.verified.fingerprint(),
             index,
             receipt: ReceiptSum::of(receipt),
         });
@@ -273,7 +265,7 @@ impl<L: Log> Committer<L> {
     /// The snapshot of a head; `None` if the project has a base of that record already.
     fn snapshot(&self, head: &Head, index: u64, job: &Job) -> Result<Option<Snapshot>, ReadError> {
         if let Some(pending) = job.records.iter().find(|pending| pending.record.index == index) {
-            return Ok(Some(Snapshot::of(&pending.record, pending.chain, head.state())));
+            return Ok(Some(Snapshot::of(&pending.record, pending.linked.chain(), head.state())));
         }
         match self.shared.journal().record(index) {
             Ok(Some(stored)) => Ok(Some(Snapshot::of(&stored.record, stored.chain, head.state()))),
@@ -323,7 +315,7 @@ impl<L: Log> Committer<L> {
         }
         if self.shared.tracing {
             let way = |pending: Pending| {
-                let (record, chain, commit) = (pending.record, pending.chain, (began, ended));
+                let (record, chain, commit) = (pending.record, pending.linked.chain(), (began, ended));
                 pending.trace.map(|trace| Traced { record, chain, trace: *trace, commit })
             };
             job.records.into_iter().filter_map(way).for_each(|traced| observer.traced(traced));

@@ -25,7 +25,7 @@ use super::inbox::{Done, Inbox, Reply, Request, Work};
 use super::mend::{Failure, Mended};
 use super::{Outcome, Refusal, Trace, Verified, retry};
 use swoosh_facts::FactsNow;
-use swoosh_journal::{Durability, RecoveredHead, fingerprint};
+use swoosh_journal::{Durability, RecoveredHead};
 use swoosh_machine::blocks::Blocks;
 use swoosh_machine::chart;
 use swoosh_machine::facts::FactSet;
@@ -37,7 +37,7 @@ use swoosh_types::fact::FactKind;
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::names::{CouncilState, Transition};
-use swoosh_types::record::Record;
+use swoosh_types::record::Linked;
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ProjectName;
 
@@ -353,19 +353,17 @@ impl Pipeline {
             trace.judged();
         }
         let record = record(project, scene.stamp, &verified, accepted.outcomes, accepted.next.hash());
-        let encoded = record.encode();
-        let chain = Record::chain(&self.chain, &encoded);
+        let linked = Arc::new(Linked::of(self.chain, record.encode()));
         let head = Arc::new(accepted.next);
         let effects = delta(record.transition, &scene.head, &head);
         let blocks = Blocks::of(head.state());
         let blocks = (blocks != Blocks::of(scene.head.state())).then_some(blocks);
         self.heads.put(project.clone(), head.clone(), record.index, self.open_number);
-        let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
-        let in_flight = InFlight { fingerprint: print, waiting: Vec::new() };
+        let in_flight = InFlight { fingerprint: verified.fingerprint(), waiting: Vec::new() };
         self.keys.insert((project.clone(), record.idem_key.clone()), in_flight);
         self.shared.note_judged(self.next_index, scene.stamp.at);
         self.next_index += 1;
-        self.chain = chain;
+        self.chain = linked.chain();
         self.stamped = scene.stamp.at;
         let after = Scene {
             head: head.clone(),
@@ -377,9 +375,7 @@ impl Pipeline {
         }
         self.open.push(Pending {
             record,
-            encoded,
-            chain,
-            fingerprint: print,
+            linked,
             verified,
             facts: scene.facts,
             head,

@@ -130,8 +130,8 @@ fn with_longer_paths(batch: &Batch) -> Batch {
     let mut batch = batch.clone();
     for entry in &mut batch.entries {
         entry.path.push(Hash::ZERO);
-        let Ok(record) = from_canonical::<Record>(&entry.encoded) else { continue };
-        let changed = Receipt::of(&record, entry.chain, entry.path.clone(), (*entry.seal).clone());
+        let Ok(record) = from_canonical::<Record>(entry.linked.encoded()) else { continue };
+        let changed = Receipt::of(&record, entry.linked.chain(), entry.path.clone(), entry.seal.seal().clone());
         for write in &mut batch.writes {
             if let Write::Key { index, receipt, .. } = write
                 && *index == entry.index

@@ -53,6 +53,8 @@ fn with_canonical<T: Serialize + ?Sized, R>(value: &T, read: impl FnOnce(&[u8]) 
     let write = |writer: &mut Writer| {
         writer.clear();
         value.serialize(&mut *writer)?;
+        #[cfg(feature = "counting")]
+        crate::counts::encoded(writer.bytes().len());
         let made = read(writer.bytes());
         if writer.bytes().len() > KEPT_BYTES {
             *writer = Writer::default();

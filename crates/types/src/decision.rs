@@ -63,10 +63,10 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wording {
-    /// The transition in a sentence.
-    pub summary: String,
     /// Why, in the caller's words where it gave any.
     pub justification: String,
+    /// The transition in a sentence.
+    pub summary: String,
     /// Where the decision belongs.
     pub ucxl: Vec<EvidenceRef>,
 }

@@ -44,13 +44,23 @@ impl Hash {
 
     /// Hashes one piece of bytes.
     pub fn of(bytes: &[u8]) -> Hash {
-        Hash(Sha256::digest(bytes).into())
+        Hash::of_parts([bytes])
     }
 
     /// Hashes the concatenation of several pieces.
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Hash {
         let mut hasher = Sha256::new();
-        parts.into_iter().for_each(|part| hasher.update(part));
+        #[cfg(feature = "counting")]
+        let mut length = 0;
+        for part in parts {
+            hasher.update(part);
+            #[cfg(feature = "counting")]
+            {
+                length += part.len();
+            }
+        }
+        #[cfg(feature = "counting")]
+        crate::counts::hashed(length);
         Hash(hasher.finalize().into())
     }
 

@@ -5,9 +5,10 @@
 //! escaped ones), trailing data, a byte-order mark, lone surrogates, text that is not in Unicode
 //! normalisation form C, and nesting deeper than [`MAX_DEPTH`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -119,6 +120,7 @@ impl Json {
     pub fn canonical(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         self.write_canonical(&mut out);
+        counted(out.len());
         out
     }
 
@@ -130,8 +132,20 @@ impl Json {
             Json::Integer(n) => write_integer(*n, out),
             Json::String(text) => write_string(text, out),
             Json::Array(items) => write_list(out, b'[', b']', items.iter(), |item, out| item.write_canonical(out)),
-            Json::Object(map) => write_object(map, out),
+            Json::Object(map) => write_object(map, out, |_, _| ()),
         }
+    }
+
+    /// Appends the canonical bytes of an object. Returns the place in `out` of the value of one of its members.
+    pub fn write_object(map: &BTreeMap<String, Json>, out: &mut Vec<u8>, member: &str) -> Option<Range<usize>> {
+        let (start, found) = (out.len(), Cell::new(None));
+        write_object(map, out, |key, place| {
+            if key == member {
+                found.set(Some((place.start, place.end)));
+            }
+        });
+        counted(out.len() - start);
+        found.get().map(|(start, end)| start..end)
     }
 
     /// The object behind this value, if it is one.
@@ -193,11 +207,21 @@ fn write_list<T>(
     out.push(close);
 }
 
-fn write_object(map: &BTreeMap<String, Json>, out: &mut Vec<u8>) {
+/// Counts an encoding, for tests.
+#[cfg_attr(not(feature = "counting"), expect(unused_variables, reason = "only tests count"))]
+fn counted(bytes: usize) {
+    #[cfg(feature = "counting")]
+    crate::counts::encoded(bytes);
+}
+
+/// `note` learns the place of each member's value.
+fn write_object(map: &BTreeMap<String, Json>, out: &mut Vec<u8>, note: impl Fn(&str, Range<usize>)) {
     let write = |(key, value): (&String, &Json), out: &mut Vec<u8>| {
         write_string(key, out);
         out.push(b':');
+        let start = out.len();
         value.write_canonical(out);
+        note(key, start..out.len());
     };
     if map.keys().all(|key| key.is_ascii()) {
         return write_list(out, b'{', b'}', map.iter(), write);

@@ -299,11 +299,17 @@ impl FromStr for SecretKey {
 
 /// The message of a signed document: domain line, cluster, canonical bytes.
 pub fn message(domain: &str, cluster: &super::text::ClusterId, canonical: &[u8]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(domain.len() + cluster.as_str().len() + 1 + canonical.len());
+    let mut message = begin_message(domain, cluster, canonical.len());
+    message.extend_from_slice(canonical);
+    message
+}
+
+/// The beginning of a message, whose canonical bytes are written behind it; `room` is how many are expected.
+pub fn begin_message(domain: &str, cluster: &super::text::ClusterId, room: usize) -> Vec<u8> {
+    let mut message = Vec::with_capacity(domain.len() + cluster.as_str().len() + 1 + room);
     message.extend_from_slice(domain.as_bytes());
     message.extend_from_slice(cluster.as_str().as_bytes());
     message.push(b'\n');
-    message.extend_from_slice(canonical);
     message
 }
 

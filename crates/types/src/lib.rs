@@ -12,6 +12,8 @@ pub mod canonical;
 pub mod civil;
 pub mod content_flag;
 pub mod council;
+#[cfg(feature = "counting")]
+pub mod counts;
 pub mod decision;
 pub mod development;
 pub mod event_id;

@@ -69,7 +69,7 @@ pub struct Record {
 impl Record {
     /// The canonical bytes, which the chain is built over.
     pub fn encode(&self) -> Vec<u8> {
-        canonical_bytes(self)
+        canonical_bytes(&InOrder::of(self))
     }
 
     /// The next link of the chain: sha256(previous link ‖ canonical record).
@@ -100,6 +100,101 @@ impl Record {
         facts.sort_unstable();
         facts.dedup();
         facts
+    }
+}
+
+/// A record with its members in canonical order, so that writing it sorts nothing.
+#[derive(Serialize)]
+struct InOrder<'a> {
+    evidence: &'a [EvidenceRef],
+    guard_outcomes: Vec<OutcomeInOrder<'a>>,
+    hlc: &'a Hlc,
+    idem_key: &'a IdemKey,
+    index: u64,
+    inputs_hash: &'a Hash,
+    policy_engine: &'a str,
+    project: &'a ProjectName,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    project_implied: bool,
+    signature: &'a Signature,
+    signer: &'a PublicKey,
+    state_post_hash: &'a Hash,
+    state_pre_hash: &'a Hash,
+    timestamp: &'a Hlc,
+    transition: Transition,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window_id: &'a Option<WindowId>,
+}
+
+/// A guard's outcome with its members in canonical order.
+#[derive(Serialize)]
+struct OutcomeInOrder<'a> {
+    #[serde(skip_serializing_if = "<[Hash]>::is_empty")]
+    facts: &'a [Hash],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: &'a Option<Name>,
+    guard: GuardName,
+    ok: bool,
+    reasons: &'a [String],
+}
+
+impl<'a> InOrder<'a> {
+    fn of(record: &'a Record) -> InOrder<'a> {
+        let Record { index, project, project_implied, state_pre_hash, transition, inputs_hash, signer, .. } = record;
+        let Record { idem_key, hlc, window_id, guard_outcomes, policy_engine, evidence, .. } = record;
+        let Record { signature, timestamp, state_post_hash, .. } = record;
+        let in_order = |outcome: &'a GuardOutcome| {
+            let GuardOutcome { guard, ok, reasons, facts, grant } = outcome;
+            OutcomeInOrder { facts, grant, guard: *guard, ok: *ok, reasons }
+        };
+        InOrder {
+            evidence,
+            guard_outcomes: guard_outcomes.iter().map(in_order).collect(),
+            hlc,
+            idem_key,
+            index: *index,
+            inputs_hash,
+            policy_engine,
+            project,
+            project_implied: *project_implied,
+            signature,
+            signer,
+            state_post_hash,
+            state_pre_hash,
+            timestamp,
+            transition: *transition,
+            window_id,
+        }
+    }
+}
+
+/// A record's canonical bytes as a part of the chain. A value proves that [`Linked::chain`] is the link of these bytes behind
+/// [`Linked::previous`], so the bytes are hashed once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    previous: Hash,
+    encoded: Vec<u8>,
+    chain: Hash,
+}
+
+impl Linked {
+    pub fn of(previous: Hash, encoded: Vec<u8>) -> Linked {
+        let chain = Record::chain(&previous, &encoded);
+        Linked { previous, encoded, chain }
+    }
+
+    /// The link that the record follows.
+    pub fn previous(&self) -> Hash {
+        self.previous
+    }
+
+    pub fn encoded(&self) -> &[u8] {
+        &self.encoded
+    }
+
+    /// The record's own link.
+    pub fn chain(&self) -> Hash {
+        self.chain
     }
 }
 

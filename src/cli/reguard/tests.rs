@@ -8,7 +8,8 @@ use crate::types::inputs::IdentityGrant;
 use crate::types::keys::SecretKey;
 use crate::types::names::{Role, Transition};
 use crate::types::proposal::{Proposal, default_project};
-use crate::types::receipt::SealedBatch;
+use crate::types::receipt::{EncodedSeal, SealedBatch};
+use crate::types::record::Linked;
 use crate::types::text::ClusterId;
 use std::sync::Arc;
 
@@ -88,11 +89,10 @@ fn journal_records(journal: &Journal, set: &FactSet, mut writes: Vec<Write>, tam
         let (record, next) = accept(&head, set, transition, &inputs, n, &tamper);
         head = next;
         writes.push(Write::Object { hash: record.inputs_hash, bytes: inputs.canonical() });
-        let encoded = record.encode();
-        let chain = Record::chain(&journal.last().1, &encoded);
-        let sealed = SealedBatch::seal(&cluster(), &node(), n, &[chain]).unwrap();
-        let (project, seal, path) = (record.project, Arc::new(sealed.seal.clone()), sealed.path(0));
-        let entries = vec![LogEntry { index: n, project, encoded, chain, seal, path }];
+        let linked = Arc::new(Linked::of(journal.last().1, record.encode()));
+        let sealed = SealedBatch::seal(&cluster(), &node(), n, &[linked.chain()]).unwrap();
+        let (project, seal, path) = (record.project, Arc::new(EncodedSeal::of(sealed.seal.clone())), sealed.path(0));
+        let entries = vec![LogEntry { index: n, project, linked, seal, path }];
         journal.append(&Batch { entries, writes: std::mem::take(&mut writes) }).unwrap();
     }
 }

@@ -14,8 +14,8 @@ use swoosh::types::canonical::canonical_bytes;
 use swoosh::types::hash::Hash;
 use swoosh::types::names::Transition;
 use swoosh::types::proposal::SignedProposal;
-use swoosh::types::receipt::{Receipt, SealedBatch};
-use swoosh::types::record::Record;
+use swoosh::types::receipt::{EncodedSeal, Receipt, SealedBatch};
+use swoosh::types::record::{Linked, Record};
 use swoosh::types::text::ProjectName;
 
 use super::daemon::Site;
@@ -59,13 +59,13 @@ impl<'a> Writer<'a> {
     }
 
     fn append(&mut self, record: Record, signed: &SignedProposal, head: &Head) {
-        let encoded = record.encode();
-        self.chain = Record::chain(&self.chain, &encoded);
+        let linked = Arc::new(Linked::of(self.chain, record.encode()));
+        self.chain = linked.chain();
         let (node, index, project) = (&self.site.hands.get("node").secret, record.index, record.project.clone());
         let sealed = SealedBatch::seal(&self.site.cluster, node, index, &[self.chain]).unwrap();
         let receipt = Receipt::of(&record, self.chain, sealed.path(0), sealed.seal.clone());
-        let (seal, path, chain) = (Arc::new(sealed.seal.clone()), receipt.path.clone(), self.chain);
-        let entry = LogEntry { index, project: project.clone(), encoded, chain, seal, path };
+        let (seal, path, chain) = (Arc::new(EncodedSeal::of(sealed.seal.clone())), receipt.path.clone(), self.chain);
+        let entry = LogEntry { index, project: project.clone(), linked, seal, path };
         let print = fingerprint(record.transition, &record.inputs_hash, &record.signer);
         let wording = swoosh::decisions::wording(&record, &signed.proposal.inputs);
         let writes = vec![

@@ -11,8 +11,8 @@ use swoosh::types::canonical::{canonical_bytes, from_canonical};
 use swoosh::types::hash::Hash;
 use swoosh::types::keys::SecretKey;
 use swoosh::types::names::Region;
-use swoosh::types::receipt::{BatchSeal, Receipt, SealedBatch};
-use swoosh::types::record::Record;
+use swoosh::types::receipt::{BatchSeal, EncodedSeal, Receipt, SealedBatch};
+use swoosh::types::record::{Linked, Record};
 use swoosh::types::text::ClusterId;
 
 use super::{items, read, text};
@@ -73,15 +73,20 @@ fn the_receipts_of_the_vectors_prove_themselves_and_are_those_of_their_records()
     }
 }
 
-fn entry(vector: &Vector) -> LogEntry {
-    LogEntry {
+/// The entry of a vector's record behind the link of the record before it.
+fn entry(previous: &mut Hash, vector: &Vector) -> Option<LogEntry> {
+    let linked = Linked::of(*previous, vector.record.encode());
+    *previous = linked.chain();
+    assert_eq!(linked.chain(), vector.chain);
+    let seal = EncodedSeal::of(vector.seal.clone());
+    assert_eq!(Receipt::encode(&vector.record, &vector.chain, &vector.path, &seal), vector.receipt);
+    Some(LogEntry {
         index: vector.record.index,
         project: vector.record.project.clone(),
-        encoded: vector.record.encode(),
-        chain: vector.chain,
-        seal: Arc::new(vector.seal.clone()),
+        linked: Arc::new(linked),
+        seal: Arc::new(seal),
         path: vector.path.clone(),
-    }
+    })
 }
 
 fn binding(vector: &Vector) -> Write {
@@ -110,7 +115,7 @@ fn a_journal_rebuilds_the_receipts_of_the_vectors_byte_for_byte() {
     });
     let journal = journal.unwrap();
     journal.recover().unwrap();
-    let (entries, writes) = (vectors.iter().map(entry).collect(), vectors.iter().map(binding).collect());
+    let (entries, writes) = (vectors.iter().scan(Hash::ZERO, entry).collect(), vectors.iter().map(binding).collect());
     journal.append(&Batch { entries, writes }).unwrap();
     for Vector { record, receipt, .. } in vectors {
         let bound: BoundKey = journal.bound_key(&record.project, &record.idem_key).unwrap().unwrap();

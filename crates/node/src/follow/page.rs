@@ -16,8 +16,8 @@ use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::incarnation::onward;
 use swoosh_types::keys::PublicKey;
-use swoosh_types::receipt::{BatchSeal, ReceiptError};
-use swoosh_types::record::Record;
+use swoosh_types::receipt::{EncodedSeal, ReceiptError};
+use swoosh_types::record::{Linked, Record};
 use swoosh_types::text::ProjectName;
 
 /// Why a record of another node is not kept.
@@ -70,7 +70,7 @@ struct Taking<'a> {
     facts: BTreeMap<Hash, &'a FeedFact>,
     /// Objects that the batch holds already.
     written: BTreeSet<Hash>,
-    seal: Option<Arc<BatchSeal>>,
+    seal: Option<Arc<EncodedSeal>>,
     heads: BTreeMap<ProjectName, (Arc<Head>, u64)>,
     /// The last record of each project, and its link.
     last_of: BTreeMap<ProjectName, (Record, Hash)>,
@@ -102,25 +102,25 @@ impl<'a> Taking<'a> {
         if index != expected {
             return Err(Flaw::OutOfOrder { expected, found: index });
         }
-        let encoded = record.encode();
-        self.link(entry, &encoded)?;
+        let linked = self.link(entry)?;
         let inputs = self.inputs(entry)?;
-        let stored = self.seal(entry, encoded)?;
+        let stored = self.seal(entry, linked.encoded().to_vec())?;
         self.facts(record)?;
         self.reduce(entry)?;
-        self.write(stored, inputs, entry);
+        self.write(stored, Arc::new(linked), inputs, entry);
         Ok(())
     }
 
-    fn link(&mut self, entry: &FeedRecord, encoded: &[u8]) -> Result<(), Flaw> {
+    fn link(&mut self, entry: &FeedRecord) -> Result<Linked, Flaw> {
         let index = entry.record.index;
         let previous = onward(self.journal.incarnations(), self.last_index, self.last_chain);
-        let (expected, found) = (Record::chain(&previous, encoded), entry.chain);
+        let linked = Linked::of(previous, entry.record.encode());
+        let (expected, found) = (linked.chain(), entry.chain);
         if expected != found {
             return Err(Flaw::Chain { index, expected, found });
         }
         (self.last_index, self.last_chain) = (index, found);
-        Ok(())
+        Ok(linked)
     }
 
     /// The inputs' bytes, signed with the rest of the proposal.
@@ -179,7 +179,7 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    fn write(&mut self, stored: StoredRecord, inputs: Vec<u8>, entry: &FeedRecord) {
+    fn write(&mut self, stored: StoredRecord, linked: Arc<Linked>, inputs: Vec<u8>, entry: &FeedRecord) {
         let record = &stored.record;
         let (project, index) = (record.project.clone(), record.index);
         if self.written.insert(record.inputs_hash) {
@@ -195,13 +195,12 @@ impl<'a> Taking<'a> {
             receipt: ReceiptSum::of(&canonical_bytes(&stored.receipt())),
         });
         let seal = match &self.seal {
-            Some(known) if **known == stored.seal => known.clone(),
-            _ => Arc::new(stored.seal.clone()),
+            Some(known) if *known.seal() == stored.seal => known.clone(),
+            _ => Arc::new(EncodedSeal::of(stored.seal.clone())),
         };
         self.seal = Some(seal.clone());
         self.last_of.insert(project.clone(), (stored.record, stored.chain));
-        let (encoded, chain, path) = (stored.encoded, stored.chain, stored.path);
-        self.batch.entries.push(LogEntry { index, project, encoded, chain, seal, path });
+        self.batch.entries.push(LogEntry { index, project, linked, seal, path: stored.path });
     }
 
     fn done(mut self) -> Taken {

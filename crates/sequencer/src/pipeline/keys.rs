@@ -3,7 +3,6 @@
 use super::{LOG_FAILED, Pipeline, answer};
 use crate::inbox::{Reply, Request};
 use crate::{Outcome, Verified};
-use swoosh_journal::fingerprint;
 use swoosh_types::hash::Hash;
 use swoosh_types::ids::IdemKey;
 use swoosh_types::rejection::{Code, Rejection};
@@ -36,7 +35,7 @@ impl Pipeline {
             return Err(Rejection::new(Code::NotDurable, LOG_FAILED));
         }
         let proposal = verified.proposal();
-        let print = fingerprint(proposal.transition, &proposal.inputs_hash, &proposal.signer);
+        let print = verified.fingerprint();
         let place = (proposal.project(), proposal.idem_key.clone());
         if let Some(in_flight) = self.keys.get(&place) {
             return Ok(if in_flight.fingerprint == print { KeyUse::RepeatInFlight } else { KeyUse::Taken });

@@ -14,6 +14,7 @@ use swoosh_journal::{AppendError, Batch, Durability, Journal, Log};
 use swoosh_machine::chart::{self, Inputs};
 use swoosh_platform::clock::{Reading, TimeSource};
 use swoosh_types::canonical::{canonical_bytes, to_json};
+use swoosh_types::counts::{Counts, counts};
 use swoosh_types::decision::Wording;
 use swoosh_types::fact::{FactClaim, FactKind};
 use swoosh_types::hash::Hash;
@@ -164,6 +165,10 @@ fn facts(operator: &SecretKey) -> FactTable {
     table
 }
 
+fn verified(body: &[u8]) -> Verified {
+    verify(body, &Headers::default(), &cluster(), Inputs::decode).unwrap()
+}
+
 impl World {
     /// A world with a licensed project, whose license runs out within the hour.
     fn licensed() -> World {
@@ -223,14 +228,19 @@ impl World {
     }
 
     fn signed(&mut self, transition: Transition, inputs: &Value) -> Verified {
+        verified(&self.body("a", self.head, transition, inputs))
+    }
+
+    /// The bytes of a signed proposal.
+    fn body(&mut self, project: &str, head: Hash, transition: Transition, inputs: &Value) -> Vec<u8> {
         self.proposals += 1;
         let inputs = to_json(inputs).unwrap();
         let now_ms = self.clock.0.lock().unwrap().0;
         let beat = (now_ms - 1_735_689_600_000) / 60_000;
         let (op_class, number) = (chart::spec(transition).op_class, self.proposals);
         let proposal = Proposal {
-            project: Some(name("a")),
-            current_state_hash: self.head,
+            project: Some(name(project)),
+            current_state_hash: head,
             transition,
             inputs_hash: Hash::of(&inputs.canonical()),
             inputs,
@@ -240,8 +250,19 @@ impl World {
             window_id: None,
             evidence: vec![],
         };
-        let bytes = canonical_bytes(&proposal.sign(&cluster(), &self.operator));
-        verify(&bytes, &Headers::default(), &cluster(), Inputs::decode).unwrap()
+        canonical_bytes(&proposal.sign(&cluster(), &self.operator))
+    }
+
+    /// Verifies proposals, judges them in one batch and commits it; the counts of all that.
+    fn spent(&mut self, bodies: &[Vec<u8>]) -> Counts {
+        let before = counts();
+        let answers: Vec<_> = bodies.iter().map(|body| self.single.propose(verified(body)).unwrap()).collect();
+        while self.single.judge(true) | self.single.commit() {}
+        let spent = counts() - before;
+        for mut answer in answers {
+            assert!(matches!(answer.try_recv(), Ok(Outcome::Accepted { .. })));
+        }
+        spent
     }
 
     fn records(&self) -> Vec<Record> {
@@ -367,4 +388,48 @@ fn records_that_are_adopted_after_the_log_was_reopened_are_announced() {
     world.accepted(Transition::ControlResume, &json!({"rationale": "back"}));
     let heard: Vec<u64> = world.heard.0.lock().unwrap().iter().map(|(index, _)| *index).collect();
     assert_eq!(heard, [1, 2, 3, 4], "each once");
+}
+
+/// Inputs were encoded twice, and the chain and the fingerprint of a key hashed twice: 10 encodings, 11 hashes of 4,272 bytes, and
+/// then the receipt's sum.
+/// A transition that is alone in its batch pays for the batch's seal and watermark too.
+#[test]
+fn a_transition_is_encoded_and_hashed_a_bounded_number_of_times() {
+    let mut world = World::licensed();
+    world.accepted(Transition::ControlPause, &json!({"rationale": "lunch"}));
+    let body = world.body("a", world.head, Transition::ControlResume, &json!({"rationale": "fed"}));
+    let spent = world.spent(&[body]);
+    // The proposal, three sections, the record, the receipt, the decision's words; the batch's root and seal.
+    assert!(spent.encodings <= 9 && spent.encoded_bytes <= 3_400, "{spent:?}");
+    // The inputs, the fingerprint, three sections, the state, the chain, the receipt's sum; the leaf and the watermark.
+    assert!(spent.hashes <= 10 && spent.hashed_bytes <= 3_900, "{spent:?}");
+}
+
+/// Sixteen projects get their license in one batch. It was 162 encodings, and 240 hashes of 95,083 bytes without
+/// the receipts' sums.
+#[test]
+fn the_records_of_a_batch_share_the_cost_of_its_seal() {
+    let mut world = World::licensed();
+    let key = world.operator.public().to_string();
+    let document = json!({"document": {
+        "sources": {"main": {"url": "https://git.example/a", "ref": "a".repeat(40)}},
+        "roles": {"builder": {"capabilities": [], "seats": 3}},
+        "approval_threshold": 2,
+        "identities": {key: {"name": "ann", "roles": ["operator"]}},
+    }});
+    let names: Vec<String> = (0..16).map(|number| format!("p{number:02}")).collect();
+    let mut created = Vec::new();
+    for project in &names {
+        let head = swoosh_machine::head::Head::genesis(&name(project)).hash();
+        created.push(world.body(project, head, Transition::BootConfigOk, &document));
+    }
+    world.spent(&created);
+    let mut licensed = Vec::new();
+    for project in &names {
+        let head = world.single.handle().view(&name(project)).unwrap().head.hash();
+        licensed.push(world.body(project, head, Transition::BootLicensed, &json!({})));
+    }
+    let spent = world.spent(&licensed);
+    assert!(spent.encodings <= 16 * 9 + 2 && spent.encoded_bytes <= 16 * 4_300, "{spent:?}");
+    assert!(spent.hashes <= 16 * 14 && spent.hashed_bytes <= 16 * 5_500, "{spent:?}");
 }

@@ -10,7 +10,7 @@ use crate::ids::{DecisionId, IdemKey, WindowId};
 use crate::json::MAX_INTEGER;
 use crate::keys::SecretKey;
 use crate::names::{GuardName, Transition};
-use crate::receipt::{BatchRoot, BatchSeal, Receipt};
+use crate::receipt::{BatchRoot, BatchSeal, EncodedSeal, Receipt};
 use crate::record::{GuardOutcome, Record};
 
 fn reference<T: Serialize>(value: &T) -> Vec<u8> {
@@ -61,7 +61,7 @@ fn outcome() -> impl Strategy<Value = GuardOutcome> {
         ok,
         reasons,
         facts,
-        grant: None,
+        grant: (!ok).then(|| "helper".parse().unwrap()),
     })
 }
 
@@ -74,7 +74,7 @@ fn record() -> impl Strategy<Value = Record> {
         let secret = SecretKey::from_bytes(&secret);
         Record {
             index,
-            project: "default".parse().unwrap(),
+            project: if index % 2 == 0 { "default" } else { "a-b.c_9" }.parse().unwrap(),
             project_implied: implied,
             state_pre_hash: hashes[0],
             transition,
@@ -143,6 +143,14 @@ proptest! {
     #[test]
     fn receipts_are_written_as_the_reference_writes_them(receipt in receipt()) {
         prop_assert_eq!(canonical_bytes(&receipt), reference(&receipt));
+    }
+
+    /// A receipt is written in order out of its record, around the seal of its batch.
+    #[test]
+    fn receipts_of_records_are_written_as_the_reference_writes_them(record in record(), other in receipt()) {
+        let (chain, path, seal) = (other.chain, other.path, other.seal);
+        let receipt = Receipt::of(&record, chain, path.clone(), seal.clone());
+        prop_assert_eq!(Receipt::encode(&record, &chain, &path, &EncodedSeal::of(seal)), reference(&receipt));
     }
 }
 

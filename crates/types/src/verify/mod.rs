@@ -9,6 +9,7 @@ mod known_keys;
 pub use headers::Headers;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::canonical::DecodeError;
@@ -16,9 +17,9 @@ use crate::forms::{self, Fault};
 use crate::hash::Hash;
 use crate::hlc::Hlc;
 use crate::json::Json;
-use crate::keys::{KeyTable, PublicKey, SecretKey, Signature, domain, message};
+use crate::keys::{KeyTable, PublicKey, SecretKey, Signature, begin_message, domain};
 use crate::names::Transition;
-use crate::proposal::{MAX_EVIDENCE, Proposal, SignedProposal};
+use crate::proposal::{MAX_EVIDENCE, Proposal, SignedProposal, fingerprint};
 use crate::rejection::{Code, Rejection};
 use crate::text::ClusterId;
 
@@ -27,7 +28,11 @@ use crate::text::ClusterId;
 pub struct VerifiedProposal<T> {
     signed: SignedProposal,
     inputs: T,
-    inputs_bytes: Vec<u8>,
+    /// Holds the canonical inputs, and what they were signed with.
+    bytes: Vec<u8>,
+    /// Where in `bytes` the inputs are.
+    inputs_at: Range<usize>,
+    fingerprint: Hash,
 }
 
 impl<T> VerifiedProposal<T> {
@@ -45,13 +50,25 @@ impl<T> VerifiedProposal<T> {
 
     /// The canonical bytes of the inputs.
     pub fn inputs_bytes(&self) -> &[u8] {
-        &self.inputs_bytes
+        &self.bytes[self.inputs_at.clone()]
+    }
+
+    /// See [`fingerprint`]. It is made where the signature is checked, so that the sequencer's thread need not hash.
+    pub fn fingerprint(&self) -> Hash {
+        self.fingerprint
     }
 
     /// Signs a proposal of the node's own: verified because it was signed here.
     pub fn own(proposal: Proposal, inputs: T, cluster: &ClusterId, key: &SecretKey) -> VerifiedProposal<T> {
-        let inputs_bytes = proposal.inputs.canonical();
-        VerifiedProposal { signed: proposal.sign(cluster, key), inputs, inputs_bytes }
+        let bytes = proposal.inputs.canonical();
+        let inputs_at = 0..bytes.len();
+        VerifiedProposal::of(proposal.sign(cluster, key), inputs, bytes, inputs_at)
+    }
+
+    fn of(signed: SignedProposal, inputs: T, bytes: Vec<u8>, inputs_at: Range<usize>) -> VerifiedProposal<T> {
+        let Proposal { transition, inputs_hash, signer, .. } = &signed.proposal;
+        let fingerprint = fingerprint(*transition, inputs_hash, signer);
+        VerifiedProposal { signed, inputs, bytes, inputs_at, fingerprint }
     }
 }
 
@@ -83,20 +100,23 @@ pub fn verify_by_tables<T>(
     headers.merge_into(&mut document)?;
     let signature = take_signature(&mut document)?;
     write_clock_in_utc(&mut document)?;
-    let document = Json::Object(document);
-    let canonical = document.canonical();
-    let inputs = document.into_member("inputs").unwrap_or_else(Json::empty_object);
-    let proposal = Proposal::decode(&canonical, inputs).map_err(|error| proposal_rejection(error, &canonical))?;
+    // The canonical bytes are written once, behind the beginning of the signed message; the inputs' are a part of them.
+    let mut message = begin_message(domain::TRANSITION, cluster, body.len());
+    let begins = message.len();
+    let inputs_at = Json::write_object(&document, &mut message, "inputs").unwrap_or_default();
+    let inputs = document.remove("inputs");
+    let canonical = &message[begins..];
+    let decoded = Proposal::decode(&document, inputs, canonical);
+    let proposal = decoded.map_err(|error| proposal_rejection(error, canonical))?;
     if proposal.evidence.len() > MAX_EVIDENCE {
         return Err(Rejection::new(Code::Schema, format!("evidence holds more than {MAX_EVIDENCE} addresses")));
     }
-    let inputs_bytes = proposal.inputs.canonical();
-    let inputs = decode(proposal.transition, &inputs_bytes).map_err(|error| inputs_rejection(error, &proposal))?;
+    let inputs_bytes = &message[inputs_at.clone()];
+    let inputs = decode(proposal.transition, inputs_bytes).map_err(|error| inputs_rejection(error, &proposal))?;
     if let Some(fault) = forms::list_in_place_of_object(proposal.transition, &proposal.inputs) {
         return Err(Rejection::new(Code::Schema, of_inputs(&fault)));
     }
-    check_inputs_hash(&proposal, &inputs_bytes)?;
-    let message = message(domain::TRANSITION, cluster, &canonical);
+    check_inputs_hash(&proposal, inputs_bytes)?;
     if !is_signed(&proposal.signer, &message, &signature, tables) {
         let what = "an ed25519 signature over \"swoosh/transition/v1\\n\" ‖ cluster ‖ \"\\n\" ‖ JCS(proposal without signature)";
         let reason = format!(
@@ -106,7 +126,7 @@ pub fn verify_by_tables<T>(
         );
         return Err(Rejection::new(Code::SignatureInvalid, reason));
     }
-    Ok(VerifiedProposal { signed: SignedProposal { proposal, signature }, inputs, inputs_bytes })
+    Ok(VerifiedProposal::of(SignedProposal { proposal, signature }, inputs, message, inputs_at))
 }
 
 fn is_signed(
