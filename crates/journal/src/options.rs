@@ -59,9 +59,9 @@ fn of(family: Family, cache: &Cache, compacts: bool) -> Options {
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
     options.set_disable_auto_compactions(!compacts);
+    // Flushed tables have the compression of compacted ones. Keys of the log only rise, so its tables never overlap: RocksDB
+    // moves them from level to level and writes none again. docs/performance.md has the bytes of each family.
     options.set_compression_type(compression(family));
-    // Flushed tables are soon compacted, and compressed then: compressing twice costs the writer.
-    options.set_compression_per_level(&[DBCompressionType::None, compression(family)]);
     options.set_write_buffer_size(memtable_bytes(family));
     options.set_level_compaction_dynamic_level_bytes(true);
     if family == Family::Idem {

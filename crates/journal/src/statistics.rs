@@ -68,6 +68,8 @@ fn written(report: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::testing::Node;
 
@@ -85,6 +87,24 @@ mod tests {
         node.journal.compact().unwrap();
         assert!(tables(&node, "wal") > 0 && tables(&node, "objects") > 0);
         assert!(crate::verify::verify(&node.journal, &mut |_| ()).is_good());
+    }
+
+    /// Flushed tables had another compression than compacted ones, so that every table of the log was written twice.
+    #[test]
+    fn tables_of_the_log_are_moved_and_never_written_again() {
+        let mut node = Node::new();
+        let tables = |node: &Node| -> BTreeSet<String> {
+            let files = node.journal.0.db.inside().live_files().unwrap();
+            files.into_iter().filter(|file| file.column_family_name == "wal").map(|file| file.name).collect()
+        };
+        let mut flushed = BTreeSet::new();
+        for _ in 0..9 {
+            node.commit(&["a", "b", "c"]);
+            node.journal.settle_tables().unwrap();
+            flushed.append(&mut tables(&node));
+        }
+        assert_eq!(flushed.len(), 9);
+        assert_eq!(tables(&node), flushed);
     }
 
     #[test]
