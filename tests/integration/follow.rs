@@ -28,9 +28,11 @@ pub fn catches_up(follower: &Daemon, node: &Daemon) {
     assert_eq!(heads_at(follower, last), heads_at(node, last));
 }
 
-/// Two records: a pause and its end.
+/// Two records: a pause and its end. The end alone where a loss of records left the project paused.
 pub fn toggle(project: &mut Project<'_>, daemon: &Daemon) {
-    project.accept(daemon, Transition::ControlPause);
+    if !project.head.state().control.paused {
+        project.accept(daemon, Transition::ControlPause);
+    }
     project.accept(daemon, Transition::ControlResume);
 }
 
