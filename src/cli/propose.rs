@@ -1,5 +1,6 @@
 //! `swoosh propose`: builds, signs and posts a proposal, and tries again while that makes sense.
 
+mod batch;
 pub(super) mod fill;
 pub(super) mod patience;
 mod report;
@@ -45,7 +46,9 @@ use patience::{Ended, WaitFor};
         Inputs that follow from the project's state are filled in where they are left out: versions and hashes of AllReady, \
         PlanChange and Reaffirm, the binding of Approve. The state is proven against its head first.\n\n\
         `--wait 5m` waits while time alone keeps the transition from being accepted: for its window, or for the next cycle. \
-        `--wait 'EXPRESSION'` waits after the proposal was accepted, as `swoosh wait` does. Both may be given.",
+        `--wait 'EXPRESSION'` waits after the proposal was accepted, as `swoosh wait` does. Both may be given.\n\n\
+        `--batch FILE` posts proposals that are signed already, up to 256 in a request. Each is answered as if it was posted \
+        alone, in its order: a refused one stops none of the others.",
     after_help = "Examples:\n  \
         swoosh propose ConfigOk --key operator.key --inputs @project.json\n  \
         swoosh propose PlanLocked --key operator.key --plan plan.md --wait 5m\n  \
@@ -59,14 +62,22 @@ use patience::{Ended, WaitFor};
         swoosh propose Boot_Licensed --key operator.key --print > proposal.json\n  \
         curl -i -H 'content-type: application/json' --data @proposal.json \\\n    \
         http://127.0.0.1:7400/transition\n\n\
-        Exits with 0 when accepted, 1 when refused, 2 on wrong usage (also bad inputs), 3 when --wait or --timeout is over, 4 when the\n\
+        Many in one request:\n  \
+        swoosh propose Boot_Licensed --project a --key operator.key --print >> batch\n  \
+        swoosh propose Boot_Licensed --project b --key operator.key --print >> batch\n  \
+        swoosh propose --batch batch --key operator.key\n\n\
+        Exits with 0 when accepted (of a batch, all of them), 1 when refused, 2 on wrong usage (also bad inputs), 3 when --wait or --timeout is over, 4 when the\n\
         expression cannot be reached any more. `swoosh --json propose …` prints the receipt, which\n\
         `swoosh receipt verify` checks, or the node's problem document."
 )]
 pub struct ProposeCommand {
     /// Transition, such as Control_Pause, or the end of its name, such as Pause
-    #[arg(value_name = "TRANSITION", value_parser = transition_name::parse)]
-    transition: Transition,
+    #[arg(value_name = "TRANSITION", value_parser = transition_name::parse, required_unless_present = "batch")]
+    transition: Option<Transition>,
+    /// Signed proposals to post as they are, one on each line, as --print prints them; - for standard input
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["transition", "inputs", "plan", "wait", "timeout", "goal", "uuid",
+        "beat_at", "idem_key", "window", "evidence", "head", "dry_run", "print"])]
+    batch: Option<PathBuf>,
     /// Your secret key's file (see `swoosh keygen`); left out, keys/operator.key of a directory of `swoosh init`
     #[arg(long, value_name = "FILE|env:NAME|fd:N", env = "SWOOSH_KEY", required = keys::is_required(), default_value = keys::own(), hide_default_value = true)]
     key: PathBuf,
@@ -142,6 +153,9 @@ impl FromStr for WindowChoice {
 impl ProposeCommand {
     /// Proposes.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
+        if let Some(file) = &self.batch {
+            return batch::propose(output, &self.signer(None)?, file);
+        }
         let (most, goal) = self.waits();
         let inputs = self.given_inputs()?;
         let node = self.signer(most)?;
@@ -156,7 +170,7 @@ impl ProposeCommand {
             let answer = node.ask(node.client().dry_run(&draft))?;
             let mut document = serde_json::to_value(&answer)?;
             document["cluster"] = serde_json::to_value(node.client().cluster())?;
-            output.say(&document, || report::dry_run(&node, self.transition, &answer))?;
+            output.say(&document, || report::dry_run(&node, self.transition(), &answer))?;
             return Ok(exit(answer.accepted));
         }
         match (patience::propose(output, &node, &draft, most)?, goal) {
@@ -166,6 +180,12 @@ impl ProposeCommand {
                 Waiting::new(&node, draft.project(), vec![goal], self.timeout).run()?.report_aside()
             }
         }
+    }
+
+    /// The transition, which only a batch leaves out.
+    #[expect(clippy::expect_used, reason = "the parser requires it where there is no batch")]
+    fn transition(&self) -> Transition {
+        self.transition.expect("the parser requires it where there is no batch")
     }
 
     /// The longest wait before acceptance, and the goal after it. A later one counts.
@@ -190,30 +210,30 @@ impl ProposeCommand {
     /// The inputs as they were given. What is lacking and does not follow from the state is refused before a node is asked.
     fn given_inputs(&self) -> anyhow::Result<Json> {
         let inputs = match &self.plan {
-            Some(plan) => locked(self.transition, plan)?,
+            Some(plan) => locked(self.transition(), plan)?,
             None => source::json_of(&self.inputs, "inputs")?,
         };
-        if !fill::lacks(self.transition, &inputs) {
-            check_inputs(self.transition, &inputs)?;
+        if !fill::lacks(self.transition(), &inputs) {
+            check_inputs(self.transition(), &inputs)?;
         }
         Ok(inputs)
     }
 
     /// The inputs, with what follows from the state of the project.
     fn whole_inputs(&self, node: &Node, given: Json) -> anyhow::Result<Json> {
-        if !fill::lacks(self.transition, &given) {
+        if !fill::lacks(self.transition(), &given) {
             return Ok(given);
         }
         let project = self.project.clone().unwrap_or_else(default_project);
         let (_, head) = state::proven(node, &project)?;
-        let inputs = fill::filled(self.transition, &given, head.state())?;
-        check_inputs(self.transition, &inputs)?;
+        let inputs = fill::filled(self.transition(), &given, head.state())?;
+        check_inputs(self.transition(), &inputs)?;
         Ok(inputs)
     }
 
     fn draft(&self, node: &Node, given: Json) -> anyhow::Result<Draft> {
         let inputs = self.whole_inputs(node, given)?;
-        let mut draft = Draft::new(self.transition, &inputs)?.with_evidence(self.evidence.clone())?;
+        let mut draft = Draft::new(self.transition(), &inputs)?.with_evidence(self.evidence.clone())?;
         if let Some(project) = &self.project {
             draft = draft.to(project.clone());
         }

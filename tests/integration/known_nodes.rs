@@ -195,3 +195,56 @@ fn a_node_can_be_kept_before_its_address_is_used() {
     let booted = user.run(&site, daemon.address, &boot);
     assert!(booted.status.success(), "{}", said(&booted));
 }
+
+/// Signed once and posted together: a refused proposal stops none of the others, and a second run gets the same receipts.
+#[test]
+fn a_batch_of_signed_proposals_is_posted_together_and_each_has_its_answer() {
+    let (site, user) = (Site::new(), User::new());
+    let daemon = site.start();
+    let begun = |project: &str| {
+        let config = json!({"document": inputs::document(&site.hands)}).to_string();
+        let words = ["propose", "Boot_ConfigOk", "--project", project, "--inputs", &config, "--print"];
+        let printed = user.run(&site, daemon.address, &words);
+        assert!(printed.status.success(), "{}", said(&printed));
+        String::from_utf8(printed.stdout).unwrap()
+    };
+    // The second one of a project is late: the head has moved.
+    let lines = [begun("a"), begun("b"), begun("a")].concat();
+    let file = site.file("batch");
+    std::fs::write(&file, &lines).unwrap();
+    let batch = |more: &[&str]| {
+        let words = [&["propose", "--batch", file.to_str().unwrap(), "--cluster", "test"][..], more].concat();
+        user.run(&site, daemon.address, &words)
+    };
+    let posted = batch(&[]);
+    let text = String::from_utf8_lossy(&posted.stdout).into_owned();
+    assert_eq!(posted.status.code(), Some(1), "{}", said(&posted));
+    for expected in [
+        "1: accepted: Boot_ConfigOk in project a, record 1",
+        "2: accepted: Boot_ConfigOk in project b, record 2",
+        "3: refused: Boot_ConfigOk in project a: stale_head",
+        "2 of 3 accepted",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+    let again = batch(&["--json"]);
+    let answers: Vec<Value> = again
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let found: Vec<_> = answers
+        .iter()
+        .map(|answer| (answer["line"].as_u64(), answer["accepted"].as_bool(), answer["replayed"].as_bool()))
+        .collect();
+    assert_eq!(
+        found,
+        [(Some(1), Some(true), Some(true)), (Some(2), Some(true), Some(true)), (Some(3), Some(false), None)]
+    );
+    assert_eq!((&answers[2]["problem"]["code"], daemon.last_index()), (&json!("stale_head"), 2));
+    std::fs::write(&file, lines + "{}\n").unwrap();
+    let malformed = batch(&[]);
+    assert_eq!(malformed.status.code(), Some(2), "{}", said(&malformed));
+    assert!(said(&malformed).contains("line 4 is no signed proposal"), "{}", said(&malformed));
+}

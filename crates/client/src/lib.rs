@@ -21,6 +21,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 
 mod answers;
+mod bulk;
 mod clock;
 mod draft;
 mod entropy;
@@ -40,6 +41,7 @@ pub use answers::{
     DryRun, EffectView, ExportHealth, FactsView, GuardView, Health, HealthStatus, LastClock, NetworkView, ProjectView,
     PushedFact, StateView, TransitionView, TransitionsView, WalEntry, WalPage, WindowView, WindowsKnown, WindowsView,
 };
+pub use bulk::Answers;
 pub use clock::HlcClock;
 pub use draft::{Draft, DraftError, op_class};
 pub use entropy::EntropyError;

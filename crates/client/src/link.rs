@@ -253,7 +253,12 @@ impl Link {
         self.exchange(self.http.post(url).header(CONTENT_TYPE, "application/json").body(body)).await
     }
 
-    /// The same, of a caller that waits in line where its head is stale.
+    /// Posts a document on each line.
+    pub async fn post_lines(&self, url: Url, body: Vec<u8>) -> Result<Reply, LinkError> {
+        self.exchange(self.http.post(url).header(CONTENT_TYPE, "application/x-ndjson").body(body)).await
+    }
+
+    /// Posts a proposal of a caller that waits in line where its head is stale.
     pub async fn post_in_line(&self, url: Url, body: Vec<u8>) -> Result<Reply, LinkError> {
         let request = self.http.post(url).header(CONTENT_TYPE, "application/json").header("prefer", IN_LINE);
         self.exchange(request.body(body)).await

@@ -203,7 +203,7 @@ fn may_move_head(draft: &Draft) -> bool {
 }
 
 /// How an attempt ended.
-enum Step {
+pub(super) enum Step {
     Done(Box<(Receipt, Vec<u8>, bool)>),
     Again(Cause),
     Failed(ProposeError),
@@ -370,7 +370,7 @@ impl Client {
     }
 
     /// The next step after an answer.
-    fn judge(&self, prepared: &Prepared, draft: Option<&Draft>, reply: Reply) -> Step {
+    pub(super) fn judge(&self, prepared: &Prepared, draft: Option<&Draft>, reply: Reply) -> Step {
         if matches!(reply.status, 200 | 202) {
             return match self.receipt(prepared, &reply) {
                 Ok(receipt) => Step::Done(Box::new((receipt, reply.body, reply.replayed))),
@@ -416,7 +416,7 @@ impl Client {
         Ok(receipt)
     }
 
-    fn unexpected(&self, reply: &Reply, found: String) -> ProposeError {
+    pub(super) fn unexpected(&self, reply: &Reply, found: String) -> ProposeError {
         ProposeError::Unexpected { address: self.address().to_owned(), status: reply.status, found }
     }
 }

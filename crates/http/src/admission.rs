@@ -287,7 +287,7 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, n
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
     let path = request.uri().path();
     let admitted = if routes::is_open(path) { gate.admit_open(caller) } else { gate.admit(caller) };
-    if let (Err(fault), "/transition", &Method::POST) = (&admitted, path, request.method()) {
+    if let (Err(fault), "/transition" | "/transitions", &Method::POST) = (&admitted, path, request.method()) {
         gate.traffic.proposed(Some(fault.code()));
     }
     match admitted {

@@ -20,13 +20,17 @@ use swoosh_types::rejection::Code;
 /// connection that is closed on unread bytes may lose it.
 const COURTESY_BYTES: usize = 8 << 20;
 
+/// The names of headers that stand in for members of the body.
+const FORMS: [&str; 4] = ["idempotency-key", "x-swoosh-hlc", "x-swoosh-window-id", "x-hmmm-signature"];
+
 /// The headers that stand in for members of the body.
 pub(super) fn header_forms(headers: &HeaderMap) -> Answer<Headers> {
+    let [idempotency_key, hlc, window_id, signature] = FORMS;
     Ok(Headers {
-        idempotency_key: values(headers, "idempotency-key")?,
-        hlc: values(headers, "x-swoosh-hlc")?,
-        window_id: values(headers, "x-swoosh-window-id")?,
-        signature: values(headers, "x-hmmm-signature")?,
+        idempotency_key: values(headers, idempotency_key)?,
+        hlc: values(headers, hlc)?,
+        window_id: values(headers, window_id)?,
+        signature: values(headers, signature)?,
     })
 }
 
@@ -38,25 +42,40 @@ fn values(headers: &HeaderMap, name: &str) -> Answer<Vec<String>> {
     headers.get_all(name).iter().map(text).collect()
 }
 
+/// Checks that no header stands in for a member of a body that has many.
+pub(super) fn check_no_forms(headers: &HeaderMap) -> Answer<()> {
+    match FORMS.into_iter().find(|name| headers.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            let reason = format!("the header {name} is for a single proposal; put the member into each line");
+            Err(Fault::new(Code::HeaderConflict, reason))
+        }
+    }
+}
+
 /// Checks that the body is plain JSON.
 pub(super) fn check_media_type(headers: &HeaderMap) -> Answer<()> {
+    check_media_type_is(headers, "application/json")
+}
+
+/// Checks that the body has this media type, in any case, with or without parameters.
+pub(super) fn check_media_type_is(headers: &HeaderMap, media_type: &str) -> Answer<()> {
     let refuse = |reason: String| Err(Fault::new(Code::UnsupportedMediaType, reason));
     if let Some(encoding) = headers.get(CONTENT_ENCODING) {
         return refuse(format!("the body is encoded as {encoding:?}; send it without content-encoding"));
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
-        (None, _) => refuse("there is no content-type; send application/json".to_owned()),
-        (Some(value), None) if is_json(value.as_bytes()) => Ok(()),
-        (Some(value), None) => refuse(format!("the content-type is {value:?}; send application/json")),
-        (Some(_), Some(_)) => refuse("there are two content-type headers; send application/json once".to_owned()),
+        (None, _) => refuse(format!("there is no content-type; send {media_type}")),
+        (Some(value), None) if is(value.as_bytes(), media_type) => Ok(()),
+        (Some(value), None) => refuse(format!("the content-type is {value:?}; send {media_type}")),
+        (Some(_), Some(_)) => refuse(format!("there are two content-type headers; send {media_type} once")),
     }
 }
 
-/// `application/json` in any case, with or without parameters.
-fn is_json(content_type: &[u8]) -> bool {
+fn is(content_type: &[u8], media_type: &str) -> bool {
     let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    essence.trim_ascii().eq_ignore_ascii_case(media_type.as_bytes())
 }
 
 /// A body that was read, and the memory that it takes.
@@ -67,22 +86,32 @@ pub(super) struct Whole {
 
 /// Reads a whole body of this peer.
 pub(super) async fn whole(headers: &HeaderMap, body: Body, gate: &Gate, peer: Peer) -> Answer<Whole> {
+    whole_within(headers, body, gate, peer, gate.limits().body_limit_bytes).await
+}
+
+/// The same, of a body of at most so many bytes.
+pub(super) async fn whole_within(
+    headers: &HeaderMap,
+    body: Body,
+    gate: &Gate,
+    peer: Peer,
+    limit: usize,
+) -> Answer<Whole> {
     let mut memory = gate.memory(peer);
-    let bytes = read(headers, body, gate, &mut memory).await?;
+    let bytes = read(headers, body, gate, &mut memory, limit).await?;
     Ok(Whole { bytes, memory })
 }
 
 /// Reads a whole body within its bounds of size, time and memory.
-async fn read(headers: &HeaderMap, body: Body, gate: &Gate, memory: &mut Memory) -> Answer<Bytes> {
+async fn read(headers: &HeaderMap, body: Body, gate: &Gate, memory: &mut Memory, limit: usize) -> Answer<Bytes> {
     let limits = gate.limits();
-    let limit = limits.body_limit_bytes;
     let deadline = Duration::from_millis(limits.request_timeout_ms);
     let collected = async {
         if announced(headers).is_some_and(|length| length > limit as u64) {
             discard(headers, body).await;
             return Err(too_large(limit));
         }
-        collect(body, gate, memory).await
+        collect(body, gate, memory, limit).await
     };
     within(deadline, collected).await.unwrap_or_else(|Late| {
         let reason = format!("the body did not arrive within {} ms; send it again, faster", limits.request_timeout_ms);
@@ -90,7 +119,7 @@ async fn read(headers: &HeaderMap, body: Body, gate: &Gate, memory: &mut Memory)
     })
 }
 
-fn too_large(limit: usize) -> Fault {
+pub(super) fn too_large(limit: usize) -> Fault {
     Fault::new(Code::ContentTooLarge, format!("the body has more than {limit} bytes; send a smaller one"))
 }
 
@@ -98,8 +127,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(body: Body, gate: &Gate, memory: &mut Memory) -> Answer<Bytes> {
-    let limit = gate.limits().body_limit_bytes;
+async fn collect(body: Body, gate: &Gate, memory: &mut Memory, limit: usize) -> Answer<Bytes> {
     let mut frames = body.into_data_stream();
     let mut whole = BytesMut::new();
     while let Some(frame) = next(&mut frames, gate.limits().body_pause_timeout_ms).await? {
@@ -202,7 +230,7 @@ mod tests {
     async fn read_within(limits: Limits, headers: &HeaderMap, body: Body) -> Answer<Bytes> {
         let gate = Gate::new(limits, Arc::new(NoTraffic));
         let mut memory = gate.memory(Caller::default().peer);
-        read(headers, body, &gate, &mut memory).await
+        read(headers, body, &gate, &mut memory, limits.body_limit_bytes).await
     }
 
     #[tokio::test]
@@ -245,7 +273,7 @@ mod tests {
         let peer = |n: u8| Peer::of(std::net::Ipv4Addr::new(192, 0, 2, n).into());
         let code = async |n: u8| {
             let mut memory = gate.memory(peer(n));
-            let read = read(&HeaderMap::new(), Body::from("1234"), &gate, &mut memory).await;
+            let read = read(&HeaderMap::new(), Body::from("1234"), &gate, &mut memory, 4).await;
             (read.err().map(|fault| fault.code()), memory)
         };
         let (first, kept) = code(1).await;

@@ -19,6 +19,7 @@ mod admission;
 mod asker;
 mod body;
 mod browsers;
+mod bulk;
 mod docs;
 mod effects;
 mod events;

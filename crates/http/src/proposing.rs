@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 
-use super::transition::{Read, charge};
+use super::transition::charge;
 use super::{AppState, Gate, Peer};
 use swoosh_sequencer::Outcome;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::rejection::Code;
 
-/// Awaits the outcome in the caller's task. Dropped before, it goes on in a task of its own, so that the proposal keeps its memory
-/// until it is judged, is counted, and is charged where it is refused.
+/// Awaits the outcome in the caller's task. Dropped before, it goes on in a task of its own, so that the proposal is
+/// counted, and is charged where it is refused.
 pub(super) struct Proposing {
     judging: Option<BoxFuture<'static, Outcome>>,
     account: Account,
@@ -50,13 +50,12 @@ impl Account {
 }
 
 impl Proposing {
-    pub fn new(state: &AppState, peer: Peer, read: Read) -> Proposing {
-        let Read { verified, way, memory, .. } = read;
-        let (handle, signer) = (state.handle.clone(), verified.proposal().signer);
-        let judging = async move {
-            let _memory = memory;
-            handle.propose_traced(verified, way).await
-        };
+    pub fn of(
+        state: &AppState,
+        peer: Peer,
+        signer: PublicKey,
+        judging: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Proposing {
         Proposing {
             judging: Some(Box::pin(judging)),
             account: Account { gate: state.gate.clone(), peer, signer, is_counted: false },

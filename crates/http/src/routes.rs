@@ -13,7 +13,7 @@ use utoipa::OpenApi;
 
 use super::readers::Holds;
 use super::{
-    AppState, docs, effects, events, explain, facts, feed, health, migration, records, state, transition, windows,
+    AppState, bulk, docs, effects, events, explain, facts, feed, health, migration, records, state, transition, windows,
 };
 
 /// A read of the list.
@@ -91,6 +91,7 @@ routes! {
     }
     posted {
         "/transition" transition::propose;
+        "/transitions" bulk::propose_all;
         "/facts" facts::push;
         "/migration/mode" migration::order;
     }

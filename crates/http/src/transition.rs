@@ -123,7 +123,7 @@ pub(super) async fn propose(State(state): State<AppState>, request: Request) -> 
 }
 
 /// Names the guard that a document fails which cannot be verified, counts and lists it: the sequencer never hears of it.
-fn unverified(state: &AppState, fault: Fault) -> Fault {
+pub(super) fn unverified(state: &AppState, fault: Fault) -> Fault {
     let status = status(fault.code());
     if !status.is_client_error() {
         state.gate.traffic().proposed(Some(fault.code()));
@@ -140,12 +140,12 @@ fn unverified(state: &AppState, fault: Fault) -> Fault {
 }
 
 /// A request that was read and verified.
-pub(super) struct Read {
+struct Read {
     dry_run: bool,
-    pub verified: Verified,
-    pub way: Option<Box<Trace>>,
+    verified: Verified,
+    way: Option<Box<Trace>>,
     /// Held until it is judged: the proposal takes as much memory as its bytes.
-    pub memory: Memory,
+    memory: Memory,
 }
 
 /// Reads and verifies the document of a proposal.
@@ -169,16 +169,44 @@ async fn read(state: &AppState, asker: &Asker, uri: &Uri, headers: &HeaderMap, b
     let verify = |bytes: &[u8]| state.handle.verify(bytes, &forms);
     let (verified, memory) = junk::look(&state.gate, peer, whole, verify).await?;
     way.iter_mut().for_each(|way| way.verified());
-    let (project, signer) = (verified.proposal().project(), verified.proposal().signer);
-    if was_suspect && !is_known(state, asker, project, signer).await? {
+    if let Some(shut) = shut(state, asker, was_suspect, &verified).await? {
+        // A delayed refusal must not hold memory that other callers need.
         drop((verified, memory));
-        return Err(state.gate.shut_out(peer).await);
-    }
-    if let Some(wait_ms) = state.gate.owes(peer, signer) {
-        drop((verified, memory));
-        return Err(state.gate.refuse_signer(peer, signer, wait_ms).await);
+        return Err(shut.fault(&state.gate, peer).await);
     }
     Ok(Read { dry_run, verified, way, memory })
+}
+
+/// A verified proposal is not judged, because too many before it failed.
+pub(super) enum Shut {
+    /// Of its peer, and its signer is unknown.
+    Peer,
+    /// Of its signer, which has to wait so many milliseconds.
+    Signer(PublicKey, u64),
+}
+
+impl Shut {
+    /// The answer, which comes late.
+    pub async fn fault(self, gate: &Gate, peer: Peer) -> Fault {
+        match self {
+            Shut::Peer => gate.shut_out(peer).await,
+            Shut::Signer(signer, wait_ms) => gate.refuse_signer(peer, signer, wait_ms).await,
+        }
+    }
+}
+
+/// Whether a verified proposal is not to be judged. `was_suspect` says whether its peer was suspect before it was verified.
+pub(super) async fn shut(
+    state: &AppState,
+    asker: &Asker,
+    was_suspect: bool,
+    verified: &Verified,
+) -> Answer<Option<Shut>> {
+    let (project, signer, peer) = (verified.proposal().project(), verified.proposal().signer, asker.peer());
+    if was_suspect && !is_known(state, asker, project, signer).await? {
+        return Ok(Some(Shut::Peer));
+    }
+    Ok(state.gate.owes(peer, signer).map(|wait_ms| Shut::Signer(signer, wait_ms)))
 }
 
 /// Whether a signature of this key is worth more than that of a key that anybody makes up; such a key is charged. Look-ups that
@@ -233,15 +261,23 @@ impl Contender {
     }
 }
 
+/// The proposal under way. It keeps its memory until it is judged.
+fn proposing(state: &AppState, peer: Peer, read: Read) -> Proposing {
+    let Read { verified, way, memory, .. } = read;
+    let (handle, signer) = (state.handle.clone(), verified.proposal().signer);
+    let judging = async move {
+        let _memory = memory;
+        handle.propose_traced(verified, way).await
+    };
+    Proposing::of(state, peer, signer, judging)
+}
+
 async fn submit(state: AppState, asker: &Asker, read: Read, waits: Option<Contender>) -> Answer {
     let (peer, limit_ms) = (asker.peer(), state.limits.request_timeout_ms);
-    let mut proposing = Proposing::new(&state, peer, read);
+    let mut proposing = proposing(&state, peer, read);
     let Ok(outcome) = asker.patience().within(Duration::from_millis(limit_ms), &mut proposing).await else {
         proposing.is_late();
-        let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
-        // The sequencer never refused it, so nothing else counts it.
-        state.gate.traffic().shed(Code::NotDurable);
-        return Err(Fault::new(Code::NotDurable, reason));
+        return Err(late(&state));
     };
     let mut refusal = match outcome {
         Outcome::Accepted { receipt, replayed } => {
@@ -266,6 +302,15 @@ async fn submit(state: AppState, asker: &Asker, read: Read, waits: Option<Conten
         state.gate.hold_back(peer).await;
     }
     Err((*refusal).into())
+}
+
+/// The answer to a proposal that is not durable in time.
+pub(super) fn late(state: &AppState) -> Fault {
+    let limit_ms = state.limits.request_timeout_ms;
+    // The sequencer never refused it, so nothing else counts it.
+    state.gate.traffic().shed(Code::NotDurable);
+    let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
+    Fault::new(Code::NotDurable, reason)
 }
 
 /// The next in line is called, if this proposal had the turn.

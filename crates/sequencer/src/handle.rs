@@ -28,6 +28,7 @@ use swoosh_machine::head::Head;
 use swoosh_machine::upgrade;
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
+use swoosh_types::keys::PublicKey;
 use swoosh_types::names::{GuardName, Transition};
 use swoosh_types::proposal::Proposal;
 use swoosh_types::record::GuardOutcome;
@@ -229,6 +230,26 @@ impl Shared {
     }
 }
 
+/// A proposal in the queue.
+pub struct Queued {
+    answer: oneshot::Receiver<Outcome>,
+    handle: Handle,
+    project: ProjectName,
+    transition: Transition,
+    signer: PublicKey,
+}
+
+impl Queued {
+    /// Waits for an answer that is durable.
+    pub async fn outcome(self) -> Outcome {
+        let Queued { answer, handle, project, transition, signer } = self;
+        let gone = "the node shut down before it could answer";
+        let outcome = answer.await.unwrap_or_else(|_| handle.refuse(&project, transition, Code::Draining, gone));
+        handle.shared.key_tables.answered(&signer, &outcome);
+        outcome
+    }
+}
+
 /// The way to the sequencer. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
@@ -265,24 +286,26 @@ impl Handle {
 
     /// The same, of a proposal whose way is noted since [`Handle::trace`].
     pub async fn propose_traced(&self, verified: Verified, trace: Option<Box<Trace>>) -> Outcome {
+        match self.queue(verified, trace).await {
+            Ok(queued) => queued.outcome().await,
+            Err(refused) => refused,
+        }
+    }
+
+    /// Puts a proposal into the queue, or refuses it. Proposals of one project are judged in the order in which these calls end.
+    pub async fn queue(&self, verified: Verified, trace: Option<Box<Trace>>) -> Result<Queued, Outcome> {
         let arrived = Instant::now();
         let (project, transition) = (verified.proposal().project(), verified.proposal().transition);
         if let Err(refused) = self.is_open(&project, transition) {
             if let Outcome::Refused(refusal) = &refused {
                 self.shared.ports.observer.refused(verified.proposal(), &refusal.rejection);
             }
-            return refused;
+            return Err(refused);
         }
         let loaded = self.preload(&project).await;
         let signer = verified.proposal().signer;
-        let answer = match self.enter((verified, trace), arrived, loaded, None) {
-            Ok(answer) => answer.await,
-            Err(refused) => return refused,
-        };
-        let gone = "the node shut down before it could answer";
-        let outcome = answer.unwrap_or_else(|_| self.refuse(&project, transition, Code::Draining, gone));
-        self.shared.key_tables.answered(&signer, &outcome);
-        outcome
+        let answer = self.enter((verified, trace), arrived, loaded, None)?;
+        Ok(Queued { answer, handle: self.clone(), project, transition, signer })
     }
 
     /// Puts a proposal into the queue; where its answer comes.
