@@ -19,6 +19,7 @@ use super::proposing::Proposing;
 use super::query::Query;
 use super::serve::{Late, within};
 use super::status::status;
+use super::turns::Turns;
 use super::{AppState, Gate, Peer, body, json, json_bytes, junk, schema, trace, turns};
 use swoosh_sequencer::queries::Stop;
 use swoosh_sequencer::{DryRun, Outcome, Refusal, Trace, Verified};
@@ -244,10 +245,30 @@ impl Contender {
         Contender { project: proposal.project(), key: proposal.idem_key.clone(), wait }
     }
 
+    /// Waits in line; whether it was called.
+    async fn called(&self, state: &AppState, peer: Peer) -> bool {
+        match state.gate.turns().join(peer, &self.project, &self.key) {
+            Some(line) => line.turn(self.wait, || state.handle.may_grow()).await,
+            None => false,
+        }
+    }
+
+    /// Waits behind others before its proposal is judged; whether it may wait again where its head is stale.
+    async fn wait_behind_others(&self, state: &AppState, peer: Peer) -> bool {
+        if !state.gate.turns().must_wait(&self.project, &self.key) {
+            return true;
+        }
+        let is_called = self.called(state, peer).await;
+        if is_called {
+            // The time of its turn is that of its judgement now.
+            state.gate.turns().must_wait(&self.project, &self.key);
+        }
+        is_called
+    }
+
     /// Waits in line after a stale head. The answer of a caller that is called names the present head, and asks for no wait.
     async fn turn(&self, state: &AppState, peer: Peer, refusal: &mut Refusal) -> bool {
-        let Some(line) = state.gate.turns().join(peer, &self.project, &self.key) else { return false };
-        if !line.turn(self.wait, || state.handle.may_grow()).await {
+        if !self.called(state, peer).await {
             return false;
         }
         if state.handle.is_in_memory(&self.project)
@@ -272,32 +293,47 @@ fn proposing(state: &AppState, peer: Peer, read: Read) -> Proposing {
     Proposing::of(state, peer, signer, judging)
 }
 
+/// Ends the turn of a caller, if it has one, unless it is called again. So no other waits for a caller that left.
+struct EndsTurn<'a> {
+    turns: &'a Turns,
+    contender: Option<&'a Contender>,
+}
+
+impl Drop for EndsTurn<'_> {
+    fn drop(&mut self) {
+        if let Some(Contender { project, key, .. }) = self.contender {
+            self.turns.answered(project, key);
+        }
+    }
+}
+
 async fn submit(state: AppState, asker: &Asker, read: Read, waits: Option<Contender>) -> Answer {
     let (peer, limit_ms) = (asker.peer(), state.limits.request_timeout_ms);
+    let mut turn = EndsTurn { turns: state.gate.turns(), contender: waits.as_ref() };
+    let may_wait = match &waits {
+        Some(contender) => contender.wait_behind_others(&state, peer).await,
+        None => false,
+    };
     let mut proposing = proposing(&state, peer, read);
     let Ok(outcome) = asker.patience().within(Duration::from_millis(limit_ms), &mut proposing).await else {
         proposing.is_late();
         return Err(late(&state));
     };
     let mut refusal = match outcome {
-        Outcome::Accepted { receipt, replayed } => {
-            end_turn(&state, &waits);
-            return Ok(accepted(receipt, replayed));
-        }
+        Outcome::Accepted { receipt, replayed } => return Ok(accepted(receipt, replayed)),
         Outcome::Refused(refusal) => refusal,
     };
     // A head that is not named is not to be known to the signer.
-    let waits = waits.filter(|_| refusal.rejection.code != Code::StaleHead || refusal.head.is_some());
-    match &waits {
-        Some(contender) if refusal.rejection.code == Code::StaleHead => {
-            if contender.turn(&state, peer, &mut refusal).await {
-                let mut response = Fault::from(*refusal).into_response();
-                response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
-                return Ok(response);
-            }
-        }
-        Some(_) | None => end_turn(&state, &waits),
+    let is_stale = refusal.rejection.code == Code::StaleHead && refusal.head.is_some();
+    if let Some(contender) = waits.as_ref().filter(|_| may_wait && is_stale)
+        && contender.turn(&state, peer, &mut refusal).await
+    {
+        turn.contender = None;
+        let mut response = Fault::from(*refusal).into_response();
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
+        return Ok(response);
     }
+    drop(turn);
     if status(refusal.rejection.code) == StatusCode::BAD_REQUEST {
         state.gate.hold_back(peer).await;
     }
@@ -311,13 +347,6 @@ pub(super) fn late(state: &AppState) -> Fault {
     state.gate.traffic().shed(Code::NotDurable);
     let reason = format!("it was not durable within {limit_ms} ms; send it again, the key makes that harmless");
     Fault::new(Code::NotDurable, reason)
-}
-
-/// The next in line is called, if this proposal had the turn.
-fn end_turn(state: &AppState, waits: &Option<Contender>) {
-    if let Some(Contender { project, key, .. }) = waits {
-        state.gate.turns().answered(project, key);
-    }
 }
 
 /// Charges for what a refused proposal cost, and counts what found no room. A known signer pays for its own.

@@ -1,9 +1,11 @@
 //! Turns at a project whose head moves faster than its callers can sign.
 //!
 //! A proposal names the head that it follows, so of many callers that race for one head all but one are refused. A caller that sends
-//! `Prefer: wait=N` waits in line when its head is stale. One caller at a time is called: its refusal names the head and asks for no
-//! wait. The next is called when that caller's proposal is answered, or after [`TURN`]. A turn is no lock: any proposal on the head is
-//! judged as ever. A caller that another one was faster than keeps its place in front.
+//! `Prefer: wait=N` waits in line: when its head is stale, and before it is judged where others wait already, so that none of them is
+//! faster than those in line. One caller at a time is called. If its head is stale then, the refusal names the present head and asks for
+//! no wait. The next is called when that caller's proposal is answered, or after [`TURN`] without one. A turn is no lock: proposals
+//! without the preference are judged as ever. A caller that was too slow, or that another proposal was faster than, comes back to the
+//! front.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,8 +22,12 @@ use swoosh_types::text::ProjectName;
 
 /// Longest that a caller waits for its turn, whatever it prefers.
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
-/// How long the next caller waits for the one that was called.
-const TURN: Duration = Duration::from_millis(250);
+/// How long the next caller waits for the one that was called to post.
+const TURN: Duration = Duration::from_millis(if cfg!(test) { 3_000 } else { 250 });
+/// How long it waits for a proposal of that caller to be judged.
+const JUDGING: Duration = LONGEST;
+/// Callers of a line that missed their turn, whose numbers are kept.
+const MISSED: usize = 64;
 /// Lines that are kept before those are forgotten in which no caller waits.
 const LINES: usize = 1_024;
 
@@ -39,6 +45,8 @@ struct Line {
     /// By the number that each caller drew.
     waiting: BTreeMap<u64, Waiting>,
     turn: Option<Turn>,
+    /// Numbers of callers that did not post in time.
+    missed: Vec<(IdemKey, u64)>,
 }
 
 struct Waiting {
@@ -69,13 +77,20 @@ impl Line {
         if let Some(turn) = self.turn.take_if(|turn| turn.key == *key) {
             return turn.number;
         }
+        if let Some(at) = self.missed.iter().position(|(missed, _)| missed == key) {
+            return self.missed.swap_remove(at).1;
+        }
         self.last += 1;
         self.last
     }
 
     /// Calls the first in line, unless another one has the turn.
     fn call_next(&mut self, now: Instant) {
-        self.turn.take_if(|turn| turn.until <= now);
+        if let Some(turn) = self.turn.take_if(|turn| turn.until <= now)
+            && self.missed.len() < MISSED
+        {
+            self.missed.push((turn.key, turn.number));
+        }
         while self.turn.is_none()
             && let Some((number, Waiting { key, call })) = self.waiting.pop_first()
         {
@@ -124,18 +139,42 @@ impl Turns {
         Some(InLine { turns, project, number, called, is_served: false, _place: place })
     }
 
+    /// Whether others have the turn or wait for it, so that this caller must wait before its proposal is judged. One that has the turn
+    /// posts in it.
+    pub fn must_wait(&self, project: &ProjectName, key: &IdemKey) -> bool {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let mut must_wait = false;
+        self.change(project, |line, now| {
+            line.call_next(now);
+            must_wait = match &mut line.turn {
+                Some(turn) if turn.key == *key => {
+                    turn.until = now + JUDGING;
+                    false
+                }
+                Some(_) => true,
+                None => !line.waiting.is_empty(),
+            };
+        });
+        must_wait
+    }
+
     /// A proposal was answered otherwise than with a stale head: its turn is over, if it had one.
     pub fn answered(&self, project: &ProjectName, key: &IdemKey) {
         if self.count.load(Ordering::Acquire) > 0 {
-            self.change(project, |line| drop(line.turn.take_if(|turn| turn.key == *key)));
+            self.change(project, |line, _| {
+                line.turn.take_if(|turn| turn.key == *key);
+                line.missed.retain(|(missed, _)| missed != key);
+            });
         }
     }
 
-    fn change(&self, project: &ProjectName, change: impl FnOnce(&mut Line)) {
+    fn change(&self, project: &ProjectName, change: impl FnOnce(&mut Line, Instant)) {
         let now = Instant::now();
         let mut lines = self.lock();
         let Some(line) = lines.get_mut(project) else { return };
-        change(line);
+        change(line, now);
         line.call_next(now);
         if line.is_over(now) {
             lines.remove(project);
@@ -157,7 +196,7 @@ impl InLine {
                 }
                 Err(_) if rest.is_zero() => return false,
                 // The caller before may be gone.
-                Err(_) => self.turns.change(&self.project, |_| {}),
+                Err(_) => self.turns.change(&self.project, |_, _| {}),
             }
         }
         false
@@ -170,7 +209,7 @@ impl Drop for InLine {
             return;
         }
         let number = self.number;
-        self.turns.change(&self.project, |line| {
+        self.turns.change(&self.project, |line, _| {
             line.waiting.remove(&number);
             // It was called and does not know.
             line.turn.take_if(|turn| turn.number == number);
@@ -244,6 +283,38 @@ mod tests {
         assert!(again.await);
         turns.answered(&project(), &key(1));
         assert!(second.await);
+    }
+
+    /// Callers that were accepted came back at once, and were faster each time than those who waited.
+    #[tokio::test]
+    async fn a_newcomer_waits_behind_those_in_line_and_the_called_one_does_not() {
+        let turns = Turns::new(10);
+        assert!(!turns.must_wait(&project(), &key(9)), "there is no line");
+        assert!(joined(&turns, 1).await);
+        assert!(turns.must_wait(&project(), &key(2)) && !turns.must_wait(&project(), &key(1)));
+        let mut second = joined(&turns, 2);
+        assert!(poll!(&mut second).is_pending());
+        turns.answered(&project(), &key(1));
+        assert!(turns.must_wait(&project(), &key(1)), "it was accepted, and is a newcomer");
+        assert!(second.await);
+        turns.answered(&project(), &key(2));
+        assert!(!turns.must_wait(&project(), &key(1)));
+    }
+
+    /// On a busy machine a caller needs longer than its turn: it would begin at the end of the line each time.
+    #[tokio::test]
+    async fn a_caller_that_misses_its_turn_comes_back_to_the_front() {
+        let turns = Turns::new(10);
+        assert!(joined(&turns, 1).await);
+        let mut second = joined(&turns, 2);
+        assert!((&mut second).await, "the first one did not post in time");
+        let (mut third, first) = (joined(&turns, 3), joined(&turns, 1));
+        assert!(poll!(&mut third).is_pending());
+        turns.answered(&project(), &key(2));
+        assert!(first.await);
+        assert!(poll!(&mut third).is_pending());
+        turns.answered(&project(), &key(1));
+        assert!(third.await);
     }
 
     #[tokio::test]

@@ -58,6 +58,7 @@ async fn callers_with_a_stale_head_get_their_turn_one_after_the_other() {
 async fn a_caller_that_does_not_prefer_to_wait_is_refused_at_once() {
     let (world, head) = World::begun().await;
     assert_eq!(called(&world.send(post(&world, Hash::ZERO, 1, "wait=9")).await), Some(head));
+    // The called one has the turn.
     for (step, prefer) in [(2, "respond-async"), (3, "wait=0"), (4, "wait=soon")] {
         assert_eq!(called(&world.send(post(&world, Hash::ZERO, step, prefer)).await), None, "{prefer}");
     }
@@ -72,8 +73,20 @@ async fn a_caller_in_line_is_answered_when_its_time_is_over_and_when_the_node_st
     let mut waiting = Box::pin(world.send(post(&world, Hash::ZERO, 2, "wait=10")));
     waits(&world, &mut waiting, 1).await;
     world.handle.drain();
-    // It is refused, or was called before it noticed.
-    assert_eq!(waiting.await.problem(), (400, "stale_head".into()));
+    assert_eq!(waiting.await.problem(), (503, "draining".into()), "it was not judged before");
+}
+
+/// An accepted caller came back with the new head and was faster than the called one, again and again.
+#[tokio::test]
+async fn a_newcomer_that_prefers_to_wait_is_judged_after_those_in_line() {
+    let (world, head) = World::begun().await;
+    assert_eq!(called(&world.send(post(&world, Hash::ZERO, 1, "wait=9")).await), Some(head));
+    let mut newcomer = Box::pin(world.send(post(&world, head, 2, "wait=9")));
+    waits(&world, &mut newcomer, 1).await;
+    let accepted = world.send(post(&world, head, 1, "wait=9")).await;
+    assert_eq!(accepted.status, 202, "nothing moved the head meanwhile");
+    let moved = called(&newcomer.await).unwrap();
+    assert_eq!(accepted.json()["state_post_hash"], moved.to_string());
 }
 
 /// One address could otherwise keep all requests that the node answers at once.
