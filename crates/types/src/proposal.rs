@@ -164,13 +164,14 @@ pub fn fingerprint(transition: Transition, inputs_hash: &Hash, signer: &PublicKe
 impl SignedProposal {
     /// Decodes a document that was signed before. Its signature is not checked.
     pub fn from_json(document: Json) -> Result<SignedProposal, DecodeError> {
+        let refuse = |path: &str, reason: String| DecodeError::Schema { path: path.to_owned(), reason };
         let Json::Object(mut members) = document else {
-            return Err(DecodeError::Schema("a proposal is one JSON object".to_owned()));
+            return Err(refuse("", "a proposal is one JSON object".to_owned()));
         };
         let Some(Json::String(signature)) = members.remove("signature") else {
-            return Err(DecodeError::Schema("missing field `signature`".to_owned()));
+            return Err(refuse("", "missing field `signature`".to_owned()));
         };
-        let signature = signature.parse().map_err(|error| DecodeError::Schema(format!("signature: {error}")))?;
+        let signature = signature.parse().map_err(|error| refuse("signature", format!("{error}")))?;
         let document = Json::Object(members);
         let canonical = document.canonical();
         let inputs = document.into_member("inputs").unwrap_or_else(Json::empty_object);
