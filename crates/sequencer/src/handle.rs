@@ -18,6 +18,7 @@ use super::inbox::{Done, Inbox, OwnRequest, Request};
 use super::key_tables::KeyTables;
 use super::pipeline::{Pipeline, durable, is_watched};
 use super::pulse::Pulse;
+use super::queued::Queued;
 use super::rejections::{RejectionEntry, Rejections};
 use super::thread::spawn;
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Trace, Verified, retry};
@@ -28,7 +29,6 @@ use swoosh_machine::head::Head;
 use swoosh_machine::upgrade;
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
-use swoosh_types::keys::PublicKey;
 use swoosh_types::names::{GuardName, Transition};
 use swoosh_types::proposal::Proposal;
 use swoosh_types::record::GuardOutcome;
@@ -117,7 +117,7 @@ pub(super) struct Shared {
     stamped: Mutex<Hlc>,
     damage: Mutex<Damage>,
     pub pulse: Pulse,
-    key_tables: KeyTables,
+    pub key_tables: KeyTables,
     /// Whether the node that is followed does not answer.
     pub cut_off: AtomicBool,
     heads: AtomicUsize,
@@ -230,26 +230,6 @@ impl Shared {
     }
 }
 
-/// A proposal in the queue.
-pub struct Queued {
-    answer: oneshot::Receiver<Outcome>,
-    handle: Handle,
-    project: ProjectName,
-    transition: Transition,
-    signer: PublicKey,
-}
-
-impl Queued {
-    /// Waits for an answer that is durable.
-    pub async fn outcome(self) -> Outcome {
-        let Queued { answer, handle, project, transition, signer } = self;
-        let gone = "the node shut down before it could answer";
-        let outcome = answer.await.unwrap_or_else(|_| handle.refuse(&project, transition, Code::Draining, gone));
-        handle.shared.key_tables.answered(&signer, &outcome);
-        outcome
-    }
-}
-
 /// The way to the sequencer. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
@@ -351,7 +331,7 @@ impl Handle {
         shut.or_else(|| self.status().clock_unsafe.map(|why| Rejection::new(Code::ClockUnsafe, why)))
     }
 
-    fn refuse(&self, project: &ProjectName, transition: Transition, code: Code, reason: &str) -> Outcome {
+    pub(super) fn refuse(&self, project: &ProjectName, transition: Transition, code: Code, reason: &str) -> Outcome {
         let rejection = Rejection::new(code, reason);
         let facts = self.shared.ports.facts.facts();
         let retry_after_ms = retry::after_ms(code, transition, facts.set(), project, self.log_time());

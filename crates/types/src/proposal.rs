@@ -172,10 +172,9 @@ impl SignedProposal {
             return Err(refuse("", "missing field `signature`".to_owned()));
         };
         let signature = signature.parse().map_err(|error| refuse("signature", format!("{error}")))?;
-        let document = Json::Object(members);
-        let canonical = document.canonical();
-        let inputs = document.into_member("inputs").unwrap_or_else(Json::empty_object);
-        Ok(SignedProposal { proposal: Proposal::decode(&canonical, inputs)?, signature })
+        let canonical = Json::Object(members.clone()).canonical();
+        let inputs = members.remove("inputs");
+        Ok(SignedProposal { proposal: Proposal::decode(&members, inputs, &canonical)?, signature })
     }
 
     /// The document to post.
