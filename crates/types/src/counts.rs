@@ -1,6 +1,6 @@
 //! Canonical encodings and SHA-256 calls of a thread, for tests that bound what a transition costs.
 //!
-//! The feature `counting` compiles it, which only tests enable.
+//! The feature `counting` compiles it, which only tests and the simulation enable.
 
 use std::cell::Cell;
 use std::ops::Sub;
