@@ -1,6 +1,9 @@
 //! Backups of a running node, and what is put back from them: the same heads, records, receipts and keys.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -527,4 +530,59 @@ fn a_manifest_that_was_changed_or_is_not_signed_is_refused() {
     let fresh = shelf.create(&site)["backup"].clone();
     assert_eq!(good(shelf.restore(&site, "fresh", &[]))["backup"], fresh["id"]);
     assert!(!shelf.place("x").exists());
+}
+
+/// The settings' directory was backed up although `--data` named another one, with exit code 0.
+#[test]
+fn the_data_directory_of_the_command_line_wins_over_that_of_the_settings() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    busy(&site, &site.start(), "one");
+    let config = site.file("swoosh.yaml");
+    let create = |more: &[&str]| {
+        let to = shelf.backups();
+        let words = ["--json", "backup", "create", "--config", text(&config), "--to", text(&to)];
+        site.tool(&[&words[..], more].concat())
+    };
+    let nowhere = shelf.place("nowhere");
+    assert!(bad(&create(&["--data", text(&nowhere)])).contains("there is no journal in"));
+    assert!(!shelf.backups().exists(), "nothing was backed up");
+    good(create(&["--data", text(&site.data())]));
+}
+
+/// To another user, a data directory and a directory of backups read as "there is none".
+#[test]
+fn what_this_user_may_not_read_is_not_said_to_be_missing() {
+    let (site, shelf) = (Site::new(), Shelf::new());
+    busy(&site, &site.start(), "one");
+    shelf.create(&site);
+    let missing = shelf.place("missing");
+    let said = site.tool(&["backup", "list", "--from", text(&missing)]);
+    assert_eq!((said.status.code(), bad(&said).contains("there is no directory")), (Some(1), true));
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let closed = [site.data(), shelf.backups()];
+    // The other user reaches both, and the program.
+    for path in [site.file("x").parent().unwrap(), shelf.0.path()] {
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    for path in &closed {
+        std::fs::set_permissions(path, Permissions::from_mode(if is_root { 0o700 } else { 0 })).unwrap();
+    }
+    let (data, backups) = (site.data(), shelf.backups());
+    let of_data = ["wal verify", "wal show", "replay", "snapshot list", "clock show", "backup create --to elsewhere"];
+    let calls = of_data.map(|words| (words, "--data", &data)).into_iter();
+    for (words, option, path) in calls.chain(["list", "verify"].map(|word| (word, "--from", &backups))) {
+        let words = if option == "--from" { format!("backup {words}") } else { words.to_owned() };
+        let mut command = site.program();
+        command.args(words.split(' ')).arg(option).arg(path);
+        if is_root {
+            command.uid(65_534);
+        }
+        // Where the other user may not run the program either, there is nothing to try.
+        let Ok(output) = command.output() else { continue };
+        let said = bad(&output);
+        assert!(said.to_lowercase().contains("permission denied") && !said.contains("there is no"), "{words}: {said}");
+    }
+    for path in &closed {
+        std::fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+    }
 }

@@ -57,6 +57,14 @@ impl From<rocksdb::Error> for StorageError {
     }
 }
 
+/// The way out for a place that cannot be looked at.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "permission denied: run the command as the user of the daemon",
+        _ => "check the path and the disk",
+    }
+}
+
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -66,6 +74,9 @@ pub enum OpenError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The place cannot be looked at, so that it is not known whether there is a journal.
+    #[error("the journal in {} cannot be read ({source}); {}", path.display(), remedy(source))]
+    Unreadable { path: PathBuf, source: std::io::Error },
     /// Another process, or this one, holds the directory.
     #[error("the data directory {} is held by another process; stop it, or use another directory ({source})", path.display())]
     Held { path: PathBuf, source: StorageError },

@@ -80,7 +80,7 @@ impl Journal {
     pub(super) fn look_only(place: &Place, keeper: Keeper) -> Result<Journal, OpenError> {
         let absent = || OpenError::Absent { path: place.path.clone() };
         if !place.is_there() {
-            return Err(absent());
+            return Err(place.unreadable().unwrap_or_else(absent));
         }
         let db = look(place)?;
         if is_new(&db, place)? {

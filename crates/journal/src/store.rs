@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rocksdb::{ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, WriteOptions};
 
-use super::error::StorageError;
+use super::error::{OpenError, StorageError};
 use super::layout::Family;
 use super::{JournalOptions, watermark};
 
@@ -95,6 +95,14 @@ impl Place {
             None => self.path.join("CURRENT").is_file(),
             Some(medium) => medium.is_there(),
         }
+    }
+
+    /// Why it cannot be told whether there is a store: another reason than that nothing is there.
+    pub(super) fn unreadable(&self) -> Option<OpenError> {
+        use io::ErrorKind::{NotADirectory, NotFound};
+        let looked = self.medium.is_none().then(|| std::fs::metadata(self.path.join("CURRENT")))?;
+        let source = looked.err().filter(|error| !matches!(error.kind(), NotFound | NotADirectory))?;
+        Some(OpenError::Unreadable { path: self.path.clone(), source })
     }
 
     pub(super) fn watermark(&self) -> PathBuf {

@@ -488,6 +488,19 @@ fn there_is_nothing_to_look_at_where_no_journal_is() {
     assert!(listing(directory.path()).is_empty());
 }
 
+/// A directory that could not be looked at, as that of another user, read as "there is no journal".
+#[test]
+fn a_place_that_cannot_be_looked_at_is_no_place_without_a_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let circle = directory.path().join("journal");
+    std::os::unix::fs::symlink(&circle, &circle).unwrap();
+    let error = Journal::open_read_only(&circle).err().unwrap();
+    assert!(matches!(error, OpenError::Unreadable { .. }), "{error}");
+    let source = std::io::ErrorKind::PermissionDenied.into();
+    let denied = OpenError::Unreadable { path: circle, source }.to_string();
+    assert!(denied.contains("permission denied: run the command as the user of the daemon"), "{denied}");
+}
+
 #[test]
 fn a_directory_that_a_node_writes_to_can_be_looked_at() {
     let mut node = busy();

@@ -1,6 +1,6 @@
 //! The socket by which the node's own user asks after the clock and corrects it, in the data directory.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -67,13 +67,23 @@ fn answer(stream: &UnixStream, desk: &ClockDesk) -> std::io::Result<()> {
     stream.write_all(&bytes)
 }
 
+/// Why a socket does not answer. A user who may not open it learns nothing about the node.
+fn unanswered(data: &Path, path: &Path, error: io::Error) -> anyhow::Error {
+    let (data, path) = (data.display(), path.display());
+    let why = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("permission denied for the socket {path} of the node; run the command as the user of the daemon")
+        }
+        _ => format!("no node runs on {data} (its socket {path} does not answer); start it first"),
+    };
+    anyhow::Error::new(error).context(why)
+}
+
 /// Asks the node that runs on a data directory.
 #[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
 pub fn ask(data: &Path, ask: Ask) -> anyhow::Result<ClockView> {
     let path = data.join(SOCKET);
-    let mut stream = UnixStream::connect(&path).with_context(|| {
-        format!("no node runs on {} (its socket {} does not answer); start it first", data.display(), path.display())
-    })?;
+    let mut stream = UnixStream::connect(&path).map_err(|error| unanswered(data, &path, error))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{}\n", serde_json::to_string(&ask)?).as_bytes())?;
     let mut line = String::new();

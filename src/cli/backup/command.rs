@@ -16,6 +16,7 @@ use crate::types::keys::PublicKey;
 use swoosh_node::backup::checkpoint::{Staged, tidy};
 use swoosh_node::backup::origin::{Origin, Wanted};
 use swoosh_node::backup::prune::{Keep, prune};
+use swoosh_node::backup::repository::readable;
 use swoosh_node::backup::{Job, Repository, check, control, create, create::Made};
 use swoosh_terminal::failure::Usage;
 
@@ -117,15 +118,16 @@ impl OwnerArgs {
 
 #[derive(Debug, clap::Args)]
 struct CreateArgs {
-    #[command(flatten)]
-    data: DataArgs,
-    /// The directory of backups; it is made when it is missing
+    /// Data directory of a node, running or not; in place of the settings' one, or ./data without settings
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The directory of backups, in place of the settings' one; it is made when it is missing
     #[arg(long, value_name = "DIR", required_unless_present = "config")]
     to: Option<PathBuf>,
-    /// An age public key to encrypt for; may be given several times
+    /// An age public key to encrypt for, in place of those of the settings; may be given several times
     #[arg(long = "recipient", value_name = "KEY")]
     recipients: Vec<String>,
-    /// Settings file that names data directory, backup directory and recipients
+    /// Settings file that names data directory, backup directory and recipients; the other options win
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -158,12 +160,13 @@ struct Places {
 impl CreateArgs {
     fn places(&self) -> anyhow::Result<Places> {
         let Some(config) = &self.config else {
-            let data = self.data.path().to_path_buf();
+            let data = self.data.clone().unwrap_or_else(|| PathBuf::from("./data"));
             let to = self.to.clone().ok_or_else(|| Usage("name the directory of backups with --to".to_owned()))?;
             let (workspaces, node_key) = (data.join("workspaces"), data.join("node.key"));
             return Ok(Places { workspaces, node_key, data, to, recipients: self.recipients.clone() });
         };
-        let settings = Settings::load(Some(config), Overrides::default())?;
+        let overrides = Overrides { data: self.data.clone(), listen: None };
+        let settings = Settings::load(Some(config), overrides)?;
         let none = "the settings name no backup.directory; name one with --to";
         let to = self.to.clone().or(settings.backup.directory.clone()).ok_or_else(|| Usage(none.to_owned()))?;
         let named = if self.recipients.is_empty() { &settings.backup.recipients } else { &self.recipients };
@@ -247,6 +250,7 @@ fn made_text(made: &Made, to: &Path) -> String {
 
 fn list(output: Output, from: &Path) -> anyhow::Result<ExitCode> {
     let listed = Repository::at(from).list()?;
+    anyhow::ensure!(from.is_dir(), "there is no directory {}; name one with backups", from.display());
     let good = listed.iter().all(|listed| listed.found.is_ok());
     let mut table =
         Table::with(&["backup", "records", "incarnation", "files", "bytes", "encrypted", "node key", "signed", "node"]);
@@ -315,6 +319,7 @@ fn verify(
 }
 
 fn remove(output: Output, from: &Path, keep: Keep) -> anyhow::Result<ExitCode> {
+    readable(from)?;
     if !from.is_dir() {
         return Err(Usage(format!("there is no directory {}; name one with backups", from.display())).into());
     }

@@ -3,7 +3,7 @@
 //! A client that connects gets a checkpoint, as one line of JSON with its directory or the error. It stays until the
 //! connection is closed or lost.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,7 +78,14 @@ impl Lent {
 #[expect(clippy::disallowed_methods, reason = "the node's own socket leads nowhere else")]
 pub fn ask(data: &Path) -> anyhow::Result<Option<Lent>> {
     let path = data.join(SOCKET);
-    let Ok(stream) = UnixStream::connect(&path) else { return Ok(None) };
+    let stream = match UnixStream::connect(&path) {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let why = "permission denied for the socket";
+            anyhow::bail!("{why} {} of the node; run the command as the user of the daemon", path.display())
+        }
+        Err(_) => return Ok(None),
+    };
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line).context("the node did not answer on its control socket")?;

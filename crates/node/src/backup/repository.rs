@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -73,6 +74,7 @@ impl Repository {
     /// Every backup, the oldest first (see `Listed::rank`); those whose manifests cannot be read are among them.
     pub fn list(&self) -> anyhow::Result<Vec<Listed>> {
         let folder = self.manifests();
+        readable(&folder)?;
         if !folder.is_dir() {
             return Ok(Vec::new());
         }
@@ -226,6 +228,20 @@ pub fn newest(listed: Vec<Listed>) -> anyhow::Result<Manifest> {
 /// Whether a path with slashes stays where it is.
 pub fn is_plain(path: &str) -> bool {
     path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
+/// Fails where it cannot be told whether a path is there: a user who may not look must not read that nothing is.
+pub fn readable(path: &Path) -> anyhow::Result<()> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let why = "permission denied, run the command as a user who may read it";
+            Err(error).with_context(|| format!("{} cannot be read: {why}", path.display()))
+        }
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(error).with_context(|| format!("{} cannot be read", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read(path: &Path, id: &str) -> anyhow::Result<Manifest> {
