@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::connect::NodeArgs;
 use super::output::{Output, Table, fields};
 use super::refusal::guards;
-use crate::client::ProjectView;
+use crate::client::{ProjectList, ProjectView};
 use crate::types::decision::Decision;
 use crate::types::ids::DecisionId;
 use crate::types::text::ProjectName;
@@ -15,7 +15,11 @@ use swoosh_terminal::failure::Usage;
 
 /// Arguments of `swoosh projects`.
 #[derive(Debug, clap::Args)]
-#[command(about = "List the projects of a node", after_help = "Example:\n  swoosh projects")]
+#[command(
+    about = "List the projects of a node",
+    long_about = "List the projects of a node.\n\nDamaged ones come last, with the reason; runbooks/corrupt-journal.md says what to do.",
+    after_help = "Example:\n  swoosh projects"
+)]
 pub struct ProjectsCommand {
     #[command(flatten)]
     node: NodeArgs,
@@ -25,16 +29,33 @@ impl ProjectsCommand {
     /// Lists them.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let node = self.node.reader()?;
-        let projects = node.ask(node.client().projects())?;
-        output.say(&json!({"projects": projects}), || projects_text(&projects))?;
+        let list = node.ask(node.client().project_list())?;
+        output.say(&list, || projects_text(&list))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn projects_text(projects: &[ProjectView]) -> String {
-    if projects.is_empty() {
-        return "no project has a record yet; the first Boot_ConfigOk creates one".to_owned();
+/// Whether no project is damaged or hidden by damage.
+fn is_whole(list: &ProjectList) -> bool {
+    list.damaged.is_empty() && list.incomplete.is_none()
+}
+
+fn projects_text(list: &ProjectList) -> String {
+    let mut parts = Vec::new();
+    if !list.projects.is_empty() {
+        parts.push(projects_table(&list.projects));
+    } else if is_whole(list) {
+        parts.push("no project has a record yet; the first Boot_ConfigOk creates one".to_owned());
     }
+    parts.extend(list.damaged.iter().map(|damaged| format!("✗ damaged: {}: {}", damaged.project, damaged.reason)));
+    parts.extend(list.incomplete.iter().map(|why| format!("✗ projects may be missing from this list: {why}")));
+    if !is_whole(list) {
+        parts.push("read runbooks/corrupt-journal.md".to_owned());
+    }
+    parts.join("\n")
+}
+
+fn projects_table(projects: &[ProjectView]) -> String {
     let mut table = Table::with(&["project", "phase", "record", "head"]);
     for project in projects {
         let hash = project.hash.to_string();

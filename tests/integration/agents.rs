@@ -152,4 +152,27 @@ fn the_shell_script_of_the_page_proposes_with_curl_and_openssl_alone() {
     let again = run();
     let problem: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!((again.status.code(), &problem["code"]), (Some(22), &json!("not_enabled")), "{problem}");
+    // The answer to a refused read was swallowed.
+    let mut misspelt = Command::new("sh");
+    misspelt.arg(&file).arg(&key).args(["A%20B", "The disk is full."]);
+    misspelt.env("SWOOSH_URL", format!("http://{}", daemon.address)).env("SWOOSH_CLUSTER", &cluster);
+    let refused = misspelt.output().unwrap();
+    let problem: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!((refused.status.code(), &problem["status"]), (Some(22), &json!(400)), "{problem}");
+}
+
+/// A misspelt project ended in a traceback.
+#[test]
+fn the_agent_prints_the_problem_document_where_a_read_is_refused() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (script, key) = (site.file("agent.py"), site.file("agent.key"));
+    std::fs::write(&script, program()).unwrap();
+    std::fs::write(&key, site.hands.get("agent").secret.expose()).unwrap();
+    let mut command = Command::new("python3");
+    command.arg(script).arg(&key).args(["misspelt", "plan.md"]).env("SWOOSH_URL", format!("http://{}", daemon.address));
+    let ended = command.env("SWOOSH_CLUSTER", site.cluster.to_string()).output().unwrap();
+    let problem: Value = serde_json::from_slice(&ended.stderr)
+        .unwrap_or_else(|_| panic!("no problem document: {}", String::from_utf8_lossy(&ended.stderr)));
+    assert_eq!((ended.status.code(), &problem["code"]), (Some(1), &json!("unknown_project")));
 }

@@ -236,3 +236,33 @@ fn spoil_backup(to: &std::path::Path) {
         fs::write(&manifest, text).unwrap();
     }
 }
+
+/// `swoosh projects` hid a damaged project, and `swoosh wait` said that the node did not answer.
+#[test]
+fn the_commands_show_a_damaged_project_and_do_not_wait_for_it() {
+    let site = Site::new();
+    two_projects(&site);
+    flip(&site, "needle 035 x", "\"justification\"");
+    let daemon = site.start();
+    daemon.wait_for("/health", |answer| answer.json()["status"] == "degraded");
+    daemon.wait_for("/state?project=a-ill", |answer| answer.status == 503);
+    let run = |words: &[&str]| {
+        let mut command = site.program();
+        let output = command.args(words).env("SWOOSH_URL", format!("http://{}", daemon.address)).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, said) = run(&["wait", "index >= 1000000", "--project", "a-ill", "--timeout", "10m"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("project_damaged") && said.contains("runbooks/corrupt-journal.md"), "{said}");
+    let (code, said) = run(&["wait", "index >= 1000000", "--project", "z-wel", "--timeout", "1s"]);
+    assert_eq!(code, Some(3), "{said}");
+    let slip = "the time is over: there is no project z-wel yet; did you mean z-well?";
+    assert!(said.contains(slip), "{said}");
+    let shown = daemon.get("/projects").json();
+    let (code, said) = run(&["--json", "projects"]);
+    let listed: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&listed["projects"], &listed["damaged"]), (&shown["projects"], &shown["damaged"]), "{said}");
+    assert_eq!((code, &listed["damaged"][0]["project"]), (Some(0), &json!("a-ill")), "{said}");
+    let (_, said) = run(&["projects"]);
+    assert!(said.contains("damaged: a-ill") && said.contains("z-well"), "{said}");
+}

@@ -296,10 +296,27 @@ pub struct DryRun {
     pub guard_outcomes: Vec<GuardOutcome>,
 }
 
-/// `GET /projects`.
-#[derive(Deserialize)]
-pub(super) struct Projects {
+/// A project that the node cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedView {
+    pub project: ProjectName,
+    /// Why not.
+    pub reason: String,
+}
+
+/// `GET /projects`: a page, or all pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectList {
     pub projects: Vec<ProjectView>,
+    /// Those that cannot be read.
+    #[serde(default)]
+    pub damaged: Vec<DamagedView>,
+    /// Why projects may be missing: a table that lists them is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// Where the next page begins.
+    #[serde(default, skip_serializing)]
+    pub(super) next: Option<ProjectName>,
 }
 
 /// An open effect.

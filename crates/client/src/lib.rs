@@ -38,8 +38,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use answers::{
-    DryRun, EffectView, ExportHealth, FactsView, GuardView, Health, HealthStatus, LastClock, NetworkView, ProjectView,
-    PushedFact, StateView, TransitionView, TransitionsView, WalEntry, WalPage, WindowView, WindowsKnown, WindowsView,
+    DamagedView, DryRun, EffectView, ExportHealth, FactsView, GuardView, Health, HealthStatus, LastClock, NetworkView,
+    ProjectList, ProjectView, PushedFact, StateView, TransitionView, TransitionsView, WalEntry, WalPage, WindowView,
+    WindowsKnown, WindowsView,
 };
 pub use bulk::Answers;
 pub use clock::HlcClock;

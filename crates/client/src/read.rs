@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Client;
 use super::answers::{
-    Divergences, EffectView, Effects, FactsView, Health, ProjectView, Projects, PushedFact, Rejections, StateView,
+    Divergences, EffectView, Effects, FactsView, Health, ProjectList, ProjectView, PushedFact, Rejections, StateView,
     TransitionsView, WalPage, WindowsView,
 };
 use super::link::{LinkError, Reply};
@@ -151,9 +151,25 @@ impl Client {
         Ok(view)
     }
 
-    /// `GET /projects`.
+    /// `GET /projects`: those that can be read.
     pub async fn projects(&self) -> Result<Vec<ProjectView>, ReadError> {
-        Ok(self.read::<Projects>(self.link.url(&["projects"], &[])).await?.projects)
+        Ok(self.project_list().await?.projects)
+    }
+
+    /// `GET /projects`, page by page: all projects, and those that are damaged.
+    pub async fn project_list(&self) -> Result<ProjectList, ReadError> {
+        let mut list = ProjectList::default();
+        loop {
+            let query: Vec<_> = list.next.take().map(|after| ("after", after.to_string())).into_iter().collect();
+            let page: ProjectList = self.read(self.link.url(&["projects"], &query)).await?;
+            list.projects.extend(page.projects);
+            list.damaged.extend(page.damaged);
+            list.incomplete = page.incomplete;
+            list.next = page.next;
+            if list.next.is_none() {
+                return Ok(list);
+            }
+        }
     }
 
     /// `GET /wal`: at most `limit` records from index `from` on.

@@ -1,6 +1,6 @@
 //! Receipts of accepted proposals: the same bytes for every repeat.
 //!
-//! A receipt proves itself: the node signs one Merkle root per committed batch, and the receipt carries
+//! A receipt proves its index and its chain value: the node signs one Merkle root per committed batch, and the receipt carries
 //! the path from its own record's chain value to that root. Leaves are sha256(0x00 ‖ chain), nodes
 //! sha256(0x01 ‖ left ‖ right), and an odd node moves up unpaired (RFC 9162 §2.1.1).
 

@@ -11,7 +11,7 @@ use crate::cli::connect::Node;
 use crate::cli::output;
 use crate::cli::state;
 use crate::cli::time::{Span, spell};
-use crate::client::{EventStream, ReadError, StateView};
+use crate::client::{EventStream, ProjectView, ReadError, StateView};
 use crate::machine::head::Head;
 use crate::types::event_id::EventId;
 use crate::types::names::Region;
@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(300);
 /// Silence after which open work is reported.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// Likeness from which a project may be what a slip meant.
+const NEAR: f64 = 0.8;
 
 /// A wait.
 pub(in crate::cli) struct Waiting<'a> {
@@ -38,6 +41,10 @@ pub(in crate::cli) struct Waiting<'a> {
     heard: Option<EventId>,
     /// Index of the last record that was looked at because of its event.
     seen: u64,
+    /// What is said of a project without a record, while it has none.
+    absent: Option<String>,
+    /// The last answer of the node that gave no state.
+    answered: Option<String>,
     progress: Progress,
 }
 
@@ -60,7 +67,8 @@ impl Waiting<'_> {
     pub fn new(node: &Node, project: ProjectName, goals: Vec<Expression>, timeout: Span) -> Waiting<'_> {
         let (began, most) = (Instant::now(), Duration::from_millis(timeout.0));
         let (fail_on, progress) = (Vec::new(), Progress::default());
-        Waiting { node, project, goals, fail_on, began, most, stream: None, heard: None, seen: 0, progress }
+        let (stream, heard, absent, answered) = (None, None, None, None);
+        Waiting { node, project, goals, fail_on, began, most, stream, heard, seen: 0, absent, answered, progress }
     }
 
     /// Ends for these failures too.
@@ -118,11 +126,19 @@ impl Waiting<'_> {
             None => node.wait(node.client().state(&self.project, None)),
         };
         let view = match read {
-            Ok(view) => view,
-            Err(error) if is_missing(&error) => state::view_of(&Head::genesis(&self.project), 0)?,
+            Ok(view) => {
+                self.absent = None;
+                view
+            }
+            Err(error) if is_missing(&error) => {
+                if self.absent.is_none() {
+                    self.absent = Some(self.absence());
+                }
+                state::view_of(&Head::genesis(&self.project), 0)?
+            }
             // The record may be pruned; the present state is there.
             Err(ReadError::Problem(_)) if record.is_some() => return self.look(None),
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_passing() && !is_damage(&error) => {
                 self.report_down(&error);
                 return Ok(None);
             }
@@ -186,16 +202,33 @@ impl Waiting<'_> {
     /// What is missing at the end: conditions, blocks and open work.
     fn missing(&self, last: Option<&Moment>) -> String {
         let Some(moment) = last else {
-            return format!("the node at {} did not answer", self.node.client().address());
+            let address = self.node.client().address();
+            return match &self.answered {
+                Some(answer) => format!("the node at {address} answered: {answer}"),
+                None => format!("the node at {address} did not answer"),
+            };
         };
         let conditions: Vec<String> = self.goals.iter().map(|goal| goal.missing(moment).join(", ")).collect();
-        let mut parts = vec![format!("{} at record {}", conditions.join(" or "), moment.index())];
+        let mut parts: Vec<String> = self.absent.clone().into_iter().collect();
+        parts.push(format!("{} at record {}", conditions.join(" or "), moment.index()));
         let control = &moment.state().control;
         parts.extend(control.paused.then(|| "the project is paused".to_owned()));
         parts.extend(control.recovery.then(|| "the project is in recovery".to_owned()));
         parts.extend(hopeless::reason(moment.state(), &[Failure::Quarantined]));
         parts.extend(self.open_work());
         parts.join("; ")
+    }
+
+    /// What is said of a project that has no record: its name may be a slip.
+    fn absence(&self) -> String {
+        let none = format!("there is no project {} yet", self.project);
+        let known = self.node.wait(self.node.client().projects()).unwrap_or_default();
+        let likeness = |view: &ProjectView| strsim::jaro_winkler(view.project.as_str(), self.project.as_str());
+        match known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+            None => none,
+            Some(nearest) if likeness(nearest) > NEAR => format!("{none}; did you mean {}?", nearest.project),
+            Some(_) => format!("{none}; `swoosh projects` lists those that are there"),
+        }
     }
 
     /// Open effects with what each waits for.
@@ -222,8 +255,13 @@ impl Waiting<'_> {
         let Some(before) = self.progress.regions.replace(now.clone()) else {
             let (goal, index) = (self.goal_text(), moment.index());
             let first: Vec<String> = self.goals.iter().flat_map(|goal| goal.missing(moment)).collect();
-            let document = json!({"waiting_for": goal, "project": self.project, "index": index, "missing": first});
-            let text = format!("waiting for {goal}; project {} at record {index}: {}", self.project, first.join(", "));
+            let mut document = json!({"waiting_for": goal, "project": self.project, "index": index, "missing": first});
+            let mut text =
+                format!("waiting for {goal}; project {} at record {index}: {}", self.project, first.join(", "));
+            if let Some(absent) = &self.absent {
+                document["absent"] = absent.as_str().into();
+                text = format!("{text}; {absent}");
+            }
             self.note(document, &text);
             return;
         };
@@ -247,11 +285,17 @@ impl Waiting<'_> {
 
     fn report_down(&mut self, error: &ReadError) {
         self.stream = None;
+        self.answered = error.problem().map(|_| error.to_string());
         if !self.progress.is_down {
             self.progress.is_down = true;
             self.note(json!({"unanswered": error.to_string()}), &format!("{error}; asking again"));
         }
     }
+}
+
+/// Whether stored bytes of the project are damaged: waiting does not repair them.
+fn is_damage(error: &ReadError) -> bool {
+    error.problem().is_some_and(|problem| problem.code == Code::ProjectDamaged)
 }
 
 /// Whether the project has no record yet: its state is the genesis state.
