@@ -120,7 +120,6 @@ use unsnapshotted::Unsnapshotted;
 use swoosh_types::hash::Hash;
 use swoosh_types::incarnation::Incarnation;
 use swoosh_types::keys::PublicKey;
-use swoosh_types::names::Transition;
 use swoosh_types::text::ClusterId;
 
 /// How often [`Journal::close`] looks.

@@ -17,6 +17,7 @@ use swoosh_types::decision::Wording;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::json::Json;
 use swoosh_types::keys::SecretKey;
+use swoosh_types::names::Transition;
 use swoosh_types::proposal::Proposal;
 use swoosh_types::receipt::{EncodedSeal, SealedBatch};
 use swoosh_types::record::{GuardOutcome, Linked, Record};

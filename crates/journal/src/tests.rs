@@ -13,6 +13,7 @@ use super::*;
 use swoosh_machine::replay::Divergence;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::keys::SecretKey;
+use swoosh_types::names::Transition;
 use swoosh_types::record::Linked;
 
 /// Nine records of three projects in three batches.

@@ -53,25 +53,6 @@ fn a_stolen_key_is_revoked_and_a_lost_one_is_rotated() {
     let thief = site.hands.get("agent").key().to_string();
     book.set("LOST", &thief);
     book.tells("Check", 0, "agent");
-    // The key has signed: with `COLUMNS` the table showed four digits of it, and the runbook found nothing.
-    let mut pause = site.program();
-    pause.args([
-        "propose",
-        "Control_Pause",
-        "--project",
-        "held",
-        "--inputs",
-        "{\"rationale\":\"it is tried\"}",
-        "--key",
-    ]);
-    pause.arg(key_file(&site, "operator")).env("SWOOSH_URL", format!("http://{}", daemon.address));
-    assert!(pause.output().unwrap().status.success());
-    project.accept(&daemon, Transition::ControlResume);
-    book.set("COLUMNS", "80");
-    book.set("LOST", site.hands.get("operator").key());
-    book.tells("Check", 1, "Control_Pause");
-    book.set("LOST", &thief);
-    book.set("COLUMNS", "");
     book.tells("Check", 1, "record");
     book.tells("Action", 0, "accepted");
     book.tells("Action", 1, "accepted");
