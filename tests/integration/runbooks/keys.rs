@@ -53,6 +53,27 @@ fn a_stolen_key_is_revoked_and_a_lost_one_is_rotated() {
     let thief = site.hands.get("agent").key().to_string();
     book.set("LOST", &thief);
     book.tells("Check", 0, "agent");
+    // The key has signed: with `COLUMNS` the table showed four digits of it, and the runbook found nothing.
+    for transition in ["Control_Pause", "Control_Resume"] {
+        let mut propose = site.program();
+        propose.args([
+            "propose",
+            transition,
+            "--project",
+            "held",
+            "--inputs",
+            "{\"rationale\":\"it is tried\"}",
+            "--key",
+        ]);
+        propose.arg(key_file(&site, "operator")).env("SWOOSH_URL", format!("http://{}", daemon.address));
+        let said = propose.output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    }
+    book.set("COLUMNS", "80");
+    book.set("LOST", site.hands.get("operator").key());
+    book.tells("Check", 1, "Control_Pause");
+    book.set("LOST", &thief);
+    book.set("COLUMNS", "");
     book.tells("Check", 1, "record");
     book.tells("Action", 0, "accepted");
     book.tells("Action", 1, "accepted");
