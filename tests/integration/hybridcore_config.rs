@@ -284,7 +284,6 @@ fn wrong_input_of_every_kind_is_reported_with_the_remedy_and_changes_nothing() {
         (&["--answers", "bad.hcl"][..], "bad.hcl:1"),
         (&["--answers", "bad.yaml"], "no mapping"),
         (&["--answers", "bytes.yaml"], "save it as UTF-8"),
-        (&["--answers", "absent.yaml"], "absent.yaml"),
         (&["--variant", "huge"], "there are: hardened, minimal"),
         (&["--set", "disk_gib=many"], "it takes integer"),
         (&["--set", "disk_gb=1"], "did you mean disk_gib?"),
@@ -295,6 +294,10 @@ fn wrong_input_of_every_kind_is_reported_with_the_remedy_and_changes_nothing() {
         let found = render(more);
         assert!(found.contains(expected), "{more:?}: {found}");
     }
+    // A document that is not there is wrong usage (docs/command-line.md).
+    let absent = desk.build(["config", "render"], &["--answers", "absent.yaml"]);
+    assert_eq!(absent.code, Some(2), "{absent:?}");
+    assert!(absent.errors.contains("absent.yaml"), "{absent:?}");
     let staging = desk.run(&["config", "render", "staging", "--builder", "file.linux-image"]).failed();
     assert!(staging.contains("there are: dev, prod"), "{staging}");
     let builder = desk.run(&["config", "render", "dev", "--builder", "file.linux-imag"]).failed();

@@ -103,18 +103,19 @@ fn a_missing_packer_is_reported_with_how_to_install_it_and_nothing_changes() {
 #[test]
 fn wrong_input_of_every_kind_is_reported_with_its_remedy_and_changes_nothing() {
     let desk = Desk::new("true");
-    for (arguments, expected) in [
-        (vec!["build", "none.pkr.hcl"], "there is no template"),
-        (vec!["build", "web.pkr.hcl", "--var", "db_password=x"], "--secret"),
-        (vec!["build", "web.pkr.hcl", "--secret", "x=NO_SUCH_VARIABLE_AT_ALL"], "is not set"),
-        (vec!["build", "web.pkr.hcl", "--secret-file", "x=/no/such/file"], "cannot be read"),
-        (vec!["build", "web.pkr.hcl", "--var-file", "none.pkrvars.hcl"], "is not there"),
-        (vec!["build", "web.pkr.hcl", "--asset", "none"], "is not there"),
-        (vec!["verify", "nothing"], "swoosh packer status"),
-        (vec!["remove", "web", "--run", "../../etc"], "there is no run"),
+    for (arguments, code, expected) in [
+        (vec!["build", "none.pkr.hcl"], 1, "there is no template"),
+        (vec!["build", "web.pkr.hcl", "--var", "db_password=x"], 2, "--secret"),
+        (vec!["build", "web.pkr.hcl", "--secret", "x=NO_SUCH_VARIABLE_AT_ALL"], 2, "is not set"),
+        (vec!["build", "web.pkr.hcl", "--secret-file", "x=/no/such/file"], 2, "cannot be read"),
+        (vec!["build", "web.pkr.hcl", "--var-file", "none.pkrvars.hcl"], 1, "is not there"),
+        (vec!["build", "web.pkr.hcl", "--asset", "none"], 1, "is not there"),
+        (vec!["verify", "nothing"], 1, "swoosh packer status"),
+        (vec!["remove", "web", "--run", "../../etc"], 1, "there is no run"),
     ] {
-        let refused = desk.run(&arguments).refusal();
-        assert!(refused.contains(expected), "{arguments:?}: {refused}");
+        let ran = desk.run(&arguments);
+        assert_eq!((ran.code, &ran.said), (Some(code), &Value::Null), "{arguments:?}: {ran:?}");
+        assert!(ran.errors.contains(expected), "{arguments:?}: {ran:?}");
         assert!(desk.catalogue().is_none(), "{arguments:?}");
     }
     for arguments in [
