@@ -147,9 +147,9 @@ fn soaked(node: &Node, Span(wanted_ms): Span) -> anyhow::Result<()> {
     let since = |at: Hlc| now_ms.saturating_sub(at.physical_ms());
     if let Some(last) = node.ask(node.client().divergences(1))?.first().filter(|last| since(last.at) < wanted_ms) {
         anyhow::bail!(
-            "it was not quiet for {wanted}: {} divergences were found in all, the last one {} ago ({}); nothing was switched. \
+            "it was not quiet for {wanted}: {} in all, the last one {} ago ({}); nothing was switched. \
              `swoosh migration divergences` shows both sides",
-            view.divergences,
+            count(view.divergences, "divergence"),
             time::spell(since(last.at)),
             last.detail
         );

@@ -9,15 +9,16 @@ use super::connect::{Node, NodeArgs, ProjectWord};
 use super::output::{Output, Table, fields, name_keys, short_key};
 use crate::client::StateView;
 use crate::machine::head::Head;
-use crate::machine::state::{Section, State};
+use crate::machine::state::{Section, State, TopPhase};
 use crate::types::names::{PolicyState, Region};
 use crate::types::text::ProjectName;
 
+/// The banner of a project that has ended.
+const TERMINATED: &str = "✗ TERMINATED: nothing changes the project any more";
 /// The banner of a paused project.
-pub(super) const PAUSED: &str = "✗ PAUSED: Control_Resume continues the project";
+const PAUSED: &str = "✗ PAUSED: Control_Resume continues the project";
 /// The banner of a quarantined project.
-pub(super) const QUARANTINED: &str =
-    "✗ QUARANTINED: Policy_Release of a human releases it\n  (runbooks/quarantine-release.md)";
+const QUARANTINED: &str = "✗ QUARANTINED: Policy_Release of a human releases it\n  (runbooks/quarantine-release.md)";
 /// The banner of a project without a quorum.
 const RECOVERY: &str = "✗ IN RECOVERY: too few members are alive (runbooks/consensus-health.md)";
 
@@ -148,7 +149,10 @@ fn overview(view: &StateView) -> String {
 }
 
 /// The blocks of a project, each on a line, and an empty line.
-fn banner(state: &State) -> String {
+pub(super) fn banner(state: &State) -> String {
+    if state.phase() == TopPhase::Terminated {
+        return format!("{TERMINATED}\n\n");
+    }
     let quarantined = state.policy.phase == PolicyState::Quarantined;
     let blocks = [(state.control.paused, PAUSED), (quarantined, QUARANTINED), (state.control.recovery, RECOVERY)];
     let lines: Vec<String> = blocks.iter().filter(|(holds, _)| *holds).map(|(_, line)| format!("{line}\n")).collect();
@@ -194,6 +198,7 @@ fn remark(state: &State, region: Region) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::names::ControlState;
 
     fn view(head: &Head) -> StateView {
         view_of(head, 0).unwrap()
@@ -206,6 +211,20 @@ mod tests {
         assert!(check(&view).is_ok());
         assert_eq!(Head::of(full(&view).unwrap()), head);
         assert!(overview(&view).contains("UNINITIALIZED"), "{}", overview(&view));
+    }
+
+    /// "PAUSED: Control_Resume continues the project" was said of a terminated project, which refuses Control_Resume.
+    #[test]
+    fn the_banner_of_a_terminated_project_names_no_way_on() {
+        let mut state = full(&view(&Head::genesis(&"default".parse().unwrap()))).unwrap();
+        assert_eq!(banner(&state), "");
+        let mut control = state.control.as_ref().clone();
+        control.paused = true;
+        state.control = control.clone().into();
+        assert_eq!(banner(&state), format!("{PAUSED}\n\n"));
+        control.phase = ControlState::Terminated;
+        state.control = control.into();
+        assert_eq!(banner(&state), format!("{TERMINATED}\n\n"));
     }
 
     #[test]

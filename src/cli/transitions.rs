@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use super::connect::{NodeArgs, ProjectWord};
+use super::connect::{Node, NodeArgs, ProjectWord};
 use super::output::{Output, Table, count, fields};
+use super::state;
 use super::time::spell;
-use super::windows::LOOP;
 use crate::client::{GuardView, TransitionView, TransitionsView};
 use crate::machine::chart;
+use crate::types::backbeat::LOOP;
 use crate::types::names::{Role, Transition};
+use crate::types::text::ProjectName;
 
 /// Arguments of `swoosh transitions`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +39,7 @@ impl TransitionsCommand {
         let node = self.node.reader()?;
         let mut view = node.ask(node.client().transitions(self.project.project()))?;
         view.transitions.sort_by_key(|transition| !transition.enabled);
-        output.say(&view, || text(&view, self.all))?;
+        output.say(&view, || format!("{}{}", banner(&node, self.project.project()), text(&view, self.all)))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -94,8 +96,7 @@ impl Group {
 
 fn text(view: &TransitionsView, all: bool) -> String {
     let (enabled, others): (Vec<_>, Vec<_>) = view.transitions.iter().partition(|transition| transition.enabled);
-    let mut parts: Vec<String> = banner(view).into_iter().collect();
-    parts.push(headline(view));
+    let mut parts = vec![headline(view)];
     for (group, title) in Group::ALL {
         let members: Vec<_> = enabled.iter().copied().filter(|transition| Group::of(transition) == group).collect();
         if !members.is_empty() {
@@ -103,11 +104,14 @@ fn text(view: &TransitionsView, all: bool) -> String {
             parts.push(format!("{title} ({}):\n{table}", members.len()));
         }
     }
+    let one_reason = one_reason(&view.transitions);
     if enabled.is_empty() {
-        parts.push("nothing is enabled".to_owned());
+        let why = one_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        parts.push(format!("nothing is enabled{why}"));
     }
     match (others.len() as u64, all) {
         (0, _) => {}
+        _ if one_reason.is_some() => {}
         (_, true) => {
             let why = |transition: &TransitionView| transition.reasons.join("; ");
             parts.push(format!("not enabled ({}):\n{}", others.len(), table(&others, why)));
@@ -119,15 +123,18 @@ fn text(view: &TransitionsView, all: bool) -> String {
     parts.join("\n\n")
 }
 
-/// A block of the project, as the transitions show it that end the block.
-fn banner(view: &TransitionsView) -> Option<String> {
-    let enabled = |transition| view.of(transition).is_some_and(|view| view.enabled);
-    let blocks = [
-        (enabled(Transition::ControlResume), super::state::PAUSED),
-        (enabled(Transition::PolicyRelease), super::state::QUARANTINED),
-    ];
-    let lines: Vec<&str> = blocks.into_iter().filter(|(holds, _)| *holds).map(|(_, line)| line).collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
+/// The blocks of a project. A node that takes no proposals enables nothing, so its transitions do not show them. A state that cannot
+/// be read leaves them out: the list is worth more.
+fn banner(node: &Node, project: &ProjectName) -> String {
+    let view = node.ask(node.client().state(project, None));
+    view.and_then(|view| state::full(&view)).map(|state| state::banner(&state)).unwrap_or_default()
+}
+
+/// The reason that holds for every transition: the node takes no proposals, or the project has ended.
+fn one_reason(transitions: &[TransitionView]) -> Option<String> {
+    let (first, others) = transitions.split_first()?;
+    let is_one = others.iter().all(|other| !other.enabled && other.reasons == first.reasons);
+    (!first.enabled && !first.reasons.is_empty() && is_one).then(|| first.reasons.join("; "))
 }
 
 fn headline(view: &TransitionsView) -> String {
@@ -207,13 +214,23 @@ mod tests {
         .collect();
         assert!(places.is_sorted(), "{short}");
         assert!(text(&view(), true).ends_with("  Control_Resume  operator    not paused"), "{}", text(&view(), true));
-        assert!(!short.contains(super::super::state::PAUSED));
     }
 
+    /// A follower, an unsafe clock and a full disk were "nothing is enabled" alone, and `--all` repeated their reason 59 times.
     #[test]
-    fn a_block_is_announced_before_everything_else() {
+    fn a_reason_that_holds_for_all_transitions_is_printed_once() {
         let mut view = view();
-        view.transitions.iter_mut().for_each(|transition| transition.enabled = true);
-        assert!(text(&view, false).starts_with("✗ PAUSED"), "{}", text(&view, false));
+        for transition in &mut view.transitions {
+            (transition.enabled, transition.reasons) = (false, vec!["this node follows another".to_owned()]);
+        }
+        for all in [false, true] {
+            assert!(
+                text(&view, all).ends_with("\n\nnothing is enabled: this node follows another"),
+                "{}",
+                text(&view, all)
+            );
+        }
+        view.transitions[0].reasons = vec!["not paused".to_owned()];
+        assert!(text(&view, false).contains("nothing is enabled\n\n5 other transitions"), "{}", text(&view, false));
     }
 }

@@ -11,13 +11,9 @@ use super::source;
 use super::time::{now, parse_time, spell};
 use crate::client::WindowsView;
 use crate::settings::{Overrides, Settings, backbeat, schedule_of};
-use crate::types::backbeat::{Outlook, Schedule};
+use crate::types::backbeat::{LOOP, Outlook, Schedule};
 use crate::types::hlc::Hlc;
-use crate::types::names::WindowClass;
 use swoosh_terminal::failure::Usage;
-
-/// The classes of windows in the order in which a cycle of the loop needs them.
-pub(super) const LOOP: [WindowClass; 3] = [WindowClass::Plan, WindowClass::Review, WindowClass::Reverb];
 
 /// Arguments of `swoosh windows`.
 #[derive(Debug, clap::Args)]
@@ -164,12 +160,6 @@ fn classes(outlook: &Outlook) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_loop_has_every_class_of_windows() {
-        assert_eq!(LOOP.len(), WindowClass::ALL.len());
-        assert!(WindowClass::ALL.iter().all(|class| LOOP.contains(class)));
-    }
 
     #[test]
     fn shows_what_is_open_and_what_comes() {

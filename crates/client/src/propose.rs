@@ -15,6 +15,7 @@ use swoosh_types::proposal::{Proposal, SignedProposal};
 use swoosh_types::receipt::Receipt;
 use swoosh_types::rejection::{Code, Problem, Retry};
 use swoosh_types::text::ProjectName;
+use swoosh_types::words::count;
 
 /// A signed proposal and the bytes that are posted, the same for every attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ pub enum ProposeError {
     #[error("the node's receipt is not taken: {0}")]
     Receipt(#[from] ReceiptCheckError),
     /// It was tried as often as the policy allows.
-    #[error("gave up after {attempts} attempts: {cause}{}", hint(cause, key))]
+    #[error("gave up after {}: {cause}{}", count(u64::from(*attempts), "attempt"), hint(cause, key))]
     GaveUp {
         attempts: u32,
         /// Why the last one failed.

@@ -142,10 +142,11 @@ impl Shim {
         if differing.is_empty() {
             return Ok(());
         }
-        let count = differing.len();
+        let differ =
+            if differing.len() == 1 { "1 project differs" } else { &format!("{} projects differ", differing.len()) };
         let names: Vec<&str> = differing.iter().take(10).map(|project| project.as_str()).collect();
         let reason = format!(
-            "{count} projects differ, among them {}; `swoosh migration divergences` shows both sides, \
+            "{differ}, among them {}; `swoosh migration divergences` shows both sides, \
              runbooks/whoosh-cutover.md says how they come together",
             names.join(", ")
         );

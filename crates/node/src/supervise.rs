@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use swoosh_platform::supervisor;
 use swoosh_sequencer::{Handle, Mode};
+use swoosh_types::words::count;
 
 /// How often the status line is renewed without a watchdog.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -76,6 +77,7 @@ impl Supervised {
         };
         // One line: a manager takes no other.
         let mode: String = mode.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        format!("{mode}; {}, {} records, {} projects in memory", self.address, status.last_index, status.heads)
+        let (records, projects) = (count(status.last_index, "record"), count(status.heads as u64, "project"));
+        format!("{mode}; {}, {records}, {projects} in memory", self.address)
     }
 }

@@ -9,6 +9,7 @@ use swoosh_types::hlc::Hlc;
 use swoosh_types::names::{GuardName, Transition};
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ProjectName;
+use swoosh_types::words::count;
 
 /// Rejections of known signers that are remembered, and bytes that they may take together.
 const KNOWN: Bound = Bound { entries: 1_000, bytes: 1 << 20 };
@@ -137,7 +138,7 @@ fn weight(entry: &RejectionEntry) -> usize {
 fn cut(reasons: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = reasons.iter().take(MOST_REASONS).map(|reason| shorten(reason)).collect();
     if let Some(more) = reasons.len().checked_sub(MOST_REASONS).filter(|more| *more > 0) {
-        kept.push(format!("and {more} more reasons"));
+        kept.push(format!("and {}", count(more as u64, "more reason")));
     }
     kept
 }

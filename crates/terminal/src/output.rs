@@ -12,6 +12,7 @@ mod table;
 
 pub use short::{name_keys, short_key};
 pub use style::{coloured, coloured_error, is_verbose, set_verbose, set_wide};
+pub use swoosh_types::words::count;
 pub use table::{Table, fields, has_room, paragraph};
 
 /// Version of the documents that `--json` prints (docs/command-line.md). Within a version, members are only added.
@@ -79,19 +80,4 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Writes text for people: like [`print()`], with colours where standard output is a terminal.
 pub fn print_text(text: &str) -> anyhow::Result<()> {
     print(&coloured(text))
-}
-
-/// A number with its noun: `1 record`, `2 records`.
-pub fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counted_nouns_agree() {
-        assert_eq!([count(0, "record"), count(1, "record")], ["0 records".to_owned(), "1 record".to_owned()]);
-    }
 }

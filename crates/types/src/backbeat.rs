@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use live::{BeatClaim, BeatFault, BeatNote, Live, LiveBounds};
-pub use outlook::{ClassOutlook, Opening, Outlook};
+pub use outlook::{ClassOutlook, LOOP, Opening, Outlook};
 
 use super::civil::DAY_MS;
 use super::hlc::Hlc;

@@ -46,4 +46,5 @@ pub mod ucxl;
 pub mod url_prefix;
 pub mod url_text;
 pub mod verify;
+pub mod words;
 pub mod yaml;

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::{FileArgs, all_recipients, open};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, count};
 use crate::files;
 use crate::platform::agefile;
 use crate::platform::secrets::Secrets;
@@ -33,7 +33,7 @@ pub(super) fn edit(output: Output, args: &FileArgs) -> anyhow::Result<ExitCode> 
     let mode = std::fs::metadata(&file)?.permissions().mode() & 0o777;
     let replaced = files::replace(&file, &agefile::encrypt(&recipients, &changed)?, mode);
     replaced.with_context(|| format!("{} cannot be written", file.display()))?;
-    said(true, format!("{}: written for {} recipients", file.display(), recipients.len()))?;
+    said(true, format!("{}: written for {}", file.display(), count(recipients.len() as u64, "recipient")))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -99,7 +99,10 @@ impl Condition {
             }
             Condition::Compared { path, .. } => {
                 let value = moment.value(path);
-                let shown = number(&value).filter(|_| !value.is_u64()).map(|entries| format!("{entries} entries"));
+                let shown = number(&value).filter(|_| !value.is_u64()).map(|found| match found {
+                    1 => "1 entry".to_owned(),
+                    entries => format!("{entries} entries"),
+                });
                 format!("{} is {}", path.name(), shown.unwrap_or_else(|| scalar(&value)))
             }
         }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::Sink;
 use crate::redaction::Exported;
 use swoosh_types::ids::DecisionId;
+use swoosh_types::words::count;
 
 /// Media type of a batch.
 pub const MEDIA_TYPE: &str = "application/x-ndjson";
@@ -42,7 +43,7 @@ pub enum BubbleError {
     #[error("BUBBLE answers {status}: it does not let this node in; check decisions.bubble_token")]
     Denied { status: u16 },
     /// The server refuses the batch.
-    #[error("BUBBLE answers {status} to {records} records from {first} on; its own log tells why")]
+    #[error("BUBBLE answers {status} to {} from {first} on; its own log tells why", count(*records as u64, "record"))]
     Refused {
         status: u16,
         /// How many were sent.

@@ -20,6 +20,7 @@ use swoosh_machine::state::State;
 use swoosh_types::canonical::canonical_hash;
 use swoosh_types::inputs::{Allocation, AssetHealth, AssetOutcomes, Assets, BuildChoice};
 use swoosh_types::names::{EffectName, Transition};
+use swoosh_types::words::count;
 
 /// How long an attempt waits for a command-line build in the same folder.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -130,7 +131,7 @@ impl Executor for Release {
     /// An asset on record that no run here made is somewhere else, and the failure names it: a restored or promoted
     /// node has the record without the workspace, and an external worker built elsewhere.
     fn run(&self, workshop: &Workshop, job: &Job, work: &Work<'_>) -> Done {
-        work.say(format!("taking down {} assets", self.assets.len()));
+        work.say(format!("taking down {}", count(self.assets.len() as u64, "asset")));
         let folder = workshop.folder(&job.id.project);
         let taken_down = release::read(&folder.released())?;
         let (mut reasons, stray) = workshop.in_environment(job, work, |session| {

@@ -26,6 +26,7 @@ use crate::state::{Lock, LockError};
 use swoosh_types::canonical::try_canonical_bytes;
 use swoosh_types::hash::Hash;
 use swoosh_types::secret::Secret;
+use swoosh_types::words::count;
 
 /// Secret variables of a JSON template, readable by this user alone, while it is built.
 pub(super) const SECRETS_FILE: &str = "secrets.json";
@@ -418,7 +419,7 @@ impl<'a> Work<'a> {
         note(self.session, &report)?;
         let ok = report.status == Status::Succeeded;
         let text = match &report.failure {
-            None => format!("made {} artifacts", report.artifacts.len()),
+            None => format!("made {}", count(report.artifacts.len() as u64, "artifact")),
             Some(failure) => failure.to_string(),
         };
         if ok {

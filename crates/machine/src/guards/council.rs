@@ -14,6 +14,7 @@ use swoosh_types::hlc::Hlc;
 use swoosh_types::inputs::{ToolPin, VoteBody};
 use swoosh_types::keys::PublicKey;
 use swoosh_types::names::{ExecutionState, Transition};
+use swoosh_types::words::count;
 
 pub(super) fn quorum(case: &Case<'_>) -> Judged {
     let Some((_, Inputs::CouncilQuorumCert(inputs))) = case.asked else { return Judged::open() };
@@ -24,7 +25,11 @@ pub(super) fn quorum(case: &Case<'_>) -> Judged {
     // Those who count no more stay in the number: a quorum of the few that are left would be a quorum of fewer keys.
     let needed = case.state().council.rules.quorum.votes_needed(candidates);
     if votes < needed {
-        wrong.push(format!("{votes} valid votes of {candidates} candidates; a quorum is {needed}"));
+        wrong.push(format!(
+            "{} of {}; a quorum is {needed}",
+            count(votes, "valid vote"),
+            count(candidates, "candidate")
+        ));
     }
     let ranked = inputs.members == election::propose(case.head, &case.identities().electorate());
     let which = if ranked { "the ranked proposal" } else { "another set than the ranked proposal" };
@@ -58,7 +63,7 @@ fn member_faults(case: &Case<'_>, inputs: &CouncilQuorumCert) -> Vec<String> {
     }
     let (size, least) = (inputs.members.len() as u64, council.rules.min_members);
     if size < least {
-        wrong.push(format!("{size} members, fewer than council.min_members {least}"));
+        wrong.push(format!("{}, fewer than council.min_members {least}", count(size, "member")));
     }
     let threshold = case.state().execution.approval_threshold;
     if threshold <= size / 2 || threshold > size {
@@ -118,11 +123,8 @@ pub(super) fn roster(case: &Case<'_>) -> Judged {
             wrong.extend(keys.iter().filter_map(|key| case.identities().voter_fault(key)));
             wrong.extend(rotated_candidates(case, &keys));
             if (keys.len() as u64) < council.rules.min_members {
-                wrong.push(format!(
-                    "{} candidates, fewer than council.min_members {}",
-                    keys.len(),
-                    council.rules.min_members
-                ));
+                let few = count(keys.len() as u64, "candidate");
+                wrong.push(format!("{few}, fewer than council.min_members {}", council.rules.min_members));
             }
             let right = format!("{} candidates for {} roles", keys.len(), council.roles.len());
             case.naming_settings(Judged::unless(wrong, right))
@@ -291,7 +293,10 @@ pub(super) fn liveness(case: &Case<'_>) -> Judged {
         Liveness::ControlRecovered(inputs) => &inputs.alive,
     });
     if named.is_some_and(|named| *named != reading.alive) {
-        wrong.push(format!("alive must name the {} members that count as alive", reading.alive.len()));
+        wrong.push(match reading.alive.len() {
+            1 => "alive must name the 1 member that counts as alive".to_owned(),
+            alive => format!("alive must name the {alive} members that count as alive"),
+        });
     }
     let mut judged = Judged::unless(wrong, count);
     judged.facts.extend(reading.facts);

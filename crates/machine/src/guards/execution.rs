@@ -10,6 +10,7 @@ use crate::state::State;
 use swoosh_types::hash::Hash;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::names::{CouncilState, EnvironmentState, ExecutionState, IngestionState, Transition};
+use swoosh_types::words::count;
 
 /// Faults that keep the three lifecycle regions from being READY at ingestion's version.
 pub(crate) fn lifecycle_faults(state: &State) -> Vec<String> {
@@ -235,10 +236,17 @@ pub(super) fn threshold(case: &Case<'_>) -> Judged {
         wrong.push(format!("the threshold {needed} is not between a majority and all of {members} members"));
     }
     if approvals < needed {
-        wrong.push(format!("{approvals} approvals; {needed} are needed"));
+        wrong.push(format!(
+            "{}; {needed} {} needed",
+            count(approvals, "approval"),
+            if needed == 1 { "is" } else { "are" }
+        ));
         let given = state.execution.approvals.len() as u64;
         if given > approvals {
-            wrong.push(format!("{} approvals do not count: their keys may not vote any more", given - approvals));
+            wrong.push(match given - approvals {
+                1 => "1 approval does not count: its key may not vote any more".to_owned(),
+                lost => format!("{lost} approvals do not count: their keys may not vote any more"),
+            });
         }
     }
     let right = format!("{approvals} approvals of {members} members; {needed} are needed");

@@ -9,6 +9,9 @@ use crate::hlc::Hlc;
 use crate::ids::WindowId;
 use crate::names::WindowClass;
 
+/// The classes of windows in the order in which a cycle of the loop needs them.
+pub const LOOP: [WindowClass; 3] = [WindowClass::Plan, WindowClass::Review, WindowClass::Reverb];
+
 /// How many cycles are looked through at most.
 const MOST_CYCLES: u64 = 1_000;
 
@@ -57,7 +60,7 @@ pub struct Outlook {
     pub led: bool,
     /// State of each class; a class that is not here has no windows.
     pub windows: BTreeMap<WindowClass, ClassOutlook>,
-    /// The windows that open next, in the order of time.
+    /// The windows that open next, in the order of time, and of the loop where several open at once.
     pub next: Vec<Opening>,
 }
 
@@ -118,7 +121,8 @@ impl Schedule {
                 break;
             }
             let mut of_cycle: Vec<_> = self.openings_of(cycle).filter(|opening| opening.opens_at > at).collect();
-            of_cycle.sort_by_key(|opening| (opening.opens_at, opening.class));
+            let place = |class| LOOP.iter().position(|known| *known == class);
+            of_cycle.sort_by_key(|opening| (opening.opens_at, place(opening.class)));
             found.extend(of_cycle);
         }
         found.truncate(count);

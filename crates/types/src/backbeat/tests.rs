@@ -218,6 +218,16 @@ fn the_outlook_lists_what_opens_next_in_order() {
     assert_eq!((outlook.next[0].closes_at, next.len()), (at("2025-10-19T03:00:00Z"), 4));
 }
 
+/// Windows that open at once were in the order of the alphabet: reverb before review.
+#[test]
+fn windows_that_open_at_once_are_listed_in_the_order_of_the_loop() {
+    assert!(LOOP.len() == WindowClass::ALL.len() && WindowClass::ALL.iter().all(|class| LOOP.contains(class)));
+    let always = |class| (class, vec![WindowSpec { phase_beats: 0, length_beats: 60 }]);
+    let schedule = Schedule { windows: LOOP.into_iter().map(always).collect(), ..hourly() };
+    let next = schedule.outlook(at("2025-10-19T02:40:00Z"), 3).next;
+    assert_eq!(next.iter().map(|opening| opening.class).collect::<Vec<_>>(), LOOP);
+}
+
 #[test]
 fn windows_that_follow_on_each_other_close_as_one_and_one_of_all_beats_never() {
     let specs = |specs: &[(u64, u64)]| {
