@@ -114,6 +114,19 @@ mod tests {
         repository.all().unwrap().iter().map(|backup| (backup.incarnation, backup.last_index)).collect()
     }
 
+    /// A process that is being started has a copy of each descriptor for a moment. The next writer was refused then.
+    #[test]
+    fn a_lock_is_released_although_a_copy_of_its_descriptor_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::at(folder.path());
+        let lock = repository.lock().unwrap();
+        let copy = lock.copy();
+        assert!(repository.lock().is_err());
+        drop(lock);
+        assert!(repository.lock().is_ok());
+        drop(copy);
+    }
+
     /// The wall clock aged backups: one round with a clock a year ahead removed all but the newest.
     #[test]
     fn a_clock_that_is_ahead_ages_no_backup() {

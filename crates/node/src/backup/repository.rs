@@ -49,7 +49,21 @@ impl Listed {
 }
 
 /// Held by who writes to a directory of backups.
-pub struct Lock(#[expect(dead_code, reason = "it is held for what its drop does")] File);
+pub struct Lock(File);
+
+#[cfg(test)]
+impl Lock {
+    pub fn copy(&self) -> File {
+        self.0.try_clone().unwrap()
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread starts at this moment has the descriptor until it runs its program.
+        let _ = self.0.unlock();
+    }
+}
 
 impl Repository {
     pub fn at(directory: &Path) -> Repository {
