@@ -202,7 +202,7 @@ fn approvals_of_revoked_members_do_not_count() {
     let ask = revoke(&world, first);
     accept(&mut world, &ask);
     let (code, reasons) = refusal(&mut world, &Ask::new(Transition::ExecutionApprovalsThreshold));
-    assert!(code == "guard_threshold" && reasons.contains("1 approvals do not count"), "{reasons}");
+    assert!(code == "guard_threshold" && reasons.contains("1 approval does not count"), "{reasons}");
     let third = members(&world).into_iter().find(|name| !signers.contains(&key(&world, name))).unwrap();
     accept(&mut world, &by(Transition::ExecutionApprove, third));
     accept(&mut world, &Ask::new(Transition::ExecutionApprovalsThreshold));

@@ -289,15 +289,16 @@ fn wrong_input_of_every_kind_is_reported_with_the_remedy_and_changes_nothing() {
         (&["--set", "disk_gb=1"], "did you mean disk_gib?"),
         (&["--set", "image_name=Upper"], "lowercase letters"),
         (&["--definitions", "absent"], "swoosh templates init"),
-        (&["--root", "absent"], "is no folder"),
     ] {
         let found = render(more);
         assert!(found.contains(expected), "{more:?}: {found}");
     }
-    // A document that is not there is wrong usage (docs/command-line.md).
-    let absent = desk.build(["config", "render"], &["--answers", "absent.yaml"]);
-    assert_eq!(absent.code, Some(2), "{absent:?}");
-    assert!(absent.errors.contains("absent.yaml"), "{absent:?}");
+    // A document or a folder that is not there is wrong usage (docs/command-line.md).
+    for (more, expected) in [(["--answers", "absent.yaml"], "absent.yaml"), (["--root", "absent"], "is no folder")] {
+        let absent = desk.build(["config", "render"], &more);
+        assert_eq!(absent.code, Some(2), "{absent:?}");
+        assert!(absent.errors.contains(expected), "{absent:?}");
+    }
     let staging = desk.run(&["config", "render", "staging", "--builder", "file.linux-image"]).failed();
     assert!(staging.contains("there are: dev, prod"), "{staging}");
     let builder = desk.run(&["config", "render", "dev", "--builder", "file.linux-imag"]).failed();

@@ -178,14 +178,19 @@ fn approve(running: &Running<'_>, lead: &Value) {
     accepted(running, CI, approve, &approval);
     assert_eq!(decision(running)["grant"], "seat-1");
     refused(running, (CI, "guard_member", "approved already"), approve, &approval);
-    refused(running, (CI, "guard_threshold", "1 approvals"), Transition::ExecutionApprovalsThreshold, &json!({}));
+    refused(
+        running,
+        (CI, "guard_threshold", "1 approval; 2 are needed"),
+        Transition::ExecutionApprovalsThreshold,
+        &json!({}),
+    );
     accepted(running, OPS, approve, &approval);
     // An approval counts while its grant does.
     let mut over = seat("ops", 1);
     over["until"] = json!(OVER);
     put(running, json!({"lead": lead, "seat-1": seat("ci", 0), "seat-2": over}));
     let threshold = Transition::ExecutionApprovalsThreshold;
-    refused(running, (CI, "guard_threshold", "1 approvals do not count"), threshold, &json!({}));
+    refused(running, (CI, "guard_threshold", "1 approval does not count"), threshold, &json!({}));
     refused(running, (OPS, "role_not_allowed", "ended at 2020-01-01"), approve, &approval);
     put(running, json!({"lead": lead, "seat-1": seat("ci", 0), "seat-2": seat("ops", 1)}));
 }
