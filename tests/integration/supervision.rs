@@ -59,7 +59,7 @@ fn a_service_manager_hears_of_start_watchdog_reload_and_end() {
     }
     let mut project = Project::new(&site, "p");
     project.drive(&daemon, Region::Boot, "LICENSED");
-    while !manager.next().contains("2 records, 1 projects in memory") {}
+    while !manager.next().contains("2 records, 1 project in memory") {}
     daemon.signal("HUP");
     let reloading = manager.hears("RELOADING=1");
     let clock = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).unwrap();
