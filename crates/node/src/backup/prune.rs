@@ -120,7 +120,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let repository = Repository::at(folder.path());
         let lock = repository.lock().unwrap();
-        let copy = lock.copy();
+        let copy = lock.copy().unwrap();
         assert!(repository.lock().is_err());
         drop(lock);
         assert!(repository.lock().is_ok());

@@ -53,8 +53,8 @@ pub struct Lock(File);
 
 #[cfg(test)]
 impl Lock {
-    pub fn copy(&self) -> File {
-        self.0.try_clone().unwrap()
+    pub fn copy(&self) -> std::io::Result<File> {
+        self.0.try_clone()
     }
 }
 
