@@ -46,64 +46,17 @@ pub struct Build {
 /// Makes the section out of the effects of the statechart: each has a key for its mode.
 macro_rules! section {
     ($($key:ident $effect:ident,)*) => {
-        /// Effects. `config/swoosh.yaml` describes the keys.
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        #[expect(missing_docs, reason = "the first fields are the effects, which the statechart documents")]
-        pub struct Effects {
-            $(pub $key: EffectMode,)*
-            /// Where the workspaces of projects are; see [`Settings::workspaces_path`].
-            pub workspace: Option<PathBuf>,
-            /// Attempts that run at once.
-            pub workers: usize,
-            /// Attempts at one effect before its failure is reported.
-            pub attempts: u32,
-            /// The wait before the second attempt, in milliseconds.
-            pub retry_min_ms: u64,
-            /// The longest wait, in milliseconds.
-            pub retry_max_ms: u64,
-            /// How long one attempt may take, in milliseconds.
-            pub lease_ms: u64,
-            /// Command that scans content, beside the built-in checks.
-            pub scan_command: Vec<String>,
-            /// How long it may take, in milliseconds.
-            pub scan_timeout_ms: u64,
-            /// A file of credential rules in the place of the built-in ones.
-            pub credential_rules: Option<PathBuf>,
-            /// Where indexes are sent.
-            pub slurp: Option<Url>,
-            /// The bearer token for that server.
-            pub slurp_token: Option<SecretRef>,
-            /// How long an answer may take, in milliseconds.
-            pub slurp_timeout_ms: u64,
-            /// The builds of provisioning.
-            pub builds: Vec<Build>,
-            /// The definitions that builds are made from.
-            pub definitions: Option<PathBuf>,
-            /// How long what a health check found is believed, in milliseconds.
-            pub health_valid_for_ms: u64,
-        }
-
-        impl Default for Effects {
-            fn default() -> Effects {
-                Effects {
-                    $($key: EffectMode::External,)*
-                    workspace: None,
-                    workers: 4,
-                    attempts: 3,
-                    retry_min_ms: 1_000,
-                    retry_max_ms: 300_000,
-                    lease_ms: 3_600_000,
-                    scan_command: Vec::new(),
-                    scan_timeout_ms: 600_000,
-                    credential_rules: None,
-                    slurp: None,
-                    slurp_token: None,
-                    slurp_timeout_ms: 10_000,
-                    builds: Vec::new(),
-                    definitions: None,
-                    health_valid_for_ms: 600_000,
-                }
+        section_effects! {
+            /// Effects: the executor of each, and its limits. `config/swoosh.yaml` describes the keys.
+            Effects {
+                $($key: EffectMode = EffectMode::External,)*
+                workspace: Option<PathBuf> = None,
+                scan_command: Vec<String> = Vec::new(),
+                credential_rules: Option<PathBuf> = None,
+                slurp: Option<Url> = None,
+                slurp_token: Option<SecretRef> = None,
+                builds: Vec<Build> = Vec::new(),
+                definitions: Option<PathBuf> = None,
             }
         }
 

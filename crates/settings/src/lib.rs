@@ -1,10 +1,13 @@
 //! The settings of a node: one YAML file, of which `config/swoosh.yaml` is the built-in default.
 //!
 //! **Architecture invariant.** Every key has a meaning, a unit, a default and a bound in
-//! `config/swoosh.yaml`; tests hold that file, [`Settings::default`] and `docs/settings.md` together. What
-//! guards read of the settings leaves here as a [`GuardSettings`] fact; nothing else of them is judged by.
+//! `config/swoosh.yaml`. Numbers are made from that file at build time; tests compare the other defaults and
+//! `docs/settings.md` with it. What guards read of the settings leaves here as a [`GuardSettings`] fact; nothing else of them is judged by.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
+
+// Macros of the sections with numbers; see build.rs.
+include!(concat!(env!("OUT_DIR"), "/sections.rs"));
 
 mod backup;
 mod bounds;

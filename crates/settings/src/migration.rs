@@ -12,23 +12,14 @@ use swoosh_types::legacy_grant::{LegacyGrant, MAX_GRANTS};
 use swoosh_types::secret::SecretRef;
 use swoosh_types::text::{Name, Url};
 
-/// The WHOOSH migration. Without an address of WHOOSH there is none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Migration {
-    /// The address of WHOOSH.
-    pub upstream: Option<Url>,
-    /// Where WHOOSH's clients are served.
-    pub listen: SocketAddr,
-    /// How long WHOOSH may take for an answer, in milliseconds.
-    pub timeout_ms: u64,
-    /// Most bytes of an answer of WHOOSH.
-    pub answer_bytes: usize,
-    /// Requests that may be on their way.
-    pub in_flight: usize,
-    pub callers: BTreeMap<Name, MigrationCaller>,
-    /// Grants to callers, by name.
-    pub grants: BTreeMap<Name, LegacyGrant>,
+section_migration! {
+    /// The WHOOSH migration. Without an address of WHOOSH there is none.
+    Migration {
+        upstream: Option<Url> = None,
+        listen: SocketAddr = (Ipv4Addr::LOCALHOST, 7401).into(),
+        callers: BTreeMap<Name, MigrationCaller> = BTreeMap::new(),
+        grants: BTreeMap<Name, LegacyGrant> = BTreeMap::new(),
+    }
 }
 
 /// A caller of WHOOSH, and the delegate that signs for it.
@@ -40,20 +31,6 @@ pub struct MigrationCaller {
     /// The bearer token that the caller shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretRef>,
-}
-
-impl Default for Migration {
-    fn default() -> Migration {
-        Migration {
-            upstream: None,
-            listen: (Ipv4Addr::LOCALHOST, 7401).into(),
-            timeout_ms: 10_000,
-            answer_bytes: 1 << 20,
-            in_flight: 256,
-            callers: BTreeMap::new(),
-            grants: BTreeMap::new(),
-        }
-    }
 }
 
 /// Checks what no type and no range says.

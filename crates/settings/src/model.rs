@@ -88,16 +88,9 @@ pub struct Settings {
     pub traces: Traces,
 }
 
-/// The Cedar policies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Policies {
-    /// A `.cedar` file, or a directory of them.
-    pub path: Option<PathBuf>,
-    /// The number of this bundle.
-    pub serial: u64,
-    /// A file with a signed bundle.
-    pub bundle: Option<PathBuf>,
+section_policies! {
+    /// The Cedar policies.
+    Policies { path: Option<PathBuf> = None, bundle: Option<PathBuf> = None }
 }
 
 /// Where facts come from.
@@ -110,33 +103,18 @@ pub struct Facts {
     pub sources: BTreeMap<FactKind, BTreeSet<PublicKey>>,
 }
 
-/// How far clocks may be apart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ClockBounds {
-    /// How far a proposal's clock may be ahead, in milliseconds.
-    pub max_ahead_ms: u64,
-    /// How far it may be behind, in milliseconds.
-    pub max_behind_ms: u64,
+section_clock! {
+    /// How far clocks may be apart.
+    ClockBounds {}
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LicenseRules {
-    /// How long a license counts after it ran out, in milliseconds.
-    pub grace_ms: u64,
-    /// The capabilities it must cover.
-    pub scope: Capability,
+section_license! {
+    LicenseRules { scope: Capability = text("swoosh") }
 }
 
-/// Idempotency keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Idempotency {
-    /// How long a key is good, in milliseconds.
-    pub horizon_ms: u64,
-    /// How far ahead its beat may be, in milliseconds.
-    pub ahead_ms: u64,
+section_idempotency! {
+    /// Idempotency keys.
+    Idempotency {}
 }
 
 /// Repositories that projects may name.
@@ -180,103 +158,43 @@ pub enum Durability {
     Interval,
 }
 
-/// The write-ahead log and its store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Journal {
-    /// When commits are synced.
-    pub durability: Durability,
-    /// How long they are gathered under [`Durability::Interval`], in milliseconds.
-    pub interval_ms: u64,
-    /// Records of a project from one snapshot to the next.
-    pub snapshot_every: u64,
-    /// Records of all projects from one sweep to the next.
-    pub sweep_every: u64,
-    /// The store's cache, in bytes.
-    pub cache_bytes: u64,
-    /// Bytes that the store buffers in memory before it writes a table.
-    pub write_buffer_bytes: u64,
-    /// Tables that the store holds open.
-    pub open_files: u64,
+section_journal! {
+    /// The write-ahead log and its store.
+    Journal { durability: Durability = Durability::Sync }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sequencer {
-    /// How many proposals may wait.
-    pub queue: usize,
-    /// How many of them may be of one project.
-    pub project_queue: usize,
-    /// How many records one commit may carry.
-    pub batch_max: usize,
-    /// Age of the oldest uncommitted record from which the node is not ready, in milliseconds.
-    pub stall_ms: u64,
-    /// The same age, from which the node is not live, in milliseconds.
-    pub silence_ms: u64,
+section_sequencer! {
+    Sequencer {}
 }
 
-/// Heads of projects in memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Heads {
-    /// How many projects are kept in memory.
-    pub memory_projects: usize,
-    /// How many bytes they may take, about.
-    pub memory_bytes: usize,
-    /// How long a project stays in memory unused, in milliseconds.
-    pub idle_ms: u64,
+section_heads! {
+    /// Heads of projects in memory.
+    Heads {}
 }
 
-/// Retention of files on disk. 0 means without end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// How long records are kept, in milliseconds.
-    pub wal_ms: u64,
-    /// How many records are kept.
-    pub wal_records: u64,
-    /// How often it is looked for what may go, in milliseconds.
-    pub every_ms: u64,
+section_retention! {
+    /// Retention of files on disk. 0 means without end.
+    Retention {}
 }
 
-/// Copies of snapshots and records outside the data directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Exports {
-    /// Where they go; none means that nothing is exported.
-    pub directory: Option<PathBuf>,
-    /// How often there is a round, in milliseconds.
-    pub every_ms: u64,
-    /// Whether records are exported too.
-    pub wal: bool,
-    /// Recipients, as age public keys; with none, files are not encrypted.
-    pub recipients: Vec<String>,
-    /// The command after each round, argument by argument.
-    pub command: Vec<String>,
-    /// How long it may take, in milliseconds.
-    pub command_timeout_ms: u64,
+section_exports! {
+    /// Copies of snapshots and records outside the data directory.
+    Exports {
+        directory: Option<PathBuf> = None,
+        wal: bool = false,
+        recipients: Vec<String> = Vec::new(),
+        command: Vec<String> = Vec::new(),
+    }
 }
 
-/// Decision Records and where they go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Decisions {
-    /// The redaction policy's file; see [`Settings::redaction_text`].
-    pub redaction: Option<PathBuf>,
-    /// The file of the JSONL exporter.
-    pub jsonl: Option<PathBuf>,
-    /// The server of the BUBBLE exporter.
-    pub bubble: Option<Url>,
-    /// Its bearer token.
-    pub bubble_token: Option<SecretRef>,
-    /// Records sent at once.
-    pub batch_records: u64,
-    /// How long a request may take, in milliseconds.
-    pub request_timeout_ms: u64,
-    /// The first pause after a failure, in milliseconds.
-    pub retry_min_ms: u64,
-    /// The longest pause, in milliseconds.
-    pub retry_max_ms: u64,
+section_decisions! {
+    /// Decision Records and where they go.
+    Decisions {
+        redaction: Option<PathBuf> = None,
+        jsonl: Option<PathBuf> = None,
+        bubble: Option<Url> = None,
+        bubble_token: Option<SecretRef> = None,
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -302,19 +220,12 @@ pub enum LogFormat {
     Text,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// A level, or levels by target.
-    pub level: String,
-    /// How lines look.
-    pub format: LogFormat,
-    /// A file that gets every line as well.
-    pub file: Option<PathBuf>,
-    /// How large it may be before it rolls over, in bytes.
-    pub file_max_bytes: u64,
-    /// How many rolled files are kept.
-    pub file_keep: u32,
+section_log! {
+    Log {
+        level: String = "info".into(),
+        format: LogFormat = LogFormat::Auto,
+        file: Option<PathBuf> = None,
+    }
 }
 
 #[expect(clippy::expect_used, reason = "the texts are names; every test that makes default settings keeps it true")]
@@ -362,100 +273,10 @@ impl Default for Settings {
     }
 }
 
-impl Default for Policies {
-    fn default() -> Policies {
-        Policies { path: None, serial: 1, bundle: None }
-    }
-}
-
-impl Default for ClockBounds {
-    fn default() -> ClockBounds {
-        ClockBounds { max_ahead_ms: 5_000, max_behind_ms: 300_000 }
-    }
-}
-
-impl Default for LicenseRules {
-    fn default() -> LicenseRules {
-        LicenseRules { grace_ms: 72 * 3_600_000, scope: text("swoosh") }
-    }
-}
-
-impl Default for Idempotency {
-    fn default() -> Idempotency {
-        Idempotency { horizon_ms: 7 * 86_400_000, ahead_ms: 86_400_000 }
-    }
-}
-
 impl Default for SourceRules {
     fn default() -> SourceRules {
         let transports = ["https", "ssh"].map(text).into();
         let (file_prefixes, floating_refs) = (BTreeSet::new(), BTreeSet::new());
         SourceRules { transports, file_prefixes, floating_refs, credentials: Vec::new() }
-    }
-}
-
-impl Default for Journal {
-    fn default() -> Journal {
-        Journal {
-            durability: Durability::Sync,
-            interval_ms: 10,
-            snapshot_every: 1_000,
-            sweep_every: 100_000,
-            cache_bytes: 64 << 20,
-            write_buffer_bytes: 128 << 20,
-            open_files: 1_024,
-        }
-    }
-}
-
-impl Default for Sequencer {
-    fn default() -> Sequencer {
-        Sequencer { queue: 4096, project_queue: 512, batch_max: 512, stall_ms: 5_000, silence_ms: 10_000 }
-    }
-}
-
-impl Default for Heads {
-    fn default() -> Heads {
-        Heads { memory_projects: 100_000, memory_bytes: 512 << 20, idle_ms: 900_000 }
-    }
-}
-
-impl Default for Retention {
-    fn default() -> Retention {
-        Retention { wal_ms: 0, wal_records: 0, every_ms: 600_000 }
-    }
-}
-
-impl Default for Exports {
-    fn default() -> Exports {
-        Exports {
-            directory: None,
-            every_ms: 3_600_000,
-            wal: false,
-            recipients: Vec::new(),
-            command: Vec::new(),
-            command_timeout_ms: 60_000,
-        }
-    }
-}
-
-impl Default for Decisions {
-    fn default() -> Decisions {
-        Decisions {
-            redaction: None,
-            jsonl: None,
-            bubble: None,
-            bubble_token: None,
-            batch_records: 100,
-            request_timeout_ms: 10_000,
-            retry_min_ms: 500,
-            retry_max_ms: 60_000,
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Log {
-        Log { level: "info".into(), format: LogFormat::Auto, file: None, file_max_bytes: 10 << 20, file_keep: 5 }
     }
 }

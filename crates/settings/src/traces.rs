@@ -19,40 +19,12 @@ pub enum TraceProtocol {
     Http,
 }
 
-/// Spans of accepted transitions. `config/swoosh.yaml` describes the keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Traces {
-    /// The collector; none means that there are no traces.
-    pub collector: Option<Url>,
-    /// How it is spoken to.
-    pub protocol: TraceProtocol,
-    /// Its bearer token.
-    pub token: Option<SecretRef>,
-    /// How many of a thousand traces are sent that no caller began.
-    pub sample_permille: u64,
-    /// Spans that may wait.
-    pub queue: usize,
-    /// Spans that are sent at once.
-    pub batch: usize,
-    /// How long spans wait for others, in milliseconds.
-    pub every_ms: u64,
-    /// How long sending a batch may take, in milliseconds.
-    pub timeout_ms: u64,
-}
-
-impl Default for Traces {
-    fn default() -> Traces {
-        Traces {
-            collector: None,
-            protocol: TraceProtocol::Grpc,
-            token: None,
-            sample_permille: 1_000,
-            queue: 8_192,
-            batch: 512,
-            every_ms: 1_000,
-            timeout_ms: 5_000,
-        }
+section_traces! {
+    /// Spans of accepted transitions. `config/swoosh.yaml` describes the keys.
+    Traces {
+        collector: Option<Url> = None,
+        protocol: TraceProtocol = TraceProtocol::Grpc,
+        token: Option<SecretRef> = None,
     }
 }
 
