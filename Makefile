@@ -144,6 +144,7 @@ clean: ## Remove the build products of SWOOSH; RocksDB and the other dependencie
 # Quick if everything is installed.
 prerequisites:
 	@tools/install-prerequisites.sh
+	@tools/claim-target.sh
 	@if ! ls "$(CARGO_TARGET_DIR)"/debug/build/librocksdb-sys-*/output >/dev/null 2>&1; then \
 		echo "building RocksDB once, about 15 minutes on 2 cores; it is kept in $(CARGO_TARGET_DIR)"; \
 	fi

@@ -9,7 +9,7 @@ use std::{env, fs};
 const FOLDERS: [(&str, &str); 3] = [("docs", ""), ("docs/decisions", "decisions/"), ("runbooks", "runbooks/")];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
     let (mut list, mut count) = (String::new(), 0);
     for (folder, prefix) in FOLDERS {
         println!("cargo::rerun-if-changed={}", root.join(folder).display());

@@ -212,3 +212,36 @@ fn the_profile_for_edits_names_every_crate_with_code() {
         crates.map(|name| name.into_string().unwrap()).filter(|name| name != "features" && !named(name)).collect();
     assert_eq!(missing, Vec::<String>::new());
 }
+
+/// Cargo compares times alone: a clone whose files are older than the other one's build ran the other one's programs.
+#[test]
+fn a_clone_never_runs_what_another_one_built_in_the_same_target_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("target");
+    let clones = ["first", "second"].map(|name| folder.path().join(name));
+    for clone in &clones {
+        std::fs::create_dir_all(clone.join("tools")).unwrap();
+        std::fs::create_dir_all(clone.join("src")).unwrap();
+        let manifest = "[package]\nname = \"swoosh-clone\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
+        std::fs::write(clone.join("Cargo.toml"), manifest).unwrap();
+        let name = clone.file_name().unwrap().to_str().unwrap();
+        std::fs::write(clone.join("src/main.rs"), format!("fn main() {{ print!(\"{name}\") }}")).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/claim-target.sh");
+        std::fs::copy(script, clone.join("tools/claim-target.sh")).unwrap();
+    }
+    let output = |clone: &Path, program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        let output = command.args(arguments).current_dir(clone).env("CARGO_TARGET_DIR", &target).output().unwrap();
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let again = "another clone used";
+    for (turn, (clone, name)) in [0, 1, 1, 0].into_iter().map(|n| (&clones[n], ["first", "second"][n])).enumerate() {
+        let printed = output(clone, "tools/claim-target.sh", &[]);
+        assert_eq!(printed.contains(again), turn % 2 == 1, "turn {turn}: {printed}");
+        assert_eq!(output(clone, env!("CARGO"), &["run", "--quiet", "--offline"]), name, "turn {turn}");
+    }
+    let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
+    let (_, recipe) = makefile.split_once("\nprerequisites:\n").unwrap();
+    assert!(recipe.contains("\t@tools/claim-target.sh\n"), "{recipe}");
+}
