@@ -19,6 +19,8 @@ use swoosh_types::text::ProjectName;
 
 /// Work between two pauses of a task that reads the whole journal.
 const SCRUB_SLICE: Duration = Duration::from_millis(20);
+/// Pauses beside callers, in multiples of the work.
+const BUSY_PAUSES: u32 = 9;
 /// Sweeps that one look makes at most.
 const SWEEPS_AT_ONCE: usize = 16;
 
@@ -87,8 +89,8 @@ impl Growth {
         self.handle.found_damaged(project, &error.to_string());
     }
 
-    /// Counts and loads all projects: a start checks only the chain, and watched projects must be in memory. Uses at
-    /// most half of one core.
+    /// Counts and loads all projects: a start checks only the chain, and watched projects must be in memory. Pauses
+    /// after each project as [`Leisure`] says.
     pub fn after_start(&self) {
         let began = Instant::now();
         let (counted, (projects, hidden)) = {
@@ -97,11 +99,11 @@ impl Growth {
         };
         hidden.iter().for_each(|error| self.handle.read_failed(None, error));
         self.metrics.add_projects(counted.unwrap_or(projects.len() as u64));
+        let leisure = self.leisure();
         for project in &projects {
             if !self.goes_on() {
                 return;
             }
-            let one = Instant::now();
             self.mend(project);
             // A project in memory was checked when it was loaded.
             if !self.handle.is_in_memory(project)
@@ -109,7 +111,7 @@ impl Growth {
             {
                 self.damaged(project, &error);
             }
-            std::thread::sleep(one.elapsed());
+            leisure.pause();
         }
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.metrics.start_checked();
@@ -117,7 +119,7 @@ impl Growth {
         self.scrub();
     }
 
-    /// Reads every stored row on at most half of one core, and lists the damage.
+    /// Reads every stored row at the pace of [`Leisure`], and lists the damage.
     pub fn scrub(&self) {
         let began = Instant::now();
         let findings = scrub(&self.handle.journal(), &self.at_leisure());
@@ -127,21 +129,26 @@ impl Growth {
         }
         findings.iter().for_each(|finding| list(&self.handle, finding));
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if self.goes_on() {
+            self.metrics.scrubbed();
+        }
         tracing::info!(findings = findings.len(), took_ms, "read every row of the journal");
     }
 
-    /// Whether the node has not begun to stop. Pauses the caller as long as it worked since the last pause, so that it
-    /// uses at most half of one core.
+    /// Whether the node has not begun to stop. Pauses the caller after each [`SCRUB_SLICE`] of work as [`Leisure`] says.
     fn at_leisure(&self) -> impl Fn() -> bool + '_ {
-        let last = Cell::new(Instant::now());
+        let leisure = self.leisure();
         move || {
-            let worked = last.get().elapsed();
-            if worked >= SCRUB_SLICE {
-                std::thread::sleep(worked);
-                last.set(Instant::now());
+            if leisure.worked() >= SCRUB_SLICE {
+                leisure.pause();
             }
             self.goes_on()
         }
+    }
+
+    fn leisure(&self) -> Leisure<'_> {
+        let records = self.handle.status().last_index;
+        Leisure { handle: &self.handle, since: Cell::new(Instant::now()), records: Cell::new(records) }
     }
 
     /// Restores the two copies of a project's base, if its earlier records are pruned. One copy suffices to continue,
@@ -183,6 +190,30 @@ impl Growth {
         let journal = self.handle.journal();
         let keys_aged = journal.keys_aged().unwrap_or_default();
         self.metrics.set_log(journal.first_index(), journal.replay_tail(), keys_aged);
+    }
+}
+
+/// The pace of background work: half of one core while nothing is committed, a tenth of one beside callers.
+struct Leisure<'g> {
+    handle: &'g Handle,
+    /// The end of the last pause.
+    since: Cell<Instant>,
+    /// The last record at that time.
+    records: Cell<u64>,
+}
+
+impl Leisure<'_> {
+    /// Time of work since the last pause.
+    fn worked(&self) -> Duration {
+        self.since.get().elapsed()
+    }
+
+    /// Pauses as long as the work since the last pause took, nine times as long if records were committed meanwhile.
+    fn pause(&self) {
+        let records = self.handle.status().last_index;
+        let times = if records == self.records.replace(records) { 1 } else { BUSY_PAUSES };
+        std::thread::sleep(self.worked() * times);
+        self.since.set(Instant::now());
     }
 }
 

@@ -77,6 +77,7 @@ const PASSED_OVER: Name =
 const WAL_FIRST: Name = metric("swoosh_wal_first_index", "Index of the first record that is not pruned.");
 const START_CHECKED: Name =
     metric("swoosh_start_checked", "1 once the node has loaded and checked every project that its start found.");
+const SCRUBS: Name = metric("swoosh_scrubs_total", "Completed passes over every row of the journal.");
 const REPLAY_TAIL: Name = metric("swoosh_replay_tail_records", "Records that a start would check.");
 const KEYS_AGED: Name = metric("swoosh_keys_aged_index", "Index of the last record whose idempotency key is pruned.");
 const COPIES_LAST: Name = metric("swoosh_export_last_index", "Last record of the last export round.");
@@ -206,6 +207,7 @@ pub struct Metrics {
     passed_over: IntCounter,
     wal_first_index: IntGauge,
     start_checked: IntGauge,
+    scrubs: IntCounter,
     replay_tail: IntGauge,
     keys_aged: IntGauge,
     copies_last_index: IntGauge,
@@ -291,6 +293,7 @@ impl Metrics {
             passed_over: keep(&registry, IntCounter::new(PASSED_OVER.name, PASSED_OVER.help)?)?,
             wal_first_index: gauge(&registry, &WAL_FIRST)?,
             start_checked: gauge(&registry, &START_CHECKED)?,
+            scrubs: keep(&registry, IntCounter::new(SCRUBS.name, SCRUBS.help)?)?,
             replay_tail: gauge(&registry, &REPLAY_TAIL)?,
             keys_aged: gauge(&registry, &KEYS_AGED)?,
             copies_last_index: gauge(&registry, &COPIES_LAST)?,
@@ -433,6 +436,11 @@ impl Metrics {
     /// Every project that the start found was loaded and checked.
     pub fn start_checked(&self) {
         self.start_checked.set(1);
+    }
+
+    /// Every row of the journal was read once more.
+    pub fn scrubbed(&self) {
+        self.scrubs.inc();
     }
 
     /// A round of exports ended at this record.

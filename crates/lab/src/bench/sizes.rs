@@ -169,8 +169,8 @@ impl Bench<'_> {
     }
 
     fn growth_row(&self, report: &mut Report, daemon: &Daemon, size: Size, heads: Vec<Head>) -> anyhow::Result<()> {
-        // After a start the node loads every project once; that is no part of a transition's cost.
-        wake::until(daemon, "swoosh_start_checked", 1)?;
+        // After a start the node loads every project and reads every row once; that is no part of a transition's cost.
+        wake::until(daemon, "swoosh_scrubs_total", 1)?;
         let each = heads.len() / GROWTH_CLIENTS;
         let mut owned: Vec<_> = heads.chunks(each.max(1)).take(GROWTH_CLIENTS).map(<[_]>::to_vec).collect();
         let (load, _) = load::accepted(&self.world, daemon, &mut owned, self.measured(), None)?;

@@ -104,6 +104,7 @@ fn commits_and_gauges_show_their_values() {
     metrics.snapshot_passed_over();
     metrics.set_log(9, 10, 11);
     metrics.start_checked();
+    metrics.scrubbed();
     metrics.exported(12);
     metrics.export_failed();
     metrics.backed_up(13, 14_000);
@@ -137,6 +138,7 @@ fn commits_and_gauges_show_their_values() {
         "swoosh_snapshots_passed_over_total 1",
         "swoosh_wal_first_index 9",
         "swoosh_start_checked 1",
+        "swoosh_scrubs_total 1",
         "swoosh_replay_tail_records 10",
         "swoosh_keys_aged_index 11",
         "swoosh_export_last_index 12",
