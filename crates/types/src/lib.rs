@@ -10,6 +10,7 @@ pub mod back_off;
 pub mod backbeat;
 pub mod canonical;
 pub mod civil;
+pub mod cluster;
 pub mod content_flag;
 pub mod council;
 #[cfg(feature = "counting")]
