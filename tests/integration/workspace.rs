@@ -3,7 +3,7 @@
 //! The import law itself is the list of dependencies of each crate: a crate that is no dependency cannot be imported.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Names of the crates in what `cargo tree` prints for one crate of the workspace: what it needs to run, and to be built.
@@ -99,9 +99,57 @@ fn only_the_simulation_can_remember_signatures() {
 /// The journal needed the platform, its network gate and its signals for one function that replaces a file.
 #[test]
 fn the_journal_and_the_migration_bring_along_nothing_of_the_platform() {
-    assert_without("swoosh-journal", &["swoosh-platform", "tokio", "reqwest"]);
+    assert_without("swoosh-journal", &["swoosh-platform", "tokio", "reqwest", "openraft"]);
     let direct = tree("swoosh-migration", &["--depth", "1"]);
     assert!(!direct.contains("swoosh-platform"), "{direct:?}");
+}
+
+/// Rust files under a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The engine is an alpha: it can be exchanged only where nothing else depends on its types.
+#[test]
+fn one_module_names_the_consensus_engine() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    ["src", "crates", "examples"].iter().for_each(|folder| sources(&root.join(folder), &mut files));
+    let names = |path: &PathBuf, name: &str| std::fs::read_to_string(path).unwrap().contains(name);
+    let is_under = |path: &PathBuf, places: &[&str]| places.iter().any(|place| path.starts_with(root.join(place)));
+    let engine = ["crates/cluster/src/engine", "crates/cluster/src/engine.rs"];
+    let elsewhere: Vec<_> = files.iter().filter(|path| names(path, "openraft::") && !is_under(path, &engine)).collect();
+    assert!(elsewhere.is_empty(), "these name the consensus engine: {elsewhere:?}");
+    assert!(files.iter().any(|path| names(path, "openraft::")), "it is named under crates/cluster");
+    let runtime = ["crates/cluster", "crates/simulation/src/runtime.rs", "crates/simulation/src/runtime"];
+    let runtime = [&runtime[..], &["crates/simulation/src/cluster"]].concat();
+    let elsewhere: Vec<_> =
+        files.iter().filter(|path| names(path, "openraft_rt::") && !is_under(path, &runtime)).collect();
+    assert!(elsewhere.is_empty(), "these name the runtime of the consensus engine: {elsewhere:?}");
+}
+
+/// `cargo update` would raise a companion alone; `serde` would let the engine's forms reach disk and wire.
+#[test]
+fn the_consensus_engine_is_pinned_and_has_few_features() {
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    for name in ["openraft", "openraft-macros", "openraft-rt", "openraft-rt-tokio"] {
+        let line = manifest.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
+        assert!(line.contains("\"=0.10.0-alpha.37\""), "{line}");
+    }
+    let built = features(&["--workspace", "--edges", "normal,build,dev"]);
+    let of =
+        |name: &str| built.iter().filter(|line| line.starts_with(&format!("{name} "))).cloned().collect::<Vec<_>>();
+    assert_eq!(of("openraft"), ["openraft v0.10.0-alpha.37 [type-alias]"]);
+    let companions = ["openraft-macros", "openraft-rt", "openraft-rt-tokio"].map(of).concat();
+    assert!(companions.iter().all(|line| !line.contains("single-threaded")), "{companions:?}");
+    assert_eq!(companions.len(), 3, "{companions:?}");
 }
 
 /// A crate and its features, as `cargo tree` prints them, of all crates from outside that a selection of packages builds.

@@ -8,6 +8,7 @@
 
 mod chaos;
 pub mod clients;
+pub mod cluster;
 mod disk;
 mod effects;
 mod faults;
@@ -26,6 +27,7 @@ mod planted;
 mod proposals;
 mod receipts;
 mod run;
+mod runtime;
 mod shrink;
 mod trace;
 mod well_formed;

@@ -17,6 +17,12 @@ pub use rows::{Barrier, Batch, Body, Object, Row};
 #[serde(transparent)]
 pub struct MemberId(pub u64);
 
+impl From<u64> for MemberId {
+    fn from(number: u64) -> MemberId {
+        MemberId(number)
+    }
+}
+
 impl fmt::Display for MemberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -50,9 +56,10 @@ pub struct Ballot {
 }
 
 impl Ballot {
-    /// Whether a member that holds `self` may give `next`: in a later term, or the same vote again, once it is won.
+    /// Whether a member that holds `self` may hold `next` after it: one of a later term, the same again, or that of the winner of the
+    /// term, even after a vote for another candidate. An election is never undone.
     pub fn allows(&self, next: &Ballot) -> bool {
-        next.term > self.term || (next.term == self.term && next.member == self.member && next.elected >= self.elected)
+        next.term > self.term || next == self || (next.term == self.term && next.elected && !self.elected)
     }
 }
 
@@ -94,12 +101,15 @@ mod tests {
     #[test]
     fn a_member_votes_once_in_a_term() {
         let held = ballot(3, 1, false);
-        assert!(
-            held.allows(&ballot(3, 1, false)) && held.allows(&ballot(3, 1, true)) && held.allows(&ballot(4, 2, false))
-        );
+        assert!(held.allows(&held) && held.allows(&ballot(3, 1, true)) && held.allows(&ballot(4, 2, false)));
+        assert!(held.allows(&ballot(3, 2, true)), "the loser of an election follows the winner");
         assert!(!held.allows(&ballot(3, 2, false)), "another candidate of the same term");
         assert!(!held.allows(&ballot(2, 1, true)), "an earlier term");
-        assert!(!ballot(3, 1, true).allows(&held), "an election is not undone");
+        let won = ballot(3, 1, true);
+        assert!(
+            won.allows(&won) && !won.allows(&held) && !won.allows(&ballot(3, 2, true)),
+            "an election is not undone"
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub enum Settled {
     Applied(Position),
     /// Never appended: this member does not lead the term, or its lease lapsed.
     Refused { leader: Option<MemberId> },
-    /// Replaced by another leader's row: it will not commit.
+    /// Removed from this member's log for another leader's row. It may still commit through a member that has it.
     Discarded,
     /// The engine dropped the waiter, at its end. The row may commit or not.
     Unknown,
