@@ -100,8 +100,10 @@ impl Question {
         }
         runtime::trace(|| format!("member {to} answers member {from}: {reply:?}"));
         let sender = self.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A second copy of the answer finds no sender; the asker may have gone.
-        drop(sender.map(|sender| sender.send(reply)));
+        if let Some(sender) = sender {
+            // The asker may have gone. A second copy of an answer finds no sender.
+            let _ = sender.send(reply);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::runtime::{below, sleep_ms};
 /// One fault of any kind, and a while of health.
 pub(super) async fn disturb(world: &Arc<World>, live: &BTreeSet<MemberId>) {
     let member = pick(live);
-    match below(12) {
+    match below(14) {
         0 | 1 => restart(world, member, 6_000).await,
         2 | 3 => restart(world, world.reigning().unwrap_or(member), 8_000).await,
         4 => cut_one_way(world, member, pick(live)).await,
@@ -25,6 +25,8 @@ pub(super) async fn disturb(world: &Arc<World>, live: &BTreeSet<MemberId>) {
         8 => slow_disk(world, member).await,
         9 => transfer(world, member),
         10 => purge(world, member).await,
+        11 => slow_applying(world, member).await,
+        12 => failed_write(world, member).await,
         _ => power_loss(world, live).await,
     }
     sleep_ms(below(3_000)).await;
@@ -56,6 +58,23 @@ async fn slow_disk(world: &World, member: MemberId) {
     directory.set_sync_us((20_000, 400_000));
     sleep_ms(below(5_000)).await;
     directory.set_sync_us(SOUND_SYNC_US);
+}
+
+async fn slow_applying(world: &World, member: MemberId) {
+    let Some(directory) = world.directory(member) else { return };
+    directory.set_apply_us(3_000);
+    sleep_ms(below(5_000)).await;
+    directory.set_apply_us(0);
+}
+
+/// Writes fail until the member starts again.
+async fn failed_write(world: &Arc<World>, member: MemberId) {
+    let Some(directory) = world.directory(member) else { return };
+    directory.set_broken(true);
+    sleep_ms(below(4_000)).await;
+    kill(world, member);
+    directory.set_broken(false);
+    start(world, member).await;
 }
 
 fn transfer(world: &World, to: MemberId) {
