@@ -12,6 +12,7 @@ use super::data::{self, DataArgs};
 use super::output::{Output, Table, count, has_room};
 use super::reads::decision_text;
 use super::source;
+use super::wal;
 use crate::decisions::{self, Redaction};
 use crate::journal::{Journal, StoredRecord};
 use crate::settings::{Overrides, Settings};
@@ -171,6 +172,7 @@ fn show(output: Output, args: &ShowArgs) -> anyhow::Result<ExitCode> {
         let exported = args.policy.load()?.apply(&decision)?;
         output.document(&serde_json::from_slice::<serde_json::Value>(&exported.bytes)?)?;
     } else {
+        wal::name_keys_of(&journal, [&decision.project].into_iter());
         output.say(&decision, || decision_text(&decision))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::connect::{NodeArgs, exit};
+use super::names;
 use super::output::{Output, Table, count};
 use super::reads::text;
 use super::time::{Span, after, now, parse_time};
@@ -207,6 +208,7 @@ fn show(
 ) -> anyhow::Result<ExitCode> {
     let node = node.reader()?;
     let view = node.ask(node.client().beliefs(kind, project))?;
+    names::of_projects(output, &node);
     output.say(&view, || show_text(&view))?;
     // A kind that was asked for and is not there.
     Ok(exit(kind.is_none_or(|_| !view.facts.is_empty())))

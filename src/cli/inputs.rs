@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::output::{Output, Table};
+use super::output::{Output, Table, wrapped};
 use crate::machine::chart;
 use crate::types::forms::{self, Form, Input, Named, Text};
 use crate::types::json::MAX_INTEGER;
@@ -204,7 +204,7 @@ fn words_of(words: &[&str]) -> String {
 }
 
 fn text(view: &InputsView) -> String {
-    let mut lines = vec![format!("{}: {}", view.transition, view.doc)];
+    let mut lines = vec![wrapped(&format!("{}: {}", view.transition, view.doc))];
     let signers: Vec<&str> = chart::spec(view.transition).signers.iter().map(|role| role.as_str()).collect();
     lines.push(format!("signed by {}", signers.join(", ")));
     if view.fields.is_empty() {
@@ -215,9 +215,9 @@ fn text(view: &InputsView) -> String {
     for field in &view.fields {
         let optional = if field.required { "" } else { ", optional" };
         let range = field.range.map(|[least, most]| format!(", from {least} to {most}")).unwrap_or_default();
-        lines.push(format!("{}: {}{range}{optional}", field.path, field.form));
+        lines.push(wrapped(&format!("{}: {}{range}{optional}", field.path, field.form)));
         if !field.doc.is_empty() {
-            lines.push(format!("    {}", field.doc));
+            lines.push(wrapped(&format!("    {}", field.doc)));
         }
     }
     lines.push(format!("\nexample:\n{:#}", view.example));

@@ -15,7 +15,7 @@ use super::output::{Output, print};
 use super::source;
 use crate::platform::{entropy, keyfile};
 use crate::types::keys::SecretKey;
-use swoosh_terminal::failure::Usage;
+use swoosh_terminal::failure::{self, Usage};
 
 /// Arguments of `swoosh keygen`.
 #[derive(Debug, clap::Args)]
@@ -104,7 +104,7 @@ impl KeyCommand {
 /// The key in a file, or where `env:NAME` or `fd:N` says: a variable of the environment, an open file descriptor. A key that is
 /// not there or cannot be used is wrong usage: nothing was signed.
 pub(super) fn load(file: &Path) -> anyhow::Result<SecretKey> {
-    found(file).map_err(|error| Usage(format!("{error:#}")).into())
+    found(file).map_err(|error| Usage(failure::chain(&error)).into())
 }
 
 fn found(file: &Path) -> anyhow::Result<SecretKey> {
@@ -231,6 +231,18 @@ mod tests {
         assert!(public.contains("is a public key") && public.contains("keygen --out"), "{public}");
         let secret = refusal(&key.expose());
         assert!(secret.contains("name the file") && !secret.contains(&key.expose()[12..]), "{secret}");
+    }
+
+    /// "holds no key: … 43 characters …: … 43 characters": the reason of the cause was printed a second time.
+    #[test]
+    fn a_file_without_a_key_is_refused_with_one_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("plan.md");
+        std::fs::write(&path, "# Plan\n").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let reason = "".parse::<SecretKey>().unwrap_err().to_string();
+        let text = refusal(path.to_str().unwrap());
+        assert_eq!(text.matches(reason.as_str()).count(), 1, "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::connect::{NodeArgs, exit};
+use super::names;
 use super::output::{Output, Table, fields};
 use super::reads::text;
 use super::source;
@@ -99,6 +100,7 @@ impl LicenseCommand {
 fn show(output: Output, node: &NodeArgs) -> anyhow::Result<ExitCode> {
     let node = node.reader()?;
     let view = node.ask(node.client().beliefs(Some(FactKind::License), None))?;
+    names::of_projects(output, &node);
     output.say(&json!({"licenses": view.facts, "network": view.network}), || show_text(&view))?;
     Ok(exit(view.network.open))
 }

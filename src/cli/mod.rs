@@ -33,6 +33,7 @@ mod listen;
 mod manual;
 mod mcp;
 mod migration;
+mod names;
 mod nodes;
 mod packer;
 mod policy;

@@ -9,6 +9,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
@@ -330,12 +331,34 @@ fn tell(event: &Event<'_>) {
         Cause::StaleHead(problem) | Cause::Clock(problem) => format!("{}: {}", problem.code, problem.code.title()),
         other => other.to_string(),
     };
-    eprintln!("attempt {attempt}: {why}; trying again in {wait_ms} ms");
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    eprintln!("{}", output::paragraph(&retry_text(&mut last, *attempt, why, *wait_ms)));
+}
+
+/// A retry in a line. A reason that was printed last is not repeated.
+fn retry_text(last: &mut String, attempt: u32, why: String, wait_ms: u64) -> String {
+    if *last == why {
+        return format!("again, attempt {attempt}; the next one in {wait_ms} ms");
+    }
+    let text = format!("attempt {attempt}: {why}; trying again in {wait_ms} ms");
+    *last = why;
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An unsafe clock printed the same 300 letters nine times.
+    #[test]
+    fn a_reason_of_retries_is_printed_once() {
+        let mut last = String::new();
+        let mut text = |attempt, why: &str| retry_text(&mut last, attempt, why.to_owned(), 50);
+        assert_eq!(text(1, "clock_unsafe"), "attempt 1: clock_unsafe; trying again in 50 ms");
+        assert_eq!(text(2, "clock_unsafe"), "again, attempt 2; the next one in 50 ms");
+        assert_eq!(text(3, "stale_head"), "attempt 3: stale_head; trying again in 50 ms");
+    }
 
     #[test]
     fn a_window_is_named_or_none() {

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::connect::NodeArgs;
-use super::output::{Output, Table, fields};
+use super::names;
+use super::output::{Output, Table, short_fields, short_key};
 use super::refusal::guards;
 use crate::client::{ProjectList, ProjectView};
 use crate::types::decision::Decision;
@@ -90,6 +91,7 @@ impl DecisionCommand {
             Named::Record(project, index) => node.ask(node.client().decision_at(&project, index))?,
             Named::Id(id) => node.ask(node.client().decision(&id))?,
         };
+        names::of_project(output, &node, &decision.project);
         output.say(&decision, || decision_text(&decision))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -122,7 +124,7 @@ pub(super) fn decision_text(decision: &Decision) -> String {
     let mut about = vec![
         ("transition", format!("{} in project {}, record {}", decision.transition, decision.project, decision.index)),
         ("why", decision.justification.clone()),
-        ("signer", decision.signer.to_string()),
+        ("signer", short_key(&decision.signer)),
         ("key", decision.idem_key.to_string()),
         ("accepted at", decision.timestamp.to_string()),
     ];
@@ -137,7 +139,7 @@ pub(super) fn decision_text(decision: &Decision) -> String {
         ("policies", decision.policy_engine.clone()),
     ]);
     let (id, summary) = (&decision.id, &decision.summary);
-    format!("{id}\n{summary}\n{}\nguards:\n{}", fields(&about), guards(&decision.guard_outcomes))
+    format!("{id}\n{summary}\n{}\nguards:\n{}", short_fields(&about), guards(&decision.guard_outcomes))
 }
 
 /// Arguments of `swoosh rejections`.
@@ -161,6 +163,7 @@ impl RejectionsCommand {
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let node = self.node.reader()?;
         let rejections = node.ask(node.client().rejections(self.limit))?;
+        names::of_projects(output, &node);
         output.say(&json!({"rejections": rejections}), || rejections_text(&rejections))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::connect::{Node, NodeArgs, ProjectWord};
+use super::health;
 use super::output::{Output, Table, fields, name_keys, short_key};
 use crate::client::StateView;
 use crate::machine::head::Head;
@@ -56,7 +57,9 @@ impl StateCommand {
             Some(index) => node.ask(node.client().state_at(project, projection, index))?,
         };
         check(&view)?;
-        output.say(&view, || if projection.is_some() { sections(&view) } else { overview(&view) })?;
+        let refusal = || health::refusal(&node).filter(|_| self.at.is_none()).map(|why| format!("✗ {why}\n"));
+        let text = || format!("{}{}", refusal().unwrap_or_default(), overview(&view));
+        output.say(&view, || if projection.is_some() { sections(&view) } else { text() })?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::connect::{Node, NodeArgs, ProjectWord};
-use super::output::{Output, Table, count, fields};
+use super::output::{Output, Table, count, short_fields};
 use super::state;
 use super::time::spell;
 use crate::client::{GuardView, TransitionView, TransitionsView};
@@ -153,7 +153,7 @@ fn headline(view: &TransitionsView) -> String {
         "windows",
         if known.is_empty() { "no valid schedule; see `swoosh fact show`".to_owned() } else { known },
     ));
-    format!("project {}\n{}", view.project, fields(&about))
+    format!("project {}\n{}", view.project, short_fields(&about))
 }
 
 fn table(transitions: &[&TransitionView], why: impl Fn(&TransitionView) -> String) -> String {

@@ -243,11 +243,16 @@ fn entry(journal: &Journal, stored: &StoredRecord) -> anyhow::Result<WalEntry> {
 /// Projects whose identities are read for their names.
 const MOST_PROJECTS: usize = 20;
 
-/// Names the signers of records in lists, as far as the identities of their projects can be read.
+/// Names the signers of records in lists.
 fn name_signers(journal: &Journal, records: &[StoredRecord]) {
-    name_keys([(journal.identity().node, "node".to_owned())]);
     let projects: BTreeSet<&ProjectName> = records.iter().map(|stored| &stored.record.project).collect();
-    for project in projects.into_iter().take(MOST_PROJECTS) {
+    name_keys_of(journal, projects.into_iter());
+}
+
+/// Names the node and the identities of projects, as far as they can be read.
+pub(super) fn name_keys_of<'a>(journal: &Journal, projects: impl Iterator<Item = &'a ProjectName>) {
+    name_keys([(journal.identity().node, "node".to_owned())]);
+    for project in projects.take(MOST_PROJECTS) {
         if let Ok(Some(found)) = journal.latest_head(project) {
             state::name_identities(found.head.state());
         }

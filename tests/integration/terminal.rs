@@ -50,6 +50,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("nodes", "nodes list"),
     ("decision", "decision held 21"),
     ("settings", "settings check swoosh.yaml"),
+    ("statechart", "statechart table"),
     ("wal-show", "wal show --limit 12"),
     ("wal-barriers", "wal barriers"),
     ("wal-verify", "wal verify"),
@@ -180,8 +181,10 @@ fn compare(columns: usize) {
         let text = captured(&folder, &daemon, columns, &words);
         let long = |line: &&str| {
             let plain = without_colours(line);
-            // A hash, a key or a path that is copied whole has a line of its own, in fields or with --wide.
-            plain.chars().count() > columns && !plain.split(' ').any(|word| word.chars().count() > 43)
+            // A path or an address that is copied whole has a line of its own, --wide shows hashes, and so do examples in JSON.
+            let has_hashes = command.contains("--wide") || plain.trim_start().starts_with('"');
+            let is_copied = |word: &str| word.chars().count() > 43 && (has_hashes || !word.contains("sha256-"));
+            plain.chars().count() > columns && !plain.split(' ').any(is_copied)
         };
         let lines: Vec<&str> = text.lines().filter(long).collect();
         if !lines.is_empty() {

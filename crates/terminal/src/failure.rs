@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use swoosh_types::url_text;
 
+use crate::output::prose;
+
 /// An argument that a command cannot use: wrong usage, exit code 2.
 #[derive(Debug)]
 pub struct Usage(pub String);
@@ -26,13 +28,13 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 pub fn print(error: &anyhow::Error, json: bool) {
     match json {
         true => eprintln!("{}", serde_json::json!({ "error": chain(error) })),
-        false => eprintln!("error: {}", chain(error)),
+        false => eprintln!("{}", prose(&format!("error: {}", chain(error)))),
     }
 }
 
 /// An error and its causes. A cause that the text has already is left out, and URLs lose their secrets: the standard error of a daemon is
 /// a log too.
-fn chain(error: &anyhow::Error) -> String {
+pub fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {

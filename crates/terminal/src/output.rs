@@ -13,7 +13,7 @@ mod table;
 pub use short::{name_keys, short_key};
 pub use style::{coloured, coloured_error, is_verbose, set_verbose, set_wide};
 pub use swoosh_types::words::count;
-pub use table::{Table, fields, has_room, paragraph};
+pub use table::{Table, fields, has_room, paragraph, prose, wrapped};
 
 /// Version of the documents that `--json` prints (docs/command-line.md). Within a version, members are only added.
 pub const JSON_VERSION: u64 = 1;
@@ -25,7 +25,7 @@ static JSON_NOTES: AtomicBool = AtomicBool::new(false);
 pub fn note(document: &serde_json::Value, text: impl FnOnce() -> String) {
     match JSON_NOTES.load(Ordering::Relaxed) {
         true => eprintln!("{document}"),
-        false => eprintln!("{}", text()),
+        false => eprintln!("{}", prose(&text())),
     }
 }
 

@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use swoosh_hybridcore::sources::Event;
 use swoosh_hybridcore::sources::git::Progress;
+use swoosh_hybridcore::sources::session::without_name;
 
 /// Says on standard error which record of how many a long check has reached; silent where standard error is no terminal.
 pub fn progress(total: u64) -> impl FnMut(u64) {
@@ -59,11 +60,15 @@ impl Bars {
                 self.say(name.as_str(), &format!("{error}; trying again in {}", super::time::spell(*delay_ms)));
             }
             Event::Noted { name, text } => self.say(name.as_str(), text),
-            Event::Ended { name, text, .. } => self.bar(name.as_str(), |bar| bar.finish_with_message(short(text))),
+            Event::Ended { name, text, .. } => {
+                let text = without_name(name.as_str(), text);
+                self.bar(name.as_str(), |bar| bar.finish_with_message(short(text)));
+            }
         }
     }
 
     fn say(&self, name: &str, text: &str) {
+        let text = without_name(name, text);
         match &self.shown {
             Some(bars) => drop(bars.println(format!("{name}: {text}"))),
             None if self.quiet => {}

@@ -10,7 +10,7 @@ use super::Place;
 use super::ballot::{self, Ballot};
 use super::election::Election;
 use crate::cli::connect::Node;
-use crate::cli::output::{self, Output, count};
+use crate::cli::output::{self, Output, Table, count};
 use crate::cli::propose::patience::{self, Ended};
 use crate::cli::time::Span;
 use crate::cli::wait::{Expression, Waited, Waiting};
@@ -80,6 +80,7 @@ impl ElectArgs {
 
     fn council(&self, node: &Node) -> anyhow::Result<Council> {
         let (_, head) = state::proven(node, &self.place.project.project)?;
+        state::name_identities(head.state());
         Ok(head.state().council.as_ref().clone())
     }
 
@@ -148,13 +149,10 @@ impl ElectArgs {
             "member_set_hash": council.member_set_hash,
         });
         output.say(&document, || {
-            let seats: Vec<String> = council.members.iter().map(|(key, role)| format!("  {role}  {key}")).collect();
-            format!(
-                "the council is {} with {}\n{}",
-                council.phase,
-                count(seats.len() as u64, "member"),
-                seats.join("\n")
-            )
+            let mut seats = Table::new();
+            council.members.iter().for_each(|(key, role)| seats.row([role.to_string(), key.to_string()]));
+            let members = count(council.members.len() as u64, "member");
+            format!("the council is {} with {members}\n{}", council.phase, seats.text(2))
         })?;
         Ok(ExitCode::SUCCESS)
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Bundle;
 use super::schema::schema;
 use crate::cli::connect::exit;
-use crate::cli::output::{Output, Table, count};
+use crate::cli::output::{Output, Table, count, wrapped};
 use crate::machine::chart;
 use crate::machine::policy::{CompiledPolicies, Question, Ruling, with_stack_for};
 use crate::types::json::Json;
@@ -109,10 +109,9 @@ fn text(bundle: &Bundle, policies: &CompiledPolicies, found: &Findings, rows: &[
         format!("\nno role may propose {}", count(unreachable, "transition"))
     };
     format!(
-        "{}: {verdict}\nserial {}, hash {}{signed}{}{}{unreachable}\n\n{}",
+        "{}: {verdict}\n{}{signed}{}{}{unreachable}\n\n{}",
         bundle.origin,
-        policies.serial(),
-        policies.hash(),
+        wrapped(&format!("serial {}, hash {}", policies.serial(), policies.hash())),
         lines_of("error", &found.errors),
         lines_of("warning", &found.warnings),
         table.text(0)

@@ -37,8 +37,8 @@ pub(super) fn dry_run(node: &Node, transition: Transition, answer: &DryRun) -> S
     let mut lines = vec![format!("{transition} {verdict}; nothing was changed")];
     let mut about = Vec::new();
     about.extend(cluster.map(|cluster| ("cluster", cluster.to_string())));
-    let head = answer.state_post_hash.map(|hash| format!("{hash}, if it were accepted at this moment"));
-    about.extend(head.map(|head| ("head", head)));
+    // If it were accepted at this moment.
+    about.extend(answer.state_post_hash.map(|hash| ("head after", hash.to_string())));
     lines.push(fields(&about));
     if !answer.guard_outcomes.is_empty() {
         lines.push(format!("guards:\n{}", refusal::guards(&answer.guard_outcomes)));

@@ -100,13 +100,48 @@ impl Table {
     }
 }
 
-/// A sentence in lines of the terminal's width, the later ones indented; one line where standard error is no terminal.
+/// A text for standard error in lines of the terminal's width; as it is where standard error is no terminal.
 pub fn paragraph(text: &str) -> String {
     let Some(width) = style::width().filter(|_| std::io::stderr().is_terminal()) else { return text.to_owned() };
-    let indent = text.chars().take_while(|letter| *letter == ' ').count();
-    let lines = broken(text.trim_start(), width.saturating_sub(indent + 2).max(LEAST));
-    let later = format!("\n{}", " ".repeat(indent + 2));
-    format!("{}{}", " ".repeat(indent), lines.join(&later))
+    text.lines().map(|line| wrapped_to(line, width)).collect::<Vec<_>>().join("\n")
+}
+
+/// The same of prose alone: an indented line is a command or a field, which a reader copies.
+pub fn prose(text: &str) -> String {
+    let shown = |line: &str| if line.starts_with(' ') { line.to_owned() } else { paragraph(line) };
+    text.lines().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// A line of a text in lines of the width of lists, the later ones indented. A longer word is copied whole, so it stays whole, and so
+/// does a command between backticks.
+pub fn wrapped(line: &str) -> String {
+    style::width().map_or_else(|| line.to_owned(), |width| wrapped_to(line, width))
+}
+
+fn wrapped_to(line: &str, width: usize) -> String {
+    let indent = line.chars().take_while(|letter| *letter == ' ').count();
+    let mut lines = vec![" ".repeat(indent)];
+    for word in words(line.trim_start()) {
+        let Some(last) = lines.last_mut() else { break };
+        let is_empty = last.trim().is_empty();
+        if is_empty || length(last) + 1 + length(word) <= width {
+            let gap = if is_empty { "" } else { " " };
+            last.push_str(&format!("{gap}{word}"));
+        } else {
+            lines.push(format!("{}{word}", " ".repeat(indent + 2)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// The parts of a line between blanks. Blanks between two backticks separate nothing.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let has_pairs = line.matches('`').count().is_multiple_of(2);
+    line.split(move |letter| {
+        is_quoted ^= letter == '`' && has_pairs;
+        letter == ' ' && !is_quoted
+    })
 }
 
 /// Whether lists have room for so many columns.
@@ -114,13 +149,22 @@ pub fn has_room(columns: usize) -> bool {
     style::width().is_none_or(|width| width >= columns)
 }
 
-/// Names and values, one pair a line. Values are never shortened.
+/// Names and values, one pair a line. A hash is shortened where the line would be wider than the terminal.
 pub fn fields(pairs: &[(&str, String)]) -> String {
-    let rows: Vec<Vec<String>> = pairs.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]).collect();
+    fields_within(pairs, style::width())
+}
+
+fn fields_within(pairs: &[(&str, String)], width: Option<usize>) -> String {
+    let longest = pairs.iter().map(|(name, _)| length(name)).max().unwrap_or(0);
+    let fits = |value: &str| width.is_none_or(|width| 2 + longest + GAP + length(value) <= width);
+    // A text that quotes a hash is broken into lines instead.
+    let is_whole = |value: &str| fits(value) || value.split(' ').all(fits);
+    let value = |value: &String| if is_whole(value) { value.clone() } else { shortened(value) };
+    let rows: Vec<Vec<String>> = pairs.iter().map(|(name, text)| vec![(*name).to_owned(), value(text)]).collect();
     let mut widths = natural(&rows);
-    if let (Some(width), [name, value]) = (style::width(), &mut widths[..]) {
+    if let (Some(width), [name, value]) = (width, &mut widths[..]) {
         let room = width.saturating_sub(2 + *name + GAP).max(LEAST);
-        // A word that does not fit is a hash, a key or a path, which is copied whole.
+        // A word that does not fit is a path or an address, which is copied whole.
         *value = (*value).min(room.max(longest_word(&rows, 1)));
     }
     rows.iter().flat_map(|row| lines_of(row, &widths, 2)).collect::<Vec<_>>().join("\n")
@@ -219,6 +263,33 @@ mod tests {
         table.row(["a".into(), "first".into()]);
         table.row(["länger".into(), String::new()]);
         assert_eq!(table.within(1, 80), " name    why\n a       first\n länger");
+    }
+
+    /// The inputs of a transition had lines of 127 columns.
+    #[test]
+    fn a_wrapped_line_fits_but_for_words_that_are_longer() {
+        let text = "document.sources: object of at most 64 members, with keys such as \"main\"";
+        let lines = wrapped_to(text, 40);
+        assert_eq!(lines, "document.sources: object of at most 64\n  members, with keys such as \"main\"");
+        let long = "x".repeat(50);
+        assert_eq!(wrapped_to(&format!("    a {long} b"), 40), format!("    a\n      {long}\n      b"));
+    }
+
+    #[test]
+    fn a_command_between_backticks_is_not_broken() {
+        let text = "error: no key; run `swoosh keygen --out me.key` and name it";
+        assert_eq!(wrapped_to(text, 30), "error: no key; run\n  `swoosh keygen --out me.key`\n  and name it");
+        assert_eq!(wrapped_to("it's a ` b c", 6), "it's a\n  ` b\n  c");
+    }
+
+    /// Fields with a whole hash had 83 to 87 columns.
+    #[test]
+    fn a_hash_in_a_field_is_shortened_where_it_does_not_fit() {
+        let hash = "sha256-c1f2d3a4b5c6d7e8f9a0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f7a8b9c0d1e2";
+        let pairs = [("first record", "1".to_owned()), ("chain", hash.to_owned())];
+        assert_eq!(fields_within(&pairs, Some(80)), "  first record  1\n  chain         c1f2d3a4");
+        assert_eq!(fields_within(&pairs, Some(100)), format!("  first record  1\n  chain         {hash}"));
+        assert_eq!(fields_within(&pairs, None), fields_within(&pairs, Some(100)));
     }
 
     /// Tables were as wide as their content, and terminals broke their lines anywhere.
