@@ -30,8 +30,8 @@ use crate::types::text::ProjectName;
         With --watch the node sends events (GET /events). When the connection is lost, it is made again from the \
         last record that was heard of, for a minute; a node that has no room for listeners is asked again and again \
         instead. It ends when no work of the node's own is open: with 0, or with 1 where the last \
-        outcome of some work is a failure. Each effect ends as done, failed or cancelled. Attempts are counted over failures that \
-        were recorded, because a repeated effect has another id.",
+        outcome of some work is a failure. Each effect ends as done, failed or cancelled.\n\nA recorded failure opens the effect \
+        again under another id. Attempts are counted on over such effects, until the work succeeds.",
     after_help = "Examples:\n  swoosh effects                                   open effects of all projects\n  \
         swoosh effects --project alpha --watch           progress bars until alpha has no work of the node's own\n  \
         swoosh --json effects --watch                    one line of JSON for each change\n\n\
@@ -76,13 +76,18 @@ fn text(effects: &[EffectView]) -> String {
 }
 
 fn line(effect: &EffectView) -> String {
-    format!("{} {}{} {}", effect.id, effect.phase, attempts(effect), what(effect)).trim_end().to_owned()
+    let what = what(effect);
+    let colon = if what.is_empty() { "" } else { ": " };
+    format!("{} {}{}{colon}{what}", effect.id, effect.phase, attempts(effect))
 }
 
-/// Which attempt runs, or how many there were.
+/// Which attempt runs, or how many there were. The reason of a recorded failure may say it already.
 fn attempts(effect: &EffectView) -> String {
+    let named = format!("(attempt {})", effect.attempt);
+    let is_named = effect.reason.as_ref().is_some_and(|reason| reason.ends_with(&named));
     match (effect.attempt, effect.phase.as_str()) {
         (0, _) => String::new(),
+        (_, "failed") if is_named => String::new(),
         (number, "running" | "reporting") => format!(", attempt {number}"),
         (number, _) => format!(" after attempt {number}"),
     }
@@ -115,8 +120,10 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_is_done_and_what_went_wrong_before() {
-        assert_eq!(line(&effect("running")), "p/3/fetch running, attempt 2 app: receiving (3 of 10); no answer");
-        assert_eq!(line(&effect("waiting")), "p/3/fetch waiting after attempt 2 no answer");
+        assert_eq!(line(&effect("running")), "p/3/fetch running, attempt 2: app: receiving (3 of 10); no answer");
+        assert_eq!(line(&effect("waiting")), "p/3/fetch waiting after attempt 2: no answer");
+        let failed = EffectView { reason: Some("no answer (attempt 2)".to_owned()), ..effect("failed") };
+        assert_eq!(line(&failed), "p/3/fetch failed: no answer (attempt 2)");
         assert!(text(&[effect("running")]).contains("node"));
         assert!(text(&[]).contains("nothing is open"));
     }

@@ -332,7 +332,7 @@ pub struct EffectView {
     /// `builtin` or `external`.
     pub mode: String,
     pub phase: String,
-    /// Attempts that were begun.
+    /// Attempts that were begun, those at earlier effects of the same work that failed too.
     #[serde(default)]
     pub attempt: u32,
     /// When the present attempt began, in milliseconds since 1970.

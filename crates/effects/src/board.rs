@@ -45,7 +45,7 @@ impl Phase {
 pub struct Progress {
     pub id: EffectId,
     pub phase: Phase,
-    /// Attempts that were begun.
+    /// Attempts that were begun, those at earlier effects of the same work that failed too.
     pub attempt: u32,
     /// When the present attempt began, in milliseconds since 1970.
     pub begun_ms: Option<u64>,

@@ -68,9 +68,13 @@ type Failing = (ProjectName, EffectName);
 const MOST_FAILING: usize = 65_536;
 
 /// Failures of one kind of effect in one project since the last success that was accepted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Streak {
     failures: u32,
+    /// Attempts at all of these effects.
+    attempts: u32,
+    /// Why the last one failed.
+    reason: Option<String>,
     /// When the last one was reported.
     last_ms: u64,
 }
@@ -187,6 +191,7 @@ impl Engine {
         let mut entry = Entry {
             state: State::Waiting { until_ms: now_ms },
             attempt: 0,
+            before: 0,
             failures: 0,
             refusals: 0,
             seen: open.seen,
@@ -209,18 +214,26 @@ impl Engine {
                 self.unknown(&id, &mut entry, &text, now_ms);
             }
             Some(note) => self.resume(&id, &mut entry, note, now_ms),
-            None => {
-                if let Some(streak) = self.failing.get(&(id.project.clone(), id.effect)) {
-                    let until_ms = streak.last_ms.saturating_add(self.rules.wait_ms(streak.failures));
-                    entry.state = State::Waiting { until_ms: until_ms.max(now_ms) };
-                }
-            }
+            None => self.follow_up(open, &mut entry, now_ms),
         }
         if let Some(outcome) = open.held.clone() {
             entry.state = State::Reporting { outcome, until_ms: now_ms };
         }
         self.entries.insert(id.clone(), entry);
         self.queue(&id);
+    }
+
+    /// Begins where earlier effects of the same work ended: with their attempts and the last reason, after a wait. The record knows
+    /// of failures before this process began.
+    fn follow_up(&self, open: &Open, entry: &mut Entry, now_ms: u64) {
+        (entry.before, entry.reason) = (open.failures, open.last_failure.clone());
+        if let Some(streak) = self.failing.get(&(open.id.project.clone(), open.id.effect)) {
+            let until_ms = streak.last_ms.saturating_add(self.rules.wait_ms(streak.failures));
+            entry.state = State::Waiting { until_ms: until_ms.max(now_ms) };
+            entry.before = entry.before.max(streak.attempts);
+            entry.reason = streak.reason.clone().or(entry.reason.take());
+        }
+        entry.attempt = entry.before;
     }
 
     /// Goes on from what another process left.
@@ -259,14 +272,15 @@ impl Engine {
         let outcome = outcome::failed(id, text, true, Report::default());
         let kept = Note { ended: true, outcome: Some(outcome.clone()), ..self.note(entry, 0) };
         self.commands.push(Command::Note { id: id.clone(), note: kept });
-        self.failed_again(id, now_ms);
+        self.failed_again(id, entry.attempt, Some(text.to_owned()), now_ms);
         entry.state = State::Reporting { outcome, until_ms: now_ms };
     }
 
     /// Counts a failure that is reported.
-    fn failed_again(&mut self, id: &EffectId, now_ms: u64) {
+    fn failed_again(&mut self, id: &EffectId, attempts: u32, reason: Option<String>, now_ms: u64) {
         let streak = self.failing.entry((id.project.clone(), id.effect)).or_default();
-        *streak = Streak { failures: streak.failures.saturating_add(1), last_ms: now_ms };
+        let failures = streak.failures.saturating_add(1);
+        *streak = Streak { failures, attempts: attempts.max(streak.attempts), reason, last_ms: now_ms };
         if self.failing.len() > MOST_FAILING
             && let Some(oldest) =
                 self.failing.iter().min_by_key(|(_, streak)| streak.last_ms).map(|(key, _)| key.clone())
@@ -495,12 +509,13 @@ impl Engine {
 
     /// Keeps an outcome on disk, and proposes it.
     fn report(&mut self, id: &EffectId, outcome: Outcome, begun_ms: u64, now_ms: u64) {
-        if outcome.transition == outcome::failed_transition(id.effect) {
-            self.failed_again(id, now_ms);
-        }
         if let Some(entry) = self.entries.get(id) {
+            let (attempts, reason) = (entry.attempt, entry.reason.clone());
             let note = Note { ended: true, outcome: Some(outcome.clone()), ..self.note(entry, begun_ms) };
             self.commands.push(Command::Note { id: id.clone(), note });
+            if outcome.transition == outcome::failed_transition(id.effect) {
+                self.failed_again(id, attempts, reason, now_ms);
+            }
         }
         self.set(id, State::Reporting { outcome, until_ms: now_ms });
     }

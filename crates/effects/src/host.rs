@@ -25,6 +25,10 @@ pub struct Open {
     /// restore, may have worked at it and left no note here.
     pub inherited: bool,
     pub doer: Doer,
+    /// Failures of this work that are on record since its last success. Each one opened the effect again, under another id.
+    pub failures: u32,
+    /// The last one's reason.
+    pub last_failure: Option<String>,
     /// The outcome that an external worker brought while the project was blocked; no work is left.
     pub held: Option<Outcome>,
 }

@@ -32,7 +32,17 @@ fn id(text: &str) -> EffectId {
 
 fn open(text: &str) -> Open {
     let doer = Doer::Node;
-    Open { id: id(text), opened_at_ms: 0, seen: 9, blocked: None, inherited: false, doer, held: None }
+    Open {
+        id: id(text),
+        opened_at_ms: 0,
+        seen: 9,
+        blocked: None,
+        inherited: false,
+        doer,
+        failures: 0,
+        last_failure: None,
+        held: None,
+    }
 }
 
 fn blocked(text: &str) -> Open {
@@ -118,7 +128,7 @@ fn an_effect_that_opens_again_after_a_failure_waits_longer_each_time() {
     let mut now_ms = 0;
     for (index, wait_ms) in [(4, 100), (5, 200), (6, 400), (7, 800), (8, 1_000), (9, 1_000)] {
         let (now, next) = (id(&format!("a/{}/fetch", index - 1)), format!("a/{index}/fetch"));
-        engine.ended(&now, 1, Ended::Failed(Failed::lasting("no such tag")), now_ms);
+        engine.ended(&now, index - 3, Ended::Failed(Failed::lasting("no such tag")), now_ms);
         engine.tick(now_ms);
         engine.answered(&now, Answer::Accepted, now_ms);
         engine.found(&project(), &[open(&next)], now_ms);
@@ -127,6 +137,40 @@ fn an_effect_that_opens_again_after_a_failure_waits_longer_each_time() {
         now_ms += wait_ms;
         assert_eq!(ticked(&mut engine, now_ms).len(), 2);
     }
+}
+
+/// `GET /effects` showed attempt 1 of what `effects --watch` called attempt 3, and the record said "(attempt 1)".
+#[test]
+fn attempts_are_counted_over_the_effects_of_failed_work_and_a_waiting_one_has_the_last_reason() {
+    let mut engine = running("a/3/fetch");
+    engine.ended(&id("a/3/fetch"), 1, Ended::Failed(Failed::passing("no answer")), 0);
+    ticked(&mut engine, 100);
+    engine.ended(&id("a/3/fetch"), 2, Ended::Failed(Failed::lasting("no such tag")), 100);
+    engine.tick(100);
+    engine.answered(&id("a/3/fetch"), Answer::Accepted, 100);
+    engine.found(&project(), &[open("a/4/fetch")], 100);
+    let shown = engine.take_changes();
+    let shown = shown.iter().find(|progress| progress.id == id("a/4/fetch")).unwrap();
+    assert_eq!((shown.phase, shown.attempt, shown.reason.as_deref()), (Phase::Waiting, 2, Some("no such tag")));
+    said(&mut engine);
+    assert_eq!(ticked(&mut engine, 200)[1], "start a/4/fetch attempt 3");
+    engine.ended(&id("a/4/fetch"), 3, Ended::Failed(Failed::lasting("no such tag")), 200);
+    engine.tick(200);
+    let Some(Command::Propose { outcome, .. }) = engine.take_commands().pop() else { panic!("nothing is proposed") };
+    let inputs = String::from_utf8(outcome.inputs.canonical()).unwrap();
+    assert!(inputs.contains("no such tag (attempt 3)"), "{inputs}");
+    // A process that begins now knows what the record knows.
+    let mut engine = Engine::new(rules(), BTreeMap::new());
+    let failed = Open { failures: 2, last_failure: Some("no such tag".to_owned()), ..open("a/5/fetch") };
+    engine.found(&project(), &[failed], 300);
+    assert_eq!(engine.take_changes()[0].reason.as_deref(), Some("no such tag"));
+    assert_eq!(ticked(&mut engine, 300)[1], "start a/5/fetch attempt 3");
+    engine.ended(&id("a/5/fetch"), 3, Ended::Done(success("a/5/fetch")), 310);
+    ticked(&mut engine, 310);
+    engine.answered(&id("a/5/fetch"), Answer::Accepted, 310);
+    said(&mut engine);
+    engine.found(&project(), &[open("a/9/fetch")], 400);
+    assert_eq!(ticked(&mut engine, 400)[1], "start a/9/fetch attempt 1");
 }
 
 #[test]
@@ -381,7 +425,7 @@ fn an_outcome_that_is_refused_again_and_again_waits_longer_each_time() {
     let green = |id: &EffectId| Report::default().into_outcome(id, Transition::EnvironmentGreen).unwrap();
     for (index, wait_ms) in [(4, 100), (5, 200), (6, 400), (7, 800), (8, 1_000)] {
         let (now, next) = (id(&format!("a/{}/healthcheck", index - 1)), format!("a/{index}/healthcheck"));
-        engine.ended(&now, 1, Ended::Done(green(&now)), now_ms);
+        engine.ended(&now, index - 3, Ended::Done(green(&now)), now_ms);
         engine.tick(now_ms);
         engine.answered(&now, Answer::Refused("health: an asset is not covered".to_owned()), now_ms);
         engine.tick(now_ms);
@@ -394,7 +438,7 @@ fn an_outcome_that_is_refused_again_and_again_waits_longer_each_time() {
     }
     // A success that is accepted ends the streak.
     let now = id("a/8/healthcheck");
-    engine.ended(&now, 1, Ended::Done(green(&now)), now_ms);
+    engine.ended(&now, 6, Ended::Done(green(&now)), now_ms);
     engine.tick(now_ms);
     engine.answered(&now, Answer::Accepted, now_ms);
     engine.found(&project(), &[open("a/9/healthcheck")], now_ms);

@@ -47,7 +47,7 @@ pub struct EffectView {
     /// `waiting`, `suspended` (its project is blocked), `running`, `reporting` (its outcome waits to be recorded),
     /// `external`; in events `closed` too.
     pub phase: &'static str,
-    /// Attempts that were begun; one that was cut short by a crash counts.
+    /// Attempts that were begun, those at earlier effects of the same work that failed too; one that was cut short by a crash counts.
     pub attempt: u32,
     /// When the present attempt began, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]

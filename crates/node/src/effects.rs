@@ -44,7 +44,7 @@ use swoosh_settings::{EffectMode, Effects, Settings, SourceCredential};
 use swoosh_telemetry::metrics::Metrics;
 use swoosh_types::civil::rfc3339;
 use swoosh_types::ids::EffectId;
-use swoosh_types::names::{EffectName, GuardName, IngestionState};
+use swoosh_types::names::{EffectName, GuardName, IngestionState, Region};
 use swoosh_types::proposal::MAX_EVIDENCE;
 use swoosh_types::rejection::Code;
 use swoosh_types::text::ProjectName;
@@ -243,6 +243,7 @@ impl Host for NodeHost {
             let held = self.held(&journal, &open.id).map_err(|error| error.to_string())?;
             let doer = self.doers.of(&open.id);
             let noted = || journal.effect_note(&open.id).map(|note| note.is_some());
+            let (failures, last_failure) = failures(state, open.id.effect);
             if doer != Doer::Workers || held.is_some() || noted().map_err(|error| error.to_string())? {
                 found.push(Open {
                     id: open.id.clone(),
@@ -251,6 +252,8 @@ impl Host for NodeHost {
                     blocked: blocked(state, open.id.effect),
                     inherited: begun_after.is_some_and(|after| open.id.index <= after),
                     doer,
+                    failures,
+                    last_failure,
                     held: held.map(|held| Outcome { transition: held.transition, inputs: held.inputs }),
                 });
             }
@@ -344,6 +347,16 @@ impl Leave for Closed {
     fn stop(&self) -> Option<Stop> {
         Some(Stop::GateClosed)
     }
+}
+
+/// Failures of this work on record since its last success, and the last one's reason. Only ingestion and provisioning count them.
+fn failures(state: &State, effect: EffectName) -> (u32, Option<String>) {
+    let (tries, last_failure) = match chart::effect(effect).region {
+        Region::Ingestion => (state.ingestion.tries, &state.ingestion.last_failure),
+        _ if effect == EffectName::Provision => (state.environment.tries, &state.environment.last_failure),
+        _ => return (0, None),
+    };
+    (u32::try_from(tries).unwrap_or(u32::MAX), last_failure.as_ref().map(|failure| failure.detail.to_string()))
 }
 
 /// Why an effect must wait; none when its outcome would be let through.

@@ -180,6 +180,8 @@ impl World {
             blocked: blocked.clone(),
             inherited: begun_after.is_some_and(|after| open.id.index <= after),
             doer: Doer::Node,
+            failures: 0,
+            last_failure: None,
             held: None,
         });
         Some((project, open.collect()))

@@ -1,4 +1,4 @@
-//! How the effects of a watch ended, and how often work was tried.
+//! How the effects of a watch ended.
 
 use std::collections::BTreeMap;
 
@@ -49,8 +49,6 @@ pub(super) struct Ledger {
     endings: BTreeMap<EffectId, Ending>,
     /// The last failure of work that did not succeed since.
     failures: BTreeMap<Work, String>,
-    /// Attempts at earlier effects of work that did not succeed since.
-    before: BTreeMap<Work, u32>,
 }
 
 impl Ledger {
@@ -65,13 +63,6 @@ impl Ledger {
     /// Failures in words.
     pub fn failures(&self) -> Vec<String> {
         self.failures.iter().map(|((project, effect), why)| format!("{project}: {effect}: {why}")).collect()
-    }
-
-    /// The effect with the attempts of all effects of its work.
-    pub fn counted(&self, effect: EffectView) -> EffectView {
-        let before = self.before.get(&work(&effect)).copied().unwrap_or(0);
-        let attempt = if effect.attempt == 0 && before == 0 { 0 } else { before.saturating_add(effect.attempt) };
-        EffectView { attempt, ..effect }
     }
 
     /// A transition was recorded; `why` is the reason that the record of a failure gives.
@@ -115,13 +106,10 @@ impl Ledger {
         let work = work(effect);
         match &ending {
             Ending::Failed(why) => {
-                self.failures.insert(work.clone(), why.clone());
-                // The view counts attempts of earlier effects already.
-                self.before.insert(work, effect.attempt.max(1));
+                self.failures.insert(work, why.clone());
             }
             Ending::Done | Ending::Cancelled | Ending::Closed => {
                 self.failures.remove(&work);
-                self.before.remove(&work);
             }
         }
         self.endings.insert(effect.id.clone(), ending);
@@ -144,9 +132,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn effect(id: &str, attempt: u32) -> EffectView {
+    fn effect(id: &str) -> EffectView {
         serde_json::from_value(json!({
-            "id": id, "project": "p", "effect": "fetch", "mode": "builtin", "phase": "running", "attempt": attempt,
+            "id": id, "project": "p", "effect": "fetch", "mode": "builtin", "phase": "running", "attempt": 1,
         }))
         .unwrap()
     }
@@ -157,23 +145,18 @@ mod tests {
         ledger.heard(&data, &effects, is_failure(&data).then(|| "no disk".to_owned()));
     }
 
-    /// Done and failed work both ended as "closed", and attempts began at 1 again after each recorded failure.
+    /// Done and failed work both ended as "closed".
     #[test]
-    fn work_ends_as_done_failed_or_cancelled_and_its_attempts_are_counted_over_effects() {
+    fn work_ends_as_done_failed_or_cancelled() {
         let mut ledger = Ledger::default();
-        let first = ledger.counted(effect("p/3/fetch", 3));
+        let first = effect("p/3/fetch");
         hear(&mut ledger, "Ingestion_FetchFailed", &first);
         assert_eq!(ledger.ending(&first.id), Ending::Failed("no disk".to_owned()));
         assert_eq!(ledger.failures(), ["p: fetch: no disk"]);
-        let second = ledger.counted(effect("p/4/fetch", 1));
-        assert_eq!(second.attempt, 4);
-        hear(&mut ledger, "Ingestion_FetchFailed", &second);
-        assert_eq!(ledger.counted(effect("p/5/fetch", 2)).attempt, 6);
-        let third = effect("p/5/fetch", 2);
+        let third = effect("p/5/fetch");
         hear(&mut ledger, "Ingestion_BytesOk", &third);
         assert_eq!((ledger.ending(&third.id), ledger.failures()), (Ending::Done, Vec::new()));
-        assert_eq!(ledger.counted(effect("p/9/fetch", 1)).attempt, 1);
-        let last = effect("p/9/fetch", 1);
+        let last = effect("p/9/fetch");
         hear(&mut ledger, "Control_Terminate", &last);
         assert_eq!(ledger.ending(&last.id).word(), "cancelled");
     }

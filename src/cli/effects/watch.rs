@@ -32,7 +32,8 @@ const SHOWN: usize = 100;
 /// Follows effects until no work of the node's own is open.
 pub(super) fn follow(node: &Node, project: Option<&ProjectName>, output: Output) -> anyhow::Result<ExitCode> {
     let bars = std::io::stderr().is_terminal().then(Bars::default).filter(|_| !output.is_json());
-    let view = View { output, bars, effects: BTreeMap::new(), shown: BTreeMap::new(), ledger: Ledger::default() };
+    let (effects, shown, ledger) = (BTreeMap::new(), BTreeMap::new(), Ledger::default());
+    let view = View { output, bars, effects, shown, has_worked: false, ledger };
     Watch { node, project, leave: interrupt::leave(), view, heard: None }.run()
 }
 
@@ -78,6 +79,7 @@ impl Watch<'_> {
             }
             found = true;
             if !self.view.effects.values().any(|effect| effect.mode == "builtin") {
+                self.view.say_if_idle();
                 return self.end();
             }
             match self.hear(stream.as_mut())? {
@@ -218,6 +220,8 @@ struct View {
     bars: Option<Bars>,
     effects: BTreeMap<String, EffectView>,
     shown: BTreeMap<String, EffectView>,
+    /// Whether work of the node's own was open.
+    has_worked: bool,
     /// How effects ended.
     ledger: Ledger,
 }
@@ -225,16 +229,27 @@ struct View {
 impl View {
     /// All that is open.
     fn see(&mut self, effects: Vec<EffectView>) -> anyhow::Result<()> {
-        let effects = effects.into_iter().map(|effect| (effect.id.to_string(), self.ledger.counted(effect)));
-        self.effects = effects.collect();
+        self.effects = effects.into_iter().map(|effect| (effect.id.to_string(), effect)).collect();
+        self.has_worked |= self.effects.values().any(|effect| effect.mode == "builtin");
         self.show()
+    }
+
+    /// Says why a watch ends that saw no work of the node's own.
+    fn say_if_idle(&self) {
+        if self.has_worked {
+            return;
+        }
+        let external = self.effects.len();
+        output::note(&json!({"open": external, "builtin": 0}), || match external {
+            0 => "nothing is open".to_owned(),
+            _ => format!("no work of the node's own is open; {} for workers", output::count(external as u64, "effect")),
+        });
     }
 
     /// An effect changed. Events do not say when it was opened.
     fn go_on(&mut self, effect: EffectView) -> anyhow::Result<()> {
         let id = effect.id.to_string();
         let opened_at = self.effects.get(&id).and_then(|known| known.opened_at);
-        let effect = self.ledger.counted(effect);
         self.effects.insert(id, EffectView { opened_at, ..effect });
         self.show()
     }
@@ -252,22 +267,27 @@ impl View {
     /// Prints changes since the last output.
     fn tell(&mut self) -> anyhow::Result<()> {
         let (effects, output) = (&self.effects, self.output);
-        for (id, effect) in self.shown.extract_if(.., |id, _| !effects.contains_key(id)).collect::<Vec<_>>() {
+        for (_, effect) in self.shown.extract_if(.., |id, _| !effects.contains_key(id)).collect::<Vec<_>>() {
             let ending = self.ledger.ending(&effect.id);
-            let document =
-                json!({"id": id, "phase": ending.word(), "reason": ending.reason(), "attempt": effect.attempt});
             let reason = ending.reason().map(str::to_owned);
-            let ended = EffectView { phase: ending.word().to_owned(), reason, next_ms: None, ..effect };
-            output.say(&document, || line(&ended))?;
+            let (phase, step) = (ending.word().to_owned(), None);
+            let ended =
+                EffectView { phase, reason, step, begun_ms: None, next_ms: None, done: None, total: None, ..effect };
+            tell(output, &ended)?;
         }
         for (id, effect) in effects {
             let news = EffectView { opened_at: None, ..effect.clone() };
             if self.shown.insert(id.clone(), news.clone()).as_ref() != Some(&news) {
-                output.say(effect, || line(effect))?;
+                tell(output, effect)?;
             }
         }
         Ok(())
     }
+}
+
+/// A change in a line: of text, or of JSON.
+fn tell(output: Output, effect: &EffectView) -> anyhow::Result<()> {
+    if output.is_json() { output::print(&serde_json::to_string(effect)?) } else { output::print_text(&line(effect)) }
 }
 
 /// A bar for each effect that the node runs.
@@ -297,8 +317,8 @@ impl Bars {
                 bar.set_length(total);
                 bar.set_position(effect.done.unwrap_or(0));
             }
-            let text: String =
-                format!("{}{} {}", effect.phase, attempts(effect), what(effect)).chars().take(SHOWN).collect();
+            let text = format!("{}{} {}", effect.phase, attempts(effect), what(effect));
+            let text: String = text.chars().take(SHOWN).collect();
             bar.set_message(text);
         }
     }

@@ -1,5 +1,6 @@
 //! `swoosh effects --watch`: fed by events, over a lost connection too, and where there are none to be had.
 
+use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
@@ -20,13 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 struct Watching {
     child: Child,
     said: Receiver<String>,
+    /// Lines that were not waited for yet: the two channels are read side by side.
+    heard: RefCell<Vec<String>>,
 }
 
 impl Watching {
     fn begin(daemon: &Daemon) -> Watching {
+        Watching::with(daemon, &["--project", "p"])
+    }
+
+    fn with(daemon: &Daemon, more: &[&str]) -> Watching {
         let node = format!("http://{}", daemon.address);
         let mut command = crate::support::program();
-        command.args(["effects", "--watch", "--project", "p", "--node", &node]);
+        command.args(["effects", "--watch", "--node", &node]).args(more);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (say, said) = channel();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -37,13 +44,16 @@ impl Watching {
         std::thread::spawn(move || {
             BufReader::new(err).lines().map_while(Result::ok).try_for_each(|line| also.send(line))
         });
-        Watching { child, said }
+        Watching { child, said, heard: RefCell::default() }
     }
 
     /// Waits for a line with this in it.
     #[track_caller]
     fn until(&self, part: &str) -> String {
-        let mut heard = Vec::new();
+        let mut heard = self.heard.borrow_mut();
+        if let Some(at) = heard.iter().position(|line| line.contains(part)) {
+            return heard.remove(at);
+        }
         loop {
             let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never {part:?} in {heard:#?}"));
             if line.contains(part) {
@@ -134,6 +144,51 @@ fn a_watch_of_work_that_fails_says_so_counts_its_attempts_and_ends_with_1() {
     watching.until("failed: p: the last work of ingestion failed");
     assert_eq!(watching.end(), Some(1));
     drop(project);
+}
+
+/// The list showed attempt 1, or none, of what the watch called attempt 4 and the record attempt 1; a waiting effect had no reason. With
+/// `--json` each change was a document of many lines.
+#[test]
+fn attempts_are_counted_in_one_way_and_each_change_is_a_line_of_json() {
+    let yard = Yard::new(&["resolve"], |settings| settings["effects"]["attempts"] = json!(1));
+    let daemon = yard.site.start();
+    let mut document = yard.document("v9.9");
+    document["limits"] = json!({"retries": 100});
+    let mut project = yard.begin(&daemon, document);
+    let watching = Watching::with(&daemon, &["--project", "p", "--json"]);
+    let failed = || serde_json::from_str::<serde_json::Value>(&watching.until("\"phase\":\"failed\"")).unwrap();
+    let failed: Vec<_> = (0..3).map(|_| failed()).collect();
+    let attempts: Vec<u64> = failed.iter().map(|line| line["attempt"].as_u64().unwrap()).collect();
+    assert!(attempts.is_sorted_by(|before, after| before < after), "{failed:#?}");
+    let says = |line: &serde_json::Value| {
+        line["reason"].as_str().unwrap().ends_with(&format!("(attempt {})", line["attempt"].as_u64().unwrap()))
+    };
+    assert!(failed.iter().any(says), "{failed:#?}");
+    daemon.wait_for("/effects?project=p", |answer| {
+        let effects = answer.json()["effects"].as_array().unwrap().clone();
+        effects.iter().filter(|open| open["effect"] == "resolve").any(|open| {
+            let has_reason = open["reason"].as_str().is_some_and(|why| why.contains("v9.9"));
+            has_reason && open["attempt"].as_u64() >= attempts.last().copied()
+        })
+    });
+    insist(&mut project, &daemon, &Ask::new(Transition::ControlTerminate));
+    watching.until("\"phase\":\"cancelled\"");
+    // The work failed, and was cancelled.
+    watching.end();
+}
+
+/// It printed nothing, as if it had not looked.
+#[test]
+fn a_watch_with_nothing_open_says_so() {
+    let yard = Yard::new(&["resolve"], |_| {});
+    let daemon = yard.site.start();
+    let watching = Watching::with(&daemon, &[]);
+    watching.until("nothing is open");
+    assert_eq!(watching.end(), Some(0));
+    let watching = Watching::with(&daemon, &["--json"]);
+    let note: serde_json::Value = serde_json::from_str(&watching.until("\"open\"")).unwrap();
+    assert_eq!(note, json!({"open": 0, "builtin": 0}));
+    assert_eq!(watching.end(), Some(0));
 }
 
 #[test]

@@ -33,7 +33,10 @@ pub(super) enum Cut {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub state: State,
+    /// Attempts at this work, those at earlier effects of it that failed too.
     pub attempt: u32,
+    /// The attempts at earlier effects.
+    pub before: u32,
     pub failures: u32,
     /// Times in a row that its outcome did not pass.
     pub refusals: u32,

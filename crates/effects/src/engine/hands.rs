@@ -59,7 +59,17 @@ impl Engine {
             return;
         }
         let (id, seen, blocked, doer) = (id.clone(), entry.seen, entry.blocked.clone(), entry.doer);
-        let open = Open { id, opened_at_ms: 0, seen, blocked, inherited: false, doer, held: None };
+        let open = Open {
+            id,
+            opened_at_ms: 0,
+            seen,
+            blocked,
+            inherited: false,
+            doer,
+            failures: 0,
+            last_failure: None,
+            held: None,
+        };
         self.begin_again(&open, now_ms);
     }
 
@@ -71,7 +81,7 @@ impl Engine {
             State::Reporting { outcome, .. } | State::Proposed { outcome } => Some(outcome.clone()),
             State::Waiting { .. } | State::Running { .. } => None,
         };
-        if entry.attempt > 0 || outcome.is_some() {
+        if entry.attempt > entry.before || outcome.is_some() {
             let note = Note { ended: true, outcome, ..self.note(&entry, 0) };
             self.left.insert(open.id.clone(), note);
         }

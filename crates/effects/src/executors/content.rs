@@ -10,7 +10,7 @@ use swoosh_hybridcore::logs::{Logger, Redactor, Rotation, now_ms};
 use swoosh_hybridcore::sources::documents::{self, MIRRORS_FILE};
 use swoosh_hybridcore::sources::mirrors::MirrorTable;
 use swoosh_hybridcore::sources::retry::{RetryPolicy, Sleep};
-use swoosh_hybridcore::sources::session::{Event, Rules};
+use swoosh_hybridcore::sources::session::{Event, Rules, without_name};
 use swoosh_hybridcore::sources::{Session, Workspace};
 use swoosh_types::inputs::SourceSet;
 use swoosh_types::text::{GitRef, Name};
@@ -110,8 +110,9 @@ impl<'a> Bench<'a> {
             Event::Progress { name, progress } => {
                 (format!("{name}: {}", progress.phase), progress.done, progress.total)
             }
-            Event::Retrying { name, error, .. } => (format!("{name}: {error}"), 0, 0),
-            Event::Noted { name, text } | Event::Ended { name, text, .. } => (format!("{name}: {text}"), 0, 0),
+            Event::Retrying { name, error: text, .. }
+            | Event::Noted { name, text }
+            | Event::Ended { name, text, .. } => (format!("{name}: {}", without_name(name.as_str(), text)), 0, 0),
         };
         (self.work.tell)(Step { text, done, total });
     }

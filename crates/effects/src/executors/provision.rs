@@ -16,6 +16,7 @@ use swoosh_hybridcore::packer::{self, BuildError, BuildRequest, Event, RunReport
 use swoosh_hybridcore::prepare::{self, Desk, Prepared};
 use swoosh_hybridcore::retry::Sleep;
 use swoosh_hybridcore::sources::Workspace;
+use swoosh_hybridcore::sources::session::without_name;
 use swoosh_machine::state::State;
 use swoosh_types::canonical::canonical_hash;
 use swoosh_types::inputs::{Allocation, AssetHealth, AssetOutcomes, Assets, BuildChoice};
@@ -202,8 +203,9 @@ fn hear(work: &Work<'_>, event: &Event) {
         Event::Begun { name, .. } => work.say(format!("{name}: begun")),
         Event::Phase { name, phase } => work.say(format!("{name}: {phase:?}").to_lowercase()),
         Event::Said { name, text, .. } => work.say(format!("{name}: {}", text.chars().take(200).collect::<String>())),
-        Event::Retrying { name, error, .. } => work.say(format!("{name}: {error}")),
-        Event::Ended { name, text, .. } => work.say(format!("{name}: {text}")),
+        Event::Retrying { name, error: text, .. } | Event::Ended { name, text, .. } => {
+            work.say(format!("{name}: {}", without_name(name.as_str(), text)));
+        }
     }
 }
 

@@ -106,6 +106,11 @@ pub enum Event {
     },
 }
 
+/// A text about a thing without the thing's name at its beginning, for lines that begin with the name themselves.
+pub fn without_name<'a>(name: &str, text: &'a str) -> &'a str {
+    text.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(text)
+}
+
 /// One operator's work on a workspace.
 pub struct Session<'a> {
     pub workspace: Workspace,
