@@ -20,10 +20,9 @@ until swoosh health > /dev/null 2>&1; do
     sleep 0.1
 done
 
-# BOOT: the project document, then the license. The node begins to work on sources and environment.
+# BOOT: the project document, then the license. The node begins to work on sources and environment, which is waited for.
 swoosh propose ConfigOk --inputs @project.json
-swoosh propose Licensed
-swoosh wait 'ingestion == READY and environment == READY'
+swoosh propose Licensed --wait 'ingestion == READY and environment == READY'
 
 # The council: candidates, votes, certificate.
 swoosh council elect --key keys/ada.key --key keys/ben.key --key keys/cleo.key
@@ -32,8 +31,7 @@ swoosh council elect --key keys/ada.key --key keys/ben.key --key keys/cleo.key
 swoosh propose AllReady
 swoosh propose PlanLocked --plan plan.md --wait 5m
 swoosh propose BeatReviewGate --wait 5m
-swoosh approve --key keys/ada.key --key keys/ben.key
-swoosh propose ApprovalsThreshold --wait 'execution == REVERB'
+swoosh approve --key keys/ada.key --key keys/ben.key --finish     # proposes ApprovalsThreshold
 
 # Proof: every record's link, hash and signature, and every decision again.
 swoosh wal verify --data data

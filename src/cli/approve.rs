@@ -1,4 +1,4 @@
-//! `swoosh approve`: approves the locked plan as members of the council.
+//! `swoosh approve`: approves the locked plan as members of the council, and hands it on once enough have.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,11 +12,12 @@ use super::propose::patience::{self, Ended};
 use super::time::Span;
 use super::{keys, source, state};
 use crate::client::Draft;
+use crate::machine::head::Head;
 use crate::machine::state::{Approval, Execution, State};
 use crate::types::hash::Hash;
 use crate::types::json::Json;
 use crate::types::keys::{PublicKey, SecretKey};
-use crate::types::names::Transition;
+use crate::types::names::{ExecutionState, Transition};
 use crate::types::ucxl::EvidenceRef;
 
 /// Arguments of `swoosh approve`.
@@ -26,13 +27,15 @@ use crate::types::ucxl::EvidenceRef;
     long_about = "Approve the plan under review, as a member of the council.\n\nProposes Execution_Approve. An approval is bound to \
         the plan, the beat, the round of rework and the council's epoch; all four are read from the project's state, which \
         is proven against its head. All keys are checked against that state before the first approval is posted. A member that approved \
-        already is skipped, also if another run of the command was faster, so the command may be repeated.",
+        already is skipped, also if another run of the command was faster, so the command may be repeated.\n\n\
+        --finish proposes Execution_ApprovalsThreshold as soon as enough members approved, signed with the last key: of members who \
+        run it on machines of their own, the last one moves the project to REVERB.",
     after_help = "Examples:\n  \
         swoosh approve --key ada.key\n  \
         swoosh approve --key ada.key --key ben.key --plan plan.md --wait 5m\n  \
-        SWOOSH_KEY=env:ADA_KEY swoosh approve --project alpha\n\n\
-        Then: swoosh propose ApprovalsThreshold\n\n\
-        Exit codes: 0 approved, 1 refused, 2 wrong usage, 3 --wait is over. With --json each approval prints its receipt."
+        SWOOSH_KEY=env:ADA_KEY swoosh approve --project alpha --finish\n\n\
+        Without --finish, then: swoosh propose ApprovalsThreshold\n\n\
+        Exit codes: 0 approved, 1 refused, 2 wrong usage, 3 --wait is over. With --json each accepted proposal prints its receipt."
 )]
 pub struct ApproveCommand {
     /// A member's secret key; may be given many times
@@ -44,6 +47,9 @@ pub struct ApproveCommand {
     /// Wait this long for the reverb window
     #[arg(long, value_name = "SPAN")]
     wait: Option<Span>,
+    /// Once enough members approved, propose ApprovalsThreshold too
+    #[arg(long)]
+    finish: bool,
     /// Seat of the member that a grant names
     #[arg(long, value_name = "KEY")]
     seat: Option<PublicKey>,
@@ -61,13 +67,67 @@ impl ApproveCommand {
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let plan = self.plan.as_deref().map(source::plan).transpose()?.map(|bytes| Hash::of(&bytes));
         let keys = self.key.iter().map(|file| keys::load(file)).collect::<anyhow::Result<Vec<SecretKey>>>()?;
+        if self.is_finished(&keys, plan)? {
+            return Ok(ExitCode::SUCCESS);
+        }
         self.check(&keys, plan)?;
+        let last = keys.last().cloned();
         for key in keys {
             if let Ended::Not(code) = self.approve(output, key, plan)? {
                 return Ok(code);
             }
         }
-        Ok(ExitCode::SUCCESS)
+        match last.filter(|_| self.finish) {
+            Some(key) => self.hand_on(output, key),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    /// Whether a run with --finish is repeated after the project went on with these approvals.
+    fn is_finished(&self, keys: &[SecretKey], plan: Option<Hash>) -> anyhow::Result<bool> {
+        if !self.finish {
+            return Ok(false);
+        }
+        let (_, head) = state::proven(&self.node.reader()?, &self.project.project)?;
+        let execution = &head.state().execution;
+        let member = |key: &SecretKey| {
+            let key_or_seat = self.seat.unwrap_or_else(|| key.public());
+            head.state().member_behind(&key_or_seat).unwrap_or(key_or_seat)
+        };
+        let is_approved = |key: &SecretKey| execution.approvals.contains_key(&member(key));
+        if execution.phase != ExecutionState::Reverb || !keys.iter().all(is_approved) {
+            return Ok(false);
+        }
+        check_plan(execution, plan)?;
+        say_finished(&head);
+        Ok(true)
+    }
+
+    /// Proposes Execution_ApprovalsThreshold, if enough members approved.
+    fn hand_on(&self, output: Output, key: SecretKey) -> anyhow::Result<ExitCode> {
+        let node = self.node.signing(self.node.builder().retry(patience::within(self.wait)), key)?;
+        let project = &self.project.project;
+        let (_, head) = state::proven(&node, project)?;
+        let execution = &head.state().execution;
+        let (have, needed) = (execution.approvals.len() as u64, execution.approval_threshold);
+        if execution.phase == ExecutionState::Review && have < needed {
+            output::note(&json!({"approvals": have, "threshold": needed}), || {
+                format!("{}; the last of them finishes with --finish", so_far(have, needed))
+            });
+            return Ok(ExitCode::SUCCESS);
+        }
+        let draft = Draft::new(Transition::ExecutionApprovalsThreshold, &json!({}))?.to(project.clone());
+        match patience::propose(output, &node, &draft, self.wait) {
+            Ok(Ended::Accepted) => Ok(ExitCode::SUCCESS),
+            Ok(Ended::Not(code)) => Ok(code),
+            Err(error) => {
+                // Another run may have proposed it since the state was read.
+                let now = state::proven(&node, project).ok().map(|(_, head)| head);
+                let now = now.filter(|head| head.state().execution.phase == ExecutionState::Reverb).ok_or(error)?;
+                say_finished(&now);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
     }
 
     /// Refuses a plan or a key that would fail, before anything is posted.
@@ -121,10 +181,16 @@ impl ApproveCommand {
         };
         if matches!(ended, Ended::Accepted) {
             let (have, needed) = (execution.approvals.len() as u64 + 1, execution.approval_threshold);
-            output::hint(&json!({"approvals": have, "threshold": needed}), || next_step(have, needed));
+            if !self.finish {
+                output::hint(&json!({"approvals": have, "threshold": needed}), || next_step(have, needed));
+            }
         }
         Ok(ended)
     }
+}
+
+fn say_finished(head: &Head) {
+    output::note(&json!({"finished_before": head.hash()}), || "the project is in REVERB already".to_owned());
 }
 
 fn approved_before(member: &PublicKey) {
@@ -161,8 +227,12 @@ fn check_plan(execution: &Execution, plan: Option<Hash>) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn so_far(have: u64, needed: u64) -> String {
+    format!("{have} of {}", output::count(needed, "approval"))
+}
+
 fn next_step(have: u64, needed: u64) -> String {
-    let so_far = format!("{have} of {needed} approvals");
+    let so_far = so_far(have, needed);
     if have >= needed { format!("{so_far}; next: swoosh propose ApprovalsThreshold") } else { so_far }
 }
 

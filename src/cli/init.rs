@@ -34,14 +34,12 @@ use crate::types::text::{ClusterId, ProjectName};
         swoosh init try && cd try && . ./.envrc\n  \
         cd try && swoosh serve --config swoosh.yaml           # in the second terminal\n  \
         swoosh propose ConfigOk --inputs @project.json\n  \
-        swoosh propose Licensed\n  \
-        swoosh wait 'ingestion == READY and environment == READY'\n  \
+        swoosh propose Licensed --wait 'ingestion == READY and environment == READY'\n  \
         swoosh council elect --key keys/ada.key --key keys/ben.key --key keys/cleo.key\n  \
         swoosh propose AllReady\n  \
         swoosh propose PlanLocked --plan plan.md --wait 5m\n  \
         swoosh propose BeatReviewGate --wait 5m\n  \
-        swoosh approve --key keys/ada.key --key keys/ben.key\n  \
-        swoosh propose ApprovalsThreshold\n\n\
+        swoosh approve --key keys/ada.key --key keys/ben.key --finish\n\n\
         docs/quick-start.sh runs these commands. `swoosh state` shows where the project is after each of them, and\n\
         `swoosh transitions` what may follow."
 )]

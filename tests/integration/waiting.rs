@@ -215,6 +215,38 @@ fn an_approval_fills_in_its_binding_and_counts_once() {
     assert_eq!(state["projection"]["execution"]["approvals"].as_object().unwrap().len(), 2, "{state}");
 }
 
+/// The quick start needed a command of its own for ApprovalsThreshold, and with it eleven commands.
+#[test]
+fn the_approval_that_reaches_the_threshold_finishes_the_review_and_a_repeat_finds_it_done() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    project.drive(&daemon, Region::Execution, "WORK");
+    project.accept(&daemon, Transition::ExecutionBeatReviewGate);
+    let state = daemon.get("/state?project=p&projection=council").json();
+    let members = state["projection"]["council"]["members"].as_object().unwrap().clone();
+    let is_member = |name: &&str| members.contains_key(&site.hands.get(name).key().to_string());
+    let seated: Vec<String> =
+        ["v1", "v2", "v3", "v4", "v5"].into_iter().filter(is_member).map(|name| key(&site, name)).collect();
+    let phase =
+        || daemon.get("/state?project=p&projection=execution").json()["projection"]["execution"]["phase"].clone();
+    let (_, err, code) = run(&site, &daemon, &["approve", "--key", &seated[0], "--finish"]);
+    assert_eq!((code, phase()), (Some(0), json!("REVIEW")), "{err}");
+    assert!(err.contains("1 of 2 approvals"), "{err}");
+    let (out, err, code) = run(&site, &daemon, &["approve", "--key", &seated[1], "--finish"]);
+    assert_eq!((code, phase()), (Some(0), json!("REVERB")), "{err}");
+    assert!(out.contains("Execution_Approve") && out.contains("Execution_ApprovalsThreshold"), "{out}");
+    let (out, err, code) = run(&site, &daemon, &["approve", "--key", &seated[1], "--finish"]);
+    assert_eq!((out.as_str(), code), ("", Some(0)), "{err}");
+    assert!(err.contains("in REVERB already"), "{err}");
+    // Without --finish, and for a member who did not approve, it is no review.
+    for wrong in [vec!["--key", seated[1].as_str()], vec!["--key", seated[2].as_str(), "--finish"]] {
+        let (_, err, code) = run(&site, &daemon, &[vec!["approve"], wrong].concat());
+        assert_eq!(code, Some(1), "{err}");
+        assert!(err.contains("approvals count in REVIEW alone"), "{err}");
+    }
+}
+
 /// One of three runs succeeded; the others ended with `guard_member` and did not try their second key.
 #[test]
 fn approvals_by_several_runs_at_once_all_succeed_and_a_key_of_no_member_posts_nothing() {
