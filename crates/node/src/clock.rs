@@ -19,6 +19,7 @@ use swoosh_machine::facts::FactBody;
 use swoosh_platform::clock::{Clock, Safety};
 use swoosh_sequencer::Handle;
 use swoosh_settings::Settings;
+use swoosh_types::canonical::from_slice;
 use swoosh_types::fact::{FactKind, GuardSettings};
 use swoosh_types::hlc::Hlc;
 
@@ -66,7 +67,7 @@ impl ClockDesk {
     pub fn open(settings: &Settings, clock: Arc<Clock>, handle: Handle, speaker: Speaker) -> anyhow::Result<ClockDesk> {
         let path = settings.data.join(FILE);
         let kept = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+            Ok(bytes) => from_slice(&bytes).unwrap_or_else(|error| {
                 tracing::warn!(path = %path.display(), %error, "the accepted lead of the clock cannot be read; accept it again");
                 Kept::default()
             }),

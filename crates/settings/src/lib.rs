@@ -27,6 +27,7 @@ mod providers;
 mod schedule;
 mod serving;
 mod traces;
+mod words;
 
 pub use backup::Backup;
 pub use effects::{Build, EffectMode, Effects};

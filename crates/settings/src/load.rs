@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use yaml_serde::{Mapping, Value};
 
 use super::model::Settings;
-use super::{DEFAULT_YAML, bounds, keys};
+use super::{DEFAULT_YAML, bounds, keys, words};
 use swoosh_types::fact::PolicyBundle;
 use swoosh_types::secret::SecretRef;
 use swoosh_types::yaml;
@@ -119,7 +119,8 @@ impl Settings {
         bounds::check_numbers(&document)?;
         // By way of text, because only errors of text name the key; its lines mean nothing to the reader.
         let cleaned = yaml_serde::to_string(&document).map_err(form)?;
-        let settings = yaml_serde::from_str(&cleaned).map_err(|error| SettingsError::Form(without_place(&error)))?;
+        let settings = yaml_serde::from_str(&cleaned)
+            .map_err(|error| SettingsError::Form(words::plain(&without_place(&error))))?;
         bounds::check(&settings)?;
         Ok(settings)
     }

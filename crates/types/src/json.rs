@@ -186,7 +186,7 @@ fn syntax(error: &serde_json::Error) -> JsonError {
     let text = error.to_string();
     match text.strip_prefix("number out of range") {
         Some(place) => JsonError::Number(format!("a number beyond every float,{place},")),
-        None => JsonError::Syntax(text),
+        None => JsonError::Syntax(text.replace("EOF while parsing", "it ends inside of")),
     }
 }
 
@@ -387,6 +387,7 @@ mod tests {
         assert!(matches!(refuse("18446744073709551616"), JsonError::Number(_)));
         assert_eq!(refuse("[null]"), JsonError::Null);
         assert!(matches!(refuse("{} {}"), JsonError::Syntax(_)));
+        assert_eq!(refuse("{").to_string(), "the document is not JSON: it ends inside of an object at line 1 column 1");
         assert!(matches!(refuse(r#""\ud800""#), JsonError::Syntax(_)));
         assert!(matches!(refuse("[NaN]"), JsonError::Syntax(_)));
         assert!(matches!(refuse("\"e\u{301}\""), JsonError::NotNormalized(_)));

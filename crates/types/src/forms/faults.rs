@@ -187,8 +187,39 @@ fn expected(form: &str, value: &Json) -> String {
 fn no_choice(text: &str, words: &[&str]) -> String {
     match words {
         words if words.len() <= 12 => format!("{:?} is none of {}", cut(text), words.join(", ")),
-        _ => format!("there is no {:?}; `swoosh transitions` lists the names", cut(text)),
+        words => {
+            let hint = nearest(text, words).map(|word| format!("did you mean {word}? ")).unwrap_or_default();
+            format!("there is no {:?}; {hint}`/docs/statechart` of the node lists the names", cut(text))
+        }
     }
+}
+
+/// The word that a text may have meant: the only one that ends in it, else the one with the fewest edits.
+fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
+    let text = text.get(..LONGEST).unwrap_or(text).to_lowercase();
+    let mut ended = words.iter().filter(|word| text.len() > 2 && word.to_lowercase().ends_with(&text));
+    if let (Some(word), None) = (ended.next(), ended.next()) {
+        return Some(*word);
+    }
+    let near = words.iter().map(|word| (edits(&text, &word.to_lowercase()), *word)).min()?;
+    (near.0 <= 1 + text.len() / 6).then_some(near.1)
+}
+
+/// Longer texts are compared by their beginning.
+const LONGEST: usize = 64;
+
+/// The fewest bytes to insert, remove or replace that make one text of the other.
+fn edits(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, byte) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, known) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(byte != known);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
 }
 
 fn known_names(members: &[Part]) -> String {
@@ -197,5 +228,27 @@ fn known_names(members: &[Part]) -> String {
         [] => "there are no fields".to_owned(),
         [name] => format!("the only field is {name}"),
         names => format!("the fields are {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "`swoosh transitions` lists the names" does not help the author of a script with curl.
+    #[test]
+    fn a_misspelt_transition_is_answered_with_the_nearest_name() {
+        let names: Vec<&str> = Transition::ALL.iter().map(|transition| transition.as_str()).collect();
+        for (text, name) in [
+            ("Control_Puase", Some("Control_Pause")),
+            ("boot_configok", Some("Boot_ConfigOk")),
+            ("ConfigOk", Some("Boot_ConfigOk")),
+            ("Reaffirm", None),
+            ("Launch", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(text, &names), name, "{text}");
+        }
+        assert!(no_choice("Control_Puase", &names).contains("did you mean Control_Pause?"));
     }
 }
