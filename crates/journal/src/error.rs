@@ -25,9 +25,18 @@ impl StorageError {
         StorageError(text.into())
     }
 
+    fn lacks_room(&self) -> bool {
+        ["No space left on device", "Disk quota exceeded"].iter().any(|sign| self.0.contains(sign))
+    }
+
+    /// Where to read on, if a start fails because of it.
+    fn runbook(&self) -> &'static str {
+        if self.lacks_room() { "runbooks/disk-full.md" } else { "runbooks/recovery.md" }
+    }
+
     /// Whether the disk was full during a write. A sync on a full disk is different: its writes may be lost.
     pub fn is_full(&self) -> bool {
-        let room = ["No space left on device", "Disk quota exceeded"].iter().any(|sign| self.0.contains(sign));
+        let room = self.lacks_room();
         let step = |rest: &str| rest.split(':').next().is_some_and(|words| words.contains("sync"));
         room && !self.0.split("While ").skip(1).any(step) && !self.0.contains("cannot be synced")
     }
@@ -154,7 +163,7 @@ pub enum OpenError {
     #[error(transparent)]
     Watermark(#[from] WatermarkError),
     /// RocksDB cannot open what was promised.
-    #[error("the data directory {} cannot be opened ({source}), and its watermark promises records up to {promised}; nothing was left out, see runbooks/recovery.md", path.display())]
+    #[error("the data directory {} cannot be opened ({source}), and its watermark promises records up to {promised}; no record was skipped, see {}", path.display(), source.runbook())]
     Damaged {
         path: PathBuf,
         source: StorageError,

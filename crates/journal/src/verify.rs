@@ -5,6 +5,8 @@ mod tables;
 
 pub use scrub::{Finding, scrub};
 
+use std::fmt;
+
 use super::error::{ReadError, RecoverError};
 use super::frame::{Frame, StoredRecord};
 use super::read::Row;
@@ -52,13 +54,24 @@ impl VerifyReport {
     }
 }
 
-/// A flaw of a record.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("record {index}: {flaw}")]
+/// A flaw of a record, or of the watermark.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub index: u64,
     pub flaw: Flaw,
 }
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.flaw {
+            // A watermark that says nothing is no fault of the last record.
+            Flaw::Promise(error) if error.index().is_none() => write!(f, "{error}"),
+            flaw => write!(f, "record {}: {flaw}", self.index),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
 
 /// A way in which a record can be wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
