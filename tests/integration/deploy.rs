@@ -22,7 +22,9 @@ fn yaml(path: &str) -> Value {
 
 #[test]
 fn every_example_of_settings_is_good_and_a_daemon_starts_with_it() {
-    for name in ["settings/development.yaml", "settings/production.yaml", "kubernetes/settings.yaml"] {
+    for name in
+        ["settings/development.yaml", "settings/compose.yaml", "settings/production.yaml", "kubernetes/settings.yaml"]
+    {
         let path = deploy().join(name);
         let checked =
             Command::new(env!("CARGO_BIN_EXE_swoosh")).args(["settings", "check"]).arg(&path).output().unwrap();
@@ -313,6 +315,22 @@ fn the_node_of_the_compose_file_answers_reads_of_this_host() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let daemon = Daemon::bare(folder.path());
     assert_eq!(daemon.get("/projects").status, 200, "reads on a loopback address are open");
+}
+
+/// The node of the compose file made no backups, so its alert fired after a day.
+#[test]
+fn the_node_of_the_compose_file_makes_backups_on_a_volume_of_their_own() {
+    let compose = yaml("docker/compose.yaml");
+    let node = &compose["services"]["swoosh"];
+    assert!(node["command"].to_string().contains("/etc/swoosh/compose.yaml"), "{node}");
+    let mut settings = yaml("settings/compose.yaml");
+    let backup = settings.as_object_mut().unwrap().remove("backup").unwrap();
+    assert_eq!(settings, yaml("settings/development.yaml"), "compose.yaml is development.yaml with backups");
+    let directory = backup["directory"].as_str().unwrap();
+    let mounted = node["volumes"].as_array().unwrap().iter().filter_map(|volume| volume.as_str()?.split_once(':'));
+    let (volume, _) = mounted.into_iter().find(|(_, to)| *to == directory).expect("it is mounted");
+    assert!(compose["volumes"].get(volume).is_some() && volume != "data");
+    assert!(read("docker/Dockerfile").contains(&format!("/data {directory}\n")), "the node's user may write it");
 }
 
 #[test]
