@@ -29,7 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if receipt.seal.node != node {
         return Err(format!("the receipt is sealed by {}, not by {node}", receipt.seal.node).into());
     }
-    println!("the signature holds: {} is record {} of {}", receipt.transition, receipt.index, receipt.project);
+    // The seal covers the index and the chain value alone. What the receipt says of the record is proven by the record.
+    println!("the signature holds: the node committed to chain {} at record {}", receipt.chain, receipt.index);
 
     // The log must still have this record under the same chain value. The chain value covers the record and every record before
     // it, so another value means that history was rewritten.
@@ -40,6 +41,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if entry.chain != receipt.chain {
         return Err(format!("the log has another record {}: chain {}", receipt.index, entry.chain).into());
     }
-    println!("the log holds: chain {}", entry.chain);
+    let (record, known) = (&entry.record, (&entry.record.transition, &entry.record.project));
+    if known != (&receipt.transition, &receipt.project) || record.state_post_hash != receipt.state_post_hash {
+        return Err(format!(
+            "record {} is {} in project {}, not what the receipt says",
+            record.index, known.0, known.1
+        )
+        .into());
+    }
+    println!("the log holds it: {} in project {}, by {}", record.transition, record.project, record.signer);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The Python agent of docs/agents.md against a real daemon.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -159,6 +159,40 @@ fn the_shell_script_of_the_page_proposes_with_curl_and_openssl_alone() {
     let refused = misspelt.output().unwrap();
     let problem: Value = serde_json::from_slice(&refused.stdout).unwrap();
     assert_eq!((refused.status.code(), &problem["status"]), (Some(22), &json!(400)), "{problem}");
+}
+
+/// `503 project_damaged` was asked again for ever, without a word.
+#[test]
+fn the_agent_ends_with_the_problem_of_a_damaged_project_and_says_why_it_waits() {
+    let site = Site::new();
+    let (script, key) = (site.file("agent.py"), site.file("agent.key"));
+    std::fs::write(&script, program()).unwrap();
+    std::fs::write(&key, site.hands.get("agent").secret.expose()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Busy at first, then with a project that it cannot read.
+    std::thread::spawn(move || {
+        for (code, stream) in ["overloaded", "project_damaged"].into_iter().zip(listener.incoming()) {
+            let (mut stream, body) =
+                (stream.unwrap(), json!({"code": code, "detail": "as the test wants"}).to_string());
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while reader.read_line(&mut line).unwrap() > 2 {
+                line.clear();
+            }
+            let head = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length:";
+            write!(stream, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+        }
+    });
+    let mut command = Command::new("python3");
+    command.arg(script).arg(&key).args(["demo", "plan.md"]).env("SWOOSH_URL", format!("http://{address}"));
+    let ended = command.env("SWOOSH_CLUSTER", site.cluster.to_string()).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(lines[0].ends_with("overloaded: as the test wants"), "{said}");
+    let problem: Value = serde_json::from_str(lines[1]).unwrap();
+    assert_eq!(problem["code"], "project_damaged");
 }
 
 /// A misspelt project ended in a traceback.
