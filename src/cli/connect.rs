@@ -18,6 +18,7 @@ pub(super) use swoosh_terminal::output::exit;
 
 /// Arguments of every command that connects to a node.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Node")]
 pub(super) struct NodeArgs {
     /// Address of the node
     #[arg(long = "node", value_name = "URL", env = "SWOOSH_URL", default_value = "http://127.0.0.1:7400")]
@@ -28,6 +29,7 @@ pub(super) struct NodeArgs {
 
 /// Arguments of the connection to a node: who vouches for it, and as whom it is asked.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Node")]
 pub(super) struct LinkArgs {
     /// Authorities that may vouch for an https node, in PEM; left out, the system's
     #[arg(long, value_name = "FILE", env = "SWOOSH_CA")]

@@ -57,6 +57,13 @@ impl HealthCommand {
     }
 }
 
+/// Why the node takes no proposals; none for a follower, and for a node that does not answer.
+pub(super) fn refusal(node: &Node) -> Option<String> {
+    let problem = node.wait(node.client().unready()).ok()??;
+    (problem.code != Code::Follower)
+        .then(|| format!("the node takes no proposals now: {}: {}", problem.code, problem.detail))
+}
+
 /// The failure to get an answer, with the page to read.
 fn with_page(error: anyhow::Error) -> anyhow::Error {
     let link = match error.downcast_ref::<ProposeError>() {

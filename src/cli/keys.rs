@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::output::{Output, print};
+use super::output::{self, Output, is_verbose, print};
 use super::source;
 use crate::platform::{entropy, keyfile};
 use crate::types::keys::SecretKey;
@@ -95,7 +95,7 @@ impl KeyCommand {
     /// Looks at a key.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let KeyAction::Show { file } = self.action;
-        let public = load(&file)?.public();
+        let public = usable(&file)?.public();
         output.say(&json!({"public": public, "file": file}), || public.to_string())?;
         Ok(ExitCode::SUCCESS)
     }
@@ -104,6 +104,18 @@ impl KeyCommand {
 /// The key in a file, or where `env:NAME` or `fd:N` says: a variable of the environment, an open file descriptor. A key that is
 /// not there or cannot be used is wrong usage: nothing was signed.
 pub(super) fn load(file: &Path) -> anyhow::Result<SecretKey> {
+    let key = usable(file)?;
+    let document = || json!({"key": key.public(), "from": file});
+    let text = || format!("key {} of {}", key.public(), file.display());
+    if is_verbose() {
+        output::note(&document(), text);
+    } else if file == Path::new(OWN) {
+        output::hint(&document(), text);
+    }
+    Ok(key)
+}
+
+fn usable(file: &Path) -> anyhow::Result<SecretKey> {
     found(file).map_err(|error| Usage(failure::chain(&error)).into())
 }
 
@@ -134,7 +146,10 @@ fn found(file: &Path) -> anyhow::Result<SecretKey> {
     if let Some(number) = text.strip_prefix("fd:") {
         return read_descriptor(number);
     }
-    Ok(keyfile::load(file)?)
+    keyfile::load(file).map_err(|error| match error {
+        keyfile::KeyFileError::Missing(_) => anyhow!("{error}, or name another with --key or SWOOSH_KEY"),
+        other => other.into(),
+    })
 }
 
 /// Bytes of a key that is read from a descriptor, at most.

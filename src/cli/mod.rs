@@ -63,6 +63,9 @@ mod wait;
 mod wal;
 mod windows;
 
+/// Heading of the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Arguments of every command.
 #[derive(Debug, Parser)]
 #[command(
@@ -78,13 +81,13 @@ mod windows;
 )]
 struct Cli {
     /// Print JSON instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// Print lists in full: whole hashes, keys and times, on lines as long as they are
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     wide: bool,
     /// Print the details of results
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     verbose: bool,
     #[command(subcommand)]
     command: Command,

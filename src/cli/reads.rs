@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::connect::NodeArgs;
+use super::connect::{NodeArgs, ProjectArg};
 use super::names;
-use super::output::{Output, Table, short_fields, short_key};
+use super::output::{Output, Table, fields, short_key};
 use super::refusal::guards;
 use crate::client::{ProjectList, ProjectView};
 use crate::types::decision::Decision;
@@ -70,15 +70,17 @@ fn projects_table(projects: &[ProjectView]) -> String {
 #[command(
     about = "Show why a transition was accepted",
     after_help = "Examples:\n  swoosh decision bubble://dr/default/17-0123456789abcdef\n  swoosh decision default/17\n  \
-        swoosh decision default 17"
+        swoosh decision default 17\n  swoosh decision 17                    # of the project that --project or SWOOSH_PROJECT names"
 )]
 pub struct DecisionCommand {
-    /// Id of the decision record, PROJECT/INDEX, or the project whose record INDEX names
-    #[arg(value_name = "ID|PROJECT")]
+    /// Id of the decision record, PROJECT/INDEX, an index, or the project whose record INDEX names
+    #[arg(value_name = "ID|PROJECT|INDEX")]
     of: String,
     /// Index of the record in the log
     #[arg(value_name = "INDEX")]
     index: Option<u64>,
+    #[command(flatten)]
+    project: ProjectArg,
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -87,7 +89,7 @@ impl DecisionCommand {
     /// Shows it.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let node = self.node.reader()?;
-        let decision = match named(&self.of, self.index)? {
+        let decision = match named(&self.of, self.index, &self.project.project)? {
             Named::Record(project, index) => node.ask(node.client().decision_at(&project, index))?,
             Named::Id(id) => node.ask(node.client().decision(&id))?,
         };
@@ -104,10 +106,13 @@ enum Named {
     Record(ProjectName, u64),
 }
 
-/// Reads an id, a project and an index, or both in one word: `default/17`.
-fn named(of: &str, index: Option<u64>) -> anyhow::Result<Named> {
+/// Reads an id, a project and an index, both in one word (`default/17`), or an index of the usual project.
+fn named(of: &str, index: Option<u64>, usual: &ProjectName) -> anyhow::Result<Named> {
     if let Some(index) = index {
         return Ok(Named::Record(of.parse()?, index));
+    }
+    if let Ok(index) = of.parse() {
+        return Ok(Named::Record(usual.clone(), index));
     }
     if let Some((project, index)) = of.split_once('/').filter(|_| !of.contains(':'))
         && let (Ok(project), Ok(index)) = (project.parse(), index.parse())
@@ -139,7 +144,7 @@ pub(super) fn decision_text(decision: &Decision) -> String {
         ("policies", decision.policy_engine.clone()),
     ]);
     let (id, summary) = (&decision.id, &decision.summary);
-    format!("{id}\n{summary}\n{}\nguards:\n{}", short_fields(&about), guards(&decision.guard_outcomes))
+    format!("{id}\n{summary}\n{}\nguards:\n{}", fields(&about), guards(&decision.guard_outcomes))
 }
 
 /// Arguments of `swoosh rejections`.
@@ -205,13 +210,15 @@ mod tests {
     /// `default/10`, as records are written everywhere, was refused.
     #[test]
     fn a_decision_is_named_by_its_id_or_by_project_and_index_in_one_word_or_two() {
+        let usual: ProjectName = "alpha".parse().unwrap();
         let record = Named::Record("default".parse().unwrap(), 10);
-        assert_eq!(named("default/10", None).unwrap(), record);
-        assert_eq!(named("default", Some(10)).unwrap(), record);
+        assert_eq!(named("default/10", None, &usual).unwrap(), record);
+        assert_eq!(named("default", Some(10), &usual).unwrap(), record);
+        assert_eq!(named("10", None, &usual).unwrap(), Named::Record(usual.clone(), 10));
         let id = "bubble://dr/default/17-0123456789abcdef";
-        assert_eq!(named(id, None).unwrap(), Named::Id(id.parse().unwrap()));
+        assert_eq!(named(id, None, &usual).unwrap(), Named::Id(id.parse().unwrap()));
         for bad in ["default", "default/x", "/10", "de fault/10"] {
-            assert!(named(bad, None).unwrap_err().to_string().contains("default/17"), "{bad}");
+            assert!(named(bad, None, &usual).unwrap_err().to_string().contains("default/17"), "{bad}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The model and its check are the very files that `build.rs` uses, so that a chart that passes here
 //! also builds.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,6 +15,7 @@ use crate::types::yaml;
 use swoosh_chart::{generate, model};
 
 mod diagram;
+mod list;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -57,9 +58,9 @@ enum Action {
     #[command(after_help = "Examples:\n  swoosh statechart render > chart.mmd\n  \
         swoosh statechart render my-chart.yaml")]
     Render(Source),
-    /// List a chart as Markdown tables
+    /// List a chart: as text on a terminal, else as Markdown tables
     ///
-    /// One table of transitions for each region (from, to, signers, guards, window, effects, inputs), then
+    /// One list or table of transitions for each region (from, to, signers, guards, window, effects, inputs), then
     /// guards, effects, roles, what passes while a project is blocked, and the bounds of the state's lists.
     #[command(after_help = "Examples:\n  swoosh statechart table | less\n  swoosh statechart table my-chart.yaml")]
     Table(Source),
@@ -156,6 +157,11 @@ impl Statechart {
         tables::tables(&self.chart)
     }
 
+    /// The same for a terminal, in lines of its width.
+    pub fn list(&self) -> String {
+        list::list(&self.chart)
+    }
+
     /// Version, schema hash and size in a sentence.
     pub fn summary(&self) -> String {
         let chart = &self.chart;
@@ -226,7 +232,10 @@ impl StatechartCommand {
         let (text, json) = match self.action {
             Action::Check(_) => (format!("The statechart is well formed: {}", chart.summary()), checked(&chart)),
             Action::Render(_) => (chart.diagram(), json!({"ok": true, "mermaid": chart.diagram()})),
-            Action::Table(_) => (chart.tables(), json!({"ok": true, "markdown": chart.tables()})),
+            Action::Table(_) => {
+                let text = if std::io::stdout().is_terminal() { chart.list() } else { chart.tables() };
+                (text, json!({"ok": true, "markdown": chart.tables()}))
+            }
         };
         Answer { ok: true, text, json }
     }

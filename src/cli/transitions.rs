@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::connect::{Node, NodeArgs, ProjectWord};
-use super::output::{Output, Table, count, short_fields};
+use super::output::{Output, Table, count, fields};
 use super::state;
 use super::time::spell;
 use crate::client::{GuardView, TransitionView, TransitionsView};
@@ -123,11 +123,17 @@ fn text(view: &TransitionsView, all: bool) -> String {
     parts.join("\n\n")
 }
 
-/// The blocks of a project. A node that takes no proposals enables nothing, so its transitions do not show them. A state that cannot
+/// The blocks of a project, and whose windows are shown. A node that takes no proposals enables nothing, so its transitions do not show them. A state that cannot
 /// be read leaves them out: the list is worth more.
 fn banner(node: &Node, project: &ProjectName) -> String {
     let view = node.ask(node.client().state(project, None));
-    view.and_then(|view| state::full(&view)).map(|state| state::banner(&state)).unwrap_or_default()
+    let blocks = view.and_then(|view| state::full(&view)).map(|state| state::banner(&state)).unwrap_or_default();
+    match node.ask(node.client().health()) {
+        Ok(health) if health.mode == "following" => {
+            format!("{blocks}this node is a follower: windows and guards are those of its own settings\n\n")
+        }
+        _ => blocks,
+    }
 }
 
 /// The reason that holds for every transition: the node takes no proposals, or the project has ended.
@@ -153,7 +159,7 @@ fn headline(view: &TransitionsView) -> String {
         "windows",
         if known.is_empty() { "no valid schedule; see `swoosh fact show`".to_owned() } else { known },
     ));
-    format!("project {}\n{}", view.project, short_fields(&about))
+    format!("project {}\n{}", view.project, fields(&about))
 }
 
 fn table(transitions: &[&TransitionView], why: impl Fn(&TransitionView) -> String) -> String {

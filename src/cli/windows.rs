@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::connect::{NodeArgs, ProjectWord};
-use super::output::{Output, Table, fields};
+use super::output::{self, Output, Table, fields};
 use super::source;
 use super::time::{now, parse_time, spell};
 use crate::client::WindowsView;
@@ -86,6 +86,14 @@ impl WindowsCommand {
     fn ask(&self) -> anyhow::Result<(String, Outlook, Schedule)> {
         let node = self.node.reader()?;
         let view: WindowsView = node.ask(node.client().windows(self.project.project(), self.at, self.count))?;
+        // A reader that may not see the node's health still sees the windows.
+        if node.ask(node.client().health()).is_ok_and(|health| health.mode == "following") {
+            let document = serde_json::json!({"follower": node.client().address()});
+            output::note(&document, || {
+                "this node is a follower: it shows the schedule of its own settings, which may differ from its node's"
+                    .to_owned()
+            });
+        }
         let known = view.known.with_context(|| {
             format!(
                 "the node knows no valid window schedule for {}; `swoosh fact show` shows what it believes",

@@ -97,6 +97,16 @@ fn a_log_ahead_of_the_clock_is_reported_and_an_operator_may_allow_it() {
     or_skip!(boot_ahead(&site, 2 * HOUR_SECONDS));
     let daemon = site.start();
     is_unsafe(&daemon, &site, "ms ahead of the wall clock");
+    // `swoosh state` and `wait` showed a project at rest, and not why nothing could be proposed.
+    let node = format!("http://{}", daemon.address);
+    let asked = |words: &[&str]| {
+        let output = site.tool(&[words, &["--project", "ahead", "--node", &node]].concat());
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    for words in [&["state"][..], &["wait", "execution == WORK", "--timeout", "0s"]] {
+        let said = asked(words);
+        assert!(said.contains("takes no proposals now: clock_unsafe"), "{said}");
+    }
     let refused = daemon.post(&bytes(&Project::new(&site, "right").signed(&Ask::new(Transition::BootConfigOk))));
     let wait_ms = refused.json()["retry_after_ms"].as_u64().unwrap();
     assert!((3_600_000..=7_200_000).contains(&wait_ms), "{}", refused.text());

@@ -56,8 +56,10 @@ enum Action {
     )]
     Fetch,
     /// Check pins, required files, .gitignore, capability file and core documents
+    #[command(after_help = "Example:\n  swoosh upstreams validate || echo 'read the findings above'")]
     Validate,
     /// Show which commit of each upstream is there; nothing is asked outside
+    #[command(after_help = "Example:\n  swoosh --json upstreams status | jq -r '.[].commit_sha'")]
     Status,
 }
 

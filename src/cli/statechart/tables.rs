@@ -50,7 +50,7 @@ fn push_transitions(out: &mut String, chart: &Chart, region: &str) {
 }
 
 /// The guards that every transition of a region carries.
-fn always(chart: &Chart, region: &str) -> String {
+pub(super) fn always(chart: &Chart, region: &str) -> String {
     let licensed = chart.licensed_regions.iter().any(|name| name == region);
     let extra: &[String] = if licensed { &chart.licensed_guards } else { &[] };
     let names: Vec<_> = chart.base_guards.iter().chain(extra).map(String::as_str).collect();
@@ -61,7 +61,7 @@ fn always(chart: &Chart, region: &str) -> String {
 }
 
 /// The guards of a transition, and since which version of the chart those are asked that came later.
-fn guards_of(transition: &Transition) -> String {
+pub(super) fn guards_of(transition: &Transition) -> String {
     let shown = transition.guards.iter().map(|guard| match transition.since.get(guard) {
         Some(version) => format!("{guard} (since version {version})"),
         None => guard.clone(),
@@ -69,7 +69,7 @@ fn guards_of(transition: &Transition) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-fn effects_of(transition: &Transition) -> String {
+pub(super) fn effects_of(transition: &Transition) -> String {
     let part = |verb: &str, names: &[String]| match names {
         [] => None,
         names => Some(format!("{verb} {}", names.join(", "))),

@@ -8,6 +8,7 @@ use super::Waited;
 use super::expression::{Expression, Moment};
 use super::hopeless::{self, Failure};
 use crate::cli::connect::Node;
+use crate::cli::health;
 use crate::cli::output;
 use crate::cli::state;
 use crate::cli::time::{Span, spell};
@@ -54,6 +55,8 @@ struct Progress {
     regions: Option<Vec<&'static str>>,
     is_down: bool,
     spoke: Option<Instant>,
+    /// The last text about open work, which is printed again only after a change.
+    silent: Option<String>,
 }
 
 /// The result of waiting for an event.
@@ -231,14 +234,14 @@ impl Waiting<'_> {
         }
     }
 
-    /// Open effects with what each waits for.
+    /// Open effects with what each waits for, and why the node takes no proposals.
     fn open_work(&self) -> Vec<String> {
         let effects = self.node.wait(self.node.client().effects(Some(&self.project))).unwrap_or_default();
         let line = |effect: &crate::client::EffectView| {
             let more = effect.reason.as_ref().or(effect.step.as_ref()).map(|more| format!(" ({more})"));
             format!("{} {}{}", effect.id, effect.phase, more.unwrap_or_default())
         };
-        effects.iter().map(line).collect()
+        effects.iter().map(line).chain(health::refusal(self.node)).collect()
     }
 
     fn note(&mut self, document: Value, text: &str) {
@@ -256,8 +259,9 @@ impl Waiting<'_> {
             let (goal, index) = (self.goal_text(), moment.index());
             let first: Vec<String> = self.goals.iter().flat_map(|goal| goal.missing(moment)).collect();
             let mut document = json!({"waiting_for": goal, "project": self.project, "index": index, "missing": first});
+            let (most, missing) = (spell(u64::try_from(self.most.as_millis()).unwrap_or(u64::MAX)), first.join(", "));
             let mut text =
-                format!("waiting for {goal}; project {} at record {index}: {}", self.project, first.join(", "));
+                format!("waiting for {goal}, {most} at most; project {} at record {index}: {missing}", self.project);
             if let Some(absent) = &self.absent {
                 document["absent"] = absent.as_str().into();
                 text = format!("{text}; {absent}");
@@ -279,8 +283,16 @@ impl Waiting<'_> {
             return;
         }
         let open = self.open_work();
-        let text = if open.is_empty() { "no work is open".to_owned() } else { format!("open: {}", open.join("; ")) };
-        self.note(json!({"open": open}), &text);
+        let text = match open.is_empty() {
+            true => "no work is open: the project waits for a proposal; `swoosh transitions` lists the possible ones"
+                .to_owned(),
+            false => format!("open: {}", open.join("; ")),
+        };
+        self.progress.spoke = Some(Instant::now());
+        if self.progress.silent.as_ref() != Some(&text) {
+            self.note(json!({"open": open}), &text);
+            self.progress.silent = Some(text);
+        }
     }
 
     fn report_down(&mut self, error: &ReadError) {

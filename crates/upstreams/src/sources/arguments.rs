@@ -121,6 +121,7 @@ pub enum Action {
 #[derive(Debug, clap::Subcommand)]
 pub enum MirrorAction {
     /// List mirrors
+    #[command(after_help = "Example:\n  swoosh sources mirrors list")]
     List,
     /// Record a mirror, or replace the one of the same address
     #[command(
@@ -142,6 +143,7 @@ pub enum MirrorAction {
         reason: Option<String>,
     },
     /// Remove a mirror
+    #[command(after_help = "Example:\n  swoosh sources mirrors remove https://github.com/hashicorp")]
     Remove {
         /// The replaced address or prefix
         #[arg(value_name = "UPSTREAM")]
