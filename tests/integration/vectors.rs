@@ -2,10 +2,13 @@
 //! `SWOOSH_BLESS=1` rewrites them. `tests/vectors/README.md` describes their form.
 
 mod bytes;
+mod callers;
 mod chain;
 mod clocks;
 mod ids;
 mod inputs;
+mod nfc;
+mod problems;
 mod protocol;
 mod receipts;
 mod schema;
@@ -56,8 +59,10 @@ fn vectors_are_what_this_code_makes() {
         ("receipts.json", receipts::make()),
         ("ucxl.json", ucxl::make()),
         ("inputs.json", inputs::make()),
+        ("nfc.json", nfc::make()),
+        ("problems.json", problems::make()),
     ];
-    for (name, vectors) in made.into_iter().chain(protocol::make()) {
+    for (name, vectors) in made.into_iter().chain(protocol::make()).chain(callers::make()) {
         if std::env::var_os("SWOOSH_BLESS").is_some() {
             std::fs::write(path(name), serde_json::to_string_pretty(&vectors).unwrap() + "\n").unwrap();
         }

@@ -111,7 +111,7 @@ impl Cause {
         }
     }
 
-    fn retry_after_ms(&self) -> Option<u64> {
+    pub(super) fn retry_after_ms(&self) -> Option<u64> {
         match self {
             Cause::StaleHead(problem) | Cause::Clock(problem) => problem.retry_after_ms,
             Cause::Busy { retry_after_ms, .. } => *retry_after_ms,

@@ -389,3 +389,48 @@ async fn a_foreign_answer_is_reported() {
     let reader = Client::reader(&address).unwrap();
     assert!(matches!(reader.propose(draft(Transition::ControlPause)).await, Err(ProposeError::ReadsOnly)));
 }
+
+/// What was posted, for answers that are judged without a node.
+fn prepared() -> Prepared {
+    let inputs = swoosh_types::json::Json::parse(b"{}").unwrap();
+    let proposal = swoosh_types::proposal::Proposal {
+        project: None,
+        current_state_hash: hash("head"),
+        transition: Transition::ControlResume,
+        inputs_hash: Hash::of(&inputs.canonical()),
+        inputs,
+        signer: key(7).public(),
+        idem_key: "goal:1:control:abcdefgh".parse().unwrap(),
+        hlc: clock_reading(1_000),
+        window_id: None,
+        evidence: Vec::new(),
+    };
+    Prepared::of(proposal.sign(&"c".parse().unwrap(), &key(7))).unwrap()
+}
+
+/// Every SDK takes the same next step after an answer.
+#[test]
+fn the_next_step_after_each_answer_is_that_of_the_vectors() {
+    let vectors: Value = serde_json::from_str(include_str!("../../../tests/vectors/problems.json")).unwrap();
+    let (client, draft, prepared) = (client("http://127.0.0.1:1"), draft(Transition::ControlResume), prepared());
+    for vector in vectors["answers"].as_array().unwrap() {
+        let seconds = vector["headers"]["retry-after"].as_str().and_then(|text| text.parse::<u64>().ok());
+        let body = vector["body"].as_str().unwrap().as_bytes().to_vec();
+        let status = u16::try_from(vector["status"].as_u64().unwrap()).unwrap();
+        let reply = link::Reply { status, retry_after_ms: seconds.map(|s| s * 1_000), replayed: false, body };
+        let (step, may_be_accepted, called_at) = match client.judge(&prepared, Some(&draft), reply) {
+            propose::Step::Again(cause) => {
+                let step = if cause.needs_new_signature() { "sign" } else { "again" };
+                assert_eq!(cause.retry_after_ms().unwrap_or(0), vector["wait_ms"].as_u64().unwrap(), "{vector}");
+                (step, cause.may_be_accepted(), cause.called_at())
+            }
+            propose::Step::Failed(ProposeError::Rejected(problem)) if problem.code == Code::OutcomeHeld => {
+                ("held", false, None)
+            }
+            propose::Step::Failed(_) => ("end", false, None),
+            propose::Step::Done(_) => panic!("{vector}"),
+        };
+        assert_eq!(json!([step, may_be_accepted]), json!([vector["step"], vector["may_be_accepted"]]), "{vector}");
+        assert_eq!(called_at.map_or(Value::Null, |head| json!(head)), vector["called_at"], "{vector}");
+    }
+}

@@ -40,7 +40,39 @@ pub(super) fn make() -> Value {
         }
         (records, first) = (rest, first + size as u64);
     }
-    json!({"cluster": world.cluster, "node": key.public(), "receipts": made})
+    let refused = refused(&made);
+    json!({"cluster": world.cluster, "node": key.public(), "receipts": made, "refused": refused})
+}
+
+/// Receipts that prove nothing: the third of the batch of five with one member changed, and one of another cluster or node.
+fn refused(made: &[Value]) -> Value {
+    let good: Value = serde_json::from_str(text(&made[8]["receipt"])).unwrap();
+    let other = Hash::of(b"other");
+    let changed = |name: &str, pointer: &str, value: Value| {
+        let mut receipt = good.clone();
+        *receipt.pointer_mut(pointer).unwrap() = value;
+        json!({"name": name, "receipt": receipt})
+    };
+    let mut path = good["path"].as_array().unwrap().clone();
+    let (short, swapped) = (path[1..].to_vec(), path.iter().rev().cloned().collect::<Vec<_>>());
+    path.push(json!(other));
+    let index = good["index"].as_u64().unwrap();
+    let node = SecretKey::from_bytes(&[8; 32]).public();
+    json!([
+        changed("another sibling", "/path/0", json!(other)),
+        changed("siblings in another order", "/path", json!(swapped)),
+        changed("a sibling is missing", "/path", json!(short)),
+        changed("a sibling too many", "/path", json!(path)),
+        changed("another chain value", "/chain", json!(other)),
+        changed("another index in the batch", "/index", json!(index + 1)),
+        changed("an index after the batch", "/index", json!(index + 5)),
+        changed("an index before the batch", "/index", json!(1)),
+        changed("another root", "/seal/batch/root", json!(other)),
+        changed("another end of the batch", "/seal/batch/last", json!(index + 3)),
+        changed("another node", "/seal/node", json!(node)),
+        {"name": "another cluster", "receipt": good, "cluster": "prod"},
+        {"name": "not the pinned node", "receipt": good, "node": node},
+    ])
 }
 
 struct Vector {
@@ -70,6 +102,17 @@ fn the_receipts_of_the_vectors_prove_themselves_and_are_those_of_their_records()
         let read: Receipt = from_canonical(&receipt).unwrap();
         assert_eq!(read.verify(&cluster), Ok(()));
         assert_eq!(read, Receipt::of(&record, chain, path, seal));
+    }
+}
+
+#[test]
+fn receipts_that_prove_nothing_are_refused() {
+    let vectors = read("receipts.json");
+    for vector in items(&vectors, "refused") {
+        let receipt: Receipt = from_canonical(&strict(&vector["receipt"]).canonical()).unwrap();
+        let given = |name: &str| text(vector.get(name).unwrap_or(&vectors[name])).to_owned();
+        let verified = receipt.verify(&given("cluster").parse().unwrap());
+        assert!(verified.is_err() || receipt.seal.node != given("node").parse().unwrap(), "{}", vector["name"]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `signatures.json`: what is signed, by which seed, and signatures that must not count.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha512};
 use swoosh::types::hash::Hash;
 use swoosh::types::keys::{PublicKey, SecretKey, Signature, domain, message};
 use swoosh::types::receipt::BatchRoot;
@@ -71,6 +72,73 @@ fn malleated(original: &Signature) -> Signature {
     signature(&bytes)
 }
 
+/// The neutral point with the coordinate p + 1 for 1, which no canonical encoding has.
+fn respelled_neutral() -> PublicKey {
+    PublicKey::from_bytes(std::array::from_fn(|n| match n {
+        0 => 0xee,
+        31 => 0x7f,
+        _ => 0xff,
+    }))
+}
+
+/// A number below the order of the group, in bits from the highest.
+type Scalar = [bool; 256];
+
+fn order() -> Scalar {
+    bits(&ORDER)
+}
+
+fn bits(little_endian: &[u8; 32]) -> Scalar {
+    std::array::from_fn(|n| little_endian[31 - n / 8] >> (7 - n % 8) & 1 == 1)
+}
+
+fn bytes(number: &Scalar) -> [u8; 32] {
+    std::array::from_fn(|n| number[(31 - n) * 8..][..8].iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit)))
+}
+
+/// The sum, less the order where it is not below it. Both are below the order, which is below 2^253.
+fn add(left: &Scalar, right: &Scalar) -> Scalar {
+    let (mut sum, mut carry) = ([false; 256], false);
+    for n in (0..256).rev() {
+        let ones = u8::from(left[n]) + u8::from(right[n]) + u8::from(carry);
+        (sum[n], carry) = (ones & 1 == 1, ones > 1);
+    }
+    let order = order();
+    if sum < order {
+        return sum;
+    }
+    let mut borrow = false;
+    for n in (0..256).rev() {
+        let (bit, taken) = (sum[n], u8::from(order[n]) + u8::from(borrow));
+        (sum[n], borrow) = ((u8::from(bit) + taken) & 1 == 1, u8::from(bit) < taken);
+    }
+    sum
+}
+
+/// The product of a little-endian number of any length with one below the order.
+fn times(little_endian: &[u8], factor: &Scalar) -> Scalar {
+    let mut product = [false; 256];
+    for bit in little_endian.iter().rev().flat_map(|byte| (0..8).rev().map(move |n| byte >> n & 1 == 1)) {
+        product = add(&product, &product);
+        if bit {
+            product = add(&product, factor);
+        }
+    }
+    product
+}
+
+/// A signature by the key with the neutral point for R: `S = k·a` satisfies the equation, and only a strict check refuses it.
+fn small_r(message: &[u8]) -> Signature {
+    let mut secret: [u8; 32] = Sha512::digest([7u8; 32])[..32].try_into().unwrap();
+    secret[0] &= 248;
+    secret[31] = (secret[31] & 127) | 64;
+    let one: Scalar = std::array::from_fn(|n| n == 255);
+    let neutral: [u8; 32] = std::array::from_fn(|n| u8::from(n == 0));
+    let challenge = Sha512::digest([&neutral[..], key().public().as_bytes(), message].concat());
+    let answer = bytes(&times(&challenge, &times(&secret, &one)));
+    signature(&std::array::from_fn(|n| if n < 32 { neutral[n] } else { answer[n - 32] }))
+}
+
 /// Signatures that must not count, each over the first proposal or the vote.
 fn refused() -> Vec<Value> {
     let [(_, domain, document), _, (_, vote_domain, vote), ..] = documents();
@@ -89,8 +157,12 @@ fn refused() -> Vec<Value> {
     // The neutral point as key and as R, and S = 0: any message verifies where small orders are let in.
     let neutral = PublicKey::from_bytes(std::array::from_fn(|n| u8::from(n == 0)));
     let empty = signature(&std::array::from_fn(|n| u8::from(n == 0)));
-    let mut small = document.clone();
-    small["signer"] = json!(neutral);
+    let signed_by = |signer: PublicKey| {
+        let mut other = document.clone();
+        other["signer"] = json!(signer);
+        other
+    };
+    let (small, respelled) = (signed_by(neutral), signed_by(respelled_neutral()));
     vec![
         one("another cluster", "prod", domain, &document, public, good),
         one("another domain", CLUSTER, vote_domain, &document, public, good),
@@ -107,6 +179,8 @@ fn refused() -> Vec<Value> {
         one("a flipped bit", CLUSTER, domain, &document, public, signature(&flipped)),
         one("S + L for S", CLUSTER, domain, &document, public, malleated(&good)),
         one("a key of small order", CLUSTER, domain, &small, neutral, empty),
+        one("a key of small order in another spelling", CLUSTER, domain, &respelled, respelled_neutral(), empty),
+        one("R of small order", CLUSTER, domain, &document, public, small_r(&bytes_of(domain, CLUSTER, &document))),
     ]
 }
 
