@@ -69,6 +69,7 @@ const TEXTS: &[&str] = &[
     "fuzz",
     "openapi",
     "runbooks",
+    "sdk",
     "src",
     "tests",
     "tools",
