@@ -1,0 +1,3 @@
+module chorus.local/swoosh
+
+go 1.19
