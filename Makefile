@@ -132,6 +132,18 @@ lint: prerequisites ## Check format, lints, feature sets, licences and documenta
 	else \
 		echo "skipped: cargo deny check (cargo-deny is not installed; cargo install --locked cargo-deny)"; \
 	fi
+	@if command -v gofmt >/dev/null; then \
+		test -z "$$(gofmt -l sdk/go)" || { echo "gofmt -w sdk/go formats these files:"; gofmt -l sdk/go; exit 1; }; \
+	else \
+		echo "skipped: gofmt (tools/install-prerequisites.sh tests installs Go)"; \
+	fi
+	@if [ -x "$(CARGO_TARGET_DIR)/sdk-venv/bin/ruff" ]; then \
+		cd sdk/python && "$(CARGO_TARGET_DIR)/sdk-venv/bin/ruff" check --no-cache src tests && \
+		"$(CARGO_TARGET_DIR)/sdk-venv/bin/mypy" --cache-dir "$(CARGO_TARGET_DIR)/sdk-mypy"; \
+	else \
+		echo "skipped: ruff and mypy (tools/install-prerequisites.sh tests installs them)"; \
+	fi
+	@if command -v tsc >/dev/null; then tsc -p sdk/js; else echo "skipped: tsc (npm install --global typescript)"; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace --lib
 	tools/mutants.py --check
 

@@ -6,8 +6,9 @@
 #
 # Arguments:
 #   tests   strace (injects disk faults; without it those tests are skipped), prometheus with promtool (tests of dashboards
-#           and alerts), PyYAML (a second YAML parser), cryptography (signatures of the Python agent in docs/agents.md) and packer.
-#           Without the last four, their tests fail and name this script.
+#           and alerts), PyYAML (a second YAML parser), cryptography (signatures of the Python agent in docs/agents.md), packer,
+#           and the toolchains of sdk/: Go, Node.js, Python's packages. Without all of them but strace, their tests fail and name
+#           this script.
 #   packer  packer alone, which builds images.
 #   chaos   strace alone; without it, the chaos run reports those faults as skipped.
 set -euo pipefail
@@ -100,6 +101,31 @@ has_cryptography() { python3 -c "import cryptography.hazmat.primitives.asymmetri
 if [ "${1:-}" = tests ] && has apt-get && ! has_cryptography; then
     install_one python3-cryptography "with which the Python agent of docs/agents.md signs" ||
         echo "python3-cryptography could not be installed; as root, run: apt-get install --yes python3-cryptography" >&2
+fi
+
+# The toolchains of sdk/. Node.js of other packagers brings npm along, and then refuses Debian's.
+if [ "${1:-}" = tests ] && has apt-get; then
+    has go || install_one golang-go "with which the Go SDK is tested" ||
+        echo "golang-go could not be installed; as root, run: apt-get install --yes golang-go" >&2
+    has node || install_one nodejs "with which the JavaScript SDK is tested" ||
+        echo "nodejs could not be installed (20 or later); as root, run: apt-get install --yes nodejs" >&2
+    python3 -c "import ensurepip" >/dev/null 2>&1 || install_one python3-venv "with which the Python SDK is tested" ||
+        echo "python3-venv could not be installed; as root, run: apt-get install --yes python3-venv" >&2
+fi
+
+# Python's packages for the tests of sdk/python, by their hashes, beside the build products. A changed list is installed again.
+install_sdk_packages() {
+    local home=$1 list
+    list=$(dirname "$0")/../sdk/python/requirements-test.txt
+    cmp --silent "$list" "$home/installed.txt" && return 0
+    echo "installing Python packages for the tests of the SDK into $home"
+    rm -rf "$home" && python3 -m venv "$home" &&
+        "$home/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$list" &&
+        cp "$list" "$home/installed.txt"
+}
+if [ "${1:-}" = tests ]; then
+    install_sdk_packages "${CARGO_TARGET_DIR:-$HOME/.cache/swoosh/target}/sdk-venv" ||
+        echo "the packages of sdk/python/requirements-test.txt could not be installed; the tests of the Python SDK will fail" >&2
 fi
 
 if [ "${1:-}" = tests ] && has apt-get && ! has systemd-analyze; then

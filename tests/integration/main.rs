@@ -64,6 +64,7 @@ mod requirements;
 mod runbooks;
 mod safeguards;
 mod scripts;
+mod sdk_tests;
 mod sdks;
 mod secrets;
 mod serving;
