@@ -163,7 +163,8 @@ type DryRunAnswer struct {
 
 // EffectView: An open effect.
 type EffectView struct {
-	// Attempts that were begun; one that was cut short by a crash counts.
+	// Attempts that were begun, those at earlier effects of the same work that failed too; one that was cut short by
+	// a crash counts.
 	Attempt int64 `json:"attempt"`
 
 	// When the present attempt began, in milliseconds since 1970.

@@ -1033,7 +1033,10 @@ export interface DryRunAnswer {
 
 /** An open effect. */
 export interface EffectView {
-  /** Attempts that were begun; one that was cut short by a crash counts. */
+  /**
+   * Attempts that were begun, those at earlier effects of the same work that failed too; one that was cut short by
+   * a crash counts.
+   */
   readonly attempt: number;
   /** When the present attempt began, in milliseconds since 1970. */
   readonly begun_ms?: number;

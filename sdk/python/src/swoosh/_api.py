@@ -153,7 +153,9 @@ class EffectView(Answer):
     """An open effect."""
 
     attempt: int
-    """Attempts that were begun; one that was cut short by a crash counts."""
+    """Attempts that were begun, those at earlier effects of the same work that failed too; one that was cut short by a
+    crash counts.
+    """
     effect: str
     """Its name in the statechart."""
     id: str
