@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -223,9 +224,9 @@ func (j *journey) attempt(ctx context.Context, number int) (Outcome, *cause, err
 	if err != nil {
 		return nil, nil, err
 	}
-	if !j.draft.OnlyOnHead {
+	if wait := c.inLine(ctx); !j.draft.OnlyOnHead && wait > 0 {
 		// One that can be signed again may wait for its turn at the project.
-		request.Header.Set("Prefer", "wait=10")
+		request.Header.Set("Prefer", fmt.Sprintf("wait=%d", wait))
 	}
 	answer, err := c.send(request, address)
 	if err != nil {
@@ -238,6 +239,18 @@ func (j *journey) attempt(ctx context.Context, number int) (Outcome, *cause, err
 		return nil, why, nil
 	}
 	return j.judge(answer, number)
+}
+
+// inLine is how many seconds a proposal may wait for its turn, so that the answer comes before the exchange is over.
+func (c *Client) inLine(ctx context.Context) int {
+	left := c.exchange
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < left {
+		left = time.Until(deadline)
+	}
+	if wait := int(left/time.Second) - 1; wait < 10 {
+		return wait
+	}
+	return 10
 }
 
 // passingCause is why a read before the signature may succeed later; nil where it may not.

@@ -102,7 +102,8 @@ export class Journey {
     /** @type {{[name: string]: string}} */
     const headers = { 'content-type': 'application/json', ...client.trace() };
     // One that can be signed again may wait for its turn at the project.
-    if (!draft.onlyOnHead) headers.prefer = 'wait=10';
+    const inLine = Math.min(10, Math.floor((client.options.exchangeMs ?? 30000) / 1000) - 1);
+    if (!draft.onlyOnHead && inLine > 0) headers.prefer = `wait=${inLine}`;
     try {
       const body = /** @type {BodyInit} */ (this.body);
       return await this.judge(await client.exchange(client.target('/transition'), { method: 'POST', headers, body }, signal), number);

@@ -314,3 +314,11 @@ def test_answers_keep_members_of_a_newer_node() -> None:
     node.reads["/health"] = {"cluster": "test"}
     with pytest.raises(Unexpected):
         node.run(node.engine.health())
+
+
+def test_a_proposal_waits_in_line_no_longer_than_its_caller_waits_for_an_answer() -> None:
+    draft = Draft("Control_Pause", PAUSE, project="alpha")
+    for timeout, expected in ((None, "wait=10"), (5.0, "wait=4"), (1.5, None)):
+        node = Node([accept])
+        node.run(propose(node.engine, draft, timeout=timeout))
+        assert node.asked[-1].headers.get("prefer") == expected

@@ -17,7 +17,7 @@ from swoosh.protocol.ids import IdemKey
 from swoosh.protocol.proposal import sign_proposal
 from swoosh.protocol.receipts import ReceiptFault, check_receipt
 
-_IN_LINE = "wait=10"
+_MOST_IN_LINE_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,14 @@ class _Journey:
     def post(self, body: bytes) -> Request:
         """The request with the signed bytes. One that can be signed again may wait for its turn at the project."""
         request = self.engine.request("POST", "/transition", None, body)
-        headers = dict(request.headers)
-        if self.draft.may_move_head:
-            headers["prefer"] = _IN_LINE
         left = request.timeout if self.deadline is None else self.deadline - self.engine.seconds()
-        return Request("POST", request.address, request.target, headers, body, max(0.001, min(request.timeout, left)))
+        timeout = max(0.001, min(request.timeout, left))
+        headers = dict(request.headers)
+        # The answer comes before the exchange is over.
+        in_line_s = min(_MOST_IN_LINE_S, int(timeout) - 1)
+        if self.draft.may_move_head and in_line_s > 0:
+            headers["prefer"] = f"wait={in_line_s}"
+        return Request("POST", request.address, request.target, headers, body, timeout)
 
     def judge(self, answer: Reply | Lost, attempts: int) -> Accepted | Held | Cause:
         """The next step after an answer."""
