@@ -138,7 +138,7 @@ lint: prerequisites ## Check format, lints, feature sets, licences and documenta
 		echo "skipped: gofmt (tools/install-prerequisites.sh tests installs Go)"; \
 	fi
 	@if [ -x "$(CARGO_TARGET_DIR)/sdk-venv/bin/ruff" ]; then \
-		cd sdk/python && "$(CARGO_TARGET_DIR)/sdk-venv/bin/ruff" check --no-cache src tests && \
+		cd sdk/python && "$(CARGO_TARGET_DIR)/sdk-venv/bin/ruff" check --no-cache src tests examples && \
 		"$(CARGO_TARGET_DIR)/sdk-venv/bin/mypy" --cache-dir "$(CARGO_TARGET_DIR)/sdk-mypy"; \
 	else \
 		echo "skipped: ruff and mypy (tools/install-prerequisites.sh tests installs them)"; \

@@ -1,5 +1,6 @@
 //! Each SDK by its own toolchain: formatting and types, the vectors, the contract, and a real node.
 
+mod callers;
 mod stage;
 
 use std::path::Path;
@@ -28,7 +29,7 @@ fn the_python_sdk_keeps_the_contract_against_a_node() {
 #[test]
 fn the_python_sdk_has_types_and_no_lint() {
     let cache = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    good(&in_python("ruff").args(["check", "--no-cache", "src", "tests"]).output().unwrap());
+    good(&in_python("ruff").args(["check", "--no-cache", "src", "tests", "examples"]).output().unwrap());
     good(&in_python("mypy").arg("--cache-dir").arg(cache.path()).output().unwrap());
 }
 
