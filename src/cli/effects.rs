@@ -100,7 +100,13 @@ fn what(effect: &EffectView) -> String {
         let share = effect.done.zip(effect.total).map(|(done, total)| format!(" ({done} of {total})"));
         parts.push(format!("{step}{}", share.unwrap_or_default()));
     }
-    parts.extend(effect.reason.clone());
+    match &effect.reason {
+        // The step of a moment ago says it.
+        Some(reason) if parts.contains(reason) => {}
+        Some(reason) if effect.phase == "running" => parts.push(format!("last failure: {reason}")),
+        Some(reason) => parts.push(reason.clone()),
+        None => {}
+    }
     let wait_ms = effect.next_ms.map(|at_ms| at_ms.saturating_sub(now_ms())).filter(|ms| *ms > 0);
     parts.extend(wait_ms.map(|ms| format!("again in {}", time::spell(ms))));
     parts.join("; ")
@@ -120,7 +126,12 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_is_done_and_what_went_wrong_before() {
-        assert_eq!(line(&effect("running")), "p/3/fetch running, attempt 2: app: receiving (3 of 10); no answer");
+        assert_eq!(
+            line(&effect("running")),
+            "p/3/fetch running, attempt 2: app: receiving (3 of 10); last failure: no answer"
+        );
+        let failed = EffectView { step: Some("no answer".to_owned()), done: None, total: None, ..effect("running") };
+        assert_eq!(line(&failed), "p/3/fetch running, attempt 2: no answer");
         assert_eq!(line(&effect("waiting")), "p/3/fetch waiting after attempt 2: no answer");
         let failed = EffectView { reason: Some("no answer (attempt 2)".to_owned()), ..effect("failed") };
         assert_eq!(line(&failed), "p/3/fetch failed: no answer (attempt 2)");

@@ -111,7 +111,7 @@ pub(super) fn documents_to_check<T: DeserializeOwned>(path: &Path, what: &str) -
 fn documents_of<T: DeserializeOwned>(bytes: &[u8], path: &Path, what: &str) -> Result<Vec<T>, String> {
     let name = || if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
     let parsed = Json::parse(bytes);
-    let parsed = match parsed.map_err(|error| format!("{} is not JSON: {error}", name()))? {
+    let parsed = match parsed.map_err(|error| format!("{} cannot be used: {error}", name()))? {
         Json::Array(documents) => documents,
         other => vec![other],
     };

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::output::wrapped;
 use crate::types::canonical::{CanonicalError, try_canonical_bytes};
 use crate::types::hash::Hash;
 use crate::types::yaml;
@@ -230,7 +231,10 @@ impl StatechartCommand {
             Err(error) => return refused(&error),
         };
         let (text, json) = match self.action {
-            Action::Check(_) => (format!("The statechart is well formed: {}", chart.summary()), checked(&chart)),
+            Action::Check(_) => {
+                let text = wrapped(&format!("The statechart is well formed: {}", chart.summary()));
+                (text, checked(&chart))
+            }
             Action::Render(_) => (chart.diagram(), json!({"ok": true, "mermaid": chart.diagram()})),
             Action::Table(_) => {
                 let text = if std::io::stdout().is_terminal() { chart.list() } else { chart.tables() };

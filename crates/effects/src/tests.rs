@@ -173,6 +173,17 @@ fn attempts_are_counted_over_the_effects_of_failed_work_and_a_waiting_one_has_th
     assert_eq!(ticked(&mut engine, 400)[1], "start a/9/fetch attempt 1");
 }
 
+/// Provisioning that failed twice under other ids was handed to workers before its third attempt began, and counted as begun.
+#[test]
+fn attempts_at_earlier_effects_are_no_reason_to_report_work_as_begun() {
+    let mut engine = Engine::new(rules(), BTreeMap::new());
+    let failed = Open { failures: 2, ..open("a/5/provision") };
+    engine.found(&project(), std::slice::from_ref(&failed), 0);
+    engine.found(&project(), &[Open { doer: Doer::Workers, ..failed }], 1);
+    assert_eq!(ticked(&mut engine, 1_000), Vec::<String>::new());
+    assert!(engine.projects().is_empty());
+}
+
 #[test]
 fn a_blocked_project_suspends_its_effects_and_they_go_on_when_it_does() {
     let mut engine = running("a/3/fetch");

@@ -218,6 +218,7 @@ impl Waiting<'_> {
         parts.extend(control.paused.then(|| "the project is paused".to_owned()));
         parts.extend(control.recovery.then(|| "the project is in recovery".to_owned()));
         parts.extend(hopeless::reason(moment.state(), &[Failure::Quarantined]));
+        parts.extend(hopeless::failed_effect(moment.state()));
         parts.extend(self.open_work());
         parts.join("; ")
     }
