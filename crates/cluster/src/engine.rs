@@ -15,6 +15,8 @@ mod refusals;
 mod stream;
 mod submit;
 pub mod testing;
+#[cfg(test)]
+mod threads_tests;
 mod timing;
 mod view;
 mod watch;

@@ -325,3 +325,22 @@ fn a_member_may_remove_the_leader_and_service_goes_on() {
         assert!(reigns_again(&world, Some(leader)).await && acknowledges_more(&world).await);
     });
 }
+
+/// `SWOOSH_CLUSTER_WORLDS=40` runs 40 worlds of each kind, and prints a line for each.
+#[test]
+fn as_many_worlds_as_are_asked_for_are_sound() {
+    let worlds = std::env::var("SWOOSH_CLUSTER_WORLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut turns = 0;
+    for seed in 0..worlds {
+        let three = Script { changes_members: true, ..Script::new(seed, 3, 16) };
+        let five = Script { voters: 5, ..three };
+        let elections = Script { aims_at_elections: true, ..Script::new(seed, 3, 8) };
+        for script in [three, five, elections] {
+            let report = script::run(script);
+            println!("{script:?}: {report:?}");
+            sound(&report);
+            turns += report.turns;
+        }
+    }
+    println!("{turns} turns");
+}
