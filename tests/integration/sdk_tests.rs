@@ -1,6 +1,7 @@
 //! Each SDK by its own toolchain: formatting and types, the vectors, the contract, and a real node.
 
 mod callers;
+mod cross;
 mod stage;
 
 use std::path::Path;
