@@ -420,3 +420,15 @@ func TestTheModuleHasNoDependency(t *testing.T) {
 		t.Errorf("%v: %s", err, text)
 	}
 }
+
+func TestAKeyIsMadeBeforeTheFirstAttemptAndKeptOverAllOfThem(t *testing.T) {
+	n := newNode(t, []answer{gone, refusal("stale_head", 400, ""), refusal("hlc_not_after", 400, ""), refusal("hlc_behind", 400, ""), plain(503, "", nil), accept})
+	if _, err := n.propose(Draft{Project: "alpha", Inputs: ControlPause{Rationale: "lunch"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range n.documents() {
+		if document["idem_key"] != n.documents()[0]["idem_key"] {
+			t.Errorf("%v is not %v", document["idem_key"], n.documents()[0]["idem_key"])
+		}
+	}
+}

@@ -76,6 +76,13 @@ test('a stale head is read again and signed again, under the same key', async ()
   assert.notEqual(second.signature, first.signature);
 });
 
+test('a key is made before the first attempt and kept over all of them', async () => {
+  const { made, bodies } = client([undefined, problem('stale_head', 400), problem('hlc_not_after', 400), problem('hlc_behind', 400), problem('overloaded', 503), accept]);
+  await made.propose({ transition: 'Control_Pause', inputs: { rationale: 'lunch' }, project: 'alpha' });
+  assert.equal(bodies.length, 6);
+  assert.equal(new Set(bodies.map((body) => JSON.parse(body).idem_key)).size, 1);
+});
+
 test('a draft for one head alone is not signed again', async () => {
   const { made, bodies } = client([problem('stale_head', 400, { head: HASH })]);
   await assert.rejects(made.propose({ ...pause, head: HASH, onlyOnHead: true }), { code: 'stale_head' });
