@@ -16,7 +16,7 @@ use super::cut::drop_after;
 use super::error::{OpenError, ReadError, RecoverError, StorageError};
 use super::incarnations::{IncarnationError, NextIncarnation, family, stage_next};
 use super::layout::{Family, meta};
-use super::open::{last_record, open_to_write, required};
+use super::open::{last_record, open_to_write, required, runs_alone};
 use super::promise::Keeper;
 use super::store::{Place, Scan, Store, WriteBatch};
 use super::watermark::{Mark, Watermark, WatermarkError};
@@ -108,6 +108,10 @@ impl Journal {
     pub fn loss(place: impl Into<Place>) -> Result<Loss, AcceptError> {
         let place = place.into();
         let journal = Journal::look_at(&place)?;
+        if journal.member().is_some() {
+            // It would forget what the member acknowledged: the others have those rows.
+            return Err(OpenError::Member { path: place.path }.into());
+        }
         let (last, chain) = journal.last();
         let promised = journal.0.keeper.promised();
         let mark = promised.as_ref().ok().copied().flatten();
@@ -115,7 +119,8 @@ impl Journal {
         let kept = promised.map_err(RecoverError::from).and_then(|mark| journal.0.keeps(mark.as_ref(), last));
         let Err(problem) = kept else { return Err(AcceptError::Whole { last }) };
         let (incarnation, sides) = (journal.identity().incarnation, *journal.0.sides());
-        let pretended = Keeper::pretend(&place.path, Mark { sequence: 0, index: last, chain, incarnation, sides });
+        let pretended =
+            Keeper::pretend(&place.path, Mark { sequence: 0, index: last, chain, incarnation, sides, member: None });
         let recovered = Journal::look_only(&place, pretended)?.recover().map_err(AcceptError::Broken)?;
         let kept = recovered.heads.into_iter().map(|(project, head)| (project, head.index)).collect();
         let follows = journal.follows().map(str::to_owned);
@@ -127,6 +132,7 @@ impl Journal {
     pub fn accept_end(place: impl Into<Place>, loss: &Loss, at: Hlc, reason: &str) -> Result<Mark, AcceptError> {
         let place = place.into();
         let db = open_to_write(&place, &StoreLimits::default())?;
+        runs_alone(&db, &place)?;
         let (found, chain) = last_record(&db, &place)?;
         if (found, chain) != (loss.last, loss.chain) {
             return Err(AcceptError::OtherEnd { named: loss.last, found });
@@ -138,7 +144,7 @@ impl Journal {
         let incarnation = write_down(&db, &place, loss, &acceptance)?;
         // A crash before this leaves the node refusing, and the acceptance to be given again. It then begins one more
         // incarnation: a number is never used twice.
-        let mark = Mark { sequence: 0, index: found, chain, incarnation, sides: Sides::read(&db)? };
+        let mark = Mark { sequence: 0, index: found, chain, incarnation, sides: Sides::read(&db)?, member: None };
         Ok(Watermark::create(&place, mark)?.mark())
     }
 

@@ -113,10 +113,14 @@ impl Journal {
     /// [`Durability`]). After an error of the disk nothing more is taken until the journal is opened again.
     pub fn append(&self, batch: &Batch) -> Result<(), AppendError> {
         let Mode::ReadWrite { durability } = self.0.mode else { return Err(AppendError::ReadOnly) };
+        if self.0.member.is_some() {
+            return Err(AppendError::Replicated);
+        }
         let _one_at_a_time = self.0.appending();
         let (mut rows, end) = self.0.stage(batch)?;
         batch.writes.iter().for_each(|write| self.0.stage_write(&mut rows, write));
-        self.0.or_stop(self.0.stage_policies(&mut rows, batch).map_err(|error| StorageError(error.to_string())))?;
+        self.0
+            .or_stop(self.0.stage_batch_policies(&mut rows, batch).map_err(|error| StorageError(error.to_string())))?;
         let synced = durability == Durability::Sync;
         self.0.or_stop(self.0.write(rows, synced))?;
         if synced {
@@ -139,6 +143,9 @@ impl Journal {
             return Ok(());
         }
         // Records appended during the sync are not covered by it.
+        if self.0.member.is_some() {
+            return self.0.or_stop(self.0.db.sync());
+        }
         let (stage, end) = {
             let tail = self.0.tail();
             (tail.stage, (tail.last_index, tail.last_chain))
@@ -200,14 +207,7 @@ impl Tail {
             (last, chain) = (entry.index, entry.linked.chain());
             previous = incarnation::onward(incarnations, last, chain);
         }
-        for write in &batch.writes {
-            if let Write::Snapshot(snapshot) = write
-                && snapshot.index > last
-            {
-                let (project, index) = (snapshot.project.clone(), snapshot.index);
-                return Err(AppendError::SnapshotAhead { project, index, last });
-            }
-        }
+        snapshots_follow(&batch.writes, last)?;
         Ok((last, chain))
     }
 
@@ -216,12 +216,29 @@ impl Tail {
         for entry in &batch.entries {
             self.unsnapshotted.record(&entry.project, entry.index);
         }
-        for write in &batch.writes {
+        self.note_snapshots(&batch.writes);
+    }
+
+    fn note_snapshots(&mut self, writes: &[Write]) {
+        for write in writes {
             if let Write::Snapshot(snapshot) = write {
                 self.unsnapshotted.snapshot(&snapshot.project, snapshot.index);
             }
         }
     }
+}
+
+/// Refuses snapshots of records behind the last one.
+pub(super) fn snapshots_follow(writes: &[Write], last: u64) -> Result<(), AppendError> {
+    for write in writes {
+        if let Write::Snapshot(snapshot) = write
+            && snapshot.index > last
+        {
+            let (project, index) = (snapshot.project.clone(), snapshot.index);
+            return Err(AppendError::SnapshotAhead { project, index, last });
+        }
+    }
+    Ok(())
 }
 
 impl Inner {
@@ -232,7 +249,29 @@ impl Inner {
         let mut rows = WriteBatch::default();
         self.stage_entries(&mut rows, &batch.entries)?;
         tail.note(batch);
-        let taken = batch.writes.iter().filter_map(|write| match write {
+        self.stage_floor(&mut rows, &tail, &batch.writes, end.0);
+        Ok((rows, end))
+    }
+
+    /// Notes the records and snapshots that a member applies, and stages the replay floor.
+    pub(super) fn stage_applied(&self, rows: &mut WriteBatch, writes: &[Write], last: u64) -> Result<(), AppendError> {
+        snapshots_follow(writes, last)?;
+        let mut tail = self.tail();
+        for write in writes {
+            if let Write::Decision { project, index, .. } = write {
+                tail.unsnapshotted.record(project, *index);
+            }
+        }
+        tail.note_snapshots(writes);
+        self.stage_floor(rows, &tail, writes, last);
+        drop(tail);
+        writes.iter().for_each(|write| self.stage_write(rows, write));
+        Ok(())
+    }
+
+    /// Stages the replay floor, where snapshots are taken.
+    fn stage_floor(&self, rows: &mut WriteBatch, tail: &Tail, writes: &[Write], last: u64) {
+        let taken = writes.iter().filter_map(|write| match write {
             Write::Snapshot(snapshot) => Some((snapshot.index, snapshot.hlc)),
             Write::Object { .. }
             | Write::Decision { .. }
@@ -242,11 +281,10 @@ impl Inner {
             | Write::Blocked { .. } => None,
         });
         if let Some((_, hlc)) = taken.max() {
-            let floor = tail.unsnapshotted.floor(end.0);
+            let floor = tail.unsnapshotted.floor(last);
             rows.put_cf(self.family(Family::Meta), meta::REPLAY_FLOOR, floor.to_string());
             rows.put_cf(self.family(Family::Meta), meta::LAST_SNAPSHOT, hlc.to_string());
         }
-        Ok((rows, end))
     }
 
     fn stage_entries(&self, rows: &mut WriteBatch, entries: &[LogEntry]) -> Result<(), AppendError> {

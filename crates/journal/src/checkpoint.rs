@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use rocksdb::checkpoint::Checkpoint;
 
 use super::error::{AppendError, ReadError, RecoverError, StorageError};
-use super::layout::Family;
 use super::store::Place;
 use super::tail::Walk;
 use super::watermark::{Mark, Watermark, WatermarkError};
@@ -30,6 +29,9 @@ pub enum CheckpointError {
     /// The watermark beside the copy cannot be made.
     #[error(transparent)]
     Watermark(#[from] WatermarkError),
+    /// A copy of a member would hold rows that the cluster did not commit.
+    #[error("the journal is that of a cluster's member, which is not copied like one of a node that runs alone")]
+    Member,
 }
 
 impl Journal {
@@ -39,6 +41,9 @@ impl Journal {
         let journal = &*self.0;
         if matches!(journal.mode, Mode::ReadOnly) {
             return Err(AppendError::ReadOnly.into());
+        }
+        if journal.member.is_some() {
+            return Err(CheckpointError::Member);
         }
         let failed = |source| CheckpointError::Storage { path: to.to_path_buf(), source };
         journal.flush().map_err(failed)?;
@@ -60,7 +65,7 @@ impl Journal {
         let copied = Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(to));
         copied.map_err(|error| failed(error.into()))?;
         let incarnation = journal.identity.incarnation;
-        let mark = Mark { sequence: 0, index: end.0, chain: end.1, incarnation, sides: *sides };
+        let mark = Mark { sequence: 0, index: end.0, chain: end.1, incarnation, sides: *sides, member: None };
         Ok(Watermark::create(&Place::from(to), mark)?.mark())
     }
 
@@ -69,6 +74,7 @@ impl Journal {
     pub fn check_chain(&self, progress: &mut dyn FnMut(u64)) -> Result<u64, RecoverError> {
         let journal = &*self.0;
         let promised = journal.keeper.promised()?;
+        journal.check_log(promised.as_ref())?;
         let before = journal.first_index() - 1;
         let mut walk = Walk::from(journal, before)?;
         walk.run(progress)?;
@@ -85,6 +91,6 @@ impl Journal {
 impl Inner {
     /// Writes what is in memory to tables, every family's together.
     fn flush(&self) -> Result<(), StorageError> {
-        self.db.flush(&Family::ALL)
+        self.db.flush(&self.families())
     }
 }

@@ -6,7 +6,7 @@
 //! A directory that lost acknowledged records is refused here, unchanged. Only `accept.rs` goes on without these checks.
 
 use super::error::{OpenError, RecoverError};
-use super::open::{last_record, look_first, open_to_write, with_promise};
+use super::open::{last_record, look_first, open_to_write, runs_alone, with_promise};
 use super::promise::Keeper;
 use super::store::{Place, Store};
 use super::watermark::{self, Mark};
@@ -74,7 +74,7 @@ fn look(place: &Place, pretended: Option<Mark>) -> Result<Recovered, CheckError>
     let found = watermark::read(place).map_err(OpenError::from)?.map(|found| found.mark);
     let mark = pretended.or(found);
     let promised = mark.map_or(0, |mark| mark.index);
-    look_first(place, mark.as_ref()).map_err(|error| with_promise(error, promised))?;
+    look_first(place, mark.as_ref(), &|_| Ok(())).map_err(|error| with_promise(error, promised))?;
     let keeper = mark.map_or_else(|| Keeper::read(place), |mark| Keeper::pretend(&place.path, mark));
     let journal = Journal::look_only(place, keeper).map_err(|error| with_promise(error, promised))?;
     Ok(journal.recover_tail()?)
@@ -82,6 +82,7 @@ fn look(place: &Place, pretended: Option<Mark>) -> Result<Recovered, CheckError>
 
 fn hold(place: &Place, recovered: Recovered) -> Result<Checked, CheckError> {
     let db = open_to_write(place, &StoreLimits::default())?;
+    runs_alone(&db, place)?;
     let (index, chain) = last_record(&db, place)?;
     if (index, chain) != (recovered.last_index, recovered.last_chain) {
         return Err(CheckError::Moved { checked: recovered.last_index, found: index });

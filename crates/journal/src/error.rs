@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use swoosh_machine::replay::Divergence;
 use swoosh_types::canonical::DecodeError;
+use swoosh_types::cluster::{Ballot, Position};
 use swoosh_types::hash::Hash;
 use swoosh_types::ids::IdemKey;
 use swoosh_types::json::JsonError;
@@ -124,6 +125,22 @@ pub enum OpenError {
     /// The directory belongs to a node that writes.
     #[error("the data directory {} is that of a node that writes, which nothing may be followed with; name a directory of its own for the follower", path.display())]
     NotFollowing { path: PathBuf },
+    /// The directory belongs to a cluster's member.
+    #[error("the data directory {} is that of a cluster's member, so that nothing is written to it outside of the cluster", path.display())]
+    Member { path: PathBuf },
+    /// The directory belongs to a node that runs alone.
+    #[error("the data directory {} is that of a node that runs alone, not of a cluster's member", path.display())]
+    NotMember { path: PathBuf },
+    /// The cluster's log ends before what the watermark promises.
+    #[error(
+        "the cluster's log in {} ends at row {last}, but its watermark promises rows up to {promised}: a part of the journal was lost. Nothing was changed; replace this member, see runbooks/recovery.md", path.display()
+    )]
+    LogLost {
+        path: PathBuf,
+        /// Index of the last row; 0 for none.
+        last: u64,
+        promised: Position,
+    },
     /// The directory's identity is missing or mangled.
     #[error("the data directory {} does not say what it is: {what}; restore it from a snapshot, see runbooks/recovery.md", path.display())]
     Mangled { path: PathBuf, what: String },
@@ -247,6 +264,9 @@ pub enum ReadError {
     /// A bound key and the record that it names do not belong together.
     #[error("the idempotency key {key} of project {project} is bound to record {index}, {what}")]
     Binding { project: ProjectName, key: IdemKey, index: u64, what: &'static str },
+    /// A row of the cluster's log is mangled, missing, or does not follow.
+    #[error("row {index} of the cluster's log {what}")]
+    Log { index: u64, what: String },
     /// A row of a project is mangled.
     #[error("a row of project {project} in {family} is mangled")]
     Row {
@@ -274,9 +294,11 @@ impl ReadError {
             | ReadError::InputsMissing { index, .. }
             | ReadError::Inputs { index, .. }
             | ReadError::Binding { index, .. } => Some(*index),
-            ReadError::Storage(_) | ReadError::Row { .. } | ReadError::ObjectMangled { .. } | ReadError::Abandoned => {
-                None
-            }
+            ReadError::Storage(_)
+            | ReadError::Row { .. }
+            | ReadError::Log { .. }
+            | ReadError::ObjectMangled { .. }
+            | ReadError::Abandoned => None,
         }
     }
 
@@ -438,6 +460,18 @@ pub enum AppendError {
     /// A batch of more records than a path can prove, or a seal beyond all bounds.
     #[error("the seal or the path of record {index} is too long")]
     TooLong { index: u64 },
+    /// The journal is a member's: its rows come through the cluster.
+    #[error("the journal is that of a cluster's member, which takes no batch outside of the cluster's log")]
+    Replicated,
+    /// The journal is that of a node that runs alone.
+    #[error("the journal is that of a node that runs alone, so that it has no log of a cluster")]
+    NotMember,
+    /// A row does not belong where it was to go. Nothing of it was written.
+    #[error("row {at} of the cluster's log is refused: {what}")]
+    Row { at: Position, what: String },
+    /// A vote contradicts the one before.
+    #[error("the vote «{given}» contradicts «{held}»")]
+    Vote { held: Ballot, given: Ballot },
     /// A snapshot of the future.
     #[error("the snapshot of project {project} at record {index} is ahead of the WAL, which ends at {last}")]
     SnapshotAhead {
@@ -459,6 +493,10 @@ impl AppendError {
             | AppendError::OutOfOrder { .. }
             | AppendError::Chain { .. }
             | AppendError::TooLong { .. }
+            | AppendError::Replicated
+            | AppendError::NotMember
+            | AppendError::Row { .. }
+            | AppendError::Vote { .. }
             | AppendError::SnapshotAhead { .. } => false,
         }
     }
@@ -473,6 +511,10 @@ impl AppendError {
             | AppendError::OutOfOrder { .. }
             | AppendError::Chain { .. }
             | AppendError::TooLong { .. }
+            | AppendError::Replicated
+            | AppendError::NotMember
+            | AppendError::Row { .. }
+            | AppendError::Vote { .. }
             | AppendError::SnapshotAhead { .. } => false,
         }
     }

@@ -121,7 +121,10 @@ impl Journal {
             // The old watermark still says what was promised, under the number before.
             let checked = checks::open_as_if(&place, Mark { incarnation: begun.number, ..mark })?;
             let (sides, Checked { index, chain, .. }) = (Sides::read(&checked.db)?, checked);
-            Watermark::create(&place, Mark { sequence: 0, index, chain, incarnation: begun.number, sides })?;
+            Watermark::create(
+                &place,
+                Mark { sequence: 0, index, chain, incarnation: begun.number, sides, member: None },
+            )?;
             return Ok(begun);
         }
         let checked = checks::open(&place)?;
@@ -162,7 +165,7 @@ fn begin(place: &Place, checked: Checked, next: &NextIncarnation<'_>) -> Result<
     let sides = Sides::read(&db)?;
     write(&db, rows)?;
     // A crash before this leaves a journal that does not open; see `promote`.
-    Watermark::create(place, Mark { sequence: 0, index: after, chain, incarnation: next.number, sides })?;
+    Watermark::create(place, Mark { sequence: 0, index: after, chain, incarnation: next.number, sides, member: None })?;
     Ok(begun)
 }
 

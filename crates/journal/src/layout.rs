@@ -1,4 +1,4 @@
-//! The column families and their keys. A change here is a new [`FORMAT`].
+//! The column families and their keys. A change here is a new [`FORMAT`], or a new [`MEMBER_FORMAT`].
 
 use swoosh_types::ids::IdemKey;
 use swoosh_types::text::ProjectName;
@@ -8,6 +8,9 @@ pub const FORMAT: u64 = 3;
 /// The oldest version that is opened. Format 1 had whole decision records in place of their words, and format 2 had whole
 /// receipts in place of their sums.
 pub const OLDEST_FORMAT: u64 = 1;
+/// Version of the layout of a cluster's member: format 3 with the families [`Family::MEMBERS`] and rows of `meta`. A node
+/// that runs alone never writes it, and programs that know no cluster refuse it.
+pub const MEMBER_FORMAT: u64 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
@@ -27,9 +30,14 @@ pub(super) enum Family {
     Outbox,
     /// Identity and metadata of the directory.
     Meta,
+    /// Of a member: index of the cluster's log → row, see `member/rows.rs`.
+    Raft,
+    /// Of a member: kind ‖ 0x00 ‖ project ‖ 0x00 ‖ source → pushed fact.
+    Facts,
 }
 
 impl Family {
+    /// The families of every directory.
     pub(super) const ALL: [Family; 7] = [
         Family::Wal,
         Family::Snapshots,
@@ -39,6 +47,13 @@ impl Family {
         Family::Outbox,
         Family::Meta,
     ];
+    /// The families that only a member's directory has.
+    pub(super) const MEMBERS: [Family; 2] = [Family::Raft, Family::Facts];
+
+    /// The family of that name.
+    pub(super) fn named(name: &str) -> Option<Family> {
+        Family::ALL.into_iter().chain(Family::MEMBERS).find(|family| family.name() == name)
+    }
 
     /// The name on disk.
     pub(super) const fn name(self) -> &'static str {
@@ -50,6 +65,8 @@ impl Family {
             Family::Decisions => "decisions",
             Family::Outbox => "outbox",
             Family::Meta => "meta",
+            Family::Raft => "raft",
+            Family::Facts => "facts",
         }
     }
 }
@@ -110,6 +127,28 @@ pub(super) mod meta {
     pub const POLICY_END: &[u8] = b"policy0";
     /// Prefix of the number (8 bytes, big-endian, from 0) of each accepted loss.
     pub const ACCEPTED: &[u8] = b"accepted/";
+    /// The member's number, in decimal. This row and the following ones are a member's, see `member.rs`.
+    pub const MEMBER: &[u8] = b"member";
+    /// The directory's random id, in hex.
+    pub const DIRECTORY: &[u8] = b"directory";
+    /// How often the member was started, in decimal, a blank, and the random number of the last start, in hex; absent before
+    /// the first one.
+    pub const BOOT: &[u8] = b"boot";
+    /// The vote, once the watermark has it. Written with the next write.
+    pub const BALLOT: &[u8] = b"ballot";
+    /// The last applied row of the cluster's log.
+    pub const APPLIED: &[u8] = b"applied";
+    /// The last purged row, or where the log began.
+    pub const PURGED: &[u8] = b"purged";
+    /// A lower bound of the committed rows, as term and index.
+    pub const COMMITTED: &[u8] = b"committed";
+    /// The configuration at the applied row.
+    pub const MEMBERS: &[u8] = b"members";
+}
+
+/// Key of a row of the cluster's log.
+pub(super) fn raft_key(index: u64) -> [u8; 8] {
+    index.to_be_bytes()
 }
 
 /// Key of a record.

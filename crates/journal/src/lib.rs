@@ -43,6 +43,7 @@ mod incarnations;
 #[cfg(test)]
 mod key_tests;
 mod layout;
+mod member;
 mod objects;
 mod open;
 mod options;
@@ -92,7 +93,8 @@ pub use exporters::{ExportError, ExportPosition};
 pub use frame::StoredRecord;
 pub use held::HeldOutcome;
 pub use incarnations::{IncarnationError, NextIncarnation, Origin};
-pub use layout::{FORMAT, OLDEST_FORMAT};
+pub use layout::{FORMAT, MEMBER_FORMAT, OLDEST_FORMAT};
+pub use member::{FoundError, Founding, LogDone, LogThread, MemberIdentity, MemberLog};
 pub use objects::{CollectReport, ObjectsPin};
 pub use parallel::stay_in_this_thread;
 pub use policies::JudgedBy;
@@ -110,9 +112,10 @@ pub use sweep::{SweepError, SweepReport};
 pub use swoosh_types::proposal::fingerprint;
 pub use thin::GENERATIONS;
 pub use unsnapshotted::SweepCandidate;
-pub use watermark::{Mark, WatermarkError};
+pub use watermark::{Mark, Nonce, Pledge, WatermarkError};
 
 use layout::Family;
+use member::Member;
 use promise::Keeper;
 use store::{Column, Store};
 use unsnapshotted::Unsnapshotted;
@@ -186,6 +189,8 @@ struct Inner {
     incarnations: Vec<Incarnation>,
     /// Name of the node that it follows.
     follows: Option<String>,
+    /// The member of a cluster; `None` for a node that runs alone.
+    member: Option<Member>,
     /// The watermark's keeper. Lock order: `tail` is never taken while this is held.
     keeper: Keeper,
     /// The last side write. Held while one is written; taken before the watermark.
@@ -288,7 +293,8 @@ impl Journal {
         }
     }
 
-    /// Index and chain value of the last record appended; 0 and [`Hash::ZERO`] before the first one.
+    /// Index and chain value of the last record appended, of a member of the last one applied; 0 and [`Hash::ZERO`] before the
+    /// first one.
     pub fn last(&self) -> (u64, Hash) {
         let tail = self.0.tail();
         (tail.last_index, tail.last_chain)
@@ -314,7 +320,7 @@ impl Inner {
     /// The handle of a family.
     #[expect(clippy::expect_used, reason = "open() opens every family, and none is ever dropped")]
     fn family(&self, family: Family) -> Column<'_> {
-        self.db.column(family).expect("open() opens every family")
+        self.db.column(family).expect("open() opens every family of the directory")
     }
 
     fn tail(&self) -> MutexGuard<'_, Tail> {

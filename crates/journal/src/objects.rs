@@ -132,7 +132,8 @@ impl Inner {
     /// Marks what at most so many more records name; how many there were.
     fn mark(&self, marks: &mut Marks, most: usize) -> Result<u64, ReadError> {
         let before = marks.last;
-        for row in self.rows_from(before + 1).take(most) {
+        // Of a member also the records that are not applied: their objects are there already.
+        for row in self.logged_from(before + 1).take(most) {
             let row = row?;
             let frame = Frame::parse(row.index, &row.value)?;
             frame.check_link(&marks.link)?;

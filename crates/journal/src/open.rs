@@ -12,11 +12,12 @@ use super::base::PrunePoint;
 use super::error::{OpenError, StorageError};
 use super::frame::Frame;
 use super::incarnations;
-use super::layout::{FORMAT, Family, OLDEST_FORMAT, meta, wal_index, wal_key};
+use super::layout::{FORMAT, Family, MEMBER_FORMAT, OLDEST_FORMAT, meta, wal_index, wal_key};
+use super::member::{self, Member};
 use super::promise::Keeper;
 use super::store::{Column, Place, Scan, Store, WriteBatch};
 use super::unsnapshotted::Unsnapshotted;
-use super::watermark::{self, Found, Mark, Watermark, WatermarkError};
+use super::watermark::{self, Found, Mark, Nonce, Watermark, WatermarkError};
 use super::{Inner, Journal, JournalIdentity, JournalOptions, Mode, Origin, Sides, Stage, StoreLimits, Tail, options};
 use swoosh_types::canonical::canonical_bytes;
 use swoosh_types::hash::Hash;
@@ -34,8 +35,9 @@ impl Journal {
         let place = Place { path: wanted.path.clone(), medium: wanted.medium.clone() };
         let found = watermark::read(&place)?;
         let promised = found.map_or(0, |found| found.mark.index);
-        look_first(&place, found.as_ref().map(|found| &found.mark))
-            .and_then(|()| Journal::open_promised(place, wanted, found, origin))
+        let alone = |db: &Store| runs_alone(db, &place);
+        look_first(&place, found.as_ref().map(|found| &found.mark), &alone)
+            .and_then(|()| Journal::open_promised(place.clone(), wanted, found, origin))
             .map_err(|error| with_promise(error, promised))
     }
 
@@ -54,13 +56,45 @@ impl Journal {
             initialise(&db, &mine, origin).map_err(|source| storage(&place, source))?;
         }
         let found = identity(&db, &place)?;
+        runs_alone(&db, &place)?;
         may_write(&db, &place, origin)?;
         belongs(&found, &mine, &place)?;
         let watermark = match promised {
             Some(promised) => Watermark::open(&place, promised),
             None => Watermark::create(&place, Mark::first(found.incarnation)),
         };
-        Journal::over(db, place, found, Keeper::write(watermark?), Some(wanted))
+        Journal::over(db, place, found, Keeper::write(watermark?), Some(wanted), None)
+    }
+
+    /// Opens the directory of a cluster's member; it is never created here. `nonce` is a random number of this start. Refused
+    /// besides: the directory of a node that runs alone, and one whose watermark may have forgotten a vote.
+    pub fn open_member(wanted: JournalOptions, nonce: Nonce) -> Result<Journal, OpenError> {
+        let place = Place::from(&wanted);
+        let found = watermark::read(&place)?;
+        let promised = found.map_or(0, |found| found.mark.index);
+        let member = |db: &Store| is_of_member(db, &place, found.as_ref());
+        look_first(&place, found.as_ref().map(|found| &found.mark), &member)
+            .and_then(|()| Journal::open_promised_member(place.clone(), wanted, found, nonce))
+            .map_err(|error| with_promise(error, promised))
+    }
+
+    fn open_promised_member(
+        place: Place,
+        wanted: JournalOptions,
+        promised: Option<Found>,
+        nonce: Nonce,
+    ) -> Result<Journal, OpenError> {
+        if !place.is_there() {
+            return Err(OpenError::Absent { path: place.path });
+        }
+        let db = open_to_write(&place, &wanted.store)?;
+        let mine = JournalIdentity { node: wanted.node, cluster: wanted.cluster.clone(), incarnation: 1 };
+        let found = identity(&db, &place)?;
+        is_of_member(&db, &place, promised.as_ref())?;
+        belongs(&found, &mine, &place)?;
+        let promised = promised.ok_or_else(|| WatermarkError::NoMember { path: place.watermark() })?;
+        let watermark = Watermark::open(&place, promised)?;
+        Journal::over(db, place, found, Keeper::write(watermark), Some(wanted), Some(nonce))
     }
 
     /// Opens a data directory to look at it. Nothing is written, and whose it is, it says itself. The view
@@ -87,7 +121,7 @@ impl Journal {
             return Err(absent());
         }
         let found = identity(&db, place)?;
-        Journal::over(db, place.clone(), found, keeper, None)
+        Journal::over(db, place.clone(), found, keeper, None, None)
     }
 
     fn over(
@@ -96,12 +130,19 @@ impl Journal {
         identity: JournalIdentity,
         keeper: Keeper,
         options: Option<JournalOptions>,
+        nonce: Option<Nonce>,
     ) -> Result<Journal, OpenError> {
         let snapshot_every = options.as_ref().map_or(u64::MAX, |options| options.snapshot_every);
         let mode =
             options.as_ref().map_or(Mode::ReadOnly, |options| Mode::ReadWrite { durability: options.durability });
         let prune_floor = number(&db, &place, meta::PRUNE_FLOOR)?.unwrap_or(0);
-        let (last_index, last_chain) = last_record(&db, &place)?;
+        let member = Member::read(&db, &place, nonce)?;
+        let (last_index, last_chain) = match &member {
+            Some(member) => member.ends().applied.end(),
+            None => last_record(&db, &place)?,
+        };
+        // Without a writer readers see everything, of a member what is applied.
+        let shown = if member.is_some() { last_index } else { u64::MAX };
         let incarnations = incarnations::read(&db).map_err(|source| storage(&place, source))?;
         let follows = get(&db, &place, meta::FOLLOWS)?;
         let point = PrunePoint::read(get(&db, &place, meta::WAL_FLOOR)?.map(String::into_bytes))?;
@@ -116,11 +157,12 @@ impl Journal {
             options,
             incarnations,
             follows,
+            member,
             keeper,
             sides: Mutex::new(sides),
             prune_floor,
             ageing: Mutex::new(()),
-            shown: AtomicU64::new(u64::MAX),
+            shown: AtomicU64::new(shown),
             first_index: AtomicU64::new(point.as_ref().map_or(1, PrunePoint::first_index)),
             point: Mutex::new(point),
             objects: Mutex::new(0),
@@ -142,17 +184,25 @@ pub(super) fn with_promise(error: OpenError, promised: u64) -> OpenError {
 
 /// Opens a directory for writing, whatever its watermark says; drops what RocksDB cannot read of the log's tail.
 pub(super) fn open_to_write(place: &Place, limits: &StoreLimits) -> Result<Store, OpenError> {
+    open_with(place, limits, &[])
+}
+
+/// The same; creates these families where they are missing.
+pub(super) fn open_with(place: &Place, limits: &StoreLimits, more: &[Family]) -> Result<Store, OpenError> {
     if let Some(medium) = &place.medium {
         return medium.open(true).map(Store::Other).map_err(|error| storage(place, error));
     }
-    let others = other_families(place).map_err(|source| storage(place, source))?;
+    let mut others = other_families(place).map_err(|source| storage(place, source))?;
+    let missing = more.iter().map(|family| family.name().to_owned()).filter(|name| !others.contains(name));
+    let missing: Vec<String> = missing.collect();
+    others.extend(missing);
     let families = options::families(others.into_iter(), limits);
     let db = DB::open_cf_descriptors(&options::database(true, limits), &place.path, families);
     db.map(Store::rocks).map_err(|error| storage(place, error.into()))
 }
 
 /// Opens a directory to look at it.
-fn look(place: &Place) -> Result<Store, OpenError> {
+pub(super) fn look(place: &Place) -> Result<Store, OpenError> {
     if let Some(medium) = &place.medium {
         return medium.open(false).map(Store::Other).map_err(|error| storage(place, error));
     }
@@ -165,15 +215,19 @@ fn look(place: &Place) -> Result<Store, OpenError> {
 
 /// Refuses a directory that has less than was promised before it is opened for writing: RocksDB would then drop data
 /// that it cannot read and tables missing from its MANIFEST, which a person could still save. It looks twice before
-/// it gives up, because a process that holds the directory may have moved its files meanwhile.
-pub(super) fn look_first(place: &Place, mark: Option<&Mark>) -> Result<(), OpenError> {
+/// it gives up, because a process that holds the directory may have moved its files meanwhile. `check` is one more check.
+pub(super) fn look_first(
+    place: &Place,
+    mark: Option<&Mark>,
+    check: &dyn Fn(&Store) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
     if !place.is_there() {
         return is_all_there(place, 0, Sides::NONE, mark);
     }
     match (look(place).or_else(|_| look(place)), mark) {
-        (Ok(db), _) => has_all(&db, place, mark),
+        (Ok(db), _) => has_all(&db, place, mark).and_then(|()| check(&db)),
         // Nothing was promised yet: the directory may be half made.
-        (Err(_), None | Some(Mark { index: 0, .. })) => Ok(()),
+        (Err(_), mark) if mark.is_none_or(Mark::is_empty) => Ok(()),
         (Err(error), _) => Err(error),
     }
 }
@@ -181,6 +235,9 @@ pub(super) fn look_first(place: &Place, mark: Option<&Mark>) -> Result<(), OpenE
 fn has_all(db: &Store, place: &Place, mark: Option<&Mark>) -> Result<(), OpenError> {
     let (last, _) = last_record(db, place)?;
     is_all_there(place, last, Sides::read(db).map_err(|source| storage(place, source))?, mark)?;
+    if let Some(mark) = mark {
+        member::log_reaches(db, place, mark)?;
+    }
     if last > 0 {
         identity(db, place)?;
         has_no_gap(db, place, last)?;
@@ -233,14 +290,14 @@ fn storage(place: &Place, source: StorageError) -> OpenError {
     if held { OpenError::Held { path, source } } else { OpenError::Storage { path, source } }
 }
 
-fn get(db: &Store, place: &Place, key: &[u8]) -> Result<Option<String>, OpenError> {
+pub(super) fn get(db: &Store, place: &Place, key: &[u8]) -> Result<Option<String>, OpenError> {
     let mangled = |what: &str| OpenError::Mangled { path: place.path.clone(), what: what.to_owned() };
     let family = db.column(Family::Meta).ok_or_else(|| mangled("it has no column family meta"))?;
     let value = db.get_cf(family, key).map_err(|error| storage(place, error))?;
     value.map(String::from_utf8).transpose().map_err(|_| mangled("an entry of meta is no text"))
 }
 
-fn parsed<T: FromStr<Err: Display>>(db: &Store, place: &Place, key: &[u8]) -> Result<Option<T>, OpenError> {
+pub(super) fn parsed<T: FromStr<Err: Display>>(db: &Store, place: &Place, key: &[u8]) -> Result<Option<T>, OpenError> {
     let Some(text) = get(db, place, key)? else { return Ok(None) };
     let mangled = |error: T::Err| OpenError::Mangled {
         path: place.path.clone(),
@@ -286,7 +343,7 @@ fn identity(db: &Store, place: &Place) -> Result<JournalIdentity, OpenError> {
         return Err(OpenError::Gap { path: place.path.clone(), index: 1, last: last_record(db, place)?.0 });
     }
     let format: String = required(db, place, meta::FORMAT)?;
-    if !(OLDEST_FORMAT..=FORMAT).any(|known| format == known.to_string()) {
+    if !(OLDEST_FORMAT..=FORMAT).chain([MEMBER_FORMAT]).any(|known| format == known.to_string()) {
         return Err(OpenError::Format { path: place.path.clone(), found: format });
     }
     Ok(JournalIdentity {
@@ -307,6 +364,21 @@ pub(super) fn raise_format(db: &Store) -> Result<(), StorageError> {
     let mut batch = WriteBatch::default();
     batch.put_cf(family, meta::FORMAT, format);
     db.write(batch, true)
+}
+
+/// Refuses a member's directory: alone it would write records that the cluster does not have.
+pub(super) fn runs_alone(db: &Store, place: &Place) -> Result<(), OpenError> {
+    if member::is_member(db, place)? { Err(OpenError::Member { path: place.path.clone() }) } else { Ok(()) }
+}
+
+/// Refuses the directory of a node that runs alone, and one whose watermark is not a member's, or older than the journal.
+fn is_of_member(db: &Store, place: &Place, found: Option<&Found>) -> Result<(), OpenError> {
+    if !member::is_member(db, place)? {
+        return Err(OpenError::NotMember { path: place.path.clone() });
+    }
+    let pledge = found.and_then(|found| found.mark.member);
+    let pledge = pledge.ok_or_else(|| WatermarkError::NoMember { path: place.watermark() })?;
+    member::is_newest(db, place, &pledge)
 }
 
 fn belongs(found: &JournalIdentity, mine: &JournalIdentity, place: &Place) -> Result<(), OpenError> {

@@ -38,13 +38,18 @@ pub(super) fn database(create: bool, limits: &StoreLimits) -> Options {
     options
 }
 
-/// Every family of ours, and those that stand in the directory besides.
+/// Every family of a node that runs alone, and those that the directory has besides. A member's directory has its own families;
+/// a directory without them gets none.
 pub(super) fn families(others: impl Iterator<Item = String>, limits: &StoreLimits) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(limits.cache_bytes);
     let ours = Family::ALL
         .iter()
         .map(|&family| ColumnFamilyDescriptor::new(family.name(), of(family, &cache, limits.compacts)));
-    ours.chain(others.map(|name| ColumnFamilyDescriptor::new(name, Options::default()))).collect()
+    let other = |name: String| match Family::named(&name) {
+        Some(family) => ColumnFamilyDescriptor::new(name, of(family, &cache, limits.compacts)),
+        None => ColumnFamilyDescriptor::new(name, Options::default()),
+    };
+    ours.chain(others.map(other)).collect()
 }
 
 fn of(family: Family, cache: &Cache, compacts: bool) -> Options {
@@ -79,10 +84,14 @@ fn point_lookups(family: Family) -> bool {
 
 fn compression(family: Family) -> DBCompressionType {
     match family {
-        Family::Meta => DBCompressionType::None,
-        Family::Wal | Family::Snapshots | Family::Idem | Family::Objects | Family::Decisions | Family::Outbox => {
-            DBCompressionType::Lz4
-        }
+        Family::Meta | Family::Raft => DBCompressionType::None,
+        Family::Facts
+        | Family::Wal
+        | Family::Snapshots
+        | Family::Idem
+        | Family::Objects
+        | Family::Decisions
+        | Family::Outbox => DBCompressionType::Lz4,
     }
 }
 
@@ -90,7 +99,7 @@ fn memtable_bytes(family: Family) -> usize {
     match family {
         Family::Wal | Family::Decisions => 32 * MIB,
         Family::Idem | Family::Objects => 16 * MIB,
-        Family::Snapshots => 8 * MIB,
-        Family::Outbox | Family::Meta => MIB,
+        Family::Snapshots | Family::Raft => 8 * MIB,
+        Family::Outbox | Family::Meta | Family::Facts => MIB,
     }
 }

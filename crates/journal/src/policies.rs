@@ -103,12 +103,22 @@ impl Inner {
 
     /// Adds a row for each bundle that judges its first record here. Facts are written with the first record that names
     /// them, so only a batch that brings one is looked at.
-    pub(super) fn stage_policies(&self, rows: &mut WriteBatch, batch: &Batch) -> Result<(), ReadError> {
-        let brought: Vec<JudgedBy> = batch.writes.iter().filter_map(brought).collect();
+    pub(super) fn stage_batch_policies(&self, rows: &mut WriteBatch, batch: &Batch) -> Result<(), ReadError> {
+        let brought = brought(batch.writes.iter().filter_map(object));
         if brought.is_empty() {
             return Ok(());
         }
         let records = batch.entries.iter().filter_map(|entry| from_canonical::<Record>(entry.linked.encoded()).ok());
+        self.stage_policies(rows, brought, records)
+    }
+
+    /// Adds a row for each bundle that one of these records was judged by.
+    pub(super) fn stage_policies(
+        &self,
+        rows: &mut WriteBatch,
+        brought: Vec<JudgedBy>,
+        records: impl Iterator<Item = Record>,
+    ) -> Result<(), ReadError> {
         let named: BTreeSet<Hash> = records.flat_map(|record| policies_of(&record).collect::<Vec<_>>()).collect();
         for one in brought.into_iter().filter(|one| named.contains(&one.fact)) {
             let known = self.get(Family::Meta, &one.key())?;
@@ -121,11 +131,16 @@ impl Inner {
     }
 }
 
-fn brought(write: &Write) -> Option<JudgedBy> {
+/// The policy bundles among objects.
+pub(super) fn brought<'a>(objects: impl Iterator<Item = (&'a Hash, &'a [u8])>) -> Vec<JudgedBy> {
+    let facts = objects.filter(|(_, bytes)| bytes.starts_with(FACT));
+    facts.filter_map(|(hash, bytes)| JudgedBy::of(*hash, bytes)).collect()
+}
+
+fn object(write: &Write) -> Option<(&Hash, &[u8])> {
     match write {
-        Write::Object { hash, bytes } if bytes.starts_with(FACT) => JudgedBy::of(*hash, bytes),
-        Write::Object { .. }
-        | Write::Decision { .. }
+        Write::Object { hash, bytes } => Some((hash, bytes)),
+        Write::Decision { .. }
         | Write::Key { .. }
         | Write::EffectOpened { .. }
         | Write::EffectClosed { .. }

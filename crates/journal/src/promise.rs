@@ -75,8 +75,9 @@ impl Inner {
         }
     }
 
-    /// Whether the log reaches as far as was promised.
+    /// Whether the log, whose last applied record is given, reaches as far as was promised.
     pub(super) fn reaches(&self, mark: &Mark, last: u64) -> Result<(), RecoverError> {
+        let last = self.logged_record(last);
         if mark.index <= last {
             return Ok(());
         }
@@ -135,6 +136,10 @@ impl Inner {
         let Keeper::Writer(watermark) = &self.keeper else { return Ok(()) };
         self.db.sync()?;
         let sides = *self.sides();
-        Ok(watermark.lock().unwrap_or_else(PoisonError::into_inner).advance((index, chain), sides)?)
+        let mut watermark = watermark.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.member {
+            None => Ok(watermark.advance((index, chain), sides)?),
+            Some(member) => self.settle_member(member, &mut watermark, sides),
+        }
     }
 }

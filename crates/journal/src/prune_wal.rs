@@ -92,6 +92,10 @@ impl Journal {
         if let Ok(Some(mark)) = self.0.keeper.promised() {
             first_kept = first_kept.min(mark.index);
         }
+        if let Some(member) = &self.0.member {
+            // A row of the cluster's log that is still there names its records.
+            first_kept = first_kept.min(member.ends().purged.record + 1);
+        }
         if let Some(exported) = self.export_floor()? {
             first_kept = first_kept.min(exported + 1);
         }

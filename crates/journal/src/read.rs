@@ -97,12 +97,17 @@ pub(super) struct Passing<'a> {
     rows: Walk<'a>,
     next: u64,
     started: bool,
+    /// The last record that is looked at.
+    last: u64,
 }
 
 impl Passing<'_> {
     /// Index and frame of the next row; `None` at the end of the log.
     pub(super) fn next_row(&mut self) -> Option<Result<(u64, &[u8]), ReadError>> {
         let index = self.next;
+        if index > self.last {
+            return None;
+        }
         if self.started {
             self.rows.next();
         } else {
@@ -172,8 +177,18 @@ impl Inner {
 
     /// The same rows, to be looked at in passing.
     pub(super) fn passing_from(&self, index: u64) -> Passing<'_> {
+        self.passing_to(index, self.last_readable())
+    }
+
+    /// The same up to a record: a member has records that are not applied.
+    fn passing_to(&self, index: u64, last: u64) -> Passing<'_> {
         let rows = self.db.walk(self.family(Family::Wal), Scan { once: true, ..Scan::default() });
-        Passing { rows, next: index, started: false }
+        Passing { rows, next: index, started: false, last }
+    }
+
+    /// Rows of the WAL from an index on, those of a member that are not applied as well.
+    pub(super) fn logged_from(&self, index: u64) -> impl Iterator<Item = Result<Row, ReadError>> + use<'_> {
+        Rows { rows: self.passing_to(index, u64::MAX), pruned: self.pruned(index) }
     }
 
     /// Rows of a family with keys from `from` to before `end`.

@@ -97,9 +97,11 @@ impl Journal {
 }
 
 impl Inner {
-    /// Checks the end of the log against the watermark and the replay floor, and returns the floor.
+    /// Checks the end of the log against the watermark and the replay floor, and returns the floor; of a member also the
+    /// cluster's log.
     pub(super) fn before_recovery(&self, last: u64) -> Result<(Option<Mark>, u64), RecoverError> {
         let promised = self.keeper.promised()?;
+        self.check_log(promised.as_ref())?;
         if let Some(mark) = &promised {
             self.reaches(mark, last)?;
         }
@@ -123,7 +125,7 @@ impl Inner {
         tail.unsnapshotted = unsnapshotted;
         (tail.last_index, tail.last_chain) = end;
         if tail.stage == Stage::Opened {
-            if self.options.is_some() {
+            if self.options.is_some() && self.member.is_none() {
                 raise_format(&self.db)?;
             }
             self.settle(end)?;

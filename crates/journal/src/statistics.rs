@@ -1,7 +1,6 @@
 //! Bytes that each column family wrote and holds, by RocksDB's own statistics.
 
 use super::error::StorageError;
-use super::layout::Family;
 use super::{Journal, store::Store};
 
 /// Bytes of one column family since the journal was opened.
@@ -24,7 +23,7 @@ impl Journal {
         let Store::Rocks(db) = &self.0.db else { return Ok(Vec::new()) };
         let files = db.live_files()?;
         let mut families = Vec::new();
-        for family in Family::ALL {
+        for family in self.0.families() {
             let name = family.name();
             let handle = db.cf_handle(name).ok_or_else(|| StorageError(format!("no column family {name}")))?;
             let report = db.property_value_cf(handle, "rocksdb.cfstats-no-file-histogram")?.unwrap_or_default();
@@ -49,7 +48,7 @@ impl Journal {
     pub fn compact(&self) -> Result<(), StorageError> {
         self.settle_tables()?;
         let Store::Rocks(db) = &self.0.db else { return Ok(()) };
-        for handle in Family::ALL.iter().filter_map(|family| db.cf_handle(family.name())) {
+        for handle in self.0.families().iter().filter_map(|family| db.cf_handle(family.name())) {
             db.compact_range_cf(handle, None::<&[u8]>, None::<&[u8]>);
         }
         self.settle_tables()

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::new_without_default, reason = "it is for tests")]
 
+pub mod member;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -148,6 +150,13 @@ impl Node {
         (batch, records.into_iter().map(|(record, _)| record).collect())
     }
 
+    /// Forgets every record after one, whose link is given: a log that was cut goes on from there.
+    pub fn forget_after(&mut self, last: u64, chain: Hash) {
+        self.history.truncate(last as usize);
+        self.heads = self.history.iter().cloned().collect();
+        self.chain = chain;
+    }
+
     fn judge(&mut self, project: &ProjectName) -> (Record, Json) {
         let index = self.last() + 1;
         let head = self.heads.entry(project.clone()).or_insert_with(|| Head::genesis(project)).clone();
@@ -237,7 +246,8 @@ impl Node {
 
     /// Writes everything to tables.
     pub fn flush(&self) {
-        let families = Family::ALL.map(|family| self.journal.0.family(family).inside());
+        let families = self.journal.0.families().into_iter().map(|family| self.journal.0.family(family).inside());
+        let families: Vec<_> = families.collect();
         self.journal.0.db.inside().flush_cfs_opt(&families, &rocksdb::FlushOptions::default()).unwrap();
     }
 

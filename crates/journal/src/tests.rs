@@ -422,7 +422,7 @@ fn a_directory_that_is_held_is_refused() {
 #[test]
 fn a_later_format_is_refused_also_with_families_that_are_not_known_yet() {
     let node = busy();
-    let later = (FORMAT + 1).to_string();
+    let later = (MEMBER_FORMAT + 1).to_string();
     node.overwrite(Family::Meta, meta::FORMAT, later.as_bytes());
     let Node { directory, journal, .. } = node;
     drop(journal);

@@ -16,6 +16,12 @@
 //! ```
 //! A write that a crash tears leaves the other slot, which holds the promise before. The file is laid out
 //! once, so that a write changes no metadata and its sync costs one write of one block.
+//!
+//! The watermark of a cluster's member has a second part, see `watermark/pledge.rs`.
+
+mod pledge;
+#[cfg(test)]
+mod pledge_tests;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -26,6 +32,8 @@ use std::sync::Arc;
 
 use super::sides::Sides;
 use super::store::{Medium, Place};
+pub use pledge::{Nonce, Pledge};
+
 use swoosh_files as files;
 use swoosh_types::hash::Hash;
 
@@ -33,7 +41,7 @@ const MAGIC: &[u8; 8] = b"SWOOSHWM";
 const VERSION: u32 = 2;
 /// Distance of the slots: two blocks of the disk, so that one torn write never touches both.
 const SLOT_BYTES: usize = 4096;
-/// Bytes of a write: one sector.
+/// Bytes of a write: one sector. A member writes two, which hold the same.
 const WRITTEN_BYTES: usize = 512;
 /// Bytes covered by the checksum, by version: version 1 has no side writes.
 const CONTENT_BYTES: [(u32, usize); 2] = [(1, 68), (VERSION, 108)];
@@ -49,12 +57,19 @@ pub struct Mark {
     pub incarnation: u64,
     /// Every side write up to this one was made durable and may have been answered for.
     pub sides: Sides,
+    /// What a member promises besides; `None` for a node that runs alone.
+    pub member: Option<Pledge>,
 }
 
 impl Mark {
     /// The mark before the first record.
     pub(super) fn first(incarnation: u64) -> Mark {
-        Mark { sequence: 0, index: 0, chain: Hash::ZERO, incarnation, sides: Sides::NONE }
+        Mark { sequence: 0, index: 0, chain: Hash::ZERO, incarnation, sides: Sides::NONE, member: None }
+    }
+
+    /// Whether nothing was promised yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.index == 0 && self.member.is_none()
     }
 }
 
@@ -75,6 +90,21 @@ pub enum WatermarkError {
         "both slots of the watermark {} are damaged, so nothing shows which records were promised; put the file back, or check the journal with `swoosh wal verify` and accept what it holds, see runbooks/recovery.md", path.display()
     )]
     Damaged { path: PathBuf },
+    /// One slot of a member's watermark cannot be read.
+    #[error(
+        "one slot of the watermark {} is damaged; a member of a cluster does not start on the other one alone, because it may hold an older vote: replace this member, see runbooks/recovery.md", path.display()
+    )]
+    OneSlot { path: PathBuf },
+    /// It is that of a node that runs alone, and the directory is a member's.
+    #[error(
+        "the watermark {} is that of a node that runs alone, but the journal is that of a cluster's member: the watermark was put back from elsewhere, or the directory's founding was interrupted; see runbooks/recovery.md", path.display()
+    )]
+    NoMember { path: PathBuf },
+    /// It is older than the journal shows, so that votes may be forgotten.
+    #[error(
+        "the watermark is older than the journal: {what}; it may have forgotten a vote, so that this member does not start: put the newest file back, or replace this member, see runbooks/recovery.md"
+    )]
+    Older { what: String },
     /// It is of another incarnation than the journal.
     #[error(
         "the watermark is of incarnation {found}, the journal of incarnation {expected}: one of them was put back from elsewhere; see runbooks/recovery.md"
@@ -115,10 +145,30 @@ pub(super) fn read(place: &Place) -> Result<Option<Found>, WatermarkError> {
         Some(medium) => medium.read_watermark(),
     };
     let Some(bytes) = found.map_err(|error| failed(&path, "cannot be read", &error))? else { return Ok(None) };
-    let slots = bytes.chunks(SLOT_BYTES).enumerate();
-    let valid = slots.filter_map(|(slot, bytes)| decode(bytes).map(|mark| Found { mark, slot }));
-    let newest = valid.max_by_key(|found| found.mark.sequence);
-    newest.map(Some).ok_or(WatermarkError::Damaged { path })
+    newest(&bytes, path).map(Some)
+}
+
+/// The newest slot of a file.
+fn newest(bytes: &[u8], path: PathBuf) -> Result<Found, WatermarkError> {
+    let slots: Vec<Vec<Mark>> = bytes.chunks(SLOT_BYTES).map(copies).collect();
+    let is_member = slots.iter().flatten().any(|mark| mark.member.is_some());
+    let readable = slots.iter().enumerate().filter_map(|(slot, marks)| {
+        // A node that runs alone has one copy in each slot, a member two: the part of it that only members have is
+        // damaged where it cannot be read.
+        let marks = marks.iter().filter(|mark| mark.member.is_some() == is_member);
+        marks.max_by_key(|mark| mark.sequence).map(|mark| Found { mark: *mark, slot })
+    });
+    let readable: Vec<Found> = readable.collect();
+    if is_member && readable.len() < 2 {
+        return Err(WatermarkError::OneSlot { path });
+    }
+    let newest = readable.into_iter().max_by_key(|found| found.mark.sequence);
+    newest.ok_or(WatermarkError::Damaged { path })
+}
+
+/// The copies in a slot that can be read.
+fn copies(slot: &[u8]) -> Vec<Mark> {
+    slot.chunks(WRITTEN_BYTES).take(2).filter_map(decode).collect()
 }
 
 fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -199,11 +249,30 @@ impl Watermark {
     /// Promises everything up to a record and a side write, on disk when it returns. After an error it is unknown which
     /// slot holds what: it must not be written again before it was read again.
     pub(super) fn advance(&mut self, (index, chain): (u64, Hash), sides: Sides) -> Result<(), WatermarkError> {
-        let Mark { sequence, incarnation, .. } = self.found.mark;
-        let mark = Mark { sequence: sequence + 1, index, chain, incarnation, sides };
+        self.write(Mark { index, chain, sides, ..self.found.mark })
+    }
+
+    /// Promises the end of a member's records and of the cluster's log, on disk when it returns.
+    pub(super) fn advance_log(&mut self, (index, chain): (u64, Hash), pledge: Pledge) -> Result<(), WatermarkError> {
+        self.write(Mark { index, chain, member: Some(pledge), ..self.found.mark })
+    }
+
+    /// The same, in both slots: a vote that only one slot has is lost with that slot.
+    pub(super) fn advance_vote(&mut self, end: (u64, Hash), pledge: Pledge) -> Result<(), WatermarkError> {
+        self.advance_log(end, pledge)?;
+        self.advance_log(end, pledge)
+    }
+
+    /// Writes the slot whose turn it is, and syncs it.
+    fn write(&mut self, mark: Mark) -> Result<(), WatermarkError> {
+        let mark = Mark { sequence: self.found.mark.sequence + 1, ..mark };
         let slot = 1 - self.found.slot;
         let at = (slot * SLOT_BYTES) as u64;
-        let written = self.paper.write(at, &encode(&mark));
+        let sector = encode(&mark);
+        let written = match mark.member {
+            None => self.paper.write(at, &sector),
+            Some(_) => self.paper.write(at, &[sector, sector].concat()),
+        };
         written.map_err(|error| failed(&self.path, "cannot be written", &error))?;
         self.paper.sync().map_err(|error| failed(&self.path, "cannot be synced", &error))?;
         self.found = Found { mark, slot };
@@ -224,7 +293,9 @@ fn failed(path: &Path, what: &'static str, error: &io::Error) -> WatermarkError 
 fn both_slots(mark: &Mark) -> Vec<u8> {
     let mut bytes = vec![0; 2 * SLOT_BYTES];
     for slot in bytes.chunks_mut(SLOT_BYTES) {
-        slot.iter_mut().zip(encode(mark)).for_each(|(to, from)| *to = from);
+        let sectors = if mark.member.is_some() { 2 } else { 1 };
+        let content = [encode(mark); 2].concat();
+        slot.iter_mut().zip(content).take(sectors * WRITTEN_BYTES).for_each(|(to, from)| *to = from);
     }
     bytes
 }
@@ -238,6 +309,9 @@ fn encode(mark: &Mark) -> [u8; WRITTEN_BYTES] {
     let mut bytes = [0; WRITTEN_BYTES];
     let all = content.iter().chain(check.as_bytes());
     bytes.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+    if let Some(pledge) = &mark.member {
+        pledge::encode(pledge, &mut bytes);
+    }
     bytes
 }
 
@@ -259,6 +333,7 @@ fn decode(bytes: &[u8]) -> Option<Mark> {
         chain: Hash::from_bytes(*chain),
         incarnation: u64::from_be_bytes(*incarnation),
         sides: if rest.is_empty() { Sides::NONE } else { decode_sides(rest)? },
+        member: pledge::decode(bytes),
     })
 }
 
@@ -275,7 +350,7 @@ mod tests {
 
     fn mark(index: u64) -> Mark {
         let sides = Sides { number: index + 1, link: Hash::of(b"the last side write") };
-        Mark { sequence: 0, index, chain: Hash::of(&index.to_be_bytes()), incarnation: 1, sides }
+        Mark { sequence: 0, index, chain: Hash::of(&index.to_be_bytes()), incarnation: 1, sides, member: None }
     }
 
     fn corrupt(path: &Path, at: u64) {
