@@ -18,6 +18,8 @@ mod life;
 mod liveness;
 #[cfg(test)]
 mod local_damage;
+#[cfg(test)]
+mod member_log;
 mod network;
 mod node;
 mod operators;
