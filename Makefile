@@ -12,7 +12,7 @@ endif
 .DEFAULT_GOAL := help
 # In order of build time: `types` alone, then the machine with its policies, then the daemon's libraries with RocksDB.
 FUZZ_MACHINE := envelope headers policy
-FUZZ_SERVER := snapshot git packer redactor mcp settings yaml
+FUZZ_SERVER := snapshot git packer redactor mcp settings yaml wire
 FUZZ_TARGETS := json canonical hlc record receipt ucxl feed $(FUZZ_MACHINE) $(FUZZ_SERVER)
 FUZZ_SECONDS ?= 60
 

@@ -130,6 +130,8 @@ fn each_corpus_holds_something_that_is_accepted() {
         let bundle = swoosh::types::fact::PolicyBundle { serial: 1, policies };
         swoosh::machine::policy::CompiledPolicies::compile(bundle).is_ok()
     });
+    any("wire", &|bytes| swoosh_cluster::wire::decode(bytes).is_ok());
+    any("wire", &|bytes| swoosh_cluster::wire::decode_handshake(bytes).is_ok());
     any("snapshot", &|bytes| from_canonical::<swoosh::journal::Snapshot>(bytes).is_ok());
 }
 

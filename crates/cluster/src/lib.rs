@@ -12,6 +12,7 @@ pub mod directory;
 pub mod engine;
 pub mod messages;
 pub mod ports;
+pub mod wire;
 
 pub use openraft_rt::AsyncRuntime as Runtime;
 pub use swoosh_types::cluster as types;

@@ -60,6 +60,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("mcp", server::mcp),
     #[cfg(feature = "server")]
     ("yaml", server::yaml),
+    #[cfg(feature = "server")]
+    ("wire", server::wire),
 ];
 
 /// A document that is accepted has one canonical form, which means the same and is its own canonical form.

@@ -1,5 +1,6 @@
 //! The ways in whose readers stand beside RocksDB and the other libraries of the daemon: they take long to build.
 
+use swoosh_cluster::wire::{FrameBuffer, MAX_FRAME, decode, decode_handshake, encode, encode_handshake};
 use swoosh_facts::mcp;
 use swoosh_facts::mcp::messages::{ServerJsonRpcMessage, ServerResult};
 use swoosh_hybridcore::logs::Redactor;
@@ -105,6 +106,24 @@ pub fn settings(bytes: &[u8]) {
     let Ok(settings) = Settings::from_yaml(text) else { return };
     assert_eq!(Settings::from_yaml(text).ok().as_ref(), Some(&settings));
     let _ = settings.secret_references();
+}
+
+/// Bytes of a peer are refused, or are the one frame of a message. A stream is cut into frames without loss.
+pub fn wire(bytes: &[u8]) {
+    if let Ok(message) = decode(bytes) {
+        assert_eq!(encode(&message).as_deref(), Ok(bytes), "a message has two frames");
+    }
+    if let Ok(handshake) = decode_handshake(bytes) {
+        let again = encode_handshake(&handshake).expect("what was read can be written");
+        assert_eq!(decode_handshake(&again).as_ref(), Ok(&handshake));
+    }
+    let (mut buffer, mut taken) = (FrameBuffer::new(MAX_FRAME), Vec::new());
+    buffer.extend(bytes);
+    while let Ok(Some(frame)) = buffer.next_frame() {
+        taken.extend(frame);
+    }
+    assert!(bytes.starts_with(&taken), "a stream was cut into other bytes");
+    assert_eq!(buffer.is_empty(), taken.len() == bytes.len());
 }
 
 /// The check of YAML and the parser agree: no text that the parser takes is called too deep, a merge key is one that the parser reads,

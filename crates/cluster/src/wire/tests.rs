@@ -1,0 +1,4 @@
+mod any;
+mod bounds;
+mod properties;
+mod vectors;
