@@ -11,6 +11,7 @@
 pub mod directory;
 pub mod engine;
 pub mod messages;
+pub mod peer;
 pub mod ports;
 pub mod wire;
 

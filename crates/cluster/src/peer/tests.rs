@@ -1,0 +1,4 @@
+mod bounds;
+mod exchange;
+mod handshake;
+mod support;
