@@ -31,6 +31,8 @@ pub enum ConnectionError {
     Unexpected,
     #[error("a newer connection of the same member replaced it")]
     Replaced,
+    #[error("the dialer is no member any more")]
+    NoMember,
     #[error("the member stops")]
     Stopping,
 }

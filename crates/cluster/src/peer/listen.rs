@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +77,7 @@ pub(super) struct Accepted {
 
 /// The accepting side of one member. Dropping it ends all connections at once; [`Listener::stop`] ends them in order.
 pub struct Listener {
+    host: Arc<Host>,
     address: SocketAddr,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
@@ -89,7 +91,14 @@ struct Host {
     limits: Limits,
     notices: Notices,
     /// The newest connection of each member and purpose.
-    newest: Mutex<BTreeMap<(MemberId, Purpose), Arc<Notify>>>,
+    newest: Mutex<BTreeMap<(MemberId, Purpose), Arc<Token>>>,
+}
+
+/// Ends one connection.
+#[derive(Default)]
+struct Token {
+    end: Notify,
+    is_removed: AtomicBool,
 }
 
 impl Listener {
@@ -108,12 +117,20 @@ impl Listener {
         let newest = Mutex::default();
         let host = Arc::new(Host { acceptor, local, service, memory, limits, notices, newest });
         let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(host, socket, stopped));
-        Ok(Listener { address, stop, accepting })
+        let accepting = tokio::spawn(accept(host.clone(), socket, stopped));
+        Ok(Listener { host, address, stop, accepting })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Closes the connections of members that are not in the newest configuration: a hello is checked once, at the beginning.
+    pub fn retain(&self, is_member: impl Fn(MemberId) -> bool) {
+        for (_, token) in self.host.newest().iter().filter(|((member, _), _)| !is_member(*member)) {
+            token.is_removed.store(true, Ordering::SeqCst);
+            token.end.notify_one();
+        }
     }
 
     /// Accepts no more, lets answers under way end within [`Limits::grace`], says that the member stops, and returns when no connection
@@ -180,7 +197,7 @@ async fn connection(
     let (member, purpose) = (accepted.from, accepted.purpose);
     (host.notices)(Notice::Opened { member, purpose });
     let mine = host.register(member, purpose);
-    let ending = Ending { stopped, replaced: mine.clone() };
+    let ending = Ending { stopped, token: mine.clone() };
     let why = serve::serve(accepted, host.service.as_ref(), &host.limits, ending).await;
     host.forget(member, purpose, &mine);
     (host.notices)(Notice::Ended { member, purpose, why });
@@ -189,33 +206,36 @@ async fn connection(
 /// Why a connection is to end although it works.
 pub(super) struct Ending {
     stopped: watch::Receiver<bool>,
-    replaced: Arc<Notify>,
+    token: Arc<Token>,
 }
 
 impl Ending {
     pub(super) async fn wait(&mut self) -> ConnectionError {
         tokio::select! {
             _ = self.stopped.wait_for(|stopped| *stopped) => ConnectionError::Stopping,
-            () = self.replaced.notified() => ConnectionError::Replaced,
+            () = self.token.end.notified() => match self.token.is_removed.load(Ordering::SeqCst) {
+                true => ConnectionError::NoMember,
+                false => ConnectionError::Replaced,
+            },
         }
     }
 }
 
 impl Host {
-    fn newest(&self) -> MutexGuard<'_, BTreeMap<(MemberId, Purpose), Arc<Notify>>> {
+    fn newest(&self) -> MutexGuard<'_, BTreeMap<(MemberId, Purpose), Arc<Token>>> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A member that restarted dials again before this side notices that the old connection is dead.
-    fn register(&self, member: MemberId, purpose: Purpose) -> Arc<Notify> {
-        let mine = Arc::new(Notify::new());
+    fn register(&self, member: MemberId, purpose: Purpose) -> Arc<Token> {
+        let mine = Arc::new(Token::default());
         if let Some(older) = self.newest().insert((member, purpose), mine.clone()) {
-            older.notify_one();
+            older.end.notify_one();
         }
         mine
     }
 
-    fn forget(&self, member: MemberId, purpose: Purpose, mine: &Arc<Notify>) {
+    fn forget(&self, member: MemberId, purpose: Purpose, mine: &Arc<Token>) {
         let mut newest = self.newest();
         if newest.get(&(member, purpose)).is_some_and(|newest| Arc::ptr_eq(newest, mine)) {
             newest.remove(&(member, purpose));

@@ -188,6 +188,28 @@ async fn a_newer_connection_replaces_the_older_one_of_the_same_kind() {
     assert_eq!(nodes[1].noticed(|notice| matches!(notice, Notice::Ended { .. })), 1);
 }
 
+/// A removed member must not vote over a connection from before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_of_a_removed_member_are_closed() {
+    let nodes = cluster(3, patient()).await;
+    let mut removed = nodes[0].way(&nodes[1].target).dial(Purpose::Control).await.unwrap();
+    assert!(nodes[2].network.ask(&nodes[1].target, heartbeat(), MINUTE).await.is_ok());
+    let is_open = |notice: &Notice| matches!(notice, Notice::Opened { .. });
+    eventually("both are open", || nodes[1].noticed(is_open) == 2).await;
+    let mut why = Ok(());
+    for _ in 0..600 {
+        nodes[1].listener.as_ref().unwrap().retain(|id| id != MemberId(1));
+        let soon = tokio::time::Instant::now() + Duration::from_millis(100);
+        why = removed.reader.message(soon).await.map(drop);
+        if why != Err(ConnectionError::Silent) {
+            break;
+        }
+    }
+    assert_eq!(why, Err(ConnectionError::Closed(ConnectionError::NoMember.to_string())));
+    assert!(nodes[2].network.ask(&nodes[1].target, heartbeat(), MINUTE).await.is_ok());
+    assert_eq!(nodes[1].noticed(is_open), 2, "the other member keeps its connection");
+}
+
 /// Answers when it is released.
 struct Slow(tokio::sync::watch::Receiver<bool>);
 

@@ -33,7 +33,8 @@ async fn assert_refused(from: &Node, to: &Node, expected: HelloRefusal) {
 async fn a_hello_that_differs_is_refused_with_its_reason() {
     let nodes = cluster(2, patient()).await;
     let sound = nodes[0].local.identity.lock().unwrap().clone();
-    let changes: [(fn(&mut Identity), HelloRefusal); 8] = [
+    type Change = (fn(&mut Identity), HelloRefusal);
+    let changes: [Change; 8] = [
         (|identity| identity.cluster = "other".parse().unwrap(), HelloRefusal::OtherCluster),
         (|identity| identity.incarnation = 1, HelloRefusal::OtherIncarnation),
         (|identity| identity.founded = Hash::of(b"other"), HelloRefusal::OtherIncarnation),

@@ -103,11 +103,14 @@ pub(super) enum Mood {
     Refuses,
 }
 
+/// All parts of a state, or why it broke off.
+type Parts = Result<Vec<Vec<u8>>, PeerError>;
+
 #[derive(Default)]
 pub(super) struct Heard {
     pub(super) requests: Mutex<Vec<(MemberId, Request)>>,
     pub(super) appends: Mutex<Vec<(MemberId, Append)>>,
-    pub(super) states: Mutex<Vec<(MemberId, Result<Vec<Vec<u8>>, PeerError>)>>,
+    pub(super) states: Mutex<Vec<(MemberId, Parts)>>,
     /// Requests under way, and the most of them at once.
     pub(super) under_way: AtomicUsize,
     pub(super) most: AtomicUsize,
