@@ -56,15 +56,9 @@ impl Report {
             let work = format!("processor time of a transition, {CLIENTS} clients");
             goals.push(number(work, row.processor_us, Bound::Most(150.0), " µs"));
         }
-        if let Some(twice) = &self.duplicates
-            && let Some(once) = self.at(twice.clients)
-        {
-            goals.push(times(
-                "duplicates answered, against accepted",
-                twice.per_second,
-                once.per_second,
-                Bound::Least(2.0),
-            ));
+        if let Some(duplicates) = &self.duplicates {
+            let work = format!("processor time of a duplicate, {} clients", duplicates.clients);
+            goals.push(number(work, duplicates.processor_us, Bound::Most(100.0), " µs"));
         }
         if let Some(hot) = &self.hot {
             let work = format!("proposals given up by {} callers of one hot project", hot.clients);
