@@ -5,9 +5,10 @@
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Modules of this program whose lines have levels of their own.
-const MODULES: [&str; 19] = [
+const MODULES: [&str; 20] = [
     "cli",
     "client",
+    "cluster",
     "decisions",
     "effects",
     "facts",
