@@ -375,8 +375,8 @@ fn answer(outcome: sequencer::Outcome) -> Answer {
     };
     let reason = refusal.rejection.reasons.join("; ");
     match refusal.rejection.code {
-        // The node signs the outcome again, and its clock goes on meanwhile: the work itself is done.
-        Code::HlcAhead | Code::HlcNotAfter | Code::HlcBehind => Answer::Later(reason),
+        // The node signs the outcome again, on the newest head and by a later clock: the work itself is done.
+        Code::StaleHead | Code::HlcAhead | Code::HlcNotAfter | Code::HlcBehind => Answer::Later(reason),
         // Whether it is open still, the durable head tells.
         Code::NotEnabled | Code::Terminated | Code::Guard(GuardName::Effect) => Answer::Later(reason),
         Code::Blocked | Code::NotLicensed | Code::Guard(GuardName::License) | Code::PolicyBreach => {
