@@ -16,7 +16,7 @@ use std::time::Duration;
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets};
 
 pub use migration::Migration;
-use register::{counters, gauge, gauges, histogram, histograms, keep, set};
+use register::{counter, counters, gauge, gauges, histogram, histograms, keep, set};
 pub use sources::{CONDITIONS, MEASURED_SOURCES, MOST_SOURCES, SourceStanding, Sources};
 pub use spans::Spans;
 use swoosh_types::names::{EffectName, GuardName, Region, Transition};
@@ -257,7 +257,8 @@ impl Metrics {
     /// Never: names, labels and buckets are fixed, and a test registers them all.
     #[expect(clippy::expect_used, reason = "names, labels and buckets are fixed; a test registers them all")]
     pub fn new() -> Metrics {
-        Metrics::register(Registry::new()).expect("metric names are distinct and well formed")
+        let registry = Registry::new();
+        build(&registry).and_then(|_| Metrics::register(registry)).expect("metric names are distinct and well formed")
     }
 
     fn register(registry: Registry) -> prometheus::Result<Metrics> {
@@ -267,13 +268,12 @@ impl Metrics {
         let effects = EffectName::ALL.iter().map(|effect| effect.as_str());
         // From 100 µs to 13 s, and from 1 record to 16,384.
         let (seconds, records) = (exponential_buckets(0.000_1, 2.0, 18)?, exponential_buckets(1.0, 2.0, 15)?);
-        build(&registry)?;
         Ok(Metrics {
             transitions: counters(&registry, &TRANSITION, transitions.clone())?,
             guard_fails: counters(&registry, &GUARD_FAIL, guards)?,
             latencies: histograms(&registry, &LATENCY, seconds.clone(), regions)?,
             retries: counters(&registry, &RETRY, transitions)?,
-            quarantines: keep(&registry, IntCounter::new(QUARANTINE.name, QUARANTINE.help)?)?,
+            quarantines: counter(&registry, &QUARANTINE)?,
             recovery_seconds: keep(&registry, Gauge::new(RECOVERY.name, RECOVERY.help)?)?,
             wal_lag: gauge(&registry, &WAL_LAG)?,
             uncommitted: keep(&registry, Gauge::new(UNCOMMITTED.name, UNCOMMITTED.help)?)?,
@@ -286,21 +286,21 @@ impl Metrics {
             projects: gauge(&registry, &PROJECTS)?,
             heads: gauge(&registry, &HEADS)?,
             heads_bytes: gauge(&registry, &HEADS_BYTES)?,
-            evictions: keep(&registry, IntCounter::new(EVICTIONS.name, EVICTIONS.help)?)?,
+            evictions: counter(&registry, &EVICTIONS)?,
             damaged: gauge(&registry, &DAMAGED)?,
             damaged_tables: gauge(&registry, &DAMAGED_TABLES)?,
             breaches: gauge(&registry, &BREACHES)?,
-            passed_over: keep(&registry, IntCounter::new(PASSED_OVER.name, PASSED_OVER.help)?)?,
+            passed_over: counter(&registry, &PASSED_OVER)?,
             wal_first_index: gauge(&registry, &WAL_FIRST)?,
             start_checked: gauge(&registry, &START_CHECKED)?,
-            scrubs: keep(&registry, IntCounter::new(SCRUBS.name, SCRUBS.help)?)?,
+            scrubs: counter(&registry, &SCRUBS)?,
             replay_tail: gauge(&registry, &REPLAY_TAIL)?,
             keys_aged: gauge(&registry, &KEYS_AGED)?,
             copies_last_index: gauge(&registry, &COPIES_LAST)?,
-            copies_failures: keep(&registry, IntCounter::new(COPIES_FAIL.name, COPIES_FAIL.help)?)?,
+            copies_failures: counter(&registry, &COPIES_FAIL)?,
             backup_last_index: gauge(&registry, &BACKUP_LAST)?,
             backup_time: gauge(&registry, &BACKUP_TIME)?,
-            backup_failures: keep(&registry, IntCounter::new(BACKUP_FAIL.name, BACKUP_FAIL.help)?)?,
+            backup_failures: counter(&registry, &BACKUP_FAIL)?,
             follow_lag: gauge(&registry, &FOLLOW_LAG)?,
             follow_behind: keep(&registry, Gauge::new(FOLLOW_BEHIND.name, FOLLOW_BEHIND.help)?)?,
             follow_connected: gauge(&registry, &FOLLOW_CONNECTED)?,
@@ -312,18 +312,18 @@ impl Metrics {
             effects: gauges(&registry, &EFFECTS, &EFFECT_PHASES)?,
             effects_begun: counters(&registry, &EFFECT_BEGUN, effects.clone())?,
             effects_failed: counters(&registry, &EFFECT_FAILED, effects)?,
-            outcomes_dropped: keep(&registry, IntCounter::new(OUTCOMES_DROPPED.name, OUTCOMES_DROPPED.help)?)?,
+            outcomes_dropped: counter(&registry, &OUTCOMES_DROPPED)?,
             connections: gauge(&registry, &CONNECTIONS)?,
             turned_away: turned_away(&registry)?,
             certificate_expires: gauge(&registry, &CERTIFICATE)?,
             sync_seconds: histogram(&registry, &SYNC, exponential_buckets(0.000_1, 2.0, 18)?)?,
-            wal_failures: keep(&registry, IntCounter::new(WAL_FAILURES.name, WAL_FAILURES.help)?)?,
+            wal_failures: counter(&registry, &WAL_FAILURES)?,
             modes: gauges(&registry, &MODE, &MODES)?,
             clock_safe: gauge(&registry, &CLOCK_SAFE)?,
             started: gauge(&registry, &STARTED)?,
             disk_free: gauge(&registry, &DISK_FREE)?,
             blocked: gauges(&registry, &BLOCKED, &BLOCKS)?,
-            log_dropped: keep(&registry, IntCounter::new(LOG_DROPPED.name, LOG_DROPPED.help)?)?,
+            log_dropped: counter(&registry, &LOG_DROPPED)?,
             spans: Spans::register(&registry)?,
             sources: Sources::register(&registry)?,
             world: World::register(&registry)?,

@@ -54,24 +54,38 @@ pub fn chart(chart: &Chart, schemas: &Schemas) -> String {
     words(&mut out, "GuardName", "names a guard of transitions.", "Guard", chart.guards.keys().cloned());
     let codes = &schemas.words.iter().find(|words| words.name == "Code").expect("codes are listed").words;
     words(&mut out, "Code", "is a stable code of a refusal.", "Code", codes.iter().cloned());
-    let quoted = |text: &str| format!("\"{text}\"");
+    of_transitions(&mut out, chart);
+    of_effects(&mut out, chart);
+    let retries = codes.iter().map(|code| (code.clone(), quoted(&retry_of(chart, code))));
+    let known = codes.iter().map(|code| (code.clone(), "true".to_owned()));
+    lookup(&mut out, "(it Code) isKnown() bool", "isKnown reports whether this SDK knows the code.", "false", known);
+    lookup(&mut out, "(it Code) Retry() string", "Retry says how trying again can help.", "\"never\"", retries);
+    out
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+/// Lookups by transition, and by the region that it moves.
+fn of_transitions(out: &mut String, chart: &Chart) {
     let transitions = || chart.transitions.iter();
     lookup(
-        &mut out,
+        out,
         "(it Region) States() []string",
         "States lists the states of a region; the first is the initial one.",
         "nil",
         chart.regions.iter().map(|(name, region)| (name.clone(), list(&region.states))),
     );
     lookup(
-        &mut out,
+        out,
         "(it Transition) Region() Region",
         "Region is the region that the transition moves.",
         "\"\"",
         transitions().map(|(name, it)| (name.clone(), quoted(&it.region))),
     );
     lookup(
-        &mut out,
+        out,
         "(it Transition) OpClass() string",
         "OpClass is the third part of the transition's idempotency keys.",
         "\"\"",
@@ -79,39 +93,38 @@ pub fn chart(chart: &Chart, schemas: &Schemas) -> String {
     );
     let windows = transitions().filter_map(|(name, it)| Some((name.clone(), quoted(it.window.as_ref()?))));
     lookup(
-        &mut out,
+        out,
         "(it Transition) Window() string",
         "Window is the class of window that the transition needs, if any.",
         "\"\"",
         windows,
     );
     lookup(
-        &mut out,
+        out,
         "(it Transition) Signers() []string",
         "Signers lists the roles that may propose the transition.",
         "nil",
         transitions().map(|(name, it)| (name.clone(), list(&it.signers))),
     );
+}
+
+/// Lookups by the name of an effect.
+fn of_effects(out: &mut String, chart: &Chart) {
     let effects = || chart.effects.iter();
     lookup(
-        &mut out,
+        out,
         "(it EffectName) Successes() []string",
         "Successes lists the outcomes that are a success.",
         "nil",
         effects().map(|(name, it)| (name.clone(), list(&it.success))),
     );
     lookup(
-        &mut out,
+        out,
         "(it EffectName) Failures() []string",
         "Failures lists the outcomes that are a failure.",
         "nil",
         effects().map(|(name, it)| (name.clone(), list(&it.failure))),
     );
-    let retries = codes.iter().map(|code| (code.clone(), quoted(&retry_of(chart, code))));
-    let known = codes.iter().map(|code| (code.clone(), "true".to_owned()));
-    lookup(&mut out, "(it Code) isKnown() bool", "isKnown tells whether this SDK knows the code.", "false", known);
-    lookup(&mut out, "(it Code) Retry() string", "Retry says how trying again can help.", "\"never\"", retries);
-    out
 }
 
 fn form(form: &Form) -> String {

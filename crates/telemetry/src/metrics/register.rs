@@ -20,6 +20,10 @@ pub(super) fn gauge(registry: &Registry, name: &Name) -> prometheus::Result<IntG
     keep(registry, IntGauge::new(name.name, name.help)?)
 }
 
+pub(super) fn counter(registry: &Registry, name: &Name) -> prometheus::Result<IntCounter> {
+    keep(registry, IntCounter::new(name.name, name.help)?)
+}
+
 pub(super) fn gauges(registry: &Registry, name: &Name, labels: &[&str]) -> prometheus::Result<Box<[IntGauge]>> {
     let vec = keep(registry, IntGaugeVec::new(Opts::new(name.name, name.help), &[name.label])?)?;
     labels.iter().map(|label| vec.get_metric_with_label_values(&[label])).collect()
