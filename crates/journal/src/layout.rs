@@ -8,7 +8,7 @@ pub const FORMAT: u64 = 3;
 /// The oldest version that is opened. Format 1 had whole decision records in place of their words, and format 2 had whole
 /// receipts in place of their sums.
 pub const OLDEST_FORMAT: u64 = 1;
-/// Version of the layout of a cluster's member: format 3 with the families [`Family::MEMBERS`] and rows of `meta`. A node
+/// Version of the layout of a cluster's member: format 3 with the families `raft` and `facts`, and rows of `meta`. A node
 /// that runs alone never writes it, and programs that know no cluster refuse it.
 pub const MEMBER_FORMAT: u64 = 4;
 
