@@ -41,7 +41,7 @@ type GaveUpError struct {
 	Attempts int
 	// Key is empty where nothing was signed.
 	Key string
-	// MayBeAccepted tells whether the node may have accepted the proposal all the same.
+	// MayBeAccepted reports whether the node may have accepted the proposal all the same.
 	MayBeAccepted bool
 	Cause         string
 	Err           error

@@ -58,7 +58,7 @@ func (h Hlc) String() string {
 	return time.UnixMilli(h.PhysicalMs).UTC().Format("2006-01-02T15:04:05.000+00:00") + "#" + strconv.Itoa(h.Logical)
 }
 
-// Before tells whether the reading is earlier than another.
+// Before reports whether the reading is earlier than another.
 func (h Hlc) Before(other Hlc) bool {
 	return h.PhysicalMs < other.PhysicalMs || h.PhysicalMs == other.PhysicalMs && h.Logical < other.Logical
 }

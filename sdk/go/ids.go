@@ -99,7 +99,7 @@ func parseEventID(text string) (eventID, bool) {
 
 func (e eventID) String() string { return fmt.Sprintf("%d-%d", e.incarnation, e.index) }
 
-// isAfter tells whether a record is later. A restored log gives indexes again, in a later incarnation.
+// isAfter reports whether a record is later. A restored log gives indexes again, in a later incarnation.
 func (e eventID) isAfter(other eventID) bool {
 	return e.incarnation > other.incarnation || e.incarnation == other.incarnation && e.index > other.index
 }

@@ -84,7 +84,7 @@ func isSmall(point []byte) bool {
 	return smallOrder[hex.EncodeToString(bare)]
 }
 
-// Verify tells whether a signature is the signer's: no point of small order, and S below the order, which crypto/ed25519 checks
+// Verify reports whether a signature is the signer's: no point of small order, and S below the order, which crypto/ed25519 checks
 // (RFC 8032, strictly).
 func Verify(signer string, data []byte, signature string) bool {
 	key, err := DecodePublic(signer)
@@ -179,7 +179,7 @@ func (i *Identity) SignDocument(domain, cluster string, document any) (string, e
 	return i.Sign(Message(domain, cluster, data)), nil
 }
 
-// Format shows the public half, whatever the verb.
+// Format shows the public half for every verb.
 func (i *Identity) Format(state fmt.State, _ rune) {
 	name := "none"
 	if i != nil {

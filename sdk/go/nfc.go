@@ -57,7 +57,7 @@ func tables() *nfcTables {
 	return &nfcData
 }
 
-// isNFC tells whether a text is in Unicode normalisation form C.
+// isNFC reports whether a text is in Unicode normalisation form C.
 func isNFC(text string) bool {
 	for at := 0; at < len(text); at++ {
 		// Below U+0300 nothing is changed by the form.

@@ -18,7 +18,7 @@ type Accepted struct {
 	Receipt Receipt
 	// Body is the receipt as it came.
 	Body []byte
-	// Replayed tells whether it had been accepted before.
+	// Replayed reports whether it had been accepted before.
 	Replayed bool
 	Attempts int
 }

@@ -105,7 +105,7 @@ func (r *reader) string() (string, error) {
 
 var surrogate = regexp.MustCompile(`\\(?:["\\/bfnrt]|u(?:[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|([dD][89a-fA-F][0-9a-fA-F]{2})|[0-9a-fA-F]{4}))`)
 
-// hasLoneSurrogate tells whether an escape is half of a pair, which encoding/json would replace.
+// hasLoneSurrogate reports whether an escape is half of a pair, which encoding/json would replace.
 func hasLoneSurrogate(raw string) bool {
 	for _, found := range surrogate.FindAllStringSubmatch(raw, -1) {
 		if found[1] != "" {

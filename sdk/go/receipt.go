@@ -85,7 +85,7 @@ func (r *Receipt) Verify(cluster, node string) error {
 	return nil
 }
 
-// proven tells whether every section of an answer of GET /state belongs to the head that it names.
+// proven reports whether every section of an answer of GET /state belongs to the head that it names.
 func proven(body []byte) bool {
 	read, err := parse(body, true)
 	if err != nil {

@@ -27,7 +27,7 @@ type Worker struct {
 	Parallel int
 	// Every is how often the open effects are listed, beside the events; 10 s where it is 0.
 	Every time.Duration
-	// Done is told of each outcome, and of what went wrong with it.
+	// Done receives each outcome with its error.
 	Done func(effect EffectView, outcome Outcome, err error)
 
 	lock    sync.Mutex
@@ -79,7 +79,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// wake is signalled after each transition and effect that the node tells of.
+// wake is signalled after each transition and effect event of the node.
 func (w *Worker) wake(ctx context.Context) <-chan struct{} {
 	woken := make(chan struct{}, 1)
 	given := []EventOption{Kinds("transition", "effect")}

@@ -1123,7 +1123,7 @@ func (it EffectName) Failures() []string {
 	return nil
 }
 
-// isKnown tells whether this SDK knows the code.
+// isKnown reports whether this SDK knows the code.
 func (it Code) isKnown() bool {
 	switch it {
 	case "bad_json":

@@ -203,7 +203,7 @@ impl Run {
         }
     }
 
-    /// Starts, whatever strikes meanwhile.
+    /// Starts, and tries again after each failure during the start.
     fn start(&mut self) -> MemberLog {
         loop {
             self.starts = self.starts.wrapping_add(1);

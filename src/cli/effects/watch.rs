@@ -273,12 +273,12 @@ impl View {
             let (phase, step) = (ending.word().to_owned(), None);
             let ended =
                 EffectView { phase, reason, step, begun_ms: None, next_ms: None, done: None, total: None, ..effect };
-            tell(output, &ended)?;
+            print(output, &ended)?;
         }
         for (id, effect) in effects {
             let news = EffectView { opened_at: None, ..effect.clone() };
             if self.shown.insert(id.clone(), news.clone()).as_ref() != Some(&news) {
-                tell(output, effect)?;
+                print(output, effect)?;
             }
         }
         Ok(())
@@ -286,7 +286,7 @@ impl View {
 }
 
 /// A change in a line: of text, or of JSON.
-fn tell(output: Output, effect: &EffectView) -> anyhow::Result<()> {
+fn print(output: Output, effect: &EffectView) -> anyhow::Result<()> {
     if output.is_json() { output::print(&serde_json::to_string(effect)?) } else { output::print_text(&line(effect)) }
 }
 

@@ -104,7 +104,7 @@ impl Command {
         (Command { content, ticket }, appended)
     }
 
-    /// A command out of a row: nobody waits for it.
+    /// A command out of a row: no caller waits for it.
     pub(super) fn of_row(content: Content) -> Command {
         Command { content, ticket: None }
     }

@@ -71,7 +71,7 @@ async fn serve(way: &Way, dialed: Dialed, first: Ask, asks: &mut mpsc::Receiver<
     sending.writer.abort();
 }
 
-/// Ends with the reason; without one where nobody can ask any more.
+/// Ends with the reason; without one once all askers are gone.
 async fn exchange(
     way: &Way,
     reader: &mut DialedReader,

@@ -23,7 +23,7 @@ pub trait LogStore: Send + Sync + 'static {
     fn ends(&self) -> Result<LogEnds, StoreError>;
 
     /// Rows of the indexes `from..to`, queued ones included. It ends early after about `bytes` bytes ([`super::super::types::Body::size`]),
-    /// but returns the first row whatever its size. Purged and missing rows are left out.
+    /// but returns the first row at any size. Purged and missing rows are left out.
     fn read(&self, from: u64, to: u64, bytes: usize) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
 
     /// Appends rows that follow the last one. They are readable when this returns; `done` is called when they are durable and the

@@ -37,7 +37,7 @@ impl fmt::Display for Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
     pub number: u64,
-    /// Tells two copies of one directory apart, which have the same number.
+    /// Distinguishes two copies of one directory, which have the same number.
     pub nonce: DirectoryId,
 }
 

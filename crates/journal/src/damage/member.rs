@@ -1,4 +1,4 @@
-//! The same for the directory of a cluster's member: whatever happens to its files, it has every row and vote that it acknowledged, or
+//! The same for the directory of a cluster's member: under any damage to its files, it has every row and vote that it acknowledged, or
 //! it does not start. docs/journal.md shows the table; `SWOOSH_BLESS=1` rewrites it.
 
 use super::*;

@@ -273,7 +273,7 @@ impl MemberLog {
     }
 
     /// Rows of the indexes `from..to`, with those that wait to be written. Ends early after about so many bytes, but returns the first
-    /// row whatever its size. Rows that are purged or not there are left out.
+    /// row at any size. Rows that are purged or not there are left out.
     pub fn read(&self, from: u64, to: u64, bytes: usize) -> Result<Vec<Row>, ReadError> {
         let (from, to, cached) = {
             let front = self.0.front();

@@ -164,7 +164,7 @@ fn rows_of_every_kind_are_read_back_as_appended_before_they_are_written_and_afte
     let member = member.restart(2);
     assert_eq!(member.log.read(0, 9, usize::MAX).unwrap(), all);
     assert_eq!(member.log.read(3, 5, usize::MAX).unwrap(), all[1..3]);
-    assert_eq!(member.log.read(5, 9, 1).unwrap(), all[3..], "the first row, whatever its size");
+    assert_eq!(member.log.read(5, 9, 1).unwrap(), all[3..], "the first row, at any size");
     assert_eq!(member.log.read(2, 9, 300).unwrap(), all[..1]);
     assert_eq!((member.node.journal.last().0, member.node.journal.logged()), (1, Some((Some(at(2, 5)), 3))));
 }

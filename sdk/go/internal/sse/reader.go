@@ -13,7 +13,7 @@ const MostBytes = 1 << 20
 // ErrTooLarge is the error of an event over its bound.
 var ErrTooLarge = errors.New("a server-sent event is too large")
 
-// An Event is one of a stream. HasID tells an empty id from none.
+// An Event is one of a stream. HasID distinguishes an empty id from none.
 type Event struct {
 	Event string
 	Data  string

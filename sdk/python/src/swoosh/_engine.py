@@ -74,7 +74,7 @@ class Engine:
         return Request(method, self.address, target, headers, body, self.settings.timeouts.exchange)
 
     def ask(self, path: str, query: Query | None = None) -> Steps[Reply]:
-        """The answer to a read, of the first address that gives one. The request is made anew for each address."""
+        """The answer to a read, of the first address that gives one. Each address gets a new request."""
         detail = ""
         if path != "/health" and (self.settings.reader or self.settings.identity):
             # The signature of a read names the cluster.
