@@ -6,7 +6,7 @@
 #
 # Arguments:
 #   tests   strace (injects disk faults; without it those tests are skipped), prometheus with promtool (tests of dashboards
-#           and alerts), PyYAML (a second YAML parser), cryptography (signatures of the Python agent in docs/agents.md), packer,
+#           and alerts), PyYAML (a second YAML parser), jq (steps of pipelines), cryptography (signatures of the Python agent in docs/agents.md), packer,
 #           and the toolchains of sdk/: Go, Node.js, Python's packages. Without all of them but strace, their tests fail and name
 #           this script.
 #   packer  packer alone, which builds images.
@@ -97,17 +97,25 @@ if [ "${1:-}" = tests ] && has apt-get && ! has_pyyaml; then
         echo "python3-yaml could not be installed; as root, run: apt-get install --yes python3-yaml" >&2
 fi
 
+if [ "${1:-}" = tests ] && has apt-get && ! has jq; then
+    install_one jq "with which the steps of pipelines read documents" ||
+        echo "jq could not be installed; as root, run: apt-get install --yes jq" >&2
+fi
+
 has_cryptography() { python3 -c "import cryptography.hazmat.primitives.asymmetric.ed25519" >/dev/null 2>&1; }
 if [ "${1:-}" = tests ] && has apt-get && ! has_cryptography; then
     install_one python3-cryptography "with which the Python agent of docs/agents.md signs" ||
         echo "python3-cryptography could not be installed; as root, run: apt-get install --yes python3-cryptography" >&2
 fi
 
+# Release 20 is the first with the test runner and WebCrypto that the SDK uses.
+has_node() { has node && [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 20 ]; }
+
 # The toolchains of sdk/. Node.js of other packagers brings npm along, and then refuses Debian's.
 if [ "${1:-}" = tests ] && has apt-get; then
     has go || install_one golang-go "with which the Go SDK is tested" ||
         echo "golang-go could not be installed; as root, run: apt-get install --yes golang-go" >&2
-    has node || install_one nodejs "with which the JavaScript SDK is tested" ||
+    has_node || install_one nodejs "with which the JavaScript SDK is tested" && has_node ||
         echo "nodejs could not be installed (20 or later); as root, run: apt-get install --yes nodejs" >&2
     python3 -c "import ensurepip" >/dev/null 2>&1 || install_one python3-venv "with which the Python SDK is tested" ||
         echo "python3-venv could not be installed; as root, run: apt-get install --yes python3-venv" >&2

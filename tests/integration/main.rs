@@ -14,6 +14,7 @@ mod authority;
 mod backup;
 mod breaches;
 mod chart;
+mod ci_steps;
 mod clocks;
 mod compat;
 mod contributing;
