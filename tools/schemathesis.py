@@ -21,6 +21,8 @@ import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOOKS = ROOT / "fuzz/schemathesis"
+# It signs what is generated.
+SDK = ROOT / "sdk/python/src"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or pathlib.Path.home() / ".cache/swoosh/target")
 SWOOSH = os.environ.get("SWOOSH") or str(TARGET / "debug/swoosh")
 SEED, EXAMPLES = os.environ.get("SEED", "1"), os.environ.get("EXAMPLES", "60")
@@ -117,7 +119,7 @@ def let_loose(url, run, words):
     """Whether Schemathesis found something."""
     command = [TARGET / "schemathesis-venv/bin/schemathesis", "--config-file", HOOKS / "schemathesis.toml", "run",
                run / "openapi.json", "--url", url, "--seed", SEED, "--max-examples", EXAMPLES, "--continue-on-failure", *words]
-    variables = {"SWOOSH_URL": url, "SWOOSH_RUN": str(run), "PYTHONPATH": str(HOOKS), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {"SWOOSH_URL": url, "SWOOSH_RUN": str(run), "PYTHONPATH": f"{HOOKS}:{SDK}", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, cwd=HOOKS, env={**os.environ, **variables}, preexec_fn=die_with_parent).returncode != 0
 
 
@@ -163,7 +165,7 @@ def complaints(entries, answers, node_key):
 
 
 def main():
-    sys.path.insert(0, str(HOOKS))
+    sys.path[:0] = [str(HOOKS), str(SDK)]
     sys.dont_write_bytecode = True
     with tempfile.TemporaryDirectory(prefix="swoosh-schemathesis-") as temporary:
         run = pathlib.Path(temporary)

@@ -1,50 +1,35 @@
-"""The wire contract as a caller in another language meets it: canonical bytes, ed25519, base64url, readings of the clock.
+"""The signatures of the hooks, by `sdk/python`.
 
-Written from README.md and docs alone, so that it shares no mistake with the Rust client.
+A generated document may have no canonical bytes, such as one with a float; then signing raises a ValueError.
 """
 
-import base64
-import datetime
-import hashlib
-import itertools
-import pathlib
-
 import requests
-import rfc8785
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from swoosh.protocol import Hlc, HlcClock, Identity, canonical, digest, read_headers
 
 # One program may read its clock twice in a millisecond; the logical part tells the readings apart.
-_readings = itertools.count()
-
-
-def base64url(raw):
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+_clock = HlcClock()
 
 
 class Key:
     """A secret key of `swoosh keygen`; signs documents for one cluster."""
 
     def __init__(self, path, cluster):
-        text = pathlib.Path(path).read_text().strip().removeprefix("hmmm:secret:")
-        self._secret = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        self._cluster = cluster
-        self.public = "hmmm:pubkey:" + base64url(self._secret.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+        self.identity = Identity.load(path)
+        self.cluster = cluster
+        self.public = self.identity.public
 
     def sign(self, domain, document):
-        """`domain ‖ "\\n" ‖ cluster ‖ "\\n" ‖ JCS(document)`, signed. Raises where there are no canonical bytes."""
-        message = f"swoosh/{domain}/v1\n{self._cluster}\n".encode() + rfc8785.dumps(document)
-        return "ed25519:" + base64url(self._secret.sign(message))
+        return self.identity.sign_document(f"swoosh/{domain}/v1\n", self.cluster, document)
 
 
 def canonical_hash(document):
-    return "sha256-" + hashlib.sha256(rfc8785.dumps(document)).hexdigest()
+    return digest(canonical(document))
 
 
-def hlc(ahead=datetime.timedelta()):
+def hlc(ahead_s=0):
     """A reading of the clock of now, or of a time from now."""
-    time = (datetime.datetime.now(datetime.timezone.utc) + ahead).isoformat(timespec="milliseconds")
-    return f"{time}#{next(_readings) % 65536}"
+    now = _clock.next()
+    return str(Hlc(now.physical_ms + ahead_s * 1000, now.logical))
 
 
 class SignedRead(requests.auth.AuthBase):
@@ -54,8 +39,5 @@ class SignedRead(requests.auth.AuthBase):
         self._key = key
 
     def __call__(self, request):
-        read = {"hlc": hlc(), "signer": self._key.public, "target": request.path_url}
-        request.headers["X-Swoosh-Hlc"] = read["hlc"]
-        request.headers["X-Hmmm-Signer"] = read["signer"]
-        request.headers["X-Hmmm-Signature"] = self._key.sign("read", read)
+        request.headers.update(read_headers(self._key.identity, self._key.cluster, _clock.next(), request.path_url))
         return request
