@@ -68,7 +68,7 @@ fn site_packages(venv: &Path) -> std::path::PathBuf {
 
 #[test]
 fn the_javascript_sdk_keeps_the_contract_against_a_node() {
-    let mut node = toolchain("node", &["--version"]);
+    let mut node = stage::node();
     node.args(["--no-warnings", "--test", "test/vectors.test.js", "test/contract.test.js", "test/node.test.js"]);
     let said = run_with_node(node.current_dir(root().join("sdk/js")));
     assert!(said.contains("# skipped 0"), "{said}");

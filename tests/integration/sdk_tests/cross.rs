@@ -7,7 +7,7 @@ use serde_json::json;
 use swoosh::types::names::Region;
 use swoosh::types::receipt::Receipt;
 
-use super::stage::{good, toolchain};
+use super::stage::good;
 use super::{go, in_python, root};
 use crate::support::daemon::Site;
 use crate::support::driver::Project;
@@ -24,7 +24,7 @@ fn program(turn: usize, go_program: &Path) -> Option<Command> {
         }
         1 => Some(Command::new(go_program)),
         2 => {
-            let mut node = toolchain("node", &["--version"]);
+            let mut node = super::stage::node();
             node.args(["--no-warnings", "test/cross.js"]).current_dir(root().join("sdk/js"));
             Some(node)
         }

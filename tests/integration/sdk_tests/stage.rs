@@ -31,8 +31,16 @@ pub fn python() -> PathBuf {
 /// A program of a toolchain, which must be there.
 pub fn toolchain(program: &str, arguments: &[&str]) -> Command {
     let found = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(found.is_ok_and(|status| status.success()), "the SDKs need `{program}`; {REMEDY}");
+    assert!(
+        found.is_ok_and(|status| status.success()),
+        "the SDKs need `{program}` ({arguments:?} must succeed); {REMEDY}"
+    );
     Command::new(program)
+}
+
+/// Node.js of release 20, the first with all that the SDK uses, or later.
+pub fn node() -> Command {
+    toolchain("node", &["-e", "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)"])
 }
 
 #[track_caller]
