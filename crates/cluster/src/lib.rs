@@ -1,7 +1,7 @@
 //! A cluster of three to five nodes: one replicated log, one leader in each term.
 //!
 //! [`ports`] has the interfaces of the journal, the wire and the sequencer. [`messages`] has the messages between members. [`engine`]
-//! connects them to openraft. docs/decisions/consensus.md has the decision, and docs/decisions/consensus-engine.md notes on the engine.
+//! connects them to openraft. [`inspect`] checks rows before a follower acknowledges them. docs/decisions/consensus.md has the decision, and docs/decisions/consensus-engine.md notes on the engine.
 //!
 //! **Architecture invariant.** `engine` alone names openraft; no type of the engine reaches disk, wire or another crate. [`Runtime`] is
 //! the exception: the simulation brings its own.
@@ -10,6 +10,7 @@
 
 pub mod directory;
 pub mod engine;
+pub mod inspect;
 pub mod messages;
 pub mod peer;
 pub mod ports;

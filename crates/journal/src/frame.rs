@@ -32,6 +32,12 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
+    /// Reads the frame at `index`, as a row of a cluster's log has it. Its link and its seal are not checked.
+    pub fn read(index: u64, frame: &[u8]) -> Result<StoredRecord, ReadError> {
+        let frame = Frame::parse(index, frame)?;
+        frame.stored(frame.decode_record()?)
+    }
+
     /// The receipt, the same bytes as when it was first given.
     pub fn receipt(&self) -> Receipt {
         Receipt::of(&self.record, self.chain, self.path.clone(), self.seal.clone())
