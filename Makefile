@@ -115,9 +115,11 @@ dist: prerequisites ## Make the release archive with manual pages and completion
 QUICK = $(if $(CRATE)$(TESTS)$(EDIT),--config tools/edit.toml)
 
 # With one crate its dependencies keep the features that they have in the workspace, so that nothing is built twice.
+PACKAGE = $(if $(filter swoosh,$(CRATE)),swoosh,swoosh-$(CRATE))
+
 test: prerequisites ## Run all tests (CRATE=journal: the unit tests of that crate; TESTS=NAME: those with that name; EDIT=1: a quick build)
 	@tools/install-prerequisites.sh tests
-	cargo $(QUICK) test --locked $(if $(CRATE),--package swoosh-$(CRATE) --package swoosh-features --lib,--workspace) $(TESTS)
+	cargo $(QUICK) test --locked $(if $(CRATE),--package $(PACKAGE) --package swoosh-features --lib,--workspace) $(TESTS)
 
 lint: prerequisites ## Check format, lints, feature sets, licences and documentation
 	cargo fmt --all --check
