@@ -84,6 +84,27 @@ fn a_follower_catches_up_under_load_goes_on_after_kills_and_refuses_what_writes(
 }
 
 /// Nothing pruned a follower's directory, so that it grew for as long as it followed.
+/// A follower wrote no rows of open effects: it had none until its next start.
+#[test]
+fn a_follower_keeps_the_rows_of_open_effects_as_its_node_does() {
+    let (site, data) = (Site::new(), folder());
+    let node = site.start();
+    let mut project = Project::new(&site, "one");
+    project.drive(&node, Region::Boot, "LICENSE_CHECK");
+    let data = data.path().join("follower");
+    let follower = site.follow(node.address, &data).unwrap();
+    catches_up(&follower, &node);
+    project.drive(&node, Region::Boot, "LICENSED");
+    catches_up(&follower, &node);
+    let open = |data: &Path| {
+        let rows =
+            Journal::open_read_only(data.join("journal")).unwrap().open_effects(&"one".parse().unwrap()).unwrap();
+        rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(open(&data), open(&site.data()));
+    assert!(!open(&data).is_empty());
+}
+
 #[test]
 fn a_follower_prunes_as_the_node_does() {
     let (site, data) = (Site::new(), folder());

@@ -102,7 +102,7 @@ impl Inner {
         self.proven(index, anchor).map_err(|reason| format!("its record does not hold: {reason}"))
     }
 
-    /// A record that follows the link before it and is sealed by this node.
+    /// A record that follows the link before it and is sealed by this node, or by a member of its cluster.
     pub(super) fn proven(&self, index: u64, anchor: Anchor<'_>) -> Result<StoredRecord, String> {
         let read = || {
             let frame = Frame::parse(index, anchor.frame)?;
@@ -110,8 +110,8 @@ impl Inner {
             frame.stored(frame.decode_record()?)
         };
         let stored = read().map_err(|error: ReadError| error.to_string())?;
-        if stored.seal.node != self.identity.node {
-            return Err(format!("it is sealed by {}, which is not this node", stored.seal.node));
+        if !self.seals(&stored.seal.node) {
+            return Err(format!("it is sealed by {}, which may not seal here", stored.seal.node));
         }
         stored.receipt().verify(&self.identity.cluster).map_err(|error| error.to_string())?;
         Ok(stored)

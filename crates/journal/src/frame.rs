@@ -124,8 +124,9 @@ impl<'a> Frame<'a> {
     fn read_seal(&self) -> Result<BatchSeal, ReadError> {
         let index = self.index;
         let seal: BatchSeal = from_checked(self.seal).map_err(|source| ReadError::Record { index, source })?;
-        if seal.batch.first.max(seal.batch.last) > MAX_INTEGER {
-            return Err(ReadError::Frame { index, what: "its seal names an index over 2^53−1" });
+        let batch = &seal.batch;
+        if batch.first.max(batch.last).max(batch.term.unwrap_or_default()) > MAX_INTEGER {
+            return Err(ReadError::Frame { index, what: "its seal names a number over 2^53−1" });
         }
         Ok(seal)
     }

@@ -144,6 +144,8 @@ pub(super) mod meta {
     pub const COMMITTED: &[u8] = b"committed";
     /// The configuration at the applied row.
     pub const MEMBERS: &[u8] = b"members";
+    /// The keys of all members that ever were, which sealed the records.
+    pub const SEALERS: &[u8] = b"sealers";
 }
 
 /// Key of a row of the cluster's log.

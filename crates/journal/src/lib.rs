@@ -59,6 +59,7 @@ mod receipts;
 mod recover;
 pub mod replay;
 mod room;
+mod sealers;
 mod sides;
 mod snapshot;
 mod statistics;
@@ -191,6 +192,8 @@ struct Inner {
     follows: Option<String>,
     /// The member of a cluster; `None` for a node that runs alone.
     member: Option<Member>,
+    /// The keys of members that may seal besides this node's.
+    roster: Mutex<sealers::Roster>,
     /// The watermark's keeper. Lock order: `tail` is never taken while this is held.
     keeper: Keeper,
     /// The last side write. Held while one is written; taken before the watermark.

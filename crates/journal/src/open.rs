@@ -15,6 +15,7 @@ use super::incarnations;
 use super::layout::{FORMAT, Family, MEMBER_FORMAT, OLDEST_FORMAT, meta, wal_index, wal_key};
 use super::member::{self, Member};
 use super::promise::Keeper;
+use super::sealers::Roster;
 use super::store::{Column, Place, Scan, Store, WriteBatch};
 use super::unsnapshotted::Unsnapshotted;
 use super::watermark::{self, Found, Mark, Nonce, Watermark, WatermarkError};
@@ -137,6 +138,7 @@ impl Journal {
             options.as_ref().map_or(Mode::ReadOnly, |options| Mode::ReadWrite { durability: options.durability });
         let prune_floor = number(&db, &place, meta::PRUNE_FLOOR)?.unwrap_or(0);
         let member = Member::read(&db, &place, nonce)?;
+        let roster = Roster::read(&db, &place)?;
         let (last_index, last_chain) = match &member {
             Some(member) => member.ends().applied.end(),
             None => last_record(&db, &place)?,
@@ -158,6 +160,7 @@ impl Journal {
             incarnations,
             follows,
             member,
+            roster: Mutex::new(roster),
             keeper,
             sides: Mutex::new(sides),
             prune_floor,

@@ -195,11 +195,11 @@ impl Inner {
         }
     }
 
-    /// Whether this node signed a batch that a record with this chain value is in.
+    /// Whether a node that may seal here signed a batch that a record with this chain value is in.
     fn is_sealed(&self, frame: &Frame<'_>) -> bool {
         let stored = frame.decode_record().and_then(|record| frame.stored(record));
         stored.is_ok_and(|stored| {
-            stored.seal.node == self.identity.node && stored.receipt().verify(&self.identity.cluster).is_ok()
+            self.seals(&stored.seal.node) && stored.receipt().verify(&self.identity.cluster).is_ok()
         })
     }
 

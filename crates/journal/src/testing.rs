@@ -100,6 +100,8 @@ pub struct Node {
     pub chain: Hash,
     /// The beats that keys name, by index, where they are not the index.
     pub beats: BTreeMap<u64, u64>,
+    /// The key that seals batches, and the term of the cluster's leader that it is.
+    pub sealer: (SecretKey, Option<u64>),
     signer: SecretKey,
 }
 
@@ -110,7 +112,8 @@ impl Node {
         journal.recover().unwrap();
         let signer = SecretKey::from_bytes(&[2; 32]);
         let (heads, beats) = (BTreeMap::new(), BTreeMap::new());
-        Node { directory, journal, heads, history: Vec::new(), chain: Hash::ZERO, beats, signer }
+        let (sealer, chain) = ((node_key(), None), Hash::ZERO);
+        Node { directory, journal, heads, history: Vec::new(), chain, beats, sealer, signer }
     }
 
     pub fn last(&self) -> u64 {
@@ -135,7 +138,8 @@ impl Node {
             linked.push(next);
         }
         let chains: Vec<Hash> = linked.iter().map(|linked| linked.chain()).collect();
-        let sealed = SealedBatch::seal(&cluster(), &node_key(), first, &chains).unwrap();
+        let (key, term) = &self.sealer;
+        let sealed = SealedBatch::seal_in(&cluster(), key, *term, first, &chains).unwrap();
         let seal = Arc::new(EncodedSeal::of(sealed.seal.clone()));
         let mut batch = Batch::default();
         for (position, (record, inputs)) in records.iter().enumerate() {
@@ -220,14 +224,14 @@ impl Node {
     /// Closes the journal and opens it again, without recovering it. One that has less than was promised is
     /// opened to be looked at.
     pub fn reopen(self) -> Node {
-        let Node { directory, journal, heads, history, chain, beats, signer } = self;
+        let Node { directory, journal, heads, history, chain, beats, sealer, signer } = self;
         drop(journal);
         let journal = match Journal::open(options(directory.path())) {
             Err(OpenError::Lost { .. }) => Journal::open_read_only(directory.path()),
             opened => opened,
         };
         let journal = journal.unwrap_or_else(|error| panic!("{error}"));
-        Node { directory, journal, heads, history, chain, beats, signer }
+        Node { directory, journal, heads, history, chain, beats, sealer, signer }
     }
 
     /// Prunes the keys of records that are this many milliseconds older than the last one; each record is a

@@ -100,7 +100,7 @@ pub enum Flaw {
     #[error("the receipt does not hold: {0}")]
     Receipt(ReceiptError),
     /// Another node sealed the batch.
-    #[error("the batch is sealed by {0}, which is not this node")]
+    #[error("the batch is sealed by {0}, which may not seal here")]
     Sealer(PublicKey),
     /// The decision record is missing.
     #[error("its decision record is missing")]
@@ -194,7 +194,7 @@ impl VerifyReport {
         if let Err(error) = point.receipt.verify(&identity.cluster) {
             self.note(point.receipt.index, Flaw::PrunePoint(error));
         }
-        if point.receipt.seal.node != identity.node {
+        if !journal.seals(&point.receipt.seal.node) {
             self.note(point.receipt.index, Flaw::Sealer(point.receipt.seal.node));
         }
         let bases = journal.0.based_projects();
@@ -278,7 +278,7 @@ fn objects(journal: &Journal, record: &Record, flaws: &mut Vec<Flaw>) -> Result<
 fn seal(journal: &Journal, stored: &StoredRecord, flaws: &mut Vec<Flaw>) {
     let identity = journal.identity();
     flaws.extend(stored.receipt().verify(&identity.cluster).err().map(Flaw::Receipt));
-    if stored.seal.node != identity.node {
+    if !journal.seals(&stored.seal.node) {
         flaws.push(Flaw::Sealer(stored.seal.node));
     }
 }

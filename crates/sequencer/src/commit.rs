@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::derive::{Change, Derived, derive, due_snapshots};
 use super::handle::{Shared, View};
 use super::heads::Evicted;
 use super::inbox::{Done, Inbox, Reply};
@@ -12,11 +13,8 @@ use super::pipeline::{answer, not_durable};
 use super::{Outcome, Trace, Traced, Verified};
 use swoosh_facts::FactsNow;
 use swoosh_journal::{Batch, Durability, JournalOptions, Log, LogEntry, ReadError, ReceiptSum, Snapshot, Write};
-use swoosh_machine::blocks::Blocks;
 use swoosh_machine::head::Head;
-use swoosh_machine::reduce::Delta;
 use swoosh_types::hash::Hash;
-use swoosh_types::names::Transition;
 use swoosh_types::receipt::{EncodedSeal, Receipt, SealedBatch};
 use swoosh_types::record::{Linked, Record};
 use swoosh_types::text::ProjectName;
@@ -29,10 +27,8 @@ pub(super) struct Pending {
     /// The facts that it was judged by.
     pub facts: Arc<FactsNow>,
     pub head: Arc<Head>,
-    /// Effects that it opens and ends.
-    pub effects: Delta,
-    /// The reasons that hold the project up after it, if they changed.
-    pub blocks: Option<Blocks>,
+    /// The effects and reasons that it changes.
+    pub change: Change,
     pub reply: Option<Reply>,
     pub arrived: Instant,
     /// Trace of the proposal, if spans are recorded.
@@ -181,16 +177,24 @@ impl<L: Log> Committer<L> {
             let receipt: Arc<[u8]> = Receipt::encode(record, &pending.linked.chain(), &path, &seal).into();
             let (index, project) = (record.index, record.project.clone());
             batch.entries.push(LogEntry { index, project, linked: pending.linked.clone(), seal: seal.clone(), path });
-            self.push_writes(&mut batch, pending, &receipt);
+            self.push_objects(&mut batch, pending);
+            let derived = Derived {
+                record,
+                inputs: &pending.verified.proposal().inputs,
+                fingerprint: pending.verified.fingerprint(),
+                change: &pending.change,
+                receipt: ReceiptSum::of(&receipt),
+            };
+            batch.writes.extend(derive(&*self.shared.ports.describe, &derived));
             receipts.push(receipt);
         }
         self.push_snapshots(&mut batch, job);
         Ok(Built { batch, receipts })
     }
 
-    fn push_writes(&mut self, batch: &mut Batch, pending: &Pending, receipt: &[u8]) {
+    /// Inputs, and facts that are not in the journal for certain.
+    fn push_objects(&mut self, batch: &mut Batch, pending: &Pending) {
         let record = &pending.record;
-        let (project, index) = (record.project.clone(), record.index);
         batch.writes.push(Write::Object { hash: record.inputs_hash, bytes: pending.verified.inputs_bytes().to_vec() });
         for hash in record.facts() {
             // To write one again does no harm.
@@ -203,37 +207,14 @@ impl<L: Log> Committer<L> {
                 batch.writes.push(Write::Object { hash, bytes: bytes.to_vec() });
             }
         }
-        if let Some(blocks) = pending.blocks {
-            batch.writes.push(Write::Blocked { project: project.clone(), blocks });
-        }
-        let opened = pending.effects.opened.iter().cloned();
-        let opened_at = record.timestamp;
-        batch.writes.extend(opened.map(|id| Write::EffectOpened { id, opened_at }));
-        batch.writes.extend(pending.effects.closed.iter().cloned().map(|id| Write::EffectClosed { id }));
-        let inputs = &pending.verified.proposal().inputs;
-        let wording = self.shared.ports.describe.describe(record, inputs);
-        batch.writes.push(Write::Decision { project: project.clone(), index, wording });
-        batch.writes.push(Write::Key {
-            project,
-            key: record.idem_key.clone(),
-            fingerprint: pending.verified.fingerprint(),
-            index,
-            receipt: ReceiptSum::of(receipt),
-        });
     }
 
-    /// Snapshots: every N records, on entering REVERB, at the barrier of a newer chart, before eviction, and by the sweep.
+    /// Snapshots: those that are due after the records, those before eviction, and those of the sweep.
     fn push_snapshots(&self, batch: &mut Batch, job: &Job) {
-        let mut taken = BTreeSet::new();
-        for pending in job.records.iter().rev() {
-            let project = &pending.record.project;
-            let transition = pending.record.transition;
-            // Where a loop ends, and where what comes after is of a newer chart.
-            let marked = matches!(transition, Transition::ExecutionApprovalsThreshold | Transition::BootChartUpgraded);
-            if (marked || self.shared.journal().is_snapshot_due(project)) && taken.insert(project.clone()) {
-                self.push_snapshot(batch, project, &pending.head, pending.record.index, job);
-            }
-        }
+        let moved = job.records.iter().map(|pending| (&pending.record, pending.linked.chain(), &*pending.head));
+        let due = due_snapshots(&self.shared.journal(), moved);
+        let mut taken: BTreeSet<_> = due.iter().map(|snapshot| snapshot.project.clone()).collect();
+        batch.writes.extend(due.into_iter().map(|snapshot| Write::Snapshot(Box::new(snapshot))));
         for evicted in &job.evicted {
             // A covered record needs no new snapshot.
             if !self.shared.journal().is_covered(&evicted.project) && taken.insert(evicted.project.clone()) {

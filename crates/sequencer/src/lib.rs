@@ -19,6 +19,7 @@ mod alive;
 mod clock;
 mod commit;
 mod damage;
+mod derive;
 mod desk;
 mod fair;
 mod follow;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use damage::{Damage, DamagedProject};
+pub use derive::{Change, Derived, Moved, derive, due_snapshots};
 pub use handle::{DryRun, Handle, Status, View};
 pub use heads::Memory;
 pub use own::OwnOutcome;

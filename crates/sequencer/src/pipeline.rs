@@ -18,6 +18,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use super::commit::{Job, Pending};
+use super::derive::Change;
 use super::desk::CommitNow;
 use super::handle::{Shared, View};
 use super::heads::{Came, EVICT_AT_ONCE, Heads, Memory};
@@ -26,17 +27,15 @@ use super::mend::{Failure, Mended};
 use super::{Outcome, Refusal, Trace, Verified, retry};
 use swoosh_facts::FactsNow;
 use swoosh_journal::{Durability, RecoveredHead};
-use swoosh_machine::blocks::Blocks;
-use swoosh_machine::chart;
 use swoosh_machine::facts::FactSet;
 use swoosh_machine::head::Head;
 use swoosh_machine::judge::{self, Accepted, Docket, Key, Refused};
-use swoosh_machine::reduce::{Delta, Stamp};
+use swoosh_machine::reduce::Stamp;
 use swoosh_machine::state::TopPhase;
 use swoosh_types::fact::FactKind;
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
-use swoosh_types::names::{CouncilState, Transition};
+use swoosh_types::names::CouncilState;
 use swoosh_types::record::Linked;
 use swoosh_types::rejection::{Code, Rejection};
 use swoosh_types::text::ProjectName;
@@ -355,9 +354,7 @@ impl Pipeline {
         let record = record(project, scene.stamp, &verified, accepted.outcomes, accepted.next.hash());
         let linked = Arc::new(Linked::of(self.chain, record.encode()));
         let head = Arc::new(accepted.next);
-        let effects = delta(record.transition, &scene.head, &head);
-        let blocks = Blocks::of(head.state());
-        let blocks = (blocks != Blocks::of(scene.head.state())).then_some(blocks);
+        let change = Change::between(record.transition, &scene.head, &head);
         self.heads.put(project.clone(), head.clone(), record.index, self.open_number);
         let in_flight = InFlight { fingerprint: verified.fingerprint(), waiting: Vec::new() };
         self.keys.insert((project.clone(), record.idem_key.clone()), in_flight);
@@ -373,18 +370,7 @@ impl Pipeline {
         if self.open.is_empty() {
             self.shared.pulse.batch_begins(self.open_number);
         }
-        self.open.push(Pending {
-            record,
-            linked,
-            verified,
-            facts: scene.facts,
-            head,
-            effects,
-            blocks,
-            reply,
-            arrived,
-            trace,
-        });
+        self.open.push(Pending { record, linked, verified, facts: scene.facts, head, change, reply, arrived, trace });
         after
     }
 
@@ -548,15 +534,6 @@ pub(super) fn is_watched(head: &Head, facts: &FactSet) -> bool {
     let is_probed = state.council.phase == CouncilState::ToolingSync && !state.council.tool_pins.is_empty();
     let has_pulses = || facts.has(FactKind::Liveness);
     is_probed || (state.phase() == TopPhase::Execution && has_pulses())
-}
-
-/// The effects that a transition opened and ended. Most touch none, which costs nothing.
-fn delta(transition: Transition, before: &Head, after: &Head) -> Delta {
-    let spec = chart::spec(transition);
-    if spec.opens.is_empty() && spec.cancels.is_empty() && spec.closes.is_none() {
-        return Delta::default();
-    }
-    Delta::between(before.state(), after.state())
 }
 
 /// The stamp after one. In the last millisecond of the year 9999 there is none later.

@@ -28,6 +28,10 @@ pub struct BatchRoot {
     pub last: u64,
     /// Root over the records' chain values.
     pub root: Hash,
+    /// Term of the cluster's leader that sealed it; absent where a node runs alone. Without it, two honest seals of one leader at
+    /// one index, of which one was truncated, would look like a fork.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<u64>,
 }
 
 /// A batch's root, signed.
@@ -133,9 +137,20 @@ impl EncodedSeal {
 impl SealedBatch {
     /// Seals the records from `first` on with these chain values; `None` when there are none.
     pub fn seal(cluster: &ClusterId, key: &SecretKey, first: u64, chains: &[Hash]) -> Option<SealedBatch> {
+        SealedBatch::seal_in(cluster, key, None, first, chains)
+    }
+
+    /// The same by the leader of a term.
+    pub fn seal_in(
+        cluster: &ClusterId,
+        key: &SecretKey,
+        term: Option<u64>,
+        first: u64,
+        chains: &[Hash],
+    ) -> Option<SealedBatch> {
         let levels = levels(chains);
         let root = *levels.last()?.first()?;
-        let batch = BatchRoot { first, last: first + chains.len() as u64 - 1, root };
+        let batch = BatchRoot { first, last: first + chains.len() as u64 - 1, root, term };
         let signature = key.sign(&keys::message(domain::BATCH, cluster, &canonical_bytes(&batch)));
         Some(SealedBatch { levels, seal: BatchSeal { batch, node: key.public(), signature } })
     }
@@ -279,6 +294,25 @@ mod tests {
             }
         }
     }
+
+    /// A leader that lost its term sealed a record that was truncated, and later another one at the same index. Without the term in
+    /// the seal, both seals together looked like the proof of a fork.
+    #[test]
+    fn the_term_is_part_of_a_leaders_seal_and_a_node_alone_seals_the_bytes_of_before() {
+        let (cluster, key) = ("c".parse().unwrap(), SecretKey::from_bytes(&[1; 32]));
+        let alone = SealedBatch::seal(&cluster, &key, 5, &[Hash::ZERO]).unwrap();
+        let text = String::from_utf8(canonical_bytes(&alone.seal)).unwrap();
+        assert!(!text.contains("term"), "{text}");
+        let sealed = SealedBatch::seal_in(&cluster, &key, Some(3), 5, &[Hash::ZERO]).unwrap();
+        let good = receipt(&sealed, 5, 0, Hash::ZERO);
+        assert_eq!(good.verify(&cluster), Ok(()));
+        for term in [None, Some(4)] {
+            let mut other = good.clone();
+            other.seal.batch.term = term;
+            assert_eq!(other.verify(&cluster), Err(ReceiptError::Signature), "{term:?}");
+        }
+    }
+
     #[test]
     fn bounds_beyond_all_numbers_are_no_proof_and_no_panic() {
         let (cluster, key) = ("c".parse().unwrap(), SecretKey::from_bytes(&[1; 32]));

@@ -40,7 +40,7 @@ fn documents() -> [(&'static str, &'static str, Value); 6] {
         "valid_until": "2025-10-20T01:00:00.000+00:00#0", "body": outside::hourly(),
     });
     let vote = json!({"project": "default", "council_epoch": 3, "member_set_hash": Hash::of(b"members")});
-    let batch = json!(BatchRoot { first: 5, last: 9, root: Hash::of(b"root") });
+    let batch = json!(BatchRoot { first: 5, last: 9, root: Hash::of(b"root"), term: None });
     [
         ("proposal that leaves project out", domain::TRANSITION, proposal),
         ("proposal", domain::TRANSITION, full),

@@ -12,6 +12,7 @@ use crate::error::{OpenError, RecoverError, StorageError};
 use crate::incarnations::family;
 use crate::layout::{Family, MEMBER_FORMAT, meta};
 use crate::open::{last_record, open_with, required};
+use crate::sealers::Roster;
 use crate::store::{Place, WriteBatch};
 use crate::watermark::{self, Mark, Pledge, Watermark, WatermarkError};
 use crate::{Journal, JournalOptions, Sides};
@@ -71,6 +72,9 @@ impl Journal {
         rows.put_cf(column, meta::PURGED, begins.to_string());
         rows.put_cf(column, meta::APPLIED, begins.to_string());
         rows.put_cf(column, meta::MEMBERS, members);
+        let mut roster = Roster::read(&db, &place)?.with(required(&db, &place, meta::NODE)?);
+        roster.admit(&founding.members.configuration);
+        roster.stage(&mut rows, column);
         db.write(rows, true)?;
         let (incarnation, sides) = (required(&db, &place, meta::INCARNATION)?, Sides::read(&db)?);
         let (end, row) = (founding.begins, Hash::ZERO);

@@ -10,9 +10,10 @@ use crate::verify::verify;
 use crate::watermark;
 use crate::{AppendError, Durability, JournalOptions, OpenError, Retention, Write};
 use std::sync::Arc;
-use swoosh_types::cluster::{Barrier, Body, Configuration, MemberId, Row};
+use swoosh_types::cluster::{Barrier, Body, Configuration, Member as Peer, MemberId, Row};
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
+use swoosh_types::keys::SecretKey;
 
 fn families(node: &Node) -> Vec<String> {
     let mut names = rocksdb::DB::list_cf(&rocksdb::Options::default(), node.directory.path()).unwrap();
@@ -509,4 +510,36 @@ fn a_member_syncs_whatever_the_setting_says() {
     let again = start(options(crashed.path()), 3).unwrap();
     assert_eq!(again.logged(), Some((Some(at(2, 2)), 0)));
     assert!(matches!(node.journal.0.keeper.promised(), Ok(Some(mark)) if mark.member.unwrap().end == Some(at(2, 2))));
+}
+
+/// The configuration with members of these numbers; the seed of a member's key is ten more.
+fn with_members(numbers: &[u64]) -> Configuration {
+    let key = |number: u64| SecretKey::from_bytes(&[number as u8 + 10; 32]);
+    let member = |number: u64| Peer { key: key(number).public(), ..Peer::default() };
+    let members = numbers.iter().map(|number| (MemberId(*number), member(*number))).collect();
+    Configuration { voters: vec![numbers.iter().copied().map(MemberId).collect()], members }
+}
+
+/// Another leader's records were damage to each member but that one, and to all once it was removed.
+#[test]
+fn records_hold_that_any_member_sealed_also_after_its_removal_and_no_one_else_s_do() {
+    let mut member = MemberNode::after(1);
+    member.vote(2, 2, true);
+    for (index, members) in [(2, &[1, 2][..]), (4, &[1])] {
+        let row = row(2, index, Body::Members(with_members(members)));
+        member.log.append(vec![row.clone()], must());
+        member.log.apply(row, Vec::new(), must());
+        member.node.sealer = (SecretKey::from_bytes(&[12; 32]), Some(2));
+        member.commit(2, &["a", "b"], true);
+    }
+    for start in 2..4 {
+        member = member.restart(start);
+        let report = verify(&member.node.journal.view().unwrap(), &mut |_| ());
+        assert!(report.is_good() && report.records == 5, "{:?}", report.problems);
+    }
+    assert_eq!(member.node.journal.record(3).unwrap().unwrap().receipt().seal.batch.term, Some(2));
+    member.node.sealer = (SecretKey::from_bytes(&[13; 32]), Some(2));
+    member.commit(2, &["a"], true);
+    let report = verify(&member.node.journal.view().unwrap(), &mut |_| ());
+    assert_eq!(report.problem_count, 1, "{:?}", report.problems);
 }

@@ -211,6 +211,7 @@ impl Inner {
             log.members.configuration = configuration.clone();
             let bytes = serde_json::to_vec(&log.members).map_err(|error| StorageError(error.to_string()))?;
             staged.rows.put_cf(self.family(Family::Meta), meta::MEMBERS, bytes);
+            self.stage_sealers(&mut staged.rows, configuration);
         }
         staged.rows.put_cf(self.family(Family::Meta), meta::APPLIED, point.to_string());
         log.applied = point;

@@ -38,7 +38,7 @@ struct Side {
 #[derive(Debug, Serialize)]
 pub struct Fork {
     index: u64,
-    /// The node that sealed both; absent where one of the seals does not hold.
+    /// The node that sealed both in one term; absent where one of the seals does not hold.
     sealed_by: Option<PublicKey>,
     here: Side,
     there: Side,
@@ -60,7 +60,7 @@ impl Side {
     fn holds(&self, journal: &Journal) -> bool {
         let identity = journal.identity();
         let receipt = Receipt::of(&self.record, self.chain, self.path.clone(), self.seal.clone());
-        self.seal.node == identity.node && receipt.verify(&identity.cluster).is_ok()
+        journal.seals(&self.seal.node) && receipt.verify(&identity.cluster).is_ok()
     }
 
     fn name(&self) -> String {
@@ -83,8 +83,10 @@ pub async fn find(client: &Client, journal: &Journal, last: u64, first: u64) -> 
     let there = client.feed(differs, 1, 0).await?.records.into_iter().next();
     let (Some(there), Some(here)) = (there, journal.record(differs)?) else { return Ok(None) };
     let (here, there) = (Side::from(here), Side::from(there));
-    let both = here.holds(journal) && there.holds(journal);
-    let sealed_by = both.then_some(journal.identity().node);
+    // A leader that lost its term may have sealed another record there in that term, which never committed.
+    let alike = (here.seal.node, here.seal.batch.term) == (there.seal.node, there.seal.batch.term);
+    let both = alike && here.holds(journal) && there.holds(journal);
+    let sealed_by = both.then_some(here.seal.node);
     Ok(Some(Fork { index: differs, sealed_by, here, there }))
 }
 
@@ -94,7 +96,7 @@ impl Fork {
         let (index, here, there) = (self.index, self.here.name(), self.there.name());
         let whose = match self.sealed_by {
             Some(node) => format!("node {node} sealed both: it equivocates, or runs twice on copies of one directory"),
-            None => "not both are sealed by the node: another node answers there".to_owned(),
+            None => "not both are sealed by one node in one term: another node answers there".to_owned(),
         };
         format!("record {index} is {here} here, and {there} there; {whose}")
     }

@@ -3,18 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use swoosh_decisions as decisions;
-use swoosh_journal::{
-    Batch, FoldError, Journal, LogEntry, ReadError, ReceiptSum, Snapshot, StoredRecord, Write, fingerprint,
-};
+use swoosh_journal::{Batch, FoldError, Journal, LogEntry, ReadError, ReceiptSum, StoredRecord, Write, fingerprint};
 use swoosh_machine::head::Head;
 use swoosh_machine::replay::{Divergence, step};
-use swoosh_sequencer::{Handle, View};
+use swoosh_sequencer::{Change, Derived, Handle, View, due_snapshots};
 use swoosh_types::canonical::canonical_bytes;
 use swoosh_types::feed::{FeedFact, FeedPage, FeedRecord};
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::incarnation::onward;
+use swoosh_types::json::Json;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::receipt::{EncodedSeal, ReceiptError};
 use swoosh_types::record::{Linked, Record};
@@ -72,8 +70,8 @@ struct Taking<'a> {
     written: BTreeSet<Hash>,
     seal: Option<Arc<EncodedSeal>>,
     heads: BTreeMap<ProjectName, (Arc<Head>, u64)>,
-    /// The last record of each project, and its link.
-    last_of: BTreeMap<ProjectName, (Record, Hash)>,
+    /// The records, their links and the heads after them.
+    moved: Vec<(Record, Hash, Arc<Head>)>,
     batch: Batch,
     last_index: u64,
     last_chain: Hash,
@@ -89,7 +87,7 @@ impl<'a> Taking<'a> {
             written: BTreeSet::new(),
             seal: None,
             heads: BTreeMap::new(),
-            last_of: BTreeMap::new(),
+            moved: Vec::new(),
             batch: Batch::default(),
             last_index,
             last_chain,
@@ -106,8 +104,9 @@ impl<'a> Taking<'a> {
         let inputs = self.inputs(entry)?;
         let stored = self.seal(entry, linked.encoded().to_vec())?;
         self.facts(record)?;
-        self.reduce(entry)?;
-        self.write(stored, Arc::new(linked), inputs, entry);
+        let (change, head) = self.reduce(entry)?;
+        self.write(stored, Arc::new(linked), inputs, &entry.inputs, &change);
+        self.moved.push((entry.record.clone(), entry.chain, head));
         Ok(())
     }
 
@@ -148,7 +147,7 @@ impl<'a> Taking<'a> {
             path: entry.path.clone(),
         };
         let index = stored.record.index;
-        if stored.seal.node != identity.node {
+        if !self.journal.seals(&stored.seal.node) {
             return Err(Flaw::Sealer { index, expected: identity.node, found: stored.seal.node });
         }
         stored.receipt().verify(&identity.cluster).map_err(|source| Flaw::Seal { index, source })?;
@@ -168,49 +167,45 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    fn reduce(&mut self, entry: &FeedRecord) -> Result<(), Flaw> {
+    fn reduce(&mut self, entry: &FeedRecord) -> Result<(Change, Arc<Head>), Flaw> {
         let (project, index) = (&entry.record.project, entry.record.index);
         let head = match self.heads.get(project) {
             Some((head, _)) => head.clone(),
             None => self.handle.view(project)?.head.clone(),
         };
         let next = Arc::new(step(&head, &entry.record, &entry.inputs)?);
-        self.heads.insert(project.clone(), (next, index));
-        Ok(())
+        let change = Change::between(entry.record.transition, &head, &next);
+        self.heads.insert(project.clone(), (next.clone(), index));
+        Ok((change, next))
     }
 
-    fn write(&mut self, stored: StoredRecord, linked: Arc<Linked>, inputs: Vec<u8>, entry: &FeedRecord) {
+    fn write(&mut self, stored: StoredRecord, linked: Arc<Linked>, bytes: Vec<u8>, inputs: &Json, change: &Change) {
         let record = &stored.record;
         let (project, index) = (record.project.clone(), record.index);
         if self.written.insert(record.inputs_hash) {
-            self.batch.writes.push(Write::Object { hash: record.inputs_hash, bytes: inputs });
+            self.batch.writes.push(Write::Object { hash: record.inputs_hash, bytes });
         }
-        let wording = decisions::wording(record, &entry.inputs);
-        self.batch.writes.push(Write::Decision { project: project.clone(), index, wording });
-        self.batch.writes.push(Write::Key {
-            project: project.clone(),
-            key: record.idem_key.clone(),
+        let derived = Derived {
+            record,
+            inputs,
             fingerprint: fingerprint(record.transition, &record.inputs_hash, &record.signer),
-            index,
+            change,
             receipt: ReceiptSum::of(&canonical_bytes(&stored.receipt())),
-        });
+        };
+        self.batch.writes.extend(self.handle.derive(&derived));
         let seal = match &self.seal {
             Some(known) if *known.seal() == stored.seal => known.clone(),
             _ => Arc::new(EncodedSeal::of(stored.seal.clone())),
         };
         self.seal = Some(seal.clone());
-        self.last_of.insert(project.clone(), (stored.record, stored.chain));
         self.batch.entries.push(LogEntry { index, project, linked, seal, path: stored.path });
     }
 
     fn done(mut self) -> Taken {
-        let mut snapshot = None;
-        for (project, (record, chain)) in &self.last_of {
-            if let Some((head, _)) = self.heads.get(project).filter(|_| self.journal.is_snapshot_due(project)) {
-                snapshot = snapshot.max(Some(record.hlc));
-                self.batch.writes.push(Write::Snapshot(Box::new(Snapshot::of(record, *chain, head.state()))));
-            }
-        }
+        let moved = self.moved.iter().map(|(record, chain, head)| (record, *chain, &**head));
+        let due = due_snapshots(self.journal, moved);
+        let snapshot = due.iter().map(|snapshot| snapshot.hlc).max();
+        self.batch.writes.extend(due.into_iter().map(|snapshot| Write::Snapshot(Box::new(snapshot))));
         let heads = self.heads.into_iter().map(|(project, (head, index))| (project, View { head, index })).collect();
         Taken { batch: self.batch, heads, last_index: self.last_index, snapshot }
     }

@@ -111,7 +111,7 @@ fn receipt() -> impl Strategy<Value = Receipt> {
             chain: hashes[2],
             path,
             seal: BatchSeal {
-                batch: BatchRoot { first: index, last: index, root: hashes[3] },
+                batch: BatchRoot { first: index, last: index, root: hashes[3], term: None },
                 node: secret.public(),
                 signature: secret.sign(b"batch"),
             },
