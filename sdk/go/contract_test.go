@@ -203,8 +203,8 @@ func TestTheClockFollowsTheNode(t *testing.T) {
 }
 
 func TestAllOtherRefusalsAreFinal(t *testing.T) {
-	for _, code := range []string{"guard_coverage", "not_enabled", "hlc_ahead", "a_new_code", "follower"} {
-		n := newNode(t, []answer{refusal(code, map[bool]int{true: 503, false: 400}[code == "follower"], "")})
+	for _, code := range []string{"guard_coverage", "not_enabled", "hlc_ahead", "a_new_code", "follower", "project_damaged"} {
+		n := newNode(t, []answer{refusal(code, map[bool]int{true: 503, false: 400}[code == "follower" || code == "project_damaged"], "")})
 		var problem *Problem
 		if _, err := n.propose(pause()); !errors.As(err, &problem) || string(problem.Code) != code || len(n.posted) != 1 {
 			t.Errorf("%s: %v", code, err)

@@ -262,7 +262,7 @@ func passingCause(err error) *cause {
 	switch {
 	case errors.As(err, &unreachable):
 	case errors.As(err, &unexpected) && isPassing(unexpected.Status):
-	case errors.As(err, &problem) && isPassing(int(problem.Status)):
+	case errors.As(err, &problem) && problem.Code != CodeProjectDamaged && isPassing(int(problem.Status)):
 		if problem.RetryAfterMs != nil {
 			why.asked = time.Duration(*problem.RetryAfterMs) * time.Millisecond
 		}

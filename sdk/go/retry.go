@@ -120,7 +120,7 @@ func stepOf(code Code, status int) step {
 	switch {
 	case code == CodeOutcomeHeld:
 		return held
-	case code == CodeFollower:
+	case code == CodeFollower, code == CodeProjectDamaged: // until the operator acts
 		return end
 	case isPassing(status):
 		return again

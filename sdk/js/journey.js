@@ -17,6 +17,7 @@ const needsWindow = (view, transition) => view.transitions.some((known) => known
 /** Whether the same read may succeed later. @param {unknown} error */
 function isPassing(error) {
   if (error instanceof Unreachable) return true;
+  if (error instanceof Rejected && error.code === 'project_damaged') return false;
   return (error instanceof Rejected || error instanceof Unexpected) && passing.includes(error.status);
 }
 

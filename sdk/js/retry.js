@@ -52,7 +52,7 @@ export function problemOf(body) {
 /** @param {string} code @param {number} status @returns {Cause['step']} */
 function stepOf(code, status) {
   if (code === 'outcome_held') return 'held';
-  if (code === 'follower') return 'end';
+  if (code === 'follower' || code === 'project_damaged') return 'end'; // until the operator acts
   if (passing.includes(status)) return 'again';
   return ['head', 'clock', 'restamp'].includes(retries[code]) ? 'sign' : 'end';
 }

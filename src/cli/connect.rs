@@ -129,6 +129,8 @@ pub(super) struct Refused {
     /// The cluster that was signed for, where something was signed.
     pub cluster: Option<ClusterId>,
     pub problem: Box<Problem>,
+    /// After several attempts: how many there were, and the key to try again under.
+    pub gave_up: Option<String>,
 }
 
 impl NodeArgs {
@@ -219,6 +221,16 @@ impl NodeArgs {
         Node::over(self.reads_for(builder, &signs_for)?.build())
     }
 
+    /// The node, to post to without a key.
+    pub fn posting(&self, builder: ClientBuilder) -> anyhow::Result<Node> {
+        let signs_for = self.signs_for()?;
+        let mut builder = builder.checking(signs_for.cluster.clone());
+        if let Some(node) = signs_for.node {
+            builder = builder.node(node);
+        }
+        Node::over(self.reads_for(builder, &signs_for)?.build())
+    }
+
     /// The node, to read from.
     pub fn reader(&self) -> anyhow::Result<Node> {
         Node::over(self.signs_reads(self.builder())?.build())
@@ -266,11 +278,15 @@ impl Node {
     }
 
     fn explain(&self, error: ProposeError) -> anyhow::Error {
-        let problem = match error {
-            ProposeError::Rejected(problem) | ProposeError::Read(ReadError::Problem(problem)) => problem,
-            other => return other.into(),
+        let given_up = error.problem().filter(|_| matches!(error, ProposeError::GaveUp { .. }));
+        let (problem, gave_up) = match (given_up.cloned(), error) {
+            (Some(problem), error) => (Box::new(problem), Some(error.to_string())),
+            (None, ProposeError::Rejected(problem) | ProposeError::Read(ReadError::Problem(problem))) => {
+                (problem, None)
+            }
+            (None, other) => return other.into(),
         };
         let node = self.client.address().trim_end_matches('/').to_owned();
-        Refused { node, cluster: self.client.cluster().cloned(), problem }.into()
+        Refused { node, cluster: self.client.cluster().cloned(), problem, gave_up }.into()
     }
 }

@@ -7,8 +7,10 @@ mod election;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde_json::json;
+
 use super::connect::{NodeArgs, ProjectArg};
-use super::output::{Output, Table, count, fields};
+use super::output::{self, Output, Table, count, fields};
 use super::propose::{hint_cluster, propose_once};
 use super::{keys, source, state};
 use crate::client::Draft;
@@ -160,7 +162,9 @@ fn propose(output: Output, election: &Election) -> anyhow::Result<()> {
         election::next_step(CouncilState::PlanRoles)
     );
     if phase != CouncilState::Elect {
-        eprintln!("note: the council is {phase}; {}", election::next_step(phase));
+        output::note(&json!({"council": phase}), || {
+            format!("note: the council is {phase}; {}", election::next_step(phase))
+        });
     }
     output.say(&election.document(), || text(election))
 }

@@ -1,5 +1,6 @@
 //! `swoosh effects`: the work that is open on a node, and how it goes on.
 
+mod hidden;
 mod ledger;
 mod watch;
 
@@ -8,11 +9,12 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::connect::NodeArgs;
-use super::output::{Output, Table};
+use super::output::{Output, Table, wrapped};
 use super::time;
 use crate::client::EffectView;
 use crate::hybridcore::logs::now_ms;
 use crate::types::text::ProjectName;
+use hidden::Hidden;
 
 /// Arguments of `swoosh effects`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +32,7 @@ use crate::types::text::ProjectName;
         With --watch the node sends events (GET /events). When the connection is lost, it is made again from the \
         last record that was heard of, for a minute; a node that has no room for listeners is asked again and again \
         instead. It ends when no work of the node's own is open: with 0, or with 1 where the last \
-        outcome of some work is a failure. Each effect ends as done, failed or cancelled.\n\nA recorded failure opens the effect \
+        outcome of some work is a failure, or a damaged project hides its work. Each effect ends as done, failed or cancelled.\n\nA recorded failure opens the effect \
         again under another id. Attempts are counted on over such effects, until the work succeeds.",
     after_help = "Examples:\n  swoosh effects                                   open effects of all projects\n  \
         swoosh effects --project alpha --watch           progress bars until alpha has no work of the node's own\n  \
@@ -57,15 +59,28 @@ impl EffectsCommand {
             return watch::follow(&node, self.project.as_ref(), output);
         }
         let effects = node.ask(node.client().effects(self.project.as_ref()))?;
-        output.say(&json!({"effects": effects}), || text(&effects))?;
+        let missing = if self.project.is_some() { Vec::new() } else { hidden::hidden(&node)? };
+        let damaged: Vec<_> = missing.iter().map(Hidden::document).collect();
+        output.say(&json!({"effects": effects, "damaged": damaged}), || text(&effects, &missing))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn text(effects: &[EffectView]) -> String {
-    if effects.is_empty() {
-        return "nothing is open; `swoosh transitions` lists the enabled transitions of a project".to_owned();
+fn text(effects: &[EffectView], missing: &[Hidden]) -> String {
+    let mut parts = Vec::new();
+    if !effects.is_empty() {
+        parts.push(table(effects));
+    } else if missing.is_empty() {
+        parts.push("nothing is open; `swoosh transitions` lists the enabled transitions of a project".to_owned());
     }
+    parts.extend(missing.iter().map(|hidden| wrapped(&format!("✗ {}", hidden.text()))));
+    if !missing.is_empty() {
+        parts.push("read runbooks/corrupt-journal.md".to_owned());
+    }
+    parts.join("\n")
+}
+
+fn table(effects: &[EffectView]) -> String {
     let mut table = Table::with(&["effect", "who", "at", "attempt", "what"]);
     for effect in effects {
         let who = if effect.mode == "external" { "worker" } else { "node" };
@@ -135,7 +150,7 @@ mod tests {
         assert_eq!(line(&effect("waiting")), "p/3/fetch waiting after attempt 2: no answer");
         let failed = EffectView { reason: Some("no answer (attempt 2)".to_owned()), ..effect("failed") };
         assert_eq!(line(&failed), "p/3/fetch failed: no answer (attempt 2)");
-        assert!(text(&[effect("running")]).contains("node"));
-        assert!(text(&[]).contains("nothing is open"));
+        assert!(text(&[effect("running")], &[]).contains("node"));
+        assert!(text(&[], &[]).contains("nothing is open"));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::connect::{NodeArgs, exit};
 use super::names;
-use super::output::{Output, Table, count};
+use super::output::{self, Output, Table, count};
 use super::reads::text;
 use super::time::{Span, after, now, parse_time};
 use super::{keys, source};
@@ -158,7 +158,9 @@ fn sign(args: &SignArgs) -> anyhow::Result<Fact> {
     read.map_err(|error| Usage(format!("{error}; `swoosh fact sign --help` shows a body of every kind")))?;
     if fact.believed_until_ms() < fact.claim.valid_until.physical_ms() {
         let days = most_ms / 86_400_000;
-        eprintln!("note: a {} fact is valid for at most {}, even if it claims more", args.kind, count(days, "day"));
+        output::note(&json!({"kind": args.kind, "longest_ms": most_ms}), || {
+            format!("note: a {} fact is valid for at most {}, even if it claims more", args.kind, count(days, "day"))
+        });
     }
     Ok(fact)
 }

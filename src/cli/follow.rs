@@ -138,6 +138,9 @@ async fn first_contact(client: &Client) -> anyhow::Result<Source> {
         Err(error) => return Err(error.into()),
     };
     let number = incarnation::number(&page.incarnations);
-    eprintln!("following node {} of cluster {}, incarnation {number}", page.node, page.cluster);
+    let document = serde_json::json!({"following": page.node, "cluster": page.cluster, "incarnation": number});
+    crate::cli::output::note(&document, || {
+        format!("following node {} of cluster {}, incarnation {number}", page.node, page.cluster)
+    });
     Ok(Source { node: page.node, cluster: page.cluster, incarnations: page.incarnations })
 }

@@ -64,7 +64,7 @@ impl KeygenCommand {
         }
         is_file_name(&self.out)?;
         let public = keyfile::create(&self.out)?.public();
-        eprintln!("wrote the secret key to {}", self.out.display());
+        output::note(&json!({"wrote": self.out}), || format!("wrote the secret key to {}", self.out.display()));
         output.say(&json!({"public": public, "file": self.out}), || public.to_string())?;
         Ok(ExitCode::SUCCESS)
     }
@@ -225,6 +225,11 @@ pub(super) fn own() -> Option<&'static str> {
 /// Whether a command that signs must name a key.
 pub(super) fn is_required() -> bool {
     own().is_none()
+}
+
+/// The same of a command that needs no key beside another argument, for `required_unless_present_any` of clap.
+pub(super) fn required_unless(other: &'static str) -> Vec<&'static str> {
+    is_required().then_some(other).into_iter().collect()
 }
 
 /// Operator's key in a directory of `swoosh init`.

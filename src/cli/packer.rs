@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::interrupt;
-use super::output::Output;
+use super::output::{self, Output};
 use super::sources::{command_id, operator};
 use super::worklog;
 use crate::hybridcore::leave::{Cancellable, Leave as _};
@@ -84,7 +86,7 @@ impl PackerCommand {
         let session = session(&self.place, &self.action, root, &leave, &show);
         match work::run(&session, self.action, output) {
             Err(error) if leave.stop().is_some() => {
-                eprintln!("interrupted: {error:#}");
+                output::note(&json!({"interrupted": format!("{error:#}")}), || format!("interrupted: {error:#}"));
                 Ok(interrupt::exit_code())
             }
             Ok(code) if code != ExitCode::SUCCESS && leave.stop().is_some() => Ok(interrupt::exit_code()),

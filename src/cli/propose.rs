@@ -66,7 +66,7 @@ use patience::{Ended, WaitFor};
         Many in one request:\n  \
         swoosh propose Boot_Licensed --project a --key operator.key --print >> batch\n  \
         swoosh propose Boot_Licensed --project b --key operator.key --print >> batch\n  \
-        swoosh propose --batch batch --key operator.key\n\n\
+        swoosh propose --batch batch\n\n\
         Exits with 0 when accepted (of a batch, all of them), 1 when refused, 2 on wrong usage (also bad inputs), 3 when --wait or --timeout is over, 4 when the\n\
         expression cannot be reached any more. `swoosh --json propose …` prints the receipt, which\n\
         `swoosh receipt verify` checks, or the node's problem document."
@@ -80,8 +80,8 @@ pub struct ProposeCommand {
         "beat_at", "idem_key", "window", "evidence", "head", "dry_run", "print"])]
     batch: Option<PathBuf>,
     /// Your secret key's file (see `swoosh keygen`); left out, keys/operator.key of a directory of `swoosh init`
-    #[arg(long, value_name = "FILE|env:NAME|fd:N", env = "SWOOSH_KEY", required = keys::is_required(), default_value = keys::own(), hide_default_value = true)]
-    key: PathBuf,
+    #[arg(long, value_name = "FILE|env:NAME|fd:N", env = "SWOOSH_KEY", required_unless_present_any = keys::required_unless("batch"))]
+    key: Option<PathBuf>,
     /// Project; left out, the proposal names none, which means `default`
     #[arg(long, value_name = "PROJECT", env = "SWOOSH_PROJECT")]
     project: Option<ProjectName>,
@@ -155,7 +155,7 @@ impl ProposeCommand {
     /// Proposes.
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         if let Some(file) = &self.batch {
-            return batch::propose(output, &self.signer(None)?, file);
+            return batch::propose(output, &self.poster()?, file);
         }
         let (most, goal) = self.waits();
         let inputs = self.given_inputs()?;
@@ -203,9 +203,15 @@ impl ProposeCommand {
 
     /// A client that signs for the node's cluster.
     fn signer(&self, most: Option<Span>) -> anyhow::Result<Node> {
-        let key = keys::load(&self.key)?;
+        let key = keys::load(self.key.as_deref().unwrap_or(Path::new(keys::OWN)))?;
         let retry = RetryPolicy { attempts: self.attempts, ..patience::within(most) };
         self.node.signing(self.node.builder().retry(retry), key)
+    }
+
+    /// A client for proposals that are signed already: it needs the node's cluster, to check receipts, and no key.
+    fn poster(&self) -> anyhow::Result<Node> {
+        let retry = RetryPolicy { attempts: self.attempts, ..RetryPolicy::default() };
+        self.node.posting(self.node.builder().retry(retry))
     }
 
     /// The inputs as they were given. What is lacking and does not follow from the state is refused before a node is asked.
@@ -333,7 +339,8 @@ fn tell(event: &Event<'_>) {
     };
     static LAST: Mutex<String> = Mutex::new(String::new());
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    eprintln!("{}", output::paragraph(&retry_text(&mut last, *attempt, why, *wait_ms)));
+    let document = serde_json::json!({"attempt": attempt, "failed": why, "again_in_ms": wait_ms});
+    output::note(&document, || output::paragraph(&retry_text(&mut last, *attempt, why, *wait_ms)));
 }
 
 /// A retry in a line. A reason that was printed last is not repeated.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::connect::{NodeArgs, ProjectArg};
 use super::names;
-use super::output::{Output, Table, fields, short_key};
+use super::output::{Output, Table, fields, short_key, wrapped};
 use super::refusal::guards;
 use crate::client::{ProjectList, ProjectView};
 use crate::types::decision::Decision;
@@ -48,8 +48,10 @@ fn projects_text(list: &ProjectList) -> String {
     } else if is_whole(list) {
         parts.push("no project has a record yet; the first Boot_ConfigOk creates one".to_owned());
     }
-    parts.extend(list.damaged.iter().map(|damaged| format!("✗ damaged: {}: {}", damaged.project, damaged.reason)));
-    parts.extend(list.incomplete.iter().map(|why| format!("✗ projects may be missing from this list: {why}")));
+    let damaged = list.damaged.iter().map(|damaged| format!("✗ damaged: {}: {}", damaged.project, damaged.reason));
+    parts.extend(damaged.map(|line| wrapped(&line)));
+    let incomplete = list.incomplete.iter().map(|why| format!("✗ projects may be missing from this list: {why}"));
+    parts.extend(incomplete.map(|line| wrapped(&line)));
     if !is_whole(list) {
         parts.push("read runbooks/corrupt-journal.md".to_owned());
     }

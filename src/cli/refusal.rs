@@ -8,13 +8,17 @@ use crate::types::text::ClusterId;
 use swoosh_terminal::failure;
 
 /// Tells why a command failed: on standard error for people; a node's own answer also as JSON on standard
-/// output, because it is what a program asked for.
+/// output, because it is what a program asked for. After several attempts, standard error says how many.
 pub(super) fn tell(error: &anyhow::Error, json: bool) {
     match error.chain().find_map(|cause| cause.downcast_ref::<Refused>()) {
         Some(refused) if json => {
+            if let Some(why) = &refused.gave_up {
+                eprintln!("{}", serde_json::json!({"error": why}));
+            }
             let document = document(refused).unwrap_or_else(|error| error.to_string());
             let _ = output::print(&document);
         }
+        Some(Refused { gave_up: Some(why), .. }) => failure::print(&anyhow::Error::msg(why.clone()), json),
         Some(refused) => {
             let text = text(&refused.node, refused.cluster.as_ref(), &refused.problem);
             eprintln!("{}", output::coloured_error(&text));

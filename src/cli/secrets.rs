@@ -11,7 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::connect::exit;
-use super::output::{Output, Table};
+use super::output::{self, Output, Table};
 use super::source;
 use crate::files;
 use crate::platform::agefile::{self, Identities, Recipient};
@@ -137,7 +137,7 @@ fn identity(output: Output, out: &Path) -> anyhow::Result<ExitCode> {
     let (text, recipient) = agefile::new_identity();
     let content = Zeroizing::new(format!("# recipient: {recipient}\n{}\n", *text));
     create(out, content.as_bytes())?;
-    eprintln!("wrote the identity to {}", out.display());
+    output::note(&json!({"wrote": out}), || format!("wrote the identity to {}", out.display()));
     output.say(&json!({"recipient": recipient.to_string(), "file": out}), || recipient.to_string())?;
     Ok(ExitCode::SUCCESS)
 }

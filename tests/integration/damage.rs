@@ -191,6 +191,13 @@ fn a_flipped_byte_in_a_covered_record_fails_reads_of_it_alone() {
     assert_eq!(daemon.get("/wal?from=1&limit=1").status, 200);
     ill.accept(&daemon, Transition::ControlPause);
     well.accept(&daemon, Transition::ControlPause);
+    // It named the runbook of a node that does not start.
+    let to = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let data = site.data();
+    let (data, to) = (data.to_str().unwrap(), to.path().join("to"));
+    let made = site.tool(&["backup", "create", "--data", data, "--to", to.to_str().unwrap()]);
+    let said = String::from_utf8(made.stderr).unwrap();
+    assert!(said.contains("runbooks/corrupt-journal.md") && !said.contains("recovery.md"), "{said}");
 }
 
 /// A backup that an older version made of a damaged journal is found.
@@ -270,4 +277,26 @@ fn the_commands_show_a_damaged_project_and_do_not_wait_for_it() {
     assert_eq!((code, &listed["damaged"][0]["project"]), (Some(0), &json!("a-ill")), "{said}");
     let (_, said) = run(&["projects"]);
     assert!(said.contains("damaged: a-ill") && said.contains("z-well"), "{said}");
+    // "nothing is open" was said of work that cannot be read.
+    let (code, said) = run(&["effects"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("nothing is open"), "{said}");
+    assert!(
+        said.contains("a-ill: its effects cannot be read") && said.contains("runbooks/corrupt-journal.md"),
+        "{said}"
+    );
+    let (_, said) = run(&["--json", "effects"]);
+    let listed: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(listed["damaged"][0]["project"], "a-ill", "{said}");
+    let (code, said) = run(&["effects", "--watch"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(!said.contains("nothing is open") && said.contains("failed: a-ill: its effects cannot be read"), "{said}");
+    // A proposal was tried ten times for 20 s.
+    let key = site.file("operator.key");
+    swoosh::platform::keyfile::store(&key, &site.hands.get("operator").secret).unwrap();
+    let inputs = r#"{"rationale": "x"}"#;
+    let pause = ["propose", "Pause", "--project", "a-ill", "--inputs", inputs, "--key", key.to_str().unwrap()];
+    let (code, said) = run(&pause);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("refused: project_damaged") && !said.contains("attempt"), "{said}");
 }

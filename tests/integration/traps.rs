@@ -1,5 +1,7 @@
 //! Small traps of the first hour: wrong words that were answered with a riddle.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -222,4 +224,98 @@ fn pages_show_no_templates_of_alerts() {
         let Ok(text) = std::fs::read_to_string(&page) else { continue };
         assert!(!text.contains("{{ $"), "{}", page.display());
     }
+}
+
+/// A node that answers each request with 503 `overloaded`.
+fn busy() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(stream);
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).unwrap_or(0) > 2 {
+                let (name, value) = line.split_once(':').unwrap_or_default();
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let _ = reader.read_exact(&mut vec![0; length]);
+            let problem = json!({
+                "type": "/docs/rejections#overloaded", "title": "busy", "status": 503, "code": "overloaded", "detail": "the queue is full",
+                "reasons": ["the queue is full"], "guard_outcomes": [],
+            });
+            let body = problem.to_string();
+            let head = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length:";
+            let _ = write!(reader.get_mut(), "{head} {}\r\n\r\n{body}", body.len());
+        }
+    });
+    address
+}
+
+/// The notes of retries were plain text, and after the last attempt `{"error"}` took the place of the problem document.
+#[test]
+fn with_json_the_notes_of_retries_are_json_and_the_end_is_the_problem_document() {
+    let site = Site::new();
+    let node = format!("http://{}", busy());
+    let operator = key(&site, "operator");
+    let head = swoosh::types::hash::Hash::of(b"head").to_string();
+    let mut words = vec![
+        "--json",
+        "propose",
+        "Pause",
+        "--inputs",
+        r#"{"rationale": "x"}"#,
+        "--key",
+        &operator,
+        "--cluster",
+        "test",
+    ];
+    words.extend([
+        "--head",
+        &head,
+        "--window",
+        "none",
+        "--idem-key",
+        "adhoc:1:control:key-00000001",
+        "--attempts",
+        "3",
+        "--node",
+        &node,
+    ]);
+    let output = site.program().args(&words).output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    let notes: Vec<Value> = err
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}\n{err}")))
+        .collect();
+    let retries: Vec<&Value> = notes.iter().filter(|note| note["attempt"].is_number()).collect();
+    assert_eq!(retries.len(), 2, "{err}");
+    assert!(
+        retries[0]["failed"].as_str().unwrap().contains("overloaded") && retries[0]["again_in_ms"].is_number(),
+        "{err}"
+    );
+    assert!(notes.last().unwrap()["error"].as_str().unwrap().starts_with("gave up after 3 attempts"), "{err}");
+    let problem: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("no document: {out}"));
+    assert_eq!((&problem["code"], &problem["status"]), (&json!("overloaded"), &json!(503)));
+}
+
+/// A file of signed proposals needed a key, which signed nothing.
+#[test]
+fn a_batch_of_signed_proposals_needs_no_key() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "p");
+    let mut lines = bytes(&project.signed(&crate::support::world::Ask::new(Transition::BootConfigOk)));
+    lines.push(b'\n');
+    std::fs::write(site.file("batch"), lines).unwrap();
+    let (out, err, code) = run(&site, &daemon, &["propose", "--batch", site.file("batch").to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("accepted: Boot_ConfigOk in project p") && out.contains("1 of 1 accepted"), "{out}");
+    project.refresh(&daemon);
+    let (_, err, code) = run(&site, &daemon, &["propose", "Boot_Licensed", "--project", "p"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("--key"), "{err}");
 }

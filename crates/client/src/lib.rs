@@ -63,6 +63,8 @@ use swoosh_types::text::{ClusterId, ProjectName};
 pub struct Client {
     link: Link,
     signing: Option<Signing>,
+    /// Cluster whose receipts are checked, if nothing is signed.
+    cluster: Option<ClusterId>,
     /// Signer of reads, if it differs from the signer of proposals.
     reading: Option<Signing>,
     node: Option<PublicKey>,
@@ -86,6 +88,7 @@ type Schedules = Option<(ProjectName, Instant, TransitionsView)>;
 pub struct ClientBuilder {
     base_url: String,
     signing: Option<Signing>,
+    cluster: Option<ClusterId>,
     reading: Option<Signing>,
     node: Option<PublicKey>,
     timeouts: Timeouts,
@@ -98,6 +101,12 @@ impl ClientBuilder {
     /// Signs as this identity, for this cluster.
     pub fn signing(mut self, cluster: ClusterId, identity: impl Into<Identity>) -> ClientBuilder {
         self.signing = Some(Signing { cluster, identity: identity.into() });
+        self
+    }
+
+    /// Checks receipts of this cluster without a signer, for proposals that are signed already.
+    pub fn checking(mut self, cluster: ClusterId) -> ClientBuilder {
+        self.cluster = Some(cluster);
         self
     }
 
@@ -143,6 +152,7 @@ impl ClientBuilder {
         Ok(Client {
             link: Link::new(&self.base_url, self.timeouts, &self.tls)?,
             signing: self.signing,
+            cluster: self.cluster,
             reading: self.reading,
             node: self.node,
             retry: self.retry,
@@ -190,6 +200,7 @@ impl Client {
         ClientBuilder {
             base_url: base_url.to_owned(),
             signing: None,
+            cluster: None,
             reading: None,
             node: None,
             timeouts: Timeouts::default(),
@@ -204,9 +215,9 @@ impl Client {
         self.link.address()
     }
 
-    /// The cluster that the client signs for.
+    /// The cluster that the client signs for, or whose receipts it checks.
     pub fn cluster(&self) -> Option<&ClusterId> {
-        self.signing.as_ref().map(|signing| &signing.cluster)
+        self.signing.as_ref().map(|signing| &signing.cluster).or(self.cluster.as_ref())
     }
 
     /// The client's signing identity.

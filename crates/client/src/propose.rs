@@ -4,7 +4,7 @@ use super::answers::{DryRun, TransitionsView};
 use super::draft::{Draft, HeadChoice, Window};
 use super::entropy::EntropyError;
 use super::link::{LinkError, Reply};
-use super::read::{ReadError, is_passing_status};
+use super::read::{ReadError, is_final, is_passing_status};
 use super::retry::{self, Cause, RetryPolicy};
 use super::{Client, ReceiptCheckError};
 use swoosh_types::hash::Hash;
@@ -13,7 +13,7 @@ use swoosh_types::ids::{IdemKey, WindowId};
 use swoosh_types::json::JsonError;
 use swoosh_types::proposal::{Proposal, SignedProposal};
 use swoosh_types::receipt::Receipt;
-use swoosh_types::rejection::{Code, Problem, Retry};
+use swoosh_types::rejection::{Problem, Retry};
 use swoosh_types::text::ProjectName;
 use swoosh_types::words::count;
 
@@ -379,9 +379,8 @@ impl Client {
             };
         }
         let problem = self.problem(&reply);
-        // Another node accepts proposals; this one does not come to it by itself.
-        let follows = problem.as_ref().is_some_and(|problem| problem.code == Code::Follower);
-        if is_passing_status(reply.status) && !follows {
+        let is_final = problem.as_ref().is_some_and(|problem| is_final(problem.code));
+        if is_passing_status(reply.status) && !is_final {
             let asked = problem.as_ref().and_then(|problem| problem.retry_after_ms).or(reply.retry_after_ms);
             return Step::Again(Cause::Busy { status: reply.status, retry_after_ms: asked, problem });
         }

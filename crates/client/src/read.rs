@@ -300,10 +300,16 @@ impl ReadError {
     pub fn is_passing(&self) -> bool {
         match self {
             ReadError::Link(error) => error.is_passing(),
-            ReadError::Problem(problem) => is_passing_status(problem.status),
+            ReadError::Problem(problem) => is_passing_status(problem.status) && !is_final(problem.code),
             ReadError::Unexpected { status, .. } => is_passing_status(*status),
         }
     }
+}
+
+/// Codes that a node gives until its operator acts, although their status says "not now": another node accepts proposals, or the
+/// project's rows are damaged.
+pub(super) fn is_final(code: Code) -> bool {
+    matches!(code, Code::Follower | Code::ProjectDamaged)
 }
 
 /// Statuses that say «not now»: too slow, too much, or a node or proxy that is not there (RFC 9110 §15.5.9,

@@ -434,3 +434,26 @@ fn the_next_step_after_each_answer_is_that_of_the_vectors() {
         assert_eq!(called_at.map_or(Value::Null, |head| json!(head)), vector["called_at"], "{vector}");
     }
 }
+
+/// A proposal to a damaged project was sent ten times, for 20 s.
+#[tokio::test]
+async fn a_damaged_project_ends_reads_and_proposals_at_once() {
+    let damaged = || {
+        let problem = json!({
+            "type": "/docs/rejections#project_damaged", "title": "x", "status": 503, "code": "project_damaged", "detail": "record 4",
+            "reasons": ["record 4"], "guard_outcomes": [], "retry_after_ms": 1,
+        });
+        Answer::Json(503, problem)
+    };
+    let (address, log) = node(move |_, _| damaged()).await;
+    let client = Client::new(&address, "test".parse().unwrap(), key(1)).unwrap();
+    let pause = || Draft::new(Transition::ControlPause, &json!({"rationale": "x"})).unwrap();
+    let read = client.propose(pause()).await.unwrap_err();
+    assert_eq!(read.problem().unwrap().code, Code::ProjectDamaged);
+    let ready =
+        pause().only_on_head(hash("head")).without_window().with_key(&"adhoc:1:control:key-00000001".parse().unwrap());
+    let posted = client.propose(ready).await.unwrap_err();
+    assert!(matches!(&posted, ProposeError::Rejected(problem) if problem.code == Code::ProjectDamaged), "{posted}");
+    let log = log.lock().unwrap();
+    assert_eq!((log.len(), log.iter().filter(|asked| asked.is_post()).count()), (2, 1));
+}

@@ -420,10 +420,11 @@ mod tests {
     use swoosh_types::proposal::default_project;
     use swoosh_types::rejection::Rejection;
 
-    /// A finished provision that the node's own clock held back was recorded as a failure.
+    /// A finished provision that the node's own clock held back, or whose head another proposal of the node moved, was recorded as a
+    /// failure.
     #[test]
-    fn an_outcome_that_the_clock_holds_back_is_proposed_again() {
-        for code in [Code::HlcAhead, Code::HlcNotAfter, Code::HlcBehind] {
+    fn an_outcome_that_the_clock_or_another_head_holds_back_is_proposed_again() {
+        for code in [Code::StaleHead, Code::HlcAhead, Code::HlcNotAfter, Code::HlcBehind] {
             let (rejection, project) = (Rejection::new(code, "the clock"), default_project());
             let refusal = sequencer::Refusal { rejection, project, head: None, hlc_last: None, retry_after_ms: None };
             let answered = answer(sequencer::Outcome::Refused(Box::new(refusal)));

@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 use std::thread;
 
+use serde_json::json;
 use swoosh_hybridcore::leave::Cancellable;
 use swoosh_platform::shutdown::StopSignals;
+
+use crate::output::note;
 
 /// The exit code of a program that an interrupt ended.
 pub const INTERRUPTED: u8 = 130;
@@ -18,7 +21,8 @@ pub fn leave() -> Cancellable {
         runtime.block_on(async {
             let Ok(mut signals) = StopSignals::listen() else { return };
             signals.next().await;
-            eprintln!("interrupted; ending the work (once more ends it at once)");
+            let text = "interrupted; ending the work (once more ends it at once)";
+            note(&json!({"interrupted": "ending the work"}), || text.to_owned());
             listener.cancel();
             signals.next().await;
             std::process::exit(INTERRUPTED.into());

@@ -2,16 +2,21 @@
 
 use std::path::Path;
 
+use serde_json::json;
 use swoosh_hybridcore::logs::{Logger, Redactor, Rotation};
+
+use crate::output::note;
 
 /// A log in the folder; without one the work goes on. `SWOOSH_LOGS_MAX_BYTES` and `SWOOSH_LOGS_KEEP` say how it rolls over.
 pub fn open(folder: &Path, component: &str, redactor: &Redactor) -> Logger {
     let rotation = Rotation::from_environment().unwrap_or_else(|wrong| {
-        eprintln!("{wrong}; until then the log rolls over as it does by default");
+        note(&json!({"log": wrong}), || format!("{wrong}; until then the log rolls over as it does by default"));
         Rotation::default()
     });
     Logger::to_folder(folder, component, rotation, redactor.clone()).unwrap_or_else(|error| {
-        eprintln!("{} cannot hold the log ({error}); the work goes on without one", folder.display());
+        note(&json!({"log": error.to_string()}), || {
+            format!("{} cannot hold the log ({error}); the work goes on without one", folder.display())
+        });
         Logger::silent(component, redactor.clone())
     })
 }

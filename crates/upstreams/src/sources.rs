@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use serde_json::json;
 use swoosh_hybridcore::leave::{Cancellable, Leave as _};
 use swoosh_hybridcore::logs::{Logger, Redactor, now_ms};
 use swoosh_hybridcore::sources::child::ChildGit;
@@ -16,7 +17,7 @@ use swoosh_hybridcore::sources::retry::Sleep;
 use swoosh_hybridcore::sources::{Event, Session, Wallet, Workspace};
 use swoosh_terminal::failure::Usage;
 use swoosh_terminal::interrupt;
-use swoosh_terminal::output::Output;
+use swoosh_terminal::output::{self, Output};
 use swoosh_terminal::progress::Bars;
 use swoosh_terminal::worklog;
 use swoosh_types::inputs::SourceSet;
@@ -88,7 +89,9 @@ impl SourcesCommand {
         let done = work::run(&session, &desk, self.action, output);
         match done {
             Err(error) if desk.leave.stop().is_some() => {
-                eprintln!("interrupted: {error:#}; `swoosh sources resume` finishes the interrupted work");
+                output::note(&json!({"interrupted": format!("{error:#}")}), || {
+                    format!("interrupted: {error:#}; `swoosh sources resume` finishes the interrupted work")
+                });
                 Ok(interrupt::exit_code())
             }
             Ok(code) if code != ExitCode::SUCCESS && desk.leave.stop().is_some() => Ok(interrupt::exit_code()),

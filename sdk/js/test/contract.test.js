@@ -100,8 +100,8 @@ test('the clock follows the node', async () => {
 });
 
 test('all other refusals end it', async () => {
-  for (const code of ['guard_coverage', 'not_enabled', 'hlc_ahead', 'follower']) {
-    const { made, bodies } = client([problem(code, code === 'follower' ? 503 : 400)]);
+  for (const code of ['guard_coverage', 'not_enabled', 'hlc_ahead', 'follower', 'project_damaged']) {
+    const { made, bodies } = client([problem(code, ['follower', 'project_damaged'].includes(code) ? 503 : 400)]);
     await assert.rejects(made.propose(pause), { code });
     assert.equal(bodies.length, 1, code);
   }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::ledger::{Ending, Ledger, is_failure};
+use super::hidden::{Hidden, hidden};
+use super::ledger::{Ending, Ledger, ending_in, ends_effects};
 use super::{attempts, line, what};
 use crate::cli::connect::Node;
 use crate::cli::output::{self, Output, exit};
@@ -16,6 +17,7 @@ use crate::cli::{interrupt, state, wait};
 use crate::client::{EffectView, EventStream, NodeEvent, ReadError};
 use crate::hybridcore::leave::{Cancellable, Leave as _};
 use crate::types::event_id::EventId;
+use crate::types::ids::EffectId;
 use crate::types::text::ProjectName;
 
 /// How often a node that gives no events is asked.
@@ -26,6 +28,9 @@ const LISTEN: Duration = Duration::from_millis(100);
 const LOST: Duration = Duration::from_secs(60);
 /// The longest wait between two tries to reach it.
 const WAIT: Duration = Duration::from_secs(5);
+/// Records in a page of the log that is searched for the end of an effect, and the most pages.
+const RECORDS: u64 = 200;
+const PAGES: usize = 20;
 /// Characters of a step that a bar shows.
 const SHOWN: usize = 100;
 
@@ -79,7 +84,9 @@ impl Watch<'_> {
             }
             found = true;
             if !self.view.effects.values().any(|effect| effect.mode == "builtin") {
-                self.view.say_if_idle();
+                if self.project.is_some() || hidden(self.node)?.is_empty() {
+                    self.view.say_if_idle();
+                }
                 return self.end();
             }
             match self.hear(stream.as_mut())? {
@@ -96,6 +103,9 @@ impl Watch<'_> {
     /// The end of the watch: a failure where the last outcome of some work is one.
     fn end(&self) -> anyhow::Result<ExitCode> {
         let mut failures = self.view.ledger.failures();
+        if self.project.is_none() {
+            failures.extend(hidden(self.node)?.iter().map(Hidden::text));
+        }
         if failures.is_empty()
             && let Some(project) = self.project
         {
@@ -115,8 +125,11 @@ impl Watch<'_> {
         let View { effects, ledger, .. } = &self.view;
         let gone = effects.values().filter(|effect| !is_open(effect) && !ledger.knows(&effect.id));
         for effect in gone.cloned().collect::<Vec<_>>() {
-            let Ok((_, head)) = state::proven(self.node, &effect.project) else { continue };
-            self.view.ledger.close_by_state(&effect, head.state());
+            if let Some(ending) = self.on_record(&effect.id) {
+                self.view.ledger.close(&effect.id, ending);
+            } else if let Ok((_, head)) = state::proven(self.node, &effect.project) {
+                self.view.ledger.close_by_state(&effect, head.state());
+            }
         }
     }
 
@@ -129,13 +142,16 @@ impl Watch<'_> {
         if matches!(error, ReadError::Link(_)) {
             return self.node.ask(async { Err(error) });
         }
-        eprintln!("the node gives no events ({error}); asking it every {} ms instead", LOOK.as_millis());
+        let (error, every_ms) = (error.to_string(), LOOK.as_millis());
+        output::note(&json!({"no_events": error}), || {
+            format!("the node gives no events ({error}); asking it every {every_ms} ms instead")
+        });
         Ok(None)
     }
 
     fn listen_again(&self, why: &str) -> anyhow::Result<Option<EventStream>> {
         let from = self.heard.map(|id| format!(" from record {}", id.index + 1)).unwrap_or_default();
-        eprintln!("the events broke off ({why}); listening again{from}");
+        output::note(&json!({"events_lost": why}), || format!("the events broke off ({why}); listening again{from}"));
         let (begun, mut wait) = (Instant::now(), LISTEN);
         loop {
             match self.listen() {
@@ -184,13 +200,16 @@ impl Watch<'_> {
         self.heard = event.id.or(self.heard);
         if event.kind == "gap" {
             let reason = event.data["reason"].as_str().unwrap_or_default();
-            eprintln!("events are missing ({reason}); asking for all effects again");
+            output::note(&json!({"events_missing": reason}), || {
+                format!("events are missing ({reason}); asking for all effects again")
+            });
             return Ok(true);
         }
         if event.kind == "transition" {
-            let failed = event.data["index"].as_u64().filter(|_| is_failure(&event.data));
-            let why = failed.and_then(|index| self.failure(index));
-            self.view.ledger.heard(&event.data, &self.view.effects, why);
+            let index = event.data["index"].as_u64().filter(|_| ends_effects(&event.data));
+            let page = index.and_then(|index| self.node.wait(self.node.client().wal(index, 1)).ok());
+            let entry = page.as_ref().and_then(|page| page.records.first());
+            self.view.ledger.heard(&event.data, &self.view.effects, entry);
             return Ok(true);
         }
         if event.kind != "effect" {
@@ -206,11 +225,17 @@ impl Watch<'_> {
 }
 
 impl Watch<'_> {
-    /// The reason of a failure that is on record.
-    fn failure(&self, index: u64) -> Option<String> {
-        let page = self.node.wait(self.node.client().wal(index, 1)).ok()?;
-        let inputs: serde_json::Value = serde_json::from_slice(&page.records.first()?.inputs.canonical()).ok()?;
-        inputs["failure"]["detail"].as_str().map(str::to_owned)
+    /// How an effect ended by the log; none where the record is not found, or the caller may not read it.
+    fn on_record(&self, id: &EffectId) -> Option<Ending> {
+        let mut from = id.index + 1;
+        for _ in 0..PAGES {
+            let page = self.node.wait(self.node.client().wal(from, RECORDS)).ok()?;
+            if let Some(ending) = page.records.iter().find_map(|entry| ending_in(entry, id)) {
+                return Some(ending);
+            }
+            from = page.records.last()?.record.index + 1;
+        }
+        None
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::check::findings;
 use crate::cli::keys;
-use crate::cli::output::Output;
+use crate::cli::output::{self, Output};
 use crate::cli::time::{Span, after, now};
 use crate::files;
 use crate::machine::facts::KnownFact;
@@ -53,7 +53,9 @@ pub(super) fn sign(output: Output, args: &SignArgs) -> anyhow::Result<ExitCode> 
     CompiledPolicies::compile(bundle.clone())?;
     let found = findings(&bundle.policies)?;
     anyhow::ensure!(found.errors.is_empty(), "the policies are not signed:\n  {}", found.errors.join("\n  "));
-    found.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    for warning in &found.warnings {
+        output::note(&json!({"warning": warning}), || format!("warning: {warning}"));
+    }
     let hash = Hash::of(bundle.policies.as_bytes());
     let key = keys::load(&args.key)?;
     let observed_at = now();

@@ -141,7 +141,7 @@ impl Waiting<'_> {
             }
             // The record may be pruned; the present state is there.
             Err(ReadError::Problem(_)) if record.is_some() => return self.look(None),
-            Err(error) if error.is_passing() && !is_damage(&error) => {
+            Err(error) if error.is_passing() => {
                 self.report_down(&error);
                 return Ok(None);
             }
@@ -304,11 +304,6 @@ impl Waiting<'_> {
             self.note(json!({"unanswered": error.to_string()}), &format!("{error}; asking again"));
         }
     }
-}
-
-/// Whether stored bytes of the project are damaged: waiting does not repair them.
-fn is_damage(error: &ReadError) -> bool {
-    error.problem().is_some_and(|problem| problem.code == Code::ProjectDamaged)
 }
 
 /// Whether the project has no record yet: its state is the genesis state.

@@ -25,7 +25,7 @@ fn statuses() -> Vec<(Code, u16)> {
 fn step(code: Code, status: u16) -> &'static str {
     match (code, code.retry()) {
         (Code::OutcomeHeld, _) => "held",
-        (Code::Follower, _) => "end",
+        (Code::Follower | Code::ProjectDamaged, _) => "end",
         _ if [408, 429, 502, 503, 504].contains(&status) => "again",
         (_, Retry::Head | Retry::Clock | Retry::Restamp) => "sign",
         _ => "end",

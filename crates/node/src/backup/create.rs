@@ -12,7 +12,7 @@ use super::repository::{Lock, Repository};
 use super::{FORMAT, JOURNAL, Manifest, NODE_KEY, Stored, WATERMARK, WHOOSH_POSITION, origin};
 use crate::export::Vault;
 use swoosh_journal::verify::{Finding, scrub};
-use swoosh_journal::{self as journal, Journal};
+use swoosh_journal::{self as journal, FoldError, Journal, RecoverError};
 use swoosh_types::hash::Hash;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::keys::SecretKey;
@@ -71,6 +71,11 @@ pub struct Damaged(pub Vec<Finding>);
 fn first(findings: &[Finding]) -> String {
     findings.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
+
+/// The chain of the journal breaks at a damaged record. The directory passed the checks of a start, so that a node runs on it.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal is damaged, so there is no backup of it: {0}; see runbooks/corrupt-journal.md")]
+pub struct BrokenChain(pub FoldError);
 
 /// Makes a backup. A failed one removes its files.
 pub fn create(job: &Job<'_>) -> anyhow::Result<Made> {
@@ -135,9 +140,13 @@ impl<'a> Writing<'a> {
     /// Checks the chain of the copy, and that it is of the node whose backups stand here.
     fn look(&self) -> anyhow::Result<Manifest> {
         let journal = Journal::open_read_only(self.job.checkpoint.join(JOURNAL))?;
-        journal
-            .check_chain(&mut |_| ())
-            .context("the copy of the journal is not whole, so there is no backup of it")?;
+        if let Err(error) = journal.check_chain(&mut |_| ()) {
+            return Err(match error {
+                RecoverError::Fault(fault) if fault.is_damage() => BrokenChain(fault).into(),
+                other => anyhow::Error::from(other)
+                    .context("the copy of the journal is not whole, so there is no backup of it"),
+            });
+        }
         let findings = scrub(&journal, self.job.goes_on);
         if !findings.is_empty() {
             return Err(Damaged(findings).into());

@@ -10,7 +10,7 @@ from swoosh import _api
 from swoosh._draft import AUTOMATIC, Draft
 from swoosh._engine import Engine
 from swoosh._exchange import PASSING, Lost, Pause, Reply, Request, Steps
-from swoosh._retry import FOLLOWER, Cause
+from swoosh._retry import DAMAGED, FOLLOWER, Cause
 from swoosh.errors import GaveUp, NotProven, ReadsOnly, Rejected, SwooshError, Unexpected, Unreachable, rejected
 from swoosh.protocol.documents import DocumentError, parse
 from swoosh.protocol.ids import IdemKey
@@ -197,6 +197,8 @@ def _window_of(view: _api.TransitionsAnswer, transition: str) -> str | None:
 
 def is_passing(error: SwooshError) -> bool:
     """Whether the same read may succeed later."""
+    if isinstance(error, Rejected) and error.code == DAMAGED:
+        return False
     if isinstance(error, Rejected | Unexpected):
         return error.status in PASSING
     return isinstance(error, Unreachable)

@@ -11,6 +11,7 @@ from swoosh._exchange import PASSING, Lost, Reply
 
 HELD = "outcome_held"
 FOLLOWER = "follower"
+DAMAGED = "project_damaged"
 MAY_BE_WRITTEN = "not_durable"
 
 
@@ -89,7 +90,7 @@ def _wait(problem: Mapping[str, Any]) -> int | None:
 def _step(code: str, status: int) -> str:
     if code == HELD:
         return "held"
-    if code == FOLLOWER:
+    if code in (FOLLOWER, DAMAGED):  # until the operator acts
         return "end"
     if status in PASSING:
         return "again"
