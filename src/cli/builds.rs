@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use serde_json::json;
 
-use super::output::{self, Output};
+use super::output::Output;
 use super::{interrupt, source, sources, worklog};
 use crate::hybridcore::config::{Finding, Overlay, Severity, layers};
 use crate::hybridcore::definitions::{DEFINITIONS_FOLDER, Definitions};
@@ -51,10 +50,10 @@ impl Place {
             return Ok(Definitions::load(&own)?);
         }
         if !output.is_json() {
-            output::note(&json!({}), || {
-                let own = own.display();
-                format!("note: {own} is not there, so the built-in definitions count (`swoosh templates init`)")
-            });
+            eprintln!(
+                "note: {} is not there, so the built-in definitions count (`swoosh templates init`)",
+                own.display()
+            );
         }
         Ok(Definitions::built_in())
     }

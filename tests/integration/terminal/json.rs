@@ -298,6 +298,7 @@ fn no_command_prints_a_note_in_a_form_of_its_own() {
         ("crates/terminal/src/failure.rs", 2),
         ("crates/terminal/src/progress.rs", 1),
         ("crates/upstreams/src/main.rs", 1),
+        ("src/cli/builds.rs", 1),
         ("src/cli/keys.rs", 1),
         ("src/cli/packer/progress.rs", 1),
         ("src/cli/propose.rs", 1),
