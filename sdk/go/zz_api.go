@@ -26,6 +26,42 @@ type BatchSeal struct {
 	Signature string `json:"signature"`
 }
 
+// BriefRecord: A record without inputs, guard outcomes, evidence and signature.
+type BriefRecord struct {
+	// Number of guards that judged it.
+	Guards int64 `json:"guards"`
+
+	// The proposal's clock.
+	Hlc string `json:"hlc"`
+
+	// The proposal's idempotency key.
+	IdemKey string `json:"idem_key"`
+
+	// Its index in the log.
+	Index int64 `json:"index"`
+
+	// The project.
+	Project string `json:"project"`
+
+	// The transition's region.
+	Region Region `json:"region"`
+
+	// The signer of the proposal.
+	Signer string `json:"signer"`
+
+	// The head after it.
+	StatePostHash string `json:"state_post_hash"`
+
+	// When the node accepted it.
+	Timestamp string `json:"timestamp"`
+
+	// Which transition.
+	Transition Transition `json:"transition"`
+
+	// The window that the proposal named.
+	WindowId string `json:"window_id,omitempty"`
+}
+
 // BulkAnswer: The answer to one of the proposals, on a line of its own.
 type BulkAnswer struct {
 	// Why it is not accepted.
@@ -60,6 +96,15 @@ type DamageView struct {
 type DamagedAnswer struct {
 	// The project.
 	Project string `json:"project"`
+
+	// The reason.
+	Reason string `json:"reason"`
+}
+
+// DamagedRecord: A record that cannot be read.
+type DamagedRecord struct {
+	// Its index in the log.
+	Index int64 `json:"index"`
 
 	// The reason.
 	Reason string `json:"reason"`
@@ -609,6 +654,27 @@ type Record struct {
 
 	// The window named.
 	WindowId string `json:"window_id,omitempty"`
+}
+
+// RecordsAnswer: A page of records, newest first.
+type RecordsAnswer struct {
+	// Records that this call could not read. Left out where there are none.
+	Damaged []DamagedRecord `json:"damaged,omitempty"`
+
+	// Index of the first record that is not pruned.
+	FirstIndex int64 `json:"first_index"`
+
+	// Index of the last durable record.
+	LastIndex int64 `json:"last_index"`
+
+	// Value of `before` for the next page, even of a page that is not full; left out at the end.
+	Next *int64 `json:"next,omitempty"`
+
+	// The records that match.
+	Records []BriefRecord `json:"records"`
+
+	// Number of records that this call looked at, at most 20000.
+	Scanned int64 `json:"scanned"`
 }
 
 // RejectionEntry: A rejection that is remembered.

@@ -929,6 +929,32 @@ export interface BatchSeal {
   readonly signature: string;
 }
 
+/** A record without inputs, guard outcomes, evidence and signature. */
+export interface BriefRecord {
+  /** Number of guards that judged it. */
+  readonly guards: number;
+  /** The proposal's clock. */
+  readonly hlc: string;
+  /** The proposal's idempotency key. */
+  readonly idem_key: string;
+  /** Its index in the log. */
+  readonly index: number;
+  /** The project. */
+  readonly project: string;
+  /** The transition's region. */
+  readonly region: Region;
+  /** The signer of the proposal. */
+  readonly signer: string;
+  /** The head after it. */
+  readonly state_post_hash: string;
+  /** When the node accepted it. */
+  readonly timestamp: string;
+  /** Which transition. */
+  readonly transition: Transition;
+  /** The window that the proposal named. */
+  readonly window_id?: string;
+}
+
 /** The answer to one of the proposals, on a line of its own. */
 export interface BulkAnswer {
   /** Why it is not accepted. */
@@ -957,6 +983,14 @@ export interface DamageView {
 export interface DamagedAnswer {
   /** The project. */
   readonly project: string;
+  /** The reason. */
+  readonly reason: string;
+}
+
+/** A record that cannot be read. */
+export interface DamagedRecord {
+  /** Its index in the log. */
+  readonly index: number;
   /** The reason. */
   readonly reason: string;
 }
@@ -1379,6 +1413,22 @@ export interface Record {
   readonly transition: Transition;
   /** The window named. */
   readonly window_id?: string;
+}
+
+/** A page of records, newest first. */
+export interface RecordsAnswer {
+  /** Records that this call could not read. Left out where there are none. */
+  readonly damaged?: ReadonlyArray<DamagedRecord>;
+  /** Index of the first record that is not pruned. */
+  readonly first_index: number;
+  /** Index of the last durable record. */
+  readonly last_index: number;
+  /** Value of `before` for the next page, even of a page that is not full; left out at the end. */
+  readonly next?: number;
+  /** The records that match. */
+  readonly records: ReadonlyArray<BriefRecord>;
+  /** Number of records that this call looked at, at most 20000. */
+  readonly scanned: number;
 }
 
 /** A rejection that is remembered. */

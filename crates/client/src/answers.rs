@@ -268,6 +268,82 @@ pub struct WalPage {
     pub last_index: u64,
 }
 
+/// A record of `GET /records`: without inputs, guard outcomes and evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BriefRecord {
+    pub index: u64,
+    pub project: ProjectName,
+    pub transition: Transition,
+    pub region: Region,
+    pub signer: PublicKey,
+    /// When the node accepted it.
+    pub timestamp: Hlc,
+    /// The proposal's clock.
+    pub hlc: Hlc,
+    pub idem_key: IdemKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_id: Option<WindowId>,
+    /// Number of guards that judged it.
+    pub guards: u64,
+    /// The head after it.
+    pub state_post_hash: Hash,
+}
+
+/// A record that the node cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedRecord {
+    pub index: u64,
+    pub reason: String,
+}
+
+/// `GET /records`: a page of records, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordsPage {
+    pub records: Vec<BriefRecord>,
+    /// Value of `before` for the next page; `None` at the end. A page may be empty and have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    /// Number of records that the node looked at.
+    pub scanned: u64,
+    /// Index of the first record that is not pruned.
+    pub first_index: u64,
+    /// Index of the log's last durable record.
+    pub last_index: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedRecord>,
+}
+
+/// Which records [`Client::records`](super::Client::records) asks for; all where nothing is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordFilter {
+    pub project: Option<ProjectName>,
+    pub transition: Option<Transition>,
+    /// Of this region's transitions.
+    pub region: Option<Region>,
+    pub signer: Option<PublicKey>,
+    /// Accepted at this time or later.
+    pub since: Option<Hlc>,
+    /// Accepted at this time or earlier.
+    pub until: Option<Hlc>,
+    /// Below this index.
+    pub before: Option<u64>,
+}
+
+impl RecordFilter {
+    pub(super) fn query(&self) -> Vec<(&'static str, String)> {
+        let parameters = [
+            ("project", self.project.as_ref().map(ToString::to_string)),
+            ("transition", self.transition.map(|transition| transition.to_string())),
+            ("region", self.region.map(|region| region.to_string())),
+            ("signer", self.signer.map(|signer| signer.to_string())),
+            ("since", self.since.map(|since| since.to_string())),
+            ("until", self.until.map(|until| until.to_string())),
+            ("before", self.before.map(|before| before.to_string())),
+        ];
+        parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
 /// One project of `GET /projects`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectView {

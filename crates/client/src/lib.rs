@@ -38,9 +38,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use answers::{
-    DamagedView, DryRun, EffectView, ExportHealth, FactsView, GuardView, Health, HealthStatus, LastClock, NetworkView,
-    ProjectList, ProjectView, PushedFact, StateView, TransitionView, TransitionsView, WalEntry, WalPage, WindowView,
-    WindowsKnown, WindowsView,
+    BriefRecord, DamagedRecord, DamagedView, DryRun, EffectView, ExportHealth, FactsView, GuardView, Health,
+    HealthStatus, LastClock, NetworkView, ProjectList, ProjectView, PushedFact, RecordFilter, RecordsPage, StateView,
+    TransitionView, TransitionsView, WalEntry, WalPage, WindowView, WindowsKnown, WindowsView,
 };
 pub use bulk::Answers;
 pub use clock::HlcClock;

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Client;
 use super::answers::{
-    Divergences, EffectView, Effects, FactsView, Health, ProjectList, ProjectView, PushedFact, Rejections, StateView,
-    TransitionsView, WalPage, WindowsView,
+    Divergences, EffectView, Effects, FactsView, Health, ProjectList, ProjectView, PushedFact, RecordFilter,
+    RecordsPage, Rejections, StateView, TransitionsView, WalPage, WindowsView,
 };
 use super::link::{LinkError, Reply};
 use swoosh_types::canonical::canonical_bytes;
@@ -175,6 +175,13 @@ impl Client {
     /// `GET /wal`: at most `limit` records from index `from` on.
     pub async fn wal(&self, from: u64, limit: u64) -> Result<WalPage, ReadError> {
         self.read(self.link.url(&["wal"], &[("from", from.to_string()), ("limit", limit.to_string())])).await
+    }
+
+    /// `GET /records`: at most `limit` records that match, newest first. To go on, ask with `next` as `before`.
+    pub async fn records(&self, filter: &RecordFilter, limit: u64) -> Result<RecordsPage, ReadError> {
+        let mut query = filter.query();
+        query.push(("limit", limit.to_string()));
+        self.read(self.link.url(&["records"], &query)).await
     }
 
     /// `GET /wal/feed`: at most `limit` records from index `from` on, with what proves them; waits so long for one.

@@ -18,6 +18,7 @@
 mod admission;
 mod asker;
 mod body;
+mod brief;
 mod browsers;
 mod bulk;
 mod docs;

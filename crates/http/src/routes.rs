@@ -13,7 +13,8 @@ use utoipa::OpenApi;
 
 use super::readers::Holds;
 use super::{
-    AppState, bulk, docs, effects, events, explain, facts, feed, health, migration, records, state, transition, windows,
+    AppState, brief, bulk, docs, effects, events, explain, facts, feed, health, migration, records, state, transition,
+    windows,
 };
 
 /// A read of the list.
@@ -81,6 +82,7 @@ routes! {
         "/wal" records::wal Named Closed;
         "/wal/feed" feed::feed Everything Closed;
         "/decisions/{*id}" records::decision FilteredByRoute Closed;
+        "/records" brief::records Named Closed;
         "/rejections" records::rejections Named Closed;
         "/effects" effects::effects Named Closed;
         "/events" events::events Named Closed;

@@ -1,5 +1,6 @@
 //! The routes, in process, over a real journal with a fixed clock.
 
+mod brief;
 mod bulk;
 mod described;
 mod facts;

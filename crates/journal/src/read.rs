@@ -60,6 +60,37 @@ impl Journal {
             .project_indexes(project, from)
             .take_while(move |index| index.as_ref().map_or(true, |index| *index <= shown))
     }
+
+    /// Indexes of a project's records below `before`, falling.
+    pub fn project_indexes_before(
+        &self,
+        project: &ProjectName,
+        before: u64,
+    ) -> impl Iterator<Item = Result<u64, ReadError>> + use<'_> {
+        let end = before.min(self.0.shown().saturating_add(1));
+        let mut keys = self.0.keys(Family::Decisions, scoped_key(project, 0), scoped_key(project, end));
+        let (project, mut failed) = (project.clone(), false);
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            let next = indexed(keys.previous_row(), &project);
+            failed = matches!(next, Some(Err(_)));
+            next
+        })
+    }
+}
+
+/// The index in the key of a row of a project.
+fn indexed(row: Result<Option<Item<'_>>, StorageError>, project: &ProjectName) -> Option<Result<u64, ReadError>> {
+    match row {
+        Err(error) => Some(Err(error.into())),
+        Ok(None) => None,
+        Ok(Some((key, _))) => {
+            let index = parse_scoped(key).map(|(_, index, _)| index);
+            Some(index.ok_or_else(|| mangled(project, Family::Decisions)))
+        }
+    }
 }
 
 /// The error of a row that is not what its family holds.
@@ -209,14 +240,7 @@ impl Inner {
             if failed {
                 return None;
             }
-            let next = match keys.next_row() {
-                Err(error) => Some(Err(error.into())),
-                Ok(None) => None,
-                Ok(Some((key, _))) => {
-                    let index = parse_scoped(key).map(|(_, index, _)| index);
-                    Some(index.ok_or_else(|| mangled(&project, Family::Decisions)))
-                }
-            };
+            let next = indexed(keys.next_row(), &project);
             failed = matches!(next, Some(Err(_)));
             next
         })

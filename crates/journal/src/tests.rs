@@ -215,6 +215,20 @@ fn a_head_of_the_past_is_the_one_recorded_at_every_index() {
 }
 
 #[test]
+fn the_records_of_a_project_are_walked_backwards_from_any_index() {
+    let node = busy();
+    for project in ["a", "b", "c", "unknown"].map(name) {
+        let mut rising: Vec<u64> = node.journal.project_indexes(&project, 0).map(Result::unwrap).collect();
+        rising.reverse();
+        for before in [0, 1, 3, 4, node.last(), node.last() + 1, u64::MAX] {
+            let found: Vec<u64> = node.journal.project_indexes_before(&project, before).map(Result::unwrap).collect();
+            let expected: Vec<u64> = rising.iter().copied().filter(|index| *index < before).collect();
+            assert_eq!(found, expected, "{project} before {before}");
+        }
+    }
+}
+
+#[test]
 fn records_and_receipts_come_back_as_they_went_in() {
     let mut node = Node::new();
     let records = node.commit(&["a", "b", "c"]);

@@ -3,6 +3,7 @@
 
 pub use swoosh_journal::{FoldError, Journal, ReadError, Stop, StoredRecord};
 pub use swoosh_machine::beats::Beats;
+pub use swoosh_machine::chart;
 pub use swoosh_machine::facts::{FactBody, FactSet};
 pub use swoosh_machine::guards::Judged;
 pub use swoosh_machine::head::Head;

@@ -35,6 +35,34 @@ class BatchSeal(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BriefRecord(Answer):
+    """A record without inputs, guard outcomes, evidence and signature."""
+
+    guards: int
+    """Number of guards that judged it."""
+    hlc: str
+    """The proposal's clock."""
+    idem_key: str
+    """The proposal's idempotency key."""
+    index: int
+    """Its index in the log."""
+    project: str
+    """The project."""
+    region: str
+    """The transition's region."""
+    signer: str
+    """The signer of the proposal."""
+    state_post_hash: str
+    """The head after it."""
+    timestamp: str
+    """When the node accepted it."""
+    transition: str
+    """Which transition."""
+    window_id: str | None = None
+    """The window that the proposal named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BulkAnswer(Answer):
     """The answer to one of the proposals, on a line of its own."""
 
@@ -68,6 +96,16 @@ class DamagedAnswer(Answer):
 
     project: str
     """The project."""
+    reason: str
+    """The reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedRecord(Answer):
+    """A record that cannot be read."""
+
+    index: int
+    """Its index in the log."""
     reason: str
     """The reason."""
 
@@ -524,6 +562,24 @@ class Record(Answer):
     """Whether the proposal left `project` out, which its signature depends on; left out when false."""
     window_id: str | None = None
     """The window named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsAnswer(Answer):
+    """A page of records, newest first."""
+
+    first_index: int
+    """Index of the first record that is not pruned."""
+    last_index: int
+    """Index of the last durable record."""
+    records: tuple[BriefRecord, ...]
+    """The records that match."""
+    scanned: int
+    """Number of records that this call looked at, at most 20000."""
+    damaged: tuple[DamagedRecord, ...] | None = None
+    """Records that this call could not read. Left out where there are none."""
+    next: int | None = None
+    """Value of `before` for the next page, even of a page that is not full; left out at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
