@@ -7,10 +7,7 @@
 
 use std::error::Error;
 
-use swoosh_client::{Client, Draft, Identity};
-use swoosh_machine::{election, head::Head, state::State};
-use swoosh_types::council::{self, member_set_hash};
-use swoosh_types::names::Transition;
+use swoosh_client::{Client, Identity, Outcome};
 use swoosh_types::text::ProjectName;
 
 const NODE: &str = "http://127.0.0.1:7400";
@@ -27,31 +24,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cluster = Client::reader(&url)?.health().await?.cluster;
     let client = Client::new(&url, cluster.clone(), poster)?;
 
-    // The state must hash to its head: a voter signs what it computed itself, and believes no summary of a server.
-    let view = client.state(&project, None).await?;
-    let sections = view.projection.iter().map(|(name, section)| (name.to_ascii_lowercase(), section.clone()));
-    let state: State = serde_json::from_value(serde_json::Value::Object(sections.collect()))?;
-    let head = Head::try_of(state)?;
-    if head.hash() != view.hash {
-        return Err("the state does not hash to the head that the node names".into());
-    }
-
-    // Only candidates that may vote are ranked. The ranking is a pure function, so that every candidate gets the same members.
+    // A voter signs what it computed itself from a state that hashes to its head, and believes no summary of a server. The ranking
+    // is a pure function, so that every candidate gets the same members.
+    let election = client.election(&project).await?;
     let electorate = client.transitions(&project).await?.electorate;
-    let members = election::propose(&head, &electorate);
-    let epoch = head.state().epoch.council;
     let mut votes = Vec::new();
     for key in keys.iter().filter(|key| electorate.contains(&key.public())) {
-        votes.push(council::vote(&cluster, &project, epoch, &members, key.key())?);
-        println!("{} votes for {}", key.public(), member_set_hash(&members));
+        votes.push(election.vote(&cluster, key)?);
+        println!("{} votes for {}", key.public(), election.ballot.member_set_hash);
     }
 
     // The certificate counts on the head that was voted on. If the project moved, the votes are stale and are cast again.
-    let inputs = serde_json::json!({
-        "members": members, "member_set_hash": member_set_hash(&members), "votes": votes,
-    });
-    let draft = Draft::new(Transition::CouncilQuorumCert, &inputs)?.to(project).only_on_head(head.hash());
-    let accepted = client.propose(draft).await.map_err(|error| error.to_string())?;
-    println!("{} members are elected by record {}", members.len(), accepted.receipt.index);
+    let outcome = client.propose(election.certificate(&votes)?).await.map_err(|error| error.to_string())?;
+    if let Outcome::Accepted(accepted) = outcome {
+        println!("{} members are elected by record {}", election.members.len(), accepted.receipt.index);
+    }
     Ok(())
 }

@@ -7,7 +7,7 @@
 
 use std::error::Error;
 
-use swoosh_client::{Client, Draft, EffectView, Identity, ProposeError};
+use swoosh_client::{Client, Draft, EffectView, Identity, Outcome, ProposeError};
 use swoosh_types::canonical::canonical_hash;
 use swoosh_types::names::{EffectName, Transition};
 
@@ -22,15 +22,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::new(&url, cluster, key)?;
 
     // Events only say when to look. Listening comes before the first look, so that no effect is missed in between.
-    let mut events = client.events(None, "transition", None).await?;
+    let mut events = client.follow(None, "transition", None);
     loop {
         for effect in client.effects(None).await? {
             if effect.effect == EffectName::Index && effect.mode == "external" {
                 answer(&client, &effect).await?;
             }
         }
-        // At the end of the stream its supervisor starts it again.
-        events.next().await?.ok_or("the node ended the stream")?;
+        events.next().await?;
     }
 }
 
@@ -46,7 +45,11 @@ async fn answer(client: &Client, effect: &EffectView) -> Result<(), Box<dyn Erro
         ),
     };
     match client.propose(Draft::new(transition, &inputs)?.to(effect.project.clone())).await {
-        Ok(accepted) => println!("{transition} of {} is record {}", effect.id, accepted.receipt.index),
+        Ok(Outcome::Accepted(accepted)) => {
+            println!("{transition} of {} is record {}", effect.id, accepted.receipt.index)
+        }
+        // The project is blocked. The node keeps the outcome and records it later.
+        Ok(Outcome::Held(_)) => println!("{transition} of {} is held", effect.id),
         // Another worker was faster, or the project moved on. The effect is answered; this outcome is not needed.
         Err(ProposeError::Rejected(problem)) => println!("{transition} of {}: {}", effect.id, problem.code),
         Err(error) => return Err(error.into()),

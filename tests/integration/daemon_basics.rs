@@ -242,10 +242,12 @@ fn the_sdk_drives_a_project() {
         let document = json!({"document": crate::support::inputs::document(&site.hands)});
         client.propose(Draft::new(Transition::BootConfigOk, &document).unwrap()).await.unwrap();
         let licensed = client.propose(Draft::new(Transition::BootLicensed, &json!({})).unwrap()).await.unwrap();
+        let licensed = licensed.accepted().unwrap();
         let words = json!({"rationale": "tea"});
         let stale = licensed.receipt.state_pre_hash;
         let paused =
             client.propose(Draft::new(Transition::ControlPause, &words).unwrap().from_head(stale)).await.unwrap();
+        let paused = paused.accepted().unwrap();
         assert_eq!(paused.attempts, 2, "the stale head was read again");
         let project = "default".parse().unwrap();
         let view = client.state(&project, Some("Control")).await.unwrap();

@@ -11,7 +11,8 @@ use swoosh::types::names::{Region, Transition};
 use crate::support::daemon::{Daemon, Site};
 use crate::support::driver::Project;
 
-const NAMES: [&str; 5] = ["propose", "council_vote", "external_worker", "watch_events", "verify_receipt"];
+const NAMES: [&str; 6] =
+    ["propose", "council_vote", "external_worker", "watch_events", "verify_receipt", "first_proposal"];
 
 fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("rs")
@@ -39,7 +40,7 @@ fn built() -> &'static Path {
 }
 
 /// An example that asks this node.
-fn example(name: &str, daemon: &Daemon) -> Command {
+pub fn example(name: &str, daemon: &Daemon) -> Command {
     let mut command = Command::new(built().join(name));
     command.env("SWOOSH_URL", format!("http://{}", daemon.address)).env_remove("SWOOSH_PROJECT");
     command

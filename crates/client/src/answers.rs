@@ -13,7 +13,7 @@ use swoosh_types::ids::{EffectId, IdemKey, WindowId};
 use swoosh_types::json::Json;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::migration::Divergence;
-use swoosh_types::names::{EffectName, GuardName, Region, Transition, WindowClass};
+use swoosh_types::names::{EffectName, GuardName, OpClass, Region, Role, Transition, WindowClass};
 use swoosh_types::record::{GuardOutcome, Record};
 use swoosh_types::rejection::Problem;
 use swoosh_types::text::{ClusterId, ProjectName};
@@ -170,6 +170,15 @@ pub struct TransitionView {
     /// The class of window it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowClass>,
+    /// The op class of its idempotency keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op_class: Option<OpClass>,
+    /// Roles that may sign it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<Role>,
+    /// Members of its inputs and their types; `?` marks an optional one. Not written again: `swoosh inputs` prints them in full.
+    #[serde(default, skip_serializing)]
+    pub inputs: BTreeMap<String, String>,
     /// Whether the state lets it happen.
     pub enabled: bool,
     /// Why not, where it does not.
@@ -186,6 +195,9 @@ pub struct TransitionsView {
     pub project: ProjectName,
     /// Its head; of a project that does not exist yet, the genesis head.
     pub head: Hash,
+    /// Whether the project exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exists: Option<bool>,
     /// The node's clock.
     pub time: Hlc,
     /// Beats since the schedule's epoch, as the node counts them; new keys name it.

@@ -66,9 +66,13 @@ impl Client {
             body.extend_from_slice(round.all[place].body());
             body.push(b'\n');
         }
-        let reply = match self.link.post_lines(self.link.url(&["transitions"], &[]), body).await {
+        let url = self.link.url(&["transitions"], &[]);
+        let reply = match self.link.post_lines(url.clone(), body).await {
             Ok(reply) => reply,
-            Err(error) if error.is_passing() => return Ok(Some(Cause::Unanswered(error))),
+            Err(error) if error.is_passing() => {
+                self.link.turn_from(&url);
+                return Ok(Some(Cause::Unanswered(error)));
+            }
             Err(error) => return Err(ProposeError::Link(error)),
         };
         if reply.status != 200 {

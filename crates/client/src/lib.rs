@@ -1,15 +1,17 @@
 //! The SDK: sign proposals, post them until they are answered, read what the node knows.
 //!
 //! ```no_run
-//! use swoosh_client::{Client, Draft, Identity};
+//! use swoosh_client::{Client, Draft, Identity, Outcome};
 //! use swoosh_types::names::Transition;
 //!
 //! # async fn pause() -> Result<(), Box<dyn std::error::Error>> {
 //! let key: Identity = std::fs::read_to_string("operator.key")?.parse()?;
 //! let client = Client::new("http://127.0.0.1:7400", "swoosh".parse()?, key)?;
 //! let inputs = serde_json::json!({"rationale": "The disk is being replaced."});
-//! let accepted = client.propose(Draft::new(Transition::ControlPause, &inputs)?).await?;
-//! println!("head {}", accepted.receipt.state_post_hash);
+//! match client.propose(Draft::new(Transition::ControlPause, &inputs)?).await? {
+//!     Outcome::Accepted(accepted) => println!("record {}", accepted.receipt.index),
+//!     Outcome::Held(held) => println!("{} is kept", held.key),
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -23,9 +25,11 @@
 mod answers;
 mod bulk;
 mod clock;
+mod council;
 mod draft;
 mod entropy;
 mod events;
+mod follow;
 mod identity;
 mod link;
 mod propose;
@@ -33,7 +37,9 @@ mod read;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod wait;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -44,21 +50,24 @@ pub use answers::{
 };
 pub use bulk::Answers;
 pub use clock::HlcClock;
+pub use council::Election;
 pub use draft::{Draft, DraftError, op_class};
 pub use entropy::EntropyError;
 pub use events::{EventStream, NodeEvent};
+pub use follow::Follower;
 pub use identity::Identity;
 pub use link::{BuildError, LinkError, Timeouts, TlsFiles};
-pub use propose::{Accepted, Event, Observer, Prepared, ProposeError};
+pub use propose::{Accepted, Event, Held, Observer, Outcome, Prepared, ProposeError};
 pub use read::{ProjectHead, ReadError};
 pub use retry::{Cause, RetryPolicy};
+pub use wait::{Condition, ProofError, WaitError};
 
 use link::Link;
 use swoosh_types::keys::PublicKey;
 use swoosh_types::receipt::{Receipt, ReceiptError};
 use swoosh_types::text::{ClusterId, ProjectName};
 
-/// A client of one node. Cheap to clone; clones share connections and clock.
+/// A client of a node, or of several nodes of one cluster. Cheap to clone; clones share connections and clock.
 #[derive(Clone, Debug)]
 pub struct Client {
     link: Link,
@@ -67,7 +76,8 @@ pub struct Client {
     cluster: Option<ClusterId>,
     /// Signer of reads, if it differs from the signer of proposals.
     reading: Option<Signing>,
-    node: Option<PublicKey>,
+    /// Nodes whose receipts are taken; empty: every node's.
+    nodes: BTreeSet<PublicKey>,
     retry: RetryPolicy,
     clock: Arc<HlcClock>,
     schedules: Arc<Mutex<Schedules>>,
@@ -90,7 +100,7 @@ pub struct ClientBuilder {
     signing: Option<Signing>,
     cluster: Option<ClusterId>,
     reading: Option<Signing>,
-    node: Option<PublicKey>,
+    nodes: BTreeSet<PublicKey>,
     timeouts: Timeouts,
     tls: TlsFiles,
     retry: RetryPolicy,
@@ -124,8 +134,13 @@ impl ClientBuilder {
     }
 
     /// Takes receipts of this node only.
-    pub fn node(mut self, node: PublicKey) -> ClientBuilder {
-        self.node = Some(node);
+    pub fn node(self, node: PublicKey) -> ClientBuilder {
+        self.nodes([node])
+    }
+
+    /// Takes receipts of these nodes only: the roster of a cluster.
+    pub fn nodes(mut self, nodes: impl IntoIterator<Item = PublicKey>) -> ClientBuilder {
+        self.nodes = nodes.into_iter().collect();
         self
     }
 
@@ -154,7 +169,7 @@ impl ClientBuilder {
             signing: self.signing,
             cluster: self.cluster,
             reading: self.reading,
-            node: self.node,
+            nodes: self.nodes,
             retry: self.retry,
             clock: self.clock.unwrap_or_else(|| Arc::new(HlcClock::system())),
             schedules: Arc::default(),
@@ -172,10 +187,10 @@ pub enum ReceiptCheckError {
     #[error(transparent)]
     Proof(#[from] ReceiptError),
     /// Another node sealed it.
-    #[error("the receipt is sealed by {found}, and this client takes those of {expected} only")]
+    #[error("the receipt is sealed by {found}, and this client takes those of {} only", names(expected))]
     OtherNode {
-        /// The node that the client was configured with.
-        expected: PublicKey,
+        /// The nodes that the client was configured with.
+        expected: BTreeSet<PublicKey>,
         /// The node that sealed the receipt.
         found: PublicKey,
     },
@@ -184,8 +199,13 @@ pub enum ReceiptCheckError {
     OtherProposal(&'static str),
 }
 
+fn names(nodes: &BTreeSet<PublicKey>) -> String {
+    nodes.iter().map(PublicKey::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl Client {
-    /// A client that signs as `key` for `cluster`; `base_url` is `http://host:port` or `https://…`.
+    /// A client that signs as `key` for `cluster`; `base_url` is `http://host:port` or `https://…`. Several addresses of one cluster
+    /// are separated by commas.
     pub fn new(base_url: &str, cluster: ClusterId, key: impl Into<Identity>) -> Result<Client, BuildError> {
         Client::builder(base_url).signing(cluster, key).build()
     }
@@ -202,7 +222,7 @@ impl Client {
             signing: None,
             cluster: None,
             reading: None,
-            node: None,
+            nodes: BTreeSet::new(),
             timeouts: Timeouts::default(),
             tls: TlsFiles::default(),
             retry: RetryPolicy::default(),
@@ -231,15 +251,14 @@ impl Client {
     }
 
     /// Checks that a receipt proves the record it names: its path leads to the batch's root, and the node
-    /// signed that root. Only a client built with [`ClientBuilder::node`] knows which node that must be.
+    /// signed that root. Only a client built with [`ClientBuilder::nodes`] knows which nodes may do so.
     pub fn verify_receipt(&self, receipt: &Receipt) -> Result<(), ReceiptCheckError> {
         receipt.verify(self.cluster().ok_or(ReceiptCheckError::ReadsOnly)?)?;
-        match self.node {
-            Some(expected) if expected != receipt.seal.node => {
-                Err(ReceiptCheckError::OtherNode { expected, found: receipt.seal.node })
-            }
-            _ => Ok(()),
+        let found = receipt.seal.node;
+        if self.nodes.is_empty() || self.nodes.contains(&found) {
+            return Ok(());
         }
+        Err(ReceiptCheckError::OtherNode { expected: self.nodes.clone(), found })
     }
 
     /// The last schedule position read of a project, while it is fresh.

@@ -3,6 +3,8 @@
 
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -38,6 +40,9 @@ pub enum BuildError {
     /// Not the address of a node.
     #[error("{0:?} is not the address of a node; write http://host:port or https://host:port")]
     Address(String),
+    /// A signed read names the path, which must be the same at each node.
+    #[error("the addresses {0:?} have different schemes or paths; all nodes of a cluster need the same")]
+    Different(String),
     /// TLS cannot be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Http(String),
@@ -172,18 +177,24 @@ impl Reply {
     }
 }
 
-/// The way to one node.
+/// The way to a node, or to several nodes of one cluster. Clones go on with the same one.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     http: reqwest::Client,
-    base: Url,
+    /// At least one; scheme and path are the same.
+    bases: Arc<[Url]>,
+    at: Arc<AtomicUsize>,
 }
 
 impl Link {
-    /// Builds the link to a node; opens no connection yet.
+    /// Builds the link to the nodes at some addresses, separated by commas; opens no connection yet.
     #[expect(clippy::disallowed_methods, reason = "the SDK runs in other programs")]
-    pub fn new(base: &str, timeouts: Timeouts, tls: &TlsFiles) -> Result<Link, BuildError> {
-        let base = address(base)?;
+    pub fn new(addresses: &str, timeouts: Timeouts, tls: &TlsFiles) -> Result<Link, BuildError> {
+        let bases: Arc<[Url]> = addresses.split(',').map(|text| address(text.trim())).collect::<Result<_, _>>()?;
+        let is_same = |base: &Url| (base.scheme(), base.path()) == (bases[0].scheme(), bases[0].path());
+        if !bases.iter().all(is_same) {
+            return Err(BuildError::Different(addresses.chars().take(200).collect()));
+        }
         // Another part of the process may have chosen a provider before; then that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -191,7 +202,7 @@ impl Link {
             .timeout(timeouts.exchange)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("swoosh/", env!("CARGO_PKG_VERSION")));
-        if base.scheme() == "http" {
+        if bases[0].scheme() == "http" {
             // Reading the system's certificates takes time, fails where there are none, and serves nothing.
             builder = builder.tls_certs_only([]);
         } else {
@@ -202,21 +213,51 @@ impl Link {
                 builder = builder.identity(identity);
             }
         }
-        if is_loopback(&base) {
+        if bases.iter().all(is_loopback) {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| BuildError::Http(chain(&error)))?;
-        Ok(Link { http, base })
+        Ok(Link { http, bases, at: Arc::default() })
     }
 
-    /// The node's address.
+    /// The address of the node that is asked now.
     pub fn address(&self) -> &str {
-        self.base.as_str()
+        self.base().as_str()
+    }
+
+    fn base(&self) -> &Url {
+        &self.bases[self.at.load(Ordering::Relaxed) % self.bases.len()]
+    }
+
+    /// How many nodes there are.
+    pub fn count(&self) -> usize {
+        self.bases.len()
+    }
+
+    /// Goes to the next node.
+    pub fn turn(&self) {
+        self.at.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Goes to the next node, unless another exchange has left this one meanwhile.
+    pub fn turn_from(&self, url: &Url) {
+        let at = self.at.load(Ordering::Relaxed);
+        if self.bases[at % self.bases.len()].origin() == url.origin() {
+            let _ = self.at.compare_exchange(at, at.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// The same place on the node that is asked now.
+    fn moved(&self, url: &Url) -> Url {
+        let mut moved = self.base().clone();
+        moved.set_path(url.path());
+        moved.set_query(url.query());
+        moved
     }
 
     /// The address of something on the node.
     pub fn url(&self, segments: &[&str], query: &[(&str, String)]) -> Url {
-        let mut url = self.base.clone();
+        let mut url = self.base().clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
@@ -226,8 +267,25 @@ impl Link {
         url
     }
 
-    /// Reads, with further headers.
-    pub async fn get(&self, url: Url, headers: &[(&'static str, String)]) -> Result<Reply, LinkError> {
+    /// Reads, with further headers, from the first node that answers.
+    pub async fn get(&self, mut url: Url, headers: &[(&'static str, String)]) -> Result<Reply, LinkError> {
+        for _ in 1..self.bases.len() {
+            let answer = self.get_from(url.clone(), headers).await;
+            let is_away = match &answer {
+                // A node that is not well says so under a status of these.
+                Ok(reply) => matches!(reply.status, 502..=504) && !url.path().ends_with("/health"),
+                Err(error) => error.is_passing(),
+            };
+            if !is_away {
+                return answer;
+            }
+            self.turn_from(&url);
+            url = self.moved(&url);
+        }
+        self.get_from(url, headers).await
+    }
+
+    async fn get_from(&self, url: Url, headers: &[(&'static str, String)]) -> Result<Reply, LinkError> {
         let request = headers.iter().fold(self.http.get(url), |request, (name, value)| request.header(*name, value));
         self.exchange(request).await
     }
@@ -284,11 +342,13 @@ impl Link {
     }
 
     fn node(&self) -> String {
-        self.base.as_str().trim_end_matches('/').to_owned()
+        self.address().trim_end_matches('/').to_owned()
     }
 
     fn error(&self, error: &reqwest::Error) -> LinkError {
-        let (node, cause) = (self.node(), error.source().map_or_else(|| error.to_string(), chain));
+        let asked = error.url().map(|url| format!("{}{}", url.origin().ascii_serialization(), self.base().path()));
+        let node = asked.map_or_else(|| self.node(), |asked| asked.trim_end_matches('/').to_owned());
+        let cause = error.source().map_or_else(|| error.to_string(), chain);
         match () {
             () if error.is_connect() && cause.contains("invalid peer certificate") => {
                 LinkError::Untrusted { node, cause }
@@ -301,7 +361,7 @@ impl Link {
             // The last cause says it; those before only name layers.
             () if error.is_connect() => LinkError::Connect { node, cause: innermost(error) },
             () if error.is_timeout() => LinkError::Timeout { node },
-            () if cause.contains("invalid HTTP version") && self.base.scheme() == "http" => {
+            () if cause.contains("invalid HTTP version") && self.base().scheme() == "http" => {
                 LinkError::Scheme { node, cause, remedy: "where the node has TLS, its address begins with https://" }
             }
             () => LinkError::Broken { node, cause },

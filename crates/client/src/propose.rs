@@ -1,5 +1,7 @@
 //! Proposing: read the head, sign, post, and try again under the same key until there is an answer.
 
+use reqwest::Url;
+
 use super::answers::{DryRun, TransitionsView};
 use super::draft::{Draft, HeadChoice, Window};
 use super::entropy::EntropyError;
@@ -13,7 +15,7 @@ use swoosh_types::ids::{IdemKey, WindowId};
 use swoosh_types::json::JsonError;
 use swoosh_types::proposal::{Proposal, SignedProposal};
 use swoosh_types::receipt::Receipt;
-use swoosh_types::rejection::{Problem, Retry};
+use swoosh_types::rejection::{Code, Problem, Retry};
 use swoosh_types::text::ProjectName;
 use swoosh_types::words::count;
 
@@ -52,6 +54,42 @@ pub struct Accepted {
     pub replayed: bool,
     /// How many attempts it took.
     pub attempts: u32,
+}
+
+/// The outcome of an effect that a blocked project keeps. The node records it when the project goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The key that it has.
+    pub key: IdemKey,
+    /// Why the project is blocked.
+    pub problem: Box<Problem>,
+}
+
+/// How the node took a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is recorded.
+    Accepted(Box<Accepted>),
+    /// It is kept, and recorded later.
+    Held(Held),
+}
+
+impl Outcome {
+    /// What was accepted; none of an outcome that is held.
+    pub fn accepted(self) -> Option<Accepted> {
+        match self {
+            Outcome::Accepted(accepted) => Some(*accepted),
+            Outcome::Held(_) => None,
+        }
+    }
+
+    /// The receipt, verified; none of an outcome that is held.
+    pub fn receipt(&self) -> Option<&Receipt> {
+        match self {
+            Outcome::Accepted(accepted) => Some(&accepted.receipt),
+            Outcome::Held(_) => None,
+        }
+    }
 }
 
 /// Progress of a proposal, for display.
@@ -177,16 +215,18 @@ struct Journey<'a> {
     cause: Option<Cause>,
     /// Whether the head that the draft names first has proved stale.
     head_moved: bool,
+    /// How many nodes said that they follow another.
+    followers: usize,
 }
 
 impl<'a> Journey<'a> {
     fn of(draft: &'a Draft) -> Journey<'a> {
-        Journey { draft: Some(draft), key: None, prepared: None, cause: None, head_moved: false }
+        Journey { draft: Some(draft), key: None, prepared: None, cause: None, head_moved: false, followers: 0 }
     }
 
     fn as_prepared(prepared: Prepared) -> Journey<'a> {
         let key = Some(prepared.signed.proposal.idem_key.clone());
-        Journey { draft: None, key, prepared: Some(prepared), cause: None, head_moved: false }
+        Journey { draft: None, key, prepared: Some(prepared), cause: None, head_moved: false, followers: 0 }
     }
 
     /// Takes note of why an attempt failed.
@@ -211,14 +251,27 @@ pub(super) enum Step {
 }
 
 impl Client {
-    /// Proposes until there is an answer; see [`Client::propose_observed`].
-    pub async fn propose(&self, draft: Draft) -> Result<Accepted, ProposeError> {
-        self.propose_observed(&draft, &mut |_| {}).await
+    /// Proposes until there is an answer; see [`Client::propose_observed`]. An outcome that a blocked project keeps is no error.
+    pub async fn propose(&self, draft: Draft) -> Result<Outcome, ProposeError> {
+        let mut key = None;
+        let mut observer = |event: Event<'_>| {
+            if let Event::Sending { prepared, .. } = event {
+                key = Some(prepared.signed.proposal.idem_key.clone());
+            }
+        };
+        let answer = self.propose_observed(&draft, &mut observer).await;
+        match (answer, key) {
+            (Ok(accepted), _) => Ok(Outcome::Accepted(Box::new(accepted))),
+            (Err(ProposeError::Rejected(problem)), Some(key)) if problem.code == Code::OutcomeHeld => {
+                Ok(Outcome::Held(Held { key, problem }))
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     /// Proposes until there is an answer, and tells what happens. A stale head or clock is read again and the
     /// proposal signed again; a node that is busy or does not answer gets the same bytes again; both under
-    /// the same key, so that the proposal is accepted at most once. Any other rejection is returned at once.
+    /// the same key, so that the proposal is accepted at most once. Any other rejection is returned at once, also `outcome_held`.
     pub async fn propose_observed(&self, draft: &Draft, observer: &mut Observer<'_>) -> Result<Accepted, ProposeError> {
         self.travel(Journey::of(draft), observer).await
     }
@@ -293,8 +346,8 @@ impl Client {
         let (url, body) = (self.link.url(&["transition"], &[]), prepared.body.clone());
         // One that can be signed again on another head waits for its turn at a project that many propose to.
         let reply = match journey.draft {
-            Some(draft) if may_move_head(draft) => self.link.post_in_line(url, body).await,
-            _ => self.link.post(url, body).await,
+            Some(draft) if may_move_head(draft) => self.link.post_in_line(url.clone(), body).await,
+            _ => self.link.post(url.clone(), body).await,
         };
         let step = match reply {
             Ok(reply) => self.judge(&prepared, journey.draft, reply),
@@ -302,7 +355,27 @@ impl Client {
             Err(error) => Step::Failed(ProposeError::Link(error)),
         };
         journey.prepared = Some(prepared);
-        step
+        self.onward(journey, &url, step)
+    }
+
+    /// Goes to another node of the cluster where this one gives no answer, or follows another.
+    fn onward(&self, journey: &mut Journey<'_>, url: &Url, step: Step) -> Step {
+        match step {
+            Step::Failed(ProposeError::Rejected(problem))
+                if problem.code == Code::Follower && journey.followers + 1 < self.link.count() =>
+            {
+                journey.followers += 1;
+                self.link.turn_from(url);
+                Step::Again(Cause::Busy { status: problem.status, retry_after_ms: Some(0), problem: Some(problem) })
+            }
+            Step::Again(cause) => {
+                if matches!(cause, Cause::Unanswered(_) | Cause::Busy { status: 502..=504, .. }) {
+                    self.link.turn_from(url);
+                }
+                Step::Again(cause)
+            }
+            step => step,
+        }
     }
 
     /// Fills in head, key, window and clock, and signs.

@@ -262,7 +262,7 @@ impl Client {
         self.decode(&url, &reply)
     }
 
-    async fn read<T: DeserializeOwned>(&self, url: Url) -> Result<T, ReadError> {
+    pub(super) async fn read<T: DeserializeOwned>(&self, url: Url) -> Result<T, ReadError> {
         let reply = self.link.get(url.clone(), &self.read_headers(&url)).await?;
         self.decode(&url, &reply)
     }

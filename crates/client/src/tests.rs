@@ -171,6 +171,10 @@ fn client(address: &str) -> Client {
     Client::builder(address).signing("c".parse().unwrap(), key(1)).retry(retry).clock(clock).build().unwrap()
 }
 
+fn accepted(outcome: Outcome) -> Accepted {
+    outcome.accepted().unwrap()
+}
+
 fn draft(transition: Transition) -> Draft {
     Draft::new(transition, &json!({"rationale": "why not"})).unwrap()
 }
@@ -259,7 +263,7 @@ async fn a_busy_or_silent_node_gets_the_same_bytes_again() {
         _ => read(asked),
     })
     .await;
-    let accepted = client(&address).propose(draft(Transition::ControlPause)).await.unwrap();
+    let accepted = accepted(client(&address).propose(draft(Transition::ControlPause)).await.unwrap());
     let posts = posts(&log);
     assert!(accepted.replayed);
     assert_eq!((accepted.attempts, posts.len()), (4, 4));
@@ -376,9 +380,81 @@ async fn a_receipt_that_proves_nothing_is_not_taken() {
     assert!(matches!(propose().await, Err(ProposeError::Receipt(error)) if error == proof));
     let other = ReceiptCheckError::OtherProposal("key");
     assert!(matches!(propose().await, Err(ProposeError::Receipt(error)) if error == other));
-    let receipt = propose().await.unwrap().receipt;
+    let receipt = accepted(propose().await.unwrap()).receipt;
     let strict = Client::builder(&address).signing("c".parse().unwrap(), key(1)).node(key(8).public()).build().unwrap();
     assert!(matches!(strict.verify_receipt(&receipt), Err(ReceiptCheckError::OtherNode { .. })));
+}
+
+/// An outcome that the project keeps was an error, so that a worker tried again or gave up.
+#[tokio::test]
+async fn a_held_outcome_is_no_error_and_names_its_key() {
+    let (address, _) = node(|asked, _| match asked.is_post() {
+        true => Answer::Json(400, problem(400, "outcome_held", json!({}))),
+        false => read(asked),
+    })
+    .await;
+    let outcome = client(&address).propose(draft(Transition::ControlPause)).await.unwrap();
+    assert!(
+        matches!(&outcome, Outcome::Held(held) if held.key.to_string().starts_with("adhoc:42:control:")),
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.receipt(), None);
+}
+
+#[tokio::test]
+async fn another_address_of_the_cluster_is_asked_where_one_is_away_or_follows() {
+    // No server listens at the first address; the second one follows.
+    let (follower, followed) = node(|asked, _| match asked.is_post() {
+        true => Answer::Json(503, problem(503, "follower", json!({}))),
+        false => Answer::Json(502, json!("a proxy")),
+    })
+    .await;
+    let (leader, led) = node(|asked, _| match asked.is_post() {
+        true => Answer::Json(202, receipt(asked)),
+        false => read(asked),
+    })
+    .await;
+    let addresses = format!("http://127.0.0.1:1,{follower},{leader}");
+    let client = client(&addresses);
+    accepted(client.propose(draft(Transition::ControlPause)).await.unwrap());
+    assert_eq!(posts(&led).len(), 1);
+    assert!(!followed.lock().unwrap().is_empty());
+    // It stays with the one that answered.
+    let before = followed.lock().unwrap().len();
+    accepted(client.propose(draft(Transition::ControlPause)).await.unwrap());
+    assert_eq!((posts(&led).len(), followed.lock().unwrap().len()), (2, before));
+
+    // The nodes here serve one connection at a time.
+    drop(client);
+    let reads = Client::reader(&addresses).unwrap();
+    assert_eq!(reads.head(&"default".parse().unwrap()).await.unwrap().head, hash("head"));
+    drop(reads);
+
+    // Proposals alone: a follower is left, and the same bytes go to the leader.
+    let ready = || draft(Transition::ControlPause).at_beat(1).from_head(hash("x")).without_window();
+    let one = self::client(&follower);
+    let alone = one.propose(ready()).await;
+    assert!(matches!(alone, Err(ProposeError::Rejected(problem)) if problem.code == Code::Follower));
+    drop(one);
+    let both = self::client(&format!("{follower},{leader}"));
+    assert_eq!(accepted(both.propose(ready()).await.unwrap()).attempts, 2);
+    let sent = |log: &Log| posts(log).last().unwrap().body.clone();
+    assert_eq!(sent(&followed), sent(&led));
+    assert!(matches!(Client::reader("http://a,https://b"), Err(BuildError::Different(_))));
+}
+
+/// A receipt of any node of the roster is taken, and no other.
+#[tokio::test]
+async fn receipts_are_proven_by_the_roster() {
+    let (address, _) =
+        node(|asked, _| if asked.is_post() { Answer::Json(202, receipt(asked)) } else { read(asked) }).await;
+    let of = |nodes: &[u8]| {
+        let nodes = nodes.iter().map(|&seed| key(seed).public());
+        Client::builder(&address).signing("c".parse().unwrap(), key(1)).nodes(nodes).build().unwrap()
+    };
+    accepted(of(&[8, 9]).propose(draft(Transition::ControlPause)).await.unwrap());
+    let error = of(&[7, 8]).propose(draft(Transition::ControlPause)).await.unwrap_err().to_string();
+    assert!([7, 8, 9].iter().all(|&seed| error.contains(&key(seed).public().to_string())), "{error}");
 }
 
 #[tokio::test]

@@ -1,10 +1,47 @@
 //! Documents that council members sign, shared by the guards and the client: votes and rotation proofs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::canonical::{CanonicalError, canonical_bytes, canonical_hash, try_canonical_bytes};
 use super::hash::Hash;
-use super::inputs::{Members, RotationBody, Vote, VoteBody};
+use super::inputs::{Members, RoleSpec, RotationBody, Vote, VoteBody};
 use super::keys::{self, PublicKey, SecretKey, Signature, domain};
-use super::text::{ClusterId, ProjectName};
+use super::text::{Capability, ClusterId, Name, ProjectName};
+
+/// The member set that every agent computes alike from the council section of a state.
+///
+/// For each role, candidates are ranked by how many of its capabilities they have, then by sha256(seed ‖ key). Roles are filled in
+/// the order in which they are given, which is that of their names; a candidate holds at most one.
+pub fn rank<'a>(
+    seed: &Hash,
+    roles: impl IntoIterator<Item = (&'a Name, &'a RoleSpec)>,
+    candidates: impl IntoIterator<Item = (&'a PublicKey, &'a BTreeSet<Capability>)>,
+    electorate: &BTreeSet<PublicKey>,
+) -> Members {
+    let eligible: Vec<_> = candidates.into_iter().filter(|(key, _)| electorate.contains(key)).collect();
+    let mut members = Members::new();
+    for (role, spec) in roles {
+        let free = eligible.iter().copied().filter(|(key, _)| !members.contains_key(key));
+        let elected = best(seed, spec, free);
+        members.extend(elected.into_iter().map(|key| (key, role.clone())));
+    }
+    members
+}
+
+fn best<'a>(
+    seed: &Hash,
+    spec: &RoleSpec,
+    candidates: impl Iterator<Item = (&'a PublicKey, &'a BTreeSet<Capability>)>,
+) -> Vec<PublicKey> {
+    // Misses first, so that the best candidate sorts to the front.
+    let rank = |(key, capabilities): (&PublicKey, &BTreeSet<Capability>)| {
+        let misses = spec.capabilities.difference(capabilities).count();
+        ((misses, Hash::of_parts([seed.as_bytes().as_slice(), key.as_bytes()])), *key)
+    };
+    let ranked: BTreeMap<_, _> = candidates.map(rank).collect();
+    let seats = usize::try_from(spec.seats).unwrap_or(usize::MAX);
+    ranked.into_values().take(seats).collect()
+}
 
 /// The hash that votes are signed over and that `Execution_AllReady` names: sha256 of the canonical
 /// bytes of the members.

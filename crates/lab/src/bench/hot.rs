@@ -90,16 +90,17 @@ pub(super) fn run(
 }
 
 async fn one(client: Client, draft: Draft, end: Instant) -> anyhow::Result<Count> {
-    use swoosh_client::ProposeError::GaveUp;
+    use swoosh_client::{Outcome, ProposeError::GaveUp};
     let mut count = Count::default();
     while Instant::now() < end {
         let began = Instant::now();
         match client.propose(draft.clone()).await {
-            Ok(accepted) => {
+            Ok(Outcome::Accepted(accepted)) => {
                 count.accepted += 1;
                 count.attempts += u64::from(accepted.attempts);
                 count.took_us.push(u64::try_from(began.elapsed().as_micros())?);
             }
+            Ok(Outcome::Held(held)) => anyhow::bail!("{} is held", held.key),
             Err(GaveUp { attempts, .. }) => {
                 count.given_up += 1;
                 count.attempts += u64::from(attempts);
