@@ -2,7 +2,7 @@
 // A client of a node, or of several nodes of one cluster.
 
 import { canonical } from './canonical.js';
-import { GaveUp, Rejected, Unexpected, Unreachable } from './errors.js';
+import { CannotReach, GaveUp, Rejected, Unexpected, Unreachable } from './errors.js';
 import { EventReader, Position } from './events.js';
 import { HlcClock } from './hlc.js';
 import { FormError, checkForm } from './ids.js';
@@ -318,6 +318,44 @@ export class Client {
       failures += 1;
       this.nextAddress();
       await sleep(Math.min(200 * 2 ** Math.min(failures - 1, 16), 5000) * (0.5 + this.random() / 2), signal);
+    }
+  }
+
+  /**
+   * Waits until `holds` is true of the proven state, and returns the state. It looks after each record, and waits for a node that does
+   * not answer. `signal` bounds the wait: `AbortSignal.timeout(60000)`.
+   * @param {string} project @param {readonly string[]} sections @param {(state: import('./api').StateAnswer) => boolean} holds
+   * @param {{signal?: AbortSignal}} [how] @returns {Promise<import('./api').StateAnswer>}
+   */
+  async waitFor(project, sections, holds, { signal } = {}) {
+    for await (const event of this.events({ project, signal })) {
+      const state = await this.stateAfter(project, sections, event.kind === 'transition' ? event.data.index : undefined, signal);
+      if (state === undefined) continue;
+      if (holds(state)) return state;
+      if (state.phase === 'TERMINATED') throw new CannotReach('the project is TERMINATED, which no transition leaves');
+    }
+    throw new CannotReach('the events ended');
+  }
+
+  /**
+   * The proven state after a record, or the present one; none where the project does not exist.
+   * @param {string} project @param {readonly string[]} sections @param {number | undefined} index @param {AbortSignal} [signal]
+   * @returns {Promise<import('./api').StateAnswer | undefined>}
+   */
+  async stateAfter(project, sections, index, signal) {
+    for (let at = index; ;) {
+      try {
+        return await this.state(project, sections, { at, prove: true, signal });
+      } catch (error) {
+        const code = error instanceof Rejected ? error.code : undefined;
+        if (code === 'unknown_project') return undefined;
+        if (code === 'pruned' && at !== undefined) {
+          at = undefined;
+        } else if (!(error instanceof Unreachable) && !passing.includes(/** @type {any} */ (error).status)) {
+          throw error;
+        }
+        await sleep(200, signal);
+      }
     }
   }
 

@@ -59,3 +59,12 @@ export class GaveUp extends Error {
     this.mayBeAccepted = mayBeAccepted;
   }
 }
+
+/** No transition leads to the awaited state any more. */
+export class CannotReach extends Error {
+  /** @param {string} detail */
+  constructor(detail) {
+    super(detail);
+    this.name = 'CannotReach';
+  }
+}

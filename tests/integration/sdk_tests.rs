@@ -2,6 +2,9 @@
 
 mod callers;
 mod cross;
+mod faults;
+mod first;
+mod rust;
 mod stage;
 
 use std::path::Path;

@@ -90,11 +90,8 @@ test('the outcome of an effect counts once and is held while the project is paus
   await operator.propose(pause('held'));
   assert.equal((await worker.propose(outcome('held'))).kind, 'held');
   await operator.propose(resume('held'));
-  for (;;) {
-    const state = /** @type {any} */ (await operator.state('held', ['ingestion'], { prove: true }));
-    if (state.projection.ingestion.phase === 'READY') break;
-    await sleep(50);
-  }
+  const isReady = (/** @type {any} */ state) => state.projection.ingestion.phase === 'READY';
+  assert.ok(isReady(await operator.waitFor('held', ['ingestion'], isReady, { signal: AbortSignal.timeout(120000) })));
 });
 
 test('events go on over a kill of the node, and none is given twice', { skip }, async () => {
@@ -117,6 +114,19 @@ test('events go on over a kill of the node, and none is given twice', { skip }, 
   }
   await listening;
   assert.deepEqual(heard, made);
+});
+
+test('a wait sees a state that lasts for one record, also over a kill of the node', { skip }, async () => {
+  const operator = await client('operator');
+  const index = (await operator.health()).last_index;
+  const waiting = operator.waitFor('plain', ['control'], (state) => /** @type {any} */ (state).projection.control.paused && state.index > index + 2);
+  await operator.propose(pause('plain'));
+  await operator.propose(resume('plain'));
+  await restart();
+  const second = /** @type {any} */ (await operator.propose(pause('plain')));
+  await operator.propose(resume('plain'));
+  assert.equal((await waiting).index, second.receipt.index);
+  await assert.rejects(operator.waitFor('plain', [], () => false, { signal: AbortSignal.timeout(200) }));
 });
 
 test('lists are whole', { skip }, async () => {

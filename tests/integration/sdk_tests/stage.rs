@@ -57,7 +57,7 @@ pub fn good(output: &Output) -> String {
 /// | `plain` | licensed |
 /// | `council` | ELECT, with v1, v2 and v3 among its candidates |
 /// | `work`, `held` | INDEX, with an open external effect; `outcome` are the inputs of its success |
-fn stage(site: &Site, daemon: &crate::support::daemon::Daemon) -> Value {
+pub(super) fn stage(site: &Site, daemon: &crate::support::daemon::Daemon) -> Value {
     Project::new(site, "plain").drive(daemon, Region::Boot, "LICENSED");
     Project::new(site, "council").drive(daemon, Region::Council, "ELECT");
     let mut outcomes = json!({});
