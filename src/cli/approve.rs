@@ -10,7 +10,7 @@ use super::output::{self, Output};
 use super::propose::fill;
 use super::propose::patience::{self, Ended};
 use super::time::Span;
-use super::{keys, source, state};
+use super::{health, keys, source, state};
 use crate::client::Draft;
 use crate::machine::head::Head;
 use crate::machine::state::{Approval, Execution, State};
@@ -67,6 +67,7 @@ impl ApproveCommand {
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let plan = self.plan.as_deref().map(source::plan).transpose()?.map(|bytes| Hash::of(&bytes));
         let keys = self.key.iter().map(|file| keys::load(file)).collect::<anyhow::Result<Vec<SecretKey>>>()?;
+        health::refuse_follower(&self.node.reader()?)?;
         if self.is_finished(&keys, plan)? {
             return Ok(ExitCode::SUCCESS);
         }
@@ -89,6 +90,7 @@ impl ApproveCommand {
             return Ok(false);
         }
         let (_, head) = state::proven(&self.node.reader()?, &self.project.project)?;
+        fill::check_not_over(head.state())?;
         let execution = &head.state().execution;
         let member = |key: &SecretKey| {
             let key_or_seat = self.seat.unwrap_or_else(|| key.public());

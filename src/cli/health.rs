@@ -64,6 +64,14 @@ pub(super) fn refusal(node: &Node) -> Option<String> {
         .then(|| format!("the node takes no proposals now: {}: {}", problem.code, problem.detail))
 }
 
+/// Refuses to go on with a follower, for a command that reads the state before it proposes. The node itself says which one to ask.
+pub(super) fn refuse_follower(node: &Node) -> anyhow::Result<()> {
+    match node.wait(node.client().unready()) {
+        Ok(Some(problem)) if problem.code == Code::Follower => node.ask(async { Err(ProposeError::Rejected(problem)) }),
+        _ => Ok(()),
+    }
+}
+
 /// The failure to get an answer, with the page to read.
 fn with_page(error: anyhow::Error) -> anyhow::Error {
     let link = match error.downcast_ref::<ProposeError>() {

@@ -35,7 +35,15 @@ pub(super) fn asked_for_help(arguments: impl Iterator<Item = OsString>) -> Optio
 /// `swoosh-lab`.
 pub(super) fn become_lab(command: &str) -> anyhow::Result<ExitCode> {
     let own = std::env::current_exe().context("the path of this program is unknown")?;
-    let lab = find(command, &own, std::env::var_os("PATH").as_deref())?;
+    let lab = match find(command, &own, std::env::var_os("PATH").as_deref()) {
+        Ok(lab) => lab,
+        // A question is answered without the program too.
+        Err(missing) if is_question(std::env::args_os().skip(1)) => {
+            swoosh_terminal::output::print(&format!("{}\n\n{missing:#}.", about(command)))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(missing) => return Err(missing),
+    };
     #[expect(clippy::disallowed_methods, reason = "this process becomes that program; no node runs here")]
     let mut program = std::process::Command::new(&lab);
     program.args(std::env::args_os().skip(1));
@@ -44,6 +52,20 @@ pub(super) fn become_lab(command: &str) -> anyhow::Result<ExitCode> {
         program.env(OWN, &own);
     }
     Err(program.exec()).with_context(|| format!("cannot run {}", lab.display()))
+}
+
+fn about(command: &str) -> &'static str {
+    match command {
+        "demo" => "swoosh demo: shows a whole project on a temporary node.",
+        "bench" => "swoosh bench: measures this machine.",
+        _ => "swoosh chaos: puts faults on simulated and real nodes.",
+    }
+}
+
+/// Whether help was asked for.
+fn is_question(arguments: impl Iterator<Item = OsString>) -> bool {
+    let mut words = arguments.filter(|word| word != "--json").peekable();
+    words.peek().is_some_and(|word| word == "help") || words.any(|word| word == "--help" || word == "-h")
 }
 
 fn find(command: &str, own: &Path, path: Option<&OsStr>) -> anyhow::Result<PathBuf> {

@@ -1,9 +1,36 @@
 //! Names of keys in the lists of a node: its own, and those of its projects' identities.
 
+use serde_json::json;
+
 use super::connect::Node;
-use super::output::{Output, has_room, name_keys};
+use super::output::{self, Output, has_room, name_keys};
 use super::state;
+use crate::client::ProjectView;
+use crate::types::rejection::Code;
 use crate::types::text::ProjectName;
+
+/// Likeness from which a project may be what a slip meant.
+const NEAR: f64 = 0.8;
+
+/// What is said of a project that has no record: its name may be a slip.
+pub(super) fn absence(node: &Node, project: &ProjectName) -> String {
+    let none = format!("there is no project {project} yet");
+    let known = node.wait(node.client().projects()).unwrap_or_default();
+    let likeness = |view: &ProjectView| strsim::jaro_winkler(view.project.as_str(), project.as_str());
+    match known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+        None => none,
+        Some(nearest) if likeness(nearest) > NEAR => format!("{none}; did you mean {}?", nearest.project),
+        Some(_) => format!("{none}; `swoosh projects` lists those that are there"),
+    }
+}
+
+/// Notes that a project has no record, for a command that shows something of such a project too.
+pub(super) fn note_absence(node: &Node, project: &ProjectName) {
+    let read = node.wait(node.client().state(project, None));
+    if read.is_err_and(|error| error.problem().is_some_and(|problem| problem.code == Code::UnknownProject)) {
+        output::note(&json!({"no_project": project}), || format!("note: {}", absence(node, project)));
+    }
+}
 
 /// Projects whose identities are read for their names.
 const MOST_PROJECTS: usize = 20;

@@ -17,7 +17,7 @@ use super::connect::{Node, NodeArgs, exit};
 use super::output::{Output, print};
 use super::time::{Span, parse_time};
 use super::wait::{Expression, Waiting};
-use super::{keys, output, source, state, transition_name};
+use super::{health, keys, output, source, state, transition_name};
 use swoosh_terminal::failure::Usage;
 
 use crate::client::{Accepted, Cause, Draft, Event, RetryPolicy};
@@ -232,6 +232,7 @@ impl ProposeCommand {
             return Ok(given);
         }
         let project = self.project.clone().unwrap_or_else(default_project);
+        health::refuse_follower(node)?;
         let (_, head) = state::proven(node, &project)?;
         let inputs = fill::filled(self.transition(), &given, head.state())?;
         check_inputs(self.transition(), &inputs)?;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::connect::{Node, NodeArgs, ProjectWord};
 use super::output::{Output, Table, count, fields};
-use super::state;
 use super::time::spell;
+use super::{names, state};
 use crate::client::{GuardView, TransitionView, TransitionsView};
 use crate::machine::chart;
 use crate::types::backbeat::LOOP;
@@ -38,6 +38,7 @@ impl TransitionsCommand {
     pub(super) fn run(self, output: Output) -> anyhow::Result<ExitCode> {
         let node = self.node.reader()?;
         let mut view = node.ask(node.client().transitions(self.project.project()))?;
+        names::note_absence(&node, self.project.project());
         view.transitions.sort_by_key(|transition| !transition.enabled);
         output.say(&view, || format!("{}{}", banner(&node, self.project.project()), text(&view, self.all)))?;
         Ok(ExitCode::SUCCESS)

@@ -126,12 +126,16 @@ fn check(output: Output, args: &DataArgs) -> anyhow::Result<ExitCode> {
 
 fn report_text(report: &VerifyReport) -> String {
     let identity = &report.identity;
+    let last = match report.records {
+        0 if !report.complete => ("unknown: no record could be read".to_owned(), "unknown".to_owned()),
+        _ => (report.last_index.to_string(), report.last_chain.to_string()),
+    };
     let about = fields(&[
         ("node", identity.node.to_string()),
         ("cluster", format!("{}, incarnation {}", identity.cluster, identity.incarnation)),
         ("first record", first_text(report.first_index)),
-        ("last record", report.last_index.to_string()),
-        ("chain", report.last_chain.to_string()),
+        ("last record", last.0),
+        ("chain", last.1),
     ]);
     let begun = report.incarnations.iter().map(|begun| {
         format!("  incarnation {} began after record {}, at {}: {}", begun.number, begun.after, begun.at, begun.reason)

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 
 use super::connect::{NodeArgs, ProjectWord};
 use super::output::{self, Output, Table, fields};
-use super::source;
 use super::time::{now, parse_time, spell};
+use super::{names, source};
 use crate::client::WindowsView;
 use crate::settings::{Overrides, Settings, backbeat, schedule_of};
 use crate::types::backbeat::{LOOP, Outlook, Schedule};
@@ -86,6 +86,7 @@ impl WindowsCommand {
     fn ask(&self) -> anyhow::Result<(String, Outlook, Schedule)> {
         let node = self.node.reader()?;
         let view: WindowsView = node.ask(node.client().windows(self.project.project(), self.at, self.count))?;
+        names::note_absence(&node, self.project.project());
         // A reader that may not see the node's health still sees the windows.
         if node.ask(node.client().health()).is_ok_and(|health| health.mode == "following") {
             let document = serde_json::json!({"follower": node.client().address()});

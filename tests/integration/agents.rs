@@ -165,8 +165,9 @@ fn the_shell_script_of_the_page_proposes_with_curl_and_openssl_alone() {
 #[test]
 fn the_agent_ends_with_the_problem_of_a_damaged_project_and_says_why_it_waits() {
     let site = Site::new();
-    let (script, key) = (site.file("agent.py"), site.file("agent.key"));
+    let (script, key, plan) = (site.file("agent.py"), site.file("agent.key"), site.file("plan.md"));
     std::fs::write(&script, program()).unwrap();
+    std::fs::write(&plan, "# Plan").unwrap();
     std::fs::write(&key, site.hands.get("agent").secret.expose()).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -185,7 +186,7 @@ fn the_agent_ends_with_the_problem_of_a_damaged_project_and_says_why_it_waits() 
         }
     });
     let mut command = Command::new("python3");
-    command.arg(script).arg(&key).args(["demo", "plan.md"]).env("SWOOSH_URL", format!("http://{address}"));
+    command.arg(script).arg(&key).arg("demo").arg(&plan).env("SWOOSH_URL", format!("http://{address}"));
     let ended = command.env("SWOOSH_CLUSTER", site.cluster.to_string()).output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     let lines: Vec<&str> = said.lines().collect();
@@ -200,13 +201,37 @@ fn the_agent_ends_with_the_problem_of_a_damaged_project_and_says_why_it_waits() 
 fn the_agent_prints_the_problem_document_where_a_read_is_refused() {
     let site = Site::new();
     let daemon = site.start();
-    let (script, key) = (site.file("agent.py"), site.file("agent.key"));
+    let (script, key, plan) = (site.file("agent.py"), site.file("agent.key"), site.file("plan.md"));
     std::fs::write(&script, program()).unwrap();
+    std::fs::write(&plan, "# Plan").unwrap();
     std::fs::write(&key, site.hands.get("agent").secret.expose()).unwrap();
     let mut command = Command::new("python3");
-    command.arg(script).arg(&key).args(["misspelt", "plan.md"]).env("SWOOSH_URL", format!("http://{}", daemon.address));
+    command.arg(script).arg(&key).arg("misspelt").arg(&plan).env("SWOOSH_URL", format!("http://{}", daemon.address));
     let ended = command.env("SWOOSH_CLUSTER", site.cluster.to_string()).output().unwrap();
     let problem: Value = serde_json::from_slice(&ended.stderr)
         .unwrap_or_else(|_| panic!("no problem document: {}", String::from_utf8_lossy(&ended.stderr)));
     assert_eq!((ended.status.code(), &problem["code"]), (Some(1), &json!("unknown_project")));
+}
+
+/// A project name with a blank ended in a traceback, and so did a plan that is missing, after the loop had begun.
+#[test]
+fn the_agent_quotes_the_project_and_needs_its_plan_before_it_proposes() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (script, key, plan) = (site.file("agent.py"), site.file("agent.key"), site.file("plan.md"));
+    std::fs::write(&script, program()).unwrap();
+    std::fs::write(&key, site.hands.get("agent").secret.expose()).unwrap();
+    std::fs::write(&plan, "# Plan").unwrap();
+    let run = |project: &str, plan: &Path| {
+        let mut command = Command::new("python3");
+        command.arg(&script).arg(&key).arg(project).arg(plan).env("SWOOSH_URL", format!("http://{}", daemon.address));
+        let ended = command.env("SWOOSH_CLUSTER", site.cluster.to_string()).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let (code, said) = run("A B", &plan);
+    let problem: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("no problem document: {said}"));
+    assert_eq!((code, &problem["status"]), (Some(1), &json!(400)));
+    let (code, said) = run("demo", &site.file("missing.md"));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("missing.md cannot be read") && !said.contains("Traceback"), "{said}");
 }

@@ -319,3 +319,67 @@ fn a_batch_of_signed_proposals_needs_no_key() {
     assert_eq!(code, Some(2));
     assert!(err.contains("--key"), "{err}");
 }
+
+/// A misspelt project had an answer like any other.
+#[test]
+fn a_project_without_a_record_is_noted_with_the_name_that_may_be_meant() {
+    let site = Site::new();
+    let daemon = site.start();
+    Project::new(&site, "alpha").drive(&daemon, Region::Boot, "LICENSED");
+    for command in ["transitions", "windows"] {
+        let (_, err, code) = run(&site, &daemon, &[command, "alpah"]);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(err.contains("there is no project alpah yet; did you mean alpha?"), "{command}: {err}");
+        let (_, err, _) = run(&site, &daemon, &["--json", command, "alpah"]);
+        assert!(err.contains(r#"{"no_project":"alpah"}"#), "{command}: {err}");
+        let (_, err, _) = run(&site, &daemon, &[command, "alpha"]);
+        assert!(!err.contains("no project"), "{command}: {err}");
+    }
+}
+
+/// `approve --finish` of a terminated project ended with 0, and `approve` said that approvals count in REVIEW alone, there and on a follower.
+#[test]
+fn approvals_and_elections_of_a_terminated_project_or_on_a_follower_are_refused_as_such() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut project = Project::new(&site, "default");
+    project.drive(&daemon, Region::Execution, "REVERB");
+    let approved = project.head.state().execution.approvals.keys().next().copied().unwrap();
+    let member = site.file("member.key");
+    swoosh::platform::keyfile::store(&member, &site.hands.of(&approved).unwrap().secret).unwrap();
+    let member = member.to_str().unwrap();
+    let copy = site.file("copy");
+    let follower = site.follow(daemon.address, &copy).unwrap();
+    follower.wait_for("/projects", |answer| answer.text().contains("default"));
+    let (_, err, code) = run(&site, &follower, &["approve", "--key", member]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("refused: follower") && err.contains(&daemon.address.to_string()), "{err}");
+    let (_, err, code) = run(&site, &daemon, &["approve", "--finish", "--key", member]);
+    assert_eq!(code, Some(0), "{err}");
+    project.accept(&daemon, Transition::ControlTerminate);
+    for words in [
+        &["approve", "--key", member][..],
+        &["approve", "--finish", "--key", member],
+        &["council", "elect", "--key", member],
+    ] {
+        let (_, err, code) = run(&site, &daemon, words);
+        assert_eq!(code, Some(1), "{words:?}: {err}");
+        assert!(err.contains("default is TERMINATED"), "{words:?}: {err}");
+    }
+}
+
+/// Without `swoosh-lab` beside, the help of its commands was an error.
+#[test]
+fn the_help_of_commands_of_another_program_needs_no_such_program() {
+    let site = Site::new();
+    for words in [&["demo", "--help"][..], &["bench", "-h"], &["help", "chaos"]] {
+        let output = site.program().args(words).env("PATH", "/nowhere").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && said.contains("swoosh-lab") && said.contains("cargo build"),
+            "{words:?}: {said}"
+        );
+    }
+    let output = site.program().args(["demo"]).env("PATH", "/nowhere").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -9,7 +9,6 @@ use crate::export::Rounds;
 use swoosh_hybridcore::leave::{Leave, Stop};
 use swoosh_journal::verify::{Finding, scrub};
 use swoosh_journal::{PruneError, PruneReport, Retention, SWEEP_AT_ONCE, SweepReport};
-use swoosh_machine::beats::Beats;
 use swoosh_platform::gate::NetworkGate;
 use swoosh_sequencer::Handle;
 use swoosh_settings::Settings;
@@ -269,7 +268,7 @@ impl Pruning {
         let journal = self.growth.handle.journal();
         let at = journal.last_timestamp().ok();
         let reached =
-            |project: &ProjectName| at.and_then(|at| reached_beat(&self.growth.handle, project, at)).unwrap_or(0);
+            |project: &ProjectName| at.and_then(|at| self.growth.handle.reached_beat(project, at)).unwrap_or(0);
         match journal.prune_keys(self.horizon_ms, &reached, &|| self.growth.goes_on()) {
             Ok(report) if report.keys == 0 && report.ahead == 0 => {}
             Ok(PruneReport { aged, keys, ahead }) => tracing::info!(aged, keys, ahead, "pruned idempotency keys"),
@@ -332,12 +331,4 @@ impl Pruning {
             }
         }
     }
-}
-
-/// The beat that a project has reached at a time; `None` where that is unknown. A key that names a later one stays: a floor
-/// above the beats that callers name would refuse them, and each round would raise it further.
-fn reached_beat(handle: &Handle, project: &ProjectName, at: Hlc) -> Option<u64> {
-    let facts = handle.facts();
-    let floor = handle.journal().key_floor(project).ok()?;
-    Some(Beats::known(facts.set(), project, facts.set().outside(project, at), floor).latest())
 }

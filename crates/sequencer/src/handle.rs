@@ -24,6 +24,7 @@ use super::thread::spawn;
 use super::{Mode, Options, Outcome, Ports, Refusal, StartError, Trace, Verified, retry};
 use swoosh_facts::FactsNow;
 use swoosh_journal::{Durability, FoldError, Journal, Log, Recovered, RecoveredHead};
+use swoosh_machine::beats::Beats;
 use swoosh_machine::chart::Inputs;
 use swoosh_machine::head::Head;
 use swoosh_machine::upgrade;
@@ -371,6 +372,14 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.inbox.push_own(OwnRequest { outcome, reply, arrived, loaded });
         answer
+    }
+
+    /// The beat that a project has reached at a time; `None` where that is unknown. A key that names a later one stays: a floor above
+    /// the beats that callers name would refuse them, and each round of pruning would raise it further.
+    pub fn reached_beat(&self, project: &ProjectName, at: Hlc) -> Option<u64> {
+        let facts = self.facts();
+        let floor = self.journal().key_floor(project).ok()?;
+        Some(Beats::known(facts.set(), project, facts.set().outside(project, at), floor).latest())
     }
 
     /// Loads a project that is not in memory outside of the sequencer's thread, unless too many are being loaded.

@@ -82,14 +82,16 @@ fn unknown(key: String, known: &[String]) -> SettingsError {
     SettingsError::UnknownKey { key, nearest }
 }
 
-/// The known key that is most like `key`: by its last part, a key of the same section before others.
-fn nearest(key: &str, known: &[String]) -> String {
+/// The known key that is most like `key`: by its last part, a key of the same section before others. None where none is near.
+fn nearest(key: &str, known: &[String]) -> Option<String> {
     const SAME_SECTION: f64 = 0.1;
+    /// Likeness from which a key may be what a slip meant.
+    const NEAR: f64 = 0.8;
     let split = |key: &str| key.rsplit_once('.').map_or((String::new(), key.to_owned()), |(s, n)| (s.into(), n.into()));
     let (section, name) = split(key);
     let likeness = |candidate: &String| {
         let (its_section, its_name) = split(candidate);
         strsim::jaro_winkler(&name, &its_name) + if section == its_section { SAME_SECTION } else { 0.0 }
     };
-    known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).cloned().unwrap_or_default()
+    known.iter().filter(|it| likeness(it) > NEAR).max_by(|a, b| likeness(a).total_cmp(&likeness(b))).cloned()
 }

@@ -39,12 +39,12 @@ pub enum SettingsError {
     #[error("the settings cannot be read: {0}; config/swoosh.yaml shows every key")]
     Form(String),
     /// There is no such key.
-    #[error("there is no key {key}; did you mean {nearest}?")]
+    #[error("there is no key {key}; {}", .nearest.as_ref().map_or("docs/settings.md lists every key".to_owned(), |nearest| format!("did you mean {nearest}?")))]
     UnknownKey {
         /// The key found.
         key: String,
-        /// The key most like it.
-        nearest: String,
+        /// The key most like it, if one may be meant.
+        nearest: Option<String>,
     },
     /// A number is out of its bounds.
     #[error("{key} is {found}; it must be a whole number from {least} to {most}")]

@@ -29,7 +29,9 @@ fn unknown_keys_are_refused_with_the_nearest_one() {
         ("journal: {snapshots_every: 1}", "did you mean journal.snapshot_every?"),
         ("facts: {sources: {licence: []}}", "did you mean facts.sources.license?"),
         ("identities: {a: {name: b, role: []}}", "there is no key identities.a.role; did you mean identities.a.roles?"),
-        ("1: 2", "there is no key 1;"),
+        ("1: 2", "there is no key 1; docs/settings.md lists every key"),
+        // A project document in the place of settings.
+        ("document: {}", "there is no key document; docs/settings.md lists every key"),
     ] {
         assert!(refusal(yaml).contains(nearest), "{}", refusal(yaml));
     }

@@ -6,11 +6,12 @@ use super::outside::HORIZON_MS;
 use super::world::World;
 use swoosh_journal::{Journal, Retention};
 use swoosh_machine::facts::FactBody;
-use swoosh_sequencer::Mode;
+use swoosh_sequencer::{Handle, Mode};
 use swoosh_testkit::random::Random;
 use swoosh_types::fact::FactKind;
 use swoosh_types::hlc::Hlc;
 use swoosh_types::rejection::{Code, Rejection};
+use swoosh_types::text::ProjectName;
 
 /// How far a caller's clock may be behind, by the settings of every world.
 const MAX_BEHIND_MS: u64 = 300_000;
@@ -150,7 +151,7 @@ impl World {
         handle.tidy();
         let now = handle.now();
         let (round, done) = match random.below(6) {
-            0 => ("keys pruned", prune_keys(&journal)),
+            0 => ("keys pruned", prune_keys(handle)),
             1 => ("snapshots thinned", journal.thin_snapshots().unwrap_or(0)),
             2 => ("objects collected", journal.collect_objects(&|| true).map_or(0, |report| report.objects)),
             // Pruning would delete records that the oracle has not read yet.
@@ -211,8 +212,12 @@ impl World {
     }
 }
 
-fn prune_keys(journal: &Journal) -> u64 {
-    journal.prune_keys(HORIZON_MS, &|_| u64::MAX, &|| true).map_or(0, |report| report.keys)
+/// As the daemon prunes: a key that names a beat which its project has not reached stays.
+fn prune_keys(handle: &Handle) -> u64 {
+    let journal = handle.journal();
+    let at = journal.last_timestamp().ok();
+    let reached = |project: &ProjectName| at.and_then(|at| handle.reached_beat(project, at)).unwrap_or(0);
+    journal.prune_keys(HORIZON_MS, &reached, &|| true).map_or(0, |report| report.keys)
 }
 
 fn prune_records(journal: &Journal, now: Hlc, random: &mut Random) -> u64 {

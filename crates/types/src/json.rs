@@ -182,11 +182,22 @@ impl Json {
 
 /// Maps serde's syntax error. A number beyond every float is valid JSON (RFC 8259 §6), but no number that a document may
 /// hold.
+/// Words of the parser, and plain ones.
+const PARSER_WORDS: [(&str, &str); 7] = [
+    ("EOF while parsing", "it ends inside of"),
+    ("key must be a string", "a member's name is not in double quotes"),
+    ("expected ident", "a word is none of true, false and null"),
+    ("expected value", "there is no value where one must be"),
+    ("trailing comma", "there is a comma before the end"),
+    ("expected `,` or `}`", "there is neither , nor } after a member"),
+    ("expected `,` or `]`", "there is neither , nor ] after an entry"),
+];
+
 fn syntax(error: &serde_json::Error) -> JsonError {
     let text = error.to_string();
     match text.strip_prefix("number out of range") {
         Some(place) => JsonError::Number(format!("a number beyond every float,{place},")),
-        None => JsonError::Syntax(text.replace("EOF while parsing", "it ends inside of")),
+        None => JsonError::Syntax(PARSER_WORDS.iter().fold(text, |text, (theirs, ours)| text.replace(theirs, ours))),
     }
 }
 

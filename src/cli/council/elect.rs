@@ -11,6 +11,7 @@ use super::ballot::{self, Ballot};
 use super::election::Election;
 use crate::cli::connect::Node;
 use crate::cli::output::{self, Output, Table, count};
+use crate::cli::propose::fill::check_not_over;
 use crate::cli::propose::patience::{self, Ended};
 use crate::cli::time::Span;
 use crate::cli::wait::{Expression, Waited, Waiting};
@@ -80,6 +81,7 @@ impl ElectArgs {
 
     fn council(&self, node: &Node) -> anyhow::Result<Council> {
         let (_, head) = state::proven(node, &self.place.project.project)?;
+        check_not_over(head.state())?;
         state::name_identities(head.state());
         Ok(head.state().council.as_ref().clone())
     }

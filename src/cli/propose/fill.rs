@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
 use crate::machine::chart;
-use crate::machine::state::State;
+use crate::machine::state::{State, TopPhase};
 use crate::types::json::Json;
 use crate::types::names::{ExecutionState, Region, Transition};
 
@@ -36,12 +36,20 @@ pub(in crate::cli) fn filled(transition: Transition, inputs: &Json, state: &Stat
 }
 
 fn derived(transition: Transition, state: &State) -> anyhow::Result<Map<String, Value>> {
+    check_not_over(state)?;
     let inputs = match transition {
         Transition::ExecutionAllReady | Transition::ExecutionPlanChange => prerequisites(transition, state)?,
         Transition::ExecutionApprove => approval(state)?,
         _ => json!({"version": state.ingestion.version}),
     };
     inputs.as_object().cloned().context("inputs are an object")
+}
+
+/// Refuses a project that has ended: no transition leaves TERMINATED, whatever its regions show.
+pub(in crate::cli) fn check_not_over(state: &State) -> anyhow::Result<()> {
+    let is_over = state.phase() == TopPhase::Terminated;
+    anyhow::ensure!(!is_over, "project {} is TERMINATED, which no transition leaves", state.meta.project);
+    Ok(())
 }
 
 fn prerequisites(transition: Transition, state: &State) -> anyhow::Result<Value> {
@@ -90,6 +98,7 @@ mod tests {
 
     use super::*;
     use crate::types::hash::Hash;
+    use crate::types::names::ControlState;
 
     fn state() -> State {
         State::genesis(&"default".parse().unwrap())
@@ -110,6 +119,17 @@ mod tests {
                 .unwrap();
         let expected = json!({"plan_hash": Hash::of(b"plan"), "beat": 3, "rework_round": 1, "council_epoch": 4});
         assert_eq!(filled, expected);
+    }
+
+    /// `approve` of a terminated project said that approvals count in REVIEW alone.
+    #[test]
+    fn a_terminated_project_is_refused_as_one() {
+        let mut state = state();
+        Arc::make_mut(&mut state.control).phase = ControlState::Terminated;
+        for transition in [Transition::ExecutionApprove, Transition::ExecutionAllReady, Transition::CouncilReaffirm] {
+            let said = filled(transition, &Json::parse(b"{}").unwrap(), &state).unwrap_err().to_string();
+            assert!(said.contains("default is TERMINATED"), "{said}");
+        }
     }
 
     #[test]

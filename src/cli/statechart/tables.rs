@@ -81,10 +81,19 @@ pub(super) fn effects_of(transition: &Transition) -> String {
 
 fn inputs_of(transition: &Transition) -> String {
     let inputs = transition.inputs.iter().map(|(name, kind)| match kind.strip_suffix('?') {
-        Some(kind) => format!("`{name}`: {kind}, optional"),
-        None => format!("`{name}`: {kind}"),
+        Some(kind) => format!("`{name}`: {}, optional", words(kind)),
+        None => format!("`{name}`: {}", words(kind)),
     });
     or_none(inputs.collect::<Vec<_>>().join("<br>"))
+}
+
+/// The name of a type in words: `EffectId` is "effect id".
+fn words(kind: &str) -> String {
+    let spaced = kind.char_indices().flat_map(|(at, c)| {
+        let space = (c.is_ascii_uppercase() && at > 0).then_some(' ');
+        space.into_iter().chain(c.to_lowercase())
+    });
+    spaced.collect()
 }
 
 fn push_guards(out: &mut String, chart: &Chart) {

@@ -9,10 +9,11 @@ use super::expression::{Expression, Moment};
 use super::hopeless::{self, Failure};
 use crate::cli::connect::Node;
 use crate::cli::health;
+use crate::cli::names;
 use crate::cli::output;
 use crate::cli::state;
 use crate::cli::time::{Span, spell};
-use crate::client::{EventStream, ProjectView, ReadError, StateView};
+use crate::client::{EventStream, ReadError, StateView};
 use crate::machine::head::Head;
 use crate::types::event_id::EventId;
 use crate::types::names::Region;
@@ -25,9 +26,6 @@ const LOOK: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(300);
 /// Silence after which open work is reported.
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// Likeness from which a project may be what a slip meant.
-const NEAR: f64 = 0.8;
 
 /// A wait.
 pub(in crate::cli) struct Waiting<'a> {
@@ -135,7 +133,7 @@ impl Waiting<'_> {
             }
             Err(error) if is_missing(&error) => {
                 if self.absent.is_none() {
-                    self.absent = Some(self.absence());
+                    self.absent = Some(names::absence(node, &self.project));
                 }
                 state::view_of(&Head::genesis(&self.project), 0)?
             }
@@ -221,18 +219,6 @@ impl Waiting<'_> {
         parts.extend(hopeless::failed_effect(moment.state()));
         parts.extend(self.open_work());
         parts.join("; ")
-    }
-
-    /// What is said of a project that has no record: its name may be a slip.
-    fn absence(&self) -> String {
-        let none = format!("there is no project {} yet", self.project);
-        let known = self.node.wait(self.node.client().projects()).unwrap_or_default();
-        let likeness = |view: &ProjectView| strsim::jaro_winkler(view.project.as_str(), self.project.as_str());
-        match known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
-            None => none,
-            Some(nearest) if likeness(nearest) > NEAR => format!("{none}; did you mean {}?", nearest.project),
-            Some(_) => format!("{none}; `swoosh projects` lists those that are there"),
-        }
     }
 
     /// Open effects with what each waits for, and why the node takes no proposals.
