@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, Method, Request};
 
-use super::docs;
 use super::fault::{Answer, Fault};
+use super::{console, docs};
 use swoosh_types::host::Host;
 use swoosh_types::rejection::Code;
 
@@ -94,7 +94,7 @@ fn opens_page<B>(request: &Request<B>) -> bool {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let headers = request.headers();
     let in_a_tab = is(headers, "sec-fetch-mode", "navigate") && is(headers, "sec-fetch-dest", "document");
-    reads && in_a_tab && docs::is_page(request.uri().path())
+    reads && in_a_tab && (docs::is_page(request.uri().path()) || console::is_path(request.uri().path()))
 }
 
 /// Whether a header is there once, with this value.

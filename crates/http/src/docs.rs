@@ -8,9 +8,9 @@ mod rejections;
 
 use std::sync::LazyLock;
 
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use swoosh_types::rejection::Code;
 
 use super::fault::{Answer, Fault};
 use super::query::Query;
-use super::{json_bytes, openapi};
+use super::{AppState, console, json_bytes, openapi};
 
 const STYLE: &str = include_str!("docs/style.css");
 /// A page loads nothing and runs nothing, whatever its content.
@@ -74,9 +74,12 @@ pub(super) async fn openapi_json(uri: Uri) -> Answer {
     Ok(json_bytes(StatusCode::OK, openapi::TEXT.clone().into_bytes()))
 }
 
-/// `GET /`: where everything is, as plain text.
-pub(super) async fn index(uri: Uri) -> Answer {
+/// `GET /`: where everything is, as plain text; browsers are sent to the console.
+pub(super) async fn index(State(state): State<AppState>, headers: HeaderMap, uri: Uri) -> Answer {
     Query::read(&uri, &[])?;
+    if state.console && console::wants_page(&headers) {
+        return Ok(console::redirect());
+    }
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok((headers, reference::overview(&openapi::DOCUMENT)).into_response())
 }

@@ -21,6 +21,7 @@ mod body;
 mod brief;
 mod browsers;
 mod bulk;
+mod console;
 mod docs;
 mod effects;
 mod events;
@@ -153,6 +154,8 @@ pub struct Parts {
     pub gate: Arc<Gate>,
     /// Data that the routes do not know themselves.
     pub queries: Arc<dyn Queries>,
+    /// Whether the console is served.
+    pub console: bool,
     /// Takes facts that are pushed.
     pub intake: Arc<dyn Intake>,
     /// Readers that are limited to projects.
@@ -164,6 +167,7 @@ pub struct Parts {
 /// All routes. A request's [`Caller`] says whether it may read; without one, it may.
 pub fn router(state: AppState) -> Router {
     routes::router()
+        .merge(if state.console { console::router() } else { Router::new() })
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), reads::gate))

@@ -2,6 +2,7 @@
 
 mod brief;
 mod bulk;
+mod console;
 mod described;
 mod facts;
 mod gone;

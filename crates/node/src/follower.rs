@@ -177,6 +177,7 @@ fn app_state(
         limits,
         gate: Gate::new(limits, Arc::new(Watch { metrics: metrics.clone(), bus: Bus::new(), traces: None })),
         queries: Arc::new(Shown { handle: handle.clone(), metrics: metrics.clone(), lag, facts, gate }),
+        console: settings.console.enabled,
         intake: Arc::new(NoIntake),
         readers,
         migration: None,

@@ -224,6 +224,7 @@ impl Node {
             limits,
             gate: Gate::new(limits, Arc::new(Watch { metrics, bus: self.bus.clone(), traces: None })),
             queries: Arc::new(shown),
+            console: settings.console.enabled,
             intake: Arc::new(outside::StoreIntake(self.pushed.clone())),
             readers,
             migration: self.shim().map(migration::routes),

@@ -37,7 +37,7 @@ pub use migration::{Migration, MigrationCaller};
 pub use model::*;
 pub use providers::*;
 pub use schedule::{backbeat, schedule_of};
-pub use serving::{Http, Limits, Readers, Tls};
+pub use serving::{Console, Http, Limits, Readers, Tls};
 pub use traces::{TraceProtocol, Traces};
 
 use std::collections::BTreeSet;

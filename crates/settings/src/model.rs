@@ -11,7 +11,7 @@ use super::effects::Effects;
 use super::kaching::Kaching;
 use super::migration::Migration;
 use super::providers::{Backbeat, LivenessRules, Mcp, Polled};
-use super::serving::{Http, Limits, Readers, Tls};
+use super::serving::{Console, Http, Limits, Readers, Tls};
 use super::traces::Traces;
 use swoosh_types::fact::FactKind;
 use swoosh_types::inputs::IdentityGrant;
@@ -78,6 +78,8 @@ pub struct Settings {
     pub secrets: SecretsFile,
     /// The HTTP server.
     pub http: Http,
+    /// Pages in the browser.
+    pub console: Console,
     /// Limits of callers.
     pub limits: Limits,
     pub tls: Tls,
@@ -264,6 +266,7 @@ impl Default for Settings {
             migration: Migration::default(),
             secrets: SecretsFile::default(),
             http: Http::default(),
+            console: Console::default(),
             limits: Limits::default(),
             tls: Tls::default(),
             readers: Readers::default(),

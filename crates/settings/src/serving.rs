@@ -18,6 +18,20 @@ section_http! {
     }
 }
 
+/// The console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Console {
+    /// Whether it is served.
+    pub enabled: bool,
+}
+
+impl Default for Console {
+    fn default() -> Console {
+        Console { enabled: true }
+    }
+}
+
 section_limits! {
     /// Limits of callers.
     Limits {}

@@ -39,6 +39,13 @@ pub fn chart(chart: &Chart, schemas: &Schemas) -> String {
     );
     table(
         &mut out,
+        "moves",
+        "The states that each transition leads from and to; where it leads to one of several, its inputs say which.",
+        "{readonly from: readonly string[], readonly to: readonly string[]}",
+        transitions().map(|(name, it)| (found(name), json!({"from": it.from, "to": it.to}))),
+    );
+    table(
+        &mut out,
         "opClasses",
         "The third part of the idempotency keys of each transition.",
         "string",

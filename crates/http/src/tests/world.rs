@@ -259,6 +259,7 @@ impl World {
             limits,
             gate,
             queries: Arc::new(Canned),
+            console: true,
             intake: Arc::new(Taker),
             readers: Default::default(),
             migration: None,
