@@ -7,7 +7,7 @@
 # Arguments:
 #   tests   strace (injects disk faults; without it those tests are skipped), prometheus with promtool (tests of dashboards
 #           and alerts), PyYAML (a second YAML parser), jq (steps of pipelines), cryptography (signatures of the Python agent in docs/agents.md), packer,
-#           and the toolchains of sdk/: Go, Node.js, Python's packages. Without all of them but strace, their tests fail and name
+#           chromium and npm (the console in a browser), and the toolchains of sdk/: Go, Node.js, Python's packages. Without all of them but strace, their tests fail and name
 #           this script.
 #   packer  packer alone, which builds images.
 #   chaos   strace alone; without it, the chaos run reports those faults as skipped.
@@ -80,6 +80,13 @@ if { [ "${1:-}" = tests ] || [ "${1:-}" = packer ]; } && ! has_packer; then
         echo "elsewhere: https://developer.hashicorp.com/packer/install), or let SWOOSH_PACKER name it, then try again." >&2
         [ "${1:-}" = tests ] || exit 1
     fi
+fi
+
+if [ "${1:-}" = tests ] && has apt-get && ! { has chromium || has chromium-browser || has google-chrome; }; then
+    install_one chromium "with which the console is tried" || echo "chromium could not be installed; as root, run: apt-get install --yes chromium" >&2
+fi
+if [ "${1:-}" = tests ] && has apt-get && ! has npm; then
+    install_one npm "which installs the libraries of the console's tests" || echo "npm could not be installed; as root, run: apt-get install --yes npm" >&2
 fi
 
 if [ "${1:-}" = tests ] && has apt-get && ! { has prometheus && has promtool; }; then

@@ -17,6 +17,7 @@ mod chart;
 mod ci_steps;
 mod clocks;
 mod compat;
+mod console;
 mod contributing;
 mod daemon_basics;
 mod damage;
