@@ -1,4 +1,5 @@
 //! Lists the pages that the node serves, so that none is left out: all of docs/, its scripts too, all runbooks, and the files of the console.
+//! Writes the statechart as JSON.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -36,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let array = format!("pub(super) static PAGES: [Page; {count}] = [\n{list}];\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("pages.rs"), array)?;
+    write_chart()?;
     write_console(&root)
 }
 
@@ -51,6 +53,13 @@ fn write_console(root: &Path) -> Result<(), Box<dyn Error>> {
     }
     let array = format!("static FILES: &[(&str, &[u8])] = &[\n{list}];\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("console.rs"), array)?;
+    Ok(())
+}
+
+/// The statechart, as it is served.
+fn write_chart() -> Result<(), Box<dyn Error>> {
+    let chart = swoosh_chart::json(&swoosh_chart::read()?)?;
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("chart.json"), chart)?;
     Ok(())
 }
 

@@ -77,6 +77,163 @@ type BulkAnswer struct {
 	Status int64 `json:"status"`
 }
 
+// ChartEffect: Work outside the machine.
+type ChartEffect struct {
+	// The effect in words.
+	Doc string `json:"doc"`
+
+	// Transitions that report failure.
+	Failure []string `json:"failure"`
+
+	// The region that waits for it.
+	Region string `json:"region"`
+
+	// The state that the region waits in.
+	State string `json:"state"`
+
+	// Transitions that report success.
+	Success []string `json:"success"`
+
+	// The transition after which its outcome is unknown.
+	Unknown string `json:"unknown"`
+}
+
+// ChartGroup: Rejection codes under one heading.
+type ChartGroup struct {
+	// The codes.
+	Codes []ChartRejection `json:"codes"`
+
+	// The group in words.
+	Doc string `json:"doc"`
+
+	// The heading.
+	Group string `json:"group"`
+
+	// Whether its entries are those of the guards.
+	Guards bool `json:"guards"`
+}
+
+// ChartGuard: A condition on transitions. The texts are those of its code `guard_<name>`; left out if other
+// codes name it as theirs.
+type ChartGuard struct {
+	// Why it refuses.
+	Cause string `json:"cause,omitempty"`
+
+	// The guard in words.
+	Doc string `json:"doc"`
+
+	// A detail as the node writes it.
+	Example string `json:"example,omitempty"`
+
+	// The remedy.
+	Remedy string `json:"remedy,omitempty"`
+
+	// How another try can help.
+	Retry string `json:"retry,omitempty"`
+
+	// The rule.
+	Rule string `json:"rule,omitempty"`
+}
+
+// ChartPasses: Regions and transitions that a block does not stop.
+type ChartPasses struct {
+	// Whether compensations pass.
+	Compensations bool `json:"compensations"`
+
+	// Whole regions.
+	Regions []string `json:"regions"`
+
+	// Single transitions.
+	Transitions []string `json:"transitions"`
+}
+
+// ChartRegion: A parallel region; the first state is the initial one.
+type ChartRegion struct {
+	// The region in words.
+	Doc string `json:"doc"`
+
+	// States that it may rest in while other regions go on.
+	Resting []string `json:"resting,omitempty"`
+
+	// Its states.
+	States []string `json:"states"`
+
+	// States that nothing leaves.
+	Terminal []string `json:"terminal,omitempty"`
+}
+
+// ChartRejection: A rejection code that is not `guard_<name>`.
+type ChartRejection struct {
+	// Why it is given.
+	Cause string `json:"cause"`
+
+	// The code.
+	Code string `json:"code"`
+
+	// A detail as the node writes it.
+	Example string `json:"example"`
+
+	// The guard whose failure it reports.
+	Guard string `json:"guard,omitempty"`
+
+	// The remedy.
+	Remedy string `json:"remedy"`
+
+	// How another try can help.
+	Retry string `json:"retry"`
+
+	// The rule.
+	Rule string `json:"rule"`
+
+	// The code in words.
+	Title string `json:"title"`
+}
+
+// ChartTransition: A transition.
+type ChartTransition struct {
+	// Effects that it cancels.
+	Cancels []string `json:"cancels,omitempty"`
+
+	// The effect whose outcome it is.
+	Closes string `json:"closes,omitempty"`
+
+	// Whether it passes where others are blocked.
+	Compensation *bool `json:"compensation,omitempty"`
+
+	// The transition in words.
+	Doc string `json:"doc"`
+
+	// States that it may start from.
+	From []string `json:"from"`
+
+	// Its guards, besides `base_guards`, `licensed_guards` and `window`.
+	Guards []string `json:"guards"`
+
+	// Members of its inputs, and their types; `Inputs_<Transition>` has the schema.
+	Inputs map[string]string `json:"inputs"`
+
+	// Effects that it may open.
+	Opens []string `json:"opens,omitempty"`
+
+	// Its region.
+	Region string `json:"region"`
+
+	// Roles that may sign it.
+	Signers []string `json:"signers"`
+
+	// Guards that a later version of the chart added, with that version.
+	Since map[string]int64 `json:"since,omitempty"`
+
+	// Template of its sentence in decision records.
+	Summary string `json:"summary"`
+
+	// States that it may lead to; the same several states in `from` and `to` mean that the state stays.
+	To []string `json:"to"`
+
+	// The class of window that it needs.
+	Window string `json:"window,omitempty"`
+}
+
 // DamageView: Damage to the journal.
 type DamageView struct {
 	// The damaged project.
@@ -726,6 +883,54 @@ type StateAnswer struct {
 
 	// The hash of each of the ten sections. The state hash is `sha256("swoosh/state/v1\n" ‖ JCS(sections))`.
 	Sections map[string]string `json:"sections"`
+}
+
+// StatechartAnswer: The statechart: the members of `statechart.yaml`, and its hash.
+type StatechartAnswer struct {
+	// Guards of every transition.
+	BaseGuards []string `json:"base_guards"`
+
+	// What passes while a project is blocked, by the block's reason.
+	Blocked map[string]ChartPasses `json:"blocked"`
+
+	// Bounds of the state's lists.
+	Bounds map[string]int64 `json:"bounds"`
+
+	// Work outside the machine.
+	Effects map[string]ChartEffect `json:"effects"`
+
+	// The guards.
+	Guards map[string]ChartGuard `json:"guards"`
+
+	// Guards of every transition of `licensed_regions`.
+	LicensedGuards []string `json:"licensed_guards"`
+
+	// Regions whose transitions need a license.
+	LicensedRegions []string `json:"licensed_regions"`
+
+	// The third part of idempotency keys.
+	OpClasses map[string]string `json:"op_classes"`
+
+	// The parallel regions.
+	Regions map[string]ChartRegion `json:"regions"`
+
+	// Rejection codes, in the order of their page.
+	Rejections []ChartGroup `json:"rejections"`
+
+	// The roles of identities.
+	Roles map[string]string `json:"roles"`
+
+	// Hash of the chart without its prose; a project has it as `meta.schema_hash`.
+	SchemaHash string `json:"schema_hash"`
+
+	// The transitions.
+	Transitions map[string]ChartTransition `json:"transitions"`
+
+	// The chart's version; a project has it as `meta.chart_version`.
+	Version int64 `json:"version"`
+
+	// The classes of windows.
+	WindowClasses map[string]string `json:"window_classes"`
 }
 
 // TransitionAnswer: One transition of the statechart, and whether it is enabled now.

@@ -967,6 +967,127 @@ export interface BulkAnswer {
   readonly status: number;
 }
 
+/** Work outside the machine. */
+export interface ChartEffect {
+  /** The effect in words. */
+  readonly doc: string;
+  /** Transitions that report failure. */
+  readonly failure: ReadonlyArray<string>;
+  /** The region that waits for it. */
+  readonly region: string;
+  /** The state that the region waits in. */
+  readonly state: string;
+  /** Transitions that report success. */
+  readonly success: ReadonlyArray<string>;
+  /** The transition after which its outcome is unknown. */
+  readonly unknown: string;
+}
+
+/** Rejection codes under one heading. */
+export interface ChartGroup {
+  /** The codes. */
+  readonly codes: ReadonlyArray<ChartRejection>;
+  /** The group in words. */
+  readonly doc: string;
+  /** The heading. */
+  readonly group: string;
+  /** Whether its entries are those of the guards. */
+  readonly guards: boolean;
+}
+
+/**
+ * A condition on transitions. The texts are those of its code `guard_<name>`; left out if other codes name it as
+ * theirs.
+ */
+export interface ChartGuard {
+  /** Why it refuses. */
+  readonly cause?: string;
+  /** The guard in words. */
+  readonly doc: string;
+  /** A detail as the node writes it. */
+  readonly example?: string;
+  /** The remedy. */
+  readonly remedy?: string;
+  /** How another try can help. */
+  readonly retry?: string;
+  /** The rule. */
+  readonly rule?: string;
+}
+
+/** Regions and transitions that a block does not stop. */
+export interface ChartPasses {
+  /** Whether compensations pass. */
+  readonly compensations: boolean;
+  /** Whole regions. */
+  readonly regions: ReadonlyArray<string>;
+  /** Single transitions. */
+  readonly transitions: ReadonlyArray<string>;
+}
+
+/** A parallel region; the first state is the initial one. */
+export interface ChartRegion {
+  /** The region in words. */
+  readonly doc: string;
+  /** States that it may rest in while other regions go on. */
+  readonly resting?: ReadonlyArray<string>;
+  /** Its states. */
+  readonly states: ReadonlyArray<string>;
+  /** States that nothing leaves. */
+  readonly terminal?: ReadonlyArray<string>;
+}
+
+/** A rejection code that is not `guard_<name>`. */
+export interface ChartRejection {
+  /** Why it is given. */
+  readonly cause: string;
+  /** The code. */
+  readonly code: string;
+  /** A detail as the node writes it. */
+  readonly example: string;
+  /** The guard whose failure it reports. */
+  readonly guard?: string;
+  /** The remedy. */
+  readonly remedy: string;
+  /** How another try can help. */
+  readonly retry: string;
+  /** The rule. */
+  readonly rule: string;
+  /** The code in words. */
+  readonly title: string;
+}
+
+/** A transition. */
+export interface ChartTransition {
+  /** Effects that it cancels. */
+  readonly cancels?: ReadonlyArray<string>;
+  /** The effect whose outcome it is. */
+  readonly closes?: string;
+  /** Whether it passes where others are blocked. */
+  readonly compensation?: boolean;
+  /** The transition in words. */
+  readonly doc: string;
+  /** States that it may start from. */
+  readonly from: ReadonlyArray<string>;
+  /** Its guards, besides `base_guards`, `licensed_guards` and `window`. */
+  readonly guards: ReadonlyArray<string>;
+  /** Members of its inputs, and their types; `Inputs_<Transition>` has the schema. */
+  readonly inputs: { readonly [name: string]: string };
+  /** Effects that it may open. */
+  readonly opens?: ReadonlyArray<string>;
+  /** Its region. */
+  readonly region: string;
+  /** Roles that may sign it. */
+  readonly signers: ReadonlyArray<string>;
+  /** Guards that a later version of the chart added, with that version. */
+  readonly since?: { readonly [name: string]: number };
+  /** Template of its sentence in decision records. */
+  readonly summary: string;
+  /** States that it may lead to; the same several states in `from` and `to` mean that the state stays. */
+  readonly to: ReadonlyArray<string>;
+  /** The class of window that it needs. */
+  readonly window?: string;
+}
+
 /** Damage to the journal. */
 export interface DamageView {
   /** The damaged project. */
@@ -1469,6 +1590,40 @@ export interface StateAnswer {
   readonly projection: { readonly [name: string]: unknown };
   /** The hash of each of the ten sections. The state hash is `sha256("swoosh/state/v1\n" ‖ JCS(sections))`. */
   readonly sections: { readonly [name: string]: string };
+}
+
+/** The statechart: the members of `statechart.yaml`, and its hash. */
+export interface StatechartAnswer {
+  /** Guards of every transition. */
+  readonly base_guards: ReadonlyArray<string>;
+  /** What passes while a project is blocked, by the block's reason. */
+  readonly blocked: { readonly [name: string]: ChartPasses };
+  /** Bounds of the state's lists. */
+  readonly bounds: { readonly [name: string]: number };
+  /** Work outside the machine. */
+  readonly effects: { readonly [name: string]: ChartEffect };
+  /** The guards. */
+  readonly guards: { readonly [name: string]: ChartGuard };
+  /** Guards of every transition of `licensed_regions`. */
+  readonly licensed_guards: ReadonlyArray<string>;
+  /** Regions whose transitions need a license. */
+  readonly licensed_regions: ReadonlyArray<string>;
+  /** The third part of idempotency keys. */
+  readonly op_classes: { readonly [name: string]: string };
+  /** The parallel regions. */
+  readonly regions: { readonly [name: string]: ChartRegion };
+  /** Rejection codes, in the order of their page. */
+  readonly rejections: ReadonlyArray<ChartGroup>;
+  /** The roles of identities. */
+  readonly roles: { readonly [name: string]: string };
+  /** Hash of the chart without its prose; a project has it as `meta.schema_hash`. */
+  readonly schema_hash: string;
+  /** The transitions. */
+  readonly transitions: { readonly [name: string]: ChartTransition };
+  /** The chart's version; a project has it as `meta.chart_version`. */
+  readonly version: number;
+  /** The classes of windows. */
+  readonly window_classes: { readonly [name: string]: string };
 }
 
 /** One transition of the statechart, and whether it is enabled now. */

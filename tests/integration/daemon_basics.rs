@@ -44,6 +44,8 @@ fn an_empty_directory_and_no_flag_are_enough() {
         "/transitions",
         "/windows",
         "/projects",
+        "/records",
+        "/statechart",
         "/wal",
         "/decisions/{id}",
         "/rejections",

@@ -75,6 +75,9 @@ fn a_follower_catches_up_under_load_goes_on_after_kills_and_refuses_what_writes(
         (&"ok".into(), &"following".into(), &"follower".into())
     );
     assert_eq!(follower.get("/wal?from=1&limit=1000").json(), node.get("/wal?from=1&limit=1000").json());
+    for path in ["/records", "/records?project=one&transition=Control_Pause&limit=3", "/statechart"] {
+        assert_eq!(follower.get(path).json(), node.get(path).json(), "{path}");
+    }
     assert_eq!(follower.get("/decisions/one/1").json(), node.get("/decisions/one/1").json());
     assert!(follower.measures("swoosh_follow_connected 1"));
     // A follower can be followed.

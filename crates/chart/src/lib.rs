@@ -37,6 +37,17 @@ pub fn schema_hash(chart: &model::Chart) -> Result<[u8; 32], String> {
     Ok(Sha256::digest(canonical).into())
 }
 
+/// The chart with its prose and its `schema_hash`, as JSON.
+///
+/// # Errors
+/// The chart has no JSON form.
+pub fn json(chart: &model::Chart) -> Result<String, String> {
+    let mut document = serde_json::to_value(chart).map_err(|error| error.to_string())?;
+    let digits: String = schema_hash(chart)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    document["schema_hash"] = format!("sha256-{digits}").into();
+    Ok(document.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -142,6 +142,11 @@ impl Client {
         Ok(view)
     }
 
+    /// `GET /statechart`: the chart that the node was built from, with its prose and its `schema_hash`.
+    pub async fn statechart(&self) -> Result<Value, ReadError> {
+        self.read(self.link.url(&["statechart"], &[])).await
+    }
+
     /// `GET /windows`: the window schedule, its state at a time (default: now), and the next `count` windows.
     pub async fn windows(&self, project: &ProjectName, at: Option<Hlc>, count: u64) -> Result<WindowsView, ReadError> {
         let mut query = vec![("project", project.to_string()), ("count", count.to_string())];

@@ -286,7 +286,7 @@ impl Gate {
 pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied().unwrap_or_default();
     let path = request.uri().path();
-    let admitted = if routes::is_open(path) { gate.admit_open(caller) } else { gate.admit(caller) };
+    let admitted = if routes::is_probed(path) { gate.admit_open(caller) } else { gate.admit(caller) };
     if let (Err(fault), "/transition" | "/transitions", &Method::POST) = (&admitted, path, request.method()) {
         gate.traffic.proposed(Some(fault.code()));
     }

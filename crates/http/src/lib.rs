@@ -24,6 +24,7 @@ mod bulk;
 mod console;
 mod docs;
 mod effects;
+mod etag;
 mod events;
 mod explain;
 mod facts;
@@ -47,6 +48,7 @@ mod routes;
 mod schema;
 mod serve;
 mod state;
+mod statechart;
 mod status;
 #[cfg(test)]
 mod tests;

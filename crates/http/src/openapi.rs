@@ -84,8 +84,8 @@ fn bound_indexes(operation: &mut Value) {
 
 /// Adds answers that every route shares: those of the layers before it, and of reading a request.
 fn tell_common_answers(path: &str, method: &str, operation: &mut Value) {
-    let watches = routes::is_open(path);
-    let (reads, posts) = (method == "get" && !watches, method == "post");
+    let watches = routes::is_probed(path);
+    let (reads, posts) = (method == "get" && !routes::is_open(path), method == "post");
     let common = [
         (true, 400, "`bad_query`."),
         (

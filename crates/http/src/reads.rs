@@ -154,8 +154,8 @@ async fn check(state: &AppState, caller: Caller, read: &SignedRead, signature: &
 fn claimed(state: &AppState, headers: &HeaderMap, target: &str) -> Answer<(SignedRead, Signature)> {
     if !headers.contains_key(SIGNER_HEADER) {
         return Err(closed(
-            "this address is not a loopback one, so only /health, /metrics and signed proposals are open to all callers; \
-             read on the node itself, with a client certificate (`swoosh --cert`), or signed by an identity with role \
+            "this address is not a loopback one, so only /health, /metrics, /statechart and signed proposals are open to \
+             all callers; read on the node itself, with a client certificate (`swoosh --cert`), or signed by an identity with role \
              reader (`swoosh --read-as`)",
         ));
     }
@@ -215,8 +215,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_health_and_metrics_are_read_from_outside() {
-        for path in ["/health", "/health/live", "/health/ready", "/metrics"] {
+    fn only_health_metrics_and_the_statechart_are_read_from_outside() {
+        for path in ["/health", "/health/live", "/health/ready", "/metrics", "/statechart"] {
             assert!(is_open(&Method::GET, path) && is_open(&Method::HEAD, path), "{path}");
         }
         for path in ["/", "/state", "/wal", "/facts", "/docs", "/healthy", "/health/", "/metrics/x", "/decisions/a/1"] {

@@ -4,6 +4,7 @@
 //! callers:
 //!
 //! - `Closed`: for readers, where the address is not loopback;
+//! - `Public`: for all callers;
 //! - `Open`: for all callers, on the probes' listener too.
 
 use axum::Router;
@@ -13,8 +14,8 @@ use utoipa::OpenApi;
 
 use super::readers::Holds;
 use super::{
-    AppState, brief, bulk, docs, effects, events, explain, facts, feed, health, migration, records, state, transition,
-    windows,
+    AppState, brief, bulk, docs, effects, events, explain, facts, feed, health, migration, records, state, statechart,
+    transition, windows,
 };
 
 /// A read of the list.
@@ -28,6 +29,7 @@ pub(super) struct Read {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Closed,
+    Public,
     Open,
 }
 
@@ -59,7 +61,7 @@ macro_rules! routes {
                 $(.route($page, get($page_module::$page_handler)))*
         }
 
-        /// The routes that are open to all callers.
+        /// The routes of the probes' listener.
         pub(super) fn open_router() -> Router<AppState> {
             let mut router = Router::new();
             $(if Access::$access == Access::Open {
@@ -74,6 +76,7 @@ routes! {
     described {
         "/state" state::state One Closed;
         "/transitions" explain::transitions One Closed;
+        "/statechart" statechart::statechart NoProject Public;
         "/windows" windows::windows One Closed;
         "/health" health::health FilteredByRoute Open;
         "/health/live" health::live NoProject Open;
@@ -111,6 +114,11 @@ pub(super) fn is_read(method: &Method) -> bool {
 
 /// Whether a path is read by all callers.
 pub(super) fn is_open(path: &str) -> bool {
+    READS.iter().any(|read| read.path == path && read.access != Access::Closed)
+}
+
+/// Whether a path is one of probes and scrapers, which other requests do not keep away.
+pub(super) fn is_probed(path: &str) -> bool {
     READS.iter().any(|read| read.path == path && read.access == Access::Open)
 }
 
@@ -137,10 +145,12 @@ mod tests {
 
     /// Everything but these needs a right to read, on an address that is not loopback.
     #[test]
-    fn health_and_metrics_alone_are_open_to_all() {
+    fn health_metrics_and_the_statechart_alone_are_open_to_all() {
         let open: Vec<&str> = READS.iter().map(|read| read.path).filter(|path| is_open(path)).collect();
-        assert_eq!(open, ["/health", "/health/live", "/health/ready", "/metrics"]);
-        for read in READS.iter().filter(|read| read.access == Access::Open) {
+        assert_eq!(open, ["/statechart", "/health", "/health/live", "/health/ready", "/metrics"]);
+        let probed: Vec<&str> = open.iter().copied().filter(|path| is_probed(path)).collect();
+        assert_eq!(probed, ["/health", "/health/live", "/health/ready", "/metrics"]);
+        for read in READS.iter().filter(|read| read.access != Access::Closed) {
             let holds = read.holds;
             assert!(matches!(holds, Holds::NoProject | Holds::FilteredByRoute), "{} is open to all", read.path);
         }

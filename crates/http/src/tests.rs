@@ -9,5 +9,6 @@ mod gone;
 mod proposals;
 mod reads;
 mod served;
+mod statechart;
 mod turns;
 pub(super) mod world;

@@ -62,7 +62,8 @@ async fn the_state_of_the_past_is_answered_from_history() {
 
 /// Every path that is read, with something in the place of its placeholder.
 fn paths() -> Vec<String> {
-    let placed = |path: &str| path.replace("{*id}", "default/1").replace("{*page}", "rejections");
+    let placed =
+        |path: &str| path.replace("{*id}", "default/1").replace("{*page}", "rejections").replace("{index}", "1");
     let more = ["/docs/operating", "/docs/decisions/consensus", "/docs/runbooks/clock.md"].map(str::to_owned);
     READS.iter().map(|read| placed(read.path)).chain(more).collect()
 }
@@ -247,11 +248,11 @@ async fn health_has_the_documented_members() {
 }
 
 #[tokio::test]
-async fn closed_reads_leave_health_metrics_and_proposals_open() {
+async fn closed_reads_leave_health_metrics_the_statechart_and_proposals_open() {
     let (mut world, head) = World::begun().await;
     world.close_reads();
     for path in paths() {
-        if ["/health", "/health/live", "/health/ready", "/metrics"].contains(&path.as_str()) {
+        if ["/health", "/health/live", "/health/ready", "/metrics", "/statechart"].contains(&path.as_str()) {
             assert_eq!(world.get(&path).await.status, StatusCode::OK, "{path}");
         } else {
             assert_eq!(world.get(&path).await.problem(), (403, "reads_closed".into()), "{path}");

@@ -77,6 +77,140 @@ class BulkAnswer(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChartEffect(Answer):
+    """Work outside the machine."""
+
+    doc: str
+    """The effect in words."""
+    failure: tuple[str, ...]
+    """Transitions that report failure."""
+    region: str
+    """The region that waits for it."""
+    state: str
+    """The state that the region waits in."""
+    success: tuple[str, ...]
+    """Transitions that report success."""
+    unknown: str
+    """The transition after which its outcome is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartGroup(Answer):
+    """Rejection codes under one heading."""
+
+    codes: tuple[ChartRejection, ...]
+    """The codes."""
+    doc: str
+    """The group in words."""
+    group: str
+    """The heading."""
+    guards: bool
+    """Whether its entries are those of the guards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartGuard(Answer):
+    """A condition on transitions. The texts are those of its code `guard_<name>`; left out if other codes name it as
+    theirs.
+    """
+
+    doc: str
+    """The guard in words."""
+    cause: str | None = None
+    """Why it refuses."""
+    example: str | None = None
+    """A detail as the node writes it."""
+    remedy: str | None = None
+    """The remedy."""
+    retry: str | None = None
+    """How another try can help."""
+    rule: str | None = None
+    """The rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartPasses(Answer):
+    """Regions and transitions that a block does not stop."""
+
+    compensations: bool
+    """Whether compensations pass."""
+    regions: tuple[str, ...]
+    """Whole regions."""
+    transitions: tuple[str, ...]
+    """Single transitions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartRegion(Answer):
+    """A parallel region; the first state is the initial one."""
+
+    doc: str
+    """The region in words."""
+    states: tuple[str, ...]
+    """Its states."""
+    resting: tuple[str, ...] | None = None
+    """States that it may rest in while other regions go on."""
+    terminal: tuple[str, ...] | None = None
+    """States that nothing leaves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartRejection(Answer):
+    """A rejection code that is not `guard_<name>`."""
+
+    cause: str
+    """Why it is given."""
+    code: str
+    """The code."""
+    example: str
+    """A detail as the node writes it."""
+    remedy: str
+    """The remedy."""
+    retry: str
+    """How another try can help."""
+    rule: str
+    """The rule."""
+    title: str
+    """The code in words."""
+    guard: str | None = None
+    """The guard whose failure it reports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartTransition(Answer):
+    """A transition."""
+
+    doc: str
+    """The transition in words."""
+    from_: tuple[str, ...]
+    """States that it may start from."""
+    guards: tuple[str, ...]
+    """Its guards, besides `base_guards`, `licensed_guards` and `window`."""
+    inputs: Mapping[str, str]
+    """Members of its inputs, and their types; `Inputs_<Transition>` has the schema."""
+    region: str
+    """Its region."""
+    signers: tuple[str, ...]
+    """Roles that may sign it."""
+    summary: str
+    """Template of its sentence in decision records."""
+    to: tuple[str, ...]
+    """States that it may lead to; the same several states in `from` and `to` mean that the state stays."""
+    cancels: tuple[str, ...] | None = None
+    """Effects that it cancels."""
+    closes: str | None = None
+    """The effect whose outcome it is."""
+    compensation: bool | None = None
+    """Whether it passes where others are blocked."""
+    opens: tuple[str, ...] | None = None
+    """Effects that it may open."""
+    since: Mapping[str, int] | None = None
+    """Guards that a later version of the chart added, with that version."""
+    window: str | None = None
+    """The class of window that it needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DamageView(Answer):
     """Damage to the journal."""
 
@@ -626,6 +760,42 @@ class StateAnswer(Answer):
     """The hash of each of the ten sections. The state hash is `sha256("swoosh/state/v1\\n" ‖ JCS(sections))`."""
     hlc_last: HlcLast | None = None
     """The last clock reading accepted; null before the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatechartAnswer(Answer):
+    """The statechart: the members of `statechart.yaml`, and its hash."""
+
+    base_guards: tuple[str, ...]
+    """Guards of every transition."""
+    blocked: Mapping[str, ChartPasses]
+    """What passes while a project is blocked, by the block's reason."""
+    bounds: Mapping[str, int]
+    """Bounds of the state's lists."""
+    effects: Mapping[str, ChartEffect]
+    """Work outside the machine."""
+    guards: Mapping[str, ChartGuard]
+    """The guards."""
+    licensed_guards: tuple[str, ...]
+    """Guards of every transition of `licensed_regions`."""
+    licensed_regions: tuple[str, ...]
+    """Regions whose transitions need a license."""
+    op_classes: Mapping[str, str]
+    """The third part of idempotency keys."""
+    regions: Mapping[str, ChartRegion]
+    """The parallel regions."""
+    rejections: tuple[ChartGroup, ...]
+    """Rejection codes, in the order of their page."""
+    roles: Mapping[str, str]
+    """The roles of identities."""
+    schema_hash: str
+    """Hash of the chart without its prose; a project has it as `meta.schema_hash`."""
+    transitions: Mapping[str, ChartTransition]
+    """The transitions."""
+    version: int
+    """The chart's version; a project has it as `meta.chart_version`."""
+    window_classes: Mapping[str, str]
+    """The classes of windows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
