@@ -6,7 +6,7 @@
 //! `follow`:  reduced heads ─┘
 //! ```
 //! One function for all of them, so that nodes with the same records have the same rows. The state hash needs no rule of its own:
-//! whoever reduces compares it with the record's ([`swoosh_machine::replay::step`]).
+//! the caller that reduces compares it with that of the record ([`swoosh_machine::replay::step`]).
 
 use std::collections::BTreeSet;
 

@@ -45,7 +45,7 @@ fn derived(transition: Transition, state: &State) -> anyhow::Result<Map<String, 
     inputs.as_object().cloned().context("inputs are an object")
 }
 
-/// Refuses a project that has ended: no transition leaves TERMINATED, whatever its regions show.
+/// Refuses a project that has ended: no transition leaves TERMINATED, even if its regions show open work.
 pub(in crate::cli) fn check_not_over(state: &State) -> anyhow::Result<()> {
     let is_over = state.phase() == TopPhase::Terminated;
     anyhow::ensure!(!is_over, "project {} is TERMINATED, which no transition leaves", state.meta.project);
