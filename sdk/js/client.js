@@ -9,7 +9,7 @@ import { FormError, checkForm } from './ids.js';
 import { Journey } from './journey.js';
 import { readHeaders } from './proposal.js';
 import { NotProven, isProven } from './receipt.js';
-import { defaultPolicy, passing, problemOf, waitMs } from './retry.js';
+import { causeText, defaultPolicy, passing, problemOf, sleep, waitMs } from './retry.js';
 import { election } from './council.js';
 
 /** @typedef {import('./keys.js').Identity} Identity */
@@ -34,14 +34,6 @@ const EXCHANGE_MS = 30000;
 const SILENCE_MS = 35000;
 const FRESH_MS = 1000;
 const MOST_BYTES = 64 << 20;
-
-/** Waits; an abort ends it early. @param {number} ms @param {AbortSignal} [signal] */
-const sleep = (ms, signal) => new Promise((resolve, reject) => {
-  if (signal?.aborted) return reject(signal.reason);
-  const stop = () => { clearTimeout(timer); reject(signal?.reason); };
-  const timer = setTimeout(() => { signal?.removeEventListener('abort', stop); resolve(undefined); }, ms);
-  return signal?.addEventListener('abort', stop, { once: true });
-});
 
 /** @param {string} text */
 function checkedAddress(text) {
@@ -400,9 +392,4 @@ export class Client {
       if (event !== undefined) yield event;
     }
   }
-}
-
-/** @param {any} error */
-function causeText(error) {
-  return error?.cause?.code ?? error?.cause?.message ?? error?.message ?? String(error);
 }

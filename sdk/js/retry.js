@@ -81,3 +81,16 @@ export function causeOf({ status, retryAfter, body }) {
     calledAt: called,
   };
 }
+
+/** Waits; an abort ends it early. @param {number} ms @param {AbortSignal} [signal] */
+export const sleep = (ms, signal) => new Promise((resolve, reject) => {
+  if (signal?.aborted) return reject(signal.reason);
+  const stop = () => { clearTimeout(timer); reject(signal?.reason); };
+  const timer = setTimeout(() => { signal?.removeEventListener('abort', stop); resolve(undefined); }, ms);
+  return signal?.addEventListener('abort', stop, { once: true });
+});
+
+/** The most telling text of a failed exchange. @param {any} error */
+export function causeText(error) {
+  return error?.cause?.code ?? error?.cause?.message ?? error?.message ?? String(error);
+}
